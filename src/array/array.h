@@ -1,0 +1,91 @@
+/* array: n-dimensional strided views on reference-counted storage.
+ *
+ * Ownership. Every array that an op makes belongs to the innermost open scope of the ctx (array_env). scope_close releases
+ * all of them; scope_close_keep lets one through to the enclosing scope. array_retain adds an owner of one's own (released
+ * with array_release). The tape holds what its rows save, and nothing else, so storage goes back to the step pool as soon as
+ * the last scope, owner or tape node lets go of it.
+ *
+ * NULL always means failure, never "absent"; every op returns NULL at once when the ctx holds an error, so model code reads
+ * like mathematics and is checked once a step.
+ */
+#ifndef YA_ARRAY_ARRAY_H
+#define YA_ARRAY_ARRAY_H
+
+#include "array/dtype.h"
+#include "base/ctx.h"
+
+enum { ARRAY_MAX_DIMS = 8 };
+
+struct backend; /* array/backend.h */
+struct node;    /* array/tape.h */
+
+/* Memory of one or more arrays. Counted only because views share it. */
+struct storage {
+    int refs;
+    size_t bytes;
+    void *data;
+    struct ctx *c;
+    void (*release)(struct storage *s); /* returns `data` to the pool, to malloc, or to nobody (caller-owned memory) */
+};
+
+struct array {
+    int refs;
+    enum dtype dtype;
+    int ndim;
+    int64_t shape[ARRAY_MAX_DIMS];
+    int64_t stride[ARRAY_MAX_DIMS]; /* in elements; 0 for broadcast axes */
+    void *data;                     /* first element, inside storage->data */
+    struct storage *storage;
+    struct node *node; /* the tape node that made it, or its leaf node; NULL: no gradient flows through it */
+    int node_out;      /* which output of that node */
+    struct ctx *c;
+};
+
+/* ---- environment -------------------------------------------------------------------------------------------------- */
+
+/* Gives the ctx its step pool, base scope and backend (backend/cpu/cpu.h; the table must outlive the env). */
+enum status array_env_new(struct ctx *c, const struct backend *backend);
+void array_env_free(struct ctx *c);
+
+/* Scopes nest. scope_open returns a mark for the matching close. */
+int scope_open(struct ctx *c);
+void scope_close(struct ctx *c, int mark);
+/* Closes and moves `result` (may be NULL) to the enclosing scope; returns it. */
+struct array *scope_close_keep(struct ctx *c, int mark, struct array *result);
+/* Closes and moves `n` arrays; entries may be NULL. */
+void scope_close_keep_n(struct ctx *c, int mark, struct array **results, int n);
+
+struct array *array_retain(struct array *a);
+void array_release(struct array *a); /* accepts NULL */
+
+/* ---- making ------------------------------------------------------------------------------------------------------- */
+
+/* Contents undefined, contiguous, from the step pool. */
+struct array *array_empty(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape);
+struct array *array_zeros(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape);
+struct array *array_full(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, double value);
+/* Copies n elements of `dtype` from host memory; n must be the product of the shape. */
+struct array *array_from_host(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, const void *data);
+/* A view on memory that the caller owns and keeps alive and unchanged as long as the array (weights, batches). */
+struct array *array_wrap(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, void *data);
+struct array *array_scalar(struct ctx *c, enum dtype dtype, double value); /* shape [] */
+
+/* A view of `a` with its own shape, strides and element offset; no gradient edge (ops make differentiable views). */
+struct array *array_view(struct array *a, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset);
+
+/* ---- asking ------------------------------------------------------------------------------------------------------- */
+
+int64_t array_size(const struct array *a); /* elements */
+bool array_is_contiguous(const struct array *a);
+/* True when the last axis has stride 1 (or size 1): what kernels accept; see op_rows. */
+bool array_has_unit_last(const struct array *a);
+bool array_same_shape(const struct array *a, const struct array *b);
+/* "f32[4,512]" into buf, for messages; returns buf. */
+const char *array_describe(const struct array *a, char *buf, size_t bytes);
+
+/* The single element as a number, converted; E_SHAPE unless size is 1. */
+double array_item(struct array *a);
+/* All elements, row-major, converted to `dtype`, into host memory of array_size elements. Views are honoured. */
+enum status array_to_host(struct array *a, enum dtype dtype, void *out);
+
+#endif

@@ -1,0 +1,204 @@
+/* op: the operations on arrays. Functions return a new array of the innermost scope, or NULL with the ctx's error set
+ * (E_SHAPE, E_DTYPE: the message holds both operands). They never modify their operands. Differentiable unless said.
+ *
+ * Shape glossary: N tokens of the micro-batch, S tokens of keys, C hidden size, K columns and M rows of a weight, H query
+ * heads, G key/value heads, D head size, F feed-forward size, V vocabulary, R rank.
+ */
+#ifndef YA_ARRAY_OP_H
+#define YA_ARRAY_OP_H
+
+#include "array/array.h"
+#include "array/weight.h"
+
+enum op {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) OP_##NAME,
+#include "array/ops.def"
+    OP_COUNT
+};
+const char *op_name(enum op op);
+
+enum { OP_MAX_IN = 11, OP_MAX_OUT = 7, OP_MAX_PARAMS_BYTES = 256, LINEAR_MAX = 3 };
+
+/* ---- parameter structs of the rows ---------------------------------------------------------------------------------- */
+
+struct none_params {
+    char unused;
+};
+struct cast_params {
+    enum dtype dtype;
+};
+struct axes_params {
+    uint32_t axes;
+    bool keep;
+}; /* bit i: axis i is reduced */
+struct axis_params {
+    int axis;
+    bool keep;
+};
+struct shape_params {
+    int ndim;
+    int64_t shape[ARRAY_MAX_DIMS];
+};
+struct perm_params {
+    int perm[ARRAY_MAX_DIMS];
+};
+struct slice_params {
+    int64_t start[ARRAY_MAX_DIMS], stop[ARRAY_MAX_DIMS], step[ARRAY_MAX_DIMS];
+};
+struct rows_params {
+    int64_t rows;
+};
+
+struct embed_params {
+    const struct weight *table;
+    enum dtype dtype;
+};
+
+/* y = x * rsqrt(mean(x^2) + eps) * g (Zhang & Sennrich 2019), x = in + residual. Inputs: x (.., C), g (C), residual (.., C)
+ * or NULL. Outputs: y, the sum x (the input itself without a residual), rstd (..) in f32 (f64 for f64). Backward inputs: dy,
+ * dsum or NULL, x, g, rstd; outputs: dx (of the sum; also the residual's), dg or NULL. */
+struct rms_norm_params {
+    double eps;
+    bool residual;
+    bool want_dg;
+};
+
+/* Values that make a dropout mask a pure function of where a number stands, whatever the split into micro-batches. */
+struct dropout_key {
+    uint64_t seed;
+    int64_t step;
+    int64_t first_token; /* index in the optimizer step of this micro-batch's row 0 */
+    bool on;             /* false: evaluation, no dropout */
+};
+/* keep[j] for channels [0, n) of one token: rng_philox keyed by (seed, step), counter (token, slot id, channel / 4). A
+ * channel is kept when its 32-bit number >= p * 2^32; kept inputs are scaled by 1 / (1 - p). */
+void dropout_mask(const struct dropout_key *key, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep);
+
+/* y_i = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for n <= 3 weights that share x.
+ * Inputs: x (N, K), A_0, B_0, A_1, B_1, A_2, B_2 (NULL where slot i has none).
+ * Outputs: y (N, M_0 + M_1 + M_2), and for the tape h_i = drop_i(x) A_i^T (N, R_i) or NULL.
+ * Backward inputs: dy (N, sum M), x, A_0, B_0, .., h_0, h_1, h_2; outputs: dx or NULL, dA_i, dB_i or NULL. With `accumulate`
+ * the kernel adds dA_i, dB_i to what is there. */
+struct linear_params {
+    int n;
+    const struct weight *w[LINEAR_MAX];
+    float scale[LINEAR_MAX], p[LINEAR_MAX];
+    uint32_t id[LINEAR_MAX];
+    struct dropout_key dropout;
+    bool want_dx, accumulate;
+};
+
+/* Rotary embedding, the half-split ("NeoX", Hugging Face) pairing: pairs (j, j + D/2) turn by position * inv_freq[j]; cos
+ * and sin are multiplied by `scale` (attention factor). Inputs: x (N, H, D), positions i32 (N), inv_freq f32 (D/2). */
+struct rope_params {
+    double scale;
+    bool inverse;
+};
+
+/* Causal attention over packed segments. q (N, H, D), k and v (S, G, D), H a multiple of G; head h reads key head h / (H /
+ * G). Segment s has queries [cu_q[s], cu_q[s+1]) and keys [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk
+ * keys sees key j when j <= i + nk - nq and, with window > 0, j > i + nk - nq - window. The offset arrays (n_seg + 1 each)
+ * must outlive the tape. Outputs: o (N, H, D), lse (N, H), the log-sum-exp of the scaled scores, f32 (f64 for f64). Backward
+ * inputs: q, k, v, o, lse, do; outputs: dq, dk, dv. Never holds N x S scores. */
+struct attention_params {
+    double scale;
+    int n_seg;
+    const int32_t *cu_q, *cu_k;
+    int window;
+};
+
+/* Softmax cross-entropy of logits h W^T without ever holding (N, V). Inputs: h (N, C), targets i32 (N), weights f32 (N).
+ * Outputs: sum_i weight_i * nll_i, scalar of h's dtype; stats f64 (3): the weighted sum, the sum of nll over rows whose
+ * weight is not 0, their count; logprobs f32 (N) when asked for (0 where skipped), else NULL; dh (N, C) = d out0 / dh while
+ * the tape records (wanted by want_dh), else NULL. Rows of weight 0 are skipped altogether and their dh is 0. */
+struct linear_cross_entropy_params {
+    const struct weight *w;
+    bool want_logprobs, want_dh;
+};
+
+/* Decoupled weight decay Adam (Loshchilov & Hutter 2019), bias-corrected:
+ * m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, p -= lr * (m / c1 / (sqrt(v / c2) + eps) + wd * p), g taken times grad_scale.
+ */
+struct adamw_params {
+    double lr, beta1, beta2, eps, weight_decay, correction1, correction2, grad_scale;
+};
+
+/* ---- elementwise; operands broadcast (NumPy rules) and promote (dtype_promote) ---------------------------------------- */
+
+struct array *op_add(struct ctx *c, struct array *a, struct array *b);
+struct array *op_sub(struct ctx *c, struct array *a, struct array *b);
+struct array *op_mul(struct ctx *c, struct array *a, struct array *b);
+struct array *op_div(struct ctx *c, struct array *a, struct array *b);
+struct array *op_maximum(struct ctx *c, struct array *a, struct array *b);
+struct array *op_neg(struct ctx *c, struct array *a);
+struct array *op_exp(struct ctx *c, struct array *a);
+struct array *op_log(struct ctx *c, struct array *a);
+struct array *op_sqrt(struct ctx *c, struct array *a);
+struct array *op_sigmoid(struct ctx *c, struct array *a);
+struct array *op_equal(struct ctx *c, struct array *a, struct array *b); /* bool, no gradient; the next three too */
+struct array *op_not_equal(struct ctx *c, struct array *a, struct array *b);
+struct array *op_less(struct ctx *c, struct array *a, struct array *b);
+struct array *op_less_equal(struct ctx *c, struct array *a, struct array *b);
+struct array *op_where(struct ctx *c, struct array *cond, struct array *a, struct array *b);
+struct array *op_cast(struct ctx *c, struct array *a, enum dtype dtype);
+struct array *op_contiguous(struct ctx *c, struct array *a); /* a itself when it already is */
+
+/* ---- reductions: axes may be negative; n_axes -1 means all --------------------------------------------------------- */
+
+struct array *op_sum(struct ctx *c, struct array *a, const int *axes, int n_axes, bool keep);
+struct array *op_mean(struct ctx *c, struct array *a, const int *axes, int n_axes, bool keep);
+struct array *op_max(struct ctx *c, struct array *a, const int *axes, int n_axes, bool keep);
+struct array *op_softmax(struct ctx *c, struct array *a, int axis);
+struct array *op_logsumexp(struct ctx *c, struct array *a, int axis, bool keep);
+
+/* ---- shape -------------------------------------------------------------------------------------------------------- */
+
+struct array *op_reshape(struct ctx *c, struct array *a, int ndim, const int64_t *shape); /* one dim may be -1 */
+struct array *op_transpose(struct ctx *c, struct array *a, const int *perm);              /* NULL: reverse */
+struct array *op_broadcast(struct ctx *c, struct array *a, int ndim, const int64_t *shape);
+struct array *op_slice(struct ctx *c, struct array *a, const int64_t *start, const int64_t *stop, const int64_t *step);
+struct array *op_columns(struct ctx *c, struct array *a, int64_t first,
+                         int64_t n); /* columns of (N, C): a row-strided view */
+struct array *op_expand_dims(struct ctx *c, struct array *a, const int *axes, int n_axes);
+struct array *op_concat(struct ctx *c, struct array **parts, int n, int axis);
+struct array *op_take(struct ctx *c, struct array *table, struct array *ids);
+struct array *op_take_along(struct ctx *c, struct array *a, struct array *ids);
+
+/* ---- matrices and fused ops ------------------------------------------------------------------------------------------- */
+
+struct array *op_matmul(struct ctx *c, struct array *a, struct array *b); /* NumPy matmul rules, leading axes broadcast */
+
+/* (N) i32 ids -> (N, C) rows of a frozen table, widened to dtype (f32 or f64). E_SHAPE when an id is out of range. */
+struct array *op_embed(struct ctx *c, const struct weight *table, struct array *ids, enum dtype dtype);
+
+/* y = rms_norm(x) * gain. With residual not NULL: normalises x + residual and stores that sum in *sum. */
+struct array *op_rms_norm(struct ctx *c, struct array *x, struct array *gain, double eps);
+struct array *op_rms_norm_add(struct ctx *c, struct array *x, struct array *residual, struct array *gain, double eps,
+                              struct array **sum);
+
+/* The n products of x with weights that share it, each with its bias and adapter (weight->bias, weight->lora). Results are
+ * row-strided views of one (N, sum M) array, written to y[0..n-1]. */
+enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
+                      const struct dropout_key *dropout, struct array **y);
+
+struct array *op_rope(struct ctx *c, struct array *x, struct array *positions, struct array *inv_freq, double scale);
+struct array *op_attention(struct ctx *c, struct array *q, struct array *k, struct array *v,
+                           const struct attention_params *p);
+struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up);
+
+struct cross_entropy_result {
+    struct array *loss;     /* scalar: sum of weight * nll; what backward starts from */
+    struct array *stats;    /* f64 (3): weighted sum, unweighted sum over counted rows, count */
+    struct array *logprobs; /* f32 (N) or NULL when not asked for */
+};
+enum status op_linear_cross_entropy(struct ctx *c, struct array *h, const struct weight *w, struct array *targets,
+                                    struct array *weights, bool want_logprobs, struct cross_entropy_result *result);
+
+/* ---- in place ------------------------------------------------------------------------------------------------------- */
+
+enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src);
+double op_sum_squares(struct ctx *c, struct array *a); /* in f64, fixed order */
+enum status op_adamw(struct ctx *c, struct array *param, struct array *grad, struct array *m, struct array *v,
+                     const struct adamw_params *p);
+
+#endif

@@ -1,0 +1,33 @@
+/* tape: reverse-mode differentiation of what the ops did (Wengert list). Recording is on between tape_begin and tape_end;
+ * an op records a node when at least one of its differentiable inputs has one. Derivative rules are in vjp.c. */
+#ifndef YA_ARRAY_TAPE_H
+#define YA_ARRAY_TAPE_H
+
+#include "array/op.h"
+
+/* Starts recording. One tape at a time a ctx (checkpointing nests its own). */
+enum status tape_begin(struct ctx *c);
+/* Drops every node and what they saved; leaves forget their nodes. */
+void tape_end(struct ctx *c);
+bool tape_recording(const struct ctx *c);
+/* Recording off and on again, for parts that need no gradient (counts nest). */
+void tape_pause(struct ctx *c);
+void tape_resume(struct ctx *c);
+
+/* Makes `a` a leaf whose gradient is wanted. `grad` (same shape and dtype, contiguous, caller-owned) receives it: backward
+ * ADDS into it, so gradients of micro-batches accumulate; NULL: the tape allocates one, read by tape_grad. */
+enum status tape_watch(struct ctx *c, struct array *a, struct array *grad);
+
+/* Runs backward from `y` with cotangent seed * 1. y must be a scalar (shape []). Nodes and what they saved are freed as they
+ * are left. */
+enum status tape_backward(struct ctx *c, struct array *y, double seed);
+
+/* The gradient of a watched array, or NULL when none reached it. Belongs to the innermost scope. */
+struct array *tape_grad(struct ctx *c, struct array *a);
+
+/* y = fn(arg, x) whose inside is not kept but computed again in backward (Chen et al. 2016). fn must be a pure function of
+ * x, of watched leaves and of values that do not change until backward has run. Without recording it is a plain call. */
+typedef struct array *(*tape_fn)(struct ctx *c, void *arg, struct array *x);
+struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x);
+
+#endif

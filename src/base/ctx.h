@@ -1,0 +1,105 @@
+/* ctx: what every call needs to know: the error slot, the allocator, the log and the panic hook.
+ *
+ * Two kinds of fault exist. Ours (a broken invariant) go to BUG_ON, which stays on in release builds and calls the panic
+ * hook. The world's (a bad file, no memory, a shape that does not fit) become a `status` and one message in the ctx. The
+ * first failure wins: later ones are consequences and are dropped, so a chain of calls is checked once at its end.
+ *
+ * A ctx belongs to one thread at a time. Worker threads of `threads` never touch it: kernels validate before they fan out.
+ */
+#ifndef YA_BASE_CTX_H
+#define YA_BASE_CTX_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum status {
+    OK = 0,
+    E_INPUT,       /* a file, row, flag or argument from outside is wrong        -> exit 2 */
+    E_IO,          /* the system refused: open, write, fsync, rename, disk full  -> exit 1 */
+    E_MEMORY,      /* an allocation failed                                       -> exit 1 */
+    E_FIT,         /* the plan says that the work would not fit in memory        -> exit 3 */
+    E_SHAPE,       /* array operands whose shapes do not go together             -> exit 1 */
+    E_DTYPE,       /* array operands whose dtypes do not go together             -> exit 1 */
+    E_UNSUPPORTED, /* valid, but this program or backend does not do it          -> exit 2 */
+    E_NUMERIC,     /* NaN or infinity where a number was needed                  -> exit 1 */
+    E_INTERRUPTED, /* the user asked to stop and the work was saved              -> exit 0 */
+    STATUS_COUNT
+};
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN };
+
+/* Everything the host program may replace. Members left NULL get the default (malloc family, silent log, abort). */
+struct ctx_hooks {
+    void *(*alloc)(void *user, void *old, size_t bytes); /* realloc semantics; bytes 0 frees and returns NULL */
+    void (*log)(void *user, enum log_level level, const char *message);
+    void (*panic)(void *user, const char *message); /* must not return */
+    void *user;
+};
+
+struct threads;   /* base/threads.h */
+struct pool;      /* base/pool.h */
+struct array_env; /* array/array.h: scopes, tape, backend */
+
+enum { CTX_MESSAGE_BYTES = 1024 };
+
+struct ctx {
+    enum status status;
+    char message[CTX_MESSAGE_BYTES]; /* valid UTF-8, one line, untrusted bytes escaped */
+    struct ctx_hooks hooks;
+    struct threads *threads;     /* owned; NULL until ctx_set_threads: work runs on the caller */
+    struct array_env *array_env; /* owned by the array layer, created by array_env_new */
+    size_t alloc_bytes;          /* live bytes handed out by mem_*; alloc_peak is the high-water mark */
+    size_t alloc_peak;
+};
+
+/* Makes a ctx. `hooks` may be NULL; it is copied. Returns NULL only when memory is exhausted. */
+struct ctx *ctx_new(const struct ctx_hooks *hooks);
+
+/* Frees the ctx and its thread pool. Accepts NULL. The array_env must already be gone. */
+void ctx_free(struct ctx *c);
+
+/* Records a failure if none is recorded yet and returns `status`, so callers write `return ctx_fail(c, E_INPUT, ...)`.
+ * Bytes below 0x20, 0x7f and invalid UTF-8 in the formatted text come out as \xNN (terminal escapes in file names). */
+enum status ctx_fail(struct ctx *c, enum status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same with a va_list. */
+enum status ctx_vfail(struct ctx *c, enum status status, const char *format, va_list args);
+
+/* Puts "prefix: " before the recorded message, so that an outer layer can add the file or row that an inner one could not
+ * know. Does nothing when no failure is recorded. */
+void ctx_prefix(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static inline bool ctx_ok(const struct ctx *c)
+{
+    return c->status == OK;
+}
+
+/* Forgets the recorded failure (tests, and callers that handle it). */
+void ctx_clear(struct ctx *c);
+
+void ctx_log(struct ctx *c, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The name of a status ("input", "io", ...) and the program's exit code for it (table above). */
+const char *status_name(enum status status);
+int status_exit_code(enum status status);
+
+/* Reports a broken invariant to the panic hook; does not return. */
+_Noreturn void ctx_panic(struct ctx *c, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* BUG_ON(c, cond, fmt, ...): our fault, never the input's. Stays on in release builds. `c` may be NULL (abort). */
+#define BUG_ON(c, cond, ...)                                                                                                \
+    do {                                                                                                                    \
+        if (__builtin_expect(!!(cond), 0)) ctx_panic((c), __FILE__, __LINE__, __VA_ARGS__);                                 \
+    } while (0)
+
+/* TRY(expr): returns the status of `expr` from the enclosing function unless it is OK. */
+#define TRY(expr)                                                                                                           \
+    do {                                                                                                                    \
+        enum status try_status_ = (expr);                                                                                   \
+        if (try_status_ != OK) return try_status_;                                                                          \
+    } while (0)
+
+#endif

@@ -1,0 +1,58 @@
+/* file: reading by mapping, writing so that a crash loses nothing.
+ *
+ * A mapped file that another process truncates would raise SIGBUS on access. file_guard_install puts a handler in place that
+ * swaps the missing page for zeros and marks the mapping; file_check turns the mark into an error. Readers call it once
+ * after parsing and the trainer once a step, so a truncated file is an error and never a crash. */
+#ifndef YA_BASE_FILE_H
+#define YA_BASE_FILE_H
+
+#include "base/ctx.h"
+
+struct file_map; /* opaque; data and size through the accessors */
+
+/* Installs the SIGBUS guard once for the process. Called by file_map_open; safe to call again. */
+void file_guard_install(void);
+
+/* Maps a regular file read-only. The mapping lives until file_map_close. Empty files map to a non-NULL pointer of size 0. */
+struct file_map *file_map_open(struct ctx *c, const char *path);
+void file_map_close(struct file_map *m);
+const uint8_t *file_map_data(const struct file_map *m);
+size_t file_map_size(const struct file_map *m);
+const char *file_map_path(const struct file_map *m);
+
+/* E_IO naming the file when a page of the mapping turned out to be missing. */
+enum status file_check(struct ctx *c, const struct file_map *m);
+
+/* Reads a whole file of at most max_bytes into memory (owner the caller, NUL-terminated beyond *size). */
+char *file_read(struct ctx *c, const char *path, size_t max_bytes, size_t *size);
+
+/* Writes bytes to path: temporary name in the same folder, write, fsync, rename, fsync of the folder. On any failure the old
+ * file is intact, the temporary is removed, and the message says which call failed and why (E_IO). */
+enum status file_write_atomic(struct ctx *c, const char *path, const void *bytes, size_t n);
+
+/* A streaming writer with the same guarantee. Errors are sticky in the ctx; file_writer_commit reports them. */
+struct file_writer;
+struct file_writer *file_writer_open(struct ctx *c, const char *path);
+void file_writer_write(struct file_writer *w, const void *bytes, size_t n);
+enum status file_writer_commit(struct file_writer *w); /* fsync, rename, fsync of the folder; frees w */
+void file_writer_abort(struct file_writer *w);         /* removes the temporary; frees w; accepts NULL */
+
+/* Directories. dir_make creates missing parents. dir_sync fsyncs a folder. dir_remove deletes a folder tree without
+ * following symbolic links. dir_commit renames `temporary` to `final` (which must not exist) and fsyncs the parent. */
+enum status dir_make(struct ctx *c, const char *path);
+enum status dir_sync(struct ctx *c, const char *path);
+enum status dir_remove(struct ctx *c, const char *path);
+enum status dir_commit(struct ctx *c, const char *temporary, const char *final);
+
+/* Entries of a folder, sorted by name, "." and ".." left out. Free each string and the list with dir_list_free. */
+enum status dir_list(struct ctx *c, const char *path, char ***names, size_t *n);
+void dir_list_free(struct ctx *c, char **names, size_t n);
+
+bool file_exists(const char *path); /* regular file */
+bool dir_exists(const char *path);
+/* dir + "/" + name, owner the caller. */
+char *path_join(struct ctx *c, const char *dir, const char *name);
+/* SHA-256 of a file's bytes as hex, and its size. */
+enum status file_sha256(struct ctx *c, const char *path, char hex[65], uint64_t *bytes);
+
+#endif

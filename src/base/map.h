@@ -1,0 +1,25 @@
+/* map: open-addressing hash tables. `map` goes from byte strings (any bytes, NUL included) to uint64; `map64` from uint64 to
+ * uint64. Keys of `map` are not copied: they must outlive it. Hashing is keyed per table (SipHash-like or wyhash with a
+ * random-free fixed key is enough: worst cases are bounded because tables from files are capped in count). */
+#ifndef YA_BASE_MAP_H
+#define YA_BASE_MAP_H
+
+#include "base/ctx.h"
+
+struct map;
+struct map64;
+
+struct map *map_new(struct ctx *c, size_t expected);
+void map_free(struct map *m);
+/* Adds or replaces. *was_there (may be NULL) tells which. */
+enum status map_put(struct map *m, const void *key, size_t key_bytes, uint64_t value, bool *was_there);
+bool map_get(const struct map *m, const void *key, size_t key_bytes, uint64_t *value);
+size_t map_count(const struct map *m);
+
+struct map64 *map64_new(struct ctx *c, size_t expected);
+void map64_free(struct map64 *m);
+enum status map64_put(struct map64 *m, uint64_t key, uint64_t value, bool *was_there);
+bool map64_get(const struct map64 *m, uint64_t key, uint64_t *value);
+size_t map64_count(const struct map64 *m);
+
+#endif

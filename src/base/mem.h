@@ -1,0 +1,27 @@
+/* mem: checked allocation through the ctx. Every size that comes from outside goes through these or through checked.h. */
+#ifndef YA_BASE_MEM_H
+#define YA_BASE_MEM_H
+
+#include "base/ctx.h"
+
+/* count * size zeroed bytes, owner the caller. NULL with E_MEMORY (or E_INPUT "too large" when the product overflows).
+ * count 0 gives a unique pointer. */
+void *mem_alloc(struct ctx *c, size_t count, size_t size);
+
+/* Grows or shrinks `p` from old_count to count elements; new elements are zeroed. On failure `p` stays valid. */
+void *mem_resize(struct ctx *c, void *p, size_t old_count, size_t count, size_t size);
+
+/* 64-byte aligned, not zeroed. For array storage and packed panels. Freed by mem_free. */
+void *mem_alloc_aligned(struct ctx *c, size_t bytes);
+
+/* Frees what the functions above returned. Accepts NULL. */
+void mem_free(struct ctx *c, void *p);
+
+/* A copy of a string (n bytes of one, always NUL-terminated), owner the caller. */
+char *mem_strdup(struct ctx *c, const char *s);
+char *mem_strndup(struct ctx *c, const char *s, size_t n);
+
+/* printf into fresh memory, owner the caller. */
+char *mem_printf(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,19 @@
+/* sha256: FIPS 180-4. */
+#ifndef YA_BASE_SHA256_H
+#define YA_BASE_SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sha256 {
+    uint32_t state[8];
+    uint64_t bytes;
+    uint8_t block[64];
+};
+
+void sha256_init(struct sha256 *s);
+void sha256_update(struct sha256 *s, const void *data, size_t n);
+void sha256_final(struct sha256 *s, uint8_t digest[32]);
+void sha256_hex(const uint8_t digest[32], char hex[65]);
+
+#endif

@@ -1,0 +1,23 @@
+/* threads: a fixed pool of workers that take small blocks of a loop from an atomic counter.
+ *
+ * Who computes a block depends on timing; how a block is computed, and how many blocks there are, never does. That is what
+ * makes results the same bytes for any number of threads: callers cut work into blocks whose size does not depend on the
+ * thread count, and combine partial sums in block order afterwards. */
+#ifndef YA_BASE_THREADS_H
+#define YA_BASE_THREADS_H
+
+#include "base/ctx.h"
+
+/* Replaces the ctx's pool by one of `n` threads in all (the caller counts as one; n - 1 are created). n >= 1; 0 means one a
+ * usable core. */
+enum status ctx_set_threads(struct ctx *c, int n);
+
+/* Threads in the pool (1 without a pool). */
+int threads_count(const struct ctx *c);
+
+/* Calls fn(arg, block, worker) for every block in [0, n_blocks), from several threads, and returns when all are done.
+ * worker is in [0, threads_count): an index for scratch memory only. fn must not use the ctx and must not call threads_run.
+ */
+void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t block, int worker), void *arg);
+
+#endif

@@ -1,0 +1,62 @@
+/* gguf: reader of GGUF v2 and v3 files. Everything is validated when the file is opened: counts against the bytes left,
+ * names, types, alignment, offsets inside the file, no overlap, no duplicate keys or names. Views point into the mapping. */
+#ifndef YA_IO_GGUF_H
+#define YA_IO_GGUF_H
+
+#include "base/file.h"
+#include "io/tensor.h"
+
+struct gguf;
+
+struct gguf *gguf_open(struct ctx *c, const char *path);
+void gguf_close(struct gguf *g);
+const struct file_map *gguf_file(const struct gguf *g); /* for file_check */
+const char *gguf_path(const struct gguf *g);
+int gguf_version(const struct gguf *g);
+
+size_t gguf_tensor_count(const struct gguf *g);
+const struct tensor_view *gguf_tensor(const struct gguf *g, size_t i);
+const struct tensor_view *gguf_find(const struct gguf *g, const char *name); /* NULL when absent */
+
+/* Metadata. The kinds follow the format's numbering. */
+enum gguf_kind {
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64
+};
+struct gguf_string {
+    const char *data;
+    size_t n;
+}; /* not NUL-terminated; points into the mapping */
+struct gguf_value {
+    const char *key;
+    enum gguf_kind kind, item_kind; /* item_kind and n for arrays */
+    uint64_t n;
+    const void *data; /* scalars and array items where they stand in the file (unaligned: use the getters) */
+};
+size_t gguf_value_count(const struct gguf *g);
+const struct gguf_value *gguf_value(const struct gguf *g, size_t i);
+const struct gguf_value *gguf_get(const struct gguf *g, const char *key); /* NULL when absent */
+
+/* Typed getters: false when the key is absent; E_INPUT in the ctx (and false) when its type is another one. Integer getters
+ * take any integer kind that fits. */
+bool gguf_get_i64(struct ctx *c, const struct gguf *g, const char *key, int64_t *out);
+bool gguf_get_f64(struct ctx *c, const struct gguf *g, const char *key, double *out);
+bool gguf_get_bool(struct ctx *c, const struct gguf *g, const char *key, bool *out);
+bool gguf_get_string(struct ctx *c, const struct gguf *g, const char *key, struct gguf_string *out);
+/* Item i of an array value. */
+struct gguf_string gguf_array_string(const struct gguf_value *v, uint64_t i); /* O(1): offsets are indexed while opening */
+int64_t gguf_array_i64(const struct gguf_value *v, uint64_t i);
+double gguf_array_f64(const struct gguf_value *v, uint64_t i);
+
+#endif
