@@ -1,0 +1,51 @@
+# Verbs. The build itself is CMake's (CMakePresets.json); this file only says what a person wants done.
+.DEFAULT_GOAL := build
+.PHONY: build demo test bench install format check coverage clean help
+
+PREFIX ?= /usr/local
+SOURCES = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+
+build: ## build/your_ai
+	@scripts/install-deps.sh build
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release
+
+demo: build ## fine-tune a real model on conflicting documents, plain and weighted, and print what the weights did
+	@scripts/get-model.sh smollm2-135m
+	@scripts/demo.sh
+
+test: ## build and run every test
+	@scripts/install-deps.sh test
+	@scripts/get-model.sh smollm2-135m
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release
+	@ctest --test-dir build --output-on-failure --no-tests=error
+
+bench: build ## this machine's ceilings and each kernel's share of them
+	@cmake --build --preset release --target bench_kernels
+	@build/bench/bench_kernels
+
+install: build ## copy the program to $(PREFIX)/bin
+	@cmake --install build --prefix $(PREFIX)
+
+format: ## rewrite the sources in the house style
+	@clang-format -i $(SOURCES)
+
+check: ## layers, sizes, format, cppcheck, clang-tidy
+	@scripts/install-deps.sh dev
+	@tools/check_layers.py
+	@tools/check_sizes.py
+	@clang-format --dry-run --Werror $(SOURCES)
+	@cmake --preset debug >/dev/null
+	@tools/check_static.sh build-debug
+
+coverage: ## line coverage of src/ by the tests
+	@scripts/install-deps.sh dev
+	@scripts/get-model.sh smollm2-135m
+	@tools/coverage.sh
+
+clean:
+	@rm -rf build build-*
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Checks that includes only point to the same layer or a lower one, and that basenames are unique. Exit 1 with each offence."""
+import os
+import re
+import sys
+
+LAYERS = ["base", "io", "array", "backend", "model", "data", "train", "eval", "export", "api", "cli"]
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+SUFFIXES = (".c", ".h", ".def", ".cu", ".cuh")
+
+
+def sources():
+    for top in ("src", "include"):
+        for folder, _, files in os.walk(os.path.join(ROOT, top)):
+            for name in files:
+                if name.endswith(SUFFIXES):
+                    yield os.path.relpath(os.path.join(folder, name), ROOT)
+
+
+def layer(path):
+    parts = path.split(os.sep)
+    return LAYERS.index(parts[1]) if parts[0] == "src" else LAYERS.index("api")
+
+
+def main():
+    offences, seen = [], {}
+    for path in sorted(sources()):
+        name = os.path.basename(path)
+        if name in seen:
+            offences.append(f"{path}: basename also used by {seen[name]}")
+        seen[name] = path
+        with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+            for number, line in enumerate(f, 1):
+                match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+                if not match:
+                    continue
+                target = match.group(1)
+                if target == "your_ai.h":
+                    if layer(path) < LAYERS.index("api"):
+                        offences.append(f"{path}:{number}: the public header belongs to the api layer and above")
+                    continue
+                if "/" not in target or target.split("/")[0] not in LAYERS:
+                    offences.append(f"{path}:{number}: include \"{target}\" is not written from src/")
+                elif LAYERS.index(target.split("/")[0]) > layer(path):
+                    offences.append(f"{path}:{number}: include \"{target}\" points up")
+    print("\n".join(offences) or f"layers: {len(seen)} files, every include points down")
+    return 1 if offences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
