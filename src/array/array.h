@@ -13,6 +13,7 @@
 
 #include "array/dtype.h"
 #include "base/ctx.h"
+#include "base/pool.h"
 
 enum { ARRAY_MAX_DIMS = 8 };
 
@@ -46,6 +47,9 @@ struct array {
 /* Gives the ctx its step pool, base scope and backend (backend/cpu/cpu.h; the table must outlive the env). */
 enum status array_env_new(struct ctx *c, const struct backend *backend);
 void array_env_free(struct ctx *c);
+/* The step pool's figures: what activations, gradients in flight and saved values take now and took at most. */
+struct pool_stats array_pool_stats(const struct ctx *c);
+const struct backend *array_backend(const struct ctx *c);
 
 /* Scopes nest. scope_open returns a mark for the matching close. */
 int scope_open(struct ctx *c);

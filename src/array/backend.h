@@ -7,8 +7,20 @@
 
 #include "array/op.h"
 
-/* One call of a row, validated by the front end: shapes and dtypes agree, every array has unit last stride (others were
- * copied first), outputs are allocated. in[] and out[] entries are NULL where the row's params say absent. */
+/* One call of a row, validated by the front end. in[] and out[] entries are NULL where the row's params say absent. What a
+ * kernel may rely on:
+ *  - Dtypes. COPY and CAST see every dtype. All other generic rows see operands of one dtype among f32, f64, i32 and i64
+ *    (front ends widen f16 and bf16 to f32, bool and u8 to i32, and narrow the result); DIV, EXP, LOG, SQRT, SIGMOID,
+ *    SOFTMAX, LOGSUMEXP, MATMUL and the fused rows see f32 and f64 only. EQUAL .. LESS_EQUAL write bool; WHERE's condition
+ *    is bool; ids, targets and positions are i32. Elsewhere outputs have the operands' dtype.
+ *  - Strides. COPY's operand and output have any strides (0 on broadcast axes of the operand). Everything else has unit last
+ *    stride (array_has_unit_last) and any strides before it, 0 on broadcast axes; 1-D helpers (ids, gain, targets, weights,
+ *    rstd, lse, bias) have unit stride by that. Outputs are contiguous, but for COPY, and for ROPE and SWIGLU_BWD, which may
+ *    be told to write into columns of a wider array (any row stride). In place rows: unit last stride.
+ *  - Sizes. No operand and no output has zero elements; axes are normalised to [0, ndim).
+ *  - Values. Ids of EMBED, TAKE, TAKE_ALONG are in range; so are targets where the weight is not 0; offsets of ATTENTION are
+ *    ascending, start at 0, and no segment has more queries than keys.
+ *  - Outputs never overlap operands, except RMS_NORM without residual: out[1] is in[0] itself then and is not written. */
 struct op_call {
     enum op op;
     struct array *in[OP_MAX_IN];

@@ -26,4 +26,9 @@ static inline float bf16_to_f32(uint16_t h)
 }
 uint16_t f32_to_bf16(float f);
 
+/* Converts n elements; strides in elements. Floats go to integers towards zero, saturating, NaN to 0; wider integers wrap
+ * into narrower ones; anything not 0 is true. Operands must not overlap. */
+void dtype_convert(enum dtype to, void *out, int64_t out_stride, enum dtype from, const void *in, int64_t in_stride,
+                   int64_t n);
+
 #endif

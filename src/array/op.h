@@ -55,8 +55,8 @@ struct embed_params {
 };
 
 /* y = x * rsqrt(mean(x^2) + eps) * g (Zhang & Sennrich 2019), x = in + residual. Inputs: x (.., C), g (C), residual (.., C)
- * or NULL. Outputs: y, the sum x (the input itself without a residual), rstd (..) in f32 (f64 for f64). Backward inputs: dy,
- * dsum or NULL, x, g, rstd; outputs: dx (of the sum; also the residual's), dg or NULL. */
+ * or NULL. Outputs: y, the sum x (the input itself, not written, without a residual), rstd (..) in f32 (f64 for f64).
+ * Backward inputs: dy, dsum or NULL, x, g, rstd; outputs: dx (of the sum; also the residual's), dg or NULL. */
 struct rms_norm_params {
     double eps;
     bool residual;
@@ -70,8 +70,9 @@ struct dropout_key {
     int64_t first_token; /* index in the optimizer step of this micro-batch's row 0 */
     bool on;             /* false: evaluation, no dropout */
 };
-/* keep[j] for channels [0, n) of one token: rng_philox keyed by (seed, step), counter (token, slot id, channel / 4). A
- * channel is kept when its 32-bit number >= p * 2^32; kept inputs are scaled by 1 / (1 - p). */
+/* keep[j] for channels [0, n) of one token (its index in the optimizer step: first_token + row): rng_philox keyed by (seed,
+ * step), counter (token, slot id, channel / 4). A channel is kept when its 32-bit number >= p * 2^32; kept inputs are scaled
+ * by 1 / (1 - p). Pure: any thread may call it. */
 void dropout_mask(const struct dropout_key *key, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep);
 
 /* y_i = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for n <= 3 weights that share x.
