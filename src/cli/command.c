@@ -1,0 +1,167 @@
+/* command: finds the command, parses its options, runs it and turns its status into an exit code. The only place that
+ * prints errors: one line, "error: ...". */
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "array/array.h"
+#include "backend/cpu/cpu.h"
+#include "base/mem.h"
+#include "base/threads.h"
+
+#ifndef YA_VERSION
+#define YA_VERSION "0.1.0"
+#endif
+
+#define COMMAND(name) extern const struct command command_##name;
+#include "cli/commands.def"
+#undef COMMAND
+
+static const struct command *const commands[] = {
+#define COMMAND(name) &command_##name,
+#include "cli/commands.def"
+#undef COMMAND
+};
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]), HELP_CAP_BYTES = 1 << 20 };
+
+/* ---- hooks of the ctx ------------------------------------------------------------------------------------------------ */
+
+static void print_log(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    if (level == LOG_DEBUG) return;
+    fprintf(stderr, "%s%s\n", level == LOG_WARN ? "warning: " : "", message);
+}
+
+static void print_panic(void *user, const char *message)
+{
+    (void)user;
+    fprintf(stderr, "bug: %s\nThis is a fault of the program, not of your files.\n", message);
+    abort();
+}
+
+bool command_color(int fd)
+{
+    const char *no = getenv("NO_COLOR");
+    return isatty(fd) && (!no || *no == '\0');
+}
+
+enum status command_compute(struct ctx *c, int64_t threads)
+{
+    TRY(ctx_set_threads(c, (int)threads));
+    const struct backend *backend = backend_cpu(c);
+    if (!backend) return c->status;
+    return array_env_new(c, backend);
+}
+
+/* ---- help ------------------------------------------------------------------------------------------------------------ */
+
+static void print_overview(void)
+{
+    puts("your_ai: fine-tunes Llama-family language models, weighing documents by their provenance\n");
+    puts("usage: your_ai COMMAND [options]        (your_ai COMMAND --help for its options)\n");
+    for (int i = 0; i < N_COMMANDS; i++) printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    puts("\n  --version    the version\n  --help       this page");
+    puts("\nExit codes: 0 done, 1 failed, 2 bad input or usage, 3 would not fit in memory.");
+}
+
+static enum status print_help(struct ctx *c, const struct command *cmd)
+{
+    struct buf text;
+    buf_init(&text, c, HELP_CAP_BYTES);
+    options_help(&cmd->table, &text);
+    if (buf_ok(&text)) printf("usage: your_ai %s %s\n\n%s\n%s", cmd->name, cmd->usage, cmd->about, buf_str(&text));
+    buf_release(&text);
+    return c->status;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(commands[i]->name, name) == 0) return commands[i];
+    }
+    return NULL;
+}
+
+static enum status unknown_command(struct ctx *c, const char *name)
+{
+    const char *near = NULL;
+    size_t least = 3;
+    for (int i = 0; i < N_COMMANDS; i++) {
+        size_t d = options_distance(name, commands[i]->name);
+        if (d >= least) continue;
+        least = d;
+        near = commands[i]->name;
+    }
+    if (near) return ctx_fail(c, E_INPUT, "unknown command '%s'; did you mean %s?", name, near);
+    return ctx_fail(c, E_INPUT, "unknown command '%s' (your_ai --help lists all)", name);
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------------- */
+
+static enum status check_operands(struct ctx *c, const struct command *cmd, const struct option_parse *parse)
+{
+    if (parse->n_operands > cmd->max_operands)
+        return ctx_fail(c, E_INPUT, "'%s' is one word too many; usage: your_ai %s %s", parse->operands[cmd->max_operands],
+                        cmd->name, cmd->usage);
+    if (parse->n_operands < cmd->min_operands)
+        return ctx_fail(c, E_INPUT, "something is missing; usage: your_ai %s %s", cmd->name, cmd->usage);
+    return OK;
+}
+
+static enum status run_command(struct ctx *c, const struct command *cmd, int argc, char **argv)
+{
+    struct option_parse *parse = mem_alloc(c, 1, sizeof(*parse));
+    void *values = mem_alloc(c, 1, cmd->values_bytes);
+    enum status status = c->status;
+    if (status != OK) goto out;
+    status = options_parse(c, &cmd->table, argc, (const char *const *)argv, values, parse);
+    if (status != OK) goto out;
+    if (parse->help) {
+        status = print_help(c, cmd);
+        goto out;
+    }
+    status = check_operands(c, cmd, parse);
+    if (status == OK) status = cmd->run(&(struct command_call){c, values, parse});
+out:
+    mem_free(c, values);
+    mem_free(c, parse);
+    return status;
+}
+
+static enum status dispatch(struct ctx *c, int argc, char **argv)
+{
+    if (argc < 2) return ctx_fail(c, E_INPUT, "no command; try: your_ai --help");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        const struct command *cmd = argc > 2 ? find_command(argv[2]) : NULL;
+        if (cmd) return print_help(c, cmd);
+        print_overview();
+        return OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("your_ai " YA_VERSION);
+        return OK;
+    }
+    const struct command *cmd = find_command(argv[1]);
+    return cmd ? run_command(c, cmd, argc - 2, argv + 2) : unknown_command(c, argv[1]);
+}
+
+int command_main(int argc, char **argv)
+{
+    struct ctx *c = ctx_new(&(struct ctx_hooks){.log = print_log, .panic = print_panic});
+    if (!c) {
+        fputs("error: out of memory\n", stderr);
+        return status_exit_code(E_MEMORY);
+    }
+    enum status status = dispatch(c, argc, argv);
+    /* results that did not reach the reader are a failure, not a success with less output */
+    if (fflush(stdout) != 0 && status == OK) status = ctx_fail(c, E_IO, "standard output cannot be written");
+    if (status != OK && status != E_INTERRUPTED) fprintf(stderr, "error: %s\n", c->message);
+    ctx_clear(c);
+    if (c->array_env) array_env_free(c);
+    ctx_free(c);
+    return status_exit_code(status);
+}

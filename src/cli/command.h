@@ -1,0 +1,37 @@
+/* command: what a command of the program is. One file cmd_<name>.c defines `const struct command command_<name>`, and one
+ * row in commands.def lists it; docs/cli.md shows the whole in 20 lines. */
+#ifndef YA_CLI_COMMAND_H
+#define YA_CLI_COMMAND_H
+
+#include "cli/options.h"
+
+/* One call of a command. `values` is its own struct, filled by the option table; parse holds the operands. */
+struct command_call {
+    struct ctx *c;
+    const void *values;
+    const struct option_parse *parse;
+};
+
+struct command {
+    const char *name;    /* "train" */
+    const char *summary; /* one line for the overall help */
+    const char *usage;   /* what follows the name: "-m MODEL -d FILE -o RUN [options]" */
+    const char *about;   /* a paragraph for its own help */
+    struct option_table table;
+    size_t values_bytes; /* sizeof its values struct */
+    size_t min_operands, max_operands;
+    /* Returns the status it ends with; the message is in the ctx. Prints results to stdout itself, never errors. */
+    enum status (*run)(const struct command_call *call);
+};
+
+/* The program: argv as main got it. Returns the exit code: 0 done, 1 failed, 2 bad input or usage, 3 would not fit. */
+int command_main(int argc, char **argv);
+
+/* What every command that computes does first: `threads` (0: one a usable core), the CPU backend and the array environment.
+ * Undone by the program at its end. */
+enum status command_compute(struct ctx *c, int64_t threads);
+
+/* True when the stream is a terminal and NO_COLOR is not set. */
+bool command_color(int fd);
+
+#endif
