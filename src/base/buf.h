@@ -1,5 +1,5 @@
 /* buf: a growable byte string with a mandatory cap and a sticky error: after the first failed append the rest do nothing and
- * the owner checks once (buf_ok). Always NUL-terminated at data[len]. */
+ * the owner checks once (buf_ok). Past the cap: E_INPUT. Always NUL-terminated at data[len]. */
 #ifndef YA_BASE_BUF_H
 #define YA_BASE_BUF_H
 
@@ -14,13 +14,14 @@ struct buf {
 
 void buf_init(struct buf *b, struct ctx *c, size_t cap_bytes);
 void buf_release(struct buf *b);
-void buf_clear(struct buf *b); /* keeps the memory */
+void buf_clear(struct buf *b); /* empties it and forgets its failure (not the ctx's); keeps the memory */
 void buf_append(struct buf *b, const void *bytes, size_t n);
 void buf_append_str(struct buf *b, const char *s);
 void buf_append_char(struct buf *b, char ch);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Takes the memory out of the buffer (owner the caller, mem_free); the buffer is empty afterwards. NULL on failure. */
+/* Takes the memory out of the buffer (owner the caller, mem_free); the buffer is empty afterwards. NULL on failure;
+ * an empty buffer gives "". */
 char *buf_take(struct buf *b);
 
 static inline bool buf_ok(const struct buf *b)

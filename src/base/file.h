@@ -8,29 +8,41 @@
 
 #include "base/ctx.h"
 
+/* Records "cannot VERB PATH: reason" for an errno value and returns the status: E_INPUT when the name leads nowhere
+ * (missing, a folder where a file should be, ...), E_IO when the system refused. */
+enum status file_fail(struct ctx *c, const char *verb, const char *path, int error);
+
+/* Opens a regular file for reading, without waiting on a pipe. Returns the descriptor (owner the caller) and its size, or -1
+ * with the errors of file_fail, E_INPUT for anything but a regular file. */
+int file_open(struct ctx *c, const char *path, uint64_t *bytes);
+
 struct file_map; /* opaque; data and size through the accessors */
 
 /* Installs the SIGBUS guard once for the process. Called by file_map_open; safe to call again. */
 void file_guard_install(void);
 
-/* Maps a regular file read-only. The mapping lives until file_map_close. Empty files map to a non-NULL pointer of size 0. */
+/* Maps a regular file read-only. The mapping lives until file_map_close (which accepts NULL). Empty files map to a non-NULL
+ * pointer of size 0. Errors: those of file_fail; E_INPUT for anything but a regular file. */
 struct file_map *file_map_open(struct ctx *c, const char *path);
 void file_map_close(struct file_map *m);
 const uint8_t *file_map_data(const struct file_map *m);
 size_t file_map_size(const struct file_map *m);
 const char *file_map_path(const struct file_map *m);
 
-/* E_IO naming the file when a page of the mapping turned out to be missing. */
+/* E_IO naming the file when it has become shorter than its mapping or a page of it could not be read. One fstat: cheap. */
 enum status file_check(struct ctx *c, const struct file_map *m);
 
-/* Reads a whole file of at most max_bytes into memory (owner the caller, NUL-terminated beyond *size). */
+/* Reads a whole regular file of at most max_bytes into memory (owner the caller, NUL-terminated beyond *size). NULL with
+ * E_INPUT when it is larger, and with the errors of file_fail. */
 char *file_read(struct ctx *c, const char *path, size_t max_bytes, size_t *size);
 
 /* Writes bytes to path: temporary name in the same folder, write, fsync, rename, fsync of the folder. On any failure the old
- * file is intact, the temporary is removed, and the message says which call failed and why (E_IO). */
+ * file is intact, the temporary is removed, and the message says which call failed and why (E_IO). The temporary is called
+ * PATH.<process>-<number>.tmp; only a crash leaves one behind. Does nothing when the ctx already holds a failure. */
 enum status file_write_atomic(struct ctx *c, const char *path, const void *bytes, size_t n);
 
-/* A streaming writer with the same guarantee. Errors are sticky in the ctx; file_writer_commit reports them. */
+/* A streaming writer with the same guarantee. Errors are sticky; file_writer_commit reports them, and it also refuses to
+ * publish the file while the ctx holds a failure of any kind, since what was written may then be incomplete. */
 struct file_writer;
 struct file_writer *file_writer_open(struct ctx *c, const char *path);
 void file_writer_write(struct file_writer *w, const void *bytes, size_t n);
@@ -38,9 +50,12 @@ enum status file_writer_commit(struct file_writer *w); /* fsync, rename, fsync o
 void file_writer_abort(struct file_writer *w);         /* removes the temporary; frees w; accepts NULL */
 
 /* Directories. dir_make creates missing parents. dir_sync fsyncs a folder. dir_remove deletes a folder tree without
- * following symbolic links. dir_commit renames `temporary` to `final` (which must not exist) and fsyncs the parent. */
+ * following symbolic links (nothing there is fine). dir_commit renames `temporary` to `final` (which must not exist) and
+ * fsyncs the parent. */
 enum status dir_make(struct ctx *c, const char *path);
 enum status dir_sync(struct ctx *c, const char *path);
+/* fsyncs the folder that holds `path`, so that the name itself survives a crash. */
+enum status dir_sync_parent(struct ctx *c, const char *path);
 enum status dir_remove(struct ctx *c, const char *path);
 enum status dir_commit(struct ctx *c, const char *temporary, const char *final);
 

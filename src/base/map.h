@@ -1,6 +1,6 @@
 /* map: open-addressing hash tables. `map` goes from byte strings (any bytes, NUL included) to uint64; `map64` from uint64 to
- * uint64. Keys of `map` are not copied: they must outlive it. Hashing is keyed per table (SipHash-like or wyhash with a
- * random-free fixed key is enough: worst cases are bounded because tables from files are capped in count). */
+ * uint64. Keys of `map` are not copied: they must outlive it. Each table has its own
+ * random hash key, so a file cannot choose keys that collide; no answer depends on it. */
 #ifndef YA_BASE_MAP_H
 #define YA_BASE_MAP_H
 

@@ -8,7 +8,8 @@
  * count 0 gives a unique pointer. */
 void *mem_alloc(struct ctx *c, size_t count, size_t size);
 
-/* Grows or shrinks `p` from old_count to count elements; new elements are zeroed. On failure `p` stays valid. */
+/* Grows or shrinks `p` from old_count to count elements; new elements are zeroed. `p` NULL allocates. On failure
+ * NULL is returned and `p` stays valid. Not for blocks of mem_alloc_aligned. */
 void *mem_resize(struct ctx *c, void *p, size_t old_count, size_t count, size_t size);
 
 /* 64-byte aligned, not zeroed. For array storage and packed panels. Freed by mem_free. */

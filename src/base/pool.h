@@ -15,7 +15,7 @@ void pool_put(struct pool *p, void *block, size_t bytes); /* bytes as given to p
 void pool_trim(struct pool *p);                           /* returns the free lists to the system */
 
 struct pool_stats {
-    size_t live_bytes; /* handed out now */
+    size_t live_bytes; /* handed out now, in whole size classes (up to a quarter more than was asked for) */
     size_t peak_bytes; /* most ever handed out at once */
     size_t held_bytes; /* taken from the system, live or free */
 };

@@ -8,7 +8,8 @@
 /* The four 32-bit outputs for counter `ctr` under `key`. Tested against the Random123 known answers. */
 void rng_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4]);
 
-/* A stream: key = (seed, purpose), counter = running index. Different purposes never share numbers. */
+/* A stream: key = seed, counter = (running index, purpose, stream). Different purposes and streams never share numbers. Each
+ * call below takes one index; rng_below may take more. */
 enum rng_purpose { RNG_INIT = 1, RNG_DROPOUT, RNG_SHUFFLE, RNG_SAMPLE, RNG_TEST };
 struct rng {
     uint64_t seed;

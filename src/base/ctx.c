@@ -1,0 +1,193 @@
+/* ctx: see ctx.h. Messages are formatted once into a stack buffer and then copied character by character, so that bytes from
+ * file names and data can neither move the terminal's cursor nor cut a character in half at the end of the slot. */
+#include "base/ctx.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/threads.h"
+#include "base/utf8.h"
+
+static void *default_alloc(void *user, void *old, size_t bytes)
+{
+    (void)user;
+    if (bytes == 0) {
+        free(old);
+        return NULL;
+    }
+    return realloc(old, bytes);
+}
+
+static void default_log(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    (void)level;
+    (void)message;
+}
+
+/* The last words go straight to stderr: after a broken invariant nothing buffered can be trusted. */
+static _Noreturn void panic_default(const char *message)
+{
+    size_t left = strlen(message);
+    while (left > 0) {
+        ssize_t n = write(STDERR_FILENO, message, left);
+        if (n <= 0) break;
+        message += n;
+        left -= (size_t)n;
+    }
+    abort();
+}
+
+static void default_panic(void *user, const char *message)
+{
+    (void)user;
+    panic_default(message);
+}
+
+struct ctx *ctx_new(const struct ctx_hooks *hooks)
+{
+    struct ctx_hooks h = {0};
+    if (hooks) h = *hooks;
+    if (!h.alloc) h.alloc = default_alloc;
+    if (!h.log) h.log = default_log;
+    if (!h.panic) h.panic = default_panic;
+    struct ctx *c = h.alloc(h.user, NULL, sizeof *c);
+    if (!c) return NULL;
+    memset(c, 0, sizeof *c);
+    c->hooks = h;
+    return c;
+}
+
+void ctx_free(struct ctx *c)
+{
+    if (!c) return;
+    BUG_ON(c, c->array_env, "the array environment outlives its ctx");
+    (void)ctx_set_threads(c, 1); /* one thread means no pool: nothing to create, so nothing can fail */
+    c->hooks.alloc(c->hooks.user, c, 0);
+}
+
+/* True for characters that could steer a terminal: C0, DEL, and C1 (U+0080..U+009F, two bytes C2 80..C2 9F). */
+static bool is_control(const uint8_t *p, size_t len)
+{
+    return (len == 1 && (p[0] < 0x20 || p[0] == 0x7F)) || (len == 2 && p[0] == 0xC2 && p[1] < 0xA0);
+}
+
+/* Copies text to out (room bytes, NUL included) with everything unsafe as \xNN; stops before what does not fit whole. */
+static void escape(char *out, size_t room, const char *text)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t n = strlen(text), at = 0;
+    while (n > 0) {
+        size_t len = utf8_length(p, n);
+        bool plain = len > 0 && !is_control(p, len);
+        size_t need = plain ? len : 4; /* an unsafe character is escaped byte by byte */
+        if (at + need >= room) break;
+        if (plain) {
+            memcpy(out + at, p, len);
+        } else {
+            len = 1;
+            snprintf(out + at, 5, "\\x%02X", p[0]);
+        }
+        at += need;
+        p += len;
+        n -= len;
+    }
+    out[at] = '\0';
+}
+
+enum status ctx_vfail(struct ctx *c, enum status status, const char *format, va_list args)
+{
+    BUG_ON(c, status <= OK || status >= STATUS_COUNT, "a failure needs a status, got %d", (int)status);
+    if (c->status != OK) return status;
+    char raw[CTX_MESSAGE_BYTES];
+    vsnprintf(raw, sizeof raw, format, args);
+    c->status = status;
+    escape(c->message, sizeof c->message, raw);
+    return status;
+}
+
+enum status ctx_fail(struct ctx *c, enum status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    ctx_vfail(c, status, format, args);
+    va_end(args);
+    return status;
+}
+
+void ctx_prefix(struct ctx *c, const char *format, ...)
+{
+    if (c->status == OK) return;
+    char prefix[CTX_MESSAGE_BYTES / 2], raw[CTX_MESSAGE_BYTES + CTX_MESSAGE_BYTES / 2 + 2];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(prefix, sizeof prefix, format, args);
+    va_end(args);
+    /* escaping twice is harmless: the recorded message holds nothing that would be escaped again */
+    snprintf(raw, sizeof raw, "%s: %s", prefix, c->message);
+    escape(c->message, sizeof c->message, raw);
+}
+
+void ctx_clear(struct ctx *c)
+{
+    c->status = OK;
+    c->message[0] = '\0';
+}
+
+void ctx_log(struct ctx *c, enum log_level level, const char *format, ...)
+{
+    char raw[CTX_MESSAGE_BYTES], line[CTX_MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    escape(line, sizeof line, raw);
+    c->hooks.log(c->hooks.user, level, line);
+}
+
+const char *status_name(enum status status)
+{
+    static const char *const names[STATUS_COUNT] = {
+        [OK] = "ok",
+        [E_INPUT] = "input",
+        [E_IO] = "io",
+        [E_MEMORY] = "memory",
+        [E_FIT] = "fit",
+        [E_SHAPE] = "shape",
+        [E_DTYPE] = "dtype",
+        [E_UNSUPPORTED] = "unsupported",
+        [E_NUMERIC] = "numeric",
+        [E_INTERRUPTED] = "interrupted",
+    };
+    return (unsigned)status < STATUS_COUNT ? names[status] : "unknown";
+}
+
+int status_exit_code(enum status status)
+{
+    switch (status) {
+    case OK:
+    case E_INTERRUPTED:
+        return 0;
+    case E_INPUT:
+    case E_UNSUPPORTED:
+        return 2;
+    case E_FIT:
+        return 3;
+    default:
+        return 1;
+    }
+}
+
+_Noreturn void ctx_panic(struct ctx *c, const char *file, int line, const char *format, ...)
+{
+    char text[CTX_MESSAGE_BYTES / 2], message[CTX_MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    snprintf(message, sizeof message, "bug at %s:%d: %s\n", file, line, text);
+    if (c) c->hooks.panic(c->hooks.user, message);
+    panic_default(message); /* no ctx, or a hook that returned against its contract */
+}

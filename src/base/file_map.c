@@ -1,0 +1,178 @@
+/* file_map: read-only mappings and the guard that makes a truncated one an error.
+ *
+ * The SIGBUS handler may use nothing that takes a lock, so mappings are entered in a fixed table of atomics. On a fault
+ * inside one of them, the handler maps zero pages over everything from the missing page on (behind the new end of the file
+ * nothing is left to lose, and one call keeps the number of kernel mappings small), marks the entry and returns; the
+ * interrupted load then reads zeros. Faults elsewhere go to the handler that was there before. Copying files into memory
+ * instead was rejected: weights are larger than memory is cheap. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum { MAPPINGS_MAX = 4096 };
+
+struct entry {
+    atomic_uintptr_t begin, end; /* page-aligned; end 0: free */
+    atomic_bool torn;
+};
+
+struct file_map {
+    struct ctx *c;
+    char *path;
+    int fd; /* kept open: its size tells of a cut inside the last page, which raises no signal */
+    const uint8_t *data;
+    size_t size;
+    struct entry *entry; /* NULL for an empty file */
+};
+
+static struct entry entries[MAPPINGS_MAX];
+static pthread_mutex_t entries_lock = PTHREAD_MUTEX_INITIALIZER; /* taking and returning entries, not the handler */
+static struct sigaction previous;
+static uintptr_t page_bytes;
+
+static void pass_on(int sig, siginfo_t *info, void *context)
+{
+    if (previous.sa_flags & SA_SIGINFO) {
+        previous.sa_sigaction(sig, info, context);
+    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+        previous.sa_handler(sig);
+    } else {
+        /* the default action, when the instruction faults again on return */
+        struct sigaction fallback = {.sa_handler = SIG_DFL};
+        sigaction(sig, &fallback, NULL);
+    }
+}
+
+static void on_bus_error(int sig, siginfo_t *info, void *context)
+{
+    int saved = errno;
+    uintptr_t page = (uintptr_t)info->si_addr / page_bytes * page_bytes;
+    for (int i = 0; i < MAPPINGS_MAX; i++) {
+        uintptr_t end = atomic_load(&entries[i].end);
+        if (page >= end || page < atomic_load(&entries[i].begin)) continue;
+        void *zeros = mmap((void *)page, end - page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        if (zeros == MAP_FAILED) break;
+        atomic_store(&entries[i].torn, true);
+        errno = saved;
+        return;
+    }
+    pass_on(sig, info, context);
+    errno = saved;
+}
+
+static void install(void)
+{
+    page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
+    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, &previous);
+}
+
+void file_guard_install(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+}
+
+static struct entry *entry_take(const void *data, size_t size)
+{
+    struct entry *taken = NULL;
+    pthread_mutex_lock(&entries_lock);
+    for (int i = 0; i < MAPPINGS_MAX && !taken; i++) {
+        if (atomic_load(&entries[i].end) != 0) continue;
+        taken = &entries[i];
+        atomic_store(&taken->torn, false);
+        atomic_store(&taken->begin, (uintptr_t)data);
+        atomic_store(&taken->end, ((uintptr_t)data + size + page_bytes - 1) / page_bytes * page_bytes);
+    }
+    pthread_mutex_unlock(&entries_lock);
+    return taken;
+}
+
+static void entry_return(struct entry *e)
+{
+    if (e) atomic_store(&e->end, 0);
+}
+
+static bool map_pages(struct file_map *m, uint64_t bytes)
+{
+    static const uint8_t nothing[1];
+    m->data = nothing;
+    m->size = (size_t)bytes;
+    if (m->size == 0) return true;
+    void *data = mmap(NULL, m->size, PROT_READ, MAP_SHARED, m->fd, 0);
+    if (data == MAP_FAILED) {
+        file_fail(m->c, "map", m->path, errno);
+        return false;
+    }
+    m->entry = entry_take(data, m->size);
+    if (!m->entry) {
+        munmap(data, m->size);
+        ctx_fail(m->c, E_IO, "%s: more than %d files are mapped", m->path, MAPPINGS_MAX);
+        return false;
+    }
+    m->data = data;
+    return true;
+}
+
+struct file_map *file_map_open(struct ctx *c, const char *path)
+{
+    file_guard_install();
+    struct file_map *m = mem_alloc(c, 1, sizeof *m);
+    uint64_t bytes;
+    if (!m) return NULL;
+    *m = (struct file_map){.c = c, .fd = -1, .path = mem_strdup(c, path)};
+    if (m->path && (m->fd = file_open(c, path, &bytes)) >= 0 && map_pages(m, bytes)) return m;
+    file_map_close(m);
+    return NULL;
+}
+
+void file_map_close(struct file_map *m)
+{
+    if (!m) return;
+    if (m->entry) {
+        munmap((void *)m->data, m->size);
+        entry_return(m->entry);
+    }
+    if (m->fd >= 0) close(m->fd);
+    mem_free(m->c, m->path);
+    mem_free(m->c, m);
+}
+
+const uint8_t *file_map_data(const struct file_map *m)
+{
+    return m->data;
+}
+
+size_t file_map_size(const struct file_map *m)
+{
+    return m->size;
+}
+
+const char *file_map_path(const struct file_map *m)
+{
+    return m->path;
+}
+
+enum status file_check(struct ctx *c, const struct file_map *m)
+{
+    struct stat st;
+    if (fstat(m->fd, &st) != 0) return file_fail(c, "examine", m->path, errno);
+    if ((size_t)st.st_size < m->size) {
+        return ctx_fail(c, E_IO, "%s: truncated from %zu to %lld bytes while in use", m->path, m->size,
+                        (long long)st.st_size);
+    }
+    if (m->entry && atomic_load(&m->entry->torn)) {
+        return ctx_fail(c, E_IO, "%s: a part of the file could not be read while in use", m->path);
+    }
+    return OK;
+}

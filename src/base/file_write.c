@@ -1,0 +1,135 @@
+/* file_write: a reader of `path` sees the old bytes or the new ones, never a part, whenever the power goes.
+ *
+ * Bytes go to a new file beside the target, are fsynced, and take its name by rename; the folder is fsynced last, because
+ * until then the rename itself may be lost. After a failed fsync the kernel may have dropped the pages and marked them
+ * clean, so a second fsync would lie: the temporary is thrown away instead. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum { BUFFER_BYTES = 1 << 18, NAMES_TRIED = 100 };
+
+struct file_writer {
+    struct ctx *c;
+    char *path, *temporary;
+    int fd;
+    bool failed;
+    size_t n; /* bytes waiting in the buffer */
+    char buffer[BUFFER_BYTES];
+};
+
+/* A fresh file next to the target. O_EXCL: never through a link or over a file that somebody planted under the name. */
+static bool open_temporary(struct file_writer *w)
+{
+    for (int i = 0; i < NAMES_TRIED; i++) {
+        w->temporary = mem_printf(w->c, "%s.%ld-%d.tmp", w->path, (long)getpid(), i);
+        if (!w->temporary) return false;
+        w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (w->fd >= 0) return true;
+        int error = errno;
+        if (error != EEXIST) file_fail(w->c, "create", w->temporary, error);
+        mem_free(w->c, w->temporary);
+        w->temporary = NULL;
+        if (error != EEXIST) return false;
+    }
+    ctx_fail(w->c, E_IO, "cannot create a temporary file for %s: %d names are taken", w->path, NAMES_TRIED);
+    return false;
+}
+
+static void writer_free(struct file_writer *w)
+{
+    if (w->fd >= 0) close(w->fd);
+    if (w->temporary) unlink(w->temporary);
+    mem_free(w->c, w->temporary);
+    mem_free(w->c, w->path);
+    mem_free(w->c, w);
+}
+
+struct file_writer *file_writer_open(struct ctx *c, const char *path)
+{
+    struct file_writer *w = mem_alloc(c, 1, sizeof *w);
+    if (!w) return NULL;
+    w->c = c;
+    w->fd = -1;
+    w->path = mem_strdup(c, path);
+    if (w->path && open_temporary(w)) return w;
+    writer_free(w);
+    return NULL;
+}
+
+static void fail(struct file_writer *w, const char *verb, int error)
+{
+    w->failed = true;
+    ctx_fail(w->c, E_IO, "cannot %s %s: %s; %s is as it was before", verb, w->temporary, strerror(error), w->path);
+}
+
+static void write_all(struct file_writer *w, const char *bytes, size_t n)
+{
+    while (n > 0 && !w->failed) {
+        ssize_t done = write(w->fd, bytes, n);
+        if (done > 0) {
+            bytes += done;
+            n -= (size_t)done;
+        } else if (done == 0 || errno != EINTR) {
+            fail(w, "write", done == 0 ? ENOSPC : errno);
+        }
+    }
+}
+
+void file_writer_write(struct file_writer *w, const void *bytes, size_t n)
+{
+    if (w->failed || n == 0) return;
+    if (n > BUFFER_BYTES - w->n) {
+        write_all(w, w->buffer, w->n);
+        w->n = 0;
+    }
+    if (n >= BUFFER_BYTES) {
+        write_all(w, bytes, n);
+        return;
+    }
+    memcpy(w->buffer + w->n, bytes, n);
+    w->n += n;
+}
+
+enum status file_writer_commit(struct file_writer *w)
+{
+    struct ctx *c = w->c;
+    if (!ctx_ok(c)) w->failed = true; /* what was to be written may be incomplete */
+    if (!w->failed) write_all(w, w->buffer, w->n);
+    if (!w->failed && fsync(w->fd) != 0) fail(w, "fsync", errno);
+    if (!w->failed) {
+        int fd = w->fd;
+        w->fd = -1; /* closed even when close reports an error */
+        if (close(fd) != 0) fail(w, "close", errno);
+    }
+    if (!w->failed && rename(w->temporary, w->path) != 0) fail(w, "rename", errno);
+    if (!w->failed) {
+        mem_free(c, w->temporary);
+        w->temporary = NULL;
+        dir_sync_parent(c, w->path);
+    }
+    bool lost = w->failed && ctx_ok(c); /* the owner cleared the ctx after a failed write: it still must not look good */
+    if (lost) ctx_fail(c, E_IO, "%s was not written: an earlier write failed", w->path);
+    writer_free(w);
+    return c->status;
+}
+
+void file_writer_abort(struct file_writer *w)
+{
+    if (w) writer_free(w);
+}
+
+enum status file_write_atomic(struct ctx *c, const char *path, const void *bytes, size_t n)
+{
+    if (!ctx_ok(c)) return c->status;
+    struct file_writer *w = file_writer_open(c, path);
+    if (!w) return c->status;
+    file_writer_write(w, bytes, n);
+    return file_writer_commit(w);
+}

@@ -1,0 +1,195 @@
+/* threads: one job at a time. threads_run opens it, works on it like any other thread, closes it when the blocks are gone
+ * and waits only for workers that joined: one that was still asleep finds the job closed and never delays the caller.
+ *
+ * Idle workers watch the job number for a short while before they sleep on a condition variable, because the next kernel
+ * usually follows within microseconds. They do not when there are more threads than cores: spinning would then take the core
+ * from the thread that has the work. */
+#include "base/threads.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { SPINS = 1000, THREADS_MAX = 1024 };
+
+struct worker {
+    struct threads *pool;
+    int index;
+    pthread_t thread;
+};
+
+struct threads {
+    int n;         /* the caller included */
+    int n_started; /* workers that exist */
+    int spins;
+    struct worker *workers; /* (n), the caller's slot 0 unused */
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* a job was opened, or stop */
+    pthread_cond_t done; /* the last worker left the job */
+    /* under the lock */
+    bool open, stop;
+    void (*fn)(void *arg, int64_t block, int worker);
+    void *arg;
+    int64_t n_blocks;
+    /* outside */
+    atomic_int active;        /* workers inside the job; rises only under the lock */
+    atomic_uint_fast64_t job; /* number of jobs opened so far */
+    atomic_int_fast64_t next; /* next block */
+};
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void work(struct threads *t, int worker)
+{
+    for (;;) {
+        int64_t block = atomic_fetch_add_explicit(&t->next, 1, memory_order_relaxed);
+        if (block >= t->n_blocks) return;
+        t->fn(t->arg, block, worker);
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct threads *t = w->pool;
+    uint64_t seen = 0;
+    for (;;) {
+        for (int i = 0; i < t->spins && atomic_load(&t->job) == seen; i++) relax();
+        pthread_mutex_lock(&t->lock);
+        while (!t->stop && atomic_load(&t->job) == seen) pthread_cond_wait(&t->wake, &t->lock);
+        seen = atomic_load(&t->job);
+        bool stop = t->stop, join = t->open;
+        if (join) atomic_fetch_add(&t->active, 1);
+        pthread_mutex_unlock(&t->lock);
+        if (stop) return NULL;
+        if (!join) continue;
+        work(t, w->index);
+        if (atomic_fetch_sub(&t->active, 1) == 1) {
+            pthread_mutex_lock(&t->lock); /* so that the signal cannot fall between the caller's test and its wait */
+            pthread_cond_signal(&t->done);
+            pthread_mutex_unlock(&t->lock);
+        }
+    }
+}
+
+static void threads_free(struct ctx *c, struct threads *t)
+{
+    if (!t) return;
+    pthread_mutex_lock(&t->lock);
+    t->stop = true;
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+    for (int i = 1; i <= t->n_started; i++) pthread_join(t->workers[i].thread, NULL);
+    pthread_cond_destroy(&t->done);
+    pthread_cond_destroy(&t->wake);
+    pthread_mutex_destroy(&t->lock);
+    mem_free(c, t->workers);
+    mem_free(c, t);
+}
+
+static int cores_usable(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > 0 ? n : 1;
+}
+
+/* Workers take no signals, so that Ctrl-C interrupts the program's own thread; faults stay deliverable, because a blocked
+ * one kills the process where the guard of file.h would have mended it. */
+static int start_workers(struct threads *t)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = 0;
+    for (int i = 1; i < t->n && error == 0; i++) {
+        t->workers[i] = (struct worker){.pool = t, .index = i};
+        error = pthread_create(&t->workers[i].thread, NULL, worker_main, &t->workers[i]);
+        if (error == 0) t->n_started = i;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return error;
+}
+
+enum status ctx_set_threads(struct ctx *c, int n)
+{
+    int cores = cores_usable();
+    if (n == 0) n = cores;
+    if (n < 0 || n > THREADS_MAX)
+        return ctx_fail(c, E_INPUT, "%d threads: use 1 to %d, or 0 for one a core", n, THREADS_MAX);
+    threads_free(c, c->threads);
+    c->threads = NULL;
+    if (n == 1) return OK;
+
+    struct threads *t = mem_alloc(c, 1, sizeof *t);
+    struct worker *workers = mem_alloc(c, (size_t)n, sizeof *workers);
+    if (!t || !workers) {
+        mem_free(c, t);
+        mem_free(c, workers);
+        return c->status;
+    }
+    t->n = n;
+    t->workers = workers;
+    t->spins = n <= cores ? SPINS : 0;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->wake, NULL);
+    pthread_cond_init(&t->done, NULL);
+    int error = start_workers(t);
+    if (error != 0) {
+        threads_free(c, t);
+        return ctx_fail(c, E_MEMORY, "cannot start %d threads: %s", n, strerror(error));
+    }
+    c->threads = t;
+    return OK;
+}
+
+int threads_count(const struct ctx *c)
+{
+    return c->threads ? c->threads->n : 1;
+}
+
+void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t block, int worker), void *arg)
+{
+    struct threads *t = c->threads;
+    if (!t || n_blocks <= 1) {
+        for (int64_t block = 0; block < n_blocks; block++) fn(arg, block, 0);
+        return;
+    }
+    pthread_mutex_lock(&t->lock);
+    BUG_ON(c, t->open, "threads_run inside threads_run");
+    t->fn = fn;
+    t->arg = arg;
+    t->n_blocks = n_blocks;
+    atomic_store(&t->next, 0);
+    t->open = true;
+    atomic_fetch_add(&t->job, 1);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+
+    work(t, 0);
+
+    pthread_mutex_lock(&t->lock);
+    t->open = false; /* from here nobody joins */
+    pthread_mutex_unlock(&t->lock);
+    for (int i = 0; i < t->spins && atomic_load(&t->active) != 0; i++) relax();
+    if (atomic_load(&t->active) == 0) return;
+    pthread_mutex_lock(&t->lock);
+    while (atomic_load(&t->active) != 0) pthread_cond_wait(&t->done, &t->lock);
+    pthread_mutex_unlock(&t->lock);
+}
