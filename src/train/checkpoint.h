@@ -1,0 +1,45 @@
+/* checkpoint: folders RUN/checkpoints/step-000120 from which a run goes on bit for bit.
+ *
+ *   adapter_config.json, adapter_model.safetensors   the adapter, loadable by PEFT as it is
+ *   adapter_optimizer.safetensors                    first and second moments, f32
+ *   state.json                                       counters, clip window, best so far (state.h)
+ *   manifest.json                                    size and SHA-256 of each of the others, written last
+ *
+ * A checkpoint is made under a temporary name, every file fsynced, then renamed, then the parent is fsynced: a folder with a
+ * final name is complete, or the disk lied, and then the manifest tells. The manifest is not parsed: it is made again from
+ * the files that are there and compared, so there is nothing in it to be fooled by. "last" is the highest complete step, and
+ * "best" is what the state of a checkpoint says: no pointer file or symbolic link can disagree with the folders. */
+#ifndef YA_TRAIN_CHECKPOINT_H
+#define YA_TRAIN_CHECKPOINT_H
+
+#include "train/engine.h"
+#include "train/state.h"
+
+/* Saves a checkpoint of s->step; an older folder of the same step is replaced. E_IO: what failed and that earlier ones are
+ * intact. */
+enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct train_state *s, const struct engine *e,
+                            const char *base_name);
+
+/* Compares the files of one checkpoint folder with its manifest. E_INPUT naming the file and what is wrong with it. */
+enum status checkpoint_verify(struct ctx *c, const char *dir);
+
+/* Path of the newest complete checkpoint (owner the caller), the ones that were skipped logged as warnings with their
+ * reason. NULL without an error when there is no checkpoint at all; NULL with E_INPUT when none of them is complete. */
+char *checkpoint_last(struct ctx *c, const char *run_dir);
+
+/* Path of the checkpoint of one step, complete or not. Owner the caller. */
+char *checkpoint_path(struct ctx *c, const char *run_dir, int64_t step);
+
+/* Reads adapter and moments of a verified checkpoint into an engine whose modules must be the same (E_INPUT otherwise). */
+enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e, const struct model_config *config);
+
+/* Copies the adapter of a checkpoint to RUN/adapter, replacing an older one. */
+enum status checkpoint_publish(struct ctx *c, const char *dir, const char *run_dir);
+
+/* Deletes old checkpoints: the newest `keep` stay, and whatever one of them names as best. */
+enum status checkpoint_prune(struct ctx *c, const char *run_dir, int64_t keep);
+
+/* Removes what a killed save left behind. */
+enum status checkpoint_sweep(struct ctx *c, const char *run_dir);
+
+#endif

@@ -1,0 +1,61 @@
+/* clip: relative and fixed gradient clipping. See clip.h for why relative is the default. */
+#include "train/clip.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEDIAN_FACTOR = 4 };
+
+void clip_init(struct clip *k, enum clip_mode mode, double limit)
+{
+    memset(k, 0, sizeof(*k));
+    k->mode = mode;
+    k->limit = limit;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median of the window; the mean of the middle two for an even count; 0 when empty. */
+static double median(const struct clip *k)
+{
+    double sorted[CLIP_WINDOW];
+    if (k->n == 0) return 0.0;
+    memcpy(sorted, k->window, (size_t)k->n * sizeof(double));
+    qsort(sorted, (size_t)k->n, sizeof(double), compare);
+    return (sorted[(k->n - 1) / 2] + sorted[k->n / 2]) / 2.0;
+}
+
+static double threshold_of(const struct clip *k, double omega)
+{
+    switch (k->mode) {
+    case CLIP_RELATIVE:
+        return omega * fmax(k->limit, MEDIAN_FACTOR * median(k));
+    case CLIP_FIXED:
+        return k->limit;
+    case CLIP_OFF:
+        break;
+    }
+    return INFINITY;
+}
+
+double clip_step(struct clip *k, double norm, double omega, double *threshold)
+{
+    *threshold = threshold_of(k, omega);
+    int is_clipped = norm > *threshold;
+    k->window[k->next] = norm / omega;
+    k->next = (k->next + 1) % CLIP_WINDOW;
+    if (k->n < CLIP_WINDOW) k->n++;
+    k->steps++;
+    k->clipped += is_clipped;
+    return is_clipped ? *threshold / norm : 1.0;
+}
+
+double clip_share(const struct clip *k)
+{
+    return k->steps ? (double)k->clipped / (double)k->steps : 0.0;
+}

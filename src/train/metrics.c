@@ -1,0 +1,172 @@
+/* metrics: metrics.jsonl and timing.jsonl of a run. See metrics.h.
+ *
+ * Lines are written with one write(2) each, so a killed run leaves at most one torn line at the end, which the cut on resume
+ * removes. Plain appending is enough here: only checkpoints need the temporary-and-rename dance. */
+#include "train/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "io/json.h"
+
+struct metrics {
+    struct ctx *c;
+    char *path, *timing_path;
+    int fd, timing_fd;
+    uint64_t bytes; /* length of metrics.jsonl */
+    struct buf line;
+};
+
+enum { LINE_CAP_BYTES = 4096 };
+
+static enum status open_append(struct ctx *c, const char *path, int *fd)
+{
+    *fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (*fd < 0) return ctx_fail(c, E_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
+    return OK;
+}
+
+/* Cuts metrics.jsonl to what the checkpoint knows. */
+static enum status cut_back(struct metrics *m, uint64_t keep_bytes)
+{
+    struct stat st;
+    if (fstat(m->fd, &st) != 0) return ctx_fail(m->c, E_IO, "%s: %s", m->path, strerror(errno));
+    if (!S_ISREG(st.st_mode)) return ctx_fail(m->c, E_INPUT, "%s: is not a regular file", m->path);
+    if ((uint64_t)st.st_size < keep_bytes)
+        return ctx_fail(m->c, E_INPUT,
+                        "%s: has %" PRId64 " bytes, but the checkpoint was written after %" PRIu64
+                        ": the file was changed. Restore it, or start a new run",
+                        m->path, (int64_t)st.st_size, keep_bytes);
+    if (ftruncate(m->fd, (off_t)keep_bytes) != 0 || lseek(m->fd, 0, SEEK_END) < 0)
+        return ctx_fail(m->c, E_IO, "%s: cannot be cut to %" PRIu64 " bytes: %s", m->path, keep_bytes, strerror(errno));
+    m->bytes = keep_bytes;
+    return OK;
+}
+
+static enum status open_both(struct metrics *m, const char *run_dir, uint64_t keep_bytes)
+{
+    m->path = mem_printf(m->c, "%s/metrics.jsonl", run_dir);
+    m->timing_path = mem_printf(m->c, "%s/timing.jsonl", run_dir);
+    if (!m->path || !m->timing_path) return m->c->status;
+    TRY(open_append(m->c, m->path, &m->fd));
+    TRY(open_append(m->c, m->timing_path, &m->timing_fd));
+    if (lseek(m->timing_fd, 0, SEEK_END) < 0) return ctx_fail(m->c, E_IO, "%s: %s", m->timing_path, strerror(errno));
+    return cut_back(m, keep_bytes);
+}
+
+struct metrics *metrics_open(struct ctx *c, const char *run_dir, uint64_t keep_bytes)
+{
+    struct metrics *m = mem_alloc(c, 1, sizeof(*m));
+    if (!m) return NULL;
+    m->c = c;
+    m->fd = m->timing_fd = -1;
+    buf_init(&m->line, c, LINE_CAP_BYTES);
+    if (open_both(m, run_dir, keep_bytes) == OK) return m;
+    metrics_close(m);
+    return NULL;
+}
+
+void metrics_close(struct metrics *m)
+{
+    if (!m) return;
+    if (m->fd >= 0) close(m->fd);
+    if (m->timing_fd >= 0) close(m->timing_fd);
+    buf_release(&m->line);
+    mem_free(m->c, m->path);
+    mem_free(m->c, m->timing_path);
+    mem_free(m->c, m);
+}
+
+/* ---- lines ----------------------------------------------------------------------------------------------------------- */
+
+static void begin(struct metrics *m, const char *first_key, int64_t value)
+{
+    buf_clear(&m->line);
+    buf_printf(&m->line, "{\"%s\":%" PRId64, first_key, value);
+}
+
+static void add_i64(struct metrics *m, const char *key, int64_t value)
+{
+    buf_printf(&m->line, ",\"%s\":%" PRId64, key, value);
+}
+
+static void add_f64(struct metrics *m, const char *key, double value)
+{
+    buf_printf(&m->line, ",\"%s\":", key);
+    json_append_f64(&m->line, value);
+}
+
+static void add_bool(struct metrics *m, const char *key, bool value)
+{
+    buf_printf(&m->line, ",\"%s\":%s", key, value ? "true" : "false");
+}
+
+/* Ends the line and writes all of it. */
+static enum status end(struct metrics *m, int fd, const char *path)
+{
+    buf_append_str(&m->line, "}\n");
+    if (!buf_ok(&m->line)) return m->c->status;
+    const char *p = m->line.data;
+    for (size_t left = m->line.len; left > 0;) {
+        ssize_t n = write(fd, p, left);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return ctx_fail(m->c, E_IO, "%s: cannot be written: %s", path, strerror(errno));
+        p += n;
+        left -= (size_t)n;
+    }
+    return OK;
+}
+
+enum status metrics_add_step(struct metrics *m, const struct metrics_step *s)
+{
+    begin(m, "step", s->step);
+    add_i64(m, "epoch", s->epoch);
+    add_f64(m, "loss", s->loss);
+    add_f64(m, "weighted_loss", s->weighted_loss);
+    add_f64(m, "total", s->total);
+    add_f64(m, "lr", s->lr);
+    add_f64(m, "grad_norm", s->grad_norm);
+    add_f64(m, "clip_threshold", s->threshold);
+    add_bool(m, "clipped", s->clipped);
+    add_f64(m, "clip_share", s->clip_share);
+    add_f64(m, "omega", s->omega);
+    add_i64(m, "trained_tokens", s->trained_tokens);
+    add_i64(m, "tokens", s->tokens);
+    TRY(end(m, m->fd, m->path));
+    m->bytes += m->line.len;
+    return OK;
+}
+
+enum status metrics_add_eval(struct metrics *m, const struct metrics_eval *e)
+{
+    begin(m, "step", e->step);
+    add_f64(m, "valid_loss", e->loss);
+    add_f64(m, "valid_weighted_loss", e->weighted_loss);
+    add_i64(m, "valid_trained_tokens", e->trained_tokens);
+    add_bool(m, "best", e->best);
+    TRY(end(m, m->fd, m->path));
+    m->bytes += m->line.len;
+    return OK;
+}
+
+enum status metrics_add_timing(struct metrics *m, const struct metrics_timing *t)
+{
+    begin(m, "step", t->step);
+    add_f64(m, "seconds", t->seconds);
+    add_f64(m, "tokens_per_s", t->tokens_per_s);
+    add_i64(m, "peak_bytes", (int64_t)t->peak_bytes);
+    return end(m, m->timing_fd, m->timing_path);
+}
+
+enum status metrics_sync(struct metrics *m, uint64_t *bytes)
+{
+    if (fsync(m->fd) != 0) return ctx_fail(m->c, E_IO, "%s: fsync: %s", m->path, strerror(errno));
+    *bytes = m->bytes;
+    return OK;
+}

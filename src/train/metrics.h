@@ -1,0 +1,51 @@
+/* metrics: what a run writes down while it trains. metrics.jsonl holds only what is a function of the command and its files
+ * (no clock, no thread count), so two runs can be compared byte by byte; times and memory go to timing.jsonl.
+ *
+ * A checkpoint stores the length of metrics.jsonl at its step; resuming cuts the file back to it, so that an interrupted and
+ * resumed run ends with the same bytes as an unbroken one. timing.jsonl is only appended to. */
+#ifndef YA_TRAIN_METRICS_H
+#define YA_TRAIN_METRICS_H
+
+#include "base/ctx.h"
+
+struct metrics;
+
+struct metrics_step {
+    int64_t step, epoch;  /* both from 1 */
+    double loss;          /* unweighted: mean negative log-likelihood (nats) of trained tokens */
+    double weighted_loss; /* the objective: (1/N) sum of weight * nll */
+    double total;         /* weighted_loss, plus lambda * mean(D) in additive mode */
+    double lr, grad_norm; /* norm before clipping */
+    double threshold;     /* of clipping; infinity is written as null */
+    bool clipped;
+    double clip_share; /* share of steps clipped so far */
+    double omega;      /* token-mean of the step's weights */
+    int64_t trained_tokens, tokens;
+};
+
+struct metrics_eval {
+    int64_t step;
+    double loss, weighted_loss; /* of the validation rows */
+    int64_t trained_tokens;
+    bool best;
+};
+
+struct metrics_timing {
+    int64_t step;
+    double seconds, tokens_per_s;
+    size_t peak_bytes;
+};
+
+/* Opens (or makes) both files in a run folder and cuts metrics.jsonl back to keep_bytes; E_INPUT when it is shorter. */
+struct metrics *metrics_open(struct ctx *c, const char *run_dir, uint64_t keep_bytes);
+/* Closes without flushing more; accepts NULL. Data not yet synced may be lost, which resuming repairs. */
+void metrics_close(struct metrics *m);
+
+enum status metrics_add_step(struct metrics *m, const struct metrics_step *s);
+enum status metrics_add_eval(struct metrics *m, const struct metrics_eval *e);
+enum status metrics_add_timing(struct metrics *m, const struct metrics_timing *t);
+
+/* fsyncs metrics.jsonl and returns its length through *bytes: what a checkpoint records. */
+enum status metrics_sync(struct metrics *m, uint64_t *bytes);
+
+#endif
