@@ -1,0 +1,130 @@
+/* ref_attention: part of ref_real.h. Causal attention over packed segments, one row of scores at a time.
+ *
+ *   s_j = scale q . k_j    lse = log sum_j exp(s_j)    o = sum_j exp(s_j - lse) v_j
+ *
+ * over the keys that the query sees (struct attention_params). A query that sees none gets o = 0 and lse = -inf. */
+
+enum { ATTENTION_ROWS = 8 }; /* queries or keys a block */
+
+/* A half-open range of rows. */
+struct span {
+    int64_t begin, end;
+};
+
+/* The segment that holds `row`: the last one that does not begin after it (empty segments begin where the next does). */
+static int segment_of(const int32_t *cu, int n_seg, int64_t row)
+{
+    int low = 0, high = n_seg; /* cu[low] <= row < cu[high] */
+    while (high - low > 1) {
+        int middle = (low + high) / 2;
+        if (cu[middle] <= row) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Keys that query row n sees. */
+static struct span keys_of(const struct attention_params *p, int64_t n)
+{
+    int s = segment_of(p->cu_q, p->n_seg, n);
+    int64_t nq = p->cu_q[s + 1] - p->cu_q[s], nk = p->cu_k[s + 1] - p->cu_k[s];
+    int64_t last = n - p->cu_q[s] + nk - nq, first = p->window > 0 ? max_i64(0, last - p->window + 1) : 0;
+    return (struct span){p->cu_k[s] + first, p->cu_k[s] + max_i64(first, last + 1)};
+}
+
+/* Queries that see key row j: keys_of turned round. */
+static struct span queries_of(const struct attention_params *p, int64_t j)
+{
+    int s = segment_of(p->cu_k, p->n_seg, j);
+    int64_t nq = p->cu_q[s + 1] - p->cu_q[s], nk = p->cu_k[s + 1] - p->cu_k[s];
+    int64_t own = j - p->cu_k[s] - (nk - nq), first = max_i64(0, own);
+    int64_t end = p->window > 0 ? min_i64(nq, own + p->window) : nq;
+    return (struct span){p->cu_q[s] + first, p->cu_q[s] + max_i64(first, end)};
+}
+
+/* Offsets start at 0, never fall, cover all queries and stay inside the keys. */
+static void check_segments(struct ctx *c, const struct attention_params *p, const struct array *q, const struct array *k)
+{
+    BUG_ON(c, p->n_seg < 1 || p->cu_q[0] != 0 || p->cu_k[0] != 0, "attention: offsets must start at 0");
+    for (int s = 0; s < p->n_seg; s++) {
+        BUG_ON(c, p->cu_q[s] > p->cu_q[s + 1] || p->cu_k[s] > p->cu_k[s + 1], "attention: offsets fall at segment %d", s);
+    }
+    BUG_ON(c, p->cu_q[p->n_seg] != q->shape[0] || p->cu_k[p->n_seg] > k->shape[0], "attention: offsets and rows differ");
+    BUG_ON(c, k->shape[1] < 1 || q->shape[1] % k->shape[1] != 0, "attention: query heads are no multiple of key heads");
+}
+
+struct attention_job {
+    const struct attention_params *p;
+    const struct array *q, *k, *v, *o, *lse;
+    int64_t n, heads, group, d; /* N, H, H / G, D */
+    double *scratch;            /* (workers, width): scores, then sums of one output row */
+    int64_t width, max_keys;
+};
+
+static void attention_row(const struct attention_job *job, int64_t n, int64_t h, double *scratch)
+{
+    struct span keys = keys_of(job->p, n);
+    const REAL *q = real_head(job->q, n, h);
+    double *scores = scratch, *sums = scratch + job->max_keys, m = -INFINITY, total = 0;
+    for (int64_t j = keys.begin; j < keys.end; j++) {
+        double s = job->p->scale * dot(q, real_head(job->k, j, h / job->group), job->d);
+        scores[j - keys.begin] = s;
+        m = maximum(m, s);
+    }
+    memset(sums, 0, (size_t)job->d * sizeof(*sums));
+    for (int64_t j = keys.begin; j < keys.end; j++) {
+        double e = exp(scores[j - keys.begin] - m);
+        total += e;
+        axpy(e, real_head(job->v, j, h / job->group), sums, job->d);
+    }
+    REAL *o = real_head(job->o, n, h);
+    for (int64_t d = 0; d < job->d; d++) o[d] = (REAL)(keys.begin < keys.end ? sums[d] / total : 0.0);
+    if (job->lse) *real_at(job->lse, n * job->lse->stride[0] + h * job->lse->stride[1]) = (REAL)(m + log(total));
+}
+
+static void attention_block(void *arg, int64_t block, int worker)
+{
+    const struct attention_job *job = arg;
+    int64_t end = min_i64(job->n, (block + 1) * ATTENTION_ROWS);
+    for (int64_t n = block * ATTENTION_ROWS; n < end; n++) {
+        for (int64_t h = 0; h < job->heads; h++) attention_row(job, n, h, job->scratch + worker * job->width);
+    }
+}
+
+/* Checks shared with backward: q (N, H, D), k and v (S, G, D), o as q, lse (N, H). */
+static void check_attention(struct ctx *c, const struct op_call *call, struct attention_job *job)
+{
+    check_operand(c, call->op, job->q, 3);
+    check_operand(c, call->op, job->k, 3);
+    check_operand(c, call->op, job->v, 3);
+    check_operand(c, call->op, job->o, 3);
+    BUG_ON(c, !array_same_shape(job->k, job->v) || !array_same_shape(job->q, job->o), "attention: shapes differ");
+    BUG_ON(c, job->q->shape[2] != job->k->shape[2], "attention: head sizes differ");
+    if (job->lse) {
+        check_operand(c, call->op, job->lse, 2);
+        BUG_ON(c, job->lse->shape[0] != job->q->shape[0] || job->lse->shape[1] != job->q->shape[1], "attention: lse");
+    }
+    check_segments(c, job->p, job->q, job->k);
+    job->n = job->q->shape[0];
+    job->heads = job->q->shape[1];
+    job->group = job->q->shape[1] / job->k->shape[1];
+    job->d = job->q->shape[2];
+    for (int s = 0; s < job->p->n_seg; s++) job->max_keys = max_i64(job->max_keys, job->p->cu_k[s + 1] - job->p->cu_k[s]);
+}
+
+static enum status run_attention(struct ctx *c, const struct op_call *call)
+{
+    struct attention_job job = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]};
+    job.o = call->out[0];
+    job.lse = call->out[1];
+    check_attention(c, call, &job);
+    job.width = job.max_keys + job.d;
+    job.scratch = mem_alloc(c, (size_t)threads_count(c), (size_t)job.width * sizeof(double));
+    if (!job.scratch) return E_MEMORY;
+    threads_run(c, blocks_of(job.n, ATTENTION_ROWS), attention_block, &job);
+    mem_free(c, job.scratch);
+    return OK;
+}

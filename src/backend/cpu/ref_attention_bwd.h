@@ -1,0 +1,107 @@
+/* ref_attention_bwd: part of ref_real.h. With p_ij = exp(s_ij - lse_i) and delta_i = do_i . o_i (Dao et al. 2022):
+ *
+ *   ds_ij = p_ij (do_i . v_j - delta_i)
+ *   dq_i = scale sum_j ds_ij k_j      dk_j = scale sum_i ds_ij q_i      dv_j = sum_i p_ij do_i
+ *
+ * Scores are computed twice, once for dq by query rows and once for dk and dv by key rows, so that every sum belongs to one
+ * thread and nothing of size N x S is kept. Keys outside of every segment get zero gradients. */
+
+struct attention_bwd_job {
+    struct attention_job a;
+    const struct array *d_o, *dq, *dk, *dv;
+    double *delta; /* (N, H) */
+};
+
+/* p_ij and scale * ds_ij of query i, head h. */
+static void attention_bwd_pair(const struct attention_bwd_job *job, int64_t i, int64_t j, int64_t h, double *p, double *ds)
+{
+    const struct attention_job *a = &job->a;
+    const REAL *k = real_head(a->k, j, h / a->group), *v = real_head(a->v, j, h / a->group);
+    double s = a->p->scale * dot(real_head(a->q, i, h), k, a->d);
+    *p = exp(s - (double)*real_at(a->lse, i * a->lse->stride[0] + h * a->lse->stride[1]));
+    *ds = *p * (dot(real_head(job->d_o, i, h), v, a->d) - job->delta[i * a->heads + h]) * a->p->scale;
+}
+
+static void attention_bwd_q_block(void *arg, int64_t block, int worker)
+{
+    const struct attention_bwd_job *job = arg;
+    const struct attention_job *a = &job->a;
+    double *sums = a->scratch + worker * a->width, p, ds;
+    int64_t end = min_i64(a->n, (block + 1) * ATTENTION_ROWS);
+    for (int64_t i = block * ATTENTION_ROWS; i < end; i++) {
+        struct span keys = keys_of(a->p, i);
+        for (int64_t h = 0; h < a->heads; h++) {
+            job->delta[i * a->heads + h] = dot(real_head(job->d_o, i, h), real_head(a->o, i, h), a->d);
+            memset(sums, 0, (size_t)a->d * sizeof(*sums));
+            for (int64_t j = keys.begin; j < keys.end; j++) {
+                attention_bwd_pair(job, i, j, h, &p, &ds);
+                axpy(ds, real_head(a->k, j, h / a->group), sums, a->d);
+            }
+            store_row(sums, real_head(job->dq, i, h), a->d, false);
+        }
+    }
+}
+
+/* All query heads that read key head g of key row j. */
+static void attention_bwd_key(const struct attention_bwd_job *job, int64_t j, int64_t g, double *k_sums, double *v_sums)
+{
+    const struct attention_job *a = &job->a;
+    struct span queries = {0, 0};
+    if (j < a->p->cu_k[a->p->n_seg]) queries = queries_of(a->p, j);
+    double p, ds;
+    for (int64_t h = g * a->group; h < (g + 1) * a->group; h++) {
+        for (int64_t i = queries.begin; i < queries.end; i++) {
+            attention_bwd_pair(job, i, j, h, &p, &ds);
+            axpy(ds, real_head(a->q, i, h), k_sums, a->d);
+            axpy(p, real_head(job->d_o, i, h), v_sums, a->d);
+        }
+    }
+}
+
+static void attention_bwd_k_block(void *arg, int64_t block, int worker)
+{
+    const struct attention_bwd_job *job = arg;
+    const struct attention_job *a = &job->a;
+    double *k_sums = a->scratch + worker * a->width, *v_sums = k_sums + a->d;
+    int64_t end = min_i64(a->k->shape[0], (block + 1) * ATTENTION_ROWS);
+    for (int64_t j = block * ATTENTION_ROWS; j < end; j++) {
+        for (int64_t g = 0; g < a->k->shape[1]; g++) {
+            memset(k_sums, 0, (size_t)(2 * a->d) * sizeof(*k_sums));
+            attention_bwd_key(job, j, g, k_sums, v_sums);
+            store_row(k_sums, real_head(job->dk, j, g), a->d, false);
+            store_row(v_sums, real_head(job->dv, j, g), a->d, false);
+        }
+    }
+}
+
+static enum status run_attention_bwd(struct ctx *c, const struct op_call *call)
+{
+    struct attention_bwd_job job = {.a = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]}};
+    job.a.o = call->in[3];
+    job.a.lse = call->in[4];
+    job.d_o = call->in[5];
+    job.dq = call->out[0];
+    job.dk = call->out[1];
+    job.dv = call->out[2];
+    BUG_ON(c, !job.a.lse, "attention_bwd: lse is missing");
+    check_attention(c, call, &job.a);
+    check_operand(c, call->op, job.d_o, 3);
+    check_operand(c, call->op, job.dq, 3);
+    check_operand(c, call->op, job.dk, 3);
+    check_operand(c, call->op, job.dv, 3);
+    BUG_ON(c,
+           !array_same_shape(job.d_o, job.a.q) || !array_same_shape(job.dq, job.a.q) || !array_same_shape(job.dk, job.a.k) ||
+               !array_same_shape(job.dv, job.a.k),
+           "attention_bwd: shapes differ");
+    job.a.width = 2 * job.a.d;
+    job.a.scratch = mem_alloc(c, (size_t)threads_count(c), (size_t)job.a.width * sizeof(double));
+    job.delta = mem_alloc(c, (size_t)(job.a.n * job.a.heads), sizeof(double));
+    if (job.a.scratch && job.delta) {
+        /* The first pass also fills delta, which the second reads. */
+        threads_run(c, blocks_of(job.a.n, ATTENTION_ROWS), attention_bwd_q_block, &job);
+        threads_run(c, blocks_of(job.a.k->shape[0], ATTENTION_ROWS), attention_bwd_k_block, &job);
+    }
+    mem_free(c, job.a.scratch);
+    mem_free(c, job.delta);
+    return c->status;
+}

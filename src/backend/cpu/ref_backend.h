@@ -1,0 +1,15 @@
+/* ref_backend: the tables of reference kernels, one for each kind of element. ref_backend.c picks by op and dtype. */
+#ifndef YA_BACKEND_CPU_REF_BACKEND_H
+#define YA_BACKEND_CPU_REF_BACKEND_H
+
+#include "array/backend.h"
+
+/* Rows that only move elements, whatever their dtype: cast, copy, where, concat, take, take_along. */
+extern const op_kernel ref_kernels_move[OP_COUNT];
+/* Elementwise rows and reductions of bool, u8, i32 and i64. */
+extern const op_kernel ref_kernels_int[OP_COUNT];
+/* Every other row, from one source (ref_real.h), for float and for double. */
+extern const op_kernel ref_kernels_f32[OP_COUNT];
+extern const op_kernel ref_kernels_f64[OP_COUNT];
+
+#endif

@@ -1,0 +1,97 @@
+/* ref_index: how the reference kernels walk strided arrays.
+ *
+ * Two ways are enough. Rows: everything but the last axis is numbered row-major and the last axis is an inner loop with its
+ * own stride. Split axes: a reduction numbers the kept axes and the reduced axes apart, and adds the two offsets. Offsets
+ * are computed by division from the number, not carried from step to step: slower, and nothing to get wrong. All offsets
+ * are in elements. */
+#ifndef YA_BACKEND_CPU_REF_INDEX_H
+#define YA_BACKEND_CPU_REF_INDEX_H
+
+#include "array/backend.h"
+
+/* Some axes of an array, in their order. size is the product of shape, 1 without axes. */
+struct axes {
+    int n;
+    int64_t shape[ARRAY_MAX_DIMS], stride[ARRAY_MAX_DIMS];
+    int64_t size;
+};
+
+/* Offset of element number i (row-major over these axes). */
+static inline int64_t axes_offset(const struct axes *x, int64_t i)
+{
+    int64_t offset = 0;
+    for (int k = x->n - 1; k >= 0; k--) {
+        offset += i % x->shape[k] * x->stride[k];
+        i /= x->shape[k];
+    }
+    return offset;
+}
+
+static inline void axes_add(struct axes *x, int64_t shape, int64_t stride)
+{
+    x->shape[x->n] = shape;
+    x->stride[x->n] = stride;
+    x->n++;
+    x->size *= shape;
+}
+
+/* Axes whose bit is set in `mask` go to *in, the others to *out. */
+static inline void axes_split(const struct array *a, uint32_t mask, struct axes *in, struct axes *out)
+{
+    in->n = out->n = 0;
+    in->size = out->size = 1;
+    for (int k = 0; k < a->ndim; k++) {
+        axes_add((mask >> k & 1) ? in : out, a->shape[k], a->stride[k]);
+    }
+}
+
+/* All axes of an array. */
+static inline struct axes axes_all(const struct array *a)
+{
+    struct axes all, none;
+    axes_split(a, ~UINT32_C(0), &all, &none);
+    return all;
+}
+
+/* All axes but the last; a scalar has one row of one column. */
+static inline struct axes axes_rows(const struct array *a)
+{
+    struct axes last, rows;
+    axes_split(a, a->ndim > 0 ? UINT32_C(1) << (a->ndim - 1) : 0, &last, &rows);
+    return rows;
+}
+
+static inline int64_t last_size(const struct array *a)
+{
+    return a->ndim > 0 ? a->shape[a->ndim - 1] : 1;
+}
+
+static inline int64_t last_stride(const struct array *a)
+{
+    return a->ndim > 0 ? a->stride[a->ndim - 1] : 0;
+}
+
+static inline int64_t blocks_of(int64_t n, int64_t block)
+{
+    return (n + block - 1) / block;
+}
+
+static inline int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Ids (N) i32 must lie in [0, limit): they come from data, so this is E_INPUT, not a bug. */
+enum status ref_index_check(struct ctx *c, enum op op, const struct array *ids, int64_t limit);
+
+static inline int32_t id_at(const struct array *ids, int64_t i)
+{
+    return ((const int32_t *)ids->data)[i * ids->stride[0]];
+}
+
+#endif

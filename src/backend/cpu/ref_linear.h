@@ -1,0 +1,149 @@
+/* ref_linear: part of ref_real.h. y_i = x W_i^T + bias_i + scale_i drop_i(x) A_i^T B_i^T for up to three weights.
+ *
+ * Weight rows are widened one at a time, so a quantised matrix is never held whole: a block of results is a block of weight
+ * rows times all tokens. Adapters go first (h_i = drop_i(x) A_i^T, blocks of tokens), because every result row needs them.
+ */
+
+enum { LINEAR_TOKENS = 16, LINEAR_ROWS = 16 }; /* tokens, weight rows a block */
+
+/* One weight of the call. a is NULL without an adapter. */
+struct linear_slot {
+    const struct weight *w;
+    const struct array *a, *b; /* (R, K), (M, R) */
+    int64_t first, rank;       /* first column of y; R */
+    double scale;
+    float p; /* dropout, 0 when off */
+    REAL *h; /* (N, R) with row stride h_stride */
+    int64_t h_stride;
+};
+
+struct linear_job {
+    const struct linear_params *params;
+    const struct array *x, *y;
+    struct linear_slot slot[LINEAR_MAX];
+    int64_t n_tokens, k, m; /* N, K, sum of M */
+    REAL *rows;             /* (workers, K): a widened weight row, or a dropped input row */
+    uint8_t *keep;          /* (workers, K) */
+};
+
+/* drop(x) of one token; `token` counts from row 0 of this call. */
+static const REAL *dropped(const struct linear_job *job, int i, int64_t token, REAL *row, uint8_t *keep)
+{
+    const struct linear_slot *s = &job->slot[i];
+    const REAL *x = real_row(job->x, token);
+    if (s->p <= 0) return x;
+    dropout_mask(&job->params->dropout, job->params->id[i], token, s->p, job->k, keep);
+    double up = 1.0 / (1.0 - (double)s->p);
+    for (int64_t j = 0; j < job->k; j++) row[j] = keep[j] ? (REAL)((double)x[j] * up) : 0;
+    return row;
+}
+
+static void linear_adapter_block(void *arg, int64_t block, int worker)
+{
+    const struct linear_job *job = arg;
+    REAL *row = job->rows + worker * job->k;
+    int64_t end = min_i64(job->n_tokens, (block + 1) * LINEAR_TOKENS);
+    for (int64_t n = block * LINEAR_TOKENS; n < end; n++) {
+        for (int i = 0; i < job->params->n; i++) {
+            const struct linear_slot *s = &job->slot[i];
+            if (!s->a) continue;
+            const REAL *x = dropped(job, i, n, row, job->keep + worker * job->k);
+            for (int64_t r = 0; r < s->rank; r++) s->h[n * s->h_stride + r] = (REAL)dot(x, real_row(s->a, r), job->k);
+        }
+    }
+}
+
+/* The slot that column m of y belongs to. */
+static const struct linear_slot *linear_slot_of(const struct linear_job *job, int64_t m)
+{
+    int i = 0;
+    while (i + 1 < job->params->n && m >= job->slot[i + 1].first) i++;
+    return &job->slot[i];
+}
+
+static void linear_block(void *arg, int64_t block, int worker)
+{
+    const struct linear_job *job = arg;
+    REAL *row = job->rows + worker * job->k;
+    int64_t end = min_i64(job->m, (block + 1) * LINEAR_ROWS);
+    for (int64_t m = block * LINEAR_ROWS; m < end; m++) {
+        const struct linear_slot *s = linear_slot_of(job, m);
+        int64_t i = m - s->first; /* row of this weight */
+        REAL_WEIGHT_ROW(s->w, i, row);
+        double bias = s->w->bias ? (double)((const float *)s->w->bias->data)[i] : 0.0;
+        for (int64_t n = 0; n < job->n_tokens; n++) {
+            double y = dot(real_row(job->x, n), row, job->k) + bias;
+            if (s->a) y += s->scale * dot(s->h + n * s->h_stride, real_row(s->b, i), s->rank);
+            *real_at(job->y, n * job->y->stride[0] + m) = (REAL)y;
+        }
+    }
+}
+
+/* Fills the slots and checks every operand of the adapter; x must be set. h comes later. */
+static void linear_slots(struct ctx *c, const struct op_call *call, struct linear_job *job, int first_adapter)
+{
+    const struct linear_params *p = job->params;
+    BUG_ON(c, p->n < 1 || p->n > LINEAR_MAX, "%s: %d weights", op_name(call->op), p->n);
+    job->n_tokens = job->x->shape[0];
+    job->k = job->x->shape[1];
+    for (int i = 0; i < p->n; i++) {
+        struct linear_slot *s = &job->slot[i];
+        *s = (struct linear_slot){.w = p->w[i], .first = job->m, .scale = (double)p->scale[i]};
+        BUG_ON(c, s->w->cols != job->k, "%s: weight %d has %lld columns, x %lld", op_name(call->op), i,
+               (long long)s->w->cols, (long long)job->k);
+        job->m += s->w->rows;
+        s->a = call->in[first_adapter + 2 * i];
+        s->b = call->in[first_adapter + 2 * i + 1];
+        BUG_ON(c, !s->a != !s->b, "%s: adapter %d is half there", op_name(call->op), i);
+        if (!s->a) continue;
+        check_operand(c, call->op, s->a, 2);
+        check_operand(c, call->op, s->b, 2);
+        s->rank = s->a->shape[0];
+        s->p = p->dropout.on ? p->p[i] : 0.0f;
+        BUG_ON(c, s->a->shape[1] != job->k || s->b->shape[0] != s->w->rows || s->b->shape[1] != s->rank,
+               "%s: adapter %d has the wrong shape", op_name(call->op), i);
+    }
+}
+
+/* Where h_i is written: the output that the tape asked for, or `scratch`. Returns how much of it was used. */
+static int64_t linear_place_h(struct ctx *c, struct linear_slot *s, const struct array *out, int64_t n, REAL *scratch)
+{
+    if (!s->a) return 0;
+    if (out) {
+        check_operand(c, OP_LINEAR, out, 2);
+        BUG_ON(c, out->shape[0] != n || out->shape[1] != s->rank, "linear: h has the wrong shape");
+        s->h = out->data;
+        s->h_stride = out->stride[0];
+        return 0;
+    }
+    s->h = scratch;
+    s->h_stride = s->rank;
+    return n * s->rank;
+}
+
+static enum status run_linear(struct ctx *c, const struct op_call *call)
+{
+    struct linear_job job = {.params = call->params, .x = call->in[0], .y = call->out[0]};
+    check_operand(c, call->op, job.x, 2);
+    check_operand(c, call->op, job.y, 2);
+    linear_slots(c, call, &job, 1);
+    BUG_ON(c, job.y->shape[0] != job.n_tokens || job.y->shape[1] != job.m, "linear: y has the wrong shape");
+
+    int64_t ranks = 0;
+    for (int i = 0; i < job.params->n; i++) ranks += job.slot[i].rank;
+    size_t workers = (size_t)threads_count(c);
+    REAL *h = mem_alloc(c, (size_t)(job.n_tokens * ranks), sizeof(REAL)), *next = h;
+    job.rows = mem_alloc(c, workers, (size_t)job.k * sizeof(REAL));
+    job.keep = mem_alloc(c, workers, (size_t)job.k);
+    if (h && job.rows && job.keep) {
+        for (int i = 0; i < job.params->n; i++) {
+            next += linear_place_h(c, &job.slot[i], call->out[1 + i], job.n_tokens, next);
+        }
+        if (ranks > 0) threads_run(c, blocks_of(job.n_tokens, LINEAR_TOKENS), linear_adapter_block, &job);
+        threads_run(c, blocks_of(job.m, LINEAR_ROWS), linear_block, &job);
+    }
+    mem_free(c, h);
+    mem_free(c, job.rows);
+    mem_free(c, job.keep);
+    return c->status;
+}

@@ -1,0 +1,150 @@
+/* ref_loss: part of ref_real.h. Softmax cross-entropy of h W^T, a few rows of logits at a time:
+ *
+ *   nll_i = log sum_v exp(h_i . W_v) - h_i . W_t      dh_i = weight_i (sum_v p_v W_v - W_t)
+ *
+ * A block of tokens widens each row of the table once for its logits and, when dh is wanted, once more. The per-token values
+ * are added in token order afterwards, in double. Rows of weight 0 (padding, prompts) cost nothing. */
+
+enum { LOSS_ROWS = 8 }; /* tokens a block */
+
+struct loss_job {
+    const struct linear_cross_entropy_params *p;
+    const struct array *h, *targets, *weights, *dh; /* dh NULL: not wanted */
+    int64_t n, c, v;
+    double *nll;    /* (N), 0 on skipped rows */
+    double *logits; /* (workers, LOSS_ROWS, V) */
+    double *sums;   /* (workers, LOSS_ROWS, C) */
+    REAL *rows;     /* (workers, C) */
+};
+
+static double weight_at(const struct array *weights, int64_t i)
+{
+    return (double)((const float *)weights->data)[i * weights->stride[0]];
+}
+
+/* Turns logits into probabilities and returns the log-sum-exp. */
+static double softmax_in_place(double *logits, int64_t n)
+{
+    double m = -INFINITY, total = 0;
+    for (int64_t v = 0; v < n; v++) m = maximum(m, logits[v]);
+    for (int64_t v = 0; v < n; v++) total += logits[v] = exp(logits[v] - m);
+    for (int64_t v = 0; v < n; v++) logits[v] /= total;
+    return m + log(total);
+}
+
+/* The counted tokens of a block, as row numbers; returns how many. */
+static int loss_rows(const struct loss_job *job, int64_t block, int64_t rows[LOSS_ROWS])
+{
+    int n = 0;
+    int64_t end = min_i64(job->n, (block + 1) * LOSS_ROWS);
+    for (int64_t i = block * LOSS_ROWS; i < end; i++) {
+        if (weight_at(job->weights, i) != 0) rows[n++] = i;
+    }
+    return n;
+}
+
+static void loss_dh(const struct loss_job *job, const int64_t *rows, int n, const double *probs, REAL *row, double *sums)
+{
+    memset(sums, 0, (size_t)(n * job->c) * sizeof(*sums));
+    for (int64_t v = 0; v < job->v; v++) {
+        REAL_WEIGHT_ROW(job->p->w, v, row);
+        for (int t = 0; t < n; t++) {
+            double target = id_at(job->targets, rows[t]) == v ? 1.0 : 0.0;
+            axpy(weight_at(job->weights, rows[t]) * (probs[t * job->v + v] - target), row, sums + t * job->c, job->c);
+        }
+    }
+    for (int t = 0; t < n; t++) store_row(sums + t * job->c, real_row(job->dh, rows[t]), job->c, false);
+}
+
+static void loss_block(void *arg, int64_t block, int worker)
+{
+    const struct loss_job *job = arg;
+    int64_t rows[LOSS_ROWS];
+    int n = loss_rows(job, block, rows);
+    if (n == 0) return;
+    double *logits = job->logits + worker * LOSS_ROWS * job->v;
+    REAL *row = job->rows + worker * job->c;
+    for (int64_t v = 0; v < job->v; v++) {
+        REAL_WEIGHT_ROW(job->p->w, v, row);
+        for (int t = 0; t < n; t++) logits[t * job->v + v] = dot(real_row(job->h, rows[t]), row, job->c);
+    }
+    for (int t = 0; t < n; t++) {
+        double target = logits[t * job->v + id_at(job->targets, rows[t])];
+        job->nll[rows[t]] = softmax_in_place(logits + t * job->v, job->v) - target;
+    }
+    if (job->dh) loss_dh(job, rows, n, logits, row, job->sums + worker * LOSS_ROWS * job->c);
+}
+
+/* Targets of counted rows must be ids: they come from data. */
+static enum status loss_check_targets(struct ctx *c, const struct loss_job *job)
+{
+    for (int64_t i = 0; i < job->n; i++) {
+        int32_t id = id_at(job->targets, i);
+        if (weight_at(job->weights, i) != 0 && (id < 0 || id >= job->v)) {
+            return ctx_fail(c, E_INPUT, "linear_cross_entropy: target %d of row %lld is outside [0, %lld)", id, (long long)i,
+                            (long long)job->v);
+        }
+    }
+    return OK;
+}
+
+static void loss_totals(const struct loss_job *job, const struct op_call *call)
+{
+    double weighted = 0, unweighted = 0, count = 0;
+    for (int64_t i = 0; i < job->n; i++) {
+        double w = weight_at(job->weights, i);
+        if (call->out[2]) ((float *)call->out[2]->data)[i * call->out[2]->stride[0]] = (float)(w != 0 ? -job->nll[i] : 0.0);
+        if (w == 0) continue;
+        weighted += w * job->nll[i];
+        unweighted += job->nll[i];
+        count += 1;
+    }
+    double *stats = call->out[1]->data;
+    stats[0] = weighted;
+    stats[1] = unweighted;
+    stats[2] = count;
+    *(REAL *)call->out[0]->data = (REAL)weighted;
+}
+
+static void check_loss(struct ctx *c, const struct op_call *call, const struct loss_job *job)
+{
+    check_operand(c, call->op, job->h, 2);
+    check_operand(c, call->op, call->out[0], 0);
+    BUG_ON(c, job->p->w->cols != job->c, "linear_cross_entropy: the table has %lld columns, h %lld",
+           (long long)job->p->w->cols, (long long)job->c);
+    BUG_ON(c, job->targets->dtype != DTYPE_I32 || job->targets->ndim != 1 || job->targets->shape[0] != job->n,
+           "linear_cross_entropy: targets");
+    BUG_ON(c, job->weights->dtype != DTYPE_F32 || job->weights->ndim != 1 || job->weights->shape[0] != job->n,
+           "linear_cross_entropy: weights");
+    BUG_ON(c, call->out[1]->dtype != DTYPE_F64 || array_size(call->out[1]) != 3, "linear_cross_entropy: stats");
+    BUG_ON(c, call->out[2] && (call->out[2]->dtype != DTYPE_F32 || array_size(call->out[2]) != job->n),
+           "linear_cross_entropy: logprobs");
+    BUG_ON(c, job->dh && !array_same_shape(job->dh, job->h), "linear_cross_entropy: dh");
+    if (job->dh) check_operand(c, call->op, job->dh, 2);
+}
+
+static enum status run_linear_cross_entropy(struct ctx *c, const struct op_call *call)
+{
+    struct loss_job job = {.p = call->params, .h = call->in[0], .targets = call->in[1], .weights = call->in[2]};
+    job.dh = call->out[3];
+    job.n = job.h->shape[0];
+    job.c = job.h->shape[1];
+    job.v = job.p->w->rows;
+    check_loss(c, call, &job);
+    TRY(loss_check_targets(c, &job));
+    size_t workers = (size_t)threads_count(c);
+    job.nll = mem_alloc(c, (size_t)job.n, sizeof(double));
+    job.logits = mem_alloc(c, workers, (size_t)(LOSS_ROWS * job.v) * sizeof(double));
+    job.sums = mem_alloc(c, workers, (size_t)(LOSS_ROWS * job.c) * sizeof(double));
+    job.rows = mem_alloc(c, workers, (size_t)job.c * sizeof(REAL));
+    if (job.nll && job.logits && job.sums && job.rows) {
+        for (int64_t i = 0; job.dh && i < job.n; i++) memset(real_row(job.dh, i), 0, (size_t)job.c * sizeof(REAL));
+        threads_run(c, blocks_of(job.n, LOSS_ROWS), loss_block, &job);
+        loss_totals(&job, call);
+    }
+    mem_free(c, job.nll);
+    mem_free(c, job.logits);
+    mem_free(c, job.sums);
+    mem_free(c, job.rows);
+    return c->status;
+}

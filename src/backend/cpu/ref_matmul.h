@@ -1,0 +1,63 @@
+/* ref_matmul: part of ref_real.h. (.., M, K) x (.., K, N) -> (.., M, N); leading axes of an operand may be 1 where the
+ * result's are not, or have stride 0. */
+
+enum { MATMUL_ROWS = 16 }; /* rows of the result a block: fixed, so that sums never depend on the thread count */
+
+struct matmul_job {
+    const struct array *a, *b, *out;
+    int64_t m, k, n, rows; /* rows of all matrices together */
+    double *sums;          /* (workers, N) */
+};
+
+/* Offset of matrix number `batch` (row-major over the result's leading axes). */
+static int64_t matmul_offset(const struct array *out, const struct array *a, int64_t batch)
+{
+    int64_t offset = 0;
+    for (int d = out->ndim - 3; d >= 0; d--) {
+        if (a->shape[d] > 1) offset += batch % out->shape[d] * a->stride[d];
+        batch /= out->shape[d];
+    }
+    return offset;
+}
+
+static void matmul_row(const struct matmul_job *job, int64_t row, double *sums)
+{
+    int64_t batch = row / job->m, i = row % job->m;
+    const int r = job->out->ndim - 2, s = job->out->ndim - 1; /* the matrix axes */
+    const REAL *a = real_at(job->a, matmul_offset(job->out, job->a, batch) + i * job->a->stride[r]);
+    const REAL *b = real_at(job->b, matmul_offset(job->out, job->b, batch));
+    REAL *y = real_at(job->out, matmul_offset(job->out, job->out, batch) + i * job->out->stride[r]);
+    int64_t b_col = job->b->stride[s];
+    memset(sums, 0, (size_t)job->n * sizeof(*sums));
+    for (int64_t k = 0; k < job->k; k++) {
+        double x = (double)a[k * job->a->stride[s]];
+        const REAL *b_row = b + k * job->b->stride[r];
+        for (int64_t j = 0; j < job->n; j++) sums[j] += x * (double)b_row[j * b_col];
+    }
+    for (int64_t j = 0; j < job->n; j++) y[j * job->out->stride[s]] = (REAL)sums[j];
+}
+
+static void matmul_block(void *arg, int64_t block, int worker)
+{
+    const struct matmul_job *job = arg;
+    int64_t end = min_i64(job->rows, (block + 1) * MATMUL_ROWS);
+    for (int64_t row = block * MATMUL_ROWS; row < end; row++) matmul_row(job, row, job->sums + worker * job->n);
+}
+
+static enum status run_matmul(struct ctx *c, const struct op_call *call)
+{
+    const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];
+    check_real(c, call->op, b);
+    check_real(c, call->op, out);
+    BUG_ON(c, out->ndim < 2 || a->ndim != out->ndim || b->ndim != out->ndim, "matmul: ranks differ");
+    const int r = out->ndim - 2, s = out->ndim - 1;
+    BUG_ON(c, a->shape[s] != b->shape[r] || a->shape[r] != out->shape[r] || b->shape[s] != out->shape[s], "matmul: shapes");
+    struct matmul_job job = {a, b, out, .m = out->shape[r], .k = a->shape[s], .n = out->shape[s]};
+    job.rows = 1;
+    for (int d = 0; d <= r; d++) job.rows *= out->shape[d];
+    job.sums = mem_alloc(c, (size_t)threads_count(c), (size_t)job.n * sizeof(double));
+    if (!job.sums) return E_MEMORY;
+    threads_run(c, blocks_of(job.rows, MATMUL_ROWS), matmul_block, &job);
+    mem_free(c, job.sums);
+    return OK;
+}
