@@ -1,0 +1,77 @@
+/* records: training rows from JSONL files, one at a time.
+ *
+ * A row is a JSON object of exactly one of these forms:
+ *   {"text"}                                             all of it is trained
+ *   {"prompt","completion"}                              strings: the completion is trained; or lists of messages
+ *   {"messages":[{"role","content"[,"weight":0|1]}]}     every assistant turn is trained, unless its weight is 0
+ *   {"conversations":[{"from","value"}][,"system"]}      ShareGPT: human, gpt, system (or user, assistant)
+ *   {"instruction"[,"input"],"output"[,"system"][,"history":[[user, assistant]]]}    Alpaca; user = instruction "\n" input
+ * and may carry auth_weight in [0, 0.99], prov_entropy >= 0 (bits), loss_weight or weight in [0, 1e6], source_type (string).
+ * Other members ("metadata", ...) are ignored. Blank lines are ignored. A file called *.txt is one {"text"} row.
+ *
+ * A faulty row is E_INPUT "FILE:ROW: what", or it is skipped, counted by reason and logged. A line longer than 64 MiB is a
+ * faulty row that is passed over in small pieces, never held. */
+#ifndef YA_DATA_RECORDS_H
+#define YA_DATA_RECORDS_H
+
+#include "io/chat_template.h"
+
+enum {
+    RECORDS_LINE_MAX_BYTES = 64 << 20, /* of a row, and of a .txt file */
+    RECORDS_LOSS_WEIGHT_MAX = 1000000,
+};
+
+/* Why a row is faulty. The last three are found by `dataset`, which knows the tokens. */
+enum record_fault {
+    FAULT_LONG_LINE,
+    FAULT_UTF8,
+    FAULT_JSON,
+    FAULT_FORM,      /* no known form, several at once, a member of the wrong type, empty text, an unknown role */
+    FAULT_SCORE,     /* auth_weight, prov_entropy, loss_weight or weight out of range */
+    FAULT_UNTRAINED, /* no token is trained */
+    FAULT_BOS,       /* begins with the text of BOS although BOS is added */
+    FAULT_TEMPLATE,  /* the chat template refuses the conversation */
+    FAULT_COUNT
+};
+const char *record_fault_name(enum record_fault fault); /* "line too long", ... */
+
+enum record_kind { RECORD_TEXT, RECORD_COMPLETION, RECORD_MESSAGES };
+
+/* One row. All pointers are valid until the next call of records_next. */
+struct record {
+    enum record_kind kind;
+    int file;         /* index into the paths */
+    int64_t row;      /* line number from 1; 1 for a .txt file */
+    const char *text; /* the text, or the completion */
+    size_t text_bytes;
+    const char *prompt; /* RECORD_COMPLETION; may be empty */
+    size_t prompt_bytes;
+    const struct chat_message *messages; /* RECORD_MESSAGES */
+    size_t n_messages;
+    double auth_weight, prov_entropy; /* NaN: the row has none */
+    double loss_weight;               /* 1: the row has none */
+    const char *source_type;          /* NULL: the row has none */
+};
+
+struct records; /* opaque */
+
+/* Opens the files one after the other as they are reached. `paths` is borrowed until records_close. Owner of the result: the
+ * caller. NULL with E_MEMORY. */
+struct records *records_open(struct ctx *c, const char *const *paths, size_t n_paths, bool skip_bad_rows);
+void records_close(struct records *r); /* accepts NULL */
+
+/* Reads the next good row. False at the end and on failure (then the ctx holds it). */
+bool records_next(struct records *r, struct record *out);
+
+/* Declares the row that records_next gave last faulty. OK when bad rows are skipped (it is counted and logged), else E_INPUT
+ * "FILE:ROW: ...". */
+enum status records_reject(struct records *r, enum record_fault fault, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+int64_t records_rows(const struct records *r);                          /* rows seen, faulty ones included */
+int64_t records_faults(const struct records *r, enum record_fault why); /* rows skipped for this reason */
+
+/* Size and SHA-256 (hex) of an input file; complete once records_next has returned false without failure. */
+void records_digest(const struct records *r, size_t file, uint64_t *bytes, char hex[65]);
+
+#endif
