@@ -1,5 +1,6 @@
-/* gguf: reader of GGUF v2 and v3 files. Everything is validated when the file is opened: counts against the bytes left,
- * names, types, alignment, offsets inside the file, no overlap, no duplicate keys or names. Views point into the mapping. */
+/* gguf: reader of GGUF v2 and v3 files (little-endian). Everything is validated when the file is opened: counts against the
+ * bytes left, names, types, alignment, offsets inside the file, no overlap, no duplicate keys or names. Views point into the
+ * mapping. */
 #ifndef YA_IO_GGUF_H
 #define YA_IO_GGUF_H
 
@@ -8,6 +9,8 @@
 
 struct gguf;
 
+/* Errors: E_INPUT with path, offset and field; E_UNSUPPORTED for version 1, big-endian files and tensors in a block format
+ * that this program does not read (the message names tensor and type). */
 struct gguf *gguf_open(struct ctx *c, const char *path);
 void gguf_close(struct gguf *g);
 const struct file_map *gguf_file(const struct gguf *g); /* for file_check */
@@ -15,7 +18,7 @@ const char *gguf_path(const struct gguf *g);
 int gguf_version(const struct gguf *g);
 
 size_t gguf_tensor_count(const struct gguf *g);
-const struct tensor_view *gguf_tensor(const struct gguf *g, size_t i);
+const struct tensor_view *gguf_tensor(const struct gguf *g, size_t i);       /* in the file's order */
 const struct tensor_view *gguf_find(const struct gguf *g, const char *name); /* NULL when absent */
 
 /* Metadata. The kinds follow the format's numbering. */
@@ -35,14 +38,15 @@ enum gguf_kind {
     GGUF_F64
 };
 struct gguf_string {
-    const char *data;
+    const char *data; /* not NUL-terminated, any bytes; points into the mapping */
     size_t n;
-}; /* not NUL-terminated; points into the mapping */
+};
 struct gguf_value {
     const char *key;
-    enum gguf_kind kind, item_kind; /* item_kind and n for arrays */
-    uint64_t n;
-    const void *data; /* scalars and array items where they stand in the file (unaligned: use the getters) */
+    enum gguf_kind kind, item_kind; /* item_kind: of an array's items */
+    uint64_t n;                     /* array: items; string: bytes; scalar: 1 */
+    const void *data; /* Bytes as they stand in the file (unaligned: use the getters); for an array of strings an owned
+                         index of struct gguf_string, made while opening. */
 };
 size_t gguf_value_count(const struct gguf *g);
 const struct gguf_value *gguf_value(const struct gguf *g, size_t i);
@@ -54,7 +58,11 @@ bool gguf_get_i64(struct ctx *c, const struct gguf *g, const char *key, int64_t 
 bool gguf_get_f64(struct ctx *c, const struct gguf *g, const char *key, double *out);
 bool gguf_get_bool(struct ctx *c, const struct gguf *g, const char *key, bool *out);
 bool gguf_get_string(struct ctx *c, const struct gguf *g, const char *key, struct gguf_string *out);
-/* Item i of an array value. */
+/* An array value whose items are strings (`like` GGUF_STRING), integers of any width (GGUF_I64) or any numbers (GGUF_F64).
+ * NULL when the key is absent; NULL with E_INPUT when it is something else. */
+const struct gguf_value *gguf_get_array(struct ctx *c, const struct gguf *g, const char *key, enum gguf_kind like);
+/* Item i of an array value; an unsigned integer above 2^63-1 reads as 2^63-1. The caller has checked the kind, as
+ * gguf_get_array does (BUG_ON when it is not an array, i is out of range, or items are of another kind). */
 struct gguf_string gguf_array_string(const struct gguf_value *v, uint64_t i); /* O(1): offsets are indexed while opening */
 int64_t gguf_array_i64(const struct gguf_value *v, uint64_t i);
 double gguf_array_f64(const struct gguf_value *v, uint64_t i);

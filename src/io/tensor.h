@@ -31,7 +31,9 @@ const struct tensor_type_info *tensor_type_info(enum tensor_type type);
 
 enum { TENSOR_MAX_DIMS = 8 };
 
-/* Shape is row-major, slowest axis first (GGUF's order is reversed while reading). data points into the owner's mapping. */
+/* Shape is row-major, slowest axis first (GGUF's order is reversed while reading). data points into the owner's mapping.
+ * GGUF data is always aligned to at least 8 bytes. Safetensors data may lie at any byte (old writers did not pad the
+ * header): a reader that wants to use it in place asks tensor_is_aligned first and copies otherwise. */
 struct tensor_view {
     const char *name;
     enum tensor_type type;
@@ -44,5 +46,8 @@ struct tensor_view {
 /* Bytes of a tensor of this type and shape by checked arithmetic; false on overflow, negative dims or a last dim that is not
  * a multiple of the block. */
 bool tensor_bytes(enum tensor_type type, int ndim, const int64_t *shape, size_t *bytes);
+
+/* Whether data may be read in place as its element type (block types: as the 16-bit scales inside). */
+bool tensor_is_aligned(const struct tensor_view *view);
 
 #endif
