@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Writes src/io/unicode_table.c: the character classes of the reference implementation, code point by code point.
+
+The classes are asked of Hugging Face `tokenizers` itself (pinned below) and not of a Unicode data file, because the
+reference mixes versions: its regular expressions (Oniguruma), its Digits pre-tokenizer and the word boundary of added
+tokens (Rust) each follow the Unicode release that they were built with.
+
+    pip install tokenizers==0.23.3
+    python tools/gen_unicode_table.py > src/io/unicode_table.c
+"""
+import sys
+
+import tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+PINNED = "0.23.3"
+BITS = {"LETTER": 1, "NUMBER": 2, "SPACE": 4, "PUNCT": 8, "WORD": 16, "DIGIT": 32}
+
+
+def code_points():
+    return (cp for cp in range(0x110000) if not 0xD800 <= cp < 0xE000)
+
+
+def by_regex(pattern):
+    remove = normalizers.Replace(Regex(pattern), "")
+    return {cp for cp in code_points() if remove.normalize_str(chr(cp)) == ""}
+
+
+def by_digits():
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    return {cp for cp in code_points() if len(digits.pre_tokenize_str("a" + chr(cp))) == 2}
+
+
+def by_word_boundary():
+    """An added token with single_word is found beside a character exactly when that is not a word character."""
+    t = Tokenizer(models.BPE())
+    t.add_tokens([AddedToken("QZ", single_word=True, normalized=False)])
+    return {cp for cp in code_points() if not t.encode("QZ" + chr(cp)).ids}
+
+
+def main():
+    if tokenizers.__version__ != PINNED:
+        sys.exit(f"tokenizers {PINNED} is needed, this is {tokenizers.__version__}")
+    sets = {
+        "LETTER": by_regex(r"\p{L}"),
+        "NUMBER": by_regex(r"\p{N}"),
+        "SPACE": by_regex(r"\s"),
+        "PUNCT": by_regex(r"\p{P}"),
+        "WORD": by_word_boundary(),
+        "DIGIT": by_digits(),
+    }
+    rows, last = [], None
+    for cp in range(0x110000):
+        value = sum(BITS[name] for name, members in sets.items() if cp in members)
+        if value != last:
+            rows.append((cp, value))
+            last = value
+    print("/* unicode_table: made by tools/gen_unicode_table.py from tokenizers " + PINNED + "; do not edit.")
+    print(" * Each row is the first code point of a range and the UNICODE_* bits of all of it, up to the next row. */")
+    print('#include "io/unicode.h"\n')
+    print("// clang-format off")
+    print("const struct unicode_range unicode_table[] = {")
+    for i in range(0, len(rows), 7):
+        print("    " + " ".join("{0x%05x, %d}," % row for row in rows[i : i + 7]))
+    print("};")
+    print("// clang-format on")
+    print("const size_t unicode_table_rows = sizeof unicode_table / sizeof unicode_table[0];")
+    counts = ", ".join(f"{name} {len(members)}" for name, members in sets.items())
+    print(counts + f"; {len(rows)} ranges", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
