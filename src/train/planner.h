@@ -1,0 +1,49 @@
+/* planner: what a training needs in memory, by item, before its first step, and what there is. A run that would be killed
+ * after an hour, or that would page its weights in and out, is refused at second 1 with what to change. */
+#ifndef YA_TRAIN_PLANNER_H
+#define YA_TRAIN_PLANNER_H
+
+#include "base/ctx.h"
+#include "model/lora.h"
+
+enum plan_item {
+    PLAN_WEIGHTS,     /* base model; mapped from its file, but every page is read in every step */
+    PLAN_ADAPTER,     /* f32 masters */
+    PLAN_GRADIENTS,   /* f32 */
+    PLAN_MOMENTS,     /* two of f32 */
+    PLAN_ACTIVATIONS, /* what the tape keeps for the longest micro-batch, and backward's own working set */
+    PLAN_LOGITS,      /* the loss's chunk of logits and its gradient of the hidden states */
+    PLAN_SAVE,        /* while a checkpoint is written or read back: one more adapter */
+    PLAN_ITEMS
+};
+extern const char *const plan_item_name[PLAN_ITEMS];
+
+enum plan_checkpoint { PLAN_CHECKPOINT_AUTO, PLAN_CHECKPOINT_ON, PLAN_CHECKPOINT_OFF };
+
+/* The numbers a plan is a function of. */
+struct plan_input {
+    const struct model_config *model;
+    const struct lora *lora;
+    size_t weights_bytes;
+    int64_t longest_tokens; /* of the longest micro-batch of training and validation */
+    enum plan_checkpoint checkpoint;
+    int64_t batch, max_length, rank; /* as the user gave them: for the advice */
+};
+
+struct plan {
+    size_t bytes[PLAN_ITEMS], total;
+    bool checkpoint_blocks; /* AUTO: only when it does not fit without */
+    size_t free_bytes;      /* SIZE_MAX: unknown */
+};
+
+/* Bytes that this process may still take: the least of MemAvailable and of the memory limits of its control groups (v1 and
+ * v2) less what they use, page cache that can be dropped not counted. `root` goes before /proc and /sys ("" but in tests).
+ * SIZE_MAX when nothing can be read. */
+size_t plan_free_bytes(const char *root);
+
+struct plan plan_make(const struct plan_input *in, size_t free_bytes);
+
+/* E_FIT with the total, what is free and up to three changes with what each saves; OK when it fits. */
+enum status plan_check(struct ctx *c, const struct plan_input *in, const struct plan *plan);
+
+#endif

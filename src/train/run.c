@@ -1,0 +1,164 @@
+/* run: the folder of one training. See run.h.
+ *
+ * The manifest of the data is made again and compared as text when a run is resumed, like that of a checkpoint: hashing the
+ * files takes seconds and answers "is this the same data?" for good. */
+#include "train/run.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/threads.h"
+#include "io/json.h"
+
+enum { TEXT_CAP_BYTES = 1 << 22 };
+
+enum status run_create(struct ctx *c, const char *dir)
+{
+    char **names = NULL;
+    size_t n = 0;
+    if (dir_exists(dir)) {
+        TRY(dir_list(c, dir, &names, &n));
+        dir_list_free(c, names, n);
+        if (n > 0) return ctx_fail(c, E_INPUT, "%s: exists and is not empty. To go on with it: your_ai resume %s", dir, dir);
+    }
+    char *checkpoints = path_join(c, dir, "checkpoints");
+    if (checkpoints) dir_make(c, checkpoints);
+    mem_free(c, checkpoints);
+    return c->status;
+}
+
+enum status run_write(struct ctx *c, const char *dir, const char *name, const char *text, size_t n)
+{
+    char *path = path_join(c, dir, name);
+    if (path) file_write_atomic(c, path, text, n);
+    mem_free(c, path);
+    return c->status;
+}
+
+enum status run_sha256(struct ctx *c, const char *dir, const char *name, char hex[65])
+{
+    uint64_t bytes;
+    char *path = path_join(c, dir, name);
+    if (path) file_sha256(c, path, hex, &bytes);
+    mem_free(c, path);
+    return c->status;
+}
+
+/* ---- data manifest --------------------------------------------------------------------------------------------------- */
+
+struct manifest {
+    struct ctx *c;
+    struct buf *out;
+    const char *recorded; /* text to compare with while making; NULL while writing */
+    size_t n;
+};
+
+/* One line for a file. */
+static enum status add_file(struct manifest *m, const char *kind, const char *path)
+{
+    char hex[65];
+    uint64_t bytes = 0;
+    TRY(file_sha256(m->c, path, hex, &bytes));
+    if (m->n++) buf_append_str(m->out, ",\n");
+    size_t start = m->out->len;
+    buf_printf(m->out, "  {\"kind\": \"%s\", \"path\": ", kind);
+    json_append_string(m->out, path, strlen(path));
+    buf_printf(m->out, ", \"bytes\": %" PRIu64 ", \"sha256\": \"%s\"}", bytes, hex);
+    if (!buf_ok(m->out)) return m->c->status;
+    if (m->recorded && !strstr(m->recorded, m->out->data + start))
+        return ctx_fail(m->c, E_INPUT, "%s: is not the file that the run began with (data_manifest.json)", path);
+    return OK;
+}
+
+static enum status add_model(struct manifest *m, const char *model)
+{
+    char **names = NULL;
+    size_t n = 0;
+    if (!dir_exists(model)) return add_file(m, "model", model);
+    TRY(dir_list(m->c, model, &names, &n));
+    for (size_t i = 0; i < n && ctx_ok(m->c); i++) {
+        char *path = path_join(m->c, model, names[i]);
+        if (path && file_exists(path)) add_file(m, "model", path);
+        mem_free(m->c, path);
+    }
+    dir_list_free(m->c, names, n);
+    return m->c->status;
+}
+
+static enum status make_manifest(struct ctx *c, const char *model, const char *const *data, size_t n_data,
+                                 const char *recorded, struct buf *out)
+{
+    struct manifest m = {c, out, recorded, 0};
+    buf_append_str(out, "[\n");
+    TRY(add_model(&m, model));
+    for (size_t i = 0; i < n_data; i++) TRY(add_file(&m, "data", data[i]));
+    buf_append_str(out, "\n]\n");
+    return buf_ok(out) ? OK : c->status;
+}
+
+enum status run_write_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data)
+{
+    struct buf text;
+    buf_init(&text, c, TEXT_CAP_BYTES);
+    if (make_manifest(c, model, data, n_data, NULL, &text) == OK)
+        run_write(c, dir, "data_manifest.json", buf_str(&text), text.len);
+    buf_release(&text);
+    return c->status;
+}
+
+enum status run_check_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data)
+{
+    struct buf text;
+    size_t n = 0;
+    char *path = path_join(c, dir, "data_manifest.json");
+    char *recorded = path ? file_read(c, path, TEXT_CAP_BYTES, &n) : NULL;
+    buf_init(&text, c, TEXT_CAP_BYTES);
+    if (recorded && make_manifest(c, model, data, n_data, recorded, &text) == OK &&
+        (n != text.len || memcmp(recorded, buf_str(&text), n) != 0))
+        ctx_fail(c, E_INPUT, "%s: lists other files than the run's options name", path);
+    buf_release(&text);
+    mem_free(c, recorded);
+    mem_free(c, path);
+    return c->status;
+}
+
+/* ---- environment ----------------------------------------------------------------------------------------------------- */
+
+/* The processor's own name, from /proc/cpuinfo. */
+static void cpu_name(char *out, size_t out_bytes)
+{
+    char line[512];
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    snprintf(out, out_bytes, "unknown");
+    while (f && fgets(line, sizeof(line), f)) {
+        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
+        if (!colon) continue;
+        colon[strcspn(colon, "\n")] = '\0';
+        snprintf(out, out_bytes, "%s", colon + 2);
+        break;
+    }
+    if (f) fclose(f);
+}
+
+enum status run_write_environment(struct ctx *c, const char *dir, const char *backend)
+{
+    struct utsname u;
+    struct buf text;
+    char cpu[256];
+    if (uname(&u) != 0) memset(&u, 0, sizeof(u));
+    cpu_name(cpu, sizeof(cpu));
+    buf_init(&text, c, TEXT_CAP_BYTES);
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "compiler", __VERSION__, "system", u.sysname, "kernel",
+                            u.release, "cpu", cpu, "backend", backend, "threads", threads_count(c));
+    if (!doc)
+        ctx_fail(c, E_MEMORY, "no memory for environment.json");
+    else if (json_write(c, doc, true, &text) == OK)
+        run_write(c, dir, "environment.json", buf_str(&text), text.len);
+    json_decref(doc);
+    buf_release(&text);
+    return c->status;
+}

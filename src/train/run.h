@@ -1,0 +1,32 @@
+/* run: the folder of one training: what it was started with and on what.
+ *
+ *   config.json          every option with its value
+ *   data_manifest.json   size and SHA-256 of each data file and of each file of the base model
+ *   environment.json     program, machine, backend, threads
+ *   data.cache           the tokenised rows (data/dataset.h)
+ *   metrics.jsonl, timing.jsonl, checkpoints/, adapter/ */
+#ifndef YA_TRAIN_RUN_H
+#define YA_TRAIN_RUN_H
+
+#include "base/ctx.h"
+
+/* Makes the folder with checkpoints/ in it. E_INPUT when it exists and is not empty (and how to go on with a run that is in
+ * it), E_IO when it cannot be made. */
+enum status run_create(struct ctx *c, const char *dir);
+
+/* Writes a text file of the run, atomically. */
+enum status run_write(struct ctx *c, const char *dir, const char *name, const char *text, size_t n);
+
+/* Writes data_manifest.json: `model` is a file, or a folder whose files are all listed; data files as given. */
+enum status run_write_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data);
+
+/* E_INPUT naming the file when one of those files is not the one of the manifest any more. */
+enum status run_check_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data);
+
+/* Writes environment.json. */
+enum status run_write_environment(struct ctx *c, const char *dir, const char *backend);
+
+/* SHA-256 of a file of the run, as hex. */
+enum status run_sha256(struct ctx *c, const char *dir, const char *name, char hex[65]);
+
+#endif
