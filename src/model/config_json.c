@@ -49,10 +49,12 @@ static enum status refuse_set(struct ctx *c, const char *what, const json_t *doc
 {
     json_t *v = json_object_get(doc, key);
     if (is_unset(v)) return OK;
-    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+    struct buf text;
+    buf_init(&text, c, CONFIG_MAX_BYTES);
+    json_write(c, v, false, &text);
     ctx_fail(c, E_UNSUPPORTED, "%s: \"%s\" is %.80s, which is not supported for this architecture", what, key,
-             text ? text : "set");
-    free(text);
+             buf_str(&text));
+    buf_release(&text);
     return c->status;
 }
 

@@ -10,6 +10,8 @@
 enum lora_place { LORA_Q, LORA_K, LORA_V, LORA_O, LORA_GATE, LORA_UP, LORA_DOWN, LORA_PLACES };
 extern const char *const lora_place_name[LORA_PLACES]; /* "q_proj", ... as PEFT names them */
 extern const char *const lora_place_path[LORA_PLACES]; /* "self_attn.q_proj", ... */
+/* Rows (out) and columns (in) of the linear at a place. */
+void lora_place_shape(const struct model_config *m, enum lora_place place, int64_t *out, int64_t *in);
 
 struct lora_config {
     int64_t rank;
@@ -33,17 +35,31 @@ struct lora {
     struct lora_config config;
     struct lora_module *modules; /* layer-major, then place */
     size_t n_modules;
+    int64_t n_layers; /* of the model */
     struct ctx *c;
 };
 
-/* A ~ U(-1/sqrt(in), 1/sqrt(in)) as PEFT's default (kaiming_uniform with a = sqrt(5)), B = 0. `in_out` gives the shapes. */
+/* An adapter as `config` says. A ~ U(-1/sqrt(in), 1/sqrt(in)) as PEFT's default (kaiming_uniform with a = sqrt(5)), B = 0,
+ * gradients 0; the numbers depend on the seed and the module only. Owner of the result: the caller; free it before the
+ * array_env. E_INPUT naming the value that is out of range. */
 struct lora *lora_new(struct ctx *c, const struct model_config *m, const struct lora_config *config);
-void lora_free(struct lora *l);
+void lora_free(struct lora *l); /* accepts NULL */
 int64_t lora_parameter_count(const struct lora *l);
 
-/* PEFT folder (adapter_config.json, adapter_model.safetensors), exact names and config; rank_pattern, alpha_pattern, rsLoRA
- * are read. base_name goes to base_model_name_or_path. `dir` must exist; files are written atomically. */
+/* The two steps that lora_new and lora_load_peft share: a set without modules, and one more module (A = B = 0; modules are
+ * added layer-major, then by place, at most n_layers * LORA_PLACES). */
+struct lora *lora_empty(struct ctx *c, const struct model_config *m, const struct lora_config *config);
+enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer, enum lora_place place, int64_t rank,
+                     double alpha);
+
+/* PEFT folder (adapter_config.json, adapter_model.safetensors): exact names, f32 masters bit for bit, modules that differ in
+ * rank or alpha through rank_pattern and alpha_pattern. base_name goes to base_model_name_or_path. `dir` must exist; each
+ * file is written atomically. E_IO. */
 enum status lora_save_peft(struct ctx *c, const struct lora *l, const char *dir, const char *base_name);
+
+/* Reads a PEFT folder written by us or by PEFT: f32, f16 or bf16 tensors, rank_pattern, alpha_pattern, rsLoRA. Modules are
+ * those that have tensors. Features that would change the result and are not honoured are refused by name
+ * (E_UNSUPPORTED); tensors that do not fit the model or the config are E_INPUT. Owner of the result: the caller. */
 struct lora *lora_load_peft(struct ctx *c, const struct model_config *m, const char *dir);
 
 #endif

@@ -1,0 +1,130 @@
+/* lora: which linears have an adapter, and the masters and gradients of each. The forward pass meets them only as the
+ * lora_slot of a weight (model_attach_lora), so the base model is the same with and without. PEFT files: lora_peft.c. */
+#include "model/lora.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+enum { LORA_MAX_RANK = 4096 };
+
+const char *const lora_place_name[LORA_PLACES] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                                  "gate_proj", "up_proj", "down_proj"};
+const char *const lora_place_path[LORA_PLACES] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                  "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                                  "mlp.down_proj"};
+
+void lora_place_shape(const struct model_config *m, enum lora_place place, int64_t *out, int64_t *in)
+{
+    int64_t q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    const int64_t outs[LORA_PLACES] = {q, kv, kv, m->hidden, m->ffn, m->ffn, m->hidden};
+    *out = outs[place];
+    *in = place == LORA_O ? q : place == LORA_DOWN ? m->ffn : m->hidden;
+}
+
+static enum status check_config(struct ctx *c, const struct model_config *m, const struct lora_config *config)
+{
+    if (config->rank < 1 || config->rank > LORA_MAX_RANK)
+        return ctx_fail(c, E_INPUT, "LoRA rank %lld is not in 1..%d", (long long)config->rank, LORA_MAX_RANK);
+    if (!(config->alpha > 0 && config->alpha <= 1e6))
+        return ctx_fail(c, E_INPUT, "LoRA alpha %g is not in (0, 1e6]", config->alpha);
+    if (!(config->dropout >= 0 && config->dropout < 1))
+        return ctx_fail(c, E_INPUT, "LoRA dropout %g is not in [0, 1)", config->dropout);
+    if (config->targets == 0 || config->targets >> LORA_PLACES != 0)
+        return ctx_fail(c, E_INPUT, "LoRA needs at least one of the seven target modules");
+    if (config->last_layers < 0 || config->last_layers > m->n_layers)
+        return ctx_fail(c, E_INPUT, "LoRA on the last %lld layers: the model has %lld", (long long)config->last_layers,
+                        (long long)m->n_layers);
+    return OK;
+}
+
+struct lora *lora_empty(struct ctx *c, const struct model_config *m, const struct lora_config *config)
+{
+    if (check_config(c, m, config) != OK) return NULL;
+    struct lora *l = mem_alloc(c, 1, sizeof *l);
+    if (!l) return NULL;
+    l->c = c;
+    l->config = *config;
+    l->n_layers = m->n_layers;
+    l->modules = mem_alloc(c, (size_t)(m->n_layers * LORA_PLACES), sizeof *l->modules);
+    if (l->modules) return l;
+    mem_free(c, l);
+    return NULL;
+}
+
+/* A zeroed (rows, cols) f32 that outlives every scope. */
+static struct array *owned_zeros(struct ctx *c, int64_t rows, int64_t cols)
+{
+    int mark = scope_open(c);
+    struct array *a = array_zeros(c, DTYPE_F32, 2, (int64_t[]){rows, cols});
+    if (a) array_retain(a);
+    scope_close(c, mark);
+    return a;
+}
+
+enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer, enum lora_place place, int64_t rank,
+                     double alpha)
+{
+    int64_t out, in;
+    struct lora_module *module = &l->modules[l->n_modules++];
+    BUG_ON(l->c, l->n_modules > (size_t)(m->n_layers * LORA_PLACES), "more modules than linears");
+    lora_place_shape(m, place, &out, &in);
+    *module = (struct lora_module){.layer = layer, .place = place, .rank = rank, .alpha = alpha};
+    module->slot.id = (uint32_t)(layer * 8 + place);
+    module->slot.dropout = (float)l->config.dropout;
+    module->slot.scale = (float)(alpha / (l->config.rslora ? sqrt((double)rank) : (double)rank));
+    module->slot.a = owned_zeros(l->c, rank, in);
+    module->slot.b = owned_zeros(l->c, out, rank);
+    module->grad_a = owned_zeros(l->c, rank, in);
+    module->grad_b = owned_zeros(l->c, out, rank);
+    return l->c->status;
+}
+
+/* U(-1/sqrt(in), 1/sqrt(in)); a stream of its own for each module, so that the choice of the others does not matter. */
+static enum status init_a(struct lora *l, struct lora_module *module)
+{
+    int64_t n = array_size(module->slot.a);
+    double bound = 1 / sqrt((double)module->slot.a->shape[1]);
+    float *values = module->slot.a->data; /* fresh and contiguous */
+    struct rng r;
+    rng_init(&r, l->config.seed, RNG_INIT, module->slot.id);
+    for (int64_t i = 0; i < n; i++) values[i] = (float)((2 * rng_uniform(&r) - 1) * bound);
+    return l->c->status;
+}
+
+struct lora *lora_new(struct ctx *c, const struct model_config *m, const struct lora_config *config)
+{
+    struct lora *l = lora_empty(c, m, config);
+    if (!l) return NULL;
+    int64_t first = config->last_layers ? m->n_layers - config->last_layers : 0;
+    for (int64_t layer = first; layer < m->n_layers; layer++)
+        for (int place = 0; place < LORA_PLACES; place++)
+            if (config->targets >> place & 1 &&
+                (lora_add(l, m, layer, (enum lora_place)place, config->rank, config->alpha) != OK ||
+                 init_a(l, &l->modules[l->n_modules - 1]) != OK)) {
+                lora_free(l);
+                return NULL;
+            }
+    return l;
+}
+
+void lora_free(struct lora *l)
+{
+    if (!l) return;
+    for (size_t i = 0; i < l->n_modules; i++) {
+        array_release(l->modules[i].slot.a);
+        array_release(l->modules[i].slot.b);
+        array_release(l->modules[i].grad_a);
+        array_release(l->modules[i].grad_b);
+    }
+    mem_free(l->c, l->modules);
+    mem_free(l->c, l);
+}
+
+int64_t lora_parameter_count(const struct lora *l)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < l->n_modules; i++) n += array_size(l->modules[i].slot.a) + array_size(l->modules[i].slot.b);
+    return n;
+}
