@@ -1,0 +1,79 @@
+/* cpu_kernels: the inner loops of one instruction set, as a table. What is worth writing twice is here and nowhere else: the
+ * blocking, threading and meaning of the rows are in cpu_*.c and gemm*.c, which see only this table. A new instruction set
+ * (AVX-512, NEON) is one more file that fills it; mr and nr may differ, all callers go by them.
+ *
+ * All loops take contiguous f32 unless said, allow n = 0, and never read or write past n. In and out may be the same array.
+ */
+#ifndef YA_BACKEND_CPU_CPU_KERNELS_H
+#define YA_BACKEND_CPU_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* c[i][j] (+)= sum over k, in order, of a[i * rs + k * cs] * b[k * ldb + j] for i < rows <= mr and all j < nr. rs and cs let
+ * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
+struct gemm_tile {
+    int rows;
+    bool accumulate; /* false: c is overwritten, its old contents are never read */
+    int64_t k;
+    const float *a;
+    int64_t rs, cs;
+    const float *b;
+    int64_t ldb;
+    float *c;
+    int64_t ldc;
+};
+
+enum { CPU_MAX_MR = 16, CPU_MAX_NR = 64 };
+
+struct adamw_constants {
+    float lr, beta1, beta2, eps, weight_decay, inv_correction1, inv_correction2, grad_scale;
+};
+
+struct cpu_kernels {
+    const char *name;
+    int mr, nr; /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
+    void (*tile)(const struct gemm_tile *t);
+
+    /* dst[k * dst_ld + i] = scale * src[i * ld + k] for i < rows, k < n. */
+    void (*transpose)(float *dst, int64_t dst_ld, const float *src, int64_t ld, int64_t rows, int64_t n, float scale);
+    float (*dot)(const float *x, const float *y, int64_t n);
+    void (*add)(float *out, const float *x, const float *y, int64_t n);
+    void (*mul)(float *out, const float *x, const float *y, int64_t n);
+    void (*axpy)(float *y, float a, const float *x, int64_t n);    /* y += a x */
+    void (*scale)(float *out, float a, const float *x, int64_t n); /* out = a x */
+    double (*sum_squares)(const float *x, int64_t n);
+
+    /* e^x, at most 2 ulp; -inf and everything below the subnormals gives 0, overflow gives inf, NaN gives NaN. */
+    void (*exp)(float *out, const float *x, int64_t n);
+    /* out = silu(gate) * up, silu(g) = g / (1 + e^-g). */
+    void (*swiglu)(float *out, const float *gate, const float *up, int64_t n);
+    void (*swiglu_bwd)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n);
+
+    /* Columns of a tile s (k, n) with row stride ld, one column a query, as attention and the loss need them; the three
+     * calls go in this order. max: m[j] = max(m[j], scale * max over k of s[k][j]). exp: s = e^(scale * s - m[j]), and
+     * sum[j] += the column's sum. n is a multiple of 16. */
+    void (*column_max)(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale);
+    void (*column_exp)(float *s, int64_t ld, int64_t k, int64_t n, float scale, const float *m, float *sum);
+    /* ds[k][j] = p[k][j] * (dp[k][j] - delta[j]) * scale into dp. */
+    void (*column_softmax_bwd)(float *dp, const float *p, int64_t ld, int64_t k, int64_t n, float scale, const float *delta);
+
+    /* y = x * rstd * gain. */
+    void (*norm_apply)(float *y, const float *x, const float *gain, float rstd, int64_t n);
+    /* dx = rstd * (dy * gain) - x * coefficient (+ dsum when not NULL). */
+    void (*norm_bwd)(float *dx, const float *dy, const float *x, const float *gain, const float *dsum, float rstd,
+                     float coefficient, int64_t n);
+    /* sum of dy * gain * x, f64 over blocks. */
+    double (*norm_dot)(const float *dy, const float *gain, const float *x, int64_t n);
+    /* Halves of one head: out_a = a * cos - b * sin, out_b = b * cos + a * sin. */
+    void (*rotate)(float *out_a, float *out_b, const float *a, const float *b, const float *cosine, const float *sine,
+                   int64_t n);
+    void (*adamw)(float *p, const float *g, float *m, float *v, const struct adamw_constants *k, int64_t n);
+};
+
+extern const struct cpu_kernels cpu_kernels_portable;
+#if defined(__x86_64__)
+extern const struct cpu_kernels cpu_kernels_avx2;
+#endif
+
+#endif

@@ -1,0 +1,12 @@
+/* cpu_loops_avx2: the table for AVX2 + FMA. */
+#define LANES 8
+#include "backend/cpu/cpu_loops.h"
+
+#include "backend/cpu/gemm_avx2.h"
+
+const struct cpu_kernels cpu_kernels_avx2 = {.name = "avx2",
+                                             .mr = GEMM_AVX2_MR,
+                                             .nr = GEMM_AVX2_NR,
+                                             .tile = gemm_avx2_tile,
+                                             .transpose = gemm_avx2_transpose,
+                                             CPU_LOOPS};

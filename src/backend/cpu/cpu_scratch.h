@@ -1,0 +1,43 @@
+/* cpu_scratch: memory of one kernel call, from the step pool: taken before work fans out, given back by scope_close of the
+ * mark that the kernel opened. The pool keeps it, so the second step allocates nothing. */
+#ifndef YA_BACKEND_CPU_CPU_SCRATCH_H
+#define YA_BACKEND_CPU_CPU_SCRATCH_H
+
+#include "array/array.h"
+
+/* n elements, 64-byte aligned, contents undefined, owned by the innermost scope. NULL with E_MEMORY. */
+static inline float *cpu_scratch_f32(struct ctx *c, int64_t n)
+{
+    if (n < 1) n = 1;
+    struct array *a = array_empty(c, DTYPE_F32, 1, &n);
+    return a ? a->data : NULL;
+}
+
+static inline double *cpu_scratch_f64(struct ctx *c, int64_t n)
+{
+    if (n < 1) n = 1;
+    struct array *a = array_empty(c, DTYPE_F64, 1, &n);
+    return a ? a->data : NULL;
+}
+
+static inline int64_t cpu_div_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline int64_t cpu_round_up(int64_t a, int64_t b)
+{
+    return cpu_div_up(a, b) * b;
+}
+
+static inline int64_t cpu_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t cpu_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+#endif

@@ -1,0 +1,107 @@
+/* gemm: C (+)= A_0 B_0 + A_1 B_1 + .. in f32, the one matrix product of the CPU backend.
+ *
+ * A sum of products in one call, because that is what a linear with an adapter is: y = x W^T + h (s B)^T forward and
+ * dx = dy_0 W_0 + .. + dh_0 A_0 + .. backward; the terms extend the reduction of the same tile of C, which then is read and
+ * written once. B operands are frozen weights of any stored type, widened while their panels are packed, or f32 rows.
+ *
+ * Work is cut into blocks of rows of C by shape alone; one thread computes a block, over k in fixed order: the same bytes
+ * for any number of threads. Panels of B are packed once a call and shared. A is read in place: a tile takes mr rows as mr
+ * streams, so packing A would only buy friendlier addresses, and only rows whose stride is a multiple of the page size
+ * (they would fall into one cache set) are copied. Blocking after Goto & van de Geijn 2008.
+ */
+#ifndef YA_BACKEND_CPU_GEMM_H
+#define YA_BACKEND_CPU_GEMM_H
+
+#include "array/weight.h"
+#include "backend/cpu/cpu_kernels.h"
+
+enum gemm_form {
+    GEMM_ROWS,       /* B is (k, n): row r of the source holds B[r][0..n) */
+    GEMM_TRANSPOSED, /* B is the transpose of (n, k): row r of the source holds B[0..k)[r] */
+};
+
+/* Where B comes from: rows of `weight`, or of f32 memory when weight is NULL. Entries are multiplied by `scale`. */
+struct gemm_source {
+    enum gemm_form form;
+    const struct weight *weight;
+    const float *data;
+    int64_t ld; /* elements from row to row of data */
+    float scale;
+};
+
+struct gemm_term {
+    const float *a; /* (m, k), unit stride along k */
+    int64_t lda;
+    int64_t k;
+    struct gemm_source b;
+};
+
+enum { GEMM_MAX_TERMS = 6 };
+
+struct gemm {
+    int64_t m, n;
+    float *c; /* (m, n); must not overlap any operand */
+    int64_t ldc;
+    bool accumulate;   /* C is added to; else overwritten */
+    const float *bias; /* (n) added to every row, or NULL */
+    int n_terms;
+    struct gemm_term term[GEMM_MAX_TERMS];
+};
+
+/* Runs it on the ctx's threads. Scratch (the packed panels, at most about 8 MiB, or one panel where that is larger) comes
+ * from the step pool. E_MEMORY. */
+enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g);
+
+/* The loop over the tiles of one block on the calling thread: C (m, n) (+)= A (m, k) B. Row i, column k of A is at
+ * a[i * rs + k * cs]; panel p of B (nr columns; all nr must be readable, also in the last) starts at b + p * panel_stride,
+ * its rows are ldb apart. */
+struct gemm_block {
+    int64_t m, n, k;
+    const float *a;
+    int64_t rs, cs;
+    const float *b;
+    int64_t panel_stride, ldb;
+    float *c;
+    int64_t ldc;
+    bool accumulate;
+};
+void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *block);
+
+/* Packs panels [panel, panel + n_panels) of a (k, n) operand: element (r, j) of panel p at
+ * dst[p * panel_stride + r * nr + j], columns past n are 0. `scratch` has gemm_pack_scratch() floats. */
+struct gemm_pack {
+    struct gemm_source source;
+    int64_t k, n;
+    int64_t panel, n_panels;
+    float *dst;
+    int64_t panel_stride;
+};
+int64_t gemm_pack_scratch(const struct cpu_kernels *kernels);
+void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack *p, float *scratch);
+
+/* Row r, columns [first, first + n) of the source as f32: a pointer into it when it is f32 already and aligned, else `out`
+ * filled. `first` is a multiple of 32; scale is not applied. */
+const float *gemm_source_row(const struct gemm_source *s, int64_t r, int64_t first, int64_t n, float *out);
+
+/* sum over t of x[t][i] * p[t][j]: the gradient of a factor of an adapter. (cols, r) from x (n, cols) and p (n, r), written
+ * as (cols, r), or as its transpose. */
+struct gemm_gram {
+    int64_t n, cols, r;
+    const float *x;
+    int64_t ldx;
+    const float *p; /* (n, r), row stride ldp */
+    int64_t ldp;
+    float scale; /* of the sum */
+    float *out;
+    int64_t ld_out;
+    bool transposed; /* out is (r, cols) */
+    bool accumulate;
+    const struct dropout_key *dropout; /* x goes through this mask of slot `id`, and 1 / (1 - rate); NULL: it does not */
+    uint32_t id;
+    float rate;
+};
+enum { GEMM_MAX_GRAMS = 6 };
+/* All of them in one parallel loop. E_MEMORY. */
+enum status gemm_gram_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm_gram *grams, int n);
+
+#endif
