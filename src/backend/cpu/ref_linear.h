@@ -26,13 +26,20 @@ struct linear_job {
     uint8_t *keep;          /* (workers, K) */
 };
 
+/* The mask of slot i for a token of this call, keyed by the token's place in the whole optimizer step. */
+static void linear_mask(const struct linear_job *job, int i, int64_t token, uint8_t *keep)
+{
+    const struct dropout_key *key = &job->params->dropout;
+    dropout_mask(key, job->params->id[i], key->first_token + token, job->slot[i].p, job->k, keep);
+}
+
 /* drop(x) of one token; `token` counts from row 0 of this call. */
 static const REAL *dropped(const struct linear_job *job, int i, int64_t token, REAL *row, uint8_t *keep)
 {
     const struct linear_slot *s = &job->slot[i];
     const REAL *x = real_row(job->x, token);
     if (s->p <= 0) return x;
-    dropout_mask(&job->params->dropout, job->params->id[i], token, s->p, job->k, keep);
+    linear_mask(job, i, token, keep);
     double up = 1.0 / (1.0 - (double)s->p);
     for (int64_t j = 0; j < job->k; j++) row[j] = keep[j] ? (REAL)((double)x[j] * up) : 0;
     return row;

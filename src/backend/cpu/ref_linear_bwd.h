@@ -34,9 +34,7 @@ static void linear_bwd_u_block(void *arg, int64_t block, int worker)
             const REAL *dy = dy_of(job, s, n);
             double *u = job->u[i] + n * s->rank;
             for (int64_t m = 0; m < s->w->rows; m++) axpy(s->scale * (double)dy[m], real_row(s->b, m), u, s->rank);
-            if (job->keep[i]) {
-                dropout_mask(&job->l.params->dropout, job->l.params->id[i], n, s->p, job->l.k, job->keep[i] + n * job->l.k);
-            }
+            if (job->keep[i]) linear_mask(&job->l, i, n, job->keep[i] + n * job->l.k);
         }
     }
 }
