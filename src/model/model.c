@@ -1,0 +1,81 @@
+/* model: opening a model and attaching an adapter. Which file holds which tensor is in weights.c. */
+#include "model/model.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/weights.h"
+
+struct weight *llama_block_linear(struct llama_block *b, enum lora_place place)
+{
+    struct weight *const linears[LORA_PLACES] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
+    return linears[place];
+}
+
+/* The rotary frequencies, divided by the file's factors where it has some. */
+static enum status make_inv_freq(struct model *m)
+{
+    int64_t n = m->config.head_dim / 2;
+    float values[512]; /* head_dim is at most 1024: model_config_integers */
+    model_config_inv_freq(&m->config, values);
+    if (m->config.rope_scaling == ROPE_FACTORS) TRY(weights_divide_rope(m->files, values, n));
+    int mark = scope_open(m->c);
+    m->inv_freq = array_from_host(m->c, DTYPE_F32, 1, &n, values);
+    if (m->inv_freq) array_retain(m->inv_freq);
+    scope_close(m->c, mark);
+    return m->c->status;
+}
+
+static enum status open_parts(struct model *m)
+{
+    m->files = weights_open(m->c, m->path);
+    if (!m->files) return m->c->status;
+    TRY(weights_config(m->files, &m->config));
+    TRY(weights_bind(m->files, m));
+    TRY(make_inv_freq(m));
+    m->name = weights_model_name(m->files);
+    return model_check(m);
+}
+
+struct model *model_open(struct ctx *c, const char *path)
+{
+    struct model *m = mem_alloc(c, 1, sizeof *m);
+    if (!m) return NULL;
+    m->c = c;
+    m->path = mem_strdup(c, path);
+    if (m->path && open_parts(m) == OK) return m;
+    model_free(m);
+    return NULL;
+}
+
+void model_free(struct model *m)
+{
+    if (!m) return;
+    array_release(m->inv_freq);
+    weights_close(m->files);
+    mem_free(m->c, m->blocks);
+    mem_free(m->c, m->path);
+    mem_free(m->c, m->name);
+    mem_free(m->c, m);
+}
+
+void model_attach_lora(struct model *m, struct lora *lora)
+{
+    for (int64_t i = 0; i < m->config.n_layers; i++)
+        for (int p = 0; p < LORA_PLACES; p++) llama_block_linear(&m->blocks[i], (enum lora_place)p)->lora = NULL;
+    m->lora = lora;
+    for (size_t i = 0; lora && i < lora->n_modules; i++) {
+        const struct lora_module *module = &lora->modules[i];
+        llama_block_linear(&m->blocks[module->layer], module->place)->lora = &module->slot;
+    }
+}
+
+enum status model_check(struct model *m)
+{
+    return weights_check(m->files);
+}
+
+size_t model_weight_bytes(const struct model *m)
+{
+    return weights_bytes(m->files);
+}

@@ -1,0 +1,32 @@
+/* weights: which tensor of a file is which weight. Reads a folder with safetensors or a GGUF file through one table of
+ * expected tensors, so that both are checked alike: each is there, has the right shape and a type that kernels read, and
+ * there is no tensor that nobody asked for. */
+#ifndef YA_MODEL_WEIGHTS_H
+#define YA_MODEL_WEIGHTS_H
+
+#include "model/model.h"
+
+struct gguf;
+struct model_files; /* the open files, and what was made from them: names, row maps, f32 copies of norms and biases */
+
+/* Opens the files of a model folder or a .gguf file. Owner of the result: the caller. */
+struct model_files *weights_open(struct ctx *c, const char *path);
+void weights_close(struct model_files *f); /* accepts NULL */
+
+enum status weights_config(struct model_files *f, struct model_config *out);
+/* Fills m's embed, head, final_norm and blocks (allocated here, freed by model_free) from m->config. */
+enum status weights_bind(struct model_files *f, struct model *m);
+/* Divides n rotary frequencies by the factors of a GGUF's rope_freqs.weight. */
+enum status weights_divide_rope(struct model_files *f, float *inv_freq, int64_t n);
+
+/* E_IO when a mapped file shrank. */
+enum status weights_check(struct model_files *f);
+size_t weights_bytes(const struct model_files *f);
+/* The GGUF file, or NULL for a folder: metadata for export. */
+const struct gguf *weights_gguf(const struct model_files *f);
+
+/* A name for adapters to refer to: a hub id ("org/name") from config.json's _name_or_path, general.name of a GGUF file, else
+ * the last component of the path. Owner: the caller (mem_free). */
+char *weights_model_name(struct model_files *f);
+
+#endif
