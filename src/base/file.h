@@ -18,7 +18,8 @@ int file_open(struct ctx *c, const char *path, uint64_t *bytes);
 
 struct file_map; /* opaque; data and size through the accessors */
 
-/* Installs the SIGBUS guard once for the process. Called by file_map_open; safe to call again. */
+/* Puts the SIGBUS guard in place for the process, in front of the handler that is there. Called by file_map_open; safe to
+ * call again, and mends the guard when somebody else has replaced it meanwhile. */
 void file_guard_install(void);
 
 /* Maps a regular file read-only. The mapping lives until file_map_close (which accepts NULL). Empty files map to a non-NULL

@@ -35,21 +35,28 @@ struct file_map {
 };
 
 static struct entry entries[MAPPINGS_MAX];
-static pthread_mutex_t entries_lock = PTHREAD_MUTEX_INITIALIZER; /* taking and returning entries, not the handler */
+static pthread_mutex_t guard_lock = PTHREAD_MUTEX_INITIALIZER; /* taking entries and installing, not the handler */
 static struct sigaction previous;
 static uintptr_t page_bytes;
 
+/* A fault that is none of ours. The other handler may in turn call this one (it was there first, or last): the second time
+ * round, the default action ends it. */
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
+    static _Thread_local volatile sig_atomic_t passing;
+    if (passing ||
+        (!(previous.sa_flags & SA_SIGINFO) && (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN))) {
+        struct sigaction fallback = {.sa_handler = SIG_DFL};
+        sigaction(sig, &fallback, NULL); /* takes effect when the instruction faults again on return */
+        return;
+    }
+    passing = 1;
     if (previous.sa_flags & SA_SIGINFO) {
         previous.sa_sigaction(sig, info, context);
-    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(sig);
     } else {
-        /* the default action, when the instruction faults again on return */
-        struct sigaction fallback = {.sa_handler = SIG_DFL};
-        sigaction(sig, &fallback, NULL);
+        previous.sa_handler(sig);
     }
+    passing = 0;
 }
 
 static void on_bus_error(int sig, siginfo_t *info, void *context)
@@ -69,24 +76,25 @@ static void on_bus_error(int sig, siginfo_t *info, void *context)
     errno = saved;
 }
 
-static void install(void)
-{
-    page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
-    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, &previous);
-}
-
 void file_guard_install(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install);
+    pthread_mutex_lock(&guard_lock);
+    page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
+    struct sigaction current;
+    sigaction(SIGBUS, NULL, &current);
+    if (!(current.sa_flags & SA_SIGINFO) || current.sa_sigaction != on_bus_error) {
+        struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_RESTART};
+        sigemptyset(&action.sa_mask);
+        previous = current;
+        sigaction(SIGBUS, &action, NULL);
+    }
+    pthread_mutex_unlock(&guard_lock);
 }
 
 static struct entry *entry_take(const void *data, size_t size)
 {
     struct entry *taken = NULL;
-    pthread_mutex_lock(&entries_lock);
+    pthread_mutex_lock(&guard_lock);
     for (int i = 0; i < MAPPINGS_MAX && !taken; i++) {
         if (atomic_load(&entries[i].end) != 0) continue;
         taken = &entries[i];
@@ -94,7 +102,7 @@ static struct entry *entry_take(const void *data, size_t size)
         atomic_store(&taken->begin, (uintptr_t)data);
         atomic_store(&taken->end, ((uintptr_t)data + size + page_bytes - 1) / page_bytes * page_bytes);
     }
-    pthread_mutex_unlock(&entries_lock);
+    pthread_mutex_unlock(&guard_lock);
     return taken;
 }
 

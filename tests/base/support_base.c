@@ -1,0 +1,70 @@
+#include "support_base.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static char folder[256];
+
+static void *oom_alloc(void *user, void *old, size_t bytes)
+{
+    struct oom *oom = user;
+    if (bytes == 0) {
+        oom->live -= old != NULL;
+        free(old);
+        return NULL;
+    }
+    if (oom->fail_at >= 0 && oom->calls >= oom->fail_at) {
+        oom->calls++;
+        return NULL;
+    }
+    oom->calls++;
+    oom->live += old == NULL;
+    return realloc(old, bytes);
+}
+
+struct ctx *oom_ctx(struct oom *oom)
+{
+    struct ctx_hooks hooks = {.alloc = oom_alloc, .user = oom};
+    return ctx_new(&hooks);
+}
+
+const char *scratch_begin(void)
+{
+    strcpy(folder, "/tmp/your_ai_test_XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+void scratch_end(void)
+{
+    struct ctx *c = ctx_new(NULL);
+    assert_int_equal(dir_remove(c, folder), OK);
+    ctx_free(c);
+}
+
+const char *scratch_path(const char *name)
+{
+    static char paths[8][512];
+    static unsigned turn;
+    char *path = paths[turn++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+void scratch_write(const char *name, const void *bytes, size_t n)
+{
+    FILE *f = fopen(scratch_path(name), "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+}
+
+void assert_failed(struct ctx *c, enum status status, const char *part)
+{
+    if (c->status != status || !strstr(c->message, part))
+        fail_msg("wanted %s with \"%s\", got %s with \"%s\"", status_name(status), part, status_name(c->status), c->message);
+    ctx_clear(c);
+}

@@ -1,0 +1,32 @@
+/* What the base tests share: a ctx whose allocations can be made to fail, a scratch folder, assertions on failures. */
+#ifndef YA_TESTS_SUPPORT_BASE_H
+#define YA_TESTS_SUPPORT_BASE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/ctx.h"
+
+/* An allocator that counts what is live and refuses the call number `fail_at` (from 0; -1: none) and all later ones. */
+struct oom {
+    long calls, fail_at, live;
+};
+struct ctx *oom_ctx(struct oom *oom);
+
+/* A fresh folder, its path valid until the next call; scratch_end removes it. */
+const char *scratch_begin(void);
+void scratch_end(void);
+/* "SCRATCH/name" in one of eight rotating buffers. */
+const char *scratch_path(const char *name);
+
+void scratch_write(const char *name, const void *bytes, size_t n);
+
+/* The ctx failed with this status and a message that holds `part`; clears it. */
+void assert_failed(struct ctx *c, enum status status, const char *part);
+
+#endif

@@ -1,0 +1,138 @@
+#include "support_base.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/threads.h"
+
+enum { BLOCKS = 1000 };
+
+struct job {
+    atomic_int times[BLOCKS];
+    atomic_int bad_worker;
+    int n_workers;
+    double part[BLOCKS];
+};
+
+static void visit(void *arg, int64_t block, int worker)
+{
+    struct job *j = arg;
+    atomic_fetch_add(&j->times[block], 1);
+    if (worker < 0 || worker >= j->n_workers) atomic_store(&j->bad_worker, 1);
+    double sum = 0;
+    for (int i = 1; i < 50; i++) sum += 1.0 / (double)(block * 50 + i);
+    j->part[block] = sum;
+}
+
+static double run(struct ctx *c, struct job *j, int64_t n_blocks)
+{
+    memset(j, 0, sizeof *j);
+    j->n_workers = threads_count(c);
+    threads_run(c, n_blocks, visit, j);
+    double total = 0;
+    for (int64_t b = 0; b < BLOCKS; b++) {
+        assert_int_equal(j->times[b], b < n_blocks ? 1 : 0);
+        total += j->part[b];
+    }
+    assert_int_equal(j->bad_worker, 0);
+    return total;
+}
+
+static void every_block_once_for_any_number_of_threads(void **state)
+{
+    (void)state;
+    static const int counts[] = {1, 2, 3, 7};
+    static struct job j;
+    struct ctx *c = ctx_new(NULL);
+    assert_int_equal(threads_count(c), 1);
+    double expected = run(c, &j, BLOCKS); /* no pool at all */
+    for (int k = 0; k < 4; k++) {
+        assert_int_equal(ctx_set_threads(c, counts[k]), OK);
+        assert_int_equal(threads_count(c), counts[k]);
+        for (int rep = 0; rep < 200; rep++) assert_true(run(c, &j, BLOCKS) == expected);
+        for (int64_t n = 0; n < 20; n++) run(c, &j, n);
+    }
+    ctx_free(c);
+}
+
+/* All threads must take part: each block waits until every worker has one. */
+static void wait_for_all(void *arg, int64_t block, int worker)
+{
+    (void)block;
+    (void)worker;
+    pthread_barrier_wait(arg);
+}
+
+static void the_caller_and_all_workers_take_part(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    assert_int_equal(ctx_set_threads(c, 5), OK);
+    for (int rep = 0; rep < 20; rep++) {
+        pthread_barrier_t barrier;
+        pthread_barrier_init(&barrier, NULL, 5);
+        threads_run(c, 5, wait_for_all, &barrier);
+        pthread_barrier_destroy(&barrier);
+    }
+    ctx_free(c);
+}
+
+static void signal_mask(void *arg, int64_t block, int worker)
+{
+    (void)block;
+    sigset_t set;
+    pthread_sigmask(SIG_SETMASK, NULL, &set);
+    if (worker != 0 && (!sigismember(&set, SIGINT) || sigismember(&set, SIGBUS))) atomic_store((atomic_int *)arg, 1);
+}
+
+static void workers_leave_signals_to_the_program(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    atomic_int wrong = 0;
+    assert_int_equal(ctx_set_threads(c, 3), OK);
+    for (int rep = 0; rep < 50; rep++) threads_run(c, 64, signal_mask, &wrong);
+    assert_int_equal(wrong, 0);
+    ctx_free(c);
+}
+
+static void counts_are_checked(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    assert_int_equal(ctx_set_threads(c, 0), OK);
+    assert_true(threads_count(c) >= 1);
+    assert_int_equal(ctx_set_threads(c, -1), E_INPUT);
+    assert_failed(c, E_INPUT, "-1 threads");
+    assert_int_equal(ctx_set_threads(c, 1 << 20), E_INPUT);
+    assert_failed(c, E_INPUT, "1048576 threads");
+    ctx_free(c);
+}
+
+static void no_memory_for_a_pool(void **state)
+{
+    (void)state;
+    for (long n = 1; n < 3; n++) {
+        struct oom oom = {.fail_at = n};
+        struct ctx *c = oom_ctx(&oom);
+        assert_int_equal(ctx_set_threads(c, 2), E_MEMORY);
+        assert_int_equal(threads_count(c), 1);
+        ctx_free(c);
+        assert_int_equal(oom.live, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_block_once_for_any_number_of_threads),
+        cmocka_unit_test(the_caller_and_all_workers_take_part),
+        cmocka_unit_test(workers_leave_signals_to_the_program),
+        cmocka_unit_test(counts_are_checked),
+        cmocka_unit_test(no_memory_for_a_pool),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
