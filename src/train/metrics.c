@@ -129,6 +129,7 @@ enum status metrics_add_step(struct metrics *m, const struct metrics_step *s)
     add_i64(m, "epoch", s->epoch);
     add_f64(m, "loss", s->loss);
     add_f64(m, "weighted_loss", s->weighted_loss);
+    add_f64(m, "distrust", s->distrust);
     add_f64(m, "total", s->total);
     add_f64(m, "lr", s->lr);
     add_f64(m, "grad_norm", s->grad_norm);

@@ -14,6 +14,7 @@ struct metrics_step {
     int64_t step, epoch;  /* both from 1 */
     double loss;          /* unweighted: mean negative log-likelihood (nats) of trained tokens */
     double weighted_loss; /* the objective: (1/N) sum of weight * nll */
+    double distrust;      /* token-mean of the published term D; NaN (null) when rows have no scores */
     double total;         /* weighted_loss, plus lambda * mean(D) in additive mode */
     double lr, grad_norm; /* norm before clipping */
     double threshold;     /* of clipping; infinity is written as null */

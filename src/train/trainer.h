@@ -1,0 +1,123 @@
+/* trainer: one training from its options to its adapter. trainer_new and trainer_resume open everything and plan;
+ * trainer_run does the steps. Between the two a program can show what will happen (all of it is in the struct).
+ *
+ * The loss of an optimizer step is L = (1/N) sum omega_i v_i nll, N the trained tokens of the whole step, known from the
+ * pack before its first micro-batch. Everything that decides a step is a pure function of (config, data, step), so a
+ * checkpoint holds counters and no generator, and a resumed run equals the unbroken one bit for bit.
+ *
+ * Nothing here prints: events go through the hooks. */
+#ifndef YA_TRAIN_TRAINER_H
+#define YA_TRAIN_TRAINER_H
+
+#include "data/pack.h"
+#include "io/tokenizer.h"
+#include "model/llama.h"
+#include "train/checkpoint.h"
+#include "train/metrics.h"
+#include "train/optim.h"
+#include "train/planner.h"
+#include "train/schedule.h"
+
+enum { TRAIN_WARMUP_PERCENT = 5 };
+
+/* Every option of a training, in the units that the user writes. Strings are borrowed. */
+struct train_config {
+    const char *model, *run; /* model folder or .gguf; run folder */
+    const char *const *data; /* n_data JSONL files of training rows */
+    size_t n_data;
+    const char *valid; /* JSONL of validation rows or NULL */
+    const char *start; /* PEFT folder that training starts from, or NULL: a fresh adapter */
+
+    /* adapter; rank to rslora are not used with `start`, which brings its own */
+    int64_t rank, last_layers; /* last_layers 0: all */
+    double alpha, dropout;
+    const char *targets; /* "all", or names of linears separated by commas */
+    bool rslora;
+
+    /* objective */
+    int distrust; /* enum distrust */
+    double lambda, power, ratio, distrust_alpha;
+    double default_auth_weight, default_prov_entropy; /* for rows without scores; negative: none */
+
+    /* data */
+    int64_t max_length;
+    int long_documents; /* enum dataset_long */
+    bool skip_bad_rows, packing;
+    int chat; /* enum chat_template; CHAT_NONE: recognised */
+
+    /* optimisation */
+    double lr, min_lr_ratio, weight_decay, beta1, beta2, eps, clip;
+    int schedule;                /* enum schedule_kind */
+    int64_t warmup;              /* steps; negative: TRAIN_WARMUP_PERCENT of the run */
+    int clip_mode;               /* enum clip_mode */
+    int64_t batch, accumulation; /* sequences a micro-batch, micro-batches a step */
+    int64_t epochs, max_steps;   /* max_steps 0: as many as the epochs hold; otherwise it decides alone */
+
+    /* running */
+    int64_t eval_every, save_every, keep; /* steps; checkpoints kept beside the best */
+    int grad_checkpoint;                  /* enum plan_checkpoint */
+    int64_t seed;
+};
+
+struct train_progress {
+    struct metrics_step step;
+    struct metrics_timing timing;
+    int64_t total_steps;
+    double step_seconds; /* running mean */
+    double eta_seconds;
+    bool evaluated; /* a validation loss is known; its values: */
+    struct metrics_eval eval;
+    int64_t best_step;
+};
+
+/* Any member may be NULL. */
+struct trainer_hooks {
+    void *user;
+    void (*step)(void *user, const struct train_progress *p); /* after every optimizer step */
+    void (*eval)(void *user, const struct train_progress *p); /* after every validation */
+    bool (*interrupted)(void *user);                          /* asked between micro-batches; true: save and stop */
+};
+
+/* Read-only for callers. */
+struct trainer {
+    struct ctx *c;
+    struct train_config config;
+    struct trainer_hooks hooks;
+    struct tokenizer *tokenizer;
+    struct model *model;
+    struct dataset *data, *valid; /* valid: NULL without */
+    struct objective objective;
+    struct lora *lora;
+    struct engine *engine;
+    struct pack *pack, *valid_pack; /* of the running epoch; of validation */
+    struct metrics *metrics;
+    struct schedule schedule;
+    struct plan_input plan_input;
+    struct plan plan;
+    struct train_state state;
+    struct train_progress progress;
+    int64_t saved_step; /* step of the newest checkpoint of this process; -1: none */
+};
+
+/* Starts a run in an empty or new folder: tokenises the data, opens the model, makes the adapter, plans memory and writes
+ * the run's description with `config_text` as config.json. A failure leaves no folder behind. Owner of the result: the
+ * caller. Errors: E_INPUT, E_UNSUPPORTED, E_FIT, E_IO, E_MEMORY. */
+struct trainer *trainer_new(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks,
+                            const char *config_text);
+
+/* Goes on with a run from its newest complete checkpoint, or from its beginning when none was saved yet. Checkpoints that
+ * are skipped are logged with their reason. Data and base model must be the files that the run began with. config->max_steps
+ * may differ from config.json's. */
+struct trainer *trainer_resume(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks);
+
+void trainer_free(struct trainer *t); /* accepts NULL */
+
+/* Trains to the last step, saves, and publishes the best adapter (the last one without validation) as RUN/adapter. The plan
+ * is checked first (E_FIT). E_INTERRUPTED: the hook asked to stop and the state is saved. E_NUMERIC: a loss or norm was no
+ * number; step and rows are named, nothing of that step was saved. */
+enum status trainer_run(struct trainer *t);
+
+/* Optimizer steps of the whole run. */
+int64_t trainer_total_steps(const struct trainer *t);
+
+#endif

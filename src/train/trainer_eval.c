@@ -1,0 +1,69 @@
+/* trainer_eval: validation loss, and the message for a value that is no number. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/buf.h"
+#include "train/trainer_parts.h"
+
+enum { ROWS_NAMED = 8, ROWS_CAP_BYTES = 1 << 16 };
+
+enum status trainer_evaluate(struct trainer *t, struct metrics_eval *eval)
+{
+    struct engine_loss sum = {0};
+    for (int64_t s = 0; s < pack_steps(t->valid_pack); s++) {
+        struct batch b;
+        struct engine_loss loss = {0};
+        TRY(pack_batch(t->valid_pack, s, 0, &b));
+        TRY(t->engine->ops->evaluate(t->engine, &b, &loss, NULL));
+        if (!isfinite(loss.weighted)) return trainer_numeric(t, t->valid_pack, &b, "validation loss", loss.weighted);
+        sum.weighted += loss.weighted;
+        sum.unweighted += loss.unweighted;
+        sum.count += loss.count;
+    }
+    eval->trained_tokens = sum.count;
+    eval->loss = sum.unweighted / (double)sum.count;
+    eval->weighted_loss = sum.weighted / (double)sum.count;
+    TRY(t->engine->ops->check(t->engine));
+    return dataset_check(t->c, t->valid);
+}
+
+/* Appends the source rows of the last micro-batch of a pack, "train.jsonl:3, train.jsonl:17", as long as *named is below the
+ * limit. */
+static void name_rows(const struct pack *pack, const struct dataset *data, int n, int *named, struct buf *out)
+{
+    const int64_t *documents = pack_documents(pack);
+    for (int i = 0; i < n; i++, ++*named) {
+        const struct dataset_document *d = dataset_document(data, documents[i]);
+        if (*named >= ROWS_NAMED) continue;
+        buf_printf(out, "%s%s:%" PRId64, *named ? ", " : "", dataset_file(data, (size_t)d->file).path, d->row);
+    }
+}
+
+static void name_step(struct trainer *t, struct buf *out)
+{
+    struct batch b;
+    int named = 0;
+    for (int64_t m = 0; m < pack_micro_batches(t->pack, t->state.epoch_step); m++) {
+        if (pack_batch(t->pack, t->state.epoch_step, m, &b) != OK) return;
+        name_rows(t->pack, t->data, b.n_seg, &named, out);
+    }
+    if (named > ROWS_NAMED) buf_printf(out, " and %d more", named - ROWS_NAMED);
+}
+
+enum status trainer_numeric(struct trainer *t, const struct pack *pack, const struct batch *b, const char *what,
+                            double value)
+{
+    struct buf rows;
+    bool validation = pack == t->valid_pack;
+    int named = 0;
+    buf_init(&rows, t->c, ROWS_CAP_BYTES);
+    if (b)
+        name_rows(pack, validation ? t->valid : t->data, b->n_seg, &named, &rows);
+    else
+        name_step(t, &rows);
+    ctx_fail(t->c, E_NUMERIC,
+             "step %" PRId64 ": the %s is %g. Nothing of this step was saved. Rows: %s. A lower --lr may help",
+             t->state.step + !validation, what, value, buf_str(&rows));
+    buf_release(&rows);
+    return t->c->status;
+}

@@ -1,0 +1,358 @@
+/* trainer_setup: opening everything that a run needs, in an order in which the cheap refusals come first. See trainer.h. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "array/backend.h"
+#include "array/array.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "train/run.h"
+#include "train/trainer_parts.h"
+
+/* Epochs that are packed in advance to find the longest micro-batch when --max-steps decides the length. */
+enum { SCAN_EPOCHS_MAX = 16 };
+
+/* ---- adapter --------------------------------------------------------------------------------------------------------- */
+
+static uint32_t place_bit(const char *name, size_t n)
+{
+    for (int p = 0; p < LORA_PLACES; p++) {
+        if (strlen(lora_place_name[p]) == n && memcmp(lora_place_name[p], name, n) == 0) return 1u << p;
+    }
+    return 0;
+}
+
+enum status trainer_targets(struct ctx *c, const char *text, uint32_t *out)
+{
+    uint32_t bits = 0;
+    *out = (1u << LORA_PLACES) - 1;
+    if (strcmp(text, "all") == 0) return OK;
+    for (const char *p = text;;) {
+        size_t n = strcspn(p, ",");
+        uint32_t bit = place_bit(p, n);
+        if (!bit)
+            return ctx_fail(c, E_INPUT,
+                            "--targets: '%.*s' is no linear of the model; there are all, or a list of q_proj, k_proj, "
+                            "v_proj, o_proj, gate_proj, up_proj, down_proj",
+                            (int)n, p);
+        bits |= bit;
+        if (p[n] == '\0') break;
+        p += n + 1;
+    }
+    *out = bits;
+    return OK;
+}
+
+static enum status open_adapter(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    struct lora_config lora = {.rank = k->rank,
+                               .alpha = k->alpha,
+                               .dropout = k->dropout,
+                               .rslora = k->rslora,
+                               .last_layers = k->last_layers,
+                               .seed = (uint64_t)k->seed};
+    TRY(trainer_targets(t->c, k->targets, &lora.targets));
+    if (k->last_layers > t->model->config.n_layers)
+        return ctx_fail(t->c, E_INPUT, "--last-layers: %" PRId64 " is more than the model's %" PRId64 " layers",
+                        k->last_layers, t->model->config.n_layers);
+    t->lora = k->start ? lora_load_peft(t->c, &t->model->config, k->start) : lora_new(t->c, &t->model->config, &lora);
+    if (!t->lora) return t->c->status;
+    t->lora->config.dropout = k->dropout;
+    for (size_t i = 0; i < t->lora->n_modules; i++) t->lora->modules[i].slot.dropout = (float)k->dropout;
+    model_attach_lora(t->model, t->lora);
+    t->engine = engine_native_new(t->c, t->model, t->lora);
+    return t->engine ? OK : t->c->status;
+}
+
+/* ---- data ------------------------------------------------------------------------------------------------------------ */
+
+static double given_or_nan(double value)
+{
+    return value < 0.0 ? (double)NAN : value;
+}
+
+static enum status build_cache(struct trainer *t, const char *const *paths, size_t n, const char *name)
+{
+    const struct train_config *k = &t->config;
+    struct dataset_options options = dataset_options_default(paths, n);
+    struct dataset_counts counts;
+    options.max_length = k->max_length;
+    options.long_documents = (enum dataset_long)k->long_documents;
+    options.skip_bad_rows = k->skip_bad_rows;
+    options.default_auth_weight = given_or_nan(k->default_auth_weight);
+    options.default_prov_entropy = given_or_nan(k->default_prov_entropy);
+    options.chat = (enum chat_template)k->chat;
+    char *cache = path_join(t->c, k->run, name);
+    if (cache) dataset_build(t->c, t->tokenizer, &options, cache, &counts);
+    mem_free(t->c, cache);
+    return t->c->status;
+}
+
+static struct dataset *open_cache(struct trainer *t, const char *name)
+{
+    char *cache = path_join(t->c, t->config.run, name);
+    struct dataset *d = cache ? dataset_open(t->c, cache) : NULL;
+    if (d && dataset_counts(d)->max_token >= t->model->config.vocab)
+        ctx_fail(t->c, E_INPUT, "%s: the tokenizer gives id %" PRId64 ", but the model knows %" PRId64 " tokens",
+                 t->config.model, dataset_counts(d)->max_token, t->model->config.vocab);
+    mem_free(t->c, cache);
+    return d;
+}
+
+static enum status open_data(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    struct objective_options o = objective_options_default();
+    o.mode = (enum distrust)k->distrust;
+    o.lambda = k->lambda;
+    o.alpha = k->distrust_alpha;
+    o.power = k->power;
+    o.ratio = k->ratio;
+    t->data = open_cache(t, "data.cache");
+    if (!t->data || !ctx_ok(t->c)) return t->c->status;
+    TRY(objective_fit(t->c, &o, t->data, &t->objective));
+    if (!k->valid) return OK;
+    t->valid = open_cache(t, "valid.cache");
+    if (!t->valid || !ctx_ok(t->c)) return t->c->status;
+    TRY(objective_check(t->c, &t->objective, t->valid));
+    struct pack_options options = trainer_pack_options(t);
+    options.accumulation = 1;
+    t->valid_pack = pack_ordered_new(t->c, t->valid, &t->objective, &options);
+    return t->valid_pack ? OK : t->c->status;
+}
+
+struct pack_options trainer_pack_options(const struct trainer *t)
+{
+    return (struct pack_options){.max_length = t->config.max_length,
+                                 .batch = t->config.batch,
+                                 .accumulation = t->config.accumulation,
+                                 .packing = t->config.packing,
+                                 .seed = (uint64_t)t->config.seed};
+}
+
+enum status trainer_open_epoch(struct trainer *t, int64_t epoch)
+{
+    struct pack_options options = trainer_pack_options(t);
+    pack_free(t->pack);
+    t->pack = pack_epoch_new(t->c, t->data, &t->objective, &options, epoch);
+    return t->pack ? OK : t->c->status;
+}
+
+/* ---- length and plan ------------------------------------------------------------------------------------------------- */
+
+/* Steps of the run and its longest micro-batch. Epochs may differ by a step, because each packs in its own order, so they
+ * are counted one by one. */
+static enum status scan_epochs(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    int64_t steps = 0, longest = t->valid_pack ? pack_longest_batch(t->valid_pack) : 0;
+    for (int64_t e = 0; k->max_steps ? e < SCAN_EPOCHS_MAX && steps < k->max_steps : e < k->epochs; e++) {
+        TRY(trainer_open_epoch(t, e));
+        steps += pack_steps(t->pack);
+        if (pack_longest_batch(t->pack) > longest) longest = pack_longest_batch(t->pack);
+    }
+    t->schedule.total = k->max_steps ? k->max_steps : steps;
+    t->plan_input.longest_tokens = longest;
+    return OK;
+}
+
+static enum status plan_run(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    TRY(scan_epochs(t));
+    int64_t total = t->schedule.total;
+    t->schedule.kind = (enum schedule_kind)k->schedule;
+    t->schedule.peak = k->lr;
+    t->schedule.min_ratio = k->min_lr_ratio;
+    t->schedule.warmup = k->warmup >= 0 ? k->warmup : total * TRAIN_WARMUP_PERCENT / 100;
+    t->plan_input.model = &t->model->config;
+    t->plan_input.lora = t->lora;
+    t->plan_input.weights_bytes = model_weight_bytes(t->model);
+    t->plan_input.checkpoint = (enum plan_checkpoint)k->grad_checkpoint;
+    t->plan_input.batch = k->batch;
+    t->plan_input.max_length = k->max_length;
+    t->plan_input.rank = k->rank;
+    t->plan = plan_make(&t->plan_input, plan_free_bytes(""));
+    return OK;
+}
+
+static enum status open_model(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    t->model = model_open(t->c, k->model);
+    if (!t->model) return t->c->status;
+    if (k->max_length > t->model->config.max_positions)
+        return ctx_fail(t->c, E_INPUT, "--max-length: %" PRId64 " is more than the model's %" PRId64 " positions",
+                        k->max_length, t->model->config.max_positions);
+    t->tokenizer = tokenizer_open(t->c, k->model);
+    return t->tokenizer ? OK : t->c->status;
+}
+
+/* ---- the files that describe a run ----------------------------------------------------------------------------------- */
+
+/* All files whose bytes decide the result: data, validation, the adapter at the start. *n of them; owner the caller. */
+static const char **input_files(struct trainer *t, size_t *n, char **start)
+{
+    const struct train_config *k = &t->config;
+    const char **files = mem_alloc(t->c, k->n_data + 2, sizeof(*files));
+    *start = k->start ? path_join(t->c, k->start, "adapter_model.safetensors") : NULL;
+    *n = 0;
+    if (!files) return NULL;
+    for (size_t i = 0; i < k->n_data; i++) files[(*n)++] = k->data[i];
+    if (k->valid) files[(*n)++] = k->valid;
+    if (*start) files[(*n)++] = *start;
+    return files;
+}
+
+static enum status describe_run(struct trainer *t, bool check_only)
+{
+    size_t n;
+    char *start;
+    const char **files = input_files(t, &n, &start);
+    const struct train_config *k = &t->config;
+    if (files && check_only) run_check_manifest(t->c, k->run, k->model, files, n);
+    if (files && !check_only) run_write_manifest(t->c, k->run, k->model, files, n);
+    mem_free(t->c, start);
+    mem_free(t->c, files);
+    return t->c->status;
+}
+
+/* The hashes that tie checkpoints to this run's settings and data. */
+static enum status read_hashes(struct trainer *t, struct train_state *s)
+{
+    TRY(run_sha256(t->c, t->config.run, "config.json", s->config_sha256));
+    return run_sha256(t->c, t->config.run, "data_manifest.json", s->data_sha256);
+}
+
+/* ---- start ----------------------------------------------------------------------------------------------------------- */
+
+static struct trainer *make(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks)
+{
+    struct trainer *t = mem_alloc(c, 1, sizeof(*t));
+    if (!t) return NULL;
+    t->c = c;
+    t->config = *config;
+    if (hooks) t->hooks = *hooks;
+    t->saved_step = -1;
+    return t;
+}
+
+static void reset_state(struct trainer *t)
+{
+    struct train_state *s = &t->state;
+    s->seed = t->config.seed;
+    s->q = t->objective.q;
+    s->mean_g = t->objective.gbar;
+    s->checkpoint_blocks = t->plan.checkpoint_blocks;
+    clip_init(&s->clip, (enum clip_mode)t->config.clip_mode, t->config.clip);
+}
+
+/* config.json comes last: a folder that has it is a run that can be resumed. */
+static enum status start(struct trainer *t, const char *config_text)
+{
+    const struct train_config *k = &t->config;
+    TRY(open_model(t));
+    TRY(open_adapter(t));
+    TRY(build_cache(t, k->data, k->n_data, "data.cache"));
+    if (k->valid) TRY(build_cache(t, &k->valid, 1, "valid.cache"));
+    TRY(open_data(t));
+    TRY(plan_run(t));
+    TRY(plan_check(t->c, &t->plan_input, &t->plan));
+    TRY(describe_run(t, false));
+    TRY(run_write_environment(t->c, k->run, t->engine->ops->name));
+    TRY(run_write(t->c, k->run, "config.json", config_text, strlen(config_text)));
+    reset_state(t);
+    TRY(read_hashes(t, &t->state));
+    t->metrics = metrics_open(t->c, k->run, 0);
+    return t->metrics ? OK : t->c->status;
+}
+
+struct trainer *trainer_new(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks,
+                            const char *config_text)
+{
+    if (run_create(c, config->run) != OK) return NULL;
+    struct trainer *t = make(c, config, hooks);
+    if (t && start(t, config_text) == OK) return t;
+    trainer_free(t);
+    dir_remove(c, config->run); /* it was empty or absent before, and holds nothing that took long to make */
+    return NULL;
+}
+
+/* ---- resume ---------------------------------------------------------------------------------------------------------- */
+
+/* E_INPUT when the checkpoint was not made by this run with these settings. */
+static enum status check_state(struct trainer *t, const char *dir, const struct train_state *s)
+{
+    struct train_state now;
+    const char *differs = NULL;
+    TRY(read_hashes(t, &now));
+    if (strcmp(now.config_sha256, s->config_sha256) != 0) differs = "config.json";
+    if (strcmp(now.data_sha256, s->data_sha256) != 0) differs = "data_manifest.json";
+    if (s->q != t->objective.q || s->mean_g != t->objective.gbar) differs = "data.cache";
+    if (s->seed != t->config.seed) differs = "the seed";
+    if (!differs) return OK;
+    return ctx_fail(t->c, E_INPUT, "%s: was made with another %s: restore it, or start a new run", dir, differs);
+}
+
+static enum status restore(struct trainer *t, const char *dir)
+{
+    struct train_state s;
+    TRY(state_load(t->c, dir, &s));
+    TRY(check_state(t, dir, &s));
+    TRY(checkpoint_restore(t->c, dir, t->engine, &t->model->config));
+    t->state = s;
+    t->saved_step = s.step;
+    t->plan_input.checkpoint = s.checkpoint_blocks ? PLAN_CHECKPOINT_ON : PLAN_CHECKPOINT_OFF;
+    t->plan = plan_make(&t->plan_input, t->plan.free_bytes);
+    return OK;
+}
+
+static enum status go_on(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    TRY(describe_run(t, true));
+    TRY(open_model(t));
+    TRY(open_adapter(t));
+    TRY(open_data(t));
+    TRY(plan_run(t));
+    TRY(checkpoint_sweep(t->c, k->run));
+    reset_state(t);
+    TRY(read_hashes(t, &t->state));
+    char *dir = checkpoint_last(t->c, k->run);
+    if (dir) restore(t, dir);
+    mem_free(t->c, dir);
+    if (!ctx_ok(t->c)) return t->c->status;
+    t->metrics = metrics_open(t->c, k->run, t->state.metrics_bytes);
+    return t->metrics ? OK : t->c->status;
+}
+
+struct trainer *trainer_resume(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks)
+{
+    struct trainer *t = make(c, config, hooks);
+    if (t && go_on(t) == OK) return t;
+    trainer_free(t);
+    return NULL;
+}
+
+void trainer_free(struct trainer *t)
+{
+    if (!t) return;
+    metrics_close(t->metrics);
+    pack_free(t->pack);
+    pack_free(t->valid_pack);
+    if (t->engine) t->engine->ops->free(t->engine);
+    if (t->model) model_attach_lora(t->model, NULL);
+    lora_free(t->lora);
+    dataset_close(t->data);
+    dataset_close(t->valid);
+    model_free(t->model);
+    tokenizer_free(t->tokenizer);
+    mem_free(t->c, t);
+}
+
+int64_t trainer_total_steps(const struct trainer *t)
+{
+    return t->schedule.total;
+}
