@@ -15,6 +15,14 @@ enum op {
 #include "array/ops.def"
     OP_COUNT
 };
+/* One row of ops.def as data. */
+struct op_info {
+    const char *name;
+    int n_in, n_out;
+    size_t params_bytes;
+    uint32_t diff, saves; /* bits as in ops.def */
+};
+const struct op_info *op_info(enum op op);
 const char *op_name(enum op op);
 
 enum { OP_MAX_IN = 11, OP_MAX_OUT = 7, OP_MAX_PARAMS_BYTES = 256, LINEAR_MAX = 3 };

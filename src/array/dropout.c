@@ -1,0 +1,30 @@
+/* dropout: which channels of a token's input an adapter drops. A pure function of where the number stands, so nothing is
+ * stored: forward, backward, a recomputed block, a resumed run and another split into micro-batches all see the same mask.
+ *
+ * Philox's 64-bit key is drawn from (seed, step) by one Philox call under a key of its own, which keeps the full seed and
+ * step and shares no numbers with other purposes; the 128-bit counter is (token, slot, channel / 4). */
+#include <string.h>
+
+#include "array/op.h"
+#include "base/rng.h"
+
+void dropout_mask(const struct dropout_key *key, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep)
+{
+    if (!key->on || p <= 0) {
+        memset(keep, 1, (size_t)n);
+        return;
+    }
+    const uint32_t purpose[2] = {RNG_DROPOUT, 0};
+    const uint64_t seed = key->seed, step = (uint64_t)key->step, where = (uint64_t)token;
+    const uint32_t from[4] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)step, (uint32_t)(step >> 32)};
+    uint32_t philox_key[4];
+    rng_philox(from, purpose, philox_key);
+
+    const uint64_t threshold = (uint64_t)((double)p * 4294967296.0);
+    for (int64_t j = 0; j < n; j += 4) {
+        const uint32_t counter[4] = {(uint32_t)where, (uint32_t)(where >> 32), slot_id, (uint32_t)(j / 4)};
+        uint32_t numbers[4];
+        rng_philox(counter, philox_key, numbers);
+        for (int64_t i = 0; i < 4 && j + i < n; i++) keep[j + i] = numbers[i] >= threshold;
+    }
+}

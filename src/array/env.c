@@ -1,0 +1,95 @@
+/* env: the array layer's part of a ctx, and scopes.
+ *
+ * A scope is only a mark in one list of arrays: closing it releases everything behind the mark. That costs one push an array
+ * and needs no bookkeeping in the arrays themselves. Rejected: an arena reset once a step, which would keep every activation
+ * of a step alive; a garbage list by reference counts alone, which puts a release after every line of model code. */
+#include "array/env.h"
+
+enum status pointers_push(struct ctx *c, struct pointers *p, void *value)
+{
+    if (p->n == p->room) {
+        size_t room = p->room ? p->room * 2 : 64;
+        void **at = mem_resize(c, p->at, p->room, room, sizeof *at);
+        if (!at) return c->status;
+        p->at = at;
+        p->room = room;
+    }
+    p->at[p->n++] = value;
+    return OK;
+}
+
+enum status array_env_new(struct ctx *c, const struct backend *backend)
+{
+    BUG_ON(c, c->array_env, "array_env_new: the ctx has one already");
+    struct array_env *env = mem_alloc(c, 1, sizeof *env);
+    if (!env) return c->status;
+    env->backend = backend;
+    env->pool = pool_new(c);
+    if (!env->pool) {
+        mem_free(c, env);
+        return c->status;
+    }
+    c->array_env = env;
+    return OK;
+}
+
+void array_env_free(struct ctx *c)
+{
+    struct array_env *env = c->array_env;
+    if (!env) return;
+    if (env->tape.on) tape_end(c);
+    scope_close(c, 0);
+    mem_free(c, env->scope.at);
+    mem_free(c, env->tape.nodes.at);
+    mem_free(c, env->tape.leaves.at);
+    pool_free(env->pool);
+    mem_free(c, env);
+    c->array_env = NULL;
+}
+
+struct pool_stats array_pool_stats(const struct ctx *c)
+{
+    return pool_stats(c->array_env->pool);
+}
+
+const struct backend *array_backend(const struct ctx *c)
+{
+    return c->array_env->backend;
+}
+
+/* ---- scopes ------------------------------------------------------------------------------------------------------- */
+
+int scope_open(struct ctx *c)
+{
+    return (int)c->array_env->scope.n;
+}
+
+void scope_close(struct ctx *c, int mark)
+{
+    struct pointers *scope = &c->array_env->scope;
+    BUG_ON(c, mark < 0 || (size_t)mark > scope->n, "scope_close: mark %d of %zu: scopes closed out of order", mark,
+           scope->n);
+    while (scope->n > (size_t)mark) array_release(scope->at[--scope->n]);
+}
+
+void scope_close_keep_n(struct ctx *c, int mark, struct array **results, int n)
+{
+    for (int i = 0; i < n; i++) array_retain(results[i]);
+    scope_close(c, mark);
+    for (int i = 0; i < n; i++) {
+        if (results[i]) results[i] = scope_own(c, results[i]);
+    }
+}
+
+struct array *scope_close_keep(struct ctx *c, int mark, struct array *result)
+{
+    scope_close_keep_n(c, mark, &result, 1);
+    return result;
+}
+
+struct array *scope_own(struct ctx *c, struct array *a)
+{
+    if (pointers_push(c, &c->array_env->scope, a) == OK) return a;
+    array_release(a);
+    return NULL;
+}

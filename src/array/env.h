@@ -1,0 +1,22 @@
+/* env: what the array layer keeps in a ctx. Private to src/array. */
+#ifndef YA_ARRAY_ENV_H
+#define YA_ARRAY_ENV_H
+
+#include "array/backend.h"
+#include "array/node.h"
+
+struct array_env {
+    const struct backend *backend; /* borrowed */
+    struct pool *pool;             /* owned: all array memory, structs included */
+    struct pointers scope;         /* arrays owned by the open scopes, oldest first; a mark is an index into it */
+    struct tape tape;
+};
+
+/* Puts a new array, whose one reference becomes the scope's, into the innermost scope. On failure releases it and returns
+ * NULL. */
+struct array *scope_own(struct ctx *c, struct array *a);
+
+/* Checks a shape that may come from outside (E_SHAPE) and computes the bytes of a contiguous array of it. */
+enum status array_check_shape(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, size_t *bytes);
+
+#endif

@@ -1,0 +1,43 @@
+/* front: what the front ends of ops (op_*.c) share. Private to src/array. */
+#ifndef YA_ARRAY_FRONT_H
+#define YA_ARRAY_FRONT_H
+
+#include "array/env.h"
+
+enum { FRONT_TEXT = 128 };
+/* An operand in words for messages: FRONT_DESCRIBE(a) is "f32[2,3]", valid until the end of the enclosing block. */
+#define FRONT_DESCRIBE(a) array_describe((a), (char[FRONT_TEXT]){0}, FRONT_TEXT)
+
+/* True when the operand is there and no error is recorded. NULL without an error is our fault. */
+bool front_operand(struct ctx *c, const struct array *a);
+
+/* Runs the backend's kernel of the row; E_UNSUPPORTED when the backend refuses it. A call whose results are all empty is
+ * done already. */
+enum status front_run(struct ctx *c, const struct op_call *call);
+
+/* Runs a call with one output, already in out[0], records it with `saves`, and returns out[0] or NULL. */
+struct array *front_finish(struct ctx *c, const struct op_call *call, uint32_t saves);
+
+/* The dtype in which generic rows compute values of type t: f16 and bf16 in f32, bool and u8 in i32. */
+enum dtype front_compute_dtype(enum dtype t);
+/* t itself when it is a float, else f32: for rows that only exist for floats. */
+enum dtype front_float_dtype(enum dtype t);
+
+/* `a` cast to dtype (when it differs) and with unit last stride (copied when it has not). */
+struct array *front_prepare(struct ctx *c, struct array *a, enum dtype dtype);
+
+/* The NumPy broadcast of two shapes; false when they do not go together. */
+bool front_broadcast(int na, const int64_t *a, int nb, const int64_t *b, int *ndim, int64_t *shape);
+
+/* Wraps a negative axis; E_SHAPE naming the op, axis and operand when it is out of range for ndim dimensions. */
+enum status front_axis(struct ctx *c, const char *op, const struct array *a, int ndim, int *axis);
+/* The set of n axes (n -1: all) as bits; E_SHAPE also for duplicates. */
+enum status front_axes(struct ctx *c, const char *op, const struct array *a, const int *axes, int n, uint32_t *set);
+
+/* Ids as kernels want them: i32 (N), unit stride. E_DTYPE when they are not integers in one dimension, E_SHAPE "op: ids[i] =
+ * v is not in [0, limit)" unless every id is in range; with `weights` (f32 (N), contiguous) only where the weight is not 0.
+ */
+struct array *front_prepare_ids(struct ctx *c, const char *op, struct array *ids, const struct array *weights,
+                                int64_t limit);
+
+#endif

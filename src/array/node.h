@@ -1,0 +1,101 @@
+/* node: what the tape remembers of one recorded op, and the rules that turn cotangents of its outputs into cotangents of its
+ * inputs. Private to src/array.
+ *
+ * A node is counted: the tape holds it until backward leaves it, arrays that it made hold it as long as they live. Once left
+ * or dropped it is no longer `live` and arrays that still point to it are constants. */
+#ifndef YA_ARRAY_NODE_H
+#define YA_ARRAY_NODE_H
+
+#include "array/tape.h"
+#include "base/mem.h"
+
+/* Kinds beyond the rows of ops.def. */
+enum { NODE_LEAF = OP_COUNT, NODE_CHECKPOINT };
+
+/* Where the cotangent of one input goes. Nodes that edges point to are older on the tape, or leaves, so they outlive it. */
+struct edge {
+    struct node *node; /* NULL: no gradient is wanted */
+    int out;
+    enum dtype dtype; /* of the input, which the gradient must match */
+    int ndim;
+    int64_t shape[ARRAY_MAX_DIMS];
+};
+
+struct node {
+    int refs;
+    bool live;
+    int kind; /* enum op or NODE_* */
+    int n_in, n_out;
+    struct edge in[OP_MAX_IN];
+    struct array *saved_in[OP_MAX_IN], *saved_out[OP_MAX_OUT]; /* retained; NULL what the row does not save */
+    struct array *grad[OP_MAX_OUT];                            /* cotangents so far; retained */
+    _Alignas(16) char params[OP_MAX_PARAMS_BYTES];
+
+    bool grad_is_callers; /* NODE_LEAF: grad[0] was given to tape_watch */
+
+    tape_fn fn; /* NODE_CHECKPOINT: y = fn(arg, saved_in[0]) */
+    void *arg;  /* owned copy */
+
+    /* LINEAR with several weights: grad[i] belongs to view i of the output. dy_all (N, sum M) is where rules that know of it
+     * write those gradients at once (vjp_room); bit i of `promised` says that view i's part has a writer. */
+    struct array *dy_all;
+    unsigned promised;
+
+    struct ctx *c;
+};
+
+/* A growable list of pointers. */
+struct pointers {
+    void **at;
+    size_t n, room;
+};
+enum status pointers_push(struct ctx *c, struct pointers *p, void *value);
+
+struct node *node_retain(struct node *n);
+void node_release(struct node *n); /* accepts NULL */
+
+/* Makes `out` output i of the node. */
+void node_carry(struct array *out, struct node *n, int i);
+
+struct tape {
+    bool on;
+    int paused;
+    struct pointers nodes;  /* a stack that backward pops */
+    struct pointers leaves; /* watched arrays, retained; their nodes are not on the stack and live until tape_end */
+    int checkpoint_paused;  /* value of `paused` inside a checkpointed function's forward run, 0 outside: nothing is */
+    bool touched;           /* recorded there, but this says whether one of its ops had an operand that wants a gradient */
+};
+
+/* True when a gradient with respect to `a` is wanted: recording is on and `a` comes from a live node. */
+bool tape_wants(const struct ctx *c, const struct array *a);
+/* Records the call when one of its differentiable inputs wants a gradient. The first n_carry outputs become outputs of the
+ * node; bits of `saves` as in ops.def, at most what the row says. Returns the node or NULL. */
+struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry, uint32_t saves);
+
+/* ---- for the rules of vjp.c ----------------------------------------------------------------------------------------- */
+
+typedef void (*vjp_rule)(struct ctx *c, struct node *n);
+vjp_rule vjp_find(enum op op); /* NULL: not differentiable */
+/* The rules of the fused rows, in vjp_fused.c. */
+void vjp_rms_norm(struct ctx *c, struct node *n);
+void vjp_linear(struct ctx *c, struct node *n);
+void vjp_rope(struct ctx *c, struct node *n);
+void vjp_attention(struct ctx *c, struct node *n);
+void vjp_swiglu(struct ctx *c, struct node *n);
+void vjp_linear_cross_entropy(struct ctx *c, struct node *n);
+
+static inline bool vjp_needs(const struct node *n, int i)
+{
+    return n->in[i].node != NULL;
+}
+/* Adds `g`, an array of the scope, to the cotangent of input i; does nothing when it is NULL (an error is recorded) or not
+ * needed. */
+void vjp_give(struct ctx *c, struct node *n, int i, struct array *g);
+/* An array with the shape of input i for a kernel to write its gradient to, to be given by vjp_give afterwards. Where the
+ * input is a view of a LINEAR row's output it is the matching part of that row's dy, which saves a copy. */
+struct array *vjp_room(struct ctx *c, struct node *n, int i);
+/* The gradient buffer of input i when a kernel may add into it as it stands (contiguous and used by nobody else), or NULL.
+ */
+struct array *vjp_buffer(const struct node *n, int i);
+
+#endif

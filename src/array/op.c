@@ -1,0 +1,177 @@
+/* op: the table of rows and what all front ends share.
+ *
+ * A front end does what is the same for every backend, so that kernels stay short: it validates, promotes, broadcasts,
+ * copies operands whose last stride is not 1, allocates outputs, runs the backend's kernel and records the call. Small
+ * dtypes never reach the generic kernels: values are widened, computed in f32 or i32, and narrowed again, each step an op of
+ * its own with its own derivative. */
+#include "array/op.h"
+
+#include <string.h>
+
+#include "array/front.h"
+
+#define OP(NAME, name_, n_in_, n_out_, params_, diff_, saves_)                                                              \
+    _Static_assert((n_in_) <= OP_MAX_IN && (n_out_) <= OP_MAX_OUT, #name_ " has too many operands");                        \
+    _Static_assert(sizeof(struct params_##_params) <= OP_MAX_PARAMS_BYTES, #name_ " has too large params");
+#include "array/ops.def"
+
+static const struct op_info table[OP_COUNT] = {
+#define OP(NAME, name_, n_in_, n_out_, params_, diff_, saves_)                                                              \
+    [OP_##NAME] = {.name = #name_,                                                                                          \
+                   .n_in = (n_in_),                                                                                         \
+                   .n_out = (n_out_),                                                                                       \
+                   .params_bytes = sizeof(struct params_##_params),                                                         \
+                   .diff = (diff_),                                                                                         \
+                   .saves = (saves_)},
+#include "array/ops.def"
+};
+
+const struct op_info *op_info(enum op op)
+{
+    return &table[op];
+}
+
+const char *op_name(enum op op)
+{
+    return table[op].name;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------ */
+
+bool front_operand(struct ctx *c, const struct array *a)
+{
+    BUG_ON(c, !a && ctx_ok(c), "an op was given no array and no error is recorded");
+    return a && ctx_ok(c);
+}
+
+static bool all_empty(const struct array *const *arrays, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (arrays[i] && array_size(arrays[i]) > 0) return false;
+    }
+    return true;
+}
+
+/* Kernels see no empty operands. A sum over nothing is 0, and all rows whose result is not empty when their first operand is
+ * are sums; those that add to what is there already are done. */
+static void sum_nothing(const struct op_call *call)
+{
+    for (int i = 0; i < op_info(call->op)->n_out && call->op != OP_LINEAR_BWD; i++) {
+        struct array *out = call->out[i];
+        if (out && out != call->in[0]) memset(out->data, 0, (size_t)array_size(out) * dtype_size(out->dtype));
+    }
+}
+
+enum status front_run(struct ctx *c, const struct op_call *call)
+{
+    const struct backend *b = c->array_env->backend;
+    const struct op_info *info = op_info(call->op);
+    if (!ctx_ok(c)) return c->status;
+    if (b->support[call->op] == BACKEND_REFUSED || !b->kernel[call->op]) {
+        return ctx_fail(c, E_UNSUPPORTED, "the backend %s does not do %s", b->name, info->name);
+    }
+    if (info->n_out > 0 && all_empty((const struct array *const *)call->out, info->n_out)) return OK;
+    if (call->in[0] && array_size(call->in[0]) == 0 && call->op != OP_CONCAT) {
+        sum_nothing(call);
+        return OK;
+    }
+    return b->kernel[call->op](c, call);
+}
+
+struct array *front_finish(struct ctx *c, const struct op_call *call, uint32_t saves)
+{
+    if (!call->out[0] || front_run(c, call) != OK) return NULL;
+    tape_record(c, call, 1, saves);
+    return ctx_ok(c) ? call->out[0] : NULL;
+}
+
+/* ---- operands ----------------------------------------------------------------------------------------------------- */
+
+enum dtype front_compute_dtype(enum dtype t)
+{
+    switch (t) {
+    case DTYPE_F16:
+    case DTYPE_BF16:
+        return DTYPE_F32;
+    case DTYPE_BOOL:
+    case DTYPE_U8:
+        return DTYPE_I32;
+    default:
+        return t;
+    }
+}
+
+enum dtype front_float_dtype(enum dtype t)
+{
+    return dtype_is_float(t) ? t : DTYPE_F32;
+}
+
+struct array *front_prepare(struct ctx *c, struct array *a, enum dtype dtype)
+{
+    if (!a || !ctx_ok(c)) return NULL;
+    if (a->dtype != dtype) return op_cast(c, a, dtype);
+    return array_has_unit_last(a) ? a : op_contiguous(c, a);
+}
+
+bool front_broadcast(int na, const int64_t *a, int nb, const int64_t *b, int *ndim, int64_t *shape)
+{
+    int n = na > nb ? na : nb;
+    for (int i = 0; i < n; i++) { /* i counts from the last axis */
+        int64_t x = i < na ? a[na - 1 - i] : 1, y = i < nb ? b[nb - 1 - i] : 1;
+        if (x != y && x != 1 && y != 1) return false;
+        shape[n - 1 - i] = x == 1 ? y : x;
+    }
+    *ndim = n;
+    return true;
+}
+
+enum status front_axis(struct ctx *c, const char *op, const struct array *a, int ndim, int *axis)
+{
+    int wrapped = *axis < 0 ? *axis + ndim : *axis;
+    if (wrapped < 0 || wrapped >= ndim) {
+        return ctx_fail(c, E_SHAPE, "%s: axis %d is out of range for %d dimensions (operand %s)", op, *axis, ndim,
+                        FRONT_DESCRIBE(a));
+    }
+    *axis = wrapped;
+    return OK;
+}
+
+enum status front_axes(struct ctx *c, const char *op, const struct array *a, const int *axes, int n, uint32_t *set)
+{
+    *set = n < 0 ? (1u << a->ndim) - 1 : 0;
+    for (int i = 0; i < n; i++) {
+        int axis = axes[i];
+        TRY(front_axis(c, op, a, a->ndim, &axis));
+        if (*set >> axis & 1) {
+            return ctx_fail(c, E_SHAPE, "%s: axis %d is named twice (operand %s)", op, axes[i], FRONT_DESCRIBE(a));
+        }
+        *set |= 1u << axis;
+    }
+    return OK;
+}
+
+static enum status check_ids(struct ctx *c, const char *op, const struct array *ids, const struct array *weights,
+                             int64_t limit)
+{
+    const size_t item = dtype_size(ids->dtype);
+    for (int64_t i = 0; i < ids->shape[0]; i++) {
+        int64_t id;
+        if (weights && ((const float *)weights->data)[i] == 0) continue;
+        dtype_convert(DTYPE_I64, &id, 1, ids->dtype, (const char *)ids->data + (size_t)(i * ids->stride[0]) * item, 1, 1);
+        if (id < 0 || id >= limit) {
+            return ctx_fail(c, E_SHAPE, "%s: ids[%lld] = %lld is not in [0, %lld)", op, (long long)i, (long long)id,
+                            (long long)limit);
+        }
+    }
+    return OK;
+}
+
+struct array *front_prepare_ids(struct ctx *c, const char *op, struct array *ids, const struct array *weights, int64_t limit)
+{
+    if (ids->ndim != 1 || dtype_is_float(ids->dtype) || ids->dtype == DTYPE_BOOL) {
+        ctx_fail(c, E_DTYPE, "%s: ids must be integers in one dimension, not %s", op, FRONT_DESCRIBE(ids));
+        return NULL;
+    }
+    if (check_ids(c, op, ids, weights, limit) != OK) return NULL; /* first: the cast would wrap wide ids */
+    return front_prepare(c, ids, DTYPE_I32);
+}

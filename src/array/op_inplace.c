@@ -1,0 +1,54 @@
+/* op_inplace: front ends of the rows that change or measure what they are given: gradient sums, norms, the optimizer. */
+#include <math.h>
+
+#include "array/front.h"
+
+static enum status check_pair(struct ctx *c, const char *op, const struct array *a, const struct array *b)
+{
+    if (array_same_shape(a, b) && a->dtype == b->dtype && (a->dtype == DTYPE_F32 || a->dtype == DTYPE_F64)) return OK;
+    return ctx_fail(c, E_SHAPE, "%s: %s and %s must have one shape and be f32 or f64", op, FRONT_DESCRIBE(a),
+                    FRONT_DESCRIBE(b));
+}
+
+enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src)
+{
+    if (!front_operand(c, dst) || !front_operand(c, src)) return c->status;
+    TRY(check_pair(c, "accumulate", dst, src));
+    BUG_ON(c, !array_has_unit_last(dst), "accumulate: the destination's last stride is not 1");
+    src = front_prepare(c, src, src->dtype);
+    if (!src) return c->status;
+    struct op_call call = {OP_ACCUMULATE, .in = {dst, src}};
+    return front_run(c, &call);
+}
+
+double op_sum_squares(struct ctx *c, struct array *a)
+{
+    if (!front_operand(c, a)) return NAN;
+    if (!dtype_is_float(a->dtype)) {
+        ctx_fail(c, E_DTYPE, "sum_squares: %s is not a float", FRONT_DESCRIBE(a));
+        return NAN;
+    }
+    int mark = scope_open(c);
+    a = front_prepare(c, a, front_compute_dtype(a->dtype));
+    struct op_call call = {OP_SUM_SQUARES, .in = {a}, .out = {array_empty(c, DTYPE_F64, 0, NULL)}};
+    double sum = NAN;
+    if (ctx_ok(c) && front_run(c, &call) == OK) sum = array_item(call.out[0]);
+    scope_close(c, mark);
+    return sum;
+}
+
+enum status op_adamw(struct ctx *c, struct array *param, struct array *grad, struct array *m, struct array *v,
+                     const struct adamw_params *p)
+{
+    if (!front_operand(c, param) || !front_operand(c, grad) || !front_operand(c, m) || !front_operand(c, v)) {
+        return c->status;
+    }
+    TRY(check_pair(c, "adamw", param, grad));
+    TRY(check_pair(c, "adamw", param, m));
+    TRY(check_pair(c, "adamw", param, v));
+    BUG_ON(c,
+           !array_is_contiguous(param) || !array_is_contiguous(grad) || !array_is_contiguous(m) || !array_is_contiguous(v),
+           "adamw: operands must be contiguous");
+    struct op_call call = {OP_ADAMW, .in = {param, grad, m, v}, .params = p};
+    return front_run(c, &call);
+}

@@ -1,0 +1,352 @@
+/* tape: recording, and the backward walk.
+ *
+ * The tape is a stack of nodes in the order in which their ops ran; backward pops it. A popped node has all of its
+ * cotangent, because everything that reads its outputs ran later and was popped before. The rule's results go to the nodes
+ * that the edges name, and the node with all that it saved is freed at once, so memory falls while backward runs.
+ *
+ * A checkpointed function is one node. Popping it runs the function again with recording on, which pushes the nodes of its
+ * inside onto the same stack, and the walk simply goes on with them: their edges lead to older nodes or to leaves, as if
+ * they had been recorded in the first place. So gradients have the same bits with and without checkpointing, captured arrays
+ * work, and checkpoints nest. Rejected: a tape of its own per checkpoint, which needs copies of leaves and a second sum of
+ * their gradients.
+ *
+ * Cotangents are added in place when nobody else can see the sum so far (owned) and into a new array otherwise: a rule may
+ * hand the same array, or views of one, to several inputs. */
+#include <string.h>
+
+#include "array/env.h"
+
+static struct tape *tape_of(const struct ctx *c)
+{
+    return &c->array_env->tape;
+}
+
+/* ---- nodes -------------------------------------------------------------------------------------------------------- */
+
+static struct node *node_new(struct ctx *c, int kind)
+{
+    struct node *n = pool_get(c->array_env->pool, sizeof *n);
+    if (!n) return NULL;
+    memset(n, 0, sizeof *n);
+    n->refs = 1;
+    n->live = true;
+    n->kind = kind;
+    n->c = c;
+    return n;
+}
+
+struct node *node_retain(struct node *n)
+{
+    n->refs++;
+    return n;
+}
+
+void node_release(struct node *n)
+{
+    if (n && --n->refs == 0) pool_put(n->c->array_env->pool, n, sizeof *n);
+}
+
+static void release_all(struct array **arrays, int n)
+{
+    for (int i = 0; i < n; i++) {
+        array_release(arrays[i]);
+        arrays[i] = NULL;
+    }
+}
+
+/* The tape is done with the node: everything that it held goes, arrays that still point to it become constants. */
+static void node_drop(struct ctx *c, struct node *n)
+{
+    n->live = false;
+    release_all(n->saved_in, OP_MAX_IN);
+    release_all(n->saved_out, OP_MAX_OUT);
+    release_all(n->grad, OP_MAX_OUT);
+    release_all(&n->dy_all, 1);
+    mem_free(c, n->arg);
+    n->arg = NULL;
+    node_release(n);
+}
+
+/* ---- recording ---------------------------------------------------------------------------------------------------- */
+
+enum status tape_begin(struct ctx *c)
+{
+    struct tape *t = tape_of(c);
+    if (!ctx_ok(c)) return c->status;
+    BUG_ON(c, t->on, "tape_begin: a tape is recording already");
+    t->on = true;
+    t->paused = 0;
+    return OK;
+}
+
+void tape_end(struct ctx *c)
+{
+    struct tape *t = tape_of(c);
+    BUG_ON(c, !t->on, "tape_end without tape_begin");
+    while (t->nodes.n > 0) node_drop(c, t->nodes.at[--t->nodes.n]);
+    while (t->leaves.n > 0) {
+        struct array *leaf = t->leaves.at[--t->leaves.n];
+        node_drop(c, leaf->node);
+        leaf->node = NULL;
+        array_release(leaf);
+    }
+    t->on = false;
+}
+
+bool tape_recording(const struct ctx *c)
+{
+    return tape_of(c)->on && tape_of(c)->paused == 0;
+}
+
+void tape_pause(struct ctx *c)
+{
+    tape_of(c)->paused++;
+}
+
+void tape_resume(struct ctx *c)
+{
+    BUG_ON(c, tape_of(c)->paused == 0, "tape_resume without tape_pause");
+    tape_of(c)->paused--;
+}
+
+enum status tape_watch(struct ctx *c, struct array *a, struct array *grad)
+{
+    struct tape *t = tape_of(c);
+    if (!ctx_ok(c)) return c->status;
+    BUG_ON(c, !t->on, "tape_watch outside tape_begin and tape_end");
+    BUG_ON(c, a->node && a->node->live, "tape_watch: the array is watched already, or the result of a recorded op");
+    BUG_ON(c, !dtype_is_float(a->dtype), "tape_watch: no gradient with respect to %s", dtype_name(a->dtype));
+    BUG_ON(c, grad && (grad->dtype != a->dtype || !array_same_shape(grad, a) || !array_is_contiguous(grad)),
+           "tape_watch: the gradient must be contiguous and have the array's shape and dtype");
+    struct node *n = node_new(c, NODE_LEAF);
+    if (!n) return c->status;
+    if (pointers_push(c, &t->leaves, a) != OK) {
+        node_drop(c, n);
+        return c->status;
+    }
+    n->n_out = 1;
+    n->grad[0] = array_retain(grad);
+    n->grad_is_callers = grad != NULL;
+    node_release(a->node); /* a dead one of an earlier tape */
+    a->node = n;
+    a->node_out = 0;
+    array_retain(a);
+    return OK;
+}
+
+bool tape_wants(const struct ctx *c, const struct array *a)
+{
+    return a && a->node && a->node->live && tape_recording(c);
+}
+
+static void set_edge(struct edge *e, const struct array *a)
+{
+    e->node = a->node;
+    e->out = a->node_out;
+    e->dtype = a->dtype;
+    e->ndim = a->ndim;
+    memcpy(e->shape, a->shape, sizeof e->shape);
+}
+
+void node_carry(struct array *out, struct node *n, int i)
+{
+    node_release(out->node);
+    out->node = node_retain(n);
+    out->node_out = i;
+}
+
+/* Bit i: input i is differentiable and comes from a live node. */
+static uint32_t live_inputs(const struct op_call *call, const struct op_info *info)
+{
+    uint32_t mask = 0;
+    for (int i = 0; i < info->n_in; i++) {
+        const struct array *a = call->in[i];
+        if (a && a->node && a->node->live && (info->diff >> i & 1)) mask |= 1u << i;
+    }
+    return mask;
+}
+
+struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry, uint32_t saves)
+{
+    struct tape *t = tape_of(c);
+    const struct op_info *info = op_info(call->op);
+    if (!ctx_ok(c) || !t->on || !dtype_is_float(call->out[0]->dtype)) return NULL;
+    uint32_t wanted = live_inputs(call, info);
+    if (wanted == 0) return NULL;
+    if (t->paused) {
+        if (t->paused == t->checkpoint_paused) t->touched = true;
+        return NULL;
+    }
+    struct node *n = node_new(c, call->op);
+    if (!n) return NULL;
+    if (pointers_push(c, &t->nodes, n) != OK) {
+        node_drop(c, n);
+        return NULL;
+    }
+    n->n_in = info->n_in;
+    n->n_out = n_carry;
+    BUG_ON(c, (saves & ~info->saves) != 0, "%s saves what its row does not name", info->name);
+    for (int i = 0; i < info->n_in; i++) {
+        if (call->in[i]) set_edge(&n->in[i], call->in[i]);
+        if (!(wanted >> i & 1)) n->in[i].node = NULL;
+        if (saves >> i & 1) n->saved_in[i] = array_retain(call->in[i]);
+    }
+    for (int i = 0; i < info->n_out; i++) {
+        if (saves >> (16 + i) & 1) n->saved_out[i] = array_retain(call->out[i]);
+        if (i < n_carry && call->out[i]) node_carry(call->out[i], n, i);
+    }
+    if (call->params) memcpy(n->params, call->params, info->params_bytes);
+    return n;
+}
+
+/* ---- cotangents --------------------------------------------------------------------------------------------------- */
+
+/* May `g`, held by one cotangent slot, be changed where it lies? Storage that is counted once is seen by nobody else;
+ * contiguous also means not broadcast. Memory that is wrapped belongs to a caller. */
+static bool owned(const struct array *g)
+{
+    return g->refs == 1 && g->storage->refs == 1 && array_is_contiguous(g) &&
+           (g->dtype == DTYPE_F32 || g->dtype == DTYPE_F64);
+}
+
+static void add_cotangent(struct ctx *c, struct node *n, int out, struct array *g)
+{
+    struct array **slot = &n->grad[out];
+    if (!*slot) {
+        *slot = array_retain(g);
+    } else if (n->grad_is_callers || owned(*slot)) {
+        op_accumulate(c, *slot, g);
+    } else {
+        struct array *sum = array_retain(op_add(c, *slot, g));
+        if (!sum) return;
+        array_release(*slot);
+        *slot = sum;
+    }
+}
+
+void vjp_give(struct ctx *c, struct node *n, int i, struct array *g)
+{
+    struct edge *e = &n->in[i];
+    if (!g || !e->node) return;
+    BUG_ON(c, g->dtype != e->dtype || g->ndim != e->ndim || (g->ndim && memcmp(g->shape, e->shape, (size_t)g->ndim * 8)),
+           "the gradient of input %d of row %d has another shape or dtype than the input", i, n->kind);
+    add_cotangent(c, e->node, e->out, g);
+}
+
+struct array *vjp_buffer(const struct node *n, int i)
+{
+    const struct edge *e = &n->in[i];
+    struct array *g = e->node ? e->node->grad[e->out] : NULL;
+    return g && (e->node->grad_is_callers || owned(g)) ? g : NULL;
+}
+
+/* ---- backward ----------------------------------------------------------------------------------------------------- */
+
+/* Runs a checkpointed function again, this time recording: the nodes of its inside land on the stack and are left next. */
+static void replay(struct ctx *c, struct tape *t, struct node *n)
+{
+    int paused = t->paused;
+    t->paused = 0;
+    struct array *y = n->fn(c, n->arg, n->saved_in[0]);
+    t->paused = paused;
+    if (!y) return;
+    const struct array *dy = n->grad[0];
+    BUG_ON(c, !array_same_shape(y, dy) || y->dtype != dy->dtype || !y->node || !y->node->live,
+           "tape_checkpoint: the function gave another result when it ran again");
+    add_cotangent(c, y->node, y->node_out, n->grad[0]);
+}
+
+static bool has_cotangent(const struct node *n)
+{
+    for (int i = 0; i < OP_MAX_OUT; i++) {
+        if (n->grad[i]) return true;
+    }
+    return false;
+}
+
+static void leave(struct ctx *c, struct tape *t, struct node *n)
+{
+    int mark = scope_open(c);
+    if (n->kind == NODE_CHECKPOINT) {
+        replay(c, t, n);
+    } else {
+        vjp_find(n->kind)(c, n);
+    }
+    scope_close(c, mark);
+}
+
+enum status tape_backward(struct ctx *c, struct array *y, double seed)
+{
+    char text[128];
+    struct tape *t = tape_of(c);
+    if (!ctx_ok(c)) return c->status;
+    BUG_ON(c, !t->on, "tape_backward outside tape_begin and tape_end");
+    if (y->ndim != 0 || !dtype_is_float(y->dtype)) {
+        return ctx_fail(c, E_SHAPE, "backward starts from a float scalar, not from %s",
+                        array_describe(y, text, sizeof text));
+    }
+    if (!y->node) return OK; /* a constant: every gradient is zero */
+    BUG_ON(c, !y->node->live, "tape_backward: the tape of this value was walked already");
+    tape_pause(c);
+    int mark = scope_open(c);
+    struct array *dy = array_scalar(c, y->dtype, seed);
+    if (dy) add_cotangent(c, y->node, y->node_out, dy);
+    scope_close(c, mark);
+    while (t->nodes.n > 0) {
+        struct node *n = t->nodes.at[--t->nodes.n];
+        if (ctx_ok(c) && has_cotangent(n)) leave(c, t, n);
+        node_drop(c, n);
+    }
+    tape_resume(c);
+    return c->status;
+}
+
+struct array *tape_grad(struct ctx *c, struct array *a)
+{
+    if (!ctx_ok(c) || !a) return NULL;
+    BUG_ON(c, !a->node || !a->node->live || a->node->kind != NODE_LEAF, "tape_grad: the array is not watched");
+    struct array *g = a->node->grad[0];
+    return g ? scope_own(c, array_retain(g)) : NULL;
+}
+
+/* ---- checkpoints -------------------------------------------------------------------------------------------------- */
+
+/* Runs fn without recording; says whether something inside, x included, wants a gradient. */
+static struct array *run_unrecorded(struct ctx *c, tape_fn fn, void *arg, struct array *x, bool *touched)
+{
+    struct tape *t = tape_of(c);
+    t->paused++;
+    t->checkpoint_paused = t->paused;
+    t->touched = false;
+    struct array *y = fn(c, arg, x);
+    *touched = t->touched;
+    t->checkpoint_paused = 0;
+    t->paused--;
+    return y;
+}
+
+struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x)
+{
+    bool touched;
+    struct tape *t = tape_of(c);
+    if (!x || !ctx_ok(c)) return NULL;
+    if (!tape_recording(c)) return fn(c, arg, x);
+    int mark = scope_open(c);
+    struct array *y = scope_close_keep(c, mark, run_unrecorded(c, fn, arg, x, &touched));
+    if (!y || !touched || !dtype_is_float(y->dtype)) return y;
+    if (y->node && y->node->live) return y; /* fn gave back x or something captured */
+    struct node *n = node_new(c, NODE_CHECKPOINT);
+    void *copy = mem_alloc(c, 1, arg_bytes);
+    if (!n || !copy || pointers_push(c, &t->nodes, n) != OK) {
+        if (n) node_drop(c, n);
+        mem_free(c, copy);
+        return NULL;
+    }
+    if (arg_bytes) memcpy(copy, arg, arg_bytes);
+    n->fn = fn;
+    n->arg = copy;
+    n->n_out = 1;
+    n->saved_in[0] = array_retain(x);
+    node_carry(y, n, 0);
+    return y;
+}

@@ -1,0 +1,182 @@
+/* vjp_fused: the derivative rules of the fused rows. Each builds one call of its backward row (op.h says the operands).
+ *
+ * Two short cuts keep gradients from being copied around: LINEAR_BWD adds dA and dB straight into the buffers that hold the
+ * adapters' gradients, and rows that read views of a LINEAR output (gate and up, q and k) write their gradients straight
+ * into the parts of that row's dy (vjp_room). */
+#include <string.h>
+
+#include "array/front.h"
+
+/* A cotangent as kernels want it. */
+static struct array *prepared(struct ctx *c, struct array *dy)
+{
+    return dy ? front_prepare(c, dy, dy->dtype) : NULL;
+}
+
+static struct array *empty_like_input(struct ctx *c, const struct node *n, int i)
+{
+    return array_empty(c, n->in[i].dtype, n->in[i].ndim, n->in[i].shape);
+}
+
+/* ---- the parts of a linear row's dy ----------------------------------------------------------------------------------- */
+
+/* View i of LINEAR node n as columns of its dy, which is made on first use. */
+static struct array *linear_part(struct ctx *c, struct node *n, int view)
+{
+    const struct linear_params *p = (const void *)n->params;
+    int64_t first = 0, all = 0;
+    for (int i = 0; i < p->n; i++) {
+        first += i < view ? p->w[i]->rows : 0;
+        all += p->w[i]->rows;
+    }
+    const int64_t whole[2] = {n->in[0].shape[0], all}, part[2] = {n->in[0].shape[0], p->w[view]->rows};
+    if (!n->dy_all) n->dy_all = array_retain(array_empty(c, n->in[0].dtype, 2, whole));
+    return n->dy_all ? array_view(n->dy_all, 2, part, n->dy_all->stride, first) : NULL;
+}
+
+/* The part that edge e leads to, if it leads to a view of a LINEAR row that nobody has written a gradient for yet. */
+static struct array *claim_part(struct ctx *c, const struct edge *e)
+{
+    struct node *to = e->node;
+    if (!to || to->kind != OP_LINEAR || to->grad[e->out] || (to->promised >> e->out & 1)) return NULL;
+    to->promised |= 1u << e->out;
+    return linear_part(c, to, e->out);
+}
+
+struct array *vjp_room(struct ctx *c, struct node *n, int i)
+{
+    const struct edge *e = &n->in[i];
+    struct array *part = claim_part(c, e);
+    if (!part && e->node && e->node->kind == OP_RESHAPE && !e->node->grad[0]) { /* heads: (N, H D) seen as (N, H, D) */
+        part = claim_part(c, &e->node->in[0]);
+        if (part) part = op_reshape(c, part, e->ndim, e->shape);
+    }
+    return part ? part : empty_like_input(c, n, i);
+}
+
+/* ---- rms_norm ----------------------------------------------------------------------------------------------------- */
+
+void vjp_rms_norm(struct ctx *c, struct node *n)
+{
+    struct rms_norm_params p;
+    memcpy(&p, n->params, sizeof p);
+    p.want_dg = vjp_needs(n, 1);
+    struct array *dx = prepared(c, n->grad[1]);
+    if (n->grad[0]) {
+        struct op_call call = {OP_RMS_NORM_BWD, .params = &p};
+        call.in[0] = prepared(c, n->grad[0]);
+        call.in[1] = dx;
+        call.in[2] = n->saved_out[1];
+        call.in[3] = n->saved_in[1];
+        call.in[4] = n->saved_out[2];
+        call.out[0] = dx = empty_like_input(c, n, 0);
+        if (p.want_dg) call.out[1] = empty_like_input(c, n, 1);
+        if (!ctx_ok(c) || front_run(c, &call) != OK) return;
+        vjp_give(c, n, 1, call.out[1]);
+    }
+    vjp_give(c, n, 0, dx);
+    vjp_give(c, n, 2, dx);
+}
+
+/* ---- linear ------------------------------------------------------------------------------------------------------- */
+
+/* Fills one part of dy from its cotangent, unless that was written in place. */
+static void fill_part(struct ctx *c, struct node *n, int view)
+{
+    struct array *part = linear_part(c, n, view), *g = n->grad[view];
+    if (!part || (g && g->data == part->data && g->stride[0] == part->stride[0])) return;
+    if (!g) g = op_broadcast(c, array_scalar(c, part->dtype, 0), 2, part->shape);
+    struct op_call call = {OP_COPY, .in = {g}, .out = {part}};
+    if (g) front_run(c, &call);
+}
+
+/* dy (N, sum M) from the cotangents of the views. */
+static struct array *linear_dy(struct ctx *c, struct node *n, int n_views)
+{
+    if (n_views == 1) return prepared(c, n->grad[0]);
+    for (int i = 0; i < n_views && ctx_ok(c); i++) fill_part(c, n, i);
+    return ctx_ok(c) ? n->dy_all : NULL;
+}
+
+/* Where LINEAR_BWD adds the gradient of input i: the buffer that holds it already, or zeros in *fresh. An array that serves
+ * two slots gets its second gradient through zeros, because one call must not write one buffer twice. */
+static struct array *linear_target(struct ctx *c, struct node *n, int i, const struct op_call *call, struct array **fresh)
+{
+    struct array *g = vjp_needs(n, i) ? vjp_buffer(n, i) : NULL;
+    *fresh = NULL;
+    if (!vjp_needs(n, i)) return NULL;
+    for (int k = 1; g && k < i; k++) {
+        if (call->out[k] == g) g = NULL;
+    }
+    if (!g) g = *fresh = array_zeros(c, n->in[i].dtype, n->in[i].ndim, n->in[i].shape);
+    return g;
+}
+
+void vjp_linear(struct ctx *c, struct node *n)
+{
+    struct linear_params p;
+    struct array *fresh[1 + 2 * LINEAR_MAX] = {0};
+    struct op_call call = {OP_LINEAR_BWD, .params = &p};
+    memcpy(&p, n->params, sizeof p);
+    p.want_dx = vjp_needs(n, 0);
+    p.accumulate = true;
+    call.in[0] = linear_dy(c, n, p.n);
+    call.in[1] = n->saved_in[0];
+    for (int i = 1; i <= 2 * LINEAR_MAX; i++) {
+        call.in[1 + i] = n->saved_in[i];
+        call.out[i] = linear_target(c, n, i, &call, &fresh[i]);
+    }
+    for (int i = 0; i < LINEAR_MAX; i++) call.in[2 + 2 * LINEAR_MAX + i] = n->saved_out[1 + i];
+    if (p.want_dx) call.out[0] = empty_like_input(c, n, 0);
+    if (!ctx_ok(c) || front_run(c, &call) != OK) return;
+    vjp_give(c, n, 0, call.out[0]);
+    for (int i = 1; i <= 2 * LINEAR_MAX; i++) vjp_give(c, n, i, fresh[i]);
+}
+
+/* ---- rope, attention, swiglu ------------------------------------------------------------------------------------------ */
+
+/* A rotation's transpose is the rotation back. */
+void vjp_rope(struct ctx *c, struct node *n)
+{
+    struct rope_params p;
+    memcpy(&p, n->params, sizeof p);
+    p.inverse = !p.inverse;
+    struct array *dy = prepared(c, n->grad[0]), *dx = vjp_room(c, n, 0);
+    struct op_call call = {OP_ROPE, .in = {dy, n->saved_in[1], n->saved_in[2]}, .out = {dx}, .params = &p};
+    if (ctx_ok(c) && front_run(c, &call) == OK) vjp_give(c, n, 0, dx);
+}
+
+void vjp_attention(struct ctx *c, struct node *n)
+{
+    const struct attention_params *p = (const void *)n->params;
+    struct op_call call = {OP_ATTENTION_BWD, .params = p};
+    for (int i = 0; i < 3; i++) {
+        call.in[i] = n->saved_in[i];
+        /* keys behind the last segment get no gradient: the kernel does not visit them */
+        bool covered = i == 0 || p->cu_k[p->n_seg] == n->in[i].shape[0];
+        call.out[i] = covered ? empty_like_input(c, n, i) : array_zeros(c, n->in[i].dtype, n->in[i].ndim, n->in[i].shape);
+    }
+    call.in[3] = n->saved_out[0];
+    call.in[4] = n->saved_out[1];
+    call.in[5] = prepared(c, n->grad[0]);
+    if (!ctx_ok(c) || front_run(c, &call) != OK) return;
+    for (int i = 0; i < 3; i++) vjp_give(c, n, i, call.out[i]);
+}
+
+void vjp_swiglu(struct ctx *c, struct node *n)
+{
+    struct op_call call = {OP_SWIGLU_BWD, .in = {prepared(c, n->grad[0]), n->saved_in[0], n->saved_in[1]}};
+    call.out[0] = vjp_room(c, n, 0);
+    call.out[1] = vjp_room(c, n, 1);
+    if (!ctx_ok(c) || front_run(c, &call) != OK) return;
+    vjp_give(c, n, 0, call.out[0]);
+    vjp_give(c, n, 1, call.out[1]);
+}
+
+/* ---- linear_cross_entropy --------------------------------------------------------------------------------------------- */
+
+/* Forward left d loss / dh behind; only the factor is missing. */
+void vjp_linear_cross_entropy(struct ctx *c, struct node *n)
+{
+    vjp_give(c, n, 0, op_mul(c, n->saved_out[3], n->grad[0]));
+}
