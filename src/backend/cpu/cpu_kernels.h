@@ -27,7 +27,8 @@ struct gemm_tile {
 enum { CPU_MAX_MR = 16, CPU_MAX_NR = 64 };
 
 struct adamw_constants {
-    float lr, beta1, beta2, eps, weight_decay, inv_correction1, inv_correction2, grad_scale;
+    float lr, beta1, one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay, inv_correction1, inv_correction2,
+        grad_scale;
 };
 
 struct cpu_kernels {

@@ -255,7 +255,7 @@ static void loop_adamw(float *p, const float *g, float *m, float *v, const struc
 {
     EACH(n, {
         vf x = LOAD(p), d = k->grad_scale * LOAD(g);
-        vf m1 = k->beta1 * LOAD(m) + (1.0f - k->beta1) * d, v1 = k->beta2 * LOAD(v) + (1.0f - k->beta2) * d * d;
+        vf m1 = k->beta1 * LOAD(m) + k->one_minus_beta1 * d, v1 = k->beta2 * LOAD(v) + k->one_minus_beta2 * d * d;
         STORE(m, m1);
         STORE(v, v1);
         vf step = m1 * k->inv_correction1 / (sqrt_vector(v1 * k->inv_correction2) + k->eps) + k->weight_decay * x;

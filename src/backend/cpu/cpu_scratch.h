@@ -40,4 +40,20 @@ static inline int64_t cpu_max(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Rows of an array of any strides: the last axis is a row of unit stride, all others count them, row-major. */
+static inline int64_t cpu_row_length(const struct array *a)
+{
+    return a->ndim > 0 ? a->shape[a->ndim - 1] : 1;
+}
+
+static inline float *cpu_row_at(const struct array *a, int64_t row)
+{
+    int64_t at = 0;
+    for (int d = a->ndim - 2; d > 0; d--) {
+        at += row % a->shape[d] * a->stride[d];
+        row /= a->shape[d];
+    }
+    return (float *)a->data + at + (a->ndim > 1 ? row * a->stride[0] : 0);
+}
+
 #endif

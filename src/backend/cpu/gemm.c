@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_small.h"
 #include "base/threads.h"
 
 enum {
@@ -137,6 +138,7 @@ static int64_t worker_scratch(const struct work *w)
 
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
 {
+    if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g);
     struct work w = {.kernels = kernels, .g = g};
     for (int t = 0; t < g->n_terms; t++) {
         w.term_k[t] = w.k_total;

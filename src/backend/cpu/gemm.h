@@ -12,7 +12,7 @@
 #ifndef YA_BACKEND_CPU_GEMM_H
 #define YA_BACKEND_CPU_GEMM_H
 
-#include "array/weight.h"
+#include "array/op.h"
 #include "backend/cpu/cpu_kernels.h"
 
 enum gemm_form {

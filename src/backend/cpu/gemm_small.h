@@ -1,0 +1,13 @@
+/* gemm_small: the product for a few rows of C (generation). Called by gemm_run. */
+#ifndef YA_BACKEND_CPU_GEMM_SMALL_H
+#define YA_BACKEND_CPU_GEMM_SMALL_H
+
+#include "backend/cpu/gemm.h"
+
+enum { GEMM_SMALL_M = 4 };
+
+/* True when every B is transposed and C has at most GEMM_SMALL_M rows. */
+bool gemm_small_fits(const struct gemm *g);
+enum status gemm_small_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g);
+
+#endif
