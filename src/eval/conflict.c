@@ -1,0 +1,284 @@
+/* conflict: see conflict.h. Claims are scored many at a time: each completion is a document of its own (prompt and
+ * completion tokenised apart, as training rows are), packed into one forward pass without attention between documents. */
+#include "eval/conflict.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "array/op.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "model/llama.h"
+
+enum {
+    FILE_CAP_BYTES = 64 << 20,
+    SOURCES_MAX = 1 << 16,
+    PASS_TOKENS = 1024 /* a pass is run when it holds at least so many */
+};
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------
+ */
+
+static struct conflict_source *read_sources(struct ctx *c, const char *what, const json_t *row, const char *key, size_t *n)
+{
+    const json_t *list = json_object_get(row, key);
+    size_t count = json_is_array(list) ? json_array_size(list) : 0;
+    if (count == 0 || count > SOURCES_MAX) {
+        ctx_fail(c, E_INPUT, "%s: \"%s\" must be a list of 1 to %d sources", what, key, SOURCES_MAX);
+        return NULL;
+    }
+    struct conflict_source *sources = mem_alloc(c, count, sizeof(*sources));
+    if (!sources) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *source = json_array_get(list, i);
+        if (!json_is_object(source)) {
+            ctx_fail(c, E_INPUT, "%s: \"%s\"[%zu] is not an object", what, key, i);
+        } else if (json_member_f64(c, what, source, "auth_weight", true, 0, 0.99, &sources[i].auth_weight)) {
+            json_member_f64(c, what, source, "prov_entropy", true, 0, 1e6, &sources[i].prov_entropy);
+        }
+    }
+    *n = count;
+    return sources;
+}
+
+static char *read_text(struct ctx *c, const char *what, const json_t *row, const char *key)
+{
+    const char *text = NULL;
+    if (!json_member_string(c, what, row, key, true, &text)) return NULL;
+    if (!*text) {
+        ctx_fail(c, E_INPUT, "%s: \"%s\" is empty", what, key);
+        return NULL;
+    }
+    return mem_strdup(c, text);
+}
+
+static void read_claim(struct ctx *c, const char *what, const json_t *row, struct conflict_claim *claim)
+{
+    if (!json_is_object(row)) {
+        ctx_fail(c, E_INPUT, "%s: the row is not an object", what);
+        return;
+    }
+    claim->prompt = read_text(c, what, row, "prompt");
+    claim->primary = read_text(c, what, row, "primary");
+    claim->consensus = read_text(c, what, row, "consensus");
+    claim->primary_sources = read_sources(c, what, row, "primary_sources", &claim->n_primary);
+    claim->consensus_sources = read_sources(c, what, row, "consensus_sources", &claim->n_consensus);
+}
+
+/* One claim a line that is not blank. */
+static void read_lines(struct conflict_set *s, const char *path, const char *text, size_t size)
+{
+    struct ctx *c = s->c;
+    size_t row = 0, room = 0;
+    for (const char *line = text, *end = text + size; line < end && ctx_ok(c);) {
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        if (!stop) stop = end;
+        row++;
+        size_t n = (size_t)(stop - line);
+        if (strspn(line, " \t\r") < n) {
+            if (s->n == room) {
+                struct conflict_claim *grown = mem_resize(c, s->claims, room, 2 * room + 16, sizeof(*grown));
+                if (!grown) return;
+                s->claims = grown;
+                room = 2 * room + 16;
+            }
+            char what[512];
+            snprintf(what, sizeof(what), "%s:%zu", path, row);
+            json_t *doc = json_parse(c, what, line, n);
+            if (doc) read_claim(c, what, doc, &s->claims[s->n++]);
+            json_decref(doc);
+        }
+        line = stop + 1;
+    }
+    if (ctx_ok(c) && s->n == 0) ctx_fail(c, E_INPUT, "%s: holds no claim", path);
+}
+
+struct conflict_set *conflict_open(struct ctx *c, const char *path)
+{
+    size_t size = 0;
+    char *text = file_read(c, path, FILE_CAP_BYTES, &size);
+    struct conflict_set *s = text ? mem_alloc(c, 1, sizeof(*s)) : NULL;
+    if (s) {
+        s->c = c;
+        read_lines(s, path, text, size);
+        if (!ctx_ok(c)) {
+            conflict_close(s);
+            s = NULL;
+        }
+    }
+    mem_free(c, text);
+    return s;
+}
+
+void conflict_close(struct conflict_set *s)
+{
+    if (!s) return;
+    struct ctx *c = s->c;
+    for (size_t i = 0; i < s->n; i++) {
+        struct conflict_claim *claim = &s->claims[i];
+        mem_free(c, claim->prompt);
+        mem_free(c, claim->primary);
+        mem_free(c, claim->consensus);
+        mem_free(c, claim->primary_sources);
+        mem_free(c, claim->consensus_sources);
+    }
+    mem_free(c, s->claims);
+    mem_free(c, s);
+}
+
+/* ---- measuring
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* Documents that wait for one forward pass. Their count is bounded by PASS_TOKENS and the two documents of a last claim. */
+struct pass {
+    struct ctx *c;
+    struct ids tokens, positions, targets, cu;
+    float *weights;  /* 1 where the target is a token of a completion */
+    size_t room;     /* of weights */
+    int32_t *claims; /* (n_docs) index of the claim; the primary document comes first */
+    size_t n_docs, docs_room;
+};
+
+static void pass_release(struct pass *p)
+{
+    ids_release(p->c, &p->tokens);
+    ids_release(p->c, &p->positions);
+    ids_release(p->c, &p->targets);
+    ids_release(p->c, &p->cu);
+    mem_free(p->c, p->weights);
+    mem_free(p->c, p->claims);
+}
+
+static enum status pass_clear(struct pass *p)
+{
+    p->tokens.n = p->positions.n = p->targets.n = p->cu.n = p->n_docs = 0;
+    return ids_push(p->c, &p->cu, 0);
+}
+
+/* Fills positions, targets and weights of the document whose tokens are [first, tokens.n) and whose completion starts at
+ * `completion`. */
+static enum status pass_close_document(struct pass *p, size_t first, size_t completion, int32_t claim)
+{
+    struct ctx *c = p->c;
+    size_t n = p->tokens.n;
+    if (n > p->room) {
+        float *grown = mem_resize(c, p->weights, p->room, 2 * n, sizeof(*grown));
+        if (!grown) return c->status;
+        p->weights = grown;
+        p->room = 2 * n;
+    }
+    for (size_t i = first; i < n; i++) {
+        bool scored = i + 1 < n && i + 1 >= completion;
+        TRY(ids_push(c, &p->positions, (int32_t)(i - first)));
+        TRY(ids_push(c, &p->targets, scored ? p->tokens.data[i + 1] : 0));
+        p->weights[i] = scored ? 1.0f : 0.0f;
+    }
+    if (p->n_docs == p->docs_room) {
+        int32_t *grown = mem_resize(c, p->claims, p->docs_room, 2 * p->docs_room + 64, sizeof(*grown));
+        if (!grown) return c->status;
+        p->claims = grown;
+        p->docs_room = 2 * p->docs_room + 64;
+    }
+    p->claims[p->n_docs++] = claim;
+    return ids_push(c, &p->cu, (int32_t)n);
+}
+
+static enum status pass_add(struct pass *p, struct model *m, const struct tokenizer *t, const char *prompt,
+                            const char *completion, int32_t claim)
+{
+    struct ctx *c = p->c;
+    size_t first = p->tokens.n;
+    if (tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) TRY(ids_push(c, &p->tokens, tokenizer_bos(t)));
+    TRY(tokenizer_encode(c, t, prompt, strlen(prompt), false, &p->tokens));
+    size_t start = p->tokens.n;
+    TRY(tokenizer_encode(c, t, completion, strlen(completion), false, &p->tokens));
+    if (start == first || p->tokens.n == start) {
+        return ctx_fail(c, E_INPUT, "claim %d: prompt and completion must have at least one token each", claim + 1);
+    }
+    if ((int64_t)(p->tokens.n - first) > m->config.max_positions) {
+        return ctx_fail(c, E_INPUT, "claim %d: %zu tokens, but the model's context holds %lld", claim + 1,
+                        p->tokens.n - first, (long long)m->config.max_positions);
+    }
+    return pass_close_document(p, first, start, claim);
+}
+
+/* Adds +sum of log-probabilities to delta for a claim's first document and - for its second. */
+static enum status pass_run(struct pass *p, struct model *m, double *delta)
+{
+    struct ctx *c = p->c;
+    int64_t n = (int64_t)p->tokens.n;
+    if (n == 0) return OK;
+    struct batch b = {.n = n,
+                      .tokens = p->tokens.data,
+                      .positions = p->positions.data,
+                      .n_seg = (int)p->n_docs,
+                      .cu = p->cu.data,
+                      .targets = p->targets.data,
+                      .weights = p->weights};
+    struct forward_options options = {0};
+    int mark = scope_open(c);
+    struct array *hidden = llama_hidden(m, &b, &options);
+    struct cross_entropy_result result = {0};
+    op_linear_cross_entropy(c, hidden, &m->head, array_wrap(c, DTYPE_I32, 1, &n, p->targets.data),
+                            array_wrap(c, DTYPE_F32, 1, &n, p->weights), true, &result);
+    double *logprobs = mem_alloc(c, (size_t)n, sizeof(*logprobs));
+    if (logprobs && ctx_ok(c)) array_to_host(result.logprobs, DTYPE_F64, logprobs);
+    for (size_t d = 0; ctx_ok(c) && d < p->n_docs; d++) {
+        double sum = 0;
+        for (int32_t i = p->cu.data[d]; i < p->cu.data[d + 1]; i++) sum += p->weights[i] != 0 ? logprobs[i] : 0;
+        delta[p->claims[d]] += d % 2 == 0 ? sum : -sum;
+    }
+    mem_free(c, logprobs);
+    scope_close(c, mark);
+    return c->status;
+}
+
+enum status conflict_measure(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *delta)
+{
+    struct pass p = {.c = m->c};
+    enum status status = pass_clear(&p);
+    for (size_t i = 0; i < s->n && status == OK; i++) {
+        const struct conflict_claim *claim = &s->claims[i];
+        delta[i] = 0;
+        status = pass_add(&p, m, t, claim->prompt, claim->primary, (int32_t)i);
+        if (status == OK) status = pass_add(&p, m, t, claim->prompt, claim->consensus, (int32_t)i);
+        if (status == OK && (p.tokens.n >= PASS_TOKENS || i + 1 == s->n)) {
+            status = pass_run(&p, m, delta);
+            if (status == OK) status = pass_clear(&p);
+        }
+    }
+    pass_release(&p);
+    return status;
+}
+
+/* ---- prediction and summary
+ * ------------------------------------------------------------------------------------------------ */
+
+static double omega_sum(const struct objective *o, const struct conflict_source *sources, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += objective_omega(o, sources[i].auth_weight, sources[i].prov_entropy);
+    return sum;
+}
+
+void conflict_predict(const struct conflict_set *s, const struct objective *o, double *predicted)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct conflict_claim *claim = &s->claims[i];
+        predicted[i] = log(omega_sum(o, claim->primary_sources, claim->n_primary)) -
+                       log(omega_sum(o, claim->consensus_sources, claim->n_consensus));
+    }
+}
+
+struct conflict_summary conflict_summarise(const double *values, size_t n)
+{
+    struct conflict_summary r = {0};
+    for (size_t i = 0; i < n; i++) {
+        r.mean += values[i] / (double)n;
+        r.n_positive += values[i] > 0;
+    }
+    for (size_t i = 0; i < n && n > 1; i++) r.sd += (values[i] - r.mean) * (values[i] - r.mean) / (double)(n - 1);
+    r.sd = sqrt(r.sd);
+    return r;
+}
