@@ -49,12 +49,13 @@ bool command_color(int fd)
     return isatty(fd) && (!no || *no == '\0');
 }
 
-enum status command_compute(struct ctx *c, int64_t threads)
+enum status command_compute(struct ctx *c, int64_t threads, const char **backend)
 {
     TRY(ctx_set_threads(c, (int)threads));
-    const struct backend *backend = backend_cpu(c);
-    if (!backend) return c->status;
-    return array_env_new(c, backend);
+    const struct backend *cpu = backend_cpu(c);
+    if (!cpu) return c->status;
+    if (backend) *backend = cpu->name;
+    return array_env_new(c, cpu);
 }
 
 /* ---- help ------------------------------------------------------------------------------------------------------------ */
@@ -72,7 +73,7 @@ static enum status print_help(struct ctx *c, const struct command *cmd)
 {
     struct buf text;
     buf_init(&text, c, HELP_CAP_BYTES);
-    options_help(&cmd->table, &text);
+    options_help(cmd->table, &text);
     if (buf_ok(&text)) printf("usage: your_ai %s %s\n\n%s\n%s", cmd->name, cmd->usage, cmd->about, buf_str(&text));
     buf_release(&text);
     return c->status;
@@ -118,7 +119,7 @@ static enum status run_command(struct ctx *c, const struct command *cmd, int arg
     void *values = mem_alloc(c, 1, cmd->values_bytes);
     enum status status = c->status;
     if (status != OK) goto out;
-    status = options_parse(c, &cmd->table, argc, (const char *const *)argv, values, parse);
+    status = options_parse(c, cmd->table, argc, (const char *const *)argv, values, parse);
     if (status != OK) goto out;
     if (parse->help) {
         status = print_help(c, cmd);

@@ -17,7 +17,7 @@ struct command {
     const char *summary; /* one line for the overall help */
     const char *usage;   /* what follows the name: "-m MODEL -d FILE -o RUN [options]" */
     const char *about;   /* a paragraph for its own help */
-    struct option_table table;
+    const struct option_table *table;
     size_t values_bytes; /* sizeof its values struct */
     size_t min_operands, max_operands;
     /* Returns the status it ends with; the message is in the ctx. Prints results to stdout itself, never errors. */
@@ -28,8 +28,8 @@ struct command {
 int command_main(int argc, char **argv);
 
 /* What every command that computes does first: `threads` (0: one a usable core), the CPU backend and the array environment.
- * Undone by the program at its end. */
-enum status command_compute(struct ctx *c, int64_t threads);
+ * Undone by the program at its end. *backend (may be NULL) gets its name. */
+enum status command_compute(struct ctx *c, int64_t threads, const char **backend);
 
 /* True when the stream is a terminal and NO_COLOR is not set. */
 bool command_color(int fd);

@@ -57,6 +57,7 @@ struct train_config {
     int64_t eval_every, save_every, keep; /* steps; checkpoints kept beside the best */
     int grad_checkpoint;                  /* enum plan_checkpoint */
     int64_t seed;
+    const char *backend; /* its name, for environment.json */
 };
 
 struct train_progress {

@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "array/backend.h"
-#include "array/array.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/run.h"
@@ -261,7 +259,7 @@ static enum status start(struct trainer *t, const char *config_text)
     TRY(plan_run(t));
     TRY(plan_check(t->c, &t->plan_input, &t->plan));
     TRY(describe_run(t, false));
-    TRY(run_write_environment(t->c, k->run, t->engine->ops->name));
+    TRY(run_write_environment(t->c, k->run, k->backend));
     TRY(run_write(t->c, k->run, "config.json", config_text, strlen(config_text)));
     reset_state(t);
     TRY(read_hashes(t, &t->state));

@@ -1,0 +1,86 @@
+/* cmd_resume: goes on with a run. Its options are those of its config.json; only the length and the threads may change. */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/train_options.h"
+#include "cli/train_view.h"
+
+enum { CONFIG_CAP_BYTES = 1 << 20 };
+
+struct resume_values {
+    int64_t max_steps, threads;
+};
+
+static const struct option_spec specs[] = {
+    I64_ROW(struct resume_values, max_steps, "max-steps", 0, "0", 0, 1000000000, "Running",
+            "another length of the whole run; 0: as it was"),
+    I64_ROW(struct resume_values, threads, "threads", 't', "-1", -1, 1024, "Running", "0: one a core; -1: as it was"),
+};
+
+static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+/* Reads config.json into values whose strings point into *doc (owner the caller). */
+static enum status read_config(struct ctx *c, const char *run_dir, struct train_values *values, json_t **doc)
+{
+    char *path = path_join(c, run_dir, "config.json");
+    if (!path) return c->status;
+    if (!file_exists(path))
+        ctx_fail(c, E_INPUT, "%s: is missing: %s is no run, or it was stopped before it began. Remove it and train again",
+                 path, run_dir);
+    else if ((*doc = json_parse_file(c, path, CONFIG_CAP_BYTES)) != NULL)
+        options_from_json(c, &train_table, path, *doc, values);
+    mem_free(c, path);
+    return c->status;
+}
+
+/* Paths in config.json are as they were given, so they mean something only where the run was started. */
+static enum status check_model(struct ctx *c, const char *model)
+{
+    if (file_exists(model) || dir_exists(model)) return OK;
+    return ctx_fail(c, E_INPUT, "%s: the base model is not there. Resume from the folder where train was called", model);
+}
+
+static enum status run(const struct command_call *call)
+{
+    const struct resume_values *mine = call->values;
+    struct ctx *c = call->c;
+    struct train_values values = {0};
+    struct trainer_hooks hooks;
+    struct train_view view;
+    struct trainer *t = NULL;
+    json_t *doc = NULL;
+    enum status status = read_config(c, call->parse->operands[0], &values, &doc);
+    if (status != OK) goto out;
+    values.config.run = call->parse->operands[0];
+    values.config.data = values.data.items;
+    values.config.n_data = values.data.n;
+    if (mine->max_steps) values.config.max_steps = mine->max_steps;
+    status = check_model(c, values.config.model);
+    if (status == OK)
+        status = command_compute(c, mine->threads >= 0 ? mine->threads : values.threads, &values.config.backend);
+    if (status != OK) goto out;
+    train_view_start(&view, &hooks);
+    t = trainer_resume(c, &values.config, &hooks);
+    status = t ? train_view_page(&view, t) : c->status;
+    if (status == OK) status = train_view_run(&view, t);
+out:
+    trainer_free(t);
+    json_decref(doc);
+    return status;
+}
+
+const struct command command_resume = {
+    .name = "resume",
+    .summary = "goes on with a run from its newest complete checkpoint",
+    .usage = "RUN [options]",
+    .about =
+        "The result is the same, bit for bit, as if the run had never stopped. Damaged checkpoints are skipped, with the\n"
+        "reason; data and base model must be the files that the run began with.",
+    .table = &table,
+    .values_bytes = sizeof(struct resume_values),
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run,
+};

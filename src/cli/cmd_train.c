@@ -1,0 +1,58 @@
+/* cmd_train: starts a run. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/train_options.h"
+#include "cli/train_view.h"
+
+/* The effective options as the text of config.json. */
+static char *config_text(struct ctx *c, const struct train_values *values)
+{
+    struct buf text;
+    json_t *doc = options_to_json(c, &train_table, values);
+    if (!doc) return NULL;
+    buf_init(&text, c, 1 << 20);
+    json_write(c, doc, true, &text);
+    json_decref(doc);
+    char *result = ctx_ok(c) ? buf_take(&text) : NULL;
+    buf_release(&text);
+    return result;
+}
+
+static enum status run(const struct command_call *call)
+{
+    const struct train_values *values = call->values;
+    struct train_config config = values->config;
+    struct trainer_hooks hooks;
+    struct train_view view;
+    config.data = values->data.items;
+    config.n_data = values->data.n;
+    char *text = config_text(call->c, values);
+    if (!text) return call->c->status;
+    struct trainer *t = NULL;
+    enum status status = command_compute(call->c, values->threads, &config.backend);
+    if (status != OK) goto out;
+    train_view_start(&view, &hooks);
+    t = trainer_new(call->c, &config, &hooks, text);
+    status = t ? train_view_page(&view, t) : call->c->status;
+    if (status == OK) status = train_view_run(&view, t);
+out:
+    trainer_free(t);
+    mem_free(call->c, text);
+    return status;
+}
+
+const struct command command_train = {
+    .name = "train",
+    .summary = "fine-tunes a model with LoRA",
+    .usage = "-m MODEL -d FILE [--valid FILE] -o RUN [options]",
+    .about =
+        "Trains a LoRA adapter on JSONL rows ({\"text\"}, {\"prompt\",\"completion\"} or {\"messages\"}), each of which "
+        "may\n"
+        "carry auth_weight, prov_entropy and loss_weight. RUN gets the configuration, metrics, checkpoints and, at the\n"
+        "end, adapter/ in PEFT form. Ctrl-C saves and stops; your_ai resume RUN goes on.",
+    .table = &train_table,
+    .values_bytes = sizeof(struct train_values),
+    .run = run,
+};

@@ -1,0 +1,151 @@
+/* train_page: the page before step 1. A user who sees two rows as the model will see them, what is trained of them, and how
+ * the weights spread, finds most mistakes in data before they cost an hour. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "array/array.h"
+#include "base/threads.h"
+#include "base/utf8.h"
+#include "cli/train_view.h"
+
+enum { ROWS_SHOWN = 2, ROW_BYTES_SHOWN = 700, ROW_CAP_BYTES = 1 << 20, BAR_WIDTH = 40 };
+
+/* ---- text from outside -------------------------------------------------------------------------------------------------
+ */
+
+/* Prints bytes of a document on one line: line ends as \n, control characters and what is no UTF-8 as \xNN. Returns the
+ * columns used. */
+static size_t print_safe(const char *bytes, size_t n)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < n;) {
+        const uint8_t *p = (const uint8_t *)bytes + i;
+        size_t k = utf8_length(p, n - i);
+        bool control = k == 0 || (k == 1 && (*p < 0x20 || *p == 0x7f)) || (k == 2 && p[0] == 0xc2 && p[1] < 0xa0);
+        if (*p == '\n')
+            columns += (size_t)printf("\\n");
+        else if (control)
+            columns += (size_t)printf("\\x%02x", *p);
+        else
+            columns += fwrite(p, 1, k, stdout);
+        i += control ? 1 : k;
+    }
+    return columns;
+}
+
+/* One run of tokens that are all trained or all masked. */
+static enum status print_run(const struct train_view *v, const struct trainer *t, const int32_t *ids, size_t n, bool trained,
+                             size_t *columns)
+{
+    struct buf text;
+    buf_init(&text, t->c, ROW_CAP_BYTES);
+    enum status status = tokenizer_decode(t->c, t->tokenizer, ids, n, false, &text);
+    if (status == OK) {
+        if (v->color) fputs(trained ? "\033[32m" : "\033[2m", stdout);
+        if (!v->color && trained) fputs("[[", stdout);
+        size_t room = ROW_BYTES_SHOWN - *columns;
+        *columns += print_safe(buf_str(&text), text.len < room ? text.len : room);
+        if (!v->color && trained) fputs("]]", stdout);
+        if (v->color) fputs("\033[0m", stdout);
+    }
+    buf_release(&text);
+    return status;
+}
+
+static enum status print_row(const struct train_view *v, const struct trainer *t, int64_t i)
+{
+    const struct dataset_document *d = dataset_document(t->data, i);
+    const int32_t *ids = dataset_tokens(t->data, i);
+    const uint8_t *trained = dataset_trained(t->data, i);
+    size_t columns = 0;
+    printf("  %s:%" PRId64 "  %d tokens, %d trained\n    ", dataset_file(t->data, (size_t)d->file).path, d->row, d->n,
+           d->n_trained);
+    for (int32_t from = 0, to; from < d->n && columns < ROW_BYTES_SHOWN; from = to) {
+        for (to = from; to < d->n && trained[to] == trained[from];) to++;
+        TRY(print_run(v, t, ids + from, (size_t)(to - from), trained[from] != 0, &columns));
+    }
+    puts(columns >= ROW_BYTES_SHOWN ? " ..." : "");
+    return OK;
+}
+
+/* ---- parts of the page -------------------------------------------------------------------------------------------------
+ */
+
+static void print_sizes(const struct trainer *t)
+{
+    const struct model_config *m = &t->model->config;
+    printf("model    %s: %s, %" PRId64 " layers, hidden %" PRId64 ", vocabulary %" PRId64 "\n", t->model->name,
+           m->architecture, m->n_layers, m->hidden, m->vocab);
+    printf("adapter  %s, %zu linears, %.3f M parameters%s%s\n", t->config.start ? "goes on from" : "new", t->lora->n_modules,
+           (double)lora_parameter_count(t->lora) * 1e-6, t->config.start ? " of " : "",
+           t->config.start ? t->config.start : "");
+    printf("run      %s: %" PRId64 " steps of %" PRId64 " x %" PRId64 " sequences of up to %" PRId64
+           " tokens, %d thread%s, backend %s\n",
+           t->config.run, t->schedule.total, t->config.accumulation, t->config.batch, t->config.max_length,
+           threads_count(t->c), threads_count(t->c) == 1 ? "" : "s", t->config.backend);
+}
+
+static void print_plan(const struct plan *p)
+{
+    double mib = 1.0 / (double)(1 << 20);
+    puts("memory");
+    for (int i = 0; i < PLAN_ITEMS; i++) printf("  %-24s %9.1f MiB\n", plan_item_name[i], (double)p->bytes[i] * mib);
+    printf("  %-24s %9.1f MiB", "in all", (double)p->total * mib);
+    if (p->free_bytes != SIZE_MAX) printf(" of %.1f free", (double)p->free_bytes * mib);
+    puts(p->checkpoint_blocks ? "; blocks are computed again in backward" : "");
+}
+
+static void print_counts(const char *name, const struct dataset_counts *k)
+{
+    printf("%-9s%" PRId64 " rows, %" PRId64 " documents, %" PRId64 " tokens: %" PRId64 " trained, %" PRId64 " masked\n",
+           name, k->rows, k->documents, k->tokens, k->trained, k->masked);
+    if (k->split_rows || k->truncated_rows || k->left_out_tokens)
+        printf("         %" PRId64 " rows split, %" PRId64 " truncated, %" PRId64 " tokens left out\n", k->split_rows,
+               k->truncated_rows, k->left_out_tokens);
+    if (k->unweighted_rows) printf("         %" PRId64 " rows masked by loss_weight 0\n", k->unweighted_rows);
+    for (int i = 0; i < FAULT_COUNT; i++) {
+        if (k->bad[i]) printf("         %" PRId64 " rows skipped: %s\n", k->bad[i], record_fault_name((enum record_fault)i));
+    }
+}
+
+static void print_histogram(const struct objective *o)
+{
+    int64_t most = 1;
+    for (int i = 0; i < OBJECTIVE_BINS; i++) most = o->histogram[i] > most ? o->histogram[i] : most;
+    for (int i = 0; i < OBJECTIVE_BINS; i++) {
+        int width = (int)((o->histogram[i] * BAR_WIDTH + most - 1) / most);
+        printf("  %8.4f to %8.4f %10" PRId64 " %.*s\n", o->edges[i], o->edges[i + 1], o->histogram[i], width,
+               "########################################");
+    }
+}
+
+static void print_weights(const struct objective *o)
+{
+    printf("weights  %s", objective_mode_name(o->options.mode));
+    if (o->switched_off) printf(": no row has auth_weight and prov_entropy, so this is plain fine-tuning");
+    if (o->options.mode == DISTRUST_ADDITIVE)
+        printf(": total = CE + %g * mean(D), and the gradient is that of plain CE: for comparison only", o->options.lambda);
+    bool weighted = o->options.mode == DISTRUST_MONOTONE || o->options.mode == DISTRUST_PUBLISHED;
+    if (weighted)
+        printf(", lambda %g: omega %.4f to %.4f over trained tokens, effective sample size %.0f of %" PRId64,
+               o->options.lambda, o->omega_min, o->omega_max, o->ess, o->tokens);
+    if (isfinite(o->d_mean)) printf("; mean published D %.4f", o->d_mean);
+    putchar('\n');
+    if (weighted && o->omega_max > o->omega_min) print_histogram(o);
+}
+
+enum status train_view_page(struct train_view *v, const struct trainer *t)
+{
+    v->free_bytes = t->plan.free_bytes;
+    print_sizes(t);
+    print_plan(&t->plan);
+    print_counts("data", dataset_counts(t->data));
+    if (t->valid) print_counts("valid", dataset_counts(t->valid));
+    print_weights(&t->objective);
+    puts(v->color ? "rows (green: trained)" : "rows ([[trained]])");
+    for (int64_t i = 0; i < ROWS_SHOWN && i < dataset_n_documents(t->data); i++) TRY(print_row(v, t, i));
+    fflush(stdout);
+    return OK;
+}
