@@ -281,6 +281,7 @@ static const char *shard_path(const struct safetensors *s, size_t shard)
 
 static enum status refuse_duplicates(struct safetensors *s, size_t from)
 {
+    if (s->n_items == from) return OK; /* and s->items may be NULL */
     sort(s->items + from, s->n_items - from, sizeof *s->items, by_name);
     for (size_t i = from + 1; i < s->n_items; i++) {
         if (by_name(&s->items[i - 1], &s->items[i]) != 0) continue;
@@ -296,7 +297,7 @@ static enum status check_layout(struct safetensors *s, size_t from, const uint8_
 {
     const char *path = shard_path(s, s->n_shards - 1);
     size_t at = 0;
-    sort(s->items + from, s->n_items - from, sizeof *s->items, by_offset);
+    if (s->n_items > from) sort(s->items + from, s->n_items - from, sizeof *s->items, by_offset);
     for (size_t i = from; i < s->n_items; i++) {
         const struct tensor_view *v = &s->items[i].view;
         size_t begin = (size_t)((const uint8_t *)v->data - data);
