@@ -1,0 +1,36 @@
+/* generate: text from a model, one token after the other, with a KV cache: the prompt in one pass, then one token a pass. */
+#ifndef YA_EVAL_GENERATE_H
+#define YA_EVAL_GENERATE_H
+
+#include "eval/sample.h"
+#include "io/tokenizer.h"
+#include "model/llama.h"
+
+/* Called with each new token as soon as it is known, a stop token included; false ends the generation. */
+typedef bool (*generate_fn)(void *user, int32_t id);
+
+struct generate_params {
+    int64_t max_tokens; /* new tokens at most, >= 1 */
+    struct sample_params sample;
+    const struct tokenizer *tokenizer; /* its end-of-generation ids stop; NULL: none of them do */
+    const int32_t *stop_ids;           /* (n_stop) more ids that stop */
+    size_t n_stop;
+    generate_fn on_token; /* NULL: none */
+    void *user;
+};
+
+enum generate_end {
+    GENERATE_STOP,    /* a stop token came */
+    GENERATE_LENGTH,  /* max_tokens are there */
+    GENERATE_CONTEXT, /* the model's context is full */
+    GENERATE_CALLER   /* on_token said so */
+};
+const char *generate_end_name(enum generate_end end); /* "stop", "length", "context", "caller" */
+
+/* Appends the new tokens to *out (a stop token included) after n prompt tokens, under whatever adapter is attached to the
+ * model. Same prompt, parameters and seed: same tokens. E_INPUT: no prompt token, one outside the vocabulary, a prompt
+ * longer than the context, a parameter out of range. E_NUMERIC: logits that are no numbers. */
+enum status generate_run(struct model *m, const int32_t *prompt, size_t n, const struct generate_params *p, struct ids *out,
+                         enum generate_end *end);
+
+#endif
