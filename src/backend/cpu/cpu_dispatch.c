@@ -40,6 +40,9 @@ static const struct tuned {
 } tuned[OP_COUNT] = {
     [OP_LINEAR] = {cpu_linear, f32_operands},
     [OP_LINEAR_BWD] = {cpu_linear_bwd, f32_operands},
+    [OP_ATTENTION] = {cpu_attention, f32_operands},
+    [OP_ATTENTION_BWD] = {cpu_attention_bwd, f32_operands},
+    [OP_LINEAR_CROSS_ENTROPY] = {cpu_loss, f32_operands},
     [OP_RMS_NORM] = {cpu_norm, f32_operands},
     [OP_RMS_NORM_BWD] = {cpu_norm_bwd, f32_frozen_gain},
     [OP_ROPE] = {cpu_rope, f32_operands},

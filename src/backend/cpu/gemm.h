@@ -83,6 +83,13 @@ void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack 
  * filled. `first` is a multiple of 32; scale is not applied. */
 const float *gemm_source_row(const struct gemm_source *s, int64_t r, int64_t first, int64_t n, float *out);
 
+/* Rows [0, rows) of f32 memory as an unpacked B operand of gemm_block (panel_stride nr, ldb *ld): `src` itself when its n
+ * columns are whole panels and its stride does not fall into few cache sets, else `copy`, filled, columns padded with 0.
+ * `copy` has rows * gemm_direct_ld(n) floats; *ld comes in as the stride of src. */
+int64_t gemm_direct_ld(int64_t n);
+const float *gemm_direct_rows(const struct cpu_kernels *kernels, const float *src, int64_t *ld, int64_t rows, int64_t n,
+                              float *copy);
+
 /* sum over t of x[t][i] * p[t][j]: the gradient of a factor of an adapter. (cols, r) from x (n, cols) and p (n, r), written
  * as (cols, r), or as its transpose. */
 struct gemm_gram {

@@ -73,3 +73,24 @@ void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack 
     }
     for (int64_t i = 0; i < p->n_panels; i++) pack_transposed(kernels, p, i, scratch);
 }
+
+enum { SET_ELEMENTS = 1024 / 4 /* rows a multiple of this apart share at most 4 of 64 cache sets */ };
+
+int64_t gemm_direct_ld(int64_t n)
+{
+    int64_t ld = cpu_round_up(n, CPU_MAX_NR);
+    return ld % SET_ELEMENTS == 0 ? ld + 16 : ld;
+}
+
+const float *gemm_direct_rows(const struct cpu_kernels *kernels, const float *src, int64_t *ld, int64_t rows, int64_t n,
+                              float *copy)
+{
+    if (n % kernels->nr == 0 && *ld % SET_ELEMENTS != 0) return src;
+    int64_t to = gemm_direct_ld(n), padded = cpu_round_up(n, kernels->nr);
+    for (int64_t i = 0; i < rows; i++) {
+        memcpy(copy + i * to, src + i * *ld, (size_t)n * sizeof(float));
+        memset(copy + i * to + n, 0, (size_t)(padded - n) * sizeof(float));
+    }
+    *ld = to;
+    return copy;
+}
