@@ -40,8 +40,7 @@ int file_open(struct ctx *c, const char *path, uint64_t *bytes)
     return -1;
 }
 
-/* read() that goes on after a signal; -1 with the failure recorded. */
-static ssize_t read_some(struct ctx *c, int fd, const char *path, void *to, size_t n)
+int64_t file_read_some(struct ctx *c, int fd, const char *path, void *to, size_t n)
 {
     for (;;) {
         ssize_t got = read(fd, to, n);
@@ -66,7 +65,7 @@ static char *read_all(struct ctx *c, int fd, const char *path, size_t expected, 
             room = wider < max_bytes ? wider : max_bytes;
         }
         char beyond; /* at the cap, one more byte means "too large" */
-        ssize_t got = n < room ? read_some(c, fd, path, text + n, room - n) : read_some(c, fd, path, &beyond, 1);
+        int64_t got = n < room ? file_read_some(c, fd, path, text + n, room - n) : file_read_some(c, fd, path, &beyond, 1);
         if (got < 0) break;
         if (got == 0) {
             text[n] = '\0';
@@ -107,8 +106,8 @@ enum status file_sha256(struct ctx *c, const char *path, char hex[65], uint64_t 
     uint8_t chunk[CHUNK_BYTES], digest[32];
     struct sha256 s;
     sha256_init(&s);
-    ssize_t got;
-    while ((got = read_some(c, fd, path, chunk, sizeof chunk)) > 0) sha256_update(&s, chunk, (size_t)got);
+    int64_t got;
+    while ((got = file_read_some(c, fd, path, chunk, sizeof chunk)) > 0) sha256_update(&s, chunk, (size_t)got);
     close(fd);
     if (got < 0) return c->status;
     *bytes = s.bytes;

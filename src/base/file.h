@@ -15,6 +15,8 @@ enum status file_fail(struct ctx *c, const char *verb, const char *path, int err
 /* Opens a regular file for reading, without waiting on a pipe. Returns the descriptor (owner the caller) and its size, or -1
  * with the errors of file_fail, E_INPUT for anything but a regular file. */
 int file_open(struct ctx *c, const char *path, uint64_t *bytes);
+/* read() that goes on after a signal: bytes read, 0 at the end, -1 with E_IO naming `path`. */
+int64_t file_read_some(struct ctx *c, int fd, const char *path, void *to, size_t n);
 
 struct file_map; /* opaque; data and size through the accessors */
 
