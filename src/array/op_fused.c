@@ -105,7 +105,6 @@ static enum status check_lora(struct ctx *c, const struct array *x, const struct
                 b->shape[0] == w->rows && a->shape[0] > 0;
     BUG_ON(c, !fits, "linear: the adapter of %s does not fit its weight", w->name ? w->name : "?");
     BUG_ON(c, w->lora->dropout < 0 || w->lora->dropout >= 1, "linear: dropout %g", (double)w->lora->dropout);
-    BUG_ON(c, !array_has_unit_last(a) || !array_has_unit_last(b), "linear: adapter rows must be contiguous");
     if (a->dtype != x->dtype || b->dtype != x->dtype) {
         return ctx_fail(c, E_DTYPE, "linear: the adapter (%s, %s) of %s has another dtype than x (%s)", FRONT_DESCRIBE(a),
                         FRONT_DESCRIBE(b), w->name ? w->name : "?", FRONT_DESCRIBE(x));
@@ -140,10 +139,11 @@ static void linear_call(struct ctx *c, struct op_call *call, struct linear_param
         p->scale[i] = lora->scale;
         p->p[i] = p->dropout.on ? lora->dropout : 0;
         p->id[i] = lora->id;
-        call->in[1 + 2 * i] = lora->a;
-        call->in[2 + 2 * i] = lora->b;
+        struct array *a = front_prepare(c, lora->a, x->dtype), *b = front_prepare(c, lora->b, x->dtype);
+        call->in[1 + 2 * i] = a;
+        call->in[2 + 2 * i] = b;
         const int64_t h_shape[2] = {x->shape[0], lora->a->shape[0]};
-        if (tape_wants(c, lora->a) || tape_wants(c, lora->b)) call->out[1 + i] = array_empty(c, x->dtype, 2, h_shape);
+        if (tape_wants(c, a) || tape_wants(c, b)) call->out[1 + i] = array_empty(c, x->dtype, 2, h_shape);
     }
     call->out[0] = array_empty(c, x->dtype, 2, shape);
 }
