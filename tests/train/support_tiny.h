@@ -1,0 +1,38 @@
+/* support_tiny: what the tests of training share: a tiny random Llama folder with a tokenizer of bytes, scratch folders, and
+ * a context that computes. */
+#ifndef YA_TESTS_SUPPORT_TINY_H
+#define YA_TESTS_SUPPORT_TINY_H
+
+#include "io/json.h"
+#include "train/trainer.h"
+
+/* A ctx with a pool of threads, the CPU backend and an array environment. */
+struct ctx *tiny_ctx(int threads);
+void tiny_ctx_free(struct ctx *c);
+
+/* A new empty folder under the system's temporary folder; removed with everything in it by tiny_cleanup. */
+const char *tiny_folder(void);
+void tiny_cleanup(void);
+/* printf into one of 16 rotating static buffers, for paths. */
+const char *tiny_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void tiny_write(const char *path, const char *text);
+/* Whole file, malloc. */
+char *tiny_read(const char *path, size_t *n);
+void tiny_assert_same_file(const char *a, const char *b);
+
+/* Writes config.json, model.safetensors and tokenizer.json: 2 layers, hidden 32, 4 heads, 2 kv heads, ffn 48, tied; one
+ * token a byte plus "<|endoftext|>" (256). With `poison` one number of the last norm is infinite. */
+void tiny_model(struct ctx *c, const char *dir, bool poison);
+enum { TINY_EOS = 256, TINY_VOCAB = 257 };
+
+/* n rows {"text"} of pseudo-random letters with scores, and now and then a prompt and completion. */
+void tiny_rows(const char *path, int n, uint64_t seed);
+
+/* Options of a short run with everything on: dropout, accumulation, packing, weights. */
+struct train_config tiny_config(const char *model, const char *run, const char *const *data, const char *valid);
+
+/* Starts a run, trains it to its end (or to what stops it) and closes it; returns the status, which stays in the ctx. */
+enum status tiny_train(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks);
+enum status tiny_resume(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks);
+
+#endif

@@ -1,0 +1,135 @@
+/* The toy of docs/train.md: one prompt, claim P in one document of weight 10, claim C in five of weight 1. Weighted maximum
+ * likelihood has p(P) = 10 / 15 = 0.667, whatever the batch. A trainer that clips to a fixed norm, averages micro-batch
+ * means or divides by the sum of weights fails this by far (0.03 to 0.2). */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "train/support_tiny.h"
+
+static char model_dir[128], weighted_file[128], scored_file[128];
+
+static int group_setup(void **state)
+{
+    (void)state;
+    const char *base = tiny_folder();
+    struct ctx *c = tiny_ctx(1);
+    strcpy(model_dir, tiny_path("%s/model", base));
+    strcpy(weighted_file, tiny_path("%s/weighted.jsonl", base));
+    strcpy(scored_file, tiny_path("%s/scored.jsonl", base));
+    tiny_model(c, model_dir, false);
+    tiny_write(weighted_file, "{\"prompt\":\"claim:\",\"completion\":\"P\",\"loss_weight\":10}\n"
+                              "{\"prompt\":\"claim:\",\"completion\":\"C\",\"loss_weight\":1}\n"
+                              "{\"prompt\":\"claim:\",\"completion\":\"C\",\"loss_weight\":1}\n"
+                              "{\"prompt\":\"claim:\",\"completion\":\"C\",\"loss_weight\":1}\n"
+                              "{\"prompt\":\"claim:\",\"completion\":\"C\",\"loss_weight\":1}\n"
+                              "{\"prompt\":\"claim:\",\"completion\":\"C\",\"loss_weight\":1}\n");
+    /* softplus(0)^2 = 0.4805 and softplus(2.0733879)^2 = 4.805: omega 10:1 in the monotone mode */
+    FILE *f = fopen(scored_file, "w");
+    assert_non_null(f);
+    for (int i = 0; i < 6; i++)
+        fprintf(f, "{\"prompt\":\"claim:\",\"completion\":\"%c\",\"auth_weight\":0,\"prov_entropy\":%s}\n", i ? 'C' : 'P',
+                i ? "0" : "2.0733879");
+    fclose(f);
+    tiny_ctx_free(c);
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    tiny_cleanup();
+    return 0;
+}
+
+/* p(P) after "claim:" under the adapter that the trainer holds. */
+static double probability(struct trainer *t, char claim)
+{
+    static const char prompt[] = "claim:";
+    enum { N = sizeof(prompt) - 1 };
+    int32_t tokens[N], positions[N], targets[N] = {0}, cu[2] = {0, N};
+    float weights[N] = {0}, logits[TINY_VOCAB];
+    for (int i = 0; i < N; i++) {
+        tokens[i] = prompt[i];
+        positions[i] = i;
+    }
+    struct batch b = {N, tokens, positions, 1, cu, targets, weights, 0};
+    assert_int_equal(t->engine->ops->logits(t->engine, &b, logits), OK);
+    double top = -INFINITY, sum = 0;
+    for (int i = 0; i < TINY_VOCAB; i++) top = fmax(top, logits[i]);
+    for (int i = 0; i < TINY_VOCAB; i++) sum += exp(logits[i] - top);
+    return exp(logits[(int)claim] - top) / sum;
+}
+
+static double train_toy(const char *data, int64_t batch, int64_t accumulation, enum clip_mode clip)
+{
+    const char *files[] = {data};
+    struct train_config k = tiny_config(model_dir, tiny_path("%s/run", tiny_folder()), files, NULL);
+    struct ctx *c = tiny_ctx(1);
+    k.dropout = 0;
+    k.weight_decay = 0;
+    k.packing = false;
+    k.batch = batch;
+    k.accumulation = accumulation;
+    k.lr = 3e-3;
+    k.min_lr_ratio = 0.01;
+    k.max_steps = batch * accumulation >= 6 ? 400 : 1200;
+    k.warmup = 10;
+    k.save_every = 0;
+    k.clip_mode = clip;
+    struct trainer *t = trainer_new(c, &k, NULL, "{}\n");
+    if (!t || trainer_run(t) != OK) fail_msg("%s", c->message);
+    double p = probability(t, 'P');
+    assert_true(p + probability(t, 'C') > 0.98);
+    trainer_free(t);
+    tiny_ctx_free(c);
+    return p;
+}
+
+static void converges(const char *data)
+{
+    const struct {
+        int64_t batch, accumulation;
+    } cases[] = {{1, 1}, {2, 1}, {6, 1}, {1, 6}, {2, 3}, {1, 2}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        double p = train_toy(data, cases[i].batch, cases[i].accumulation, CLIP_RELATIVE);
+        print_message("batch %d, accumulation %d: p(P) = %.4f\n", (int)cases[i].batch, (int)cases[i].accumulation, p);
+        assert_true(fabs(p - 2.0 / 3.0) < 0.03);
+    }
+}
+
+static void loss_weights_converge(void **state)
+{
+    (void)state;
+    converges(weighted_file);
+}
+
+static void scores_converge(void **state)
+{
+    (void)state;
+    converges(scored_file);
+}
+
+/* Why relative clipping is the default: the same run with a fixed norm loses the primary claim. */
+static void fixed_clipping_undoes_the_weights(void **state)
+{
+    (void)state;
+    double p = train_toy(weighted_file, 1, 1, CLIP_FIXED);
+    print_message("fixed clipping: p(P) = %.4f\n", p);
+    assert_true(p < 0.5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loss_weights_converge),
+        cmocka_unit_test(scores_converge),
+        cmocka_unit_test(fixed_clipping_undoes_the_weights),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
