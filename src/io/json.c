@@ -69,7 +69,7 @@ static json_t *make_node(struct builder *b, enum json_token t)
     case SCAN_NULL:
         return json_null();
     default:
-        BUG_ON(b->scan.c, true, "token %d starts no value", (int)t);
+        ctx_panic(b->scan.c, __FILE__, __LINE__, "token %d starts no value", (int)t);
     }
 }
 
@@ -107,13 +107,13 @@ static bool add_member(struct builder *b, json_t *object, json_t *node)
 #if JANSSON_VERSION_HEX >= 0x020e00
     if (json_object_getn(object, key, b->key.len)) {
         json_decref(node);
-        return json_scan_fail(&b->scan, "duplicate key \"%s\"", key) != SCAN_FAILED;
+        return json_scan_fail(&b->scan, "duplicate key \"%s\"", key);
     }
     return json_object_setn_new_nocheck(object, key, b->key.len, node) == 0 || out_of_memory(b);
 #else
     if (strlen(key) != b->key.len || json_object_get(object, key)) {
         json_decref(node);
-        return json_scan_fail(&b->scan, "duplicate key, or one with U+0000: \"%s\"", key) != SCAN_FAILED;
+        return json_scan_fail(&b->scan, "duplicate key, or one with U+0000: \"%s\"", key);
     }
     return json_object_set_new_nocheck(object, key, node) == 0 || out_of_memory(b);
 #endif
