@@ -2,19 +2,21 @@
 """Writes src/io/unicode_table.c: the character classes of the reference implementation, code point by code point.
 
 The classes are asked of Hugging Face `tokenizers` itself (pinned below) and not of a Unicode data file, because the
-reference mixes versions: its regular expressions (Oniguruma), its Digits pre-tokenizer and the word boundary of added
-tokens (Rust) each follow the Unicode release that they were built with.
+reference mixes versions: its regular expressions (Oniguruma), its Digits pre-tokenizer, the word boundary of added tokens
+(Rust) and its NFC each follow the Unicode release that they were built with.
 
-    pip install tokenizers==0.23.3
+    pip install tokenizers==0.23.3 regex
     python tools/gen_unicode_table.py > src/io/unicode_table.c
 """
 import sys
+import unicodedata
 
+import regex
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 PINNED = "0.23.3"
-BITS = {"LETTER": 1, "NUMBER": 2, "SPACE": 4, "PUNCT": 8, "WORD": 16, "DIGIT": 32}
+BITS = {"LETTER": 1, "NUMBER": 2, "SPACE": 4, "PUNCT": 8, "WORD": 16, "DIGIT": 32, "INERT": 64}
 
 
 def code_points():
@@ -38,6 +40,34 @@ def by_word_boundary():
     return {cp for cp in code_points() if not t.encode("QZ" + chr(cp)).ids}
 
 
+# Blocks of Unicode 16 with canonical compositions, for which no package here has the mappings.
+COMPOSING_BLOCKS = [(0x11380, 0x113FF), (0x16100, 0x1613F), (0x16D40, 0x16D7F)]
+
+
+def inert():
+    """Characters that take part in normalisation today but do not in the reference, whose NFC follows an old Unicode."""
+    nfc, nfd, found = normalizers.NFC(), normalizers.NFD(), set()
+    ccc = {}
+    for v in range(1, 255):
+        try:
+            ccc[v] = regex.compile(rf"\p{{ccc={v}}}")
+        except regex.error:
+            pass  # no character has this class
+    not_starter, decomposes = regex.compile(r"\P{ccc=0}"), regex.compile(r"\p{Decomposition_Type=Canonical}")
+    for cp in code_points():
+        c = chr(cp)
+        if not_starter.match(c):
+            v = next(v for v in ccc if ccc[v].match(c))
+            probe = "x" + c + "\u0323" if v == 230 else "x" + c + "\u0301" if v > 230 else "x\u0301" + c
+            if nfc.normalize_str(probe) == probe:
+                found.add(cp)
+        elif decomposes.match(c) and nfd.normalize_str(c) == c:
+            found.update([cp], (int(part, 16) for part in unicodedata.decomposition(c).split()))
+    for first, last in COMPOSING_BLOCKS:
+        found.update(range(first, last + 1))
+    return found
+
+
 def main():
     if tokenizers.__version__ != PINNED:
         sys.exit(f"tokenizers {PINNED} is needed, this is {tokenizers.__version__}")
@@ -48,6 +78,7 @@ def main():
         "PUNCT": by_regex(r"\p{P}"),
         "WORD": by_word_boundary(),
         "DIGIT": by_digits(),
+        "INERT": inert(),
     }
     rows, last = [], None
     for cp in range(0x110000):

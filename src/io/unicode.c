@@ -54,10 +54,16 @@ struct unicode_unit unicode_last(const char *s, size_t n)
     return (struct unicode_unit){UNICODE_INVALID, 1};
 }
 
+/* What NFC neither changes nor lets take part in anything. */
+static bool is_inert(uint32_t cp)
+{
+    return cp == UNICODE_INVALID || (cp >= 0x300 && (unicode_class(cp) & UNICODE_INERT));
+}
+
 /* Nothing before such a character can change because of it, nor it because of them. */
 static bool is_border(uint32_t cp)
 {
-    return cp < 0x300 || cp == UNICODE_INVALID || (cp >= 0x4E00 && cp <= 0x9FFF);
+    return cp < 0x300 || (cp >= 0x4E00 && cp <= 0x9FFF) || is_inert(cp);
 }
 
 bool unicode_is_nfc_quick(const char *s, size_t n)
@@ -149,7 +155,7 @@ static enum status cluster_start(struct ctx *c, struct cluster *k, const char *s
 {
     struct unicode_unit base = {UNICODE_INVALID, 0};
     if (n > 0) base = unicode_last(s, n);
-    bool has_base = base.cp != UNICODE_INVALID;
+    bool has_base = n > 0 && !is_inert(base.cp);
     buf_append(out, s, has_base ? n - base.bytes : n);
     return has_base ? cluster_push(c, k, base.cp) : OK;
 }

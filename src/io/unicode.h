@@ -2,7 +2,8 @@
  *
  * The classes come from a table generated out of the reference implementation (tools/gen_unicode_table.py) and not from
  * utf8proc, whose Unicode version depends on the machine: ids must not. utf8proc does the canonical (de)composition, whose
- * data are frozen for assigned characters by Unicode's stability policy.
+ * data are frozen for assigned characters by Unicode's stability policy; characters that were assigned after the reference's
+ * own NFC was made are left alone here as there (UNICODE_INERT).
  *
  * A byte that is not part of well-formed UTF-8 is a unit of its own, of no class: texts are bytes and any bytes are allowed.
  */
@@ -19,7 +20,8 @@ enum {
     UNICODE_SPACE = 4,  /* \s */
     UNICODE_PUNCT = 8,  /* \p{P} */
     UNICODE_WORD = 16,  /* \w at the border of an added token */
-    UNICODE_DIGIT = 32  /* what the Digits pre-tokenizer splits */
+    UNICODE_DIGIT = 32, /* what the Digits pre-tokenizer splits */
+    UNICODE_INERT = 64  /* too new for the reference's NFC */
 };
 
 struct unicode_range {
