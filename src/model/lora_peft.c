@@ -406,7 +406,7 @@ static void summarise(struct peft *p)
 {
     int64_t first = -1;
     for (int64_t i = 0; i < p->model->n_layers * LORA_PLACES; i++) {
-        if (!p->found[2 * i]) continue;
+        if (!p->found[2 * i] && !p->found[2 * i + 1]) continue;
         p->config.targets |= 1u << i % LORA_PLACES;
         if (first < 0) first = i / LORA_PLACES;
     }

@@ -1,0 +1,188 @@
+/* Logits, loss and every LoRA gradient against transformers and PEFT: tests/data/golden, made by tools/gen_golden.py. */
+#include "support_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array/tape.h"
+#include "io/safetensors.h"
+
+struct golden {
+    struct fixture *f;
+    const char *family;
+    struct model *model;
+    struct lora *lora;
+    struct safetensors *values;
+    struct batch_data batch;
+};
+
+static const struct tensor_view *value(struct golden *g, const char *name)
+{
+    const struct tensor_view *t = safetensors_find(g->values, name);
+    if (!t) fail_msg("%s: golden.safetensors has no \"%s\"", g->family, name);
+    return t;
+}
+
+static void golden_open(struct golden *g, struct fixture *f, const char *family)
+{
+    char path[512];
+    memset(g, 0, sizeof *g);
+    g->f = f;
+    g->family = family;
+    snprintf(path, sizeof path, TEST_DATA "/golden/%s", family);
+    g->model = model_open(f->c, path);
+    assert_ok(f->c);
+    snprintf(path, sizeof path, TEST_DATA "/golden/%s/adapter", family);
+    g->lora = lora_load_peft(f->c, &g->model->config, path);
+    assert_ok(f->c);
+    snprintf(path, sizeof path, TEST_DATA "/golden/%s/golden.safetensors", family);
+    g->values = safetensors_open(f->c, path);
+    assert_ok(f->c);
+    const struct tensor_view *tokens = value(g, "tokens");
+    int n = (int)tokens->shape[0];
+    assert_int_equal(tokens->type, TENSOR_I32);
+    batch_make(&g->batch, g->model->config.vocab, 1, &n, 1);
+    memcpy(g->batch.tokens, tokens->data, tokens->bytes);
+    for (int i = 0; i + 1 < n; i++) g->batch.targets[i] = g->batch.tokens[i + 1];
+}
+
+static void golden_close(struct golden *g)
+{
+    model_free(g->model);
+    lora_free(g->lora);
+    safetensors_close(g->values);
+}
+
+static void check_logits(struct golden *g, const char *name)
+{
+    const struct tensor_view *t = value(g, name);
+    size_t n = (size_t)(t->shape[0] * t->shape[1]);
+    float *ours = malloc(n * sizeof *ours);
+    assert_int_equal(t->shape[0], g->batch.batch.n);
+    forward_logits(g->model, &g->batch.batch, &(struct forward_options){0}, ours);
+    double error = relative_error_f32(ours, t->data, n);
+    print_message("%s: %s within %.2g\n", g->family, name, error);
+    if (!(error < 1e-4)) fail_msg("%s: %s differ by %g relative", g->family, name, error);
+    free(ours);
+}
+
+/* The mean loss, and backward into the adapter's gradients. */
+static double train_step(struct golden *g, bool checkpoint_blocks)
+{
+    struct ctx *c = g->f->c;
+    struct cross_entropy_result result;
+    int64_t n = g->batch.batch.n;
+    int mark = scope_open(c);
+    assert_int_equal(tape_begin(c), OK);
+    for (size_t i = 0; i < g->lora->n_modules; i++) {
+        tape_watch(c, g->lora->modules[i].slot.a, g->lora->modules[i].grad_a);
+        tape_watch(c, g->lora->modules[i].slot.b, g->lora->modules[i].grad_b);
+    }
+    struct forward_options o = {.checkpoint_blocks = checkpoint_blocks};
+    struct array *h = llama_hidden(g->model, &g->batch.batch, &o);
+    struct array *targets = array_wrap(c, DTYPE_I32, 1, &n, g->batch.targets);
+    struct array *weights = array_wrap(c, DTYPE_F32, 1, &n, g->batch.weights);
+    op_linear_cross_entropy(c, h, &g->model->head, targets, weights, false, &result);
+    assert_ok(c);
+    double stats[3];
+    array_to_host(result.stats, DTYPE_F64, stats);
+    assert_int_equal(tape_backward(c, result.loss, 1 / stats[2]), OK);
+    tape_end(c);
+    scope_close(c, mark);
+    return stats[0] / stats[2];
+}
+
+static void check_gradient(struct golden *g, const struct lora_module *m, const char *half, const struct array *grad)
+{
+    char name[160];
+    snprintf(name, sizeof name, "grad.base_model.model.model.layers.%lld.%s.%s.weight", (long long)m->layer,
+             lora_place_path[m->place], half);
+    const struct tensor_view *t = value(g, name);
+    assert_int_equal(t->shape[0], grad->shape[0]);
+    assert_int_equal(t->shape[1], grad->shape[1]);
+    double error = relative_error_f32(grad->data, t->data, (size_t)(t->shape[0] * t->shape[1]));
+    if (!(error < 1e-3)) fail_msg("%s: %s differs by %g relative", g->family, name, error);
+}
+
+static void check_family(struct fixture *f, const char *family, size_t n_modules)
+{
+    struct golden g;
+    golden_open(&g, f, family);
+    assert_int_equal(g.lora->n_modules, n_modules);
+    check_logits(&g, "base_logits");
+    model_attach_lora(g.model, g.lora);
+    check_logits(&g, "logits");
+    double loss = train_step(&g, false), golden = *(const double *)value(&g, "loss")->data;
+    if (!(loss - golden < 1e-4 * golden && golden - loss < 1e-4 * golden)) fail_msg("loss %.9g, not %.9g", loss, golden);
+    for (size_t i = 0; i < g.lora->n_modules; i++) {
+        check_gradient(&g, &g.lora->modules[i], "lora_A", g.lora->modules[i].grad_a);
+        check_gradient(&g, &g.lora->modules[i], "lora_B", g.lora->modules[i].grad_b);
+    }
+    golden_close(&g);
+}
+
+static void llama2(void **state)
+{
+    check_family(*state, "llama2", 14);
+}
+
+static void llama32_rslora_tied_scaled(void **state)
+{
+    check_family(*state, "llama32", 14);
+}
+
+static void mistral_rank_and_alpha_patterns(void **state)
+{
+    check_family(*state, "mistral", 14);
+}
+
+static void qwen2_biases_two_targets(void **state)
+{
+    check_family(*state, "qwen2", 4);
+}
+
+static void qwen3_norms_one_layer(void **state)
+{
+    check_family(*state, "qwen3", 7);
+}
+
+/* Recomputing a block repeats its arithmetic, so the gradients are the same bytes. */
+static void checkpointing_changes_no_bit(void **state)
+{
+    struct golden g;
+    golden_open(&g, *state, "qwen3");
+    model_attach_lora(g.model, g.lora);
+    double loss[2];
+    for (int i = 0; i < 2; i++) loss[i] = train_step(&g, i == 1);
+    assert_true(loss[0] == loss[1]);
+    struct array *kept[2][16];
+    for (int i = 0; i < 2; i++) { /* gradients add up, so run each form on fresh buffers */
+        for (size_t k = 0; k < g.lora->n_modules; k++) {
+            memset(g.lora->modules[k].grad_a->data, 0, (size_t)array_size(g.lora->modules[k].grad_a) * 4);
+            memset(g.lora->modules[k].grad_b->data, 0, (size_t)array_size(g.lora->modules[k].grad_b) * 4);
+        }
+        train_step(&g, i == 1);
+        for (size_t k = 0; k < g.lora->n_modules; k++) {
+            const struct array *a = g.lora->modules[k].grad_a, *b = g.lora->modules[k].grad_b;
+            kept[i][2 * k] = array_from_host(g.f->c, DTYPE_F32, 2, a->shape, a->data);
+            kept[i][2 * k + 1] = array_from_host(g.f->c, DTYPE_F32, 2, b->shape, b->data);
+        }
+    }
+    for (size_t k = 0; k < 2 * g.lora->n_modules; k++)
+        assert_memory_equal(kept[0][k]->data, kept[1][k]->data, (size_t)array_size(kept[0][k]) * 4);
+    golden_close(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(llama2, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(llama32_rslora_tied_scaled, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(mistral_rank_and_alpha_patterns, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(qwen2_biases_two_targets, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(qwen3_norms_one_layer, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(checkpointing_changes_no_bit, fixture_setup, fixture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
