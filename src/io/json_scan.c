@@ -44,14 +44,14 @@ static bool refuse_at(struct json_scan *s, size_t at, const char *message)
     return false;
 }
 
-enum json_token json_scan_fail(struct json_scan *s, const char *format, ...)
+bool json_scan_fail(struct json_scan *s, const char *format, ...)
 {
     char message[512];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    return fail_at(s, s->token_at, message);
+    return refuse_at(s, s->token_at, message);
 }
 
 bool json_scan_is(const struct json_scan *s, const char *name)

@@ -55,8 +55,8 @@ enum json_token json_scan_next(struct json_scan *s);
 /* Skips the value that starts with token `t` (the last one returned). False on failure. */
 bool json_scan_skip(struct json_scan *s, enum json_token t);
 
-/* E_INPUT "what: line L, column C: message" at the last token; always returns SCAN_FAILED. */
-enum json_token json_scan_fail(struct json_scan *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* E_INPUT "what: line L, column C: message" at the last token; always returns false. */
+bool json_scan_fail(struct json_scan *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Whether the decoded string equals the C string. */
 bool json_scan_is(const struct json_scan *s, const char *name);

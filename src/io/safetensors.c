@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "io/json_scan.h"
+#include "io/safetensors_index.h"
 
-enum { HEADER_CAP_BYTES = 100000000, INDEX_CAP_BYTES = 100000000, SHARD_CAP = 1024 };
+enum { HEADER_CAP_BYTES = 100000000 };
 
 struct item {
     struct tensor_view view;
@@ -134,7 +134,7 @@ static bool read_metadata_pair(struct header *h)
     struct pair pair = {.key = pool_string(h)};
     if (!pair.key) return false;
     enum json_token t = json_scan_next(&h->scan);
-    if (t != SCAN_STRING) return json_scan_fail(&h->scan, "metadata \"%s\" is not a string", pair.key) != SCAN_FAILED;
+    if (t != SCAN_STRING) return json_scan_fail(&h->scan, "metadata \"%s\" is not a string", pair.key);
     pair.value = pool_string(h);
     sh->metadata[sh->n_metadata++] = pair;
     return pair.value != NULL;
@@ -143,11 +143,11 @@ static bool read_metadata_pair(struct header *h)
 /* "__metadata__": an object of strings, or null (some writers leave it so). */
 static bool read_metadata(struct header *h)
 {
-    if (h->has_metadata) return json_scan_fail(&h->scan, "duplicate key \"__metadata__\"") != SCAN_FAILED;
+    if (h->has_metadata) return json_scan_fail(&h->scan, "duplicate key \"__metadata__\"");
     h->has_metadata = true;
     enum json_token t = json_scan_next(&h->scan);
     if (t == SCAN_NULL) return true;
-    if (t != SCAN_OBJECT) return json_scan_fail(&h->scan, "\"__metadata__\" is not an object") != SCAN_FAILED;
+    if (t != SCAN_OBJECT) return json_scan_fail(&h->scan, "\"__metadata__\" is not an object");
     while ((t = json_scan_next(&h->scan)) == SCAN_KEY) {
         if (!read_metadata_pair(h)) return false;
     }
@@ -159,7 +159,7 @@ static bool read_sizes(struct header *h, const char *name, const char *field, in
 {
     *n = 0;
     if (json_scan_next(&h->scan) != SCAN_ARRAY) {
-        return json_scan_fail(&h->scan, "tensor \"%s\": %s is not a list", name, field) != SCAN_FAILED;
+        return json_scan_fail(&h->scan, "tensor \"%s\": %s is not a list", name, field);
     }
     for (;;) {
         enum json_token t = json_scan_next(&h->scan);
@@ -180,7 +180,7 @@ static bool read_sizes(struct header *h, const char *name, const char *field, in
 static bool read_type(struct header *h, struct tensor_view *view)
 {
     if (json_scan_next(&h->scan) != SCAN_STRING) {
-        return json_scan_fail(&h->scan, "tensor \"%s\": dtype is not a string", view->name) != SCAN_FAILED;
+        return json_scan_fail(&h->scan, "tensor \"%s\": dtype is not a string", view->name);
     }
     for (int type = 0; type < TENSOR_TYPE_COUNT; type++) {
         const struct tensor_type_info *info = tensor_type_info((enum tensor_type)type);
@@ -203,13 +203,13 @@ static bool read_entry_field(struct header *h, struct tensor_view *view, int64_t
                    : json_scan_is(&h->scan, "shape")        ? SEEN_SHAPE
                    : json_scan_is(&h->scan, "data_offsets") ? SEEN_OFFSETS
                                                             : 0;
-    if (!field) return json_scan_fail(&h->scan, "tensor \"%s\": unknown field", view->name) != SCAN_FAILED;
-    if (*seen & field) return json_scan_fail(&h->scan, "tensor \"%s\": duplicate field", view->name) != SCAN_FAILED;
+    if (!field) return json_scan_fail(&h->scan, "tensor \"%s\": unknown field", view->name);
+    if (*seen & field) return json_scan_fail(&h->scan, "tensor \"%s\": duplicate field", view->name);
     *seen |= field;
     if (field == SEEN_TYPE) return read_type(h, view);
     if (field == SEEN_SHAPE) return read_sizes(h, view->name, "shape", TENSOR_MAX_DIMS, view->shape, &view->ndim);
     if (!read_sizes(h, view->name, "data_offsets", 2, offsets, &n)) return false;
-    return n == 2 || json_scan_fail(&h->scan, "tensor \"%s\": data_offsets needs two entries", view->name) != SCAN_FAILED;
+    return n == 2 || json_scan_fail(&h->scan, "tensor \"%s\": data_offsets needs two entries", view->name);
 }
 
 /* Checks the entry against itself and the file, and points the view at its bytes. */
@@ -222,7 +222,7 @@ static bool place(struct header *h, struct tensor_view *view, const int64_t offs
         return false;
     }
     if (!tensor_bytes(view->type, view->ndim, view->shape, &view->bytes)) {
-        return json_scan_fail(&h->scan, "tensor \"%s\": shape is too large", view->name) != SCAN_FAILED;
+        return json_scan_fail(&h->scan, "tensor \"%s\": shape is too large", view->name);
     }
     if (view->bytes != end - begin) {
         json_scan_fail(&h->scan, "tensor \"%s\": shape and dtype need %zu bytes, data_offsets give %zu", view->name,
@@ -242,7 +242,7 @@ static bool read_entry(struct header *h)
     item.view.name = pool_string(h);
     if (!item.view.name) return false;
     enum json_token t = json_scan_next(&h->scan);
-    if (t != SCAN_OBJECT) return json_scan_fail(&h->scan, "tensor \"%s\" is not an object", item.view.name) != SCAN_FAILED;
+    if (t != SCAN_OBJECT) return json_scan_fail(&h->scan, "tensor \"%s\" is not an object", item.view.name);
     while ((t = json_scan_next(&h->scan)) == SCAN_KEY) {
         if (!read_entry_field(h, &item.view, offsets, &seen)) return false;
     }
@@ -265,7 +265,7 @@ static bool read_entry(struct header *h)
 static bool read_header(struct header *h)
 {
     enum json_token t = json_scan_next(&h->scan);
-    if (t != SCAN_OBJECT) return json_scan_fail(&h->scan, "the header is not an object") != SCAN_FAILED;
+    if (t != SCAN_OBJECT) return json_scan_fail(&h->scan, "the header is not an object");
     while ((t = json_scan_next(&h->scan)) == SCAN_KEY) {
         if (!(json_scan_is(&h->scan, "__metadata__") ? read_metadata(h) : read_entry(h))) return false;
     }
@@ -399,140 +399,36 @@ struct safetensors *safetensors_open(struct ctx *c, const char *path)
 
 /* ---- sharded sets ---- */
 
-struct index_entry {
-    const char *name;
-    uint32_t shard;
-};
-
-/* model.safetensors.index.json: which tensor lies in which file. */
-struct index {
-    struct ctx *c;
-    const char *dir;
-    struct json_scan scan;
-    char *pool; /* owned: names and file names */
-    size_t pool_used;
-    struct map *ids;    /* file name -> position in files */
-    const char **files; /* SHARD_CAP of them, in order of appearance */
-    size_t n_files;
-    struct index_entry *entries;
-    size_t n_entries, room;
-    bool has_map;
-};
-
-static int by_entry_name(const void *a, const void *b)
-{
-    return strcmp(((const struct index_entry *)a)->name, ((const struct index_entry *)b)->name);
-}
-
-static const char *index_string(struct index *x)
-{
-    char *copy = x->pool + x->pool_used;
-    size_t n = x->scan.string_bytes;
-    if (memchr(x->scan.string, 0, n)) {
-        json_scan_fail(&x->scan, "a name holds U+0000");
-        return NULL;
-    }
-    memcpy(copy, x->scan.string, n); /* fits: each string's quotes are in the text that the pool is as long as */
-    copy[n] = 0;
-    x->pool_used += n + 1;
-    return copy;
-}
-
-/* A plain file name that cannot leave the model's folder. */
-static bool shard_name_ok(const char *name)
-{
-    size_t n = strlen(name), n_suffix = strlen(".safetensors");
-    return n > n_suffix && strcmp(name + n - n_suffix, ".safetensors") == 0 && name[0] != '.' && !strpbrk(name, "/\\");
-}
-
-static bool read_index_file(struct index *x, uint32_t *shard)
-{
-    uint64_t id;
-    if (json_scan_next(&x->scan) != SCAN_STRING)
-        return json_scan_fail(&x->scan, "shard name is not a string") != SCAN_FAILED;
-    if (map_get(x->ids, x->scan.string, x->scan.string_bytes, &id)) {
-        *shard = (uint32_t)id;
-        return true;
-    }
-    const char *file = index_string(x);
-    if (!file) return false;
-    if (!shard_name_ok(file)) {
-        json_scan_fail(&x->scan, "shard name \"%s\" is not a plain *.safetensors file name", file);
-        return false;
-    }
-    if (x->n_files == SHARD_CAP) return json_scan_fail(&x->scan, "more than %d shards", SHARD_CAP) != SCAN_FAILED;
-    *shard = (uint32_t)x->n_files;
-    x->files[x->n_files++] = file;
-    return map_put(x->ids, file, strlen(file), *shard, NULL) == OK;
-}
-
-static bool read_weight_map(struct index *x)
-{
-    enum json_token t;
-    if (x->has_map) return json_scan_fail(&x->scan, "duplicate key \"weight_map\"") != SCAN_FAILED;
-    x->has_map = true;
-    if (json_scan_next(&x->scan) != SCAN_OBJECT)
-        return json_scan_fail(&x->scan, "weight_map is not an object") != SCAN_FAILED;
-    while ((t = json_scan_next(&x->scan)) == SCAN_KEY) {
-        struct index_entry *grown = grow(x->c, x->entries, x->n_entries, &x->room, sizeof *grown);
-        if (!grown) return false;
-        x->entries = grown;
-        struct index_entry *e = &x->entries[x->n_entries++];
-        e->name = index_string(x);
-        if (!e->name || !read_index_file(x, &e->shard)) return false;
-    }
-    return t == SCAN_OBJECT_END;
-}
-
-/* Everything but weight_map is skipped: total_size is wrong in too many published models to be believed. */
-static bool read_index(struct index *x)
-{
-    enum json_token t = json_scan_next(&x->scan);
-    if (t != SCAN_OBJECT) return json_scan_fail(&x->scan, "the index is not an object") != SCAN_FAILED;
-    while ((t = json_scan_next(&x->scan)) == SCAN_KEY) {
-        bool ok =
-            json_scan_is(&x->scan, "weight_map") ? read_weight_map(x) : json_scan_skip(&x->scan, json_scan_next(&x->scan));
-        if (!ok) return false;
-    }
-    if (t != SCAN_OBJECT_END || json_scan_next(&x->scan) != SCAN_END) return false;
-    return x->has_map || json_scan_fail(&x->scan, "weight_map is missing") != SCAN_FAILED;
-}
-
 /* The index must list every tensor of every shard under the shard that holds it, once, and nothing else. */
-static enum status check_index(const struct index *x, const struct safetensors *s)
+static enum status check_index(const struct safetensors_index *x, const struct safetensors *s)
 {
-    const char *what = x->scan.what;
     size_t i = 0;
-    sort(x->entries, x->n_entries, sizeof *x->entries, by_entry_name);
     for (size_t k = 0; k < x->n_entries; k++, i++) {
-        const struct index_entry *e = &x->entries[k];
-        if (k > 0 && strcmp(e->name, x->entries[k - 1].name) == 0) {
-            return ctx_fail(x->c, E_INPUT, "%s: duplicate tensor \"%s\" in weight_map", what, e->name);
-        }
+        const struct safetensors_index_entry *e = &x->entries[k];
         int order = i < s->n_items ? strcmp(s->items[i].view.name, e->name) : 1;
         if (order < 0) break;
         if (order > 0 || s->items[i].shard != e->shard) {
-            return ctx_fail(x->c, E_INPUT, "%s: tensor \"%s\" is not in %s", what, e->name, x->files[e->shard]);
+            return ctx_fail(x->c, E_INPUT, "%s: tensor \"%s\" is not in %s", x->path, e->name, x->files[e->shard]);
         }
     }
     if (i == s->n_items) return OK;
-    return ctx_fail(x->c, E_INPUT, "%s: tensor \"%s\" of %s is not in the index", what, s->items[i].view.name,
+    return ctx_fail(x->c, E_INPUT, "%s: tensor \"%s\" of %s is not in the index", x->path, s->items[i].view.name,
                     x->files[s->items[i].shard]);
 }
 
-static enum status open_shard(const struct index *x, struct safetensors *s, size_t i)
+static enum status open_shard(const struct safetensors_index *x, struct safetensors *s, size_t i)
 {
     char *path = path_join(x->c, x->dir, x->files[i]);
     if (!path) return x->c->status;
     if (!file_exists(path))
-        ctx_fail(x->c, E_INPUT, "%s: shard %s is not in the folder", x->scan.what, x->files[i]);
+        ctx_fail(x->c, E_INPUT, "%s: shard %s is not in the folder", x->path, x->files[i]);
     else
         add_file(s, path);
     mem_free(x->c, path);
     return x->c->status;
 }
 
-static struct safetensors *open_shards(struct index *x)
+static struct safetensors *open_shards(struct safetensors_index *x)
 {
     struct safetensors *s = new_set(x->c, x->n_files);
     if (!s) return NULL;
@@ -548,22 +444,9 @@ static struct safetensors *open_shards(struct index *x)
 
 static struct safetensors *open_index(struct ctx *c, const char *dir, const char *path)
 {
-    struct safetensors *s = NULL;
-    size_t n;
-    char *text = file_read(c, path, INDEX_CAP_BYTES, &n);
-    if (!text) return NULL;
-    struct index x = {.c = c, .dir = dir};
-    json_scan_init(&x.scan, c, path, text, n);
-    x.pool = mem_alloc(c, n + 1, 1);
-    x.files = mem_alloc(c, SHARD_CAP, sizeof *x.files);
-    x.ids = map_new(c, 16);
-    if (x.pool && x.files && x.ids && read_index(&x)) s = open_shards(&x);
-    map_free(x.ids);
-    mem_free(c, x.entries);
-    mem_free(c, x.files);
-    mem_free(c, x.pool);
-    json_scan_release(&x.scan);
-    mem_free(c, text);
+    struct safetensors_index x;
+    struct safetensors *s = safetensors_index_read(&x, c, dir, path) == OK ? open_shards(&x) : NULL;
+    safetensors_index_release(&x);
     return s;
 }
 
