@@ -1,0 +1,201 @@
+#include "support_cpu.h"
+
+#include "base/threads.h"
+
+static const int thread_counts[] = {1, 2, 3, 7};
+static const char *const tables[] = {"portable", "avx2"};
+
+void cpu_open(struct cpu_fixture *t)
+{
+    memset(t, 0, sizeof *t);
+    ref_open(&t->f, DTYPE_F32, 0);
+    t->tolerance = 3e-6;
+    assert_int_equal(array_env_new(t->f.c, backend_cpu_reference()), OK);
+}
+
+void cpu_close(struct cpu_fixture *t)
+{
+    for (int i = 0; i < t->n_blobs; i++) free(t->blobs[i]);
+    ctx_set_threads(t->f.c, 1);
+    array_env_free(t->f.c);
+    ref_close(&t->f);
+}
+
+static struct twin twin_empty(struct cpu_fixture *t, int64_t pad, int ndim, const int64_t *shape)
+{
+    struct twin w;
+    t->f.pad = pad;
+    w.single = ref_empty(&t->f, DTYPE_F32, ndim, shape);
+    w.twice = ref_empty(&t->f, DTYPE_F64, ndim, shape);
+    t->f.pad = 0;
+    return w;
+}
+
+struct twin cpu_empty(struct cpu_fixture *t, int64_t pad, int ndim, const int64_t *shape)
+{
+    return twin_empty(t, pad, ndim, shape);
+}
+
+struct twin cpu_empty_f64(struct cpu_fixture *t, int64_t n)
+{
+    return (struct twin){ref_empty(&t->f, DTYPE_F64, 1, &n), ref_empty(&t->f, DTYPE_F64, 1, &n)};
+}
+
+struct twin cpu_noise(struct cpu_fixture *t, int64_t pad, double scale, uint64_t seed, int ndim, const int64_t *shape)
+{
+    struct twin w = twin_empty(t, pad, ndim, shape);
+    struct array *noise = ref_noise(&t->f, DTYPE_F32, ndim, shape, seed);
+    for (int64_t i = 0; i < ref_size(noise); i++) {
+        ref_set(w.single, i, ref_get(noise, i) * scale);
+        ref_set(w.twice, i, ref_get(w.single, i));
+    }
+    return w;
+}
+
+struct twin cpu_ints(struct cpu_fixture *t, int64_t n, const int32_t *values)
+{
+    struct array *a = ref_empty(&t->f, DTYPE_I32, 1, &n);
+    memcpy(a->data, values, (size_t)n * sizeof(int32_t));
+    return (struct twin){a, a};
+}
+
+/* ---- weights -------------------------------------------------------------------------------------------------------- */
+
+/* Fills one row of stored elements: floats of every type, or blocks of random bytes whose first two (four: Q4_1) are small
+ * f16 numbers. */
+static void fill_row(enum tensor_type type, char *row, int64_t cols, const struct array *noise, int64_t at)
+{
+    const struct tensor_type_info *info = tensor_type_info(type);
+    for (int64_t j = 0; j < cols; j += info->block) {
+        char *to = row + j / info->block * info->bytes;
+        float x = (float)ref_get(noise, at + j);
+        uint16_t half = type == TENSOR_BF16 ? f32_to_bf16(x) : f32_to_f16(x);
+        if (type == TENSOR_F32) {
+            memcpy(to, &x, sizeof x);
+            continue;
+        }
+        if (info->block > 1) half = f32_to_f16(x * (type == TENSOR_Q8_0 ? 1.0f / 128 : 1.0f / 8));
+        memcpy(to, &half, sizeof half);
+        for (int b = 2; b < info->bytes; b++) to[b] = (char)(ref_get(noise, at + j + b) * 127);
+        if (type == TENSOR_Q4_1) memcpy(to + 2, &half, sizeof half);
+    }
+}
+
+struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t rows, int64_t cols, bool mapped, bool odd)
+{
+    const struct tensor_type_info *info = tensor_type_info(type);
+    struct weight *w = &t->f.weights[t->n_blobs / 2];
+    int64_t offset = odd ? 1 : 0;
+    *w = (struct weight){.name = info->name, .type = type, .rows = rows, .cols = cols};
+    w->row_bytes = (size_t)(cols / info->block * info->bytes);
+    char *data = malloc((size_t)rows * w->row_bytes + (size_t)offset);
+    int32_t *map = malloc((size_t)rows * sizeof *map);
+    assert_non_null(data);
+    assert_non_null(map);
+    t->blobs[t->n_blobs++] = data;
+    t->blobs[t->n_blobs++] = map;
+    struct array *noise = ref_noise(&t->f, DTYPE_F32, SHAPE(rows, cols), 1000 + (uint64_t)type);
+    for (int64_t i = 0; i < rows; i++) {
+        map[i] = (int32_t)(rows - 1 - i);
+        fill_row(type, data + offset + (size_t)i * w->row_bytes, cols, noise, i * cols);
+    }
+    w->data = data + offset;
+    w->row_map = mapped ? map : NULL;
+    return w;
+}
+
+/* ---- running and judging ---------------------------------------------------------------------------------------------- */
+
+static const struct backend *table(struct cpu_fixture *t, const char *name)
+{
+    setenv("YA_CPU", name, 1);
+    const struct backend *b = backend_cpu(t->f.c);
+    unsetenv("YA_CPU");
+    if (!b) fail_msg("%s: %s", name, t->f.c->message);
+    return b;
+}
+
+static size_t bytes_between(const struct array *a)
+{
+    int64_t last = 0;
+    for (int d = 0; d < a->ndim; d++) last += (a->shape[d] - 1) * a->stride[d];
+    return (size_t)(last + 1) * dtype_size(a->dtype);
+}
+
+/* Results start as what they were when the call was built, for every run. */
+struct saved {
+    struct array *a;
+    void *before, *first; /* bytes before any run; bytes after the first run of a table */
+};
+
+static void judge(const struct cpu_fixture *t, const struct twin *w, const char *what, const char *name, int out)
+{
+    double difference = 0, reference = 0;
+    for (int64_t i = 0; i < ref_size(w->single); i++) {
+        double x = ref_get(w->single, i), y = ref_get(w->twice, i);
+        if (x == y) {
+            reference += isfinite(y) ? y * y : 0;
+            continue;
+        }
+        difference += (x - y) * (x - y);
+        reference += y * y;
+    }
+    reference = sqrt(reference) + t->floor * sqrt((double)ref_size(w->single));
+    if (!(sqrt(difference) <= t->tolerance * reference + 1e-30)) {
+        fail_msg("%s, %s, result %d: relative difference %.3g, allowed %.3g", what, name, out, sqrt(difference) / reference,
+                 t->tolerance);
+    }
+}
+
+static void run_tables(struct cpu_fixture *t, const struct cpu_call *call, struct op_call *single,
+                       const struct twin *results, struct saved *saved, int n, const char *what)
+{
+    for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
+        const struct backend *backend = table(t, tables[k]);
+        for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++) {
+            assert_int_equal(ctx_set_threads(t->f.c, thread_counts[i]), OK);
+            for (int r = 0; r < n; r++) memcpy(saved[r].a->data, saved[r].before, bytes_between(saved[r].a));
+            if (backend->kernel[call->op](t->f.c, single) != OK) fail_msg("%s: %s", what, t->f.c->message);
+            for (int r = 0; r < n; r++) {
+                size_t bytes = bytes_between(saved[r].a);
+                if (i == 0) {
+                    judge(t, &results[r], what, tables[k], r);
+                    memcpy(saved[r].first, saved[r].a->data, bytes);
+                } else if (memcmp(saved[r].first, saved[r].a->data, bytes) != 0) {
+                    fail_msg("%s, %s, result %d: other bytes with %d threads than with 1", what, tables[k], r,
+                             thread_counts[i]);
+                }
+            }
+        }
+    }
+}
+
+void cpu_check(struct cpu_fixture *t, const struct cpu_call *call, const char *what)
+{
+    struct op_call single = {.op = call->op, .params = call->params}, twice = single;
+    struct twin results[OP_MAX_OUT + OP_MAX_IN];
+    struct saved saved[OP_MAX_OUT + OP_MAX_IN];
+    int n = 0;
+    for (int i = 0; i < OP_MAX_IN; i++) {
+        single.in[i] = call->in[i].single;
+        twice.in[i] = call->in[i].twice;
+        if (i < call->in_place) results[n++] = call->in[i];
+    }
+    for (int i = 0; i < OP_MAX_OUT; i++) {
+        single.out[i] = call->out[i].single;
+        twice.out[i] = call->out[i].twice;
+        if (call->out[i].single) results[n++] = call->out[i];
+    }
+    for (int r = 0; r < n; r++) {
+        size_t bytes = bytes_between(results[r].single);
+        saved[r] = (struct saved){results[r].single, malloc(bytes), malloc(bytes)};
+        assert_true(saved[r].before && saved[r].first);
+        memcpy(saved[r].before, results[r].single->data, bytes);
+    }
+    if (backend_cpu_reference()->kernel[call->op](t->f.c, &twice) != OK) fail_msg("%s: %s", what, t->f.c->message);
+    run_tables(t, call, &single, results, saved, n, what);
+    for (int r = 0; r < n; r++) {
+        free(saved[r].before);
+        free(saved[r].first);
+    }
+}

@@ -1,0 +1,112 @@
+/* ATTENTION and ATTENTION_BWD of the tuned tables against the reference in f64: segments (of length 1 too), grouped heads,
+ * windows, queries that continue a cache, odd head sizes, views into wider arrays, scores large enough to overflow a plain
+ * exponential. */
+#include "support_cpu.h"
+
+struct attention_case {
+    int64_t heads, groups, d;
+    int n_seg;
+    int32_t cu_q[8], cu_k[8];
+    int window;
+    int64_t pad, spare_keys;
+    double scale;
+};
+
+static void check(const struct attention_case *a, const char *what)
+{
+    struct cpu_fixture t;
+    cpu_open(&t);
+    t.tolerance *= 1 + a->scale; /* errors of scores are relative to scores */
+    struct attention_params p = {
+        .scale = a->scale, .n_seg = a->n_seg, .cu_q = a->cu_q, .cu_k = a->cu_k, .window = a->window};
+    int64_t n = a->cu_q[a->n_seg], s = a->cu_k[a->n_seg] + a->spare_keys;
+    struct twin q = cpu_noise(&t, a->pad, 1, 1, SHAPE(n, a->heads, a->d));
+    struct twin k = cpu_noise(&t, a->pad, 1, 2, SHAPE(s, a->groups, a->d));
+    struct twin v = cpu_noise(&t, a->pad, 1, 3, SHAPE(s, a->groups, a->d));
+    struct twin o = cpu_empty(&t, 0, SHAPE(n, a->heads, a->d)), lse = cpu_empty(&t, 0, SHAPE(n, a->heads));
+    cpu_check(&t, &(struct cpu_call){.op = OP_ATTENTION, .in = {q, k, v}, .out = {o, lse}, .params = &p}, what);
+    struct cpu_call backward = {.op = OP_ATTENTION_BWD, .in = {q, k, v, o, lse}, .params = &p};
+    backward.in[5] = cpu_noise(&t, a->pad, 1, 4, SHAPE(n, a->heads, a->d));
+    backward.out[0] = cpu_empty(&t, 0, SHAPE(n, a->heads, a->d));
+    backward.out[1] = cpu_empty(&t, 0, SHAPE(s, a->groups, a->d));
+    backward.out[2] = cpu_empty(&t, 0, SHAPE(s, a->groups, a->d));
+    t.floor = a->scale; /* with one key in sight dq and dk are differences of equal numbers */
+    cpu_check(&t, &backward, what);
+    cpu_close(&t);
+}
+
+static void test_one_segment(void **state)
+{
+    (void)state;
+    static const int32_t lengths[] = {1, 2, 17, 95, 96, 97, 127, 129, 200};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct attention_case a = {.heads = 3, .groups = 1, .d = 16, .n_seg = 1, .scale = 0.25};
+        a.cu_q[1] = a.cu_k[1] = lengths[i];
+        check(&a, "one segment");
+        a.groups = 3;
+        a.d = (int64_t)i + 1; /* odd head sizes */
+        check(&a, "own key heads");
+    }
+}
+
+static void test_segments(void **state)
+{
+    (void)state;
+    struct attention_case a = {.heads = 6, .groups = 2, .d = 64, .n_seg = 5, .scale = 0.125, .pad = 5};
+    memcpy(a.cu_q, (int32_t[]){0, 1, 101, 101, 102, 250}, 6 * sizeof(int32_t));
+    memcpy(a.cu_k, a.cu_q, sizeof a.cu_q);
+    check(&a, "segments of length 1, 100, 0, 1, 148");
+    a.pad = 0;
+    a.groups = 6;
+    check(&a, "as many key heads");
+}
+
+static void test_window(void **state)
+{
+    (void)state;
+    for (int window = 1; window < 200; window = window * 3 + 1) {
+        struct attention_case a = {.heads = 4, .groups = 2, .d = 24, .n_seg = 2, .scale = 0.2, .window = window};
+        memcpy(a.cu_q, (int32_t[]){0, 150, 153}, 3 * sizeof(int32_t));
+        memcpy(a.cu_k, a.cu_q, sizeof a.cu_q);
+        check(&a, "window");
+    }
+}
+
+/* Queries at the end of longer keys: decoding (one query) and a prompt in pieces; room in the cache past the last key. */
+static void test_cache(void **state)
+{
+    (void)state;
+    for (int32_t nq = 1; nq < 60; nq += 29)
+        for (int window = 0; window < 100; window += 70) {
+            struct attention_case a = {.heads = 9, .groups = 3, .d = 64, .n_seg = 1, .scale = 0.125, .window = window};
+            a.cu_q[1] = nq;
+            a.cu_k[1] = 230;
+            a.spare_keys = 9;
+            check(&a, "cache");
+        }
+    struct attention_case two = {.heads = 2, .groups = 1, .d = 32, .n_seg = 2, .scale = 0.2};
+    memcpy(two.cu_q, (int32_t[]){0, 5, 12}, 3 * sizeof(int32_t));
+    memcpy(two.cu_k, (int32_t[]){0, 5, 200}, 3 * sizeof(int32_t));
+    check(&two, "two caches");
+}
+
+/* Scores of hundreds, and rows a multiple of the page size apart. */
+static void test_extremes(void **state)
+{
+    (void)state;
+    struct attention_case a = {.heads = 2, .groups = 1, .d = 64, .n_seg = 1, .scale = 40};
+    a.cu_q[1] = a.cu_k[1] = 130;
+    check(&a, "large scores");
+    struct attention_case b = {.heads = 16, .groups = 4, .d = 64, .n_seg = 1, .scale = 0.125};
+    b.cu_q[1] = b.cu_k[1] = 100;
+    check(&b, "rows that share cache sets");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_segment), cmocka_unit_test(test_segments), cmocka_unit_test(test_window),
+        cmocka_unit_test(test_cache),       cmocka_unit_test(test_extremes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

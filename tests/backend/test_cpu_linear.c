@@ -1,0 +1,132 @@
+/* LINEAR and LINEAR_BWD of the tuned tables against the reference in f64: every stored type, odd shapes, adapters, dropout,
+ * bias, row maps, up to three weights, accumulation, and strides that the product has to copy. */
+#include "support_cpu.h"
+
+struct shape_case {
+    int64_t n, k, m[LINEAR_MAX];
+    int n_weights;
+    int64_t rank;
+    float rate;
+    bool bias, mapped, odd, accumulate;
+    enum tensor_type type;
+    int64_t pad;
+};
+
+static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
+
+struct linear_case {
+    struct linear_params params;
+    struct cpu_call forward, backward;
+};
+
+static void check(const struct shape_case *s, const char *what)
+{
+    struct cpu_fixture t;
+    cpu_open(&t);
+    struct linear_case l = {.params = {.n = s->n_weights, .want_dx = true, .accumulate = s->accumulate}};
+    struct linear_params *p = &l.params;
+    p->dropout = (struct dropout_key){.seed = 5, .step = 2, .first_token = 40, .on = s->rate > 0};
+    int64_t total = 0;
+    for (int i = 0; i < s->n_weights; i++) total += s->m[i];
+    struct twin x = cpu_noise(&t, s->pad, 1, 1, SHAPE(s->n, s->k)), dy = cpu_noise(&t, s->pad, 1, 2, SHAPE(s->n, total));
+    l.forward = (struct cpu_call){.op = OP_LINEAR, .in = {x}, .out = {cpu_empty(&t, 0, SHAPE(s->n, total))}, .params = p};
+    l.backward =
+        (struct cpu_call){.op = OP_LINEAR_BWD, .in = {dy, x}, .out = {cpu_empty(&t, 0, SHAPE(s->n, s->k))}, .params = p};
+    for (int i = 0; i < s->n_weights; i++) {
+        struct weight *w = cpu_weight(&t, s->type, s->m[i], s->k, s->mapped, s->odd);
+        if (s->bias) w->bias = cpu_noise(&t, 0, 1, 3, SHAPE(s->m[i])).single;
+        p->w[i] = w;
+        p->scale[i] = 0.75f + (float)i;
+        p->p[i] = s->rate;
+        p->id[i] = (uint32_t)(8 + i);
+        if (s->rank == 0 || (i == 1 && s->n_weights == 3)) continue; /* of three, the second has no adapter */
+        struct twin a = cpu_noise(&t, 1, 0.3, 4 + (uint64_t)i, SHAPE(s->rank, s->k));
+        struct twin b = cpu_noise(&t, 1, 0.3, 7 + (uint64_t)i, SHAPE(s->m[i], s->rank));
+        l.forward.in[1 + 2 * i] = l.backward.in[2 + 2 * i] = a;
+        l.forward.in[2 + 2 * i] = l.backward.in[3 + 2 * i] = b;
+        l.forward.out[1 + i] = cpu_empty(&t, 0, SHAPE(s->n, s->rank));
+        l.backward.in[8 + i] = cpu_noise(&t, 0, 1, 10 + (uint64_t)i, SHAPE(s->n, s->rank));
+        l.backward.out[1 + 2 * i] = cpu_noise(&t, 0, 1, 13 + (uint64_t)i, SHAPE(s->rank, s->k));
+        l.backward.out[2 + 2 * i] = cpu_noise(&t, 0, 1, 16 + (uint64_t)i, SHAPE(s->m[i], s->rank));
+    }
+    cpu_check(&t, &l.forward, what);
+    cpu_check(&t, &l.backward, what);
+    for (int i = 1; i < 4; i++) l.forward.out[i] = (struct twin){0};
+    l.forward.out[0] = cpu_empty(&t, 0, SHAPE(s->n, total));
+    cpu_check(&t, &l.forward, "h not wanted");
+    p->want_dx = false;
+    l.backward.out[0] = (struct twin){0};
+    cpu_check(&t, &l.backward, "dx not wanted");
+    cpu_close(&t);
+}
+
+/* Every pair of odd sizes goes through every count of left-over rows and columns of a tile. */
+static void test_odd_shapes(void **state)
+{
+    (void)state;
+    static const int64_t odd[] = {1, 3, 5, 17, 127, 129};
+    for (size_t i = 0; i < 6; i++)
+        for (size_t j = 0; j < 6; j++) {
+            struct shape_case s = {.n = odd[i], .k = odd[j], .m = {odd[(i + j + 1) % 6]}, .n_weights = 1};
+            s.rank = 1 + (int64_t)(i + j);
+            s.pad = (int64_t)(i % 2) * 3;
+            check(&s, "odd shapes");
+        }
+}
+
+static void test_stored_types(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (int mapped = 0; mapped < 2; mapped++) {
+            struct shape_case s = {.n = 37, .k = 352, .m = {64, 33, 160}, .n_weights = 3, .rank = 5, .bias = true};
+            s.type = types[i];
+            s.mapped = mapped;
+            check(&s, tensor_type_info(types[i])->name);
+            s.n = 3; /* the path of a few tokens */
+            check(&s, "few tokens");
+            s.n = 9;
+            s.n_weights = 1;
+            s.odd = true;
+            check(&s, "weights at an odd address");
+        }
+}
+
+static void test_dropout(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 100; n += 41) {
+        struct shape_case s = {.n = n, .k = 101, .m = {40, 30, 20}, .n_weights = 3, .rank = 16, .rate = 0.4f};
+        s.accumulate = n > 40;
+        check(&s, "dropout");
+    }
+}
+
+static void test_accumulate(void **state)
+{
+    (void)state;
+    struct shape_case s = {.n = 200, .k = 100, .m = {130, 7}, .n_weights = 2, .rank = 20, .accumulate = true};
+    check(&s, "accumulate");
+}
+
+/* Rows a page apart are copied; k longer than one run; more columns than are packed at once. */
+static void test_blocking(void **state)
+{
+    (void)state;
+    struct shape_case s = {.n = 50, .k = 1024, .m = {48}, .n_weights = 1, .rank = 8};
+    check(&s, "rows a page apart");
+    s.k = 1000;
+    s.pad = 24;
+    check(&s, "padded to a page apart");
+    struct shape_case wide = {.n = 7, .k = 700, .m = {4000}, .n_weights = 1, .rank = 3};
+    check(&wide, "packed in two goes");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_odd_shapes), cmocka_unit_test(test_stored_types), cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_accumulate), cmocka_unit_test(test_blocking),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
