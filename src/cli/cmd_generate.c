@@ -1,0 +1,148 @@
+/* cmd_generate: text from a model, as it comes, or one JSON object at the end. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/loaded.h"
+#include "eval/generate.h"
+#include "io/chat_template.h"
+
+struct generate_values {
+    const char *model, *adapter, *prompt, *system;
+    bool chat, json;
+    int chat_template; /* 0: as the model says; else enum chat_template */
+    int64_t max_tokens, top_k, seed, threads;
+    double temperature, top_p;
+};
+#define V struct generate_values
+
+enum { TEXT_CAP_BYTES = 1 << 30 };
+
+static const struct option_spec specs[] = {
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
+    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
+    REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input", "what the text begins with, or with --chat what the user says"),
+    FLAG_ROW(V, chat, "chat", 0, "false", "Input", "the prompt is a message: the model answers in its chat template"),
+    STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Input", "system message in front, with --chat"),
+    CHOICE_ROW(V, chat_template, "template", 0, "auto", "auto|chatml|llama3", "Input", "chat template"),
+
+    I64_ROW(V, max_tokens, "max-tokens", 'n', "256", 1, 1 << 24, "Choice of tokens", "most tokens to add"),
+    F64_ROW(V, temperature, "temperature", 0, "0", 0, 100, "Choice of tokens", "0: always the most probable token"),
+    I64_ROW(V, top_k, "top-k", 0, "0", 0, 1 << 24, "Choice of tokens", "only the N most probable; 0: all"),
+    F64_ROW(V, top_p, "top-p", 0, "1", 1e-6, 1, "Choice of tokens", "only the most probable that make up this share"),
+    I64_ROW(V, seed, "seed", 0, "0", 0, 0x1p53, "Choice of tokens", "of the random numbers"),
+
+    FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object at the end: prompt_tokens, ids, text, end"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+};
+
+static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+/* ---- the prompt ------------------------------------------------------------------------------------------------------ */
+
+static enum status encode_chat(const struct generate_values *v, const struct loaded *l, struct ids *ids)
+{
+    struct ctx *c = l->c;
+    struct chat_message messages[2];
+    size_t n = 0;
+    enum chat_template kind = (enum chat_template)v->chat_template;
+    if (kind == CHAT_NONE) kind = chat_template_detect(c, l->tokenizer);
+    if (!ctx_ok(c)) return c->status;
+    if (v->system) messages[n++] = (struct chat_message){"system", v->system, strlen(v->system), 0};
+    messages[n++] = (struct chat_message){"user", v->prompt, strlen(v->prompt), 0};
+    struct buf trained; /* which ids training would look at: of no use here */
+    buf_init(&trained, c, TEXT_CAP_BYTES);
+    enum status status = chat_template_render(c, kind, l->tokenizer, messages, n, true, ids, &trained);
+    buf_release(&trained);
+    return status;
+}
+
+static enum status encode_prompt(const struct generate_values *v, const struct loaded *l, struct ids *ids)
+{
+    if (v->chat) return encode_chat(v, l, ids);
+    if (v->system) return ctx_fail(l->c, E_INPUT, "--system means something only with --chat");
+    const struct tokenizer *t = l->tokenizer;
+    if (tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) TRY(ids_push(l->c, ids, tokenizer_bos(t)));
+    return tokenizer_encode(l->c, t, v->prompt, strlen(v->prompt), false, ids);
+}
+
+/* ---- the answer ------------------------------------------------------------------------------------------------------ */
+
+/* Where new tokens go: to the terminal at once, unless JSON is wanted. */
+struct stream {
+    const struct loaded *l;
+    struct buf text;
+    bool quiet;
+};
+
+static bool on_token(void *user, int32_t id)
+{
+    struct stream *s = user;
+    size_t before = s->text.len;
+    if (tokenizer_decode(s->l->c, s->l->tokenizer, &id, 1, true, &s->text) != OK) return false;
+    if (s->quiet) return true;
+    fwrite(buf_str(&s->text) + before, 1, s->text.len - before, stdout);
+    return fflush(stdout) == 0; /* a reader that went away ends it */
+}
+
+static enum status print_json(const struct stream *s, size_t n_prompt, const struct ids *new, enum generate_end end)
+{
+    struct buf line;
+    buf_init(&line, s->l->c, TEXT_CAP_BYTES);
+    buf_printf(&line, "{\"prompt_tokens\":%zu,\"ids\":[", n_prompt);
+    for (size_t i = 0; i < new->n; i++) buf_printf(&line, i ? ",%d" : "%d", new->data[i]);
+    buf_append_str(&line, "],\"text\":");
+    json_append_string(&line, buf_str(&s->text), s->text.len);
+    buf_printf(&line, ",\"end\":\"%s\"}", generate_end_name(end));
+    if (buf_ok(&line)) puts(buf_str(&line));
+    buf_release(&line);
+    return s->l->c->status;
+}
+
+static enum status answer(const struct generate_values *v, const struct loaded *l, const struct ids *prompt)
+{
+    struct stream s = {.l = l, .quiet = v->json};
+    struct ids new = {0};
+    enum generate_end end = GENERATE_LENGTH;
+    struct generate_params p = {
+        .max_tokens = v->max_tokens,
+        .sample = {.temperature = v->temperature, .top_k = v->top_k, .top_p = v->top_p, .seed = (uint64_t)v->seed},
+        .tokenizer = l->tokenizer,
+        .on_token = on_token,
+        .user = &s,
+    };
+    buf_init(&s.text, l->c, TEXT_CAP_BYTES);
+    enum status status = generate_run(l->model, prompt->data, prompt->n, &p, &new, &end);
+    if (status == OK) status = l->c->status; /* what on_token met */
+    if (status == OK && v->json) status = print_json(&s, prompt->n, &new, end);
+    if (status == OK && !v->json) putchar('\n');
+    if (status == OK && end == GENERATE_CONTEXT)
+        ctx_log(l->c, LOG_WARN, "the model's context of %lld tokens is full", (long long)l->model->config.max_positions);
+    buf_release(&s.text);
+    ids_release(l->c, &new);
+    return status;
+}
+
+static enum status run(const struct command_call *call)
+{
+    const struct generate_values *v = call->values;
+    struct loaded l;
+    struct ids prompt = {0};
+    enum status status = loaded_open(&l, call->c, v->model, v->adapter, v->threads);
+    if (status == OK) status = encode_prompt(v, &l, &prompt);
+    if (status == OK) status = answer(v, &l, &prompt);
+    ids_release(call->c, &prompt);
+    loaded_close(&l);
+    return status;
+}
+
+const struct command command_generate = {
+    .name = "generate",
+    .summary = "goes on with a text, or answers a message",
+    .usage = "-m MODEL [--adapter DIR] -p TEXT [options]",
+    .about = "Prints what the model adds to the prompt, as it comes, until it ends the text, --max-tokens are there or its\n"
+             "context is full. The prompt is plain text: control tokens written in it mean nothing special.",
+    .table = &table,
+    .values_bytes = sizeof(struct generate_values),
+    .run = run,
+};

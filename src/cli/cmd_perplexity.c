@@ -1,0 +1,96 @@
+/* cmd_perplexity: how probable a model finds a file, in one number or token by token. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/loaded.h"
+#include "eval/loglik.h"
+
+struct perplexity_values {
+    const char *model, *adapter, *file;
+    bool json;
+    int64_t window, threads;
+};
+#define V struct perplexity_values
+
+static const struct option_spec specs[] = {
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
+    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
+    REQUIRED_ROW(V, file, "file", 'f', "FILE", "Input", "text to score; control tokens in it are plain text"),
+    FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object a token: id, logprob"),
+    I64_ROW(V, window, "window", 0, "2048", 0, 1 << 24, "Running",
+            "tokens of a pass; 0: the model's whole context, which is also the most"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+};
+
+static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+static enum status print_tokens(struct ctx *c, const struct loglik *l)
+{
+    struct buf line;
+    buf_init(&line, c, 256);
+    for (size_t i = 0; i < l->ids.n; i++) {
+        buf_clear(&line);
+        buf_printf(&line, "{\"id\":%d,\"logprob\":", l->ids.data[i]);
+        json_append_f64(&line, l->logprob[i]); /* the first token's is NaN: null */
+        buf_append_char(&line, '}');
+        puts(buf_str(&line));
+    }
+    buf_release(&line);
+    return c->status;
+}
+
+static void print_summary(const struct loglik *l, int64_t window)
+{
+    printf("tokens                 %lld scored\n", (long long)l->n_scored);
+    printf("mean log-probability   %.6f\n", loglik_mean(l));
+    printf("perplexity             %.4f\n", loglik_perplexity(l));
+    if ((int64_t)l->ids.n > window) printf("windows                of %lld tokens, one shared\n", (long long)window);
+}
+
+static enum status score(const struct perplexity_values *v, struct loaded *l, const struct file_map *text)
+{
+    struct ctx *c = l->c;
+    struct loglik result;
+    int64_t context = l->model->config.max_positions;
+    int64_t window = v->window > 0 && v->window < context ? v->window : context;
+    enum status status =
+        loglik_text(l->model, l->tokenizer, (const char *)file_map_data(text), file_map_size(text), window, &result);
+    if (status == OK) status = file_check(c, text);
+    if (status != OK) {
+        ctx_prefix(c, "%s", v->file);
+    } else if (v->json) {
+        status = print_tokens(c, &result);
+    } else {
+        print_summary(&result, window);
+    }
+    loglik_release(c, &result);
+    return status;
+}
+
+static enum status run(const struct command_call *call)
+{
+    const struct perplexity_values *v = call->values;
+    struct loaded l;
+    struct file_map *text = NULL;
+    enum status status = loaded_open(&l, call->c, v->model, v->adapter, v->threads);
+    if (status == OK) {
+        text = file_map_open(call->c, v->file);
+        status = text ? score(v, &l, text) : call->c->status;
+    }
+    file_map_close(text);
+    loaded_close(&l);
+    return status;
+}
+
+const struct command command_perplexity = {
+    .name = "perplexity",
+    .summary = "scores a text file: mean log-probability and perplexity",
+    .usage = "-m MODEL [--adapter DIR] -f FILE [--json] [options]",
+    .about = "Log-probabilities are natural logarithms, each given what comes before it in its window. Windows share one\n"
+             "token, so every token but the first (BOS, where the model has one) is scored once; the first has null.",
+    .table = &table,
+    .values_bytes = sizeof(struct perplexity_values),
+    .run = run,
+};

@@ -1,0 +1,30 @@
+#include "cli/loaded.h"
+
+#include "cli/command.h"
+
+enum status loaded_open(struct loaded *l, struct ctx *c, const char *model, const char *adapter, int64_t threads)
+{
+    *l = (struct loaded){.c = c};
+    TRY(command_compute(c, threads, NULL));
+    l->model = model_open(c, model);
+    if (!l->model) return c->status;
+    l->tokenizer = tokenizer_open(c, model);
+    if (!l->tokenizer) return c->status;
+    if (tokenizer_vocab_size(l->tokenizer) > l->model->config.vocab)
+        return ctx_fail(c, E_INPUT, "%s: the tokenizer has %lld ids, the model only %lld", model,
+                        (long long)tokenizer_vocab_size(l->tokenizer), (long long)l->model->config.vocab);
+    if (!adapter) return OK;
+    l->lora = lora_load_peft(c, &l->model->config, adapter);
+    if (!l->lora) return c->status;
+    model_attach_lora(l->model, l->lora);
+    return OK;
+}
+
+void loaded_close(struct loaded *l)
+{
+    if (l->model) model_attach_lora(l->model, NULL);
+    lora_free(l->lora);
+    tokenizer_free(l->tokenizer);
+    model_free(l->model);
+    *l = (struct loaded){.c = l->c};
+}
