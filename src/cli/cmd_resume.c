@@ -1,13 +1,8 @@
 /* cmd_resume: goes on with a run. Its options are those of its config.json; only the length and the threads may change. */
-#include <string.h>
-
 #include "base/file.h"
-#include "base/mem.h"
 #include "cli/command.h"
 #include "cli/train_options.h"
 #include "cli/train_view.h"
-
-enum { CONFIG_CAP_BYTES = 1 << 20 };
 
 struct resume_values {
     int64_t max_steps, threads;
@@ -20,20 +15,6 @@ static const struct option_spec specs[] = {
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
-
-/* Reads config.json into values whose strings point into *doc (owner the caller). */
-static enum status read_config(struct ctx *c, const char *run_dir, struct train_values *values, json_t **doc)
-{
-    char *path = path_join(c, run_dir, "config.json");
-    if (!path) return c->status;
-    if (!file_exists(path))
-        ctx_fail(c, E_INPUT, "%s: is missing: %s is no run, or it was stopped before it began. Remove it and train again",
-                 path, run_dir);
-    else if ((*doc = json_parse_file(c, path, CONFIG_CAP_BYTES)) != NULL)
-        options_from_json(c, &train_table, path, *doc, values);
-    mem_free(c, path);
-    return c->status;
-}
 
 /* Paths in config.json are as they were given, so they mean something only where the run was started. */
 static enum status check_model(struct ctx *c, const char *model)
@@ -51,11 +32,8 @@ static enum status run(const struct command_call *call)
     struct train_view view;
     struct trainer *t = NULL;
     json_t *doc = NULL;
-    enum status status = read_config(c, call->parse->operands[0], &values, &doc);
+    enum status status = train_options_read(c, call->parse->operands[0], &values, &doc);
     if (status != OK) goto out;
-    values.config.run = call->parse->operands[0];
-    values.config.data = values.data.items;
-    values.config.n_data = values.data.n;
     if (mine->max_steps) values.config.max_steps = mine->max_steps;
     status = check_model(c, values.config.model);
     if (status == OK)

@@ -2,6 +2,9 @@
  * stand in the order of the enums that they fill. */
 #include "cli/train_options.h"
 
+#include "base/file.h"
+#include "base/mem.h"
+
 #define V            struct train_values
 #define TEXT(...)    STRING_ROW(V, __VA_ARGS__)
 #define INTEGER(...) I64_ROW(V, __VA_ARGS__)
@@ -71,3 +74,22 @@ static const struct option_spec specs[] = {
 };
 
 const struct option_table train_table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+enum { CONFIG_CAP_BYTES = 1 << 20 };
+
+enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc)
+{
+    char *path = path_join(c, run, "config.json");
+    *doc = NULL;
+    if (!path) return c->status;
+    if (!file_exists(path))
+        ctx_fail(c, E_INPUT, "%s: is missing: %s is no run, or it was stopped before it began. Remove it and train again",
+                 path, run);
+    else if ((*doc = json_parse_file(c, path, CONFIG_CAP_BYTES)) != NULL)
+        options_from_json(c, &train_table, path, *doc, values);
+    mem_free(c, path);
+    values->config.run = run;
+    values->config.data = values->data.items;
+    values->config.n_data = values->data.n;
+    return c->status;
+}

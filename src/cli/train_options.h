@@ -13,4 +13,8 @@ struct train_values {
 
 extern const struct option_table train_table;
 
+/* Reads config.json of a run folder. Strings of *values point into *doc, which the caller releases (json_decref) also after
+ * a failure. E_INPUT naming file and member. */
+enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc);
+
 #endif

@@ -1,0 +1,228 @@
+/* cmd_validate: what training did, measured on a benchmark. `conflict`: log-odds of primary against consensus claims for the
+ * base model and for runs, beside what weighted likelihood predicts for the objective of each run (eval/conflict.h). */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/train_options.h"
+#include "eval/conflict.h"
+
+struct validate_values {
+    const char *model, *data;
+    int benchmark;
+    bool json;
+    int64_t threads;
+};
+
+#define V struct validate_values
+static const struct option_spec specs[] = {
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the base model"),
+    CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict", "Input", "what is measured"),
+    REQUIRED_ROW(V, data, "data", 'd', "FILE", "Input", "JSONL file of claims"),
+    FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object a line instead of tables"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core"),
+};
+#undef V
+static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+/* One line of the table: the base model (mode DISTRUST_COUNT) or a run. */
+struct arm {
+    const char *name;
+    enum distrust mode;
+    int64_t seed;
+    struct conflict_summary measured;
+    double predicted; /* mean over claims; NaN for the base model */
+};
+
+/* Refits the run's objective to the run's own training set. */
+static enum status run_objective(struct ctx *c, const struct train_config *config, struct objective *o)
+{
+    struct objective_options options = {(enum distrust)config->distrust, config->lambda, config->distrust_alpha,
+                                        config->power, config->ratio};
+    char *path = path_join(c, config->run, "data.cache");
+    struct dataset *d = path ? dataset_open(c, path) : NULL;
+    if (d) objective_fit(c, &options, d, o);
+    dataset_close(d);
+    mem_free(c, path);
+    return c->status;
+}
+
+static enum status measure(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
+                           struct arm *arm)
+{
+    TRY(conflict_measure(m, t, s, values));
+    arm->measured = conflict_summarise(values, s->n);
+    return OK;
+}
+
+static enum status measure_run(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
+                               struct arm *arm)
+{
+    struct ctx *c = m->c;
+    struct train_values run = {0};
+    struct objective objective;
+    json_t *doc = NULL;
+    char *dir = NULL;
+    struct lora *lora = NULL;
+    enum status status = train_options_read(c, arm->name, &run, &doc);
+    if (status == OK) status = run_objective(c, &run.config, &objective);
+    if (status != OK) goto out;
+    arm->mode = objective.options.mode;
+    arm->seed = run.config.seed;
+    conflict_predict(s, &objective, values);
+    arm->predicted = conflict_summarise(values, s->n).mean;
+    dir = path_join(c, arm->name, "adapter");
+    lora = dir ? lora_load_peft(c, &m->config, dir) : NULL;
+    if (lora) {
+        model_attach_lora(m, lora);
+        measure(m, t, s, values, arm);
+        model_attach_lora(m, NULL);
+    }
+    status = c->status;
+out:
+    lora_free(lora);
+    mem_free(c, dir);
+    json_decref(doc);
+    return status;
+}
+
+/* ---- showing
+ * -------------------------------------------------------------------------------------------------------------- */
+
+static const char *mode_name(const struct arm *a)
+{
+    return a->mode == DISTRUST_COUNT ? "-" : objective_mode_name(a->mode);
+}
+
+static void print_json(struct ctx *c, const struct arm *a, size_t n_claims)
+{
+    struct buf line;
+    buf_init(&line, c, 1 << 16);
+    buf_append_str(&line, "{\"run\": ");
+    json_append_string(&line, a->name, strlen(a->name));
+    buf_printf(&line, ", \"distrust\": \"%s\", \"seed\": %lld, \"claims\": %zu, \"log_odds\": ", mode_name(a),
+               (long long)a->seed, n_claims);
+    json_append_f64(&line, a->measured.mean);
+    buf_append_str(&line, ", \"sd\": ");
+    json_append_f64(&line, a->measured.sd);
+    buf_printf(&line, ", \"primary_preferred\": %zu, \"predicted\": ", a->measured.n_positive);
+    json_append_f64(&line, a->predicted);
+    printf("%s}\n", buf_str(&line));
+    buf_release(&line);
+}
+
+static void print_arm(const struct arm *a, size_t n_claims, int width)
+{
+    char predicted[32] = "-", seed[32] = "-";
+    if (!isnan(a->predicted)) snprintf(predicted, sizeof(predicted), "%+.2f", a->predicted);
+    if (a->mode != DISTRUST_COUNT) snprintf(seed, sizeof(seed), "%lld", (long long)a->seed);
+    printf("%-*s  %-9s  %4s  %+8.2f  %5.2f  %3zu of %-3zu  %9s\n", width, a->name, mode_name(a), seed, a->measured.mean,
+           a->measured.sd, a->measured.n_positive, n_claims, predicted);
+}
+
+/* Mean, and half the range, over the runs of a mode. */
+struct group {
+    size_t n;
+    double measured, low, high, predicted;
+};
+
+static struct group group_of(const struct arm *arms, size_t n, enum distrust mode)
+{
+    struct group g = {0, 0, INFINITY, -INFINITY, 0};
+    for (size_t i = 0; i < n; i++) {
+        if (arms[i].mode != mode) continue;
+        g.n++;
+        g.measured += arms[i].measured.mean;
+        g.predicted += arms[i].predicted;
+        g.low = fmin(g.low, arms[i].measured.mean);
+        g.high = fmax(g.high, arms[i].measured.mean);
+    }
+    g.measured /= g.n ? (double)g.n : 1;
+    g.predicted /= g.n ? (double)g.n : 1;
+    return g;
+}
+
+static void print_groups(const struct arm *arms, size_t n)
+{
+    struct group plain = group_of(arms, n, DISTRUST_OFF);
+    printf("\n%-10s  %4s  %8s  %16s  %9s  %s\n", "distrust", "runs", "log-odds", "range over runs", "predicted",
+           plain.n ? "change against off, measured and predicted" : "");
+    for (int mode = 0; mode < DISTRUST_COUNT; mode++) {
+        struct group g = group_of(arms, n, (enum distrust)mode);
+        if (g.n == 0) continue;
+        printf("%-10s  %4zu  %+8.2f  %+7.2f to %+5.2f  %+9.2f", objective_mode_name((enum distrust)mode), g.n, g.measured,
+               g.low, g.high, g.predicted);
+        double change = g.measured - plain.measured, expected = g.predicted - plain.predicted;
+        if (plain.n && mode != DISTRUST_OFF) printf("  %+.2f of %+.2f", change, expected);
+        if (plain.n && expected > 0.01) printf(" (%.0f %%)", 100 * change / expected);
+        printf("\n");
+    }
+}
+
+static void print_table(const struct arm *arms, size_t n, size_t n_claims)
+{
+    int width = 4;
+    for (size_t i = 0; i < n; i++) width = (int)strlen(arms[i].name) > width ? (int)strlen(arms[i].name) : width;
+    printf("Log-odds (nats) of the primary claim against the consensus claim, mean over %zu prompts.\n"
+           "Predicted: weighted maximum likelihood, ln(sum of primary weights / sum of consensus weights).\n\n",
+           n_claims);
+    printf("%-*s  %-9s  %4s  %8s  %5s  %10s  %9s\n", width, "run", "distrust", "seed", "log-odds", "sd", "primary > 0",
+           "predicted");
+    for (size_t i = 0; i < n; i++) print_arm(&arms[i], n_claims, width);
+    if (n > 1) print_groups(arms, n);
+}
+
+/* ---- the command
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static enum status measure_all(struct model *m, const struct tokenizer *t, const struct conflict_set *s, struct arm *arms,
+                               size_t n)
+{
+    double *values = mem_alloc(m->c, s->n, sizeof(*values));
+    enum status status = values ? measure(m, t, s, values, &arms[0]) : m->c->status;
+    for (size_t i = 1; i < n && status == OK; i++) {
+        status = measure_run(m, t, s, values, &arms[i]);
+        if (status != OK) ctx_prefix(m->c, "%s", arms[i].name);
+    }
+    mem_free(m->c, values);
+    return status;
+}
+
+static enum status run(const struct command_call *call)
+{
+    const struct validate_values *v = call->values;
+    const struct option_parse *parse = call->parse;
+    struct ctx *c = call->c;
+    struct arm arms[1 + OPTION_MAX_OPERANDS] = {{.name = "base", .mode = DISTRUST_COUNT, .predicted = NAN}};
+    size_t n = 1 + parse->n_operands;
+    for (size_t i = 1; i < n; i++) arms[i] = (struct arm){.name = parse->operands[i - 1]};
+    TRY(command_compute(c, v->threads, NULL));
+    struct conflict_set *s = conflict_open(c, v->data);
+    struct tokenizer *t = s ? tokenizer_open(c, v->model) : NULL;
+    struct model *m = t ? model_open(c, v->model) : NULL;
+    if (m && measure_all(m, t, s, arms, n) == OK) {
+        for (size_t i = 0; i < n && v->json; i++) print_json(c, &arms[i], s->n);
+        if (!v->json) print_table(arms, n, s->n);
+    }
+    model_free(m);
+    tokenizer_free(t);
+    conflict_close(s);
+    return c->status;
+}
+
+const struct command command_validate = {
+    .name = "validate",
+    .summary = "measures what training did: log-odds of conflicting claims",
+    .usage = "-m MODEL --benchmark conflict -d CLAIMS [RUN ...] [options]",
+    .about =
+        "Measures the base model and the adapter of each run on prompts for which sources of two kinds claim different\n"
+        "things. The figures say what the weights did to the model's preference. They do not say which claim is true.",
+    .table = &table,
+    .values_bytes = sizeof(struct validate_values),
+    .min_operands = 0,
+    .max_operands = OPTION_MAX_OPERANDS,
+    .run = run,
+};
