@@ -23,6 +23,18 @@ static uint32_t load_be32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* One round of section 6.2.2. The working variables do not move along: v[(k - t) mod 8] is the k-th one (a = 0, ..., h = 7)
+ * in round t, and with t known at compile time the array stays in registers. */
+#define V(k) v[((k)-t) & 7]
+static inline __attribute__((always_inline)) void round_step(uint32_t v[8], const int t, uint32_t kw)
+{
+    uint32_t e = V(4), a = V(0);
+    uint32_t t1 = V(7) + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + (V(6) ^ (e & (V(5) ^ V(6)))) + kw;
+    V(3) += t1;
+    V(7) = t1 + (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & V(1)) | (V(2) & (a | V(1))));
+}
+#undef V
+
 static void compress(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t w[64], v[8];
@@ -33,15 +45,15 @@ static void compress(uint32_t state[8], const uint8_t block[64])
         w[t] = w[t - 16] + s0 + w[t - 7] + s1;
     }
     memcpy(v, state, sizeof v);
-    for (int t = 0; t < 64; t++) {
-        uint32_t s1 = rotr(v[4], 6) ^ rotr(v[4], 11) ^ rotr(v[4], 25);
-        uint32_t choose = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t t1 = v[7] + s1 + choose + round_constant[t] + w[t];
-        uint32_t s0 = rotr(v[0], 2) ^ rotr(v[0], 13) ^ rotr(v[0], 22);
-        uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(v + 1, v, 7 * sizeof v[0]);
-        v[4] += t1;
-        v[0] = t1 + s0 + majority;
+    for (int t = 0; t < 64; t += 8) {
+        round_step(v, 0, round_constant[t] + w[t]);
+        round_step(v, 1, round_constant[t + 1] + w[t + 1]);
+        round_step(v, 2, round_constant[t + 2] + w[t + 2]);
+        round_step(v, 3, round_constant[t + 3] + w[t + 3]);
+        round_step(v, 4, round_constant[t + 4] + w[t + 4]);
+        round_step(v, 5, round_constant[t + 5] + w[t + 5]);
+        round_step(v, 6, round_constant[t + 6] + w[t + 6]);
+        round_step(v, 7, round_constant[t + 7] + w[t + 7]);
     }
     for (int i = 0; i < 8; i++) state[i] += v[i];
 }

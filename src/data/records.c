@@ -169,7 +169,7 @@ static bool next_line(struct records *r)
         size_t n = end ? (size_t)(end - from) : r->n - r->at;
         gather(r, from, n);
         r->at += end ? n + 1 : n;
-        if (end || !ctx_ok(r->c)) break;
+        if (end || !ctx_ok(r->c) || (r->too_long && !r->skip_bad_rows)) break;
     }
     if (any) r->row++;
     return any && ctx_ok(r->c);

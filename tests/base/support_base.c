@@ -47,9 +47,9 @@ void scratch_end(void)
 
 const char *scratch_path(const char *name)
 {
-    static char paths[8][512];
+    static char paths[64][512];
     static unsigned turn;
-    char *path = paths[turn++ % 8];
+    char *path = paths[turn++ % 64];
     snprintf(path, sizeof paths[0], "%s/%s", folder, name);
     return path;
 }

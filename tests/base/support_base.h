@@ -21,7 +21,7 @@ struct ctx *oom_ctx(struct oom *oom);
 /* A fresh folder, its path valid until the next call; scratch_end removes it. */
 const char *scratch_begin(void);
 void scratch_end(void);
-/* "SCRATCH/name" in one of eight rotating buffers. */
+/* "SCRATCH/name" in one of 64 rotating buffers. */
 const char *scratch_path(const char *name);
 
 void scratch_write(const char *name, const void *bytes, size_t n);

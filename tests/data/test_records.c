@@ -1,0 +1,372 @@
+#include "support_data.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static struct records *open_rows(struct ctx *c, const char *rows, bool skip)
+{
+    static const char *path;
+    path = write_rows("rows.jsonl", rows);
+    struct records *r = records_open(c, &path, 1, skip);
+    assert_non_null(r);
+    return r;
+}
+
+static void assert_text(const char *s, size_t n, const char *expected)
+{
+    assert_int_equal(n, strlen(expected));
+    assert_memory_equal(s, expected, n);
+}
+
+static void plain_forms(void **state)
+{
+    struct ctx *c = *state;
+    struct record row;
+    struct records *r = open_rows(c,
+                                  "\xEF\xBB\xBF{\"text\":\"one\",\"messages\":null}\r\n"
+                                  "\n  \t\r\n"
+                                  "{\"text\":\"t\\u0000wo\",\"auth_weight\":0.99,\"prov_entropy\":3,\"loss_weight\":2.5,"
+                                  "\"source_type\":\"patent\",\"metadata\":{\"text\":[1,{}]}}\n"
+                                  "{\"prompt\":\"\",\"completion\":\"c\",\"weight\":0,\"loss_weight\":null}\n"
+                                  "{\"prompt\":\"p \",\"completion\":\" c\",\"auth_weight\":0,\"prov_entropy\":0}",
+                                  false);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.kind, RECORD_TEXT);
+    assert_int_equal(row.row, 1);
+    assert_text(row.text, row.text_bytes, "one");
+    assert_true(isnan(row.auth_weight) && isnan(row.prov_entropy) && row.loss_weight == 1 && !row.source_type);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.row, 4); /* lines 2 and 3 are blank */
+    assert_int_equal(row.text_bytes, 4);
+    assert_memory_equal(row.text, "t\0wo", 4);
+    assert_true(row.auth_weight == 0.99 && row.prov_entropy == 3 && row.loss_weight == 2.5);
+    assert_string_equal(row.source_type, "patent");
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.kind, RECORD_COMPLETION);
+    assert_text(row.prompt, row.prompt_bytes, "");
+    assert_text(row.text, row.text_bytes, "c");
+    assert_true(row.loss_weight == 0);
+    assert_true(records_next(r, &row));
+    assert_text(row.prompt, row.prompt_bytes, "p ");
+    assert_text(row.text, row.text_bytes, " c");
+    assert_true(row.auth_weight == 0 && row.prov_entropy == 0);
+    assert_false(records_next(r, &row));
+    assert_true(ctx_ok(c));
+    assert_int_equal(records_rows(r), 4);
+    records_close(r);
+}
+
+static void assert_message(const struct record *row, size_t i, const char *role, const char *content, double weight)
+{
+    assert_true(i < row->n_messages);
+    assert_string_equal(row->messages[i].role, role);
+    assert_text(row->messages[i].content, row->messages[i].content_bytes, content);
+    if (strcmp(role, "assistant") == 0) assert_true(row->messages[i].weight == weight);
+}
+
+static void conversations(void **state)
+{
+    struct ctx *c = *state;
+    struct record row;
+    struct records *r = open_rows(
+        c,
+        "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\",\"name\":\"x\"},"
+        "{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0},{\"role\":\"tool\",\"content\":\"t\"},"
+        "{\"role\":\"assistant\",\"content\":\"\",\"weight\":1}]}\n"
+        "{\"conversations\":[{\"from\":\"human\",\"value\":\"h\"},{\"from\":\"gpt\",\"value\":\"g\"},"
+        "{\"from\":\"user\",\"value\":\"h2\"},{\"from\":\"assistant\",\"value\":\"g2\"}],\"system\":\"sys\"}\n"
+        "{\"instruction\":\"do\",\"input\":\"this\",\"output\":\"done\",\"history\":[[\"q\",\"a\"]],\"system\":\"\"}\n"
+        "{\"instruction\":\"do\",\"input\":\"\",\"output\":\"done\",\"system\":\"sys\"}\n"
+        "{\"prompt\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":\"old\"},"
+        "{\"role\":\"user\",\"content\":\"v\"}],\"completion\":[{\"role\":\"assistant\",\"content\":\"new\"}]}\n",
+        false);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.kind, RECORD_MESSAGES);
+    assert_int_equal(row.n_messages, 5);
+    assert_message(&row, 0, "system", "s", 0);
+    assert_message(&row, 1, "user", "u", 0);
+    assert_message(&row, 2, "assistant", "a", 0);
+    assert_message(&row, 3, "tool", "t", 0);
+    assert_message(&row, 4, "assistant", "", 1);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.n_messages, 5);
+    assert_message(&row, 0, "system", "sys", 0);
+    assert_message(&row, 1, "user", "h", 0);
+    assert_message(&row, 2, "assistant", "g", 1);
+    assert_message(&row, 3, "user", "h2", 0);
+    assert_message(&row, 4, "assistant", "g2", 1);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.n_messages, 4);
+    assert_message(&row, 0, "user", "q", 0);
+    assert_message(&row, 1, "assistant", "a", 1);
+    assert_message(&row, 2, "user", "do\nthis", 0);
+    assert_message(&row, 3, "assistant", "done", 1);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.n_messages, 3);
+    assert_message(&row, 0, "system", "sys", 0);
+    assert_message(&row, 1, "user", "do", 0);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.n_messages, 4);
+    assert_message(&row, 1, "assistant", "old", 0); /* part of the prompt: context only */
+    assert_message(&row, 3, "assistant", "new", 1);
+    assert_false(records_next(r, &row));
+    assert_true(ctx_ok(c));
+    records_close(r);
+}
+
+static const struct {
+    enum record_fault why;
+    const char *row, *message;
+} bad_rows[] = {
+    {FAULT_JSON, "{\"text\":\"a\"", "rows.jsonl:2"},
+    {FAULT_JSON, "{\"text\":\"a\",\"text\":\"b\"}", "text"},
+    {FAULT_JSON, "{\"text\":\"\\ud800\"}", "rows.jsonl:2"},
+    {FAULT_JSON, "{\"text\":\"a\",\"prov_entropy\":NaN}", "rows.jsonl:2"},
+    {FAULT_JSON, "{\"text\":\"a\",\"prov_entropy\":1e999}", "rows.jsonl:2"},
+    {FAULT_JSON, "{\"text\":\"a\"} {\"text\":\"b\"}", "rows.jsonl:2"},
+    {FAULT_UTF8, "{\"text\":\"a\xff\"}", "invalid UTF-8 at byte 10"},
+    {FAULT_UTF8, "{\"text\":\"\xc0\x80\"}", "invalid UTF-8 at byte 9"},
+    {FAULT_FORM, "[\"text\"]", "must be a JSON object"},
+    {FAULT_FORM, "\"text\"", "must be a JSON object"},
+    {FAULT_FORM, "{}", "no text"},
+    {FAULT_FORM, "{\"body\":\"a\"}", "no text"},
+    {FAULT_FORM, "{\"text\":null}", "no text"},
+    {FAULT_FORM, "{\"text\":\"\"}", "'text' is empty"},
+    {FAULT_FORM, "{\"text\":7}", "'text' is a number"},
+    {FAULT_FORM, "{\"text\":\"a\",\"prompt\":\"b\",\"completion\":\"c\"}", "both 'text' and 'prompt'"},
+    {FAULT_FORM, "{\"prompt\":\"a\"}", "'completion' is missing"},
+    {FAULT_FORM, "{\"completion\":\"a\"}", "'prompt' is missing"},
+    {FAULT_FORM, "{\"prompt\":\"a\",\"completion\":\"\"}", "'completion' is empty"},
+    {FAULT_FORM, "{\"prompt\":{},\"completion\":\"a\"}", "'prompt' is an object"},
+    {FAULT_FORM, "{\"prompt\":[{\"role\":\"user\",\"content\":\"u\"}],\"completion\":\"a\"}", "'completion' is a string"},
+    {FAULT_FORM, "{\"messages\":[]}", "'messages' is empty"},
+    {FAULT_FORM, "{\"messages\":\"a\"}", "'messages' is a string"},
+    {FAULT_FORM, "{\"messages\":[\"a\"]}", "a message is a string"},
+    {FAULT_FORM, "{\"messages\":[{\"content\":\"a\"}]}", "'role' is missing"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", "'content' is missing"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", "'content' is an array"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"human\",\"content\":\"a\"}]}", "unknown role 'human'"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}]}", "0 or 1, not 0.5"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":2}]}", "weight"},
+    {FAULT_FORM, "{\"conversations\":[{\"from\":\"function_call\",\"value\":\"a\"}]}", "unknown role 'function_call'"},
+    {FAULT_FORM, "{\"conversations\":[{\"from\":\"human\"}]}", "'value' is missing"},
+    {FAULT_FORM, "{\"instruction\":\"a\"}", "'output' is missing"},
+    {FAULT_FORM, "{\"instruction\":\"a\",\"output\":\"b\",\"history\":[[\"q\"]]}", "'history'"},
+    {FAULT_FORM, "{\"instruction\":\"a\",\"output\":\"b\",\"history\":\"q\"}", "'history' is a string"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"auth_weight\":0.991}", "auth_weight"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"auth_weight\":-0.01}", "auth_weight"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"auth_weight\":\"0.5\"}", "auth_weight"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"prov_entropy\":-1}", "prov_entropy"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"loss_weight\":-1}", "loss_weight"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"loss_weight\":1000001}", "loss_weight"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"weight\":-1}", "weight"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"weight\":true}", "weight"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"weight\":1,\"loss_weight\":1}", "both loss_weight and weight"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"source_type\":3}", "source_type"},
+};
+enum { N_BAD = sizeof bad_rows / sizeof bad_rows[0] };
+
+static void bad_rows_are_named(void **state)
+{
+    struct ctx *c = *state;
+    for (int i = 0; i < N_BAD; i++) {
+        char rows[512];
+        struct record row;
+        snprintf(rows, sizeof rows, "{\"text\":\"good\"}\n%s\n{\"text\":\"good\"}\n", bad_rows[i].row);
+        struct records *r = open_rows(c, rows, false);
+        assert_true(records_next(r, &row));
+        if (records_next(r, &row)) fail_msg("accepted: %s", bad_rows[i].row);
+        assert_non_null(strstr(c->message, "rows.jsonl:2"));
+        assert_failed(c, E_INPUT, bad_rows[i].message);
+        records_close(r);
+    }
+}
+
+static int n_logged;
+static void count_log(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    (void)level;
+    assert_non_null(strstr(message, "skipped"));
+    n_logged++;
+}
+
+static void bad_rows_are_skipped_and_counted(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(&(struct ctx_hooks){.log = count_log});
+    char rows[16384];
+    size_t n = 0;
+    int64_t expected[FAULT_COUNT] = {0};
+    for (int i = 0; i < N_BAD; i++) {
+        n += (size_t)snprintf(rows + n, sizeof rows - n, "%s\n{\"text\":\"good %d\"}\n", bad_rows[i].row, i);
+        expected[bad_rows[i].why]++;
+    }
+    struct records *r = open_rows(c, rows, true);
+    struct record row;
+    for (int i = 0; i < N_BAD; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "good %d", i);
+        assert_true(records_next(r, &row));
+        assert_int_equal(row.row, 2 * i + 2);
+        assert_text(row.text, row.text_bytes, text);
+    }
+    assert_false(records_next(r, &row));
+    assert_true(ctx_ok(c));
+    assert_int_equal(records_rows(r), 2 * N_BAD);
+    for (int i = 0; i < FAULT_COUNT; i++) assert_int_equal(records_faults(r, (enum record_fault)i), expected[i]);
+    assert_int_equal(n_logged, 11); /* ten rows, and that there are more */
+    records_close(r);
+    assert_int_equal(c->alloc_bytes, 0);
+    ctx_free(c);
+}
+
+static void rejected_rows_follow_the_same_rule(void **state)
+{
+    struct ctx *c = *state;
+    struct record row;
+    struct records *r = open_rows(c, "{\"text\":\"a\"}\n{\"text\":\"b\"}\n", true);
+    assert_true(records_next(r, &row));
+    assert_int_equal(records_reject(r, FAULT_UNTRAINED, "none of %d", 3), OK);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.row, 2);
+    assert_int_equal(records_faults(r, FAULT_UNTRAINED), 1);
+    records_close(r);
+    r = open_rows(c, "{\"text\":\"a\"}\n", false);
+    assert_true(records_next(r, &row));
+    assert_int_equal(records_reject(r, FAULT_UNTRAINED, "none of %d", 3), E_INPUT);
+    assert_failed(c, E_INPUT, "rows.jsonl:1: none of 3");
+    records_close(r);
+}
+
+/* 100 MB in one line: named or skipped, and never held. */
+static void a_huge_line_is_not_held(void **state)
+{
+    struct ctx *c = *state;
+    FILE *f = fopen(scratch_path("huge.jsonl"), "wb");
+    static char block[1 << 20];
+    memset(block, 'x', sizeof block);
+    fputs("{\"text\":\"", f);
+    for (int i = 0; i < 100; i++) assert_int_equal(fwrite(block, 1, sizeof block, f), sizeof block);
+    fputs("\"}\n{\"text\":\"after\"}\n", f);
+    fclose(f);
+    const char *path = scratch_path("huge.jsonl");
+    struct record row;
+    struct records *r = records_open(c, &path, 1, false);
+    assert_false(records_next(r, &row));
+    assert_failed(c, E_INPUT, "huge.jsonl:1: longer than 67108864 bytes");
+    records_close(r);
+    r = records_open(c, &path, 1, true);
+    assert_true(records_next(r, &row));
+    assert_int_equal(row.row, 2);
+    assert_text(row.text, row.text_bytes, "after");
+    assert_false(records_next(r, &row));
+    assert_int_equal(records_faults(r, FAULT_LONG_LINE), 1);
+    records_close(r);
+    assert_true(c->alloc_peak < RECORDS_LINE_MAX_BYTES + (1 << 20));
+}
+
+static void several_files_and_their_digests(void **state)
+{
+    struct ctx *c = *state;
+    const char *paths[] = {write_rows("a.jsonl", "{\"text\":\"1\"}\n{\"text\":\"2\"}\n"),
+                           write_rows("b.txt", "one\n\ntwo\n"), write_rows("empty.jsonl", ""),
+                           write_rows("blank.txt", " \n\n"), write_rows("c.jsonl", "{\"text\":\"3\"}")};
+    static const struct {
+        int file;
+        int64_t row;
+        const char *text;
+    } expected[] = {{0, 1, "1"}, {0, 2, "2"}, {1, 1, "one\n\ntwo\n"}, {4, 1, "3"}};
+    struct records *r = records_open(c, paths, 5, false);
+    struct record row;
+    for (int i = 0; i < 4; i++) {
+        assert_true(records_next(r, &row));
+        assert_int_equal(row.file, expected[i].file);
+        assert_int_equal(row.row, expected[i].row);
+        assert_text(row.text, row.text_bytes, expected[i].text);
+    }
+    assert_false(records_next(r, &row));
+    assert_true(ctx_ok(c));
+    for (size_t i = 0; i < 5; i++) {
+        char hex[65], other[65];
+        uint64_t bytes, other_bytes;
+        records_digest(r, i, &bytes, hex);
+        assert_int_equal(file_sha256(c, paths[i], other, &other_bytes), OK);
+        assert_int_equal(bytes, other_bytes);
+        assert_string_equal(hex, other);
+    }
+    records_close(r);
+}
+
+static void missing_file(void **state)
+{
+    struct ctx *c = *state;
+    const char *path = scratch_path("none.jsonl");
+    struct record row;
+    struct records *r = records_open(c, &path, 1, true); /* skipping is for rows, not for files */
+    assert_false(records_next(r, &row));
+    assert_failed(c, E_INPUT, "none.jsonl: No such file");
+    records_close(r);
+    records_close(NULL);
+}
+
+static void text_files_are_checked(void **state)
+{
+    struct ctx *c = *state;
+    const char *path = write_rows("bad.txt", "abc\n\xff");
+    struct record row;
+    struct records *r = records_open(c, &path, 1, false);
+    assert_false(records_next(r, &row));
+    assert_failed(c, E_INPUT, "bad.txt:1: invalid UTF-8 at byte 4");
+    records_close(r);
+}
+
+/* Rows longer than the read chunk, cut by it at every place. */
+static void rows_across_chunks(void **state)
+{
+    struct ctx *c = *state;
+    enum { ROWS = 200 };
+    char *rows = malloc(ROWS * 4096);
+    size_t n = 0;
+    for (int i = 0; i < ROWS; i++) n += (size_t)sprintf(rows + n, "{\"text\":\"%0*d\"}\n", 1 + i * 17 % 3000, i);
+    struct records *r = open_rows(c, rows, false);
+    struct record row;
+    for (int i = 0; i < ROWS; i++) {
+        assert_true(records_next(r, &row));
+        assert_int_equal(row.text_bytes, i * 17 % 3000 + 1 > 3 ? i * 17 % 3000 + 1 : i >= 100 ? 3 : i >= 10 ? 2 : 1);
+        assert_int_equal(atoi(row.text), i);
+    }
+    assert_false(records_next(r, &row));
+    records_close(r);
+    free(rows);
+}
+
+static void names(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FAULT_COUNT; i++)
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(record_fault_name((enum record_fault)i), record_fault_name((enum record_fault)j));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DATA_TEST(plain_forms),
+        DATA_TEST(conversations),
+        DATA_TEST(bad_rows_are_named),
+        DATA_TEST(bad_rows_are_skipped_and_counted),
+        DATA_TEST(rejected_rows_follow_the_same_rule),
+        DATA_TEST(a_huge_line_is_not_held),
+        DATA_TEST(several_files_and_their_digests),
+        DATA_TEST(missing_file),
+        DATA_TEST(text_files_are_checked),
+        DATA_TEST(rows_across_chunks),
+        DATA_TEST(names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
