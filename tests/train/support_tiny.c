@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -43,7 +44,9 @@ static int n_folders;
 const char *tiny_folder(void)
 {
     assert_true(n_folders < FOLDERS_MAX);
-    snprintf(folders[n_folders], sizeof(folders[0]), "/tmp/your_ai_test_XXXXXX");
+    /* the tests fsync thousands of times: memory where there is such a place */
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(folders[n_folders], sizeof(folders[0]), "%s/your_ai_test_XXXXXX", base);
     assert_non_null(mkdtemp(folders[n_folders]));
     return folders[n_folders++];
 }
@@ -103,12 +106,12 @@ void tiny_assert_same_file(const char *a, const char *b)
 
 /* ---- model ----------------------------------------------------------------------------------------------------------- */
 
-enum { LAYERS = 2, HIDDEN = 32, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 8, FFN = 48 };
+enum { LAYERS = 2, HIDDEN = 64, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 16, FFN = 80 };
 
 static const char config_json[] =
     "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_act\":\"silu\","
-    "\"hidden_size\":32,\"intermediate_size\":48,\"num_hidden_layers\":2,"
-    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":8,\"vocab_size\":257,"
+    "\"hidden_size\":64,\"intermediate_size\":80,\"num_hidden_layers\":2,"
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":16,\"vocab_size\":257,"
     "\"max_position_embeddings\":512,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,"
     "\"tie_word_embeddings\":true,\"bos_token_id\":256,\"eos_token_id\":256}";
 
@@ -161,7 +164,7 @@ static void write_weights(struct ctx *c, const char *path, bool poison)
         bool norm = list[i].cols == 0;
         size_t count = (size_t)(list[i].rows * (norm ? 1 : list[i].cols));
         rng_init(&r, 5, RNG_TEST, (uint32_t)i);
-        for (size_t k = 0; k < count; k++) numbers[k] = norm ? 1.0f : (float)(0.15 * rng_normal(&r));
+        for (size_t k = 0; k < count; k++) numbers[k] = norm ? 1.0f : (float)((i ? 0.15 : 0.4) * rng_normal(&r));
         if (poison && i == n - 1) numbers[3] = INFINITY;
         safetensors_write(w, numbers, count * sizeof(float));
     }

@@ -20,7 +20,7 @@ void tiny_write(const char *path, const char *text);
 char *tiny_read(const char *path, size_t *n);
 void tiny_assert_same_file(const char *a, const char *b);
 
-/* Writes config.json, model.safetensors and tokenizer.json: 2 layers, hidden 32, 4 heads, 2 kv heads, ffn 48, tied; one
+/* Writes config.json, model.safetensors and tokenizer.json: 2 layers, hidden 64, 4 heads, 2 kv heads, ffn 80, tied; one
  * token a byte plus "<|endoftext|>" (256). With `poison` one number of the last norm is infinite. */
 void tiny_model(struct ctx *c, const char *dir, bool poison);
 enum { TINY_EOS = 256, TINY_VOCAB = 257 };
