@@ -1,0 +1,102 @@
+/* bench_peak: independent chains of multiply-adds, and sums over memory; the best of several short runs, because other
+ * work on the machine only ever makes them slower. */
+#include "bench_peak.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/threads.h"
+
+enum { RUNS = 5, THREADS_MAX = 256 };
+
+double bench_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+enum { ROUNDS = 20000000 };
+
+/* Twelve chains cover the latency of two units; the sums are returned so that they have to be computed. */
+__attribute__((target("avx2,fma"))) static float multiply_add(void)
+{
+    __m256 a = _mm256_set1_ps(0.1f), b = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, k = a, l = a, m = a;
+    const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
+    for (int n = 0; n < ROUNDS; n++) {
+        a = _mm256_fmadd_ps(a, x, y), b = _mm256_fmadd_ps(b, x, y), d = _mm256_fmadd_ps(d, x, y);
+        e = _mm256_fmadd_ps(e, x, y), f = _mm256_fmadd_ps(f, x, y), g = _mm256_fmadd_ps(g, x, y);
+        h = _mm256_fmadd_ps(h, x, y), i = _mm256_fmadd_ps(i, x, y), j = _mm256_fmadd_ps(j, x, y);
+        k = _mm256_fmadd_ps(k, x, y), l = _mm256_fmadd_ps(l, x, y), m = _mm256_fmadd_ps(m, x, y);
+    }
+    a = a + b + d + e + f + g + h + i + j + k + l + m;
+    return a[0];
+}
+
+static void fma_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    ((volatile float *)arg)[job] = multiply_add();
+}
+
+double bench_peak_fma(struct ctx *c)
+{
+    float sink[THREADS_MAX];
+    int threads = threads_count(c);
+    double best = 0;
+    if (threads > THREADS_MAX || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+    for (int run = 0; run < RUNS; run++) {
+        double start = bench_seconds();
+        threads_run(c, threads, fma_job, sink);
+        double rate = (double)threads * ROUNDS * 12 * 16 / (bench_seconds() - start) * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+#else
+double bench_peak_fma(struct ctx *c)
+{
+    (void)c;
+    return 0;
+}
+#endif
+
+struct read_work {
+    const uint64_t *data;
+    size_t words; /* a job */
+    volatile uint64_t sink[THREADS_MAX];
+};
+
+static void read_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    struct read_work *w = arg;
+    const uint64_t *p = w->data + (size_t)job * w->words;
+    uint64_t s[8] = {0};
+    for (size_t i = 0; i + 8 <= w->words; i += 8)
+        for (int j = 0; j < 8; j++) s[j] += p[i + (size_t)j];
+    w->sink[job] = s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
+}
+
+double bench_peak_read(struct ctx *c, size_t bytes)
+{
+    struct read_work w = {.words = bytes / sizeof(uint64_t)};
+    int threads = threads_count(c);
+    uint64_t *data = threads > THREADS_MAX ? NULL : mem_alloc_aligned(c, bytes * (size_t)threads);
+    double best = 0;
+    if (!data) return 0;
+    for (size_t i = 0; i < bytes / sizeof *data * (size_t)threads; i++) data[i] = i;
+    w.data = data;
+    for (int run = 0; run < RUNS; run++) {
+        double start = bench_seconds();
+        threads_run(c, threads, read_job, &w);
+        double rate = (double)bytes * threads / (bench_seconds() - start) * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    mem_free(c, data);
+    return best;
+}
