@@ -1,0 +1,76 @@
+/* peft: see peft.h. The card begins with the YAML head that hubs read. */
+#include "export/peft.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/json.h"
+
+enum { CARD_MAX_BYTES = 1 << 20 };
+
+static bool has_suffix(const char *s, const char *suffix)
+{
+    size_t n = strlen(s), k = strlen(suffix);
+    return n >= k && strcmp(s + n - k, suffix) == 0;
+}
+
+static enum status append_hash(struct ctx *c, struct buf *b, const char *path, const char *name)
+{
+    char hex[65];
+    uint64_t bytes;
+    TRY(file_sha256(c, path, hex, &bytes));
+    buf_printf(b, "| `%s` | %llu | `%s` |\n", name, (unsigned long long)bytes, hex);
+    return c->status;
+}
+
+/* A row for each weight file of the base: the .gguf itself, or the .safetensors of a folder. */
+static enum status append_hashes(const struct model *m, struct buf *b)
+{
+    struct ctx *c = m->c;
+    char **names = NULL;
+    size_t n = 0;
+    buf_append_str(b, "| file | bytes | SHA-256 |\n|---|---|---|\n");
+    if (!dir_exists(m->path)) {
+        const char *slash = strrchr(m->path, '/');
+        return append_hash(c, b, m->path, slash ? slash + 1 : m->path);
+    }
+    TRY(dir_list(c, m->path, &names, &n));
+    for (size_t i = 0; i < n && ctx_ok(c); i++) {
+        if (!has_suffix(names[i], ".safetensors")) continue;
+        char *path = path_join(c, m->path, names[i]);
+        if (path) append_hash(c, b, path, names[i]);
+        mem_free(c, path);
+    }
+    dir_list_free(c, names, n);
+    return c->status;
+}
+
+static enum status write_card(const struct model *m, const struct lora *l, const char *dir)
+{
+    struct ctx *c = m->c;
+    struct buf b;
+    buf_init(&b, c, CARD_MAX_BYTES);
+    buf_append_str(&b, "---\nbase_model: ");
+    json_append_string(&b, m->name, strlen(m->name)); /* a JSON string is a YAML string */
+    buf_append_str(&b, "\nlibrary_name: peft\ntags:\n- lora\n- your_ai\n---\n\n# LoRA adapter\n\n");
+    buf_printf(
+        &b,
+        "Rank %lld, alpha %g, dropout %g%s; %zu modules, %lld parameters. Load it with PEFT on the base model below.\n\n",
+        (long long)l->config.rank, l->config.alpha, l->config.dropout, l->config.rslora ? ", rsLoRA" : "", l->n_modules,
+        (long long)lora_parameter_count(l));
+    buf_append_str(&b, "Trained on exactly these weights:\n\n");
+    char *path = path_join(c, dir, "README.md");
+    if (path && append_hashes(m, &b) == OK && buf_ok(&b)) file_write_atomic(c, path, buf_str(&b), b.len);
+    mem_free(c, path);
+    buf_release(&b);
+    return c->status;
+}
+
+enum status peft_export(const struct model *m, const struct lora *l, const char *dir)
+{
+    TRY(dir_make(m->c, dir));
+    TRY(lora_save_peft(m->c, l, dir, m->name));
+    return write_card(m, l, dir);
+}
