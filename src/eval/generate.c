@@ -36,20 +36,24 @@ static enum status check_prompt(const struct model *m, const int32_t *prompt, si
     return OK;
 }
 
-static enum status open_generation(struct generation *g, size_t n_prompt)
+/* False with the failure in the ctx. */
+static bool open_generation(struct generation *g, size_t n_prompt)
 {
     struct ctx *c = g->c;
     const struct model_config *config = &g->model->config;
     int64_t room = config->max_positions - (int64_t)n_prompt, max = g->params->max_tokens;
-    if (max < 1) return ctx_fail(c, E_INPUT, "%lld new tokens: it must be 1 or more", (long long)max);
+    if (max < 1) {
+        ctx_fail(c, E_INPUT, "%lld new tokens: it must be 1 or more", (long long)max);
+        return false;
+    }
     g->context = (int64_t)n_prompt + (max < room ? max : room);
-    TRY(sample_init(&g->sample, c, &g->params->sample, config->vocab));
+    if (sample_init(&g->sample, c, &g->params->sample, config->vocab) != OK) return false;
     g->logits = mem_alloc(c, (size_t)config->vocab, sizeof(*g->logits));
     g->positions = mem_alloc(c, (size_t)g->context, sizeof(*g->positions));
-    if (!g->logits || !g->positions) return c->status;
+    if (!g->logits || !g->positions) return false;
     for (int64_t i = 0; i < g->context; i++) g->positions[i] = (int32_t)i;
     g->cache = kv_cache_new(c, config, g->context);
-    return g->cache ? OK : c->status;
+    return g->cache != NULL;
 }
 
 static void close_generation(struct generation *g)
@@ -109,8 +113,7 @@ enum status generate_run(struct model *m, const int32_t *prompt, size_t n, const
 {
     struct generation g = {.c = m->c, .model = m, .params = p, .sample = {.c = m->c}};
     TRY(check_prompt(m, prompt, n));
-    enum status status = open_generation(&g, n);
-    if (status == OK) status = run(&g, prompt, n, out, end);
+    enum status status = open_generation(&g, n) ? run(&g, prompt, n, out, end) : m->c->status;
     close_generation(&g);
     return status;
 }

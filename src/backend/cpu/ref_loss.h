@@ -29,7 +29,7 @@ static double softmax_in_place(double *logits, int64_t n)
     for (int64_t v = 0; v < n; v++) m = maximum(m, logits[v]);
     for (int64_t v = 0; v < n; v++) total += logits[v] = exp(logits[v] - m);
     for (int64_t v = 0; v < n; v++) logits[v] /= total;
-    return m + log(total);
+    return n > 0 ? m + log(total) : -INFINITY;
 }
 
 /* The counted tokens of a block, as row numbers; returns how many. */

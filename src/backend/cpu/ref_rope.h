@@ -22,8 +22,9 @@ static enum status run_rope(struct ctx *c, const struct op_call *call)
     BUG_ON(c, positions->dtype != DTYPE_I32 || positions->ndim != 1 || positions->shape[0] != x->shape[0],
            "rope: positions");
     BUG_ON(c, inv_freq->dtype != DTYPE_F32 || array_size(inv_freq) != half, "rope: frequencies");
-    double *cosines = mem_alloc(c, (size_t)half * 2, sizeof(double)), *sines = cosines + half;
+    double *cosines = mem_alloc(c, (size_t)half * 2, sizeof(double));
     if (!cosines) return E_MEMORY;
+    double *sines = cosines + half;
     for (int64_t n = 0; n < x->shape[0]; n++) {
         for (int64_t j = 0; j < half; j++) {
             double angle = (double)id_at(positions, n) * (double)((const float *)inv_freq->data)[j];
