@@ -1,0 +1,2 @@
+/* The export tests use the tiny models and the fixture of the model tests as they are. */
+#include "model/support_model.c"
