@@ -307,7 +307,8 @@ static struct array *f_linear_swiglu(struct ctx *c, struct array **in)
         w[i] = &shared_weight[i];
     }
     if (op_linear(c, in[0], w, 2, NULL, y) != OK) return NULL;
-    return op_add(c, op_swiglu(c, y[0], y[1]), op_swiglu(c, y[0], y[0]));
+    struct array *first = op_swiglu(c, y[0], y[1]), *second = op_swiglu(c, y[0], y[0]); /* backward meets `second` first */
+    return op_add(c, first, second);
 }
 
 static struct array *rotated(struct ctx *c, struct array *x, int64_t heads, int64_t size)
