@@ -96,6 +96,22 @@ static void test_loglik(void **state)
     }
 }
 
+/* The same bytes for any number of threads. */
+static void test_loglik_threads(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 3, 7};
+    double first[256], got[256];
+    for (int i = 0; i < 4; i++) {
+        struct tiny t;
+        tiny_open(&t, "llama32", threads[i]);
+        model_attach_lora(t.model, t.lora);
+        assert_int_equal(loglik_ids(t.model, t.tokens, (size_t)t.n, 0, i ? got : first), OK);
+        if (i) assert_memory_equal(got + 1, first + 1, (size_t)(t.n - 1) * sizeof(double));
+        tiny_close(&t);
+    }
+}
+
 /* Windows of 9: each is scored as a text of its own, and starts with the last token of the one before. */
 static void test_loglik_windows(void **state)
 {
@@ -288,9 +304,9 @@ static void test_sampled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loglik),  cmocka_unit_test(test_loglik_windows), cmocka_unit_test(test_loglik_refused),
-        cmocka_unit_test(test_greedy),  cmocka_unit_test(test_greedy_golden),  cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_sampled),
+        cmocka_unit_test(test_loglik),         cmocka_unit_test(test_loglik_threads), cmocka_unit_test(test_loglik_windows),
+        cmocka_unit_test(test_loglik_refused), cmocka_unit_test(test_greedy),         cmocka_unit_test(test_greedy_golden),
+        cmocka_unit_test(test_ends),           cmocka_unit_test(test_sampled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
