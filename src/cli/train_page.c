@@ -115,6 +115,7 @@ static void print_histogram(const struct objective *o)
     int64_t most = 1;
     for (int i = 0; i < OBJECTIVE_BINS; i++) most = o->histogram[i] > most ? o->histogram[i] : most;
     for (int i = 0; i < OBJECTIVE_BINS; i++) {
+        if (o->histogram[i] == 0) continue;
         int width = (int)((o->histogram[i] * BAR_WIDTH + most - 1) / most);
         printf("  %8.4f to %8.4f %10" PRId64 " %.*s\n", o->edges[i], o->edges[i + 1], o->histogram[i], width,
                "########################################");

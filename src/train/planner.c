@@ -20,10 +20,11 @@
 #include <string.h>
 
 const char *const plan_item_name[PLAN_ITEMS] = {
-    "base weights (mapped)", "adapter", "gradients", "optimizer moments", "activations", "logits and loss", "saving",
+    "base weights (mapped)",  "adapter", "gradients", "optimizer moments", "activations", "logits and loss",
+    "program and data index", "saving",
 };
 
-enum { LOGIT_CHUNK_ROWS = 64, ADVICE_MAX = 3 };
+enum { LOGIT_CHUNK_ROWS = 64, POOL_ROUNDING_PERCENT = 5, ADVICE_MAX = 3 };
 
 /* f32 numbers a token that one block leaves on the tape. */
 static int64_t block_numbers(const struct model_config *m, int64_t rank)
@@ -37,7 +38,8 @@ static size_t activation_bytes(const struct model_config *m, int64_t rank, int64
     int64_t block = block_numbers(m, rank);
     int64_t kept = checkpoint_blocks ? m->n_layers * m->hidden + block : m->n_layers * block;
     int64_t backward = block + 2 * m->hidden;
-    return (size_t)(kept + backward) * (size_t)tokens * sizeof(float);
+    size_t bytes = (size_t)(kept + backward) * (size_t)tokens * sizeof(float);
+    return bytes + bytes / 100 * POOL_ROUNDING_PERCENT; /* size classes of the step pool */
 }
 
 /* The chunk of logits of the loss, and d loss / d hidden with the final hidden states. */
@@ -64,7 +66,8 @@ static void fill(struct plan *p, const struct plan_input *in, bool checkpoint_bl
     p->bytes[PLAN_MOMENTS] = 2 * adapter;
     p->bytes[PLAN_ACTIVATIONS] = activation_bytes(in->model, largest_rank(in->lora), in->longest_tokens, checkpoint_blocks);
     p->bytes[PLAN_LOGITS] = logit_bytes(in->model, in->longest_tokens);
-    p->bytes[PLAN_SAVE] = 2 * adapter;
+    p->bytes[PLAN_PROGRAM] = in->program_bytes;
+    p->bytes[PLAN_SAVE] = 3 * adapter;
     p->total = 0;
     for (int i = 0; i < PLAN_ITEMS; i++) p->total += p->bytes[i];
 }

@@ -13,7 +13,8 @@ enum plan_item {
     PLAN_MOMENTS,     /* two of f32 */
     PLAN_ACTIVATIONS, /* what the tape keeps for the longest micro-batch, and backward's own working set */
     PLAN_LOGITS,      /* the loss's chunk of logits and its gradient of the hidden states */
-    PLAN_SAVE,        /* while a checkpoint is written or read back: one more adapter */
+    PLAN_PROGRAM,     /* what the program holds already beside the adapter: tokenizer, index of the data */
+    PLAN_SAVE,        /* a checkpoint on its way to the disk: adapter and moments in the page cache */
     PLAN_ITEMS
 };
 extern const char *const plan_item_name[PLAN_ITEMS];
@@ -25,6 +26,7 @@ struct plan_input {
     const struct model_config *model;
     const struct lora *lora;
     size_t weights_bytes;
+    size_t program_bytes;   /* live allocations when the plan is made, the adapter with gradients and moments left out */
     int64_t longest_tokens; /* of the longest micro-batch of training and validation */
     enum plan_checkpoint checkpoint;
     int64_t batch, max_length, rank; /* as the user gave them: for the advice */

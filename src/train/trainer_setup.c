@@ -168,6 +168,8 @@ static enum status plan_run(struct trainer *t)
     t->plan_input.model = &t->model->config;
     t->plan_input.lora = t->lora;
     t->plan_input.weights_bytes = model_weight_bytes(t->model);
+    size_t adapter = t->engine->ops->memory(t->engine).adapter_bytes;
+    t->plan_input.program_bytes = t->c->alloc_bytes > adapter ? t->c->alloc_bytes - adapter : 0;
     t->plan_input.checkpoint = (enum plan_checkpoint)k->grad_checkpoint;
     t->plan_input.batch = k->batch;
     t->plan_input.max_length = k->max_length;

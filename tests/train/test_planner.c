@@ -1,0 +1,144 @@
+/* planner: the plan against what a run really takes, the refusal and its advice, and free memory from fake /proc and /sys.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "train/support_tiny.h"
+
+static int teardown(void **state)
+{
+    (void)state;
+    tiny_cleanup();
+    return 0;
+}
+
+/* Planned bytes without the mapped weights and the page cache, over the most that the program ever held. */
+static double planned_over_used(int grad_checkpoint)
+{
+    const char *base = tiny_folder(), *data = strdup(tiny_path("%s/train.jsonl", base));
+    char *model = strdup(tiny_path("%s/model", base)), *run = strdup(tiny_path("%s/run", base));
+    const char *files[] = {data};
+    struct ctx *c = tiny_ctx(1);
+    tiny_model(c, model, false);
+    tiny_rows(data, 400, 1);
+    struct train_config k = tiny_config(model, run, files, NULL);
+    k.max_length = 512;
+    k.batch = 8;
+    k.accumulation = 1;
+    k.max_steps = 2;
+    k.grad_checkpoint = grad_checkpoint;
+    struct trainer *t = trainer_new(c, &k, NULL, "{}\n");
+    if (!t) fail_msg("%s", c->message);
+    double planned = (double)(t->plan.total - t->plan.bytes[PLAN_WEIGHTS] - t->plan.bytes[PLAN_SAVE]);
+    c->alloc_peak = c->alloc_bytes;
+    assert_int_equal(trainer_run(t), OK);
+    double ratio = planned / (double)c->alloc_peak;
+    trainer_free(t);
+    tiny_ctx_free(c);
+    free(model);
+    free(run);
+    free((void *)(uintptr_t)data);
+    return ratio;
+}
+
+static void plan_is_what_a_run_takes(void **state)
+{
+    (void)state;
+    double off = planned_over_used(PLAN_CHECKPOINT_OFF), on = planned_over_used(PLAN_CHECKPOINT_ON);
+    print_message("planned / used: %.3f, with recomputation %.3f\n", off, on);
+    assert_true(off > 0.95 && off < 1.3);
+    assert_true(on > 0.95 && on < 1.3);
+}
+
+/* A 1-billion-parameter model on paper. */
+static const struct model_config big = {.n_layers = 16,
+                                        .hidden = 2048,
+                                        .n_heads = 32,
+                                        .n_kv_heads = 8,
+                                        .head_dim = 64,
+                                        .ffn = 8192,
+                                        .vocab = 128256,
+                                        .max_positions = 8192};
+
+static void refusal_names_what_helps(void **state)
+{
+    (void)state;
+    struct ctx *c = tiny_ctx(1);
+    struct lora_config config = {.rank = 16, .alpha = 16, .targets = 0x7f};
+    struct lora *lora = lora_new(c, &big, &config);
+    struct plan_input in = {.model = &big,
+                            .lora = lora,
+                            .weights_bytes = (size_t)2 << 30,
+                            .longest_tokens = 8192,
+                            .checkpoint = PLAN_CHECKPOINT_OFF,
+                            .batch = 4,
+                            .max_length = 2048,
+                            .rank = 16};
+    struct plan plan = plan_make(&in, (size_t)4 << 30);
+    assert_false(plan.checkpoint_blocks);
+    assert_int_equal(plan_check(c, &in, &plan), E_FIT);
+    assert_int_equal(status_exit_code(c->status), 3);
+    assert_non_null(strstr(c->message, "4.00 free"));
+    assert_non_null(strstr(c->message, "--grad-checkpoint on (-"));
+    assert_non_null(strstr(c->message, "--batch 2 (-"));
+    assert_non_null(strstr(c->message, "--max-length 1024 (-"));
+    ctx_clear(c);
+    /* auto recomputes when, and only when, that is needed */
+    in.checkpoint = PLAN_CHECKPOINT_AUTO;
+    struct plan saved = plan_make(&in, plan.total - 1);
+    assert_true(saved.checkpoint_blocks && saved.total < plan.total / 2);
+    assert_int_equal(plan_check(c, &in, &saved), OK);
+    assert_false(plan_make(&in, plan.total).checkpoint_blocks);
+    lora_free(lora);
+    tiny_ctx_free(c);
+}
+
+static void fake(const char *root, const char *path, const char *text)
+{
+    struct ctx *c = ctx_new(NULL);
+    char *full = strdup(tiny_path("%s%s", root, path));
+    *strrchr(full, '/') = '\0';
+    assert_int_equal(dir_make(c, full), OK);
+    tiny_write(tiny_path("%s%s", root, path), text);
+    free(full);
+    ctx_free(c);
+}
+
+static void free_memory_is_the_least_of_all_limits(void **state)
+{
+    (void)state;
+    const char *root = tiny_folder();
+    assert_true(plan_free_bytes(root) == SIZE_MAX);
+    fake(root, "/proc/meminfo", "MemTotal:       100 kB\nMemFree: 7 kB\nMemAvailable:    9000 kB\n");
+    assert_true(plan_free_bytes(root) == 9000 * 1024);
+    fake(root, "/proc/self/cgroup", "0::/box/inner\n");
+    fake(root, "/sys/fs/cgroup/box/inner/memory.max", "max\n");
+    fake(root, "/sys/fs/cgroup/box/inner/memory.current", "5\n");
+    assert_true(plan_free_bytes(root) == 9000 * 1024);
+    fake(root, "/sys/fs/cgroup/box/memory.max", "8000000\n");
+    fake(root, "/sys/fs/cgroup/box/memory.current", "3000000\n");
+    assert_true(plan_free_bytes(root) == 5000000);
+    fake(root, "/sys/fs/cgroup/box/memory.stat", "anon 1\nfile 2\ninactive_file 1000000\n");
+    assert_true(plan_free_bytes(root) == 6000000);
+    fake(root, "/proc/self/cgroup", "5:cpu:/a\n4:memory:/job\n");
+    fake(root, "/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "700\n");
+    fake(root, "/sys/fs/cgroup/memory/job/memory.usage_in_bytes", "900\n");
+    assert_true(plan_free_bytes(root) == 0);
+    assert_true(plan_free_bytes("") > (size_t)1 << 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plan_is_what_a_run_takes),
+        cmocka_unit_test(refusal_names_what_helps),
+        cmocka_unit_test(free_memory_is_the_least_of_all_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, teardown);
+}
