@@ -94,13 +94,16 @@ const int n_gguf_defects = DEFECT_COUNT;
 
 struct out {
     uint8_t *data;
-    size_t n;
+    size_t n, room;
 };
 
 static void put(struct out *o, const void *bytes, size_t n)
 {
-    o->data = realloc(o->data, o->n + n + 1);
-    assert_non_null(o->data);
+    while (o->n + n >= o->room) {
+        o->room = o->room ? 2 * o->room : 256;
+        o->data = realloc(o->data, o->room);
+        assert_non_null(o->data);
+    }
     memcpy(o->data + o->n, bytes, n);
     o->n += n;
 }
@@ -473,7 +476,7 @@ static uint64_t place(struct info *t, int n, enum defect d, uint64_t alignment)
 uint8_t *gguf_make(struct rng *r, int defect, size_t *size)
 {
     enum defect d = (enum defect)defect;
-    struct out o = {NULL, 0}, pairs = {NULL, 0};
+    struct out o = {0}, pairs = {0};
     struct info t[MAX_TENSORS];
     uint64_t alignment = d == ALIGNMENT_8 ? 8 : d == ALIGNMENT_1024 ? 1024 : 32;
     int n = d == NO_TENSORS || d == EMPTY ? 0 : 2 + (int)rng_below(r, MAX_TENSORS - 1);

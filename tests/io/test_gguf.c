@@ -278,10 +278,11 @@ static void test_damaged_vocabulary(void **state)
     struct ctx *c = ctx_new(NULL);
     size_t n;
     char *bytes = test_load(VOCAB, &n);
-    truncate_all(c, bytes, 65536, "vocabulary cut");
-    for (size_t cut = 65536; cut < n; cut += 4099) check_damaged(c, bytes, cut, false, "vocabulary cut", cut);
-    flip_bits(c, bytes, n, 0, 8 * 512, 1, "vocabulary flipped"); /* counts and the first keys: every bit */
-    flip_bits(c, bytes, n, 8 * 512, 8 * 4096, 9, "vocabulary flipped");
+    truncate_all(c, bytes, 4096, "vocabulary cut");
+    for (size_t cut = 4096; cut < n; cut += cut < 65536 ? 61 : 4099)
+        check_damaged(c, bytes, cut, false, "vocabulary cut", cut);
+    flip_bits(c, bytes, n, 0, 8 * 128, 1, "vocabulary flipped"); /* counts and the first keys: every bit */
+    flip_bits(c, bytes, n, 8 * 128, 8 * 4096, 67, "vocabulary flipped");
     free(bytes);
     ctx_free(c);
 }
