@@ -1,66 +1,84 @@
-#include "support_program.h"
-
+/* support_program: see support_program.h. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/command.h"
+#include <cmocka.h>
+
+#include "cli/support_program.h"
 
 enum { WORDS_MAX = 64 };
 
-/* All of a stream, from its beginning. */
-static char *read_all(FILE *f)
+struct program program_start(const char *const *words)
 {
-    char *text = NULL;
-    size_t n = 0, room = 0;
-    rewind(f);
-    do {
-        room = room * 2 + 4096;
-        text = realloc(text, room + 1);
-        assert_non_null(text);
-        n += fread(text + n, 1, room - n, f);
-    } while (n == room);
-    text[n] = '\0';
-    fclose(f);
-    return text;
-}
-
-struct program_result program_run(const char *const *argv)
-{
-    FILE *out = tmpfile(), *err = tmpfile();
-    char *words[WORDS_MAX] = {(char *)(uintptr_t) "your_ai"};
-    int n = 1, wait_status = 0;
-    assert_non_null(out);
-    assert_non_null(err);
-    for (; argv[n - 1]; n++) {
-        assert_true(n + 1 < WORDS_MAX);
-        words[n] = (char *)(uintptr_t)argv[n - 1];
+    char *argv[WORDS_MAX] = {strdup(BUILD_DIR "/your_ai")};
+    int n = 1, ends[2];
+    for (; words[n - 1]; n++) {
+        assert_true(n < WORDS_MAX - 1);
+        argv[n] = strdup(words[n - 1]);
     }
-    fflush(NULL); /* the child must not print it again */
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        dup2(fileno(out), STDOUT_FILENO);
-        dup2(fileno(err), STDERR_FILENO);
-        exit(command_main(n, words));
+    if (access(argv[0], X_OK) != 0) fail_msg("%s is not built", argv[0]);
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        execv(argv[0], argv);
+        _exit(127);
     }
-    assert_int_equal(waitpid(child, &wait_status, 0), child);
-    struct program_result r = {WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1, read_all(out), read_all(err)};
-    return r;
+    close(ends[1]);
+    for (int i = 0; i < n; i++) free(argv[i]);
+    return (struct program){pid, ends[0]};
 }
 
-void program_release(struct program_result *r)
+int program_finish(struct program *p, char *output, size_t output_bytes)
 {
-    free(r->out);
-    free(r->err);
+    size_t n = 0;
+    char rest[4096];
+    for (;;) {
+        bool room = n + 1 < output_bytes;
+        ssize_t k = room ? read(p->out, output + n, output_bytes - n - 1) : read(p->out, rest, sizeof(rest));
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) break;
+        if (room) n += (size_t)k;
+    }
+    if (output_bytes) output[n] = '\0';
+    int status;
+    close(p->out);
+    assert_int_equal(waitpid(p->pid, &status, 0), p->pid);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-void program_fails(int code, const char *part, const char *const *argv)
+int program_run(char *output, size_t output_bytes, const char *const *words)
 {
-    struct program_result r = program_run(argv);
-    if (r.code != code || !strstr(r.err, part)) fail_msg("exit code %d, not %d; stderr: %s", r.code, code, r.err);
-    assert_string_equal(r.out, "");
-    program_release(&r);
+    struct program p = program_start(words);
+    return program_finish(&p, output, output_bytes);
+}
+
+bool program_wait_line(struct program *p, const char *start)
+{
+    size_t matched = 0, want = strlen(start);
+    bool at_start = true;
+    char ch;
+    while (read(p->out, &ch, 1) == 1) {
+        if (ch == '\n') {
+            at_start = true;
+            matched = 0;
+        } else if (at_start && ch == start[matched]) {
+            if (++matched == want) return true;
+        } else {
+            at_start = false;
+        }
+    }
+    return false;
 }

@@ -1,26 +1,26 @@
-/* support_program: runs a command of the program in a child process, as main would, and collects what it printed. */
+/* support_program: runs the built program and sees what it says. */
 #ifndef YA_TESTS_SUPPORT_PROGRAM_H
 #define YA_TESTS_SUPPORT_PROGRAM_H
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <sys/types.h>
 
-#include <cmocka.h>
-
-struct program_result {
-    int code;        /* exit code; -1: killed by a signal */
-    char *out, *err; /* NUL-terminated, owned */
+struct program {
+    pid_t pid;
+    int out; /* its stdout and stderr */
 };
 
-/* argv without the program's name, ended by NULL. */
-struct program_result program_run(const char *const *argv);
-void program_release(struct program_result *r);
+/* Starts the program with these words (NULL ends them), stdout and stderr in one pipe. */
+struct program program_start(const char *const *words);
 
-/* Runs, and fails the test unless the exit code is `code` and `part` is in what went to stderr. */
-void program_fails(int code, const char *part, const char *const *argv);
+/* Waits for the end; returns the exit code, or -signal. All output, NUL-terminated, to `output`. */
+int program_finish(struct program *p, char *output, size_t output_bytes);
 
-#define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* Start and finish. */
+int program_run(char *output, size_t output_bytes, const char *const *words);
+
+/* Reads its output until a line that begins with `start` has begun; false when the output ends before. */
+bool program_wait_line(struct program *p, const char *start);
 
 #endif

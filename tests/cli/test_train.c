@@ -1,0 +1,287 @@
+/* train and resume as a user meets them: killed at any moment and resumed, stopped by Ctrl-C, refused, and what they print.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "cli/support_program.h"
+#include "train/support_tiny.h"
+
+enum { STEPS = 30, OUTPUT_BYTES = 1 << 16 };
+
+static char base[64], model[128], data[128], valid[128], output[OUTPUT_BYTES];
+
+static int group_setup(void **state)
+{
+    (void)state;
+    struct ctx *c = tiny_ctx(1);
+    strcpy(base, tiny_folder());
+    strcpy(model, tiny_path("%s/model", base));
+    strcpy(data, tiny_path("%s/train.jsonl", base));
+    strcpy(valid, tiny_path("%s/valid.jsonl", base));
+    tiny_model(c, model, false);
+    tiny_rows(data, 60, 1);
+    tiny_rows(valid, 7, 2);
+    tiny_ctx_free(c);
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    tiny_cleanup();
+    return 0;
+}
+
+/* A path in the folder of this file that stays valid. */
+static const char *keep_path(const char *name)
+{
+    static char paths[32][160];
+    static int n;
+    assert_true(n < 32);
+    snprintf(paths[n], sizeof(paths[0]), "%s/%s", base, name);
+    return paths[n++];
+}
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* The run of this file: dropout, accumulation, packing, validation, weights. */
+#define TRAIN_WORDS(RUN)                                                                                                    \
+    WORDS("train", "-m", model, "-d", data, "--valid", valid, "-o", RUN, "--rank", "4", "--dropout", "0.1", "--lr", "1e-2", \
+          "--batch", "2", "--accumulation", "2", "--max-length", "48", "--max-steps", "30", "--eval-every", "4",            \
+          "--save-every", "1", "--threads", "2")
+
+static void assert_same_run(const char *a, const char *b)
+{
+    static const char *const files[] = {"adapter/adapter_model.safetensors", "adapter/adapter_config.json", "metrics.jsonl",
+                                        "checkpoints/step-000030/adapter_model.safetensors",
+                                        "checkpoints/step-000030/adapter_optimizer.safetensors"};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        tiny_assert_same_file(tiny_path("%s/%s", a, files[i]), tiny_path("%s/%s", b, files[i]));
+}
+
+static const char *unbroken(void)
+{
+    static char run[128];
+    if (run[0]) return run;
+    strcpy(run, tiny_path("%s/unbroken", base));
+    if (program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run)) != 0) fail_msg("%s", output);
+    return run;
+}
+
+/* kill -9 as soon as step k is shown, for every k: before, while or after its checkpoint is written. */
+static void killed_at_every_step_and_resumed(void **state)
+{
+    (void)state;
+    const char *run = keep_path("killed");
+    for (int k = 1; k < STEPS; k++) {
+        struct program p = program_start(k == 1 ? TRAIN_WORDS(run) : WORDS("resume", run));
+        bool seen = program_wait_line(&p, tiny_path("step %d/", k));
+        assert_int_equal(kill(p.pid, SIGKILL), 0);
+        assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), -SIGKILL);
+        if (!seen) fail_msg("step %d was not shown", k);
+    }
+    if (program_run(output, OUTPUT_BYTES, WORDS("resume", run)) != 0) fail_msg("%s", output);
+    assert_same_run(unbroken(), run);
+}
+
+/* kill -9 after a time that grows by little: also while the run is set up, and in the middle of a save. */
+static void killed_at_any_time_and_resumed(void **state)
+{
+    (void)state;
+    const char *run = keep_path("any");
+    int killed = 0;
+    for (int i = 0; i < 40; i++) {
+        bool begun = file_exists(tiny_path("%s/config.json", run));
+        struct ctx *c = ctx_new(NULL);
+        if (!begun && dir_exists(run)) assert_int_equal(dir_remove(c, run), OK);
+        ctx_free(c);
+        struct program p = program_start(begun ? WORDS("resume", run) : TRAIN_WORDS(run));
+        usleep((useconds_t)(5000 + 1700 * i));
+        kill(p.pid, SIGKILL);
+        killed += program_finish(&p, output, OUTPUT_BYTES) == -SIGKILL;
+    }
+    assert_true(killed > 10);
+    bool begun = file_exists(tiny_path("%s/config.json", run));
+    if (program_run(output, OUTPUT_BYTES, begun ? WORDS("resume", run) : TRAIN_WORDS(run)) != 0) fail_msg("%s", output);
+    assert_same_run(unbroken(), run);
+    /* nothing of the killed saves is left, and no step had to be deleted by hand */
+    char **names;
+    size_t n;
+    struct ctx *c = ctx_new(NULL);
+    assert_int_equal(dir_list(c, tiny_path("%s/checkpoints", run), &names, &n), OK);
+    for (size_t i = 0; i < n; i++) assert_true(strncmp(names[i], "step-", 5) == 0);
+    dir_list_free(c, names, n);
+    ctx_free(c);
+}
+
+static void interrupt_saves_and_exits_0(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGINT, SIGTERM};
+    for (int i = 0; i < 2; i++) {
+        const char *run = keep_path(i ? "stopped_term" : "stopped_int");
+        struct program p = program_start(TRAIN_WORDS(run));
+        assert_true(program_wait_line(&p, "step 3/"));
+        assert_int_equal(kill(p.pid, signals[i]), 0);
+        assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 0);
+        assert_non_null(strstr(output, "interrupted: step "));
+        assert_non_null(strstr(output, tiny_path("your_ai resume %s", run)));
+        if (program_run(output, OUTPUT_BYTES, WORDS("resume", run)) != 0) fail_msg("%s", output);
+        assert_same_run(unbroken(), run);
+    }
+}
+
+/* A run of 10 steps resumed to 12. */
+static void resume_can_make_a_run_longer(void **state)
+{
+    (void)state;
+    const char *run = keep_path("longer");
+    assert_int_equal(program_run(output, OUTPUT_BYTES,
+                                 WORDS("train", "-m", model, "-d", data, "-o", run, "--rank", "2", "--max-steps", "10")),
+                     0);
+    assert_int_equal(program_run(output, OUTPUT_BYTES, WORDS("resume", run, "--max-steps", "12")), 0);
+    assert_non_null(strstr(output, "step 11/12"));
+    assert_null(strstr(output, "step 10/"));
+    assert_non_null(strstr(output, "done: 12 steps"));
+}
+
+static void page_shows_what_will_happen(void **state)
+{
+    (void)state;
+    const char *run = keep_path("page");
+    assert_int_equal(program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run)), 0);
+    static const char *const says[] = {
+        "LlamaForCausalLM, 2 layers, hidden 64",
+        "base weights (mapped)",
+        "optimizer moments",
+        "activations",
+        "60 rows, 60 documents",
+        "weights  monotone, lambda 1: omega",
+        "effective sample size",
+        "rows ([[trained]])",
+        "<|endoftext|>]]",
+        "step 1/30  loss ",
+        "  weighted ",
+        " tok/s  gnorm ",
+        " GiB  ETA ",
+        "validation: loss ",
+        "best so far",
+        "done: 30 steps",
+        "/adapter (PEFT; best of the validations, step ",
+        "your_ai generate -m ",
+    };
+    for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++) {
+        if (!strstr(output, says[i])) fail_msg("'%s' is not in: %s", says[i], output);
+    }
+    assert_null(strchr(output, '\033')); /* no colours in a pipe */
+    assert_null(strchr(output, '\r'));
+    static const char *const files[] = {"config.json",
+                                        "metrics.jsonl",
+                                        "timing.jsonl",
+                                        "data_manifest.json",
+                                        "environment.json",
+                                        "data.cache",
+                                        "adapter/adapter_config.json"};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        assert_true(file_exists(tiny_path("%s/%s", run, files[i])));
+}
+
+static void additive_says_that_it_is_for_comparison(void **state)
+{
+    (void)state;
+    assert_int_equal(program_run(output, OUTPUT_BYTES,
+                                 WORDS("train", "-m", model, "-d", data, "-o", tiny_path("%s/additive", base), "--distrust",
+                                       "additive", "--max-steps", "1")),
+                     0);
+    assert_non_null(strstr(output, "the gradient is that of plain CE: for comparison only"));
+}
+
+/* One line, the exit code of the README, and what is named. */
+static void refused(int code, const char *says, const char *const *words)
+{
+    int got = program_run(output, OUTPUT_BYTES, words);
+    const char *error = strstr(output, "error: ");
+    if (got != code || !error) fail_msg("exit %d instead of %d: %s", got, code, output);
+    if (!strstr(error, says)) fail_msg("'%s' lacks '%s'", error, says);
+    assert_ptr_equal(strchr(error, '\n'), error + strlen(error) - 1);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    const char *run = keep_path("refused"), *bad = keep_path("bad.jsonl");
+    tiny_write(bad, "{\"text\":\"good\"}\n{\"text\":\"good\",\"auth_weight\":1.5,\"prov_entropy\":1}\n");
+    refused(2, "no command", WORDS(NULL));
+    refused(2, "did you mean train?", WORDS("trian"));
+    refused(2, "-m, --model MODEL is needed", WORDS("train", "-d", data, "-o", run));
+    refused(2, "did you mean --rank?", WORDS("train", "--rnak", "3"));
+    refused(2, "-r: 0 is outside 1 to 1024", WORDS("train", "-r", "0"));
+    refused(2, "one word too many", WORDS("train", "-m", model, "-d", data, "-o", run, "more"));
+    refused(2, "something is missing", WORDS("resume"));
+    refused(2, "config.json: is missing", WORDS("resume", base));
+    refused(2, "bad.jsonl:2", WORDS("train", "-m", model, "-d", bad, "-o", run));
+    refused(2, "nowhere", WORDS("train", "-m", tiny_path("%s/nowhere", base), "-d", data, "-o", run));
+    refused(2, "is not empty", WORDS("train", "-m", model, "-d", data, "-o", unbroken()));
+    refused(2, "/proc/none", WORDS("train", "-m", model, "-d", data, "-o", "/proc/none"));
+    assert_false(dir_exists(run));
+}
+
+/* More tokens in one micro-batch than any memory holds activations for. */
+static void exit_3_when_it_would_not_fit(void **state)
+{
+    (void)state;
+    const char *file = keep_path("large.jsonl");
+    size_t free_bytes = plan_free_bytes(""), rows = free_bytes / 60000 / 500 + 2;
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    for (size_t i = 0; i < rows; i++) {
+        fputs("{\"text\":\"", f);
+        for (int k = 0; k < 500; k++) fputc('a' + (int)(i + (size_t)k) % 20, f);
+        fputs("\"}\n", f);
+    }
+    fclose(f);
+    const char *run = keep_path("large");
+    refused(3, "Cheapest changes: --grad-checkpoint on",
+            WORDS("train", "-m", model, "-d", file, "-o", run, "--rank", "1024", "--batch", "65536", "--grad-checkpoint",
+                  "off"));
+    assert_false(dir_exists(run));
+}
+
+static void help_and_version(void **state)
+{
+    (void)state;
+    assert_int_equal(program_run(output, OUTPUT_BYTES, WORDS("--help")), 0);
+    assert_non_null(strstr(output, "train"));
+    assert_non_null(strstr(output, "resume"));
+    assert_int_equal(program_run(output, OUTPUT_BYTES, WORDS("train", "--help")), 0);
+    assert_non_null(strstr(output, "usage: your_ai train -m MODEL"));
+    assert_non_null(strstr(output, "--lr X"));
+    assert_non_null(strstr(output, "(default 2e-4; 0 to 10)"));
+    assert_int_equal(program_run(output, OUTPUT_BYTES, WORDS("help", "resume")), 0);
+    assert_non_null(strstr(output, "usage: your_ai resume RUN"));
+    assert_int_equal(program_run(output, OUTPUT_BYTES, WORDS("--version")), 0);
+    assert_true(strncmp(output, "your_ai ", 8) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(killed_at_every_step_and_resumed),
+        cmocka_unit_test(killed_at_any_time_and_resumed),
+        cmocka_unit_test(interrupt_saves_and_exits_0),
+        cmocka_unit_test(resume_can_make_a_run_longer),
+        cmocka_unit_test(page_shows_what_will_happen),
+        cmocka_unit_test(additive_says_that_it_is_for_comparison),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(exit_3_when_it_would_not_fit),
+        cmocka_unit_test(help_and_version),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
