@@ -5,6 +5,8 @@
 #include "base/ctx.h"
 
 double bench_seconds(void); /* monotonic clock */
+/* From now on bench_seconds is processor time of the process: for one thread on a machine that others use too. */
+void bench_use_cpu_time(void);
 
 /* f32 multiply-adds of the widest vectors that the backend uses, on all threads of the ctx, in GFLOP/s. 0 where not known.
  */

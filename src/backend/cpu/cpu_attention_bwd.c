@@ -134,11 +134,12 @@ static void add_dq(const struct work *w, const struct block *b, int64_t key, int
     gemm_block(w->kernels, &g);
 }
 
-/* Keys [key, key + keys) against queries [query, query + n). */
+/* Keys [key, key + keys) against queries [query, query + n): as many of the keys as the last query sees. */
 static void tile_pair(const struct work *w, const struct block *b, int64_t key, int64_t keys, int64_t query, int64_t n)
 {
     int64_t row = b->seg.q + query, group = b->head / w->share, key_row = b->seg.k + key;
     const float *q = attention_row(w->q, row, b->head), *d_o = attention_row(w->d_o, row, b->head);
+    keys = cpu_min(keys, attention_end_key(&b->seg, query + n - 1) - key);
     turn(w, b->q_turned, q, w->q->stride[0], n, (float)w->p->scale);
     turn(w, b->do_turned, d_o, w->d_o->stride[0], n, 1.0f);
     memset(b->lse, 0, 3 * ATTENTION_COLUMNS * sizeof(float));

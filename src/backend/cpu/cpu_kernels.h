@@ -53,7 +53,7 @@ struct cpu_kernels {
 
     /* Columns of a tile s (k, n) with row stride ld, one column a query, as attention and the loss need them; the three
      * calls go in this order. max: m[j] = max(m[j], scale * max over k of s[k][j]). exp: s = e^(scale * s - m[j]), and
-     * sum[j] += the column's sum. n is a multiple of 16. */
+     * sum[j] += the column's sum; exponents are not positive but for rounding. n is a multiple of 16. */
     void (*column_max)(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale);
     void (*column_exp)(float *s, int64_t ld, int64_t k, int64_t n, float scale, const float *m, float *sum);
     /* ds[k][j] = p[k][j] * (dp[k][j] - delta[j]) * scale into dp. */

@@ -170,7 +170,20 @@ static void loop_scale(float *out, float a, const float *x, int64_t n)
     EACH(n, STORE(out, a * LOAD(x)););
 }
 
-/* e^x = 2^k e^r with k = round(x / ln 2), |r| <= ln 2 / 2, where Taylor's polynomial of degree 7 is good to 6e-9. ln 2 is
+/* Taylor's polynomial of degree 7. */
+INLINE vf exp_polynomial(vf r)
+{
+    vf p = splat(1.0f / 5040);
+    p = p * r + 1.0f / 720;
+    p = p * r + 1.0f / 120;
+    p = p * r + 1.0f / 24;
+    p = p * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    return p * r + 1.0f;
+}
+
+/* e^x = 2^k e^r with k = round(x / ln 2), |r| <= ln 2 / 2, where the polynomial is good to 6e-9. ln 2 is
  * taken off in two parts, the first so short that k times it is exact. 2^k is applied in two halves, so that subnormal
  * results and overflow come out by themselves. Rounding is by adding 1.5 * 2^23: no conversion, so NaN passes untouched. */
 INLINE vf exp_vector(vf x)
@@ -180,16 +193,19 @@ INLINE vf exp_vector(vf x)
     x = choose(x > splat(100.0f), splat(100.0f), x);
     vf shifted = x * 1.44269504088896341f + round, k = shifted - round;
     vf r = (x - k * 0.693359375f) - k * -2.12194440e-4f;
-    vf p = splat(1.0f / 5040);
-    p = p * r + 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
     vi power = (vi)shifted - (vi)round, half = power >> 1;
-    return p * (vf)((half + 127) << 23) * (vf)((power - half + 127) << 23);
+    return exp_polynomial(r) * (vf)((half + 127) << 23) * (vf)((power - half + 127) << 23);
+}
+
+/* The same for x <= 0, give or take rounding, which is what a softmax asks for: below the normal numbers the result is 0, so
+ * one factor 2^k is enough (its bits are those of `shifted`, moved up). Both tests are written so that NaN passes. */
+INLINE vf exp_nonpositive(vf x)
+{
+    const vf round = splat(12582912.0f);
+    vf shifted = x * 1.44269504088896341f + round, k = shifted - round;
+    vf r = (x - k * 0.693359375f) - k * -2.12194440e-4f;
+    vf p = exp_polynomial(r) * (vf)(((vi)shifted << 23) + 0x3f800000);
+    return (vf)(~(x < splat(-87.0f)) & (vi)p);
 }
 
 static void loop_exp(float *out, const float *x, int64_t n)
@@ -286,7 +302,7 @@ static void loop_column_exp(float *s, int64_t ld, int64_t k, int64_t n, float sc
         vf m0 = load(m + j), m1 = load(m + j + LANES), t0 = load(sum + j), t1 = load(sum + j + LANES);
         for (int64_t r = 0; r < k; r++) {
             float *row = s + r * ld + j;
-            vf e0 = exp_vector(scale * load(row) - m0), e1 = exp_vector(scale * load(row + LANES) - m1);
+            vf e0 = exp_nonpositive(scale * load(row) - m0), e1 = exp_nonpositive(scale * load(row + LANES) - m1);
             store(row, e0);
             store(row + LANES, e1);
             t0 += e0;

@@ -6,7 +6,7 @@
  * over W, and W itself is read in place as the A operand of one product and the B operand of the other. Storing a chunk's
  * logits and recomputing them were rejected: 100 MB of traffic a chunk, or half as much again to compute.
  *
- * Rows of weight 0 are left out by compacting. A job is 48 rows against a slice of the vocabulary; there is one slice unless
+ * Rows of weight 0 are left out by compacting. A job is 96 rows against a slice of the vocabulary; there is one slice unless
  * rows are few. Partial results meet in order of slices. Sums are f64. */
 #include <float.h>
 #include <math.h>
@@ -18,10 +18,10 @@
 #include "base/threads.h"
 
 enum {
-    ROWS = 48,       /* columns of a tile of logits */
-    PANEL_ROWS = 64, /* room for them as whole panels of any width */
-    WORDS = 96,      /* rows of a tile: 96 x 576 of W are half of an L2 */
-    JOBS = 16,       /* as many are wanted, so that few rows still use many threads */
+    ROWS = 96,        /* columns of a tile of logits */
+    PANEL_ROWS = 128, /* room for them as whole panels of any width */
+    WORDS = 48,       /* rows of a tile: with 96 rows of dh, h and logits, 576 wide, about an L2; measured best */
+    JOBS = 64,        /* as many are wanted, so that few rows still use many threads, and threads finish together */
     JOIN_ROWS = 16
 };
 
