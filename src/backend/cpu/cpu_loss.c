@@ -22,6 +22,7 @@ enum {
     PANEL_ROWS = 128, /* room for them as whole panels of any width */
     WORDS = 48,       /* rows of a tile: with 96 rows of dh, h and logits, 576 wide, about an L2; measured best */
     JOBS = 64,        /* as many are wanted, so that few rows still use many threads, and threads finish together */
+    COPY_ROWS = ROWS > WORDS ? ROWS : WORDS, /* rows of h before the tiles, of W in them */
     JOIN_ROWS = 16
 };
 
@@ -45,7 +46,7 @@ struct block {
     int64_t first, n; /* rows [first, first + n) of the compacted */
     float *turned;    /* their h as panels, (.., C, nr) */
     float *tile;      /* (WORDS, ROWS) */
-    float *copy;      /* (WORDS, ld): tile of W when it cannot be read in place; before, the rows of h */
+    float *copy;      /* (COPY_ROWS, ld): rows of h, then tiles of W that cannot be read in place */
     float *max, *change, *tile_sum;
     double *sum;
     float *dh; /* (n, ld) */
@@ -58,7 +59,7 @@ static const int32_t *targets_of(const struct work *w)
 
 static int64_t scratch_floats(const struct work *w)
 {
-    return PANEL_ROWS * w->width + WORDS * ROWS + WORDS * w->ld + 3 * ROWS;
+    return PANEL_ROWS * w->width + WORDS * ROWS + COPY_ROWS * w->ld + 3 * ROWS;
 }
 
 /* Rows [word, word + n) of W: in place when they are f32, aligned and their stride suits, else widened. */
@@ -152,7 +153,7 @@ static void loss_job(void *arg, int64_t job, int worker)
     b.turned = w->scratch + worker * w->scratch_floats;
     b.tile = b.turned + PANEL_ROWS * w->width;
     b.copy = b.tile + WORDS * ROWS;
-    b.max = b.copy + WORDS * w->ld;
+    b.max = b.copy + COPY_ROWS * w->ld;
     b.change = b.max + ROWS;
     b.tile_sum = b.change + ROWS;
     at = slice * w->n + b.first;
