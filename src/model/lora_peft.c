@@ -370,14 +370,23 @@ static bool is_target(const struct peft *p, const char *module)
     return false;
 }
 
-static enum status copy_tensor(struct peft *p, const struct tensor_view *t, struct array *a)
+/* Both halves have the shapes of the module: checked before memory of that size is asked for. */
+static enum status check_shapes(struct peft *p, const struct tensor_view *const *half, enum lora_place place, int64_t rank)
 {
-    if (t->shape[0] != a->shape[0] || t->shape[1] != a->shape[1])
-        return ctx_fail(p->c, E_INPUT, "%s: tensor \"%s\" is %lld x %lld; model and config want %lld x %lld", p->config_path,
-                        t->name, (long long)t->shape[0], (long long)t->shape[1], (long long)a->shape[0],
-                        (long long)a->shape[1]);
-    quant_to_f32(t->type, t->data, a->data, t->shape[0] * t->shape[1]);
+    int64_t out, in;
+    lora_place_shape(p->model, place, &out, &in);
+    const int64_t wanted[2][2] = {{rank, in}, {out, rank}};
+    for (int i = 0; i < 2; i++)
+        if (half[i]->shape[0] != wanted[i][0] || half[i]->shape[1] != wanted[i][1])
+            return ctx_fail(p->c, E_INPUT, "%s: tensor \"%s\" is %lld x %lld; model and config want %lld x %lld",
+                            p->config_path, half[i]->name, (long long)half[i]->shape[0], (long long)half[i]->shape[1],
+                            (long long)wanted[i][0], (long long)wanted[i][1]);
     return OK;
+}
+
+static void copy_tensor(const struct tensor_view *t, struct array *a)
+{
+    quant_to_f32(t->type, t->data, a->data, t->shape[0] * t->shape[1]);
 }
 
 static enum status load_module(struct peft *p, struct lora *l, int64_t layer, enum lora_place place)
@@ -396,9 +405,11 @@ static enum status load_module(struct peft *p, struct lora *l, int64_t layer, en
     if (half[0]->shape[0] != (int64_t)rank)
         return ctx_fail(p->c, E_INPUT, "%s: module %s has rank %lld by its tensors and %g by the config", p->config_path,
                         module, (long long)half[0]->shape[0], rank);
+    TRY(check_shapes(p, half, place, (int64_t)rank));
     TRY(lora_add(l, p->model, layer, place, (int64_t)rank, rule_value(&p->alphas, module, p->config.alpha)));
-    TRY(copy_tensor(p, half[0], l->modules[l->n_modules - 1].slot.a));
-    return copy_tensor(p, half[1], l->modules[l->n_modules - 1].slot.b);
+    copy_tensor(half[0], l->modules[l->n_modules - 1].slot.a);
+    copy_tensor(half[1], l->modules[l->n_modules - 1].slot.b);
+    return OK;
 }
 
 /* The config's own summary of what the tensors are: places, and last layers when the first layers have none. */
