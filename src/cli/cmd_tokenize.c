@@ -1,0 +1,104 @@
+/* cmd_tokenize: text to ids and back, through pipes: what a script or a test needs to see the tokenizer's work. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "io/tokenizer.h"
+
+struct tokenize_values {
+    const char *model;
+    bool decode, special;
+};
+#define V struct tokenize_values
+
+enum { BLOCK_BYTES = 1 << 16 };
+static const size_t STDIN_CAP_BYTES = (size_t)1 << 32;
+
+static const struct option_spec specs[] = {
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, tokenizer.json or .gguf file"),
+    FLAG_ROW(V, decode, "decode", 'd', "false", "Running", "ids to text; special tokens are written as their text"),
+    FLAG_ROW(V, special, "special", 's', "false", "Running", "text of special tokens (<|im_end|>) becomes their ids"),
+};
+
+static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+static enum status read_stdin(struct ctx *c, struct buf *out)
+{
+    char block[BLOCK_BYTES];
+    size_t n;
+    while ((n = fread(block, 1, sizeof block, stdin)) > 0 && buf_ok(out)) buf_append(out, block, n);
+    if (!buf_ok(out)) return c->status;
+    return ferror(stdin) ? ctx_fail(c, E_IO, "standard input cannot be read") : OK;
+}
+
+static enum status print_ids(struct ctx *c, const struct tokenizer *t, bool special, const struct buf *text)
+{
+    struct ids ids = {0};
+    enum status status = tokenizer_encode(c, t, buf_str(text), text->len, special, &ids);
+    if (status == OK) {
+        for (size_t i = 0; i < ids.n; i++) printf(i ? " %d" : "%d", ids.data[i]);
+        putchar('\n');
+    }
+    ids_release(c, &ids);
+    return status;
+}
+
+/* Reads decimal numbers between white space. */
+static enum status parse_ids(struct ctx *c, const struct buf *text, struct ids *ids)
+{
+    const char *at = buf_str(text), *end = at + text->len;
+    for (;;) {
+        while (at < end && isspace((unsigned char)*at)) at++;
+        if (at == end) return OK;
+        const char *word = at;
+        int64_t id = 0;
+        while (at < end && isdigit((unsigned char)*at) && id <= INT32_MAX) id = id * 10 + (*at++ - '0');
+        if (at == word || id > INT32_MAX || (at < end && !isspace((unsigned char)*at)))
+            return ctx_fail(c, E_INPUT, "standard input: number %zu, \"%.*s\", is not a token id", ids->n + 1,
+                            end - word < 20 ? (int)(end - word) : 20, word);
+        TRY(ids_push(c, ids, (int32_t)id));
+    }
+}
+
+static enum status print_text(struct ctx *c, const struct tokenizer *t, const struct buf *text)
+{
+    struct ids ids = {0};
+    struct buf out;
+    enum status status = parse_ids(c, text, &ids);
+    buf_init(&out, c, STDIN_CAP_BYTES);
+    if (status == OK) status = tokenizer_decode(c, t, ids.data, ids.n, false, &out);
+    if (status == OK) fwrite(buf_str(&out), 1, out.len, stdout);
+    buf_release(&out);
+    ids_release(c, &ids);
+    return status;
+}
+
+static enum status run(const struct command_call *call)
+{
+    const struct tokenize_values *v = call->values;
+    struct ctx *c = call->c;
+    if (v->decode && v->special) return ctx_fail(c, E_INPUT, "--special is for encoding; --decode always writes them");
+    struct tokenizer *t = tokenizer_open(c, v->model);
+    if (!t) return c->status;
+    struct buf text;
+    buf_init(&text, c, STDIN_CAP_BYTES);
+    enum status status = read_stdin(c, &text);
+    if (status == OK) status = v->decode ? print_text(c, t, &text) : print_ids(c, t, v->special, &text);
+    buf_release(&text);
+    tokenizer_free(t);
+    return status;
+}
+
+const struct command command_tokenize = {
+    .name = "tokenize",
+    .summary = "turns text into token ids, or ids into text",
+    .usage = "-m MODEL [--special | --decode] < INPUT",
+    .about =
+        "Reads standard input whole and writes one line of ids, separated by spaces, without BOS or EOS. Input may be any\n"
+        "bytes. With --decode it reads ids and writes exactly the bytes that they stand for.",
+    .table = &table,
+    .values_bytes = sizeof(struct tokenize_values),
+    .run = run,
+};
