@@ -16,6 +16,7 @@
 
 typedef float vf __attribute__((vector_size(LANES * 4)));
 typedef int32_t vi __attribute__((vector_size(LANES * 4)));
+typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
 typedef double vd __attribute__((vector_size(LANES * 4))); /* half as many */
 typedef float vf_unaligned __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
@@ -193,8 +194,8 @@ INLINE vf exp_vector(vf x)
     x = choose(x > splat(100.0f), splat(100.0f), x);
     vf shifted = x * 1.44269504088896341f + round, k = shifted - round;
     vf r = (x - k * 0.693359375f) - k * -2.12194440e-4f;
-    vi power = (vi)shifted - (vi)round, half = power >> 1;
-    return exp_polynomial(r) * (vf)((half + 127) << 23) * (vf)((power - half + 127) << 23);
+    vi power = (vi)((vu)shifted - (vu)round), half = power >> 1;
+    return exp_polynomial(r) * (vf)((vu)(half + 127) << 23) * (vf)((vu)(power - half + 127) << 23);
 }
 
 /* The same for x <= 0, give or take rounding, which is what a softmax asks for: below the normal numbers the result is 0, so
@@ -204,7 +205,7 @@ INLINE vf exp_nonpositive(vf x)
     const vf round = splat(12582912.0f);
     vf shifted = x * 1.44269504088896341f + round, k = shifted - round;
     vf r = (x - k * 0.693359375f) - k * -2.12194440e-4f;
-    vf p = exp_polynomial(r) * (vf)(((vi)shifted << 23) + 0x3f800000);
+    vf p = exp_polynomial(r) * (vf)(((vu)shifted << 23) + 0x3f800000u);
     return (vf)(~(x < splat(-87.0f)) & (vi)p);
 }
 
