@@ -502,3 +502,15 @@ const char *safetensors_metadata(const struct safetensors *s, const char *key)
     const struct pair *found = sh->n_metadata ? bsearch(&wanted, sh->metadata, sh->n_metadata, sizeof wanted, by_key) : NULL;
     return found ? found->value : NULL;
 }
+
+size_t safetensors_metadata_count(const struct safetensors *s)
+{
+    return s->n_shards ? s->shards[s->first].n_metadata : 0;
+}
+
+const char *safetensors_metadata_at(const struct safetensors *s, size_t i, const char **value)
+{
+    if (i >= safetensors_metadata_count(s)) return NULL;
+    *value = s->shards[s->first].metadata[i].value;
+    return s->shards[s->first].metadata[i].key;
+}

@@ -21,6 +21,9 @@ size_t safetensors_count(const struct safetensors *s);
 const struct tensor_view *safetensors_tensor(const struct safetensors *s, size_t i); /* in name order */
 const struct tensor_view *safetensors_find(const struct safetensors *s, const char *name);
 const char *safetensors_metadata(const struct safetensors *s, const char *key); /* NULL when absent; of the first file */
+size_t safetensors_metadata_count(const struct safetensors *s);
+/* Pair i in order of keys; NULL beyond the last. */
+const char *safetensors_metadata_at(const struct safetensors *s, size_t i, const char **value);
 
 /* Writer: declare every tensor in the order wanted, then write their bytes in the same order in any number of pieces. */
 struct safetensors_writer;

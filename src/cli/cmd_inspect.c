@@ -1,0 +1,312 @@
+/* cmd_inspect: what is in a file or folder. It opens it with the same readers that training uses, so a file that inspects
+ * well is a file that loads, and a bad one gives the reader's message and exit code. */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/inspect_page.h"
+#include "io/chat_template.h"
+#include "io/gguf.h"
+#include "io/safetensors.h"
+#include "io/tokenizer.h"
+#include "train/checkpoint.h"
+
+struct inspect_values {
+    bool json;
+};
+
+static const struct option_spec specs[] = {
+    FLAG_ROW(struct inspect_values, json, "json", 0, "false", "Output", "one JSON document instead of a table"),
+};
+
+static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+enum { JSON_CAP_BYTES = 16 << 20, MAX_OPEN = 3, SHORT_ARRAY = 16 };
+
+/* What is open while the page is collected and printed. */
+struct inspection {
+    struct ctx *c;
+    struct inspect_page page;
+    struct gguf *gguf;
+    struct safetensors *files[MAX_OPEN];
+    int n_files;
+    struct tokenizer *tokenizer;
+};
+
+/* ---- tensors ---- */
+
+static const struct tensor_view *gguf_at(const void *g, size_t i)
+{
+    return gguf_tensor(g, i);
+}
+
+static const struct tensor_view *safetensors_at(const void *s, size_t i)
+{
+    return safetensors_tensor(s, i);
+}
+
+/* Takes over an opened set (NULL: opening failed) and lists its tensors and metadata. */
+static enum status add_safetensors(struct inspection *x, struct safetensors *s, const char *title)
+{
+    const char *value;
+    if (!s) return x->c->status;
+    x->files[x->n_files++] = s;
+    for (size_t i = 0; i < safetensors_metadata_count(s); i++) {
+        const char *key = safetensors_metadata_at(s, i, &value);
+        inspect_page_string(&x->page, key, value, strlen(value));
+    }
+    x->page.lists[x->page.n_lists++] = (struct inspect_tensors){title, safetensors_count(s), safetensors_at, s};
+    return x->c->status;
+}
+
+static enum status add_file_in(struct inspection *x, const char *dir, const char *name)
+{
+    char *path = path_join(x->c, dir, name);
+    if (path) add_safetensors(x, safetensors_open(x->c, path), name);
+    mem_free(x->c, path);
+    return x->c->status;
+}
+
+/* ---- JSON files of a folder ---- */
+
+/* Every member of the file's object becomes a fact; nested ones are shown as they are. */
+static enum status add_json_in(struct inspection *x, const char *dir, const char *name)
+{
+    const char *key;
+    json_t *value, *doc = NULL;
+    char *path = path_join(x->c, dir, name);
+    if (path) doc = json_parse_file(x->c, path, JSON_CAP_BYTES);
+    if (doc && !json_is_object(doc)) ctx_fail(x->c, E_INPUT, "%s: is not a JSON object", path);
+    json_object_foreach(doc, key, value) inspect_page_json(&x->page, key, value);
+    json_decref(doc);
+    mem_free(x->c, path);
+    return x->c->status;
+}
+
+static bool has_file(struct ctx *c, const char *dir, const char *name)
+{
+    char *path = path_join(c, dir, name);
+    bool there = path && file_exists(path);
+    mem_free(c, path);
+    return there;
+}
+
+/* ---- GGUF ---- */
+
+static const char *kind_name(enum gguf_kind kind)
+{
+    static const char *const names[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
+                                        "bool", "string", "array", "u64", "i64", "f64"};
+    return names[kind];
+}
+
+static void append_item(struct buf *b, const struct gguf_value *v, uint64_t i)
+{
+    switch (v->item_kind) {
+    case GGUF_STRING:
+        json_append_string(b, gguf_array_string(v, i).data, gguf_array_string(v, i).n);
+        return;
+    case GGUF_BOOL:
+        buf_append_str(b, ((const uint8_t *)v->data)[i] ? "true" : "false");
+        return;
+    case GGUF_F32:
+    case GGUF_F64:
+        json_append_f64(b, gguf_array_f64(v, i));
+        return;
+    default:
+        buf_printf(b, "%lld", (long long)gguf_array_i64(v, i));
+        return;
+    }
+}
+
+/* Short arrays in full, vocabularies as a count. */
+static void add_array(struct inspect_page *page, const struct gguf_value *v)
+{
+    struct buf b;
+    buf_init(&b, page->c, JSON_CAP_BYTES);
+    if (v->n > SHORT_ARRAY) {
+        buf_printf(&b, "{\"items\":%llu,\"of\":\"%s\"}", (unsigned long long)v->n, kind_name(v->item_kind));
+    } else {
+        buf_append_char(&b, '[');
+        for (uint64_t i = 0; i < v->n; i++) {
+            if (i) buf_append_char(&b, ',');
+            append_item(&b, v, i);
+        }
+        buf_append_char(&b, ']');
+    }
+    if (buf_ok(&b)) inspect_page_literal(page, v->key, buf_str(&b));
+    buf_release(&b);
+}
+
+static void add_value(struct inspect_page *page, const struct gguf *g, const struct gguf_value *v)
+{
+    double f = 0;
+    bool b = false;
+    struct gguf_value one = *v; /* a scalar reads as an array of one item; u64 beyond 2^63 saturates */
+    one.kind = GGUF_ARRAY;
+    switch (v->kind) {
+    case GGUF_ARRAY:
+        add_array(page, v);
+        return;
+    case GGUF_STRING:
+        inspect_page_string(page, v->key, v->data, (size_t)v->n);
+        return;
+    case GGUF_BOOL:
+        gguf_get_bool(page->c, g, v->key, &b);
+        inspect_page_literal(page, v->key, b ? "true" : "false");
+        return;
+    case GGUF_F32:
+    case GGUF_F64:
+        gguf_get_f64(page->c, g, v->key, &f);
+        inspect_page_f64(page, v->key, f);
+        return;
+    default:
+        inspect_page_i64(page, v->key, gguf_array_i64(&one, 0));
+        return;
+    }
+}
+
+static enum status inspect_gguf(struct inspection *x, const char *path)
+{
+    x->page.kind = "GGUF";
+    x->gguf = gguf_open(x->c, path);
+    if (!x->gguf) return x->c->status;
+    inspect_page_i64(&x->page, "version", gguf_version(x->gguf));
+    for (size_t i = 0; i < gguf_value_count(x->gguf); i++) add_value(&x->page, x->gguf, gguf_value(x->gguf, i));
+    x->page.lists[x->page.n_lists++] = (struct inspect_tensors){"", gguf_tensor_count(x->gguf), gguf_at, x->gguf};
+    return x->c->status;
+}
+
+/* ---- tokenizer ---- */
+
+static void add_token(struct inspection *x, const char *name, int32_t id)
+{
+    const char *text = id >= 0 ? tokenizer_token(x->tokenizer, id) : NULL;
+    if (!text) {
+        inspect_page_literal(&x->page, name, "null");
+        return;
+    }
+    struct buf b;
+    buf_init(&b, x->c, JSON_CAP_BYTES);
+    buf_printf(&b, "{\"id\":%d,\"text\":", id);
+    json_append_string(&b, text, strlen(text));
+    buf_append_char(&b, '}');
+    if (buf_ok(&b)) inspect_page_literal(&x->page, name, buf_str(&b));
+    buf_release(&b);
+}
+
+/* "chatml", "llama3", "none", or "unknown" when there is a template that this program does not know. */
+static const char *template_name(struct inspection *x)
+{
+    if (!tokenizer_chat_template(x->tokenizer)) return "none";
+    enum chat_template kind = chat_template_detect(x->c, x->tokenizer);
+    if (x->c->status == E_UNSUPPORTED) ctx_clear(x->c);
+    return kind == CHAT_NONE ? "unknown" : chat_template_name(kind);
+}
+
+static enum status add_tokenizer(struct inspection *x, const char *path)
+{
+    x->tokenizer = tokenizer_open_json(x->c, path);
+    if (!x->tokenizer) return x->c->status;
+    int64_t n = tokenizer_vocab_size(x->tokenizer), special = 0;
+    for (int64_t id = 0; id < n; id++) special += tokenizer_is_special(x->tokenizer, (int32_t)id);
+    const char *chat = template_name(x);
+    inspect_page_i64(&x->page, "tokenizer.vocab_size", n);
+    inspect_page_i64(&x->page, "tokenizer.special_tokens", special);
+    add_token(x, "tokenizer.bos", tokenizer_bos(x->tokenizer));
+    add_token(x, "tokenizer.eos", tokenizer_eos(x->tokenizer));
+    inspect_page_literal(&x->page, "tokenizer.adds_bos", tokenizer_adds_bos(x->tokenizer) ? "true" : "false");
+    inspect_page_string(&x->page, "tokenizer.chat_template", chat, strlen(chat));
+    return x->c->status;
+}
+
+/* ---- folders ---- */
+
+static enum status inspect_model(struct inspection *x, const char *dir)
+{
+    x->page.kind = "model folder";
+    TRY(add_json_in(x, dir, "config.json"));
+    TRY(add_safetensors(x, safetensors_open_dir(x->c, dir), ""));
+    if (!has_file(x->c, dir, "tokenizer.json")) return x->c->status;
+    char *path = path_join(x->c, dir, "tokenizer.json");
+    if (path) add_tokenizer(x, path);
+    mem_free(x->c, path);
+    return x->c->status;
+}
+
+static enum status inspect_checkpoint(struct inspection *x, const char *dir)
+{
+    x->page.kind = "checkpoint";
+    TRY(checkpoint_verify(x->c, dir));
+    inspect_page_literal(&x->page, "manifest", "\"every file has the size and SHA-256 that it lists\"");
+    TRY(add_json_in(x, dir, "state.json"));
+    TRY(add_json_in(x, dir, "adapter_config.json"));
+    TRY(add_file_in(x, dir, "adapter_model.safetensors"));
+    return add_file_in(x, dir, "adapter_optimizer.safetensors");
+}
+
+static enum status inspect_adapter(struct inspection *x, const char *dir)
+{
+    x->page.kind = "PEFT adapter";
+    TRY(add_json_in(x, dir, "adapter_config.json"));
+    return add_file_in(x, dir, "adapter_model.safetensors");
+}
+
+static enum status inspect_folder(struct inspection *x, const char *dir)
+{
+    if (has_file(x->c, dir, "state.json") || has_file(x->c, dir, "manifest.json")) return inspect_checkpoint(x, dir);
+    if (has_file(x->c, dir, "adapter_config.json")) return inspect_adapter(x, dir);
+    if (has_file(x->c, dir, "config.json")) return inspect_model(x, dir);
+    TRY(x->c->status);
+    return ctx_fail(x->c, E_INPUT,
+                    "%s: neither a model folder (config.json), nor an adapter (adapter_config.json), nor a checkpoint "
+                    "(state.json, manifest.json)",
+                    dir);
+}
+
+/* ---- the command ---- */
+
+/* A file is known by its first bytes: GGUF by its magic, tokenizer.json by its brace, safetensors by what is left. */
+static enum status inspect_file(struct inspection *x, const char *path)
+{
+    struct file_map *map = file_map_open(x->c, path);
+    if (!map) return x->c->status;
+    const uint8_t *p = file_map_data(map);
+    size_t n = file_map_size(map);
+    bool gguf = n >= 4 && memcmp(p, "GGUF", 4) == 0;
+    bool text = n > 0 && memchr("{ \t\r\n", p[0], 5) && (n < 8 || p[7] != 0); /* a header's length has a zero there */
+    file_map_close(map);
+    if (gguf) return inspect_gguf(x, path);
+    x->page.kind = text ? "tokenizer" : "safetensors";
+    return text ? add_tokenizer(x, path) : add_safetensors(x, safetensors_open(x->c, path), "");
+}
+
+static enum status run(const struct command_call *call)
+{
+    const struct inspect_values *v = call->values;
+    const char *path = call->parse->operands[0];
+    struct inspection x = {.c = call->c};
+    inspect_page_init(&x.page, call->c, path);
+    enum status status = dir_exists(path) ? inspect_folder(&x, path) : inspect_file(&x, path);
+    if (status == OK) status = inspect_page_print(&x.page, v->json);
+    inspect_page_release(&x.page);
+    gguf_close(x.gguf);
+    for (int i = 0; i < x.n_files; i++) safetensors_close(x.files[i]);
+    tokenizer_free(x.tokenizer);
+    return status;
+}
+
+const struct command command_inspect = {
+    .name = "inspect",
+    .summary = "shows what is in a model, adapter, checkpoint or tokenizer",
+    .usage = "FILE [--json]",
+    .about = "FILE is a .safetensors, .gguf or tokenizer.json file, or a folder: a model, a PEFT adapter, a checkpoint of a "
+             "run.\n"
+             "Everything is validated as for training; a checkpoint is compared with its manifest.",
+    .table = &table,
+    .values_bytes = sizeof(struct inspect_values),
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run,
+};
