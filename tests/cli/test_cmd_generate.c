@@ -1,15 +1,15 @@
 /* generate and perplexity: what they refuse, before any model is needed. */
-#include "support_program.h"
+#include "support_capture.h"
 
 #include <string.h>
 
 static void check_help(const char *command, const char *part)
 {
-    struct program_result r = program_run(ARGV(command, "--help"));
+    struct capture r = capture_run(ARGV(command, "--help"));
     assert_int_equal(r.code, 0);
     assert_non_null(strstr(r.out, part));
     assert_string_equal(r.err, "");
-    program_release(&r);
+    capture_release(&r);
 }
 
 static void test_help(void **state)
@@ -22,23 +22,23 @@ static void test_help(void **state)
 static void test_usage(void **state)
 {
     (void)state;
-    program_fails(2, "--prompt", ARGV("generate", "-m", "x"));
-    program_fails(2, "--model", ARGV("generate", "-p", "x"));
-    program_fails(2, "--temperature", ARGV("generate", "-m", "x", "-p", "y", "--temperature", "-1"));
-    program_fails(2, "--top-p", ARGV("generate", "-m", "x", "-p", "y", "--top-p", "1.5"));
-    program_fails(2, "--max-tokens", ARGV("generate", "-m", "x", "-p", "y", "--max-tokens", "0"));
-    program_fails(2, "--file", ARGV("perplexity", "-m", "x"));
-    program_fails(2, "--window", ARGV("perplexity", "-m", "x", "-f", "y", "--window", "many"));
+    capture_fails(2, "--prompt", ARGV("generate", "-m", "x"));
+    capture_fails(2, "--model", ARGV("generate", "-p", "x"));
+    capture_fails(2, "--temperature", ARGV("generate", "-m", "x", "-p", "y", "--temperature", "-1"));
+    capture_fails(2, "--top-p", ARGV("generate", "-m", "x", "-p", "y", "--top-p", "1.5"));
+    capture_fails(2, "--max-tokens", ARGV("generate", "-m", "x", "-p", "y", "--max-tokens", "0"));
+    capture_fails(2, "--file", ARGV("perplexity", "-m", "x"));
+    capture_fails(2, "--window", ARGV("perplexity", "-m", "x", "-f", "y", "--window", "many"));
 }
 
 static void test_missing(void **state)
 {
     (void)state;
     const char *missing = TEST_DATA "/no such model";
-    program_fails(2, missing, ARGV("generate", "-m", missing, "-p", "x"));
-    program_fails(2, missing, ARGV("perplexity", "-m", missing, "-f", "x"));
+    capture_fails(2, missing, ARGV("generate", "-m", missing, "-p", "x"));
+    capture_fails(2, missing, ARGV("perplexity", "-m", missing, "-f", "x"));
     /* a model without its tokenizer */
-    program_fails(2, "tokenizer.json", ARGV("generate", "-m", TEST_DATA "/golden/llama2", "-p", "x"));
+    capture_fails(2, "tokenizer.json", ARGV("generate", "-m", TEST_DATA "/golden/llama2", "-p", "x"));
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* generate and perplexity on SmolLM2-135M-Instruct: their output against tests/data/golden/smollm2.json, and an adapter that
  * makes a difference. */
-#include "support_program.h"
+#include "support_capture.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -74,7 +74,7 @@ static const json_t *golden_case(size_t i, const char *key)
 /* What a run that must succeed printed; owner the caller. */
 static char *output(const char *const *argv)
 {
-    struct program_result r = program_run(argv);
+    struct capture r = capture_run(argv);
     if (r.code != 0) fail_msg("exit code %d: %s", r.code, r.err);
     free(r.err);
     return r.out;
@@ -128,8 +128,8 @@ static void test_chat(void **state)
                 json_integer_value(json_object_get(theirs, "prompt_tokens")));
     json_decref(own);
     json_decref(theirs);
-    program_fails(2, "--chat", ARGV("generate", "-m", model_path, "-p", "x", "--system", "y"));
-    program_fails(2, "the prompt has no tokens", ARGV("generate", "-m", model_path, "-p", ""));
+    capture_fails(2, "--chat", ARGV("generate", "-m", model_path, "-p", "x", "--system", "y"));
+    capture_fails(2, "the prompt has no tokens", ARGV("generate", "-m", model_path, "-p", ""));
 }
 
 static void test_seed(void **state)
@@ -181,7 +181,7 @@ static void test_perplexity(void **state)
     assert_int_equal(i, json_array_size(golden_case(0, "ids")));
     free(text);
 
-    program_fails(2, "/none", ARGV("perplexity", "-m", model_path, "-f", "/none"));
+    capture_fails(2, "/none", ARGV("perplexity", "-m", model_path, "-f", "/none"));
 }
 
 static void test_adapter(void **state)
@@ -190,7 +190,7 @@ static void test_adapter(void **state)
     double mean = json_real_value(golden_case(0, "mean"));
     double with = summary_mean(ARGV("perplexity", "-m", model_path, "--adapter", adapter_path, "-f", text_path));
     assert_true(isfinite(with) && fabs(with - mean) > 1e-3);
-    program_fails(2, "adapter_config.json", ARGV("generate", "-m", model_path, "--adapter", dir, "-p", "x"));
+    capture_fails(2, "adapter_config.json", ARGV("generate", "-m", model_path, "--adapter", dir, "-p", "x"));
 }
 
 int main(void)
