@@ -54,7 +54,9 @@ static enum status add_safetensors(struct inspection *x, struct safetensors *s, 
     x->files[x->n_files++] = s;
     for (size_t i = 0; i < safetensors_metadata_count(s); i++) {
         const char *key = safetensors_metadata_at(s, i, &value);
-        inspect_page_string(&x->page, key, value, strlen(value));
+        char *name = mem_printf(x->c, "%s%smetadata.%s", title, title[0] ? ": " : "", key);
+        if (name) inspect_page_string(&x->page, name, value, strlen(value));
+        mem_free(x->c, name);
     }
     x->page.lists[x->page.n_lists++] = (struct inspect_tensors){title, safetensors_count(s), safetensors_at, s};
     return x->c->status;
@@ -70,15 +72,20 @@ static enum status add_file_in(struct inspection *x, const char *dir, const char
 
 /* ---- JSON files of a folder ---- */
 
-/* Every member of the file's object becomes a fact; nested ones are shown as they are. */
-static enum status add_json_in(struct inspection *x, const char *dir, const char *name)
+/* Every member of the file's object becomes a fact, its name behind `prefix`; nested ones are shown as they are. */
+static enum status add_json_in(struct inspection *x, const char *dir, const char *name, const char *prefix)
 {
     const char *key;
     json_t *value, *doc = NULL;
     char *path = path_join(x->c, dir, name);
     if (path) doc = json_parse_file(x->c, path, JSON_CAP_BYTES);
     if (doc && !json_is_object(doc)) ctx_fail(x->c, E_INPUT, "%s: is not a JSON object", path);
-    json_object_foreach(doc, key, value) inspect_page_json(&x->page, key, value);
+    json_object_foreach(doc, key, value)
+    {
+        char *fact = mem_printf(x->c, "%s%s", prefix, key);
+        if (fact) inspect_page_json(&x->page, fact, value);
+        mem_free(x->c, fact);
+    }
     json_decref(doc);
     mem_free(x->c, path);
     return x->c->status;
@@ -169,10 +176,9 @@ static void add_value(struct inspect_page *page, const struct gguf *g, const str
 
 static enum status inspect_gguf(struct inspection *x, const char *path)
 {
-    x->page.kind = "GGUF";
     x->gguf = gguf_open(x->c, path);
     if (!x->gguf) return x->c->status;
-    inspect_page_i64(&x->page, "version", gguf_version(x->gguf));
+    x->page.kind = gguf_version(x->gguf) == 2 ? "GGUF v2" : "GGUF v3";
     for (size_t i = 0; i < gguf_value_count(x->gguf); i++) add_value(&x->page, x->gguf, gguf_value(x->gguf, i));
     x->page.lists[x->page.n_lists++] = (struct inspect_tensors){"", gguf_tensor_count(x->gguf), gguf_at, x->gguf};
     return x->c->status;
@@ -226,7 +232,7 @@ static enum status add_tokenizer(struct inspection *x, const char *path)
 static enum status inspect_model(struct inspection *x, const char *dir)
 {
     x->page.kind = "model folder";
-    TRY(add_json_in(x, dir, "config.json"));
+    TRY(add_json_in(x, dir, "config.json", ""));
     TRY(add_safetensors(x, safetensors_open_dir(x->c, dir), ""));
     if (!has_file(x->c, dir, "tokenizer.json")) return x->c->status;
     char *path = path_join(x->c, dir, "tokenizer.json");
@@ -240,8 +246,8 @@ static enum status inspect_checkpoint(struct inspection *x, const char *dir)
     x->page.kind = "checkpoint";
     TRY(checkpoint_verify(x->c, dir));
     inspect_page_literal(&x->page, "manifest", "\"every file has the size and SHA-256 that it lists\"");
-    TRY(add_json_in(x, dir, "state.json"));
-    TRY(add_json_in(x, dir, "adapter_config.json"));
+    TRY(add_json_in(x, dir, "state.json", "state."));
+    TRY(add_json_in(x, dir, "adapter_config.json", "adapter."));
     TRY(add_file_in(x, dir, "adapter_model.safetensors"));
     return add_file_in(x, dir, "adapter_optimizer.safetensors");
 }
@@ -249,7 +255,7 @@ static enum status inspect_checkpoint(struct inspection *x, const char *dir)
 static enum status inspect_adapter(struct inspection *x, const char *dir)
 {
     x->page.kind = "PEFT adapter";
-    TRY(add_json_in(x, dir, "adapter_config.json"));
+    TRY(add_json_in(x, dir, "adapter_config.json", ""));
     return add_file_in(x, dir, "adapter_model.safetensors");
 }
 
