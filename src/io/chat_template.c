@@ -19,17 +19,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "io/chat_template_source.h"
 #include "io/unicode.h"
-
-/* What a source asks for beyond its family's form. */
-struct recipe {
-    enum chat_template kind;
-    const char *system; /* ChatML: points into the source at the default system message as a Jinja literal; NULL: none */
-    size_t system_bytes;
-    bool reasoning; /* Qwen 3 */
-    bool dates;     /* Llama 3.1 to 3.3 */
-};
 
 static const char DATES[] = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n";
 
@@ -56,144 +47,37 @@ enum status chat_template_parse(struct ctx *c, const char *name, enum chat_templ
     return ctx_fail(c, E_INPUT, "no chat template is called \"%s\"; there are chatml and llama3", name);
 }
 
-static bool has(const char *source, const char *text)
-{
-    return strstr(source, text) != NULL;
-}
-
-/* The first of a NULL-terminated list that is in the source (or, with `want` false, that is not); NULL when there is none.
- */
-static const char *first_with(const char *source, const char *const *list, bool want)
-{
-    for (; *list; list++)
-        if (has(source, *list) == want) return *list;
-    return NULL;
-}
-
-/* Finds the default system message: a literal '<|im_start|>system\nTEXT<|im_end|>\n'. Literals that end before <|im_end|>
- * are the head of the caller's own message. Returns what was not understood, or NULL. */
-static const char *find_default_system(const char *source, struct recipe *out)
-{
-    static const char head[] = "<|im_start|>system";
-    for (const char *at = strstr(source, head); at; at = strstr(at + 1, head)) {
-        char quote = at == source ? '\0' : at[-1];
-        const char *text = at + strlen(head);
-        if (quote != '\'' && quote != '"') return "a system message outside a string";
-        size_t newline = *text == '\n' ? 1 : strncmp(text, "\\n", 2) == 0 ? 2 : 0;
-        if (newline == 0) return "a system message without a line break";
-        text += newline;
-        const char *end = text;
-        while (*end && *end != quote && *end != '\\' && strncmp(end, "<|im_end|>", 10) != 0) end++;
-        if (*end == quote) continue;
-        if (*end != '<') return "a system message with escapes";
-        size_t n = (size_t)(end - text);
-        if (out->system && (out->system_bytes != n || memcmp(out->system, text, n) != 0)) return "two system messages";
-        out->system = text;
-        out->system_bytes = n;
-    }
-    static const char *const tests[] = {"messages[0]['role'] != 'system'", "messages[0]['role'] == 'system'",
-                                        "messages[0].role != 'system'", "messages[0].role == 'system'", NULL};
-    if (out->system && !first_with(source, tests, true)) return "a system message without a test for one";
-    return NULL;
-}
-
-/* Each recogniser returns NULL, or what in the source it cannot do. */
-static const char *recognise_chatml(const char *source, struct recipe *out)
-{
-    static const char *const needed[] = {"<|im_end|>", "add_generation_prompt", NULL};
-    static const char *const refused[] = {"bos_token", "eos_token", "strftime_now", "<|im_sep|>", NULL};
-    static const char *const rewrites[] = {"think>", "reasoning", "trim", "strip(", "replace", NULL};
-    static const char *const qwen3[] = {"ns.last_query_index = index",
-                                        "loop.index0 > ns.last_query_index",
-                                        "loop.last or (not loop.last and reasoning_content)",
-                                        "'\\n<think>\\n' + reasoning_content.strip('\\n') + '\\n</think>\\n\\n' + "
-                                        "content.lstrip('\\n')",
-                                        ".split('</think>')[-1].lstrip('\\n')",
-                                        ".split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n')",
-                                        "enable_thinking is defined and enable_thinking is false",
-                                        NULL};
-    out->kind = CHAT_CHATML;
-    if (!first_with(source, qwen3, false))
-        out->reasoning = true;
-    else if (first_with(source, rewrites, true))
-        return first_with(source, rewrites, true);
-    if (!has(source, "<|im_start|>assistant\\n") && !has(source, "<|im_start|>assistant\n"))
-        return "another form of the generation prompt";
-    if (first_with(source, needed, false)) return first_with(source, needed, false);
-    if (first_with(source, refused, true)) return first_with(source, refused, true);
-    return find_default_system(source, out);
-}
-
-static const char *recognise_llama3(const char *source, struct recipe *out)
-{
-    static const char *const needed[] = {"<|end_header_id|>", "<|eot_id|>", "bos_token", "trim", NULL};
-    static const char *const refused[] = {"think>", "reasoning", "strip(", "replace", "eos_token", NULL};
-    static const char *const dates[] = {"Cutting Knowledge Date: December 2023", "Today Date: ", "26 Jul 2024", NULL};
-    static const char *const dated[] = {"Knowledge Date", "Today Date", "strftime_now", "date_string", NULL};
-    out->kind = CHAT_LLAMA3;
-    if (first_with(source, needed, false)) return first_with(source, needed, false);
-    if (first_with(source, refused, true)) return first_with(source, refused, true);
-    if (!first_with(source, dated, true)) return NULL;
-    out->dates = true;
-    return first_with(source, dates, false) ? "dates other than those of Llama 3.1 to 3.3" : NULL;
-}
-
-/* Families that are known by their marks and not supported. */
-static const char *foreign_name(const char *source)
-{
-    static const struct {
-        const char *mark, *name;
-    } families[] = {{"<start_of_turn>", "Gemma"},
-                    {"<\xef\xbd\x9cUser\xef\xbd\x9c>", "DeepSeek"},
-                    {"<|START_OF_TURN_TOKEN|>", "Command R"},
-                    {"<|header_start|>", "Llama 4"},
-                    {"[INST]", "Mistral or Llama 2"},
-                    {"<|user|>", "Phi or Zephyr"}};
-    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-        if (has(source, families[i].mark)) return families[i].name;
-    return "unknown";
-}
-
-/* The recipe of a tokenizer's own template, when its family is `kind` (or any, for CHAT_NONE) and it is understood; else
- * what the plain family does. */
-static struct recipe recipe_of(enum chat_template kind, const struct tokenizer *t)
+/* The recipe of a tokenizer's own template, when it is understood and of this family; else what the plain family does. */
+static struct chat_recipe recipe_of(enum chat_template kind, const struct tokenizer *t)
 {
     const char *source = tokenizer_chat_template(t);
-    struct recipe own = {0};
-    bool understood = false;
-    if (source && kind == CHAT_CHATML && has(source, "<|im_start|>")) understood = !recognise_chatml(source, &own);
-    if (source && kind == CHAT_LLAMA3 && has(source, "<|start_header_id|>")) understood = !recognise_llama3(source, &own);
-    return understood ? own : (struct recipe){.kind = kind};
+    struct chat_recipe own;
+    if (source && !chat_template_source_read(source, &own) && own.kind == kind) return own;
+    return (struct chat_recipe){.kind = kind};
 }
 
 enum chat_template chat_template_detect(struct ctx *c, const struct tokenizer *t)
 {
     const char *source = tokenizer_chat_template(t);
-    struct recipe found = {0};
-    const char *why;
+    struct chat_recipe found;
     if (!source) {
         ctx_fail(c, E_UNSUPPORTED, "the model has no chat template; name one: chatml or llama3");
         return CHAT_NONE;
     }
-    if (has(source, "<|im_start|>")) {
-        why = recognise_chatml(source, &found);
-    } else if (has(source, "<|start_header_id|>")) {
-        why = recognise_llama3(source, &found);
-    } else {
-        ctx_fail(c, E_UNSUPPORTED, "the model's chat template (%s) is not supported, only ChatML and Llama 3",
-                 foreign_name(source));
-        return CHAT_NONE;
-    }
+    const char *why = chat_template_source_read(source, &found);
     if (!why) return found.kind;
-    ctx_fail(c, E_UNSUPPORTED, "the model's chat template looks like %s, but with or without something not known here: %s",
-             chat_template_name(found.kind), why);
+    if (found.kind == CHAT_NONE)
+        ctx_fail(c, E_UNSUPPORTED, "the model's chat template (%s) is not supported, only ChatML and Llama 3", why);
+    else
+        ctx_fail(c, E_UNSUPPORTED, "the model's chat template looks like %s, but not all of it is known here: %s",
+                 chat_template_name(found.kind), why);
     return CHAT_NONE;
 }
 
 struct renderer {
     struct ctx *c;
     const struct tokenizer *t;
-    struct recipe recipe;
+    struct chat_recipe recipe;
     const struct chat_message *messages;
     size_t n;
     struct ids *ids;

@@ -148,6 +148,12 @@ static void test_refused(void **state)
         {LLAMA3_BODY "{{ 'Cutting Knowledge Date: March 2025\\nToday Date: 26 Jul 2024' }}", "dates"},
         {LLAMA3_BODY "{{ reasoning }}", "reasoning"},
         {"<|start_header_id|><|end_header_id|><|eot_id|> trim", "bos_token"},
+        {CHATML_BODY "Bye", "between its tags"},
+        {"A" CHATML_BODY, "between its tags"},
+        {"{% if tools %} {% endif %}" CHATML_BODY, "between its tags"},
+        {"{% if tools %}\n\n{% endif %}" CHATML_BODY, "between its tags"},
+        {"{{ tools }}\n" CHATML_BODY, "between its tags"},
+        {CHATML_BODY "{{ 'unclosed }}", "between its tags"},
         {"<start_of_turn>", "Gemma"},
         {"[INST] {{ x }} [/INST]", "Mistral"},
         {"{{ messages }}", "unknown"},
@@ -160,10 +166,18 @@ static void test_refused(void **state)
         test_expect(c, E_UNSUPPORTED, cases[i][1], cases[i][0]);
         tokenizer_free(t);
     }
-    struct tokenizer *t = open_with(c, "qwen", CHATML_BODY);
-    assert_int_equal(chat_template_detect(c, t), CHAT_CHATML);
-    tokenizer_free(t);
-    t = open_with(c, "llama3", LLAMA3_BODY);
+    static const char *const fine[] = {
+        CHATML_BODY,
+        CHATML_BODY "\n",
+        "{# a } comment #}\n  {% if tools %}\n    {% endif %}\n" CHATML_BODY,
+        "{%- if tools -%}  \n {{- '}}' }}\n\n{%- endif %}\n" CHATML_BODY,
+    };
+    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+        struct tokenizer *t = open_with(c, "qwen", fine[i]);
+        if (chat_template_detect(c, t) != CHAT_CHATML) fail_msg("%s: %s", fine[i], c->message);
+        tokenizer_free(t);
+    }
+    struct tokenizer *t = open_with(c, "llama3", LLAMA3_BODY);
     assert_int_equal(chat_template_detect(c, t), CHAT_LLAMA3);
     tokenizer_free(t);
     ctx_free(c);
