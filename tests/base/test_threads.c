@@ -80,22 +80,32 @@ static void the_caller_and_all_workers_take_part(void **state)
     ctx_free(c);
 }
 
+/* The barrier makes sure that the workers do get a block each. */
+struct mask_job {
+    pthread_barrier_t barrier;
+    atomic_int wrong;
+};
+
 static void signal_mask(void *arg, int64_t block, int worker)
 {
     (void)block;
+    struct mask_job *j = arg;
     sigset_t set;
+    pthread_barrier_wait(&j->barrier);
     pthread_sigmask(SIG_SETMASK, NULL, &set);
-    if (worker != 0 && (!sigismember(&set, SIGINT) || sigismember(&set, SIGBUS))) atomic_store((atomic_int *)arg, 1);
+    if (worker != 0 && (!sigismember(&set, SIGINT) || sigismember(&set, SIGBUS))) atomic_store(&j->wrong, 1);
 }
 
 static void workers_leave_signals_to_the_program(void **state)
 {
     (void)state;
     struct ctx *c = ctx_new(NULL);
-    atomic_int wrong = 0;
+    struct mask_job j = {.wrong = 0};
+    pthread_barrier_init(&j.barrier, NULL, 3);
     assert_int_equal(ctx_set_threads(c, 3), OK);
-    for (int rep = 0; rep < 50; rep++) threads_run(c, 64, signal_mask, &wrong);
-    assert_int_equal(wrong, 0);
+    threads_run(c, 3, signal_mask, &j);
+    assert_int_equal(j.wrong, 0);
+    pthread_barrier_destroy(&j.barrier);
     ctx_free(c);
 }
 

@@ -314,7 +314,7 @@ static void extremes(void **state)
     assert_true(objective_omega(&o, 0, 0) == 1);
     /* all g exactly 0 leaves nothing to weigh by */
     o.q = o.gbar = 0;
-    assert_true(objective_omega(&o, 0, 0) == 1);
+    assert_true(objective_omega(&o, 0, 0) == 1 && isnan(objective_omega(&o, NAN, 0)));
     assert_true(o.options.mode == DISTRUST_PUBLISHED);
 }
 
