@@ -1,5 +1,6 @@
 /* Ids against the reference (golden cases made by tools/gen_tokenizer_golden.py and llama.cpp's vocabulary tests), and the
  * way back to the same bytes. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -436,6 +437,49 @@ static void test_gguf(void **state)
     ctx_free(c);
 }
 
+/* Readers in several threads, each with its own ctx (run under TSan too). */
+struct reader {
+    const struct tokenizer *t;
+    const char *text;
+    size_t n, n_ids;
+};
+
+static void *read_in_thread(void *arg)
+{
+    struct reader *r = arg;
+    struct ctx *c = ctx_new(NULL);
+    struct ids ids = {0};
+    for (int i = 0; i < 20; i++) {
+        ids.n = 0;
+        if (tokenizer_encode(c, r->t, r->text, r->n, true, &ids) != OK) break;
+        r->n_ids = ids.n;
+    }
+    ids_release(c, &ids);
+    ctx_free(c);
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct tokenizer *t = test_tokenizer_named(c, "qwen");
+    size_t n;
+    char *text = test_load(TEST_DATA "/io/tokenizer/qwen/cases.jsonl", &n);
+    struct reader readers[4];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        readers[i] = (struct reader){t, text, n, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, read_in_thread, &readers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (int i = 0; i < 4; i++) assert_int_equal(readers[i].n_ids, readers[0].n_ids);
+    assert_true(readers[0].n_ids > 1000);
+    free(text);
+    tokenizer_free(t);
+    ctx_free(c);
+}
+
 static void use_all(struct ctx *c)
 {
     struct ids ids = {0};
@@ -479,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_decode_refuses),
         cmocka_unit_test(test_bos_eos),
         cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

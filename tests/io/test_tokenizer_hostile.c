@@ -125,7 +125,7 @@ static void test_bad_json(void **state)
         assert_int_equal(c->alloc_bytes, 0);
         assert_true(c->alloc_peak < 8 << 20);
     }
-    struct tokenizer *t = open_parts(c, &(struct parts){NULL});
+    struct tokenizer *t = open_parts(c, &(struct parts){.vocab = NULL});
     assert_non_null(t);
     tokenizer_free(t);
     ctx_free(c);
