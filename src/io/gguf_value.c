@@ -64,6 +64,10 @@ static bool load_f64(enum gguf_kind kind, const void *data, uint64_t i, double *
         memcpy(out, &bits, 8);
         return true;
     }
+    if (kind == GGUF_U64) {
+        *out = (double)load(p + 8 * i, 8);
+        return true;
+    }
     if (!load_i64(kind, data, i, &v)) return false;
     *out = (double)v;
     return true;
@@ -152,7 +156,7 @@ double gguf_array_f64(const struct gguf_value *v, uint64_t i)
 {
     double out = 0;
     check_item(v, i);
-    bool ok = load_f64(v->item_kind, v->data, i, &out);
-    BUG_ON(NULL, !ok, "\"%s\" is not an array of numbers", v->key);
+    BUG_ON(NULL, !item_is_like(v->item_kind, GGUF_F64), "\"%s\" is not an array of numbers", v->key);
+    load_f64(v->item_kind, v->data, i, &out);
     return out;
 }

@@ -173,6 +173,7 @@ static void test_unsigned_beyond_signed(void **state)
     assert_false(gguf_get_i64(c, g, "a", &i));
     test_expect(c, E_INPUT, "below 2^63", "2^64-1");
     assert_true(gguf_array_i64(gguf_get(g, "b"), 0) == INT64_MAX); /* saturates: no panic from a file */
+    assert_true(gguf_array_f64(gguf_get(g, "b"), 0) == 18446744073709551616.0);
     gguf_close(g);
     ctx_free(c);
 }

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Makes the seeds of the fuzz targets, tests/fuzz/seeds/TARGET/*: small inputs that reach the parts of each parser. Findings are
+added by hand under names of their own and are left alone here.
+
+Needs nothing but the committed test data.   Run: python3 tools/gen_fuzz_seeds.py
+"""
+import json
+import os
+import struct
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+DATA = os.path.join(ROOT, "tests", "data", "io")
+SEEDS = os.path.join(ROOT, "tests", "fuzz", "seeds")
+
+
+def put(target, name, data):
+    folder = os.path.join(SEEDS, target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as f:
+        f.write(data if isinstance(data, bytes) else data.encode())
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as f:
+        return f.read()
+
+
+def safetensors():
+    lines = read(DATA, "safetensors_vectors.jsonl").decode().splitlines()[1:]
+    for v in map(json.loads, lines):
+        if v["expect"] == "ok" and len(v["hex"]) < 4000 or v["name"] in ("overlap_part", "duplicate_name", "shape_wraps"):
+            put("safetensors", v["name"], bytes.fromhex(v["hex"]))
+
+
+def gguf_string(s):
+    return struct.pack("<Q", len(s)) + s.encode()
+
+
+def gguf():
+    put("gguf", "golden", read(DATA, "golden.gguf"))
+    put("gguf", "empty", b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
+    put("gguf", "version_2", b"GGUF" + struct.pack("<IQQ", 2, 0, 1) + gguf_string("k") + struct.pack("<IB", 0, 7))
+    strings = b"".join(gguf_string(w) for w in ("", "a", "token", "\u0120the"))
+    put("gguf", "strings", b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + gguf_string("tokens") + struct.pack("<IIQ", 9, 8, 4) + strings
+        + gguf_string("general.alignment") + struct.pack("<II", 4, 64))
+    infos = b"".join(gguf_string(n) + struct.pack("<IQQIQ", 2, 32, 2, t, at)
+                     for n, t, at in (("a", 2, 0), ("b", 3, 64), ("c", 8, 128)))
+    head = b"GGUF" + struct.pack("<IQQ", 3, 3, 0) + infos
+    put("gguf", "blocks", head + bytes(-len(head) % 32) + bytes(range(196)))
+
+
+def json_texts():
+    texts = {
+        "scalars": '[0,-1,1.5,-2e-3,1E+5,true,false,null,"",9223372036854775808,123456789012345678901234567890]',
+        "strings": '["\\"\\\\\\/\\b\\f\\n\\r\\t","\\u0041\\u00e9\\ud83d\\ude00\\u0000","\u00e9\U0001f600\u2028"]',
+        "objects": '{"a":{"b":{"c":[{},[],[{}]]}},"":1,"a\\u0000":2}',
+        "spaces": ' \t\r\n{ "k" : [ 1 , 2 ] }\n',
+        "deep": "[" * 128 + "]" * 128,
+        "too_deep": "[" * 129 + "]" * 129,
+        "tiny_values": "[" + "[]," * 300 + "0]",
+        "huge": "[1e308,1e309,-1e309,1e-400]",
+        "config": json.dumps({"model_type": "llama", "hidden_size": 48, "rope_scaling": {"factor": 8.0}, "eos_token_id": [1, 2]}),
+        "duplicate": '{"a":1,"\\u0061":2}',
+        "lone": '["\\ud800"]',
+    }
+    for name, text in texts.items():
+        put("json", name, text)
+    put("json", "not_utf8", b'["\xff\xc0\x80"]')
+    put("json", "marked", b"\xef\xbb\xbf{}")
+
+
+def tokenizers():
+    text = "It's <|im_start|> 12345 na\u00efve \U0001f600   x\\n"
+    for name in sorted(os.listdir(os.path.join(DATA, "tokenizer"))):
+        path = os.path.join(DATA, "tokenizer", name, "tokenizer.json")
+        if os.path.exists(path):
+            # Compact and with a short vocabulary: mutations should hit the structure, not the list of words.
+            t = json.loads(read(path))
+            t["model"]["merges"] = t["model"]["merges"][:40]
+            used = {m if isinstance(m, str) else " ".join(m) for m in t["model"]["merges"]}
+            used = {w.replace(" ", "") for w in used} | {p for m in used for p in m.split(" ")}
+            base = {w: i for w, i in t["model"]["vocab"].items() if len(w) == 1 or w in used}
+            t["model"]["vocab"] = base
+            put("tokenizer", name, text + "\n" + json.dumps(t, ensure_ascii=False, separators=(",", ":")))
+    put("tokenizer", "other_model", 'a\n{"model":{"type":"WordPiece","vocab":{}}}')
+
+
+def records():
+    rows = [
+        {"text": "plain text", "auth_weight": 0.5, "prov_entropy": 3.25, "source_type": "book", "metadata": {"x": [1]}},
+        {"prompt": "Q: ", "completion": "A", "loss_weight": 2},
+        {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"},
+                      {"role": "assistant", "content": "a", "weight": 0}]},
+        {"conversations": [{"from": "human", "value": "h"}, {"from": "gpt", "value": "g"}], "system": "s"},
+        {"instruction": "i", "input": "n", "output": "o", "history": [["u", "a"]]},
+        {"prompt": [{"role": "user", "content": "u"}], "completion": [{"role": "assistant", "content": "a"}]},
+    ]
+    for i, row in enumerate(rows):
+        put("records", f"row_{i}", json.dumps(row) + "\n")
+    put("records", "all", "\n".join(json.dumps(r) for r in rows) + "\n\n")
+    bad = ['{"text":""}', '{"text":1}', '{"text":"x","auth_weight":1.5}', '{"text":"x","prov_entropy":-1}', "{", "[]",
+           '{"messages":[]}', '{"text":"a","prompt":"b"}', '{"messages":[{"role":"pope","content":"x"}]}']
+    put("records", "bad", "\n".join(bad))
+    put("records", "not_utf8", b'{"text":"\xff"}\n{"text":"ok"}\n')
+    put("records", "crlf", '{"text":"a"}\r\n{"text":"b"}')
+
+
+for group in (safetensors, gguf, json_texts, tokenizers, records):
+    group()
+for target in sorted(os.listdir(SEEDS)):
+    files = os.listdir(os.path.join(SEEDS, target))
+    print(target, len(files), "seeds,", sum(os.path.getsize(os.path.join(SEEDS, target, f)) for f in files), "bytes")
