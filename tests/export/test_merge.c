@@ -8,6 +8,7 @@
 #include "array/dtype.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/threads.h"
 #include "export/hf_folder.h"
 #include "export/merge.h"
 #include "export/peft.h"
@@ -217,6 +218,28 @@ static void shards_and_index(void **state)
     model_free(m);
 }
 
+/* Rows are made by the pool; which thread made one must not show. */
+static void threads_change_no_byte(void **state)
+{
+    struct fixture *f = *state;
+    struct model *m = tiny_open(f, &tiny_llama);
+    struct lora *l = adapter_on(f, m, (1u << LORA_PLACES) - 1);
+    char hex[3][65], name[32];
+    uint64_t bytes;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ctx_set_threads(f->c, 2 * i + 1), OK);
+        snprintf(name, sizeof name, "t%d", i);
+        assert_int_equal(merge_write(m, fixture_path(f, name), &(struct merge_options){TENSOR_BF16, 0}), OK);
+        strcat(name, "/model.safetensors");
+        assert_int_equal(file_sha256(f->c, fixture_path(f, name), hex[i], &bytes), OK);
+    }
+    assert_string_equal(hex[0], hex[1]);
+    assert_string_equal(hex[0], hex[2]);
+    assert_int_equal(ctx_set_threads(f->c, 1), OK);
+    lora_free(l);
+    model_free(m);
+}
+
 static const char *string_in(json_t *doc, const char *key)
 {
     const char *s = json_string_value(json_object_get(doc, key));
@@ -344,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(gguf_configs_of_every_family, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_rope_factors, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(shards_and_index, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(threads_change_no_byte, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(config_is_copied_with_its_dtype, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(only_into_an_empty_folder, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(tokenizers_give_the_same_ids, fixture_setup, fixture_teardown),

@@ -264,6 +264,7 @@ static void features_are_refused_by_name(void **state)
         {"lora_alpha", "0", E_INPUT, "alpha"},
         {"lora_dropout", "1", E_INPUT, "dropout"},
         {"target_modules", "[\"q_proj\"]", E_INPUT, "not in \"target_modules\""},
+        {"target_modules", "[\"roj\", \"proj\", \"model.layers.0\"]", E_INPUT, "not in \"target_modules\""},
         {"rank_pattern", "{\"q_proj\": 2.5}", E_INPUT, "whole number"},
         {"rank_pattern", "{\"q_proj\": -1}", E_INPUT, "q_proj"},
         {"rank_pattern", "{\"(?=q)q_proj\": 2}", E_UNSUPPORTED, "(?=q)q_proj"},
