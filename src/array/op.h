@@ -109,7 +109,7 @@ struct rope_params {
  * G). Segment s has queries [cu_q[s], cu_q[s+1]) and keys [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk
  * keys sees key j when j <= i + nk - nq and, with window > 0, j > i + nk - nq - window. The offset arrays (n_seg + 1 each)
  * must outlive the tape. Outputs: o (N, H, D), lse (N, H), the log-sum-exp of the scaled scores, f32 (f64 for f64). Backward
- * inputs: q, k, v, o, lse, do; outputs: dq, dk, dv. Never holds N x S scores. */
+ * inputs: q, k, v, o, lse, do; outputs: dq, dk, dv, zeros for keys that no query sees. Never holds N x S scores. */
 struct attention_params {
     double scale;
     int n_seg;

@@ -192,7 +192,7 @@ struct array *op_rope(struct ctx *c, struct array *x, struct array *positions, s
     if (!front_operand(c, x) || !front_operand(c, positions) || !front_operand(c, inv_freq)) return NULL;
     if (check_real(c, "rope", x) != OK) return NULL;
     if (x->ndim != 3 || positions->ndim != 1 || positions->shape[0] != x->shape[0] || inv_freq->ndim != 1 ||
-        x->shape[2] != 2 * inv_freq->shape[0]) {
+        x->shape[2] != 2 * inv_freq->shape[0] || dtype_is_float(positions->dtype)) {
         ctx_fail(c, E_SHAPE, "rope: x %s, positions %s and inv_freq %s do not go together", FRONT_DESCRIBE(x),
                  FRONT_DESCRIBE(positions), FRONT_DESCRIBE(inv_freq));
         return NULL;

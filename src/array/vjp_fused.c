@@ -161,13 +161,10 @@ void vjp_rope(struct ctx *c, struct node *n)
 
 void vjp_attention(struct ctx *c, struct node *n)
 {
-    const struct attention_params *p = (const void *)n->params;
-    struct op_call call = {OP_ATTENTION_BWD, .params = p};
+    struct op_call call = {OP_ATTENTION_BWD, .params = n->params};
     for (int i = 0; i < 3; i++) {
         call.in[i] = n->saved_in[i];
-        /* keys behind the last segment get no gradient: the kernel does not visit them */
-        bool covered = i == 0 || p->cu_k[p->n_seg] == n->in[i].shape[0];
-        call.out[i] = covered ? empty_like_input(c, n, i) : array_zeros(c, n->in[i].dtype, n->in[i].ndim, n->in[i].shape);
+        call.out[i] = empty_like_input(c, n, i);
     }
     call.in[3] = n->saved_out[0];
     call.in[4] = n->saved_out[1];
