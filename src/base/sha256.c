@@ -1,9 +1,12 @@
+/* sha256: FIPS 180-4. The portable compression function, the padding, and the choice between it and the instructions of
+ * sha256_x86.c; both give the same digests, so nothing that is stored depends on the machine. */
 #include "base/sha256.h"
 
 #include <string.h>
 
-/* FIPS 180-4 section 4.2.2: the first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
-static const uint32_t round_constant[64] = {
+#include "base/sha256_blocks.h"
+
+const uint32_t sha256_round_constant[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01,
     0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc,
     0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147,
@@ -46,16 +49,26 @@ static void compress(uint32_t state[8], const uint8_t block[64])
     }
     memcpy(v, state, sizeof v);
     for (int t = 0; t < 64; t += 8) {
-        round_step(v, 0, round_constant[t] + w[t]);
-        round_step(v, 1, round_constant[t + 1] + w[t + 1]);
-        round_step(v, 2, round_constant[t + 2] + w[t + 2]);
-        round_step(v, 3, round_constant[t + 3] + w[t + 3]);
-        round_step(v, 4, round_constant[t + 4] + w[t + 4]);
-        round_step(v, 5, round_constant[t + 5] + w[t + 5]);
-        round_step(v, 6, round_constant[t + 6] + w[t + 6]);
-        round_step(v, 7, round_constant[t + 7] + w[t + 7]);
+        round_step(v, 0, sha256_round_constant[t] + w[t]);
+        round_step(v, 1, sha256_round_constant[t + 1] + w[t + 1]);
+        round_step(v, 2, sha256_round_constant[t + 2] + w[t + 2]);
+        round_step(v, 3, sha256_round_constant[t + 3] + w[t + 3]);
+        round_step(v, 4, sha256_round_constant[t + 4] + w[t + 4]);
+        round_step(v, 5, sha256_round_constant[t + 5] + w[t + 5]);
+        round_step(v, 6, sha256_round_constant[t + 6] + w[t + 6]);
+        round_step(v, 7, sha256_round_constant[t + 7] + w[t + 7]);
     }
     for (int i = 0; i < 8; i++) state[i] += v[i];
+}
+
+void sha256_blocks_portable(uint32_t state[8], const uint8_t *p, size_t n)
+{
+    for (; n > 0; n--, p += 64) compress(state, p);
+}
+
+static void blocks(uint32_t state[8], const uint8_t *p, size_t n)
+{
+    (sha256_blocks_x86_usable() ? sha256_blocks_x86 : sha256_blocks_portable)(state, p, n);
 }
 
 void sha256_init(struct sha256 *s)
@@ -72,15 +85,15 @@ void sha256_update(struct sha256 *s, const void *data, size_t n)
     s->bytes += n;
     while (n > 0) {
         if (held == 0 && n >= 64) { /* whole blocks go in without a copy */
-            compress(s->state, p);
-            p += 64, n -= 64;
+            blocks(s->state, p, n / 64);
+            p += n / 64 * 64, n %= 64;
             continue;
         }
         size_t take = 64 - held < n ? 64 - held : n;
         memcpy(s->block + held, p, take);
         p += take, n -= take, held += take;
         if (held == 64) {
-            compress(s->state, s->block);
+            blocks(s->state, s->block, 1);
             held = 0;
         }
     }

@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "base/sha256.h"
+#include "base/sha256_blocks.h"
 
 /* kat_vectors of Random123, "philox4x32 10". */
 static void philox_known_answers(void **state)
@@ -149,6 +150,38 @@ static void sha256_all_lengths(void **state)
     assert_string_equal(hex, "3a75e8e0e6dac6599499410b8482a7d73df65d6a1251c616c0befbdb70fc62bb");
 }
 
+/* The two compression functions on random states and blocks. (On a processor without the instructions both are the portable
+ * one; sha256_portable_alone then is all there is to test.) */
+static void sha256_instructions_agree(void **state)
+{
+    (void)state;
+    struct rng r;
+    rng_init(&r, 5, RNG_TEST, 7);
+    void (*native)(uint32_t *, const uint8_t *, size_t) =
+        sha256_blocks_x86_usable() ? sha256_blocks_x86 : sha256_blocks_portable;
+    for (int round = 0; round < 200; round++) {
+        uint32_t a[8], b[8];
+        uint8_t bytes[5 * 64 + 1]; /* from an odd address */
+        for (int i = 0; i < 8; i++) a[i] = b[i] = (uint32_t)rng_u64(&r);
+        for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)rng_u64(&r);
+        native(a, bytes + 1, (size_t)round % 6);
+        sha256_blocks_portable(b, bytes + 1, (size_t)round % 6);
+        assert_memory_equal(a, b, sizeof a);
+    }
+}
+
+/* The portable function by itself, on the one padded block of "abc". */
+static void sha256_portable_alone(void **state)
+{
+    (void)state;
+    struct sha256 s;
+    sha256_init(&s);
+    uint8_t block[64] = {'a', 'b', 'c', 0x80, [63] = 24};
+    sha256_blocks_portable(s.state, block, 1);
+    assert_int_equal(s.state[0], 0xba7816bf);
+    assert_int_equal(s.state[7], 0xf20015ad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +192,8 @@ int main(void)
         cmocka_unit_test(moments),
         cmocka_unit_test(sha256_known_answers),
         cmocka_unit_test(sha256_all_lengths),
+        cmocka_unit_test(sha256_instructions_agree),
+        cmocka_unit_test(sha256_portable_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,82 @@
+/* sha256_x86: SHA-256 with the SHA extensions. Two instructions do the work: sha256rnds2 takes two rounds on a state that is
+ * kept as (a b e f) and (c d g h), and sha256msg1/msg2 advance the message schedule by four words. On other machines the
+ * functions exist and say that they cannot be used. */
+#include "base/sha256_blocks.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#include <pthread.h>
+
+static bool usable;
+
+static void detect(void)
+{
+    unsigned a, b, c, d;
+    bool sse = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSSE3) && (c & bit_SSE4_1);
+    usable = sse && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
+}
+
+bool sha256_blocks_x86_usable(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* cpuid is slow where a hypervisor catches it */
+    pthread_once(&once, detect);
+    return usable;
+}
+
+#define SHA_TARGET __attribute__((target("sha,ssse3,sse4.1")))
+
+/* Four rounds with the message words w: two on each half of the state. */
+SHA_TARGET static inline void four_rounds(__m128i *abef, __m128i *cdgh, __m128i w, int group)
+{
+    __m128i kw = _mm_add_epi32(w, _mm_loadu_si128((const __m128i *)&sha256_round_constant[4 * group]));
+    *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, kw);
+    *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32(kw, 0x0E));
+}
+
+SHA_TARGET static void one_block(__m128i *abef, __m128i *cdgh, const uint8_t *p)
+{
+    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    __m128i w[4]; /* the last sixteen words of the schedule, oldest first */
+    for (int i = 0; i < 4; i++) {
+        w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * i)), big_endian);
+        four_rounds(abef, cdgh, w[i], i);
+    }
+    for (int i = 4; i < 16; i++) {
+        __m128i seven_ago = _mm_alignr_epi8(w[3], w[2], 4);
+        __m128i next = _mm_add_epi32(_mm_sha256msg1_epu32(w[0], w[1]), seven_ago);
+        next = _mm_sha256msg2_epu32(next, w[3]);
+        w[0] = w[1], w[1] = w[2], w[2] = w[3], w[3] = next;
+        four_rounds(abef, cdgh, next, i);
+    }
+}
+
+SHA_TARGET void sha256_blocks_x86(uint32_t state[8], const uint8_t *p, size_t n)
+{
+    __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);
+    __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1B);
+    __m128i abef = _mm_alignr_epi8(cdab, hgfe, 8), cdgh = _mm_blend_epi16(hgfe, cdab, 0xF0);
+    for (; n > 0; n--, p += 64) {
+        __m128i old_abef = abef, old_cdgh = cdgh;
+        one_block(&abef, &cdgh, p);
+        abef = _mm_add_epi32(abef, old_abef);
+        cdgh = _mm_add_epi32(cdgh, old_cdgh);
+    }
+    __m128i feba = _mm_shuffle_epi32(abef, 0x1B), dchg = _mm_shuffle_epi32(cdgh, 0xB1);
+    _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(feba, dchg, 0xF0));
+    _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
+}
+
+#else
+
+bool sha256_blocks_x86_usable(void)
+{
+    return false;
+}
+
+void sha256_blocks_x86(uint32_t state[8], const uint8_t *p, size_t n)
+{
+    sha256_blocks_portable(state, p, n);
+}
+
+#endif
