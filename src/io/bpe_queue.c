@@ -3,10 +3,15 @@
  * done left to right anyway. So there is one bucket of positions a merge, and a small heap of the buckets that are not
  * empty.
  *
- * A bucket is filled while another one is worked through from left to right, so positions mostly arrive in rising order and
- * a list with a cursor is enough; the few that do not (several merges feed one bucket) go to a small heap of the bucket's
- * own. When a merge makes a pair of lower rank than the bucket in hand, that pair's bucket moves to the top and is done
- * first: the order is exactly that of one queue. A position whose pair has changed since is skipped when its turn comes.
+ * A bucket is a plain queue, because positions reach it in rising order. Before a symbol stands, only merges inside its text
+ * have touched that text, and those do not depend on what is around: a symbol is always made by the same last merge (u, v).
+ * Say that each symbol with a shorter text is made from left to right. The pair (u, v) at a position comes into being when
+ * the later of its two halves does, so these pairs, too, come from left to right; their bucket is taken from in that order;
+ * and so the symbol is made from left to right. (Not so if a file spells its unknown token with merges as well. Then the
+ * order of two merges of equal rank may differ from the definition, and nothing else.)
+ *
+ * When a merge makes a pair of lower rank than the bucket in hand, that pair's bucket moves to the top and is done first:
+ * the order is exactly that of one queue. A position whose pair has changed since is skipped when its turn comes.
  *
  * Symbols lie in an array with their lengths at both ends (a boundary tag, as in Knuth's allocator), so neighbours are found
  * without links: 8 bytes a symbol instead of 16.
@@ -37,9 +42,7 @@ struct bucket {
     uint32_t rank;
     uint32_t first, last; /* chunks; NONE when empty */
     uint32_t cursor;      /* next item of the first chunk */
-    uint32_t newest;      /* largest position in the chunks so far: what is below it is late */
     bool queued;          /* in the heap of buckets */
-    struct heap late;
 };
 
 struct queue {
@@ -111,33 +114,28 @@ static uint32_t chunk_get(struct queue *q)
 
 static enum status bucket_push(struct queue *q, struct bucket *k, uint32_t position)
 {
-    if (k->last == NONE || k->newest < position) {
-        if (k->last == NONE || q->chunks[k->last].n == CHUNK_ITEMS) {
-            uint32_t fresh = chunk_get(q);
-            if (fresh == NONE) return q->c->status;
-            if (k->last == NONE) {
-                k->first = fresh;
-                k->cursor = 0;
-            } else {
-                q->chunks[k->last].next = fresh;
-            }
-            k->last = fresh;
+    if (k->last == NONE || q->chunks[k->last].n == CHUNK_ITEMS) {
+        uint32_t fresh = chunk_get(q);
+        if (fresh == NONE) return q->c->status;
+        if (k->last == NONE) {
+            k->first = fresh;
+            k->cursor = 0;
+        } else {
+            q->chunks[k->last].next = fresh;
         }
-        struct chunk *chunk = &q->chunks[k->last];
-        chunk->items[chunk->n++] = position;
-        k->newest = position;
-        return OK;
+        k->last = fresh;
     }
-    return heap_push(q->c, &k->late, position);
+    struct chunk *chunk = &q->chunks[k->last];
+    chunk->items[chunk->n++] = position;
+    return OK;
 }
 
-/* The smallest position of the bucket, or NONE when it is empty. */
+/* The oldest position of the bucket, or NONE when it is empty. */
 static uint32_t bucket_pop(struct queue *q, struct bucket *k)
 {
-    if (k->first == NONE) return k->late.n ? (uint32_t)heap_pop(&k->late) : NONE;
+    if (k->first == NONE) return NONE;
     struct chunk *chunk = &q->chunks[k->first];
     uint32_t position = chunk->items[k->cursor];
-    if (k->late.n && k->late.items[0] < position) return (uint32_t)heap_pop(&k->late);
     if (++k->cursor == chunk->n) {
         uint32_t used = k->first;
         k->first = chunk->next;
@@ -231,7 +229,6 @@ static enum status queue_drain(struct queue *q)
 
 static void queue_release(struct queue *q)
 {
-    for (size_t i = 0; i < q->n_buckets; i++) mem_free(q->c, q->buckets[i].late.items);
     mem_free(q->c, q->buckets);
     map64_free(q->by_rank);
     mem_free(q->c, q->order.items);

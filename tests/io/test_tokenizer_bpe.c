@@ -31,10 +31,13 @@ static int find(const struct vocab *v, const char *text)
 /* Random merges in random order of rank: of two tokens whose joined text becomes a token when it is not yet one. */
 static void random_merges(struct ctx *c, struct rng *r, struct vocab *v, struct bpe *b)
 {
+    /* Short texts of few letters are made in many ways, which is what takes positions out of order. */
+    size_t longest = rng_below(r, 2) ? 6 : sizeof v->text[0] - 1;
+    int letters = 1 + (int)rng_below(r, LETTERS);
     int n_merges = 5 + (int)rng_below(r, 200);
     assert_int_equal(bpe_init(c, b, 0), OK);
-    v->n = LETTERS;
-    for (int i = 0; i < LETTERS; i++) {
+    v->n = letters;
+    for (int i = 0; i < letters; i++) {
         memcpy(v->text[i], (char[]){(char)('a' + i), 0}, 2);
         b->byte_id['a' + i] = i;
     }
@@ -45,7 +48,7 @@ static void random_merges(struct ctx *c, struct rng *r, struct vocab *v, struct 
         char joined[80];
         strcpy(joined, v->text[left]);
         strcat(joined, v->text[right]);
-        if (strlen(joined) >= sizeof v->text[0]) continue;
+        if (strlen(joined) > longest) continue;
         int result = find(v, joined);
         if (result < 0) strcpy(v->text[result = v->n++], joined);
         assert_int_equal(bpe_add_merge(b, left, right, result), OK);
@@ -77,17 +80,25 @@ static void compare(struct ctx *c, const struct bpe *b, const char *text, size_t
     int32_t slow[MAX_TEXT], fast[MAX_TEXT];
     struct ids queued = {0}, encoded = {0};
     struct bpe_work w;
-    for (size_t i = 0; i < n; i++) slow[i] = fast[i] = b->byte_id[(uint8_t)text[i]];
-    size_t want = merge_slowly(b, slow, n);
-    assert_int_equal(bpe_queue_run(c, b, fast, n, &queued), OK);
+    size_t symbols = 0;
+    for (size_t i = 0; i < n; i++) {
+        int32_t id = b->byte_id[(uint8_t)text[i]];
+        if (id < 0) continue;
+        slow[symbols] = fast[symbols] = id;
+        symbols++;
+    }
+    size_t want = merge_slowly(b, slow, symbols);
+    assert_int_equal(bpe_queue_run(c, b, fast, symbols, &queued), OK);
     assert_int_equal(bpe_work_init(c, &w, 100000), OK);
     assert_int_equal(bpe_encode(c, b, &w, text, n, &encoded), OK);
     assert_int_equal(bpe_encode(c, b, &w, text, n, &encoded), OK); /* now out of the table of pieces */
     assert_int_equal(queued.n, want);
     assert_int_equal(encoded.n, 2 * want);
-    assert_memory_equal(queued.data, slow, want * sizeof *slow);
-    assert_memory_equal(encoded.data, slow, want * sizeof *slow);
-    assert_memory_equal(encoded.data + want, slow, want * sizeof *slow);
+    if (want > 0) {
+        assert_memory_equal(queued.data, slow, want * sizeof *slow);
+        assert_memory_equal(encoded.data, slow, want * sizeof *slow);
+        assert_memory_equal(encoded.data + want, slow, want * sizeof *slow);
+    }
     bpe_work_release(c, &w);
     ids_release(c, &queued);
     ids_release(c, &encoded);
@@ -107,7 +118,7 @@ static void test_random_merges(void **state)
         for (int i = 0; i < 10; i++) {
             size_t n = 1 + rng_below(&r, i < 5 ? 60 : MAX_TEXT);
             uint64_t letters = 1 + rng_below(&r, LETTERS);
-            for (size_t k = 0; k < n; k++) text[k] = (char)('a' + rng_below(&r, letters));
+            for (size_t k = 0; k < n; k++) text[k] = (char)('a' + rng_below(&r, letters)); /* some without a token */
             compare(c, &b, text, n);
         }
         bpe_release(&b);
