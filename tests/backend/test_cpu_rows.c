@@ -3,6 +3,7 @@
 
 #include <float.h>
 
+#include "array/quant.h"
 #include "backend/cpu/cpu_kernels.h"
 
 static const int64_t odd[] = {1, 3, 5, 17, 127, 129, 576};
@@ -90,6 +91,8 @@ static void test_elementwise(void **state)
             cpu_open(&t);
             struct twin a = cpu_noise(&t, pad, 1, 1, SHAPE(2, sizes[i])), b = cpu_noise(&t, 0, 1, 2, SHAPE(2, sizes[i]));
             struct twin out = cpu_empty(&t, 0, SHAPE(2, sizes[i]));
+            struct twin wide = cpu_empty(&t, 3, SHAPE(2, sizes[i])); /* columns of a wider array */
+            cpu_check(&t, &(struct cpu_call){.op = OP_COPY, .in = {a}, .out = {wide}}, "copy");
             cpu_check(&t, &(struct cpu_call){.op = OP_ADD, .in = {a, b}, .out = {out}}, "add");
             cpu_check(&t, &(struct cpu_call){.op = OP_MUL, .in = {a, b}, .out = {out}}, "mul");
             cpu_check(&t, &(struct cpu_call){.op = OP_EXP, .in = {a}, .out = {out}}, "exp");
@@ -184,6 +187,44 @@ static void test_exp(void **state)
 #endif
 }
 
+/* Widened weights are the bits of quant_to_f32, at any address. */
+static void check_widen(const struct cpu_kernels *k)
+{
+    static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_F64,
+                                             TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
+    enum { N = 96 };
+    uint8_t stored[N * 8 + 1];
+    float got[N], expected[N];
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (int round = 0; round < 200; round++) {
+            uint32_t x = (uint32_t)(i * 1000 + (size_t)round);
+            for (size_t j = 0; j < sizeof stored; j++) {
+                x = x * 1664525u + 1013904223u;
+                stored[j] = (uint8_t)(x >> 24);
+            }
+            int n = types[i] >= TENSOR_Q4_0 ? N : N - round % 17;
+            const uint8_t *at = stored + round % 2;
+            if (!k->widen(types[i], at, got, n)) continue;
+            quant_to_f32(types[i], at, expected, n);
+            for (int j = 0; j < n; j++) { /* NaNs (random f16 scales are, at times) need not have the same payload */
+                if (isnan(got[j]) && isnan(expected[j])) continue;
+                assert_memory_equal(&got[j], &expected[j], sizeof(float));
+            }
+        }
+    assert_true(k->widen(TENSOR_BF16, stored, got, 1));
+    assert_true(k->widen(TENSOR_Q4_1, stored, got, 32));
+    assert_false(k->widen(TENSOR_F64, stored, got, 1));
+}
+
+static void test_widen(void **state)
+{
+    (void)state;
+    check_widen(&cpu_kernels_portable);
+#if defined(__x86_64__)
+    check_widen(&cpu_kernels_avx2);
+#endif
+}
+
 /* NaN and infinity in operands must reach the loss: the trainer stops on them. */
 static void test_nan_passes(void **state)
 {
@@ -230,9 +271,10 @@ static void test_choice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norm),        cmocka_unit_test(test_rope),       cmocka_unit_test(test_swiglu),
-        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_adamw),      cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_exp),         cmocka_unit_test(test_nan_passes), cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_norm),        cmocka_unit_test(test_rope),  cmocka_unit_test(test_swiglu),
+        cmocka_unit_test(test_elementwise), cmocka_unit_test(test_adamw), cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_exp),         cmocka_unit_test(test_widen), cmocka_unit_test(test_nan_passes),
+        cmocka_unit_test(test_choice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

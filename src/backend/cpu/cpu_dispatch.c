@@ -24,6 +24,12 @@ static bool f32_contiguous(const struct op_call *call)
     return true;
 }
 
+/* Any view of f32 whose rows are contiguous on both sides. */
+static bool f32_rows(const struct op_call *call)
+{
+    return is_f32(call->in[0]) && array_has_unit_last(call->in[0]) && array_has_unit_last(call->out[0]);
+}
+
 static bool f32_frozen_gain(const struct op_call *call)
 {
     return is_f32(call->in[0]) && !call->out[1];
@@ -51,6 +57,7 @@ static const struct tuned {
     [OP_MATMUL] = {cpu_matmul, f32_matrices},
     [OP_ADD] = {cpu_elementwise_binary, f32_contiguous},
     [OP_MUL] = {cpu_elementwise_binary, f32_contiguous},
+    [OP_COPY] = {cpu_elementwise_copy, f32_rows},
     [OP_EXP] = {cpu_elementwise_exp, f32_contiguous},
     [OP_ACCUMULATE] = {cpu_elementwise_accumulate, f32_contiguous},
     [OP_ADAMW] = {cpu_elementwise_adamw, f32_contiguous},

@@ -1,10 +1,12 @@
 /* cpu_elementwise: the elementwise rows over contiguous f32 arrays, in pieces of a fixed length. What they cost is memory.
  */
+#include <string.h>
+
 #include "backend/cpu/cpu_rows.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-enum { PIECE = 1 << 14 };
+enum { PIECE = 1 << 14, COPY_ROWS = 32 };
 
 struct work {
     const struct op_call *call;
@@ -56,6 +58,27 @@ enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, co
     run_pieces(c, &w, call->op == OP_ADD ? add_job : mul_job);
     return OK;
 }
+
+/* ---- rows of views: gradients go into columns of wider arrays by COPY --------------------------------------------------
+ */
+
+static void copy_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    int64_t n = cpu_row_length(w->call->in[0]), rows = w->n / n, end = cpu_min((job + 1) * COPY_ROWS, rows);
+    for (int64_t i = job * COPY_ROWS; i < end; i++)
+        memcpy(cpu_row_at(w->call->out[0], i), cpu_row_at(w->call->in[0], i), (size_t)n * sizeof(float));
+}
+
+enum status cpu_elementwise_copy(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    struct work w = work_of(call, kernels);
+    threads_run(c, cpu_div_up(w.n / cpu_row_length(call->in[0]), COPY_ROWS), copy_job, &w);
+    return OK;
+}
+
+/* ---- contiguous ----------------------------------------------------------------------------------------------------- */
 
 static void exp_job(void *arg, int64_t job, int worker)
 {

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "io/tensor.h"
+
 /* c[i][j] (+)= sum over k, in order, of a[i * rs + k * cs] * b[k * ldb + j] for i < rows <= mr and all j < nr. rs and cs let
  * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
 struct gemm_tile {
@@ -38,6 +40,8 @@ struct cpu_kernels {
 
     /* dst[k * dst_ld + i] = scale * src[i * ld + k] for i < rows, k < n. */
     void (*transpose)(float *dst, int64_t dst_ld, const float *src, int64_t ld, int64_t rows, int64_t n, float scale);
+    /* Stored weights as f32, the same bits as quant_to_f32; false for types that it does not know. src at any address. */
+    bool (*widen)(enum tensor_type type, const void *src, float *dst, int64_t n);
     float (*dot)(const float *x, const float *y, int64_t n);
     void (*add)(float *out, const float *x, const float *y, int64_t n);
     void (*mul)(float *out, const float *x, const float *y, int64_t n);

@@ -11,7 +11,11 @@
 #include <float.h>
 #include <math.h>
 #include <string.h>
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
 
+#include "array/dtype.h"
 #include "backend/cpu/cpu_kernels.h"
 
 typedef float vf __attribute__((vector_size(LANES * 4)));
@@ -280,6 +284,89 @@ static void loop_adamw(float *p, const float *g, float *m, float *v, const struc
     });
 }
 
+/* ---- stored weights (layouts: array/quant.h)
+ * ------------------------------------------------------------------------------ */
+
+typedef uint16_t vu16 __attribute__((vector_size(LANES * 2), aligned(1), may_alias));
+typedef int8_t vi8 __attribute__((vector_size(LANES), aligned(1), may_alias));
+typedef uint8_t vu8 __attribute__((vector_size(LANES), aligned(1), may_alias));
+
+enum { BLOCK = 32 };
+
+static void widen_bf16(const uint8_t *p, float *dst, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + LANES <= n; j += LANES) store(dst + j, (vf)(__builtin_convertvector(*(const vu16 *)(p + j * 2), vu) << 16));
+    for (; j < n; j++) dst[j] = bf16_to_f32((uint16_t)(p[j * 2] | p[j * 2 + 1] << 8));
+}
+
+static float load_f16(const uint8_t *p)
+{
+    return f16_to_f32((uint16_t)(p[0] | p[1] << 8));
+}
+
+static void widen_q8(const uint8_t *p, float *dst, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += BLOCK, p += 2 + BLOCK) {
+        float d = load_f16(p);
+        for (int i = 0; i < BLOCK; i += LANES)
+            store(dst + j + i, d * __builtin_convertvector(*(const vi8 *)(p + 2 + i), vf) + 0.0f); /* no -0 */
+    }
+}
+
+/* Both 4-bit types: element = d * q + m, the sum rounded once because d * q is exact. */
+static void widen_q4(const uint8_t *p, float *dst, int64_t n, bool has_offset)
+{
+    for (int64_t j = 0; j < n; j += BLOCK, p += BLOCK / 2) {
+        float d = load_f16(p), m = has_offset ? load_f16(p + 2) : -8.0f * d;
+        p += has_offset ? 4 : 2;
+        for (int i = 0; i < BLOCK / 2; i += LANES) {
+            vu8 q = *(const vu8 *)(p + i);
+            store(dst + j + i, d * __builtin_convertvector(q & 15, vf) + m);
+            store(dst + j + BLOCK / 2 + i, d * __builtin_convertvector(q >> 4, vf) + m);
+        }
+    }
+}
+
+#if defined(__F16C__)
+static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + 8 <= n; j += 8)
+        _mm256_storeu_ps(dst + j, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p + j * 2))));
+    for (; j < n; j++) dst[j] = load_f16(p + j * 2);
+    return true;
+}
+#else
+static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
+{
+    (void)p, (void)dst, (void)n;
+    return false;
+}
+#endif
+
+static bool loop_widen(enum tensor_type type, const void *src, float *dst, int64_t n)
+{
+    switch (type) {
+    case TENSOR_BF16:
+        widen_bf16(src, dst, n);
+        return true;
+    case TENSOR_F16:
+        return widen_f16(src, dst, n);
+    case TENSOR_Q8_0:
+        widen_q8(src, dst, n);
+        return true;
+    case TENSOR_Q4_0:
+        widen_q4(src, dst, n, false);
+        return true;
+    case TENSOR_Q4_1:
+        widen_q4(src, dst, n, true);
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* ---- columns of a tile --------------------------------------------------------------------------------------------------
  */
 
@@ -326,7 +413,7 @@ static void loop_column_softmax_bwd(float *dp, const float *p, int64_t ld, int64
 
 /* The entries of a table made of the loops above. */
 #define CPU_LOOPS                                                                                                           \
-    .dot = loop_dot, .add = loop_add, .mul = loop_mul, .axpy = loop_axpy, .scale = loop_scale,                              \
+    .widen = loop_widen, .dot = loop_dot, .add = loop_add, .mul = loop_mul, .axpy = loop_axpy, .scale = loop_scale,         \
     .sum_squares = loop_sum_squares, .exp = loop_exp, .swiglu = loop_swiglu, .swiglu_bwd = loop_swiglu_bwd,                 \
     .column_max = loop_column_max, .column_exp = loop_column_exp, .column_softmax_bwd = loop_column_softmax_bwd,            \
     .norm_apply = loop_norm_apply, .norm_bwd = loop_norm_bwd, .norm_dot = loop_norm_dot, .rotate = loop_rotate,             \

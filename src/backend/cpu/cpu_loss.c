@@ -67,14 +67,14 @@ static const float *words_at(const struct work *w, int64_t word, int64_t n, floa
 {
     struct gemm_source s = {.weight = w->w};
     if (w->w->type == TENSOR_F32 && !w->w->row_map && w->w->row_bytes % sizeof(float) == 0) {
-        const float *rows = gemm_source_row(&s, word, 0, w->width, copy);
+        const float *rows = gemm_source_row(w->kernels, &s, word, 0, w->width, copy);
         *ld = (int64_t)(w->w->row_bytes / sizeof(float));
         if (rows != copy) return gemm_direct_rows(w->kernels, rows, ld, n, w->width, copy);
     }
     *ld = w->ld;
     for (int64_t i = 0; i < n; i++) {
         float *to = copy + i * w->ld;
-        const float *row = gemm_source_row(&s, word + i, 0, w->width, to);
+        const float *row = gemm_source_row(w->kernels, &s, word + i, 0, w->width, to);
         if (row != to) memcpy(to, row, (size_t)w->width * sizeof(float));
         memset(to + w->width, 0, (size_t)(w->ld - w->width) * sizeof(float));
     }
@@ -189,7 +189,8 @@ static void join_row(const struct work *w, int64_t i, float *scratch)
             w->kernels->axpy(dh, factor, part, w->width);
     }
     struct gemm_source source = {.weight = w->w};
-    w->kernels->axpy(dh, -weight, gemm_source_row(&source, targets_of(w)[w->row[i]], 0, w->width, scratch), w->width);
+    w->kernels->axpy(dh, -weight, gemm_source_row(w->kernels, &source, targets_of(w)[w->row[i]], 0, w->width, scratch),
+                     w->width);
 }
 
 static void join_job(void *arg, int64_t job, int worker)

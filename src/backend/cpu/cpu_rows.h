@@ -21,6 +21,7 @@ enum status cpu_rope(struct ctx *c, const struct op_call *call, const struct cpu
 enum status cpu_swiglu(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
 enum status cpu_swiglu_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
 enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
+enum status cpu_elementwise_copy(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
 enum status cpu_elementwise_exp(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
 enum status cpu_elementwise_accumulate(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
 enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);

@@ -81,7 +81,8 @@ void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack 
 
 /* Row r, columns [first, first + n) of the source as f32: a pointer into it when it is f32 already and aligned, else `out`
  * filled. `first` is a multiple of 32; scale is not applied. */
-const float *gemm_source_row(const struct gemm_source *s, int64_t r, int64_t first, int64_t n, float *out);
+const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gemm_source *s, int64_t r, int64_t first,
+                             int64_t n, float *out);
 
 /* Rows [0, rows) of f32 memory as an unpacked B operand of gemm_block (panel_stride nr, ldb *ld): `src` itself when its n
  * columns are whole panels and its stride does not fall into few cache sets, else `copy`, filled, columns padded with 0.

@@ -9,14 +9,15 @@
 
 enum { STRIP = 256 /* columns widened at a time: a multiple of every block length, and not of a page */ };
 
-const float *gemm_source_row(const struct gemm_source *s, int64_t r, int64_t first, int64_t n, float *out)
+const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gemm_source *s, int64_t r, int64_t first,
+                             int64_t n, float *out)
 {
     const struct weight *w = s->weight;
     if (!w) return s->data + r * s->ld + first;
     const struct tensor_type_info *info = tensor_type_info(w->type);
     const char *row = (const char *)weight_row(w, r) + first / info->block * info->bytes;
     if (w->type == TENSOR_F32 && (uintptr_t)row % sizeof(float) == 0) return (const float *)(const void *)row;
-    quant_to_f32(w->type, row, out, n);
+    if (!kernels->widen(w->type, row, out, n)) quant_to_f32(w->type, row, out, n);
     return out;
 }
 
@@ -32,7 +33,7 @@ static void pack_rows(const struct cpu_kernels *kernels, const struct gemm_pack 
     for (int64_t r = 0; r < p->k; r++) {
         for (int64_t column = first; column < last; column += STRIP) {
             int64_t n = cpu_min(STRIP, last - column);
-            const float *row = gemm_source_row(&p->source, r, column, n, scratch);
+            const float *row = gemm_source_row(kernels, &p->source, r, column, n, scratch);
             for (int64_t j = 0; j < n; j += nr) {
                 float *dst = p->dst + (column - first + j) / nr * p->panel_stride + r * nr;
                 int64_t m = cpu_min(nr, n - j);
@@ -57,7 +58,7 @@ static void pack_transposed(const struct cpu_kernels *kernels, const struct gemm
             ld = p->source.ld;
         } else {
             for (int64_t i = 0; i < rows; i++) {
-                const float *row = gemm_source_row(&p->source, first + i, k, n, scratch + i * ld);
+                const float *row = gemm_source_row(kernels, &p->source, first + i, k, n, scratch + i * ld);
                 if (row != scratch + i * ld) memcpy(scratch + i * ld, row, (size_t)n * sizeof(float));
             }
         }

@@ -34,7 +34,7 @@ static void small_job(void *arg, int64_t job, int worker)
             sum[i] = (g->accumulate ? g->c[i * g->ldc + j] : 0.0f) + (g->bias ? g->bias[j] : 0.0f);
         for (int t = 0; t < g->n_terms; t++) {
             const struct gemm_term *term = &g->term[t];
-            const float *row = gemm_source_row(&term->b, j, 0, term->k, scratch);
+            const float *row = gemm_source_row(w->kernels, &term->b, j, 0, term->k, scratch);
             for (int64_t i = 0; i < g->m; i++)
                 sum[i] += term->b.scale * w->kernels->dot(term->a + i * term->lda, row, term->k);
         }

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""The peer of bench_step: LoRA training steps of SmolLM2-135M shapes with PyTorch, Transformers and PEFT on the CPU.
+
+  prepare DIR   random weights (fixed seed), a PEFT adapter with B != 0, and the tokens of all steps, into DIR:
+                DIR/model (bf16 safetensors, as SmolLM2 is distributed), DIR/adapter, DIR/tokens.i32 (steps, B, T)
+  run DIR       trains on them in f32 and prints one JSON line: tokens/s and losses and gradient norms by step, peak RSS
+
+Both sides compute in f32 from the same bytes: AdamW, no clipping, no dropout, mean loss over B * (T - 1) targets.
+"""
+import argparse
+import json
+import os
+import resource
+import time
+
+import torch
+
+SHAPES = dict(hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3,
+              vocab_size=49152, max_position_embeddings=8192, rope_theta=100000.0, rms_norm_eps=1e-5,
+              tie_word_embeddings=True, bos_token_id=1, eos_token_id=2)
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+BATCH, LENGTH, RANK, ALPHA = 4, 512, 16, 32
+ADAMW = dict(lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+
+
+def prepare(folder, steps):
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1234)
+    model = LlamaForCausalLM(LlamaConfig(**SHAPES)).to(torch.bfloat16)
+    model.save_pretrained(os.path.join(folder, "model"))
+    model = get_peft_model(model.float(), LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS, task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0.0, 0.02)
+    model.save_pretrained(os.path.join(folder, "adapter"))
+    tokens = torch.randint(3, SHAPES["vocab_size"], (steps, BATCH, LENGTH), dtype=torch.int32)
+    tokens.numpy().tofile(os.path.join(folder, "tokens.i32"))
+
+
+def load(folder):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(os.path.join(folder, "model"), dtype=torch.float32)
+    model = PeftModel.from_pretrained(model, os.path.join(folder, "adapter"), is_trainable=True)
+    model.config.use_cache = False
+    return model.train()
+
+
+def run(folder, steps, compiled):
+    import numpy
+
+    tokens = numpy.fromfile(os.path.join(folder, "tokens.i32"), dtype=numpy.int32).reshape(-1, BATCH, LENGTH)[:steps]
+    model = load(folder)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, **ADAMW)
+    forward = torch.compile(model) if compiled else model
+    losses, norms, seconds = [], [], []
+    for batch in tokens:
+        ids = torch.from_numpy(batch.astype(numpy.int64))
+        start = time.perf_counter()
+        loss = forward(input_ids=ids, labels=ids).loss
+        loss.backward()
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(p.grad) for p in parameters]))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        norms.append(norm.item())
+        seconds.append(time.perf_counter() - start)
+    print(json.dumps({
+        "peer": "pytorch-compile" if compiled else "pytorch-eager",
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "tokens_per_step": BATCH * LENGTH,
+        "seconds": seconds,
+        "tokens_per_second": BATCH * LENGTH / min(seconds[1:] or seconds),
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "losses": losses,
+        "grad_norms": norms,
+    }))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["prepare", "run"])
+    parser.add_argument("folder")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.what == "prepare":
+        prepare(options.folder, options.steps)
+    else:
+        run(options.folder, options.steps, options.compile)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+/* bench_step: LoRA training steps on the weights, adapter and tokens that a peer saved (bench/peers), timed one by one.
+ *
+ * usage: bench_step FOLDER STEPS THREADS [checkpoint]: FOLDER/model, FOLDER/adapter, FOLDER/tokens.i32 of (STEPS, 4, 512).
+ * Prints one JSON line like the peer's: AdamW, no clipping, no dropout, mean loss over the 4 * 511 targets of a step. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/threads.h"
+#include "model/llama.h"
+#include "train/engine.h"
+
+enum { B = 4, T = 512, N = B * T, STEPS_MAX = 64 };
+
+struct results {
+    double seconds[STEPS_MAX], losses[STEPS_MAX], norms[STEPS_MAX];
+};
+
+struct documents {
+    int32_t tokens[N], positions[N], targets[N], cu[B + 1];
+    float weights[N];
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Four documents of 512 tokens; the last token of each has nothing to predict. */
+static bool read_documents(FILE *file, struct documents *d)
+{
+    if (fread(d->tokens, sizeof(int32_t), N, file) != N) return false;
+    for (int i = 0; i < N; i++) {
+        bool last = i % T == T - 1;
+        d->positions[i] = i % T;
+        d->targets[i] = last ? 0 : d->tokens[i + 1];
+        d->weights[i] = last ? 0.0f : 1.0f;
+    }
+    for (int i = 0; i <= B; i++) d->cu[i] = i * T;
+    return true;
+}
+
+static enum status one_step(struct engine *e, const struct documents *d, int step, bool checkpoint, struct results *r)
+{
+    struct batch batch = {.n = N,
+                          .tokens = d->tokens,
+                          .positions = d->positions,
+                          .n_seg = B,
+                          .cu = d->cu,
+                          .targets = d->targets,
+                          .weights = d->weights};
+    struct engine_step_options options = {.inv_n = 1.0 / (B * (T - 1)), .step = step, .checkpoint_blocks = checkpoint};
+    struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
+    struct engine_loss loss = {0};
+    double b1 = 1, b2 = 1, start = now();
+    for (int i = 0; i <= step; i++) b1 *= 0.9, b2 *= 0.999;
+    adamw.correction1 = 1 - b1;
+    adamw.correction2 = 1 - b2;
+    e->ops->zero_grad(e);
+    TRY(e->ops->step(e, &batch, &options, &loss));
+    r->norms[step] = e->ops->grad_norm(e);
+    TRY(e->ops->update(e, &adamw));
+    r->seconds[step] = now() - start;
+    r->losses[step] = loss.weighted / (B * (T - 1));
+    return OK;
+}
+
+static void print_numbers(const char *name, const double *x, int n)
+{
+    printf(", \"%s\": [", name);
+    for (int i = 0; i < n; i++) printf("%s%.9g", i ? ", " : "", x[i]);
+    printf("]");
+}
+
+static void report(const struct ctx *c, const struct backend *backend, const struct results *r, int steps)
+{
+    struct rusage usage;
+    double best = r->seconds[steps > 1 ? 1 : 0];
+    for (int i = 1; i < steps; i++) best = r->seconds[i] < best ? r->seconds[i] : best;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("{\"peer\": \"your_ai\", \"backend\": \"%s\", \"threads\": %d, \"tokens_per_step\": %d", backend->name,
+           threads_count(c), N);
+    printf(", \"tokens_per_second\": %.2f, \"peak_rss_bytes\": %lld, \"alloc_peak_bytes\": %zu", N / best,
+           (long long)usage.ru_maxrss * 1024, c->alloc_peak);
+    print_numbers("seconds", r->seconds, steps);
+    print_numbers("losses", r->losses, steps);
+    print_numbers("grad_norms", r->norms, steps);
+    printf("}\n");
+}
+
+static enum status run(struct ctx *c, const char *folder, int steps, bool checkpoint, struct results *r)
+{
+    static struct documents documents;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tokens.i32", folder);
+    FILE *file = fopen(path, "rb");
+    if (!file) return ctx_fail(c, E_IO, "%s: cannot be opened: run the peer's prepare first", path);
+    snprintf(path, sizeof path, "%s/model", folder);
+    struct model *model = model_open(c, path);
+    snprintf(path, sizeof path, "%s/adapter", folder);
+    struct lora *lora = model ? lora_load_peft(c, &model->config, path) : NULL;
+    if (lora) model_attach_lora(model, lora);
+    struct engine *e = lora ? engine_native_new(c, model, lora) : NULL;
+    for (int step = 0; e && step < steps && ctx_ok(c); step++) {
+        if (!read_documents(file, &documents)) ctx_fail(c, E_INPUT, "%s: ends in step %d", path, step);
+        if (ctx_ok(c)) one_step(e, &documents, step, checkpoint, r);
+    }
+    if (e) e->ops->free(e);
+    lora_free(lora);
+    model_free(model);
+    fclose(file);
+    return c->status;
+}
+
+int main(int argc, char **argv)
+{
+    static struct results r;
+    int steps = argc > 3 ? atoi(argv[2]) : 0;
+    if (steps < 1 || steps > STEPS_MAX) {
+        fprintf(stderr, "usage: bench_step FOLDER STEPS THREADS [checkpoint]\n");
+        return 2;
+    }
+    struct ctx *c = ctx_new(NULL);
+    const struct backend *backend = c ? backend_cpu(c) : NULL;
+    if (!backend || array_env_new(c, backend) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
+        run(c, argv[1], steps, argc > 4 && strcmp(argv[4], "checkpoint") == 0, &r) != OK) {
+        fprintf(stderr, "bench_step: %s\n", c ? c->message : "out of memory");
+        return 1;
+    }
+    report(c, backend, &r, steps);
+    array_env_free(c);
+    ctx_free(c);
+    return 0;
+}
