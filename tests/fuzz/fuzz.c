@@ -24,6 +24,14 @@ const char *fuzz_file(const uint8_t *data, size_t size)
     return path;
 }
 
+void fuzz_read(const void *p, size_t n)
+{
+    static volatile uint8_t sink;
+    uint8_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum ^= ((const uint8_t *)p)[i];
+    sink = sum ^ sink;
+}
+
 void fuzz_check(struct ctx *c, size_t size, size_t factor, size_t slack)
 {
     if (c->status != OK && c->status != E_INPUT && c->status != E_UNSUPPORTED) finding("not a clean status", c);

@@ -10,6 +10,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* A path that reads as these bytes (memory only); the bytes of the call before are replaced. */
 const char *fuzz_file(const uint8_t *data, size_t size);
 
+/* Reads n bytes, so that the sanitizers see a view that promises too much. */
+void fuzz_read(const void *p, size_t n);
+
 /* What must hold after every input, whatever the verdict: a clean status (OK, bad input, unsupported), nothing left
  * allocated, and never more than `factor` times the input plus `slack` bytes at once. Aborts otherwise. Forgets the error.
  */

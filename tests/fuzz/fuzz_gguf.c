@@ -4,14 +4,11 @@
 /* Reads every item of a value in every way that its kind allows. */
 static void read_value(struct ctx *c, const struct gguf *g, const struct gguf_value *v)
 {
-    volatile uint64_t sum = 0;
     struct gguf_string s;
     int64_t i64;
     double f64;
     bool b;
-    if (gguf_get_string(c, g, v->key, &s)) {
-        for (size_t k = 0; k < s.n; k++) sum ^= (uint8_t)s.data[k];
-    }
+    if (gguf_get_string(c, g, v->key, &s)) fuzz_read(s.data, s.n);
     gguf_get_i64(c, g, v->key, &i64);
     gguf_get_f64(c, g, v->key, &f64);
     gguf_get_bool(c, g, v->key, &b);
@@ -19,9 +16,10 @@ static void read_value(struct ctx *c, const struct gguf *g, const struct gguf_va
     for (uint64_t i = 0; v->kind == GGUF_ARRAY && i < v->n; i++) {
         if (v->item_kind == GGUF_STRING) {
             s = gguf_array_string(v, i);
-            for (size_t k = 0; k < s.n; k++) sum ^= (uint8_t)s.data[k];
+            fuzz_read(s.data, s.n);
         } else if (v->item_kind != GGUF_BOOL) {
-            sum ^= (uint64_t)(gguf_array_f64(v, i) > 0);
+            f64 = gguf_array_f64(v, i);
+            fuzz_read(&f64, sizeof f64);
         }
     }
 }
@@ -30,12 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ctx *c = ctx_new(NULL);
     struct gguf *g = gguf_open(c, fuzz_file(data, size));
-    volatile uint8_t sum = 0;
     for (size_t i = 0; g && i < gguf_value_count(g); i++) read_value(c, g, gguf_value(g, i));
     for (size_t i = 0; g && i < gguf_tensor_count(g); i++) {
         const struct tensor_view *t = gguf_tensor(g, i);
         if (gguf_find(g, t->name) != t) __builtin_trap();
-        for (size_t k = 0; k < t->bytes; k++) sum ^= ((const uint8_t *)t->data)[k];
+        fuzz_read(t->data, t->bytes);
     }
     gguf_close(g);
     fuzz_check(c, size, 16, 65536);

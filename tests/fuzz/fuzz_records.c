@@ -6,11 +6,12 @@ static void read_all(struct ctx *c, const char *path, bool skip)
 {
     const char *paths[] = {path};
     struct record row;
-    volatile uint8_t sum = 0;
     struct records *r = records_open(c, paths, 1, skip);
     while (r && records_next(r, &row)) {
-        for (size_t i = 0; i < row.text_bytes; i++) sum ^= (uint8_t)row.text[i];
-        for (size_t i = 0; i < row.n_messages; i++) sum ^= (uint8_t)row.messages[i].content_bytes;
+        if (row.kind != RECORD_MESSAGES) fuzz_read(row.text, row.text_bytes);
+        for (size_t i = 0; row.kind == RECORD_MESSAGES && i < row.n_messages; i++) {
+            fuzz_read(row.messages[i].content, row.messages[i].content_bytes);
+        }
     }
     records_close(r);
 }
