@@ -1,0 +1,126 @@
+/* Memory that runs out at any allocation of a whole journey (open, load an adapter, forward, merge) is one E_MEMORY, frees
+ * everything and crashes nothing. */
+#include "model/support_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/file.h"
+#include "export/merge.h"
+
+/* Refuses call number `fail_at` and, unless `once`, all later ones; frees are never refused. */
+struct failing {
+    long calls, fail_at, live;
+    bool once;
+};
+
+static void *failing_alloc(void *user, void *old, size_t bytes)
+{
+    struct failing *f = user;
+    if (bytes == 0) {
+        f->live -= old != NULL;
+        free(old);
+        return NULL;
+    }
+    long call = f->calls++;
+    if (f->fail_at >= 0 && (call == f->fail_at || (!f->once && call > f->fail_at))) return NULL;
+    void *p = realloc(old, bytes);
+    f->live += p && !old;
+    return p;
+}
+
+static enum status forward(struct model *m)
+{
+    struct batch_data b;
+    batch_make(&b, m->config.vocab, 1, (int[]){6}, 3);
+    struct kv_cache *cache = kv_cache_new(m->c, &m->config, 8);
+    int mark = scope_open(m->c);
+    if (cache) llama_logits(m, llama_hidden(m, &b.batch, &(struct forward_options){.cache = cache}), 5);
+    scope_close(m->c, mark);
+    kv_cache_free(cache);
+    return m->c->status;
+}
+
+static void journey(struct ctx *c, struct fixture *f, const char *model)
+{
+    if (array_env_new(c, backend_cpu_reference()) != OK) return;
+    struct model *m = model_open(c, fixture_path(f, model));
+    struct lora *l = m ? lora_load_peft(c, &m->config, fixture_path(f, "adapter")) : NULL;
+    if (l) {
+        model_attach_lora(m, l);
+        if (forward(m) == OK) merge_write(m, fixture_path(f, "out"), &(struct merge_options){TENSOR_BF16, 20000});
+    }
+    model_free(m);
+    lora_free(l);
+    array_env_free(c);
+}
+
+static void fail_everywhere(struct fixture *f, const char *model, bool once)
+{
+    long fail_at = 0;
+    for (bool failed = true; failed; fail_at++) {
+        struct failing failing = {.fail_at = fail_at, .once = once};
+        struct ctx_hooks hooks = {.alloc = failing_alloc, .user = &failing};
+        struct ctx *c = ctx_new(&hooks);
+        failed = failing.calls > fail_at; /* of ctx_new itself */
+        if (c) {
+            journey(c, f, model);
+            failed = failing.calls > fail_at;
+            if (!once && failed && c->status != E_MEMORY)
+                fail_msg("allocation %ld: %s: %s", fail_at, status_name(c->status), c->message);
+            if (!failed) assert_ok(c);
+            if (!ctx_ok(c)) ctx_clear(c);
+            ctx_free(c);
+        }
+        if (failing.live != 0) fail_msg("allocation %ld: %ld blocks were not freed", fail_at, failing.live);
+        if (dir_exists(fixture_path(f, "out"))) assert_int_equal(dir_remove(f->c, fixture_path(f, "out")), OK);
+    }
+    assert_true(fail_at > 300); /* the journey is as long as it should be */
+}
+
+static void make_files(struct fixture *f)
+{
+    struct tiny t = tiny_llama;
+    t.layers = 1;
+    t.qkv_bias = t.o_bias = t.mlp_bias = true;
+    tiny_write_gguf(f, &t, "m.gguf", NULL);
+    tiny_write_hf(f, &t, "hf", NULL);
+    struct model *m = model_open(f->c, fixture_path(f, "hf"));
+    struct lora_config config = {.rank = 2, .alpha = 4, .targets = 1u << LORA_Q | 1u << LORA_DOWN};
+    struct lora *l = lora_new(f->c, &m->config, &config);
+    assert_int_equal(dir_make(f->c, fixture_path(f, "adapter")), OK);
+    assert_int_equal(lora_save_peft(f->c, l, fixture_path(f, "adapter"), m->name), OK);
+    lora_free(l);
+    model_free(m);
+}
+
+static void folder(void **state)
+{
+    make_files(*state);
+    fail_everywhere(*state, "hf", false);
+}
+
+static void gguf(void **state)
+{
+    make_files(*state);
+    fail_everywhere(*state, "m.gguf", false);
+}
+
+/* One refusal and memory again: whatever was recovered from, nothing is lost or freed twice. */
+static void transient(void **state)
+{
+    make_files(*state);
+    fail_everywhere(*state, "hf", true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(folder, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(gguf, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(transient, fixture_setup, fixture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
