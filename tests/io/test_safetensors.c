@@ -389,6 +389,7 @@ static void test_sharded_refused(void **state)
         {"{\"weight_map\":{\"a\":\"..\"}}", "not a plain"},
         {"{\"weight_map\":{\"a\":\"\"}}", "not a plain"},
         {"{\"weight_map\":{\"a\":\".safetensors\"}}", "not a plain"},
+        {"{\"weight_map\":{\"a\":\".x.safetensors\"}}", "not a plain"},
         {"{\"weight_map\":{\"a\":\"sub\\\\x.safetensors\"}}", "not a plain"},
         {"{\"weight_map\":{\"a\":\"model.bin\"}}", "not a plain"},
         {"{\"weight_map\":{\"a\":\"x\\u0000.safetensors\"}}", "U+0000"},
