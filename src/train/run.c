@@ -16,17 +16,58 @@
 
 enum { TEXT_CAP_BYTES = 1 << 22 };
 
-enum status run_create(struct ctx *c, const char *dir)
+/* ---- the folder --------------------------------------------------------------------------------------------------------
+ */
+
+/* Names that the setup of a run makes before config.json, which comes last. */
+static bool is_setup_name(const char *name)
+{
+    static const char *const made[] = {"data.cache", "valid.cache", "data_manifest.json", "environment.json", "config.json"};
+    const char *dot = strrchr(name, '.');
+    bool temporary = dot && strcmp(dot, ".tmp") == 0;
+    if (strcmp(name, "checkpoints") == 0) return true;
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+        size_t n = strlen(made[i]);
+        if (strncmp(name, made[i], n) == 0 && (temporary ? name[n] == '.' : name[n] == '\0' && i < 4)) return true;
+    }
+    return false;
+}
+
+/* True for what a kill in the middle of the setup left: nothing but those names, and no checkpoint. */
+static bool is_aborted_setup(struct ctx *c, const char *dir, char *const *names, size_t n)
+{
+    bool aborted = n > 0;
+    for (size_t i = 0; aborted && i < n; i++) aborted = is_setup_name(names[i]);
+    char *checkpoints = path_join(c, dir, "checkpoints");
+    char **inside = NULL;
+    size_t n_inside = 0;
+    if (aborted && checkpoints && dir_exists(checkpoints)) {
+        aborted = dir_list(c, checkpoints, &inside, &n_inside) == OK && n_inside == 0;
+        dir_list_free(c, inside, n_inside);
+    }
+    mem_free(c, checkpoints);
+    return aborted;
+}
+
+/* Makes room in a folder that exists. */
+static enum status run_clear(struct ctx *c, const char *dir)
 {
     char **names = NULL;
     size_t n = 0;
-    if (dir_exists(dir)) {
-        TRY(dir_list(c, dir, &names, &n));
-        dir_list_free(c, names, n);
-        if (n > 0) return ctx_fail(c, E_INPUT, "%s: exists and is not empty. To go on with it: your_ai resume %s", dir, dir);
-    }
+    TRY(dir_list(c, dir, &names, &n));
+    if (is_aborted_setup(c, dir, names, n))
+        dir_remove(c, dir);
+    else if (n > 0)
+        ctx_fail(c, E_INPUT, "%s: exists and is not empty. To go on with a run in it: your_ai resume %s", dir, dir);
+    dir_list_free(c, names, n);
+    return c->status;
+}
+
+enum status run_create(struct ctx *c, const char *dir)
+{
+    if (dir_exists(dir)) TRY(run_clear(c, dir));
     char *checkpoints = path_join(c, dir, "checkpoints");
-    if (checkpoints) dir_make(c, checkpoints);
+    if (checkpoints && dir_make(c, checkpoints) == OK) dir_sync(c, dir);
     mem_free(c, checkpoints);
     return c->status;
 }

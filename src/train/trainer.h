@@ -100,9 +100,9 @@ struct trainer {
     int64_t saved_step; /* step of the newest checkpoint of this process; -1: none */
 };
 
-/* Starts a run in an empty or new folder: tokenises the data, opens the model, makes the adapter, plans memory and writes
- * the run's description with `config_text` as config.json. A failure leaves no folder behind. Owner of the result: the
- * caller. Errors: E_INPUT, E_UNSUPPORTED, E_FIT, E_IO, E_MEMORY. */
+/* Starts a run in an empty or new folder (run_create): tokenises the data, opens the model, makes the adapter, plans memory
+ * and writes the run's description with `config_text` as config.json. A failure leaves no folder behind. Owner of the
+ * result: the caller. Errors: E_INPUT, E_UNSUPPORTED, E_FIT, E_IO, E_MEMORY. */
 struct trainer *trainer_new(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks,
                             const char *config_text);
 

@@ -99,9 +99,6 @@ static void killed_at_any_time_and_resumed(void **state)
     int killed = 0;
     for (int i = 0; i < 40; i++) {
         bool begun = file_exists(tiny_path("%s/config.json", run));
-        struct ctx *c = ctx_new(NULL);
-        if (!begun && dir_exists(run)) assert_int_equal(dir_remove(c, run), OK);
-        ctx_free(c);
         struct program p = program_start(begun ? WORDS("resume", run) : TRAIN_WORDS(run));
         usleep((useconds_t)(5000 + 1700 * i));
         kill(p.pid, SIGKILL);

@@ -138,18 +138,18 @@ static bool stop_at(void *user)
     return s->calls++ == s->at;
 }
 
-/* Stops at every place where the trainer looks, also between micro-batches of a step, and goes on with other threads. */
+/* Stops in every step, in turn before it, between its micro-batches and after it, and goes on with other threads. */
 static void same_bytes_when_interrupted_and_resumed(void **state)
 {
     (void)state;
     int stops = 0;
-    for (int at = 0; at < STEPS * 3; at++) {
-        struct stopper s = {0, at};
+    for (int step = 0; step < STEPS; step++) {
+        struct stopper s = {0, 3 * step + step % 3};
         struct trainer_hooks hooks = {.user = &s, .interrupted = stop_at};
         struct train_config k = config_of(new_run());
         k.max_steps = STEPS;
-        k.save_every = at % 2 ? 7 : 1;
-        struct ctx *c = tiny_ctx(1 + at % 2);
+        k.save_every = step % 2 ? 7 : 1;
+        struct ctx *c = tiny_ctx(1 + step % 2);
         enum status status = tiny_train(c, &k, &hooks);
         if (status != E_INTERRUPTED && status != OK) fail_msg("train: %s", c->message);
         stops += status == E_INTERRUPTED;
@@ -157,11 +157,8 @@ static void same_bytes_when_interrupted_and_resumed(void **state)
         if (status == E_INTERRUPTED && tiny_resume(c, &k, NULL) != OK) fail_msg("resume: %s", c->message);
         tiny_ctx_free(c);
         assert_same_run(reference_run(), k.run, STEPS);
-        c = ctx_new(NULL);
-        assert_int_equal(dir_remove(c, k.run), OK);
-        ctx_free(c);
     }
-    assert_true(stops > STEPS * 2);
+    assert_true(stops >= STEPS - 1);
 }
 
 static void resume_of_a_finished_run_changes_nothing(void **state)
@@ -523,6 +520,25 @@ static void resume_refuses_other_data_and_settings(void **state)
     free((void *)(uintptr_t)copy);
 }
 
+/* What a kill in the middle of a setup leaves is no obstacle; a folder with anything else in it is. */
+static void aborted_setup_is_cleared_away(void **state)
+{
+    (void)state;
+    struct train_config k = config_of(new_run());
+    struct ctx *c = tiny_ctx(1);
+    assert_int_equal(dir_make(c, tiny_path("%s/checkpoints", k.run)), OK);
+    tiny_write(tiny_path("%s/data.cache.12-0.tmp", k.run), "half");
+    tiny_write(tiny_path("%s/environment.json", k.run), "{}");
+    tiny_write(tiny_path("%s/notes.txt", k.run), "mine");
+    assert_int_equal(tiny_train(c, &k, NULL), E_INPUT);
+    ctx_clear(c);
+    assert_true(file_exists(tiny_path("%s/notes.txt", k.run)));
+    assert_int_equal(unlink(tiny_path("%s/notes.txt", k.run)), 0);
+    if (tiny_train(c, &k, NULL) != OK) fail_msg("%s", c->message);
+    assert_false(file_exists(tiny_path("%s/data.cache.12-0.tmp", k.run)));
+    tiny_ctx_free(c);
+}
+
 /* A run can start from an adapter, which brings its own rank; its first loss is the last one of where it came from. */
 static void starts_from_an_adapter(void **state)
 {
@@ -555,6 +571,7 @@ int main(void)
         cmocka_unit_test(full_disk_keeps_the_previous_checkpoint),
         cmocka_unit_test(bad_options_leave_no_folder),
         cmocka_unit_test(resume_refuses_other_data_and_settings),
+        cmocka_unit_test(aborted_setup_is_cleared_away),
         cmocka_unit_test(starts_from_an_adapter),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
