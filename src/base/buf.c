@@ -1,3 +1,5 @@
+/* buf: see buf.h. The cap is checked before memory is asked for, so a hostile length costs nothing; room doubles, so
+ * appending byte by byte stays linear. */
 #include "base/buf.h"
 
 #include <stdarg.h>

@@ -1,3 +1,5 @@
+/* utf8: the table of well-formed sequences written out as tests on the first two bytes; the only irregular rows are those
+ * that begin with E0, ED, F0 and F4. */
 #include "base/utf8.h"
 
 #include <stdbool.h>

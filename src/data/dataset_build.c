@@ -140,14 +140,14 @@ static enum status add_text(struct builder *b, const char *text, size_t n, bool 
     return b->c->status;
 }
 
+/* What can fail here is the model's template, not the row; the message still says which row asked for it. */
 static enum status render_messages(struct builder *b, const struct record *row)
 {
     if (b->chat == CHAT_NONE) b->chat = chat_template_detect(b->c, b->t);
-    if (b->chat == CHAT_NONE) {
-        ctx_prefix(b->c, "%s:%lld", b->options.paths[row->file], (long long)row->row);
-        return b->c->status;
-    }
-    return chat_template_render(b->c, b->chat, b->t, row->messages, row->n_messages, false, &b->ids, &b->trained);
+    if (b->chat != CHAT_NONE)
+        chat_template_render(b->c, b->chat, b->t, row->messages, row->n_messages, false, &b->ids, &b->trained);
+    ctx_prefix(b->c, "%s:%lld", b->options.paths[row->file], (long long)row->row);
+    return b->c->status;
 }
 
 static enum status render(struct builder *b, const struct record *row)
@@ -211,13 +211,8 @@ static enum status add_row(struct builder *b, struct record *row)
     }
     b->ids.n = 0;
     buf_clear(&b->trained);
-    enum status status = render(b, row);
-    if (status == OK) return put_row(b, row);
-    if (status != E_INPUT) return status;
-    char why[CTX_MESSAGE_BYTES]; /* the template's objection, to be told with the row or counted */
-    memcpy(why, b->c->message, sizeof why);
-    ctx_clear(b->c);
-    return records_reject(b->rows, FAULT_TEMPLATE, "%s", why);
+    TRY(render(b, row));
+    return put_row(b, row);
 }
 
 /* ---- the whole ---- */

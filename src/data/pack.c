@@ -1,3 +1,10 @@
+/* pack: one pass of best fit over the shuffled documents, then a counting sort that brings the documents of a sequence
+ * together.
+ *
+ * Best fit over all open sequences would fill a little better and cost a search over all of them; a window of WINDOW fills
+ * within a few per cent and keeps a document near its place in the shuffle. Sequences are numbered in the order in which
+ * they were opened, whatever batch and accumulation are; that is what makes 1 x 8 equal to 8 x 1. Padding does not exist: a
+ * batch is as long as its documents. */
 #include "data/pack.h"
 
 #include <math.h>

@@ -1,3 +1,9 @@
+/* record_form: which form a row has, and its texts.
+ *
+ * A form is recognised by its keys alone, and a row must have the keys of exactly one: a program that silently preferred
+ * "text" over "messages" would train on something that the user did not mean. What a form does not know is refused where it
+ * would change what is trained (roles, fractional weights of messages) and ignored where it would not. Strings are not
+ * copied: they stay in the JSON document, which lives until the next row. */
 #include "data/record_form.h"
 
 #include <string.h>
@@ -79,7 +85,7 @@ static bool push(struct record_form *f, const char *role, const char *content, s
 /* The role as templates know it; NULL for an unknown one. ShareGPT has names of its own for two of them. */
 static const char *role_of(const char *name, bool sharegpt)
 {
-    static const char *const known[] = {"system", "user", "assistant", "tool"};
+    static const char *const known[] = {"system", "user", "assistant"};
     if (sharegpt && strcmp(name, "human") == 0) return "user";
     if (sharegpt && strcmp(name, "gpt") == 0) return "assistant";
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -106,7 +112,7 @@ static bool read_turn(struct record_form *f, const char *what, const json_t *tur
         return false;
     }
     const char *role = role_of(name, sharegpt);
-    if (!role) return ctx_fail(f->c, E_INPUT, "%s: unknown role '%.40s'", what, name), false;
+    if (!role) return ctx_fail(f->c, E_INPUT, "%s: unknown role '%.40s': want system, user or assistant", what, name), false;
     return push(f, role, content, n, trained ? weight : 0);
 }
 

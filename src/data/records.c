@@ -59,7 +59,6 @@ const char *record_fault_name(enum record_fault fault)
         [FAULT_SCORE] = "score or weight out of range",
         [FAULT_UNTRAINED] = "no trained token",
         [FAULT_BOS] = "doubled BOS",
-        [FAULT_TEMPLATE] = "refused by the chat template",
     };
     return (unsigned)fault < FAULT_COUNT ? names[fault] : "unknown";
 }
@@ -220,10 +219,11 @@ static bool read_scores(struct records *r, struct record *out)
            json_member_string(c, what, r->doc, "source_type", false, &out->source_type);
 }
 
-static bool read_json(struct records *r, struct record *out, enum record_fault *why)
+/* The line from byte `at` on as a JSON row. */
+static bool read_json(struct records *r, size_t at, struct record *out, enum record_fault *why)
 {
     *why = FAULT_JSON;
-    r->doc = json_parse(r->c, r->what, r->line.data, r->line.len);
+    r->doc = json_parse(r->c, r->what, r->line.data + at, r->line.len - at);
     if (!r->doc) return false;
     *why = FAULT_FORM;
     if (!json_is_object(r->doc)) return ctx_fail(r->c, E_INPUT, "%s: a row must be a JSON object", r->what), false;
@@ -241,17 +241,16 @@ static bool read_row(struct records *r, struct record *out, enum record_fault *w
         return false;
     }
     *why = FAULT_UTF8;
-    if (r->row == 1 && r->line.len >= 3 && memcmp(r->line.data, "\xEF\xBB\xBF", 3) == 0) {
-        memset(r->line.data, ' ', r->whole_file ? 0 : 3); /* a byte order mark before JSON is no part of the row */
-    }
     size_t bad = utf8_check(r->line.data, r->line.len);
     if (bad < r->line.len) return ctx_fail(r->c, E_INPUT, "%s: invalid UTF-8 at byte %zu", r->what, bad), false;
 
+    /* a byte order mark at the start of a file is no part of its text */
+    size_t mark = r->row == 1 && r->line.len >= 3 && memcmp(r->line.data, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
     *out = (struct record){.file = (int)r->file, .row = r->row};
-    if (!r->whole_file) return read_json(r, out, why);
+    if (!r->whole_file) return read_json(r, mark, out, why);
     out->kind = RECORD_TEXT;
-    out->text = r->line.data;
-    out->text_bytes = r->line.len;
+    out->text = r->line.data + mark;
+    out->text_bytes = r->line.len - mark;
     out->auth_weight = out->prov_entropy = NAN;
     out->loss_weight = 1;
     return true;

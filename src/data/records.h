@@ -21,7 +21,7 @@ enum {
     RECORDS_LOSS_WEIGHT_MAX = 1000000,
 };
 
-/* Why a row is faulty. The last three are found by `dataset`, which knows the tokens. */
+/* Why a row is faulty. The last two are found by `dataset`, which knows the tokens. */
 enum record_fault {
     FAULT_LONG_LINE,
     FAULT_UTF8,
@@ -30,7 +30,6 @@ enum record_fault {
     FAULT_SCORE,     /* auth_weight, prov_entropy, loss_weight or weight out of range */
     FAULT_UNTRAINED, /* no token is trained */
     FAULT_BOS,       /* begins with the text of BOS although BOS is added */
-    FAULT_TEMPLATE,  /* the chat template refuses the conversation */
     FAULT_COUNT
 };
 const char *record_fault_name(enum record_fault fault); /* "line too long", ... */

@@ -129,6 +129,12 @@ static void conversations_are_rendered(void **state)
     assert_null(build(c, (struct tokenizer_kind){.no_template = true}, rows, defaults(), &n));
     assert_failed(c, E_UNSUPPORTED, "rows.jsonl:1");
     struct dataset_options o = defaults();
+    o.skip_bad_rows = true; /* a model without a template is no fault of the row's */
+    assert_null(build(c, (struct tokenizer_kind){.no_template = true}, rows, o, &n));
+    assert_failed(c, E_UNSUPPORTED, "rows.jsonl:1");
+    o.chat = CHAT_LLAMA3; /* whose control tokens this tokenizer lacks */
+    assert_null(build(c, (struct tokenizer_kind){0}, rows, o, &n));
+    assert_failed(c, E_INPUT, "rows.jsonl:1");
     o.chat = CHAT_CHATML;
     d = build(c, (struct tokenizer_kind){.no_template = true}, rows, o, &n);
     assert_int_equal(n.trained, 3);

@@ -75,7 +75,7 @@ static void conversations(void **state)
     struct records *r = open_rows(
         c,
         "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"u\",\"name\":\"x\"},"
-        "{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0},{\"role\":\"tool\",\"content\":\"t\"},"
+        "{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0},{\"role\":\"user\",\"content\":\"t\"},"
         "{\"role\":\"assistant\",\"content\":\"\",\"weight\":1}]}\n"
         "{\"conversations\":[{\"from\":\"human\",\"value\":\"h\"},{\"from\":\"gpt\",\"value\":\"g\"},"
         "{\"from\":\"user\",\"value\":\"h2\"},{\"from\":\"assistant\",\"value\":\"g2\"}],\"system\":\"sys\"}\n"
@@ -90,7 +90,7 @@ static void conversations(void **state)
     assert_message(&row, 0, "system", "s", 0);
     assert_message(&row, 1, "user", "u", 0);
     assert_message(&row, 2, "assistant", "a", 0);
-    assert_message(&row, 3, "tool", "t", 0);
+    assert_message(&row, 3, "user", "t", 0);
     assert_message(&row, 4, "assistant", "", 1);
     assert_true(records_next(r, &row));
     assert_int_equal(row.n_messages, 5);
@@ -149,6 +149,7 @@ static const struct {
     {FAULT_FORM, "{\"messages\":[{\"content\":\"a\"}]}", "'role' is missing"},
     {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", "'content' is missing"},
     {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", "'content' is an array"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"tool\",\"content\":\"a\"}]}", "unknown role 'tool'"},
     {FAULT_FORM, "{\"messages\":[{\"role\":\"human\",\"content\":\"a\"}]}", "unknown role 'human'"},
     {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}]}", "0 or 1, not 0.5"},
     {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":2}]}", "weight"},
@@ -274,8 +275,10 @@ static void several_files_and_their_digests(void **state)
 {
     struct ctx *c = *state;
     const char *paths[] = {write_rows("a.jsonl", "{\"text\":\"1\"}\n{\"text\":\"2\"}\n"),
-                           write_rows("b.txt", "one\n\ntwo\n"), write_rows("empty.jsonl", ""),
-                           write_rows("blank.txt", " \n\n"), write_rows("c.jsonl", "{\"text\":\"3\"}")};
+                           write_rows("b.txt", "\xEF\xBB\xBF"
+                                               "one\n\ntwo\n"),
+                           write_rows("empty.jsonl", ""), write_rows("blank.txt", " \n\n"),
+                           write_rows("c.jsonl", "{\"text\":\"3\"}")};
     static const struct {
         int file;
         int64_t row;
