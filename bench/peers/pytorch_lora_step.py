@@ -58,10 +58,10 @@ def run(folder, steps, compiled):
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, **ADAMW)
     forward = torch.compile(model) if compiled else model
-    losses, norms, seconds = [], [], []
+    losses, norms, seconds, cpu = [], [], [], []
     for batch in tokens:
         ids = torch.from_numpy(batch.astype(numpy.int64))
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         loss = forward(input_ids=ids, labels=ids).loss
         loss.backward()
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(p.grad) for p in parameters]))
@@ -70,6 +70,7 @@ def run(folder, steps, compiled):
         losses.append(loss.item())
         norms.append(norm.item())
         seconds.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - start_cpu)
     print(json.dumps({
         "peer": "pytorch-compile" if compiled else "pytorch-eager",
         "torch": torch.__version__,
@@ -77,6 +78,7 @@ def run(folder, steps, compiled):
         "tokens_per_step": BATCH * LENGTH,
         "seconds": seconds,
         "tokens_per_second": BATCH * LENGTH / min(seconds[1:] or seconds),
+        "cpu_seconds": cpu[1:] or cpu,
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "losses": losses,
         "grad_norms": norms,

@@ -16,7 +16,7 @@
 enum { B = 4, T = 512, N = B * T, STEPS_MAX = 64 };
 
 struct results {
-    double seconds[STEPS_MAX], losses[STEPS_MAX], norms[STEPS_MAX];
+    double seconds[STEPS_MAX], cpu[STEPS_MAX], losses[STEPS_MAX], norms[STEPS_MAX];
 };
 
 struct documents {
@@ -24,10 +24,10 @@ struct documents {
     float weights[N];
 };
 
-static double now(void)
+static double clock_seconds(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -57,7 +57,7 @@ static enum status one_step(struct engine *e, const struct documents *d, int ste
     struct engine_step_options options = {.inv_n = 1.0 / (B * (T - 1)), .step = step, .checkpoint_blocks = checkpoint};
     struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
     struct engine_loss loss = {0};
-    double b1 = 1, b2 = 1, start = now();
+    double b1 = 1, b2 = 1, start = clock_seconds(CLOCK_MONOTONIC), cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
     for (int i = 0; i <= step; i++) b1 *= 0.9, b2 *= 0.999;
     adamw.correction1 = 1 - b1;
     adamw.correction2 = 1 - b2;
@@ -65,7 +65,8 @@ static enum status one_step(struct engine *e, const struct documents *d, int ste
     TRY(e->ops->step(e, &batch, &options, &loss));
     r->norms[step] = e->ops->grad_norm(e);
     TRY(e->ops->update(e, &adamw));
-    r->seconds[step] = now() - start;
+    r->seconds[step] = clock_seconds(CLOCK_MONOTONIC) - start;
+    r->cpu[step] = clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     r->losses[step] = loss.weighted / (B * (T - 1));
     return OK;
 }
@@ -88,6 +89,7 @@ static void report(const struct ctx *c, const struct backend *backend, const str
     printf(", \"tokens_per_second\": %.2f, \"peak_rss_bytes\": %lld, \"alloc_peak_bytes\": %zu", N / best,
            (long long)usage.ru_maxrss * 1024, c->alloc_peak);
     print_numbers("seconds", r->seconds, steps);
+    print_numbers("cpu_seconds", steps > 1 ? r->cpu + 1 : r->cpu, steps > 1 ? steps - 1 : 1);
     print_numbers("losses", r->losses, steps);
     print_numbers("grad_norms", r->norms, steps);
     printf("}\n");
