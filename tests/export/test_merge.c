@@ -150,6 +150,29 @@ static void gguf_configs_of_every_family(void **state)
     generated_config(f, &t, FAMILY_QWEN3);
 }
 
+/* A llama file with a window can only be said as the other architecture of that name. */
+static void gguf_with_a_window_is_a_mistral(void **state)
+{
+    struct fixture *f = *state;
+    struct tiny t = tiny_llama;
+    t.keys = &(struct tiny_key){.key = ".attention.sliding_window", .number = 4};
+    t.n_keys = 1;
+    tiny_write_gguf(f, &t, "m.gguf", NULL);
+    struct model *m = model_open(f->c, fixture_path(f, "m.gguf"));
+    struct model *merged = merge_and_open(f, m, "out", (struct merge_options){TENSOR_F32, 0});
+    assert_int_equal(merged->config.family, FAMILY_MISTRAL);
+    assert_int_equal(merged->config.sliding_window, 4);
+    assert_true(logits_differ(f, merged, m) < 1e-6);
+    model_free(merged);
+    model_free(m);
+    t.qkv_bias = true; /* and Mistral has no biases */
+    tiny_write_gguf(f, &t, "biased.gguf", NULL);
+    m = model_open(f->c, fixture_path(f, "biased.gguf"));
+    assert_int_equal(merge_write(m, fixture_path(f, "biased"), &(struct merge_options){TENSOR_F32, 0}), E_UNSUPPORTED);
+    assert_failed(f->c, E_UNSUPPORTED, "biases");
+    model_free(m);
+}
+
 /* Factors of Llama 3.2's kind become parameters again; factors that no parameters give are refused before anything is
  * written. */
 static void gguf_rope_factors(void **state)
@@ -365,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(folder_in_f32_and_bf16, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_in_f32, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_configs_of_every_family, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(gguf_with_a_window_is_a_mistral, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_rope_factors, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(shards_and_index, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(threads_change_no_byte, fixture_setup, fixture_teardown),

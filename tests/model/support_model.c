@@ -271,6 +271,24 @@ static void put_metadata(FILE *out, const struct tiny *t, const char *arch)
     put_key_f32(out, arch, "rope.freq_base", 10000.0f);
 }
 
+static void put_keys(FILE *out, const struct tiny *t, const char *arch)
+{
+    for (int i = 0; i < t->n_keys; i++) {
+        const struct tiny_key *k = &t->keys[i];
+        char name[96];
+        snprintf(name, sizeof name, "%s%s", k->key[0] == '.' ? arch : "", k->key);
+        put_string(out, name);
+        put_u32(out, k->text ? 8 : k->real ? 6 : 4);
+        float real = (float)k->number;
+        if (k->text)
+            put_string(out, k->text);
+        else if (k->real)
+            fwrite(&real, 4, 1, out);
+        else
+            put_u32(out, (uint32_t)k->number);
+    }
+}
+
 void tiny_write_gguf(struct fixture *f, const struct tiny *t, const char *name, const struct tiny_edit *edit)
 {
     const char *arch = model_family_names(t->family)->gguf;
@@ -283,8 +301,9 @@ void tiny_write_gguf(struct fixture *f, const struct tiny *t, const char *name, 
     fwrite("GGUF", 1, 4, out);
     put_u32(out, 3);
     put_u64(out, (uint64_t)l.n);
-    put_u64(out, 12);
+    put_u64(out, 12 + (uint64_t)t->n_keys);
     put_metadata(out, t, arch);
+    put_keys(out, t, arch);
     for (int i = 0; i < l.n; i++) {
         put_string(out, l.at[i].gguf);
         put_u32(out, l.at[i].cols ? 2 : 1);

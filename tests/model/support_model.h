@@ -35,12 +35,21 @@ void assert_ok(struct ctx *c);
 /* ---- tiny models
  * ---------------------------------------------------------------------------------------------------------- */
 
+/* One more metadata pair of a GGUF: text not NULL: a string; real: f32; else u32. The architecture is put before ".key". */
+struct tiny_key {
+    const char *key, *text;
+    bool real;
+    double number;
+};
+
 struct tiny {
     enum model_family family;
     int64_t layers, hidden, heads, kv, dim, ffn, vocab;
     bool tied, qkv_bias, o_bias, mlp_bias, qk_norm;
-    const char *extra;         /* more members of config.json, each followed by a comma; NULL: none */
-    const float *rope_factors; /* (dim / 2), written as rope_freqs.weight of a GGUF; NULL: none */
+    const char *extra;           /* more members of config.json, each followed by a comma; NULL: none */
+    const float *rope_factors;   /* (dim / 2), written as rope_freqs.weight of a GGUF; NULL: none */
+    const struct tiny_key *keys; /* of a GGUF, beside the usual ones */
+    int n_keys;
 };
 extern const struct tiny tiny_llama; /* 2 layers, grouped heads, head_dim != hidden / heads */
 

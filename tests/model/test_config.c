@@ -258,6 +258,63 @@ static void gguf_says_the_same(void **state)
     gguf_close(g);
 }
 
+/* The config of a tiny GGUF with one or two more keys. */
+static struct model_config read_gguf_with(struct fixture *f, enum model_family family, struct tiny_key a, struct tiny_key b)
+{
+    struct tiny_key keys[] = {a, b};
+    struct tiny t = tiny_llama;
+    struct model_config c;
+    t.family = family;
+    t.keys = keys;
+    t.n_keys = b.key ? 2 : 1;
+    tiny_write_gguf(f, &t, "m.gguf", NULL);
+    struct gguf *g = gguf_open(f->c, fixture_path(f, "m.gguf"));
+    assert_ok(f->c);
+    model_config_from_gguf(f->c, g, &c);
+    gguf_close(g);
+    return c;
+}
+
+static void gguf_scaling_windows_and_tokens(void **state)
+{
+    struct fixture *f = *state;
+    const struct tiny_key none = {0}, type = {.key = ".rope.scaling.type", .text = "linear"};
+    const struct tiny_key factor = {.key = ".rope.scaling.factor", .real = true, .number = 2.5};
+    struct model_config c = read_gguf_with(f, FAMILY_LLAMA, type, factor);
+    assert_ok(f->c);
+    assert_true(c.rope_scaling == ROPE_LINEAR && c.rope_factor == 2.5);
+    c = read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = ".rope.scaling.type", .text = "none"}, none);
+    assert_true(ctx_ok(f->c) && c.rope_scaling == ROPE_DEFAULT);
+    c = read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = ".attention.sliding_window", .number = 8}, none);
+    assert_true(ctx_ok(f->c) && c.sliding_window == 8);
+    c = read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = "tokenizer.ggml.bos_token_id", .number = 7},
+                       (struct tiny_key){.key = "tokenizer.ggml.eos_token_id", .number = 0xffffffff});
+    assert_true(ctx_ok(f->c) && c.bos == 7 && c.eos == -1);
+}
+
+static void gguf_refusals(void **state)
+{
+    static const struct {
+        enum model_family family;
+        struct tiny_key key;
+        enum status status;
+        const char *part;
+    } cases[] = {
+        {FAMILY_LLAMA, {.key = ".rope.scaling.type", .text = "yarn"}, E_UNSUPPORTED, "yarn"},
+        {FAMILY_LLAMA, {.key = ".rope.scaling.type", .text = "linear"}, E_INPUT, "rope.scaling.factor"},
+        {FAMILY_QWEN2, {.key = ".attention.sliding_window", .number = 8}, E_UNSUPPORTED, "sliding_window"},
+        {FAMILY_LLAMA, {.key = ".expert_count", .number = 8}, E_UNSUPPORTED, "expert_count is 8"},
+        {FAMILY_LLAMA, {.key = "tokenizer.ggml.eos_token_id", .number = 50}, E_INPUT, "eos_token_id"},
+        {FAMILY_LLAMA, {.key = ".vocab_size", .number = 1e9}, E_INPUT, "vocab_size"},
+        {FAMILY_LLAMA, {.key = ".vocab_size", .text = "many"}, E_INPUT, "vocab_size"},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        read_gguf_with(f, cases[i].family, cases[i].key, (struct tiny_key){0});
+        assert_failed(f->c, cases[i].status, cases[i].part);
+    }
+}
+
 static void real_gguf(void **state)
 {
     struct fixture *f = *state;
@@ -287,6 +344,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(heads_must_divide, fixture_setup, fixture_teardown),
         cmocka_unit_test(frequencies_equal_the_references),
         cmocka_unit_test_setup_teardown(gguf_says_the_same, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(gguf_scaling_windows_and_tokens, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(gguf_refusals, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(real_gguf, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,6 +203,23 @@ static void names_for_adapters(void **state)
     }
 }
 
+static void gguf_names(void **state)
+{
+    static const char *const cases[][2] = {
+        {"Tiny Model v1", "Tiny Model v1"}, {"", "named"}, {"a\nb", "named"}, {"\xff", "named"}};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tiny t = tiny_llama;
+        t.keys = &(struct tiny_key){.key = "general.name", .text = cases[i][0]};
+        t.n_keys = 1;
+        tiny_write_gguf(f, &t, "named.gguf", NULL);
+        struct model *m = model_open(f->c, fixture_path(f, "named.gguf"));
+        assert_ok(f->c);
+        assert_string_equal(m->name, cases[i][1]);
+        model_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +231,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(gguf_llama_rows_are_put_right, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_qwen_rows_stay, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(truncation_is_an_error, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(gguf_names, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(names_for_adapters, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
