@@ -357,6 +357,109 @@ static void a_tokenizer_that_cannot_be_said(void **state)
     gguf_close(g);
 }
 
+/* ---- a vocabulary of the 256 bytes, two merges and three special tokens, as GGUF
+ * -------------------------------------------------- */
+
+static void put(FILE *out, const void *bytes, size_t n)
+{
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+}
+
+static void put_text(FILE *out, const char *s)
+{
+    uint64_t n = strlen(s);
+    put(out, &n, 8);
+    put(out, s, n);
+}
+
+/* Key and kind of one metadata pair; arrays also get item kind and count. */
+static void put_key(FILE *out, const char *key, uint32_t kind, uint32_t item, uint64_t n)
+{
+    put_text(out, key);
+    put(out, &kind, 4);
+    if (kind != 9) return;
+    put(out, &item, 4);
+    put(out, &n, 8);
+}
+
+/* The character that stands for a byte in byte-level BPE: itself when it is printable Latin-1, else the next free one from
+ * U+0100 on (GPT-2). */
+static void byte_token(int byte, char text[3])
+{
+    int code = 256;
+    bool own = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 255 && byte != 173);
+    for (int b = 0; !own && b < byte; b++) code += !((b >= 33 && b <= 126) || (b >= 161 && b != 173));
+    if (own) code = byte;
+    text[0] = (char)(code < 128 ? code : 0xc0 | code >> 6);
+    text[1] = (char)(code < 128 ? 0 : 0x80 | (code & 63));
+    text[2] = 0;
+}
+
+static void write_vocab(struct fixture *f, const char *name, const char *pre)
+{
+    static const char *const more[] = {"he", "\xc4\xa0he", "<|bos|>", "<|im_end|>", "<tool>"};
+    FILE *out = fopen(fixture_path(f, name), "wb");
+    char text[3];
+    put(out, "GGUF\3\0\0", 8);
+    put(out, (uint64_t[]){0, 9}, 16);
+    put_key(out, "general.architecture", 8, 0, 0);
+    put_text(out, "llama");
+    put_key(out, "tokenizer.ggml.model", 8, 0, 0);
+    put_text(out, "gpt2");
+    put_key(out, "tokenizer.ggml.pre", 8, 0, 0);
+    put_text(out, pre);
+    put_key(out, "tokenizer.chat_template", 8, 0, 0);
+    put_text(out, "{{ \"x\" }}");
+    put_key(out, "tokenizer.ggml.tokens", 9, 8, 261);
+    for (int b = 0; b < 256; b++) byte_token(b, text), put_text(out, text);
+    for (int i = 0; i < 5; i++) put_text(out, more[i]);
+    put_key(out, "tokenizer.ggml.token_type", 9, 5, 261);
+    for (int i = 0; i < 261; i++) put(out, &(int32_t){i == 260 ? 4 : i >= 258 ? 3 : 1}, 4);
+    put_key(out, "tokenizer.ggml.merges", 9, 8, 2);
+    put_text(out, "h e");
+    put_text(out, "\xc4\xa0 he");
+    put_key(out, "tokenizer.ggml.bos_token_id", 4, 0, 0);
+    put(out, &(uint32_t){258}, 4);
+    put_key(out, "tokenizer.ggml.eos_token_id", 4, 0, 0);
+    put(out, &(uint32_t){259}, 4);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void check_vocab(struct fixture *f, const char *pre, bool bos)
+{
+    static const char text[] = "he said: 'He's 12345'<tool>\n\n  the <|im_end|>e\xcc\x81 caf\xc3\xa9";
+    write_vocab(f, "vocab.gguf", pre);
+    struct gguf *g = gguf_open(f->c, fixture_path(f, "vocab.gguf"));
+    assert_ok(f->c);
+    assert_true(hf_tokenizer_write(f->c, g, f->dir));
+    struct tokenizer *a = tokenizer_open_gguf(f->c, g), *b = tokenizer_open_json(f->c, fixture_path(f, "tokenizer.json"));
+    assert_ok(f->c);
+    struct ids x = {0}, y = {0};
+    assert_int_equal(tokenizer_encode(f->c, a, text, strlen(text), true, &x), OK);
+    assert_int_equal(tokenizer_encode(f->c, b, text, strlen(text), true, &y), OK);
+    assert_int_equal(x.n, y.n);
+    assert_memory_equal(x.data, y.data, x.n * sizeof *x.data);
+    assert_int_equal(tokenizer_adds_bos(a), bos);
+    assert_int_equal(tokenizer_adds_bos(b), bos);
+    assert_int_equal(tokenizer_bos(b), 258);
+    assert_int_equal(tokenizer_eos(b), 259);
+    assert_true(tokenizer_is_special(b, 259) && !tokenizer_is_special(b, 260));
+    assert_string_equal(tokenizer_chat_template(b), "{{ \"x\" }}");
+    ids_release(f->c, &x);
+    ids_release(f->c, &y);
+    tokenizer_free(a);
+    tokenizer_free(b);
+    gguf_close(g);
+}
+
+static void every_pretokenizer_that_can_be_said(void **state)
+{
+    check_vocab(*state, "gpt-2", false);
+    check_vocab(*state, "smollm", false);
+    check_vocab(*state, "llama-bpe", true);
+    check_vocab(*state, "qwen2", false);
+}
+
 /* ---- the adapter's card
  * ----------------------------------------------------------------------------------------------------------- */
 
@@ -395,6 +498,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(config_is_copied_with_its_dtype, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(only_into_an_empty_folder, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(tokenizers_give_the_same_ids, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(every_pretokenizer_that_can_be_said, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_tokenizer_that_cannot_be_said, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(card_names_the_base, fixture_setup, fixture_teardown),
     };
