@@ -92,8 +92,8 @@ struct array *op_rms_norm_add(struct ctx *c, struct array *x, struct array *resi
                               struct array **sum)
 {
     *sum = NULL;
-    if (!front_operand(c, x) || !front_operand(c, gain)) return NULL;
-    return rms_norm(c, x, residual, gain, eps, residual ? sum : NULL);
+    if (!front_operand(c, x) || !front_operand(c, residual) || !front_operand(c, gain)) return NULL;
+    return rms_norm(c, x, residual, gain, eps, sum);
 }
 
 /* ---- linear ------------------------------------------------------------------------------------------------------- */

@@ -464,6 +464,15 @@ static void test_as_slice(void **state)
     assert_int_equal(ya_as_slice_f32(ya_zeros(ctx, YA_F32, SHAPE(0)), f, 0), 0);
     assert_int_equal(ya_as_slice_i32(I32(SHAPE(2), 5, 6), i, 2), 0);
     assert_true(i[0] == 5 && i[1] == 6);
+    int64_t wide[1];
+    uint8_t bytes[1];
+    bool flags[2];
+    assert_int_equal(ya_as_slice_i64(ya_from_slice_i64(ctx, (int64_t[]){INT64_MIN}, 1, SHAPE(1)), wide, 1), 0);
+    assert_true(wide[0] == INT64_MIN);
+    assert_int_equal(ya_as_slice_u8(ya_from_slice_u8(ctx, (uint8_t[]){200}, 1, SHAPE(1)), bytes, 1), 0);
+    assert_true(bytes[0] == 200);
+    assert_int_equal(ya_as_slice_bool(ya_lt(F32(SHAPE(2), 1, 3), ya_from_f32(ctx, 2)), flags, 2), 0);
+    assert_true(flags[0] && !flags[1]);
     assert_int_equal(ya_as_slice_i32(a, i, 12), -1); /* nothing is converted */
     check_error(NULL, "dtype");
     assert_int_equal(ya_as_slice_f32(a, f, 11), -1);
@@ -514,6 +523,27 @@ static void test_handles(void **state)
     CHECK(ya_mul(sum, sum), YA_F32, SHAPE(2), 4, 16);
     assert_int_equal(ya_ctx_set_threads(ctx, -1), -1);
     check_error(NULL, "input");
+}
+
+/* The backend is chosen when a ctx is made; a name that does not exist is refused, not replaced. */
+static void test_unknown_backend(void **state)
+{
+    const char *set = getenv("YA_CPU");
+    char *before = set ? strdup(set) : NULL;
+    (void)state;
+    setenv("YA_CPU", "abacus", 1);
+    assert_null(ya_ctx_new());
+    setenv("YA_CPU", "reference", 1);
+    ya_ctx *slow = ya_ctx_new();
+    assert_non_null(slow);
+    ya_array *a = ya_from_f32(slow, 2), *b = ya_mul(a, a);
+    double value;
+    assert_int_equal(ya_item_f64(b, &value), 0);
+    assert_true(value == 4);
+    ya_ctx_free(slow);
+    unsetenv("YA_CPU");
+    if (before) setenv("YA_CPU", before, 1);
+    free(before);
 }
 
 /* ---- derivatives -------------------------------------------------------------------------------------------------- */
@@ -742,6 +772,7 @@ int main(void)
         TEST(test_eval),
         TEST(test_first_error_stays),
         TEST(test_handles),
+        TEST(test_unknown_backend),
         TEST(test_value_and_grad),
         TEST(test_gradient_shapes_and_captures),
         TEST(test_value_and_grad_edges),
