@@ -24,8 +24,8 @@ struct pack_options {
 };
 
 /* The packs of one epoch. Borrows dataset and objective. Owner of the result: the caller (pack_free). Memory: about 24 bytes
- * a document and one micro-batch. NULL with E_INPUT (an option out of range, a document longer than max_length, nothing to
- * train on) or E_MEMORY. */
+ * a document, twice that while it is made, and one micro-batch. NULL with E_INPUT (an option out of range, a document longer
+ * than max_length, nothing to train on) or E_MEMORY. */
 struct pack *pack_epoch_new(struct ctx *c, const struct dataset *d, const struct objective *o,
                             const struct pack_options *options, int64_t epoch);
 /* All documents in their order (no shuffle): validation. seed is not used. */
