@@ -3,7 +3,8 @@
 
 Each folder tokenizer/<name> holds a byte-level BPE trained here on a public-domain novel (tokenizer.json,
 tokenizer_config.json) and cases.jsonl: {"text", "special", "ids"}, ids by Hugging Face tokenizers without BOS or EOS,
-special tokens recognised or not. classes.json holds the SHA-256 of one class byte a code point, asked of the reference.
+special tokens recognised or not. pieces.jsonl: {"pre", "text", "bytes"}, the lengths of the pieces that the pre-tokenizer called `pre` in
+GGUF files cuts a text into. classes.json holds the SHA-256 of one class byte a code point, asked of the reference.
 
 chat/<name>.jinja are templates in the shape of the known families, written for this purpose; chat/cases.jsonl holds
 {"template", "tokenizer", "messages", "prompt", "ids", "trained"}: ids of transformers' apply_chat_template, and "0" or "1"
@@ -147,6 +148,20 @@ def write_cases(t, folder, rng, naughty):
             dump(f, {"text": text, "special": special, "ids": t.encode(text, add_special_tokens=False).ids})
             n += 1
     return n
+
+
+# The names that pre-tokenizers have in GGUF files.
+PRE_NAMES = {"gpt2": "gpt-2", "llama3": "llama-bpe", "qwen": "qwen2", "smollm": "smollm", "default": "default"}
+
+
+def write_pieces(rng, naughty):
+    with open(os.path.join(ROOT, "tokenizer", "pieces.jsonl"), "w") as f:
+        for kind, name in PRE_NAMES.items():
+            stages = KINDS[kind]["pre"]
+            pre = pre_tokenizers.Sequence(stages)
+            for text in texts(rng, QUOTES, naughty):
+                pieces = [len(text[a:b].encode()) for _, (a, b) in pre.pre_tokenize_str(text)]
+                dump(f, {"pre": name, "text": text, "bytes": pieces})
 
 
 def write_classes():
@@ -326,6 +341,7 @@ def main():
         save(made[name], folder, kind)
         total += write_cases(made[name], folder, rng, naughty)
         made[name].encode_special_tokens = False
+    write_pieces(rng, naughty)
     write_classes()
     write_chats(shared, made)
     print(total, "texts")

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "base/sha256.h"
 #include "io/gguf.h"
+#include "io/pretokenizer.h"
 #include "io/unicode.h"
 #include "support_file.h"
 #include "support_tokenizer.h"
@@ -75,6 +76,62 @@ static void test_golden_added(void **state)
 {
     (void)state;
     golden("added");
+}
+
+/* Borders of pieces show in ids only where a merge would cross them, so they are compared themselves. */
+static void pieces_row(struct ctx *c, const json_t *row, void *user)
+{
+    (void)c;
+    (void)user;
+    const char *name = json_string_value(json_object_get(row, "pre"));
+    const json_t *text = json_object_get(row, "text"), *want = json_object_get(row, "bytes");
+    struct pretokenizer pre;
+    struct pretokenizer_walk w;
+    char *label = json_dumps(row, 0);
+    assert_true(pretokenizer_from_name(name, strlen(name), &pre));
+    pretokenizer_start(&w, &pre, json_string_value(text), json_string_length(text));
+    for (size_t i = 0; i <= json_array_size(want); i++) {
+        size_t bytes = pretokenizer_next(&w);
+        if ((json_int_t)bytes != json_integer_value(json_array_get(want, i)))
+            fail_msg("piece %zu has %zu bytes: %s", i, bytes, label);
+    }
+    free(label);
+}
+
+static void test_golden_pieces(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    assert_true(test_each_line(c, "tokenizer/pieces.jsonl", pieces_row, NULL) > 2000);
+    ctx_free(c);
+}
+
+/* Pieces of a normalised section are remembered by their place in a buffer that the next section writes over. */
+static void test_sections(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct tokenizer *t = test_tokenizer_named(c, "qwen");
+    struct ids whole = {0}, parts = {0};
+    struct buf text;
+    struct rng r;
+    rng_init(&r, 5, RNG_TEST, 0);
+    buf_init(&text, c, 1 << 20);
+    for (int i = 0; i < 400; i++) {
+        char section[] = "e\xCC\x81 aaaa aaaa aaaa<|im_end|>";
+        for (size_t k = 0; section[k] != '<'; k++)
+            if (section[k] == 'a') section[k] = "aeinst"[rng_below(&r, 6)];
+        buf_append_str(&text, section);
+        assert_int_equal(tokenizer_encode(c, t, section, strlen(section), true, &parts), OK);
+    }
+    assert_int_equal(tokenizer_encode(c, t, text.data, text.len, true, &whole), OK);
+    assert_int_equal(whole.n, parts.n);
+    assert_memory_equal(whole.data, parts.data, whole.n * sizeof *whole.data);
+    buf_release(&text);
+    ids_release(c, &whole);
+    ids_release(c, &parts);
+    tokenizer_free(t);
+    ctx_free(c);
 }
 
 /* ---- llama.cpp's cases ---- */
@@ -511,6 +568,8 @@ int main(void)
         cmocka_unit_test(test_golden_smollm),
         cmocka_unit_test(test_golden_default),
         cmocka_unit_test(test_golden_added),
+        cmocka_unit_test(test_golden_pieces),
+        cmocka_unit_test(test_sections),
         cmocka_unit_test(test_vocab_cases),
         cmocka_unit_test(test_round_trip_bytes),
         cmocka_unit_test(test_round_trip_nfc),
