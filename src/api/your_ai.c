@@ -562,7 +562,7 @@ int ya_value_and_grad(ya_ctx *ctx, ya_function f, void *user, ya_array *const *a
     if (ctx->differentiating) return ctx_fail(c, E_UNSUPPORTED, "value_and_grad inside value_and_grad"), -1;
     if (n_outputs < 1) return ctx_fail(c, E_INPUT, "value_and_grad: a function without outputs has no value"), -1;
     struct derivative d = {.ctx = ctx, .args = args, .n_args = n_args};
-    d.leaves = mem_alloc(c, (size_t)n_args, sizeof *d.leaves);
+    d.leaves = mem_alloc(c, (size_t)n_args, sizeof(ya_array *));
     d.wanted = mem_alloc(c, (size_t)n_args, sizeof *d.wanted);
     int mark = scope_open(c);
     if (d.leaves && d.wanted && choose_arguments(&d, argnums ? argnums : &first, n_argnums) == OK && tape_begin(c) == OK) {

@@ -143,7 +143,7 @@ struct array *array_from_host(struct ctx *c, enum dtype dtype, int ndim, const i
 
 struct array *array_wrap(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, void *data)
 {
-    size_t bytes;
+    size_t bytes = 0;
     if (!ctx_ok(c) || array_check_shape(c, dtype, ndim, shape, &bytes) != OK) return NULL;
     struct storage *s = storage_new(c, data, bytes, release_nothing);
     return s ? array_make(c, dtype, ndim, shape, NULL, s, data) : NULL;

@@ -204,6 +204,8 @@ struct array *op_columns(struct ctx *c, struct array *a, int64_t first, int64_t 
 
 /* ---- concat ------------------------------------------------------------------------------------------------------- */
 
+enum { CONCAT_MOST = 8 }; /* parts that one call takes: the inputs of the row */
+
 /* Checks that the parts agree off the axis; gives the result's shape and dtype. */
 static enum status concat_shape(struct ctx *c, struct array **parts, int n, int *axis, int64_t *shape, enum dtype *dtype)
 {
@@ -242,7 +244,7 @@ struct array *op_concat(struct ctx *c, struct array **parts, int n, int axis)
 {
     int64_t shape[ARRAY_MAX_DIMS];
     enum dtype dtype;
-    const int most = op_info(OP_CONCAT)->n_in;
+    BUG_ON(c, op_info(OP_CONCAT)->n_in != CONCAT_MOST, "ops.def gives concat another number of inputs");
     if (!ctx_ok(c)) return NULL;
     if (n < 1) {
         ctx_fail(c, E_SHAPE, "concat: no arrays were given");
@@ -254,10 +256,10 @@ struct array *op_concat(struct ctx *c, struct array **parts, int n, int axis)
     if (concat_shape(c, parts, n, &axis, shape, &dtype) != OK) return NULL;
     struct array *all = n == 1 ? parts[0] : NULL;
     for (int done = 0; n > 1 && done < n && ctx_ok(c);) { /* the result so far takes one place in the next call */
-        struct array *few[OP_MAX_IN];
+        struct array *few[CONCAT_MOST];
         int used = 0;
         if (all) few[used++] = all;
-        while (used < most && done < n) few[used++] = parts[done++];
+        while (used < CONCAT_MOST && done < n) few[used++] = parts[done++];
         all = concat_few(c, few, used, axis, dtype);
     }
     return ctx_ok(c) ? all : NULL;

@@ -228,7 +228,8 @@ void vjp_give(struct ctx *c, struct node *n, int i, struct array *g)
 {
     struct edge *e = &n->in[i];
     if (!g || !e->node) return;
-    BUG_ON(c, g->dtype != e->dtype || g->ndim != e->ndim || (g->ndim && memcmp(g->shape, e->shape, (size_t)g->ndim * 8)),
+    BUG_ON(c,
+           g->dtype != e->dtype || g->ndim != e->ndim || memcmp(g->shape, e->shape, (size_t)g->ndim * sizeof *g->shape) != 0,
            "the gradient of input %d of row %d has another shape or dtype than the input", i, n->kind);
     add_cotangent(c, e->node, e->out, g);
 }
