@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "backend/cpu/cpu.h"
 #include "base/rng.h"
 #include "support_guard.h"
 
@@ -26,6 +27,23 @@ void case_close(struct ctx *c)
     if (!ctx_ok(c)) fail_msg("%s", c->message);
     array_env_free(c);
     ctx_free(c);
+}
+
+const struct backend *case_tuned(int i)
+{
+    if (i > 1) return NULL;
+    const char *set = getenv("YA_CPU");
+    char *before = set ? strdup(set) : NULL;
+    struct ctx *c = ctx_new(NULL);
+    assert_non_null(c);
+    if (i == 1) setenv("YA_CPU", "portable", 1);
+    const struct backend *tuned = backend_cpu(c);
+    if (!tuned) fail_msg("%s", c->message);
+    unsetenv("YA_CPU");
+    if (before) setenv("YA_CPU", before, 1);
+    free(before);
+    ctx_free(c);
+    return tuned;
 }
 
 void case_numbers(double *out, int64_t n, uint64_t seed, double lo, double hi)

@@ -8,6 +8,9 @@
 struct ctx *case_open(const struct backend *backend);
 void case_close(struct ctx *c);
 
+/* The tuned backends to compare with the reference: the best for this machine, then the portable one. NULL ends the list. */
+const struct backend *case_tuned(int i);
+
 /* n numbers in [lo, hi) that f32 holds exactly; the same for the same seed. */
 void case_numbers(double *out, int64_t n, uint64_t seed, double lo, double hi);
 
