@@ -49,7 +49,7 @@ struct cpu_kernels {
     void (*scale)(float *out, float a, const float *x, int64_t n); /* out = a x */
     double (*sum_squares)(const float *x, int64_t n);
 
-    /* e^x, at most 2 ulp; -inf and everything below the subnormals gives 0, overflow gives inf, NaN gives NaN. */
+    /* e^x, at most 1.25 ulp off; -inf and everything below the subnormals gives 0, overflow gives inf, NaN gives NaN. */
     void (*exp)(float *out, const float *x, int64_t n);
     /* out = silu(gate) * up, silu(g) = g / (1 + e^-g). */
     void (*swiglu)(float *out, const float *gate, const float *up, int64_t n);
