@@ -181,7 +181,8 @@ struct array *op_matmul(struct ctx *c, struct array *a, struct array *b); /* Num
 /* (N) i32 ids -> (N, C) rows of a frozen table, widened to dtype (f32 or f64). E_SHAPE when an id is out of range. */
 struct array *op_embed(struct ctx *c, const struct weight *table, struct array *ids, enum dtype dtype);
 
-/* y = rms_norm(x) * gain. With residual not NULL: normalises x + residual and stores that sum in *sum. */
+/* y = rms_norm(x) * gain over the last axis; the second normalises x + residual and gives that sum in *sum as well (NULL on
+ * failure). */
 struct array *op_rms_norm(struct ctx *c, struct array *x, struct array *gain, double eps);
 struct array *op_rms_norm_add(struct ctx *c, struct array *x, struct array *residual, struct array *gain, double eps,
                               struct array **sum);
