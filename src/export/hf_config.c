@@ -71,7 +71,7 @@ static void set_scaling(const struct model_config *config, json_t *doc)
 static void set_sizes(const struct model_config *config, json_t *doc)
 {
     for (size_t i = 0; i < model_config_n_integers; i++) {
-        const int64_t *v = (const int64_t *)((const char *)config + model_config_integers[i].offset);
+        const int64_t *v = (const void *)((const char *)config + model_config_integers[i].offset);
         json_object_set_new(doc, model_config_integers[i].json, json_integer(*v));
     }
     json_object_set_new(doc, "rms_norm_eps", json_real(shortest(config->rms_eps)));

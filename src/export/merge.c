@@ -41,47 +41,49 @@ struct plan {
 /* ---- the plan
  * ------------------------------------------------------------------------------------------------------------- */
 
-static void plan_add(struct plan *p, const char *name, const struct weight *w, const struct array *v)
+static struct item *plan_add(struct plan *p, const char *name, int64_t elements)
 {
     struct item *item = &p->items[p->n++];
-    size_t elements = w ? (size_t)(w->rows * w->cols) : (size_t)v->shape[0];
     snprintf(item->name, NAME_BYTES, "%s", name);
-    item->weight = w;
-    item->vector = v;
-    item->bytes = elements * (size_t)tensor_type_info(p->type)->bytes;
+    item->bytes = (size_t)elements * (size_t)tensor_type_info(p->type)->bytes;
     p->total_bytes += item->bytes;
+    return item;
+}
+
+static void plan_matrix(struct plan *p, const struct weight *w)
+{
+    plan_add(p, w->name, w->rows * w->cols)->weight = w;
+}
+
+/* "model.layers.LAYER.PATH.PART", when there is such a vector. */
+static void plan_vector(struct plan *p, int64_t layer, const char *path, const char *part, const struct array *v)
+{
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "model.layers.%lld.%s.%s", (long long)layer, path, part);
+    if (v) plan_add(p, name, v->shape[0])->vector = v;
 }
 
 static void plan_linear(struct plan *p, int64_t layer, struct llama_block *b, enum lora_place place)
 {
     const struct weight *w = llama_block_linear(b, place);
-    char name[NAME_BYTES];
-    plan_add(p, w->name, w, NULL);
-    snprintf(name, sizeof name, "model.layers.%lld.%s.bias", (long long)layer, lora_place_path[place]);
-    if (w->bias) plan_add(p, name, NULL, w->bias);
-}
-
-static void plan_vector(struct plan *p, int64_t layer, const char *path, const struct array *v)
-{
-    char name[NAME_BYTES];
-    snprintf(name, sizeof name, "model.layers.%lld.%s.weight", (long long)layer, path);
-    if (v) plan_add(p, name, NULL, v);
+    plan_matrix(p, w);
+    plan_vector(p, layer, lora_place_path[place], "bias", w->bias);
 }
 
 static void plan_items(struct plan *p)
 {
     const struct model *m = p->m;
-    plan_add(p, m->embed.name, &m->embed, NULL);
+    plan_matrix(p, &m->embed);
     for (int64_t i = 0; i < m->config.n_layers; i++) {
         struct llama_block *b = &m->blocks[i];
-        plan_vector(p, i, "input_layernorm", b->attn_norm);
-        plan_vector(p, i, "self_attn.q_norm", b->q_norm);
-        plan_vector(p, i, "self_attn.k_norm", b->k_norm);
-        plan_vector(p, i, "post_attention_layernorm", b->ffn_norm);
+        plan_vector(p, i, "input_layernorm", "weight", b->attn_norm);
+        plan_vector(p, i, "self_attn.q_norm", "weight", b->q_norm);
+        plan_vector(p, i, "self_attn.k_norm", "weight", b->k_norm);
+        plan_vector(p, i, "post_attention_layernorm", "weight", b->ffn_norm);
         for (int place = 0; place < LORA_PLACES; place++) plan_linear(p, i, b, (enum lora_place)place);
     }
-    plan_add(p, "model.norm.weight", NULL, m->final_norm);
-    if (!m->config.tied_embeddings) plan_add(p, m->head.name, &m->head, NULL);
+    plan_add(p, "model.norm.weight", m->final_norm->shape[0])->vector = m->final_norm;
+    if (!m->config.tied_embeddings) plan_matrix(p, &m->head);
 }
 
 /* Fills shards in order; a new one begins when the next tensor would not fit. */

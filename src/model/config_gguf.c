@@ -32,7 +32,7 @@ static enum status read_architecture(struct ctx *c, const struct gguf *g, struct
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (!string_is(name, model_family_names(known[i])->gguf)) continue;
         out->family = known[i];
-        strcpy(out->architecture, model_family_names(known[i])->architecture);
+        snprintf(out->architecture, sizeof out->architecture, "%s", model_family_names(known[i])->architecture);
         return OK;
     }
     return ctx_fail(c, E_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (llama, qwen2 and qwen3 are)",
@@ -53,10 +53,11 @@ static enum status read_number(struct ctx *c, const struct gguf *g, const struct
     if (integer) v = (double)i;
     if (!(v >= f->min && v <= f->max))
         return ctx_fail(c, E_INPUT, "%s: %s is %g; it must be in %.15g..%.15g", gguf_path(g), key, v, f->min, f->max);
+    void *at = (char *)out + f->offset;
     if (integer)
-        *(int64_t *)((char *)out + f->offset) = i;
+        *(int64_t *)at = i;
     else
-        *(double *)((char *)out + f->offset) = v;
+        *(double *)at = v;
     return OK;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "model/config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -66,7 +67,7 @@ static enum status find_family(struct ctx *c, const char *what, const char *name
         const struct model_family_names *names = model_family_names((enum model_family)f);
         if (strcmp(name, by_type ? names->model_type : names->architecture) != 0) continue;
         out->family = (enum model_family)f;
-        strcpy(out->architecture, names->architecture);
+        snprintf(out->architecture, sizeof out->architecture, "%s", names->architecture);
         return OK;
     }
     return ctx_fail(c, E_UNSUPPORTED,
@@ -201,12 +202,12 @@ static enum status read_numbers(struct ctx *c, const char *path, const json_t *d
     out->rope_factor = 1;
     for (size_t i = 0; i < model_config_n_integers; i++) {
         const struct model_config_field *f = &model_config_integers[i];
-        int64_t *at = (int64_t *)((char *)out + f->offset);
+        int64_t *at = (void *)((char *)out + f->offset);
         if (!json_member_i64(c, path, doc, f->json, f->required, (int64_t)f->min, (int64_t)f->max, at)) return c->status;
     }
     for (size_t i = 0; i < model_config_n_reals; i++) {
         const struct model_config_field *f = &model_config_reals[i];
-        double *at = (double *)((char *)out + f->offset);
+        double *at = (void *)((char *)out + f->offset);
         if (!json_member_f64(c, path, doc, f->json, f->required, f->min, f->max, at)) return c->status;
     }
     if (out->head_dim == 0) out->head_dim = family_rules[out->family].default_head_dim;

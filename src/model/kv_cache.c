@@ -20,8 +20,8 @@ struct kv_cache *kv_cache_new(struct ctx *c, const struct model_config *config, 
     struct kv_cache *cache = mem_alloc(c, 1, sizeof *cache);
     if (!cache) return NULL;
     *cache = (struct kv_cache){.c = c, .capacity = capacity, .n_layers = config->n_layers};
-    cache->k = mem_alloc(c, (size_t)config->n_layers, sizeof *cache->k);
-    cache->v = mem_alloc(c, (size_t)config->n_layers, sizeof *cache->v);
+    cache->k = mem_alloc(c, (size_t)config->n_layers, sizeof(struct array *));
+    cache->v = mem_alloc(c, (size_t)config->n_layers, sizeof(struct array *));
     for (int64_t i = 0; ctx_ok(c) && i < config->n_layers; i++) {
         cache->k[i] = owned_rows(c, config, capacity);
         cache->v[i] = owned_rows(c, config, capacity);

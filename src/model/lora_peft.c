@@ -364,7 +364,8 @@ static bool is_target(const struct peft *p, const char *module)
     if (!json_is_array(list)) return true; /* a pattern or "all-linear": the tensors say */
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *target = json_string_value(json_array_get(list, i));
-        size_t k = target ? strlen(target) : n + 1;
+        if (!target) continue;
+        size_t k = strlen(target);
         if (k <= n && strcmp(module + n - k, target) == 0 && (k == n || module[n - k - 1] == '.')) return true;
     }
     return false;
@@ -449,7 +450,7 @@ static struct lora *load(struct peft *p, const char *dir, const char *tensors_pa
         return NULL;
     }
     p->tensors = safetensors_open(p->c, tensors_path);
-    p->found = mem_alloc(p->c, (size_t)p->model->n_layers * LORA_PLACES * 2, sizeof *p->found);
+    p->found = mem_alloc(p->c, (size_t)p->model->n_layers * LORA_PLACES * 2, sizeof(struct tensor_view *));
     if (!p->tensors || !p->found || sort_tensors(p, tensors_path) != OK) return NULL;
     struct lora *l = load_modules(p, dir);
     if (!l || safetensors_check(p->c, p->tensors) == OK) return l;

@@ -298,7 +298,7 @@ enum status weights_bind(struct model_files *f, struct model *m)
     size_t n = (size_t)m->config.n_layers;
     m->blocks = mem_alloc(f->c, n, sizeof *m->blocks);
     f->names = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->names);
-    f->arrays = mem_alloc(f->c, n * (LORA_PLACES + 4) + 1, sizeof *f->arrays); /* biases, norms */
+    f->arrays = mem_alloc(f->c, n * (LORA_PLACES + 4) + 1, sizeof(struct array *)); /* biases, norms */
     if (!ctx_ok(f->c)) return f->c->status;
     TRY(bind_ends(f, m));
     TRY(make_row_map(f, &m->config));
