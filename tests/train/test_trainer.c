@@ -554,6 +554,27 @@ static void starts_from_an_adapter(void **state)
     free((void *)(uintptr_t)start);
 }
 
+/* One row again and again at rate 0: without dropout every step has the same loss, with it no two have. */
+static void dropout_is_new_in_every_step(void **state)
+{
+    (void)state;
+    char *start = strdup(tiny_path("%s/adapter", reference_run())), *one = strdup(tiny_path("%s.jsonl", new_run()));
+    const char *files[] = {one};
+    tiny_rows(one, 1, 4);
+    for (int on = 0; on <= 1; on++) {
+        struct train_config k = tiny_config(model_dir, new_run(), files, NULL);
+        k.start = start;
+        k.lr = 0;
+        k.dropout = on ? 0.5 : 0;
+        k.max_steps = 3;
+        train(&k, 1, OK);
+        double first = metric(k.run, 1, "loss"), second = metric(k.run, 2, "loss"), third = metric(k.run, 3, "loss");
+        assert_true((first != second) == on && (second != third) == on && (first != third) == on);
+    }
+    free(start);
+    free(one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -573,6 +594,7 @@ int main(void)
         cmocka_unit_test(resume_refuses_other_data_and_settings),
         cmocka_unit_test(aborted_setup_is_cleared_away),
         cmocka_unit_test(starts_from_an_adapter),
+        cmocka_unit_test(dropout_is_new_in_every_step),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
