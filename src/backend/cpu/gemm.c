@@ -8,7 +8,7 @@
 #include "base/threads.h"
 
 enum {
-    BLOCK_ROWS = 24,          /* rows of C a job: a multiple of 6 and 4; small, so that threads finish together */
+    BLOCK_ROWS = 48,          /* rows of C a job: a multiple of 6 and 4. 24 read B from L3 too often, 96 make few jobs */
     K_MAX = 320,              /* longest run of k in one tile: 20 KiB of B panel stay in a 32 KiB L1 */
     PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
     PANELS_A_JOB = 8,         /* packed by one job: 128 columns are whole blocks of every quantised type */
