@@ -20,7 +20,8 @@ int program_finish(struct program *p, char *output, size_t output_bytes);
 /* Start and finish. */
 int program_run(char *output, size_t output_bytes, const char *const *words);
 
-/* Reads its output until a line that begins with `start` has begun; false when the output ends before. */
+/* Reads its output until a line that begins with `start` was written (a line is expected to come in one write); false when
+ * the output ends before. The program is then at most one write ahead. */
 bool program_wait_line(struct program *p, const char *start);
 
 #endif
