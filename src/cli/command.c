@@ -2,6 +2,7 @@
  * prints errors: one line, "error: ...". */
 #include "cli/command.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,8 @@ int command_main(int argc, char **argv)
         fputs("error: out of memory\n", stderr);
         return status_exit_code(E_MEMORY);
     }
+    signal(SIGXFSZ,
+           SIG_IGN); /* a file at its size limit is a write that fails and is reported, not the end of the process */
     enum status status = dispatch(c, argc, argv);
     /* results that did not reach the reader are a failure, not a success with less output */
     if (fflush(stdout) != 0 && status == OK) status = ctx_fail(c, E_IO, "standard output cannot be written");

@@ -81,6 +81,7 @@ void train_view_start(struct train_view *v, struct trainer_hooks *hooks)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* who stops reading the progress does not stop the training */
     *v = (struct train_view){.line = isatty(STDOUT_FILENO), .color = command_color(STDOUT_FILENO), .free_bytes = SIZE_MAX};
     *hooks = (struct trainer_hooks){.user = v, .step = show_step, .eval = show_eval, .interrupted = interrupted};
 }
