@@ -7,7 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/mem.h"
 #include "cli/command.h"
+#include "export/peft.h"
 
 static volatile sig_atomic_t stop_asked;
 
@@ -86,6 +89,14 @@ void train_view_start(struct train_view *v, struct trainer_hooks *hooks)
     *hooks = (struct trainer_hooks){.user = v, .step = show_step, .eval = show_eval, .interrupted = interrupted};
 }
 
+static enum status write_card(const struct trainer *t)
+{
+    char *dir = path_join(t->c, t->config.run, "adapter");
+    if (dir) peft_write_card(t->model, t->lora, dir);
+    mem_free(t->c, dir);
+    return t->c->status;
+}
+
 static void say_end(const struct trainer *t)
 {
     const struct train_state *s = &t->state;
@@ -103,6 +114,7 @@ enum status train_view_run(struct train_view *v, struct trainer *t)
 {
     enum status status = trainer_run(t);
     end_line(v);
+    if (status == OK) status = write_card(t);
     if (status == OK) say_end(t);
     if (status == E_INTERRUPTED)
         printf("interrupted: step %" PRId64 " is saved. Go on: your_ai resume %s\n", t->state.step, t->config.run);

@@ -47,7 +47,7 @@ static enum status append_hashes(const struct model *m, struct buf *b)
     return c->status;
 }
 
-static enum status write_card(const struct model *m, const struct lora *l, const char *dir)
+enum status peft_write_card(const struct model *m, const struct lora *l, const char *dir)
 {
     struct ctx *c = m->c;
     struct buf b;
@@ -66,11 +66,4 @@ static enum status write_card(const struct model *m, const struct lora *l, const
     mem_free(c, path);
     buf_release(&b);
     return c->status;
-}
-
-enum status peft_export(const struct model *m, const struct lora *l, const char *dir)
-{
-    TRY(dir_make(m->c, dir));
-    TRY(lora_save_peft(m->c, l, dir, m->name));
-    return write_card(m, l, dir);
 }

@@ -1,12 +1,11 @@
-/* peft: a trained adapter as a folder to give to others: PEFT's files and a card that says what it was trained on. */
+/* peft: the card of a trained adapter, for those whom the folder is given to. Its other files are lora_save_peft's. */
 #ifndef YA_EXPORT_PEFT_H
 #define YA_EXPORT_PEFT_H
 
 #include "model/model.h"
 
-/* Writes adapter_config.json, adapter_model.safetensors (lora_save_peft) and README.md into `dir` (made when missing). The
- * card names the base model and the SHA-256 of each of its weight files, so that the adapter is never put on other weights
- * unnoticed. Reads those files whole once. E_IO. */
-enum status peft_export(const struct model *m, const struct lora *l, const char *dir);
+/* Writes README.md into the adapter folder `dir`, which must exist. The card names the base model and the SHA-256 of each of
+ * its weight files, so that the adapter is never put on other weights unnoticed. Reads those files whole once. E_IO. */
+enum status peft_write_card(const struct model *m, const struct lora *l, const char *dir);
 
 #endif

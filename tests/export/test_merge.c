@@ -460,15 +460,16 @@ static void every_pretokenizer_that_can_be_said(void **state)
     check_vocab(*state, "qwen2", false);
 }
 
-/* ---- the adapter's card
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- the adapter's card ------------------------------------------------------------------------------------------------
+ */
 
 static void card_names_the_base(void **state)
 {
     struct fixture *f = *state;
     struct model *m = tiny_open(f, &tiny_llama);
     struct lora *l = adapter_on(f, m, 1u << LORA_Q);
-    assert_int_equal(peft_export(m, l, fixture_path(f, "adapter")), OK);
+    assert_int_equal(dir_make(f->c, fixture_path(f, "adapter")), OK);
+    assert_int_equal(peft_write_card(m, l, fixture_path(f, "adapter")), OK);
     char hex[65];
     uint64_t bytes;
     size_t n;
@@ -477,10 +478,6 @@ static void card_names_the_base(void **state)
     assert_non_null(strstr(card, hex));
     assert_non_null(strstr(card, "base_model: \"tiny\""));
     mem_free(f->c, card);
-    struct lora *back = lora_load_peft(f->c, &m->config, fixture_path(f, "adapter"));
-    assert_ok(f->c);
-    assert_int_equal(back->n_modules, 2);
-    lora_free(back);
     lora_free(l);
     model_free(m);
 }
