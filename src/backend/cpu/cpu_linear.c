@@ -96,6 +96,15 @@ static void mask_run(struct ctx *c, struct mask_work *w)
     scope_close(c, mark);
 }
 
+/* drop(x) / (1 - p) in scratch of the innermost scope, row stride K. NULL with E_MEMORY. */
+static const float *dropped_copy(struct ctx *c, const struct linear *l, const struct slot *s, const struct array *x)
+{
+    struct mask_work w = {
+        .l = l, .s = s, .x = x->data, .ldx = x->stride[0], .out = cpu_scratch_f32(c, l->n * l->k), .ld_out = l->k};
+    mask_run(c, &w);
+    return w.out;
+}
+
 /* ---- forward -------------------------------------------------------------------------------------------------------- */
 
 static void adapter_hidden(struct ctx *c, const struct linear *l, const struct slot *s, const struct array *x)
@@ -105,10 +114,7 @@ static void adapter_hidden(struct ctx *c, const struct linear *l, const struct s
     g.term[0] =
         (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l->k, .b = matrix_source(s->a, GEMM_TRANSPOSED, 1.0f)};
     if (s->rate > 0) {
-        struct mask_work w = {
-            .l = l, .s = s, .x = x->data, .ldx = x->stride[0], .out = cpu_scratch_f32(c, l->n * l->k), .ld_out = l->k};
-        mask_run(c, &w);
-        g.term[0].a = w.out;
+        g.term[0].a = dropped_copy(c, l, s, x);
         g.term[0].lda = l->k;
     }
     if (ctx_ok(c)) gemm_run(c, l->kernels, &g);
@@ -204,7 +210,7 @@ static void linear_grads(struct ctx *c, const struct linear *l, const struct op_
             g->cols = l->k, g->x = x->data, g->ldx = x->stride[0];
             g->p = s->u, g->ldp = s->rank;
             g->out = da->data, g->ld_out = da->stride[0], g->transposed = true;
-            if (s->rate > 0) g->dropout = &l->params->dropout, g->id = s->id, g->rate = s->rate;
+            if (s->rate > 0) g->x = dropped_copy(c, l, s, x), g->ldx = l->k;
         }
         if (s->a && db) {
             struct gemm_gram *g = &grams[n++];
@@ -214,7 +220,7 @@ static void linear_grads(struct ctx *c, const struct linear *l, const struct op_
             g->out = db->data, g->ld_out = db->stride[0];
         }
     }
-    gemm_gram_run(c, l->kernels, grams, n);
+    if (ctx_ok(c)) gemm_gram_run(c, l->kernels, grams, n);
 }
 
 enum status cpu_linear_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)

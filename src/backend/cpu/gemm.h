@@ -12,7 +12,7 @@
 #ifndef YA_BACKEND_CPU_GEMM_H
 #define YA_BACKEND_CPU_GEMM_H
 
-#include "array/op.h"
+#include "array/weight.h"
 #include "backend/cpu/cpu_kernels.h"
 
 enum gemm_form {
@@ -104,9 +104,6 @@ struct gemm_gram {
     int64_t ld_out;
     bool transposed; /* out is (r, cols) */
     bool accumulate;
-    const struct dropout_key *dropout; /* x goes through this mask of slot `id`, and 1 / (1 - rate); NULL: it does not */
-    uint32_t id;
-    float rate;
 };
 enum { GEMM_MAX_GRAMS = 6 };
 /* All of them in one parallel loop. E_MEMORY. */

@@ -1,6 +1,6 @@
 /* gemm_gram: X^T P, a sum over tokens, for the gradients of A and B. The result is small and the sum is long, so jobs are
- * chunks of X's columns; each walks all tokens in order. A run of tokens of the chunk is copied (through the dropout mask)
- * to a place that stays in L1, because columns of X itself are a page apart in wide models. */
+ * chunks of X's columns; each walks all tokens in order. A run of tokens of the chunk is copied to a
+ * place that stays in L1, because columns of X itself are a page apart in wide models. */
 #include <string.h>
 
 #include "backend/cpu/cpu_scratch.h"
@@ -15,7 +15,7 @@ struct work {
     int n;
     int64_t first[GEMM_MAX_GRAMS + 1]; /* jobs of gram i start here */
     float *packed[GEMM_MAX_GRAMS];     /* p as panels of nr columns, (panels, n, nr) */
-    float *scratch;                    /* a worker: run (TOKENS, CHUNK), sums (CHUNK, padded r), keep (cols) */
+    float *scratch;                    /* a worker: run (TOKENS, CHUNK), sums (CHUNK, padded r) */
     int64_t scratch_floats;
 };
 
@@ -30,20 +30,6 @@ static void pack_job(void *arg, int64_t job, int worker)
                           .dst = w->packed[job],
                           .panel_stride = g->n * w->kernels->nr};
     gemm_pack_panels(w->kernels, &p, w->scratch + worker * w->scratch_floats);
-}
-
-/* Columns [column, column + n) of one token, dropped where the mask says so. A mask is made for the whole row: its numbers
- * come four at a time, and only this way is it the same function everywhere. */
-static void copy_row(const struct gemm_gram *g, int64_t token, int64_t column, int64_t n, float *out, uint8_t *keep)
-{
-    const float *x = g->x + token * g->ldx + column;
-    if (!g->dropout) {
-        memcpy(out, x, (size_t)n * sizeof(float));
-        return;
-    }
-    dropout_mask(g->dropout, g->id, g->dropout->first_token + token, g->rate, column + n, keep);
-    float up = 1.0f / (1.0f - g->rate);
-    for (int64_t j = 0; j < n; j++) out[j] = keep[column + j] ? x[j] * up : 0.0f;
 }
 
 static void store_sums(const struct gemm_gram *g, int64_t column, int64_t n, const float *sums, int64_t ld)
@@ -65,10 +51,10 @@ static void gram_job(void *arg, int64_t job, int worker)
     int64_t column = (job - w->first[at]) * CHUNK, n = cpu_min(CHUNK, g->cols - column);
     int64_t nr = w->kernels->nr, padded = cpu_round_up(g->r, nr);
     float *run = w->scratch + worker * w->scratch_floats, *sums = run + TOKENS * CHUNK;
-    uint8_t *keep = (uint8_t *)(sums + CHUNK * padded);
     for (int64_t token = 0; token < g->n; token += TOKENS) {
         int64_t tokens = cpu_min(TOKENS, g->n - token);
-        for (int64_t t = 0; t < tokens; t++) copy_row(g, token + t, column, n, run + t * CHUNK, keep);
+        for (int64_t t = 0; t < tokens; t++)
+            memcpy(run + t * CHUNK, g->x + (token + t) * g->ldx + column, (size_t)n * sizeof(float));
         struct gemm_block b = {.m = n,
                                .n = padded,
                                .k = tokens,
@@ -96,7 +82,7 @@ enum status gemm_gram_run(struct ctx *c, const struct cpu_kernels *kernels, cons
         int64_t padded = cpu_round_up(g->r, kernels->nr);
         w.first[i + 1] = w.first[i] + cpu_div_up(g->cols, CHUNK);
         w.packed[i] = cpu_scratch_f32(c, g->n * padded);
-        w.scratch_floats = cpu_max(w.scratch_floats, CHUNK * (TOKENS + padded) + cpu_div_up(g->cols, 4));
+        w.scratch_floats = cpu_max(w.scratch_floats, CHUNK * (TOKENS + padded));
     }
     w.scratch_floats = cpu_round_up(w.scratch_floats, 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
