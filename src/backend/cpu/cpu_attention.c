@@ -182,7 +182,7 @@ enum status cpu_attention(struct ctx *c, const struct op_call *call, const struc
                      .d = q->shape[2],
                      .ld = gemm_direct_ld(q->shape[2])};
     int mark = scope_open(c);
-    w.first = (int64_t *)cpu_scratch_f64(c, w.p->n_seg + 1);
+    w.first = cpu_scratch(c, DTYPE_I64, w.p->n_seg + 1);
     w.scratch_floats = cpu_round_up(scratch_floats(&w), 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     if (w.first && w.scratch) {

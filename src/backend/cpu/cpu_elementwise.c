@@ -148,7 +148,7 @@ enum status cpu_elementwise_sum_squares(struct ctx *c, const struct op_call *cal
     struct work w = work_of(call, kernels);
     int64_t pieces = cpu_div_up(w.n, PIECE);
     int mark = scope_open(c);
-    w.partial = cpu_scratch_f64(c, pieces);
+    w.partial = cpu_scratch(c, DTYPE_F64, pieces);
     if (w.partial) {
         double sum = 0;
         run_pieces(c, &w, sum_squares_job);

@@ -91,7 +91,7 @@ static void mask_job(void *arg, int64_t job, int worker)
 static void mask_run(struct ctx *c, struct mask_work *w)
 {
     int mark = scope_open(c);
-    w->keep = (uint8_t *)cpu_scratch_f32(c, cpu_div_up(threads_count(c) * w->l->k, 4));
+    w->keep = cpu_scratch(c, DTYPE_U8, threads_count(c) * w->l->k);
     if (w->keep && w->out) threads_run(c, cpu_div_up(w->l->n, MASK_ROWS), mask_job, w);
     scope_close(c, mark);
 }

@@ -174,9 +174,9 @@ static void loss_job(void *arg, int64_t job, int worker)
 static void join_row(const struct work *w, int64_t i, float *scratch)
 {
     float max = w->max[i], weight = ((const float *)w->call->in[2]->data)[w->row[i]];
-    double sum = 0;
     for (int64_t s = 1; s < w->slices; s++) max = w->max[s * w->n + i] > max ? w->max[s * w->n + i] : max;
-    for (int64_t s = 0; s < w->slices; s++) sum += w->sum[s * w->n + i] * exp((double)w->max[s * w->n + i] - (double)max);
+    double sum = w->sum[i] * exp((double)w->max[i] - (double)max);
+    for (int64_t s = 1; s < w->slices; s++) sum += w->sum[s * w->n + i] * exp((double)w->max[s * w->n + i] - (double)max);
     w->nll[i] = (double)max + log(sum) - (double)w->target[i];
     if (!w->dh) return;
     float *dh = cpu_row_at(w->call->out[3], w->row[i]);
@@ -233,10 +233,10 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     const struct array *h = call->in[0];
     struct work w = {.call = call, .kernels = kernels, .w = p->w, .width = h->shape[1], .ld = gemm_direct_ld(h->shape[1])};
     int mark = scope_open(c);
-    w.row = (int64_t *)cpu_scratch_f64(c, h->shape[0]);
+    w.row = cpu_scratch(c, DTYPE_I64, h->shape[0]);
     if (w.row) plan(&w);
-    w.sum = cpu_scratch_f64(c, w.slices * w.n);
-    w.nll = cpu_scratch_f64(c, w.n);
+    w.sum = cpu_scratch(c, DTYPE_F64, w.slices * w.n);
+    w.nll = cpu_scratch(c, DTYPE_F64, w.n);
     w.max = cpu_scratch_f32(c, w.slices * w.n);
     w.target = cpu_scratch_f32(c, w.n);
     if (call->out[3]) w.dh = cpu_scratch_f32(c, w.slices * w.n * w.ld);

@@ -6,18 +6,16 @@
 #include "array/array.h"
 
 /* n elements, 64-byte aligned, contents undefined, owned by the innermost scope. NULL with E_MEMORY. */
-static inline float *cpu_scratch_f32(struct ctx *c, int64_t n)
+static inline void *cpu_scratch(struct ctx *c, enum dtype dtype, int64_t n)
 {
     if (n < 1) n = 1;
-    struct array *a = array_empty(c, DTYPE_F32, 1, &n);
+    struct array *a = array_empty(c, dtype, 1, &n);
     return a ? a->data : NULL;
 }
 
-static inline double *cpu_scratch_f64(struct ctx *c, int64_t n)
+static inline float *cpu_scratch_f32(struct ctx *c, int64_t n)
 {
-    if (n < 1) n = 1;
-    struct array *a = array_empty(c, DTYPE_F64, 1, &n);
-    return a ? a->data : NULL;
+    return cpu_scratch(c, DTYPE_F32, n);
 }
 
 static inline int64_t cpu_div_up(int64_t a, int64_t b)

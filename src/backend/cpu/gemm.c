@@ -144,6 +144,7 @@ enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const str
         w.term_k[t] = w.k_total;
         w.k_total += g->term[t].k;
     }
+    BUG_ON(c, w.k_total < 1, "gemm: %d terms without a common axis", g->n_terms);
     int64_t panels = cpu_div_up(g->n, kernels->nr), panel_floats = w.k_total * kernels->nr;
     int64_t at_once = cpu_max(PACK_BYTES / (panel_floats * (int64_t)sizeof(float)) / PANELS_A_JOB, 1) * PANELS_A_JOB;
     at_once = cpu_min(at_once, panels);

@@ -99,9 +99,9 @@ struct gemm_gram {
     int64_t ldx;
     const float *p; /* (n, r), row stride ldp */
     int64_t ldp;
-    float scale; /* of the sum */
     float *out;
     int64_t ld_out;
+    float scale;     /* of the sum */
     bool transposed; /* out is (r, cols) */
     bool accumulate;
 };

@@ -75,6 +75,7 @@ static void gram_job(void *arg, int64_t job, int worker)
 enum status gemm_gram_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm_gram *grams, int n)
 {
     struct work w = {.kernels = kernels, .grams = grams, .n = n};
+    if (n == 0) return OK;
     int mark = scope_open(c);
     w.scratch_floats = gemm_pack_scratch(kernels);
     for (int i = 0; i < n; i++) {
@@ -86,7 +87,7 @@ enum status gemm_gram_run(struct ctx *c, const struct cpu_kernels *kernels, cons
     }
     w.scratch_floats = cpu_round_up(w.scratch_floats, 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
-    if (ctx_ok(c) && n > 0) {
+    if (ctx_ok(c)) {
         threads_run(c, n, pack_job, &w);
         threads_run(c, w.first[n], gram_job, &w);
     }

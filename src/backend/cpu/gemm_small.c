@@ -29,7 +29,7 @@ static void small_job(void *arg, int64_t job, int worker)
     float *scratch = w->scratch + worker * w->scratch_floats;
     int64_t end = cpu_min((job + 1) * COLUMNS, g->n);
     for (int64_t j = job * COLUMNS; j < end; j++) {
-        float sum[GEMM_SMALL_M];
+        float sum[GEMM_SMALL_M] = {0};
         for (int64_t i = 0; i < g->m; i++)
             sum[i] = (g->accumulate ? g->c[i * g->ldc + j] : 0.0f) + (g->bias ? g->bias[j] : 0.0f);
         for (int t = 0; t < g->n_terms; t++) {
