@@ -25,6 +25,7 @@ measured() {
 
 for ((i = 0; i < runs; i++)); do
     measured "$build/bench/bench_step" "$work" "$steps" 2
+    measured "$build/bench/bench_step" "$work" "$steps" 2 checkpoint
     measured "$python" "$here/pytorch_lora_step.py" run "$work" --steps "$steps" --threads 2
     measured "$python" "$here/pytorch_lora_step.py" run "$work" --steps "$steps" --threads 2 --compile
 done

@@ -49,28 +49,30 @@ def main():
         runs = [json.loads(line) for line in file if line.strip()]
     names = sorted({r["peer"] for r in runs})
     sides = {name: side([r for r in runs if r["peer"] == name]) for name in names}
-    ours = sides["your_ai"]
-    peers = [name for name in names if name != "your_ai"]
+    ours = [name for name in names if name.startswith("your_ai")]
+    peers = [name for name in names if name not in ours]
     best = max(peers, key=lambda name: sides[name]["tokens_per_second"]["median"])
-    leanest = min(peers, key=lambda name: sides[name]["peak_rss_bytes"])
+    pairs = [(sides[a], sides[b]) for a in ours for b in peers]
     result = {
         "date": datetime.date.today().isoformat(),
         "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "kernel": platform.release()},
         "shape": "SmolLM2-135M, LoRA r=16 on 7 linears, B=4, T=512, f32 compute, bf16 stored weights, 2 threads",
         "sides": sides,
         "fastest_peer": best,
-        "speed_ratio": ours["tokens_per_second"]["median"] / sides[best]["tokens_per_second"]["median"],
-        "cpu_time_ratio": ours["tokens_per_cpu_second"]["median"] / max(
-            sides[p]["tokens_per_cpu_second"]["median"] for p in peers),
-        "memory_ratio_to_fastest": ours["peak_rss_bytes"] / sides[best]["peak_rss_bytes"],
-        "memory_ratio_to_leanest": ours["peak_rss_bytes"] / sides[leanest]["peak_rss_bytes"],
-        "worst_loss_difference": max(worst(ours["losses"], sides[p]["losses"]) for p in peers),
-        "worst_grad_norm_difference": max(worst(ours["grad_norms"], sides[p]["grad_norms"]) for p in peers),
+        "worst_loss_difference": max(worst(a["losses"], b["losses"]) for a, b in pairs),
+        "worst_grad_norm_difference": max(worst(a["grad_norms"], b["grad_norms"]) for a, b in pairs),
     }
+    for name in ours:
+        result[name + "_to_fastest_peer"] = {
+            "tokens_per_second": sides[name]["tokens_per_second"]["median"] / sides[best]["tokens_per_second"]["median"],
+            "tokens_per_cpu_second":
+                sides[name]["tokens_per_cpu_second"]["median"] / sides[best]["tokens_per_cpu_second"]["median"],
+            "peak_rss": sides[name]["peak_rss_bytes"] / sides[best]["peak_rss_bytes"],
+        }
     with open(out, "w") as file:
         json.dump(result, file, indent=1)
         file.write("\n")
-    print({k: v for k, v in result.items() if "ratio" in k or "worst" in k or k == "fastest_peer"})
+    print(json.dumps({k: v for k, v in result.items() if k not in ("sides", "machine")}, indent=1))
     agree = max(result["worst_loss_difference"], result["worst_grad_norm_difference"]) <= TOLERANCE
     return 0 if agree else 1
 

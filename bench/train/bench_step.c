@@ -78,13 +78,13 @@ static void print_numbers(const char *name, const double *x, int n)
     printf("]");
 }
 
-static void report(const struct ctx *c, const struct backend *backend, const struct results *r, int steps)
+static void report(const struct ctx *c, const char *name, const struct results *r, int steps)
 {
     struct rusage usage;
     double best = r->seconds[steps > 1 ? 1 : 0];
     for (int i = 1; i < steps; i++) best = r->seconds[i] < best ? r->seconds[i] : best;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"peer\": \"your_ai\", \"backend\": \"%s\", \"threads\": %d, \"tokens_per_step\": %d", backend->name,
+    printf("{\"peer\": \"%s\", \"backend\": \"%s\", \"threads\": %d, \"tokens_per_step\": %d", name, array_backend(c)->name,
            threads_count(c), N);
     printf(", \"tokens_per_second\": %.2f, \"peak_rss_bytes\": %lld, \"alloc_peak_bytes\": %zu", N / best,
            (long long)usage.ru_maxrss * 1024, c->alloc_peak);
@@ -127,14 +127,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_step FOLDER STEPS THREADS [checkpoint]\n");
         return 2;
     }
+    bool checkpoint = argc > 4 && strcmp(argv[4], "checkpoint") == 0;
     struct ctx *c = ctx_new(NULL);
     const struct backend *backend = c ? backend_cpu(c) : NULL;
     if (!backend || array_env_new(c, backend) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
-        run(c, argv[1], steps, argc > 4 && strcmp(argv[4], "checkpoint") == 0, &r) != OK) {
+        run(c, argv[1], steps, checkpoint, &r) != OK) {
         fprintf(stderr, "bench_step: %s\n", c ? c->message : "out of memory");
         return 1;
     }
-    report(c, backend, &r, steps);
+    report(c, checkpoint ? "your_ai-checkpoint" : "your_ai", &r, steps);
     array_env_free(c);
     ctx_free(c);
     return 0;
