@@ -228,8 +228,8 @@ void tiny_rows(const char *path, int n, uint64_t seed)
             fprintf(f, "{\"prompt\":\"%.*s\",\"completion\":\"%s\"", 4, text, text + 4);
         else
             fprintf(f, "{\"text\":\"%s\"", text);
-        fprintf(f, ",\"auth_weight\":%.2f,\"prov_entropy\":%.2f}\n", 0.01 * (double)rng_below(&r, 100),
-                0.1 * (double)rng_below(&r, 50));
+        double auth = 0.01 * (double)rng_below(&r, 100), entropy = 0.1 * (double)rng_below(&r, 50);
+        fprintf(f, ",\"auth_weight\":%.2f,\"prov_entropy\":%.2f}\n", auth, entropy);
     }
     assert_int_equal(fclose(f), 0);
 }
