@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +104,24 @@ enum status dir_commit(struct ctx *c, const char *temporary, const char *final)
     int error = rename_new(temporary, final);
     if (error != 0) return ctx_fail(c, E_IO, "cannot rename %s to %s: %s", temporary, final, strerror(error));
     return dir_sync_parent(c, final);
+}
+
+int dir_lock(struct ctx *c, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        file_fail(c, "open folder", path, errno);
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return fd;
+    ctx_fail(c, E_INPUT, "%s: another process is at work in it; wait until it is done, or stop it", path);
+    close(fd);
+    return -1;
+}
+
+void dir_unlock(int fd)
+{
+    if (fd >= 0) close(fd);
 }
 
 static int compare_names(const void *a, const void *b)

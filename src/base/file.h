@@ -62,6 +62,12 @@ enum status dir_sync_parent(struct ctx *c, const char *path);
 enum status dir_remove(struct ctx *c, const char *path);
 enum status dir_commit(struct ctx *c, const char *temporary, const char *final);
 
+/* Takes the folder for this process: a descriptor (owner the caller, given back with dir_unlock), or -1 with E_INPUT when
+ * another holder has it. The lock ends with the process, however it ends, and leaves no file behind. On a file system
+ * without locks the folder is taken without one. */
+int dir_lock(struct ctx *c, const char *path);
+void dir_unlock(int fd); /* accepts -1 */
+
 /* Entries of a folder, sorted by name, "." and ".." left out. Free each string and the list with dir_list_free. */
 enum status dir_list(struct ctx *c, const char *path, char ***names, size_t *n);
 void dir_list_free(struct ctx *c, char **names, size_t n);

@@ -177,12 +177,18 @@ enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct tra
 {
     char *final = checkpoint_path(c, run_dir, s->step);
     char *temporary = mem_printf(c, "%s/checkpoints/" TEMPORARY_PREFIX "step-%06" PRId64, run_dir, s->step);
+    char *checkpoints = path_join(c, run_dir, "checkpoints");
     char *aside = mem_printf(c, "%s/checkpoints/" TEMPORARY_PREFIX "old-%06" PRId64, run_dir, s->step);
-    if (!final || !temporary || !aside) goto out;
+    if (!final || !temporary || !aside || !checkpoints) goto out;
+    if (!dir_exists(checkpoints)) {
+        ctx_fail(c, E_IO, "%s: is not there any more: it was deleted or moved while the run went on", checkpoints);
+        goto out;
+    }
     if (dir_exists(temporary)) dir_remove(c, temporary);
     if (ctx_ok(c) && fill_folder(c, temporary, s, e, base_name) == OK) checkpoint_replace(c, temporary, final, aside);
     if (!ctx_ok(c)) ctx_prefix(c, "saving step %" PRId64 " failed (earlier checkpoints are intact)", s->step);
 out:
+    mem_free(c, checkpoints);
     mem_free(c, aside);
     mem_free(c, temporary);
     mem_free(c, final);

@@ -49,17 +49,21 @@ static bool is_aborted_setup(struct ctx *c, const char *dir, char *const *names,
     return aborted;
 }
 
-/* Makes room in a folder that exists. */
+/* Makes room in a folder that exists; holds it meanwhile, as what looks aborted may be another process's setup. */
 static enum status run_clear(struct ctx *c, const char *dir)
 {
     char **names = NULL;
     size_t n = 0;
-    TRY(dir_list(c, dir, &names, &n));
+    int lock = dir_lock(c, dir);
+    if (lock < 0) return c->status;
+    if (dir_list(c, dir, &names, &n) != OK) goto out;
     if (is_aborted_setup(c, dir, names, n))
         dir_remove(c, dir);
     else if (n > 0)
         ctx_fail(c, E_INPUT, "%s: exists and is not empty. To go on with a run in it: your_ai resume %s", dir, dir);
+out:
     dir_list_free(c, names, n);
+    dir_unlock(lock);
     return c->status;
 }
 

@@ -11,7 +11,8 @@
 #include "base/ctx.h"
 
 /* Makes the folder with checkpoints/ in it. What a kill in the middle of an earlier setup left there is cleared away; any
- * other folder that is not empty is E_INPUT (with how to go on with a run that is in it). E_IO when it cannot be made. */
+ * other folder that is not empty is E_INPUT (with how to go on with a run that is in it), and so is one in which another
+ * process is at work. E_IO when it cannot be made. */
 enum status run_create(struct ctx *c, const char *dir);
 
 /* Writes a text file of the run, atomically. */

@@ -98,6 +98,7 @@ struct trainer {
     struct train_state state;
     struct train_progress progress;
     int64_t saved_step; /* step of the newest checkpoint of this process; -1: none */
+    int lock;           /* the run folder is this process's (dir_lock); -1: not */
 };
 
 /* Starts a run in an empty or new folder (run_create): tokenises the data, opens the model, makes the adapter, plans memory

@@ -236,6 +236,7 @@ static struct trainer *make(struct ctx *c, const struct train_config *config, co
     t->config = *config;
     if (hooks) t->hooks = *hooks;
     t->saved_step = -1;
+    t->lock = -1;
     return t;
 }
 
@@ -274,9 +275,12 @@ struct trainer *trainer_new(struct ctx *c, const struct train_config *config, co
 {
     if (run_create(c, config->run) != OK) return NULL;
     struct trainer *t = make(c, config, hooks);
-    if (t && start(t, config_text) == OK) return t;
+    if (!t) return NULL;
+    t->lock = dir_lock(c, config->run);
+    bool mine = t->lock >= 0;
+    if (mine && start(t, config_text) == OK) return t;
+    if (mine) dir_remove(c, config->run); /* it was empty or absent before, and holds nothing that took long to make */
     trainer_free(t);
-    dir_remove(c, config->run); /* it was empty or absent before, and holds nothing that took long to make */
     return NULL;
 }
 
@@ -331,7 +335,8 @@ static enum status go_on(struct trainer *t)
 struct trainer *trainer_resume(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks)
 {
     struct trainer *t = make(c, config, hooks);
-    if (t && go_on(t) == OK) return t;
+    if (t) t->lock = dir_lock(c, config->run);
+    if (t && t->lock >= 0 && go_on(t) == OK) return t;
     trainer_free(t);
     return NULL;
 }
@@ -349,6 +354,7 @@ void trainer_free(struct trainer *t)
     dataset_close(t->valid);
     model_free(t->model);
     tokenizer_free(t->tokenizer);
+    dir_unlock(t->lock);
     mem_free(t->c, t);
 }
 

@@ -135,6 +135,44 @@ static void interrupt_saves_and_exits_0(void **state)
     }
 }
 
+/* One line, the exit code of the README, and what is named. */
+static void refused(int code, const char *says, const char *const *words)
+{
+    int got = program_run(output, OUTPUT_BYTES, words);
+    const char *error = strstr(output, "error: ");
+    if (got != code || !error) fail_msg("exit %d instead of %d: %s", got, code, output);
+    if (!strstr(error, says)) fail_msg("'%s' lacks '%s'", error, says);
+    assert_ptr_equal(strchr(error, '\n'), error + strlen(error) - 1);
+}
+
+/* A folder belongs to one process: a second one would sweep away the checkpoint that is being written. */
+static void a_running_folder_is_left_alone(void **state)
+{
+    (void)state;
+    const char *run = keep_path("busy");
+    struct program p = program_start(TRAIN_WORDS(run));
+    assert_true(program_wait_line(&p, "step 3/"));
+    refused(2, "another process is at work in it", WORDS("resume", run));
+    refused(2, "another process is at work in it", TRAIN_WORDS(run));
+    if (program_finish(&p, output, OUTPUT_BYTES) != 0) fail_msg("%s", output);
+    assert_same_run(unbroken(), run);
+}
+
+/* Saving does not make up a folder that has no config.json and could never be resumed. */
+static void a_deleted_folder_ends_the_run(void **state)
+{
+    (void)state;
+    const char *run = keep_path("deleted");
+    struct program p = program_start(TRAIN_WORDS(run));
+    assert_true(program_wait_line(&p, "step 3/"));
+    struct ctx *c = ctx_new(NULL);
+    assert_int_equal(dir_remove(c, run), OK);
+    ctx_free(c);
+    int code = program_finish(&p, output, OUTPUT_BYTES);
+    if (code != 1 || !strstr(output, "is not there any more")) fail_msg("exit %d: %s", code, output);
+    assert_false(dir_exists(run));
+}
+
 /* A run of 10 steps resumed to 12. */
 static void resume_can_make_a_run_longer(void **state)
 {
@@ -200,16 +238,6 @@ static void additive_says_that_it_is_for_comparison(void **state)
     assert_non_null(strstr(output, "the gradient is that of plain CE: for comparison only"));
 }
 
-/* One line, the exit code of the README, and what is named. */
-static void refused(int code, const char *says, const char *const *words)
-{
-    int got = program_run(output, OUTPUT_BYTES, words);
-    const char *error = strstr(output, "error: ");
-    if (got != code || !error) fail_msg("exit %d instead of %d: %s", got, code, output);
-    if (!strstr(error, says)) fail_msg("'%s' lacks '%s'", error, says);
-    assert_ptr_equal(strchr(error, '\n'), error + strlen(error) - 1);
-}
-
 static void refusals(void **state)
 {
     (void)state;
@@ -273,6 +301,8 @@ int main(void)
         cmocka_unit_test(killed_at_every_step_and_resumed),
         cmocka_unit_test(killed_at_any_time_and_resumed),
         cmocka_unit_test(interrupt_saves_and_exits_0),
+        cmocka_unit_test(a_running_folder_is_left_alone),
+        cmocka_unit_test(a_deleted_folder_ends_the_run),
         cmocka_unit_test(resume_can_make_a_run_longer),
         cmocka_unit_test(page_shows_what_will_happen),
         cmocka_unit_test(additive_says_that_it_is_for_comparison),
