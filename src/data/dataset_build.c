@@ -263,7 +263,7 @@ static enum status fill(struct builder *b)
     TRY(b->c->status);
     count_faults(b);
     if (b->counts.documents == 0)
-        return ctx_fail(b->c, E_INPUT, "%s%s: nothing to train on: %lld rows, %lld of them bad, %lld of weight 0",
+        return ctx_fail(b->c, E_INPUT, "%s%s: no row can be used: %lld rows, %lld of them bad, %lld of weight 0",
                         b->options.paths[0], b->options.n_paths > 1 ? " and others" : "", (long long)b->counts.rows,
                         (long long)b->counts.bad_rows, (long long)b->counts.unweighted_rows);
     put_end(b);

@@ -110,8 +110,8 @@ static enum status require_scores(struct ctx *c, const struct dataset *d)
         if (is_scored(e)) continue;
         return ctx_fail(
             c, E_INPUT,
-            "%s:%lld: no %s, but other rows have scores: score every row, give defaults for rows without, or turn "
-            "the objective off",
+            "%s:%lld: no %s, but other rows of the training have scores: score every row, give defaults for rows "
+            "without (--default-auth-weight, --default-prov-entropy), or --distrust off",
             dataset_file(d, (size_t)e->file).path, (long long)e->row,
             isnan(e->auth_weight) ? "auth_weight" : "prov_entropy");
     }

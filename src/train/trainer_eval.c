@@ -63,7 +63,7 @@ enum status trainer_numeric(struct trainer *t, const struct pack *pack, const st
         name_step(t, &rows);
     ctx_fail(t->c, E_NUMERIC,
              "step %" PRId64 ": the %s is %g. Nothing of this step was saved. Rows: %s. A lower --lr may help",
-             t->state.step + !validation, what, value, buf_str(&rows));
+             t->state.step + !validation, what, isnan(value) ? (double)NAN : value, buf_str(&rows));
     buf_release(&rows);
     return t->c->status;
 }

@@ -248,7 +248,7 @@ static void nothing_to_train_on(void **state)
     struct ctx *c = *state;
     struct dataset_counts n;
     assert_null(build(c, (struct tokenizer_kind){0}, "\n\n", defaults(), &n));
-    assert_failed(c, E_INPUT, "rows.jsonl: nothing to train on: 0 rows");
+    assert_failed(c, E_INPUT, "rows.jsonl: no row can be used: 0 rows");
     assert_null(build(c, (struct tokenizer_kind){0}, "{\"text\":\"a\",\"weight\":0}\n", defaults(), &n));
     assert_failed(c, E_INPUT, "1 rows, 0 of them bad, 1 of weight 0");
 }
