@@ -162,7 +162,8 @@ int command_main(int argc, char **argv)
            SIG_IGN); /* a file at its size limit is a write that fails and is reported, not the end of the process */
     enum status status = dispatch(c, argc, argv);
     /* results that did not reach the reader are a failure, not a success with less output */
-    if (fflush(stdout) != 0 && status == OK) status = ctx_fail(c, E_IO, "standard output cannot be written");
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == OK)
+        status = ctx_fail(c, E_IO, "standard output cannot be written");
     if (status != OK && status != E_INTERRUPTED) fprintf(stderr, "error: %s\n", c->message);
     ctx_clear(c);
     if (c->array_env) array_env_free(c);
