@@ -1,0 +1,162 @@
+/* validate and merge as a user meets them, on a tiny model: the table and the JSON lines, a run that learned nothing beside
+ * the base, the prediction of plain counts, a merged model beside its adapter, and what both refuse. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "cli/support_program.h"
+#include "train/support_tiny.h"
+
+enum { OUTPUT_BYTES = 1 << 16 };
+
+static char base[64], model[128], data[128], claims[128], still[128], run[128], output[OUTPUT_BYTES];
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void succeed(const char *const *words)
+{
+    if (program_run(output, OUTPUT_BYTES, words) != 0) fail_msg("%s: %s", words[0], output);
+}
+
+static void refused(int code, const char *says, const char *const *words)
+{
+    int got = program_run(output, OUTPUT_BYTES, words);
+    const char *error = strstr(output, "error: ");
+    if (got != code || !error) fail_msg("exit %d instead of %d: %s", got, code, output);
+    if (!strstr(error, says)) fail_msg("'%s' lacks '%s'", error, says);
+    assert_ptr_equal(strchr(error, '\n'), error + strlen(error) - 1);
+}
+
+#define SOURCE "{\"auth_weight\": 0.5, \"prov_entropy\": 2}"
+
+static int group_setup(void **state)
+{
+    (void)state;
+    struct ctx *c = tiny_ctx(1);
+    strcpy(base, tiny_folder());
+    strcpy(model, tiny_path("%s/model", base));
+    strcpy(data, tiny_path("%s/train.jsonl", base));
+    strcpy(claims, tiny_path("%s/claims.jsonl", base));
+    strcpy(still, tiny_path("%s/still", base));
+    strcpy(run, tiny_path("%s/run", base));
+    tiny_model(c, model, false);
+    tiny_rows(data, 40, 1);
+    tiny_ctx_free(c);
+    tiny_write(claims, "{\"prompt\": \"abc\", \"primary\": \"de\", \"consensus\": \"fgh\", \"primary_sources\": [" SOURCE
+                       "], \"consensus_sources\": [" SOURCE ", " SOURCE ", " SOURCE ", " SOURCE "]}\n"
+                       "{\"prompt\": \"hg\", \"primary\": \"f\", \"consensus\": \"b a\", \"primary_sources\": [" SOURCE
+                       "], \"consensus_sources\": [" SOURCE "]}\n");
+    /* a rate of 0 leaves B at 0; the other run learns */
+    succeed(WORDS("train", "-m", model, "-d", data, "-o", still, "--rank", "2", "--max-steps", "1", "--lr", "0", "--seed",
+                  "7", "--distrust", "off"));
+    succeed(WORDS("train", "-m", model, "-d", data, "-o", run, "--rank", "4", "--max-steps", "20", "--lr", "1e-2"));
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    tiny_cleanup();
+    return 0;
+}
+
+/* Line `n` of the output as JSON. */
+static json_t *line(int n)
+{
+    const char *p = output;
+    while (n-- > 0) p = strchr(p, '\n') + 1;
+    struct ctx *c = ctx_new(NULL);
+    json_t *doc = json_parse(c, "line", p, strcspn(p, "\n"));
+    if (!doc) fail_msg("%s: %s", c->message, p);
+    ctx_free(c);
+    return doc;
+}
+
+static double number(const json_t *doc, const char *key)
+{
+    const json_t *value = json_object_get(doc, key);
+    assert_true(json_is_number(value) || json_is_null(value));
+    return json_is_null(value) ? (double)NAN : json_number_value(value);
+}
+
+static void json_lines(void **state)
+{
+    (void)state;
+    succeed(WORDS("validate", "-m", model, "--benchmark", "conflict", "-d", claims, "--json", "-t", "2", still, run));
+    json_t *of_base = line(0), *of_still = line(1), *of_run = line(2);
+    assert_string_equal(json_string_value(json_object_get(of_base, "run")), "base");
+    assert_string_equal(json_string_value(json_object_get(of_still, "run")), still);
+    assert_string_equal(json_string_value(json_object_get(of_still, "distrust")), "off");
+    assert_string_equal(json_string_value(json_object_get(of_run, "distrust")), "monotone");
+    assert_true(number(of_still, "seed") == 7 && number(of_run, "claims") == 2);
+    assert_true(isnan(number(of_base, "predicted")));
+    /* nothing learned: the base's numbers; learned: others */
+    assert_true(number(of_still, "log_odds") == number(of_base, "log_odds"));
+    assert_true(number(of_still, "sd") == number(of_base, "sd") && number(of_base, "sd") > 0);
+    assert_true(fabs(number(of_run, "log_odds") - number(of_base, "log_odds")) > 0.1);
+    /* equal scores: counts alone, 1 against 4 and 1 against 1 */
+    assert_true(fabs(number(of_still, "predicted") + log(4) / 2) < 1e-9);
+    assert_true(fabs(number(of_run, "predicted") + log(4) / 2) < 1e-9);
+    json_decref(of_base);
+    json_decref(of_still);
+    json_decref(of_run);
+}
+
+static void table(void **state)
+{
+    (void)state;
+    succeed(WORDS("validate", "-m", model, "-d", claims, still, run));
+    static const char *const says[] = {"base", "off", "monotone", "predicted", "2"};
+    for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++)
+        if (!strstr(output, says[i])) fail_msg("'%s' is not in: %s", says[i], output);
+    assert_null(strchr(output, '\033'));
+}
+
+static void merged_model_is_base_and_adapter(void **state)
+{
+    (void)state;
+    const char *merged = tiny_path("%s/merged", base), *adapter = tiny_path("%s/adapter", run);
+    succeed(WORDS("merge", "-m", model, "--adapter", adapter, "-o", merged, "--dtype", "f32"));
+    succeed(WORDS("validate", "-m", model, "-d", claims, "--json", run));
+    json_t *want = line(1);
+    succeed(WORDS("validate", "-m", merged, "-d", claims, "--json"));
+    json_t *got = line(0);
+    if (fabs(number(want, "log_odds") - number(got, "log_odds")) > 1e-3) fail_msg("%s", output);
+    json_decref(want);
+    json_decref(got);
+    static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json"};
+    for (size_t i = 0; i < 3; i++) assert_true(file_exists(tiny_path("%s/%s", merged, files[i])));
+    refused(2, "merged", WORDS("merge", "-m", model, "--adapter", adapter, "-o", merged));
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    const char *bad = tiny_path("%s/bad.jsonl", base), *nowhere = tiny_path("%s/nowhere", base);
+    tiny_write(bad, "{\"prompt\": \"a\"}\n");
+    refused(2, "bad.jsonl:1", WORDS("validate", "-m", model, "-d", bad));
+    refused(2, "-d, --data FILE is needed", WORDS("validate", "-m", model));
+    refused(2, "config.json: is missing", WORDS("validate", "-m", model, "-d", claims, base));
+    refused(2, "nowhere", WORDS("validate", "-m", nowhere, "-d", claims));
+    refused(2, "nowhere", WORDS("merge", "-m", model, "--adapter", nowhere, "-o", tiny_path("%s/new", base)));
+    refused(2, "--adapter DIR is needed", WORDS("merge", "-m", model, "-o", nowhere));
+    refused(2, "llama2", WORDS("merge", "-m", model, "--adapter", TEST_DATA "/golden/llama2/adapter", "-o", nowhere));
+    assert_false(dir_exists(nowhere));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_lines),
+        cmocka_unit_test(table),
+        cmocka_unit_test(merged_model_is_base_and_adapter),
+        cmocka_unit_test(refusals),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
