@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -47,16 +48,54 @@ static void format_memory(const struct train_view *v, size_t used, char *out, si
         snprintf(out, out_bytes, "%.2f/%.1f GiB", (double)used * gib, (double)v->free_bytes * gib);
 }
 
+/* The line in parts, and the order in which they are left out where the terminal is too narrow: a line that wraps could not
+ * be overwritten. */
+enum { PART_STEP, PART_VALID, PART_LR, PART_SPEED, PART_NORM, PART_MEMORY, PART_ETA, PARTS, PART_BYTES = 80 };
+static const int dispensable[] = {PART_MEMORY, PART_NORM, PART_LR, PART_VALID, PART_SPEED, PART_ETA};
+
+static void make_parts(const struct train_view *v, const struct train_progress *p, char parts[PARTS][PART_BYTES])
+{
+    char eta[32], memory[48];
+    format_duration(p->eta_seconds, eta, sizeof(eta));
+    format_memory(v, p->timing.peak_bytes, memory, sizeof(memory));
+    snprintf(parts[PART_STEP], PART_BYTES, "step %" PRId64 "/%" PRId64 "  loss %.4f  weighted %.4f", p->step.step,
+             p->total_steps, p->step.loss, p->step.weighted_loss);
+    parts[PART_VALID][0] = '\0';
+    if (p->evaluated)
+        snprintf(parts[PART_VALID], PART_BYTES, " (val %.4f best@%" PRId64 ")", p->eval.weighted_loss, p->best_step);
+    snprintf(parts[PART_LR], PART_BYTES, "  lr %.2e", p->step.lr);
+    snprintf(parts[PART_SPEED], PART_BYTES, "  %.0f tok/s", p->timing.tokens_per_s);
+    snprintf(parts[PART_NORM], PART_BYTES, "  gnorm %.3f%s", p->step.grad_norm, p->step.clipped ? " clipped" : "");
+    snprintf(parts[PART_MEMORY], PART_BYTES, "  %s", memory);
+    snprintf(parts[PART_ETA], PART_BYTES, "  ETA %s", eta);
+}
+
+/* Columns of the terminal now: windows change their size. */
+static size_t terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+static void fit_parts(char parts[PARTS][PART_BYTES], size_t columns)
+{
+    size_t width = 0;
+    for (int i = 0; i < PARTS; i++) width += strlen(parts[i]);
+    for (size_t i = 0; width >= columns && i < sizeof(dispensable) / sizeof(dispensable[0]); i++) {
+        width -= strlen(parts[dispensable[i]]);
+        parts[dispensable[i]][0] = '\0';
+    }
+    if (width >= columns) parts[PART_STEP][columns - 1] = '\0';
+}
+
 static void show_step(void *user, const struct train_progress *p)
 {
     struct train_view *v = user;
-    char eta[32], memory[48], valid[64] = "";
-    format_duration(p->eta_seconds, eta, sizeof(eta));
-    format_memory(v, p->timing.peak_bytes, memory, sizeof(memory));
-    if (p->evaluated) snprintf(valid, sizeof(valid), " (val %.4f best@%" PRId64 ")", p->eval.weighted_loss, p->best_step);
-    printf("%sstep %" PRId64 "/%" PRId64 "  loss %.4f  weighted %.4f%s  lr %.2e  %.0f tok/s  gnorm %.3f%s  %s  ETA %s%s",
-           v->line ? "\r\033[K" : "", p->step.step, p->total_steps, p->step.loss, p->step.weighted_loss, valid, p->step.lr,
-           p->timing.tokens_per_s, p->step.grad_norm, p->step.clipped ? " clipped" : "", memory, eta, v->line ? "" : "\n");
+    char parts[PARTS][PART_BYTES];
+    make_parts(v, p, parts);
+    if (v->line) fit_parts(parts, terminal_columns());
+    printf("%s%s%s%s%s%s%s%s%s", v->line ? "\r\033[K" : "", parts[PART_STEP], parts[PART_VALID], parts[PART_LR],
+           parts[PART_SPEED], parts[PART_NORM], parts[PART_MEMORY], parts[PART_ETA], v->line ? "" : "\n");
     v->open_line = v->line;
     fflush(stdout);
 }

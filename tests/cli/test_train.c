@@ -1,6 +1,7 @@
 /* train and resume as a user meets them: killed at any moment and resumed, stopped by Ctrl-C, refused, and what they print.
  */
 #include <setjmp.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -228,6 +229,34 @@ static void page_shows_what_will_happen(void **state)
         assert_true(file_exists(tiny_path("%s/%s", run, files[i])));
 }
 
+/* On a terminal of so many columns one line is written over and over, and never wraps; narrow ones drop parts of it. */
+static void one_line_on_a_terminal(void **state)
+{
+    (void)state;
+    static const unsigned short columns[] = {200, 80, 40, 12};
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        const char *run = tiny_path("%s/terminal%zu", base, i);
+        struct winsize size = {.ws_row = 24, .ws_col = columns[i]};
+        struct program p;
+        p.pid = forkpty(&p.out, NULL, NULL, &size);
+        assert_true(p.pid >= 0);
+        if (p.pid == 0) {
+            execl(BUILD_DIR "/your_ai", "your_ai", "train", "-m", model, "-d", data, "--valid", valid, "-o", run, "--rank",
+                  "2", "--max-steps", "6", "--eval-every", "3", (char *)NULL);
+            _exit(127);
+        }
+        if (program_finish(&p, output, OUTPUT_BYTES) != 0) fail_msg("%s", output);
+        int lines = 0;
+        for (const char *at = output; (at = strstr(at, "\r\033[Kstep ")) != NULL; lines++) {
+            at += 4;
+            size_t width = strcspn(at, "\r\n");
+            if (width >= columns[i]) fail_msg("%zu characters in %u columns: %.*s", width, columns[i], (int)width, at);
+            if (columns[i] == 200) assert_non_null(strstr(at, " tok/s  gnorm "));
+        }
+        assert_int_equal(lines, 6);
+    }
+}
+
 static void additive_says_that_it_is_for_comparison(void **state)
 {
     (void)state;
@@ -305,6 +334,7 @@ int main(void)
         cmocka_unit_test(a_deleted_folder_ends_the_run),
         cmocka_unit_test(resume_can_make_a_run_longer),
         cmocka_unit_test(page_shows_what_will_happen),
+        cmocka_unit_test(one_line_on_a_terminal),
         cmocka_unit_test(additive_says_that_it_is_for_comparison),
         cmocka_unit_test(refusals),
         cmocka_unit_test(exit_3_when_it_would_not_fit),
