@@ -1,0 +1,127 @@
+/* Memory that runs out at any allocation of a training (open, tokenise, three steps with validation, saves): one E_MEMORY or
+ * E_IO, nothing leaked, nothing crashed, and what is on disk resumes to the bytes of an undisturbed run. The sweep samples
+ * the allocations, because each one is a training of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/file.h"
+#include "base/threads.h"
+#include "train/support_tiny.h"
+
+enum { SAMPLES = 60 };
+
+/* Refuses call number `fail_at` and, unless `once`, all later ones. */
+struct failing {
+    long calls, fail_at, live;
+    bool once;
+};
+
+static void *failing_alloc(void *user, void *old, size_t bytes)
+{
+    struct failing *f = user;
+    if (bytes == 0) {
+        f->live -= old != NULL;
+        free(old);
+        return NULL;
+    }
+    long call = f->calls++;
+    if (f->fail_at >= 0 && (call == f->fail_at || (!f->once && call > f->fail_at))) return NULL;
+    void *p = realloc(old, bytes);
+    f->live += p && !old;
+    return p;
+}
+
+static const char *model, *data, *valid;
+
+static struct train_config config_of(const char *run)
+{
+    struct train_config k = tiny_config(model, run, &data, valid);
+    k.max_steps = 3;
+    return k;
+}
+
+/* Trains, or goes on where that is possible, under `failing`. */
+static enum status journey(struct failing *failing, const char *run)
+{
+    struct ctx_hooks hooks = {.alloc = failing_alloc, .user = failing};
+    struct ctx *c = ctx_new(&hooks);
+    if (!c) return E_MEMORY;
+    struct train_config k = config_of(run);
+    enum status status = array_env_new(c, backend_cpu(c));
+    if (status == OK) {
+        bool begun = file_exists(tiny_path("%s/config.json", run));
+        status = begun ? tiny_resume(c, &k, NULL) : tiny_train(c, &k, NULL);
+        if (status != OK) assert_true(strlen(c->message) > 0);
+    }
+    ctx_clear(c);
+    if (c->array_env) array_env_free(c);
+    ctx_free(c);
+    return status;
+}
+
+static void sweep(const char *folder, const char *want, long total, bool once)
+{
+    int failures = 0;
+    for (int i = 0; i < SAMPLES; i++) {
+        const char *run = tiny_path("%s/run", folder);
+        struct failing failing = {.fail_at = (total * i + i * 7 % 13) / SAMPLES, .once = once};
+        enum status status = journey(&failing, run);
+        if (status != OK && status != E_MEMORY && status != E_IO)
+            fail_msg("allocation %ld: status %d", failing.fail_at, status);
+        failures += status != OK;
+        if (failing.live) fail_msg("allocation %ld: %ld blocks leaked", failing.fail_at, failing.live);
+        struct failing none = {.fail_at = -1};
+        assert_int_equal(journey(&none, run), OK);
+        assert_int_equal(none.live, 0);
+        tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", run),
+                              tiny_path("%s/adapter/adapter_model.safetensors", want));
+        tiny_assert_same_file(tiny_path("%s/metrics.jsonl", run), tiny_path("%s/metrics.jsonl", want));
+        struct ctx *c = ctx_new(NULL);
+        assert_int_equal(dir_remove(c, run), OK);
+        ctx_free(c);
+    }
+    assert_true(failures > SAMPLES / 2);
+}
+
+static void every_sampled_allocation(void **state)
+{
+    (void)state;
+    char folder[64], paths[4][128];
+    strcpy(folder, tiny_folder());
+    for (int i = 0; i < 4; i++)
+        snprintf(paths[i], sizeof(paths[i]), "%s/%s", folder,
+                 (const char *const[]){"model", "train.jsonl", "valid.jsonl", "want"}[i]);
+    model = paths[0];
+    data = paths[1];
+    valid = paths[2];
+    struct ctx *c = tiny_ctx(1);
+    tiny_model(c, model, false);
+    tiny_rows(data, 12, 1);
+    tiny_rows(valid, 3, 2);
+    tiny_ctx_free(c);
+    struct failing none = {.fail_at = -1};
+    assert_int_equal(journey(&none, paths[3]), OK);
+    assert_int_equal(none.live, 0);
+    assert_true(none.calls > SAMPLES);
+    sweep(folder, paths[3], none.calls, false);
+    sweep(folder, paths[3], none.calls, true);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    tiny_cleanup();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_sampled_allocation)};
+    return cmocka_run_group_tests(tests, NULL, teardown);
+}
