@@ -89,8 +89,7 @@ out:
     return status;
 }
 
-/* ---- showing
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- showing ---------------------------------------------------------------------------------------------------------- */
 
 static const char *mode_name(const struct arm *a)
 {
@@ -175,8 +174,7 @@ static void print_table(const struct arm *arms, size_t n, size_t n_claims)
     if (n > 1) print_groups(arms, n);
 }
 
-/* ---- the command
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------------ */
 
 static enum status measure_all(struct model *m, const struct tokenizer *t, const struct conflict_set *s, struct arm *arms,
                                size_t n)

@@ -12,8 +12,7 @@
 
 enum { ROWS_SHOWN = 2, ROW_BYTES_SHOWN = 700, ROW_CAP_BYTES = 1 << 20, BAR_WIDTH = 40 };
 
-/* ---- text from outside -------------------------------------------------------------------------------------------------
- */
+/* ---- text from outside ------------------------------------------------------------------------------------------------ */
 
 /* Prints bytes of a document on one line: line ends as \n, control characters and what is no UTF-8 as \xNN. Returns the
  * columns used. */
@@ -70,8 +69,7 @@ static enum status print_row(const struct train_view *v, const struct trainer *t
     return OK;
 }
 
-/* ---- parts of the page -------------------------------------------------------------------------------------------------
- */
+/* ---- parts of the page ------------------------------------------------------------------------------------------------ */
 
 static void print_sizes(const struct trainer *t)
 {

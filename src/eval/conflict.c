@@ -17,8 +17,7 @@ enum {
     PASS_TOKENS = 1024 /* a pass is run when it holds at least so many */
 };
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---------------------------------------------------------------------------------------------------------- */
 
 static struct conflict_source *read_sources(struct ctx *c, const char *what, const json_t *row, const char *key, size_t *n)
 {
@@ -127,8 +126,7 @@ void conflict_close(struct conflict_set *s)
     mem_free(c, s);
 }
 
-/* ---- measuring
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- measuring -------------------------------------------------------------------------------------------------------- */
 
 /* Documents that wait for one forward pass. Their count is bounded by PASS_TOKENS and the two documents of a last claim. */
 struct pass {
@@ -252,8 +250,7 @@ enum status conflict_measure(struct model *m, const struct tokenizer *t, const s
     return status;
 }
 
-/* ---- prediction and summary
- * ------------------------------------------------------------------------------------------------ */
+/* ---- prediction and summary ------------------------------------------------------------------------------------------- */
 
 static double omega_sum(const struct objective *o, const struct conflict_source *sources, size_t n)
 {

@@ -67,8 +67,7 @@ static enum status write_tokenizer(const struct model *m, const char *dir)
     return OK;
 }
 
-/* ---- generation_config.json
- * ----------------------------------------------------------------------------------------------- */
+/* ---- generation_config.json ------------------------------------------------------------------------------------------- */
 
 static void add_id(json_t *list, int64_t id)
 {
@@ -114,8 +113,7 @@ static enum status write_generation_config(const struct model *m, const char *di
     return status;
 }
 
-/* ---- config.json
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- config.json ------------------------------------------------------------------------------------------------------ */
 
 static json_t *make_config(const struct model *m)
 {

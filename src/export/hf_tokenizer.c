@@ -35,8 +35,7 @@ static const struct gguf_value *array_of(const struct gguf *g, const char *key, 
     return v && v->kind == GGUF_ARRAY && v->item_kind == item ? v : NULL;
 }
 
-/* ---- what can be said
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- what can be said ------------------------------------------------------------------------------------------------- */
 
 static bool stages_are(const struct pretokenizer *pre, int n, enum pretokenizer_stage a, enum pretokenizer_stage b)
 {
@@ -78,8 +77,7 @@ static const char *open_vocab(struct vocab *v)
     return has_duplicates(v) ? "two tokens have the same text" : NULL;
 }
 
-/* ---- tokenizer.json
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- tokenizer.json --------------------------------------------------------------------------------------------------- */
 
 static void append_added(const struct vocab *v, struct buf *b)
 {
@@ -198,8 +196,7 @@ static void append_tokenizer(const struct vocab *v, struct buf *b)
     buf_append_str(b, "}\n");
 }
 
-/* ---- tokenizer_config.json
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- tokenizer_config.json -------------------------------------------------------------------------------------------- */
 
 static void append_member(const char *name, struct gguf_string s, struct buf *b)
 {

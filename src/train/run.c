@@ -16,8 +16,7 @@
 
 enum { TEXT_CAP_BYTES = 1 << 22 };
 
-/* ---- the folder --------------------------------------------------------------------------------------------------------
- */
+/* ---- the folder ------------------------------------------------------------------------------------------------------- */
 
 /* Names that the setup of a run makes before config.json, which comes last. */
 static bool is_setup_name(const char *name)
