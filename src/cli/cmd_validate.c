@@ -63,7 +63,7 @@ static enum status measure_run(struct model *m, const struct tokenizer *t, const
 {
     struct ctx *c = m->c;
     struct train_values run = {0};
-    struct objective objective;
+    struct objective objective = {0};
     json_t *doc = NULL;
     char *dir = NULL;
     struct lora *lora = NULL;

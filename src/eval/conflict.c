@@ -222,7 +222,7 @@ static enum status pass_run(struct pass *p, struct model *m, double *delta)
                             array_wrap(c, DTYPE_F32, 1, &n, p->weights), true, &result);
     double *logprobs = mem_alloc(c, (size_t)n, sizeof(*logprobs));
     if (logprobs && ctx_ok(c)) array_to_host(result.logprobs, DTYPE_F64, logprobs);
-    for (size_t d = 0; ctx_ok(c) && d < p->n_docs; d++) {
+    for (size_t d = 0; logprobs && ctx_ok(c) && d < p->n_docs; d++) {
         double sum = 0;
         for (int32_t i = p->cu.data[d]; i < p->cu.data[d + 1]; i++) sum += p->weights[i] != 0 ? logprobs[i] : 0;
         delta[p->claims[d]] += d % 2 == 0 ? sum : -sum;

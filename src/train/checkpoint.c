@@ -72,7 +72,7 @@ static enum status write_manifest(struct ctx *c, const char *dir)
     buf_init(&text, c, MANIFEST_CAP_BYTES);
     enum status status = make_manifest(c, dir, NULL, &text);
     char *path = path_join(c, dir, "manifest.json");
-    if (status == OK && path) status = file_write_atomic(c, path, buf_str(&text), text.len);
+    if (status == OK && path) file_write_atomic(c, path, buf_str(&text), text.len);
     mem_free(c, path);
     buf_release(&text);
     return c->status;
@@ -260,7 +260,7 @@ char *checkpoint_last(struct ctx *c, const char *run_dir)
 /* The best step that the state of a checkpoint names; -1 when it cannot be read, which is no reason to stop a run. */
 static int64_t best_of(struct ctx *c, const char *run_dir, int64_t step)
 {
-    struct train_state s;
+    struct train_state s = {.best_step = -1};
     char *path = checkpoint_path(c, run_dir, step);
     enum status status = path ? state_load(c, path, &s) : c->status;
     mem_free(c, path);
