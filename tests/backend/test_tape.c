@@ -449,7 +449,7 @@ static struct array *fan_out(struct ctx *c, struct fan *fan, struct array *a)
     for (int i = 0; i < 3; i++) t = kept(c, &fan->net, op_swiglu(c, t, fan->b));
     fan->s = s;
     struct array *sum, *h = kept(c, &fan->net, op_rms_norm_add(c, t, s, fan->net.gain, 1e-5, &sum));
-    t = op_add(c, op_mul(c, h, sum), op_mul(c, s, s));
+    t = op_add(c, op_mul(c, h, kept(c, &fan->net, sum)), op_mul(c, s, s));
     t = op_add(c, tape_checkpoint(c, times_captured, &fan, sizeof fan, t), op_matmul(c, s, a));
     return op_sum(c, op_mul(c, t, s), NULL, -1, false);
 }
