@@ -1,8 +1,8 @@
 /* bench_memory: what one LoRA training step holds at its peak, by kind, at any batch and length.
  *
- * usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint [LAST_LAYERS]: MODEL is a folder or a .gguf file. BATCH documents
- * of LENGTH pseudo-random tokens, rank 16 on the seven linears of the last LAST_LAYERS (0: all), forward, backward and update once.
- * Prints one JSON line. Resident figures are the kernel's (/proc/self/status) and count what is mapped. */
+ * usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint [LAST_LAYERS]: MODEL is a folder or a .gguf file. BATCH
+ * documents of LENGTH pseudo-random tokens, rank 16 on the seven linears of the last LAST_LAYERS (0: all), forward, backward
+ * and update once. Prints one JSON line. Resident figures are the kernel's (/proc/self/status) and count what is mapped. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -30,7 +30,7 @@ struct node {
     struct array *saved_in[OP_MAX_IN], *saved_out[OP_MAX_OUT]; /* retained; NULL what the row does not save */
     bool again;        /* output 0 can be made again from what this node saves: nobody has to keep it */
     uint32_t again_in; /* bit i: input i is saved as the node that made it; saved_in[i] is there while the rule runs */
-    struct array *grad[OP_MAX_OUT];                            /* cotangents so far; retained */
+    struct array *grad[OP_MAX_OUT]; /* cotangents so far; retained */
     _Alignas(16) char params[OP_MAX_PARAMS_BYTES];
 
     bool grad_is_callers; /* NODE_LEAF: grad[0] was given to tape_watch */

@@ -10,10 +10,10 @@
  * work, and checkpoints nest. Rejected: a tape of its own per checkpoint, which needs copies of leaves and a second sum of
  * their gradients.
  *
- * What a row saves is usually an array. But an input that one cheap pass makes from what its own node saves (AGAIN in ops.def:
- * swiglu, the norm) is saved as that node and made again by the same kernel when backward arrives, before the rule runs: the
- * same bits for less memory. Rejected: a second backward rule for each pair of rows, which saves the pass and needs a kernel a
- * pair.
+ * What a row saves is usually an array. But an input that one cheap pass makes from what its own node saves (AGAIN in
+ * ops.def: swiglu, the norm) is saved as that node and made again by the same kernel when backward arrives, before the rule
+ * runs: the same bits for less memory. Rejected: a second backward rule for each pair of rows, which saves the pass and
+ * needs a kernel a pair.
  *
  * Cotangents are added in place when nobody else can see the sum so far (owned) and into a new array otherwise: a rule may
  * hand the same array, or views of one, to several inputs. */

@@ -183,7 +183,8 @@ void vjp_swiglu(struct ctx *c, struct node *n)
     vjp_give(c, n, 1, call.out[1]);
 }
 
-/* ---- outputs made again ------------------------------------------------------------------------------------------------- */
+/* ---- outputs made again -------------------------------------------------------------------------------------------------
+ */
 
 /* The norm of the sum that it left behind is the norm of an input without residual. */
 static struct array *norm_again(struct ctx *c, const struct node *n)

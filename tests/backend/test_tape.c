@@ -363,7 +363,8 @@ static int net_gradients(const struct backend *backend, enum mode mode, bool wat
             y = tape_checkpoint(c, two_blocks, &arg, sizeof arg, y);
             l++;
         } else {
-            y = mode == MODE_PLAIN || mode == MODE_KEEP_ALL ? block(c, &arg, y) : tape_checkpoint(c, block, &arg, sizeof arg, y);
+            y = mode == MODE_PLAIN || mode == MODE_KEEP_ALL ? block(c, &arg, y)
+                                                            : tape_checkpoint(c, block, &arg, sizeof arg, y);
         }
         memset(&arg, 0xEE, sizeof arg); /* the tape has a copy */
         y = scope_close_keep(c, mark, y);
@@ -497,7 +498,7 @@ static void test_made_again_is_not_held(void **state)
     tape_watch(c, w, grad);
     size_t before = array_pool_stats(c).live_bytes;
     int mark = scope_open(c);
-    struct array *g = op_add(c, w, x); /* kept by swiglu */
+    struct array *g = op_add(c, w, x);                                        /* kept by swiglu */
     struct array *s = op_swiglu(c, g, x), *h = op_rms_norm(c, s, gain, 1e-5); /* s is kept by the norm, h by nobody */
     struct array *y = scope_close_keep(c, mark, op_sum(c, op_matmul(c, h, w), NULL, -1, false));
     size_t recorded = array_pool_stats(c).live_bytes - before;
