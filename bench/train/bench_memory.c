@@ -13,6 +13,7 @@
 #include "base/threads.h"
 #include "model/llama.h"
 #include "train/engine.h"
+#include "train/planner.h"
 
 struct request {
     const char *model;
@@ -85,6 +86,18 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* What the planner says of the same step; the program is this one, without tokenizer and data. */
+static size_t planned(const struct request *r, const struct model *m, size_t before)
+{
+    struct plan_input in = {.model = &m->config, .lora = m->lora, .weights_bytes = model_weight_bytes(m)};
+    size_t adapter = (size_t)lora_parameter_count(m->lora) * 4 * sizeof(float);
+    in.program_bytes = before > adapter ? before - adapter : 0;
+    in.longest_tokens = (int64_t)r->batch * r->length;
+    in.checkpoint = r->checkpoint ? PLAN_CHECKPOINT_ON : PLAN_CHECKPOINT_OFF;
+    struct plan p = plan_make(&in, SIZE_MAX);
+    return p.total - p.bytes[PLAN_SAVE];
+}
+
 static void report(struct ctx *c, const struct request *r, const struct model *m, size_t before, double seconds)
 {
     struct pool_stats pool = array_pool_stats(c);
@@ -92,6 +105,7 @@ static void report(struct ctx *c, const struct request *r, const struct model *m
            r->checkpoint ? "true" : "false", r->last_layers, threads_count(c));
     printf(", \"cpu_seconds\": %.2f, \"peak_rss_bytes\": %lld, \"rss_file_bytes\": %lld", seconds, status_bytes("VmHWM"),
            status_bytes("RssFile"));
+    printf(", \"planned_bytes\": %zu", planned(r, m, before));
     printf(", \"weights_bytes\": %zu, \"before_step_bytes\": %zu", model_weight_bytes(m), before);
     printf(", \"alloc_peak_bytes\": %zu, \"pool_peak_bytes\": %zu, \"pool_held_bytes\": %zu}\n", c->alloc_peak,
            pool.peak_bytes, pool.held_bytes);
