@@ -28,7 +28,9 @@ struct node {
     int n_in, n_out;
     struct edge in[OP_MAX_IN];
     struct array *saved_in[OP_MAX_IN], *saved_out[OP_MAX_OUT]; /* retained; NULL what the row does not save */
-    struct array *grad[OP_MAX_OUT];                            /* cotangents so far; retained */
+    bool again;        /* output 0 can be made again from what this node saves: nobody has to keep it */
+    uint32_t again_in; /* bit i: input i is saved as the node that made it; saved_in[i] is there while the rule runs */
+    struct array *grad[OP_MAX_OUT]; /* cotangents so far; retained */
     _Alignas(16) char params[OP_MAX_PARAMS_BYTES];
 
     bool grad_is_callers; /* NODE_LEAF: grad[0] was given to tape_watch */
@@ -83,6 +85,9 @@ void vjp_rope(struct ctx *c, struct node *n);
 void vjp_attention(struct ctx *c, struct node *n);
 void vjp_swiglu(struct ctx *c, struct node *n);
 void vjp_linear_cross_entropy(struct ctx *c, struct node *n);
+
+/* Output 0 of a node with `again` once more, the same bits by the same kernel: an array of the scope, or NULL. */
+struct array *vjp_again(struct ctx *c, const struct node *n);
 
 static inline bool vjp_needs(const struct node *n, int i)
 {

@@ -10,6 +10,11 @@
  * work, and checkpoints nest. Rejected: a tape of its own per checkpoint, which needs copies of leaves and a second sum of
  * their gradients.
  *
+ * What a row saves is usually an array. But an input that one cheap pass makes from what its own node saves (AGAIN in
+ * ops.def: swiglu, the norm) is saved as that node and made again by the same kernel when backward arrives, before the rule
+ * runs: the same bits for less memory. Rejected: a second backward rule for each pair of rows, which saves the pass and
+ * needs a kernel a pair.
+ *
  * Cotangents are added in place when nobody else can see the sum so far (owned) and into a new array otherwise: a rule may
  * hand the same array, or views of one, to several inputs. */
 #include <string.h>
@@ -166,6 +171,18 @@ static uint32_t live_inputs(const struct op_call *call, const struct op_info *in
     return mask;
 }
 
+/* Saves input i of the node, or only the node that made it when that can make it again. Such a node keeps arrays itself: a
+ * chain of them would make recomputing as deep as the chain. */
+static void save_input(struct node *n, int i, struct array *a)
+{
+    const struct node *from = n->in[i].node;
+    if (from && from->again && a->node_out == 0) {
+        n->again_in |= 1u << i;
+    } else {
+        n->saved_in[i] = array_retain(a);
+    }
+}
+
 struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry, uint32_t saves)
 {
     struct tape *t = tape_of(c);
@@ -189,8 +206,9 @@ struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry,
     for (int i = 0; i < info->n_in; i++) {
         if (call->in[i]) set_edge(&n->in[i], call->in[i]);
         if (!(wanted >> i & 1)) n->in[i].node = NULL;
-        if (saves >> i & 1) n->saved_in[i] = array_retain(call->in[i]);
+        if (saves >> i & 1) save_input(n, i, call->in[i]);
     }
+    n->again = (saves & AGAIN) && n->again_in == 0;
     for (int i = 0; i < info->n_out; i++) {
         if (saves >> (16 + i) & 1) n->saved_out[i] = array_retain(call->out[i]);
         if (i < n_carry && call->out[i]) node_carry(call->out[i], n, i);
@@ -265,13 +283,22 @@ static bool has_cotangent(const struct node *n)
     return false;
 }
 
+/* Brings back the inputs that were saved as nodes. Those are older than n, so they have not been left yet. */
+static void recall(struct ctx *c, struct node *n)
+{
+    for (int i = 0; i < n->n_in && ctx_ok(c); i++) {
+        if (n->again_in >> i & 1) n->saved_in[i] = array_retain(vjp_again(c, n->in[i].node));
+    }
+}
+
 static void leave(struct ctx *c, struct tape *t, struct node *n)
 {
     int mark = scope_open(c);
     if (n->kind == NODE_CHECKPOINT) {
         replay(c, t, n);
     } else {
-        vjp_find(n->kind)(c, n);
+        recall(c, n);
+        if (ctx_ok(c)) vjp_find(n->kind)(c, n);
     }
     scope_close(c, mark);
 }

@@ -183,6 +183,37 @@ void vjp_swiglu(struct ctx *c, struct node *n)
     vjp_give(c, n, 1, call.out[1]);
 }
 
+/* ---- outputs made again -------------------------------------------------------------------------------------------------
+ */
+
+/* The norm of the sum that it left behind is the norm of an input without residual. */
+static struct array *norm_again(struct ctx *c, const struct node *n)
+{
+    struct rms_norm_params p;
+    memcpy(&p, n->params, sizeof p);
+    p.residual = false;
+    struct array *sum = n->saved_out[1], *rstd = n->saved_out[2];
+    struct op_call call = {OP_RMS_NORM, .in = {sum, n->saved_in[1]}, .params = &p};
+    call.out[0] = array_empty(c, sum->dtype, sum->ndim, sum->shape);
+    call.out[1] = sum;
+    call.out[2] = array_empty(c, rstd->dtype, rstd->ndim, rstd->shape);
+    return ctx_ok(c) && front_run(c, &call) == OK ? call.out[0] : NULL;
+}
+
+static struct array *swiglu_again(struct ctx *c, const struct node *n)
+{
+    struct array *gate = n->saved_in[0];
+    struct op_call call = {OP_SWIGLU, .in = {gate, n->saved_in[1]}};
+    call.out[0] = array_empty(c, gate->dtype, gate->ndim, gate->shape);
+    return ctx_ok(c) && front_run(c, &call) == OK ? call.out[0] : NULL;
+}
+
+struct array *vjp_again(struct ctx *c, const struct node *n)
+{
+    BUG_ON(c, n->kind != OP_SWIGLU && n->kind != OP_RMS_NORM, "%s cannot be made again", op_name((enum op)n->kind));
+    return n->kind == OP_SWIGLU ? swiglu_again(c, n) : norm_again(c, n);
+}
+
 /* ---- linear_cross_entropy --------------------------------------------------------------------------------------------- */
 
 /* Forward left d loss / dh behind; only the factor is missing. */

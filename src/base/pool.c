@@ -47,6 +47,12 @@ static int class_of(size_t bytes)
     return class < N_CLASSES ? class : N_CLASSES;
 }
 
+size_t pool_room(size_t bytes)
+{
+    int class = class_of(bytes);
+    return class < N_CLASSES ? class_bytes(class) : SIZE_MAX;
+}
+
 struct pool *pool_new(struct ctx *c)
 {
     struct pool *p = mem_alloc(c, 1, sizeof *p);

@@ -12,7 +12,8 @@ struct pool *pool_new(struct ctx *c);
 void pool_free(struct pool *p);                           /* BUG_ON when blocks are still out */
 void *pool_get(struct pool *p, size_t bytes);             /* not zeroed; NULL with E_MEMORY */
 void pool_put(struct pool *p, void *block, size_t bytes); /* bytes as given to pool_get */
-void pool_trim(struct pool *p);                           /* returns the free lists to the system */
+size_t pool_room(size_t bytes); /* what a request takes: its whole size class; SIZE_MAX: too large */
+void pool_trim(struct pool *p); /* returns the free lists to the system */
 
 struct pool_stats {
     size_t live_bytes; /* handed out now, in whole size classes (up to a quarter more than was asked for) */

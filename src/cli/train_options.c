@@ -69,6 +69,7 @@ static const struct option_spec specs[] = {
     INTEGER(config.keep, "keep", 0, "2", 1, 100000, "Running", "newest checkpoints kept beside the best"),
     CHOICE(config.grad_checkpoint, "grad-checkpoint", 0, "auto", "auto|on|off", "Running",
            "recompute blocks in backward; auto: when memory asks for it"),
+    NUMBER(config.max_memory, "max-memory", 0, "0", 0, 1e6, "Running", "GiB that the run may take; 0: what is free"),
     INTEGER(config.seed, "seed", 0, "0", 0, 1LL << 53, "Running", "of adapter, order and dropout"),
     INTEGER(threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core; results do not depend on it"),
 };

@@ -91,7 +91,7 @@ static void print_plan(const struct plan *p)
     puts("memory");
     for (int i = 0; i < PLAN_ITEMS; i++) printf("  %-24s %9.1f MiB\n", plan_item_name[i], (double)p->bytes[i] * mib);
     printf("  %-24s %9.1f MiB", "in all", (double)p->total * mib);
-    if (p->free_bytes != SIZE_MAX) printf(" of %.1f free", (double)p->free_bytes * mib);
+    if (p->free_bytes != SIZE_MAX) printf(" of %.1f %s", (double)p->free_bytes * mib, p->limited ? "allowed" : "free");
     puts(p->checkpoint_blocks ? "; blocks are computed again in backward" : "");
 }
 

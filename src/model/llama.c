@@ -57,6 +57,13 @@ static struct array *attend(struct ctx *c, const struct block_args *a, struct ar
     return o ? op_reshape(c, o, 2, (int64_t[]){o->shape[0], -1}) : NULL;
 }
 
+/* v is a view of what q, k and v share. Backward needs v but not q and k before they were turned, so a copy of v lets go of
+ * them; norms of q and k do need them, and then a copy would only cost. */
+static bool copies_v(const struct ctx *c, const struct llama_block *b)
+{
+    return tape_recording(c) && !b->q_norm && !b->k_norm;
+}
+
 static struct array *block(struct ctx *c, void *arg, struct array *x)
 {
     const struct block_args *a = arg;
@@ -70,6 +77,7 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
     struct array *q = rotate(c, a, qkv[0], b->q_norm); /* (N, H, D) */
     struct array *k = rotate(c, a, qkv[1], b->k_norm); /* (N, G, D) */
     struct array *v = split_heads(c, qkv[2], a->m->config.head_dim);
+    if (copies_v(c, b)) v = op_contiguous(c, v);
     h = linear(c, attend(c, a, q, k, v), &b->o, o); /* (N, C) */
 
     h = op_rms_norm_add(c, h, x, b->ffn_norm, eps, &x); /* x = x + h */

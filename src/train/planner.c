@@ -1,52 +1,79 @@
 /* planner: the memory of a training by item. See planner.h.
  *
- * Activations are counted from what the tape keeps (the `saves` column of array/ops.def), in f32 numbers a token and layer:
+ * Activations are counted array by array from what the tape keeps (the `saves` column of array/ops.def), each rounded up to
+ * its size class of the step pool. Width of a row in f32 numbers, for one layer:
  *
- *   first norm   its sum C, its output C (input of q, k, v), rstd 1
- *   q, k, v      one array (H + 2 G) D, of which v is a view; h of three adapters 3 R
+ *   first norm   its input C, rstd 1; its output (input of q, k, v) is made again
+ *   q, k, v      v alone: G D; with norms of q and k all of it, (H + 2 G) D, rstd H and G; h of three adapters R each
  *   rope         q' H D, k' G D
  *   attention    o H D (input of the output linear), lse H; h R
- *   second norm  sum C, output C, rstd 1
- *   gate, up     one array 2 F; h 2 R
- *   swiglu       F (input of down); h R
+ *   second norm  sum C, rstd 1; its output is made again
+ *   gate, up     one array 2 F; h R each
+ *   swiglu       nothing, it is made again; h of down R
  *
- * With block checkpointing only a block's input C stays, and one block's worth comes alive at a time. Backward works on the
- * gradients of one block beside that: about as much again. tests/train/test_planner.c holds the sum against the peak that
- * the step pool reports. */
+ * With block checkpointing only a block's input C stays, and one block's worth comes alive at a time. Backward works on one
+ * block beside that: swiglu's output again and its gradient, F each, the gradients of gate and up 2 F and of q, k, v, and
+ * some of width C, and weights packed for a product; blocks of one size class that are free do not serve another, so these
+ * add up although they are not all alive at once. tests/train/test_planner.c holds the sum against the peak of real runs. */
 #include "train/planner.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/pool.h"
+
 const char *const plan_item_name[PLAN_ITEMS] = {
     "base weights (mapped)",  "adapter", "gradients", "optimizer moments", "activations", "logits and loss",
     "program and data index", "saving",
 };
 
-enum { LOGIT_CHUNK_ROWS = 64, POOL_ROUNDING_PERCENT = 5, ADVICE_MAX = 3 };
+enum { BACKWARD_HIDDEN = 8, LOSS_ROWS = 64 * 96, PACKED_MAX_BYTES = 8 << 20, SMALL_PERCENT = 4, ADVICE_MAX = 3 };
 
-/* f32 numbers a token that one block leaves on the tape. */
-static int64_t block_numbers(const struct model_config *m, int64_t rank)
+/* Bytes of one array of `width` f32 numbers a token. */
+static size_t room(int64_t width, int64_t tokens)
 {
-    int64_t hd = m->n_heads * m->head_dim, gd = m->n_kv_heads * m->head_dim;
-    return 4 * m->hidden + (hd + 2 * gd) + hd + gd + hd + m->n_heads + 3 * m->ffn + 7 * rank + 2;
+    return pool_room((size_t)width * (size_t)tokens * sizeof(float));
+}
+
+/* Bytes that one block leaves on the tape, its input included. */
+static size_t block_bytes(const struct model_config *m, int64_t rank, int64_t n)
+{
+    int64_t q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
+    size_t bytes = 2 * room(m->hidden, n) + 2 * room(1, n) + 2 * room(q, n) + room(kv, n) + room(m->n_heads, n) +
+                   room(2 * m->ffn, n) + LORA_PLACES * room(rank, n);
+    if (m->qk_norm) return bytes + room(q + 2 * kv, n) + room(m->n_heads, n) + room(m->n_kv_heads, n);
+    return bytes + room(kv, n);
+}
+
+/* A matrix product packs its weights, widened, a stretch at a time (gemm.c). */
+static size_t packed(int64_t rows, int64_t cols)
+{
+    size_t bytes = (size_t)rows * (size_t)cols * sizeof(float);
+    return pool_room(bytes < PACKED_MAX_BYTES ? bytes : PACKED_MAX_BYTES);
+}
+
+/* What backward of one block holds beside that. */
+static size_t backward_bytes(const struct model_config *m, int64_t n)
+{
+    int64_t q = m->n_heads * m->head_dim, qkv = q + 2 * m->n_kv_heads * m->head_dim, hidden = m->hidden;
+    size_t arrays = room(2 * m->ffn, n) + 2 * room(m->ffn, n) + room(qkv, n) + BACKWARD_HIDDEN * room(hidden, n);
+    return arrays + packed(2 * m->ffn, hidden) + packed(m->ffn, hidden) + packed(qkv, hidden) + packed(q, hidden);
 }
 
 static size_t activation_bytes(const struct model_config *m, int64_t rank, int64_t tokens, bool checkpoint_blocks)
 {
-    int64_t block = block_numbers(m, rank);
-    int64_t kept = checkpoint_blocks ? m->n_layers * m->hidden + block : m->n_layers * block;
-    int64_t backward = block + 2 * m->hidden;
-    size_t bytes = (size_t)(kept + backward) * (size_t)tokens * sizeof(float);
-    return bytes + bytes / 100 * POOL_ROUNDING_PERCENT; /* size classes of the step pool */
+    size_t block = block_bytes(m, rank, tokens), layers = (size_t)m->n_layers;
+    size_t kept = checkpoint_blocks ? layers * room(m->hidden, tokens) + block : layers * block + room(m->hidden, tokens);
+    size_t bytes = kept + backward_bytes(m, tokens);
+    return bytes + bytes / 100 * SMALL_PERCENT; /* scratch of each thread, nodes of the tape */
 }
 
-/* The chunk of logits of the loss, and d loss / d hidden with the final hidden states. */
+/* The loss's partial sums of its gradient of the hidden states (cpu_loss.c: as many slices of the vocabulary as make
+ * LOSS_ROWS rows at least), and that gradient. */
 static size_t logit_bytes(const struct model_config *m, int64_t tokens)
 {
-    int64_t rows = tokens < LOGIT_CHUNK_ROWS ? tokens : LOGIT_CHUNK_ROWS;
-    return ((size_t)rows * (size_t)m->vocab + 2 * (size_t)tokens * (size_t)m->hidden) * sizeof(float);
+    return room(m->hidden, tokens + LOSS_ROWS) + room(m->hidden, tokens);
 }
 
 static int64_t largest_rank(const struct lora *l)
@@ -74,9 +101,10 @@ static void fill(struct plan *p, const struct plan_input *in, bool checkpoint_bl
 
 struct plan plan_make(const struct plan_input *in, size_t free_bytes)
 {
-    struct plan p = {.free_bytes = free_bytes};
+    struct plan p = {.limited = in->max_bytes > 0 && in->max_bytes < free_bytes};
+    p.free_bytes = p.limited ? in->max_bytes : free_bytes;
     fill(&p, in, in->checkpoint == PLAN_CHECKPOINT_ON);
-    if (in->checkpoint == PLAN_CHECKPOINT_AUTO && p.total > free_bytes) fill(&p, in, true);
+    if (in->checkpoint == PLAN_CHECKPOINT_AUTO && p.total > p.free_bytes) fill(&p, in, true);
     return p;
 }
 
@@ -126,6 +154,7 @@ enum status plan_check(struct ctx *c, const struct plan_input *in, const struct 
         size_t used = strlen(text);
         snprintf(text + used, sizeof(text) - used, "%s%s (-%.2f)", i ? ", " : "", list[i].text, gib(list[i].saves));
     }
-    return ctx_fail(c, E_FIT, "needs %.2f GiB, %.2f free. Cheapest changes: %s", gib(p->total), gib(p->free_bytes),
+    return ctx_fail(c, E_FIT, "needs %.2f GiB, %.2f %s. Cheapest changes: %s", gib(p->total), gib(p->free_bytes),
+                    p->limited ? "allowed by --max-memory" : "free",
                     n ? text : "a smaller model, or a machine with more memory");
 }

@@ -29,6 +29,7 @@ struct plan_input {
     size_t program_bytes;   /* live allocations when the plan is made, the adapter with gradients and moments left out */
     int64_t longest_tokens; /* of the longest micro-batch of training and validation */
     enum plan_checkpoint checkpoint;
+    size_t max_bytes;                /* the user's own limit; 0: none */
     int64_t batch, max_length, rank; /* as the user gave them: for the advice */
 };
 
@@ -36,6 +37,7 @@ struct plan {
     size_t bytes[PLAN_ITEMS], total;
     bool checkpoint_blocks; /* AUTO: only when it does not fit without */
     size_t free_bytes;      /* SIZE_MAX: unknown */
+    bool limited;           /* free_bytes is the user's own limit, which is less */
 };
 
 /* Bytes that this process may still take: the least of MemAvailable and of the memory limits of its control groups (v1 and

@@ -56,6 +56,7 @@ struct train_config {
     /* running */
     int64_t eval_every, save_every, keep; /* steps; checkpoints kept beside the best */
     int grad_checkpoint;                  /* enum plan_checkpoint */
+    double max_memory;                    /* GiB that the run may take; 0: what is free */
     int64_t seed;
     const char *backend; /* its name, for environment.json */
 };

@@ -171,6 +171,7 @@ static enum status plan_run(struct trainer *t)
     size_t adapter = t->engine->ops->memory(t->engine).adapter_bytes;
     t->plan_input.program_bytes = t->c->alloc_bytes > adapter ? t->c->alloc_bytes - adapter : 0;
     t->plan_input.checkpoint = (enum plan_checkpoint)k->grad_checkpoint;
+    t->plan_input.max_bytes = (size_t)(k->max_memory * (double)((size_t)1 << 30));
     t->plan_input.batch = k->batch;
     t->plan_input.max_length = k->max_length;
     t->plan_input.rank = k->rank;

@@ -229,7 +229,7 @@ static enum status small_step(struct ctx *c, double *gradient)
     struct array *x = array_full(c, DTYPE_F32, 2, shape, 0.5);
     if (!x || tape_begin(c) != OK) return c->status;
     if (tape_watch(c, x, NULL) == OK) {
-        struct array *y = tape_checkpoint(c, square, NULL, 0, op_matmul(c, x, x));
+        struct array *y = tape_checkpoint(c, square, NULL, 0, op_matmul(c, x, op_swiglu(c, x, x)));
         if (y && tape_backward(c, op_sum(c, y, NULL, -1, false), 1) == OK) {
             struct array *g = tape_grad(c, x);
             if (g) array_to_host(g, DTYPE_F64, gradient);
@@ -274,6 +274,7 @@ struct net {
     struct lora_slot slot[LAYERS][3];
     struct array *gain, *extra;
     struct dropout_key dropout;
+    bool keep_all; /* nothing is made again in backward: rows read views, and a view is kept as it is */
 };
 
 struct block_arg {
@@ -283,6 +284,12 @@ struct block_arg {
 
 static int block_runs;
 
+/* x, or a view of all of it, whose node makes nothing again. */
+static struct array *kept(struct ctx *c, const struct net *net, struct array *x)
+{
+    return net->keep_all && x ? op_reshape(c, x, x->ndim, x->shape) : x;
+}
+
 static struct array *block(struct ctx *c, void *arg, struct array *x)
 {
     const struct block_arg *b = arg;
@@ -290,8 +297,8 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
     const struct weight *gate_up[2] = {&net->w[b->layer][0], &net->w[b->layer][1]}, *down = &net->w[b->layer][2];
     struct array *y[2], *out, *sum, *normed = op_rms_norm_add(c, x, net->extra, net->gain, 1e-5, &sum);
     block_runs++;
-    if (op_linear(c, normed, gate_up, 2, &net->dropout, y) != OK) return NULL;
-    if (op_linear(c, op_swiglu(c, y[0], y[1]), &down, 1, &net->dropout, &out) != OK) return NULL;
+    if (op_linear(c, kept(c, net, normed), gate_up, 2, &net->dropout, y) != OK) return NULL;
+    if (op_linear(c, kept(c, net, op_swiglu(c, y[0], y[1])), &down, 1, &net->dropout, &out) != OK) return NULL;
     return op_add(c, sum, out);
 }
 
@@ -319,7 +326,7 @@ static void net_make(struct ctx *c, struct net *net)
     net->extra = filled(c, 2, x_shape, 400);
 }
 
-enum mode { MODE_PLAIN, MODE_BLOCKS, MODE_NESTED };
+enum mode { MODE_PLAIN, MODE_BLOCKS, MODE_NESTED, MODE_KEEP_ALL };
 
 static struct array *two_blocks(struct ctx *c, void *arg, struct array *x)
 {
@@ -337,6 +344,7 @@ static int net_gradients(const struct backend *backend, enum mode mode, bool wat
     const int64_t x_shape[2] = {N, C};
     int n = 0;
     net_make(c, &net);
+    net.keep_all = mode == MODE_KEEP_ALL;
     struct array *x = filled(c, 2, x_shape, 1), *leaves[3 + 6 * LAYERS];
     int n_leaves = 0;
     tape_begin(c);
@@ -355,7 +363,8 @@ static int net_gradients(const struct backend *backend, enum mode mode, bool wat
             y = tape_checkpoint(c, two_blocks, &arg, sizeof arg, y);
             l++;
         } else {
-            y = mode == MODE_PLAIN ? block(c, &arg, y) : tape_checkpoint(c, block, &arg, sizeof arg, y);
+            y = mode == MODE_PLAIN || mode == MODE_KEEP_ALL ? block(c, &arg, y)
+                                                            : tape_checkpoint(c, block, &arg, sizeof arg, y);
         }
         memset(&arg, 0xEE, sizeof arg); /* the tape has a copy */
         y = scope_close_keep(c, mark, y);
@@ -399,6 +408,105 @@ static void test_checkpoints_change_no_bit(void **state)
         check_checkpoints(backend_cpu_reference(), watch_x);
         for (int i = 0; case_tuned(i); i++) check_checkpoints(case_tuned(i), watch_x);
     }
+}
+
+/* ---- outputs made again --------------------------------------------------------------------------------------------- */
+
+static void check_made_again(const struct backend *backend, bool watch_x)
+{
+    static float again[4096], kept_all[4096];
+    size_t again_bytes, kept_bytes;
+    int n = net_gradients(backend, MODE_PLAIN, watch_x, again, &again_bytes);
+    assert_int_equal(net_gradients(backend, MODE_KEEP_ALL, watch_x, kept_all, &kept_bytes), n);
+    assert_memory_equal(again, kept_all, (size_t)n * sizeof *again); /* bit for bit */
+    assert_true(again_bytes < kept_bytes);
+}
+
+static void test_made_again_is_what_was_kept(void **state)
+{
+    (void)state;
+    for (int watch_x = 0; watch_x < 2; watch_x++) {
+        check_made_again(backend_cpu_reference(), watch_x);
+        for (int i = 0; case_tuned(i); i++) check_made_again(case_tuned(i), watch_x);
+    }
+}
+
+/* An output made again that several rows save, that one saves twice, that a row of its own kind saves (a chain makes every
+ * second link again), and that a checkpoint captures; and the norm's other output, which nothing makes again. */
+struct fan {
+    struct net net; /* only keep_all and gain */
+    struct array *b, *s;
+};
+
+static struct array *times_captured(struct ctx *c, void *arg, struct array *x)
+{
+    const struct fan *fan = *(struct fan **)arg;
+    return op_mul(c, x, fan->s);
+}
+
+static struct array *fan_out(struct ctx *c, struct fan *fan, struct array *a)
+{
+    struct array *s = kept(c, &fan->net, op_swiglu(c, a, fan->b)), *t = s;
+    for (int i = 0; i < 3; i++) t = kept(c, &fan->net, op_swiglu(c, t, fan->b));
+    fan->s = s;
+    struct array *sum, *h = kept(c, &fan->net, op_rms_norm_add(c, t, s, fan->net.gain, 1e-5, &sum));
+    t = op_add(c, op_mul(c, h, kept(c, &fan->net, sum)), op_mul(c, s, s));
+    t = op_add(c, tape_checkpoint(c, times_captured, &fan, sizeof fan, t), op_matmul(c, s, a));
+    return op_sum(c, op_mul(c, t, s), NULL, -1, false);
+}
+
+static void fan_gradients(const struct backend *backend, bool keep_all, float *out)
+{
+    static struct fan fan;
+    struct ctx *c = case_open(backend);
+    const int64_t shape[2] = {C, C};
+    struct array *a = filled(c, 2, shape, 1);
+    fan = (struct fan){.net.keep_all = keep_all, .net.gain = filled(c, 1, shape, 3), .b = filled(c, 2, shape, 2)};
+    assert_int_equal(tape_begin(c), OK);
+    assert_int_equal(tape_watch(c, a, NULL), OK);
+    assert_int_equal(tape_watch(c, fan.b, NULL), OK);
+    assert_int_equal(tape_backward(c, fan_out(c, &fan, a), 1), OK);
+    assert_int_equal(array_to_host(tape_grad(c, a), DTYPE_F32, out), OK);
+    assert_int_equal(array_to_host(tape_grad(c, fan.b), DTYPE_F32, out + C * C), OK);
+    tape_end(c);
+    case_close(c);
+}
+
+static void test_made_again_for_several(void **state)
+{
+    (void)state;
+    float again[2 * C * C], kept_all[2 * C * C];
+    for (int i = -1; i < 0 || case_tuned(i); i++) {
+        const struct backend *backend = i < 0 ? backend_cpu_reference() : case_tuned(i);
+        fan_gradients(backend, false, again);
+        fan_gradients(backend, true, kept_all);
+        assert_memory_equal(again, kept_all, sizeof again);
+        for (int k = 0; k < 2 * C * C; k++) assert_true(again[k] != 0 && isfinite(again[k]));
+    }
+}
+
+/* What stays of x -> swiglu -> norm -> matrix product: not the results of the first two. */
+static void test_made_again_is_not_held(void **state)
+{
+    (void)state;
+    struct ctx *c = case_open(backend_cpu_reference());
+    const int64_t shape[2] = {64, 64}, row[1] = {64};
+    const size_t one = 64 * 64 * 4;
+    struct array *x = array_full(c, DTYPE_F32, 2, shape, 0.1), *w = array_full(c, DTYPE_F32, 2, shape, 0.2);
+    struct array *gain = array_full(c, DTYPE_F32, 1, row, 1), *grad = array_zeros(c, DTYPE_F32, 2, shape);
+    tape_begin(c);
+    tape_watch(c, w, grad);
+    size_t before = array_pool_stats(c).live_bytes;
+    int mark = scope_open(c);
+    struct array *g = op_add(c, w, x);                                        /* kept by swiglu */
+    struct array *s = op_swiglu(c, g, x), *h = op_rms_norm(c, s, gain, 1e-5); /* s is kept by the norm, h by nobody */
+    struct array *y = scope_close_keep(c, mark, op_sum(c, op_matmul(c, h, w), NULL, -1, false));
+    size_t recorded = array_pool_stats(c).live_bytes - before;
+    assert_true(recorded >= 2 * one && recorded < 3 * one);
+    assert_int_equal(tape_backward(c, y, 1), OK);
+    assert_true(((const float *)grad->data)[0] != 0);
+    tape_end(c);
+    case_close(c);
 }
 
 static struct array *same(struct ctx *c, void *arg, struct array *x)
@@ -491,6 +599,9 @@ int main(void)
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_checkpoints_change_no_bit),
         cmocka_unit_test(test_checkpoint_edges),
+        cmocka_unit_test(test_made_again_is_what_was_kept),
+        cmocka_unit_test(test_made_again_for_several),
+        cmocka_unit_test(test_made_again_is_not_held),
         cmocka_unit_test(test_only_what_is_needed_is_kept),
         cmocka_unit_test(test_refused_rows_and_failed_kernels),
     };

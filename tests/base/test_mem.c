@@ -185,9 +185,11 @@ static void pool_classes_are_tight(void **state)
     for (size_t n = 0; n < 5000; n++) {
         void *b = pool_get(p, n);
         size_t room = pool_stats(p).live_bytes;
+        assert_int_equal(room, pool_room(n));
         assert_true(room >= n && (n < 64 || room <= n + n / 4));
         pool_put(p, b, n);
     }
+    assert_true(pool_room(SIZE_MAX) == SIZE_MAX);
     assert_null(pool_get(p, SIZE_MAX));
     assert_failed(c, E_MEMORY, "out of memory");
     pool_free(p);

@@ -306,6 +306,9 @@ static void exit_3_when_it_would_not_fit(void **state)
             WORDS("train", "-m", model, "-d", file, "-o", run, "--rank", "1024", "--batch", "65536", "--grad-checkpoint",
                   "off"));
     assert_false(dir_exists(run));
+    refused(3, "0.00 allowed by --max-memory",
+            WORDS("train", "-m", model, "-d", file, "-o", run, "--max-length", "8", "--max-memory", "0.000001"));
+    assert_false(dir_exists(run));
 }
 
 static void help_and_version(void **state)

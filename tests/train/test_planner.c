@@ -95,6 +95,19 @@ static void refusal_names_what_helps(void **state)
     assert_true(saved.checkpoint_blocks && saved.total < plan.total / 2);
     assert_int_equal(plan_check(c, &in, &saved), OK);
     assert_false(plan_make(&in, plan.total).checkpoint_blocks);
+    /* the user's own limit counts when it is less than what is free, and is named when it refuses */
+    in.max_bytes = plan.total - 1;
+    saved = plan_make(&in, plan.total + 1);
+    assert_true(saved.limited && saved.checkpoint_blocks && saved.free_bytes == plan.total - 1);
+    assert_int_equal(plan_check(c, &in, &saved), OK);
+    in.max_bytes = plan.total + 1;
+    assert_true(!plan_make(&in, plan.total).limited && !plan_make(&in, SIZE_MAX).checkpoint_blocks);
+    in.max_bytes = (size_t)3 << 30;
+    in.checkpoint = PLAN_CHECKPOINT_OFF;
+    saved = plan_make(&in, plan.total);
+    assert_int_equal(plan_check(c, &in, &saved), E_FIT);
+    assert_non_null(strstr(c->message, "3.00 allowed by --max-memory"));
+    ctx_clear(c);
     lora_free(lora);
     tiny_ctx_free(c);
 }
