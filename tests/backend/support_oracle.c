@@ -78,16 +78,6 @@ static const enum tensor_type weight_types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR
                                                 TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
 enum { N_TYPES = sizeof weight_types / sizeof *weight_types };
 
-static void prepare(struct ctx *c, struct weight *w)
-{
-    if (array_backend(c)->weight_prepare) assert_int_equal(array_backend(c)->weight_prepare(c, w), OK);
-}
-
-static void unprepare(struct ctx *c, struct weight *w)
-{
-    if (array_backend(c)->weight_release) array_backend(c)->weight_release(c, w);
-}
-
 static const int32_t embed_ids[6] = {3, 0, 3, 1, 2, 3};
 
 void oracle_embed(struct ctx *c, const struct setting *s, enum op op)
@@ -180,7 +170,6 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
             w[i].w.lora = &slot[i];
         }
         composed[i] = composed_linear(wide_x, &w[i], i == 1 ? bias : NULL, i ? a : NULL, b, rank[i], &key);
-        prepare(c, &w[i].w);
     }
     if (op_linear(c, x, pointers, 3, &key, y) != OK) fail_msg("%s", c->message);
     for (int i = 0; i < 3; i++) {
@@ -190,7 +179,6 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
         struct array *alone;
         if (op_linear(c, x, &pointers[i], 1, &key, &alone) != OK) fail_msg("%s", c->message);
         case_assert_close(alone, oracle_expected, n * rows[i], s->tolerance, "alone");
-        unprepare(c, &w[i].w);
     }
 }
 
@@ -317,7 +305,6 @@ void oracle_cross_entropy(struct ctx *c, const struct setting *s, enum op op)
     for (int t = 0; t < N_TYPES; t++) {
         struct cross_entropy_result r;
         store(&w, weight_types[t], V, K, 17, false);
-        prepare(c, &w.w);
         struct array *h = oracle_operand(c, s, 0, SHAPE_OF(N, K), -1, 1),
                      *targets = array_from_host(c, DTYPE_I32, SHAPE_OF(N), target);
         struct array *weights = array_from_host(c, DTYPE_F32, SHAPE_OF(N), weight);
@@ -343,7 +330,6 @@ void oracle_cross_entropy(struct ctx *c, const struct setting *s, enum op op)
         assert_true(stats[2] == 5);
         assert_int_equal(array_to_host(r.logprobs, DTYPE_F64, got), OK);
         assert_true(case_relative(got, logp, N) <= 1e-6 && got[3] == 0 && got[6] == 0); /* f32 by contract */
-        unprepare(c, &w.w);
     }
 }
 
