@@ -20,7 +20,7 @@
 #include <string.h>
 
 const char *const plan_item_name[PLAN_ITEMS] = {
-    "base weights (mapped)",  "adapter", "gradients", "optimizer moments", "activations", "logits and loss",
+    "base weights",           "adapter", "gradients", "optimizer moments", "activations", "logits and loss",
     "program and data index", "saving",
 };
 

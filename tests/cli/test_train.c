@@ -156,7 +156,7 @@ static void page_shows_what_will_happen(void **state)
     assert_int_equal(program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run)), 0);
     static const char *const says[] = {
         "LlamaForCausalLM, 2 layers, hidden 64",
-        "base weights (mapped)",
+        "base weights",
         "optimizer moments",
         "activations",
         "60 rows, 60 documents",
