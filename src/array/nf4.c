@@ -21,18 +21,40 @@ size_t nf4_row_bytes(int64_t cols)
     return groups * NF4_GROUP_HEADER_BYTES + blocks + n / NF4_BLOCK * (NF4_BLOCK / 2) + (n % NF4_BLOCK + 1) / 2;
 }
 
+/* Quantising a model of a billion weights is what a user waits for, so blocks go through vectors of four, which every
+ * processor has. */
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vi __attribute__((vector_size(16)));
+
+enum { LANES = 4 };
+
+static inline vf splat(float x)
+{
+    return x - (vf){0};
+}
+
+/* A block as a whole one: zeros behind its last element. */
+static void block_load(vf *to, const float *x, int64_t n)
+{
+    if (n < NF4_BLOCK) memset(to, 0, NF4_BLOCK * sizeof(float));
+    memcpy(to, x, (size_t)n * sizeof(float));
+}
+
 /* Largest absolute value of n elements; false when one is too large or no number. */
 static bool block_scale(const float *x, int64_t n, float *scale)
 {
-    float most = 0;
-    bool fits = true;
-    for (int64_t i = 0; i < n; i++) {
-        float size = fabsf(x[i]);
-        fits &= size <= largest;
-        most = size > most ? size : most;
+    vf v[NF4_BLOCK / LANES], most = {0};
+    vi fits = {-1, -1, -1, -1};
+    block_load(v, x, n);
+    for (int i = 0; i < NF4_BLOCK / LANES; i++) {
+        vf size = (vf)((vi)v[i] & 0x7fffffff);
+        vi larger = size > most;
+        fits &= size <= splat(largest);
+        most = (vf)((larger & (vi)size) | (~larger & (vi)most));
     }
-    *scale = most;
-    return fits;
+    *scale = 0;
+    for (int i = 0; i < LANES; i++) *scale = most[i] > *scale ? most[i] : *scale;
+    return fits[0] && fits[1] && fits[2] && fits[3];
 }
 
 /* (high - low) / 255, rounded up to 16 significant bits. */
@@ -48,15 +70,20 @@ static float scale_step(float low, float high)
 
 static void block_codes(const float *x, int64_t n, float scale, uint8_t *out)
 {
-    float ratio[NF4_BLOCK] = {0};
-    int32_t code[NF4_BLOCK] = {0};
+    vf v[NF4_BLOCK / LANES], divisor = splat(scale > 0 ? scale : 1.0f); /* where it is 0, so is every element */
+    vi code[NF4_BLOCK / LANES];
+    int32_t codes[NF4_BLOCK];
     int64_t half = (n + 1) / 2;
-    for (int64_t i = 0; i < n; i++) ratio[i] = scale > 0 ? x[i] / scale : 0.0f;
-    for (int t = 0; t < 15; t++) /* lane by lane, so that compilers use vectors */
-        for (int i = 0; i < NF4_BLOCK; i++) code[i] += ratio[i] > threshold[t];
+    block_load(v, x, n);
+    for (int i = 0; i < NF4_BLOCK / LANES; i++) {
+        vf ratio = v[i] / divisor;
+        code[i] = (vi){0};
+        for (int t = 0; t < 15; t++) code[i] -= ratio > splat(threshold[t]); /* a true comparison is -1 */
+    }
+    memcpy(codes, code, sizeof codes);
     for (int64_t i = 0; i < half; i++) {
-        int32_t high = half + i < n ? code[half + i] : 0;
-        out[i] = (uint8_t)(code[i] | high << 4);
+        int32_t high = half + i < n ? codes[half + i] : 0;
+        out[i] = (uint8_t)(codes[i] | high << 4);
     }
 }
 
