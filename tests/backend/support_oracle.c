@@ -41,6 +41,7 @@ static void expect(struct array *y)
 struct stored {
     struct weight w;
     _Alignas(64) uint8_t bytes[16384];
+    uint8_t codes[4096];
     int32_t map[64];
     double values[4096];
 };
@@ -72,6 +73,14 @@ static void store(struct stored *x, enum tensor_type type, int rows, int cols, u
         .name = "stored", .type = type, .rows = rows, .cols = cols, .data = x->bytes, .row_bytes = row_bytes};
     x->w.row_map = mapped ? x->map : NULL;
     for (int i = 0; i < rows; i++) weight_row_f64(&x->w, i, x->values + i * cols);
+}
+
+/* The same in NF4; the numbers are now those of the codes. */
+static void store_nf4(struct ctx *c, struct stored *x)
+{
+    assert_true(weight_nf4_bytes(&x->w) <= sizeof x->codes);
+    assert_int_equal(weight_to_nf4(c, &x->w, x->codes), OK);
+    for (int i = 0; i < x->w.rows; i++) weight_row_f64(&x->w, i, x->values + i * x->w.cols);
 }
 
 static const enum tensor_type weight_types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_F64,
@@ -142,7 +151,7 @@ static struct array *composed_linear(struct array *x, const struct stored *w, co
 }
 
 /* Three weights: plain, biased with an adapter, adapter only; every stored type; with and without dropout. */
-static void check_linear(struct ctx *c, const struct setting *s, enum tensor_type type, int n, bool dropout)
+static void check_linear(struct ctx *c, const struct setting *s, enum tensor_type type, bool nf4, int n, bool dropout)
 {
     static struct stored w[3];
     static double ab[4][ORACLE_MOST], bias[64];
@@ -159,6 +168,7 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
     for (int i = 0; i < 3; i++) {
         double *a = ab[i ? 2 * i - 2 : 0], *b = ab[i ? 2 * i - 1 : 0];
         store(&w[i], type, rows[i], k, 40 + (uint64_t)i, i == 0);
+        if (nf4) store_nf4(c, &w[i]);
         pointers[i] = &w[i].w;
         if (i == 1) w[i].w.bias = bias_array;
         if (i > 0) {
@@ -187,8 +197,9 @@ void oracle_linear(struct ctx *c, const struct setting *s, enum op op)
     (void)op;
     for (int t = 0; t < N_TYPES; t++) {
         int mark = scope_open(c), other_mark = scope_open(oracle_other);
-        check_linear(c, s, weight_types[t], 13, t % 2);
-        check_linear(c, s, weight_types[t], 1, !(t % 2)); /* one token: generation */
+        check_linear(c, s, weight_types[t], false, 13, t % 2);
+        check_linear(c, s, weight_types[t], false, 1, !(t % 2)); /* one token: generation */
+        check_linear(c, s, weight_types[t], true, t % 2 ? 13 : 1, t % 2);
         scope_close(c, mark);
         scope_close(oracle_other, other_mark);
     }
