@@ -36,9 +36,6 @@ struct backend {
     const char *name; /* "cpu-avx2", "cpu-portable", "cpu-reference", "cuda" */
     op_kernel kernel[OP_COUNT];
     uint8_t support[OP_COUNT];
-    /* Optional: makes forms of a weight that kernels want (packed panels, int8 rows). NULL: none are needed. */
-    enum status (*weight_prepare)(struct ctx *c, struct weight *w);
-    void (*weight_release)(struct ctx *c, struct weight *w);
 };
 
 #endif

@@ -96,6 +96,8 @@ void quant_to_f32(enum tensor_type type, const void *src, float *dst, int64_t n)
     float scale, offset;
     if (type == TENSOR_F32) {
         memcpy(dst, src, (size_t)n * sizeof *dst);
+    } else if (type == TENSOR_BF16) {
+        for (int64_t i = 0; i < n; i++) dst[i] = bf16_to_f32(load_u16(p + i * 2));
     } else if (!is_block_type(type)) {
         for (int64_t i = 0; i < n; i++) dst[i] = (float)plain_element(type, p, i);
     } else {

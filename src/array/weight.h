@@ -1,6 +1,10 @@
 /* weight: a frozen matrix of the model as it is stored, never an array: it is not a step-pool citizen, has no strides and
- * may be block-quantised. Seen in Hugging Face row order always; a GGUF Llama q or k tensor, whose rows are permuted,
- * carries a row map that readers of rows apply (weight row i is stored at row row_map[i]).
+ * may be block-quantised: as the file has it, or in a form that was made from that at load. Seen in Hugging Face row order
+ * always; a GGUF Llama q or k tensor, whose rows are permuted, carries a row map that readers of rows apply (weight row i is
+ * stored at row row_map[i]).
+ *
+ * Rows are read by the functions below and, piece by piece, by the CPU's packing (gemm_source_row); nothing else looks at
+ * `data`, so a new form is one more case in these two places.
  *
  * Owner: the model. `data` usually points into a mapped file. */
 #ifndef YA_ARRAY_WEIGHT_H
@@ -18,6 +22,11 @@ struct lora_slot {
     uint32_t id;     /* layer * 8 + place in the layer: the "input" part of the dropout key */
 };
 
+enum weight_form {
+    WEIGHT_STORED, /* rows of `type`, as files hold them */
+    WEIGHT_NF4     /* rows of array/nf4.h; `type` is what they were made from */
+};
+
 struct weight {
     const char *name; /* HF name, for messages; owned by the model */
     enum tensor_type type;
@@ -27,15 +36,28 @@ struct weight {
     const int32_t *row_map;       /* NULL: identity. Owned by the model */
     const struct array *bias;     /* (rows) f32 or NULL */
     const struct lora_slot *lora; /* NULL: none */
-    void *prepared; /* what weight_prepare of the backend made from it; owned by the backend, freed by weight_release */
+    enum weight_form form;
 };
 
-/* Row i as numbers. */
+/* Where row i begins. */
 static inline const void *weight_row(const struct weight *w, int64_t i)
 {
     return (const char *)w->data + (size_t)(w->row_map ? w->row_map[i] : i) * w->row_bytes;
 }
+/* Whether rows are f32 already, to be read in place where their address allows it. */
+static inline bool weight_is_f32(const struct weight *w)
+{
+    return w->form == WEIGHT_STORED && w->type == TENSOR_F32;
+}
+/* Row i as numbers. */
 void weight_row_f32(const struct weight *w, int64_t row, float *out);
 void weight_row_f64(const struct weight *w, int64_t row, double *out);
+
+/* Bytes of w in NF4. */
+size_t weight_nf4_bytes(const struct weight *w);
+/* Puts a stored weight into NF4: fills `codes` (weight_nf4_bytes, owner the caller, must outlive w) on the ctx's threads,
+ * 16 rows widened at a time for each, and points w at it; the row map stays. The same bytes for any number of threads.
+ * E_INPUT naming the row when a number does not fit (nf4_quantise_row), and w is as it was. E_MEMORY. */
+enum status weight_to_nf4(struct ctx *c, struct weight *w, void *codes);
 
 #endif

@@ -32,6 +32,10 @@ const uint8_t *file_map_data(const struct file_map *m);
 size_t file_map_size(const struct file_map *m);
 const char *file_map_path(const struct file_map *m);
 
+/* Lets go of the memory behind a part of a mapping that will not be read for a while (whole pages inside it); it stays
+ * readable, from the file again. A hint: nothing is reported. */
+void file_map_drop(const void *data, size_t bytes);
+
 /* E_IO naming the file when it has become shorter than its mapping or a page of it could not be read. One fstat: cheap. */
 enum status file_check(struct ctx *c, const struct file_map *m);
 

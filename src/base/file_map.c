@@ -171,6 +171,13 @@ const char *file_map_path(const struct file_map *m)
     return m->path;
 }
 
+void file_map_drop(const void *data, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)data + bytes) / page * page;
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 enum status file_check(struct ctx *c, const struct file_map *m)
 {
     struct stat st;

@@ -29,7 +29,7 @@ static enum status merge(struct model *m, const struct merge_values *v)
     if (!lora) return m->c->status;
     model_attach_lora(m, lora);
     enum status status = merge_write(m, v->out, &(struct merge_options){.type = types[v->dtype]});
-    if (status == OK) printf("merged %zu modules into %s\n", lora->n_modules, v->out);
+    if (status == OK) printf("merged %zu modules onto the weights of %s into %s\n", lora->n_modules, v->model, v->out);
     model_attach_lora(m, NULL);
     lora_free(lora);
     return status;
@@ -52,7 +52,10 @@ const struct command command_merge = {
     .usage = "-m MODEL --adapter DIR -o DIR [options]",
     .about =
         "Writes W + s B A as a Hugging Face folder (safetensors, config.json, tokenizer) that transformers loads. The sum\n"
-        "is computed in f32 and rounded once. A block-quantised base is widened, not quantised again.",
+        "is computed in f32 and rounded once. A block-quantised base is widened, not quantised again. W is always what the\n"
+        "model's file holds, also for an adapter that was trained with --base-type nf4: it meets better weights than those "
+        "it\n"
+        "was trained on.",
     .table = &table,
     .values_bytes = sizeof(struct merge_values),
     .run = run,

@@ -12,7 +12,7 @@
 
 struct validate_values {
     const char *model, *data;
-    int benchmark;
+    int benchmark, base; /* base: enum base_type */
     bool json;
     int64_t threads;
 };
@@ -22,6 +22,7 @@ static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the base model"),
     CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict", "Input", "what is measured"),
     REQUIRED_ROW(V, data, "data", 'd', "FILE", "Input", "JSONL file of claims"),
+    CHOICE_ROW(V, base, "base-type", 0, "as-is", "as-is|nf4", "Input", "form of the linears, for all runs alike"),
     FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object a line instead of tables"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core"),
 };
@@ -70,6 +71,9 @@ static enum status measure_run(struct model *m, const struct tokenizer *t, const
     enum status status = train_options_read(c, arm->name, &run, &doc);
     if (status == OK) status = run_objective(c, &run.config, &objective);
     if (status != OK) goto out;
+    if (run.config.base != (int)m->base)
+        ctx_log(c, LOG_WARN, "%s: was trained with --base-type %s, and is measured with %s", arm->name,
+                base_type_name[run.config.base], base_type_name[m->base]);
     arm->mode = objective.options.mode;
     arm->seed = run.config.seed;
     conflict_predict(s, &objective, values);
@@ -200,7 +204,7 @@ static enum status run(const struct command_call *call)
     TRY(command_compute(c, v->threads, NULL));
     struct conflict_set *s = conflict_open(c, v->data);
     struct tokenizer *t = s ? tokenizer_open(c, v->model) : NULL;
-    struct model *m = t ? model_open(c, v->model) : NULL;
+    struct model *m = t ? model_open_with(c, v->model, &(struct model_options){.base = (enum base_type)v->base}) : NULL;
     if (m && measure_all(m, t, s, arms, n) == OK) {
         for (size_t i = 0; i < n && v->json; i++) print_json(c, &arms[i], s->n);
         if (!v->json) print_table(arms, n, s->n);

@@ -2,19 +2,19 @@
 
 #include "cli/command.h"
 
-enum status loaded_open(struct loaded *l, struct ctx *c, const char *model, const char *adapter, int64_t threads)
+enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o)
 {
     *l = (struct loaded){.c = c};
-    TRY(command_compute(c, threads, NULL));
-    l->model = model_open(c, model);
+    TRY(command_compute(c, o->threads, NULL));
+    l->model = model_open_with(c, o->model, &(struct model_options){.base = o->base});
     if (!l->model) return c->status;
-    l->tokenizer = tokenizer_open(c, model);
+    l->tokenizer = tokenizer_open(c, o->model);
     if (!l->tokenizer) return c->status;
     if (tokenizer_vocab_size(l->tokenizer) > l->model->config.vocab)
-        return ctx_fail(c, E_INPUT, "%s: the tokenizer has %lld ids, the model only %lld", model,
+        return ctx_fail(c, E_INPUT, "%s: the tokenizer has %lld ids, the model only %lld", o->model,
                         (long long)tokenizer_vocab_size(l->tokenizer), (long long)l->model->config.vocab);
-    if (!adapter) return OK;
-    l->lora = lora_load_peft(c, &l->model->config, adapter);
+    if (!o->adapter) return OK;
+    l->lora = lora_load_peft(c, &l->model->config, o->adapter);
     if (!l->lora) return c->status;
     model_attach_lora(l->model, l->lora);
     return OK;

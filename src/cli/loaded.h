@@ -12,9 +12,15 @@ struct loaded {
     struct lora *lora;           /* owned; NULL without an adapter */
 };
 
-/* Starts threads (0: one a usable core), backend and array environment, then opens the three; adapter (a PEFT folder) may be
- * NULL. E_INPUT when the tokenizer has ids that the model lacks. Close with loaded_close, also after a failure. */
-enum status loaded_open(struct loaded *l, struct ctx *c, const char *model, const char *adapter, int64_t threads);
+struct loaded_options {
+    const char *model, *adapter; /* adapter: a PEFT folder or NULL */
+    enum base_type base;         /* form of the frozen linears */
+    int64_t threads;             /* 0: one a usable core */
+};
+
+/* Starts threads, backend and array environment, then opens the three. E_INPUT when the tokenizer has ids that the model
+ * lacks. Close with loaded_close, also after a failure. */
+enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o);
 void loaded_close(struct loaded *l);
 
 #endif

@@ -18,6 +18,8 @@ static const struct option_spec specs[] = {
     REQUIRED_ROW(V, config.model, "model", 'm', "MODEL", "Input and output", "folder or .gguf file of the base model"),
     LIST_ROW(V, data, "data", 'd', true, "FILE", "Input and output", "JSONL file of training rows"),
     TEXT(config.valid, "valid", 0, NULL, "FILE", "Input and output", "JSONL file of validation rows"),
+    CHOICE(config.base, "base-type", 0, "as-is", "as-is|nf4", "Input and output",
+           "form of the frozen linears; nf4: 4 bits, made at load"),
     REQUIRED_ROW(V, config.run, "output", 'o', "RUN", "Input and output", "folder of the run; new or empty"),
     TEXT(config.start, "adapter", 0, NULL, "DIR", "Input and output", "PEFT adapter that training starts from"),
 

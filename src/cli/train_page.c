@@ -74,8 +74,8 @@ static enum status print_row(const struct train_view *v, const struct trainer *t
 static void print_sizes(const struct trainer *t)
 {
     const struct model_config *m = &t->model->config;
-    printf("model    %s: %s, %" PRId64 " layers, hidden %" PRId64 ", vocabulary %" PRId64 "\n", t->model->name,
-           m->architecture, m->n_layers, m->hidden, m->vocab);
+    printf("model    %s: %s, %" PRId64 " layers, hidden %" PRId64 ", vocabulary %" PRId64 "%s\n", t->model->name,
+           m->architecture, m->n_layers, m->hidden, m->vocab, t->model->base == BASE_NF4 ? "; linears in NF4" : "");
     printf("adapter  %s, %zu linears, %.3f M parameters%s%s\n", t->config.start ? "goes on from" : "new", t->lora->n_modules,
            (double)lora_parameter_count(t->lora) * 1e-6, t->config.start ? " of " : "",
            t->config.start ? t->config.start : "");

@@ -1,7 +1,8 @@
 /* merge: a model with its adapter folded in, as a Hugging Face folder that other programs load.
  *
  * W' = W + scale * B A, computed in f32 from the numbers that training computed with (block-quantised weights are widened),
- * then rounded once to the type asked for. Norms and biases are rounded to the same type, because that is what loaders do.
+ * then rounded once to the type asked for. Commands open the model as it is, also for an adapter that was trained on NF4.
+ * Norms and biases are rounded to the same type, because that is what loaders do.
  */
 #ifndef YA_EXPORT_MERGE_H
 #define YA_EXPORT_MERGE_H

@@ -60,6 +60,9 @@ enum status peft_write_card(const struct model *m, const struct lora *l, const c
         "Rank %lld, alpha %g, dropout %g%s; %zu modules, %lld parameters. Load it with PEFT on the base model below.\n\n",
         (long long)l->config.rank, l->config.alpha, l->config.dropout, l->config.rslora ? ", rsLoRA" : "", l->n_modules,
         (long long)lora_parameter_count(l));
+    if (m->base == BASE_NF4)
+        buf_append_str(&b, "While training, the linears of the blocks were in NF4 (4 bits, blocks of 64), made from these "
+                           "weights; the adapter fits the same form best (`--base-type nf4`).\n\n");
     buf_append_str(&b, "Trained on exactly these weights:\n\n");
     char *path = path_join(c, dir, "README.md");
     if (path && append_hashes(m, &b) == OK && buf_ok(&b)) file_write_atomic(c, path, buf_str(&b), b.len);

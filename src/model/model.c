@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "model/weights.h"
 
+const char *const base_type_name[BASE_TYPES] = {"as-is", "nf4"};
+
 struct weight *llama_block_linear(struct llama_block *b, enum lora_place place)
 {
     struct weight *const linears[LORA_PLACES] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
@@ -39,9 +41,15 @@ static enum status open_parts(struct model *m)
 
 struct model *model_open(struct ctx *c, const char *path)
 {
+    return model_open_with(c, path, &(struct model_options){.base = BASE_AS_IS});
+}
+
+struct model *model_open_with(struct ctx *c, const char *path, const struct model_options *options)
+{
     struct model *m = mem_alloc(c, 1, sizeof *m);
     if (!m) return NULL;
     m->c = c;
+    m->base = options->base;
     m->path = mem_strdup(c, path);
     if (m->path && open_parts(m) == OK) return m;
     model_free(m);
@@ -78,4 +86,9 @@ enum status model_check(struct model *m)
 size_t model_weight_bytes(const struct model *m)
 {
     return weights_bytes(m->files);
+}
+
+size_t model_made_bytes(const struct model *m)
+{
+    return weights_made_bytes(m->files);
 }

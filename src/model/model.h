@@ -1,5 +1,5 @@
 /* model: the weights of a Llama-family model and where they come from. Weights stay in the mapped file; what is converted
- * (norm gains and biases to f32) is small. The forward pass over it is llama.h. */
+ * (norm gains and biases to f32) is small, unless a 4-bit base is asked for. The forward pass over it is llama.h. */
 #ifndef YA_MODEL_MODEL_H
 #define YA_MODEL_MODEL_H
 
@@ -8,6 +8,14 @@
 #include "model/lora.h"
 
 struct model_files; /* model/weights.h */
+
+/* In which form the frozen linears of the blocks are kept. Embeddings, head, norms and biases are always the file's. */
+enum base_type {
+    BASE_AS_IS, /* mapped, read in their own type */
+    BASE_NF4,   /* put into NF4 at load (array/nf4.h), in memory of ours */
+    BASE_TYPES
+};
+extern const char *const base_type_name[BASE_TYPES]; /* "as-is", "nf4" */
 
 struct llama_block {
     struct weight q, k, v, o, gate, up, down;
@@ -23,21 +31,31 @@ struct model {
     struct llama_block *blocks;
     struct lora *lora; /* not owned; NULL: none. Set with model_attach_lora */
     struct ctx *c;
-    struct model_files *files; /* owned: open files, converted arrays, row maps */
+    enum base_type base;
+    struct model_files *files; /* owned: open files, converted arrays, row maps, NF4 */
     char *path, *name;         /* owned: as given; hub-like name for base_model_name_or_path */
+};
+
+struct model_options {
+    enum base_type base;
 };
 
 /* A Hugging Face folder (config.json, safetensors) or a .gguf file. Weights stay mapped. Every tensor that the config asks
  * for must be there with the right shape (E_INPUT naming it), and no other (E_UNSUPPORTED naming it). Owner of the result:
  * the caller; free it before the array_env. */
 struct model *model_open(struct ctx *c, const char *path);
+/* The same in another form. NF4 takes the rows of one matrix at a time and lets go of the file's pages behind it, so the
+ * base is never expanded; E_INPUT naming tensor and row when a weight is not finite. */
+struct model *model_open_with(struct ctx *c, const char *path, const struct model_options *options);
 void model_free(struct model *m); /* accepts NULL */
 /* Points the blocks' weights at the adapter's slots (NULL: at none). The adapter must outlive its attachment. */
 void model_attach_lora(struct model *m, struct lora *lora);
 /* E_IO when a mapped file shrank; once a step. */
 enum status model_check(struct model *m);
-/* Bytes of all weights as they are stored, a tied table counted once. */
+/* Bytes of all weights in the form that they are used in, a tied table counted once. */
 size_t model_weight_bytes(const struct model *m);
+/* How many of them are memory of ours (counted in the ctx's allocations) and not a mapped file. */
+size_t model_made_bytes(const struct model *m);
 /* The weight of a block's linear at a place. */
 struct weight *llama_block_linear(struct llama_block *b, enum lora_place place);
 

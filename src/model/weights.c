@@ -29,8 +29,10 @@ struct model_files {
     size_t n_arrays;
     char (*names)[NAME_BYTES]; /* of weights */
     size_t n_names;
-    int32_t *row_map; /* of q; that of k is its beginning, for both permute within heads */
-    size_t bytes;
+    void **codes; /* linears in NF4 */
+    size_t n_codes;
+    int32_t *row_map;         /* of q; that of k is its beginning, for both permute within heads */
+    size_t bytes, made_bytes; /* of the weights in use; those of `codes` */
 };
 
 /* ---- files --------------------------------------------------------------------------------------------------------------
@@ -73,6 +75,8 @@ void weights_close(struct model_files *f)
     if (!f) return;
     for (size_t i = 0; i < f->n_arrays; i++) array_release(f->arrays[i]);
     mem_free(f->c, f->arrays);
+    for (size_t i = 0; i < f->n_codes; i++) mem_free(f->c, f->codes[i]);
+    mem_free(f->c, f->codes);
     mem_free(f->c, f->names);
     mem_free(f->c, f->row_map);
     map64_free(f->used);
@@ -96,6 +100,11 @@ enum status weights_check(struct model_files *f)
 size_t weights_bytes(const struct model_files *f)
 {
     return f->bytes;
+}
+
+size_t weights_made_bytes(const struct model_files *f)
+{
+    return f->made_bytes;
 }
 
 const struct gguf *weights_gguf(const struct model_files *f)
@@ -193,6 +202,24 @@ static bool has_bias(const struct model_config *config, enum lora_place place)
     return place == LORA_O ? config->o_bias : config->mlp_bias;
 }
 
+/* Puts a linear into NF4. Its pages of the file were read for this only. */
+static enum status make_nf4(struct model_files *f, struct weight *w)
+{
+    const void *stored = w->data;
+    size_t stored_bytes = w->row_bytes * (size_t)w->rows, bytes = weight_nf4_bytes(w);
+    void *codes = mem_alloc_aligned(f->c, bytes);
+    if (!codes) return f->c->status;
+    f->codes[f->n_codes++] = codes;
+    if (weight_to_nf4(f->c, w, codes) != OK) {
+        ctx_prefix(f->c, "%s", f->path);
+        return f->c->status;
+    }
+    file_map_drop(stored, stored_bytes);
+    f->bytes = f->bytes - stored_bytes + bytes;
+    f->made_bytes += bytes;
+    return OK;
+}
+
 static enum status bind_linear(struct model_files *f, struct model *m, int64_t layer, enum lora_place place)
 {
     char name[NAME_BYTES], hf_name[NAME_BYTES];
@@ -203,6 +230,7 @@ static enum status bind_linear(struct model_files *f, struct model *m, int64_t l
     tensor_name(f, name, layer, lora_place_path[place], gguf_linear[place], "weight");
     TRY(expect_matrix(f, name, hf_name, rows, cols, w));
     if (place == LORA_Q || place == LORA_K) w->row_map = f->row_map;
+    if (m->base == BASE_NF4) TRY(make_nf4(f, w));
     if (!has_bias(&m->config, place)) return OK;
     tensor_name(f, name, layer, lora_place_path[place], gguf_linear[place], "bias");
     w->bias = expect_vector(f, name, rows, w->row_map);
@@ -298,6 +326,7 @@ enum status weights_bind(struct model_files *f, struct model *m)
     size_t n = (size_t)m->config.n_layers;
     m->blocks = mem_alloc(f->c, n, sizeof *m->blocks);
     f->names = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->names);
+    if (m->base == BASE_NF4) f->codes = mem_alloc(f->c, n * LORA_PLACES, sizeof *f->codes);
     f->arrays = mem_alloc(f->c, n * (LORA_PLACES + 4) + 1, sizeof(struct array *)); /* biases, norms */
     if (!ctx_ok(f->c)) return f->c->status;
     TRY(bind_ends(f, m));

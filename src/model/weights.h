@@ -7,14 +7,15 @@
 #include "model/model.h"
 
 struct gguf;
-struct model_files; /* the open files, and what was made from them: names, row maps, f32 copies of norms and biases */
+/* The open files, and what was made from them: names, row maps, f32 copies of norms and biases, linears in NF4. */
+struct model_files;
 
 /* Opens the files of a model folder or a .gguf file. Owner of the result: the caller. */
 struct model_files *weights_open(struct ctx *c, const char *path);
 void weights_close(struct model_files *f); /* accepts NULL */
 
 enum status weights_config(struct model_files *f, struct model_config *out);
-/* Fills m's embed, head, final_norm and blocks (allocated here, freed by model_free) from m->config. */
+/* Fills m's embed, head, final_norm and blocks (allocated here, freed by model_free) from m->config and m->base. */
 enum status weights_bind(struct model_files *f, struct model *m);
 /* Divides n rotary frequencies by the factors of a GGUF's rope_freqs.weight. */
 enum status weights_divide_rope(struct model_files *f, float *inv_freq, int64_t n);
@@ -22,6 +23,7 @@ enum status weights_divide_rope(struct model_files *f, float *inv_freq, int64_t 
 /* E_IO when a mapped file shrank. */
 enum status weights_check(struct model_files *f);
 size_t weights_bytes(const struct model_files *f);
+size_t weights_made_bytes(const struct model_files *f); /* see model_made_bytes */
 /* The GGUF file, or NULL for a folder: metadata for export. */
 const struct gguf *weights_gguf(const struct model_files *f);
 

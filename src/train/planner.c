@@ -24,7 +24,7 @@
 #include "base/pool.h"
 
 const char *const plan_item_name[PLAN_ITEMS] = {
-    "base weights (mapped)",  "adapter", "gradients", "optimizer moments", "activations", "logits and loss",
+    "base weights",           "adapter", "gradients", "optimizer moments", "activations", "logits and loss",
     "program and data index", "saving",
 };
 

@@ -168,8 +168,8 @@ static enum status plan_run(struct trainer *t)
     t->plan_input.model = &t->model->config;
     t->plan_input.lora = t->lora;
     t->plan_input.weights_bytes = model_weight_bytes(t->model);
-    size_t adapter = t->engine->ops->memory(t->engine).adapter_bytes;
-    t->plan_input.program_bytes = t->c->alloc_bytes > adapter ? t->c->alloc_bytes - adapter : 0;
+    size_t counted = t->engine->ops->memory(t->engine).adapter_bytes + model_made_bytes(t->model);
+    t->plan_input.program_bytes = t->c->alloc_bytes > counted ? t->c->alloc_bytes - counted : 0;
     t->plan_input.checkpoint = (enum plan_checkpoint)k->grad_checkpoint;
     t->plan_input.max_bytes = (size_t)(k->max_memory * (double)((size_t)1 << 30));
     t->plan_input.batch = k->batch;
@@ -182,7 +182,7 @@ static enum status plan_run(struct trainer *t)
 static enum status open_model(struct trainer *t)
 {
     const struct train_config *k = &t->config;
-    t->model = model_open(t->c, k->model);
+    t->model = model_open_with(t->c, k->model, &(struct model_options){.base = (enum base_type)k->base});
     if (!t->model) return t->c->status;
     if (k->max_length > t->model->config.max_positions)
         return ctx_fail(t->c, E_INPUT, "--max-length: %" PRId64 " is more than the model's %" PRId64 " positions",

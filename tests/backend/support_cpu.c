@@ -104,6 +104,17 @@ struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t 
     return w;
 }
 
+void cpu_weight_to_nf4(struct cpu_fixture *t, struct weight *w)
+{
+    void *codes = malloc(weight_nf4_bytes(w)), *stored = NULL;
+    assert_non_null(codes);
+    if (weight_to_nf4(t->f.c, w, codes) != OK) fail_msg("%s", t->f.c->message);
+    for (int i = 0; i < t->n_blobs; i += 2) /* data and row map of each weight */
+        if (&t->f.weights[i / 2] == w) stored = t->blobs[i], t->blobs[i] = codes;
+    assert_non_null(stored);
+    free(stored); /* nothing reads it any more, or ASan tells */
+}
+
 /* ---- running and judging ---------------------------------------------------------------------------------------------- */
 
 static const struct backend *table(struct cpu_fixture *t, const char *name)

@@ -41,6 +41,7 @@ static void expect(struct array *y)
 struct stored {
     struct weight w;
     _Alignas(64) uint8_t bytes[16384];
+    uint8_t codes[4096];
     int32_t map[64];
     double values[4096];
 };
@@ -74,19 +75,17 @@ static void store(struct stored *x, enum tensor_type type, int rows, int cols, u
     for (int i = 0; i < rows; i++) weight_row_f64(&x->w, i, x->values + i * cols);
 }
 
+/* The same in NF4; the numbers are now those of the codes. */
+static void store_nf4(struct ctx *c, struct stored *x)
+{
+    assert_true(weight_nf4_bytes(&x->w) <= sizeof x->codes);
+    assert_int_equal(weight_to_nf4(c, &x->w, x->codes), OK);
+    for (int i = 0; i < x->w.rows; i++) weight_row_f64(&x->w, i, x->values + i * x->w.cols);
+}
+
 static const enum tensor_type weight_types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_F64,
                                                 TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
 enum { N_TYPES = sizeof weight_types / sizeof *weight_types };
-
-static void prepare(struct ctx *c, struct weight *w)
-{
-    if (array_backend(c)->weight_prepare) assert_int_equal(array_backend(c)->weight_prepare(c, w), OK);
-}
-
-static void unprepare(struct ctx *c, struct weight *w)
-{
-    if (array_backend(c)->weight_release) array_backend(c)->weight_release(c, w);
-}
 
 static const int32_t embed_ids[6] = {3, 0, 3, 1, 2, 3};
 
@@ -152,7 +151,7 @@ static struct array *composed_linear(struct array *x, const struct stored *w, co
 }
 
 /* Three weights: plain, biased with an adapter, adapter only; every stored type; with and without dropout. */
-static void check_linear(struct ctx *c, const struct setting *s, enum tensor_type type, int n, bool dropout)
+static void check_linear(struct ctx *c, const struct setting *s, enum tensor_type type, bool nf4, int n, bool dropout)
 {
     static struct stored w[3];
     static double ab[4][ORACLE_MOST], bias[64];
@@ -169,6 +168,7 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
     for (int i = 0; i < 3; i++) {
         double *a = ab[i ? 2 * i - 2 : 0], *b = ab[i ? 2 * i - 1 : 0];
         store(&w[i], type, rows[i], k, 40 + (uint64_t)i, i == 0);
+        if (nf4) store_nf4(c, &w[i]);
         pointers[i] = &w[i].w;
         if (i == 1) w[i].w.bias = bias_array;
         if (i > 0) {
@@ -180,7 +180,6 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
             w[i].w.lora = &slot[i];
         }
         composed[i] = composed_linear(wide_x, &w[i], i == 1 ? bias : NULL, i ? a : NULL, b, rank[i], &key);
-        prepare(c, &w[i].w);
     }
     if (op_linear(c, x, pointers, 3, &key, y) != OK) fail_msg("%s", c->message);
     for (int i = 0; i < 3; i++) {
@@ -190,7 +189,6 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
         struct array *alone;
         if (op_linear(c, x, &pointers[i], 1, &key, &alone) != OK) fail_msg("%s", c->message);
         case_assert_close(alone, oracle_expected, n * rows[i], s->tolerance, "alone");
-        unprepare(c, &w[i].w);
     }
 }
 
@@ -199,8 +197,9 @@ void oracle_linear(struct ctx *c, const struct setting *s, enum op op)
     (void)op;
     for (int t = 0; t < N_TYPES; t++) {
         int mark = scope_open(c), other_mark = scope_open(oracle_other);
-        check_linear(c, s, weight_types[t], 13, t % 2);
-        check_linear(c, s, weight_types[t], 1, !(t % 2)); /* one token: generation */
+        check_linear(c, s, weight_types[t], false, 13, t % 2);
+        check_linear(c, s, weight_types[t], false, 1, !(t % 2)); /* one token: generation */
+        check_linear(c, s, weight_types[t], true, t % 2 ? 13 : 1, t % 2);
         scope_close(c, mark);
         scope_close(oracle_other, other_mark);
     }
@@ -317,7 +316,6 @@ void oracle_cross_entropy(struct ctx *c, const struct setting *s, enum op op)
     for (int t = 0; t < N_TYPES; t++) {
         struct cross_entropy_result r;
         store(&w, weight_types[t], V, K, 17, false);
-        prepare(c, &w.w);
         struct array *h = oracle_operand(c, s, 0, SHAPE_OF(N, K), -1, 1),
                      *targets = array_from_host(c, DTYPE_I32, SHAPE_OF(N), target);
         struct array *weights = array_from_host(c, DTYPE_F32, SHAPE_OF(N), weight);
@@ -343,7 +341,6 @@ void oracle_cross_entropy(struct ctx *c, const struct setting *s, enum op op)
         assert_true(stats[2] == 5);
         assert_int_equal(array_to_host(r.logprobs, DTYPE_F64, got), OK);
         assert_true(case_relative(got, logp, N) <= 1e-6 && got[3] == 0 && got[6] == 0); /* f32 by contract */
-        unprepare(c, &w.w);
     }
 }
 

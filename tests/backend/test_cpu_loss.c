@@ -4,7 +4,7 @@
 struct loss_case {
     int64_t n, width, vocab, pad;
     enum tensor_type type;
-    bool mapped, odd, logprobs, dh;
+    bool mapped, odd, logprobs, dh, nf4;
     int every; /* rows whose index is a multiple of this count; 0: none */
     double scale;
 };
@@ -15,7 +15,9 @@ static void check(const struct loss_case *l, const char *what)
     cpu_open(&t);
     t.tolerance *= 1 + l->scale;
     struct linear_cross_entropy_params p = {.want_logprobs = l->logprobs, .want_dh = l->dh};
-    p.w = cpu_weight(&t, l->type, l->vocab, l->width, l->mapped, l->odd);
+    struct weight *w = cpu_weight(&t, l->type, l->vocab, l->width, l->mapped, l->odd);
+    if (l->nf4) cpu_weight_to_nf4(&t, w);
+    p.w = w;
     int32_t *targets = calloc((size_t)l->n, sizeof *targets);
     assert_non_null(targets);
     for (int64_t i = 0; i < l->n; i++) targets[i] = (int32_t)(i * 7919 % l->vocab);
@@ -55,6 +57,17 @@ static void test_shapes(void **state)
             l.pad = (int64_t)(j % 3);
             check(&l, "odd shapes");
         }
+}
+
+/* The head is never in NF4 today; the row takes any weight all the same. */
+static void test_nf4(void **state)
+{
+    (void)state;
+    for (int64_t width = 63; width < 200; width += 65) {
+        struct loss_case l = {.n = 21, .width = width, .vocab = 77, .every = 1, .scale = 1, .nf4 = true, .dh = true};
+        l.mapped = width == 128;
+        check(&l, "nf4");
+    }
 }
 
 static void test_stored_types(void **state)
@@ -104,10 +117,8 @@ static void test_extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_stored_types),
-        cmocka_unit_test(test_skipped_rows),
-        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_stored_types), cmocka_unit_test(test_nf4),
+        cmocka_unit_test(test_skipped_rows), cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

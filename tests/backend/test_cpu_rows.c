@@ -3,6 +3,7 @@
 
 #include <float.h>
 
+#include "array/nf4.h"
 #include "array/quant.h"
 #include "backend/cpu/cpu_kernels.h"
 
@@ -240,12 +241,38 @@ static void check_widen(const struct cpu_kernels *k)
     assert_false(k->widen(TENSOR_F64, stored, got, 1));
 }
 
+/* NF4 rows of any bytes, any piece. */
+static void check_widen_nf4(const struct cpu_kernels *k)
+{
+    enum { COLS = NF4_GROUP + 200, PIECE = 300 };
+    static uint8_t row[NF4_GROUP_BYTES + 200];
+    float got[PIECE + 1], expected[PIECE];
+    uint32_t x = 5;
+    for (size_t i = 0; i < sizeof row; i++) {
+        x = x * 1664525u + 1013904223u;
+        row[i] = (uint8_t)(x >> 24);
+    }
+    static const float scales[2] = {0.3f, 0.0125732421875f}; /* offset; a step of 16 bits, as the format has it */
+    memcpy(row, scales, sizeof scales);
+    memcpy(row + NF4_GROUP_BYTES, scales, sizeof scales);
+    for (int first = NF4_GROUP - 640; first < COLS; first += 16)
+        for (int n = 0; n <= PIECE && n <= COLS - first; n += n < 66 ? 1 : 19) {
+            got[n] = 7;
+            k->widen_nf4(row, COLS, first, n, got);
+            nf4_to_f32(row, COLS, first, n, expected);
+            assert_memory_equal(got, expected, (size_t)n * sizeof *got);
+            assert_true(got[n] == 7);
+        }
+}
+
 static void test_widen(void **state)
 {
     (void)state;
     check_widen(&cpu_kernels_portable);
+    check_widen_nf4(&cpu_kernels_portable);
 #if defined(__x86_64__)
     check_widen(&cpu_kernels_avx2);
+    check_widen_nf4(&cpu_kernels_avx2);
 #endif
 }
 

@@ -188,6 +188,41 @@ static void resume_can_make_a_run_longer(void **state)
     assert_non_null(strstr(output, "done: 12 steps"));
 }
 
+/* The base type is part of the run: resumed bit for bit, in its config and card, and told where it must be repeated. */
+static void nf4_base(void **state)
+{
+    (void)state;
+    const char *whole = keep_path("nf4-whole"), *parts = keep_path("nf4-parts"), *merged = keep_path("nf4-merged");
+    size_t n;
+    for (int i = 0; i < 2; i++)
+        if (program_run(output, OUTPUT_BYTES,
+                        WORDS("train", "-m", model, "-d", data, "-o", i ? parts : whole, "--base-type", "nf4", "--rank", "2",
+                              "--max-steps", i ? "6" : "10", "--schedule", "constant", "--warmup", "0", "--threads",
+                              i ? "2" : "1")) != 0)
+            fail_msg("%s", output);
+    assert_non_null(strstr(output, "linears in NF4"));
+    assert_non_null(strstr(output, "--base-type nf4 -p"));
+    if (program_run(output, OUTPUT_BYTES, WORDS("resume", parts, "--max-steps", "10")) != 0) fail_msg("%s", output);
+    tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", whole),
+                          tiny_path("%s/adapter/adapter_model.safetensors", parts));
+    char *text = tiny_read(tiny_path("%s/config.json", whole), &n);
+    assert_non_null(strstr(text, "\"base-type\": \"nf4\""));
+    free(text);
+    text = tiny_read(tiny_path("%s/adapter/README.md", whole), &n);
+    assert_non_null(strstr(text, "in NF4"));
+    free(text);
+    const char *adapter = tiny_path("%s/adapter", whole);
+    if (program_run(output, OUTPUT_BYTES, WORDS("merge", "-m", model, "--adapter", adapter, "-o", merged)) != 0)
+        fail_msg("%s", output);
+    assert_non_null(strstr(output, tiny_path("onto the weights of %s into", model)));
+    assert_int_equal(program_run(output, OUTPUT_BYTES,
+                                 WORDS("generate", "-m", model, "--adapter", adapter, "--base-type", "nf4", "-p", "ab", "-n",
+                                       "3", "--json")),
+                     0);
+    assert_int_equal(program_run(output, OUTPUT_BYTES, WORDS("generate", "-m", model, "--base-type", "int3", "-p", "a")), 2);
+    assert_non_null(strstr(output, "as-is|nf4"));
+}
+
 static void page_shows_what_will_happen(void **state)
 {
     (void)state;
@@ -195,7 +230,7 @@ static void page_shows_what_will_happen(void **state)
     assert_int_equal(program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run)), 0);
     static const char *const says[] = {
         "LlamaForCausalLM, 2 layers, hidden 64",
-        "base weights (mapped)",
+        "base weights",
         "optimizer moments",
         "activations",
         "60 rows, 60 documents",
@@ -336,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_running_folder_is_left_alone),
         cmocka_unit_test(a_deleted_folder_ends_the_run),
         cmocka_unit_test(resume_can_make_a_run_longer),
+        cmocka_unit_test(nf4_base),
         cmocka_unit_test(page_shows_what_will_happen),
         cmocka_unit_test(one_line_on_a_terminal),
         cmocka_unit_test(additive_says_that_it_is_for_comparison),

@@ -477,6 +477,16 @@ static void card_names_the_base(void **state)
     char *card = file_read(f->c, fixture_path(f, "adapter/README.md"), 1 << 20, &n);
     assert_non_null(strstr(card, hex));
     assert_non_null(strstr(card, "base_model: \"tiny\""));
+    assert_null(strstr(card, "NF4"));
+    mem_free(f->c, card);
+    lora_free(l);
+    model_free(m);
+    m = model_open_with(f->c, fixture_path(f, "tiny"), &(struct model_options){.base = BASE_NF4});
+    l = adapter_on(f, m, 1u << LORA_Q);
+    assert_int_equal(peft_write_card(m, l, fixture_path(f, "adapter")), OK);
+    card = file_read(f->c, fixture_path(f, "adapter/README.md"), 1 << 20, &n);
+    assert_non_null(strstr(card, hex)); /* of the file that the codes were made from */
+    assert_non_null(strstr(card, "--base-type nf4"));
     mem_free(f->c, card);
     lora_free(l);
     model_free(m);

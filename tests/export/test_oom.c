@@ -43,10 +43,10 @@ static enum status forward(struct model *m)
     return m->c->status;
 }
 
-static void journey(struct ctx *c, struct fixture *f, const char *model)
+static void journey(struct ctx *c, struct fixture *f, const char *model, enum base_type base)
 {
     if (array_env_new(c, backend_cpu_reference()) != OK) return;
-    struct model *m = model_open(c, fixture_path(f, model));
+    struct model *m = model_open_with(c, fixture_path(f, model), &(struct model_options){.base = base});
     struct lora *l = m ? lora_load_peft(c, &m->config, fixture_path(f, "adapter")) : NULL;
     if (l) {
         model_attach_lora(m, l);
@@ -57,7 +57,7 @@ static void journey(struct ctx *c, struct fixture *f, const char *model)
     array_env_free(c);
 }
 
-static void fail_everywhere(struct fixture *f, const char *model, bool once)
+static void fail_everywhere(struct fixture *f, const char *model, enum base_type base, bool once)
 {
     long fail_at = 0;
     for (bool failed = true; failed; fail_at++) {
@@ -66,7 +66,7 @@ static void fail_everywhere(struct fixture *f, const char *model, bool once)
         struct ctx *c = ctx_new(&hooks);
         failed = failing.calls > fail_at; /* of ctx_new itself */
         if (c) {
-            journey(c, f, model);
+            journey(c, f, model, base);
             failed = failing.calls > fail_at;
             if (!once && failed && c->status != E_MEMORY)
                 fail_msg("allocation %ld: %s: %s", fail_at, status_name(c->status), c->message);
@@ -99,20 +99,27 @@ static void make_files(struct fixture *f)
 static void folder(void **state)
 {
     make_files(*state);
-    fail_everywhere(*state, "hf", false);
+    fail_everywhere(*state, "hf", BASE_AS_IS, false);
 }
 
 static void gguf(void **state)
 {
     make_files(*state);
-    fail_everywhere(*state, "m.gguf", false);
+    fail_everywhere(*state, "m.gguf", BASE_AS_IS, false);
+}
+
+static void nf4(void **state)
+{
+    make_files(*state);
+    fail_everywhere(*state, "m.gguf", BASE_NF4, false);
+    fail_everywhere(*state, "hf", BASE_NF4, true);
 }
 
 /* One refusal and memory again: whatever was recovered from, nothing is lost or freed twice. */
 static void transient(void **state)
 {
     make_files(*state);
-    fail_everywhere(*state, "hf", true);
+    fail_everywhere(*state, "hf", BASE_AS_IS, true);
 }
 
 int main(void)
@@ -120,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(folder, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(nf4, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(transient, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,8 @@ struct cpu_kernels {
     void (*transpose)(float *dst, int64_t dst_ld, const float *src, int64_t ld, int64_t rows, int64_t n, float scale);
     /* Stored weights as f32, the same bits as quant_to_f32; false for types that it does not know. src at any address. */
     bool (*widen)(enum tensor_type type, const void *src, float *dst, int64_t n);
+    /* Elements [first, first + n) of a row of `cols` elements in NF4, the same bits as nf4_to_f32. */
+    void (*widen_nf4)(const void *row, int64_t cols, int64_t first, int64_t n, float *dst);
     float (*dot)(const float *x, const float *y, int64_t n);
     void (*add)(float *out, const float *x, const float *y, int64_t n);
     void (*mul)(float *out, const float *x, const float *y, int64_t n);

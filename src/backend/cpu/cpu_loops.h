@@ -16,6 +16,7 @@
 #endif
 
 #include "array/dtype.h"
+#include "array/nf4.h"
 #include "backend/cpu/cpu_kernels.h"
 
 typedef float vf __attribute__((vector_size(LANES * 4)));
@@ -367,6 +368,46 @@ static bool loop_widen(enum tensor_type type, const void *src, float *dst, int64
     }
 }
 
+#if defined(__AVX2__)
+/* Eight elements whose codes are the low bits of eight lanes: the 16 products scale * level are two registers that codes
+ * index by their low three bits; `top` has the fourth in the place of the sign, which blends. */
+INLINE __m256 nf4_look_up(__m256 low, __m256 high, __m256i code, __m256i top)
+{
+    __m256 a = _mm256_permutevar8x32_ps(low, code), b = _mm256_permutevar8x32_ps(high, code);
+    return _mm256_blendv_ps(a, b, _mm256_castsi256_ps(top));
+}
+
+INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
+{
+    __m256 scale = _mm256_set1_ps(nf4_block_scale(b));
+    __m256 low = _mm256_mul_ps(scale, _mm256_loadu_ps(nf4_level)),
+           high = _mm256_mul_ps(scale, _mm256_loadu_ps(nf4_level + 8));
+    for (int i = 0; i < NF4_BLOCK / 2; i += 8) {
+        __m256i c = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(b->codes + i)));
+        _mm256_storeu_ps(dst + i, nf4_look_up(low, high, c, _mm256_slli_epi32(c, 28)));
+        _mm256_storeu_ps(dst + NF4_BLOCK / 2 + i, nf4_look_up(low, high, _mm256_srli_epi32(c, 4), _mm256_slli_epi32(c, 24)));
+    }
+}
+
+static void loop_widen_nf4(const void *row, int64_t cols, int64_t first, int64_t n, float *dst)
+{
+    for (int64_t at = first, end = first + n, m; at < end; at += m, dst += m) {
+        struct nf4_block b = nf4_block_at(row, cols, at);
+        int64_t left = b.n - at % NF4_BLOCK;
+        m = end - at < left ? end - at : left;
+        if (m == NF4_BLOCK)
+            nf4_whole_block(&b, dst);
+        else
+            nf4_to_f32(row, cols, at, m, dst);
+    }
+}
+#else
+static void loop_widen_nf4(const void *row, int64_t cols, int64_t first, int64_t n, float *dst)
+{
+    nf4_to_f32(row, cols, first, n, dst);
+}
+#endif
+
 /* ---- columns of a tile --------------------------------------------------------------------------------------------------
  */
 
@@ -413,8 +454,8 @@ static void loop_column_softmax_bwd(float *dp, const float *p, int64_t ld, int64
 
 /* The entries of a table made of the loops above. */
 #define CPU_LOOPS                                                                                                           \
-    .widen = loop_widen, .dot = loop_dot, .add = loop_add, .mul = loop_mul, .axpy = loop_axpy, .scale = loop_scale,         \
-    .sum_squares = loop_sum_squares, .exp = loop_exp, .swiglu = loop_swiglu, .swiglu_bwd = loop_swiglu_bwd,                 \
-    .column_max = loop_column_max, .column_exp = loop_column_exp, .column_softmax_bwd = loop_column_softmax_bwd,            \
-    .norm_apply = loop_norm_apply, .norm_bwd = loop_norm_bwd, .norm_dot = loop_norm_dot, .rotate = loop_rotate,             \
-    .adamw = loop_adamw
+    .widen = loop_widen, .widen_nf4 = loop_widen_nf4, .dot = loop_dot, .add = loop_add, .mul = loop_mul, .axpy = loop_axpy, \
+    .scale = loop_scale, .sum_squares = loop_sum_squares, .exp = loop_exp, .swiglu = loop_swiglu,                           \
+    .swiglu_bwd = loop_swiglu_bwd, .column_max = loop_column_max, .column_exp = loop_column_exp,                            \
+    .column_softmax_bwd = loop_column_softmax_bwd, .norm_apply = loop_norm_apply, .norm_bwd = loop_norm_bwd,                \
+    .norm_dot = loop_norm_dot, .rotate = loop_rotate, .adamw = loop_adamw

@@ -66,7 +66,7 @@ static int64_t scratch_floats(const struct work *w)
 static const float *words_at(const struct work *w, int64_t word, int64_t n, float *copy, int64_t *ld)
 {
     struct gemm_source s = {.weight = w->w};
-    if (w->w->type == TENSOR_F32 && !w->w->row_map && w->w->row_bytes % sizeof(float) == 0) {
+    if (weight_is_f32(w->w) && !w->w->row_map && w->w->row_bytes % sizeof(float) == 0) {
         const float *rows = gemm_source_row(w->kernels, &s, word, 0, w->width, copy);
         *ld = (int64_t)(w->w->row_bytes / sizeof(float));
         if (rows != copy) return gemm_direct_rows(w->kernels, rows, ld, n, w->width, copy);

@@ -14,9 +14,13 @@ const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gem
 {
     const struct weight *w = s->weight;
     if (!w) return s->data + r * s->ld + first;
+    if (w->form == WEIGHT_NF4) {
+        kernels->widen_nf4(weight_row(w, r), w->cols, first, n, out);
+        return out;
+    }
     const struct tensor_type_info *info = tensor_type_info(w->type);
     const char *row = (const char *)weight_row(w, r) + first / info->block * info->bytes;
-    if (w->type == TENSOR_F32 && (uintptr_t)row % sizeof(float) == 0) return (const float *)(const void *)row;
+    if (weight_is_f32(w) && (uintptr_t)row % sizeof(float) == 0) return (const float *)(const void *)row;
     if (!kernels->widen(w->type, row, out, n)) quant_to_f32(w->type, row, out, n);
     return out;
 }
