@@ -21,9 +21,9 @@ test: ## build and run every test
 	@cmake --build --preset release
 	@ctest --test-dir build --output-on-failure --no-tests=error
 
-bench: build ## this machine's ceilings and each kernel's share of them
-	@cmake --build --preset release --target bench_kernels
-	@build/bench/bench_kernels
+bench: build ## this machine's ceilings, each kernel's share of them, tokens/s of training and generation
+	@scripts/get-model.sh smollm2-135m
+	@build/your_ai bench -m models/smollm2-135m.gguf
 
 install: build ## copy the program to $(PREFIX)/bin
 	@cmake --install build --prefix $(PREFIX)

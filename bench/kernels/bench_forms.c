@@ -10,7 +10,7 @@
 #include "array/backend.h"
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
-#include "bench_peak.h"
+#include "eval/machine.h"
 
 enum { T = 512, COPIES = 8, SHAPES = 4 };
 enum form { F32, BF16, Q4_1, NF4, FORMS };
@@ -52,9 +52,9 @@ static struct weight weight(struct ctx *c, enum form form, int64_t rows, int64_t
 
 static double seconds(struct ctx *c, const struct op_call *call)
 {
-    double start = bench_seconds();
+    double start = machine_cpu_seconds();
     if (array_backend(c)->kernel[call->op](c, call) != OK) must(c, NULL);
-    return bench_seconds() - start;
+    return machine_cpu_seconds() - start;
 }
 
 static void shape(struct ctx *c, int s, int runs, double peak)
@@ -100,8 +100,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_forms: %s\n", c ? c->message : "out of memory");
         return 1;
     }
-    bench_use_cpu_time();
-    double peak = bench_peak_fma(c);
+    double peak = machine_fma(c, 1);
     printf("{\"backend\": \"%s\", \"threads\": 1, \"tokens\": %d, \"peak_gflops\": %.1f, \"products\": [\n", backend->name,
            T, peak);
     for (int s = 0; s < SHAPES; s++) shape(c, s, argc > 1 ? atoi(argv[1]) : 16, peak);

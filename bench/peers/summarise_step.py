@@ -6,24 +6,11 @@ lowest and highest beside them. Exit 1 when losses or gradient norms differ by m
 """
 import datetime
 import json
-import os
-import platform
-import statistics
 import sys
 
+from machine_info import machine, spread
+
 TOLERANCE = 1e-3
-
-
-def cpu_name():
-    with open("/proc/cpuinfo") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
-def spread(values):
-    return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
 
 
 def side(runs):
@@ -55,7 +42,7 @@ def main():
     pairs = [(sides[a], sides[b]) for a in ours for b in peers]
     result = {
         "date": datetime.date.today().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "kernel": platform.release()},
+        "machine": machine(),
         "shape": "SmolLM2-135M, LoRA r=16 on 7 linears, B=4, T=512, f32 compute, bf16 stored weights, 2 threads",
         "sides": sides,
         "fastest_peer": best,

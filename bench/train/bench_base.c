@@ -13,7 +13,7 @@
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "bench_peak.h"
+#include "eval/machine.h"
 #include "model/llama.h"
 #include "train/engine.h"
 
@@ -170,8 +170,7 @@ int main(int argc, char **argv)
     double peak = 0;
     const struct backend *backend = c ? backend_cpu(c) : NULL;
     if (backend && array_env_new(c, backend) == OK) {
-        bench_use_cpu_time();
-        peak = bench_peak_fma(c);
+        peak = machine_fma(c, 1);
         if (ctx_set_threads(c, s.threads) == OK) run(c, &s, peak);
     }
     if (!c || !ctx_ok(c)) fprintf(stderr, "bench_base: %s\n", c ? c->message : "out of memory");

@@ -26,7 +26,7 @@ struct gemm_tile {
     int64_t ldc;
 };
 
-enum { CPU_MAX_MR = 16, CPU_MAX_NR = 64 };
+enum { CPU_MAX_MR = 16, CPU_MAX_NR = 64, CPU_DOT_ROWS = 4 };
 
 struct adamw_constants {
     float lr, beta1, one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay, inv_correction1, inv_correction2,
@@ -45,6 +45,10 @@ struct cpu_kernels {
     /* Elements [first, first + n) of a row of `cols` elements in NF4, the same bits as nf4_to_f32. */
     void (*widen_nf4)(const void *row, int64_t cols, int64_t first, int64_t n, float *dst);
     float (*dot)(const float *x, const float *y, int64_t n);
+    /* out[i] = sum of rows[i][j] * x[j] over k for CPU_DOT_ROWS stored rows at any address, decoded on the way; the sum of a
+     * row does not depend on its neighbours. Block types: k is a multiple of the block. False for types that it does not
+     * know; NULL: it knows none, rows are widened first. */
+    bool (*dot_rows)(enum tensor_type type, const void *const *rows, const float *x, int64_t k, float *out);
     void (*add)(float *out, const float *x, const float *y, int64_t n);
     void (*mul)(float *out, const float *x, const float *y, int64_t n);
     void (*axpy)(float *y, float a, const float *x, int64_t n);    /* y += a x */

@@ -107,44 +107,47 @@ static const float *dropped_copy(struct ctx *c, const struct linear *l, const st
 
 /* ---- forward -------------------------------------------------------------------------------------------------------- */
 
-static void adapter_hidden(struct ctx *c, const struct linear *l, const struct slot *s, const struct array *x)
+/* h_i = drop_i(x) A_i^T of all adapters. */
+static void adapter_hidden(struct ctx *c, struct linear *l, const struct op_call *call)
 {
-    int mark = scope_open(c);
-    struct gemm g = {.m = l->n, .n = s->rank, .c = s->h, .ldc = s->rank, .n_terms = 1};
-    g.term[0] =
-        (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l->k, .b = matrix_source(s->a, GEMM_TRANSPOSED, 1.0f)};
-    if (s->rate > 0) {
-        g.term[0].a = dropped_copy(c, l, s, x);
-        g.term[0].lda = l->k;
+    const struct array *x = call->in[0];
+    struct gemm list[LINEAR_MAX];
+    int n = 0;
+    for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
+        struct slot *s = &l->slot[i];
+        if (!s->a) continue;
+        s->h = call->out[1 + i] ? call->out[1 + i]->data : cpu_scratch_f32(c, l->n * s->rank);
+        struct gemm_term t = {.a = x->data, .lda = x->stride[0], .k = l->k, .b = matrix_source(s->a, GEMM_TRANSPOSED, 1.0f)};
+        if (s->rate > 0) t.a = dropped_copy(c, l, s, x), t.lda = l->k;
+        list[n++] = (struct gemm){.m = l->n, .n = s->rank, .c = s->h, .ldc = s->rank, .n_terms = 1, .term = {t}};
     }
-    if (ctx_ok(c)) gemm_run(c, l->kernels, &g);
-    scope_close(c, mark);
+    if (n && ctx_ok(c)) gemm_run_all(c, l->kernels, list, n);
 }
 
 enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct array *x = call->in[0], *y = call->out[0];
+    struct gemm list[LINEAR_MAX];
     struct linear l;
     linear_init(&l, call, kernels, x, 1);
     int mark = scope_open(c);
-    for (int i = 0; i < l.params->n && ctx_ok(c); i++) {
-        struct slot *s = &l.slot[i];
-        struct gemm g = {.m = l.n,
-                         .n = s->w->rows,
-                         .c = (float *)y->data + s->first,
-                         .ldc = y->stride[0],
-                         .bias = s->w->bias ? s->w->bias->data : NULL,
-                         .n_terms = 1};
-        g.term[0] =
+    adapter_hidden(c, &l, call);
+    for (int i = 0; i < l.params->n; i++) {
+        const struct slot *s = &l.slot[i];
+        struct gemm *g = &list[i];
+        *g = (struct gemm){.m = l.n,
+                           .n = s->w->rows,
+                           .c = (float *)y->data + s->first,
+                           .ldc = y->stride[0],
+                           .bias = s->w->bias ? s->w->bias->data : NULL,
+                           .n_terms = 1};
+        g->term[0] =
             (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l.k, .b = weight_source(s->w, GEMM_TRANSPOSED)};
-        if (s->a) {
-            s->h = call->out[1 + i] ? call->out[1 + i]->data : cpu_scratch_f32(c, l.n * s->rank);
-            if (s->h) adapter_hidden(c, &l, s, x);
-            g.term[g.n_terms++] = (struct gemm_term){
+        if (s->a)
+            g->term[g->n_terms++] = (struct gemm_term){
                 .a = s->h, .lda = s->rank, .k = s->rank, .b = matrix_source(s->b, GEMM_TRANSPOSED, s->scale)};
-        }
-        if (ctx_ok(c)) gemm_run(c, kernels, &g);
     }
+    if (ctx_ok(c)) gemm_run_all(c, kernels, list, l.params->n);
     scope_close(c, mark);
     return c->status;
 }

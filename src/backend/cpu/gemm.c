@@ -136,9 +136,18 @@ static int64_t worker_scratch(const struct work *w)
     return cpu_round_up(floats, 16);
 }
 
+enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
+{
+    bool small = true;
+    for (int i = 0; i < n; i++) small = small && gemm_small_fits(&list[i]);
+    if (small) return gemm_small_run(c, kernels, list, n);
+    for (int i = 0; i < n && ctx_ok(c); i++) gemm_run(c, kernels, &list[i]);
+    return c->status;
+}
+
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
 {
-    if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g);
+    if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
     struct work w = {.kernels = kernels, .g = g};
     for (int t = 0; t < g->n_terms; t++) {
         w.term_k[t] = w.k_total;

@@ -52,6 +52,10 @@ struct gemm {
  * from the step pool. E_MEMORY. */
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g);
 
+enum { GEMM_MAX_LIST = 3 };
+/* n products that do not depend on each other. Those of a few rows share one parallel loop. */
+enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n);
+
 /* The loop over the tiles of one block on the calling thread: C (m, n) (+)= A (m, k) B. Row i, column k of A is at
  * a[i * rs + k * cs]; panel p of B (nr columns; all nr must be readable, also in the last) starts at b + p * panel_stride,
  * its rows are ldb apart. */

@@ -1,5 +1,6 @@
 /* gemm_small: C of a few rows times the transpose of B, what generating a token is made of. B is read once, as it is stored,
- * and never packed: memory is the bound. A job is a run of columns of C, which are rows of B. */
+ * and never packed: memory is the bound. A job is a run of columns of C, which are rows of B, in groups that the kernel
+ * decodes and multiplies together; a type that it does not know is widened row by row. */
 #include "backend/cpu/gemm_small.h"
 
 #include "backend/cpu/cpu_scratch.h"
@@ -9,9 +10,17 @@ enum { COLUMNS = 64 };
 
 struct work {
     const struct cpu_kernels *kernels;
-    const struct gemm *g;
-    float *scratch; /* one widened row a worker */
+    const struct gemm *list;
+    int n;
+    int64_t first[GEMM_MAX_LIST + 1]; /* jobs of product i start here */
+    float *scratch;                   /* one widened row a worker */
     int64_t scratch_floats;
+};
+
+/* Sums of a group of columns, and which rows of B they are. The last of a group is repeated where columns end. */
+struct group {
+    int64_t column[CPU_DOT_ROWS];
+    float sum[GEMM_SMALL_M][CPU_DOT_ROWS];
 };
 
 bool gemm_small_fits(const struct gemm *g)
@@ -22,33 +31,68 @@ bool gemm_small_fits(const struct gemm *g)
     return true;
 }
 
-static void small_job(void *arg, int64_t job, int worker)
+static const void *stored_row(const struct gemm_source *s, int64_t row)
 {
-    const struct work *w = arg;
-    const struct gemm *g = w->g;
-    float *scratch = w->scratch + worker * w->scratch_floats;
-    int64_t end = cpu_min((job + 1) * COLUMNS, g->n);
-    for (int64_t j = job * COLUMNS; j < end; j++) {
-        float sum[GEMM_SMALL_M] = {0};
-        for (int64_t i = 0; i < g->m; i++)
-            sum[i] = (g->accumulate ? g->c[i * g->ldc + j] : 0.0f) + (g->bias ? g->bias[j] : 0.0f);
-        for (int t = 0; t < g->n_terms; t++) {
-            const struct gemm_term *term = &g->term[t];
-            const float *row = gemm_source_row(w->kernels, &term->b, j, 0, term->k, scratch);
-            for (int64_t i = 0; i < g->m; i++)
-                sum[i] += term->b.scale * w->kernels->dot(term->a + i * term->lda, row, term->k);
-        }
-        for (int64_t i = 0; i < g->m; i++) g->c[i * g->ldc + j] = sum[i];
+    return s->weight ? weight_row(s->weight, row) : (const void *)(s->data + row * s->ld);
+}
+
+/* False when the kernels do not know the type of B. */
+static bool add_stored(const struct cpu_kernels *kernels, const struct gemm_term *t, int64_t m, struct group *group)
+{
+    const void *rows[CPU_DOT_ROWS];
+    for (int i = 0; i < CPU_DOT_ROWS; i++) rows[i] = stored_row(&t->b, group->column[i]);
+    enum tensor_type type = t->b.weight ? t->b.weight->type : TENSOR_F32;
+    for (int64_t i = 0; i < m; i++) {
+        float dot[CPU_DOT_ROWS];
+        if (!kernels->dot_rows || !kernels->dot_rows(type, rows, t->a + i * t->lda, t->k, dot)) return false;
+        for (int j = 0; j < CPU_DOT_ROWS; j++) group->sum[i][j] += t->b.scale * dot[j];
+    }
+    return true;
+}
+
+static void add_widened(const struct cpu_kernels *kernels, const struct gemm_term *t, int64_t m, struct group *group,
+                        float *scratch)
+{
+    for (int j = 0; j < CPU_DOT_ROWS; j++) {
+        const float *row = gemm_source_row(kernels, &t->b, group->column[j], 0, t->k, scratch);
+        for (int64_t i = 0; i < m; i++) group->sum[i][j] += t->b.scale * kernels->dot(t->a + i * t->lda, row, t->k);
     }
 }
 
-enum status gemm_small_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
+static void small_job(void *arg, int64_t job, int worker)
 {
-    struct work w = {.kernels = kernels, .g = g};
-    for (int t = 0; t < g->n_terms; t++) w.scratch_floats = cpu_max(w.scratch_floats, cpu_round_up(g->term[t].k, 16));
+    const struct work *w = arg;
+    int at = 0;
+    while (job >= w->first[at + 1]) at++;
+    const struct gemm *g = &w->list[at];
+    int64_t column = (job - w->first[at]) * COLUMNS, end = cpu_min(column + COLUMNS, g->n);
+    for (; column < end; column += CPU_DOT_ROWS) {
+        struct group group = {.sum = {{0}}};
+        int64_t n = cpu_min(CPU_DOT_ROWS, end - column);
+        for (int j = 0; j < CPU_DOT_ROWS; j++) group.column[j] = column + cpu_min(j, n - 1);
+        for (int t = 0; t < g->n_terms; t++)
+            if (!add_stored(w->kernels, &g->term[t], g->m, &group))
+                add_widened(w->kernels, &g->term[t], g->m, &group, w->scratch + worker * w->scratch_floats);
+        for (int64_t i = 0; i < g->m; i++)
+            for (int64_t j = 0; j < n; j++) {
+                float *c = g->c + i * g->ldc + column + j;
+                *c = (g->accumulate ? *c : 0.0f) + (g->bias ? g->bias[column + j] : 0.0f) + group.sum[i][j];
+            }
+    }
+}
+
+enum status gemm_small_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
+{
+    struct work w = {.kernels = kernels, .list = list, .n = n};
+    BUG_ON(c, n < 1 || n > GEMM_MAX_LIST, "%d products in a list", n);
+    for (int i = 0; i < n; i++) {
+        w.first[i + 1] = w.first[i] + cpu_div_up(list[i].n, COLUMNS);
+        for (int t = 0; t < list[i].n_terms; t++)
+            w.scratch_floats = cpu_max(w.scratch_floats, cpu_round_up(list[i].term[t].k, 16));
+    }
     int mark = scope_open(c);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
-    if (w.scratch) threads_run(c, cpu_div_up(g->n, COLUMNS), small_job, &w);
+    if (w.scratch) threads_run(c, w.first[n], small_job, &w);
     scope_close(c, mark);
     return c->status;
 }

@@ -1,6 +1,6 @@
-/* bench_peak: independent chains of multiply-adds, and sums over memory; the best of several short runs, because other
+/* machine: independent chains of multiply-adds, and sums over memory; the best of several short runs, because other
  * work on the machine only ever makes them slower. */
-#include "bench_peak.h"
+#include "eval/machine.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -10,24 +10,27 @@
 
 enum { RUNS = 5, THREADS_MAX = 256 };
 
-static clockid_t clock_used = CLOCK_MONOTONIC;
-
-void bench_use_cpu_time(void)
-{
-    clock_used = CLOCK_PROCESS_CPUTIME_ID;
-}
-
-double bench_seconds(void)
+static double read_clock(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(clock_used, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double machine_seconds(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double machine_cpu_seconds(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { ROUNDS = 20000000 };
+enum { ROUNDS = 5000000 };
 
 /* Twelve chains cover the latency of two units. They start from different numbers, or the compiler makes them one; the sum
  * is returned so that they have to be computed. */
@@ -52,24 +55,24 @@ static void fma_job(void *arg, int64_t job, int worker)
     ((volatile float *)arg)[job] = multiply_add();
 }
 
-double bench_peak_fma(struct ctx *c)
+double machine_fma(struct ctx *c, int threads)
 {
     float sink[THREADS_MAX];
-    int threads = threads_count(c);
     double best = 0;
+    BUG_ON(c, threads < 1 || threads > threads_count(c), "%d threads of %d", threads, threads_count(c));
     if (threads > THREADS_MAX || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
     for (int run = 0; run < RUNS; run++) {
-        double start = bench_seconds();
+        double start = machine_seconds();
         threads_run(c, threads, fma_job, sink);
-        double rate = (double)threads * ROUNDS * 12 * 16 / (bench_seconds() - start) * 1e-9;
+        double rate = (double)threads * ROUNDS * 12 * 16 / (machine_seconds() - start) * 1e-9;
         best = rate > best ? rate : best;
     }
     return best;
 }
 #else
-double bench_peak_fma(struct ctx *c)
+double machine_fma(struct ctx *c, int threads)
 {
-    (void)c;
+    (void)c, (void)threads;
     return 0;
 }
 #endif
@@ -91,7 +94,7 @@ static void read_job(void *arg, int64_t job, int worker)
     w->sink[job] = s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
 }
 
-double bench_peak_read(struct ctx *c, size_t bytes)
+double machine_read(struct ctx *c, size_t bytes)
 {
     struct read_work w = {.words = bytes / sizeof(uint64_t)};
     int threads = threads_count(c);
@@ -101,9 +104,9 @@ double bench_peak_read(struct ctx *c, size_t bytes)
     for (size_t i = 0; i < bytes / sizeof *data * (size_t)threads; i++) data[i] = i;
     w.data = data;
     for (int run = 0; run < RUNS; run++) {
-        double start = bench_seconds();
+        double start = machine_seconds();
         threads_run(c, threads, read_job, &w);
-        double rate = (double)bytes * threads / (bench_seconds() - start) * 1e-9;
+        double rate = (double)bytes * threads / (machine_seconds() - start) * 1e-9;
         best = rate > best ? rate : best;
     }
     mem_free(c, data);

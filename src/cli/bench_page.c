@@ -1,0 +1,146 @@
+/* bench_page: see bench_page.h. */
+#include "cli/bench_page.h"
+
+static double share(double part, double whole)
+{
+    return whole > 0 ? part / whole * 100 : 0;
+}
+
+static double rate(const struct bench_phase *p)
+{
+    return p->seconds > 0 ? (double)p->tokens / p->seconds : 0;
+}
+
+static double kernel_seconds(const struct bench_phase *p)
+{
+    double sum = 0;
+    for (int op = 0; op < OP_COUNT; op++) sum += p->row[op].seconds;
+    return sum;
+}
+
+static double decode_gbps(const struct bench *b)
+{
+    return b->decode_bytes * rate(&b->decode) * 1e-9;
+}
+
+/* Flops and seconds of all kernels of a step. */
+static void sum_kernels(const struct bench *b, double *flops, double *seconds)
+{
+    *flops = *seconds = 0;
+    for (int i = 0; i < b->n_kernels; i++) {
+        *flops += b->kernel[i].flops * (double)b->kernel[i].times;
+        *seconds += b->kernel[i].seconds * (double)b->kernel[i].times;
+    }
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------------------- */
+
+static void kernels_table(const struct bench *b, struct buf *out)
+{
+    double flops, seconds;
+    if (!b->n_kernels) return;
+    buf_printf(out, "\n%-22s %10s %9s %7s %8s %7s %10s\n", "kernel", "ms", "GFLOP/s", "% peak", "GB/s", "% read",
+               "ms a step");
+    for (int i = 0; i < b->n_kernels; i++) {
+        const struct bench_kernel *k = &b->kernel[i];
+        double gflops = k->flops / k->seconds * 1e-9, gbps = k->bytes / k->seconds * 1e-9;
+        buf_printf(out, "%-22s %10.3f %9.1f %7.1f %8.2f %7.1f %10.1f\n", k->name, k->seconds * 1e3, gflops,
+                   share(gflops, b->machine.fma), gbps, share(gbps, b->machine.read), k->seconds * (double)k->times * 1e3);
+    }
+    sum_kernels(b, &flops, &seconds);
+    buf_printf(out, "%-22s %10s %9.1f %7.1f %8s %7s %10.1f\n", "all", "", flops / seconds * 1e-9,
+               share(flops / seconds * 1e-9, b->machine.fma), "", "", seconds * 1e3);
+}
+
+static void phase_table(const char *name, const struct bench_phase *p, struct buf *out)
+{
+    if (!p->tokens) return;
+    buf_printf(out, "\n%s: %lld tokens, %.3f s, %.1f tokens/s, %.3f ms of processor time a token\n", name,
+               (long long)p->tokens, p->seconds, rate(p), p->cpu_seconds / (double)p->tokens * 1e3);
+    for (int op = 0; op < OP_COUNT; op++)
+        if (p->row[op].calls)
+            buf_printf(out, "  %-22s %8lld calls %11.3f ms %6.1f %%\n", op_name((enum op)op), (long long)p->row[op].calls,
+                       p->row[op].seconds * 1e3, share(p->row[op].seconds, p->seconds));
+    double rest = p->seconds - kernel_seconds(p);
+    buf_printf(out, "  %-22s %14s %11.3f ms %6.1f %%\n", "between kernels", "", rest * 1e3, share(rest, p->seconds));
+}
+
+void bench_page_table(const struct bench *b, const char *backend, struct buf *out)
+{
+    const struct bench_machine *m = &b->machine;
+    buf_printf(out, "%s, %d threads", backend, m->threads);
+    if (m->read > 0)
+        buf_printf(out, "; f32 multiply-adds %.1f GFLOP/s on one thread, %.1f on all; read %.1f GB/s", m->fma_one, m->fma,
+                   m->read);
+    buf_printf(out, "\n");
+    kernels_table(b, out);
+    phase_table("training step", &b->step, out);
+    phase_table("prompt", &b->prompt, out);
+    phase_table("decode", &b->decode, out);
+    if (b->decode.tokens)
+        buf_printf(out, "  a token reads %.1f MB of weights: %.1f GB/s, %.1f %% of what the machine reads\n",
+                   b->decode_bytes * 1e-6, decode_gbps(b), share(decode_gbps(b), m->read));
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------------------------ */
+
+static void kernels_json(const struct bench *b, struct buf *out)
+{
+    double flops, seconds;
+    if (!b->n_kernels) return;
+    buf_printf(out, ",\n \"kernels\": [");
+    for (int i = 0; i < b->n_kernels; i++) {
+        const struct bench_kernel *k = &b->kernel[i];
+        double gflops = k->flops / k->seconds * 1e-9, gbps = k->bytes / k->seconds * 1e-9;
+        buf_printf(out, "%s\n  {\"name\": \"%s\", \"seconds\": %.9f, \"gflops\": %.3f, \"peak_share\": %.4f,", i ? "," : "",
+                   k->name, k->seconds, gflops, share(gflops, b->machine.fma) / 100);
+        buf_printf(out, " \"gbps\": %.3f, \"read_share\": %.4f, \"times_a_step\": %lld}", gbps,
+                   share(gbps, b->machine.read) / 100, (long long)k->times);
+    }
+    sum_kernels(b, &flops, &seconds);
+    buf_printf(out, "],\n \"kernels_sum\": {\"seconds\": %.9f, \"gflops\": %.3f, \"peak_share\": %.4f}", seconds,
+               flops / seconds * 1e-9, share(flops / seconds * 1e-9, b->machine.fma) / 100);
+}
+
+/* An open object: the caller adds its own members and closes it. */
+static void phase_json(const char *name, const struct bench_phase *p, struct buf *out)
+{
+    const char *comma = "";
+    buf_printf(out, ",\n \"%s\": {\"tokens\": %lld, \"seconds\": %.9f, \"cpu_seconds\": %.9f, \"tokens_per_second\": %.3f,",
+               name, (long long)p->tokens, p->seconds, p->cpu_seconds, rate(p));
+    buf_printf(out, " \"cpu_seconds_per_token\": %.9f,\n  \"primitives\": {", p->cpu_seconds / (double)p->tokens);
+    for (int op = 0; op < OP_COUNT; op++)
+        if (p->row[op].calls) {
+            buf_printf(out, "%s\"%s\": {\"calls\": %lld, \"seconds\": %.9f}", comma, op_name((enum op)op),
+                       (long long)p->row[op].calls, p->row[op].seconds);
+            comma = ", ";
+        }
+    buf_printf(out, "},\n  \"between_kernels_seconds\": %.9f", p->seconds - kernel_seconds(p));
+}
+
+static void generation_json(const struct bench *b, struct buf *out)
+{
+    phase_json("prompt", &b->prompt, out);
+    buf_printf(out, "}");
+    phase_json("decode", &b->decode, out);
+    buf_printf(out, ",\n  \"weight_bytes_per_token\": %.0f, \"gbps\": %.3f, \"read_share\": %.4f,\n  \"ids\": [",
+               b->decode_bytes, decode_gbps(b), share(decode_gbps(b), b->machine.read) / 100);
+    for (size_t i = 0; i < b->generated.n; i++) buf_printf(out, i ? ", %d" : "%d", b->generated.data[i]);
+    buf_printf(out, "]}");
+}
+
+void bench_page_json(const struct bench *b, const char *backend, struct buf *out)
+{
+    const struct bench_machine *m = &b->machine;
+    buf_printf(out, "{\"backend\": \"%s\", \"threads\": %d", backend, m->threads);
+    if (m->read > 0)
+        buf_printf(out, ",\n \"machine\": {\"fma_gflops_one\": %.2f, \"fma_gflops\": %.2f, \"read_gbps\": %.3f}", m->fma_one,
+                   m->fma, m->read);
+    kernels_json(b, out);
+    if (b->step.tokens) {
+        phase_json("train", &b->step, out);
+        buf_printf(out, ",\n  \"loss\": %.9g, \"grad_norm\": %.9g}", b->loss, b->grad_norm);
+    }
+    if (b->decode.tokens) generation_json(b, out);
+    buf_printf(out, "}\n");
+}

@@ -1,0 +1,127 @@
+/* cmd_bench: what a model does on this machine, and what the machine could do. */
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/threads.h"
+#include "cli/bench_page.h"
+#include "cli/command.h"
+#include "cli/loaded.h"
+
+struct bench_values {
+    const char *model, *prompt;
+    bool json;
+    int only; /* 0: all; else enum part */
+    int64_t documents, length, rank, new_tokens, runs, threads;
+};
+#define V struct bench_values
+
+enum part { PART_ALL, PART_MACHINE, PART_KERNELS, PART_TRAIN, PART_GENERATE };
+enum { TEXT_CAP_BYTES = 1 << 24 };
+
+/* What is generated from and trained on by default: plain English, some 64 tokens. */
+static const char default_prompt[] =
+    "A river does not hurry, and yet it arrives. In spring it carries the snow of the mountains through the valley, past "
+    "the "
+    "mill and the old stone bridge, and in autumn it brings leaves from forests that nobody in the town has ever seen. The "
+    "people who live beside it measure the year by its height, and they say that";
+
+static const struct option_spec specs[] = {
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
+    STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input", "text that is continued and trained on; default: English"),
+
+    CHOICE_ROW(V, only, "only", 0, "all", "all|machine|kernels|train|generate", "What is measured", "one part alone"),
+    I64_ROW(V, documents, "documents", 'b', "4", 1, 4096, "What is measured", "documents of a training step"),
+    I64_ROW(V, length, "length", 0, "512", 2, 1 << 20, "What is measured", "tokens of a document"),
+    I64_ROW(V, rank, "rank", 'r', "16", 1, 1024, "What is measured", "rank of the adapter, on all linears"),
+    I64_ROW(V, new_tokens, "max-tokens", 'n', "128", 2, 1 << 20, "What is measured", "tokens that are generated"),
+    I64_ROW(V, runs, "runs", 0, "3", 1, 1000, "What is measured", "runs of each part, of which the fastest counts"),
+
+    FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object instead of tables"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+};
+
+static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+static bool wanted(const struct bench_values *v, enum part part)
+{
+    return v->only == PART_ALL || v->only == (int)part;
+}
+
+static enum status encode(struct ctx *c, const struct tokenizer *t, const char *text, struct ids *ids)
+{
+    if (tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) TRY(ids_push(c, ids, tokenizer_bos(t)));
+    return tokenizer_encode(c, t, text, strlen(text), false, ids);
+}
+
+/* As loaded_open does, but every kernel is called through the profile. */
+static enum status open_profiled(struct loaded *l, struct ctx *c, const struct bench_values *v, struct profile *p)
+{
+    *l = (struct loaded){.c = c};
+    TRY(ctx_set_threads(c, (int)v->threads));
+    const struct backend *backend = backend_cpu(c);
+    if (!backend) return c->status;
+    profile_init(p, backend);
+    TRY(array_env_new(c, &p->backend));
+    l->model = model_open(c, v->model);
+    if (l->model) l->tokenizer = tokenizer_open(c, v->model);
+    return c->status;
+}
+
+static enum status measure(const struct bench_values *v, struct model *m, struct profile *p, const struct ids *text,
+                           struct bench *b)
+{
+    struct bench_options o = {
+        .documents = v->documents, .length = v->length, .rank = v->rank, .new_tokens = v->new_tokens, .runs = v->runs};
+    if (v->only != PART_TRAIN) TRY(bench_machine_run(m->c, b));
+    b->machine.threads = threads_count(m->c);
+    if (wanted(v, PART_KERNELS)) TRY(bench_kernels_run(m, &o, b));
+    if (wanted(v, PART_TRAIN)) TRY(bench_step_run(m, p, &o, text, b));
+    if (wanted(v, PART_GENERATE)) TRY(bench_generate_run(m, p, &o, text, b));
+    return OK;
+}
+
+static enum status print(const struct bench_values *v, struct ctx *c, const struct bench *b)
+{
+    struct buf text;
+    buf_init(&text, c, TEXT_CAP_BYTES);
+    if (v->json)
+        bench_page_json(b, array_backend(c)->name, &text);
+    else
+        bench_page_table(b, array_backend(c)->name, &text);
+    if (buf_ok(&text)) fputs(buf_str(&text), stdout);
+    buf_release(&text);
+    return c->status;
+}
+
+static enum status run(const struct command_call *call)
+{
+    const struct bench_values *v = call->values;
+    struct ctx *c = call->c;
+    struct profile profile;
+    struct bench b = {.n_kernels = 0};
+    struct loaded l;
+    struct ids text = {0};
+    enum status status = open_profiled(&l, c, v, &profile);
+    if (status == OK) status = encode(c, l.tokenizer, v->prompt ? v->prompt : default_prompt, &text);
+    if (status == OK) status = measure(v, l.model, &profile, &text, &b);
+    if (status == OK) status = print(v, c, &b);
+    ids_release(c, &b.generated);
+    ids_release(c, &text);
+    loaded_close(&l);
+    if (c->array_env) array_env_free(c); /* it refers to the profile */
+    return status;
+}
+
+const struct command command_bench = {
+    .name = "bench",
+    .summary = "measures training and generation beside what the machine can do",
+    .usage = "-m MODEL [--only PART] [--json] [options]",
+    .about =
+        "Prints the machine's ceilings (f32 multiply-adds, reading memory), each kernel's share of them at the model's\n"
+        "shapes, tokens/s of a training step and of generation, and the time of each primitive in them. The fastest of\n"
+        "some runs counts, because other programs only make a run slower.",
+    .table = &table,
+    .values_bytes = sizeof(struct bench_values),
+    .run = run,
+};

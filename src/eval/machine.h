@@ -1,0 +1,16 @@
+/* machine: what this machine can do at most, measured, and the two clocks that everything is compared by. */
+#ifndef YA_EVAL_MACHINE_H
+#define YA_EVAL_MACHINE_H
+
+#include "base/ctx.h"
+
+double machine_seconds(void);     /* monotonic clock */
+double machine_cpu_seconds(void); /* processor time of the process, all threads: for a machine that others use too */
+
+/* f32 multiply-adds of the widest vectors that the backend uses, in GFLOP/s of `threads` threads (1 to those of the ctx). 0
+ * where no such loop is written. */
+double machine_fma(struct ctx *c, int threads);
+/* Reading memory of `bytes` a thread, far more than the caches hold, in GB/s of all threads. 0 with E_MEMORY. */
+double machine_read(struct ctx *c, size_t bytes);
+
+#endif
