@@ -154,7 +154,8 @@ out:
 static enum status fill_folder(struct ctx *c, const char *dir, const struct train_state *s, const struct engine *e,
                                const char *base_name)
 {
-    TRY(dir_make(c, dir));
+    /* without its parents: a folder that was deleted under the run is not made up again */
+    if (mkdir(dir, 0777) != 0) return file_fail(c, "create folder", dir, errno);
     TRY(lora_save_peft(c, e->lora, dir, base_name));
     TRY(save_moments(c, e, dir));
     TRY(state_save(c, s, dir));
@@ -180,12 +181,13 @@ enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct tra
     char *checkpoints = path_join(c, run_dir, "checkpoints");
     char *aside = mem_printf(c, "%s/checkpoints/" TEMPORARY_PREFIX "old-%06" PRId64, run_dir, s->step);
     if (!final || !temporary || !aside || !checkpoints) goto out;
-    if (!dir_exists(checkpoints)) {
+    if (dir_exists(temporary)) dir_remove(c, temporary);
+    if (ctx_ok(c) && fill_folder(c, temporary, s, e, base_name) == OK) checkpoint_replace(c, temporary, final, aside);
+    if (!ctx_ok(c) && !dir_exists(checkpoints)) {
+        ctx_clear(c);
         ctx_fail(c, E_IO, "%s: is not there any more: it was deleted or moved while the run went on", checkpoints);
         goto out;
     }
-    if (dir_exists(temporary)) dir_remove(c, temporary);
-    if (ctx_ok(c) && fill_folder(c, temporary, s, e, base_name) == OK) checkpoint_replace(c, temporary, final, aside);
     if (!ctx_ok(c)) ctx_prefix(c, "saving step %" PRId64 " failed (earlier checkpoints are intact)", s->step);
 out:
     mem_free(c, checkpoints);

@@ -167,7 +167,9 @@ static void a_deleted_folder_ends_the_run(void **state)
     struct program p = program_start(TRAIN_WORDS(run));
     assert_true(program_wait_line(&p, "step 3/"));
     struct ctx *c = ctx_new(NULL);
+    assert_int_equal(kill(p.pid, SIGSTOP), 0); /* wherever it is, also in the middle of a save */
     assert_int_equal(dir_remove(c, run), OK);
+    assert_int_equal(kill(p.pid, SIGCONT), 0);
     ctx_free(c);
     int code = program_finish(&p, output, OUTPUT_BYTES);
     if (code != 1 || !strstr(output, "is not there any more")) fail_msg("exit %d: %s", code, output);
