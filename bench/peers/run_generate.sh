@@ -3,23 +3,27 @@
 # bench/results/<date>-cpu-generate.json.
 #
 # usage: run_generate.sh BUILD_FOLDER MODEL.gguf [RUNS]     PYTHON: an interpreter with llama_cpp
-# Both sides use two threads; the load before each run is recorded, and processor time beside wall time.
+# THREADS (2) and NEW (128 tokens) hold for both sides; the load before each run is recorded, and processor time beside wall
+# time. On a machine that others use, one thread: with more, llama.cpp's OpenMP threads spin for each other, for minutes.
 set -euo pipefail
 
 build=$(realpath "${1:?build folder}")
 model=$(realpath "${2:?model.gguf}")
 runs=${3:-5}
 python=${PYTHON:-python3}
+threads=${THREADS:-2}
+new=${NEW:-128}
 here=$(dirname "$(realpath "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 for ((i = 0; i < runs; i++)); do
     cut -d' ' -f1 /proc/loadavg >>"$work/loads"
-    "$build/your_ai" bench -m "$model" --only generate --json -p "$(cat "$here/prompt.txt")" -n 128 --runs 2 -t 2 \
+    "$build/your_ai" bench -m "$model" --only generate --json -p "$(cat "$here/prompt.txt")" -n "$new" --runs 2 -t "$threads" \
         | tr -d '\n' >>"$work/ours"
     echo >>"$work/ours"
-    "$python" "$here/llama_cpp_generate.py" "$model" "$here/prompt.txt" --new 128 --runs 2 --threads 2 2>/dev/null \
+    "$python" "$here/llama_cpp_generate.py" "$model" "$here/prompt.txt" --new "$new" --runs 2 \
+        --threads "$threads" 2>/dev/null \
         | tail -n 1 >>"$work/theirs"
 done
 

@@ -117,6 +117,27 @@ static void test_nf4(void **state)
     check(&tall, "nf4 packed in two goes");
 }
 
+/* Rows decoded while they are multiplied: every type, rows that end inside a vector where blocks do not forbid it, groups of
+ * rows that are not full, row maps, odd addresses. */
+static void test_few_tokens(void **state)
+{
+    (void)state;
+    static const int64_t widths[] = {9, 32, 47, 97, 1056};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (size_t j = 0; j < sizeof widths / sizeof *widths; j++) {
+            if (widths[j] % tensor_type_info(types[i])->block != 0) continue;
+            struct shape_case s = {.k = widths[j], .m = {1, 67, 130}, .n_weights = 3, .rank = 5, .type = types[i]};
+            s.n = 1 + (int64_t)(i + j) % 5; /* 5: one more than the path takes */
+            s.bias = j % 2;
+            s.mapped = i % 2;
+            s.odd = (i + j) % 2;
+            check(&s, tensor_type_info(types[i])->name);
+            s.n = 1;
+            s.rank = 0;
+            check(&s, "one token");
+        }
+}
+
 static void test_dropout(void **state)
 {
     (void)state;
@@ -151,7 +172,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_odd_shapes), cmocka_unit_test(test_stored_types), cmocka_unit_test(test_nf4),
-        cmocka_unit_test(test_dropout),    cmocka_unit_test(test_accumulate),   cmocka_unit_test(test_blocking),
+        cmocka_unit_test(test_few_tokens), cmocka_unit_test(test_dropout),      cmocka_unit_test(test_accumulate),
+        cmocka_unit_test(test_blocking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
