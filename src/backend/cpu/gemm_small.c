@@ -36,15 +36,16 @@ static const void *stored_row(const struct gemm_source *s, int64_t row)
     return s->weight ? weight_row(s->weight, row) : (const void *)(s->data + row * s->ld);
 }
 
-/* False when the kernels do not know the type of B. */
+/* False when the kernels do not know the form of B. */
 static bool add_stored(const struct cpu_kernels *kernels, const struct gemm_term *t, int64_t m, struct group *group)
 {
     const void *rows[CPU_DOT_ROWS];
+    if (!kernels->dot_rows || (t->b.weight && t->b.weight->form != WEIGHT_STORED)) return false;
     for (int i = 0; i < CPU_DOT_ROWS; i++) rows[i] = stored_row(&t->b, group->column[i]);
     enum tensor_type type = t->b.weight ? t->b.weight->type : TENSOR_F32;
     for (int64_t i = 0; i < m; i++) {
         float dot[CPU_DOT_ROWS];
-        if (!kernels->dot_rows || !kernels->dot_rows(type, rows, t->a + i * t->lda, t->k, dot)) return false;
+        if (!kernels->dot_rows(type, rows, t->a + i * t->lda, t->k, dot)) return false;
         for (int j = 0; j < CPU_DOT_ROWS; j++) group->sum[i][j] += t->b.scale * dot[j];
     }
     return true;
