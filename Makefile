@@ -7,7 +7,7 @@ SOURCES = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 
 build: ## build/your_ai
 	@scripts/install-deps.sh build
-	@cmake --preset release >/dev/null
+	@cmake --preset release -DYA_TESTS=OFF >/dev/null
 	@cmake --build --preset release
 
 demo: build ## fine-tune a real model on conflicting documents, plain and weighted, and print what the weights did
@@ -17,7 +17,7 @@ demo: build ## fine-tune a real model on conflicting documents, plain and weight
 test: ## build and run every test
 	@scripts/install-deps.sh test
 	@scripts/get-model.sh smollm2-135m
-	@cmake --preset release >/dev/null
+	@cmake --preset release -DYA_TESTS=ON >/dev/null
 	@cmake --build --preset release
 	@ctest --test-dir build --output-on-failure --no-tests=error
 
