@@ -1,10 +1,7 @@
 /* ref_move: rows that move elements without arithmetic, for every dtype: copy, where, concat, take, take_along, and cast,
  * which changes their representation.
  *
- * Cast goes through the widest number of the source's kind (int64 or double), so that every pair of dtypes takes one load
- * and one store. Floats become integers by truncation; values that do not fit are clamped and NaN becomes 0, because C
- * leaves both undefined. Integers wrap, as NumPy does. Anything but zero (NaN too) is true. */
-#include <math.h>
+ * Cast converts by dtype_convert, which says what becomes of values that do not fit. */
 #include <string.h>
 
 #include "backend/cpu/ref_backend.h"
@@ -96,127 +93,13 @@ static enum status take_along(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
-/* ---- cast ----------------------------------------------------------------------------------------------------------- */
-
-static double load_float(enum dtype t, const void *p)
-{
-    switch (t) {
-    case DTYPE_F16:
-        return f16_to_f32(*(const uint16_t *)p);
-    case DTYPE_BF16:
-        return bf16_to_f32(*(const uint16_t *)p);
-    case DTYPE_F32:
-        return *(const float *)p;
-    default:
-        return *(const double *)p;
-    }
-}
-
-static int64_t load_int(enum dtype t, const void *p)
-{
-    switch (t) {
-    case DTYPE_BOOL:
-        return *(const uint8_t *)p != 0;
-    case DTYPE_U8:
-        return *(const uint8_t *)p;
-    case DTYPE_I32:
-        return *(const int32_t *)p;
-    default:
-        return *(const int64_t *)p;
-    }
-}
-
-/* double -> float by rounding to odd: an inexact result gets its last bit set. A second rounding to 11 or 8 bits of
- * mantissa is then correct (Boldo & Melquiond 2008); rounding to nearest twice is not. */
-static float round_to_odd(double x)
-{
-    float f = (float)x;
-    if (isnan(x) || (double)f == x) return f;
-    if (isinf(f)) return f; /* beyond f32 is beyond f16 and bf16 too */
-    if (fabs((double)f) > fabs(x)) f = nextafterf(f, 0.0f);
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof(bits));
-    bits |= 1;
-    memcpy(&f, &bits, sizeof(f));
-    return f;
-}
-
-static void store_float(enum dtype t, void *p, double x)
-{
-    switch (t) {
-    case DTYPE_F16:
-        *(uint16_t *)p = f32_to_f16(round_to_odd(x));
-        break;
-    case DTYPE_BF16:
-        *(uint16_t *)p = f32_to_bf16(round_to_odd(x));
-        break;
-    case DTYPE_F32:
-        *(float *)p = (float)x;
-        break;
-    default:
-        *(double *)p = x;
-        break;
-    }
-}
-
-static void store_int(enum dtype t, void *p, int64_t x)
-{
-    switch (t) {
-    case DTYPE_BOOL:
-        *(uint8_t *)p = x != 0;
-        break;
-    case DTYPE_U8:
-        *(uint8_t *)p = (uint8_t)x;
-        break;
-    case DTYPE_I32:
-        *(int32_t *)p = (int32_t)(uint32_t)x;
-        break;
-    default:
-        *(int64_t *)p = x;
-        break;
-    }
-}
-
-/* Truncated and clamped to what the dtype holds; NaN is 0. 2^63 is a double, INT64_MAX is not. */
-static int64_t float_to_int(enum dtype t, double x)
-{
-    if (t == DTYPE_BOOL) return x != 0.0;
-    if (isnan(x)) return 0;
-    double low = t == DTYPE_U8 ? 0.0 : t == DTYPE_I32 ? -0x1p31 : -0x1p63;
-    double past = t == DTYPE_U8 ? 256.0 : t == DTYPE_I32 ? 0x1p31 : 0x1p63;
-    int64_t most = t == DTYPE_U8 ? UINT8_MAX : t == DTYPE_I32 ? INT32_MAX : INT64_MAX;
-    if (x >= past) return most;
-    return x < low ? (int64_t)low : (int64_t)x;
-}
-
-static void cast_element(enum dtype from, const void *src, enum dtype to, void *dst)
-{
-    if (dtype_is_float(from)) {
-        double x = load_float(from, src);
-        if (dtype_is_float(to)) {
-            store_float(to, dst, x);
-        } else {
-            store_int(to, dst, float_to_int(to, x));
-        }
-        return;
-    }
-    int64_t i = load_int(from, src);
-    if (!dtype_is_float(to)) {
-        store_int(to, dst, i);
-    } else if (to == DTYPE_F32) {
-        *(float *)dst = (float)i; /* one rounding: through double there would be two */
-    } else {
-        store_float(to, dst, (double)i);
-    }
-}
-
 static enum status cast(struct ctx *c, const struct op_call *call)
 {
     const struct array *in = call->in[0], *out = call->out[0];
     BUG_ON(c, !array_same_shape(in, out), "cast: shapes differ");
     struct axes ix = axes_all(in), ox = axes_all(out);
     for (int64_t i = 0; i < ix.size; i++) {
-        cast_element(in->dtype, at(in, axes_offset(&ix, i)), out->dtype, at(out, axes_offset(&ox, i)));
+        dtype_convert(out->dtype, at(out, axes_offset(&ox, i)), 1, in->dtype, at(in, axes_offset(&ix, i)), 1, 1);
     }
     return OK;
 }
