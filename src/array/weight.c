@@ -1,6 +1,7 @@
 /* weight: rows of a frozen matrix as numbers, through the row map and the form; and the making of the other form. */
 #include "array/weight.h"
 
+#include "array/int8.h"
 #include "array/nf4.h"
 #include "array/quant.h"
 #include "base/mem.h"
@@ -12,6 +13,8 @@ void weight_row_f32(const struct weight *w, int64_t row, float *out)
 {
     if (w->form == WEIGHT_NF4)
         nf4_to_f32(weight_row(w, row), w->cols, 0, w->cols, out);
+    else if (w->form == WEIGHT_INT8)
+        int8_to_f32(weight_row(w, row), 0, w->cols, out);
     else
         quant_to_f32(w->type, weight_row(w, row), out, w->cols);
 }
@@ -20,6 +23,8 @@ void weight_row_f64(const struct weight *w, int64_t row, double *out)
 {
     if (w->form == WEIGHT_NF4)
         nf4_to_f64(weight_row(w, row), w->cols, 0, w->cols, out);
+    else if (w->form == WEIGHT_INT8)
+        int8_to_f64(weight_row(w, row), 0, w->cols, out);
     else
         quant_to_f64(w->type, weight_row(w, row), out, w->cols);
 }

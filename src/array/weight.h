@@ -24,7 +24,18 @@ struct lora_slot {
 
 enum weight_form {
     WEIGHT_STORED, /* rows of `type`, as files hold them */
-    WEIGHT_NF4     /* rows of array/nf4.h; `type` is what they were made from */
+    WEIGHT_NF4,    /* rows of array/nf4.h; `type` is what they were made from */
+    WEIGHT_INT8    /* rows of array/int8.h, likewise */
+};
+
+/* How products with a frozen matrix are computed, y = x W^T and dx = dy W alike. Adapters, norms, attention and the
+ * optimizer are f32 always. The integer ways need WEIGHT_INT8; the reference computes every way as numbers, which makes it
+ * their oracle. */
+enum compute {
+    COMPUTE_F32,
+    COMPUTE_INT8X2, /* the other operand in 16 bits, two 8-bit limbs: near f32 */
+    COMPUTE_INT8,   /* the other operand in 8 bits */
+    COMPUTES
 };
 
 struct weight {
@@ -37,6 +48,7 @@ struct weight {
     const struct array *bias;     /* (rows) f32 or NULL */
     const struct lora_slot *lora; /* NULL: none */
     enum weight_form form;
+    enum compute compute;
 };
 
 /* Where row i begins. */

@@ -3,6 +3,7 @@
  * what leaves memory is the stored form (research: packing from bf16 or 4 bits costs no more than from f32). */
 #include <string.h>
 
+#include "array/int8.h"
 #include "array/quant.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm.h"
@@ -16,6 +17,10 @@ const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gem
     if (!w) return s->data + r * s->ld + first;
     if (w->form == WEIGHT_NF4) {
         kernels->widen_nf4(weight_row(w, r), w->cols, first, n, out);
+        return out;
+    }
+    if (w->form == WEIGHT_INT8) {
+        int8_to_f32(weight_row(w, r), first, n, out);
         return out;
     }
     const struct tensor_type_info *info = tensor_type_info(w->type);
