@@ -93,6 +93,11 @@ static const struct backend portable = {
         },
 };
 
+static bool any_processor(void)
+{
+    return true;
+}
+
 #if defined(__x86_64__)
 static enum status run_avx2(struct ctx *c, const struct op_call *call)
 {
@@ -116,28 +121,67 @@ static const struct backend avx2 = {
 };
 
 /* F16C came before AVX2 in every processor, and clang 14 cannot ask for it. */
-static const struct backend *find_avx2(void)
+static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &avx2 : NULL;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
-#else
-static const struct backend *find_avx2(void)
+
+static enum status run_avx512(struct ctx *c, const struct op_call *call)
 {
-    return NULL;
+    return run(c, call, &cpu_kernels_avx512);
+}
+
+static const struct backend avx512 = {
+    .name = "cpu-avx512",
+    .kernel =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx512,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+    .support =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+};
+
+/* The compilers' question is also whether the system saves the registers. */
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 #endif
+
+/* Best first; the last runs anywhere. */
+static const struct choice {
+    const char *name;
+    const struct backend *backend;
+    bool (*runs_here)(void);
+    const char *needs;
+} choices[] = {
+#if defined(__x86_64__)
+    {"avx512", &avx512, has_avx512, "AVX-512 F, BW, DQ and VL"},
+    {"avx2", &avx2, has_avx2, "AVX2 and FMA"},
+#endif
+    {"portable", &portable, any_processor, NULL},
+};
 
 const struct backend *backend_cpu(struct ctx *c)
 {
     const char *wanted = getenv("YA_CPU");
-    const struct backend *best = find_avx2();
-    if (!wanted || !*wanted) return best ? best : &portable;
-    if (strcmp(wanted, "portable") == 0) return &portable;
-    if (strcmp(wanted, "reference") == 0) return backend_cpu_reference();
-    if (strcmp(wanted, "avx2") == 0) {
-        if (!best) ctx_fail(c, E_UNSUPPORTED, "YA_CPU=avx2: this processor has no AVX2 and FMA; unset YA_CPU");
-        return best;
+    bool any = !wanted || !*wanted;
+    if (!any && strcmp(wanted, "reference") == 0) return backend_cpu_reference();
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const struct choice *choice = &choices[i];
+        if (!any && strcmp(wanted, choice->name) != 0) continue;
+        if (choice->runs_here()) return choice->backend;
+        if (any) continue;
+        ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: this processor has no %s; unset YA_CPU", wanted, choice->needs);
+        return NULL;
     }
-    ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: must be portable, avx2 or reference", wanted);
+    ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: must be avx512, avx2, portable or reference, what the processor has", wanted);
     return NULL;
 }

@@ -16,6 +16,7 @@
  * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
 struct gemm_tile {
     int rows;
+    int columns;     /* of nr that are wanted: a tile may leave the vectors behind them alone, or compute them all */
     bool accumulate; /* false: c is overwritten, its old contents are never read */
     int64_t k;
     const float *a;
@@ -85,6 +86,7 @@ struct cpu_kernels {
 extern const struct cpu_kernels cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const struct cpu_kernels cpu_kernels_avx2;
+extern const struct cpu_kernels cpu_kernels_avx512; /* F, BW, DQ, VL */
 #endif
 
 #endif
