@@ -44,8 +44,8 @@ static struct weight weight(struct ctx *c, enum form form, int64_t rows, int64_t
     }
     w.data = data;
     if (form != NF4) return w;
-    void *codes = must(c, mem_alloc_aligned(c, weight_nf4_bytes(&w)));
-    if (weight_to_nf4(c, &w, codes) != OK) must(c, NULL);
+    void *codes = must(c, mem_alloc_aligned(c, weight_form_bytes(&w, WEIGHT_NF4)));
+    if (weight_to_form(c, &w, WEIGHT_NF4, codes) != OK) must(c, NULL);
     mem_free(c, data);
     return w;
 }
