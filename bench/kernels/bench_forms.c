@@ -8,13 +8,14 @@
 #include <string.h>
 
 #include "array/backend.h"
+#include "array/int8.h"
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
 #include "eval/machine.h"
 
 enum { T = 512, COPIES = 8, SHAPES = 4 };
-enum form { F32, BF16, Q4_1, NF4, FORMS };
-static const char *const form_name[FORMS] = {"f32", "bf16", "q4_1", "nf4"};
+enum form { F32, BF16, Q4_1, NF4, INT8, INT8X2_COMPUTE, INT8_COMPUTE, FORMS };
+static const char *const form_name[FORMS] = {"f32", "bf16", "q4_1", "nf4", "int8", "int8 by int8x2", "int8 by int8"};
 static const struct {
     int64_t k, n;
 } shapes[SHAPES] = {{576, 576}, {576, 1536}, {2048, 2048}, {2048, 5632}};
@@ -26,10 +27,29 @@ static void *must(struct ctx *c, void *p)
     exit(1);
 }
 
+static struct weight int8_weight(struct ctx *c, enum form form, struct weight w)
+{
+    size_t row_bytes = int8_row_bytes(w.cols);
+    float *row = must(c, mem_alloc(c, (size_t)w.cols, sizeof *row));
+    char *codes = must(c, mem_alloc_aligned(c, (size_t)w.rows * row_bytes));
+    for (int64_t i = 0; i < w.rows; i++) {
+        weight_row_f32(&w, i, row);
+        int8_quantise_row(row, w.cols, codes + (size_t)i * row_bytes);
+    }
+    mem_free(c, row);
+    mem_free(c, (void *)w.data);
+    w.form = WEIGHT_INT8;
+    w.data = codes;
+    w.row_bytes = row_bytes;
+    w.compute = form == INT8X2_COMPUTE ? COMPUTE_INT8X2 : form == INT8_COMPUTE ? COMPUTE_INT8 : COMPUTE_F32;
+    return w;
+}
+
 /* Random bits that are tame numbers in every form: bf16 and f32 near 1/64, blocks with small scales. */
 static struct weight weight(struct ctx *c, enum form form, int64_t rows, int64_t cols, uint32_t x)
 {
-    static const enum tensor_type types[FORMS] = {TENSOR_F32, TENSOR_BF16, TENSOR_Q4_1, TENSOR_BF16};
+    static const enum tensor_type types[FORMS] = {TENSOR_F32,  TENSOR_BF16, TENSOR_Q4_1, TENSOR_BF16,
+                                                  TENSOR_BF16, TENSOR_BF16, TENSOR_BF16};
     const struct tensor_type_info *info = tensor_type_info(types[form]);
     struct weight w = {.name = form_name[form], .type = types[form], .rows = rows, .cols = cols};
     w.row_bytes = (size_t)(cols / info->block * info->bytes);
@@ -43,6 +63,7 @@ static struct weight weight(struct ctx *c, enum form form, int64_t rows, int64_t
         if (info->block > 1 && (at == 1 || at == 3)) data[i] = 0x24;
     }
     w.data = data;
+    if (form >= INT8) return int8_weight(c, form, w);
     if (form != NF4) return w;
     void *codes = must(c, mem_alloc_aligned(c, weight_nf4_bytes(&w)));
     if (weight_to_nf4(c, &w, codes) != OK) must(c, NULL);

@@ -36,6 +36,9 @@ struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t 
 /* Puts one of these into NF4, in memory that ends where its last row ends. */
 void cpu_weight_to_nf4(struct cpu_fixture *t, struct weight *w);
 
+/* Puts one of these into 8-bit integers, likewise, and has its products computed so. */
+void cpu_weight_to_int8(struct cpu_fixture *t, struct weight *w, enum compute compute);
+
 /* One call: twins as operands and results; NULL members where the row has none. */
 struct cpu_call {
     enum op op;

@@ -10,6 +10,8 @@ struct shape_case {
     bool bias, mapped, odd, accumulate, nf4;
     enum tensor_type type;
     int64_t pad;
+    bool int8;
+    enum compute compute; /* of int8 */
 };
 
 static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
@@ -19,10 +21,15 @@ struct linear_case {
     struct cpu_call forward, backward;
 };
 
+/* Noise is 0.58 of its largest value on average, so rounding to n levels each way costs 0.5 / n of it; integer sums see that
+ * of one operand. A fifth more for chance. */
+static const double tolerance[COMPUTES] = {[COMPUTE_F32] = 3e-6, [COMPUTE_INT8X2] = 0.6 / 32767, [COMPUTE_INT8] = 0.6 / 127};
+
 static void check(const struct shape_case *s, const char *what)
 {
     struct cpu_fixture t;
     cpu_open(&t);
+    t.tolerance = tolerance[s->compute];
     struct linear_case l = {.params = {.n = s->n_weights, .want_dx = true, .accumulate = s->accumulate}};
     struct linear_params *p = &l.params;
     p->dropout = (struct dropout_key){.seed = 5, .step = 2, .first_token = 40, .on = s->rate > 0};
@@ -35,6 +42,7 @@ static void check(const struct shape_case *s, const char *what)
     for (int i = 0; i < s->n_weights; i++) {
         struct weight *w = cpu_weight(&t, s->type, s->m[i], s->k, s->mapped, s->odd);
         if (s->nf4) cpu_weight_to_nf4(&t, w);
+        if (s->int8) cpu_weight_to_int8(&t, w, s->compute);
         if (s->bias) w->bias = cpu_noise(&t, 0, 1, 3, SHAPE(s->m[i])).single;
         p->w[i] = w;
         p->scale[i] = 0.75f + (float)i;
@@ -117,6 +125,29 @@ static void test_nf4(void **state)
     check(&tall, "nf4 packed in two goes");
 }
 
+/* Every way of computing with 8-bit weights; the reference sees the same weights as numbers. Runs of one and of several
+ * lengths. */
+static void test_int8(void **state)
+{
+    (void)state;
+    static const int64_t widths[] = {31, 64, 352, 577, 1030};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        for (int compute = 0; compute < COMPUTES; compute++) {
+            struct shape_case s = {.n = 37, .k = widths[i], .m = {65, 1, 130}, .n_weights = 3, .rank = 3, .int8 = true};
+            s.compute = (enum compute)compute;
+            s.bias = true;
+            s.mapped = i % 2;
+            s.accumulate = i % 3 == 0;
+            s.rate = i % 4 == 0 ? 0.3f : 0;
+            s.pad = (int64_t)i % 3;
+            check(&s, "int8");
+            s.n = 3;
+            check(&s, "int8, few tokens");
+        }
+    struct shape_case tall = {.n = 9, .k = 700, .m = {4000}, .n_weights = 1, .int8 = true, .compute = COMPUTE_INT8X2};
+    check(&tall, "int8 packed in two goes");
+}
+
 /* Rows decoded while they are multiplied: every type, rows that end inside a vector where blocks do not forbid it, groups of
  * rows that are not full, row maps, odd addresses. */
 static void test_few_tokens(void **state)
@@ -172,8 +203,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_odd_shapes), cmocka_unit_test(test_stored_types), cmocka_unit_test(test_nf4),
-        cmocka_unit_test(test_few_tokens), cmocka_unit_test(test_dropout),      cmocka_unit_test(test_accumulate),
-        cmocka_unit_test(test_blocking),
+        cmocka_unit_test(test_int8),       cmocka_unit_test(test_few_tokens),   cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_accumulate), cmocka_unit_test(test_blocking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

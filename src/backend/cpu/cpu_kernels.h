@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/tensor.h"
+#include "array/weight.h"
 
 /* c[i][j] (+)= sum over k, in order, of a[i * rs + k * cs] * b[k * ldb + j] for i < rows <= mr and all j < nr. rs and cs let
  * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
@@ -33,8 +33,11 @@ struct adamw_constants {
         grad_scale;
 };
 
+struct int_kernels; /* gemm_int.h */
+
 struct cpu_kernels {
     const char *name;
+    const struct int_kernels *integer[COMPUTES]; /* NULL: no way to compute so; products are then those of numbers */
     int mr, nr; /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
     void (*tile)(const struct gemm_tile *t);
 
