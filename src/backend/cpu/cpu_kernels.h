@@ -38,7 +38,7 @@ struct int_kernels; /* gemm_int.h */
 struct cpu_kernels {
     const char *name;
     const struct int_kernels *integer[COMPUTES]; /* NULL: no way to compute so; products are then those of numbers */
-    int mr, nr; /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
+    int mr, nr;                                  /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
     void (*tile)(const struct gemm_tile *t);
 
     /* dst[k * dst_ld + i] = scale * src[i * ld + k] for i < rows, k < n. */
@@ -69,6 +69,8 @@ struct cpu_kernels {
      * sum[j] += the column's sum; exponents are not positive but for rounding. n is a multiple of 16. */
     void (*column_max)(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale);
     void (*column_exp)(float *s, int64_t ld, int64_t k, int64_t n, float scale, const float *m, float *sum);
+    /* The same for one row of n: *max = max(*max, max over s), s = e^(s - *max), *sum = the row's sum. */
+    void (*row_softmax)(float *s, int64_t n, float *max, float *sum);
     /* ds[k][j] = p[k][j] * (dp[k][j] - delta[j]) * scale into dp. */
     void (*column_softmax_bwd)(float *dp, const float *p, int64_t ld, int64_t k, int64_t n, float scale, const float *delta);
 
