@@ -1,5 +1,6 @@
 #include "support_cpu.h"
 
+#include "array/int8.h"
 #include "base/threads.h"
 
 static const int thread_counts[] = {1, 2, 3, 7};
