@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "array/backend.h"
-#include "array/int8.h"
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
 #include "eval/machine.h"
@@ -25,24 +24,6 @@ static void *must(struct ctx *c, void *p)
     if (p) return p;
     fprintf(stderr, "bench_forms: %s\n", c->message);
     exit(1);
-}
-
-static struct weight int8_weight(struct ctx *c, enum form form, struct weight w)
-{
-    size_t row_bytes = int8_row_bytes(w.cols);
-    float *row = must(c, mem_alloc(c, (size_t)w.cols, sizeof *row));
-    char *codes = must(c, mem_alloc_aligned(c, (size_t)w.rows * row_bytes));
-    for (int64_t i = 0; i < w.rows; i++) {
-        weight_row_f32(&w, i, row);
-        int8_quantise_row(row, w.cols, codes + (size_t)i * row_bytes);
-    }
-    mem_free(c, row);
-    mem_free(c, (void *)w.data);
-    w.form = WEIGHT_INT8;
-    w.data = codes;
-    w.row_bytes = row_bytes;
-    w.compute = form == INT8X2_COMPUTE ? COMPUTE_INT8X2 : form == INT8_COMPUTE ? COMPUTE_INT8 : COMPUTE_F32;
-    return w;
 }
 
 /* Random bits that are tame numbers in every form: bf16 and f32 near 1/64, blocks with small scales. */
@@ -63,10 +44,11 @@ static struct weight weight(struct ctx *c, enum form form, int64_t rows, int64_t
         if (info->block > 1 && (at == 1 || at == 3)) data[i] = 0x24;
     }
     w.data = data;
-    if (form >= INT8) return int8_weight(c, form, w);
-    if (form != NF4) return w;
-    void *codes = must(c, mem_alloc_aligned(c, weight_nf4_bytes(&w)));
-    if (weight_to_nf4(c, &w, codes) != OK) must(c, NULL);
+    if (form < NF4) return w;
+    enum weight_form made = form == NF4 ? WEIGHT_NF4 : WEIGHT_INT8;
+    void *codes = must(c, mem_alloc_aligned(c, weight_form_bytes(&w, made)));
+    if (weight_to_form(c, &w, made, codes) != OK) must(c, NULL);
+    w.compute = form == INT8X2_COMPUTE ? COMPUTE_INT8X2 : form == INT8_COMPUTE ? COMPUTE_INT8 : COMPUTE_F32;
     mem_free(c, data);
     return w;
 }

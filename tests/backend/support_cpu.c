@@ -105,42 +105,15 @@ struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t 
     return w;
 }
 
-/* Frees the memory that w was made from and notes the new. */
-static void replace_blob(struct cpu_fixture *t, const struct weight *w, void *codes)
+void cpu_weight_to_form(struct cpu_fixture *t, struct weight *w, enum weight_form form)
 {
-    void *stored = NULL;
+    void *codes = malloc(weight_form_bytes(w, form)), *stored = NULL;
+    assert_non_null(codes);
+    if (weight_to_form(t->f.c, w, form, codes) != OK) fail_msg("%s", t->f.c->message);
     for (int i = 0; i < t->n_blobs; i += 2) /* data and row map of each weight */
         if (&t->f.weights[i / 2] == w) stored = t->blobs[i], t->blobs[i] = codes;
     assert_non_null(stored);
     free(stored); /* nothing reads it any more, or ASan tells */
-}
-
-void cpu_weight_to_nf4(struct cpu_fixture *t, struct weight *w)
-{
-    void *codes = malloc(weight_nf4_bytes(w));
-    assert_non_null(codes);
-    if (weight_to_nf4(t->f.c, w, codes) != OK) fail_msg("%s", t->f.c->message);
-    replace_blob(t, w, codes);
-}
-
-void cpu_weight_to_int8(struct cpu_fixture *t, struct weight *w, enum compute compute)
-{
-    struct weight stored = *w;
-    float *row = malloc((size_t)w->cols * sizeof *row);
-    w->row_bytes = int8_row_bytes(w->cols);
-    char *codes = malloc((size_t)w->rows * w->row_bytes);
-    assert_non_null(row);
-    assert_non_null(codes);
-    stored.row_map = NULL;
-    for (int64_t i = 0; i < w->rows; i++) {
-        weight_row_f32(&stored, i, row);
-        assert_true(int8_quantise_row(row, w->cols, codes + (size_t)i * w->row_bytes));
-    }
-    w->data = codes;
-    w->form = WEIGHT_INT8;
-    w->compute = compute;
-    free(row);
-    replace_blob(t, w, codes);
 }
 
 /* ---- running and judging ---------------------------------------------------------------------------------------------- */
