@@ -10,7 +10,7 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm_int.h"
 
-enum { ROWS = 96, WORDS = 64 /* whole panels of any width; one run of the second product */ };
+enum { ROWS = 96, WORDS = 128 /* whole panels of any width; one run of the second product */ };
 
 struct block {
     const struct loss_block *job;
