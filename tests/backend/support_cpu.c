@@ -1,5 +1,6 @@
 #include "support_cpu.h"
 
+#include "array/int8.h"
 #include "base/threads.h"
 
 static const int thread_counts[] = {1, 2, 3, 7};
@@ -108,11 +109,11 @@ struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t 
     return w;
 }
 
-void cpu_weight_to_nf4(struct cpu_fixture *t, struct weight *w)
+void cpu_weight_to_form(struct cpu_fixture *t, struct weight *w, enum weight_form form)
 {
-    void *codes = malloc(weight_nf4_bytes(w)), *stored = NULL;
+    void *codes = malloc(weight_form_bytes(w, form)), *stored = NULL;
     assert_non_null(codes);
-    if (weight_to_nf4(t->f.c, w, codes) != OK) fail_msg("%s", t->f.c->message);
+    if (weight_to_form(t->f.c, w, form, codes) != OK) fail_msg("%s", t->f.c->message);
     for (int i = 0; i < t->n_blobs; i += 2) /* data and row map of each weight */
         if (&t->f.weights[i / 2] == w) stored = t->blobs[i], t->blobs[i] = codes;
     assert_non_null(stored);

@@ -33,8 +33,8 @@ struct twin cpu_empty_f64(struct cpu_fixture *t, int64_t n);
  * last row ends, so ASan sees a read past it; it starts at an odd address when `odd`. */
 struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t rows, int64_t cols, bool mapped, bool odd);
 
-/* Puts one of these into NF4, in memory that ends where its last row ends. */
-void cpu_weight_to_nf4(struct cpu_fixture *t, struct weight *w);
+/* Puts one of these into a made form, in memory that ends where its last row ends. */
+void cpu_weight_to_form(struct cpu_fixture *t, struct weight *w, enum weight_form form);
 
 /* One call: twins as operands and results; NULL members where the row has none. */
 struct cpu_call {

@@ -36,8 +36,8 @@ static void linears_only(void **state)
     struct tiny t = wide_tiny();
     struct model *plain = tiny_open(f, &t), *m = open_nf4(f, "tiny");
     size_t stored = 0, made = 0;
-    assert_int_equal(plain->base, BASE_AS_IS);
-    assert_int_equal(m->base, BASE_NF4);
+    assert_int_equal(plain->options.base, BASE_AS_IS);
+    assert_int_equal(m->options.base, BASE_NF4);
     for (int64_t i = 0; i < t.layers; i++)
         for (int p = 0; p < LORA_PLACES; p++) {
             const struct weight *a = llama_block_linear(&plain->blocks[i], (enum lora_place)p),

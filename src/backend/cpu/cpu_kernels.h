@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/tensor.h"
+#include "array/weight.h"
 
 /* c[i][j] (+)= sum over k, in order, of a[i * rs + k * cs] * b[k * ldb + j] for i < rows <= mr and all j < nr. rs and cs let
  * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
@@ -33,9 +33,12 @@ struct adamw_constants {
         grad_scale;
 };
 
+struct int_kernels; /* gemm_int.h */
+
 struct cpu_kernels {
     const char *name;
-    int mr, nr; /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
+    const struct int_kernels *integer[COMPUTES]; /* NULL: no way to compute so; products are then those of numbers */
+    int mr, nr;                                  /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
     void (*tile)(const struct gemm_tile *t);
 
     /* dst[k * dst_ld + i] = scale * src[i * ld + k] for i < rows, k < n. */
@@ -66,6 +69,8 @@ struct cpu_kernels {
      * sum[j] += the column's sum; exponents are not positive but for rounding. n is a multiple of 16. */
     void (*column_max)(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale);
     void (*column_exp)(float *s, int64_t ld, int64_t k, int64_t n, float scale, const float *m, float *sum);
+    /* The same for one row of n: *max = max(*max, max over s), s = e^(s - *max), *sum = the row's sum. */
+    void (*row_softmax)(float *s, int64_t n, float *max, float *sum);
     /* ds[k][j] = p[k][j] * (dp[k][j] - delta[j]) * scale into dp. */
     void (*column_softmax_bwd)(float *dp, const float *p, int64_t ld, int64_t k, int64_t n, float scale, const float *delta);
 

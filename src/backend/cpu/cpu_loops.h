@@ -477,6 +477,31 @@ static void loop_column_exp(float *s, int64_t ld, int64_t k, int64_t n, float sc
     }
 }
 
+static void loop_row_softmax(float *s, int64_t n, float *max, float *sum)
+{
+    vf m = splat(*max), total = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vf x = load(s + i);
+        m = choose(x > m, x, m);
+    }
+    float most = *max;
+    for (int lane = 0; lane < LANES; lane++) most = m[lane] > most ? m[lane] : most;
+    for (int64_t j = i; j < n; j++) most = s[j] > most ? s[j] : most;
+    *max = most;
+    for (i = 0; i + LANES <= n; i += LANES) {
+        vf e = exp_nonpositive(load(s + i) - most);
+        store(s + i, e);
+        total += e;
+    }
+    *sum = 0;
+    for (int lane = 0; lane < LANES; lane++) *sum += total[lane];
+    if (i == n) return;
+    vf e = exp_nonpositive(load_part(s + i, n - i) - most);
+    store_part(s + i, e, n - i);
+    for (int lane = 0; lane < n - i; lane++) *sum += e[lane];
+}
+
 static void loop_column_softmax_bwd(float *dp, const float *p, int64_t ld, int64_t k, int64_t n, float scale,
                                     const float *delta)
 {
@@ -492,5 +517,5 @@ static void loop_column_softmax_bwd(float *dp, const float *p, int64_t ld, int64
     .widen = loop_widen, .widen_nf4 = loop_widen_nf4, .dot = loop_dot, .add = loop_add, .mul = loop_mul, .axpy = loop_axpy, \
     .scale = loop_scale, .sum_squares = loop_sum_squares, .exp = loop_exp, .swiglu = loop_swiglu,                           \
     .swiglu_bwd = loop_swiglu_bwd, .column_max = loop_column_max, .column_exp = loop_column_exp,                            \
-    .column_softmax_bwd = loop_column_softmax_bwd, .norm_apply = loop_norm_apply, .norm_bwd = loop_norm_bwd,                \
-    .norm_dot = loop_norm_dot, .rotate = loop_rotate, .adamw = loop_adamw
+    .row_softmax = loop_row_softmax, .column_softmax_bwd = loop_column_softmax_bwd, .norm_apply = loop_norm_apply,          \
+    .norm_bwd = loop_norm_bwd, .norm_dot = loop_norm_dot, .rotate = loop_rotate, .adamw = loop_adamw
