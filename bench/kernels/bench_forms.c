@@ -13,8 +13,8 @@
 #include "eval/machine.h"
 
 enum { T = 512, COPIES = 8, SHAPES = 4 };
-enum form { F32, BF16, Q4_1, NF4, FORMS };
-static const char *const form_name[FORMS] = {"f32", "bf16", "q4_1", "nf4"};
+enum form { F32, BF16, Q4_1, NF4, INT8, INT8X2_COMPUTE, INT8_COMPUTE, FORMS };
+static const char *const form_name[FORMS] = {"f32", "bf16", "q4_1", "nf4", "int8", "int8 by int8x2", "int8 by int8"};
 static const struct {
     int64_t k, n;
 } shapes[SHAPES] = {{576, 576}, {576, 1536}, {2048, 2048}, {2048, 5632}};
@@ -29,7 +29,8 @@ static void *must(struct ctx *c, void *p)
 /* Random bits that are tame numbers in every form: bf16 and f32 near 1/64, blocks with small scales. */
 static struct weight weight(struct ctx *c, enum form form, int64_t rows, int64_t cols, uint32_t x)
 {
-    static const enum tensor_type types[FORMS] = {TENSOR_F32, TENSOR_BF16, TENSOR_Q4_1, TENSOR_BF16};
+    static const enum tensor_type types[FORMS] = {TENSOR_F32,  TENSOR_BF16, TENSOR_Q4_1, TENSOR_BF16,
+                                                  TENSOR_BF16, TENSOR_BF16, TENSOR_BF16};
     const struct tensor_type_info *info = tensor_type_info(types[form]);
     struct weight w = {.name = form_name[form], .type = types[form], .rows = rows, .cols = cols};
     w.row_bytes = (size_t)(cols / info->block * info->bytes);
@@ -43,9 +44,11 @@ static struct weight weight(struct ctx *c, enum form form, int64_t rows, int64_t
         if (info->block > 1 && (at == 1 || at == 3)) data[i] = 0x24;
     }
     w.data = data;
-    if (form != NF4) return w;
-    void *codes = must(c, mem_alloc_aligned(c, weight_nf4_bytes(&w)));
-    if (weight_to_nf4(c, &w, codes) != OK) must(c, NULL);
+    if (form < NF4) return w;
+    enum weight_form made = form == NF4 ? WEIGHT_NF4 : WEIGHT_INT8;
+    void *codes = must(c, mem_alloc_aligned(c, weight_form_bytes(&w, made)));
+    if (weight_to_form(c, &w, made, codes) != OK) must(c, NULL);
+    w.compute = form == INT8X2_COMPUTE ? COMPUTE_INT8X2 : form == INT8_COMPUTE ? COMPUTE_INT8 : COMPUTE_F32;
     mem_free(c, data);
     return w;
 }

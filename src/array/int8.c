@@ -7,6 +7,11 @@ enum { LARGEST_CODE = 127 };
 
 static const float largest = 1e30f;
 
+size_t int8_row_bytes(int64_t cols)
+{
+    return sizeof(float) + (size_t)cols;
+}
+
 bool int8_quantise_row(const float *x, int64_t cols, void *row)
 {
     int8_t *codes = (int8_t *)row + sizeof(float);

@@ -13,10 +13,7 @@
 #include <string.h>
 
 /* Bytes of a row of `cols` >= 1 elements. */
-static inline size_t int8_row_bytes(int64_t cols)
-{
-    return sizeof(float) + (size_t)cols;
-}
+size_t int8_row_bytes(int64_t cols);
 
 static inline float int8_row_scale(const void *row)
 {

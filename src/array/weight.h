@@ -37,6 +37,7 @@ enum compute {
     COMPUTE_INT8,   /* the other operand in 8 bits */
     COMPUTES
 };
+extern const char *const compute_name[COMPUTES]; /* "f32", "int8x2", "int8" */
 
 struct weight {
     const char *name; /* HF name, for messages; owned by the model */
@@ -65,11 +66,12 @@ static inline bool weight_is_f32(const struct weight *w)
 void weight_row_f32(const struct weight *w, int64_t row, float *out);
 void weight_row_f64(const struct weight *w, int64_t row, double *out);
 
-/* Bytes of w in NF4. */
-size_t weight_nf4_bytes(const struct weight *w);
-/* Puts a stored weight into NF4: fills `codes` (weight_nf4_bytes, owner the caller, must outlive w) on the ctx's threads,
- * 16 rows widened at a time for each, and points w at it; the row map stays. The same bytes for any number of threads.
- * E_INPUT naming the row when a number does not fit (nf4_quantise_row), and w is as it was. E_MEMORY. */
-enum status weight_to_nf4(struct ctx *c, struct weight *w, void *codes);
+/* Bytes of w in a form; of a stored weight in WEIGHT_STORED what they are. */
+size_t weight_form_bytes(const struct weight *w, enum weight_form form);
+/* Puts a stored weight into NF4 or INT8: fills `codes` (weight_form_bytes, owner the caller, must outlive w) on the ctx's
+ * threads, 16 rows widened at a time for each, and points w at it; row map and compute stay. The same bytes for any number
+ * of threads. E_INPUT naming the row when a number does not fit (nf4_quantise_row, int8_quantise_row), and w is as it was.
+ * E_MEMORY. */
+enum status weight_to_form(struct ctx *c, struct weight *w, enum weight_form form, void *codes);
 
 #endif

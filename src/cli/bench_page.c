@@ -1,6 +1,8 @@
 /* bench_page: see bench_page.h. */
 #include "cli/bench_page.h"
 
+#include "array/backend.h"
+
 static double share(double part, double whole)
 {
     return whole > 0 ? part / whole * 100 : 0;
@@ -65,13 +67,14 @@ static void phase_table(const char *name, const struct bench_phase *p, struct bu
     buf_printf(out, "  %-22s %14s %11.3f ms %6.1f %%\n", "between kernels", "", rest * 1e3, share(rest, p->seconds));
 }
 
-void bench_page_table(const struct bench *b, const char *backend, struct buf *out)
+void bench_page_table(const struct bench *b, const struct model *m, struct buf *out)
 {
-    const struct bench_machine *m = &b->machine;
-    buf_printf(out, "%s, %d threads", backend, m->threads);
-    if (m->read > 0)
-        buf_printf(out, "; f32 multiply-adds %.1f GFLOP/s on one thread, %.1f on all; read %.1f GB/s", m->fma_one, m->fma,
-                   m->read);
+    const struct bench_machine *k = &b->machine;
+    char text[128];
+    buf_printf(out, "compute: %s, %d threads", model_compute_text(m, text, sizeof text), k->threads);
+    if (k->read > 0)
+        buf_printf(out, "; f32 multiply-adds %.1f GFLOP/s on one thread, %.1f on all; read %.1f GB/s", k->fma_one, k->fma,
+                   k->read);
     buf_printf(out, "\n");
     kernels_table(b, out);
     phase_table("training step", &b->step, out);
@@ -79,7 +82,7 @@ void bench_page_table(const struct bench *b, const char *backend, struct buf *ou
     phase_table("decode", &b->decode, out);
     if (b->decode.tokens)
         buf_printf(out, "  a token reads %.1f MB of weights: %.1f GB/s, %.1f %% of what the machine reads\n",
-                   b->decode_bytes * 1e-6, decode_gbps(b), share(decode_gbps(b), m->read));
+                   b->decode_bytes * 1e-6, decode_gbps(b), share(decode_gbps(b), k->read));
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------------ */
@@ -129,13 +132,14 @@ static void generation_json(const struct bench *b, struct buf *out)
     buf_printf(out, "]}");
 }
 
-void bench_page_json(const struct bench *b, const char *backend, struct buf *out)
+void bench_page_json(const struct bench *b, const struct model *m, struct buf *out)
 {
-    const struct bench_machine *m = &b->machine;
-    buf_printf(out, "{\"backend\": \"%s\", \"threads\": %d", backend, m->threads);
-    if (m->read > 0)
-        buf_printf(out, ",\n \"machine\": {\"fma_gflops_one\": %.2f, \"fma_gflops\": %.2f, \"read_gbps\": %.3f}", m->fma_one,
-                   m->fma, m->read);
+    const struct bench_machine *k = &b->machine;
+    buf_printf(out, "{\"backend\": \"%s\", \"base\": \"%s\", \"compute\": \"%s\", \"threads\": %d",
+               array_backend(m->c)->name, base_type_name[m->options.base], compute_name[m->options.compute], k->threads);
+    if (k->read > 0)
+        buf_printf(out, ",\n \"machine\": {\"fma_gflops_one\": %.2f, \"fma_gflops\": %.2f, \"read_gbps\": %.3f}", k->fma_one,
+                   k->fma, k->read);
     kernels_json(b, out);
     if (b->step.tokens) {
         phase_json("train", &b->step, out);

@@ -6,8 +6,8 @@
 #include "base/buf.h"
 #include "eval/bench.h"
 
-void bench_page_table(const struct bench *b, const char *backend, struct buf *out);
+void bench_page_table(const struct bench *b, const struct model *m, struct buf *out);
 /* Ends with a newline. Times in seconds, rates as their names say. */
-void bench_page_json(const struct bench *b, const char *backend, struct buf *out);
+void bench_page_json(const struct bench *b, const struct model *m, struct buf *out);
 
 #endif

@@ -7,11 +7,13 @@
 #include "cli/bench_page.h"
 #include "cli/command.h"
 #include "cli/loaded.h"
+#include "cli/model_rows.h"
 
 struct bench_values {
     const char *model, *prompt;
     bool json;
-    int only; /* 0: all; else enum part */
+    int only;          /* 0: all; else enum part */
+    int base, compute; /* enum base_type, enum compute */
     int64_t documents, length, rank, new_tokens, runs, threads;
 };
 #define V struct bench_values
@@ -28,6 +30,7 @@ static const char default_prompt[] =
 
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
+    MODEL_ROWS(V, base, compute, "Input"),
     STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input", "text that is continued and trained on; default: English"),
 
     CHOICE_ROW(V, only, "only", 0, "all", "all|machine|kernels|train|generate", "What is measured", "one part alone"),
@@ -63,9 +66,8 @@ static enum status open_profiled(struct loaded *l, struct ctx *c, const struct b
     if (!backend) return c->status;
     profile_init(p, backend);
     TRY(array_env_new(c, &p->backend));
-    l->model = model_open(c, v->model);
-    if (l->model) l->tokenizer = tokenizer_open(c, v->model);
-    return c->status;
+    struct loaded_options options = {.model = v->model, .form = {(enum base_type)v->base, (enum compute)v->compute}};
+    return loaded_open_files(l, c, &options);
 }
 
 static enum status measure(const struct bench_values *v, struct model *m, struct profile *p, const struct ids *text,
@@ -81,17 +83,17 @@ static enum status measure(const struct bench_values *v, struct model *m, struct
     return OK;
 }
 
-static enum status print(const struct bench_values *v, struct ctx *c, const struct bench *b)
+static enum status print(const struct bench_values *v, const struct model *m, const struct bench *b)
 {
     struct buf text;
-    buf_init(&text, c, TEXT_CAP_BYTES);
+    buf_init(&text, m->c, TEXT_CAP_BYTES);
     if (v->json)
-        bench_page_json(b, array_backend(c)->name, &text);
+        bench_page_json(b, m, &text);
     else
-        bench_page_table(b, array_backend(c)->name, &text);
+        bench_page_table(b, m, &text);
     if (buf_ok(&text)) fputs(buf_str(&text), stdout);
     buf_release(&text);
-    return c->status;
+    return m->c->status;
 }
 
 static enum status run(const struct command_call *call)
@@ -105,7 +107,7 @@ static enum status run(const struct command_call *call)
     enum status status = open_profiled(&l, c, v, &profile);
     if (status == OK) status = encode(c, l.tokenizer, v->prompt ? v->prompt : default_prompt, &text);
     if (status == OK) status = measure(v, l.model, &profile, &text, &b);
-    if (status == OK) status = print(v, c, &b);
+    if (status == OK) status = print(v, l.model, &b);
     ids_release(c, &b.generated);
     ids_release(c, &text);
     loaded_close(&l);

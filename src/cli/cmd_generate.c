@@ -4,13 +4,14 @@
 
 #include "cli/command.h"
 #include "cli/loaded.h"
+#include "cli/model_rows.h"
 #include "eval/generate.h"
 #include "io/chat_template.h"
 
 struct generate_values {
     const char *model, *adapter, *prompt, *system;
     bool chat, json;
-    int base;          /* enum base_type */
+    int base, compute; /* enum base_type, enum compute */
     int chat_template; /* 0: as the model says; else enum chat_template */
     int64_t max_tokens, top_k, seed, threads;
     double temperature, top_p;
@@ -22,7 +23,7 @@ enum { TEXT_CAP_BYTES = 1 << 30 };
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
-    CHOICE_ROW(V, base, "base-type", 0, "as-is", "as-is|nf4", "Input", "form of the linears; nf4: 4 bits, made at load"),
+    MODEL_ROWS(V, base, compute, "Input"),
     REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input", "what the text begins with, or with --chat what the user says"),
     FLAG_ROW(V, chat, "chat", 0, "false", "Input", "the prompt is a message: the model answers in its chat template"),
     STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Input", "system message in front, with --chat"),
@@ -129,7 +130,7 @@ static enum status run(const struct command_call *call)
 {
     const struct generate_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, (enum base_type)v->base, v->threads};
+    struct loaded_options options = {v->model, v->adapter, {(enum base_type)v->base, (enum compute)v->compute}, v->threads};
     struct ids prompt = {0};
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) status = encode_prompt(v, &l, &prompt);

@@ -53,7 +53,8 @@ const struct command command_merge = {
     .about =
         "Writes W + s B A as a Hugging Face folder (safetensors, config.json, tokenizer) that transformers loads. The sum\n"
         "is computed in f32 and rounded once. A block-quantised base is widened, not quantised again. W is always what the\n"
-        "model's file holds, also for an adapter that was trained with --base-type nf4: it meets better weights than those "
+        "model's file holds, also for an adapter that was trained with --base-type nf4 or int8: it meets better weights "
+        "than those "
         "it\n"
         "was trained on.",
     .table = &table,

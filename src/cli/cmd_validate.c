@@ -7,12 +7,14 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/loaded.h"
+#include "cli/model_rows.h"
 #include "cli/train_options.h"
 #include "eval/conflict.h"
 
 struct validate_values {
     const char *model, *data;
-    int benchmark, base; /* base: enum base_type */
+    int benchmark, base, compute; /* enum base_type, enum compute */
     bool json;
     int64_t threads;
 };
@@ -22,7 +24,7 @@ static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the base model"),
     CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict", "Input", "what is measured"),
     REQUIRED_ROW(V, data, "data", 'd', "FILE", "Input", "JSONL file of claims"),
-    CHOICE_ROW(V, base, "base-type", 0, "as-is", "as-is|nf4", "Input", "form of the linears, for all runs alike"),
+    MODEL_ROWS(V, base, compute, "Input"),
     FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object a line instead of tables"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core"),
 };
@@ -59,6 +61,15 @@ static enum status measure(struct model *m, const struct tokenizer *t, const str
     return OK;
 }
 
+static void warn_of_another_base(const struct model *m, const char *run, const struct train_config *trained)
+{
+    const struct model_options was = {(enum base_type)trained->base, (enum compute)trained->compute}, *is = &m->options;
+    if (model_base(&was) != is->base || was.compute != is->compute)
+        ctx_log(m->c, LOG_WARN, "%s: was trained with --base-type %s --compute %s, and is measured with %s, %s", run,
+                base_type_name[model_base(&was)], compute_name[was.compute], base_type_name[is->base],
+                compute_name[is->compute]);
+}
+
 static enum status measure_run(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
                                struct arm *arm)
 {
@@ -71,9 +82,7 @@ static enum status measure_run(struct model *m, const struct tokenizer *t, const
     enum status status = train_options_read(c, arm->name, &run, &doc);
     if (status == OK) status = run_objective(c, &run.config, &objective);
     if (status != OK) goto out;
-    if (run.config.base != (int)m->base)
-        ctx_log(c, LOG_WARN, "%s: was trained with --base-type %s, and is measured with %s", arm->name,
-                base_type_name[run.config.base], base_type_name[m->base]);
+    warn_of_another_base(m, arm->name, &run.config);
     arm->mode = objective.options.mode;
     arm->seed = run.config.seed;
     conflict_predict(s, &objective, values);
@@ -201,16 +210,15 @@ static enum status run(const struct command_call *call)
     struct arm arms[1 + OPTION_MAX_OPERANDS] = {{.name = "base", .mode = DISTRUST_COUNT, .predicted = NAN}};
     size_t n = 1 + parse->n_operands;
     for (size_t i = 1; i < n; i++) arms[i] = (struct arm){.name = parse->operands[i - 1]};
-    TRY(command_compute(c, v->threads, NULL));
+    struct loaded l = {.c = c};
+    struct loaded_options options = {.model = v->model, .threads = v->threads};
+    options.form = (struct model_options){(enum base_type)v->base, (enum compute)v->compute};
     struct conflict_set *s = conflict_open(c, v->data);
-    struct tokenizer *t = s ? tokenizer_open(c, v->model) : NULL;
-    struct model *m = t ? model_open_with(c, v->model, &(struct model_options){.base = (enum base_type)v->base}) : NULL;
-    if (m && measure_all(m, t, s, arms, n) == OK) {
+    if (s && loaded_open(&l, c, &options) == OK && measure_all(l.model, l.tokenizer, s, arms, n) == OK) {
         for (size_t i = 0; i < n && v->json; i++) print_json(c, &arms[i], s->n);
         if (!v->json) print_table(arms, n, s->n);
     }
-    model_free(m);
-    tokenizer_free(t);
+    loaded_close(&l);
     conflict_close(s);
     return c->status;
 }

@@ -4,9 +4,19 @@
 
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o)
 {
+    char text[128];
     *l = (struct loaded){.c = c};
     TRY(command_compute(c, o->threads, NULL));
-    l->model = model_open_with(c, o->model, &(struct model_options){.base = o->base});
+    TRY(loaded_open_files(l, c, o));
+    if (l->model->options.base != BASE_AS_IS)
+        ctx_log(c, LOG_INFO, "compute: %s", model_compute_text(l->model, text, sizeof text));
+    return OK;
+}
+
+enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o)
+{
+    *l = (struct loaded){.c = c};
+    l->model = model_open_with(c, o->model, &o->form);
     if (!l->model) return c->status;
     l->tokenizer = tokenizer_open(c, o->model);
     if (!l->tokenizer) return c->status;

@@ -14,13 +14,15 @@ struct loaded {
 
 struct loaded_options {
     const char *model, *adapter; /* adapter: a PEFT folder or NULL */
-    enum base_type base;         /* form of the frozen linears */
+    struct model_options form;   /* of the frozen weights and of products with them */
     int64_t threads;             /* 0: one a usable core */
 };
 
-/* Starts threads, backend and array environment, then opens the three. E_INPUT when the tokenizer has ids that the model
- * lacks. Close with loaded_close, also after a failure. */
+/* Starts threads, backend and array environment, then opens the three; when the base is not as stored, logs what it is.
+ * E_INPUT when the tokenizer has ids that the model lacks. Close with loaded_close, also after a failure. */
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o);
+/* The same in an environment that is there already; logs nothing. */
+enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o);
 void loaded_close(struct loaded *l);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/model_rows.h"
 
 #define V            struct train_values
 #define TEXT(...)    STRING_ROW(V, __VA_ARGS__)
@@ -18,8 +19,7 @@ static const struct option_spec specs[] = {
     REQUIRED_ROW(V, config.model, "model", 'm', "MODEL", "Input and output", "folder or .gguf file of the base model"),
     LIST_ROW(V, data, "data", 'd', true, "FILE", "Input and output", "JSONL file of training rows"),
     TEXT(config.valid, "valid", 0, NULL, "FILE", "Input and output", "JSONL file of validation rows"),
-    CHOICE(config.base, "base-type", 0, "as-is", "as-is|nf4", "Input and output",
-           "form of the frozen linears; nf4: 4 bits, made at load"),
+    MODEL_ROWS(V, config.base, config.compute, "Input and output"),
     REQUIRED_ROW(V, config.run, "output", 'o', "RUN", "Input and output", "folder of the run; new or empty"),
     TEXT(config.start, "adapter", 0, NULL, "DIR", "Input and output", "PEFT adapter that training starts from"),
 

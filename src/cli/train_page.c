@@ -74,15 +74,17 @@ static enum status print_row(const struct train_view *v, const struct trainer *t
 static void print_sizes(const struct trainer *t)
 {
     const struct model_config *m = &t->model->config;
-    printf("model    %s: %s, %" PRId64 " layers, hidden %" PRId64 ", vocabulary %" PRId64 "%s\n", t->model->name,
-           m->architecture, m->n_layers, m->hidden, m->vocab, t->model->base == BASE_NF4 ? "; linears in NF4" : "");
+    char text[128];
+    printf("model    %s: %s, %" PRId64 " layers, hidden %" PRId64 ", vocabulary %" PRId64 "\n", t->model->name,
+           m->architecture, m->n_layers, m->hidden, m->vocab);
     printf("adapter  %s, %zu linears, %.3f M parameters%s%s\n", t->config.start ? "goes on from" : "new", t->lora->n_modules,
            (double)lora_parameter_count(t->lora) * 1e-6, t->config.start ? " of " : "",
            t->config.start ? t->config.start : "");
     printf("run      %s: %" PRId64 " steps of %" PRId64 " x %" PRId64 " sequences of up to %" PRId64
-           " tokens, %d thread%s, backend %s\n",
+           " tokens, %d thread%s\n",
            t->config.run, t->schedule.total, t->config.accumulation, t->config.batch, t->config.max_length,
-           threads_count(t->c), threads_count(t->c) == 1 ? "" : "s", t->config.backend);
+           threads_count(t->c), threads_count(t->c) == 1 ? "" : "s");
+    printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));
 }
 
 static void print_plan(const struct plan *p)

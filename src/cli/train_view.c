@@ -147,7 +147,7 @@ static void say_end(const struct trainer *t)
     else
         printf("adapter: %s/adapter (PEFT; the last step, as there was no validation)\n", t->config.run);
     printf("try it:  your_ai generate -m %s --adapter %s/adapter %s-p 'Hello'\n", t->config.model, t->config.run,
-           t->model->base == BASE_NF4 ? "--base-type nf4 " : "");
+           model_options_text(&t->model->options));
 }
 
 enum status train_view_run(struct train_view *v, struct trainer *t)

@@ -47,6 +47,21 @@ static enum status append_hashes(const struct model *m, struct buf *b)
     return c->status;
 }
 
+/* In what form the base was while this adapter was trained, when it was not the file's. */
+static void append_base(const struct model *m, struct buf *b)
+{
+    static const char *const form[BASE_TYPES] = {
+        [BASE_NF4] = "the linears of the blocks were in NF4 (4 bits, blocks of 64)",
+        [BASE_INT8] = "the linears and the head were in int8 (one scale a row)",
+    };
+    const char *options = model_options_text(&m->options);
+    if (!form[m->options.base]) return;
+    buf_printf(b, "While training, %s, made from these weights", form[m->options.base]);
+    if (m->options.compute != COMPUTE_F32)
+        buf_printf(b, ", and products with them were computed in integers (%s)", compute_name[m->options.compute]);
+    buf_printf(b, "; the adapter fits the same form best (`%.*s`).\n\n", (int)strlen(options) - 1, options);
+}
+
 enum status peft_write_card(const struct model *m, const struct lora *l, const char *dir)
 {
     struct ctx *c = m->c;
@@ -60,9 +75,7 @@ enum status peft_write_card(const struct model *m, const struct lora *l, const c
         "Rank %lld, alpha %g, dropout %g%s; %zu modules, %lld parameters. Load it with PEFT on the base model below.\n\n",
         (long long)l->config.rank, l->config.alpha, l->config.dropout, l->config.rslora ? ", rsLoRA" : "", l->n_modules,
         (long long)lora_parameter_count(l));
-    if (m->base == BASE_NF4)
-        buf_append_str(&b, "While training, the linears of the blocks were in NF4 (4 bits, blocks of 64), made from these "
-                           "weights; the adapter fits the same form best (`--base-type nf4`).\n\n");
+    append_base(m, &b);
     buf_append_str(&b, "Trained on exactly these weights:\n\n");
     char *path = path_join(c, dir, "README.md");
     if (path && append_hashes(m, &b) == OK && buf_ok(&b)) file_write_atomic(c, path, buf_str(&b), b.len);

@@ -1,12 +1,19 @@
 /* model: opening a model and attaching an adapter. Which file holds which tensor is in weights.c. */
 #include "model/model.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "array/backend.h"
 #include "base/mem.h"
 #include "model/weights.h"
 
-const char *const base_type_name[BASE_TYPES] = {"as-is", "nf4"};
+const char *const base_type_name[BASE_TYPES] = {"as-is", "nf4", "int8"};
+
+enum base_type model_base(const struct model_options *o)
+{
+    return o->base == BASE_AS_IS && o->compute != COMPUTE_F32 ? BASE_INT8 : o->base;
+}
 
 struct weight *llama_block_linear(struct llama_block *b, enum lora_place place)
 {
@@ -46,10 +53,18 @@ struct model *model_open(struct ctx *c, const char *path)
 
 struct model *model_open_with(struct ctx *c, const char *path, const struct model_options *options)
 {
+    struct model_options o = {.base = model_base(options), .compute = options->compute};
+    if (o.compute != COMPUTE_F32 && o.base != BASE_INT8) {
+        ctx_fail(c, E_INPUT,
+                 "--compute %s multiplies integers and needs weights in int8; with --base-type %s there are none. Leave "
+                 "--base-type out, or use --compute f32",
+                 compute_name[o.compute], base_type_name[o.base]);
+        return NULL;
+    }
     struct model *m = mem_alloc(c, 1, sizeof *m);
     if (!m) return NULL;
     m->c = c;
-    m->base = options->base;
+    m->options = o;
     m->path = mem_strdup(c, path);
     if (m->path && open_parts(m) == OK) return m;
     model_free(m);
@@ -76,6 +91,24 @@ void model_attach_lora(struct model *m, struct lora *lora)
         const struct lora_module *module = &lora->modules[i];
         llama_block_linear(&m->blocks[module->layer], module->place)->lora = &module->slot;
     }
+}
+
+const char *model_compute_text(const struct model *m, char *out, size_t out_bytes)
+{
+    static const char *const weights[BASE_TYPES] = {"weights as stored", "nf4 weights", "int8 weights"};
+    snprintf(out, out_bytes, "%s on %s, %s", compute_name[m->options.compute], weights[m->options.base],
+             array_backend(m->c)->name);
+    return out;
+}
+
+const char *model_options_text(const struct model_options *o)
+{
+    static const char *const text[BASE_TYPES][COMPUTES] = {
+        [BASE_NF4] = {"--base-type nf4 "},
+        [BASE_INT8] = {"--base-type int8 ", "--compute int8x2 ", "--compute int8 "},
+    };
+    const char *words = text[model_base(o)][o->compute];
+    return words ? words : "";
 }
 
 enum status model_check(struct model *m)

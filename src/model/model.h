@@ -1,5 +1,6 @@
 /* model: the weights of a Llama-family model and where they come from. Weights stay in the mapped file; what is converted
- * (norm gains and biases to f32) is small, unless a 4-bit base is asked for. The forward pass over it is llama.h. */
+ * (norm gains and biases to f32) is small, unless a base in another form is asked for. The forward pass over it is llama.h.
+ */
 #ifndef YA_MODEL_MODEL_H
 #define YA_MODEL_MODEL_H
 
@@ -9,13 +10,23 @@
 
 struct model_files; /* model/weights.h */
 
-/* In which form the frozen linears of the blocks are kept. Embeddings, head, norms and biases are always the file's. */
+/* In which form the frozen matrices are kept. Norms and biases are f32 always. */
 enum base_type {
     BASE_AS_IS, /* mapped, read in their own type */
-    BASE_NF4,   /* put into NF4 at load (array/nf4.h), in memory of ours */
+    BASE_NF4,  /* linears of the blocks put into NF4 at load (array/nf4.h), in memory of ours; embeddings and head the file's
+                */
+    BASE_INT8, /* these and the head put into int8 (array/int8.h); embeddings too when the head is their table */
     BASE_TYPES
 };
-extern const char *const base_type_name[BASE_TYPES]; /* "as-is", "nf4" */
+extern const char *const base_type_name[BASE_TYPES]; /* "as-is", "nf4", "int8" */
+
+struct model_options {
+    enum base_type base;
+    enum compute compute; /* of products with the frozen matrices; the integer ways make the base int8 */
+};
+/* The base that a model opened with these options has: an integer way of computing needs int8, so with it as-is means int8.
+ */
+enum base_type model_base(const struct model_options *o);
 
 struct llama_block {
     struct weight q, k, v, o, gate, up, down;
@@ -31,21 +42,18 @@ struct model {
     struct llama_block *blocks;
     struct lora *lora; /* not owned; NULL: none. Set with model_attach_lora */
     struct ctx *c;
-    enum base_type base;
-    struct model_files *files; /* owned: open files, converted arrays, row maps, NF4 */
-    char *path, *name;         /* owned: as given; hub-like name for base_model_name_or_path */
-};
-
-struct model_options {
-    enum base_type base;
+    struct model_options options; /* base: model_base of what was asked for */
+    struct model_files *files;    /* owned: open files, converted arrays, row maps, made forms */
+    char *path, *name;            /* owned: as given; hub-like name for base_model_name_or_path */
 };
 
 /* A Hugging Face folder (config.json, safetensors) or a .gguf file. Weights stay mapped. Every tensor that the config asks
  * for must be there with the right shape (E_INPUT naming it), and no other (E_UNSUPPORTED naming it). Owner of the result:
  * the caller; free it before the array_env. */
 struct model *model_open(struct ctx *c, const char *path);
-/* The same in another form. NF4 takes the rows of one matrix at a time and lets go of the file's pages behind it, so the
- * base is never expanded; E_INPUT naming tensor and row when a weight is not finite. */
+/* The same in another form or computed in another way. A form takes the rows of one matrix at a time and lets go of the
+ * file's pages behind it, so the base is never expanded; E_INPUT naming tensor and row when a weight is not finite, and for
+ * NF4 with an integer way of computing. */
 struct model *model_open_with(struct ctx *c, const char *path, const struct model_options *options);
 void model_free(struct model *m); /* accepts NULL */
 /* Points the blocks' weights at the adapter's slots (NULL: at none). The adapter must outlive its attachment. */
@@ -56,6 +64,10 @@ enum status model_check(struct model *m);
 size_t model_weight_bytes(const struct model *m);
 /* How many of them are memory of ours (counted in the ctx's allocations) and not a mapped file. */
 size_t model_made_bytes(const struct model *m);
+/* How products with the frozen matrices are computed, for people: "int8x2 on int8 weights, cpu-avx2". Returns `out`. */
+const char *model_compute_text(const struct model *m, char *out, size_t out_bytes);
+/* The options that open a model like this one, each with a space behind it: "", "--base-type nf4 ", "--compute int8 ". */
+const char *model_options_text(const struct model_options *o);
 /* The weight of a block's linear at a place. */
 struct weight *llama_block_linear(struct llama_block *b, enum lora_place place);
 

@@ -29,7 +29,7 @@ struct model_files {
     size_t n_arrays;
     char (*names)[NAME_BYTES]; /* of weights */
     size_t n_names;
-    void **codes; /* linears in NF4 */
+    void **codes; /* matrices in NF4 or int8 */
     size_t n_codes;
     int32_t *row_map;         /* of q; that of k is its beginning, for both permute within heads */
     size_t bytes, made_bytes; /* of the weights in use; those of `codes` */
@@ -202,15 +202,17 @@ static bool has_bias(const struct model_config *config, enum lora_place place)
     return place == LORA_O ? config->o_bias : config->mlp_bias;
 }
 
-/* Puts a linear into NF4. Its pages of the file were read for this only. */
-static enum status make_nf4(struct model_files *f, struct weight *w)
+/* Puts a matrix into the form of the base. Its pages of the file were read for this only. */
+static enum status make_form(struct model_files *f, const struct model_options *options, struct weight *w)
 {
+    static const enum weight_form form[BASE_TYPES] = {WEIGHT_STORED, WEIGHT_NF4, WEIGHT_INT8};
     const void *stored = w->data;
-    size_t stored_bytes = w->row_bytes * (size_t)w->rows, bytes = weight_nf4_bytes(w);
+    size_t stored_bytes = w->row_bytes * (size_t)w->rows, bytes = weight_form_bytes(w, form[options->base]);
     void *codes = mem_alloc_aligned(f->c, bytes);
     if (!codes) return f->c->status;
     f->codes[f->n_codes++] = codes;
-    if (weight_to_nf4(f->c, w, codes) != OK) {
+    w->compute = options->compute;
+    if (weight_to_form(f->c, w, form[options->base], codes) != OK) {
         ctx_prefix(f->c, "%s", f->path);
         return f->c->status;
     }
@@ -230,7 +232,7 @@ static enum status bind_linear(struct model_files *f, struct model *m, int64_t l
     tensor_name(f, name, layer, lora_place_path[place], gguf_linear[place], "weight");
     TRY(expect_matrix(f, name, hf_name, rows, cols, w));
     if (place == LORA_Q || place == LORA_K) w->row_map = f->row_map;
-    if (m->base == BASE_NF4) TRY(make_nf4(f, w));
+    if (m->options.base != BASE_AS_IS) TRY(make_form(f, &m->options, w));
     if (!has_bias(&m->config, place)) return OK;
     tensor_name(f, name, layer, lora_place_path[place], gguf_linear[place], "bias");
     w->bias = expect_vector(f, name, rows, w->row_map);
@@ -279,11 +281,16 @@ static enum status bind_ends(struct model_files *f, struct model *m)
     TRY(expect_matrix(f, embed, "model.embed_tokens.weight", config->vocab, config->hidden, &m->embed));
     m->final_norm = expect_vector(f, f->gguf ? "output_norm.weight" : "model.norm.weight", config->hidden, NULL);
     if (!m->final_norm) return f->c->status;
-    if (!config->tied_embeddings)
-        return expect_matrix(f, f->gguf ? "output.weight" : "lm_head.weight", "lm_head.weight", config->vocab,
-                             config->hidden, &m->head);
+    bool make_head = m->options.base == BASE_INT8;
+    if (!config->tied_embeddings) {
+        TRY(expect_matrix(f, f->gguf ? "output.weight" : "lm_head.weight", "lm_head.weight", config->vocab, config->hidden,
+                          &m->head));
+        return make_head ? make_form(f, &m->options, &m->head) : OK;
+    }
+    TRY(check_tied_head(f, &m->embed));
+    if (make_head) TRY(make_form(f, &m->options, &m->embed));
     m->head = m->embed;
-    return check_tied_head(f, &m->embed);
+    return OK;
 }
 
 /* ---- what nobody asked for -----------------------------------------------------------------------------------------------
@@ -326,8 +333,8 @@ enum status weights_bind(struct model_files *f, struct model *m)
     size_t n = (size_t)m->config.n_layers;
     m->blocks = mem_alloc(f->c, n, sizeof *m->blocks);
     f->names = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->names);
-    if (m->base == BASE_NF4) f->codes = mem_alloc(f->c, n * LORA_PLACES, sizeof *f->codes);
-    f->arrays = mem_alloc(f->c, n * (LORA_PLACES + 4) + 1, sizeof(struct array *)); /* biases, norms */
+    if (m->options.base != BASE_AS_IS) f->codes = mem_alloc(f->c, n * LORA_PLACES + 1, sizeof *f->codes); /* and a head */
+    f->arrays = mem_alloc(f->c, n * (LORA_PLACES + 4) + 1, sizeof(struct array *));                       /* biases, norms */
     if (!ctx_ok(f->c)) return f->c->status;
     TRY(bind_ends(f, m));
     TRY(make_row_map(f, &m->config));

@@ -7,7 +7,7 @@
 #include "model/model.h"
 
 struct gguf;
-/* The open files, and what was made from them: names, row maps, f32 copies of norms and biases, linears in NF4. */
+/* The open files, and what was made from them: names, row maps, f32 copies of norms and biases, matrices in other forms. */
 struct model_files;
 
 /* Opens the files of a model folder or a .gguf file. Owner of the result: the caller. */
@@ -15,7 +15,8 @@ struct model_files *weights_open(struct ctx *c, const char *path);
 void weights_close(struct model_files *f); /* accepts NULL */
 
 enum status weights_config(struct model_files *f, struct model_config *out);
-/* Fills m's embed, head, final_norm and blocks (allocated here, freed by model_free) from m->config and m->base. */
+/* Fills m's embed, head, final_norm and blocks (allocated here, freed by model_free) from m->config and
+ * m->options. */
 enum status weights_bind(struct model_files *f, struct model *m);
 /* Divides n rotary frequencies by the factors of a GGUF's rope_freqs.weight. */
 enum status weights_divide_rope(struct model_files *f, float *inv_freq, int64_t n);

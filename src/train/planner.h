@@ -7,7 +7,7 @@
 #include "model/lora.h"
 
 enum plan_item {
-    PLAN_WEIGHTS,     /* base model: NF4 in memory; else mapped from its file, but every page is read in every step */
+    PLAN_WEIGHTS,     /* base model: made forms in memory; what is mapped counts too, as every page is read in every step */
     PLAN_ADAPTER,     /* f32 masters */
     PLAN_GRADIENTS,   /* f32 */
     PLAN_MOMENTS,     /* two of f32 */
@@ -26,7 +26,7 @@ struct plan_input {
     const struct model_config *model;
     const struct lora *lora;
     size_t weights_bytes;
-    size_t program_bytes;   /* live allocations when the plan is made, without adapter, its gradients, moments, NF4 */
+    size_t program_bytes;   /* live allocations when the plan is made, without adapter, its gradients, moments, made forms */
     int64_t longest_tokens; /* of the longest micro-batch of training and validation */
     enum plan_checkpoint checkpoint;
     size_t max_bytes;                /* the user's own limit; 0: none */

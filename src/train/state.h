@@ -3,7 +3,7 @@
 #ifndef YA_TRAIN_STATE_H
 #define YA_TRAIN_STATE_H
 
-#include "base/ctx.h"
+#include "array/weight.h"
 #include "train/clip.h"
 
 struct train_state {
@@ -17,6 +17,7 @@ struct train_state {
     int64_t seed;
     double q, mean_g;       /* of the objective, as fitted on the training set */
     bool checkpoint_blocks; /* as decided by the plan of the first start */
+    enum compute compute;   /* of products with the base: another way would be another run */
     char config_sha256[65]; /* of config.json: a run goes on with the settings that it began with */
     char data_sha256[65];   /* of data_manifest.json: and with the same files */
     struct clip clip;

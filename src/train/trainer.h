@@ -23,7 +23,7 @@ enum { TRAIN_WARMUP_PERCENT = 5 };
 /* Every option of a training, in the units that the user writes. Strings are borrowed. */
 struct train_config {
     const char *model, *run; /* model folder or .gguf; run folder */
-    int base;                /* enum base_type */
+    int base, compute;       /* enum base_type, enum compute */
     const char *const *data; /* n_data JSONL files of training rows */
     size_t n_data;
     const char *valid; /* JSONL of validation rows or NULL */

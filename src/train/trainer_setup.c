@@ -182,7 +182,8 @@ static enum status plan_run(struct trainer *t)
 static enum status open_model(struct trainer *t)
 {
     const struct train_config *k = &t->config;
-    t->model = model_open_with(t->c, k->model, &(struct model_options){.base = (enum base_type)k->base});
+    const struct model_options options = {.base = (enum base_type)k->base, .compute = (enum compute)k->compute};
+    t->model = model_open_with(t->c, k->model, &options);
     if (!t->model) return t->c->status;
     if (k->max_length > t->model->config.max_positions)
         return ctx_fail(t->c, E_INPUT, "--max-length: %" PRId64 " is more than the model's %" PRId64 " positions",
@@ -248,6 +249,7 @@ static void reset_state(struct trainer *t)
     s->q = t->objective.q;
     s->mean_g = t->objective.gbar;
     s->checkpoint_blocks = t->plan.checkpoint_blocks;
+    s->compute = t->model->options.compute;
     clip_init(&s->clip, (enum clip_mode)t->config.clip_mode, t->config.clip);
 }
 
@@ -296,7 +298,8 @@ static enum status check_state(struct trainer *t, const char *dir, const struct 
     if (strcmp(now.config_sha256, s->config_sha256) != 0) differs = "config.json";
     if (strcmp(now.data_sha256, s->data_sha256) != 0) differs = "data_manifest.json";
     if (s->q != t->objective.q || s->mean_g != t->objective.gbar) differs = "data.cache";
-    if (s->seed != t->config.seed) differs = "the seed";
+    if (s->seed != t->config.seed) differs = "seed";
+    if (s->compute != t->model->options.compute) differs = "--compute";
     if (!differs) return OK;
     return ctx_fail(t->c, E_INPUT, "%s: was made with another %s: restore it, or start a new run", dir, differs);
 }

@@ -5,6 +5,7 @@
 #ifndef YA_TESTS_SUPPORT_CPU_H
 #define YA_TESTS_SUPPORT_CPU_H
 
+#include "backend/cpu/cpu_kernels.h"
 #include "support_ref.h"
 
 struct twin {
@@ -33,8 +34,17 @@ struct twin cpu_empty_f64(struct cpu_fixture *t, int64_t n);
  * last row ends, so ASan sees a read past it; it starts at an odd address when `odd`. */
 struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t rows, int64_t cols, bool mapped, bool odd);
 
-/* Puts one of these into NF4, in memory that ends where its last row ends. */
-void cpu_weight_to_nf4(struct cpu_fixture *t, struct weight *w);
+/* Puts one of these into a made form, in memory that ends where its last row ends. */
+void cpu_weight_to_form(struct cpu_fixture *t, struct weight *w, enum weight_form form);
+
+/* The tables of inner loops to judge: all that this processor runs, by the dispatcher's word. YA_TEST_TABLE in the
+ * environment names one that is to be judged alone, and then has to run (scripts/emulate-avx512.sh). Returns how many. */
+struct cpu_table {
+    const char *name; /* YA_CPU's */
+    const struct cpu_kernels *kernels;
+};
+enum { CPU_TABLES = 4 };
+int cpu_tables(struct cpu_table tables[CPU_TABLES]);
 
 /* One call: twins as operands and results; NULL members where the row has none. */
 struct cpu_call {

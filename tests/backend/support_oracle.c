@@ -75,11 +75,11 @@ static void store(struct stored *x, enum tensor_type type, int rows, int cols, u
     for (int i = 0; i < rows; i++) weight_row_f64(&x->w, i, x->values + i * cols);
 }
 
-/* The same in NF4; the numbers are now those of the codes. */
-static void store_nf4(struct ctx *c, struct stored *x)
+/* The same in a made form; the numbers are now those of the codes. */
+static void store_form(struct ctx *c, struct stored *x, enum weight_form form)
 {
-    assert_true(weight_nf4_bytes(&x->w) <= sizeof x->codes);
-    assert_int_equal(weight_to_nf4(c, &x->w, x->codes), OK);
+    assert_true(weight_form_bytes(&x->w, form) <= sizeof x->codes);
+    assert_int_equal(weight_to_form(c, &x->w, form, x->codes), OK);
     for (int i = 0; i < x->w.rows; i++) weight_row_f64(&x->w, i, x->values + i * x->w.cols);
 }
 
@@ -151,7 +151,8 @@ static struct array *composed_linear(struct array *x, const struct stored *w, co
 }
 
 /* Three weights: plain, biased with an adapter, adapter only; every stored type; with and without dropout. */
-static void check_linear(struct ctx *c, const struct setting *s, enum tensor_type type, bool nf4, int n, bool dropout)
+static void check_linear(struct ctx *c, const struct setting *s, enum tensor_type type, enum weight_form form, int n,
+                         bool dropout)
 {
     static struct stored w[3];
     static double ab[4][ORACLE_MOST], bias[64];
@@ -168,7 +169,7 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
     for (int i = 0; i < 3; i++) {
         double *a = ab[i ? 2 * i - 2 : 0], *b = ab[i ? 2 * i - 1 : 0];
         store(&w[i], type, rows[i], k, 40 + (uint64_t)i, i == 0);
-        if (nf4) store_nf4(c, &w[i]);
+        if (form != WEIGHT_STORED) store_form(c, &w[i], form);
         pointers[i] = &w[i].w;
         if (i == 1) w[i].w.bias = bias_array;
         if (i > 0) {
@@ -197,9 +198,10 @@ void oracle_linear(struct ctx *c, const struct setting *s, enum op op)
     (void)op;
     for (int t = 0; t < N_TYPES; t++) {
         int mark = scope_open(c), other_mark = scope_open(oracle_other);
-        check_linear(c, s, weight_types[t], false, 13, t % 2);
-        check_linear(c, s, weight_types[t], false, 1, !(t % 2)); /* one token: generation */
-        check_linear(c, s, weight_types[t], true, t % 2 ? 13 : 1, t % 2);
+        check_linear(c, s, weight_types[t], WEIGHT_STORED, 13, t % 2);
+        check_linear(c, s, weight_types[t], WEIGHT_STORED, 1, !(t % 2)); /* one token: generation */
+        check_linear(c, s, weight_types[t], WEIGHT_NF4, t % 2 ? 13 : 1, t % 2);
+        check_linear(c, s, weight_types[t], WEIGHT_INT8, t % 2 ? 1 : 13, t % 2);
         scope_close(c, mark);
         scope_close(oracle_other, other_mark);
     }

@@ -1,5 +1,7 @@
 /* LINEAR and LINEAR_BWD of the tuned tables against the reference in f64: every stored type, odd shapes, adapters, dropout,
  * bias, row maps, up to three weights, accumulation, and strides that the product has to copy. */
+#include <math.h>
+
 #include "support_cpu.h"
 
 struct shape_case {
@@ -7,7 +9,9 @@ struct shape_case {
     int n_weights;
     int64_t rank;
     float rate;
-    bool bias, mapped, odd, accumulate, nf4;
+    bool bias, mapped, odd, accumulate;
+    enum weight_form form;
+    enum compute compute; /* of int8 */
     enum tensor_type type;
     int64_t pad;
 };
@@ -19,10 +23,15 @@ struct linear_case {
     struct cpu_call forward, backward;
 };
 
+/* Noise is 0.58 of its largest value on average, so rounding to n levels each way costs 0.5 / n of it; integer sums see that
+ * of one operand. A fifth more for chance. */
+static const double tolerance[COMPUTES] = {[COMPUTE_F32] = 3e-6, [COMPUTE_INT8X2] = 0.6 / 32767, [COMPUTE_INT8] = 0.6 / 127};
+
 static void check(const struct shape_case *s, const char *what)
 {
     struct cpu_fixture t;
     cpu_open(&t);
+    t.tolerance = tolerance[s->compute];
     struct linear_case l = {.params = {.n = s->n_weights, .want_dx = true, .accumulate = s->accumulate}};
     struct linear_params *p = &l.params;
     p->dropout = (struct dropout_key){.seed = 5, .step = 2, .first_token = 40, .on = s->rate > 0};
@@ -34,7 +43,8 @@ static void check(const struct shape_case *s, const char *what)
         (struct cpu_call){.op = OP_LINEAR_BWD, .in = {dy, x}, .out = {cpu_empty(&t, 0, SHAPE(s->n, s->k))}, .params = p};
     for (int i = 0; i < s->n_weights; i++) {
         struct weight *w = cpu_weight(&t, s->type, s->m[i], s->k, s->mapped, s->odd);
-        if (s->nf4) cpu_weight_to_nf4(&t, w);
+        if (s->form != WEIGHT_STORED) cpu_weight_to_form(&t, w, s->form);
+        w->compute = s->compute;
         if (s->bias) w->bias = cpu_noise(&t, 0, 1, 3, SHAPE(s->m[i])).single;
         p->w[i] = w;
         p->scale[i] = 0.75f + (float)i;
@@ -93,28 +103,60 @@ static void test_stored_types(void **state)
         }
 }
 
-/* Widths around a block of 64 and its half, one with two groups of blocks, and every path of the stored types. */
-static void test_nf4(void **state)
+/* A form that is made at load: widths around a block of 64 and its half, one with two groups of blocks, strips that are cut,
+ * and every path of the stored types. Rows of int8 lie at any address. */
+static void check_form(enum weight_form form, const char *name)
 {
-    (void)state;
     static const int64_t widths[] = {1, 2, 31, 33, 63, 64, 65, 127, 129, 320, 577};
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
         for (int few = 0; few < 2; few++) {
             struct shape_case s = {.n = few ? 3 : 37, .k = widths[i], .m = {65, 1, 130}, .n_weights = 3, .rank = 3};
-            s.nf4 = s.bias = true;
+            s.form = form;
+            s.bias = true;
             s.mapped = i % 2;
             s.accumulate = i % 3 == 0;
             s.rate = i % 4 == 0 ? 0.3f : 0;
-            check(&s, "nf4");
+            check(&s, name);
         }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        struct shape_case s = {.n = 19, .k = 352, .m = {33}, .n_weights = 1, .nf4 = true, .mapped = true, .type = types[i]};
-        check(&s, "nf4 made from a stored type");
+        struct shape_case s = {.n = 19, .k = 352, .m = {33}, .n_weights = 1, .form = form, .mapped = true, .type = types[i]};
+        check(&s, name);
     }
-    struct shape_case wide = {.n = 7, .k = 16384 + 100, .m = {17}, .n_weights = 1, .rank = 2, .nf4 = true};
-    check(&wide, "nf4 with two groups a row");
-    struct shape_case tall = {.n = 9, .k = 700, .m = {4000}, .n_weights = 1, .nf4 = true};
-    check(&tall, "nf4 packed in two goes");
+    struct shape_case wide = {.n = 7, .k = 16384 + 100, .m = {17}, .n_weights = 1, .rank = 2, .form = form};
+    check(&wide, name);
+    struct shape_case tall = {.n = 9, .k = 700, .m = {4000}, .n_weights = 1, .form = form};
+    check(&tall, name);
+}
+
+static void test_made_forms(void **state)
+{
+    (void)state;
+    check_form(WEIGHT_NF4, "nf4");
+    check_form(WEIGHT_INT8, "int8");
+}
+
+/* Every way of computing with 8-bit weights; the reference sees the same weights as numbers. Runs of one and of several
+ * lengths. */
+static void test_int8(void **state)
+{
+    (void)state;
+    static const int64_t widths[] = {31, 64, 352, 577, 1030};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        for (int compute = 0; compute < COMPUTES; compute++) {
+            struct shape_case s = {
+                .n = 37, .k = widths[i], .m = {65, 1, 130}, .n_weights = 3, .rank = 3, .form = WEIGHT_INT8};
+            s.compute = (enum compute)compute;
+            s.bias = true;
+            s.mapped = i % 2;
+            s.accumulate = i % 3 == 0;
+            s.rate = i % 4 == 0 ? 0.3f : 0;
+            s.pad = (int64_t)i % 3;
+            check(&s, "int8");
+            s.n = 3;
+            check(&s, "int8, few tokens");
+        }
+    struct shape_case tall = {.n = 9, .k = 700, .m = {4000}, .n_weights = 1, .form = WEIGHT_INT8, .compute = COMPUTE_INT8X2};
+    check(&tall, "int8 packed in two goes");
 }
 
 /* Rows decoded while they are multiplied: every type, rows that end inside a vector where blocks do not forbid it, groups of
@@ -136,6 +178,74 @@ static void test_few_tokens(void **state)
             s.rank = 0;
             check(&s, "one token");
         }
+}
+
+static float constant(int64_t i)
+{
+    (void)i;
+    return 0.3f;
+}
+
+static float lone(int64_t i)
+{
+    return i % 32 == 17 ? -3e4f : (float)(i % 5) - 2;
+}
+
+static float growing(int64_t i)
+{
+    return (i % 3 ? 1 : -1) * powf(10, (float)(i / 32) * 9 - 35);
+}
+
+static float nothing(int64_t i)
+{
+    return i < 64 ? 0.0f : (float)(i % 7);
+}
+
+/* 4-bit blocks meet the vector in fixed point, a scale a block: all numbers as large as can be with all codes 15, one number
+ * far above the others, blocks of sizes from the smallest to the largest, blocks of zeros; an odd number of blocks. */
+static void test_fixed_point(void **state)
+{
+    (void)state;
+    float (*const vectors[])(int64_t) = {constant, lone, growing, nothing};
+    for (int q4_1 = 0; q4_1 < 2; q4_1++)
+        for (size_t i = 0; i < 4; i++)
+            for (int full = 0; full < 2; full++) {
+                struct cpu_fixture t;
+                cpu_open(&t);
+                struct weight *w = cpu_weight(&t, q4_1 ? TENSOR_Q4_1 : TENSOR_Q4_0, 70, 224, false, false);
+                uint8_t *bytes = (uint8_t *)(uintptr_t)w->data;
+                size_t block = q4_1 ? 20 : 18;
+                for (size_t j = 0; full && j < 70 * 7 * block; j++)
+                    if (j % block >= block - 16) bytes[j] = 0xff;
+                struct twin x = cpu_empty(&t, 0, SHAPE(1, 224));
+                for (int64_t j = 0; j < 224; j++) {
+                    ref_set(x.single, j, (double)vectors[i](j));
+                    ref_set(x.twice, j, ref_get(x.single, j));
+                }
+                struct linear_params p = {.n = 1, .w = {w}};
+                struct cpu_call call = {.op = OP_LINEAR, .in = {x}, .out = {cpu_empty(&t, 0, SHAPE(1, 70))}, .params = &p};
+                cpu_check(&t, &call, "fixed point");
+                cpu_close(&t);
+            }
+}
+
+/* A number that is not finite reaches every sum that it belongs to, and no other. */
+static void test_fixed_point_nan(void **state)
+{
+    (void)state;
+    const float strange[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < 3; i++) {
+        struct cpu_fixture t;
+        cpu_open(&t);
+        struct weight *w = cpu_weight(&t, TENSOR_Q4_1, 9, 96, false, false);
+        struct twin x = cpu_noise(&t, 0, 1, 1, SHAPE(2, 96)), y = cpu_empty(&t, 0, SHAPE(2, 9));
+        ((float *)x.single->data)[96 + 70] = strange[i];
+        struct linear_params p = {.n = 1, .w = {w}};
+        struct op_call call = {.op = OP_LINEAR, .in = {x.single}, .out = {y.single}, .params = &p};
+        assert_int_equal(backend_cpu(t.f.c)->kernel[OP_LINEAR](t.f.c, &call), OK);
+        for (int64_t j = 0; j < 18; j++) assert_true(isfinite(((float *)y.single->data)[j]) == (j < 9));
+        cpu_close(&t);
+    }
 }
 
 static void test_dropout(void **state)
@@ -171,9 +281,11 @@ static void test_blocking(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_odd_shapes), cmocka_unit_test(test_stored_types), cmocka_unit_test(test_nf4),
-        cmocka_unit_test(test_few_tokens), cmocka_unit_test(test_dropout),      cmocka_unit_test(test_accumulate),
-        cmocka_unit_test(test_blocking),
+        cmocka_unit_test(test_odd_shapes),      cmocka_unit_test(test_stored_types),
+        cmocka_unit_test(test_made_forms),      cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_few_tokens),      cmocka_unit_test(test_fixed_point),
+        cmocka_unit_test(test_fixed_point_nan), cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_accumulate),      cmocka_unit_test(test_blocking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,19 +4,25 @@
 struct loss_case {
     int64_t n, width, vocab, pad;
     enum tensor_type type;
-    bool mapped, odd, logprobs, dh, nf4;
-    int every; /* rows whose index is a multiple of this count; 0: none */
+    bool mapped, odd, logprobs, dh;
+    enum weight_form form;
+    enum compute compute; /* of int8 */
+    int every;            /* rows whose index is a multiple of this count; 0: none */
     double scale;
 };
+
+/* As in test_cpu_linear; here the rounding of logits meets that of probabilities. */
+static const double tolerance[COMPUTES] = {[COMPUTE_F32] = 3e-6, [COMPUTE_INT8X2] = 1 / 32767.0, [COMPUTE_INT8] = 1 / 127.0};
 
 static void check(const struct loss_case *l, const char *what)
 {
     struct cpu_fixture t;
     cpu_open(&t);
-    t.tolerance *= 1 + l->scale;
+    t.tolerance = tolerance[l->compute] * (1 + l->scale);
     struct linear_cross_entropy_params p = {.want_logprobs = l->logprobs, .want_dh = l->dh};
     struct weight *w = cpu_weight(&t, l->type, l->vocab, l->width, l->mapped, l->odd);
-    if (l->nf4) cpu_weight_to_nf4(&t, w);
+    if (l->form != WEIGHT_STORED) cpu_weight_to_form(&t, w, l->form);
+    w->compute = l->compute;
     p.w = w;
     int32_t *targets = calloc((size_t)l->n, sizeof *targets);
     assert_non_null(targets);
@@ -59,15 +65,37 @@ static void test_shapes(void **state)
         }
 }
 
-/* The head is never in NF4 today; the row takes any weight all the same. */
-static void test_nf4(void **state)
+/* The head is in int8 or stored, never in NF4 today; the row takes any weight all the same. */
+static void test_made_forms(void **state)
 {
     (void)state;
     for (int64_t width = 63; width < 200; width += 65) {
-        struct loss_case l = {.n = 21, .width = width, .vocab = 77, .every = 1, .scale = 1, .nf4 = true, .dh = true};
+        struct loss_case l = {.n = 21, .width = width, .vocab = 77, .every = 1, .scale = 1, .dh = true};
         l.mapped = width == 128;
+        l.form = WEIGHT_NF4;
         check(&l, "nf4");
+        l.form = WEIGHT_INT8;
+        check(&l, "int8");
     }
+}
+
+/* Widths of one run and of two, vocabularies of part of a tile, of tiles and a part, of several slices. */
+static void test_int8(void **state)
+{
+    (void)state;
+    static const int64_t widths[] = {5, 96, 577}, vocabularies[] = {3, 77, 5000};
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            for (int compute = 0; compute < COMPUTES; compute++) {
+                struct loss_case l = {.n = 101, .width = widths[i], .vocab = vocabularies[j], .every = 1 + j, .scale = 1};
+                l.form = WEIGHT_INT8;
+                l.dh = true;
+                l.logprobs = i == j;
+                l.compute = (enum compute)compute;
+                l.mapped = i == 1;
+                l.pad = j;
+                check(&l, "int8");
+            }
 }
 
 static void test_stored_types(void **state)
@@ -117,8 +145,8 @@ static void test_extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),       cmocka_unit_test(test_stored_types), cmocka_unit_test(test_nf4),
-        cmocka_unit_test(test_skipped_rows), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_shapes), cmocka_unit_test(test_stored_types), cmocka_unit_test(test_made_forms),
+        cmocka_unit_test(test_int8),   cmocka_unit_test(test_skipped_rows), cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

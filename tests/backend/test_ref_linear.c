@@ -24,7 +24,8 @@ static struct dropout_case dropout_open(struct ref_fixture *f)
     d.params.dropout = (struct dropout_key){.seed = 77, .step = 3, .first_token = 100, .on = true};
     struct array *w = ref_noise(f, DTYPE_F64, SHAPE(M, K), 1); /* padded rows: row_bytes skips the padding */
     struct weight *weight = &f->weights[0];
-    *weight = (struct weight){"w", TENSOR_F64, M, K, w->data, (size_t)w->stride[0] * sizeof(double), 0, 0, 0, 0};
+    *weight = (struct weight){.name = "w", .type = TENSOR_F64, .rows = M, .cols = K, .data = w->data};
+    weight->row_bytes = (size_t)w->stride[0] * sizeof(double);
     d.params.w[0] = weight;
     d.x = ref_noise(f, DTYPE_F64, SHAPE(N, K), 2);
     d.a = ref_noise(f, DTYPE_F64, SHAPE(R, K), 3);
@@ -176,8 +177,9 @@ static size_t threaded_rows(struct ref_fixture *f, int threads, uint8_t **bytes)
     struct array *w = ref_noise(f, f->real, SHAPE(TM, TK), 1), *table = ref_noise(f, f->real, SHAPE(TV, TK), 2);
     bool wide = f->real == DTYPE_F64;
     enum tensor_type type = wide ? TENSOR_F64 : TENSOR_F32;
-    struct weight weight = {"w", type, TM, TK, w->data, (size_t)TK * dtype_size(f->real), 0, 0, 0, 0};
-    struct weight head = {"head", type, TV, TK, table->data, (size_t)TK * dtype_size(f->real), 0, 0, 0, 0};
+    size_t row_bytes = (size_t)TK * dtype_size(f->real);
+    struct weight weight = {.name = "w", .type = type, .rows = TM, .cols = TK, .data = w->data, .row_bytes = row_bytes};
+    struct weight head = {.name = "head", .type = type, .rows = TV, .cols = TK, .data = table->data, .row_bytes = row_bytes};
     struct linear_params lp = {.n = 2, .w = {&weight, &weight}, .scale = {1, 2}, .p = {0.1f, 0.2f}, .id = {1, 2}};
     lp.dropout.on = true;
     struct array *x = ref_noise(f, f->real, SHAPE(TN, TK), 3), *a = ref_noise(f, f->real, SHAPE(5, TK), 4);

@@ -147,12 +147,61 @@ static const struct backend avx512 = {
         },
 };
 
+static enum status run_avx512vnni(struct ctx *c, const struct op_call *call)
+{
+    return run(c, call, &cpu_kernels_avx512vnni);
+}
+
+static const struct backend avx512vnni = {
+    .name = "cpu-avx512vnni",
+    .kernel =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx512vnni,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+    .support =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+};
+
 /* The compilers' question is also whether the system saves the registers. */
 static bool has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+static bool has_avx512vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+#if defined(__aarch64__)
+static enum status run_neon(struct ctx *c, const struct op_call *call)
+{
+    return run(c, call, &cpu_kernels_neon);
+}
+
+static const struct backend neon = {
+    .name = "cpu-neon",
+    .kernel =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_neon,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+    .support =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+};
 #endif
 
 /* Best first; the last runs anywhere. */
@@ -163,8 +212,11 @@ static const struct choice {
     const char *needs;
 } choices[] = {
 #if defined(__x86_64__)
+    {"avx512vnni", &avx512vnni, has_avx512vnni, "AVX-512 F, BW, DQ, VL and VNNI"},
     {"avx512", &avx512, has_avx512, "AVX-512 F, BW, DQ and VL"},
     {"avx2", &avx2, has_avx2, "AVX2 and FMA"},
+#elif defined(__aarch64__)
+    {"neon", &neon, any_processor, NULL},
 #endif
     {"portable", &portable, any_processor, NULL},
 };
@@ -182,6 +234,7 @@ const struct backend *backend_cpu(struct ctx *c)
         ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: this processor has no %s; unset YA_CPU", wanted, choice->needs);
         return NULL;
     }
-    ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: must be avx512, avx2, portable or reference, what the processor has", wanted);
+    ctx_fail(c, E_UNSUPPORTED,
+             "YA_CPU=%s: must be avx512vnni, avx512, avx2, neon, portable or reference, as the processor has it", wanted);
     return NULL;
 }

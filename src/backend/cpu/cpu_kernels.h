@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/tensor.h"
+#include "array/weight.h"
 
 /* c[i][j] (+)= sum over k, in order, of a[i * rs + k * cs] * b[k * ldb + j] for i < rows <= mr and all j < nr. rs and cs let
  * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
@@ -29,14 +29,27 @@ struct gemm_tile {
 
 enum { CPU_MAX_MR = 16, CPU_MAX_NR = 64, CPU_DOT_ROWS = 4 };
 
+/* A vector and the rows of a matrix to multiply it with; form and type as in weight.h, f32 memory is stored f32. */
+struct cpu_dot {
+    enum weight_form form;
+    enum tensor_type type;
+    int64_t k; /* a multiple of the block for block types */
+    const float *x;
+    const void *fixed;             /* x in the form that fixed_bytes asks for, or NULL when it asks for none */
+    const void *row[CPU_DOT_ROWS]; /* at any address */
+};
+
 struct adamw_constants {
     float lr, beta1, one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay, inv_correction1, inv_correction2,
         grad_scale;
 };
 
+struct int_kernels; /* gemm_int.h */
+
 struct cpu_kernels {
     const char *name;
-    int mr, nr; /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
+    const struct int_kernels *integer[COMPUTES]; /* NULL: no way to compute so; products are then those of numbers */
+    int mr, nr;                                  /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
     void (*tile)(const struct gemm_tile *t);
 
     /* dst[k * dst_ld + i] = scale * src[i * ld + k] for i < rows, k < n. */
@@ -46,10 +59,13 @@ struct cpu_kernels {
     /* Elements [first, first + n) of a row of `cols` elements in NF4, the same bits as nf4_to_f32. */
     void (*widen_nf4)(const void *row, int64_t cols, int64_t first, int64_t n, float *dst);
     float (*dot)(const float *x, const float *y, int64_t n);
-    /* out[i] = sum of rows[i][j] * x[j] over k for CPU_DOT_ROWS stored rows at any address, decoded on the way; the sum of a
-     * row does not depend on its neighbours. Block types: k is a multiple of the block. False for types that it does not
-     * know; NULL: it knows none, rows are widened first. */
-    bool (*dot_rows)(enum tensor_type type, const void *const *rows, const float *x, int64_t k, float *out);
+    /* out[i] = the dot product of d's vector and its row i, decoded on the way; the sum of a row does not depend on its
+     * neighbours. False for rows that it does not know; NULL: it knows none, rows are widened first. */
+    bool (*dot_rows)(const struct cpu_dot *d, float *out);
+    /* Bytes of a vector of k numbers in the form that dot_rows wants beside f32 for such rows, 0: none; and putting it into
+     * that form, aligned to 64 bytes. Both NULL: none ever. */
+    size_t (*fixed_bytes)(enum weight_form form, enum tensor_type type, int64_t k);
+    void (*fix)(void *fixed, const float *x, int64_t k);
     void (*add)(float *out, const float *x, const float *y, int64_t n);
     void (*mul)(float *out, const float *x, const float *y, int64_t n);
     void (*axpy)(float *y, float a, const float *x, int64_t n);    /* y += a x */
@@ -67,6 +83,8 @@ struct cpu_kernels {
      * sum[j] += the column's sum; exponents are not positive but for rounding. n is a multiple of 16. */
     void (*column_max)(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale);
     void (*column_exp)(float *s, int64_t ld, int64_t k, int64_t n, float scale, const float *m, float *sum);
+    /* The same for one row of n: *max = max(*max, max over s), s = e^(s - *max), *sum = the row's sum. */
+    void (*row_softmax)(float *s, int64_t n, float *max, float *sum);
     /* ds[k][j] = p[k][j] * (dp[k][j] - delta[j]) * scale into dp. */
     void (*column_softmax_bwd)(float *dp, const float *p, int64_t ld, int64_t k, int64_t n, float scale, const float *delta);
 
@@ -86,7 +104,9 @@ struct cpu_kernels {
 extern const struct cpu_kernels cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const struct cpu_kernels cpu_kernels_avx2;
-extern const struct cpu_kernels cpu_kernels_avx512; /* F, BW, DQ, VL */
+extern const struct cpu_kernels cpu_kernels_avx512, cpu_kernels_avx512vnni; /* F, BW, DQ, VL; and VNNI */
+#elif defined(__aarch64__)
+extern const struct cpu_kernels cpu_kernels_neon;
 #endif
 
 #endif

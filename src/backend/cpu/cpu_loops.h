@@ -13,6 +13,8 @@
 #include <string.h>
 #if defined(__F16C__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "array/dtype.h"
@@ -338,6 +340,14 @@ static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
     for (; j < n; j++) dst[j] = load_f16(p + j * 2);
     return true;
 }
+#elif defined(__aarch64__)
+static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + 4 <= n; j += 4) vst1q_f32(dst + j, vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p + j * 2))));
+    for (; j < n; j++) dst[j] = load_f16(p + j * 2);
+    return true;
+}
 #else
 static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
 {
@@ -399,9 +409,32 @@ INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
         _mm256_storeu_ps(dst + NF4_BLOCK / 2 + i, nf4_look_up(low, high, _mm256_srli_epi32(c, 4), _mm256_slli_epi32(c, 24)));
     }
 }
+#elif defined(__aarch64__)
+/* The 16 products scale * level are the 64 bytes that a look-up by bytes reaches: an element's indices are 4 code + 0 .. 3. */
+INLINE void nf4_look_up(float *dst, uint8x16x4_t products, uint8x16_t code_times_4)
+{
+    for (int i = 0; i < 4; i++) {
+        uint8x16_t spread = vreinterpretq_u8_u32(vdupq_n_u32(0x01010101u * (uint32_t)i << 2) +
+                                                 (uint32x4_t){0, 0x01010101u, 0x02020202u, 0x03030303u});
+        uint8x16_t index = vqtbl1q_u8(code_times_4, spread) + vreinterpretq_u8_u32(vdupq_n_u32(0x03020100u));
+        vst1q_f32(dst + 4 * i, vreinterpretq_f32_u8(vqtbl4q_u8(products, index)));
+    }
+}
+
+INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
+{
+    float scale = nf4_block_scale(b);
+    uint8x16x4_t products;
+    for (int i = 0; i < 4; i++) products.val[i] = vreinterpretq_u8_f32(vmulq_n_f32(vld1q_f32(nf4_level + 4 * i), scale));
+    for (int i = 0; i < NF4_BLOCK / 2; i += 16) {
+        uint8x16_t codes = vld1q_u8(b->codes + i);
+        nf4_look_up(dst + i, products, vshlq_n_u8(codes & vdupq_n_u8(15), 2));
+        nf4_look_up(dst + NF4_BLOCK / 2 + i, products, vshlq_n_u8(vshrq_n_u8(codes, 4), 2));
+    }
+}
 #endif
 
-#if defined(__AVX2__)
+#if defined(__AVX2__) || defined(__aarch64__)
 static void loop_widen_nf4(const void *row, int64_t cols, int64_t first, int64_t n, float *dst)
 {
     for (int64_t at = first, end = first + n, m; at < end; at += m, dst += m) {
@@ -472,6 +505,31 @@ static void loop_column_exp(float *s, int64_t ld, int64_t k, int64_t n, float sc
     if (j < n) column_exp(s + j, ld, k, scale, m + j, sum + j, false);
 }
 
+static void loop_row_softmax(float *s, int64_t n, float *max, float *sum)
+{
+    vf m = splat(*max), total = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vf x = load(s + i);
+        m = choose(x > m, x, m);
+    }
+    float most = *max;
+    for (int lane = 0; lane < LANES; lane++) most = m[lane] > most ? m[lane] : most;
+    for (int64_t j = i; j < n; j++) most = s[j] > most ? s[j] : most;
+    *max = most;
+    for (i = 0; i + LANES <= n; i += LANES) {
+        vf e = exp_nonpositive(load(s + i) - most);
+        store(s + i, e);
+        total += e;
+    }
+    *sum = 0;
+    for (int lane = 0; lane < LANES; lane++) *sum += total[lane];
+    if (i == n) return;
+    vf e = exp_nonpositive(load_part(s + i, n - i) - most);
+    store_part(s + i, e, n - i);
+    for (int lane = 0; lane < n - i; lane++) *sum += e[lane];
+}
+
 static void loop_column_softmax_bwd(float *dp, const float *p, int64_t ld, int64_t k, int64_t n, float scale,
                                     const float *delta)
 {
@@ -487,5 +545,5 @@ static void loop_column_softmax_bwd(float *dp, const float *p, int64_t ld, int64
     .widen = loop_widen, .widen_nf4 = loop_widen_nf4, .dot = loop_dot, .add = loop_add, .mul = loop_mul, .axpy = loop_axpy, \
     .scale = loop_scale, .sum_squares = loop_sum_squares, .exp = loop_exp, .swiglu = loop_swiglu,                           \
     .swiglu_bwd = loop_swiglu_bwd, .column_max = loop_column_max, .column_exp = loop_column_exp,                            \
-    .column_softmax_bwd = loop_column_softmax_bwd, .norm_apply = loop_norm_apply, .norm_bwd = loop_norm_bwd,                \
-    .norm_dot = loop_norm_dot, .rotate = loop_rotate, .adamw = loop_adamw
+    .row_softmax = loop_row_softmax, .column_softmax_bwd = loop_column_softmax_bwd, .norm_apply = loop_norm_apply,          \
+    .norm_bwd = loop_norm_bwd, .norm_dot = loop_norm_dot, .rotate = loop_rotate, .adamw = loop_adamw

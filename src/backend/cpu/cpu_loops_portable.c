@@ -2,6 +2,8 @@
 #define LANES 4
 #include "backend/cpu/cpu_loops.h"
 
+#include "backend/cpu/gemm_int.h"
+
 enum { MR = 4, NR = 8 };
 
 /* 4 x 8 sums are 8 of 16 registers; what a compiler can keep there without being told how. */
@@ -51,4 +53,10 @@ static void transpose(float *dst, int64_t dst_ld, const float *src, int64_t ld, 
 }
 
 const struct cpu_kernels cpu_kernels_portable = {
-    .name = "portable", .mr = MR, .nr = NR, .tile = tile, .transpose = transpose, CPU_LOOPS};
+    .name = "portable",
+    .integer = {[COMPUTE_INT8X2] = &int_kernels_portable_16, [COMPUTE_INT8] = &int_kernels_portable_8},
+    .mr = MR,
+    .nr = NR,
+    .tile = tile,
+    .transpose = transpose,
+    CPU_LOOPS};

@@ -3,15 +3,17 @@
 
 #include <string.h>
 
+#include "array/int8.h"
 #include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_int.h"
 #include "backend/cpu/gemm_small.h"
 #include "base/threads.h"
 
 enum {
-    BLOCK_ROWS = 48, /* rows of C a job, about: 24 read B from L3 too often, 96 make few jobs */
-    K_MAX = 320,     /* longest run of k in one tile: 20 KiB of B panel stay in a 32 KiB L1, 40 KiB of 32 columns in L2 */
-    PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
-    PANELS_A_JOB = 8,         /* packed by one job: 128 columns are whole blocks of every quantised type */
+    BLOCK_ROWS = 48,      /* rows of C a job, at most: 24 read B from L3 too often, 96 make few jobs */
+    K_MAX = 320,          /* longest run of k in one tile: 20 KiB of B panel stay in a 32 KiB L1, 40 of 32 columns near it */
+    PACK_BYTES = 8 << 20, /* of packed B at a time: half of a small L3 */
+    PANELS_A_JOB = 8,     /* packed by one job: 128 columns are whole blocks of every quantised type */
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
 };
 
@@ -22,10 +24,10 @@ static int64_t k_step(int64_t k)
     return cpu_div_up(k, runs);
 }
 
-/* Rows of C a job: whole tiles (48 of 6 or 4 rows, 42 of 14). */
+/* Rows of C a job: whole tiles. */
 static int64_t block_rows(const struct cpu_kernels *kernels)
 {
-    return (BLOCK_ROWS + kernels->mr / 2) / kernels->mr * kernels->mr;
+    return BLOCK_ROWS / kernels->mr * kernels->mr;
 }
 
 /* A tile whose last columns do not belong to C is computed beside it and copied. */
@@ -75,27 +77,56 @@ void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *g)
 
 /* ---- the parallel product ------------------------------------------------------------------------------------------- */
 
+/* How a term is computed, and where its rows start inside a panel: in integers when q is not NULL. */
+struct plan {
+    const struct int_kernels *q;
+    struct int_cut cut;
+    int64_t first, rows;
+    float *scale; /* of the weight's rows: of C's columns forward, folded into A backward */
+};
+
 struct work {
     const struct cpu_kernels *kernels;
     const struct gemm *g;
-    int64_t k_total, term_k[GEMM_MAX_TERMS]; /* where each term's rows start inside a panel */
-    int64_t panel, n_panels;                 /* of C's columns, now packed */
-    float *packed;                           /* (n_panels, k_total, nr) */
-    float *scratch;                          /* scratch_floats a worker */
+    struct plan plan[GEMM_MAX_TERMS];
+    int64_t panel_rows, panel, n_panels; /* of C's columns, now packed */
+    float *packed;                       /* (n_panels, panel_rows, nr) */
+    float *scratch;                      /* scratch_floats a worker */
     int64_t scratch_floats;
 };
+
+static void pack_integers(const struct work *w, int term, int64_t first, int64_t n_panels, float *dst)
+{
+    const struct plan *plan = &w->plan[term];
+    const struct gemm_term *t = &w->g->term[term];
+    const struct weight *weight = t->b.weight;
+    int64_t nr = w->kernels->nr, stride = w->panel_rows * nr, n = cpu_min(n_panels * nr, w->g->n - first);
+    if (t->b.form == GEMM_TRANSPOSED) {
+        int_pack_transposed(w->kernels, plan->q, &plan->cut, weight, first, n, dst, stride);
+        for (int64_t j = first; j < first + n; j++) plan->scale[j] = t->b.scale * int8_row_scale(weight_row(weight, j));
+        return;
+    }
+    int_pack_rows(w->kernels, plan->q, &plan->cut, weight, 0, first, n, dst, stride);
+    for (int64_t r = 0; first == 0 && r < t->k; r++) plan->scale[r] = t->b.scale * int8_row_scale(weight_row(weight, r));
+}
 
 static void pack_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
-    int64_t group = job / w->g->n_terms, term = job % w->g->n_terms, first = group * PANELS_A_JOB;
-    int64_t panel_stride = w->k_total * w->kernels->nr;
+    int64_t group = job / w->g->n_terms, first = group * PANELS_A_JOB;
+    int term = (int)(job % w->g->n_terms);
+    int64_t panel_stride = w->panel_rows * w->kernels->nr, n_panels = cpu_min(PANELS_A_JOB, w->n_panels - first);
+    float *dst = w->packed + first * panel_stride + w->plan[term].first * w->kernels->nr;
+    if (w->plan[term].q) {
+        pack_integers(w, term, (w->panel + first) * w->kernels->nr, n_panels, dst);
+        return;
+    }
     struct gemm_pack p = {.source = w->g->term[term].b,
                           .k = w->g->term[term].k,
                           .n = w->g->n,
                           .panel = w->panel + first,
-                          .n_panels = cpu_min(PANELS_A_JOB, w->n_panels - first),
-                          .dst = w->packed + first * panel_stride + w->term_k[term] * w->kernels->nr,
+                          .n_panels = n_panels,
+                          .dst = dst,
                           .panel_stride = panel_stride};
     gemm_pack_panels(w->kernels, &p, w->scratch + worker * w->scratch_floats);
 }
@@ -111,25 +142,60 @@ static const float *spread_rows(const struct gemm_term *t, int64_t row, int64_t 
     return copy;
 }
 
+/* Floats of scratch for a block's rows of A as codes and their scales. */
+static int64_t quantised_floats(const struct int_cut *cut)
+{
+    return BLOCK_ROWS * (cut->row_steps + cut->runs);
+}
+
+/* A term of the rows [row, row + block->m) of C in integers. */
+static void integer_term(const struct work *w, int term, int64_t row, const struct gemm_block *block, float *scratch)
+{
+    const struct plan *plan = &w->plan[term];
+    const struct gemm_term *t = &w->g->term[term];
+    bool forward = t->b.form == GEMM_TRANSPOSED;
+    float *scale = scratch + BLOCK_ROWS * plan->cut.row_steps;
+    int_quantise_rows(plan->q, &plan->cut, t->a + row * t->lda, t->lda, forward ? NULL : plan->scale, block->m, scratch,
+                      scale);
+    struct int_block b = {.q = plan->q,
+                          .cut = &plan->cut,
+                          .m = block->m,
+                          .n = block->n,
+                          .codes = scratch,
+                          .scale = scale,
+                          .panels = block->b,
+                          .panel_stride = block->panel_stride,
+                          .column_scale = forward ? plan->scale + w->panel * w->kernels->nr : NULL,
+                          .c = block->c,
+                          .ldc = block->ldc,
+                          .accumulate = block->accumulate};
+    int_block(w->kernels, &b);
+}
+
 static void product_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
     const struct gemm *g = w->g;
+    float *scratch = w->scratch + worker * w->scratch_floats;
     int nr = w->kernels->nr;
     int64_t rows = block_rows(w->kernels), row = job * rows, column = w->panel * nr;
     struct gemm_block b = {.m = cpu_min(rows, g->m - row),
                            .n = cpu_min(w->n_panels * nr, g->n - column),
                            .cs = 1,
-                           .panel_stride = w->k_total * nr,
+                           .panel_stride = w->panel_rows * nr,
                            .ldb = nr,
                            .c = g->c + row * g->ldc + column,
                            .ldc = g->ldc,
                            .accumulate = g->accumulate};
     for (int t = 0; t < g->n_terms; t++) {
         b.k = g->term[t].k;
-        b.a = spread_rows(&g->term[t], row, b.m, w->scratch + worker * w->scratch_floats, &b.rs);
-        b.b = w->packed + w->term_k[t] * nr;
-        gemm_block(w->kernels, &b);
+        b.b = w->packed + w->plan[t].first * nr;
+        if (w->plan[t].q) {
+            integer_term(w, t, row, &b, scratch);
+        } else {
+            b.a = spread_rows(&g->term[t], row, b.m, scratch, &b.rs);
+            gemm_block(w->kernels, &b);
+        }
         b.accumulate = true;
     }
     for (int64_t i = 0; g->bias && i < b.m; i++) w->kernels->add(b.c + i * b.ldc, b.c + i * b.ldc, g->bias + column, b.n);
@@ -138,10 +204,29 @@ static void product_job(void *arg, int64_t job, int worker)
 static int64_t worker_scratch(const struct work *w)
 {
     int64_t floats = gemm_pack_scratch(w->kernels);
-    for (int t = 0; t < w->g->n_terms; t++)
-        if (w->g->term[t].lda % PAGE_ELEMENTS == 0)
-            floats = cpu_max(floats, block_rows(w->kernels) * (w->g->term[t].k + 16));
+    for (int t = 0; t < w->g->n_terms; t++) {
+        const struct gemm_term *term = &w->g->term[t];
+        if (w->plan[t].q)
+            floats = cpu_max(floats, quantised_floats(&w->plan[t].cut));
+        else if (term->lda % PAGE_ELEMENTS == 0)
+            floats = cpu_max(floats, BLOCK_ROWS * (term->k + 16));
+    }
     return cpu_round_up(floats, 16);
+}
+
+static void make_plan(struct ctx *c, struct work *w)
+{
+    for (int i = 0; i < w->g->n_terms; i++) {
+        const struct gemm_term *t = &w->g->term[i];
+        struct plan *plan = &w->plan[i];
+        *plan = (struct plan){.q = int_kernels_for(w->kernels, t->b.weight), .first = w->panel_rows, .rows = t->k};
+        if (plan->q) {
+            plan->cut = int_cut(plan->q, t->k);
+            plan->rows = plan->cut.panel_steps;
+            plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
+        }
+        w->panel_rows += plan->rows;
+    }
 }
 
 enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
@@ -157,20 +242,17 @@ enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const str
 {
     if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
     struct work w = {.kernels = kernels, .g = g};
-    for (int t = 0; t < g->n_terms; t++) {
-        w.term_k[t] = w.k_total;
-        w.k_total += g->term[t].k;
-    }
-    BUG_ON(c, w.k_total < 1, "gemm: %d terms without a common axis", g->n_terms);
-    int64_t panels = cpu_div_up(g->n, kernels->nr), panel_floats = w.k_total * kernels->nr;
+    int mark = scope_open(c);
+    make_plan(c, &w);
+    BUG_ON(c, w.panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
+    int64_t panels = cpu_div_up(g->n, kernels->nr), panel_floats = w.panel_rows * kernels->nr;
     int64_t at_once = cpu_max(PACK_BYTES / (panel_floats * (int64_t)sizeof(float)) / PANELS_A_JOB, 1) * PANELS_A_JOB;
     at_once = cpu_min(at_once, panels);
 
-    int mark = scope_open(c);
     w.scratch_floats = worker_scratch(&w);
     w.packed = cpu_scratch_f32(c, at_once * panel_floats);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
-    for (w.panel = 0; w.packed && w.scratch && w.panel < panels; w.panel += at_once) {
+    for (w.panel = 0; ctx_ok(c) && w.panel < panels; w.panel += at_once) {
         w.n_panels = cpu_min(at_once, panels - w.panel);
         threads_run(c, cpu_div_up(w.n_panels, PANELS_A_JOB) * g->n_terms, pack_job, &w);
         threads_run(c, cpu_div_up(g->m, block_rows(kernels)), product_job, &w);

@@ -1,0 +1,48 @@
+/* cpu_loss: what LINEAR_CROSS_ENTROPY's frame (cpu_loss.c) and its two ways of computing share. A job is a block of rows
+ * against a slice of the vocabulary; a way carries it out and leaves the running softmax of the slice. */
+#ifndef YA_BACKEND_CPU_CPU_LOSS_H
+#define YA_BACKEND_CPU_CPU_LOSS_H
+
+#include "array/backend.h"
+#include "backend/cpu/cpu_kernels.h"
+
+struct loss_work {
+    const struct op_call *call;
+    const struct loss_way *way;
+    const struct cpu_kernels *kernels;
+    const struct weight *w;
+    int64_t n, width, ld; /* rows that count; C; padded C */
+    int64_t slices, slice_words;
+    int64_t *row;  /* (n) where they are */
+    float *dh;     /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
+    double *sum;   /* (slices, n): of e^(logit - max) */
+    float *max;    /* (slices, n) */
+    float *target; /* (n) logit of the target */
+    double *nll;   /* (n) */
+    float *scratch;
+    int64_t scratch_floats;
+};
+
+struct loss_block {
+    int64_t first, n;  /* rows [first, first + n) of the compacted, at most way->rows */
+    int64_t word, end; /* of the vocabulary; word is a multiple of way->words */
+    float *max;        /* (n): to be written, as are sum and dh */
+    double *sum;
+    float *dh; /* (n, ld) or NULL; columns past width are undefined */
+    float *scratch;
+};
+
+struct loss_way {
+    int64_t rows, words; /* a tile of logits */
+    int64_t (*scratch_floats)(const struct loss_work *w);
+    /* Also notes the logits of the targets that lie in the slice. */
+    void (*run)(const struct loss_work *w, const struct loss_block *b);
+};
+extern const struct loss_way loss_way_f32, loss_way_int;
+
+static inline const int32_t *loss_targets(const struct loss_work *w)
+{
+    return w->call->in[1]->data;
+}
+
+#endif

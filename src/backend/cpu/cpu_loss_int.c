@@ -1,0 +1,130 @@
+/* cpu_loss_int: the loss with both products in integers (gemm_int.h). Logits lie with rows down and words across: codes of h
+ * against panels of the tile's words, then codes of p = e^(logit - max), with the words' scales folded in, against panels of
+ * the same words as rows. A tile of words is packed both ways for each block of rows, which is why a block has many. p has a
+ * scale of its own for each row and tile, so a tile far below the maximum keeps its precision. */
+#include <float.h>
+#include <string.h>
+
+#include "array/int8.h"
+#include "backend/cpu/cpu_loss.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_int.h"
+
+enum { ROWS = 96, WORDS = 128 /* whole panels of any width; one run of the second product */ };
+
+struct block {
+    const struct loss_block *job;
+    const struct int_kernels *q;
+    struct int_cut h_cut, p_cut;         /* of C; of WORDS */
+    int64_t columns_stride, rows_stride; /* of panels */
+    float *h, *h_scale;                  /* (ROWS, h_cut.row_steps), (ROWS, h_cut.runs) */
+    float *tile, *p, *p_scale;           /* (ROWS, WORDS), (ROWS, p_cut.row_steps), (ROWS) */
+    float *columns, *rows;               /* the tile's words as columns of B, and as rows */
+    float *scale;                        /* (WORDS) */
+};
+
+/* Lays the block's parts out from `scratch` on; returns its end. */
+static float *lay_out(const struct loss_work *w, struct block *b, float *scratch)
+{
+    int64_t nr = w->kernels->nr;
+    b->q = int_kernels_for(w->kernels, w->w);
+    b->h_cut = int_cut(b->q, w->width);
+    b->p_cut = int_cut(b->q, WORDS);
+    b->columns_stride = b->h_cut.panel_steps * nr;
+    b->rows_stride = b->p_cut.panel_steps * nr;
+    const struct {
+        float **part;
+        int64_t floats;
+    } parts[] = {{&b->h, ROWS * b->h_cut.row_steps},
+                 {&b->h_scale, ROWS * b->h_cut.runs},
+                 {&b->tile, ROWS * WORDS},
+                 {&b->p, ROWS * b->p_cut.row_steps},
+                 {&b->p_scale, ROWS},
+                 {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
+                 {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
+                 {&b->scale, WORDS}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        *parts[i].part = scratch;
+        scratch += cpu_round_up(parts[i].floats, 16);
+    }
+    return scratch;
+}
+
+static int64_t scratch_floats(const struct loss_work *w)
+{
+    static float origin[1];
+    struct block b;
+    return lay_out(w, &b, origin) - origin;
+}
+
+static void logits(const struct loss_work *w, const struct block *b, int64_t word, int64_t words)
+{
+    int_pack_transposed(w->kernels, b->q, &b->h_cut, w->w, word, words, b->columns, b->columns_stride);
+    for (int64_t v = 0; v < words; v++) b->scale[v] = int8_row_scale(weight_row(w->w, word + v));
+    struct int_block product = {.q = b->q,
+                                .cut = &b->h_cut,
+                                .m = b->job->n,
+                                .n = words,
+                                .codes = b->h,
+                                .scale = b->h_scale,
+                                .panels = b->columns,
+                                .panel_stride = b->columns_stride,
+                                .column_scale = b->scale,
+                                .c = b->tile,
+                                .ldc = WORDS};
+    int_block(w->kernels, &product);
+    for (int64_t i = 0; i < b->job->n; i++) {
+        int64_t target = loss_targets(w)[w->row[b->job->first + i]] - word;
+        if (target >= 0 && target < words) w->target[b->job->first + i] = b->tile[i * WORDS + target];
+    }
+}
+
+/* Logits become p; what the block has so far is scaled down where the maximum rose. */
+static void softmax_rows(const struct loss_work *w, const struct block *b, int64_t words)
+{
+    for (int64_t i = 0; i < b->job->n; i++) {
+        float old = b->job->max[i], sum;
+        w->kernels->row_softmax(b->tile + i * WORDS, words, &b->job->max[i], &sum);
+        float change = old - b->job->max[i];
+        w->kernels->exp(&change, &change, 1);
+        b->job->sum[i] = b->job->sum[i] * (double)change + (double)sum;
+        if (b->job->dh && change != 1.0f)
+            w->kernels->scale(b->job->dh + i * w->ld, change, b->job->dh + i * w->ld, w->width);
+    }
+}
+
+static void word_tile(const struct loss_work *w, const struct block *b, int64_t word, int64_t words)
+{
+    logits(w, b, word, words);
+    softmax_rows(w, b, words);
+    if (!b->job->dh) return;
+    struct int_cut cut = int_cut(b->q, words);
+    int_quantise_rows(b->q, &cut, b->tile, WORDS, b->scale, b->job->n, b->p, b->p_scale);
+    int_pack_rows(w->kernels, b->q, &cut, w->w, word, 0, w->width, b->rows, b->rows_stride);
+    struct int_block product = {.q = b->q,
+                                .cut = &cut,
+                                .m = b->job->n,
+                                .n = w->width,
+                                .codes = b->p,
+                                .scale = b->p_scale,
+                                .panels = b->rows,
+                                .panel_stride = b->rows_stride,
+                                .c = b->job->dh,
+                                .ldc = w->ld,
+                                .accumulate = true};
+    int_block(w->kernels, &product);
+}
+
+static void run(const struct loss_work *w, const struct loss_block *job)
+{
+    struct block b = {.job = job};
+    lay_out(w, &b, job->scratch);
+    for (int64_t i = 0; i < job->n; i++) {
+        job->max[i] = -FLT_MAX;
+        int_quantise_rows(b.q, &b.h_cut, cpu_row_at(w->call->in[0], w->row[job->first + i]), 0, NULL, 1,
+                          b.h + i * b.h_cut.row_steps, b.h_scale + i * b.h_cut.runs);
+    }
+    for (int64_t word = job->word; word < job->end; word += WORDS) word_tile(w, &b, word, cpu_min(WORDS, job->end - word));
+}
+
+const struct loss_way loss_way_int = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};
