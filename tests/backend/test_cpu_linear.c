@@ -287,5 +287,6 @@ int main(void)
         cmocka_unit_test(test_fixed_point_nan), cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_accumulate),      cmocka_unit_test(test_blocking),
     };
+    cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
