@@ -13,12 +13,12 @@ place=$build/emulate
 
 # table, tests (a pattern of cmocka's), program. The emulator runs about 25 million instructions a second: what takes longest
 # elsewhere is left out. avx512vnni has the f32 kernels of avx512.
-tests='avx512vnni test_odd_shapes test_cpu_linear
-avx512vnni test_stored_types test_cpu_linear
-avx512vnni test_int8 test_cpu_linear
+tests='avx512vnni * test_cpu_rows
+avx512vnni * test_cpu_int
+avx512 * test_cpu_int
+avx512vnni test_odd_shapes test_cpu_linear
 avx512vnni test_dropout test_cpu_linear
 avx512vnni test_accumulate test_cpu_linear
-avx512vnni test_blocking test_cpu_linear
 avx512vnni test_one_segment test_cpu_attention
 avx512vnni test_window test_cpu_attention
 avx512vnni test_extremes test_cpu_attention
@@ -26,10 +26,8 @@ avx512vnni test_shapes test_cpu_loss
 avx512vnni test_made_forms test_cpu_loss
 avx512vnni test_skipped_rows test_cpu_loss
 avx512vnni test_extremes test_cpu_loss
-avx512vnni * test_cpu_rows
-avx512vnni * test_cpu_int
-avx512 * test_cpu_int
-avx512 test_dropout test_cpu_linear'
+avx512vnni test_blocking test_cpu_linear
+avx512vnni test_int8 test_cpu_linear'
 
 missing=()
 [ -e /usr/lib/ISOLINUX/isolinux.bin ] || missing+=(isolinux)

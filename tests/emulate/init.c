@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SHUTDOWN_PORT = 0x8900 };
@@ -39,8 +40,12 @@ int main(void)
     int passed = 0, failed = 0;
     FILE *tests = fopen("/tests", "r");
     while (tests && fscanf(tests, "%31s %63s %63s", table, filter, program) == 3) {
+        struct timespec start, end;
+        clock_gettime(CLOCK_MONOTONIC, &start);
         bool ok = run(table, filter, program);
-        printf("emulated: %s %s %s %s\n", ok ? "passed" : "FAILED", table, filter, program);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        double seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) * 1e-9;
+        printf("emulated: %s %s %s %s, %.1f of its seconds\n", ok ? "passed" : "FAILED", table, filter, program, seconds);
         fflush(stdout);
         ok ? passed++ : failed++;
     }
