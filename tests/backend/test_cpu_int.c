@@ -14,6 +14,8 @@ static const struct table tables[] = {
     {&cpu_kernels_portable, "portable"},
 #if defined(__x86_64__)
     {&cpu_kernels_avx2, "avx2"},
+#elif defined(__aarch64__)
+    {&cpu_kernels_neon, "neon"},
 #endif
 };
 enum { TABLES = sizeof tables / sizeof *tables };

@@ -40,7 +40,8 @@ INLINE uint8x16_t spread_high(int i)
     return vreinterpretq_u8_u32((uint32x4_t){0x00ffffffu, 0x01ffffffu, 0x02ffffffu, 0x03ffffffu} | (uint32_t)(4 * i) << 24);
 }
 
-/* sum of q x over one block of one row, by lanes. The first 16 elements of a 4-bit block are low nibbles, the others high. */
+/* sum of q x over one block of one row, by lanes. The first 16 elements of a 4-bit block are low nibbles, the others high.
+ */
 INLINE float32x4_t dot_q4(const uint8_t *codes, const float32x4_t *x)
 {
     uint8x16_t bytes = vld1q_u8(codes);
@@ -105,8 +106,7 @@ struct eight {
 
 INLINE struct eight load_plain(const uint8_t *p, const enum tensor_type type)
 {
-    if (type == TENSOR_F32)
-        return (struct eight){vreinterpretq_f32_u8(vld1q_u8(p)), vreinterpretq_f32_u8(vld1q_u8(p + 16))};
+    if (type == TENSOR_F32) return (struct eight){vreinterpretq_f32_u8(vld1q_u8(p)), vreinterpretq_f32_u8(vld1q_u8(p + 16))};
     uint16x8_t half = vreinterpretq_u16_u8(vld1q_u8(p));
     if (type == TENSOR_F16) {
         float16x8_t h = vreinterpretq_f16_u16(half);
