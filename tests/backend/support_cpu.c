@@ -4,11 +4,24 @@
 #include "base/threads.h"
 
 static const int thread_counts[] = {1, 2, 3, 7};
-#if defined(__aarch64__)
-static const char *const tables[] = {"portable", "neon"};
-#else
-static const char *const tables[] = {"portable", "avx2"};
+/* Tables of inner loops to judge: all that this processor runs, or the one that YA_TEST_TABLE names, which then must run. */
+static int tables(const char *names[4])
+{
+    const char *only = getenv("YA_TEST_TABLE");
+    int n = 0;
+    if (only) {
+        names[n++] = only;
+        return n;
+    }
+    names[n++] = "portable";
+#if defined(__x86_64__)
+    names[n++] = "avx2";
+#elif defined(__aarch64__)
+    names[n++] = "neon";
+    names[n++] = "neon-dot";
 #endif
+    return n;
+}
 
 void cpu_open(struct cpu_fixture *t)
 {
@@ -166,8 +179,10 @@ static void judge(const struct cpu_fixture *t, const struct twin *w, const char 
 static void run_tables(struct cpu_fixture *t, const struct cpu_call *call, struct op_call *single,
                        const struct twin *results, struct saved *saved, int n, const char *what)
 {
-    for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
-        const struct backend *backend = table(t, tables[k]);
+    const char *names[4];
+    int n_tables = tables(names);
+    for (int k = 0; k < n_tables; k++) {
+        const struct backend *backend = table(t, names[k]);
         for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++) {
             assert_int_equal(ctx_set_threads(t->f.c, thread_counts[i]), OK);
             for (int r = 0; r < n; r++) memcpy(saved[r].a->data, saved[r].before, bytes_between(saved[r].a));
@@ -175,10 +190,10 @@ static void run_tables(struct cpu_fixture *t, const struct cpu_call *call, struc
             for (int r = 0; r < n; r++) {
                 size_t bytes = bytes_between(saved[r].a);
                 if (i == 0) {
-                    judge(t, &results[r], what, tables[k], r);
+                    judge(t, &results[r], what, names[k], r);
                     memcpy(saved[r].first, saved[r].a->data, bytes);
                 } else if (memcmp(saved[r].first, saved[r].a->data, bytes) != 0) {
-                    fail_msg("%s, %s, result %d: other bytes with %d threads than with 1", what, tables[k], r,
+                    fail_msg("%s, %s, result %d: other bytes with %d threads than with 1", what, names[k], r,
                              thread_counts[i]);
                 }
             }

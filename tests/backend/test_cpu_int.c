@@ -16,6 +16,7 @@ static const struct table tables[] = {
     {&cpu_kernels_avx2, "avx2"},
 #elif defined(__aarch64__)
     {&cpu_kernels_neon, "neon"},
+    {&cpu_kernels_neon_dot, "neon-dot"},
 #endif
 };
 enum { TABLES = sizeof tables / sizeof *tables };

@@ -104,7 +104,7 @@ extern const struct cpu_kernels cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const struct cpu_kernels cpu_kernels_avx2;
 #elif defined(__aarch64__)
-extern const struct cpu_kernels cpu_kernels_neon;
+extern const struct cpu_kernels cpu_kernels_neon, cpu_kernels_neon_dot; /* _dot: with dot products of bytes */
 #endif
 
 #endif
