@@ -24,8 +24,9 @@ measured() {
 }
 
 for ((i = 0; i < runs; i++)); do
-    measured "$build/bench/bench_step" "$work" "$steps" 2
-    measured "$build/bench/bench_step" "$work" "$steps" 2 checkpoint
+    for way in f32 "f32 checkpoint" int8x2 "int8x2 checkpoint" int8 f32-on-int8; do
+        measured "$build/bench/bench_step" "$work" "$steps" 2 $way
+    done
     measured "$python" "$here/pytorch_lora_step.py" run "$work" --steps "$steps" --threads 2
     measured "$python" "$here/pytorch_lora_step.py" run "$work" --steps "$steps" --threads 2 --compile
 done

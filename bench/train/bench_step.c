@@ -1,6 +1,7 @@
 /* bench_step: LoRA training steps on the weights, adapter and tokens that a peer saved (bench/peers), timed one by one.
  *
- * usage: bench_step FOLDER STEPS THREADS [checkpoint]: FOLDER/model, FOLDER/adapter, FOLDER/tokens.i32 of (STEPS, 4, 512).
+ * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8]: FOLDER/model, FOLDER/adapter,
+ * FOLDER/tokens.i32 of (STEPS, 4, 512).
  * Prints one JSON line like the peer's: AdamW, no clipping, no dropout, mean loss over the 4 * 511 targets of a step. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +96,17 @@ static void report(const struct ctx *c, const char *name, const struct results *
     printf("}\n");
 }
 
-static enum status run(struct ctx *c, const char *folder, int steps, bool checkpoint, struct results *r)
+struct way {
+    const char *name;
+    struct model_options options;
+};
+static const struct way ways[] = {{"f32", {BASE_AS_IS, COMPUTE_F32}},
+                                  {"f32-on-int8", {BASE_INT8, COMPUTE_F32}},
+                                  {"int8x2", {BASE_INT8, COMPUTE_INT8X2}},
+                                  {"int8", {BASE_INT8, COMPUTE_INT8}}};
+
+static enum status run(struct ctx *c, const char *folder, int steps, bool checkpoint, const struct way *way,
+                       struct results *r)
 {
     static struct documents documents;
     char path[4096];
@@ -103,7 +114,7 @@ static enum status run(struct ctx *c, const char *folder, int steps, bool checkp
     FILE *file = fopen(path, "rb");
     if (!file) return ctx_fail(c, E_IO, "%s: cannot be opened: run the peer's prepare first", path);
     snprintf(path, sizeof path, "%s/model", folder);
-    struct model *model = model_open(c, path);
+    struct model *model = model_open_with(c, path, &way->options);
     snprintf(path, sizeof path, "%s/adapter", folder);
     struct lora *lora = model ? lora_load_peft(c, &model->config, path) : NULL;
     if (lora) model_attach_lora(model, lora);
@@ -123,19 +134,29 @@ int main(int argc, char **argv)
 {
     static struct results r;
     int steps = argc > 3 ? atoi(argv[2]) : 0;
-    if (steps < 1 || steps > STEPS_MAX) {
-        fprintf(stderr, "usage: bench_step FOLDER STEPS THREADS [checkpoint]\n");
+    bool checkpoint = false, known = steps >= 1 && steps <= STEPS_MAX;
+    const struct way *way = &ways[0];
+    for (int i = 4; i < argc; i++) {
+        bool found = strcmp(argv[i], "checkpoint") == 0;
+        checkpoint = checkpoint || found;
+        for (size_t k = 0; k < sizeof ways / sizeof *ways; k++)
+            if (strcmp(argv[i], ways[k].name) == 0) way = &ways[k], found = true;
+        known = known && found;
+    }
+    if (!known) {
+        fprintf(stderr, "usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8]\n");
         return 2;
     }
-    bool checkpoint = argc > 4 && strcmp(argv[4], "checkpoint") == 0;
     struct ctx *c = ctx_new(NULL);
     const struct backend *backend = c ? backend_cpu(c) : NULL;
     if (!backend || array_env_new(c, backend) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
-        run(c, argv[1], steps, checkpoint, &r) != OK) {
+        run(c, argv[1], steps, checkpoint, way, &r) != OK) {
         fprintf(stderr, "bench_step: %s\n", c ? c->message : "out of memory");
         return 1;
     }
-    report(c, checkpoint ? "your_ai-checkpoint" : "your_ai", &r, steps);
+    char name[64];
+    snprintf(name, sizeof name, "your_ai %s%s", way->name, checkpoint ? " checkpoint" : "");
+    report(c, name, &r, steps);
     array_env_free(c);
     ctx_free(c);
     return 0;

@@ -4,7 +4,11 @@
 #include "base/threads.h"
 
 static const int thread_counts[] = {1, 2, 3, 7};
+#if defined(__aarch64__)
+static const char *const tables[] = {"portable", "neon"};
+#else
 static const char *const tables[] = {"portable", "avx2"};
+#endif
 
 void cpu_open(struct cpu_fixture *t)
 {

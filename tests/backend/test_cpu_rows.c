@@ -209,6 +209,9 @@ static void test_exp(void **state)
 #if defined(__x86_64__)
     check_exp(&cpu_kernels_avx2);
     check_column_exp(&cpu_kernels_avx2);
+#elif defined(__aarch64__)
+    check_exp(&cpu_kernels_neon);
+    check_column_exp(&cpu_kernels_neon);
 #endif
 }
 
@@ -273,6 +276,9 @@ static void test_widen(void **state)
 #if defined(__x86_64__)
     check_widen(&cpu_kernels_avx2);
     check_widen_nf4(&cpu_kernels_avx2);
+#elif defined(__aarch64__)
+    check_widen(&cpu_kernels_neon);
+    check_widen_nf4(&cpu_kernels_neon);
 #endif
 }
 

@@ -28,11 +28,11 @@ struct work {
 /* What one job works on, in its worker's scratch. */
 struct block {
     struct attention_segment seg;
-    int64_t group, column, n; /* columns [column, column + n) of the segment's nq * share */
-    float *q_turned;          /* scaled Q^T as panels, (.., D, nr) */
-    float *tile;              /* (KEYS, COLUMNS) */
-    float *out;               /* (COLUMNS, ld) not yet normalised */
-    float *copy;              /* rows of Q, then of V, where they cannot be used in place */
+    struct attention_columns columns;
+    float *q_turned; /* scaled Q^T as panels, (.., D, nr) */
+    float *tile;     /* (KEYS, COLUMNS) */
+    float *out;      /* (COLUMNS, ld) not yet normalised */
+    float *copy;     /* rows of Q, then of V, where they cannot be used in place */
     float *max, *sum, *change;
 };
 
@@ -54,10 +54,11 @@ static struct block block_of(const struct work *w, int64_t job, int worker)
         else
             high = middle;
     }
-    struct block b = {.seg = attention_segment_of(w->p, low), .group = job / per_group};
+    struct block b = {.seg = attention_segment_of(w->p, low)};
     /* Last blocks first: they see the most keys, and threads finish together when the short ones come last. */
-    b.column = (w->first[low + 1] - 1 - at) * ATTENTION_COLUMNS;
-    b.n = cpu_min(ATTENTION_COLUMNS, b.seg.nq * w->share - b.column);
+    int64_t first = (w->first[low + 1] - 1 - at) * ATTENTION_COLUMNS;
+    int64_t n = cpu_min(ATTENTION_COLUMNS, b.seg.nq * w->share - first);
+    b.columns = (struct attention_columns){.share = w->share, .group = job / per_group, .first = first, .n = n};
     b.q_turned = w->scratch + worker * w->scratch_floats;
     b.tile = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
     b.out = b.tile + ATTENTION_COLUMNS * ATTENTION_KEYS;
@@ -66,40 +67,6 @@ static struct block block_of(const struct work *w, int64_t job, int worker)
     b.change = b.sum + ATTENTION_COLUMNS;
     b.copy = b.change + ATTENTION_COLUMNS;
     return b;
-}
-
-static int64_t query_of(const struct work *w, const struct block *b, int64_t column)
-{
-    return (b->column + column) / w->share;
-}
-
-static int64_t head_of(const struct work *w, const struct block *b, int64_t column)
-{
-    return b->group * w->share + (b->column + column) % w->share;
-}
-
-/* Gathers the columns' rows of Q, scaled and turned into panels. Columns past n are 0: their results are not read. */
-static void turn_queries(const struct work *w, const struct block *b)
-{
-    int64_t nr = w->kernels->nr;
-    for (int64_t j = 0; j < b->n; j++)
-        memcpy(b->copy + j * w->ld, attention_row(w->call->in[0], b->seg.q + query_of(w, b, j), head_of(w, b, j)),
-               (size_t)w->d * sizeof(float));
-    memset(b->q_turned, 0, (size_t)(ATTENTION_PANEL_COLUMNS * w->d) * sizeof(float));
-    for (int64_t j = 0; j < b->n; j += nr)
-        w->kernels->transpose(b->q_turned + j * w->d, nr, b->copy + j * w->ld, w->ld, cpu_min(nr, b->n - j), w->d,
-                              (float)w->p->scale);
-}
-
-/* Hides the keys of this tile that a column does not see. */
-static void mask_tile(const struct work *w, const struct block *b, int64_t key, int64_t keys)
-{
-    for (int64_t j = 0; j < b->n;) {
-        int64_t query = query_of(w, b, j), end = cpu_min((query + 1) * w->share - b->column, b->n);
-        int64_t first_key = attention_first_key(&b->seg, query), end_key = attention_end_key(&b->seg, query);
-        if (first_key > key || end_key < key + keys) attention_mask(b->tile, key, keys, first_key, end_key, j, end - j);
-        j = end;
-    }
 }
 
 /* New maxima; what was summed so far shrinks by e^(old - new). */
@@ -111,18 +78,18 @@ static void rescale(const struct work *w, const struct block *b, int64_t keys, i
     for (int64_t j = 0; j < columns; j++) b->change[j] = old[j] - b->max[j];
     w->kernels->exp(b->change, b->change, columns);
     w->kernels->mul(b->sum, b->sum, b->change, columns);
-    for (int64_t j = 0; j < b->n; j++)
+    for (int64_t j = 0; j < b->columns.n; j++)
         if (b->change[j] != 1.0f) w->kernels->scale(b->out + j * w->ld, b->change[j], b->out + j * w->ld, w->d);
 }
 
 static void attend_tile(const struct work *w, const struct block *b, int64_t key, int64_t keys)
 {
     const struct array *k = w->call->in[1], *v = w->call->in[2];
-    int64_t nr = w->kernels->nr, columns = cpu_round_up(b->n, 16), v_ld = v->stride[0];
+    int64_t nr = w->kernels->nr, columns = cpu_round_up(b->columns.n, 16), v_ld = v->stride[0];
     struct gemm_block scores = {.m = keys,
                                 .n = columns,
                                 .k = w->d,
-                                .a = attention_row(k, b->seg.k + key, b->group),
+                                .a = attention_row(k, b->seg.k + key, b->columns.group),
                                 .rs = k->stride[0],
                                 .cs = 1,
                                 .b = b->q_turned,
@@ -131,12 +98,12 @@ static void attend_tile(const struct work *w, const struct block *b, int64_t key
                                 .c = b->tile,
                                 .ldc = ATTENTION_COLUMNS};
     gemm_block(w->kernels, &scores);
-    mask_tile(w, b, key, keys);
+    attention_mask(&b->seg, &b->columns, b->tile, key, keys);
     rescale(w, b, keys, columns);
     w->kernels->column_exp(b->tile, ATTENTION_COLUMNS, keys, columns, 1.0f, b->max, b->sum);
-    const float *values = attention_row(v, b->seg.k + key, b->group);
+    const float *values = attention_row(v, b->seg.k + key, b->columns.group);
     values = gemm_direct_rows(w->kernels, values, &v_ld, keys, w->d, b->copy);
-    struct gemm_block product = {.m = b->n,
+    struct gemm_block product = {.m = b->columns.n,
                                  .n = w->d,
                                  .k = keys,
                                  .a = b->tile,
@@ -155,17 +122,17 @@ static void attention_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
     struct block b = block_of(w, job, worker);
-    turn_queries(w, &b);
+    attention_turn(w->kernels, &b.columns, w->call->in[0], b.seg.q, (float)w->p->scale, b.copy, w->ld, b.q_turned);
     memset(b.out, 0, (size_t)(ATTENTION_COLUMNS * w->ld) * sizeof(float));
     for (int64_t j = 0; j < ATTENTION_COLUMNS; j++) b.max[j] = -FLT_MAX, b.sum[j] = 0;
 
-    int64_t key = attention_first_key(&b.seg, query_of(w, &b, 0));
-    int64_t end = attention_end_key(&b.seg, query_of(w, &b, b.n - 1));
+    int64_t key = attention_first_key(&b.seg, attention_query(&b.columns, 0));
+    int64_t end = attention_end_key(&b.seg, attention_query(&b.columns, b.columns.n - 1));
     for (; key < end; key += ATTENTION_KEYS) attend_tile(w, &b, key, cpu_min(ATTENTION_KEYS, end - key));
 
     const struct array *lse = w->call->out[1];
-    for (int64_t j = 0; j < b.n; j++) {
-        int64_t row = b.seg.q + query_of(w, &b, j), head = head_of(w, &b, j);
+    for (int64_t j = 0; j < b.columns.n; j++) {
+        int64_t row = b.seg.q + attention_query(&b.columns, j), head = attention_head(&b.columns, j);
         w->kernels->scale(attention_row(w->call->out[0], row, head), 1.0f / b.sum[j], b.out + j * w->ld, w->d);
         ((float *)lse->data)[row * lse->stride[0] + head] = b.max[j] + logf(b.sum[j]);
     }

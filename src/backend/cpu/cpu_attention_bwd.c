@@ -1,58 +1,116 @@
 /* cpu_attention_bwd: gradients of causal attention by tiles (Dao et al. 2022), scores computed again from the saved lse.
- * With P = e^(scale S - lse) and delta_i = do_i . o_i, transposed as in cpu_attention.c (keys down, queries across):
+ * With P = e^(scale S - lse) and delta_i = do_i . o_i, transposed as in cpu_attention.c (keys down, columns across):
  *
  *   dV += P dO      dS = P * (V dO^T - delta) * scale      dK += dS Q      dQ += dS^T K
  *
- * A job is one head of one segment. It walks tiles of keys and, for each, blocks of queries: dK and dV of a tile stay in
- * cache, dQ is the output itself. Heads that share a key head write dK and dV beside each other; a second loop adds them in
- * order of heads. */
+ * Columns are (query, head) pairs of one key head, as in the forward pass: a block of them is gathered and turned once, its
+ * dQ stays in cache while tiles of keys go by, little is computed above the diagonal, and the heads of a group add to one
+ * dK and dV. A job is a part of the blocks of one key head and segment; parts see equally many keys and are made where
+ * segments and key heads alone are few. The last part, which sees the most keys, adds into dK and dV themselves, the others
+ * beside them, and a second loop adds those in order of parts. Rejected: a job a head, whose dK and dV of every head take
+ * more memory and another pass; tiles of keys outside, which gathers the queries again for each. */
 #include <string.h>
 
 #include "backend/cpu/cpu_attention.h"
 #include "base/threads.h"
 
-enum { ROWS = 16 };
+enum { ROWS = 16, JOBS = 32, PARTS_MAX = 4 };
 
 struct work {
     const struct attention_params *p;
     const struct cpu_kernels *kernels;
     const struct array *q, *k, *v, *o, *lse, *d_o, *dq, *dk, *dv;
-    int64_t heads, share, d, ld;
-    float *dk_heads, *dv_heads; /* (S, H, D); NULL when every head has its own key head */
-    float *delta;               /* (N, H) */
+    int64_t heads, groups, share, d, ld;
+    int parts;
+    float *dk_part, *dv_part; /* (parts - 1, S, G, D) */
+    float *delta;             /* (N, H) */
     float *scratch;
     int64_t scratch_floats;
 };
 
+/* What one job works on, in its worker's scratch. */
 struct block {
     struct attention_segment seg;
-    int64_t head;
+    struct attention_columns columns;
     float *q_turned, *do_turned; /* panels (.., D, nr) of scaled Q^T and of dO^T */
+    float *q_rows, *do_rows;     /* (COLUMNS, ld) */
     float *p, *dp;               /* (KEYS, COLUMNS) */
-    float *dk, *dv;              /* (KEYS, ld) */
+    float *dq;                   /* (COLUMNS, ld) */
     float *copy;                 /* (KEYS, ld) */
     float *lse, *delta, *ignored;
+    float *dk, *dv; /* row of the segment's first key, rows `stride` apart */
+    int64_t stride;
 };
 
 static int64_t scratch_floats(const struct work *w)
 {
-    return 2 * ATTENTION_PANEL_COLUMNS * w->d + 2 * ATTENTION_KEYS * ATTENTION_COLUMNS + 3 * ATTENTION_KEYS * w->ld +
-           3 * ATTENTION_COLUMNS;
+    return 2 * ATTENTION_PANEL_COLUMNS * w->d + 2 * ATTENTION_KEYS * ATTENTION_COLUMNS + 3 * ATTENTION_COLUMNS * w->ld +
+           ATTENTION_KEYS * w->ld + 3 * ATTENTION_COLUMNS;
 }
 
-static struct block block_of(const struct work *w, int64_t job, int worker)
+static int64_t blocks_of(const struct work *w, const struct attention_segment *g)
 {
-    struct block b = {.seg = attention_segment_of(w->p, job / w->heads), .head = job % w->heads};
+    return cpu_div_up(g->nq * w->share, ATTENTION_COLUMNS);
+}
+
+static struct attention_columns columns_of(const struct work *w, const struct attention_segment *g, int64_t group,
+                                           int64_t block)
+{
+    int64_t first = block * ATTENTION_COLUMNS;
+    return (struct attention_columns){w->share, group, first, cpu_min(ATTENTION_COLUMNS, g->nq * w->share - first)};
+}
+
+/* Keys that a block goes over: [*first, result). */
+static int64_t keys_of(const struct attention_segment *g, const struct attention_columns *c, int64_t *first)
+{
+    *first = attention_first_key(g, attention_query(c, 0));
+    return attention_end_key(g, attention_query(c, c->n - 1));
+}
+
+/* The blocks [*first, result) of a part: each gets as many keys as the others, to a block. */
+static int64_t part_of(const struct work *w, const struct attention_segment *g, int64_t part, int64_t *first)
+{
+    int64_t n = blocks_of(w, g), total = 0, sum = 0, key, end = 0;
+    for (int64_t i = 0; i < n; i++) {
+        struct attention_columns c = columns_of(w, g, 0, i);
+        total += keys_of(g, &c, &key) - key;
+    }
+    *first = n;
+    for (int64_t i = 0; i < n; i++) {
+        struct attention_columns c = columns_of(w, g, 0, i);
+        if (sum * w->parts / total == part) {
+            *first = cpu_min(*first, i);
+            end = i + 1;
+        }
+        sum += keys_of(g, &c, &key) - key;
+    }
+    return cpu_max(end, *first);
+}
+
+static struct block block_of(const struct work *w, int64_t segment, int64_t group, int64_t part, int worker)
+{
+    struct block b = {.seg = attention_segment_of(w->p, segment)};
     b.q_turned = w->scratch + worker * w->scratch_floats;
     b.do_turned = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
-    b.p = b.do_turned + ATTENTION_PANEL_COLUMNS * w->d;
+    b.q_rows = b.do_turned + ATTENTION_PANEL_COLUMNS * w->d;
+    b.do_rows = b.q_rows + ATTENTION_COLUMNS * w->ld;
+    b.dq = b.do_rows + ATTENTION_COLUMNS * w->ld;
+    b.p = b.dq + ATTENTION_COLUMNS * w->ld;
     b.dp = b.p + ATTENTION_KEYS * ATTENTION_COLUMNS;
-    b.dk = b.dp + ATTENTION_KEYS * ATTENTION_COLUMNS;
-    b.dv = b.dk + ATTENTION_KEYS * w->ld;
-    b.copy = b.dv + ATTENTION_KEYS * w->ld;
+    b.copy = b.dp + ATTENTION_KEYS * ATTENTION_COLUMNS;
     b.lse = b.copy + ATTENTION_KEYS * w->ld;
     b.delta = b.lse + ATTENTION_COLUMNS;
     b.ignored = b.delta + ATTENTION_COLUMNS;
+    if (part == w->parts - 1) {
+        b.dk = attention_row(w->dk, b.seg.k, group);
+        b.dv = attention_row(w->dv, b.seg.k, group);
+        b.stride = w->dk->stride[0];
+    } else {
+        int64_t at = ((part * w->k->shape[0] + b.seg.k) * w->groups + group) * w->d;
+        b.dk = w->dk_part + at;
+        b.dv = w->dv_part + at;
+        b.stride = w->groups * w->d;
+    }
     return b;
 }
 
@@ -66,23 +124,30 @@ static void delta_job(void *arg, int64_t job, int worker)
             w->delta[i * w->heads + h] = w->kernels->dot(attention_row(w->o, i, h), attention_row(w->d_o, i, h), w->d);
 }
 
-/* Rows [0, n) turned into panels; columns past n are 0. */
-static void turn(const struct work *w, float *panels, const float *rows, int64_t stride, int64_t n, float scale)
+/* ---- one block of columns ------------------------------------------------------------------------------------------- */
+
+static void open_block(const struct work *w, const struct block *b)
 {
-    int64_t nr = w->kernels->nr;
-    if (n < ATTENTION_COLUMNS) memset(panels, 0, (size_t)(ATTENTION_PANEL_COLUMNS * w->d) * sizeof(float));
-    for (int64_t j = 0; j < n; j += nr)
-        w->kernels->transpose(panels + j * w->d, nr, rows + j * stride, stride, cpu_min(nr, n - j), w->d, scale);
+    const struct attention_columns *c = &b->columns;
+    attention_turn(w->kernels, c, w->q, b->seg.q, (float)w->p->scale, b->q_rows, w->ld, b->q_turned);
+    attention_turn(w->kernels, c, w->d_o, b->seg.q, 1.0f, b->do_rows, w->ld, b->do_turned);
+    memset(b->dq, 0, (size_t)(c->n * w->ld) * sizeof(float));
+    memset(b->lse, 0, 3 * ATTENTION_COLUMNS * sizeof(float));
+    for (int64_t j = 0; j < c->n; j++) {
+        int64_t row = b->seg.q + attention_query(c, j), head = attention_head(c, j);
+        b->lse[j] = attention_row(w->lse, row, 0)[head];
+        b->delta[j] = w->delta[row * w->heads + head];
+    }
 }
 
 /* tile (keys, columns) = rows of `a` times panels. */
-static void tile_product(const struct work *w, float *tile, const struct array *a, int64_t row, int64_t head, int64_t keys,
-                         const float *panels)
+static void tile_product(const struct work *w, const struct block *b, float *tile, const struct array *a, int64_t key,
+                         int64_t keys, const float *panels)
 {
     struct gemm_block g = {.m = keys,
-                           .n = ATTENTION_COLUMNS,
+                           .n = cpu_round_up(b->columns.n, 16),
                            .k = w->d,
-                           .a = attention_row(a, row, head),
+                           .a = attention_row(a, b->seg.k + key, b->columns.group),
                            .rs = a->stride[0],
                            .cs = 1,
                            .b = panels,
@@ -93,33 +158,32 @@ static void tile_product(const struct work *w, float *tile, const struct array *
     gemm_block(w->kernels, &g);
 }
 
-/* c (keys, D) += tile (keys, n) times n rows of `x`. */
-static void add_rows(const struct work *w, const struct block *b, const float *tile, int64_t keys, const float *x,
-                     int64_t ld, int64_t n, float *out)
+/* out (keys, D) += tile (keys, columns) times the gathered rows. */
+static void add_rows(const struct work *w, const struct block *b, const float *tile, int64_t keys, const float *rows,
+                     float *out)
 {
-    const float *rows = gemm_direct_rows(w->kernels, x, &ld, n, w->d, b->copy);
     struct gemm_block g = {.m = keys,
                            .n = w->d,
-                           .k = n,
+                           .k = b->columns.n,
                            .a = tile,
                            .rs = ATTENTION_COLUMNS,
                            .cs = 1,
                            .b = rows,
                            .panel_stride = w->kernels->nr,
-                           .ldb = ld,
+                           .ldb = w->ld,
                            .c = out,
-                           .ldc = w->ld,
+                           .ldc = b->stride,
                            .accumulate = true};
     gemm_block(w->kernels, &g);
 }
 
-/* dq rows (n, D) += transpose of the tile times the keys. */
-static void add_dq(const struct work *w, const struct block *b, int64_t key, int64_t keys, int64_t query, int64_t n)
+/* dq (columns, D) += transpose of the tile times the keys. */
+static void add_dq(const struct work *w, const struct block *b, int64_t key, int64_t keys)
 {
     int64_t ld = w->k->stride[0];
-    const float *rows = attention_row(w->k, b->seg.k + key, b->head / w->share);
+    const float *rows = attention_row(w->k, b->seg.k + key, b->columns.group);
     rows = gemm_direct_rows(w->kernels, rows, &ld, keys, w->d, b->copy);
-    struct gemm_block g = {.m = n,
+    struct gemm_block g = {.m = b->columns.n,
                            .n = w->d,
                            .k = keys,
                            .a = b->dp,
@@ -128,74 +192,48 @@ static void add_dq(const struct work *w, const struct block *b, int64_t key, int
                            .b = rows,
                            .panel_stride = w->kernels->nr,
                            .ldb = ld,
-                           .c = attention_row(w->dq, b->seg.q + query, b->head),
-                           .ldc = w->dq->stride[0],
+                           .c = b->dq,
+                           .ldc = w->ld,
                            .accumulate = true};
     gemm_block(w->kernels, &g);
 }
 
-/* Keys [key, key + keys) against queries [query, query + n): as many of the keys as the last query sees. */
-static void tile_pair(const struct work *w, const struct block *b, int64_t key, int64_t keys, int64_t query, int64_t n)
+static void tile_pair(const struct work *w, const struct block *b, int64_t key, int64_t keys)
 {
-    int64_t row = b->seg.q + query, group = b->head / w->share, key_row = b->seg.k + key;
-    const float *q = attention_row(w->q, row, b->head), *d_o = attention_row(w->d_o, row, b->head);
-    keys = cpu_min(keys, attention_end_key(&b->seg, query + n - 1) - key);
-    turn(w, b->q_turned, q, w->q->stride[0], n, (float)w->p->scale);
-    turn(w, b->do_turned, d_o, w->d_o->stride[0], n, 1.0f);
-    memset(b->lse, 0, 3 * ATTENTION_COLUMNS * sizeof(float));
-    for (int64_t j = 0; j < n; j++) {
-        b->lse[j] = attention_row(w->lse, row + j, 0)[b->head];
-        b->delta[j] = w->delta[(row + j) * w->heads + b->head];
-    }
-
-    tile_product(w, b->p, w->k, key_row, group, keys, b->q_turned);
-    for (int64_t j = 0; j < n; j++) {
-        int64_t first = attention_first_key(&b->seg, query + j), end = attention_end_key(&b->seg, query + j);
-        if (first > key || end < key + keys) attention_mask(b->p, key, keys, first, end, j, 1);
-    }
-    w->kernels->column_exp(b->p, ATTENTION_COLUMNS, keys, ATTENTION_COLUMNS, 1.0f, b->lse, b->ignored);
-    add_rows(w, b, b->p, keys, d_o, w->d_o->stride[0], n, b->dv);
-    tile_product(w, b->dp, w->v, key_row, group, keys, b->do_turned);
-    w->kernels->column_softmax_bwd(b->dp, b->p, ATTENTION_COLUMNS, keys, ATTENTION_COLUMNS, (float)w->p->scale, b->delta);
-    add_rows(w, b, b->dp, keys, q, w->q->stride[0], n, b->dk);
-    add_dq(w, b, key, keys, query, n);
+    int64_t columns = cpu_round_up(b->columns.n, 16);
+    tile_product(w, b, b->p, w->k, key, keys, b->q_turned);
+    attention_mask(&b->seg, &b->columns, b->p, key, keys);
+    w->kernels->column_exp(b->p, ATTENTION_COLUMNS, keys, columns, 1.0f, b->lse, b->ignored);
+    add_rows(w, b, b->p, keys, b->do_rows, b->dv + key * b->stride);
+    tile_product(w, b, b->dp, w->v, key, keys, b->do_turned);
+    w->kernels->column_softmax_bwd(b->dp, b->p, ATTENTION_COLUMNS, keys, columns, (float)w->p->scale, b->delta);
+    add_rows(w, b, b->dp, keys, b->q_rows, b->dk + key * b->stride);
+    add_dq(w, b, key, keys);
 }
 
-/* Where this job's rows of dK or dV go: the output, or this head's place beside the others of its group. */
-static float *key_row_at(const struct work *w, const struct array *out, float *heads, int64_t row, int64_t head)
-{
-    if (!heads) return attention_row(out, row, head);
-    return heads + (row * w->heads + head) * w->d;
-}
-
-static void store_tile(const struct work *w, const struct block *b, int64_t key, int64_t keys)
-{
-    size_t bytes = (size_t)w->d * sizeof(float);
-    for (int64_t r = 0; r < keys; r++) {
-        int64_t row = b->seg.k + key + r;
-        memcpy(key_row_at(w, w->dk, w->dk_heads, row, b->head), b->dk + r * w->ld, bytes);
-        memcpy(key_row_at(w, w->dv, w->dv_heads, row, b->head), b->dv + r * w->ld, bytes);
-    }
-}
-
-static void head_job(void *arg, int64_t job, int worker)
+static void block_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
-    struct block b = block_of(w, job, worker);
-    const struct attention_segment *g = &b.seg;
-    for (int64_t i = 0; i < g->nq; i++) memset(attention_row(w->dq, g->q + i, b.head), 0, (size_t)w->d * sizeof(float));
-    for (int64_t key = 0; key < g->nk; key += ATTENTION_KEYS) {
-        int64_t keys = cpu_min(ATTENTION_KEYS, g->nk - key);
-        memset(b.dk, 0, (size_t)(ATTENTION_KEYS * w->ld) * sizeof(float));
-        memset(b.dv, 0, (size_t)(ATTENTION_KEYS * w->ld) * sizeof(float));
-        /* Queries that see one of these keys: from the one that key `key` is the last of, to the window of the last key. */
-        int64_t first = cpu_max(0, key - g->shift);
-        int64_t end = cpu_min(g->nq, key + keys - 1 - g->shift + g->window);
-        for (int64_t query = first; query < end; query += ATTENTION_COLUMNS)
-            tile_pair(w, &b, key, keys, query, cpu_min(ATTENTION_COLUMNS, end - query));
-        store_tile(w, &b, key, keys);
+    int64_t part = job % w->parts, group = job / w->parts % w->groups, segment = job / w->parts / w->groups, first;
+    struct block b = block_of(w, segment, group, part, worker);
+    int64_t last = part_of(w, &b.seg, part, &first);
+    for (int64_t i = 0; i < b.seg.nk; i++) {
+        memset(b.dk + i * b.stride, 0, (size_t)w->d * sizeof(float));
+        memset(b.dv + i * b.stride, 0, (size_t)w->d * sizeof(float));
+    }
+    for (int64_t i = first; i < last; i++) {
+        int64_t key;
+        b.columns = columns_of(w, &b.seg, group, i);
+        int64_t end = keys_of(&b.seg, &b.columns, &key);
+        open_block(w, &b);
+        for (; key < end; key += ATTENTION_KEYS) tile_pair(w, &b, key, cpu_min(ATTENTION_KEYS, end - key));
+        for (int64_t j = 0; j < b.columns.n; j++)
+            memcpy(attention_row(w->dq, b.seg.q + attention_query(&b.columns, j), attention_head(&b.columns, j)),
+                   b.dq + j * w->ld, (size_t)w->d * sizeof(float));
     }
 }
+
+/* ---- all of them ---------------------------------------------------------------------------------------------------- */
 
 /* Keys past the last segment (a cache with room) are seen by nobody. */
 static void clear_unused(const struct work *w)
@@ -206,24 +244,29 @@ static void clear_unused(const struct work *w)
     memset((float *)w->dv->data + used * row, 0, bytes);
 }
 
-static void add_heads_job(void *arg, int64_t job, int worker)
+static void add_parts_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
     const struct work *w = arg;
-    int64_t end = cpu_min((job + 1) * ROWS, w->p->cu_k[w->p->n_seg]);
-    for (int64_t i = job * ROWS; i < end; i++) {
-        for (int64_t h = 0; h < w->heads; h++) {
-            int64_t group = h / w->share, at = (i * w->heads + h) * w->d;
-            float *dk = attention_row(w->dk, i, group), *dv = attention_row(w->dv, i, group);
-            if (h % w->share == 0) {
-                memcpy(dk, w->dk_heads + at, (size_t)w->d * sizeof(float));
-                memcpy(dv, w->dv_heads + at, (size_t)w->d * sizeof(float));
-            } else {
-                w->kernels->add(dk, dk, w->dk_heads + at, w->d);
-                w->kernels->add(dv, dv, w->dv_heads + at, w->d);
-            }
-        }
+    int64_t row = w->groups * w->d, first = job * ROWS, n = cpu_min(ROWS, w->p->cu_k[w->p->n_seg] - first) * row;
+    float *dk = attention_row(w->dk, first, 0), *dv = attention_row(w->dv, first, 0);
+    for (int64_t part = 0; part < w->parts - 1; part++) {
+        int64_t at = (part * w->k->shape[0] + first) * row;
+        w->kernels->add(dk, dk, w->dk_part + at, n);
+        w->kernels->add(dv, dv, w->dv_part + at, n);
     }
+}
+
+static void take_scratch(struct ctx *c, struct work *w)
+{
+    int64_t keys = w->k->shape[0] * w->groups * w->d;
+    w->delta = cpu_scratch_f32(c, w->q->shape[0] * w->heads);
+    if (w->parts > 1) {
+        w->dk_part = cpu_scratch_f32(c, (w->parts - 1) * keys);
+        w->dv_part = cpu_scratch_f32(c, (w->parts - 1) * keys);
+    }
+    w->scratch_floats = cpu_round_up(scratch_floats(w), 16);
+    w->scratch = cpu_scratch_f32(c, w->scratch_floats * threads_count(c));
 }
 
 enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
@@ -241,23 +284,19 @@ enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const s
                      .dk = out[1],
                      .dv = out[2],
                      .heads = in[0]->shape[1],
+                     .groups = in[1]->shape[1],
                      .share = in[0]->shape[1] / in[1]->shape[1],
                      .d = in[0]->shape[2],
                      .ld = gemm_direct_ld(in[0]->shape[2])};
-    int64_t n = in[0]->shape[0], s = in[1]->shape[0];
+    int64_t shared = w.p->n_seg * w.groups;
+    w.parts = (int)cpu_min(cpu_div_up(JOBS, cpu_max(shared, 1)), PARTS_MAX);
     int mark = scope_open(c);
-    w.delta = cpu_scratch_f32(c, n * w.heads);
-    if (w.share > 1) {
-        w.dk_heads = cpu_scratch_f32(c, s * w.heads * w.d);
-        w.dv_heads = cpu_scratch_f32(c, s * w.heads * w.d);
-    }
-    w.scratch_floats = cpu_round_up(scratch_floats(&w), 16);
-    w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
+    take_scratch(c, &w);
     if (ctx_ok(c)) {
-        threads_run(c, cpu_div_up(n, ROWS), delta_job, &w);
-        threads_run(c, w.p->n_seg * w.heads, head_job, &w);
+        threads_run(c, cpu_div_up(w.q->shape[0], ROWS), delta_job, &w);
+        threads_run(c, shared * w.parts, block_job, &w);
         clear_unused(&w);
-        if (w.share > 1) threads_run(c, cpu_div_up(s, ROWS), add_heads_job, &w);
+        if (w.parts > 1) threads_run(c, cpu_div_up(w.p->cu_k[w.p->n_seg], ROWS), add_parts_job, &w);
     }
     scope_close(c, mark);
     return c->status;

@@ -127,17 +127,54 @@ static const struct backend *find_avx2(void)
 }
 #endif
 
+#if defined(__aarch64__)
+static enum status run_neon(struct ctx *c, const struct op_call *call)
+{
+    return run(c, call, &cpu_kernels_neon);
+}
+
+static const struct backend neon = {
+    .name = "cpu-neon",
+    .kernel =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_neon,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+    .support =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+};
+
+static const struct backend *find_neon(void)
+{
+    return &neon;
+}
+#else
+static const struct backend *find_neon(void)
+{
+    return NULL;
+}
+#endif
+
 const struct backend *backend_cpu(struct ctx *c)
 {
     const char *wanted = getenv("YA_CPU");
-    const struct backend *best = find_avx2();
-    if (!wanted || !*wanted) return best ? best : &portable;
+    const struct backend *avx2_here = find_avx2(), *neon_here = find_neon();
+    if (!wanted || !*wanted) return avx2_here ? avx2_here : neon_here ? neon_here : &portable;
     if (strcmp(wanted, "portable") == 0) return &portable;
     if (strcmp(wanted, "reference") == 0) return backend_cpu_reference();
     if (strcmp(wanted, "avx2") == 0) {
-        if (!best) ctx_fail(c, E_UNSUPPORTED, "YA_CPU=avx2: this processor has no AVX2 and FMA; unset YA_CPU");
-        return best;
+        if (!avx2_here) ctx_fail(c, E_UNSUPPORTED, "YA_CPU=avx2: this processor has no AVX2 and FMA; unset YA_CPU");
+        return avx2_here;
     }
-    ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: must be portable, avx2 or reference", wanted);
+    if (strcmp(wanted, "neon") == 0) {
+        if (!neon_here) ctx_fail(c, E_UNSUPPORTED, "YA_CPU=neon: this processor is no AArch64; unset YA_CPU");
+        return neon_here;
+    }
+    ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: must be portable, avx2, neon or reference", wanted);
     return NULL;
 }

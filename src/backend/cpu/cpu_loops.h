@@ -13,6 +13,8 @@
 #include <string.h>
 #if defined(__F16C__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "array/dtype.h"
@@ -338,6 +340,14 @@ static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
     for (; j < n; j++) dst[j] = load_f16(p + j * 2);
     return true;
 }
+#elif defined(__aarch64__)
+static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
+{
+    int64_t j = 0;
+    for (; j + 4 <= n; j += 4) vst1q_f32(dst + j, vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p + j * 2))));
+    for (; j < n; j++) dst[j] = load_f16(p + j * 2);
+    return true;
+}
 #else
 static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
 {
@@ -388,7 +398,32 @@ INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
         _mm256_storeu_ps(dst + NF4_BLOCK / 2 + i, nf4_look_up(low, high, _mm256_srli_epi32(c, 4), _mm256_slli_epi32(c, 24)));
     }
 }
+#elif defined(__aarch64__)
+/* The 16 products scale * level are the 64 bytes that a look-up by bytes reaches: an element's indices are 4 code + 0 .. 3. */
+INLINE void nf4_look_up(float *dst, uint8x16x4_t products, uint8x16_t code_times_4)
+{
+    for (int i = 0; i < 4; i++) {
+        uint8x16_t spread = vreinterpretq_u8_u32(vdupq_n_u32(0x01010101u * (uint32_t)i << 2) +
+                                                 (uint32x4_t){0, 0x01010101u, 0x02020202u, 0x03030303u});
+        uint8x16_t index = vqtbl1q_u8(code_times_4, spread) + vreinterpretq_u8_u32(vdupq_n_u32(0x03020100u));
+        vst1q_f32(dst + 4 * i, vreinterpretq_f32_u8(vqtbl4q_u8(products, index)));
+    }
+}
 
+INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
+{
+    float scale = nf4_block_scale(b);
+    uint8x16x4_t products;
+    for (int i = 0; i < 4; i++) products.val[i] = vreinterpretq_u8_f32(vmulq_n_f32(vld1q_f32(nf4_level + 4 * i), scale));
+    for (int i = 0; i < NF4_BLOCK / 2; i += 16) {
+        uint8x16_t codes = vld1q_u8(b->codes + i);
+        nf4_look_up(dst + i, products, vshlq_n_u8(codes & vdupq_n_u8(15), 2));
+        nf4_look_up(dst + NF4_BLOCK / 2 + i, products, vshlq_n_u8(vshrq_n_u8(codes, 4), 2));
+    }
+}
+#endif
+
+#if defined(__AVX2__) || defined(__aarch64__)
 static void loop_widen_nf4(const void *row, int64_t cols, int64_t first, int64_t n, float *dst)
 {
     for (int64_t at = first, end = first + n, m; at < end; at += m, dst += m) {
