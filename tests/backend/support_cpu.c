@@ -13,6 +13,7 @@ static const struct cpu_table all_tables[CPU_TABLES] = {
     {"avx512vnni", &cpu_kernels_avx512vnni},
 #elif defined(__aarch64__)
     {"neon", &cpu_kernels_neon},
+    {"neon-dot", &cpu_kernels_neon_dot},
 #endif
 };
 

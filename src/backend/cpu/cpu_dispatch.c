@@ -3,6 +3,10 @@
  * dtypes and its layout only, never on sizes of caches or on timings. */
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/cpu_rows.h"
@@ -71,27 +75,9 @@ static enum status run(struct ctx *c, const struct op_call *call, const struct c
     return backend_cpu_reference()->kernel[call->op](c, call);
 }
 
-/* One backend for each table of inner loops: every row goes through `run`. */
-static enum status run_portable(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_portable);
-}
-
-static const struct backend portable = {
-    .name = "cpu-portable",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_portable,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE portable
+#define LABEL "cpu-portable"
+#include "backend/cpu/cpu_backend.h"
 
 static bool any_processor(void)
 {
@@ -99,26 +85,9 @@ static bool any_processor(void)
 }
 
 #if defined(__x86_64__)
-static enum status run_avx2(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_avx2);
-}
-
-static const struct backend avx2 = {
-    .name = "cpu-avx2",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx2,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE avx2
+#define LABEL "cpu-avx2"
+#include "backend/cpu/cpu_backend.h"
 
 /* F16C came before AVX2 in every processor, and clang 14 cannot ask for it. */
 static bool has_avx2(void)
@@ -126,47 +95,13 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-static enum status run_avx512(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_avx512);
-}
+#define TABLE avx512
+#define LABEL "cpu-avx512"
+#include "backend/cpu/cpu_backend.h"
 
-static const struct backend avx512 = {
-    .name = "cpu-avx512",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx512,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
-
-static enum status run_avx512vnni(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_avx512vnni);
-}
-
-static const struct backend avx512vnni = {
-    .name = "cpu-avx512vnni",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx512vnni,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE avx512vnni
+#define LABEL "cpu-avx512vnni"
+#include "backend/cpu/cpu_backend.h"
 
 /* The compilers' question is also whether the system saves the registers. */
 static bool has_avx512(void)
@@ -182,26 +117,18 @@ static bool has_avx512vnni(void)
 #endif
 
 #if defined(__aarch64__)
-static enum status run_neon(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_neon);
-}
+#define TABLE neon
+#define LABEL "cpu-neon"
+#include "backend/cpu/cpu_backend.h"
 
-static const struct backend neon = {
-    .name = "cpu-neon",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_neon,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE neon_dot
+#define LABEL "cpu-neon-dot"
+#include "backend/cpu/cpu_backend.h"
+
+static bool has_neon_dot(void)
+{
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+}
 #endif
 
 /* Best first; the last runs anywhere. */
@@ -216,6 +143,7 @@ static const struct choice {
     {"avx512", &avx512, has_avx512, "AVX-512 F, BW, DQ and VL"},
     {"avx2", &avx2, has_avx2, "AVX2 and FMA"},
 #elif defined(__aarch64__)
+    {"neon-dot", &neon_dot, has_neon_dot, "dot products of bytes (asimddp)"},
     {"neon", &neon, any_processor, NULL},
 #endif
     {"portable", &portable, any_processor, NULL},
@@ -235,6 +163,7 @@ const struct backend *backend_cpu(struct ctx *c)
         return NULL;
     }
     ctx_fail(c, E_UNSUPPORTED,
-             "YA_CPU=%s: must be avx512vnni, avx512, avx2, neon, portable or reference, as the processor has it", wanted);
+             "YA_CPU=%s: must be avx512vnni, avx512, avx2, neon-dot, neon, portable or reference, as the processor has it",
+             wanted);
     return NULL;
 }

@@ -106,7 +106,7 @@ extern const struct cpu_kernels cpu_kernels_portable;
 extern const struct cpu_kernels cpu_kernels_avx2;
 extern const struct cpu_kernels cpu_kernels_avx512, cpu_kernels_avx512vnni; /* F, BW, DQ, VL; and VNNI */
 #elif defined(__aarch64__)
-extern const struct cpu_kernels cpu_kernels_neon;
+extern const struct cpu_kernels cpu_kernels_neon, cpu_kernels_neon_dot; /* _dot: with dot products of bytes */
 #endif
 
 #endif
