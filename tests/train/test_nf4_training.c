@@ -62,7 +62,7 @@ static void unpack(struct run *r, const struct model *from)
         }
 }
 
-static void train(struct run *r, bool checkpoint_blocks)
+static void train(struct run *r, int64_t recomputed_blocks)
 {
     int32_t tokens[TOKENS], positions[TOKENS], targets[TOKENS];
     float weights[TOKENS];
@@ -76,7 +76,7 @@ static void train(struct run *r, bool checkpoint_blocks)
     const struct batch b = {TOKENS, tokens, positions, 2, cu, targets, weights, 0};
     for (int step = 0; step < STEPS; step++) {
         const struct engine_step_options o = {
-            .inv_n = 1.0 / (TOKENS - 2), .step = step, .checkpoint_blocks = checkpoint_blocks};
+            .inv_n = 1.0 / (TOKENS - 2), .step = step, .recomputed_blocks = recomputed_blocks};
         struct adamw_params adamw = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
         struct engine_loss loss;
         adamw.correction1 = adamw.correction2 = 1;
@@ -109,15 +109,15 @@ static void codes_train_as_their_numbers(void **state)
     open_run(c, &numbers, dir, BASE_AS_IS);
     open_run(c, &plain, dir, BASE_AS_IS);
     unpack(&numbers, codes.model);
-    train(&codes, false);
-    train(&numbers, false);
-    train(&plain, false);
+    train(&codes, 0);
+    train(&numbers, 0);
+    train(&plain, 0);
     same_run(&codes, &numbers);
     assert_true(codes.loss[STEPS - 1] < codes.loss[0] * 0.99);
     assert_true(codes.loss[0] != plain.loss[0]); /* or the base was not in 4 bits */
     struct run again;
     open_run(c, &again, dir, BASE_NF4);
-    train(&again, true); /* recomputed blocks */
+    train(&again, INT64_MAX); /* all blocks computed again */
     same_run(&codes, &again);
     close_run(&again);
     close_run(&codes);

@@ -253,10 +253,15 @@ static void recomputed_blocks_give_the_same_bytes(void **state)
     (void)state;
     struct train_config a = config_of(new_run()), b = config_of(new_run());
     b.grad_checkpoint = PLAN_CHECKPOINT_ON;
+    struct train_config all = config_of(new_run());
+    all.recomputed_blocks = 2;
     train(&a, 1, OK);
     train(&b, 2, OK);
+    train(&all, 1, OK);
     tiny_assert_same_file(last_checkpoint(a.run, 6, "adapter_model.safetensors"),
                           last_checkpoint(b.run, 6, "adapter_model.safetensors"));
+    tiny_assert_same_file(last_checkpoint(a.run, 6, "adapter_model.safetensors"),
+                          last_checkpoint(all.run, 6, "adapter_model.safetensors"));
 }
 
 /* ---- the objective's knobs ------------------------------------------------------------------------------------------- */

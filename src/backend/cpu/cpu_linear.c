@@ -155,18 +155,20 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
 
 /* ---- backward ------------------------------------------------------------------------------------------------------- */
 
-/* u, dA and dB of all adapters. */
+/* u, dA and dB of all adapters; u stays in the scope of the call, dropped copies of x do not. */
 static void adapter_grads(struct ctx *c, struct linear *l, const struct op_call *call)
 {
     const struct array *dy = call->in[0], *x = call->in[1];
     struct cpu_adapter list[LINEAR_MAX];
     int n = 0;
+    for (int i = 0; i < l->params->n; i++)
+        if (l->slot[i].a) l->slot[i].u = cpu_scratch_f32(c, l->n * l->slot[i].rank);
+    int mark = scope_open(c);
     for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
-        struct slot *s = &l->slot[i];
+        const struct slot *s = &l->slot[i];
         const struct array *da = call->out[1 + 2 * i], *db = call->out[2 + 2 * i], *h = call->in[8 + i];
         if (!s->a) continue;
         struct cpu_adapter *a = &list[n++];
-        s->u = cpu_scratch_f32(c, l->n * s->rank);
         *a = (struct cpu_adapter){.m = s->w->rows, .k = l->k, .r = s->rank, .scale = s->scale, .u = s->u};
         a->dy = (const float *)dy->data + s->first, a->ldy = dy->stride[0];
         a->x = x->data, a->ldx = x->stride[0];
@@ -176,6 +178,7 @@ static void adapter_grads(struct ctx *c, struct linear *l, const struct op_call 
         if (db) a->db = db->data, a->ld_db = db->stride[0], a->h = h->data, a->ldh = h->stride[0];
     }
     if (ctx_ok(c)) cpu_adapter_run(c, l->kernels, l->n, list, n, l->params->accumulate);
+    scope_close(c, mark);
 }
 
 /* dx += mask_i * (u_i A_i) */
