@@ -2,13 +2,13 @@
 # Runs tests of the AVX-512 and VNNI kernels on an emulated processor that has them (bochs), for machines that do not.
 #   scripts/emulate-avx512.sh [BUILD]     a build folder with the tests (default: build)
 # Boots Debian's kernel with the test programs, their libraries and tests/emulate/init.c in an initramfs; ends with 0 when
-# every line below passed, and with 1 on a failure or when the emulator takes too long (YA_EMULATE_SECONDS, default 1200).
+# every line below passed, and with 1 on a failure or when the emulator takes too long (YA_EMULATE_SECONDS, default 3000).
 # Installs nothing: scripts/install-deps.sh emulate does. The kernel is that of an installed linux-image-*-cloud-amd64, or is
 # fetched as a package and unpacked into BUILD/emulate. About two minutes, half of which is the boot.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}")
-limit=${YA_EMULATE_SECONDS:-1200}
+limit=${YA_EMULATE_SECONDS:-3000}
 place=$build/emulate
 
 # table, tests (a pattern of cmocka's), program. The emulator runs about 25 million instructions a second: what takes longest
