@@ -1,6 +1,6 @@
 /* gemm_neon: 6 x 16 sums in 24 of the 32 registers; four hold a row of the B panel, the others elements of A. Per step of k
- * that is 24 multiply-adds for 10 loads, two of them pairs. An element of A is a plain scalar load, the multiply-add takes it
- * by lane: a load that replicates (ld1r) would take a slot of the vector units on Neoverse cores.
+ * that is 24 multiply-adds for 10 loads, two of them pairs. An element of A is a plain scalar load, the multiply-add takes
+ * it by lane: a load that replicates (ld1r) would take a slot of the vector units on Neoverse cores.
  *
  * Why this shape: cores with four multiply-add units of latency 4 need 16 chains at the least, and 8 x 8 with A by lanes has
  * just these, so one late load is lost time; 24 leave room. 8 x 12, BLIS's shape, does not divide the padded widths (64 and

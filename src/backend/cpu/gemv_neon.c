@@ -1,5 +1,5 @@
 /* gemv_neon: a token's product with a weight, four stored rows at a time, decoded in registers; gemv_avx2.c says why rows go
- * in fours and why a block is summed unscaled: sum (d q + m) x = d sum q x + m sum x.
+ * in fours. A block is summed unscaled: sum (d q + m) x = d sum q x + m sum x.
  *
  * Bytes become dwords by table look-ups whose indices past the table give 0: one operation for four elements, where the
  * widening instructions take two steps for every sixteen. A signed byte goes to the top of its dword, and the conversion to
@@ -9,6 +9,8 @@
 
 #include <arm_neon.h>
 #include <string.h>
+
+#include "array/int8.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -40,7 +42,8 @@ INLINE uint8x16_t spread_high(int i)
     return vreinterpretq_u8_u32((uint32x4_t){0x00ffffffu, 0x01ffffffu, 0x02ffffffu, 0x03ffffffu} | (uint32_t)(4 * i) << 24);
 }
 
-/* sum of q x over one block of one row, by lanes. The first 16 elements of a 4-bit block are low nibbles, the others high. */
+/* sum of q x over one block of one row, by lanes. The first 16 elements of a 4-bit block are low nibbles, the others high.
+ */
 INLINE float32x4_t dot_q4(const uint8_t *codes, const float32x4_t *x)
 {
     uint8x16_t bytes = vld1q_u8(codes);
@@ -96,6 +99,34 @@ INLINE void dot_blocks(const void *const *rows, const float *x, int64_t k, float
     vst1q_f32(out, sum_rows(s0, s1, s2, s3));
 }
 
+/* Rows of array/int8.h: one scale for the whole row; the rest of a row is copied to where zeros follow it. */
+static void dot_int8(const void *const *rows, const float *x, int64_t k, float *out)
+{
+    float32x4_t sum[ROWS], v[8];
+    int64_t whole = k / BLOCK * BLOCK;
+    for (int i = 0; i < ROWS; i++) sum[i] = vdupq_n_f32(0);
+    for (int64_t j = 0; j < whole; j += BLOCK) {
+        for (int i = 0; i < 8; i++) v[i] = vld1q_f32(x + j + 4 * i);
+        for (int i = 0; i < ROWS; i++) {
+            const uint8_t *p = (const uint8_t *)int8_row_codes(rows[i]) + j;
+            __builtin_prefetch(p + PREFETCH_BYTES);
+            sum[i] = vaddq_f32(sum[i], dot_q8(p, v));
+        }
+    }
+    if (whole < k) {
+        float rest[BLOCK] = {0};
+        memcpy(rest, x + whole, (size_t)(k - whole) * sizeof(float));
+        for (int i = 0; i < 8; i++) v[i] = vld1q_f32(rest + 4 * i);
+        for (int i = 0; i < ROWS; i++) {
+            uint8_t codes[BLOCK] = {0};
+            memcpy(codes, int8_row_codes(rows[i]) + whole, (size_t)(k - whole));
+            sum[i] = vaddq_f32(sum[i], dot_q8(codes, v));
+        }
+    }
+    vst1q_f32(out, sum_rows(sum[0], sum[1], sum[2], sum[3]));
+    for (int i = 0; i < ROWS; i++) out[i] *= int8_row_scale(rows[i]);
+}
+
 /* ---- one number an element ------------------------------------------------------------------------------------------- */
 
 /* Eight numbers. */
@@ -105,8 +136,7 @@ struct eight {
 
 INLINE struct eight load_plain(const uint8_t *p, const enum tensor_type type)
 {
-    if (type == TENSOR_F32)
-        return (struct eight){vreinterpretq_f32_u8(vld1q_u8(p)), vreinterpretq_f32_u8(vld1q_u8(p + 16))};
+    if (type == TENSOR_F32) return (struct eight){vreinterpretq_f32_u8(vld1q_u8(p)), vreinterpretq_f32_u8(vld1q_u8(p + 16))};
     uint16x8_t half = vreinterpretq_u16_u8(vld1q_u8(p));
     if (type == TENSOR_F16) {
         float16x8_t h = vreinterpretq_f16_u16(half);
@@ -154,28 +184,35 @@ INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float 
     vst1q_f32(out, sum_rows(vaddq_f32(s0.a, s0.b), vaddq_f32(s1.a, s1.b), vaddq_f32(s2.a, s2.b), vaddq_f32(s3.a, s3.b)));
 }
 
-bool gemv_neon_dot_rows(enum tensor_type type, const void *const *rows, const float *x, int64_t k, float *out)
+static bool dot_stored(const struct cpu_dot *d, float *out)
 {
-    switch (type) {
+    switch (d->type) {
     case TENSOR_F32:
-        dot_plain(rows, x, k, out, TENSOR_F32, 4);
+        dot_plain(d->row, d->x, d->k, out, TENSOR_F32, 4);
         return true;
     case TENSOR_F16:
-        dot_plain(rows, x, k, out, TENSOR_F16, 2);
+        dot_plain(d->row, d->x, d->k, out, TENSOR_F16, 2);
         return true;
     case TENSOR_BF16:
-        dot_plain(rows, x, k, out, TENSOR_BF16, 2);
+        dot_plain(d->row, d->x, d->k, out, TENSOR_BF16, 2);
         return true;
     case TENSOR_Q4_0:
-        dot_blocks(rows, x, k, out, TENSOR_Q4_0, Q4_0_BYTES);
+        dot_blocks(d->row, d->x, d->k, out, TENSOR_Q4_0, Q4_0_BYTES);
         return true;
     case TENSOR_Q4_1:
-        dot_blocks(rows, x, k, out, TENSOR_Q4_1, Q4_1_BYTES);
+        dot_blocks(d->row, d->x, d->k, out, TENSOR_Q4_1, Q4_1_BYTES);
         return true;
     case TENSOR_Q8_0:
-        dot_blocks(rows, x, k, out, TENSOR_Q8_0, Q8_0_BYTES);
+        dot_blocks(d->row, d->x, d->k, out, TENSOR_Q8_0, Q8_0_BYTES);
         return true;
     default:
         return false;
     }
+}
+
+bool gemv_neon_dot_rows(const struct cpu_dot *d, float *out)
+{
+    if (d->form == WEIGHT_STORED) return dot_stored(d, out);
+    if (d->form == WEIGHT_INT8) dot_int8(d->row, d->x, d->k, out);
+    return d->form == WEIGHT_INT8;
 }

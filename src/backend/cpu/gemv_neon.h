@@ -5,6 +5,6 @@
 #include "backend/cpu/cpu_kernels.h"
 
 /* struct cpu_kernels.dot_rows */
-bool gemv_neon_dot_rows(enum tensor_type type, const void *const *rows, const float *x, int64_t k, float *out);
+bool gemv_neon_dot_rows(const struct cpu_dot *d, float *out);
 
 #endif
