@@ -75,7 +75,7 @@ static enum status one_step(struct engine *e, const struct setting *s, const str
     for (int i = 0; i <= step; i++) b1 *= 0.9, b2 *= 0.999;
     adamw.correction1 = 1 - b1;
     adamw.correction2 = 1 - b2;
-    options.checkpoint_blocks = s->checkpoint;
+    options.recomputed_blocks = s->checkpoint ? INT64_MAX : 0;
     e->ops->zero_grad(e);
     TRY(e->ops->step(e, b, &options, &loss));
     r->loss[step] = loss.weighted * options.inv_n;

@@ -1,6 +1,6 @@
 /* llama: one block, repeated, between an embedding and a norm.
  *
- * A block is a function from x (N, C) to x (N, C), so that the tape can recompute it as a whole (checkpoint_blocks); the
+ * A block is a function from x (N, C) to x (N, C), so that the tape can recompute it as a whole (recomputed_blocks); the
  * same function runs otherwise, in a scope of its own: its temporaries are back in the pool when the next block starts. The
  * residual sum in the middle is fused with the norm that follows it; the one at the end is a plain add, because fusing it
  * with the next block's norm would make the state of a block two arrays for one pass over (N, C) saved.
@@ -89,7 +89,7 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
 static struct array *run_block(struct ctx *c, struct block_args *a, struct array *x)
 {
     int mark = scope_open(c);
-    x = a->options.checkpoint_blocks ? tape_checkpoint(c, block, a, sizeof *a, x) : block(c, a, x);
+    x = a->layer < a->options.recomputed_blocks ? tape_checkpoint(c, block, a, sizeof *a, x) : block(c, a, x);
     return scope_close_keep(c, mark, x);
 }
 
