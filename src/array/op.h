@@ -96,6 +96,7 @@ struct linear_params {
     uint32_t id[LINEAR_MAX];
     struct dropout_key dropout;
     bool want_dx, accumulate;
+    bool unread; /* forward: y is not computed (it is zeros, row stride 0), only h_i are */
 };
 
 /* Rotary embedding, the half-split ("NeoX", Hugging Face) pairing: pairs (j, j + D/2) turn by position * inv_freq[j]; cos
@@ -191,6 +192,10 @@ struct array *op_rms_norm_add(struct ctx *c, struct array *x, struct array *resi
  * row-strided views of one (N, sum M) array, written to y[0..n-1]. */
 enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
                       const struct dropout_key *dropout, struct array **y);
+
+/* The same for one weight where nobody reads the result: recorded alike, with all that backward needs, but y is zeros and
+ * the product with the weight is left out. For the end of a function that tape_checkpoint runs again (tape_replaying). */
+struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, const struct dropout_key *dropout);
 
 struct array *op_rope(struct ctx *c, struct array *x, struct array *positions, struct array *inv_freq, double scale);
 struct array *op_attention(struct ctx *c, struct array *q, struct array *k, struct array *v,

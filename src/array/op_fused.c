@@ -145,7 +145,12 @@ static void linear_call(struct ctx *c, struct op_call *call, struct linear_param
         const int64_t h_shape[2] = {x->shape[0], lora->a->shape[0]};
         if (tape_wants(c, a) || tape_wants(c, b)) call->out[1 + i] = array_empty(c, x->dtype, 2, h_shape);
     }
-    call->out[0] = array_empty(c, x->dtype, 2, shape);
+    if (p->unread) {
+        const int64_t row[2] = {1, shape[1]};
+        call->out[0] = op_broadcast(c, array_zeros(c, x->dtype, 2, row), 2, shape);
+    } else {
+        call->out[0] = array_empty(c, x->dtype, 2, shape);
+    }
 }
 
 /* Backward needs the adapters for dx and for each other, x only for dA. */
@@ -158,11 +163,12 @@ static uint32_t linear_saves(struct ctx *c, const struct op_call *call)
     return saves;
 }
 
-enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
-                      const struct dropout_key *dropout, struct array **y)
+static enum status run_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
+                              const struct dropout_key *dropout, bool unread, struct array **y)
 {
     struct linear_params p;
     memset(&p, 0, sizeof p);
+    p.unread = unread;
     for (int i = 0; i < n; i++) y[i] = NULL;
     if (!front_operand(c, x)) return c->status;
     BUG_ON(c, n < 1 || n > LINEAR_MAX, "linear: %d weights", n);
@@ -181,6 +187,19 @@ enum status op_linear(struct ctx *c, struct array *x, const struct weight *const
         if (node && y[i]) node_carry(y[i], node, (int)i);
     }
     return c->status;
+}
+
+enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
+                      const struct dropout_key *dropout, struct array **y)
+{
+    return run_linear(c, x, w, n, dropout, false, y);
+}
+
+struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, const struct dropout_key *dropout)
+{
+    struct array *y = NULL;
+    run_linear(c, x, &w, 1, dropout, true, &y);
+    return y;
 }
 
 /* ---- rope, attention, swiglu ------------------------------------------------------------------------------------------ */

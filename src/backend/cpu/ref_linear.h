@@ -147,7 +147,7 @@ static enum status run_linear(struct ctx *c, const struct op_call *call)
             next += linear_place_h(c, &job.slot[i], call->out[1 + i], job.n_tokens, next);
         }
         if (ranks > 0) threads_run(c, blocks_of(job.n_tokens, LINEAR_TOKENS), linear_adapter_block, &job);
-        threads_run(c, blocks_of(job.m, LINEAR_ROWS), linear_block, &job);
+        if (!job.params->unread) threads_run(c, blocks_of(job.m, LINEAR_ROWS), linear_block, &job);
     }
     mem_free(c, h);
     mem_free(c, job.rows);
