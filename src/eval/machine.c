@@ -49,28 +49,68 @@ __attribute__((target("avx2,fma"))) static float multiply_add(void)
     return a[0];
 }
 
-static void fma_job(void *arg, int64_t job, int worker)
+/* What the integer tiles do: pairs of 16-bit numbers multiplied and added, and that added to a sum. */
+__attribute__((target("avx2,fma"))) static float multiply_add_pairs(void)
 {
-    (void)worker;
-    ((volatile float *)arg)[job] = multiply_add();
+    __m256i a = _mm256_set1_epi32(1), b = _mm256_add_epi32(a, a), d = _mm256_add_epi32(a, b), e = _mm256_add_epi32(a, d);
+    __m256i f = _mm256_add_epi32(a, e), g = _mm256_add_epi32(a, f), h = _mm256_add_epi32(a, g), i = _mm256_add_epi32(a, h);
+    __m256i j = _mm256_add_epi32(a, i), k = _mm256_add_epi32(a, j), l = _mm256_add_epi32(a, k), m = _mm256_add_epi32(a, l);
+    const __m256i x = _mm256_set1_epi16(3), y = _mm256_set1_epi32(5);
+#define STEP(c) c = _mm256_add_epi32(_mm256_madd_epi16(c, x), y)
+    for (int n = 0; n < ROUNDS; n++) {
+        STEP(a), STEP(b), STEP(d), STEP(e), STEP(f), STEP(g);
+        STEP(h), STEP(i), STEP(j), STEP(k), STEP(l), STEP(m);
+    }
+#undef STEP
+    a ^= b ^ d ^ e ^ f ^ g ^ h ^ i ^ j ^ k ^ l ^ m;
+    return (float)a[0];
 }
 
-double machine_fma(struct ctx *c, int threads)
+struct peak {
+    float (*loop)(void);
+    volatile float sink[THREADS_MAX];
+};
+
+static void peak_job(void *arg, int64_t job, int worker)
 {
-    float sink[THREADS_MAX];
+    (void)worker;
+    struct peak *p = arg;
+    p->sink[job] = p->loop();
+}
+
+/* Twelve instructions a round, of `operations` each. */
+static double peak_rate(struct ctx *c, int threads, float (*loop)(void), int operations)
+{
+    struct peak p = {.loop = loop};
     double best = 0;
     BUG_ON(c, threads < 1 || threads > threads_count(c), "%d threads of %d", threads, threads_count(c));
     if (threads > THREADS_MAX || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
     for (int run = 0; run < RUNS; run++) {
         double start = machine_seconds();
-        threads_run(c, threads, fma_job, sink);
-        double rate = (double)threads * ROUNDS * 12 * 16 / (machine_seconds() - start) * 1e-9;
+        threads_run(c, threads, peak_job, &p);
+        double rate = (double)threads * ROUNDS * 12 * operations / (machine_seconds() - start) * 1e-9;
         best = rate > best ? rate : best;
     }
     return best;
 }
+
+double machine_fma(struct ctx *c, int threads)
+{
+    return peak_rate(c, threads, multiply_add, 16);
+}
+
+double machine_int(struct ctx *c, int threads)
+{
+    return peak_rate(c, threads, multiply_add_pairs, 32);
+}
 #else
 double machine_fma(struct ctx *c, int threads)
+{
+    (void)c, (void)threads;
+    return 0;
+}
+
+double machine_int(struct ctx *c, int threads)
 {
     (void)c, (void)threads;
     return 0;

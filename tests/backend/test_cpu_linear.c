@@ -1,5 +1,7 @@
 /* LINEAR and LINEAR_BWD of the tuned tables against the reference in f64: every stored type, odd shapes, adapters, dropout,
  * bias, row maps, up to three weights, accumulation, and strides that the product has to copy. */
+#include <math.h>
+
 #include "support_cpu.h"
 
 struct shape_case {
@@ -178,6 +180,74 @@ static void test_few_tokens(void **state)
         }
 }
 
+static float constant(int64_t i)
+{
+    (void)i;
+    return 0.3f;
+}
+
+static float lone(int64_t i)
+{
+    return i % 32 == 17 ? -3e4f : (float)(i % 5) - 2;
+}
+
+static float growing(int64_t i)
+{
+    return (i % 3 ? 1 : -1) * powf(10, (float)(i / 32) * 9 - 35);
+}
+
+static float nothing(int64_t i)
+{
+    return i < 64 ? 0.0f : (float)(i % 7);
+}
+
+/* 4-bit blocks meet the vector in fixed point, a scale a block: all numbers as large as can be with all codes 15, one number
+ * far above the others, blocks of sizes from the smallest to the largest, blocks of zeros; an odd number of blocks. */
+static void test_fixed_point(void **state)
+{
+    (void)state;
+    float (*const vectors[])(int64_t) = {constant, lone, growing, nothing};
+    for (int q4_1 = 0; q4_1 < 2; q4_1++)
+        for (size_t i = 0; i < 4; i++)
+            for (int full = 0; full < 2; full++) {
+                struct cpu_fixture t;
+                cpu_open(&t);
+                struct weight *w = cpu_weight(&t, q4_1 ? TENSOR_Q4_1 : TENSOR_Q4_0, 70, 224, false, false);
+                uint8_t *bytes = (uint8_t *)(uintptr_t)w->data;
+                size_t block = q4_1 ? 20 : 18;
+                for (size_t j = 0; full && j < 70 * 7 * block; j++)
+                    if (j % block >= block - 16) bytes[j] = 0xff;
+                struct twin x = cpu_empty(&t, 0, SHAPE(1, 224));
+                for (int64_t j = 0; j < 224; j++) {
+                    ref_set(x.single, j, (double)vectors[i](j));
+                    ref_set(x.twice, j, ref_get(x.single, j));
+                }
+                struct linear_params p = {.n = 1, .w = {w}};
+                struct cpu_call call = {.op = OP_LINEAR, .in = {x}, .out = {cpu_empty(&t, 0, SHAPE(1, 70))}, .params = &p};
+                cpu_check(&t, &call, "fixed point");
+                cpu_close(&t);
+            }
+}
+
+/* A number that is not finite reaches every sum that it belongs to, and no other. */
+static void test_fixed_point_nan(void **state)
+{
+    (void)state;
+    const float strange[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < 3; i++) {
+        struct cpu_fixture t;
+        cpu_open(&t);
+        struct weight *w = cpu_weight(&t, TENSOR_Q4_1, 9, 96, false, false);
+        struct twin x = cpu_noise(&t, 0, 1, 1, SHAPE(2, 96)), y = cpu_empty(&t, 0, SHAPE(2, 9));
+        ((float *)x.single->data)[96 + 70] = strange[i];
+        struct linear_params p = {.n = 1, .w = {w}};
+        struct op_call call = {.op = OP_LINEAR, .in = {x.single}, .out = {y.single}, .params = &p};
+        assert_int_equal(backend_cpu(t.f.c)->kernel[OP_LINEAR](t.f.c, &call), OK);
+        for (int64_t j = 0; j < 18; j++) assert_true(isfinite(((float *)y.single->data)[j]) == (j < 9));
+        cpu_close(&t);
+    }
+}
+
 static void test_dropout(void **state)
 {
     (void)state;
@@ -211,9 +281,11 @@ static void test_blocking(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_odd_shapes), cmocka_unit_test(test_stored_types), cmocka_unit_test(test_made_forms),
-        cmocka_unit_test(test_int8),       cmocka_unit_test(test_few_tokens),   cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_accumulate), cmocka_unit_test(test_blocking),
+        cmocka_unit_test(test_odd_shapes),      cmocka_unit_test(test_stored_types),
+        cmocka_unit_test(test_made_forms),      cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_few_tokens),      cmocka_unit_test(test_fixed_point),
+        cmocka_unit_test(test_fixed_point_nan), cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_accumulate),      cmocka_unit_test(test_blocking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

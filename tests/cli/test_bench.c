@@ -104,12 +104,35 @@ static void test_parts(void **state)
     }
 }
 
+/* What was measured is what was asked for; int8 rows are one scale and a byte a column. */
+static void test_modes(void **state)
+{
+    (void)state;
+    struct capture r = capture_run(
+        ARGV("bench", "-m", tiny_folder_with_model(), "--only", "generate", "--json", "--compute", "int8x2", SMALL));
+    if (r.code != 0) fail_msg("exit code %d: %s", r.code, r.err);
+    json_t *root = json_loads(r.out, 0, NULL);
+    assert_non_null(root);
+    assert_string_equal(json_string_value(json_object_get(root, "base")), "int8");
+    assert_string_equal(json_string_value(json_object_get(root, "compute")), "int8x2");
+    double block = 64 * 68 * 2 + 32 * 68 * 2 + 2 * 80 * 68 + 64 * 84;
+    assert_true(number(root, "decode", "weight_bytes_per_token") == 2 * block + 257 * 68);
+    json_decref(root);
+    capture_release(&r);
+}
+
 static void test_table(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"GFLOP/s",          "gate, up backward", "training step: 24 tokens",
-                                        "prompt: 7 tokens", "decode: 4 tokens",  "linear_cross_entropy",
-                                        "between kernels",  "a token reads"};
+    static const char *const lines[] = {"compute: f32 on weights as stored",
+                                        "GFLOP/s",
+                                        "gate, up backward",
+                                        "training step: 24 tokens",
+                                        "prompt: 7 tokens",
+                                        "decode: 4 tokens",
+                                        "linear_cross_entropy",
+                                        "between kernels",
+                                        "a token reads"};
     struct capture r = capture_run(ARGV("bench", "-m", tiny_folder_with_model(), SMALL));
     assert_int_equal(r.code, 0);
     assert_string_equal(r.err, "");
@@ -142,6 +165,7 @@ static int cleanup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_all), cmocka_unit_test(test_parts),
-                                       cmocka_unit_test(test_table), cmocka_unit_test(test_refused)};
+                                       cmocka_unit_test(test_modes), cmocka_unit_test(test_table),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, cleanup);
 }

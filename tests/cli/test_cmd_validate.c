@@ -118,6 +118,21 @@ static void table(void **state)
     assert_null(strchr(output, '\033'));
 }
 
+/* A run that was trained on another base, or computed in another way, is measured and said to be. */
+static void another_base_is_told(void **state)
+{
+    (void)state;
+    const char *integers = tiny_path("%s/integers", base);
+    succeed(
+        WORDS("train", "-m", model, "-d", data, "-o", integers, "--compute", "int8x2", "--rank", "2", "--max-steps", "1"));
+    succeed(WORDS("validate", "-m", model, "-d", claims, integers));
+    assert_non_null(
+        strstr(output, "integers: was trained with --base-type int8 --compute int8x2, and is measured with as-is, f32"));
+    succeed(WORDS("validate", "-m", model, "-d", claims, "--base-type", "int8", "--compute", "int8x2", integers));
+    assert_null(strstr(output, "was trained with"));
+    assert_non_null(strstr(output, "compute: int8x2 on int8 weights, "));
+}
+
 static void merged_model_is_base_and_adapter(void **state)
 {
     (void)state;
@@ -155,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_lines),
         cmocka_unit_test(table),
+        cmocka_unit_test(another_base_is_told),
         cmocka_unit_test(merged_model_is_base_and_adapter),
         cmocka_unit_test(refusals),
     };

@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
-#include "cli/options.h"
+#include "array/weight.h"
+#include "cli/model_rows.h"
+#include "model/model.h"
 
 struct values {
     const char *model;
@@ -169,6 +171,17 @@ static void json_is_checked(void **state)
     }
 }
 
+/* The one list of choices names what the enums name, in their order. */
+static void forms_and_ways(void **state)
+{
+    (void)state;
+    static const struct option_spec rows[] = {MODEL_ROWS(struct values, mode, mode, "Input")};
+    char text[32];
+    for (int i = 0; i < BASE_TYPES; i++)
+        assert_string_equal(options_choice(&rows[0], i, text, sizeof text), base_type_name[i]);
+    for (int i = 0; i < COMPUTES; i++) assert_string_equal(options_choice(&rows[1], i, text, sizeof text), compute_name[i]);
+}
+
 static void distances(void **state)
 {
     (void)state;
@@ -188,6 +201,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(help_wins_and_lists_all, setup, teardown),
         cmocka_unit_test_setup_teardown(json_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(json_is_checked, setup, teardown),
+        cmocka_unit_test(forms_and_ways),
         cmocka_unit_test(distances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

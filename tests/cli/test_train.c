@@ -44,19 +44,30 @@ static int group_teardown(void **state)
 /* A path in the folder of this file that stays valid. */
 static const char *keep_path(const char *name)
 {
-    static char paths[32][160];
+    static char paths[64][160];
     static int n;
-    assert_true(n < 32);
+    assert_true(n < 64);
     snprintf(paths[n], sizeof(paths[0]), "%s/%s", base, name);
     return paths[n++];
 }
+
+/* Forms of the base and ways of computing on it, as options. */
+static const struct mode {
+    const char *base, *compute, *says, *again; /* of the page; what opens the same base again */
+} modes[] = {{"as-is", "f32", "f32 on weights as stored", ""},
+             {"nf4", "f32", "f32 on nf4 weights", "--base-type nf4 "},
+             {"int8", "f32", "f32 on int8 weights", "--base-type int8 "},
+             {"as-is", "int8x2", "int8x2 on int8 weights", "--compute int8x2 "},
+             {"as-is", "int8", "int8 on int8 weights", "--compute int8 "}};
+enum { N_MODES = sizeof(modes) / sizeof(modes[0]) };
+static const struct mode *mode = &modes[0];
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 /* The run of this file: dropout, accumulation, packing, validation, weights. */
 #define TRAIN_WORDS(RUN)                                                                                                    \
     WORDS("train", "-m", model, "-d", data, "--valid", valid, "-o", RUN, "--rank", "4", "--dropout", "0.1", "--lr", "1e-2", \
           "--batch", "2", "--accumulation", "2", "--max-length", "48", "--max-steps", "30", "--eval-every", "4",            \
-          "--save-every", "1", "--threads", "2")
+          "--save-every", "1", "--threads", "2", "--base-type", mode->base, "--compute", mode->compute)
 
 static void assert_same_run(const char *a, const char *b)
 {
@@ -69,9 +80,10 @@ static void assert_same_run(const char *a, const char *b)
 
 static const char *unbroken(void)
 {
-    static char run[128];
+    static char runs[N_MODES][128], *run;
+    run = runs[mode - modes];
     if (run[0]) return run;
-    strcpy(run, tiny_path("%s/unbroken", base));
+    strcpy(run, tiny_path("%s/unbroken-%d", base, (int)(mode - modes)));
     if (program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run)) != 0) fail_msg("%s", output);
     return run;
 }
@@ -90,6 +102,26 @@ static void killed_at_every_step_and_resumed(void **state)
     }
     if (program_run(output, OUTPUT_BYTES, WORDS("resume", run)) != 0) fail_msg("%s", output);
     assert_same_run(unbroken(), run);
+}
+
+/* The same at a few steps in the other modes. */
+static void killed_in_every_mode_and_resumed(void **state)
+{
+    (void)state;
+    for (int m = 1; m < N_MODES; m++) {
+        const char *run = keep_path(tiny_path("killed-%d", m));
+        mode = &modes[m];
+        for (int k = 1; k < STEPS; k += 9) {
+            struct program p = program_start(k == 1 ? TRAIN_WORDS(run) : WORDS("resume", run));
+            bool seen = program_wait_line(&p, tiny_path("step %d/", k));
+            assert_int_equal(kill(p.pid, SIGKILL), 0);
+            assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), -SIGKILL);
+            if (!seen) fail_msg("step %d was not shown", k);
+        }
+        if (program_run(output, OUTPUT_BYTES, WORDS("resume", run)) != 0) fail_msg("%s", output);
+        assert_same_run(unbroken(), run);
+        mode = &modes[0];
+    }
 }
 
 /* kill -9 after a time that grows by little: also while the run is set up, and in the middle of a save. */
@@ -190,39 +222,67 @@ static void resume_can_make_a_run_longer(void **state)
     assert_non_null(strstr(output, "done: 12 steps"));
 }
 
-/* The base type is part of the run: resumed bit for bit, in its config and card, and told where it must be repeated. */
-static void nf4_base(void **state)
+/* Generates with what a run says opens its base again. */
+static void generate_with(const struct mode *m, const char *adapter)
+{
+    if (program_run(output, OUTPUT_BYTES,
+                    WORDS("generate", "-m", model, "--adapter", adapter, "--base-type", m->base, "--compute", m->compute,
+                          "-p", "ab", "-n", "3", "--json")) != 0)
+        fail_msg("%s", output);
+    assert_non_null(strstr(output, tiny_path("compute: %s, ", m->says)));
+}
+
+/* The base and how it is computed on are part of the run: resumed bit for bit, in its config and card, and told where they
+ * must be repeated. */
+static void a_mode_belongs_to_its_run(void **state)
 {
     (void)state;
-    const char *whole = keep_path("nf4-whole"), *parts = keep_path("nf4-parts"), *merged = keep_path("nf4-merged");
-    size_t n;
-    for (int i = 0; i < 2; i++)
-        if (program_run(output, OUTPUT_BYTES,
-                        WORDS("train", "-m", model, "-d", data, "-o", i ? parts : whole, "--base-type", "nf4", "--rank", "2",
-                              "--max-steps", i ? "6" : "10", "--schedule", "constant", "--warmup", "0", "--threads",
-                              i ? "2" : "1")) != 0)
-            fail_msg("%s", output);
-    assert_non_null(strstr(output, "linears in NF4"));
-    assert_non_null(strstr(output, "--base-type nf4 -p"));
-    if (program_run(output, OUTPUT_BYTES, WORDS("resume", parts, "--max-steps", "10")) != 0) fail_msg("%s", output);
-    tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", whole),
-                          tiny_path("%s/adapter/adapter_model.safetensors", parts));
-    char *text = tiny_read(tiny_path("%s/config.json", whole), &n);
-    assert_non_null(strstr(text, "\"base-type\": \"nf4\""));
-    free(text);
-    text = tiny_read(tiny_path("%s/adapter/README.md", whole), &n);
-    assert_non_null(strstr(text, "in NF4"));
-    free(text);
-    const char *adapter = tiny_path("%s/adapter", whole);
+    for (const struct mode *m = &modes[1]; m < modes + N_MODES; m++) {
+        const char *runs[2] = {keep_path(tiny_path("whole-%d", (int)(m - modes))),
+                               keep_path(tiny_path("parts-%d", (int)(m - modes)))};
+        size_t n;
+        for (int i = 0; i < 2; i++)
+            if (program_run(output, OUTPUT_BYTES,
+                            WORDS("train", "-m", model, "-d", data, "-o", runs[i], "--base-type", m->base, "--compute",
+                                  m->compute, "--rank", "2", "--max-steps", i ? "6" : "10", "--schedule", "constant",
+                                  "--warmup", "0", "--threads", i ? "2" : "1")) != 0)
+                fail_msg("%s", output);
+        assert_non_null(strstr(output, tiny_path("compute  %s, ", m->says)));
+        assert_non_null(strstr(output, tiny_path("/adapter %s-p", m->again)));
+        if (program_run(output, OUTPUT_BYTES, WORDS("resume", runs[1], "--max-steps", "10")) != 0) fail_msg("%s", output);
+        assert_non_null(strstr(output, tiny_path("compute  %s, ", m->says)));
+        tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", runs[0]),
+                              tiny_path("%s/adapter/adapter_model.safetensors", runs[1]));
+        char *text = tiny_read(tiny_path("%s/config.json", runs[0]), &n);
+        assert_non_null(strstr(text, tiny_path("\"base-type\": \"%s\"", m->base)));
+        assert_non_null(strstr(text, tiny_path("\"compute\": \"%s\"", m->compute)));
+        free(text);
+        text = tiny_read(tiny_path("%s/adapter/README.md", runs[0]), &n);
+        assert_non_null(strstr(text, tiny_path("(`%.*s`)", (int)strlen(m->again) - 1, m->again)));
+        free(text);
+        generate_with(m, tiny_path("%s/adapter", runs[0]));
+    }
+}
+
+/* Merging goes onto the file's own numbers, and says so; a base that is none, or that does not go with a way of computing.
+ */
+static void modes_elsewhere(void **state)
+{
+    (void)state;
+    const char *run = keep_path("merged-from"), *merged = keep_path("merged");
+    if (program_run(output, OUTPUT_BYTES,
+                    WORDS("train", "-m", model, "-d", data, "-o", run, "--compute", "int8", "--max-steps", "1")) != 0)
+        fail_msg("%s", output);
+    const char *adapter = tiny_path("%s/adapter", run);
     if (program_run(output, OUTPUT_BYTES, WORDS("merge", "-m", model, "--adapter", adapter, "-o", merged)) != 0)
         fail_msg("%s", output);
     assert_non_null(strstr(output, tiny_path("onto the weights of %s into", model)));
-    assert_int_equal(program_run(output, OUTPUT_BYTES,
-                                 WORDS("generate", "-m", model, "--adapter", adapter, "--base-type", "nf4", "-p", "ab", "-n",
-                                       "3", "--json")),
-                     0);
-    assert_int_equal(program_run(output, OUTPUT_BYTES, WORDS("generate", "-m", model, "--base-type", "int3", "-p", "a")), 2);
-    assert_non_null(strstr(output, "as-is|nf4"));
+    refused(2, "as-is|nf4|int8", WORDS("generate", "-m", model, "--base-type", "int3", "-p", "a"));
+    refused(2, "f32|int8x2|int8", WORDS("perplexity", "-m", model, "--compute", "f16", "-f", data));
+    refused(
+        2, "--compute int8x2 multiplies integers and needs weights in int8; with --base-type nf4 there are none",
+        WORDS("train", "-m", model, "-d", data, "-o", keep_path("nf4-int8x2"), "--base-type", "nf4", "--compute", "int8x2"));
+    assert_false(dir_exists(tiny_path("%s/nf4-int8x2", base)));
 }
 
 static void page_shows_what_will_happen(void **state)
@@ -373,7 +433,9 @@ int main(void)
         cmocka_unit_test(a_running_folder_is_left_alone),
         cmocka_unit_test(a_deleted_folder_ends_the_run),
         cmocka_unit_test(resume_can_make_a_run_longer),
-        cmocka_unit_test(nf4_base),
+        cmocka_unit_test(killed_in_every_mode_and_resumed),
+        cmocka_unit_test(a_mode_belongs_to_its_run),
+        cmocka_unit_test(modes_elsewhere),
         cmocka_unit_test(page_shows_what_will_happen),
         cmocka_unit_test(one_line_on_a_terminal),
         cmocka_unit_test(additive_says_that_it_is_for_comparison),

@@ -108,11 +108,12 @@ static void gguf(void **state)
     fail_everywhere(*state, "m.gguf", BASE_AS_IS, false);
 }
 
-static void nf4(void **state)
+static void made_forms(void **state)
 {
     make_files(*state);
     fail_everywhere(*state, "m.gguf", BASE_NF4, false);
     fail_everywhere(*state, "hf", BASE_NF4, true);
+    fail_everywhere(*state, "m.gguf", BASE_INT8, false);
 }
 
 /* One refusal and memory again: whatever was recovered from, nothing is lost or freed twice. */
@@ -127,7 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(folder, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(nf4, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(made_forms, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(transient, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,7 @@ static int setup(void **state)
         }
     }
     f->state = (struct train_state){.step = 7, .seed = 5, .q = 1.0 / 3.0, .mean_g = 0.1, .metrics_bytes = 99};
+    f->state.compute = COMPUTE_INT8X2;
     memset(f->state.config_sha256, 'a', 64);
     memset(f->state.data_sha256, 'b', 64);
     clip_init(&f->state.clip, CLIP_RELATIVE, 1.0);
@@ -172,6 +173,7 @@ static void state_comes_back_exactly(void **state)
     assert_memory_equal(back.clip.window, f->state.clip.window, sizeof(back.clip.window));
     assert_true(back.clip.next == 30 && back.clip.steps == 130 && back.clip.clipped == f->state.clip.clipped);
     assert_true(back.q == 1.0 / 3.0 && back.mean_g == 0.1 && back.metrics_bytes == 99 && back.best_step == 3);
+    assert_int_equal(back.compute, COMPUTE_INT8X2);
     assert_string_equal(back.config_sha256, f->state.config_sha256);
     assert_string_equal(back.data_sha256, f->state.data_sha256);
     mem_free(f->c, dir);

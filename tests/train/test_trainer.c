@@ -55,14 +55,25 @@ static int group_teardown(void **state)
     return 0;
 }
 
+/* What the promises of bytes are held to: every form of the base and every way of computing on it. */
+static const struct mode {
+    enum base_type base;
+    enum compute compute;
+} modes[] = {{BASE_AS_IS, COMPUTE_F32},
+             {BASE_NF4, COMPUTE_F32},
+             {BASE_INT8, COMPUTE_F32},
+             {BASE_AS_IS, COMPUTE_INT8X2},
+             {BASE_AS_IS, COMPUTE_INT8}};
+enum { N_MODES = sizeof(modes) / sizeof(modes[0]) };
+
 /* A run folder that does not exist yet. */
 static const char *new_run(void)
 {
     static int n;
-    static char paths[128][128];
+    static char paths[256][128];
     static const char *base;
     if (!base) base = tiny_folder();
-    assert_true(n < 128);
+    assert_true(n < 256);
     snprintf(paths[n], sizeof(paths[0]), "%s/run%d", base, n);
     return paths[n++];
 }
@@ -70,6 +81,14 @@ static const char *new_run(void)
 static struct train_config config_of(const char *run)
 {
     return tiny_config(model_dir, run, data_files, valid_file);
+}
+
+static struct train_config config_in(const struct mode *mode)
+{
+    struct train_config k = config_of(new_run());
+    k.base = (int)mode->base;
+    k.compute = (int)mode->compute;
+    return k;
 }
 
 /* Trains in a ctx of its own and wants the status. */
@@ -102,29 +121,55 @@ static void assert_same_run(const char *a, const char *b, int64_t step)
     tiny_assert_same_file(tiny_path("%s/metrics.jsonl", a), tiny_path("%s/metrics.jsonl", b));
 }
 
+/* Members of the metrics line of a step (or of its validation, when key starts with valid_). */
+static double metric(const char *run, int64_t step, const char *key)
+{
+    size_t n;
+    char *text = tiny_read(tiny_path("%s/metrics.jsonl", run), &n), *line = strtok(text, "\n");
+    double value = NAN;
+    for (; line; line = strtok(NULL, "\n")) {
+        json_t *o = json_loads(line, 0, NULL);
+        if (!o) fail_msg("metrics.jsonl: %s", line);
+        const json_t *v = json_object_get(o, key);
+        if (v && json_integer_value(json_object_get(o, "step")) == step) value = json_number_value(v);
+        json_decref(o);
+    }
+    free(text);
+    return value;
+}
+
 /* ---- determinism ----------------------------------------------------------------------------------------------------- */
 
-/* The unbroken run that others are compared with; made once. */
-static const char *reference_run(void)
+/* The unbroken run of a mode that others are compared with; made once. */
+static const char *reference_in(const struct mode *mode)
 {
-    static const char *run;
-    if (run) return run;
-    run = new_run();
-    struct train_config k = config_of(run);
+    static const char *runs[N_MODES];
+    const char **run = &runs[mode - modes];
+    if (*run) return *run;
+    struct train_config k = config_in(mode);
     k.max_steps = STEPS;
     train(&k, 1, OK);
-    return run;
+    return *run = k.run;
+}
+
+static const char *reference_run(void)
+{
+    return reference_in(&modes[0]);
 }
 
 static void same_bytes_for_any_number_of_threads(void **state)
 {
     (void)state;
-    const int threads[] = {1, 2, 3, 7};
-    for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++) {
-        struct train_config k = config_of(new_run());
-        k.max_steps = STEPS;
-        train(&k, threads[i], OK);
-        assert_same_run(reference_run(), k.run, STEPS);
+    const int threads[] = {2, 3, 7};
+    for (int m = 0; m < N_MODES; m++) {
+        for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++) {
+            struct train_config k = config_in(&modes[m]);
+            k.max_steps = STEPS;
+            train(&k, threads[i], OK);
+            assert_same_run(reference_in(&modes[m]), k.run, STEPS);
+        }
+        for (int other = 0; other < m; other++) /* or the mode was not heard */
+            assert_true(metric(reference_in(&modes[m]), 1, "loss") != metric(reference_in(&modes[other]), 1, "loss"));
     }
 }
 
@@ -138,7 +183,8 @@ static bool stop_at(void *user)
     return s->calls++ == s->at;
 }
 
-/* Stops in every step, in turn before it, between its micro-batches and after it, and goes on with other threads. */
+/* Stops in every step, in turn in each mode, before it, between its micro-batches and after it, and goes on with other
+ * threads. */
 static void same_bytes_when_interrupted_and_resumed(void **state)
 {
     (void)state;
@@ -146,7 +192,8 @@ static void same_bytes_when_interrupted_and_resumed(void **state)
     for (int step = 0; step < STEPS; step++) {
         struct stopper s = {0, 3 * step + step % 3};
         struct trainer_hooks hooks = {.user = &s, .interrupted = stop_at};
-        struct train_config k = config_of(new_run());
+        const struct mode *mode = &modes[step % N_MODES];
+        struct train_config k = config_in(mode);
         k.max_steps = STEPS;
         k.save_every = step % 2 ? 7 : 1;
         struct ctx *c = tiny_ctx(1 + step % 2);
@@ -156,7 +203,7 @@ static void same_bytes_when_interrupted_and_resumed(void **state)
         ctx_clear(c);
         if (status == E_INTERRUPTED && tiny_resume(c, &k, NULL) != OK) fail_msg("resume: %s", c->message);
         tiny_ctx_free(c);
-        assert_same_run(reference_run(), k.run, STEPS);
+        assert_same_run(reference_in(mode), k.run, STEPS);
     }
     assert_true(stops >= STEPS - 1);
 }
@@ -251,17 +298,18 @@ static void one_by_eight_is_eight_by_one(void **state)
 static void recomputed_blocks_give_the_same_bytes(void **state)
 {
     (void)state;
-    struct train_config a = config_of(new_run()), b = config_of(new_run());
-    b.grad_checkpoint = PLAN_CHECKPOINT_ON;
-    struct train_config all = config_of(new_run());
-    all.recomputed_blocks = 2;
-    train(&a, 1, OK);
-    train(&b, 2, OK);
-    train(&all, 1, OK);
-    tiny_assert_same_file(last_checkpoint(a.run, 6, "adapter_model.safetensors"),
-                          last_checkpoint(b.run, 6, "adapter_model.safetensors"));
-    tiny_assert_same_file(last_checkpoint(a.run, 6, "adapter_model.safetensors"),
-                          last_checkpoint(all.run, 6, "adapter_model.safetensors"));
+    for (int m = 0; m < N_MODES; m++) {
+        struct train_config a = config_in(&modes[m]), b = config_in(&modes[m]), all = config_in(&modes[m]);
+        b.grad_checkpoint = PLAN_CHECKPOINT_ON;
+        all.recomputed_blocks = 2;
+        train(&a, 1, OK);
+        train(&b, 2, OK);
+        train(&all, 1, OK);
+        tiny_assert_same_file(last_checkpoint(a.run, 6, "adapter_model.safetensors"),
+                              last_checkpoint(b.run, 6, "adapter_model.safetensors"));
+        tiny_assert_same_file(last_checkpoint(a.run, 6, "adapter_model.safetensors"),
+                              last_checkpoint(all.run, 6, "adapter_model.safetensors"));
+    }
 }
 
 /* ---- the objective's knobs ------------------------------------------------------------------------------------------- */
@@ -327,23 +375,6 @@ static void knobs_change_the_gradient(void **state)
     /* lambda 0 is plain cross-entropy, and alpha is documented to act in the log only */
     assert_true(gradient_difference(gradient_run(no_lambda), gradient_run(off)) == 0.0);
     assert_true(gradient_difference(gradient_run(other_alpha), base) == 0.0);
-}
-
-/* Members of the metrics line of a step (or of its validation, when key starts with valid_). */
-static double metric(const char *run, int64_t step, const char *key)
-{
-    size_t n;
-    char *text = tiny_read(tiny_path("%s/metrics.jsonl", run), &n), *line = strtok(text, "\n");
-    double value = NAN;
-    for (; line; line = strtok(NULL, "\n")) {
-        json_t *o = json_loads(line, 0, NULL);
-        if (!o) fail_msg("metrics.jsonl: %s", line);
-        const json_t *v = json_object_get(o, key);
-        if (v && json_integer_value(json_object_get(o, "step")) == step) value = json_number_value(v);
-        json_decref(o);
-    }
-    free(text);
-    return value;
 }
 
 static void additive_trains_like_off(void **state)
@@ -521,6 +552,11 @@ static void resume_refuses_other_data_and_settings(void **state)
     assert_non_null(strstr(c->message, "another config.json"));
     ctx_clear(c);
     tiny_write(tiny_path("%s/config.json", k.run), "{}\n");
+    k.compute = COMPUTE_INT8X2;
+    assert_int_equal(tiny_resume(c, &k, NULL), E_INPUT);
+    assert_non_null(strstr(c->message, "another --compute"));
+    ctx_clear(c);
+    k.compute = COMPUTE_F32;
     if (tiny_resume(c, &k, NULL) != OK) fail_msg("%s", c->message);
     tiny_ctx_free(c);
     free((void *)(uintptr_t)copy);

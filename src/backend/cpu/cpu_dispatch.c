@@ -3,6 +3,10 @@
  * dtypes and its layout only, never on sizes of caches or on timings. */
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/cpu_rows.h"
@@ -71,73 +75,95 @@ static enum status run(struct ctx *c, const struct op_call *call, const struct c
     return backend_cpu_reference()->kernel[call->op](c, call);
 }
 
-/* One backend for each table of inner loops: every row goes through `run`. */
-static enum status run_portable(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_portable);
-}
+#define TABLE portable
+#define LABEL "cpu-portable"
+#include "backend/cpu/cpu_backend.h"
 
-static const struct backend portable = {
-    .name = "cpu-portable",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_portable,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+static bool any_processor(void)
+{
+    return true;
+}
 
 #if defined(__x86_64__)
-static enum status run_avx2(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_avx2);
-}
-
-static const struct backend avx2 = {
-    .name = "cpu-avx2",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx2,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE avx2
+#define LABEL "cpu-avx2"
+#include "backend/cpu/cpu_backend.h"
 
 /* F16C came before AVX2 in every processor, and clang 14 cannot ask for it. */
-static const struct backend *find_avx2(void)
+static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &avx2 : NULL;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
-#else
-static const struct backend *find_avx2(void)
+
+#define TABLE avx512
+#define LABEL "cpu-avx512"
+#include "backend/cpu/cpu_backend.h"
+
+#define TABLE avx512vnni
+#define LABEL "cpu-avx512vnni"
+#include "backend/cpu/cpu_backend.h"
+
+/* The compilers' question is also whether the system saves the registers. */
+static bool has_avx512(void)
 {
-    return NULL;
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static bool has_avx512vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 #endif
+
+#if defined(__aarch64__)
+#define TABLE neon
+#define LABEL "cpu-neon"
+#include "backend/cpu/cpu_backend.h"
+
+#define TABLE neon_dot
+#define LABEL "cpu-neon-dot"
+#include "backend/cpu/cpu_backend.h"
+
+static bool has_neon_dot(void)
+{
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+}
+#endif
+
+/* Best first; the last runs anywhere. */
+static const struct choice {
+    const char *name;
+    const struct backend *backend;
+    bool (*runs_here)(void);
+    const char *needs;
+} choices[] = {
+#if defined(__x86_64__)
+    {"avx512vnni", &avx512vnni, has_avx512vnni, "AVX-512 F, BW, DQ, VL and VNNI"},
+    {"avx512", &avx512, has_avx512, "AVX-512 F, BW, DQ and VL"},
+    {"avx2", &avx2, has_avx2, "AVX2 and FMA"},
+#elif defined(__aarch64__)
+    {"neon-dot", &neon_dot, has_neon_dot, "dot products of bytes (asimddp)"},
+    {"neon", &neon, any_processor, NULL},
+#endif
+    {"portable", &portable, any_processor, NULL},
+};
 
 const struct backend *backend_cpu(struct ctx *c)
 {
     const char *wanted = getenv("YA_CPU");
-    const struct backend *best = find_avx2();
-    if (!wanted || !*wanted) return best ? best : &portable;
-    if (strcmp(wanted, "portable") == 0) return &portable;
-    if (strcmp(wanted, "reference") == 0) return backend_cpu_reference();
-    if (strcmp(wanted, "avx2") == 0) {
-        if (!best) ctx_fail(c, E_UNSUPPORTED, "YA_CPU=avx2: this processor has no AVX2 and FMA; unset YA_CPU");
-        return best;
+    bool any = !wanted || !*wanted;
+    if (!any && strcmp(wanted, "reference") == 0) return backend_cpu_reference();
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        const struct choice *choice = &choices[i];
+        if (!any && strcmp(wanted, choice->name) != 0) continue;
+        if (choice->runs_here()) return choice->backend;
+        if (any) continue;
+        ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: this processor has no %s; unset YA_CPU", wanted, choice->needs);
+        return NULL;
     }
-    ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: must be portable, avx2 or reference", wanted);
+    ctx_fail(c, E_UNSUPPORTED,
+             "YA_CPU=%s: must be avx512vnni, avx512, avx2, neon-dot, neon, portable or reference, as the processor has it",
+             wanted);
     return NULL;
 }

@@ -16,6 +16,7 @@
  * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
 struct gemm_tile {
     int rows;
+    int columns;     /* of nr that are wanted: a tile may leave the vectors behind them alone, or compute them all */
     bool accumulate; /* false: c is overwritten, its old contents are never read */
     int64_t k;
     const float *a;
@@ -27,6 +28,16 @@ struct gemm_tile {
 };
 
 enum { CPU_MAX_MR = 16, CPU_MAX_NR = 64, CPU_DOT_ROWS = 4 };
+
+/* A vector and the rows of a matrix to multiply it with; form and type as in weight.h, f32 memory is stored f32. */
+struct cpu_dot {
+    enum weight_form form;
+    enum tensor_type type;
+    int64_t k; /* a multiple of the block for block types */
+    const float *x;
+    const void *fixed;             /* x in the form that fixed_bytes asks for, or NULL when it asks for none */
+    const void *row[CPU_DOT_ROWS]; /* at any address */
+};
 
 struct adamw_constants {
     float lr, beta1, one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay, inv_correction1, inv_correction2,
@@ -48,10 +59,13 @@ struct cpu_kernels {
     /* Elements [first, first + n) of a row of `cols` elements in NF4, the same bits as nf4_to_f32. */
     void (*widen_nf4)(const void *row, int64_t cols, int64_t first, int64_t n, float *dst);
     float (*dot)(const float *x, const float *y, int64_t n);
-    /* out[i] = sum of rows[i][j] * x[j] over k for CPU_DOT_ROWS stored rows at any address, decoded on the way; the sum of a
-     * row does not depend on its neighbours. Block types: k is a multiple of the block. False for types that it does not
-     * know; NULL: it knows none, rows are widened first. */
-    bool (*dot_rows)(enum tensor_type type, const void *const *rows, const float *x, int64_t k, float *out);
+    /* out[i] = the dot product of d's vector and its row i, decoded on the way; the sum of a row does not depend on its
+     * neighbours. False for rows that it does not know; NULL: it knows none, rows are widened first. */
+    bool (*dot_rows)(const struct cpu_dot *d, float *out);
+    /* Bytes of a vector of k numbers in the form that dot_rows wants beside f32 for such rows, 0: none; and putting it into
+     * that form, aligned to 64 bytes. Both NULL: none ever. */
+    size_t (*fixed_bytes)(enum weight_form form, enum tensor_type type, int64_t k);
+    void (*fix)(void *fixed, const float *x, int64_t k);
     void (*add)(float *out, const float *x, const float *y, int64_t n);
     void (*mul)(float *out, const float *x, const float *y, int64_t n);
     void (*axpy)(float *y, float a, const float *x, int64_t n);    /* y += a x */
@@ -90,6 +104,9 @@ struct cpu_kernels {
 extern const struct cpu_kernels cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const struct cpu_kernels cpu_kernels_avx2;
+extern const struct cpu_kernels cpu_kernels_avx512, cpu_kernels_avx512vnni; /* F, BW, DQ, VL; and VNNI */
+#elif defined(__aarch64__)
+extern const struct cpu_kernels cpu_kernels_neon, cpu_kernels_neon_dot; /* _dot: with dot products of bytes */
 #endif
 
 #endif

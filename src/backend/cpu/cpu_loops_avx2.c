@@ -5,6 +5,7 @@
 #include "backend/cpu/gemm_avx2.h"
 #include "backend/cpu/gemm_int.h"
 #include "backend/cpu/gemv_avx2.h"
+#include "backend/cpu/gemv_fixed_avx2.h"
 
 const struct cpu_kernels cpu_kernels_avx2 = {
     .name = "avx2",
@@ -14,4 +15,6 @@ const struct cpu_kernels cpu_kernels_avx2 = {
     .tile = gemm_avx2_tile,
     .transpose = gemm_avx2_transpose,
     .dot_rows = gemv_avx2_dot_rows,
+    .fixed_bytes = gemv_fixed_avx2_bytes,
+    .fix = gemv_fixed_avx2_fix,
     CPU_LOOPS};

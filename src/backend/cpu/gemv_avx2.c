@@ -1,22 +1,22 @@
 /* gemv_avx2: a token's product with a weight reads every stored byte once, so decoding must cost no more than memory gives.
  *
  * Four rows go together: their chains of multiply-adds hide each other's latency, they share the loads of x, and their four
- * sums are turned at once. A block of 32 is summed unscaled and multiplied by its scale d once, and its offset m once by the
- * sum of x: sum (d q + m) x = d sum q x + m sum x. That is 20 operations a block of 4 bits, 5 cycles; widening each element
- * first would be 6 more. Integer products (x in 8 bits a block, as llama.cpp has it) would be fewer still, but then a
- * generated token would come from other logits than training and evaluation compute; rejected.
+ * sums are turned at once. What is 8 bits or more an element is widened to f32 in registers; a block of 8-bit codes is
+ * summed unscaled and multiplied by its scale once, 12 operations. 4-bit blocks have a file of their own.
  *
- * Bytes become dwords by a shuffle of a block that stands in both halves: one operation for 8 elements, where sign or zero
- * extension across halves is two. Where a field is left inside its dword (a high nibble as 16 q, a byte as 2^24 q) the power
- * of two goes to the other factor, where it is exact. */
+ * Bytes become dwords by a shuffle of 16 bytes that stand in both halves: one operation for 8 elements, where sign extension
+ * across halves is two. They stay in the high byte, as 2^24 q: the power of two is taken out of the whole sum, exactly. */
 #include "backend/cpu/gemv_avx2.h"
 
 #include <immintrin.h>
 #include <string.h>
 
+#include "array/int8.h"
+#include "backend/cpu/gemv_fixed_avx2.h"
+
 #define INLINE static inline __attribute__((always_inline))
 
-enum { BLOCK = 32, ROWS = CPU_DOT_ROWS, Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q8_0_BYTES = 34, PREFETCH_BYTES = 1024 };
+enum { BLOCK = 32, ROWS = CPU_DOT_ROWS, Q8_0_BYTES = 34, PREFETCH_BYTES = 3072 };
 
 _Static_assert(ROWS == 4, "sum_rows turns four sums");
 
@@ -32,82 +32,84 @@ INLINE __m256i both_halves(const uint8_t *p)
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
-/* The two numbers at p as f32, alternating: d m d m .. (the second is anything where the block has only d). */
-INLINE __m256 load_scales(const uint8_t *p)
-{
-    int32_t both;
-    memcpy(&both, p, sizeof both);
-    return _mm256_cvtph_ps(_mm_set1_epi32(both));
-}
-
-/* Bytes 0 .. 7 or 8 .. 15 of a half as dwords: into the low byte, or into the high one. */
-#define SHUFFLE_LOW(a, b)                                                                                                   \
-    _mm256_setr_epi8(a, -1, -1, -1, (a) + 1, -1, -1, -1, (a) + 2, -1, -1, -1, (a) + 3, -1, -1, -1, b, -1, -1, -1, (b) + 1,  \
-                     -1, -1, -1, (b) + 2, -1, -1, -1, (b) + 3, -1, -1, -1)
+/* Bytes 0 .. 7 or 8 .. 15 of a half as the high bytes of dwords. */
 #define SHUFFLE_HIGH(a, b)                                                                                                  \
     _mm256_setr_epi8(-1, -1, -1, a, -1, -1, -1, (a) + 1, -1, -1, -1, (a) + 2, -1, -1, -1, (a) + 3, -1, -1, -1, b, -1, -1,   \
                      -1, (b) + 1, -1, -1, -1, (b) + 2, -1, -1, -1, (b) + 3)
 
-INLINE __m256 field(__m256i bytes, int mask)
-{
-    return _mm256_cvtepi32_ps(_mm256_and_si256(bytes, _mm256_set1_epi32(mask)));
-}
-
-/* One block of one row on top of sum. x[2] and x[3] are divided by 16 for the 4-bit types; xs is the sum of x by lanes. */
-INLINE __m256 add_q4(__m256 sum, const uint8_t *p, const __m256 *x, __m256 xs, const bool has_offset)
-{
-    const __m256i low = SHUFFLE_LOW(0, 4), high = SHUFFLE_LOW(8, 12);
-    __m256 scales = load_scales(p), d = _mm256_moveldup_ps(scales);
-    __m256i q = both_halves(p + (has_offset ? 4 : 2)), q0 = _mm256_shuffle_epi8(q, low), q1 = _mm256_shuffle_epi8(q, high);
-    __m256 t = has_offset ? _mm256_mul_ps(x[0], field(q0, 0x0f)) : _mm256_fmsub_ps(x[0], field(q0, 0x0f), xs);
-    t = _mm256_fmadd_ps(x[1], field(q1, 0x0f), t);
-    t = _mm256_fmadd_ps(x[2], field(q0, 0xf0), t);
-    t = _mm256_fmadd_ps(x[3], field(q1, 0xf0), t);
-    sum = _mm256_fmadd_ps(d, t, sum);
-    return has_offset ? _mm256_fmadd_ps(_mm256_movehdup_ps(scales), xs, sum) : sum;
-}
-
-INLINE __m256 add_q8(__m256 sum, const uint8_t *p, const __m256 *x)
+/* The products of x and 32 codes at p by lanes, times 2^24, on top of sum. */
+INLINE __m256 add_codes(__m256 sum, const uint8_t *p, const __m256 *x)
 {
     const __m256i low = SHUFFLE_HIGH(0, 4), high = SHUFFLE_HIGH(8, 12);
-    __m256i a = both_halves(p + 2), b = both_halves(p + 18);
-    __m256 t = _mm256_mul_ps(x[0], _mm256_cvtepi32_ps(_mm256_shuffle_epi8(a, low)));
-    t = _mm256_fmadd_ps(x[1], _mm256_cvtepi32_ps(_mm256_shuffle_epi8(a, high)), t);
-    t = _mm256_fmadd_ps(x[2], _mm256_cvtepi32_ps(_mm256_shuffle_epi8(b, low)), t);
-    t = _mm256_fmadd_ps(x[3], _mm256_cvtepi32_ps(_mm256_shuffle_epi8(b, high)), t);
-    return _mm256_fmadd_ps(_mm256_moveldup_ps(load_scales(p)), t, sum);
+    __m256i a = both_halves(p), b = both_halves(p + 16);
+    sum = _mm256_fmadd_ps(x[0], _mm256_cvtepi32_ps(_mm256_shuffle_epi8(a, low)), sum);
+    sum = _mm256_fmadd_ps(x[1], _mm256_cvtepi32_ps(_mm256_shuffle_epi8(a, high)), sum);
+    sum = _mm256_fmadd_ps(x[2], _mm256_cvtepi32_ps(_mm256_shuffle_epi8(b, low)), sum);
+    return _mm256_fmadd_ps(x[3], _mm256_cvtepi32_ps(_mm256_shuffle_epi8(b, high)), sum);
 }
 
-INLINE __m256 add_block(__m256 sum, const uint8_t *p, const __m256 *x, __m256 xs, const enum tensor_type type)
+/* A block of Q8_0: the scale is that of the block. */
+INLINE __m256 add_block(__m256 sum, const uint8_t *p, const __m256 *x)
 {
+    uint16_t d;
+    memcpy(&d, p, sizeof d);
+    __m256 scale = _mm256_cvtph_ps(_mm_set1_epi16((int16_t)d));
     _mm_prefetch((const char *)p + PREFETCH_BYTES, _MM_HINT_T0);
-    return type == TENSOR_Q8_0 ? add_q8(sum, p, x) : add_q4(sum, p, x, xs, type == TENSOR_Q4_1);
+    return _mm256_fmadd_ps(scale, add_codes(_mm256_setzero_ps(), p + 2, x), sum);
 }
 
-/* The block types; `type` and `bytes` are constants where this is expanded. */
-INLINE void dot_blocks(const void *const *rows, const float *x, int64_t k, float *out, const enum tensor_type type,
-                       const int bytes)
+INLINE void load_x(__m256 v[4], const float *x)
+{
+    for (int i = 0; i < 4; i++) v[i] = _mm256_loadu_ps(x + 8 * i);
+}
+
+static void dot_q8_0(const void *const *rows, const float *x, int64_t k, float *out)
 {
     const uint8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
-    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
-    const __m256 sixteenth = _mm256_set1_ps(type == TENSOR_Q8_0 ? 1.0f : 1.0f / 16);
+    __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0, v[4];
     for (int64_t j = 0; j < k; j += BLOCK) {
-        __m256 v[4], xs = s0;
-        for (int i = 0; i < 4; i++) v[i] = _mm256_loadu_ps(x + j + 8 * i);
-        if (type != TENSOR_Q8_0) {
-            xs = _mm256_add_ps(_mm256_add_ps(v[0], v[1]), _mm256_add_ps(v[2], v[3]));
-            if (type == TENSOR_Q4_0) xs = _mm256_mul_ps(xs, _mm256_set1_ps(8));
-            v[2] = _mm256_mul_ps(v[2], sixteenth);
-            v[3] = _mm256_mul_ps(v[3], sixteenth);
-        }
-        s0 = add_block(s0, p0, v, xs, type), p0 += bytes;
-        s1 = add_block(s1, p1, v, xs, type), p1 += bytes;
-        s2 = add_block(s2, p2, v, xs, type), p2 += bytes;
-        s3 = add_block(s3, p3, v, xs, type), p3 += bytes;
+        load_x(v, x + j);
+        s0 = add_block(s0, p0, v), p0 += Q8_0_BYTES;
+        s1 = add_block(s1, p1, v), p1 += Q8_0_BYTES;
+        s2 = add_block(s2, p2, v), p2 += Q8_0_BYTES;
+        s3 = add_block(s3, p3, v), p3 += Q8_0_BYTES;
     }
-    __m128 sums = sum_rows(s0, s1, s2, s3);
-    if (type == TENSOR_Q8_0) sums = _mm_mul_ps(sums, _mm_set1_ps(0x1p-24f));
-    _mm_storeu_ps(out, sums);
+    _mm_storeu_ps(out, _mm_mul_ps(sum_rows(s0, s1, s2, s3), _mm_set1_ps(0x1p-24f)));
+}
+
+/* 32 codes of each of four rows. */
+INLINE void add_int8(__m256 sum[ROWS], const uint8_t *const p[ROWS], const float *x)
+{
+    __m256 v[4];
+    load_x(v, x);
+    for (int i = 0; i < ROWS; i++) sum[i] = add_codes(sum[i], p[i], v);
+}
+
+/* Rows of array/int8.h: one scale for the whole row; the rest of a row is copied to where zeros follow it. */
+static void dot_int8(const void *const *rows, const float *x, int64_t k, float *out)
+{
+    const uint8_t *p[ROWS];
+    uint8_t codes[ROWS][BLOCK] = {{0}};
+    float scale[ROWS], rest[BLOCK] = {0};
+    __m256 sum[ROWS];
+    for (int i = 0; i < ROWS; i++) {
+        p[i] = (const uint8_t *)int8_row_codes(rows[i]);
+        scale[i] = int8_row_scale(rows[i]);
+        sum[i] = _mm256_setzero_ps();
+    }
+    int64_t whole = k / BLOCK * BLOCK;
+    for (int64_t j = 0; j < whole; j += BLOCK) {
+        for (int i = 0; i < ROWS; i++) _mm_prefetch((const char *)p[i] + PREFETCH_BYTES, _MM_HINT_T0);
+        add_int8(sum, p, x + j);
+        for (int i = 0; i < ROWS; i++) p[i] += BLOCK;
+    }
+    if (whole < k) {
+        memcpy(rest, x + whole, (size_t)(k - whole) * sizeof(float));
+        for (int i = 0; i < ROWS; i++) p[i] = memcpy(codes[i], p[i], (size_t)(k - whole));
+        add_int8(sum, p, rest);
+    }
+    __m128 sums = _mm_mul_ps(sum_rows(sum[0], sum[1], sum[2], sum[3]), _mm_set1_ps(0x1p-24f));
+    _mm_storeu_ps(out, _mm_mul_ps(sums, _mm_loadu_ps(scale)));
 }
 
 /* ---- one number an element ------------------------------------------------------------------------------------------- */
@@ -153,28 +155,33 @@ INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float 
     _mm_storeu_ps(out, sum_rows(s0, s1, s2, s3));
 }
 
-bool gemv_avx2_dot_rows(enum tensor_type type, const void *const *rows, const float *x, int64_t k, float *out)
+static bool dot_stored(const struct cpu_dot *d, float *out)
 {
-    switch (type) {
+    switch (d->type) {
     case TENSOR_F32:
-        dot_plain(rows, x, k, out, TENSOR_F32, 4);
+        dot_plain(d->row, d->x, d->k, out, TENSOR_F32, 4);
         return true;
     case TENSOR_F16:
-        dot_plain(rows, x, k, out, TENSOR_F16, 2);
+        dot_plain(d->row, d->x, d->k, out, TENSOR_F16, 2);
         return true;
     case TENSOR_BF16:
-        dot_plain(rows, x, k, out, TENSOR_BF16, 2);
+        dot_plain(d->row, d->x, d->k, out, TENSOR_BF16, 2);
         return true;
     case TENSOR_Q4_0:
-        dot_blocks(rows, x, k, out, TENSOR_Q4_0, Q4_0_BYTES);
-        return true;
     case TENSOR_Q4_1:
-        dot_blocks(rows, x, k, out, TENSOR_Q4_1, Q4_1_BYTES);
+        gemv_fixed_avx2_dot_rows(d, out);
         return true;
     case TENSOR_Q8_0:
-        dot_blocks(rows, x, k, out, TENSOR_Q8_0, Q8_0_BYTES);
+        dot_q8_0(d->row, d->x, d->k, out);
         return true;
     default:
         return false;
     }
+}
+
+bool gemv_avx2_dot_rows(const struct cpu_dot *d, float *out)
+{
+    if (d->form == WEIGHT_STORED) return dot_stored(d, out);
+    if (d->form == WEIGHT_INT8) dot_int8(d->row, d->x, d->k, out);
+    return d->form == WEIGHT_INT8;
 }

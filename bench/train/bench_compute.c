@@ -1,0 +1,393 @@
+/* bench_compute: what computing in integers costs in precision, on a real model and real text.
+ *
+ * usage: bench_compute MODEL TEXT [BATCH [LENGTH [THREADS]]]: one step of a rank-16 adapter on all linears (B noise of 0.02
+ * instead of 0, so that A has a gradient too), BATCH documents of LENGTH tokens from the file TEXT. One JSON object:
+ *
+ *   step     loss, gradient norm, and cosine and relative size of the difference of the adapter's gradient, all of it and
+ *            the worst matrix, in each way of computing: against f32 on the same int8 base, and against f32 on the file's
+ *            own weights.
+ *   linears  relative error of each product alone on the operands of the f32 step, forward (y) and backward (dx), root mean
+ *            square and largest over the layers: of int8x2 and int8 against f32 on the same int8 weights, and, to compare
+ *            with, of these weights against the file's. outlier: largest over layers and rows of max |x| / rms(x).
+ *
+ * Products are measured by a backend that stands in front of the CPU's, calls it, and repeats LINEAR, LINEAR_BWD and
+ * LINEAR_CROSS_ENTROPY in the other ways into arrays of its own. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array/array.h"
+#include "array/backend.h"
+#include "backend/cpu/cpu.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/threads.h"
+#include "io/tokenizer.h"
+#include "model/llama.h"
+#include "train/engine.h"
+
+enum { RANK = 16, KINDS = 10, WAYS = 3 /* int8x2, int8, the weights */ };
+
+/* Products of one kind over all layers. */
+struct kind {
+    const char *name;
+    int calls;
+    double squares[WAYS], most[WAYS], outlier;
+};
+
+struct probe {
+    struct backend backend; /* first, as in backend/profile.h */
+    const struct backend *inner;
+    struct model *stored; /* the weights to compare with */
+    struct kind kinds[KINDS];
+    int n_kinds;
+    bool on;
+};
+
+static void *must(struct ctx *c, void *p)
+{
+    if (p) return p;
+    fprintf(stderr, "bench_compute: %s\n", c && !ctx_ok(c) ? c->message : "no memory");
+    exit(1);
+}
+
+static void check(struct ctx *c)
+{
+    if (!ctx_ok(c)) must(c, NULL);
+}
+
+/* ---- products alone -------------------------------------------------------------------------------------------------- */
+
+static struct kind *kind_of(struct probe *p, const char *name)
+{
+    for (int i = 0; i < p->n_kinds; i++)
+        if (strcmp(p->kinds[i].name, name) == 0) return &p->kinds[i];
+    if (p->n_kinds == KINDS) abort();
+    p->kinds[p->n_kinds].name = name;
+    return &p->kinds[p->n_kinds++];
+}
+
+static const struct weight *stored_weight(const struct probe *p, const struct weight *w)
+{
+    struct model *m = p->stored;
+    if (strcmp(w->name, m->head.name) == 0) return &m->head;
+    for (int64_t i = 0; i < m->config.n_layers; i++)
+        for (int k = 0; k < LORA_PLACES; k++) {
+            struct weight *s = llama_block_linear(&m->blocks[i], (enum lora_place)k);
+            if (strcmp(s->name, w->name) == 0) return s;
+        }
+    abort();
+}
+
+/* max |x| / rms(x) of the worst row. */
+static double outlier(const struct array *x)
+{
+    double worst = 0;
+    for (int64_t i = 0; i < x->shape[0]; i++) {
+        const float *row = (const float *)x->data + i * x->stride[0];
+        double squares = 0, most = 0;
+        for (int64_t j = 0; j < x->shape[1]; j++) {
+            squares += (double)row[j] * row[j];
+            most = fmax(most, fabs((double)row[j]));
+        }
+        if (squares > 0) worst = fmax(worst, most / sqrt(squares / (double)x->shape[1]));
+    }
+    return worst;
+}
+
+/* ||a - b|| / ||b|| */
+static double relative(const struct array *a, const struct array *b)
+{
+    double d = 0, n = 0;
+    const float *x = a->data, *y = b->data;
+    for (int64_t i = 0; i < array_size(b); i++) {
+        d += ((double)x[i] - y[i]) * ((double)x[i] - y[i]);
+        n += (double)y[i] * y[i];
+    }
+    return n > 0 ? sqrt(d / n) : 0;
+}
+
+/* Which result is measured: y, or dx, which the first layer does not want. */
+static int result_of(const struct op_call *call)
+{
+    return call->op == OP_LINEAR_CROSS_ENTROPY ? 3 : 0;
+}
+
+/* The call with other weights and result `out` alone, into an array of ours. Adapters are left out. */
+struct repeat {
+    struct op_call call;
+    struct linear_params linear;
+    struct linear_cross_entropy_params loss;
+    struct weight w[LINEAR_MAX];
+};
+
+static struct array *repeat(struct ctx *c, struct probe *p, const struct op_call *call, enum compute compute, bool stored)
+{
+    struct repeat r = {.call = *call};
+    bool is_loss = call->op == OP_LINEAR_CROSS_ENTROPY;
+    int first_adapter = call->op == OP_LINEAR ? 1 : 2, n = 1;
+    if (is_loss) {
+        r.loss = *(const struct linear_cross_entropy_params *)call->params;
+        r.w[0] = *r.loss.w;
+        r.loss.w = &r.w[0];
+        r.loss.want_logprobs = false;
+        r.call.params = &r.loss;
+        r.call.out[2] = NULL;
+        r.call.out[0] = array_scalar(c, DTYPE_F32, 0);
+        r.call.out[1] = array_zeros(c, DTYPE_F64, 1, (int64_t[]){3});
+    } else {
+        r.linear = *(const struct linear_params *)call->params;
+        n = r.linear.n;
+        for (int i = first_adapter; i < OP_MAX_IN; i++) r.call.in[i] = NULL;
+        for (int i = 1; i < OP_MAX_OUT; i++) r.call.out[i] = NULL;
+        for (int i = 0; i < n; i++) {
+            r.w[i] = *r.linear.w[i];
+            r.linear.w[i] = &r.w[i];
+        }
+        r.linear.dropout.on = false;
+        r.call.params = &r.linear;
+    }
+    for (int i = 0; i < n; i++) {
+        if (stored) r.w[i] = *stored_weight(p, &r.w[i]);
+        r.w[i].compute = compute;
+        r.w[i].lora = NULL;
+    }
+    struct array *result = array_zeros(c, DTYPE_F32, 2, call->out[result_of(call)]->shape);
+    check(c);
+    r.call.out[result_of(call)] = result;
+    if (p->inner->kernel[call->op](c, &r.call) != OK) must(c, NULL);
+    return result;
+}
+
+static const char *name_of(const struct op_call *call)
+{
+    if (call->op == OP_LINEAR_CROSS_ENTROPY) return "head dx";
+    const char *name = ((const struct linear_params *)call->params)->w[0]->name;
+    bool y = call->op == OP_LINEAR;
+    if (strstr(name, "q_proj")) return y ? "q k v" : "q k v dx";
+    if (strstr(name, "o_proj")) return y ? "o" : "o dx";
+    if (strstr(name, "gate_proj")) return y ? "gate up" : "gate up dx";
+    return y ? "down" : "down dx";
+}
+
+static void measure(struct ctx *c, struct probe *p, const struct op_call *call)
+{
+    struct kind *k = kind_of(p, name_of(call));
+    int mark = scope_open(c);
+    const struct array *exact = repeat(c, p, call, COMPUTE_F32, false);
+    for (int way = 0; way < WAYS; way++) {
+        bool weights = way == WAYS - 1;
+        const struct array *got = repeat(c, p, call, weights ? COMPUTE_F32 : (enum compute)(COMPUTE_INT8X2 + way), weights);
+        double e = weights ? relative(exact, got) : relative(got, exact);
+        k->squares[way] += e * e;
+        k->most[way] = fmax(k->most[way], e);
+    }
+    k->outlier = fmax(k->outlier, outlier(call->in[0]));
+    k->calls++;
+    scope_close(c, mark);
+}
+
+static enum status run_probed(struct ctx *c, const struct op_call *call)
+{
+    struct probe *p = (struct probe *)(uintptr_t)array_backend(c);
+    enum status status = p->inner->kernel[call->op](c, call);
+    bool product = call->op == OP_LINEAR || call->op == OP_LINEAR_BWD || call->op == OP_LINEAR_CROSS_ENTROPY;
+    if (status == OK && p->on && product && call->out[result_of(call)]) measure(c, p, call);
+    return status;
+}
+
+static void print_kinds(const struct probe *p)
+{
+    static const char *const way[WAYS] = {"int8x2", "int8", "int8_weights"};
+    for (int i = 0; i < p->n_kinds; i++) {
+        const struct kind *k = &p->kinds[i];
+        printf("%s\n  {\"product\": \"%s\", \"outlier\": %.1f", i ? "," : "", k->name, k->outlier);
+        for (int w = 0; w < WAYS; w++)
+            printf(", \"%s\": {\"rms\": %.3g, \"most\": %.3g}", way[w], sqrt(k->squares[w] / k->calls), k->most[w]);
+        printf("}");
+    }
+}
+
+/* ---- the step -------------------------------------------------------------------------------------------------------- */
+
+struct outcome {
+    double loss, norm;
+    float *grad; /* of all parameters, in the engine's order */
+};
+
+static void set_compute(struct model *m, enum compute compute)
+{
+    m->head.compute = compute;
+    for (int64_t i = 0; i < m->config.n_layers; i++)
+        for (int k = 0; k < LORA_PLACES; k++) llama_block_linear(&m->blocks[i], (enum lora_place)k)->compute = compute;
+}
+
+static struct outcome run_step(struct model *m, struct lora *l, const struct batch *b, double n)
+{
+    struct ctx *c = m->c;
+    struct engine_loss loss = {0};
+    const struct engine_step_options o = {.inv_n = 1 / n};
+    struct outcome r = {.grad = must(c, mem_alloc(c, (size_t)lora_parameter_count(l), sizeof(float)))};
+    model_attach_lora(m, l);
+    struct engine *e = must(c, engine_native_new(c, m, l));
+    e->ops->zero_grad(e);
+    if (e->ops->step(e, b, &o, &loss) != OK) must(c, NULL);
+    r.loss = loss.weighted / n;
+    r.norm = e->ops->grad_norm(e);
+    float *to = r.grad;
+    for (size_t i = 0; i < e->n_params; i++) {
+        const struct array *g = engine_grad(e, i);
+        memcpy(to, g->data, (size_t)array_size(g) * sizeof *to);
+        to += array_size(g);
+    }
+    e->ops->free(e);
+    model_attach_lora(m, NULL);
+    return r;
+}
+
+struct agreement {
+    double dot, a, b, d;
+};
+
+static void agree(struct agreement *s, const float *a, const float *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double x = a[i], y = b[i];
+        s->dot += x * y;
+        s->a += x * x;
+        s->b += y * y;
+        s->d += (x - y) * (x - y);
+    }
+}
+
+static double cosine(const struct agreement *s)
+{
+    return s->dot / sqrt(s->a * s->b);
+}
+
+static void print_agreement(const char *name, const struct lora *l, const struct outcome *a, const struct outcome *b)
+{
+    struct agreement all = {0};
+    double least = 2;
+    const struct lora_module *worst = NULL;
+    char half = 'A';
+    const float *x = a->grad, *y = b->grad;
+    for (size_t i = 0; i < 2 * l->n_modules; i++) {
+        const struct lora_module *m = &l->modules[i / 2];
+        int64_t n = array_size(i % 2 ? m->slot.b : m->slot.a);
+        struct agreement one = {0};
+        agree(&one, x, y, n);
+        agree(&all, x, y, n);
+        if (cosine(&one) < least) least = cosine(&one), worst = m, half = i % 2 ? 'B' : 'A';
+        x += n;
+        y += n;
+    }
+    printf(",\n   \"%s\": {\"loss_relative\": %.3g, \"norm_relative\": %.3g, \"cosine\": %.8f, \"difference\": %.3g,", name,
+           a->loss / b->loss - 1, a->norm / b->norm - 1, cosine(&all), sqrt(all.d / all.b));
+    printf(" \"least_cosine\": %.8f, \"of\": \"layer %lld %s %c\"}", least, (long long)worst->layer,
+           lora_place_name[worst->place], half);
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------------ */
+
+/* `documents` pieces of `length` tokens; the last token of each has nothing to predict. */
+static struct batch read_batch(struct ctx *c, const char *model, const char *path, int64_t documents, int64_t length)
+{
+    size_t bytes;
+    struct ids ids = {0};
+    struct tokenizer *t = must(c, tokenizer_open(c, model));
+    char *text = must(c, file_read(c, path, 1 << 26, &bytes));
+    int64_t n = documents * length;
+    if (tokenizer_encode(c, t, text, bytes, false, &ids) != OK) must(c, NULL);
+    if ((int64_t)ids.n <= n) {
+        fprintf(stderr, "bench_compute: %s has %zu tokens, and %lld are wanted\n", path, ids.n, (long long)n + 1);
+        exit(1);
+    }
+    int32_t *ints = must(c, mem_alloc(c, (size_t)(3 * n + documents + 1), sizeof *ints)), *cu = ints + 3 * n;
+    float *weights = must(c, mem_alloc(c, (size_t)n, sizeof *weights));
+    for (int64_t i = 0; i < n; i++) {
+        ints[i] = ids.data[i];
+        ints[n + i] = (int32_t)(i % length);
+        ints[2 * n + i] = ids.data[i + 1];
+        weights[i] = i % length == length - 1 ? 0.0f : 1.0f;
+    }
+    for (int64_t i = 0; i <= documents; i++) cu[i] = (int32_t)(i * length);
+    ids_release(c, &ids);
+    mem_free(c, text);
+    tokenizer_free(t);
+    return (struct batch){n, ints, ints + n, (int)documents, cu, ints + 2 * n, weights, 0};
+}
+
+static struct lora *make_adapter(struct ctx *c, const struct model *m)
+{
+    const struct lora_config config = {.rank = RANK, .alpha = 2 * RANK, .targets = (1u << LORA_PLACES) - 1};
+    struct lora *l = must(c, lora_new(c, &m->config, &config));
+    uint32_t x = 1;
+    for (size_t i = 0; i < l->n_modules; i++) {
+        const struct array *b = l->modules[i].slot.b;
+        for (int64_t k = 0; k < array_size(b); k++) {
+            x = x * 1664525u + 1013904223u;
+            ((float *)b->data)[k] = ((float)(x >> 8) / (1 << 23) - 1.0f) * 0.02f;
+        }
+    }
+    return l;
+}
+
+static void compare(struct ctx *c, struct probe *p, const char *path, const char *text, int64_t documents, int64_t length)
+{
+    struct model *m = must(c, model_open_with(c, path, &(struct model_options){.base = BASE_INT8}));
+    p->stored = must(c, model_open(c, path));
+    struct batch b = read_batch(c, path, text, documents, length);
+    struct lora *l = make_adapter(c, m);
+    double n = (double)(documents * (length - 1));
+    struct outcome as_is = run_step(p->stored, l, &b, n), way[COMPUTES];
+    for (int i = 0; i < COMPUTES; i++) {
+        set_compute(m, (enum compute)i);
+        way[i] = run_step(m, l, &b, n);
+    }
+    printf("{\"model\": \"%s\", \"backend\": \"%s\", \"threads\": %d, \"documents\": %lld, \"length\": %lld,\n", m->name,
+           p->inner->name, threads_count(c), (long long)documents, (long long)length);
+    printf(" \"step\": [\n  {\"base\": \"as-is\", \"compute\": \"f32\", \"loss\": %.9g, \"grad_norm\": %.9g}", as_is.loss,
+           as_is.norm);
+    for (int i = 0; i < COMPUTES; i++) {
+        printf(",\n  {\"base\": \"int8\", \"compute\": \"%s\", \"loss\": %.9g, \"grad_norm\": %.9g", compute_name[i],
+               way[i].loss, way[i].norm);
+        if (i != COMPUTE_F32) print_agreement("against_f32_on_int8", l, &way[i], &way[COMPUTE_F32]);
+        print_agreement("against_the_file", l, &way[i], &as_is);
+        printf("}");
+    }
+    set_compute(m, COMPUTE_F32);
+    p->on = true;
+    mem_free(c, run_step(m, l, &b, n).grad);
+    printf("],\n \"linears\": [");
+    print_kinds(p);
+    printf("]}\n");
+    for (int i = 0; i < COMPUTES; i++) mem_free(c, way[i].grad);
+    mem_free(c, as_is.grad);
+    mem_free(c, (void *)(uintptr_t)b.tokens);
+    mem_free(c, (void *)(uintptr_t)b.weights);
+    lora_free(l);
+    model_free(p->stored);
+    model_free(m);
+}
+
+int main(int argc, char **argv)
+{
+    static struct probe p;
+    if (argc < 3) {
+        fprintf(stderr, "usage: bench_compute MODEL TEXT [BATCH [LENGTH [THREADS]]]\n");
+        return 2;
+    }
+    struct ctx *c = must(NULL, ctx_new(NULL));
+    if (ctx_set_threads(c, argc > 5 ? atoi(argv[5]) : 0) != OK) must(c, NULL);
+    p.inner = must(c, (void *)(uintptr_t)backend_cpu(c));
+    p.backend = *p.inner;
+    for (int op = 0; op < OP_COUNT; op++)
+        if (p.inner->kernel[op]) p.backend.kernel[op] = run_probed;
+    if (array_env_new(c, &p.backend) != OK) must(c, NULL);
+    compare(c, &p, argv[1], argv[2], argc > 3 ? atoi(argv[3]) : 1, argc > 4 ? atoi(argv[4]) : 256);
+    array_env_free(c);
+    ctx_free(c);
+    return 0;
+}
