@@ -85,7 +85,7 @@ void dropout_mask(const struct dropout_key *key, uint32_t slot_id, int64_t token
 
 /* y_i = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for n <= 3 weights that share x.
  * Inputs: x (N, K), A_0, B_0, A_1, B_1, A_2, B_2 (NULL where slot i has none).
- * Outputs: y (N, M_0 + M_1 + M_2), and for the tape h_i = drop_i(x) A_i^T (N, R_i) or NULL.
+ * Outputs: y (N, M_0 + M_1 + M_2) or NULL where nobody reads it, and for the tape h_i = drop_i(x) A_i^T (N, R_i) or NULL.
  * Backward inputs: dy (N, sum M), x, A_0, B_0, .., h_0, h_1, h_2; outputs: dx or NULL, dA_i, dB_i or NULL. With `accumulate`
  * the kernel adds dA_i, dB_i to what is there. x is all zeros (row stride 0) when no dA_i is wanted, h_i when neither dA_i
  * nor dB_i is: they need not be kept then. */
@@ -96,7 +96,6 @@ struct linear_params {
     uint32_t id[LINEAR_MAX];
     struct dropout_key dropout;
     bool want_dx, accumulate;
-    bool unread; /* forward: y is not computed (it is zeros, row stride 0), only h_i are */
 };
 
 /* Rotary embedding, the half-split ("NeoX", Hugging Face) pairing: pairs (j, j + D/2) turn by position * inv_freq[j]; cos
