@@ -4,22 +4,37 @@
 #include "base/threads.h"
 
 static const int thread_counts[] = {1, 2, 3, 7};
-/* Tables of inner loops to judge: all that this processor runs, or the one that YA_TEST_TABLE names, which then must run. */
-static int tables(const char *names[4])
+
+static const struct cpu_table all_tables[CPU_TABLES] = {
+    {"portable", &cpu_kernels_portable},
+#if defined(__x86_64__)
+    {"avx2", &cpu_kernels_avx2},
+    {"avx512", &cpu_kernels_avx512},
+    {"avx512vnni", &cpu_kernels_avx512vnni},
+#elif defined(__aarch64__)
+    {"neon", &cpu_kernels_neon},
+    {"neon-dot", &cpu_kernels_neon_dot},
+#endif
+};
+
+int cpu_tables(struct cpu_table tables[CPU_TABLES])
 {
     const char *only = getenv("YA_TEST_TABLE");
+    struct ctx *c = ctx_new(NULL);
     int n = 0;
-    if (only) {
-        names[n++] = only;
-        return n;
+    assert_non_null(c);
+    for (int i = 0; i < CPU_TABLES && all_tables[i].name; i++) {
+        const char *name = all_tables[i].name;
+        if (only && strcmp(only, name) != 0) continue;
+        setenv("YA_CPU", name, 1);
+        bool runs = backend_cpu(c) != NULL;
+        unsetenv("YA_CPU");
+        if (only && !runs) fail_msg("YA_TEST_TABLE: %s", c->message);
+        if (runs) tables[n++] = all_tables[i];
+        ctx_clear(c);
     }
-    names[n++] = "portable";
-#if defined(__x86_64__)
-    names[n++] = "avx2";
-#elif defined(__aarch64__)
-    names[n++] = "neon";
-    names[n++] = "neon-dot";
-#endif
+    ctx_free(c);
+    if (n == 0) fail_msg("YA_TEST_TABLE=%s: no such table", only);
     return n;
 }
 
@@ -179,10 +194,10 @@ static void judge(const struct cpu_fixture *t, const struct twin *w, const char 
 static void run_tables(struct cpu_fixture *t, const struct cpu_call *call, struct op_call *single,
                        const struct twin *results, struct saved *saved, int n, const char *what)
 {
-    const char *names[4];
-    int n_tables = tables(names);
+    struct cpu_table tables[CPU_TABLES];
+    int n_tables = cpu_tables(tables);
     for (int k = 0; k < n_tables; k++) {
-        const struct backend *backend = table(t, names[k]);
+        const struct backend *backend = table(t, tables[k].name);
         for (size_t i = 0; i < sizeof thread_counts / sizeof *thread_counts; i++) {
             assert_int_equal(ctx_set_threads(t->f.c, thread_counts[i]), OK);
             for (int r = 0; r < n; r++) memcpy(saved[r].a->data, saved[r].before, bytes_between(saved[r].a));
@@ -190,10 +205,10 @@ static void run_tables(struct cpu_fixture *t, const struct cpu_call *call, struc
             for (int r = 0; r < n; r++) {
                 size_t bytes = bytes_between(saved[r].a);
                 if (i == 0) {
-                    judge(t, &results[r], what, names[k], r);
+                    judge(t, &results[r], what, tables[k].name, r);
                     memcpy(saved[r].first, saved[r].a->data, bytes);
                 } else if (memcmp(saved[r].first, saved[r].a->data, bytes) != 0) {
-                    fail_msg("%s, %s, result %d: other bytes with %d threads than with 1", what, names[k], r,
+                    fail_msg("%s, %s, result %d: other bytes with %d threads than with 1", what, tables[k].name, r,
                              thread_counts[i]);
                 }
             }

@@ -5,34 +5,6 @@
 #include "backend/cpu/gemm_int.h"
 #include "support_cpu.h"
 
-struct table {
-    const struct cpu_kernels *kernels;
-    const char *name; /* YA_CPU's */
-};
-
-static const struct table tables[] = {
-    {&cpu_kernels_portable, "portable"},
-#if defined(__x86_64__)
-    {&cpu_kernels_avx2, "avx2"},
-#elif defined(__aarch64__)
-    {&cpu_kernels_neon, "neon"},
-    {&cpu_kernels_neon_dot, "neon-dot"},
-#endif
-};
-enum { TABLES = sizeof tables / sizeof *tables };
-
-/* Whether this processor can run it: by the dispatcher's word. */
-static bool runs_here(const struct table *t)
-{
-    struct ctx *c = ctx_new(NULL);
-    assert_non_null(c);
-    setenv("YA_CPU", t->name, 1);
-    bool runs = backend_cpu(c) != NULL;
-    unsetenv("YA_CPU");
-    ctx_free(c);
-    return runs;
-}
-
 struct product {
     int64_t m, n, k;
     bool backward, accumulate, mapped;
@@ -169,8 +141,9 @@ static void check(struct product p)
 {
     product_open(&p);
     float *c = take((size_t)(p.m * p.n), sizeof *c);
-    for (int t = 0; t < TABLES; t++) {
-        if (!runs_here(&tables[t])) continue;
+    struct cpu_table tables[CPU_TABLES];
+    int n_tables = cpu_tables(tables);
+    for (int t = 0; t < n_tables; t++) {
         run(&p, tables[t].kernels, c);
         for (int64_t i = 0; i < p.m * p.n; i++)
             if (memcmp(&c[i], &p.expected[i], sizeof *c) != 0)
@@ -202,8 +175,9 @@ static void test_products(void **state)
 static void test_largest_sum(void **state)
 {
     (void)state;
-    for (int t = 0; t < TABLES; t++) {
-        if (!runs_here(&tables[t])) continue;
+    struct cpu_table tables[CPU_TABLES];
+    int n_tables = cpu_tables(tables);
+    for (int t = 0; t < n_tables; t++) {
         for (int way = COMPUTE_INT8X2; way <= COMPUTE_INT8; way++)
             for (int sign = -1; sign <= 1; sign += 2) {
                 struct product p = {.m = 7, .n = 37, .k = INT_RUN, .compute = (enum compute)way};
@@ -228,8 +202,9 @@ static void test_largest_sum(void **state)
 static void test_quantise_edges(void **state)
 {
     (void)state;
-    for (int t = 0; t < TABLES; t++) {
-        if (!runs_here(&tables[t])) continue;
+    struct cpu_table tables[CPU_TABLES];
+    int n_tables = cpu_tables(tables);
+    for (int t = 0; t < n_tables; t++) {
         const struct int_kernels *q = tables[t].kernels->integer[COMPUTE_INT8X2];
         int32_t codes[INT_ALIGN];
         float zeros[5] = {0, -0.0f}, tiny[3] = {1e-31f, -1e-38f, 1e-45f}, one[1] = {-3};
@@ -249,8 +224,9 @@ static void test_quantise_edges(void **state)
 static void test_nan_stays_in_its_row(void **state)
 {
     (void)state;
-    for (int t = 0; t < TABLES; t++) {
-        if (!runs_here(&tables[t])) continue;
+    struct cpu_table tables[CPU_TABLES];
+    int n_tables = cpu_tables(tables);
+    for (int t = 0; t < n_tables; t++) {
         struct product p = {.m = 5, .n = 19, .k = 700, .compute = COMPUTE_INT8X2};
         float c[5 * 19];
         product_open(&p);

@@ -204,15 +204,12 @@ static void check_column_exp(const struct cpu_kernels *k)
 static void test_exp(void **state)
 {
     (void)state;
-    check_exp(&cpu_kernels_portable);
-    check_column_exp(&cpu_kernels_portable);
-#if defined(__x86_64__)
-    check_exp(&cpu_kernels_avx2);
-    check_column_exp(&cpu_kernels_avx2);
-#elif defined(__aarch64__)
-    check_exp(&cpu_kernels_neon);
-    check_column_exp(&cpu_kernels_neon);
-#endif
+    struct cpu_table tables[CPU_TABLES];
+    int n = cpu_tables(tables);
+    for (int i = 0; i < n; i++) {
+        check_exp(tables[i].kernels);
+        check_column_exp(tables[i].kernels);
+    }
 }
 
 /* Widened weights are the bits of quant_to_f32, at any address. */
@@ -271,15 +268,12 @@ static void check_widen_nf4(const struct cpu_kernels *k)
 static void test_widen(void **state)
 {
     (void)state;
-    check_widen(&cpu_kernels_portable);
-    check_widen_nf4(&cpu_kernels_portable);
-#if defined(__x86_64__)
-    check_widen(&cpu_kernels_avx2);
-    check_widen_nf4(&cpu_kernels_avx2);
-#elif defined(__aarch64__)
-    check_widen(&cpu_kernels_neon);
-    check_widen_nf4(&cpu_kernels_neon);
-#endif
+    struct cpu_table tables[CPU_TABLES];
+    int n = cpu_tables(tables);
+    for (int i = 0; i < n; i++) {
+        check_widen(tables[i].kernels);
+        check_widen_nf4(tables[i].kernels);
+    }
 }
 
 /* NaN and infinity in operands must reach the loss: the trainer stops on them. */

@@ -129,6 +129,60 @@ static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+
+static enum status run_avx512(struct ctx *c, const struct op_call *call)
+{
+    return run(c, call, &cpu_kernels_avx512);
+}
+
+static const struct backend avx512 = {
+    .name = "cpu-avx512",
+    .kernel =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx512,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+    .support =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+};
+
+static enum status run_avx512vnni(struct ctx *c, const struct op_call *call)
+{
+    return run(c, call, &cpu_kernels_avx512vnni);
+}
+
+static const struct backend avx512vnni = {
+    .name = "cpu-avx512vnni",
+    .kernel =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx512vnni,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+    .support =
+        {
+#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
+#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+        },
+};
+
+/* The compilers' question is also whether the system saves the registers. */
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static bool has_avx512vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 #if defined(__aarch64__)
@@ -188,6 +242,8 @@ static const struct choice {
     const char *needs;
 } choices[] = {
 #if defined(__x86_64__)
+    {"avx512vnni", &avx512vnni, has_avx512vnni, "AVX-512 F, BW, DQ, VL and VNNI"},
+    {"avx512", &avx512, has_avx512, "AVX-512 F, BW, DQ and VL"},
     {"avx2", &avx2, has_avx2, "AVX2 and FMA"},
 #elif defined(__aarch64__)
     {"neon-dot", &neon_dot, has_neon_dot, "dot products of bytes (asimddp)"},
@@ -210,6 +266,7 @@ const struct backend *backend_cpu(struct ctx *c)
         return NULL;
     }
     ctx_fail(c, E_UNSUPPORTED,
-             "YA_CPU=%s: must be portable, reference or an instruction set of this machine (avx2; neon-dot, neon)", wanted);
+             "YA_CPU=%s: must be avx512vnni, avx512, avx2, neon-dot, neon, portable or reference, as the processor has it",
+             wanted);
     return NULL;
 }

@@ -16,6 +16,7 @@
  * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
 struct gemm_tile {
     int rows;
+    int columns;     /* of nr that are wanted: a tile may leave the vectors behind them alone, or compute them all */
     bool accumulate; /* false: c is overwritten, its old contents are never read */
     int64_t k;
     const float *a;
@@ -103,6 +104,7 @@ struct cpu_kernels {
 extern const struct cpu_kernels cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const struct cpu_kernels cpu_kernels_avx2;
+extern const struct cpu_kernels cpu_kernels_avx512, cpu_kernels_avx512vnni; /* F, BW, DQ, VL; and VNNI */
 #elif defined(__aarch64__)
 extern const struct cpu_kernels cpu_kernels_neon, cpu_kernels_neon_dot; /* _dot: with dot products of bytes */
 #endif

@@ -378,7 +378,18 @@ static bool loop_widen(enum tensor_type type, const void *src, float *dst, int64
     }
 }
 
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+/* The 16 products scale * level are one register, which codes index by their low four bits: nothing need be masked. */
+INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
+{
+    __m512 level = _mm512_mul_ps(_mm512_set1_ps(nf4_block_scale(b)), _mm512_loadu_ps(nf4_level));
+    for (int i = 0; i < NF4_BLOCK / 2; i += 16) {
+        __m512i c = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(b->codes + i)));
+        _mm512_storeu_ps(dst + i, _mm512_permutexvar_ps(c, level));
+        _mm512_storeu_ps(dst + NF4_BLOCK / 2 + i, _mm512_permutexvar_ps(_mm512_srli_epi32(c, 4), level));
+    }
+}
+#elif defined(__AVX2__)
 /* Eight elements whose codes are the low bits of eight lanes: the 16 products scale * level are two registers that codes
  * index by their low three bits; `top` has the fourth in the place of the sign, which blends. */
 INLINE __m256 nf4_look_up(__m256 low, __m256 high, __m256i code, __m256i top)
@@ -446,35 +457,52 @@ static void loop_widen_nf4(const void *row, int64_t cols, int64_t first, int64_t
 /* ---- columns of a tile --------------------------------------------------------------------------------------------------
  */
 
-static void loop_column_max(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale)
+/* Two vectors of columns at a time, so that one's latency hides the other's; one where vectors are as long as the 16 columns
+ * that n is a multiple of. `two` is a constant where this is expanded. */
+INLINE void column_max(float *m, const float *s, int64_t ld, int64_t k, float scale, const bool two)
 {
-    for (int64_t j = 0; j < n; j += 2 * LANES) {
-        vf m0 = load(m + j), m1 = load(m + j + LANES);
-        for (int64_t r = 0; r < k; r++) {
-            vf x0 = scale * load(s + r * ld + j), x1 = scale * load(s + r * ld + j + LANES);
-            m0 = choose(x0 > m0, x0, m0);
+    vf m0 = load(m), m1 = two ? load(m + LANES) : m0;
+    for (int64_t r = 0; r < k; r++, s += ld) {
+        vf x0 = scale * load(s);
+        m0 = choose(x0 > m0, x0, m0);
+        if (two) {
+            vf x1 = scale * load(s + LANES);
             m1 = choose(x1 > m1, x1, m1);
         }
-        store(m + j, m0);
-        store(m + j + LANES, m1);
     }
+    store(m, m0);
+    if (two) store(m + LANES, m1);
+}
+
+static void loop_column_max(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale)
+{
+    int64_t j = 0;
+    for (; j + 2 * LANES <= n; j += 2 * LANES) column_max(m + j, s + j, ld, k, scale, true);
+    if (j < n) column_max(m + j, s + j, ld, k, scale, false);
+}
+
+INLINE void column_exp(float *s, int64_t ld, int64_t k, float scale, const float *m, float *sum, const bool two)
+{
+    vf m0 = load(m), t0 = load(sum), m1 = two ? load(m + LANES) : m0, t1 = two ? load(sum + LANES) : t0;
+    for (int64_t r = 0; r < k; r++, s += ld) {
+        vf e0 = exp_nonpositive(scale * load(s) - m0);
+        store(s, e0);
+        t0 += e0;
+        if (two) {
+            vf e1 = exp_nonpositive(scale * load(s + LANES) - m1);
+            store(s + LANES, e1);
+            t1 += e1;
+        }
+    }
+    store(sum, t0);
+    if (two) store(sum + LANES, t1);
 }
 
 static void loop_column_exp(float *s, int64_t ld, int64_t k, int64_t n, float scale, const float *m, float *sum)
 {
-    for (int64_t j = 0; j < n; j += 2 * LANES) {
-        vf m0 = load(m + j), m1 = load(m + j + LANES), t0 = load(sum + j), t1 = load(sum + j + LANES);
-        for (int64_t r = 0; r < k; r++) {
-            float *row = s + r * ld + j;
-            vf e0 = exp_nonpositive(scale * load(row) - m0), e1 = exp_nonpositive(scale * load(row + LANES) - m1);
-            store(row, e0);
-            store(row + LANES, e1);
-            t0 += e0;
-            t1 += e1;
-        }
-        store(sum + j, t0);
-        store(sum + j + LANES, t1);
-    }
+    int64_t j = 0;
+    for (; j + 2 * LANES <= n; j += 2 * LANES) column_exp(s + j, ld, k, scale, m + j, sum + j, true);
+    if (j < n) column_exp(s + j, ld, k, scale, m + j, sum + j, false);
 }
 
 static void loop_row_softmax(float *s, int64_t n, float *max, float *sum)

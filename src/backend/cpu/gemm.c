@@ -10,10 +10,10 @@
 #include "base/threads.h"
 
 enum {
-    BLOCK_ROWS = 48,          /* rows of C a job: a multiple of 6 and 4. 24 read B from L3 too often, 96 make few jobs */
-    K_MAX = 320,              /* longest run of k in one tile: 20 KiB of B panel stay in a 32 KiB L1 */
-    PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
-    PANELS_A_JOB = 8,         /* packed by one job: 128 columns are whole blocks of every quantised type */
+    BLOCK_ROWS = 48,      /* rows of C a job, at most: 24 read B from L3 too often, 96 make few jobs */
+    K_MAX = 320,          /* longest run of k in one tile: 20 KiB of B panel stay in a 32 KiB L1, 40 of 32 columns near it */
+    PACK_BYTES = 8 << 20, /* of packed B at a time: half of a small L3 */
+    PANELS_A_JOB = 8,     /* packed by one job: 128 columns are whole blocks of every quantised type */
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
 };
 
@@ -22,6 +22,12 @@ static int64_t k_step(int64_t k)
 {
     int64_t runs = cpu_div_up(k, K_MAX);
     return cpu_div_up(k, runs);
+}
+
+/* Rows of C a job: whole tiles. */
+static int64_t block_rows(const struct cpu_kernels *kernels)
+{
+    return BLOCK_ROWS / kernels->mr * kernels->mr;
 }
 
 /* A tile whose last columns do not belong to C is computed beside it and copied. */
@@ -48,7 +54,8 @@ void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *g)
     int64_t step = k_step(g->k);
     for (int64_t k = 0; k < g->k; k += step) {
         for (int64_t j = 0; j < g->n; j += nr) {
-            struct gemm_tile t = {.accumulate = g->accumulate || k > 0,
+            struct gemm_tile t = {.columns = (int)cpu_min(nr, g->n - j),
+                                  .accumulate = g->accumulate || k > 0,
                                   .k = cpu_min(step, g->k - k),
                                   .rs = g->rs,
                                   .cs = g->cs,
@@ -171,8 +178,8 @@ static void product_job(void *arg, int64_t job, int worker)
     const struct gemm *g = w->g;
     float *scratch = w->scratch + worker * w->scratch_floats;
     int nr = w->kernels->nr;
-    int64_t row = job * BLOCK_ROWS, column = w->panel * nr;
-    struct gemm_block b = {.m = cpu_min(BLOCK_ROWS, g->m - row),
+    int64_t rows = block_rows(w->kernels), row = job * rows, column = w->panel * nr;
+    struct gemm_block b = {.m = cpu_min(rows, g->m - row),
                            .n = cpu_min(w->n_panels * nr, g->n - column),
                            .cs = 1,
                            .panel_stride = w->panel_rows * nr,
@@ -248,7 +255,7 @@ enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const str
     for (w.panel = 0; ctx_ok(c) && w.panel < panels; w.panel += at_once) {
         w.n_panels = cpu_min(at_once, panels - w.panel);
         threads_run(c, cpu_div_up(w.n_panels, PANELS_A_JOB) * g->n_terms, pack_job, &w);
-        threads_run(c, cpu_div_up(g->m, BLOCK_ROWS), product_job, &w);
+        threads_run(c, cpu_div_up(g->m, block_rows(kernels)), product_job, &w);
     }
     scope_close(c, mark);
     return c->status;

@@ -100,6 +100,8 @@ void int_block(const struct cpu_kernels *kernels, const struct int_block *g);
 extern const struct int_kernels int_kernels_portable_16, int_kernels_portable_8;
 #if defined(__x86_64__)
 extern const struct int_kernels int_kernels_avx2_16, int_kernels_avx2_8;
+extern const struct int_kernels int_kernels_avx512_16, int_kernels_avx512_8, int_kernels_avx512vnni_16,
+    int_kernels_avx512vnni_8;
 #elif defined(__aarch64__)
 extern const struct int_kernels int_kernels_neon_16, int_kernels_neon_8, int_kernels_neon_dot_16, int_kernels_neon_dot_8;
 #endif
