@@ -4,12 +4,16 @@
 #   scripts/install-deps.sh test    and what the tests need
 #   scripts/install-deps.sh dev     and what `make check`, the sanitizers and coverage need
 #   scripts/install-deps.sh emulate and what scripts/emulate-avx512.sh needs (on x86-64)
+#   scripts/install-deps.sh aarch64 what `test` has, and what the cross build (preset `aarch64`) needs: a compiler, an emulator, and
+#                                   the libraries, unpacked under build-aarch64 by scripts/arm64-sysroot.sh
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8proc-dev python3 python3-pip)
 test=(libcmocka-dev)
 emulate=(bochs-term bochs bochsbios vgabios isolinux syslinux-common xorriso cpio)
 dev=(clang libclang-rt-dev clang-format clang-tidy cppcheck)
+aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
 
 level=${1:-build}
 case $level in
@@ -17,7 +21,8 @@ build) wanted=("${build[@]}") ;;
 test) wanted=("${build[@]}" "${test[@]}") ;;
 dev) wanted=("${build[@]}" "${test[@]}" "${dev[@]}") ;;
 emulate) wanted=("${build[@]}" "${test[@]}" "${emulate[@]}") ;;
-*) echo "usage: $0 build|test|dev|emulate" >&2; exit 2 ;;
+aarch64) wanted=("${build[@]}" "${test[@]}" "${aarch64[@]}") ;;
+*) echo "usage: $0 build|test|dev|emulate|aarch64" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
@@ -45,7 +50,11 @@ for package in "${wanted[@]}"; do
     esac
     installed "$package" || missing+=("$package")
 done
-[ ${#missing[@]} -eq 0 ] && exit 0
+finish() {
+    [ "$level" != aarch64 ] || scripts/arm64-sysroot.sh build-aarch64/sysroot
+    exit 0
+}
+[ ${#missing[@]} -eq 0 ] && finish
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
@@ -59,3 +68,4 @@ echo "installing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+finish

@@ -33,7 +33,7 @@ typedef enum status (*op_kernel)(struct ctx *c, const struct op_call *call);
 enum backend_support { BACKEND_REFUSED, BACKEND_KERNEL, BACKEND_COMPOSED };
 
 struct backend {
-    const char *name; /* "cpu-avx2", "cpu-neon", "cpu-portable", "cpu-reference", "cuda" */
+    const char *name; /* "cpu-avx2", "cpu-neon", "cpu-reference", "cuda"; cpu.h lists the CPU's */
     op_kernel kernel[OP_COUNT];
     uint8_t support[OP_COUNT];
 };

@@ -410,7 +410,8 @@ INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
     }
 }
 #elif defined(__aarch64__)
-/* The 16 products scale * level are the 64 bytes that a look-up by bytes reaches: an element's indices are 4 code + 0 .. 3. */
+/* The 16 products scale * level are the 64 bytes that a look-up by bytes reaches: an element's indices are 4 code + 0 .. 3.
+ */
 INLINE void nf4_look_up(float *dst, uint8x16x4_t products, uint8x16_t code_times_4)
 {
     for (int i = 0; i < 4; i++) {
