@@ -3,10 +3,12 @@
 #   scripts/install-deps.sh build   compiler, CMake, libraries
 #   scripts/install-deps.sh test    and what the tests need
 #   scripts/install-deps.sh dev     and what `make check`, the sanitizers and coverage need
+#   scripts/install-deps.sh emulate and what scripts/emulate-avx512.sh needs (on x86-64)
 set -euo pipefail
 
 build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8proc-dev python3 python3-pip)
 test=(libcmocka-dev)
+emulate=(bochs-term bochs bochsbios vgabios isolinux syslinux-common xorriso cpio)
 dev=(clang libclang-rt-dev clang-format clang-tidy cppcheck)
 
 level=${1:-build}
@@ -14,7 +16,8 @@ case $level in
 build) wanted=("${build[@]}") ;;
 test) wanted=("${build[@]}" "${test[@]}") ;;
 dev) wanted=("${build[@]}" "${test[@]}" "${dev[@]}") ;;
-*) echo "usage: $0 build|test|dev" >&2; exit 2 ;;
+emulate) wanted=("${build[@]}" "${test[@]}" "${emulate[@]}") ;;
+*) echo "usage: $0 build|test|dev|emulate" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -82,7 +82,9 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
 
     h = op_rms_norm_add(c, h, x, b->ffn_norm, eps, &x); /* x = x + h */
     op_linear(c, h, (const struct weight *[]){&b->gate, &b->up}, 2, &o->dropout, gate_up);
-    h = linear(c, op_swiglu(c, gate_up[0], gate_up[1]), &b->down, o); /* (N, F) -> (N, C) */
+    h = op_swiglu(c, gate_up[0], gate_up[1]);
+    /* (N, F) -> (N, C); when a block is computed again for backward, a quarter of its products make a result nobody reads */
+    h = tape_replaying(c) ? op_linear_unread(c, h, &b->down, &o->dropout) : linear(c, h, &b->down, o);
     return op_add(c, x, h);
 }
 

@@ -121,5 +121,6 @@ int main(void)
         cmocka_unit_test(test_one_segment), cmocka_unit_test(test_segments), cmocka_unit_test(test_window),
         cmocka_unit_test(test_cache),       cmocka_unit_test(test_extremes),
     };
+    cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

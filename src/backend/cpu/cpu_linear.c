@@ -133,7 +133,7 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
     linear_init(&l, call, kernels, x, 1);
     int mark = scope_open(c);
     adapter_hidden(c, &l, call);
-    for (int i = 0; i < l.params->n; i++) {
+    for (int i = 0; i < l.params->n && y; i++) {
         const struct slot *s = &l.slot[i];
         struct gemm *g = &list[i];
         *g = (struct gemm){.m = l.n,
@@ -148,7 +148,7 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
             g->term[g->n_terms++] = (struct gemm_term){
                 .a = s->h, .lda = s->rank, .k = s->rank, .b = matrix_source(s->b, GEMM_TRANSPOSED, s->scale)};
     }
-    if (ctx_ok(c)) gemm_run_all(c, kernels, list, l.params->n);
+    if (ctx_ok(c) && y) gemm_run_all(c, kernels, list, l.params->n);
     scope_close(c, mark);
     return c->status;
 }

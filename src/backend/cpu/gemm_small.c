@@ -7,7 +7,7 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-enum { COLUMNS = 64 };
+enum { COLUMNS = 32 /* of a job: some microseconds, so that threads end together also where C has 576 columns */ };
 
 /* The rows of a term's A in the kernel's own form, or NULL. */
 struct fixed {
