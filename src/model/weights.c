@@ -202,8 +202,16 @@ static bool has_bias(const struct model_config *config, enum lora_place place)
     return place == LORA_O ? config->o_bias : config->mlp_bias;
 }
 
+/* What 8-bit activations would cost most goes by 16 bits: q, k and v read rows with outliers of 20 times the rms, the head's
+ * gradient is a product with probabilities (bench_compute shows the error of each). */
+static enum compute fine_compute(const struct model_options *options)
+{
+    return options->compute == COMPUTE_INT8 ? COMPUTE_INT8X2 : options->compute;
+}
+
 /* Puts a matrix into the form of the base. Its pages of the file were read for this only. */
-static enum status make_form(struct model_files *f, const struct model_options *options, struct weight *w)
+static enum status make_form(struct model_files *f, const struct model_options *options, enum compute compute,
+                             struct weight *w)
 {
     static const enum weight_form form[BASE_TYPES] = {WEIGHT_STORED, WEIGHT_NF4, WEIGHT_INT8};
     const void *stored = w->data;
@@ -211,7 +219,7 @@ static enum status make_form(struct model_files *f, const struct model_options *
     void *codes = mem_alloc_aligned(f->c, bytes);
     if (!codes) return f->c->status;
     f->codes[f->n_codes++] = codes;
-    w->compute = options->compute;
+    w->compute = compute;
     if (weight_to_form(f->c, w, form[options->base], codes) != OK) {
         ctx_prefix(f->c, "%s", f->path);
         return f->c->status;
@@ -232,7 +240,8 @@ static enum status bind_linear(struct model_files *f, struct model *m, int64_t l
     tensor_name(f, name, layer, lora_place_path[place], gguf_linear[place], "weight");
     TRY(expect_matrix(f, name, hf_name, rows, cols, w));
     if (place == LORA_Q || place == LORA_K) w->row_map = f->row_map;
-    if (m->options.base != BASE_AS_IS) TRY(make_form(f, &m->options, w));
+    enum compute compute = place <= LORA_V ? fine_compute(&m->options) : m->options.compute;
+    if (m->options.base != BASE_AS_IS) TRY(make_form(f, &m->options, compute, w));
     if (!has_bias(&m->config, place)) return OK;
     tensor_name(f, name, layer, lora_place_path[place], gguf_linear[place], "bias");
     w->bias = expect_vector(f, name, rows, w->row_map);
@@ -285,10 +294,10 @@ static enum status bind_ends(struct model_files *f, struct model *m)
     if (!config->tied_embeddings) {
         TRY(expect_matrix(f, f->gguf ? "output.weight" : "lm_head.weight", "lm_head.weight", config->vocab, config->hidden,
                           &m->head));
-        return make_head ? make_form(f, &m->options, &m->head) : OK;
+        return make_head ? make_form(f, &m->options, fine_compute(&m->options), &m->head) : OK;
     }
     TRY(check_tied_head(f, &m->embed));
-    if (make_head) TRY(make_form(f, &m->options, &m->embed));
+    if (make_head) TRY(make_form(f, &m->options, fine_compute(&m->options), &m->embed));
     m->head = m->embed;
     return OK;
 }

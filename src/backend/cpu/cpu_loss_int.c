@@ -10,7 +10,7 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm_int.h"
 
-enum { ROWS = 96, WORDS = 128 /* whole panels of any width; one run of the second product */ };
+enum { ROWS = 96, WORDS = 128 /* whole panels of any width */ };
 
 struct block {
     const struct loss_block *job;
@@ -18,7 +18,7 @@ struct block {
     struct int_cut h_cut, p_cut;         /* of C; of WORDS */
     int64_t columns_stride, rows_stride; /* of panels */
     float *h, *h_scale;                  /* (ROWS, h_cut.row_steps), (ROWS, h_cut.runs) */
-    float *tile, *p, *p_scale;           /* (ROWS, WORDS), (ROWS, p_cut.row_steps), (ROWS) */
+    float *tile, *p, *p_scale;           /* (ROWS, WORDS), (ROWS, p_cut.row_steps), (ROWS, p_cut.runs) */
     float *columns, *rows;               /* the tile's words as columns of B, and as rows */
     float *scale;                        /* (WORDS) */
 };
@@ -39,7 +39,7 @@ static float *lay_out(const struct loss_work *w, struct block *b, float *scratch
                  {&b->h_scale, ROWS * b->h_cut.runs},
                  {&b->tile, ROWS * WORDS},
                  {&b->p, ROWS * b->p_cut.row_steps},
-                 {&b->p_scale, ROWS},
+                 {&b->p_scale, ROWS * b->p_cut.runs},
                  {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
                  {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
                  {&b->scale, WORDS}};

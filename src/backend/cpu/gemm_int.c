@@ -14,7 +14,7 @@ const struct int_kernels *int_kernels_for(const struct cpu_kernels *kernels, con
 
 struct int_cut int_cut(const struct int_kernels *q, int64_t k)
 {
-    struct int_cut cut = {.k = k, .runs = cpu_div_up(k, INT_RUN)};
+    struct int_cut cut = {.k = k, .runs = cpu_div_up(k, q->limit > 127 ? INT_RUN : INT_RUN_8)};
     cut.run = cpu_round_up(cpu_div_up(k, cut.runs), INT_ALIGN);
     cut.runs = cpu_div_up(k, cut.run);
     cut.row_steps = cut.runs * cut.run / q->codes;
