@@ -1,8 +1,9 @@
 /* bench_base: LoRA training steps on a model in one of the forms of its base: time, memory, share of the machine's peak.
  *
- * usage: bench_base MODEL as-is|nf4 STEPS THREADS [BATCH [LENGTH [checkpoint]]]: rank 16 on all linears, AdamW, random
- * tokens that are the same in every run. One JSON object a run. FLOPs are counted: 2 a weight, token and direction (forward,
- * dx), 6 a weight of the adapter, attention's lower triangle; with `checkpoint` the blocks' second forward is counted apart.
+ * usage: bench_base MODEL FORM STEPS THREADS [BATCH [LENGTH [checkpoint]]]: FORM is as-is, nf4 or int8, and behind int8
+ * a colon and f32, int8x2 or int8 for how it is computed on; rank 16 on all linears, AdamW, random tokens that are the same
+ * in every run. One JSON object a run. FLOPs are counted: 2 a weight, token and direction (forward, dx), 6 a weight of the
+ * adapter, attention's lower triangle; with `checkpoint` the blocks' second forward is counted apart.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 
 struct setting {
     const char *model;
-    enum base_type base;
+    struct model_options form;
     int steps, threads;
     int64_t batch, length;
     bool checkpoint;
@@ -74,7 +75,7 @@ static enum status one_step(struct engine *e, const struct setting *s, const str
     for (int i = 0; i <= step; i++) b1 *= 0.9, b2 *= 0.999;
     adamw.correction1 = 1 - b1;
     adamw.correction2 = 1 - b2;
-    options.checkpoint_blocks = s->checkpoint;
+    options.recomputed_blocks = s->checkpoint ? INT64_MAX : 0;
     e->ops->zero_grad(e);
     TRY(e->ops->step(e, b, &options, &loss));
     r->loss[step] = loss.weighted * options.inv_n;
@@ -91,8 +92,10 @@ static void report(const struct setting *s, const struct model *m, const struct 
 {
     double blocks, all, tokens = (double)(s->batch * s->length);
     count_flops(m, l, s->length, &blocks, &all);
-    printf("{\"base\": \"%s\", \"backend\": \"%s\", \"threads\": %d, \"tokens_a_step\": %.0f, \"checkpoint\": %s,\n",
-           base_type_name[s->base], array_backend(m->c)->name, s->threads, tokens, s->checkpoint ? "true" : "false");
+    printf("{\"base\": \"%s\", \"compute\": \"%s\", \"backend\": \"%s\", \"threads\": %d, \"tokens_a_step\": %.0f, "
+           "\"checkpoint\": %s,\n",
+           base_type_name[s->form.base], compute_name[s->form.compute], array_backend(m->c)->name, s->threads, tokens,
+           s->checkpoint ? "true" : "false");
     printf(" \"weights_bytes\": %zu, \"made_bytes\": %zu, \"alloc_peak_bytes\": %zu, \"peak_rss_bytes\": %lld,\n",
            model_weight_bytes(m), model_made_bytes(m), m->c->alloc_peak, status_bytes("VmHWM:"));
     printf(" \"open_seconds\": %.3f, \"tokens_per_second\": %.2f, \"cpu_ms_per_token\": %.3f, \"mflop_per_token\": %.1f,\n",
@@ -134,7 +137,7 @@ static enum status run(struct ctx *c, const struct setting *s, double peak)
     static struct result r;
     struct batch b = {0};
     double start = clock_seconds(CLOCK_MONOTONIC);
-    struct model *m = model_open_with(c, s->model, &(struct model_options){.base = s->base});
+    struct model *m = model_open_with(c, s->model, &s->form);
     r.open_seconds = clock_seconds(CLOCK_MONOTONIC) - start;
     fprintf(stderr, "open: %.2f s, resident %.3f GiB, most %.3f GiB\n", r.open_seconds,
             (double)status_bytes("VmRSS:") * 0x1p-30, (double)status_bytes("VmHWM:") * 0x1p-30);
@@ -152,16 +155,35 @@ static enum status run(struct ctx *c, const struct setting *s, double peak)
     return c->status;
 }
 
+/* One of n names; the length of it when text begins with one that ends there or at a colon, else 0. */
+static size_t find_name(const char *text, const char *const *names, int n, int *found)
+{
+    for (*found = 0; *found < n; ++*found) {
+        size_t length = strlen(names[*found]);
+        if (strncmp(text, names[*found], length) == 0 && (text[length] == '\0' || text[length] == ':')) return length;
+    }
+    return 0;
+}
+
+static bool read_form(const char *text, struct model_options *form)
+{
+    int base = 0, compute = 0;
+    size_t n = find_name(text, base_type_name, BASE_TYPES, &base);
+    if (n && text[n] == ':') n = find_name(text + n + 1, compute_name, COMPUTES, &compute);
+    *form = (struct model_options){(enum base_type)base, (enum compute)compute};
+    return n > 0;
+}
+
 int main(int argc, char **argv)
 {
     struct setting s = {.batch = 1, .length = 512};
     s.steps = argc > 4 ? atoi(argv[3]) : 0;
-    if (s.steps < 1 || s.steps > 64) {
-        fprintf(stderr, "usage: bench_base MODEL as-is|nf4 STEPS THREADS [BATCH [LENGTH [checkpoint]]]\n");
+    if (s.steps < 1 || s.steps > 64 || !read_form(argv[2], &s.form)) {
+        fprintf(stderr,
+                "usage: bench_base MODEL as-is|nf4|int8[:f32|int8x2|int8] STEPS THREADS [BATCH [LENGTH [checkpoint]]]\n");
         return 2;
     }
     s.model = argv[1];
-    s.base = strcmp(argv[2], base_type_name[BASE_NF4]) == 0 ? BASE_NF4 : BASE_AS_IS;
     s.threads = atoi(argv[4]);
     if (argc > 5) s.batch = atoi(argv[5]);
     if (argc > 6) s.length = atoi(argv[6]);

@@ -1,6 +1,7 @@
 /* bench_memory: what one LoRA training step holds at its peak, by kind, at any batch and length.
  *
- * usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint [LAST_LAYERS]: MODEL is a folder or a .gguf file. BATCH
+ * usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint|N [LAST_LAYERS]: MODEL is a folder or a .gguf file; N: the
+ * first N blocks are computed again, checkpoint: all but the last. BATCH
  * documents of LENGTH pseudo-random tokens, rank 16 on the seven linears of the last LAST_LAYERS (0: all), forward, backward
  * and update once. Prints one JSON line. Resident figures are the kernel's (/proc/self/status) and count what is mapped. */
 #include <stdio.h>
@@ -18,7 +19,7 @@
 struct request {
     const char *model;
     int batch, length, last_layers;
-    bool checkpoint;
+    int64_t recomputed; /* negative: all blocks but the last */
 };
 
 struct arrays {
@@ -69,7 +70,7 @@ static enum status step(struct engine *e, const struct request *r, const struct 
     b.cu = a->cu;
     b.targets = a->targets;
     b.weights = a->weights;
-    struct engine_step_options options = {.inv_n = 1.0 / (double)b.n, .checkpoint_blocks = r->checkpoint};
+    struct engine_step_options options = {.inv_n = 1.0 / (double)b.n, .recomputed_blocks = r->recomputed};
     struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
     struct engine_loss loss;
     adamw.correction1 = 0.1;
@@ -93,7 +94,7 @@ static size_t planned(const struct request *r, const struct model *m, size_t bef
     size_t adapter = (size_t)lora_parameter_count(m->lora) * 4 * sizeof(float);
     in.program_bytes = before > adapter ? before - adapter : 0;
     in.longest_tokens = (int64_t)r->batch * r->length;
-    in.checkpoint = r->checkpoint ? PLAN_CHECKPOINT_ON : PLAN_CHECKPOINT_OFF;
+    in.recomputed_blocks = r->recomputed;
     struct plan p = plan_make(&in, SIZE_MAX);
     return p.total - p.bytes[PLAN_SAVE];
 }
@@ -101,8 +102,8 @@ static size_t planned(const struct request *r, const struct model *m, size_t bef
 static void report(struct ctx *c, const struct request *r, const struct model *m, size_t before, double seconds)
 {
     struct pool_stats pool = array_pool_stats(c);
-    printf("{\"batch\": %d, \"length\": %d, \"checkpoint\": %s, \"last_layers\": %d, \"threads\": %d", r->batch, r->length,
-           r->checkpoint ? "true" : "false", r->last_layers, threads_count(c));
+    printf("{\"batch\": %d, \"length\": %d, \"recomputed_blocks\": %lld, \"last_layers\": %d, \"threads\": %d", r->batch,
+           r->length, (long long)r->recomputed, r->last_layers, threads_count(c));
     printf(", \"cpu_seconds\": %.2f, \"peak_rss_bytes\": %lld, \"rss_file_bytes\": %lld", seconds, status_bytes("VmHWM"),
            status_bytes("RssFile"));
     printf(", \"planned_bytes\": %zu", planned(r, m, before));
@@ -111,11 +112,12 @@ static void report(struct ctx *c, const struct request *r, const struct model *m
            pool.peak_bytes, pool.held_bytes);
 }
 
-static enum status run(struct ctx *c, const struct request *r)
+static enum status run(struct ctx *c, struct request *r)
 {
     struct arrays a = {0};
     struct model *m = model_open(c, r->model);
     struct lora_config config = {.rank = 16, .alpha = 32, .targets = 0x7f, .last_layers = r->last_layers};
+    if (m && r->recomputed < 0) r->recomputed = m->config.n_layers - 1;
     struct lora *lora = m ? lora_new(c, &m->config, &config) : NULL;
     if (lora) model_attach_lora(m, lora);
     struct engine *e = lora ? engine_native_new(c, m, lora) : NULL;
@@ -135,11 +137,11 @@ static enum status run(struct ctx *c, const struct request *r)
 int main(int argc, char **argv)
 {
     if (argc < 6) {
-        fprintf(stderr, "usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint [LAST_LAYERS]\n");
+        fprintf(stderr, "usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint|N [LAST_LAYERS]\n");
         return 2;
     }
     struct request r = {.model = argv[1], .batch = atoi(argv[2]), .length = atoi(argv[3])};
-    r.checkpoint = strcmp(argv[5], "checkpoint") == 0;
+    r.recomputed = strcmp(argv[5], "checkpoint") == 0 ? -1 : atoi(argv[5]); /* plain is no number: 0 */
     r.last_layers = argc > 6 ? atoi(argv[6]) : 0;
     struct ctx *c = ctx_new(NULL);
     const struct backend *backend = c ? backend_cpu(c) : NULL;

@@ -46,7 +46,7 @@ static bool read_documents(FILE *file, struct documents *d)
     return true;
 }
 
-static enum status one_step(struct engine *e, const struct documents *d, int step, bool checkpoint, struct results *r)
+static enum status one_step(struct engine *e, const struct documents *d, int step, int64_t recomputed, struct results *r)
 {
     struct batch batch = {.n = N,
                           .tokens = d->tokens,
@@ -55,7 +55,7 @@ static enum status one_step(struct engine *e, const struct documents *d, int ste
                           .cu = d->cu,
                           .targets = d->targets,
                           .weights = d->weights};
-    struct engine_step_options options = {.inv_n = 1.0 / (B * (T - 1)), .step = step, .checkpoint_blocks = checkpoint};
+    struct engine_step_options options = {.inv_n = 1.0 / (B * (T - 1)), .step = step, .recomputed_blocks = recomputed};
     struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
     struct engine_loss loss = {0};
     double b1 = 1, b2 = 1, start = clock_seconds(CLOCK_MONOTONIC), cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
@@ -121,7 +121,7 @@ static enum status run(struct ctx *c, const char *folder, int steps, bool checkp
     struct engine *e = lora ? engine_native_new(c, model, lora) : NULL;
     for (int step = 0; e && step < steps && ctx_ok(c); step++) {
         if (!read_documents(file, &documents)) ctx_fail(c, E_INPUT, "%s: ends in step %d", path, step);
-        if (ctx_ok(c)) one_step(e, &documents, step, checkpoint, r);
+        if (ctx_ok(c)) one_step(e, &documents, step, checkpoint ? model->config.n_layers - 1 : 0, r);
     }
     if (e) e->ops->free(e);
     lora_free(lora);

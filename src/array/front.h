@@ -26,6 +26,9 @@ enum dtype front_float_dtype(enum dtype t);
 /* `a` cast to dtype (when it differs) and with unit last stride (copied when it has not). */
 struct array *front_prepare(struct ctx *c, struct array *a, enum dtype dtype);
 
+/* (rows, cols) zeros on one row (row stride 0), for what is there in form only. */
+struct array *front_zeros(struct ctx *c, enum dtype dtype, int64_t rows, int64_t cols);
+
 /* The NumPy broadcast of two shapes; false when they do not go together. */
 bool front_broadcast(int na, const int64_t *a, int nb, const int64_t *b, int *ndim, int64_t *shape);
 

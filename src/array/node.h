@@ -65,6 +65,7 @@ struct tape {
     struct pointers nodes;  /* a stack that backward pops */
     struct pointers leaves; /* watched arrays, retained; their nodes are not on the stack and live until tape_end */
     int checkpoint_paused;  /* value of `paused` inside a checkpointed function's forward run, 0 outside: nothing is */
+    bool replaying;         /* a checkpointed function runs again, and its result's numbers will not be read */
     bool touched;           /* recorded there, but this says whether one of its ops had an operand that wants a gradient */
 };
 

@@ -166,6 +166,13 @@ static enum status check_ids(struct ctx *c, const char *op, const struct array *
     return OK;
 }
 
+struct array *front_zeros(struct ctx *c, enum dtype dtype, int64_t rows, int64_t cols)
+{
+    const int64_t shape[2] = {rows, cols}, one_row[2] = {1, cols};
+    struct array *zeros = array_zeros(c, dtype, 2, one_row);
+    return zeros ? op_broadcast(c, zeros, 2, shape) : NULL;
+}
+
 struct array *front_prepare_ids(struct ctx *c, const char *op, struct array *ids, const struct array *weights, int64_t limit)
 {
     if (ids->ndim != 1 || dtype_is_float(ids->dtype) || ids->dtype == DTYPE_BOOL) {

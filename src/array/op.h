@@ -85,7 +85,7 @@ void dropout_mask(const struct dropout_key *key, uint32_t slot_id, int64_t token
 
 /* y_i = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for n <= 3 weights that share x.
  * Inputs: x (N, K), A_0, B_0, A_1, B_1, A_2, B_2 (NULL where slot i has none).
- * Outputs: y (N, M_0 + M_1 + M_2), and for the tape h_i = drop_i(x) A_i^T (N, R_i) or NULL.
+ * Outputs: y (N, M_0 + M_1 + M_2) or NULL where nobody reads it, and for the tape h_i = drop_i(x) A_i^T (N, R_i) or NULL.
  * Backward inputs: dy (N, sum M), x, A_0, B_0, .., h_0, h_1, h_2; outputs: dx or NULL, dA_i, dB_i or NULL. With `accumulate`
  * the kernel adds dA_i, dB_i to what is there. x is all zeros (row stride 0) when no dA_i is wanted, h_i when neither dA_i
  * nor dB_i is: they need not be kept then. */
@@ -191,6 +191,10 @@ struct array *op_rms_norm_add(struct ctx *c, struct array *x, struct array *resi
  * row-strided views of one (N, sum M) array, written to y[0..n-1]. */
 enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
                       const struct dropout_key *dropout, struct array **y);
+
+/* The same for one weight where nobody reads the result: recorded alike, with all that backward needs, but y is zeros and
+ * the product with the weight is left out. For the end of a function that tape_checkpoint runs again (tape_replaying). */
+struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, const struct dropout_key *dropout);
 
 struct array *op_rope(struct ctx *c, struct array *x, struct array *positions, struct array *inv_freq, double scale);
 struct array *op_attention(struct ctx *c, struct array *q, struct array *k, struct array *v,

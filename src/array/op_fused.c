@@ -126,7 +126,7 @@ static enum status check_linear(struct ctx *c, const struct array *x, const stru
 
 /* The params, the adapters as inputs, and the outputs of the call. */
 static void linear_call(struct ctx *c, struct op_call *call, struct linear_params *p, const struct weight *const *w,
-                        const struct dropout_key *dropout)
+                        const struct dropout_key *dropout, bool unread)
 {
     struct array *x = call->in[0];
     int64_t shape[2] = {x->shape[0], 0};
@@ -145,7 +145,7 @@ static void linear_call(struct ctx *c, struct op_call *call, struct linear_param
         const int64_t h_shape[2] = {x->shape[0], lora->a->shape[0]};
         if (tape_wants(c, a) || tape_wants(c, b)) call->out[1 + i] = array_empty(c, x->dtype, 2, h_shape);
     }
-    call->out[0] = array_empty(c, x->dtype, 2, shape);
+    if (!unread) call->out[0] = array_empty(c, x->dtype, 2, shape);
 }
 
 /* Backward needs the adapters for dx and for each other, x only for dA. */
@@ -158,8 +158,8 @@ static uint32_t linear_saves(struct ctx *c, const struct op_call *call)
     return saves;
 }
 
-enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
-                      const struct dropout_key *dropout, struct array **y)
+static enum status run_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
+                              const struct dropout_key *dropout, bool unread, struct array **y)
 {
     struct linear_params p;
     memset(&p, 0, sizeof p);
@@ -172,8 +172,10 @@ enum status op_linear(struct ctx *c, struct array *x, const struct weight *const
     if (!x) return c->status;
     struct op_call call = {OP_LINEAR, .in = {x}, .params = &p};
     p.n = n;
-    linear_call(c, &call, &p, w, dropout);
+    linear_call(c, &call, &p, w, dropout, unread);
     if (!ctx_ok(c) || front_run(c, &call) != OK) return c->status;
+    if (unread) call.out[0] = front_zeros(c, x->dtype, x->shape[0], w[0]->rows);
+    if (!ctx_ok(c)) return c->status;
     struct node *node = tape_record(c, &call, 0, linear_saves(c, &call));
     for (int64_t i = 0, first = 0; i < n && ctx_ok(c); first += w[i++]->rows) { /* each view has a cotangent of its own */
         const int64_t shape[2] = {x->shape[0], w[i]->rows};
@@ -181,6 +183,19 @@ enum status op_linear(struct ctx *c, struct array *x, const struct weight *const
         if (node && y[i]) node_carry(y[i], node, (int)i);
     }
     return c->status;
+}
+
+enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
+                      const struct dropout_key *dropout, struct array **y)
+{
+    return run_linear(c, x, w, n, dropout, false, y);
+}
+
+struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, const struct dropout_key *dropout)
+{
+    struct array *y = NULL;
+    run_linear(c, x, &w, 1, dropout, true, &y);
+    return y;
 }
 
 /* ---- rope, attention, swiglu ------------------------------------------------------------------------------------------ */

@@ -266,7 +266,9 @@ static void replay(struct ctx *c, struct tape *t, struct node *n)
 {
     int paused = t->paused;
     t->paused = 0;
+    t->replaying = true;
     struct array *y = n->fn(c, n->arg, n->saved_in[0]);
+    t->replaying = false;
     t->paused = paused;
     if (!y) return;
     const struct array *dy = n->grad[0];
@@ -346,11 +348,19 @@ static struct array *run_unrecorded(struct ctx *c, tape_fn fn, void *arg, struct
     t->paused++;
     t->checkpoint_paused = t->paused;
     t->touched = false;
+    bool replaying = t->replaying;
+    t->replaying = false;
     struct array *y = fn(c, arg, x);
+    t->replaying = replaying;
     *touched = t->touched;
     t->checkpoint_paused = 0;
     t->paused--;
     return y;
+}
+
+bool tape_replaying(const struct ctx *c)
+{
+    return tape_of(c)->replaying;
 }
 
 struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x)

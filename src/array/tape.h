@@ -28,6 +28,9 @@ struct array *tape_grad(struct ctx *c, struct array *a);
 /* y = fn(arg, x) whose inside is not kept but computed again in backward (Chen et al. 2016). fn must be a pure function of
  * x, of watched leaves and of values that do not change until backward has run. Without recording it is a plain call. */
 typedef struct array *(*tape_fn)(struct ctx *c, void *arg, struct array *x);
+/* True while such a function runs again for backward: nobody reads the numbers of its result then, only what is recorded
+ * counts. Not inside a checkpoint of its own, whose result it needs. */
+bool tape_replaying(const struct ctx *c);
 struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x);
 
 #endif

@@ -112,15 +112,6 @@ static struct array *linear_target(struct ctx *c, struct node *n, int i, const s
     return g;
 }
 
-/* Stands in for x or h where no gradient needs its numbers and the tape did not keep it: (rows, cols) on one row of zeros.
- */
-static struct array *stand_in(struct ctx *c, enum dtype dtype, int64_t rows, int64_t cols)
-{
-    const int64_t shape[2] = {rows, cols}, one_row[2] = {1, cols};
-    struct array *zeros = array_zeros(c, dtype, 2, one_row);
-    return zeros ? op_broadcast(c, zeros, 2, shape) : NULL;
-}
-
 void vjp_linear(struct ctx *c, struct node *n)
 {
     struct linear_params p;
@@ -131,14 +122,15 @@ void vjp_linear(struct ctx *c, struct node *n)
     p.accumulate = true;
     call.in[0] = linear_dy(c, n, p.n);
     const struct edge *x = &n->in[0];
-    call.in[1] = n->saved_in[0] ? n->saved_in[0] : stand_in(c, x->dtype, x->shape[0], x->shape[1]);
+    /* zeros stand in for x or h where no gradient needs their numbers and the tape did not keep them */
+    call.in[1] = n->saved_in[0] ? n->saved_in[0] : front_zeros(c, x->dtype, x->shape[0], x->shape[1]);
     for (int i = 1; i <= 2 * LINEAR_MAX; i++) {
         call.in[1 + i] = n->saved_in[i];
         call.out[i] = linear_target(c, n, i, &call, &fresh[i]);
     }
     for (int i = 0; i < LINEAR_MAX; i++) {
         struct array *a = n->saved_in[1 + 2 * i], *h = n->saved_out[1 + i];
-        call.in[2 + 2 * LINEAR_MAX + i] = h || !a ? h : stand_in(c, x->dtype, x->shape[0], a->shape[0]);
+        call.in[2 + 2 * LINEAR_MAX + i] = h || !a ? h : front_zeros(c, x->dtype, x->shape[0], a->shape[0]);
     }
     if (p.want_dx) call.out[0] = empty_like_input(c, n, 0);
     if (!ctx_ok(c) || front_run(c, &call) != OK) return;

@@ -73,8 +73,10 @@ void bench_page_table(const struct bench *b, const struct model *m, struct buf *
     char text[128];
     buf_printf(out, "compute: %s, %d threads", model_compute_text(m, text, sizeof text), k->threads);
     if (k->read > 0)
-        buf_printf(out, "; f32 multiply-adds %.1f GFLOP/s on one thread, %.1f on all; read %.1f GB/s", k->fma_one, k->fma,
-                   k->read);
+        buf_printf(out,
+                   "; multiply-adds of f32 %.1f GFLOP/s on one thread, %.1f on all, of 16-bit integers %.1f and %.1f Gop/s; "
+                   "read %.1f GB/s",
+                   k->fma_one, k->fma, k->int_one, k->integer, k->read);
     buf_printf(out, "\n");
     kernels_table(b, out);
     phase_table("training step", &b->step, out);
@@ -138,8 +140,11 @@ void bench_page_json(const struct bench *b, const struct model *m, struct buf *o
     buf_printf(out, "{\"backend\": \"%s\", \"base\": \"%s\", \"compute\": \"%s\", \"threads\": %d",
                array_backend(m->c)->name, base_type_name[m->options.base], compute_name[m->options.compute], k->threads);
     if (k->read > 0)
-        buf_printf(out, ",\n \"machine\": {\"fma_gflops_one\": %.2f, \"fma_gflops\": %.2f, \"read_gbps\": %.3f}", k->fma_one,
-                   k->fma, k->read);
+        buf_printf(
+            out,
+            ",\n \"machine\": {\"fma_gflops_one\": %.2f, \"fma_gflops\": %.2f, \"int_gops_one\": %.2f, \"int_gops\": %.2f, "
+            "\"read_gbps\": %.3f}",
+            k->fma_one, k->fma, k->int_one, k->integer, k->read);
     kernels_json(b, out);
     if (b->step.tokens) {
         phase_json("train", &b->step, out);

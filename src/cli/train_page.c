@@ -87,14 +87,17 @@ static void print_sizes(const struct trainer *t)
     printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));
 }
 
-static void print_plan(const struct plan *p)
+static void print_plan(const struct plan *p, int64_t n_layers)
 {
     double mib = 1.0 / (double)(1 << 20);
     puts("memory");
     for (int i = 0; i < PLAN_ITEMS; i++) printf("  %-24s %9.1f MiB\n", plan_item_name[i], (double)p->bytes[i] * mib);
     printf("  %-24s %9.1f MiB", "in all", (double)p->total * mib);
     if (p->free_bytes != SIZE_MAX) printf(" of %.1f %s", (double)p->free_bytes * mib, p->limited ? "allowed" : "free");
-    puts(p->checkpoint_blocks ? "; blocks are computed again in backward" : "");
+    if (p->recomputed_blocks > 0)
+        printf("; the first %" PRId64 " of %" PRId64 " blocks are computed again in backward", p->recomputed_blocks,
+               n_layers);
+    putchar('\n');
 }
 
 static void print_counts(const char *name, const struct dataset_counts *k)
@@ -141,7 +144,7 @@ enum status train_view_page(struct train_view *v, const struct trainer *t)
 {
     v->free_bytes = t->plan.free_bytes;
     print_sizes(t);
-    print_plan(&t->plan);
+    print_plan(&t->plan, t->model->config.n_layers);
     print_counts("data", dataset_counts(t->data));
     if (t->valid) print_counts("valid", dataset_counts(t->valid));
     print_weights(&t->objective);

@@ -19,8 +19,9 @@ struct bench_options {
 
 struct bench_machine {
     int threads;
-    double fma_one, fma; /* GFLOP/s in f32, of one thread and of all; 0: not known */
-    double read;         /* GB/s */
+    double fma_one, fma;     /* GFLOP/s in f32, of one thread and of all; 0: not known */
+    double int_one, integer; /* Gop/s of 16-bit multiply-adds, likewise */
+    double read;             /* GB/s */
 };
 
 /* One kernel of a training step, with the weights of block 0 as they are stored. */

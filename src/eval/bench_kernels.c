@@ -11,6 +11,8 @@ enum status bench_machine_run(struct ctx *c, struct bench *b)
     enum { READ_BYTES = 128 << 20 };
     int threads = threads_count(c);
     b->machine = (struct bench_machine){.threads = threads, .fma_one = machine_fma(c, 1), .fma = machine_fma(c, threads)};
+    b->machine.int_one = machine_int(c, 1);
+    b->machine.integer = machine_int(c, threads);
     b->machine.read = machine_read(c, READ_BYTES);
     return c->status;
 }

@@ -33,44 +33,112 @@ double machine_cpu_seconds(void)
 enum { ROUNDS = 5000000 };
 
 /* Twelve chains cover the latency of two units. They start from different numbers, or the compiler makes them one; the sum
- * is returned so that they have to be computed. */
+ * is returned so that they have to be computed. V: the vector of T; STEP(c): one step of a chain. */
+#define CHAINS(V, T)                                                                                                        \
+    V a = (V){0} + (T)1, b = a + a, d = a + b, e = a + d, f = a + e, g = a + f, h = a + g, i = a + h, j = a + i, k = a + j; \
+    V l = a + k, m = a + l;                                                                                                 \
+    for (int n = 0; n < ROUNDS; n++) {                                                                                      \
+        STEP(a);                                                                                                            \
+        STEP(b);                                                                                                            \
+        STEP(d);                                                                                                            \
+        STEP(e);                                                                                                            \
+        STEP(f);                                                                                                            \
+        STEP(g);                                                                                                            \
+        STEP(h);                                                                                                            \
+        STEP(i);                                                                                                            \
+        STEP(j);                                                                                                            \
+        STEP(k);                                                                                                            \
+        STEP(l);                                                                                                            \
+        STEP(m);                                                                                                            \
+    }                                                                                                                       \
+    a = a + b + d + e + f + g + h + i + j + k + l + m;                                                                      \
+    return (float)a[0];
+
+typedef uint32_t int_256 __attribute__((vector_size(32)));
+typedef uint32_t int_512 __attribute__((vector_size(64)));
+
 __attribute__((target("avx2,fma"))) static float multiply_add(void)
 {
-    __m256 a = _mm256_set1_ps(0.1f), b = a + a, d = a + b, e = a + d, f = a + e, g = a + f, h = a + g, i = a + h, j = a + i;
-    __m256 k = a + j, l = a + k, m = a + l;
     const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
-    for (int n = 0; n < ROUNDS; n++) {
-        a = _mm256_fmadd_ps(a, x, y), b = _mm256_fmadd_ps(b, x, y), d = _mm256_fmadd_ps(d, x, y);
-        e = _mm256_fmadd_ps(e, x, y), f = _mm256_fmadd_ps(f, x, y), g = _mm256_fmadd_ps(g, x, y);
-        h = _mm256_fmadd_ps(h, x, y), i = _mm256_fmadd_ps(i, x, y), j = _mm256_fmadd_ps(j, x, y);
-        k = _mm256_fmadd_ps(k, x, y), l = _mm256_fmadd_ps(l, x, y), m = _mm256_fmadd_ps(m, x, y);
-    }
-    a = a + b + d + e + f + g + h + i + j + k + l + m;
-    return a[0];
+#define STEP(c) c = _mm256_fmadd_ps(c, x, y)
+    CHAINS(__m256, float)
+#undef STEP
 }
 
-static void fma_job(void *arg, int64_t job, int worker)
+__attribute__((target("avx512f"))) static float multiply_add_512(void)
+{
+    const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
+#define STEP(c) c = _mm512_fmadd_ps(c, x, y)
+    CHAINS(__m512, float)
+#undef STEP
+}
+
+/* What the integer tiles do: pairs of 16-bit numbers multiplied and added, and that added to a sum. */
+__attribute__((target("avx2,fma"))) static float multiply_add_pairs(void)
+{
+    const __m256i x = _mm256_set1_epi16(3);
+    const int_256 y = (int_256)_mm256_set1_epi32(5);
+#define STEP(c) c = (int_256)_mm256_madd_epi16((__m256i)c, x) + y
+    CHAINS(int_256, uint32_t)
+#undef STEP
+}
+
+/* The same in one instruction. */
+__attribute__((target("avx512f,avx512vnni"))) static float multiply_add_pairs_512(void)
+{
+    const __m512i x = _mm512_set1_epi16(3);
+#define STEP(c) __asm__("vpdpwssd %1, %1, %0" : "+v"(c) : "v"(x))
+    CHAINS(int_512, uint32_t)
+#undef STEP
+}
+
+struct peak {
+    float (*loop)(void);
+    volatile float sink[THREADS_MAX];
+};
+
+static void peak_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    ((volatile float *)arg)[job] = multiply_add();
+    struct peak *p = arg;
+    p->sink[job] = p->loop();
 }
 
-double machine_fma(struct ctx *c, int threads)
+/* Twelve instructions a round, of `operations` each. */
+static double peak_rate(struct ctx *c, int threads, float (*loop)(void), int operations)
 {
-    float sink[THREADS_MAX];
+    struct peak p = {.loop = loop};
     double best = 0;
     BUG_ON(c, threads < 1 || threads > threads_count(c), "%d threads of %d", threads, threads_count(c));
     if (threads > THREADS_MAX || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
     for (int run = 0; run < RUNS; run++) {
         double start = machine_seconds();
-        threads_run(c, threads, fma_job, sink);
-        double rate = (double)threads * ROUNDS * 12 * 16 / (machine_seconds() - start) * 1e-9;
+        threads_run(c, threads, peak_job, &p);
+        double rate = (double)threads * ROUNDS * 12 * operations / (machine_seconds() - start) * 1e-9;
         best = rate > best ? rate : best;
     }
     return best;
 }
+
+double machine_fma(struct ctx *c, int threads)
+{
+    if (__builtin_cpu_supports("avx512f")) return peak_rate(c, threads, multiply_add_512, 32);
+    return peak_rate(c, threads, multiply_add, 16);
+}
+
+double machine_int(struct ctx *c, int threads)
+{
+    if (__builtin_cpu_supports("avx512vnni")) return peak_rate(c, threads, multiply_add_pairs_512, 64);
+    return peak_rate(c, threads, multiply_add_pairs, 32);
+}
 #else
 double machine_fma(struct ctx *c, int threads)
+{
+    (void)c, (void)threads;
+    return 0;
+}
+
+double machine_int(struct ctx *c, int threads)
 {
     (void)c, (void)threads;
     return 0;

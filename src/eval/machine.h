@@ -10,6 +10,9 @@ double machine_cpu_seconds(void); /* processor time of the process, all threads:
 /* f32 multiply-adds of the widest vectors that the backend uses, in GFLOP/s of `threads` threads (1 to those of the ctx). 0
  * where no such loop is written. */
 double machine_fma(struct ctx *c, int threads);
+/* The same for 16-bit integers, multiplied and added to 32-bit sums: what products of --compute int8x2 and int8 are made of
+ * where there is no VNNI. In Gop/s, a multiplication and an addition are two. */
+double machine_int(struct ctx *c, int threads);
 /* Reading memory of `bytes` a thread, far more than the caches hold, in GB/s of all threads. 0 with E_MEMORY. */
 double machine_read(struct ctx *c, size_t bytes);
 

@@ -33,13 +33,12 @@ static enum status most_probable(struct sample *s, const float *logits, int32_t 
 {
     float largest = -INFINITY;
     for (int64_t i = 0; i < s->n_vocab; i++) {
+        if (logits[i] <= largest) continue; /* nearly always; NaN is not */
         if (isnan(logits[i]) || logits[i] == INFINITY)
             return ctx_fail(s->c, E_NUMERIC, "the logit of token %lld is %g: the model or the adapter is damaged",
                             (long long)i, (double)logits[i]);
-        if (logits[i] > largest) {
-            largest = logits[i];
-            *id = (int32_t)i;
-        }
+        largest = logits[i];
+        *id = (int32_t)i;
     }
     if (largest == -INFINITY) return ctx_fail(s->c, E_NUMERIC, "every token has probability 0");
     return OK;

@@ -1,6 +1,6 @@
 /* llama: one block, repeated, between an embedding and a norm.
  *
- * A block is a function from x (N, C) to x (N, C), so that the tape can recompute it as a whole (checkpoint_blocks); the
+ * A block is a function from x (N, C) to x (N, C), so that the tape can recompute it as a whole (recomputed_blocks); the
  * same function runs otherwise, in a scope of its own: its temporaries are back in the pool when the next block starts. The
  * residual sum in the middle is fused with the norm that follows it; the one at the end is a plain add, because fusing it
  * with the next block's norm would make the state of a block two arrays for one pass over (N, C) saved.
@@ -82,14 +82,16 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
 
     h = op_rms_norm_add(c, h, x, b->ffn_norm, eps, &x); /* x = x + h */
     op_linear(c, h, (const struct weight *[]){&b->gate, &b->up}, 2, &o->dropout, gate_up);
-    h = linear(c, op_swiglu(c, gate_up[0], gate_up[1]), &b->down, o); /* (N, F) -> (N, C) */
+    h = op_swiglu(c, gate_up[0], gate_up[1]);
+    /* (N, F) -> (N, C); when a block is computed again for backward, a quarter of its products make a result nobody reads */
+    h = tape_replaying(c) ? op_linear_unread(c, h, &b->down, &o->dropout) : linear(c, h, &b->down, o);
     return op_add(c, x, h);
 }
 
 static struct array *run_block(struct ctx *c, struct block_args *a, struct array *x)
 {
     int mark = scope_open(c);
-    x = a->options.checkpoint_blocks ? tape_checkpoint(c, block, a, sizeof *a, x) : block(c, a, x);
+    x = a->layer < a->options.recomputed_blocks ? tape_checkpoint(c, block, a, sizeof *a, x) : block(c, a, x);
     return scope_close_keep(c, mark, x);
 }
 

@@ -9,7 +9,7 @@
 
 struct forward_options {
     struct dropout_key dropout; /* .on false: none */
-    bool checkpoint_blocks;     /* recompute each block in backward */
+    int64_t recomputed_blocks;  /* the first so many keep only their input and are computed again in backward */
     struct kv_cache *cache;     /* NULL: none. Otherwise the batch is one document that goes on where the cache ends */
 };
 

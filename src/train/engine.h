@@ -20,7 +20,7 @@ struct engine_step_options {
     double inv_n;  /* 1 / trained tokens of the whole optimizer step: the loss's normaliser */
     uint64_t seed; /* dropout */
     int64_t step;
-    bool checkpoint_blocks; /* keep only block inputs and compute blocks again in backward */
+    int64_t recomputed_blocks; /* the first so many keep only their input and are computed again in backward */
 };
 
 struct engine_memory {

@@ -62,7 +62,7 @@ static enum status step_recorded(struct native *n, const struct batch *b, const 
     struct ctx *c = n->base.c;
     struct forward_options options = {
         .dropout = {.seed = o->seed, .step = o->step, .first_token = b->first_token, .on = true},
-        .checkpoint_blocks = o->checkpoint_blocks,
+        .recomputed_blocks = o->recomputed_blocks,
     };
     struct cross_entropy_result result = {0};
     TRY(watch_all(&n->base));

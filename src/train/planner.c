@@ -11,10 +11,12 @@
  *   gate, up     one array 2 F; h R each
  *   swiglu       nothing, it is made again; h of down R
  *
- * With block checkpointing only a block's input C stays, and one block's worth comes alive at a time. Backward works on one
- * block beside that: swiglu's output again and its gradient, F each, the gradients of gate and up 2 F and of q, k, v, and
- * some of width C, and weights packed for a product; blocks of one size class that are free do not serve another, so these
- * add up although they are not all alive at once. tests/train/test_planner.c holds the sum against the peak of real runs. */
+ * Of a block that is computed again only its input C stays, and one block's worth comes alive at a time. The last block is
+ * kept in any case: when its turn comes, nothing is gained yet. AUTO takes the smallest number of blocks that fits, since
+ * each costs its forward pass once more. Backward works on one block beside that: swiglu's output again and its gradient, F
+ * each, the gradients of gate and up 2 F and of q, k, v, and some of width C, and weights packed for a product; blocks of
+ * one size class that are free do not serve another, so these add up although they are not all alive at once.
+ * tests/train/test_planner.c holds the sum against the peak of real runs. */
 #include "train/planner.h"
 
 #include <inttypes.h>
@@ -61,10 +63,33 @@ static size_t backward_bytes(const struct model_config *m, int64_t n)
     return arrays + packed(2 * m->ffn, hidden) + packed(m->ffn, hidden) + packed(qkv, hidden) + packed(q, hidden);
 }
 
-static size_t activation_bytes(const struct model_config *m, int64_t rank, int64_t tokens, bool checkpoint_blocks)
+static int64_t largest_rank(const struct lora *l)
 {
-    size_t block = block_bytes(m, rank, tokens), layers = (size_t)m->n_layers;
-    size_t kept = checkpoint_blocks ? layers * room(m->hidden, tokens) + block : layers * block + room(m->hidden, tokens);
+    int64_t rank = 0;
+    for (size_t i = 0; i < l->n_modules; i++) rank = l->modules[i].rank > rank ? l->modules[i].rank : rank;
+    return rank;
+}
+
+/* Blocks before the first one with an adapter keep nothing. */
+static int64_t first_trained(const struct plan_input *in)
+{
+    int64_t first = in->model->n_layers;
+    for (size_t i = 0; i < in->lora->n_modules; i++)
+        first = in->lora->modules[i].layer < first ? in->lora->modules[i].layer : first;
+    return first;
+}
+
+/* With the blocks [0, recomputed) computed again. Backward begins with the last block: what it finds then is the peak,
+ * unless every block is computed again, which brings one back beside all inputs. */
+static size_t activation_bytes(const struct plan_input *in, int64_t recomputed)
+{
+    const struct model_config *m = in->model;
+    int64_t tokens = in->longest_tokens, first = first_trained(in), trained = m->n_layers - first;
+    int64_t again = recomputed > first ? recomputed - first : 0;
+    if (again > trained) again = trained;
+    size_t block = block_bytes(m, largest_rank(in->lora), tokens), input = room(m->hidden, tokens);
+    size_t kept = (size_t)again * input + (size_t)(trained - again) * block;
+    kept += again == trained ? block : input;
     size_t bytes = kept + backward_bytes(m, tokens);
     return bytes + bytes / 100 * SMALL_PERCENT; /* scratch of each thread, nodes of the tape */
 }
@@ -76,22 +101,15 @@ static size_t logit_bytes(const struct model_config *m, int64_t tokens)
     return room(m->hidden, tokens + LOSS_ROWS) + room(m->hidden, tokens);
 }
 
-static int64_t largest_rank(const struct lora *l)
-{
-    int64_t rank = 0;
-    for (size_t i = 0; i < l->n_modules; i++) rank = l->modules[i].rank > rank ? l->modules[i].rank : rank;
-    return rank;
-}
-
-static void fill(struct plan *p, const struct plan_input *in, bool checkpoint_blocks)
+static void fill(struct plan *p, const struct plan_input *in, int64_t recomputed)
 {
     size_t adapter = (size_t)lora_parameter_count(in->lora) * sizeof(float);
-    p->checkpoint_blocks = checkpoint_blocks;
+    p->recomputed_blocks = recomputed;
     p->bytes[PLAN_WEIGHTS] = in->weights_bytes;
     p->bytes[PLAN_ADAPTER] = adapter;
     p->bytes[PLAN_GRADIENTS] = adapter;
     p->bytes[PLAN_MOMENTS] = 2 * adapter;
-    p->bytes[PLAN_ACTIVATIONS] = activation_bytes(in->model, largest_rank(in->lora), in->longest_tokens, checkpoint_blocks);
+    p->bytes[PLAN_ACTIVATIONS] = activation_bytes(in, recomputed);
     p->bytes[PLAN_LOGITS] = logit_bytes(in->model, in->longest_tokens);
     p->bytes[PLAN_PROGRAM] = in->program_bytes;
     p->bytes[PLAN_SAVE] = 3 * adapter;
@@ -99,12 +117,24 @@ static void fill(struct plan *p, const struct plan_input *in, bool checkpoint_bl
     for (int i = 0; i < PLAN_ITEMS; i++) p->total += p->bytes[i];
 }
 
+/* Computing the last block again would only cost time: its backward comes first. */
+static int64_t most_recomputed(const struct plan_input *in)
+{
+    return in->model->n_layers > 0 ? in->model->n_layers - 1 : 0;
+}
+
 struct plan plan_make(const struct plan_input *in, size_t free_bytes)
 {
     struct plan p = {.limited = in->max_bytes > 0 && in->max_bytes < free_bytes};
     p.free_bytes = p.limited ? in->max_bytes : free_bytes;
-    fill(&p, in, in->checkpoint == PLAN_CHECKPOINT_ON);
-    if (in->checkpoint == PLAN_CHECKPOINT_AUTO && p.total > p.free_bytes) fill(&p, in, true);
+    int64_t most = most_recomputed(in), first = first_trained(in);
+    if (in->recomputed_blocks >= 0) {
+        fill(&p, in, in->recomputed_blocks < in->model->n_layers ? in->recomputed_blocks : in->model->n_layers);
+        return p;
+    }
+    fill(&p, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0);
+    if (in->checkpoint == PLAN_CHECKPOINT_AUTO)
+        for (int64_t n = first + 1; n <= most && p.total > p.free_bytes; n++) fill(&p, in, n);
     return p;
 }
 
@@ -136,8 +166,8 @@ static int advise(const struct plan_input *in, const struct plan *p, struct advi
 {
     int n = 0;
     size_t activations = p->bytes[PLAN_ACTIVATIONS];
-    size_t recomputed = activation_bytes(in->model, largest_rank(in->lora), in->longest_tokens, true);
-    if (!p->checkpoint_blocks) add_advice(list, &n, activations - recomputed, "--grad-checkpoint on", 0);
+    size_t recomputed = activation_bytes(in, most_recomputed(in));
+    if (activations > recomputed) add_advice(list, &n, activations - recomputed, "--grad-checkpoint on", 0);
     if (in->batch > 1) add_advice(list, &n, activations / 2, "--batch", in->batch / 2);
     if (in->max_length > 64) add_advice(list, &n, activations / 2, "--max-length", in->max_length / 2);
     if (in->rank > 1) add_advice(list, &n, 3 * p->bytes[PLAN_ADAPTER], "--rank", in->rank / 2);

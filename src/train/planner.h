@@ -29,15 +29,16 @@ struct plan_input {
     size_t program_bytes;   /* live allocations when the plan is made, without adapter, its gradients, moments, made forms */
     int64_t longest_tokens; /* of the longest micro-batch of training and validation */
     enum plan_checkpoint checkpoint;
+    int64_t recomputed_blocks;       /* this many, whatever `checkpoint` says; negative: that decides */
     size_t max_bytes;                /* the user's own limit; 0: none */
     int64_t batch, max_length, rank; /* as the user gave them: for the advice */
 };
 
 struct plan {
     size_t bytes[PLAN_ITEMS], total;
-    bool checkpoint_blocks; /* AUTO: only when it does not fit without */
-    size_t free_bytes;      /* SIZE_MAX: unknown */
-    bool limited;           /* free_bytes is the user's own limit, which is less */
+    int64_t recomputed_blocks; /* AUTO: as few as fit. Never the last one: its backward comes first, when all else is kept */
+    size_t free_bytes;         /* SIZE_MAX: unknown */
+    bool limited;              /* free_bytes is the user's own limit, which is less */
 };
 
 /* Bytes that this process may still take: the least of MemAvailable and of the memory limits of its control groups (v1 and

@@ -24,13 +24,13 @@ static json_t *clip_to_json(const struct clip *k)
 
 static json_t *state_to_json(const struct train_state *s)
 {
-    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:b, s:s, s:s, s:s, s:o}", "version",
+    return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:I, s:s, s:s, s:s, s:o}", "version",
                      STATE_VERSION, "step", (json_int_t)s->step, "epoch", (json_int_t)s->epoch, "epoch_step",
                      (json_int_t)s->epoch_step, "trained_tokens", (json_int_t)s->trained_tokens, "metrics_bytes",
                      (json_int_t)s->metrics_bytes, "best_step", (json_int_t)s->best_step, "best_loss", s->best_loss, "seed",
-                     (json_int_t)s->seed, "q", s->q, "mean_g", s->mean_g, "checkpoint_blocks", (int)s->checkpoint_blocks,
-                     "compute", compute_name[s->compute], "config_sha256", s->config_sha256, "data_sha256", s->data_sha256,
-                     "clip", clip_to_json(&s->clip));
+                     (json_int_t)s->seed, "q", s->q, "mean_g", s->mean_g, "recomputed_blocks",
+                     (json_int_t)s->recomputed_blocks, "compute", compute_name[s->compute], "config_sha256",
+                     s->config_sha256, "data_sha256", s->data_sha256, "clip", clip_to_json(&s->clip));
 }
 
 enum status state_save(struct ctx *c, const struct train_state *s, const char *dir)
@@ -130,9 +130,9 @@ static bool read_state(struct ctx *c, const char *what, const json_t *o, struct 
         get_i64(c, what, o, "metrics_bytes", &metrics_bytes) && get_i64(c, what, o, "best_step", &s->best_step) &&
         get_f64(c, what, o, "best_loss", &s->best_loss) && get_i64(c, what, o, "seed", &s->seed) &&
         get_f64(c, what, o, "q", &s->q) && get_f64(c, what, o, "mean_g", &s->mean_g) &&
-        json_member_bool(c, what, o, "checkpoint_blocks", true, &s->checkpoint_blocks) &&
-        get_compute(c, what, o, &s->compute) && get_hash(c, what, o, "config_sha256", s->config_sha256) &&
-        get_hash(c, what, o, "data_sha256", s->data_sha256) && read_clip(c, what, json_object_get(o, "clip"), &s->clip);
+        get_i64(c, what, o, "recomputed_blocks", &s->recomputed_blocks) && get_compute(c, what, o, &s->compute) &&
+        get_hash(c, what, o, "config_sha256", s->config_sha256) && get_hash(c, what, o, "data_sha256", s->data_sha256) &&
+        read_clip(c, what, json_object_get(o, "clip"), &s->clip);
     s->metrics_bytes = (uint64_t)metrics_bytes;
     return good;
 }

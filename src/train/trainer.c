@@ -54,7 +54,7 @@ static enum status run_micro_batch(struct trainer *t, int64_t micro, struct step
     struct engine_step_options o = {.inv_n = 1.0 / (double)sums->n,
                                     .seed = (uint64_t)t->config.seed,
                                     .step = t->state.step + 1,
-                                    .checkpoint_blocks = t->state.checkpoint_blocks};
+                                    .recomputed_blocks = t->state.recomputed_blocks};
     TRY(pack_batch(t->pack, t->state.epoch_step, micro, &b));
     TRY(t->engine->ops->step(t->engine, &b, &o, &loss));
     if (!isfinite(loss.weighted)) return trainer_numeric(t, t->pack, &b, "loss", loss.weighted);

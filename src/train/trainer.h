@@ -57,6 +57,7 @@ struct train_config {
     /* running */
     int64_t eval_every, save_every, keep; /* steps; checkpoints kept beside the best */
     int grad_checkpoint;                  /* enum plan_checkpoint */
+    int64_t recomputed_blocks;            /* this many, whatever grad_checkpoint says; negative: that decides */
     double max_memory;                    /* GiB that the run may take; 0: what is free */
     int64_t seed;
     const char *backend; /* its name, for environment.json */

@@ -171,6 +171,7 @@ static enum status plan_run(struct trainer *t)
     size_t counted = t->engine->ops->memory(t->engine).adapter_bytes + model_made_bytes(t->model);
     t->plan_input.program_bytes = t->c->alloc_bytes > counted ? t->c->alloc_bytes - counted : 0;
     t->plan_input.checkpoint = (enum plan_checkpoint)k->grad_checkpoint;
+    t->plan_input.recomputed_blocks = k->recomputed_blocks;
     t->plan_input.max_bytes = (size_t)(k->max_memory * (double)((size_t)1 << 30));
     t->plan_input.batch = k->batch;
     t->plan_input.max_length = k->max_length;
@@ -248,7 +249,7 @@ static void reset_state(struct trainer *t)
     s->seed = t->config.seed;
     s->q = t->objective.q;
     s->mean_g = t->objective.gbar;
-    s->checkpoint_blocks = t->plan.checkpoint_blocks;
+    s->recomputed_blocks = t->plan.recomputed_blocks;
     s->compute = t->model->options.compute;
     clip_init(&s->clip, (enum clip_mode)t->config.clip_mode, t->config.clip);
 }
@@ -312,7 +313,7 @@ static enum status restore(struct trainer *t, const char *dir)
     TRY(checkpoint_restore(t->c, dir, t->engine, &t->model->config));
     t->state = s;
     t->saved_step = s.step;
-    t->plan_input.checkpoint = s.checkpoint_blocks ? PLAN_CHECKPOINT_ON : PLAN_CHECKPOINT_OFF;
+    t->plan_input.recomputed_blocks = s.recomputed_blocks;
     t->plan = plan_make(&t->plan_input, t->plan.free_bytes);
     return OK;
 }

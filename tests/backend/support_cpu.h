@@ -38,7 +38,8 @@ struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t 
 void cpu_weight_to_form(struct cpu_fixture *t, struct weight *w, enum weight_form form);
 
 /* The tables of inner loops to judge: all that this processor runs, by the dispatcher's word. YA_TEST_TABLE in the
- * environment names one that is to be judged alone, and then has to run (scripts/emulate-avx512.sh). Returns how many. */
+ * environment names one that is to be judged alone, and then has to run, with 1 and 3 threads: for emulators
+ * (scripts/emulate-avx512.sh). Returns how many. */
 struct cpu_table {
     const char *name; /* YA_CPU's */
     const struct cpu_kernels *kernels;

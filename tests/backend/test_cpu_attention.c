@@ -84,6 +84,19 @@ static void test_cache(void **state)
             a.spare_keys = 9;
             check(&a, "cache");
         }
+    /* One query: slices of keys that are full, cut short and alone, head sizes that are no whole vectors. */
+    static const int32_t keys[] = {1, 3, 127, 128, 129, 400};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        for (int64_t d = 16; d < 80; d += 27) {
+            struct attention_case a = {.heads = 8, .groups = 2, .d = d, .n_seg = 1, .cu_q = {0, 1}, .scale = 0.3, .pad = 3};
+            a.cu_k[1] = keys[i];
+            a.spare_keys = 2;
+            check(&a, "one query");
+            a.window = 70;
+            check(&a, "one query, window");
+            a.scale = 40;
+            check(&a, "one query, large scores");
+        }
     struct attention_case two = {.heads = 2, .groups = 1, .d = 32, .n_seg = 2, .scale = 0.2};
     memcpy(two.cu_q, (int32_t[]){0, 5, 12}, 3 * sizeof(int32_t));
     memcpy(two.cu_k, (int32_t[]){0, 5, 200}, 3 * sizeof(int32_t));
@@ -108,5 +121,6 @@ int main(void)
         cmocka_unit_test(test_one_segment), cmocka_unit_test(test_segments), cmocka_unit_test(test_window),
         cmocka_unit_test(test_cache),       cmocka_unit_test(test_extremes),
     };
+    cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

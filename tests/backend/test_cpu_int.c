@@ -242,5 +242,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_largest_sum),
                                        cmocka_unit_test(test_quantise_edges), cmocka_unit_test(test_nan_stays_in_its_row)};
+    cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,5 +148,6 @@ int main(void)
         cmocka_unit_test(test_shapes), cmocka_unit_test(test_stored_types), cmocka_unit_test(test_made_forms),
         cmocka_unit_test(test_int8),   cmocka_unit_test(test_skipped_rows), cmocka_unit_test(test_extremes),
     };
+    cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

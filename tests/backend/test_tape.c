@@ -298,8 +298,9 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
     struct array *y[2], *out, *sum, *normed = op_rms_norm_add(c, x, net->extra, net->gain, 1e-5, &sum);
     block_runs++;
     if (op_linear(c, kept(c, net, normed), gate_up, 2, &net->dropout, y) != OK) return NULL;
-    if (op_linear(c, kept(c, net, op_swiglu(c, y[0], y[1])), &down, 1, &net->dropout, &out) != OK) return NULL;
-    return op_add(c, sum, out);
+    struct array *hidden = kept(c, net, op_swiglu(c, y[0], y[1]));
+    if (tape_replaying(c)) return op_add(c, sum, op_linear_unread(c, hidden, down, &net->dropout));
+    return op_linear(c, hidden, &down, 1, &net->dropout, &out) == OK ? op_add(c, sum, out) : NULL;
 }
 
 static void net_make(struct ctx *c, struct net *net)

@@ -74,7 +74,7 @@ static void check_logits(struct golden *g, const char *name)
 }
 
 /* The mean loss, and backward into the adapter's gradients. */
-static double train_step(struct golden *g, bool checkpoint_blocks)
+static double train_step(struct golden *g, int64_t recomputed_blocks)
 {
     struct ctx *c = g->f->c;
     struct cross_entropy_result result;
@@ -85,7 +85,7 @@ static double train_step(struct golden *g, bool checkpoint_blocks)
         tape_watch(c, g->lora->modules[i].slot.a, g->lora->modules[i].grad_a);
         tape_watch(c, g->lora->modules[i].slot.b, g->lora->modules[i].grad_b);
     }
-    struct forward_options o = {.checkpoint_blocks = checkpoint_blocks};
+    struct forward_options o = {.recomputed_blocks = recomputed_blocks};
     struct array *h = llama_hidden(g->model, &g->batch.batch, &o);
     struct array *targets = array_wrap(c, DTYPE_I32, 1, &n, g->batch.targets);
     struct array *weights = array_wrap(c, DTYPE_F32, 1, &n, g->batch.weights);
@@ -119,7 +119,7 @@ static void check_family(struct fixture *f, const char *family, size_t n_modules
     check_logits(&g, "base_logits");
     model_attach_lora(g.model, g.lora);
     check_logits(&g, "logits");
-    double loss = train_step(&g, false), golden = *(const double *)value(&g, "loss")->data;
+    double loss = train_step(&g, 0), golden = *(const double *)value(&g, "loss")->data;
     if (!(loss - golden < 1e-4 * golden && golden - loss < 1e-4 * golden)) fail_msg("loss %.9g, not %.9g", loss, golden);
     for (size_t i = 0; i < g.lora->n_modules; i++) {
         check_gradient(&g, &g.lora->modules[i], "lora_A", g.lora->modules[i].grad_a);
@@ -160,7 +160,7 @@ static void checkpointing_changes_no_bit(void **state)
     golden_open(&g, *state, "qwen3");
     model_attach_lora(g.model, g.lora);
     double loss[2];
-    for (int i = 0; i < 2; i++) loss[i] = train_step(&g, i == 1);
+    for (int i = 0; i < 2; i++) loss[i] = train_step(&g, i == 1 ? INT64_MAX : 0);
     assert_true(loss[0] == loss[1]);
     struct array *kept[2][16];
     for (int i = 0; i < 2; i++) { /* gradients add up, so run each form on fresh buffers */
@@ -168,7 +168,7 @@ static void checkpointing_changes_no_bit(void **state)
             memset(g.lora->modules[k].grad_a->data, 0, (size_t)array_size(g.lora->modules[k].grad_a) * 4);
             memset(g.lora->modules[k].grad_b->data, 0, (size_t)array_size(g.lora->modules[k].grad_b) * 4);
         }
-        train_step(&g, i == 1);
+        train_step(&g, i == 1 ? INT64_MAX : 0);
         for (size_t k = 0; k < g.lora->n_modules; k++) {
             const struct array *a = g.lora->modules[k].grad_a, *b = g.lora->modules[k].grad_b;
             kept[i][2 * k] = array_from_host(g.f->c, DTYPE_F32, 2, a->shape, a->data);

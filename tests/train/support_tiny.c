@@ -274,6 +274,7 @@ struct train_config tiny_config(const char *model, const char *run, const char *
         .save_every = 1,
         .keep = 2,
         .grad_checkpoint = PLAN_CHECKPOINT_OFF,
+        .recomputed_blocks = -1,
         .seed = 11,
         .backend = "test",
     };

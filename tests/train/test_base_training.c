@@ -72,7 +72,7 @@ static void unpack(struct run *r, const struct model *from)
 }
 
 /* Steps [0, steps), or with steps 0 the gradient of step 0 alone. */
-static void train_steps(struct run *r, int steps, bool checkpoint_blocks)
+static void train_steps(struct run *r, int steps, int64_t recomputed_blocks)
 {
     int32_t tokens[TOKENS], positions[TOKENS], targets[TOKENS];
     float weights[TOKENS];
@@ -86,7 +86,7 @@ static void train_steps(struct run *r, int steps, bool checkpoint_blocks)
     const struct batch b = {TOKENS, tokens, positions, 2, cu, targets, weights, 0};
     for (int step = 0; step < (steps ? steps : 1); step++) {
         const struct engine_step_options o = {
-            .inv_n = 1.0 / (TOKENS - 2), .step = step, .checkpoint_blocks = checkpoint_blocks};
+            .inv_n = 1.0 / (TOKENS - 2), .step = step, .recomputed_blocks = recomputed_blocks};
         struct adamw_params adamw = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
         struct engine_loss loss;
         adamw.correction1 = adamw.correction2 = 1;
@@ -98,9 +98,9 @@ static void train_steps(struct run *r, int steps, bool checkpoint_blocks)
     }
 }
 
-static void train(struct run *r, bool checkpoint_blocks)
+static void train(struct run *r, int64_t recomputed_blocks)
 {
-    train_steps(r, STEPS, checkpoint_blocks);
+    train_steps(r, STEPS, recomputed_blocks);
 }
 
 static void same_run(const struct run *a, const struct run *b)
@@ -125,14 +125,14 @@ static void codes_train_as_their_numbers(void **state)
         open_run(c, &numbers, dir, BASE_AS_IS, COMPUTE_F32, 0);
         open_run(c, &plain, dir, BASE_AS_IS, COMPUTE_F32, 0);
         unpack(&numbers, codes.model);
-        train(&codes, false);
-        train(&numbers, false);
-        train(&plain, false);
+        train(&codes, 0);
+        train(&numbers, 0);
+        train(&plain, 0);
         same_run(&codes, &numbers);
         assert_true(codes.loss[STEPS - 1] < codes.loss[0] * 0.99);
         assert_true(codes.loss[0] != plain.loss[0]); /* or the base was in no other form */
         open_run(c, &again, dir, (enum base_type)base, COMPUTE_F32, 0);
-        train(&again, true); /* recomputed blocks */
+        train(&again, INT64_MAX); /* recomputed blocks */
         same_run(&codes, &again);
         close_run(&again);
         close_run(&codes);
@@ -154,7 +154,7 @@ static void gradient(struct run *r)
             ((float *)b->data)[k] = ((float)(x >> 8) / (1 << 23) - 1.0f) * 0.1f;
         }
     }
-    train_steps(r, 0, false);
+    train_steps(r, 0, 0);
 }
 
 static double cosine(const struct run *a, const struct run *b)
@@ -199,8 +199,8 @@ static void integers_are_near_f32(void **state)
         close_run(&integers);
         open_run(c, &integers, dir, BASE_AS_IS, compute, dropout);
         open_run(c, &again, dir, BASE_INT8, compute, dropout);
-        train(&integers, false);
-        train(&again, true);
+        train(&integers, 0);
+        train(&again, INT64_MAX);
         same_run(&integers, &again);
         close_run(&again);
         close_run(&integers);

@@ -19,7 +19,7 @@ static int teardown(void **state)
 }
 
 /* Planned bytes without the mapped weights and the page cache, over the most that the program ever held. */
-static double planned_over_used(int grad_checkpoint)
+static double planned_over_used(int grad_checkpoint, int64_t recomputed)
 {
     const char *base = tiny_folder(), *data = strdup(tiny_path("%s/train.jsonl", base));
     char *model = strdup(tiny_path("%s/model", base)), *run = strdup(tiny_path("%s/run", base));
@@ -33,6 +33,7 @@ static double planned_over_used(int grad_checkpoint)
     k.accumulation = 1;
     k.max_steps = 2;
     k.grad_checkpoint = grad_checkpoint;
+    k.recomputed_blocks = recomputed;
     struct trainer *t = trainer_new(c, &k, NULL, "{}\n");
     if (!t) fail_msg("%s", c->message);
     double planned = (double)(t->plan.total - t->plan.bytes[PLAN_WEIGHTS] - t->plan.bytes[PLAN_SAVE]);
@@ -50,10 +51,12 @@ static double planned_over_used(int grad_checkpoint)
 static void plan_is_what_a_run_takes(void **state)
 {
     (void)state;
-    double off = planned_over_used(PLAN_CHECKPOINT_OFF), on = planned_over_used(PLAN_CHECKPOINT_ON);
-    print_message("planned / used: %.3f, with recomputation %.3f\n", off, on);
+    double off = planned_over_used(PLAN_CHECKPOINT_OFF, -1), on = planned_over_used(PLAN_CHECKPOINT_ON, -1);
+    double all = planned_over_used(PLAN_CHECKPOINT_OFF, 2);
+    print_message("planned / used: %.3f, with recomputation %.3f, of the last block too %.3f\n", off, on, all);
     assert_true(off > 0.95 && off < 1.3);
     assert_true(on > 0.95 && on < 1.3);
+    assert_true(all > 0.95 && all < 1.3);
 }
 
 /* A 1-billion-parameter model on paper. */
@@ -66,6 +69,31 @@ static const struct model_config big = {.n_layers = 16,
                                         .vocab = 128256,
                                         .max_positions = 8192};
 
+/* Every block that is computed again saves the same, one less does not fit; the last block is never one of them, and a
+ * number of the user's own stands. */
+static void as_few_blocks_as_fit(const struct plan_input *given, const struct plan *plain)
+{
+    struct plan_input in = *given;
+    size_t before = plain->total, step = 0;
+    for (int64_t n = 1; n < big.n_layers; n++) {
+        struct plan p = plan_make(&in, before - 1);
+        assert_int_equal(p.recomputed_blocks, n);
+        assert_true(p.total < before);
+        if (n > 1) assert_in_range(before - p.total, step - step / 100, step + step / 100);
+        step = before - p.total;
+        before = p.total;
+    }
+    assert_true(before < plain->total / 2);
+    assert_int_equal(plan_make(&in, 0).recomputed_blocks, big.n_layers - 1);
+    in.checkpoint = PLAN_CHECKPOINT_ON;
+    assert_int_equal(plan_make(&in, SIZE_MAX).recomputed_blocks, big.n_layers - 1);
+    in.recomputed_blocks = 5;
+    assert_int_equal(plan_make(&in, SIZE_MAX).recomputed_blocks, 5);
+    in.recomputed_blocks = 1000;
+    assert_int_equal(plan_make(&in, SIZE_MAX).recomputed_blocks, big.n_layers);
+    assert_true(plan_make(&in, SIZE_MAX).total == before); /* the last block comes back when all else is kept */
+}
+
 static void refusal_names_what_helps(void **state)
 {
     (void)state;
@@ -77,11 +105,12 @@ static void refusal_names_what_helps(void **state)
                             .weights_bytes = (size_t)2 << 30,
                             .longest_tokens = 8192,
                             .checkpoint = PLAN_CHECKPOINT_OFF,
+                            .recomputed_blocks = -1,
                             .batch = 4,
                             .max_length = 2048,
                             .rank = 16};
     struct plan plan = plan_make(&in, (size_t)4 << 30);
-    assert_false(plan.checkpoint_blocks);
+    assert_int_equal(plan.recomputed_blocks, 0);
     assert_int_equal(plan_check(c, &in, &plan), E_FIT);
     assert_int_equal(status_exit_code(c->status), 3);
     assert_non_null(strstr(c->message, "4.00 free"));
@@ -92,16 +121,17 @@ static void refusal_names_what_helps(void **state)
     /* auto recomputes when, and only when, that is needed */
     in.checkpoint = PLAN_CHECKPOINT_AUTO;
     struct plan saved = plan_make(&in, plan.total - 1);
-    assert_true(saved.checkpoint_blocks && saved.total < plan.total / 2);
+    assert_int_equal(saved.recomputed_blocks, 1);
     assert_int_equal(plan_check(c, &in, &saved), OK);
-    assert_false(plan_make(&in, plan.total).checkpoint_blocks);
+    assert_int_equal(plan_make(&in, plan.total).recomputed_blocks, 0);
+    as_few_blocks_as_fit(&in, &plan);
     /* the user's own limit counts when it is less than what is free, and is named when it refuses */
     in.max_bytes = plan.total - 1;
     saved = plan_make(&in, plan.total + 1);
-    assert_true(saved.limited && saved.checkpoint_blocks && saved.free_bytes == plan.total - 1);
+    assert_true(saved.limited && saved.recomputed_blocks == 1 && saved.free_bytes == plan.total - 1);
     assert_int_equal(plan_check(c, &in, &saved), OK);
     in.max_bytes = plan.total + 1;
-    assert_true(!plan_make(&in, plan.total).limited && !plan_make(&in, SIZE_MAX).checkpoint_blocks);
+    assert_true(!plan_make(&in, plan.total).limited && plan_make(&in, SIZE_MAX).recomputed_blocks == 0);
     in.max_bytes = (size_t)3 << 30;
     in.checkpoint = PLAN_CHECKPOINT_OFF;
     saved = plan_make(&in, plan.total);

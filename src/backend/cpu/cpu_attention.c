@@ -3,14 +3,15 @@
  * Scores are computed transposed, keys down and queries across. That way the softmax runs down columns in whole vectors
  * without horizontal sums, the tile is at once the A operand of P V (rs 1), and K is the A operand of K Q^T as it lies in
  * memory. The columns of a block are (query, head) pairs of one key head, query-major: grouped heads share the reads of K
- * and V, a block of 48 columns reaches over few queries, so little is computed above the diagonal, and decoding (one query)
- * is the same code with columns that are all heads. */
+ * and V, a block of 48 columns reaches over few queries, so little is computed above the diagonal. One query alone is
+ * cpu_attention_token.c's. */
 #include "backend/cpu/cpu_attention.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
+#include "backend/cpu/cpu_attention_token.h"
 #include "base/threads.h"
 
 struct work {
@@ -139,6 +140,7 @@ static void attention_job(void *arg, int64_t job, int worker)
 
 enum status cpu_attention(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
+    if (cpu_attention_token_fits(call, kernels)) return cpu_attention_token(c, call, kernels);
     const struct array *q = call->in[0], *k = call->in[1];
     struct work w = {.call = call,
                      .p = call->params,

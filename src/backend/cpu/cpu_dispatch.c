@@ -75,27 +75,9 @@ static enum status run(struct ctx *c, const struct op_call *call, const struct c
     return backend_cpu_reference()->kernel[call->op](c, call);
 }
 
-/* One backend for each table of inner loops: every row goes through `run`. */
-static enum status run_portable(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_portable);
-}
-
-static const struct backend portable = {
-    .name = "cpu-portable",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_portable,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE portable
+#define LABEL "cpu-portable"
+#include "backend/cpu/cpu_backend.h"
 
 static bool any_processor(void)
 {
@@ -103,26 +85,9 @@ static bool any_processor(void)
 }
 
 #if defined(__x86_64__)
-static enum status run_avx2(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_avx2);
-}
-
-static const struct backend avx2 = {
-    .name = "cpu-avx2",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx2,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE avx2
+#define LABEL "cpu-avx2"
+#include "backend/cpu/cpu_backend.h"
 
 /* F16C came before AVX2 in every processor, and clang 14 cannot ask for it. */
 static bool has_avx2(void)
@@ -130,47 +95,13 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-static enum status run_avx512(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_avx512);
-}
+#define TABLE avx512
+#define LABEL "cpu-avx512"
+#include "backend/cpu/cpu_backend.h"
 
-static const struct backend avx512 = {
-    .name = "cpu-avx512",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx512,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
-
-static enum status run_avx512vnni(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_avx512vnni);
-}
-
-static const struct backend avx512vnni = {
-    .name = "cpu-avx512vnni",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_avx512vnni,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE avx512vnni
+#define LABEL "cpu-avx512vnni"
+#include "backend/cpu/cpu_backend.h"
 
 /* The compilers' question is also whether the system saves the registers. */
 static bool has_avx512(void)
@@ -186,47 +117,13 @@ static bool has_avx512vnni(void)
 #endif
 
 #if defined(__aarch64__)
-static enum status run_neon(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_neon);
-}
+#define TABLE neon
+#define LABEL "cpu-neon"
+#include "backend/cpu/cpu_backend.h"
 
-static const struct backend neon = {
-    .name = "cpu-neon",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_neon,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
-
-static enum status run_neon_dot(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &cpu_kernels_neon_dot);
-}
-
-static const struct backend neon_dot = {
-    .name = "cpu-neon-dot",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run_neon_dot,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
+#define TABLE neon_dot
+#define LABEL "cpu-neon-dot"
+#include "backend/cpu/cpu_backend.h"
 
 static bool has_neon_dot(void)
 {

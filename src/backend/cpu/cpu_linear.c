@@ -7,6 +7,7 @@
  * pass the mask first and cannot: it takes a pass of its own then, and drop_i(x) a copy. */
 #include <string.h>
 
+#include "backend/cpu/cpu_adapter.h"
 #include "backend/cpu/cpu_rows.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm.h"
@@ -132,7 +133,7 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
     linear_init(&l, call, kernels, x, 1);
     int mark = scope_open(c);
     adapter_hidden(c, &l, call);
-    for (int i = 0; i < l.params->n; i++) {
+    for (int i = 0; i < l.params->n && y; i++) {
         const struct slot *s = &l.slot[i];
         struct gemm *g = &list[i];
         *g = (struct gemm){.m = l.n,
@@ -147,22 +148,37 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
             g->term[g->n_terms++] = (struct gemm_term){
                 .a = s->h, .lda = s->rank, .k = s->rank, .b = matrix_source(s->b, GEMM_TRANSPOSED, s->scale)};
     }
-    if (ctx_ok(c)) gemm_run_all(c, kernels, list, l.params->n);
+    if (ctx_ok(c) && y) gemm_run_all(c, kernels, list, l.params->n);
     scope_close(c, mark);
     return c->status;
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------------------- */
 
-static void adapter_dhidden(struct ctx *c, const struct linear *l, struct slot *s, const struct array *dy)
+/* u, dA and dB of all adapters; u stays in the scope of the call, dropped copies of x do not. */
+static void adapter_grads(struct ctx *c, struct linear *l, const struct op_call *call)
 {
-    s->u = cpu_scratch_f32(c, l->n * s->rank);
-    struct gemm g = {.m = l->n, .n = s->rank, .c = s->u, .ldc = s->rank, .n_terms = 1};
-    g.term[0] = (struct gemm_term){.a = (const float *)dy->data + s->first,
-                                   .lda = dy->stride[0],
-                                   .k = s->w->rows,
-                                   .b = matrix_source(s->b, GEMM_ROWS, s->scale)};
-    if (s->u) gemm_run(c, l->kernels, &g);
+    const struct array *dy = call->in[0], *x = call->in[1];
+    struct cpu_adapter list[LINEAR_MAX];
+    int n = 0;
+    for (int i = 0; i < l->params->n; i++)
+        if (l->slot[i].a) l->slot[i].u = cpu_scratch_f32(c, l->n * l->slot[i].rank);
+    int mark = scope_open(c);
+    for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
+        const struct slot *s = &l->slot[i];
+        const struct array *da = call->out[1 + 2 * i], *db = call->out[2 + 2 * i], *h = call->in[8 + i];
+        if (!s->a) continue;
+        struct cpu_adapter *a = &list[n++];
+        *a = (struct cpu_adapter){.m = s->w->rows, .k = l->k, .r = s->rank, .scale = s->scale, .u = s->u};
+        a->dy = (const float *)dy->data + s->first, a->ldy = dy->stride[0];
+        a->x = x->data, a->ldx = x->stride[0];
+        a->b = s->b->data, a->ldb = s->b->stride[0];
+        if (da) a->da = da->data, a->ld_da = da->stride[0];
+        if (da && s->rate > 0) a->x = dropped_copy(c, l, s, x), a->ldx = l->k;
+        if (db) a->db = db->data, a->ld_db = db->stride[0], a->h = h->data, a->ldh = h->stride[0];
+    }
+    if (ctx_ok(c)) cpu_adapter_run(c, l->kernels, l->n, list, n, l->params->accumulate);
+    scope_close(c, mark);
 }
 
 /* dx += mask_i * (u_i A_i) */
@@ -198,44 +214,14 @@ static void linear_dx(struct ctx *c, const struct linear *l, const struct array 
         if (l->slot[i].rate > 0) masked_dx(c, l, &l->slot[i], dx);
 }
 
-static void linear_grads(struct ctx *c, const struct linear *l, const struct op_call *call)
-{
-    const struct array *dy = call->in[0], *x = call->in[1];
-    struct gemm_gram grams[GEMM_MAX_GRAMS];
-    int n = 0;
-    for (int i = 0; i < l->params->n; i++) {
-        const struct slot *s = &l->slot[i];
-        const struct array *da = call->out[1 + 2 * i], *db = call->out[2 + 2 * i], *h = call->in[8 + i];
-        struct gemm_gram base = {.n = l->n, .r = s->rank, .scale = 1.0f, .accumulate = l->params->accumulate};
-        if (s->a && da) {
-            struct gemm_gram *g = &grams[n++];
-            *g = base;
-            g->cols = l->k, g->x = x->data, g->ldx = x->stride[0];
-            g->p = s->u, g->ldp = s->rank;
-            g->out = da->data, g->ld_out = da->stride[0], g->transposed = true;
-            if (s->rate > 0) g->x = dropped_copy(c, l, s, x), g->ldx = l->k;
-        }
-        if (s->a && db) {
-            struct gemm_gram *g = &grams[n++];
-            *g = base;
-            g->cols = s->w->rows, g->x = (const float *)dy->data + s->first, g->ldx = dy->stride[0];
-            g->p = h->data, g->ldp = h->stride[0], g->scale = s->scale;
-            g->out = db->data, g->ld_out = db->stride[0];
-        }
-    }
-    if (ctx_ok(c)) gemm_gram_run(c, l->kernels, grams, n);
-}
-
 enum status cpu_linear_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct array *dy = call->in[0];
     struct linear l;
     linear_init(&l, call, kernels, call->in[1], 2);
     int mark = scope_open(c);
-    for (int i = 0; i < l.params->n && ctx_ok(c); i++)
-        if (l.slot[i].a) adapter_dhidden(c, &l, &l.slot[i], dy);
+    adapter_grads(c, &l, call);
     if (ctx_ok(c) && call->out[0]) linear_dx(c, &l, dy, call->out[0]);
-    if (ctx_ok(c)) linear_grads(c, &l, call);
     scope_close(c, mark);
     return c->status;
 }

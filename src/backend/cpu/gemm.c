@@ -5,12 +5,15 @@
 
 #include "array/int8.h"
 #include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_ahead.h"
 #include "backend/cpu/gemm_int.h"
 #include "backend/cpu/gemm_small.h"
 #include "base/threads.h"
 
 enum {
-    BLOCK_ROWS = 48,      /* rows of C a job, at most: 24 read B from L3 too often, 96 make few jobs */
+    BLOCK_ROWS = 96,      /* rows of C a job, at most: fewer read B from L3 too often; more push A out of L2 */
+    FEW_BLOCK_ROWS = 48,  /* where C has few rows, so that there are jobs for several threads */
+    FEW_ROWS = 512,       /* fewer than this are few */
     K_MAX = 320,          /* longest run of k in one tile: 20 KiB of B panel stay in a 32 KiB L1, 40 of 32 columns near it */
     PACK_BYTES = 8 << 20, /* of packed B at a time: half of a small L3 */
     PANELS_A_JOB = 8,     /* packed by one job: 128 columns are whole blocks of every quantised type */
@@ -24,10 +27,10 @@ static int64_t k_step(int64_t k)
     return cpu_div_up(k, runs);
 }
 
-/* Rows of C a job: whole tiles. */
-static int64_t block_rows(const struct cpu_kernels *kernels)
+/* Rows of C a job, of m: whole tiles. */
+static int64_t block_rows(const struct cpu_kernels *kernels, int64_t m)
 {
-    return BLOCK_ROWS / kernels->mr * kernels->mr;
+    return (m < FEW_ROWS ? FEW_BLOCK_ROWS : BLOCK_ROWS) / kernels->mr * kernels->mr;
 }
 
 /* A tile whose last columns do not belong to C is computed beside it and copied. */
@@ -62,7 +65,10 @@ void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *g)
                                   .b = g->b + j / nr * g->panel_stride + k * g->ldb,
                                   .ldb = g->ldb,
                                   .ldc = g->ldc};
+            bool follows = j + nr < g->n && g->ldb == nr;
+            struct gemm_ahead ahead = gemm_ahead(t.b + g->panel_stride, follows ? t.k * nr : 0, cpu_div_up(g->m, mr));
             for (int64_t i = 0; i < g->m; i += mr) {
+                gemm_ahead_step(&ahead);
                 t.rows = (int)cpu_min(mr, g->m - i);
                 t.a = g->a + i * g->rs + k * g->cs;
                 t.c = g->c + i * g->ldc + j;
@@ -178,7 +184,7 @@ static void product_job(void *arg, int64_t job, int worker)
     const struct gemm *g = w->g;
     float *scratch = w->scratch + worker * w->scratch_floats;
     int nr = w->kernels->nr;
-    int64_t rows = block_rows(w->kernels), row = job * rows, column = w->panel * nr;
+    int64_t rows = block_rows(w->kernels, g->m), row = job * rows, column = w->panel * nr;
     struct gemm_block b = {.m = cpu_min(rows, g->m - row),
                            .n = cpu_min(w->n_panels * nr, g->n - column),
                            .cs = 1,
@@ -255,7 +261,7 @@ enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const str
     for (w.panel = 0; ctx_ok(c) && w.panel < panels; w.panel += at_once) {
         w.n_panels = cpu_min(at_once, panels - w.panel);
         threads_run(c, cpu_div_up(w.n_panels, PANELS_A_JOB) * g->n_terms, pack_job, &w);
-        threads_run(c, cpu_div_up(g->m, block_rows(kernels)), product_job, &w);
+        threads_run(c, cpu_div_up(g->m, block_rows(kernels, g->m)), product_job, &w);
     }
     scope_close(c, mark);
     return c->status;

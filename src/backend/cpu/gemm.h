@@ -95,22 +95,4 @@ int64_t gemm_direct_ld(int64_t n);
 const float *gemm_direct_rows(const struct cpu_kernels *kernels, const float *src, int64_t *ld, int64_t rows, int64_t n,
                               float *copy);
 
-/* sum over t of x[t][i] * p[t][j]: the gradient of a factor of an adapter. (cols, r) from x (n, cols) and p (n, r), written
- * as (cols, r), or as its transpose. */
-struct gemm_gram {
-    int64_t n, cols, r;
-    const float *x;
-    int64_t ldx;
-    const float *p; /* (n, r), row stride ldp */
-    int64_t ldp;
-    float *out;
-    int64_t ld_out;
-    float scale;     /* of the sum */
-    bool transposed; /* out is (r, cols) */
-    bool accumulate;
-};
-enum { GEMM_MAX_GRAMS = 6 };
-/* All of them in one parallel loop. E_MEMORY. */
-enum status gemm_gram_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm_gram *grams, int n);
-
 #endif

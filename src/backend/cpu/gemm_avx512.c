@@ -49,6 +49,8 @@ INLINE void tile_rows(const struct gemm_tile *t, const int rows, const bool wide
     const float *a = t->a, *b = t->b;
     const float *a3 = rows > 3 ? a + 3 * rs : a, *a6 = rows > 6 ? a + 6 * rs : a, *a9 = rows > 9 ? a + 9 * rs : a,
                 *a12 = rows > 12 ? a + 12 * rs : a;
+    /* Or clang walks from row to row by one long chain of additions. */
+    __asm__("" : "+r"(a3), "+r"(a6), "+r"(a9), "+r"(a12));
     ROWS(PREFETCH)
     ROWS(DECLARE)
     for (int64_t k = t->k; k > 0; k--) {

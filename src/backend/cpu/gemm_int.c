@@ -5,6 +5,7 @@
 
 #include "array/int8.h"
 #include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_ahead.h"
 
 const struct int_kernels *int_kernels_for(const struct cpu_kernels *kernels, const struct weight *w)
 {
@@ -98,7 +99,10 @@ void int_block(const struct cpu_kernels *kernels, const struct int_block *g)
                                  .row_scale_stride = g->cut->runs,
                                  .column_scale = g->column_scale ? g->column_scale + j : NULL,
                                  .ldc = g->ldc};
+            int64_t words = j + nr < g->n ? (g->q->head + t.steps) * nr : 0;
+            struct gemm_ahead ahead = gemm_ahead((const float *)t.b + g->panel_stride, words, cpu_div_up(g->m, mr));
             for (int64_t i = 0; i < g->m; i += mr) {
+                gemm_ahead_step(&ahead);
                 t.rows = (int)cpu_min(mr, g->m - i);
                 t.a = (const int32_t *)g->codes + i * t.rs + r * g->cut->run / g->q->codes;
                 t.row_scale = g->scale + i * g->cut->runs + r;

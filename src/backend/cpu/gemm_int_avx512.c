@@ -78,6 +78,8 @@ INLINE void tile_rows(const struct int_tile *t, const int rows, const enum way w
         high = _mm512_loadu_si512(b + 16);
         b += NR;
     }
+    /* Or clang walks from row to row by one long chain of additions. */
+    __asm__("" : "+r"(a3), "+r"(a6), "+r"(a9), "+r"(a12));
     ROWS(PREFETCH)
     ROWS(DECLARE)
     for (int64_t s = t->steps; s > 0; s--) {

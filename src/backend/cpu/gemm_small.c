@@ -7,7 +7,7 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-enum { COLUMNS = 64 };
+enum { COLUMNS = 32 /* of a job: some microseconds, so that threads end together also where C has 576 columns */ };
 
 /* The rows of a term's A in the kernel's own form, or NULL. */
 struct fixed {
@@ -79,8 +79,10 @@ static void small_job(void *arg, int64_t job, int worker)
     const struct gemm *g = &w->list[at];
     int64_t column = (job - w->first[at]) * COLUMNS, end = cpu_min(column + COLUMNS, g->n);
     for (; column < end; column += CPU_DOT_ROWS) {
-        struct group group = {.sum = {{0}}};
+        struct group group;
         int64_t n = cpu_min(CPU_DOT_ROWS, end - column);
+        for (int64_t i = 0; i < g->m; i++) /* no more than needed: this is inside the loop over a whole model */
+            for (int j = 0; j < CPU_DOT_ROWS; j++) group.sum[i][j] = 0;
         for (int j = 0; j < CPU_DOT_ROWS; j++) group.column[j] = column + cpu_min(j, n - 1);
         for (int t = 0; t < g->n_terms; t++)
             if (!add_stored(w->kernels, &g->term[t], &w->fixed[at][t], g->m, &group))

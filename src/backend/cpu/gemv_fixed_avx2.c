@@ -165,15 +165,18 @@ INLINE __m256 add_pair(__m256 sum, const uint8_t *const p[CPU_DOT_ROWS], int64_t
 /* `bytes` of a block are a constant where this is expanded; they tell the type. */
 INLINE void dot_rows(const void *const *rows, const struct pair *x, int64_t k, float *out, const int bytes)
 {
-    const uint8_t *p[CPU_DOT_ROWS] = {rows[0], rows[1], rows[2], rows[3]};
-    int64_t blocks = k / BLOCK;
+    const uint8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
+    int64_t end = k / BLOCK * bytes, at = 0;
     __m256 sum = _mm256_setzero_ps();
-    for (int64_t block = 0; block + 1 < blocks; block += 2) {
+    for (; at + bytes < end; at += 2 * bytes) {
+        const uint8_t *p[CPU_DOT_ROWS] = {p0 + at, p1 + at, p2 + at, p3 + at};
         for (int i = 0; i < CPU_DOT_ROWS; i++) _mm_prefetch((const char *)p[i] + PREFETCH_BYTES, _MM_HINT_T0);
         sum = add_pair(sum, p, bytes, x++, bytes);
-        for (int i = 0; i < CPU_DOT_ROWS; i++) p[i] += 2 * bytes;
     }
-    if (blocks % 2) sum = add_pair(sum, p, 0, x, bytes); /* twice the last block, and its copy counts as 0 */
+    if (at < end) { /* twice the last block; its copy counts as 0 */
+        const uint8_t *p[CPU_DOT_ROWS] = {p0 + at, p1 + at, p2 + at, p3 + at};
+        sum = add_pair(sum, p, 0, x, bytes);
+    }
     _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1)));
 }
 

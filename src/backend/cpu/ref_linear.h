@@ -132,9 +132,9 @@ static enum status run_linear(struct ctx *c, const struct op_call *call)
 {
     struct linear_job job = {.params = call->params, .x = call->in[0], .y = call->out[0]};
     check_operand(c, call->op, job.x, 2);
-    check_operand(c, call->op, job.y, 2);
+    if (job.y) check_operand(c, call->op, job.y, 2);
     linear_slots(c, call, &job, 1);
-    BUG_ON(c, job.y->shape[0] != job.n_tokens || job.y->shape[1] != job.m, "linear: y has the wrong shape");
+    BUG_ON(c, job.y && (job.y->shape[0] != job.n_tokens || job.y->shape[1] != job.m), "linear: y has the wrong shape");
 
     int64_t ranks = 0;
     for (int i = 0; i < job.params->n; i++) ranks += job.slot[i].rank;
@@ -147,7 +147,7 @@ static enum status run_linear(struct ctx *c, const struct op_call *call)
             next += linear_place_h(c, &job.slot[i], call->out[1 + i], job.n_tokens, next);
         }
         if (ranks > 0) threads_run(c, blocks_of(job.n_tokens, LINEAR_TOKENS), linear_adapter_block, &job);
-        threads_run(c, blocks_of(job.m, LINEAR_ROWS), linear_block, &job);
+        if (job.y) threads_run(c, blocks_of(job.m, LINEAR_ROWS), linear_block, &job);
     }
     mem_free(c, h);
     mem_free(c, job.rows);

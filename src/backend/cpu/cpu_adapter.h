@@ -1,0 +1,36 @@
+/* cpu_adapter: what backward of a linear does for its adapters, in one pass over dy and x. For every adapter, with
+ * u = s dy B:
+ *
+ *   u (N, R)      dA (R, K) (+)= u^T x      dB (M, R) (+)= s dy^T h
+ */
+#ifndef YA_BACKEND_CPU_CPU_ADAPTER_H
+#define YA_BACKEND_CPU_CPU_ADAPTER_H
+
+#include "array/array.h"
+#include "backend/cpu/cpu_kernels.h"
+
+/* One adapter. Strides in elements; rows of unit stride. */
+struct cpu_adapter {
+    int64_t m, k, r;
+    const float *dy; /* (N, M) */
+    int64_t ldy;
+    const float *x; /* (N, K), with its dropout; adapters may share it. Not read without da */
+    int64_t ldx;
+    const float *h; /* (N, R); not read without db */
+    int64_t ldh;
+    const float *b; /* (M, R) */
+    int64_t ldb;
+    float scale;
+    float *u;       /* (N, R), dense: overwritten */
+    float *da, *db; /* (R, K), (M, R), or NULL */
+    int64_t ld_da, ld_db;
+};
+
+enum { CPU_ADAPTERS_MAX = 3 };
+
+/* All of them over the same n tokens. accumulate: dA and dB are added to, else overwritten. Scratch from the step pool:
+ * partial sums of at most 16 stretches of tokens. E_MEMORY. */
+enum status cpu_adapter_run(struct ctx *c, const struct cpu_kernels *kernels, int64_t n, const struct cpu_adapter *adapters,
+                            int n_adapters, bool accumulate);
+
+#endif

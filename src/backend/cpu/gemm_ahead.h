@@ -1,0 +1,27 @@
+/* gemm_ahead: the next panel of B, called into L2 while this one is multiplied. A panel comes from L3 once, for the first
+ * row of tiles, and then from L1; where nothing looks ahead that one time costs an eighth of the whole product, because the
+ * hardware stops at the end of a panel's run. */
+#ifndef YA_BACKEND_CPU_GEMM_AHEAD_H
+#define YA_BACKEND_CPU_GEMM_AHEAD_H
+
+#include <stdint.h>
+
+struct gemm_ahead {
+    const char *at;
+    int64_t share; /* bytes, whole lines */
+};
+
+/* For `tiles` tiles that each call a share of `floats` at `panel`, which may be none. */
+static inline struct gemm_ahead gemm_ahead(const float *panel, int64_t floats, int64_t tiles)
+{
+    int64_t lines = (floats * (int64_t)sizeof(float) + 63) / 64;
+    return (struct gemm_ahead){(const char *)panel, (lines + tiles - 1) / tiles * 64};
+}
+
+static inline void gemm_ahead_step(struct gemm_ahead *a)
+{
+    for (int64_t i = 0; i < a->share; i += 64) __builtin_prefetch(a->at + i, 0, 2);
+    a->at += a->share;
+}
+
+#endif
