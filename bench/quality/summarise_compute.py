@@ -19,7 +19,8 @@ def read(folder, name):
     return {"base": config["base-type"], "compute": config["compute"], "steps": len(steps),
             "first_loss": steps[0]["loss"], "first_grad_norm": steps[0]["grad_norm"],
             "last_20_losses_mean": sum(r["loss"] for r in steps[-20:]) / len(steps[-20:]),
-            "validation_loss": evals[-1]["valid_loss"], "trained_tokens": steps[-1]["trained_tokens"]}
+            "validation_loss": evals[-1]["valid_loss"], "trained_tokens": sum(r["trained_tokens"] for r in steps),
+            "validation_tokens": evals[-1]["valid_trained_tokens"]}
 
 
 def main():

@@ -7,8 +7,8 @@
 double machine_seconds(void);     /* monotonic clock */
 double machine_cpu_seconds(void); /* processor time of the process, all threads: for a machine that others use too */
 
-/* f32 multiply-adds of the widest vectors that the backend uses, in GFLOP/s of `threads` threads (1 to those of the ctx). 0
- * where no such loop is written. */
+/* f32 multiply-adds of the widest vectors that the backend uses, in GFLOP/s of `threads` threads (1 to those of the ctx), of
+ * one by processor time. 0 where no such loop is written. */
 double machine_fma(struct ctx *c, int threads);
 /* The same for 16-bit integers, multiplied and added to 32-bit sums: what products of --compute int8x2 and int8 are made of
  * where there is no VNNI. In Gop/s, a multiplication and an addition are two. */
