@@ -23,7 +23,7 @@
 enum {
     INT_RUN = 512,
     INT_RUN_8 = 64, /* with codes of 8 bits, which have none to spare for an outlier's neighbours */
-    INT_ALIGN = 16   /* runs begin at multiples of this, and rows of codes have room for it */
+    INT_ALIGN = 16  /* runs begin at multiples of this, and rows of codes have room for it */
 };
 
 /* c[i][j] (+)= (float)(sum over k, exact, of a_i b_j) * row_scale[i] [* column_scale[j]] for i < rows <= mr and all j < nr,
