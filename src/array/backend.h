@@ -36,6 +36,7 @@ struct backend {
     const char *name; /* "cpu-avx2", "cpu-neon", "cpu-reference", "cuda"; cpu.h lists the CPU's */
     op_kernel kernel[OP_COUNT];
     uint8_t support[OP_COUNT];
+    bool fast_integers; /* products by COMPUTE_INT8X2 take less time than those of numbers */
 };
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/model_rows.h"
 #include "cli/train_options.h"
 #include "cli/train_view.h"
 
@@ -22,16 +23,17 @@ static char *config_text(struct ctx *c, const struct train_values *values)
 
 static enum status run(const struct command_call *call)
 {
-    const struct train_values *values = call->values;
-    struct train_config config = values->config;
+    struct train_values values = *(const struct train_values *)call->values;
+    TRY(model_rows_settle(call->c, values.config.base, &values.config.compute));
+    struct train_config config = values.config;
     struct trainer_hooks hooks;
     struct train_view view;
-    config.data = values->data.items;
-    config.n_data = values->data.n;
-    char *text = config_text(call->c, values);
+    config.data = values.data.items;
+    config.n_data = values.data.n;
+    char *text = config_text(call->c, &values);
     if (!text) return call->c->status;
     struct trainer *t = NULL;
-    enum status status = command_compute(call->c, values->threads, &config.backend);
+    enum status status = command_compute(call->c, values.threads, &config.backend);
     if (status != OK) goto out;
     train_view_start(&view, &hooks);
     t = trainer_new(call->c, &config, &hooks, text);

@@ -1,6 +1,7 @@
 #include "cli/loaded.h"
 
 #include "cli/command.h"
+#include "cli/model_rows.h"
 
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o)
 {
@@ -16,7 +17,9 @@ enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_opt
 enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o)
 {
     *l = (struct loaded){.c = c};
-    l->model = model_open_with(c, o->model, &o->form);
+    int compute = (int)o->form.compute;
+    TRY(model_rows_settle(c, (int)o->form.base, &compute));
+    l->model = model_open_with(c, o->model, &(struct model_options){o->form.base, (enum compute)compute});
     if (!l->model) return c->status;
     l->tokenizer = tokenizer_open(c, o->model);
     if (!l->tokenizer) return c->status;

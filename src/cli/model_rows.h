@@ -2,17 +2,25 @@
 #ifndef YA_CLI_MODEL_ROWS_H
 #define YA_CLI_MODEL_ROWS_H
 
+#include "base/ctx.h"
 #include "cli/options.h"
 
-/* In the order of enum base_type and enum compute, whose names these are (tests/cli/test_options.c holds them together). */
+/* In the order of enum base_type and enum compute, whose names these are (tests/cli/test_options.c holds them together); the
+ * last way of computing, MODEL_ROWS_AUTO, is settled before anything else sees it. */
 #define BASE_CHOICES    "as-is|nf4|int8"
-#define COMPUTE_CHOICES "f32|int8x2|int8"
+#define COMPUTE_CHOICES "f32|int8x2|int8|auto"
 
 /* S the values struct, B and C its int members: enum base_type, enum compute. */
 #define MODEL_ROWS(S, B, C, GROUP)                                                                                          \
     CHOICE_ROW(S, B, "base-type", 0, "as-is", BASE_CHOICES, GROUP,                                                          \
                "form of the frozen weights, made at load; nf4: 4 bits"),                                                    \
-        CHOICE_ROW(S, C, "compute", 0, "f32", COMPUTE_CHOICES, GROUP,                                                       \
-                   "products with them; int8x2, int8: in integers, on an int8 base")
+        CHOICE_ROW(S, C, "compute", 0, "auto", COMPUTE_CHOICES, GROUP,                                                      \
+                   "products with them; auto: int8x2 on an int8 base where it is faster, else f32")
+
+enum { MODEL_ROWS_AUTO = 3 };
+/* Makes of MODEL_ROWS_AUTO the way that is fastest on this processor without a harm to the base that was asked for (enum
+ * base_type): int8x2 on an int8 base is within 0.01 % of f32's loss; to round the file's own weights to 8 bits is not for us
+ * to choose. Anything else stays. E_UNSUPPORTED when YA_CPU names no kernels of this processor. */
+enum status model_rows_settle(struct ctx *c, int base, int *compute);
 
 #endif

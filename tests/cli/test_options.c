@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "array/weight.h"
+#include "backend/cpu/cpu.h"
 #include "cli/model_rows.h"
 #include "model/model.h"
 
@@ -180,6 +181,29 @@ static void forms_and_ways(void **state)
     for (int i = 0; i < BASE_TYPES; i++)
         assert_string_equal(options_choice(&rows[0], i, text, sizeof text), base_type_name[i]);
     for (int i = 0; i < COMPUTES; i++) assert_string_equal(options_choice(&rows[1], i, text, sizeof text), compute_name[i]);
+    assert_string_equal(options_choice(&rows[1], MODEL_ROWS_AUTO, text, sizeof text), "auto");
+}
+
+/* auto never leaves the stored weights, and takes integers only where kernels gain by them. */
+static void auto_is_settled(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    assert_non_null(c);
+    const bool fast = backend_cpu(c)->fast_integers;
+    static const int bases[] = {BASE_AS_IS, BASE_NF4, BASE_INT8};
+    for (int portable = 0; portable < 2; portable++) {
+        if (portable) setenv("YA_CPU", "portable", 1);
+        for (int i = 0; i < 3; i++) {
+            int compute = MODEL_ROWS_AUTO, chosen = COMPUTE_INT8;
+            assert_int_equal(model_rows_settle(c, bases[i], &compute), OK);
+            assert_int_equal(compute, bases[i] == BASE_INT8 && fast && !portable ? COMPUTE_INT8X2 : COMPUTE_F32);
+            assert_int_equal(model_rows_settle(c, bases[i], &chosen), OK);
+            assert_int_equal(chosen, COMPUTE_INT8);
+        }
+        unsetenv("YA_CPU");
+    }
+    ctx_free(c);
 }
 
 static void distances(void **state)
@@ -202,6 +226,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(json_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(json_is_checked, setup, teardown),
         cmocka_unit_test(forms_and_ways),
+        cmocka_unit_test(auto_is_settled),
         cmocka_unit_test(distances),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

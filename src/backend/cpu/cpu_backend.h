@@ -1,5 +1,5 @@
 /* cpu_backend: the backend of one table of inner loops, every row through `run`; a text that cpu_dispatch.c includes once a
- * table, with TABLE the end of its name and LABEL what users see. */
+ * table, with TABLE the end of its name, LABEL what users see and FAST_INTEGERS what backend.h says. */
 #define JOIN_(a, b) a##b
 #define JOIN(a, b)  JOIN_(a, b)
 #define ROW         JOIN(run_, TABLE)
@@ -11,6 +11,7 @@ static enum status ROW(struct ctx *c, const struct op_call *call)
 
 static const struct backend TABLE = {
     .name = LABEL,
+    .fast_integers = FAST_INTEGERS,
     .kernel =
         {
 #define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = ROW,
@@ -30,3 +31,4 @@ static const struct backend TABLE = {
 #undef ROW
 #undef TABLE
 #undef LABEL
+#undef FAST_INTEGERS

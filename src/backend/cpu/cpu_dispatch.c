@@ -75,8 +75,9 @@ static enum status run(struct ctx *c, const struct op_call *call, const struct c
     return backend_cpu_reference()->kernel[call->op](c, call);
 }
 
-#define TABLE portable
-#define LABEL "cpu-portable"
+#define TABLE         portable
+#define LABEL         "cpu-portable"
+#define FAST_INTEGERS false
 #include "backend/cpu/cpu_backend.h"
 
 static bool any_processor(void)
@@ -85,8 +86,9 @@ static bool any_processor(void)
 }
 
 #if defined(__x86_64__)
-#define TABLE avx2
-#define LABEL "cpu-avx2"
+#define TABLE         avx2
+#define LABEL         "cpu-avx2"
+#define FAST_INTEGERS true
 #include "backend/cpu/cpu_backend.h"
 
 /* F16C came before AVX2 in every processor, and clang 14 cannot ask for it. */
@@ -95,12 +97,14 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-#define TABLE avx512
-#define LABEL "cpu-avx512"
+#define TABLE         avx512
+#define LABEL         "cpu-avx512"
+#define FAST_INTEGERS false /* vpmaddwd and an addition take the ports of two multiply-adds */
 #include "backend/cpu/cpu_backend.h"
 
-#define TABLE avx512vnni
-#define LABEL "cpu-avx512vnni"
+#define TABLE         avx512vnni
+#define LABEL         "cpu-avx512vnni"
+#define FAST_INTEGERS true
 #include "backend/cpu/cpu_backend.h"
 
 /* The compilers' question is also whether the system saves the registers. */
@@ -117,12 +121,14 @@ static bool has_avx512vnni(void)
 #endif
 
 #if defined(__aarch64__)
-#define TABLE neon
-#define LABEL "cpu-neon"
+#define TABLE         neon
+#define LABEL         "cpu-neon"
+#define FAST_INTEGERS false
 #include "backend/cpu/cpu_backend.h"
 
-#define TABLE neon_dot
-#define LABEL "cpu-neon-dot"
+#define TABLE         neon_dot
+#define LABEL         "cpu-neon-dot"
+#define FAST_INTEGERS true
 #include "backend/cpu/cpu_backend.h"
 
 static bool has_neon_dot(void)
