@@ -85,10 +85,11 @@ static void expect(const struct product *p, const struct int_cut *cut, int limit
                 float v = p->backward ? round_float((double)x[k] * p->fold[first + k]) : x[k];
                 most = fabsf(v) > most ? fabsf(v) : most;
             }
-            float scale = most / (float)limit, inverse = (float)limit / most;
+            bool none = most <= 1e-30f || isinf(most); /* codes are 0 */
+            float scale = none ? 0 : most / (float)limit, inverse = none ? 0 : (float)limit / most;
             for (int64_t k = 0; k < n; k++) {
                 float v = p->backward ? round_float((double)x[k] * p->fold[first + k]) : x[k];
-                q[k] = (int64_t)rint((double)round_float((double)v * inverse));
+                q[k] = none ? 0 : (int64_t)rint((double)round_float((double)v * inverse));
             }
             for (int64_t j = 0; j < p->n; j++) {
                 int64_t sum = 0;
