@@ -39,6 +39,30 @@ struct cpu_dot {
     const void *row[CPU_DOT_ROWS]; /* at any address */
 };
 
+/* Calls the inlined tile_rows(T, rows) of a table of six rows with the count as a constant, so that each gets a loop of its
+ * own. */
+#define CPU_TILE_OF_SIX(T)                                                                                                  \
+    switch ((T)->rows) {                                                                                                    \
+    case 1:                                                                                                                 \
+        tile_rows(T, 1);                                                                                                    \
+        break;                                                                                                              \
+    case 2:                                                                                                                 \
+        tile_rows(T, 2);                                                                                                    \
+        break;                                                                                                              \
+    case 3:                                                                                                                 \
+        tile_rows(T, 3);                                                                                                    \
+        break;                                                                                                              \
+    case 4:                                                                                                                 \
+        tile_rows(T, 4);                                                                                                    \
+        break;                                                                                                              \
+    case 5:                                                                                                                 \
+        tile_rows(T, 5);                                                                                                    \
+        break;                                                                                                              \
+    default:                                                                                                                \
+        tile_rows(T, 6);                                                                                                    \
+        break;                                                                                                              \
+    }
+
 struct adamw_constants {
     float lr, beta1, one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay, inv_correction1, inv_correction2,
         grad_scale;

@@ -71,29 +71,7 @@ INLINE void tile_rows(const struct int_tile *t, const int rows)
     ROWS(STORE)
 }
 
-static void tile(const struct int_tile *t)
-{
-    switch (t->rows) {
-    case 1:
-        tile_rows(t, 1);
-        break;
-    case 2:
-        tile_rows(t, 2);
-        break;
-    case 3:
-        tile_rows(t, 3);
-        break;
-    case 4:
-        tile_rows(t, 4);
-        break;
-    case 5:
-        tile_rows(t, 5);
-        break;
-    default:
-        tile_rows(t, 6);
-        break;
-    }
-}
+static void tile(const struct int_tile *t){CPU_TILE_OF_SIX(t)}
 
 /* 8 rows of 8 steps turned: step i of the 8 columns at dst + i * NR steps. */
 INLINE void transpose_8x8(int32_t *dst, const __m256i r[8])

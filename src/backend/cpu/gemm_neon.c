@@ -59,29 +59,7 @@ INLINE void tile_rows(const struct gemm_tile *t, const int rows)
     ROWS(STORE)
 }
 
-void gemm_neon_tile(const struct gemm_tile *t)
-{
-    switch (t->rows) {
-    case 1:
-        tile_rows(t, 1);
-        break;
-    case 2:
-        tile_rows(t, 2);
-        break;
-    case 3:
-        tile_rows(t, 3);
-        break;
-    case 4:
-        tile_rows(t, 4);
-        break;
-    case 5:
-        tile_rows(t, 5);
-        break;
-    default:
-        tile_rows(t, 6);
-        break;
-    }
-}
+void gemm_neon_tile(const struct gemm_tile *t){CPU_TILE_OF_SIX(t)}
 
 /* 4 x 4 in registers: pairs, then halves. */
 INLINE void transpose_4x4(float *dst, int64_t dst_ld, const float *src, int64_t ld, float scale)
