@@ -1,9 +1,16 @@
 /* threads: one job at a time. threads_run opens it, works on it like any other thread, closes it when the blocks are gone
  * and waits only for workers that joined: one that was still asleep finds the job closed and never delays the caller.
  *
- * Idle workers watch the job number for a short while before they sleep on a condition variable, because the next kernel
+ * A job lives in one word: its number, whether it is open and how many workers are inside. A worker joins by adding itself
+ * to a word that says open, so that a job costs no lock: generating a token is some 200 jobs of a few microseconds, and a
+ * lock that the caller still holds when the workers come would send them to sleep.
+ *
+ * Idle workers watch the word for a short while before they sleep on a condition variable, because the next kernel
  * usually follows within microseconds. They do not when there are more threads than cores: spinning would then take the core
- * from the thread that has the work. */
+ * from the thread that has the work.
+ *
+ * Who goes to sleep says so (`asleep`, `waiting`) before looking at the word once more, who changes the word looks for
+ * sleepers afterwards; both in one order for all (seq_cst), so that one of the two sees the other. */
 #include "base/threads.h"
 
 #include <errno.h>
@@ -17,6 +24,10 @@
 
 enum { SPINS = 1000, THREADS_MAX = 1024 };
 
+/* The word: workers inside below OPEN, jobs opened so far from JOB up. */
+#define OPEN (UINT64_C(1) << 31)
+#define JOB  (UINT64_C(1) << 32)
+
 struct worker {
     struct threads *pool;
     int index;
@@ -28,18 +39,18 @@ struct threads {
     int n_started; /* workers that exist */
     int spins;
     struct worker *workers; /* (n), the caller's slot 0 unused */
-    pthread_mutex_t lock;
-    pthread_cond_t wake; /* a job was opened, or stop */
-    pthread_cond_t done; /* the last worker left the job */
-    /* under the lock */
-    bool open, stop;
+    pthread_mutex_t lock;   /* of the two conditions, for who sleeps and who wakes */
+    pthread_cond_t wake;    /* a job was opened, or stop */
+    pthread_cond_t done;    /* the last worker left the closed job */
+    atomic_bool stop;
+    atomic_int asleep;   /* workers that wait for wake */
+    atomic_bool waiting; /* the caller waits for done */
+    /* of the job: written while it is closed and nobody inside */
     void (*fn)(void *arg, int64_t block, int worker);
     void *arg;
     int64_t n_blocks;
-    /* outside */
-    atomic_int active;        /* workers inside the job; rises only under the lock */
-    atomic_uint_fast64_t job; /* number of jobs opened so far */
-    atomic_int_fast64_t next; /* next block */
+    atomic_uint_fast64_t word;
+    atomic_int_fast64_t next; /* block */
 };
 
 static void relax(void)
@@ -60,37 +71,70 @@ static void work(struct threads *t, int worker)
     }
 }
 
+static bool is_new(struct threads *t, uint64_t seen)
+{
+    return atomic_load(&t->word) / JOB != seen || atomic_load(&t->stop);
+}
+
+static void wait_for_job(struct threads *t, uint64_t seen)
+{
+    for (int i = 0; i < t->spins; i++) {
+        if (is_new(t, seen)) return;
+        relax();
+    }
+    pthread_mutex_lock(&t->lock);
+    atomic_fetch_add(&t->asleep, 1);
+    while (!is_new(t, seen)) pthread_cond_wait(&t->wake, &t->lock);
+    atomic_fetch_sub(&t->asleep, 1);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* False when the job is closed. *seen becomes its number either way. */
+static bool join(struct threads *t, uint64_t *seen)
+{
+    uint64_t word = atomic_load(&t->word);
+    while (word & OPEN)
+        if (atomic_compare_exchange_weak(&t->word, &word, word + 1)) break;
+    *seen = word / JOB;
+    return word & OPEN;
+}
+
+static void leave(struct threads *t)
+{
+    uint64_t word = atomic_fetch_sub(&t->word, 1);
+    if (word & OPEN || (word & (OPEN - 1)) != 1 || !atomic_load(&t->waiting)) return;
+    pthread_mutex_lock(&t->lock); /* so that the signal cannot fall between the caller's test and its wait */
+    pthread_cond_signal(&t->done);
+    pthread_mutex_unlock(&t->lock);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct threads *t = w->pool;
     uint64_t seen = 0;
     for (;;) {
-        for (int i = 0; i < t->spins && atomic_load(&t->job) == seen; i++) relax();
-        pthread_mutex_lock(&t->lock);
-        while (!t->stop && atomic_load(&t->job) == seen) pthread_cond_wait(&t->wake, &t->lock);
-        seen = atomic_load(&t->job);
-        bool stop = t->stop, join = t->open;
-        if (join) atomic_fetch_add(&t->active, 1);
-        pthread_mutex_unlock(&t->lock);
-        if (stop) return NULL;
-        if (!join) continue;
+        wait_for_job(t, seen);
+        if (atomic_load(&t->stop)) return NULL;
+        if (!join(t, &seen)) continue;
         work(t, w->index);
-        if (atomic_fetch_sub(&t->active, 1) == 1) {
-            pthread_mutex_lock(&t->lock); /* so that the signal cannot fall between the caller's test and its wait */
-            pthread_cond_signal(&t->done);
-            pthread_mutex_unlock(&t->lock);
-        }
+        leave(t);
     }
+}
+
+static void wake_workers(struct threads *t)
+{
+    if (atomic_load(&t->asleep) == 0) return;
+    pthread_mutex_lock(&t->lock);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
 }
 
 static void threads_free(struct ctx *c, struct threads *t)
 {
     if (!t) return;
-    pthread_mutex_lock(&t->lock);
-    t->stop = true;
-    pthread_cond_broadcast(&t->wake);
-    pthread_mutex_unlock(&t->lock);
+    atomic_store(&t->stop, true);
+    wake_workers(t);
     for (int i = 1; i <= t->n_started; i++) pthread_join(t->workers[i].thread, NULL);
     pthread_cond_destroy(&t->done);
     pthread_cond_destroy(&t->wake);
@@ -164,6 +208,25 @@ int threads_count(const struct ctx *c)
     return c->threads ? c->threads->n : 1;
 }
 
+static bool is_empty(struct threads *t)
+{
+    return (atomic_load(&t->word) & (OPEN - 1)) == 0;
+}
+
+static void wait_for_workers(struct threads *t)
+{
+    for (int i = 0; i < t->spins; i++) {
+        if (is_empty(t)) return;
+        relax();
+    }
+    if (is_empty(t)) return;
+    pthread_mutex_lock(&t->lock);
+    atomic_store(&t->waiting, true);
+    while (!is_empty(t)) pthread_cond_wait(&t->done, &t->lock);
+    atomic_store(&t->waiting, false);
+    pthread_mutex_unlock(&t->lock);
+}
+
 void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t block, int worker), void *arg)
 {
     struct threads *t = c->threads;
@@ -171,25 +234,17 @@ void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t 
         for (int64_t block = 0; block < n_blocks; block++) fn(arg, block, 0);
         return;
     }
-    pthread_mutex_lock(&t->lock);
-    BUG_ON(c, t->open, "threads_run inside threads_run");
+    uint64_t word = atomic_load(&t->word);
+    BUG_ON(c, word & OPEN, "threads_run inside threads_run");
     t->fn = fn;
     t->arg = arg;
     t->n_blocks = n_blocks;
     atomic_store(&t->next, 0);
-    t->open = true;
-    atomic_fetch_add(&t->job, 1);
-    pthread_cond_broadcast(&t->wake);
-    pthread_mutex_unlock(&t->lock);
+    atomic_store(&t->word, (word / JOB + 1) * JOB + OPEN);
+    wake_workers(t);
 
     work(t, 0);
 
-    pthread_mutex_lock(&t->lock);
-    t->open = false; /* from here nobody joins */
-    pthread_mutex_unlock(&t->lock);
-    for (int i = 0; i < t->spins && atomic_load(&t->active) != 0; i++) relax();
-    if (atomic_load(&t->active) == 0) return;
-    pthread_mutex_lock(&t->lock);
-    while (atomic_load(&t->active) != 0) pthread_cond_wait(&t->done, &t->lock);
-    pthread_mutex_unlock(&t->lock);
+    atomic_fetch_and(&t->word, ~OPEN); /* from here nobody joins */
+    wait_for_workers(t);
 }

@@ -20,4 +20,13 @@ int threads_count(const struct ctx *c);
  */
 void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t block, int worker), void *arg);
 
+/* The part of a long run of memory that block number `block` of n should take, so that each of several threads goes through
+ * its own stretch in order, which processors call in ahead of use: in the order of blocks every thread would skip over what
+ * the others read. A permutation of [0, n), for work whose result does not depend on the order. */
+static inline int64_t threads_stretch(int64_t block, int64_t n, int threads)
+{
+    int64_t each = n / threads, whole = each * threads;
+    return block < whole ? block % threads * each + block / threads : block;
+}
+
 #endif

@@ -19,6 +19,7 @@ struct work {
     const struct cpu_kernels *kernels;
     const struct gemm *list;
     int n;
+    int threads;
     int64_t first[GEMM_MAX_LIST + 1]; /* jobs of product i start here */
     struct fixed fixed[GEMM_MAX_LIST][GEMM_MAX_TERMS];
     float *scratch; /* one widened row a worker */
@@ -75,6 +76,7 @@ static void small_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
     int at = 0;
+    job = threads_stretch(job, w->first[w->n], w->threads);
     while (job >= w->first[at + 1]) at++;
     const struct gemm *g = &w->list[at];
     int64_t column = (job - w->first[at]) * COLUMNS, end = cpu_min(column + COLUMNS, g->n);
@@ -128,7 +130,7 @@ static void fix_rows(struct ctx *c, struct work *w, int product, int term)
 
 enum status gemm_small_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
 {
-    struct work w = {.kernels = kernels, .list = list, .n = n};
+    struct work w = {.kernels = kernels, .list = list, .n = n, .threads = threads_count(c)};
     BUG_ON(c, n < 1 || n > GEMM_MAX_LIST, "%d products in a list", n);
     int mark = scope_open(c);
     for (int i = 0; i < n; i++) {
