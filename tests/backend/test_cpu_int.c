@@ -119,7 +119,7 @@ static void run(struct product *p, const struct cpu_kernels *kernels, float *c)
     if (p->backward)
         int_pack_rows(kernels, q, &cut, &p->w, 0, 0, p->n, packed, stride);
     else
-        int_pack_transposed(kernels, q, &cut, &p->w, 0, p->n, packed, stride);
+        int_pack_transposed(kernels, q, &cut, &p->w, 0, 0, p->n, packed, stride);
     for (int64_t j = 0; j < p->n && !p->backward; j++) columns[j] = int8_row_scale(weight_row(&p->w, j));
     memcpy(c, p->c0, (size_t)(p->m * p->n) * sizeof *c);
     struct int_block b = {.q = q,

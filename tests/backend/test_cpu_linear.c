@@ -280,6 +280,30 @@ static void test_blocking(void **state)
     check(&wide, "packed in two goes");
 }
 
+/* Reductions that go by chunks: along stored rows forward, over them backward, with terms that are short, cut or in a later
+ * chunk altogether. */
+static void test_chunks(void **state)
+{
+    (void)state;
+    struct shape_case s = {.n = 7, .k = 2080, .m = {1000, 40, 1100}, .n_weights = 3, .rank = 5, .bias = true};
+    check(&s, "f32 by chunks");
+    s.n_weights = 1;
+    s.m[0] = 1100;
+    s.accumulate = true;
+    s.type = TENSOR_Q4_1;
+    check(&s, "q4_1 by chunks");
+    s.type = TENSOR_BF16;
+    s.form = WEIGHT_NF4;
+    check(&s, "nf4 by chunks");
+    s.form = WEIGHT_INT8;
+    s.k = 4160; /* codes are two or four to a row of a panel */
+    s.m[0] = 2100;
+    for (int compute = 0; compute < COMPUTES; compute++) {
+        s.compute = (enum compute)compute;
+        check(&s, "int8 by chunks");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_few_tokens),      cmocka_unit_test(test_fixed_point),
         cmocka_unit_test(test_fixed_point_nan), cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_accumulate),      cmocka_unit_test(test_blocking),
+        cmocka_unit_test(test_chunks),
     };
     cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);

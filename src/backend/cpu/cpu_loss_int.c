@@ -59,7 +59,7 @@ static int64_t scratch_floats(const struct loss_work *w)
 
 static void logits(const struct loss_work *w, const struct block *b, int64_t word, int64_t words)
 {
-    int_pack_transposed(w->kernels, b->q, &b->h_cut, w->w, word, words, b->columns, b->columns_stride);
+    int_pack_transposed(w->kernels, b->q, &b->h_cut, w->w, 0, word, words, b->columns, b->columns_stride);
     for (int64_t v = 0; v < words; v++) b->scale[v] = int8_row_scale(weight_row(w->w, word + v));
     struct int_block product = {.q = b->q,
                                 .cut = &b->h_cut,

@@ -1,168 +1,192 @@
-/* gemm: blocking and threads of the packed product; the header says what and why. */
+/* gemm: chunks, jobs and threads of the packed product; the header says what and why. */
 #include "backend/cpu/gemm.h"
 
 #include <string.h>
 
 #include "array/int8.h"
 #include "backend/cpu/cpu_scratch.h"
-#include "backend/cpu/gemm_ahead.h"
 #include "backend/cpu/gemm_int.h"
 #include "backend/cpu/gemm_small.h"
 #include "base/threads.h"
 
 enum {
-    BLOCK_ROWS = 96,      /* rows of C a job, at most: fewer read B from L3 too often; more push A out of L2 */
-    FEW_BLOCK_ROWS = 48,  /* where C has few rows, so that there are jobs for several threads */
-    FEW_ROWS = 512,       /* fewer than this are few */
-    K_MAX = 320,          /* longest run of k in one tile: 20 KiB of B panel stay in a 32 KiB L1, 40 of 32 columns near it */
-    PACK_BYTES = 8 << 20, /* of packed B at a time: half of a small L3 */
-    PANELS_A_JOB = 8,     /* packed by one job: 128 columns are whole blocks of every quantised type */
+    MOST_ROWS = 96,           /* of C a job: fewer read B from L3 too often; more push A out of L2 */
+    LEAST_ROWS = 24,          /* the last jobs, so that threads end together */
+    PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
+    PANELS_A_JOB = 8,         /* packed by one job: 128 columns are whole blocks of every quantised type */
+    ROWS_A_JOB = 64,          /* of B, where they are rows as stored: memory is read in long pieces */
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
 };
 
-/* Length of the runs that k is cut into: even, so that no run is a sliver. */
-static int64_t k_step(int64_t k)
-{
-    int64_t runs = cpu_div_up(k, K_MAX);
-    return cpu_div_up(k, runs);
-}
-
-/* Rows of C a job, of m: whole tiles. */
-static int64_t block_rows(const struct cpu_kernels *kernels, int64_t m)
-{
-    return (m < FEW_ROWS ? FEW_BLOCK_ROWS : BLOCK_ROWS) / kernels->mr * kernels->mr;
-}
-
-/* A tile whose last columns do not belong to C is computed beside it and copied. */
-static void edge_tile(const struct cpu_kernels *kernels, struct gemm_tile t, int64_t columns)
-{
-    float beside[CPU_MAX_MR * CPU_MAX_NR];
-    float *c = t.c;
-    int64_t ldc = t.ldc, nr = kernels->nr;
-    size_t bytes = (size_t)columns * sizeof(float);
-    if (t.accumulate) {
-        memset(beside, 0, sizeof beside);
-        for (int i = 0; i < t.rows; i++) memcpy(beside + i * nr, c + i * ldc, bytes);
-    }
-    t.c = beside;
-    t.ldc = nr;
-    kernels->tile(&t);
-    for (int i = 0; i < t.rows; i++) memcpy(c + i * ldc, beside + i * nr, bytes);
-}
-
-/* Outer to inner: runs of k, panels of B (one run of a panel stays in L1), rows of A (a block's rows stay in L2). */
-void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *g)
-{
-    int mr = kernels->mr, nr = kernels->nr;
-    int64_t step = k_step(g->k);
-    for (int64_t k = 0; k < g->k; k += step) {
-        for (int64_t j = 0; j < g->n; j += nr) {
-            struct gemm_tile t = {.columns = (int)cpu_min(nr, g->n - j),
-                                  .accumulate = g->accumulate || k > 0,
-                                  .k = cpu_min(step, g->k - k),
-                                  .rs = g->rs,
-                                  .cs = g->cs,
-                                  .b = g->b + j / nr * g->panel_stride + k * g->ldb,
-                                  .ldb = g->ldb,
-                                  .ldc = g->ldc};
-            bool follows = j + nr < g->n && g->ldb == nr;
-            struct gemm_ahead ahead = gemm_ahead(t.b + g->panel_stride, follows ? t.k * nr : 0, cpu_div_up(g->m, mr));
-            for (int64_t i = 0; i < g->m; i += mr) {
-                gemm_ahead_step(&ahead);
-                t.rows = (int)cpu_min(mr, g->m - i);
-                t.a = g->a + i * g->rs + k * g->cs;
-                t.c = g->c + i * g->ldc + j;
-                if (g->n - j >= nr)
-                    kernels->tile(&t);
-                else
-                    edge_tile(kernels, t, g->n - j);
-            }
-        }
-    }
-}
-
-/* ---- the parallel product ------------------------------------------------------------------------------------------- */
-
-/* How a term is computed, and where its rows start inside a panel: in integers when q is not NULL. */
+/* How a term is computed, in integers when q is not NULL, and its part in the chunk. */
 struct plan {
     const struct int_kernels *q;
-    struct int_cut cut;
-    int64_t first, rows;
-    float *scale; /* of the weight's rows: of C's columns forward, folded into A backward */
+    int64_t run;        /* parts begin at multiples of this */
+    float *scale;       /* of the weight's rows: of C's columns forward, folded into A backward */
+    int64_t from, k;    /* the part of the reduction; k 0: none */
+    struct int_cut cut; /* of the part */
+    int64_t first;      /* its first row in a panel */
 };
 
 struct work {
     const struct cpu_kernels *kernels;
     const struct gemm *g;
+    int threads;
     struct plan plan[GEMM_MAX_TERMS];
     int64_t panel_rows, panel, n_panels; /* of C's columns, now packed */
+    bool is_first, is_last;              /* chunk */
     float *packed;                       /* (n_panels, panel_rows, nr) */
     float *scratch;                      /* scratch_floats a worker */
     int64_t scratch_floats;
 };
 
-static void pack_integers(const struct work *w, int term, int64_t first, int64_t n_panels, float *dst)
+/* ---- rows of C ------------------------------------------------------------------------------------------------------ */
+
+/* Rows of C are cut into blocks of whole tiles, one a job: MOST_ROWS, towards the end fewer. Returns the number of blocks of
+ * m rows, or block + 1 where that is less; *row and *rows are then this block's. */
+static int64_t find_block(const struct work *w, int64_t block, int64_t *row, int64_t *rows)
+{
+    int64_t n = 0, m = w->g->m, mr = w->kernels->mr, most = MOST_ROWS / mr * mr;
+    for (int64_t at = 0; at < m && n <= block; n++) {
+        int64_t some = cpu_min(cpu_max((m - at) / (2 * w->threads), LEAST_ROWS), MOST_ROWS);
+        some = cpu_min(cpu_round_up(some, mr), most);
+        *row = at;
+        *rows = cpu_min(some, m - at);
+        at += some;
+    }
+    return n;
+}
+
+/* ---- the reduction --------------------------------------------------------------------------------------------------- */
+
+static struct int_cut cut_of(const struct plan *plan, int64_t k)
+{
+    return int_cut_part(plan->q, &(struct int_cut){.run = plan->run}, k);
+}
+
+/* Rows of a panel for k of the reduction. */
+static int64_t rows_of(const struct plan *plan, int64_t k)
+{
+    return plan->q && k > 0 ? cut_of(plan, k).panel_steps : k;
+}
+
+/* Gives each term its part in the chunk that follows: whole runs up to `target` rows, short terms whole. False when nothing
+ * is left. */
+static bool next_chunk(struct work *w, int64_t target)
+{
+    w->is_first = w->is_last = true;
+    w->panel_rows = 0;
+    for (int i = 0; i < w->g->n_terms; i++) {
+        struct plan *plan = &w->plan[i];
+        int64_t k = w->g->term[i].k, room = target - w->panel_rows;
+        plan->from += plan->k;
+        plan->k = room > 0 ? k - plan->from : 0;
+        if (k > GEMM_CHUNK && room > 0) plan->k = cpu_min(plan->k, cpu_div_up(room, rows_of(plan, plan->run)) * plan->run);
+        if (plan->q) plan->cut = cut_of(plan, cpu_max(plan->k, 1));
+        plan->first = w->panel_rows;
+        w->panel_rows += rows_of(plan, plan->k);
+        w->is_first = w->is_first && plan->from == 0;
+        w->is_last = w->is_last && plan->from + plan->k == k;
+    }
+    return w->panel_rows > 0;
+}
+
+/* Rows of a panel that a chunk should have: chunks of the same length, and where C has few columns long ones. */
+static int64_t chunk_target(const struct work *w)
+{
+    int64_t all = 0, row_bytes = cpu_round_up(w->g->n, w->kernels->nr) * (int64_t)sizeof(float);
+    for (int i = 0; i < w->g->n_terms; i++) all += rows_of(&w->plan[i], w->g->term[i].k);
+    return cpu_div_up(all, cpu_div_up(all, cpu_max(PACK_BYTES / row_bytes, GEMM_CHUNK)));
+}
+
+/* ---- panels of B ----------------------------------------------------------------------------------------------------- */
+
+/* A piece of a term's part that one job packs: rows [row, row + rows) of it, panels [panel, panel + panels). */
+struct piece {
+    int64_t row, rows, panel, panels;
+};
+
+/* Cuts a term's part into pieces; returns how many there are, or piece + 1 where that is less, and that piece. */
+static int64_t find_piece(const struct work *w, int term, int64_t number, struct piece *piece)
 {
     const struct plan *plan = &w->plan[term];
-    const struct gemm_term *t = &w->g->term[term];
-    const struct weight *weight = t->b.weight;
-    int64_t nr = w->kernels->nr, stride = w->panel_rows * nr, n = cpu_min(n_panels * nr, w->g->n - first);
-    if (t->b.form == GEMM_TRANSPOSED) {
-        int_pack_transposed(w->kernels, plan->q, &plan->cut, weight, first, n, dst, stride);
-        for (int64_t j = first; j < first + n; j++) plan->scale[j] = t->b.scale * int8_row_scale(weight_row(weight, j));
+    bool as_stored = w->g->term[term].b.form == GEMM_ROWS;
+    int64_t rows = !as_stored ? plan->k : plan->q ? plan->run : ROWS_A_JOB, panels = as_stored ? w->n_panels : PANELS_A_JOB;
+    if (plan->k == 0) return 0;
+    int64_t across = cpu_div_up(w->n_panels, panels), n = across * cpu_div_up(plan->k, rows);
+    if (number >= n) return n;
+    piece->row = number / across * rows;
+    piece->rows = cpu_min(rows, plan->k - piece->row);
+    piece->panel = number % across * panels;
+    piece->panels = cpu_min(panels, w->n_panels - piece->panel);
+    return n;
+}
+
+static void pack_integers(const struct work *w, int term, const struct piece *piece, float *dst)
+{
+    const struct plan *plan = &w->plan[term];
+    const struct gemm_source *b = &w->g->term[term].b;
+    int64_t nr = w->kernels->nr, stride = w->panel_rows * nr, row = plan->from + piece->row;
+    int64_t first = (w->panel + piece->panel) * nr, n = cpu_min(piece->panels * nr, w->g->n - first);
+    struct int_cut cut = cut_of(plan, piece->rows);
+    if (b->form == GEMM_TRANSPOSED) {
+        int_pack_transposed(w->kernels, plan->q, &cut, b->weight, row, first, n, dst, stride);
+        for (int64_t j = first; j < first + n; j++) plan->scale[j] = b->scale * int8_row_scale(weight_row(b->weight, j));
         return;
     }
-    int_pack_rows(w->kernels, plan->q, &plan->cut, weight, 0, first, n, dst, stride);
-    for (int64_t r = 0; first == 0 && r < t->k; r++) plan->scale[r] = t->b.scale * int8_row_scale(weight_row(weight, r));
+    int_pack_rows(w->kernels, plan->q, &cut, b->weight, row, first, n, dst, stride);
+    for (int64_t r = row; r < row + piece->rows; r++) plan->scale[r] = b->scale * int8_row_scale(weight_row(b->weight, r));
 }
 
 static void pack_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
-    int64_t group = job / w->g->n_terms, first = group * PANELS_A_JOB;
-    int term = (int)(job % w->g->n_terms);
-    int64_t panel_stride = w->panel_rows * w->kernels->nr, n_panels = cpu_min(PANELS_A_JOB, w->n_panels - first);
-    float *dst = w->packed + first * panel_stride + w->plan[term].first * w->kernels->nr;
-    if (w->plan[term].q) {
-        pack_integers(w, term, (w->panel + first) * w->kernels->nr, n_panels, dst);
+    struct piece piece;
+    int term = 0;
+    for (int64_t n; job >= (n = find_piece(w, term, job, &piece)); term++) job -= n;
+    const struct plan *plan = &w->plan[term];
+    int64_t stride = w->panel_rows * w->kernels->nr, row = plan->first + rows_of(plan, piece.row);
+    float *dst = w->packed + piece.panel * stride + row * w->kernels->nr;
+    if (plan->q) {
+        pack_integers(w, term, &piece, dst);
         return;
     }
     struct gemm_pack p = {.source = w->g->term[term].b,
-                          .k = w->g->term[term].k,
+                          .from = plan->from + piece.row,
+                          .k = piece.rows,
                           .n = w->g->n,
-                          .panel = w->panel + first,
-                          .n_panels = n_panels,
+                          .panel = w->panel + piece.panel,
+                          .n_panels = piece.panels,
                           .dst = dst,
-                          .panel_stride = panel_stride};
+                          .panel_stride = stride};
     gemm_pack_panels(w->kernels, &p, w->scratch + worker * w->scratch_floats);
 }
 
-/* Rows of A that lie a multiple of the page size apart, copied to a stride that spreads over the cache's sets. */
-static const float *spread_rows(const struct gemm_term *t, int64_t row, int64_t m, float *copy, int64_t *stride)
+static int64_t pack_jobs(const struct work *w)
 {
-    const float *a = t->a + row * t->lda;
-    *stride = t->lda;
-    if (t->lda % PAGE_ELEMENTS != 0) return a;
-    *stride = t->k + 16;
-    for (int64_t i = 0; i < m; i++) memcpy(copy + i * *stride, a + i * t->lda, (size_t)t->k * sizeof(float));
+    int64_t n = 0;
+    for (int i = 0; i < w->g->n_terms; i++) n += find_piece(w, i, INT64_MAX, &(struct piece){0});
+    return n;
+}
+
+/* ---- blocks of C ----------------------------------------------------------------------------------------------------- */
+
+/* Rows of A that lie a multiple of the page size apart, copied to a stride that spreads over the cache's sets. */
+static const float *spread_rows(const float *a, int64_t lda, int64_t m, int64_t k, float *copy, int64_t *stride)
+{
+    *stride = lda;
+    if (lda % PAGE_ELEMENTS != 0) return a;
+    *stride = k + 16;
+    for (int64_t i = 0; i < m; i++) memcpy(copy + i * *stride, a + i * lda, (size_t)k * sizeof(float));
     return copy;
 }
 
-/* Floats of scratch for a block's rows of A as codes and their scales. */
-static int64_t quantised_floats(const struct int_cut *cut)
+/* A term's part, from `a` on, of the rows of C in `block`, in integers. */
+static void integer_part(const struct work *w, const struct plan *plan, const float *a, int64_t lda, bool forward,
+                         const struct gemm_block *block, float *scratch)
 {
-    return BLOCK_ROWS * (cut->row_steps + cut->runs);
-}
-
-/* A term of the rows [row, row + block->m) of C in integers. */
-static void integer_term(const struct work *w, int term, int64_t row, const struct gemm_block *block, float *scratch)
-{
-    const struct plan *plan = &w->plan[term];
-    const struct gemm_term *t = &w->g->term[term];
-    bool forward = t->b.form == GEMM_TRANSPOSED;
-    float *scale = scratch + BLOCK_ROWS * plan->cut.row_steps;
-    int_quantise_rows(plan->q, &plan->cut, t->a + row * t->lda, t->lda, forward ? NULL : plan->scale, block->m, scratch,
-                      scale);
+    float *scale = scratch + MOST_ROWS * plan->cut.row_steps;
+    int_quantise_rows(plan->q, &plan->cut, a, lda, forward ? NULL : plan->scale + plan->from, block->m, scratch, scale);
     struct int_block b = {.q = plan->q,
                           .cut = &plan->cut,
                           .m = block->m,
@@ -183,39 +207,48 @@ static void product_job(void *arg, int64_t job, int worker)
     const struct work *w = arg;
     const struct gemm *g = w->g;
     float *scratch = w->scratch + worker * w->scratch_floats;
-    int nr = w->kernels->nr;
-    int64_t rows = block_rows(w->kernels, g->m), row = job * rows, column = w->panel * nr;
-    struct gemm_block b = {.m = cpu_min(rows, g->m - row),
+    int64_t nr = w->kernels->nr, row = 0, rows = 0, column = w->panel * nr;
+    find_block(w, job, &row, &rows);
+    struct gemm_block b = {.m = rows,
                            .n = cpu_min(w->n_panels * nr, g->n - column),
                            .cs = 1,
                            .panel_stride = w->panel_rows * nr,
                            .ldb = nr,
                            .c = g->c + row * g->ldc + column,
                            .ldc = g->ldc,
-                           .accumulate = g->accumulate};
+                           .accumulate = g->accumulate || !w->is_first};
     for (int t = 0; t < g->n_terms; t++) {
-        b.k = g->term[t].k;
-        b.b = w->packed + w->plan[t].first * nr;
-        if (w->plan[t].q) {
-            integer_term(w, t, row, &b, scratch);
+        const struct plan *plan = &w->plan[t];
+        const struct gemm_term *term = &g->term[t];
+        const float *a = term->a + row * term->lda + plan->from;
+        if (plan->k == 0) continue;
+        b.k = plan->k;
+        b.run = gemm_run_length(term->k);
+        b.b = w->packed + plan->first * nr;
+        if (plan->q) {
+            integer_part(w, plan, a, term->lda, term->b.form == GEMM_TRANSPOSED, &b, scratch);
         } else {
-            b.a = spread_rows(&g->term[t], row, b.m, scratch, &b.rs);
+            b.a = spread_rows(a, term->lda, rows, plan->k, scratch, &b.rs);
             gemm_block(w->kernels, &b);
         }
         b.accumulate = true;
     }
-    for (int64_t i = 0; g->bias && i < b.m; i++) w->kernels->add(b.c + i * b.ldc, b.c + i * b.ldc, g->bias + column, b.n);
+    for (int64_t i = 0; g->bias && w->is_last && i < b.m; i++)
+        w->kernels->add(b.c + i * b.ldc, b.c + i * b.ldc, g->bias + column, b.n);
 }
 
-static int64_t worker_scratch(const struct work *w)
+/* ---- the whole -------------------------------------------------------------------------------------------------------- */
+
+/* Floats of scratch that a worker needs for the chunk. */
+static int64_t chunk_scratch(const struct work *w)
 {
     int64_t floats = gemm_pack_scratch(w->kernels);
     for (int t = 0; t < w->g->n_terms; t++) {
-        const struct gemm_term *term = &w->g->term[t];
-        if (w->plan[t].q)
-            floats = cpu_max(floats, quantised_floats(&w->plan[t].cut));
-        else if (term->lda % PAGE_ELEMENTS == 0)
-            floats = cpu_max(floats, BLOCK_ROWS * (term->k + 16));
+        const struct plan *plan = &w->plan[t];
+        if (plan->q)
+            floats = cpu_max(floats, MOST_ROWS * (plan->cut.row_steps + plan->cut.runs));
+        else if (w->g->term[t].lda % PAGE_ELEMENTS == 0)
+            floats = cpu_max(floats, MOST_ROWS * (plan->k + 16));
     }
     return cpu_round_up(floats, 16);
 }
@@ -225,13 +258,10 @@ static void make_plan(struct ctx *c, struct work *w)
     for (int i = 0; i < w->g->n_terms; i++) {
         const struct gemm_term *t = &w->g->term[i];
         struct plan *plan = &w->plan[i];
-        *plan = (struct plan){.q = int_kernels_for(w->kernels, t->b.weight), .first = w->panel_rows, .rows = t->k};
-        if (plan->q) {
-            plan->cut = int_cut(plan->q, t->k);
-            plan->rows = plan->cut.panel_steps;
-            plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
-        }
-        w->panel_rows += plan->rows;
+        *plan = (struct plan){.q = int_kernels_for(w->kernels, t->b.weight), .run = GEMM_RUN};
+        if (!plan->q) continue;
+        plan->run = int_cut(plan->q, t->k).run;
+        plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
     }
 }
 
@@ -247,21 +277,26 @@ enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
 {
     if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
-    struct work w = {.kernels = kernels, .g = g};
+    struct work w = {.kernels = kernels, .g = g, .threads = threads_count(c)};
     int mark = scope_open(c);
     make_plan(c, &w);
-    BUG_ON(c, w.panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
-    int64_t panels = cpu_div_up(g->n, kernels->nr), panel_floats = w.panel_rows * kernels->nr;
-    int64_t at_once = cpu_max(PACK_BYTES / (panel_floats * (int64_t)sizeof(float)) / PANELS_A_JOB, 1) * PANELS_A_JOB;
-    at_once = cpu_min(at_once, panels);
-
-    w.scratch_floats = worker_scratch(&w);
-    w.packed = cpu_scratch_f32(c, at_once * panel_floats);
+    int64_t panels = cpu_div_up(g->n, kernels->nr), target = chunk_target(&w), row, rows, panel_rows = 0;
+    while (next_chunk(&w, target)) {
+        panel_rows = cpu_max(panel_rows, w.panel_rows);
+        w.scratch_floats = cpu_max(w.scratch_floats, chunk_scratch(&w));
+    }
+    BUG_ON(c, panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
+    int64_t panel_bytes = panel_rows * kernels->nr * (int64_t)sizeof(float);
+    int64_t at_once = cpu_min(cpu_max(PACK_BYTES / panel_bytes / PANELS_A_JOB, 1) * PANELS_A_JOB, panels);
+    w.packed = cpu_scratch_f32(c, at_once * panel_rows * kernels->nr);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
-    for (w.panel = 0; ctx_ok(c) && w.panel < panels; w.panel += at_once) {
-        w.n_panels = cpu_min(at_once, panels - w.panel);
-        threads_run(c, cpu_div_up(w.n_panels, PANELS_A_JOB) * g->n_terms, pack_job, &w);
-        threads_run(c, cpu_div_up(g->m, block_rows(kernels, g->m)), product_job, &w);
+    for (int i = 0; i < g->n_terms; i++) w.plan[i].from = w.plan[i].k = 0;
+    while (ctx_ok(c) && next_chunk(&w, target)) {
+        for (w.panel = 0; w.panel < panels; w.panel += at_once) {
+            w.n_panels = cpu_min(at_once, panels - w.panel);
+            threads_run(c, pack_jobs(&w), pack_job, &w);
+            threads_run(c, find_block(&w, INT64_MAX, &row, &rows), product_job, &w);
+        }
     }
     scope_close(c, mark);
     return c->status;

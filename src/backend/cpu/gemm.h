@@ -4,10 +4,11 @@
  * dx = dy_0 W_0 + .. + dh_0 A_0 + .. backward; the terms extend the reduction of the same tile of C, which then is read and
  * written once. B operands are frozen weights of any stored type, widened while their panels are packed, or f32 rows.
  *
- * Work is cut into blocks of rows of C by shape alone; one thread computes a block, over k in fixed order: the same bytes
- * for any number of threads. Panels of B are packed once a call and shared. A is read in place: a tile takes mr rows as mr
- * streams, so packing A would only buy friendlier addresses, and only rows whose stride is a multiple of the page size
- * (they would fall into one cache set) are copied. Blocking after Goto & van de Geijn 2008.
+ * An element of C is summed over k in runs, in order, by one thread, and how runs are cut depends on the shape alone: the
+ * same bytes for any number of threads and however rows of C are cut into jobs. A long reduction goes by chunks of whole
+ * runs, so that a chunk of B over all columns is packed at once and A is read once. Panels of B are shared. A is read in
+ * place: a tile takes mr rows as mr streams, so packing A buys nothing (measured), and only rows whose stride is a multiple
+ * of the page size (they would fall into one cache set) are copied. Blocking after Goto & van de Geijn 2008.
  */
 #ifndef YA_BACKEND_CPU_GEMM_H
 #define YA_BACKEND_CPU_GEMM_H
@@ -68,14 +69,21 @@ struct gemm_block {
     float *c;
     int64_t ldc;
     bool accumulate;
+    int64_t run; /* k is cut into runs of this, the last may be shorter; 0: of gemm_run_length(k) */
 };
+enum {
+    GEMM_RUN = 320 /* at most: 20 KiB of B panel stay in a 32 KiB L1, 40 of 32 columns near it */,
+    GEMM_CHUNK = 3 * GEMM_RUN
+};
+int64_t gemm_run_length(int64_t k);
 void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *block);
 
-/* Packs panels [panel, panel + n_panels) of a (k, n) operand: element (r, j) of panel p at
- * dst[p * panel_stride + r * nr + j], columns past n are 0. `scratch` has gemm_pack_scratch() floats. */
+/* Packs rows [from, from + k) of panels [panel, panel + n_panels) of an operand with n columns: element (from + r, j) of
+ * panel p at dst[p * panel_stride + r * nr + j], columns past n are 0. TRANSPOSED: from is a multiple of GEMM_RUN.
+ * `scratch` has gemm_pack_scratch() floats. */
 struct gemm_pack {
     struct gemm_source source;
-    int64_t k, n;
+    int64_t from, k, n;
     int64_t panel, n_panels;
     float *dst;
     int64_t panel_stride;

@@ -12,15 +12,24 @@ const struct int_kernels *int_kernels_for(const struct cpu_kernels *kernels, con
     return w && w->form == WEIGHT_INT8 ? kernels->integer[w->compute] : NULL;
 }
 
+static struct int_cut cut_by(const struct int_kernels *q, int64_t k, int64_t run)
+{
+    struct int_cut cut = {.k = k, .run = run, .runs = cpu_div_up(k, run)};
+    int64_t last = k - (cut.runs - 1) * run;
+    cut.row_steps = cut.runs * run / q->codes;
+    cut.panel_steps = cut.runs * q->head + ((cut.runs - 1) * run + cpu_round_up(last, q->codes)) / q->codes;
+    return cut;
+}
+
 struct int_cut int_cut(const struct int_kernels *q, int64_t k)
 {
-    struct int_cut cut = {.k = k, .runs = cpu_div_up(k, q->limit > 127 ? INT_RUN : INT_RUN_8)};
-    cut.run = cpu_round_up(cpu_div_up(k, cut.runs), INT_ALIGN);
-    cut.runs = cpu_div_up(k, cut.run);
-    cut.row_steps = cut.runs * cut.run / q->codes;
-    cut.panel_steps =
-        cut.runs * q->head + ((cut.runs - 1) * cut.run + cpu_round_up(k - (cut.runs - 1) * cut.run, q->codes)) / q->codes;
-    return cut;
+    int64_t runs = cpu_div_up(k, q->limit > 127 ? INT_RUN : INT_RUN_8);
+    return cut_by(q, k, cpu_round_up(cpu_div_up(k, runs), INT_ALIGN));
+}
+
+struct int_cut int_cut_part(const struct int_kernels *q, const struct int_cut *cut, int64_t k)
+{
+    return cut_by(q, k, cut->run);
 }
 
 /* Codes and steps of run r, and where in a panel it starts, in rows of nr steps. */
@@ -46,14 +55,14 @@ void int_quantise_rows(const struct int_kernels *q, const struct int_cut *cut, c
 }
 
 void int_pack_transposed(const struct cpu_kernels *kernels, const struct int_kernels *q, const struct int_cut *cut,
-                         const struct weight *w, int64_t first, int64_t n, float *dst, int64_t panel_stride)
+                         const struct weight *w, int64_t from, int64_t first, int64_t n, float *dst, int64_t panel_stride)
 {
     const int8_t *rows[CPU_MAX_NR];
     int nr = kernels->nr;
     for (int64_t j = 0; j < n; j += nr, dst += panel_stride) {
         int columns = (int)cpu_min(nr, n - j);
         for (int64_t r = 0; r < cut->runs; r++) {
-            for (int i = 0; i < columns; i++) rows[i] = int8_row_codes(weight_row(w, first + j + i)) + r * cut->run;
+            for (int i = 0; i < columns; i++) rows[i] = int8_row_codes(weight_row(w, first + j + i)) + from + r * cut->run;
             q->pack_columns(dst + run_start(q, cut, r) * nr, rows, columns, run_codes(cut, r));
         }
     }

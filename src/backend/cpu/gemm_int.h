@@ -70,17 +70,19 @@ struct int_cut {
     int64_t panel_steps; /* rows of a panel, heads counted: times nr is its size in floats */
 };
 struct int_cut int_cut(const struct int_kernels *q, int64_t k);
+/* The cut of k codes that start where a run does and end where one does, or the reduction. */
+struct int_cut int_cut_part(const struct int_kernels *q, const struct int_cut *cut, int64_t k);
 
 /* Rows [0, m) of x (row stride ldx) as codes: row i at codes + i * row_steps * 4 bytes, its scales at scale + i * runs.
  * fold: (k) or NULL. */
 void int_quantise_rows(const struct int_kernels *q, const struct int_cut *cut, const float *x, int64_t ldx,
                        const float *fold, int64_t m, void *codes, float *scale);
 
-/* Panels of the B operand. TRANSPOSED (columns of B are rows [first, first + n) of w): all the columns' k codes; ROWS (rows
- * of B are the k rows of w from `row` on): columns [first, first + n). first is a multiple of nr. Element layout:
+/* Panels of the B operand. TRANSPOSED (columns of B are rows [first, first + n) of w): the columns' k codes from `from` on;
+ * ROWS (rows of B are the k rows of w from `row` on): columns [first, first + n). first is a multiple of nr. Element layout:
  * cut.panel_steps rows of nr steps a panel, panel_stride (floats) apart. `weight` is of form WEIGHT_INT8. */
 void int_pack_transposed(const struct cpu_kernels *kernels, const struct int_kernels *q, const struct int_cut *cut,
-                         const struct weight *w, int64_t first, int64_t n, float *dst, int64_t panel_stride);
+                         const struct weight *w, int64_t from, int64_t first, int64_t n, float *dst, int64_t panel_stride);
 void int_pack_rows(const struct cpu_kernels *kernels, const struct int_kernels *q, const struct int_cut *cut,
                    const struct weight *w, int64_t row, int64_t first, int64_t n, float *dst, int64_t panel_stride);
 

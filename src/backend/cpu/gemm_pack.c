@@ -42,7 +42,7 @@ static void pack_rows(const struct cpu_kernels *kernels, const struct gemm_pack 
     for (int64_t r = 0; r < p->k; r++) {
         for (int64_t column = first; column < last; column += STRIP) {
             int64_t n = cpu_min(STRIP, last - column);
-            const float *row = gemm_source_row(kernels, &p->source, r, column, n, scratch);
+            const float *row = gemm_source_row(kernels, &p->source, p->from + r, column, n, scratch);
             for (int64_t j = 0; j < n; j += nr) {
                 float *dst = p->dst + (column - first + j) / nr * p->panel_stride + r * nr;
                 int64_t m = cpu_min(nr, n - j);
@@ -63,11 +63,11 @@ static void pack_transposed(const struct cpu_kernels *kernels, const struct gemm
         int64_t n = cpu_min(STRIP, p->k - k), ld = STRIP + 16;
         const float *src = scratch;
         if (!p->source.weight) {
-            src = p->source.data + first * p->source.ld + k;
+            src = p->source.data + first * p->source.ld + p->from + k;
             ld = p->source.ld;
         } else {
             for (int64_t i = 0; i < rows; i++) {
-                const float *row = gemm_source_row(kernels, &p->source, first + i, k, n, scratch + i * ld);
+                const float *row = gemm_source_row(kernels, &p->source, first + i, p->from + k, n, scratch + i * ld);
                 if (row != scratch + i * ld) memcpy(scratch + i * ld, row, (size_t)n * sizeof(float));
             }
         }
