@@ -6,8 +6,9 @@
  * over W, and W itself is read in place as the A operand of one product and the B operand of the other. Storing a chunk's
  * logits and recomputing them were rejected: 100 MB of traffic a chunk, or half as much again to compute.
  *
- * Rows of weight 0 are left out by compacting. A job is 96 rows against a slice of the vocabulary; there is one slice unless
- * rows are few. Partial results meet in order of slices. Sums are f64. */
+ * Rows of weight 0 are left out by compacting. Blocks of 96 rows go against slices of the vocabulary, one slice unless rows
+ * are few; partial results meet in order of slices. A job is some blocks against a slice, fewer where there are many
+ * threads: blocks do not see each other. Sums are f64. */
 #include <math.h>
 #include <string.h>
 
@@ -19,22 +20,25 @@
 #include "base/threads.h"
 
 enum {
-    JOBS = 64, /* as many are wanted, so that few rows still use many threads, and threads finish together */
+    JOBS = 64,             /* blocks times slices are at least so many, so that few rows still use many threads */
+    JOBS_A_THREAD = 8,     /* of grouped blocks, so that threads finish together */
+    GROUP_BYTES = 1 << 20, /* of h, and as much of dh, that a job goes through for each tile of words: from L3 */
     JOIN_ROWS = 16
 };
 
 static void loss_job(void *arg, int64_t job, int worker)
 {
     const struct loss_work *w = arg;
-    int64_t slice = job % w->slices, first = job / w->slices * w->way->rows, at = slice * w->n + first;
-    struct loss_block b = {.first = first,
-                           .n = cpu_min(w->way->rows, w->n - first),
-                           .word = slice * w->slice_words,
-                           .end = cpu_min((slice + 1) * w->slice_words, w->w->rows),
-                           .max = w->max + at,
-                           .sum = w->sum + at,
-                           .dh = w->dh ? w->dh + at * w->ld : NULL,
-                           .scratch = w->scratch + worker * w->scratch_floats};
+    int64_t rows = w->group * w->way->rows;
+    int64_t slice = job % w->slices, first = job / w->slices * rows, at = slice * w->n + first;
+    struct loss_job b = {.first = first,
+                         .n = cpu_min(rows, w->n - first),
+                         .word = slice * w->slice_words,
+                         .end = cpu_min((slice + 1) * w->slice_words, w->w->rows),
+                         .max = w->max + at,
+                         .sum = w->sum + at,
+                         .dh = w->dh ? w->dh + at * w->ld : NULL,
+                         .scratch = w->scratch + worker * w->scratch_floats};
     for (int64_t j = 0; j < b.n; j++) b.sum[j] = 0;
     if (b.dh) memset(b.dh, 0, (size_t)(b.n * w->ld) * sizeof(float));
     w->way->run(w, &b);
@@ -86,7 +90,7 @@ static void store_sums(const struct loss_work *w)
 }
 
 /* Compacts the rows that count and cuts the vocabulary. */
-static void plan(struct loss_work *w)
+static void plan(struct loss_work *w, int threads)
 {
     const float *weights = w->call->in[2]->data;
     for (int64_t i = 0; i < w->call->in[0]->shape[0]; i++)
@@ -95,6 +99,9 @@ static void plan(struct loss_work *w)
     int64_t slices = cpu_min(cpu_div_up(JOBS, blocks), tiles);
     w->slice_words = cpu_div_up(tiles, slices) * w->way->words;
     w->slices = cpu_div_up(w->w->rows, w->slice_words);
+    int64_t fit = GROUP_BYTES / (w->way->rows * w->ld * (int64_t)sizeof(float));
+    w->group = cpu_min(cpu_min(blocks * w->slices / (JOBS_A_THREAD * threads), fit), LOSS_MOST_BLOCKS);
+    w->group = cpu_max(w->group, 1);
 }
 
 enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
@@ -106,7 +113,7 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     int mark = scope_open(c);
     w.way = int_kernels_for(kernels, p->w) ? &loss_way_int : &loss_way_f32;
     w.row = cpu_scratch(c, DTYPE_I64, h->shape[0]);
-    if (w.row) plan(&w);
+    if (w.row) plan(&w, threads_count(c));
     w.sum = cpu_scratch(c, DTYPE_F64, w.slices * w.n);
     w.nll = cpu_scratch(c, DTYPE_F64, w.n);
     w.max = cpu_scratch_f32(c, w.slices * w.n);
@@ -117,7 +124,7 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     if (ctx_ok(c)) {
         for (int i = 2; i < 4; i++)
             if (call->out[i]) memset(call->out[i]->data, 0, (size_t)array_size(call->out[i]) * sizeof(float));
-        threads_run(c, cpu_div_up(w.n, w.way->rows) * w.slices, loss_job, &w);
+        threads_run(c, cpu_div_up(w.n, w.group * w.way->rows) * w.slices, loss_job, &w);
         threads_run(c, cpu_div_up(w.n, JOIN_ROWS), join_job, &w);
         store_sums(&w);
     }

@@ -13,6 +13,7 @@ struct loss_work {
     const struct weight *w;
     int64_t n, width, ld; /* rows that count; C; padded C */
     int64_t slices, slice_words;
+    int64_t group; /* blocks of rows a job: what is made of a tile of words serves all of them */
     int64_t *row;  /* (n) where they are */
     float *dh;     /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
     double *sum;   /* (slices, n): of e^(logit - max) */
@@ -23,8 +24,10 @@ struct loss_work {
     int64_t scratch_floats;
 };
 
-struct loss_block {
-    int64_t first, n;  /* rows [first, first + n) of the compacted, at most way->rows */
+enum { LOSS_MOST_BLOCKS = 4 };
+
+struct loss_job {
+    int64_t first, n;  /* rows [first, first + n) of the compacted, at most group * way->rows */
     int64_t word, end; /* of the vocabulary; word is a multiple of way->words */
     float *max;        /* (n): to be written, as are sum and dh */
     double *sum;
@@ -33,10 +36,10 @@ struct loss_block {
 };
 
 struct loss_way {
-    int64_t rows, words; /* a tile of logits */
+    int64_t rows, words; /* a tile of logits: of a block of rows and some words */
     int64_t (*scratch_floats)(const struct loss_work *w);
     /* Also notes the logits of the targets that lie in the slice. */
-    void (*run)(const struct loss_work *w, const struct loss_block *b);
+    void (*run)(const struct loss_work *w, const struct loss_job *job);
 };
 extern const struct loss_way loss_way_f32, loss_way_int;
 

@@ -8,25 +8,29 @@
 #include "backend/cpu/gemm.h"
 
 enum {
-    ROWS = 96,        /* columns of a tile of logits */
-    PANEL_ROWS = 128, /* room for them as whole panels of any width */
-    WORDS = 48,       /* rows of a tile: with 96 rows of dh, h and logits, 576 wide, about an L2; measured best */
+    ROWS = 96,                              /* columns of a tile of logits */
+    PANEL_ROWS = 128,                       /* room for them as whole panels of any width */
+    WORDS = 144,                            /* rows of a tile: fewer add to dh too often; measured best */
     COPY_ROWS = ROWS > WORDS ? ROWS : WORDS /* rows of h before the tiles, of W in them */
 };
 
 struct block {
     int64_t first, n; /* rows [first, first + n) of the compacted */
     float *turned;    /* their h as panels, (.., C, nr) */
-    float *tile;      /* (WORDS, ROWS) */
-    float *copy;      /* (COPY_ROWS, ld): rows of h, then tiles of W that cannot be read in place */
-    float *max, *change, *tile_sum;
+    float *max;       /* (ROWS) */
+    /* of the job, one for all its blocks */
+    float *tile;   /* (WORDS, ROWS) */
+    float *copy;   /* (COPY_ROWS, ld): rows of h, then tiles of W that cannot be read in place */
+    float *packed; /* (.., words, nr): the tile's words as panels */
+    float *change, *tile_sum;
     double *sum;
     float *dh; /* (n, ld) */
 };
 
 static int64_t scratch_floats(const struct loss_work *w)
 {
-    return PANEL_ROWS * w->width + WORDS * ROWS + COPY_ROWS * w->ld + 3 * ROWS;
+    return w->group * (PANEL_ROWS * w->width + ROWS) + WORDS * ROWS + COPY_ROWS * w->ld + 2 * ROWS +
+           WORDS * cpu_round_up(w->width, w->kernels->nr);
 }
 
 /* Rows [word, word + n) of W: in place when they are f32, aligned and their stride suits, else widened. */
@@ -74,10 +78,11 @@ static void softmax_tile(const struct loss_work *w, const struct block *b, int64
     }
 }
 
-static void word_tile(const struct loss_work *w, const struct block *b, int64_t word, int64_t words)
+/* Words [word, word + words), which are `rows` of W, ld apart, for one block. */
+static void word_tile(const struct loss_work *w, const struct block *b, int64_t word, int64_t words, const float *rows,
+                      int64_t ld)
 {
-    int64_t nr = w->kernels->nr, ld;
-    const float *rows = words_at(w, word, words, b->copy, &ld);
+    int64_t nr = w->kernels->nr;
     struct gemm_block logits = {.m = words,
                                 .n = ROWS,
                                 .k = w->width,
@@ -102,27 +107,57 @@ static void word_tile(const struct loss_work *w, const struct block *b, int64_t 
                                  .a = b->tile,
                                  .rs = 1,
                                  .cs = ROWS,
-                                 .b = rows,
-                                 .panel_stride = nr,
-                                 .ldb = ld,
+                                 .b = b->packed,
+                                 .panel_stride = words * nr,
+                                 .ldb = nr,
                                  .c = b->dh,
                                  .ldc = w->ld,
                                  .accumulate = true};
     gemm_block(w->kernels, &product);
 }
 
-static void run(const struct loss_work *w, const struct loss_block *job)
+/* Cuts the job into blocks and lays their parts out; returns how many there are. */
+static int lay_out(const struct loss_work *w, const struct loss_job *job, struct block *blocks)
 {
-    struct block b = {.first = job->first, .n = job->n, .sum = job->sum, .dh = job->dh, .turned = job->scratch};
-    b.tile = b.turned + PANEL_ROWS * w->width;
-    b.copy = b.tile + WORDS * ROWS;
-    b.max = b.copy + COPY_ROWS * w->ld;
-    b.change = b.max + ROWS;
-    b.tile_sum = b.change + ROWS;
-    turn_rows(w, &b);
-    for (int64_t j = 0; j < ROWS; j++) b.max[j] = -FLT_MAX;
-    for (int64_t word = job->word; word < job->end; word += WORDS) word_tile(w, &b, word, cpu_min(WORDS, job->end - word));
-    memcpy(job->max, b.max, (size_t)b.n * sizeof(float));
+    float *tile = job->scratch, *copy = tile + WORDS * ROWS, *change = copy + COPY_ROWS * w->ld, *packed = change + 2 * ROWS;
+    float *part = packed + WORDS * cpu_round_up(w->width, w->kernels->nr);
+    int n = 0;
+    for (int64_t at = 0; at < job->n; at += ROWS, part += PANEL_ROWS * w->width + ROWS)
+        blocks[n++] = (struct block){.first = job->first + at,
+                                     .n = cpu_min(ROWS, job->n - at),
+                                     .turned = part,
+                                     .max = part + PANEL_ROWS * w->width,
+                                     .tile = tile,
+                                     .copy = copy,
+                                     .packed = packed,
+                                     .change = change,
+                                     .tile_sum = change + ROWS,
+                                     .sum = job->sum + at,
+                                     .dh = job->dh ? job->dh + at * w->ld : NULL};
+    return n;
+}
+
+static void run(const struct loss_work *w, const struct loss_job *job)
+{
+    struct block blocks[LOSS_MOST_BLOCKS];
+    int n = lay_out(w, job, blocks);
+    for (int i = 0; i < n; i++) {
+        turn_rows(w, &blocks[i]);
+        for (int64_t j = 0; j < ROWS; j++) blocks[i].max[j] = -FLT_MAX;
+    }
+    for (int64_t word = job->word; word < job->end; word += WORDS) {
+        int64_t words = cpu_min(WORDS, job->end - word), ld;
+        const float *rows = words_at(w, word, words, blocks[0].copy, &ld);
+        struct gemm_pack p = {.source = {.form = GEMM_ROWS, .data = rows, .ld = ld, .scale = 1.0f},
+                              .k = words,
+                              .n = w->width,
+                              .n_panels = cpu_div_up(w->width, w->kernels->nr),
+                              .dst = blocks[0].packed,
+                              .panel_stride = words * w->kernels->nr};
+        if (job->dh) gemm_pack_panels(w->kernels, &p, NULL);
+        for (int i = 0; i < n; i++) word_tile(w, &blocks[i], word, words, rows, ld);
+    }
+    for (int i = 0; i < n; i++) memcpy(job->max + i * ROWS, blocks[i].max, (size_t)blocks[i].n * sizeof(float));
 }
 
 const struct loss_way loss_way_f32 = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};
