@@ -11,6 +11,7 @@
 #include "array/tape.h"
 #include "backend/cpu/cpu.h"
 #include "support_case.h"
+#include "support_oom.h"
 
 enum { N = 6, C = 8, R = 2, LAYERS = 3 };
 
@@ -204,19 +205,6 @@ static void test_scopes(void **state)
     case_close(c);
 }
 
-/* Every allocation of a step fails once: each time the error is reported and everything is given back. */
-struct failing {
-    int countdown;
-};
-
-static void *failing_alloc(void *user, void *old, size_t bytes)
-{
-    struct failing *f = user;
-    if (bytes == 0) return free(old), NULL;
-    if (f->countdown > 0 && --f->countdown == 0) return NULL;
-    return realloc(old, bytes);
-}
-
 static struct array *square(struct ctx *c, void *arg, struct array *x)
 {
     (void)arg;
@@ -239,27 +227,28 @@ static enum status small_step(struct ctx *c, double *gradient)
     return c->status;
 }
 
+/* Every allocation of a step fails once: each time the error is reported and everything is given back. */
 static void test_every_allocation_may_fail(void **state)
 {
     (void)state;
     int failures = 0;
     double expected[9] = {0};
-    for (int n = 0; n < 100000; n++) { /* n = 0: none fails */
-        struct failing f = {n};
-        const struct ctx_hooks hooks = {.alloc = failing_alloc, .user = &f};
-        struct ctx *c = ctx_new(&hooks);
+    for (int n = -1; n < 100000; n++) {
+        struct oom oom = {.fail_at = n, .once = true};
+        struct ctx *c = oom_ctx(&oom);
         if (!c) continue;
         double gradient[9] = {0};
         bool open = array_env_new(c, backend_cpu_reference()) == OK;
         enum status status = open ? small_step(c, gradient) : c->status;
-        bool done = n > 0 && f.countdown > 0;
-        if (n == 0) memcpy(expected, gradient, sizeof expected);
-        assert_int_equal(status, n == 0 || done ? OK : E_MEMORY);
+        bool done = n >= 0 && oom.calls <= n;
+        if (n < 0) memcpy(expected, gradient, sizeof expected);
+        assert_int_equal(status, n < 0 || done ? OK : E_MEMORY);
         if (status == OK) assert_memory_equal(gradient, expected, sizeof expected);
         failures += status != OK;
         array_env_free(c); /* the pool's own check: nothing is left out */
         ctx_clear(c);
         ctx_free(c);
+        assert_int_equal(oom.live, 0);
         if (done) break;
     }
     assert_true(failures > 20 && expected[0] > 0);

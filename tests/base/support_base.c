@@ -8,29 +8,6 @@
 
 static char folder[256];
 
-static void *oom_alloc(void *user, void *old, size_t bytes)
-{
-    struct oom *oom = user;
-    if (bytes == 0) {
-        oom->live -= old != NULL;
-        free(old);
-        return NULL;
-    }
-    if (oom->fail_at >= 0 && oom->calls >= oom->fail_at) {
-        oom->calls++;
-        return NULL;
-    }
-    oom->calls++;
-    oom->live += old == NULL;
-    return realloc(old, bytes);
-}
-
-struct ctx *oom_ctx(struct oom *oom)
-{
-    struct ctx_hooks hooks = {.alloc = oom_alloc, .user = oom};
-    return ctx_new(&hooks);
-}
-
 const char *scratch_begin(void)
 {
     strcpy(folder, "/tmp/your_ai_test_XXXXXX");

@@ -1,4 +1,4 @@
-/* What the base tests share: a ctx whose allocations can be made to fail, a scratch folder, assertions on failures. */
+/* What the base tests share: allocations that can be made to fail, a scratch folder, assertions on failures. */
 #ifndef YA_TESTS_SUPPORT_BASE_H
 #define YA_TESTS_SUPPORT_BASE_H
 
@@ -11,12 +11,7 @@
 #include <cmocka.h>
 
 #include "base/ctx.h"
-
-/* An allocator that counts what is live and refuses the call number `fail_at` (from 0; -1: none) and all later ones. */
-struct oom {
-    long calls, fail_at, live;
-};
-struct ctx *oom_ctx(struct oom *oom);
+#include "support_oom.h"
 
 /* A fresh folder, its path valid until the next call; scratch_end removes it. */
 const char *scratch_begin(void);

@@ -1,6 +1,7 @@
 /* Memory that runs out at any allocation of a whole journey (open, load an adapter, forward, merge) is one E_MEMORY, frees
  * everything and crashes nothing. */
 #include "model/support_model.h"
+#include "support_oom.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,27 +10,6 @@
 #include "backend/cpu/cpu.h"
 #include "base/file.h"
 #include "export/merge.h"
-
-/* Refuses call number `fail_at` and, unless `once`, all later ones; frees are never refused. */
-struct failing {
-    long calls, fail_at, live;
-    bool once;
-};
-
-static void *failing_alloc(void *user, void *old, size_t bytes)
-{
-    struct failing *f = user;
-    if (bytes == 0) {
-        f->live -= old != NULL;
-        free(old);
-        return NULL;
-    }
-    long call = f->calls++;
-    if (f->fail_at >= 0 && (call == f->fail_at || (!f->once && call > f->fail_at))) return NULL;
-    void *p = realloc(old, bytes);
-    f->live += p && !old;
-    return p;
-}
 
 static enum status forward(struct model *m)
 {
@@ -61,20 +41,19 @@ static void fail_everywhere(struct fixture *f, const char *model, enum base_type
 {
     long fail_at = 0;
     for (bool failed = true; failed; fail_at++) {
-        struct failing failing = {.fail_at = fail_at, .once = once};
-        struct ctx_hooks hooks = {.alloc = failing_alloc, .user = &failing};
-        struct ctx *c = ctx_new(&hooks);
-        failed = failing.calls > fail_at; /* of ctx_new itself */
+        struct oom oom = {.fail_at = fail_at, .once = once};
+        struct ctx *c = oom_ctx(&oom);
+        failed = oom.calls > fail_at; /* of ctx_new itself */
         if (c) {
             journey(c, f, model, base);
-            failed = failing.calls > fail_at;
+            failed = oom.calls > fail_at;
             if (!once && failed && c->status != E_MEMORY)
                 fail_msg("allocation %ld: %s: %s", fail_at, status_name(c->status), c->message);
             if (!failed) assert_ok(c);
             if (!ctx_ok(c)) ctx_clear(c);
             ctx_free(c);
         }
-        if (failing.live != 0) fail_msg("allocation %ld: %ld blocks were not freed", fail_at, failing.live);
+        if (oom.live != 0) fail_msg("allocation %ld: %ld blocks were not freed", fail_at, oom.live);
         if (dir_exists(fixture_path(f, "out"))) assert_int_equal(dir_remove(f->c, fixture_path(f, "out")), OK);
     }
     assert_true(fail_at > 300); /* the journey is as long as it should be */

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "support_oom.h"
+
 static int file_fd = -1;
 
 const char *test_file(const void *bytes, size_t n)
@@ -70,27 +72,13 @@ void test_expect(struct ctx *c, enum status status, const char *fragment, const 
     ctx_clear(c);
 }
 
-static int allocations_left;
-
-static void *failing_alloc(void *user, void *old, size_t bytes)
-{
-    (void)user;
-    if (bytes == 0) {
-        free(old);
-        return NULL;
-    }
-    if (allocations_left-- <= 0) return NULL;
-    return realloc(old, bytes);
-}
-
 int test_every_allocation(void (*run)(struct ctx *c))
 {
-    struct ctx_hooks hooks = {.alloc = failing_alloc};
     for (int n = 0;; n++) {
-        allocations_left = 1000000;
-        struct ctx *c = ctx_new(&hooks);
+        struct oom oom = {.fail_at = -1};
+        struct ctx *c = oom_ctx(&oom);
         assert_non_null(c);
-        allocations_left = n;
+        oom.fail_at = oom.calls + n;
         run(c);
         bool failed = !ctx_ok(c);
         if (failed && c->status != E_MEMORY) fail_msg("allocation %d: %s: %s", n, status_name(c->status), c->message);

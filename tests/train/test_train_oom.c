@@ -12,30 +12,10 @@
 #include "backend/cpu/cpu.h"
 #include "base/file.h"
 #include "base/threads.h"
+#include "support_oom.h"
 #include "train/support_tiny.h"
 
 enum { SAMPLES = 60 };
-
-/* Refuses call number `fail_at` and, unless `once`, all later ones. */
-struct failing {
-    long calls, fail_at, live;
-    bool once;
-};
-
-static void *failing_alloc(void *user, void *old, size_t bytes)
-{
-    struct failing *f = user;
-    if (bytes == 0) {
-        f->live -= old != NULL;
-        free(old);
-        return NULL;
-    }
-    long call = f->calls++;
-    if (f->fail_at >= 0 && (call == f->fail_at || (!f->once && call > f->fail_at))) return NULL;
-    void *p = realloc(old, bytes);
-    f->live += p && !old;
-    return p;
-}
 
 static const char *model, *data, *valid;
 
@@ -46,11 +26,10 @@ static struct train_config config_of(const char *run)
     return k;
 }
 
-/* Trains, or goes on where that is possible, under `failing`. */
-static enum status journey(struct failing *failing, const char *run)
+/* Trains, or goes on where that is possible, under `oom`. */
+static enum status journey(struct oom *oom, const char *run)
 {
-    struct ctx_hooks hooks = {.alloc = failing_alloc, .user = failing};
-    struct ctx *c = ctx_new(&hooks);
+    struct ctx *c = oom_ctx(oom);
     if (!c) return E_MEMORY;
     struct train_config k = config_of(run);
     enum status status = array_env_new(c, backend_cpu(c));
@@ -70,13 +49,12 @@ static void sweep(const char *folder, const char *want, long total, bool once)
     int failures = 0;
     for (int i = 0; i < SAMPLES; i++) {
         const char *run = tiny_path("%s/run", folder);
-        struct failing failing = {.fail_at = (total * i + i * 7 % 13) / SAMPLES, .once = once};
-        enum status status = journey(&failing, run);
-        if (status != OK && status != E_MEMORY && status != E_IO)
-            fail_msg("allocation %ld: status %d", failing.fail_at, status);
+        struct oom oom = {.fail_at = (total * i + i * 7 % 13) / SAMPLES, .once = once};
+        enum status status = journey(&oom, run);
+        if (status != OK && status != E_MEMORY && status != E_IO) fail_msg("allocation %ld: status %d", oom.fail_at, status);
         failures += status != OK;
-        if (failing.live) fail_msg("allocation %ld: %ld blocks leaked", failing.fail_at, failing.live);
-        struct failing none = {.fail_at = -1};
+        if (oom.live) fail_msg("allocation %ld: %ld blocks leaked", oom.fail_at, oom.live);
+        struct oom none = {.fail_at = -1};
         assert_int_equal(journey(&none, run), OK);
         assert_int_equal(none.live, 0);
         tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", run),
@@ -105,7 +83,7 @@ static void every_sampled_allocation(void **state)
     tiny_rows(data, 12, 1);
     tiny_rows(valid, 3, 2);
     tiny_ctx_free(c);
-    struct failing none = {.fail_at = -1};
+    struct oom none = {.fail_at = -1};
     assert_int_equal(journey(&none, paths[3]), OK);
     assert_int_equal(none.live, 0);
     assert_true(none.calls > SAMPLES);

@@ -4,7 +4,7 @@
  * third of an attention tile) only that half is computed: 14 x 16.
  *
  * No processor with AVX-512 was at hand when this was written: it is tested under an emulator (scripts/emulate-avx512.sh),
- * its speed is predicted (tools/predict_avx512.py, docs/backend_cpu.md). */
+ * its speed is predicted (tools/predict_avx512.py, docs/instruction_sets.md). */
 #include "backend/cpu/gemm_avx512.h"
 
 #include <immintrin.h>

@@ -1,30 +1,21 @@
 /* gemm_block: the loops around the tile of numbers, on one thread; gemm.h says what and why. */
-#include <string.h>
-
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/gemm_ahead.h"
+#include "backend/cpu/gemm_edge.h"
 
 int64_t gemm_run_length(int64_t k)
 {
     return k > GEMM_CHUNK ? GEMM_RUN : cpu_div_up(k, cpu_div_up(k, GEMM_RUN)); /* even, so that no run is a sliver */
 }
 
-/* A tile whose last columns do not belong to C is computed beside it and copied. */
 static void edge_tile(const struct cpu_kernels *kernels, struct gemm_tile t, int64_t columns)
 {
-    float beside[CPU_MAX_MR * CPU_MAX_NR];
-    float *c = t.c;
-    int64_t ldc = t.ldc, nr = kernels->nr;
-    size_t bytes = (size_t)columns * sizeof(float);
-    if (t.accumulate) {
-        memset(beside, 0, sizeof beside);
-        for (int i = 0; i < t.rows; i++) memcpy(beside + i * nr, c + i * ldc, bytes);
-    }
-    t.c = beside;
-    t.ldc = nr;
+    struct gemm_edge e = {.c = t.c, .ldc = t.ldc, .nr = kernels->nr, .columns = columns, .rows = t.rows};
+    t.c = gemm_edge_open(&e, t.accumulate);
+    t.ldc = e.nr;
     kernels->tile(&t);
-    for (int i = 0; i < t.rows; i++) memcpy(c + i * ldc, beside + i * nr, bytes);
+    gemm_edge_close(&e);
 }
 
 /* Outer to inner: runs of k, panels of B (one run of a panel stays in L1), rows of A (a block's rows stay in L2). */

@@ -1,11 +1,10 @@
 /* gemm_int: cutting, quantising and packing around the tiles; the header says what and why. */
 #include "backend/cpu/gemm_int.h"
 
-#include <string.h>
-
 #include "array/int8.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm_ahead.h"
+#include "backend/cpu/gemm_edge.h"
 
 const struct int_kernels *int_kernels_for(const struct cpu_kernels *kernels, const struct weight *w)
 {
@@ -81,18 +80,11 @@ void int_pack_rows(const struct cpu_kernels *kernels, const struct int_kernels *
 
 static void edge_tile(const struct cpu_kernels *kernels, const struct int_kernels *q, struct int_tile t, int64_t columns)
 {
-    float beside[CPU_MAX_MR * CPU_MAX_NR];
-    float *c = t.c;
-    int64_t ldc = t.ldc, nr = kernels->nr;
-    size_t bytes = (size_t)columns * sizeof(float);
-    if (t.accumulate) {
-        memset(beside, 0, sizeof beside);
-        for (int i = 0; i < t.rows; i++) memcpy(beside + i * nr, c + i * ldc, bytes);
-    }
-    t.c = beside;
-    t.ldc = nr;
+    struct gemm_edge e = {.c = t.c, .ldc = t.ldc, .nr = kernels->nr, .columns = columns, .rows = t.rows};
+    t.c = gemm_edge_open(&e, t.accumulate);
+    t.ldc = e.nr;
     q->tile(&t);
-    for (int i = 0; i < t.rows; i++) memcpy(c + i * ldc, beside + i * nr, bytes);
+    gemm_edge_close(&e);
 }
 
 /* Outer to inner: runs, panels of B (one run of a panel stays in L1), rows of A (a block's codes stay in L2). */
