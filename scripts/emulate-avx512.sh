@@ -19,6 +19,7 @@ avx512 * test_cpu_int
 avx512vnni test_odd_shapes test_cpu_linear
 avx512vnni test_dropout test_cpu_linear
 avx512vnni test_accumulate test_cpu_linear
+avx512vnni test_chunks test_cpu_linear
 avx512vnni test_one_segment test_cpu_attention
 avx512vnni test_window test_cpu_attention
 avx512vnni test_extremes test_cpu_attention
