@@ -32,7 +32,7 @@ train() { # name, options
     grep '^compute' "$work/$1.log" >&2
 }
 train as-is
-train int8-f32 --base-type int8
+train int8-f32 --base-type int8 --compute f32
 train int8-int8x2 --compute int8x2
 train int8-int8 --compute int8
 
