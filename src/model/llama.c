@@ -1,9 +1,10 @@
 /* llama: one block, repeated, between an embedding and a norm.
  *
- * A block is a function from x (N, C) to x (N, C), so that the tape can recompute it as a whole (recomputed_blocks); the
- * same function runs otherwise, in a scope of its own: its temporaries are back in the pool when the next block starts. The
- * residual sum in the middle is fused with the norm that follows it; the one at the end is a plain add, because fusing it
- * with the next block's norm would make the state of a block two arrays for one pass over (N, C) saved.
+ * A block is a function from x (N, C) to x (N, C), the last one perhaps to fewer rows, so that the tape can recompute it as
+ * a whole (recomputed_blocks); the same function runs otherwise, in a scope of its own: its temporaries are back in the pool
+ * when the next block starts. The residual sum in the middle is fused with the norm that follows it; the one at the end is a
+ * plain add, because fusing it with the next block's norm would make the state of a block two arrays for one pass over (N,
+ * C) saved.
  *
  * Architecture: Touvron et al. 2023 (Llama), Jiang et al. 2023 (Mistral's window), Yang et al. 2024 and 2025 (Qwen2's
  * biases, Qwen3's norms of q and k). */
@@ -19,6 +20,7 @@ struct block_args {
     int64_t layer;
     struct forward_options options;
     struct array *positions; /* (N) i32 */
+    struct array *rows;      /* of the last block: see forward_options; else NULL */
     struct attention_params attention;
 };
 
@@ -78,7 +80,12 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
     struct array *k = rotate(c, a, qkv[1], b->k_norm); /* (N, G, D) */
     struct array *v = split_heads(c, qkv[2], a->m->config.head_dim);
     if (copies_v(c, b)) v = op_contiguous(c, v);
-    h = linear(c, attend(c, a, q, k, v), &b->o, o); /* (N, C) */
+    h = attend(c, a, q, k, v);
+    if (a->rows) { /* from here a row needs no other */
+        h = op_take(c, h, a->rows);
+        x = op_take(c, x, a->rows);
+    }
+    h = linear(c, h, &b->o, o); /* (N, C) */
 
     h = op_rms_norm_add(c, h, x, b->ffn_norm, eps, &x); /* x = x + h */
     op_linear(c, h, (const struct weight *[]){&b->gate, &b->up}, 2, &o->dropout, gate_up);
@@ -127,7 +134,10 @@ struct array *llama_hidden(struct model *m, const struct batch *b, const struct 
                       .window = (int)m->config.sliding_window},
     };
     struct array *x = op_embed(c, &m->embed, wrap_i32(c, b->tokens, b->n), DTYPE_F32); /* (N, C) */
-    for (a.layer = 0; a.layer < m->config.n_layers; a.layer++) x = run_block(c, &a, x);
+    for (a.layer = 0; a.layer < m->config.n_layers; a.layer++) {
+        a.rows = a.layer == m->config.n_layers - 1 ? o->rows : NULL;
+        x = run_block(c, &a, x);
+    }
     x = op_rms_norm(c, x, m->final_norm, m->config.rms_eps);
     if (x && o->cache) o->cache->n += b->n;
     return x;

@@ -45,15 +45,51 @@ static enum status read_loss(struct ctx *c, const struct cross_entropy_result *r
     return OK;
 }
 
+/* What the loss is computed on: the batch, or its rows of a weight other than 0, whose numbers `rows` then has. */
+struct loss_rows {
+    struct array *rows, *targets, *weights;
+};
+
+static struct array *gather(struct ctx *c, enum dtype dtype, const void *data, const struct array *rows)
+{
+    struct array *out = rows ? array_empty(c, dtype, 1, rows->shape) : NULL;
+    for (int64_t i = 0; out && i < rows->shape[0]; i++)
+        memcpy((char *)out->data + 4 * i, (const char *)data + 4 * (int64_t)((const int32_t *)rows->data)[i], 4);
+    return out;
+}
+
+/* Leaves rows out when there are some to leave out, and `may`. */
+static struct loss_rows loss_rows_of(struct ctx *c, const struct batch *b, bool may)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < b->n; i++) n += b->weights[i] != 0;
+    if (!may || n == 0 || n == b->n)
+        return (struct loss_rows){NULL, wrap_row(c, DTYPE_I32, b->n, b->targets), wrap_row(c, DTYPE_F32, b->n, b->weights)};
+    struct array *rows = array_empty(c, DTYPE_I32, 1, &n);
+    n = 0;
+    for (int64_t i = 0; rows && i < b->n; i++)
+        if (b->weights[i] != 0) ((int32_t *)rows->data)[n++] = (int32_t)i;
+    return (struct loss_rows){rows, gather(c, DTYPE_I32, b->targets, rows), gather(c, DTYPE_F32, b->weights, rows)};
+}
+
+static bool drops(const struct native *n, const struct forward_options *o)
+{
+    bool any = false;
+    for (size_t i = 0; n->base.lora && i < n->base.lora->n_modules; i++)
+        any = any || n->base.lora->modules[i].slot.dropout > 0;
+    return any && o->dropout.on;
+}
+
 /* Final hidden states and the loss on them, in the innermost scope. */
 static enum status forward(struct native *n, const struct batch *b, const struct forward_options *o, bool want_logprobs,
                            struct cross_entropy_result *result)
 {
     struct ctx *c = n->base.c;
-    struct array *hidden = llama_hidden(n->model, b, o); /* (N, C) */
-    struct array *targets = wrap_row(c, DTYPE_I32, b->n, b->targets);
-    struct array *weights = wrap_row(c, DTYPE_F32, b->n, b->weights);
-    return op_linear_cross_entropy(c, hidden, &n->model->head, targets, weights, want_logprobs, result);
+    struct loss_rows l = loss_rows_of(c, b, !want_logprobs && !drops(n, o));
+    struct forward_options options = *o;
+    options.rows = l.rows;
+    struct array *hidden = llama_hidden(n->model, b, &options); /* (N, C), or of the rows that count */
+    return op_linear_cross_entropy(c, hidden, &n->model->head, l.targets, l.weights, want_logprobs, result);
 }
 
 static enum status step_recorded(struct native *n, const struct batch *b, const struct engine_step_options *o,

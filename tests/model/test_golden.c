@@ -73,8 +73,27 @@ static void check_logits(struct golden *g, const char *name)
     free(ours);
 }
 
-/* The mean loss, and backward into the adapter's gradients. */
-static double train_step(struct golden *g, int64_t recomputed_blocks)
+/* The rows that count, with what the loss needs of them. */
+static struct array *rows_that_count(const struct golden *g, struct array **targets, struct array **weights)
+{
+    int32_t rows[64], target[64];
+    float weight[64];
+    int64_t n = 0;
+    for (int64_t i = 0; i < g->batch.batch.n; i++) {
+        if (g->batch.weights[i] == 0) continue;
+        assert_true(n < 64);
+        rows[n] = (int32_t)i;
+        target[n] = g->batch.targets[i];
+        weight[n++] = g->batch.weights[i];
+    }
+    assert_true(n > 0 && n < g->batch.batch.n);
+    *targets = array_from_host(g->f->c, DTYPE_I32, 1, &n, target);
+    *weights = array_from_host(g->f->c, DTYPE_F32, 1, &n, weight);
+    return array_from_host(g->f->c, DTYPE_I32, 1, &n, rows);
+}
+
+/* The mean loss, and backward into the adapter's gradients; with `some` the last layer sees only the rows that count. */
+static double train_step_on(struct golden *g, int64_t recomputed_blocks, bool some)
 {
     struct ctx *c = g->f->c;
     struct cross_entropy_result result;
@@ -85,10 +104,13 @@ static double train_step(struct golden *g, int64_t recomputed_blocks)
         tape_watch(c, g->lora->modules[i].slot.a, g->lora->modules[i].grad_a);
         tape_watch(c, g->lora->modules[i].slot.b, g->lora->modules[i].grad_b);
     }
-    struct forward_options o = {.recomputed_blocks = recomputed_blocks};
-    struct array *h = llama_hidden(g->model, &g->batch.batch, &o);
     struct array *targets = array_wrap(c, DTYPE_I32, 1, &n, g->batch.targets);
     struct array *weights = array_wrap(c, DTYPE_F32, 1, &n, g->batch.weights);
+    struct forward_options o = {.recomputed_blocks = recomputed_blocks};
+    if (some) o.rows = rows_that_count(g, &targets, &weights);
+    struct array *h = llama_hidden(g->model, &g->batch.batch, &o);
+    assert_ok(c);
+    assert_int_equal(h->shape[0], targets->shape[0]);
     op_linear_cross_entropy(c, h, &g->model->head, targets, weights, false, &result);
     assert_ok(c);
     double stats[3];
@@ -97,6 +119,11 @@ static double train_step(struct golden *g, int64_t recomputed_blocks)
     tape_end(c);
     scope_close(c, mark);
     return stats[0] / stats[2];
+}
+
+static double train_step(struct golden *g, int64_t recomputed_blocks)
+{
+    return train_step_on(g, recomputed_blocks, false);
 }
 
 static void check_gradient(struct golden *g, const struct lora_module *m, const char *half, const struct array *grad)
@@ -153,6 +180,14 @@ static void qwen3_norms_one_layer(void **state)
     check_family(*state, "qwen3", 7);
 }
 
+static void zero_gradients(struct golden *g)
+{
+    for (size_t k = 0; k < g->lora->n_modules; k++) {
+        memset(g->lora->modules[k].grad_a->data, 0, (size_t)array_size(g->lora->modules[k].grad_a) * 4);
+        memset(g->lora->modules[k].grad_b->data, 0, (size_t)array_size(g->lora->modules[k].grad_b) * 4);
+    }
+}
+
 /* Recomputing a block repeats its arithmetic, so the gradients are the same bytes. */
 static void checkpointing_changes_no_bit(void **state)
 {
@@ -164,10 +199,7 @@ static void checkpointing_changes_no_bit(void **state)
     assert_true(loss[0] == loss[1]);
     struct array *kept[2][16];
     for (int i = 0; i < 2; i++) { /* gradients add up, so run each form on fresh buffers */
-        for (size_t k = 0; k < g.lora->n_modules; k++) {
-            memset(g.lora->modules[k].grad_a->data, 0, (size_t)array_size(g.lora->modules[k].grad_a) * 4);
-            memset(g.lora->modules[k].grad_b->data, 0, (size_t)array_size(g.lora->modules[k].grad_b) * 4);
-        }
+        zero_gradients(&g);
         train_step(&g, i == 1 ? INT64_MAX : 0);
         for (size_t k = 0; k < g.lora->n_modules; k++) {
             const struct array *a = g.lora->modules[k].grad_a, *b = g.lora->modules[k].grad_b;
@@ -178,6 +210,38 @@ static void checkpointing_changes_no_bit(void **state)
     for (size_t k = 0; k < 2 * g.lora->n_modules; k++)
         assert_memory_equal(kept[0][k]->data, kept[1][k]->data, (size_t)array_size(kept[0][k]) * 4);
     golden_close(&g);
+}
+
+/* Rows of weight 0 left out of the last layer change neither loss nor gradients, kept or recomputed, many or few. */
+static void rows_without_weight_are_left_out(void **state)
+{
+    for (int step = 2; step <= 5; step += 3) {
+        struct golden g;
+        golden_open(&g, *state, "llama2");
+        model_attach_lora(g.model, g.lora);
+        for (int64_t i = 0; i < g.batch.batch.n; i++)
+            if (i % step != 1) g.batch.weights[i] = 0;
+        double loss = train_step(&g, 0);
+        struct array *whole[2][16];
+        for (size_t k = 0; k < g.lora->n_modules; k++) {
+            const struct array *a = g.lora->modules[k].grad_a, *b = g.lora->modules[k].grad_b;
+            whole[0][k] = array_from_host(g.f->c, DTYPE_F32, 2, a->shape, a->data);
+            whole[1][k] = array_from_host(g.f->c, DTYPE_F32, 2, b->shape, b->data);
+        }
+        for (int recomputed = 0; recomputed < 2; recomputed++) {
+            zero_gradients(&g);
+            double some = train_step_on(&g, recomputed ? INT64_MAX : 0, true);
+            if (!(some - loss < 1e-6 * loss && loss - some < 1e-6 * loss)) fail_msg("loss %.9g, not %.9g", some, loss);
+            for (size_t k = 0; k < g.lora->n_modules; k++)
+                for (int half = 0; half < 2; half++) {
+                    const struct array *w = whole[half][k];
+                    const struct array *own = half ? g.lora->modules[k].grad_b : g.lora->modules[k].grad_a;
+                    double error = relative_error_f32(own->data, w->data, (size_t)array_size(w));
+                    if (!(error < 1e-5)) fail_msg("module %zu, half %d: gradient differs by %g", k, half, error);
+                }
+        }
+        golden_close(&g);
+    }
 }
 
 /* ---- on an int8 base ------------------------------------------------------------------------------------------------- */
@@ -259,6 +323,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(qwen2_biases_two_targets, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(qwen3_norms_one_layer, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(checkpointing_changes_no_bit, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(rows_without_weight_are_left_out, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(int8_base, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
