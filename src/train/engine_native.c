@@ -58,12 +58,13 @@ static struct array *gather(struct ctx *c, enum dtype dtype, const void *data, c
     return out;
 }
 
-/* Leaves rows out when there are some to leave out, and `may`. */
+/* Leaves rows out when `may` and a quarter of them or more do not count: below that (a document's last token never counts)
+ * taking the others costs more time and memory than is saved. */
 static struct loss_rows loss_rows_of(struct ctx *c, const struct batch *b, bool may)
 {
     int64_t n = 0;
     for (int64_t i = 0; i < b->n; i++) n += b->weights[i] != 0;
-    if (!may || n == 0 || n == b->n)
+    if (!may || n == 0 || 4 * n > 3 * b->n)
         return (struct loss_rows){NULL, wrap_row(c, DTYPE_I32, b->n, b->targets), wrap_row(c, DTYPE_F32, b->n, b->weights)};
     struct array *rows = array_empty(c, DTYPE_I32, 1, &n);
     n = 0;

@@ -3,8 +3,8 @@
  *   nll_i = log sum_v e^(h_i . W_v) - h_i . W_t     dh_i = weight_i (sum_v p_iv W_v - W_t)
  *
  * sum_v p_v W_v with an online softmax (cpu_attention.c) needs each tile of logits once: no (rows, V) buffer, no second pass
- * over W, and W itself is read in place as the A operand of one product and the B operand of the other. Storing a chunk's
- * logits and recomputing them were rejected: 100 MB of traffic a chunk, or half as much again to compute.
+ * over W, whose words are made ready once for several blocks of rows. Storing a chunk's logits and recomputing them were
+ * rejected: 100 MB of traffic a chunk, or half as much again to compute.
  *
  * Rows of weight 0 are left out by compacting. Blocks of 96 rows go against slices of the vocabulary, one slice unless rows
  * are few; partial results meet in order of slices. A job is some blocks against a slice, fewer where there are many

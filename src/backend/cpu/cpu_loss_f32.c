@@ -1,5 +1,5 @@
 /* cpu_loss_f32: the loss as attention whose keys and values are both the vocabulary's rows. Logits lie with words down and
- * rows across, so that W is read in place as the A operand of one product and the B operand of the other. */
+ * rows across, so that W can be the A operand of one product as it lies; for the other a tile of it is packed. */
 #include <float.h>
 #include <string.h>
 
@@ -47,7 +47,6 @@ static const float *words_at(const struct loss_work *w, int64_t word, int64_t n,
         float *to = copy + i * w->ld;
         const float *row = gemm_source_row(w->kernels, &s, word + i, 0, w->width, to);
         if (row != to) memcpy(to, row, (size_t)w->width * sizeof(float));
-        memset(to + w->width, 0, (size_t)(w->ld - w->width) * sizeof(float));
     }
     return copy;
 }
