@@ -106,7 +106,7 @@ struct piece {
     int64_t row, rows, panel, panels;
 };
 
-/* Cuts a term's part into pieces; returns how many there are, or piece + 1 where that is less, and that piece. */
+/* Cuts a term's part into pieces; returns how many there are and, when number is one of them, that piece. */
 static int64_t find_piece(const struct work *w, int term, int64_t number, struct piece *piece)
 {
     const struct plan *plan = &w->plan[term];
