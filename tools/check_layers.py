@@ -4,7 +4,7 @@ import os
 import re
 import sys
 
-LAYERS = ["base", "io", "array", "backend", "model", "data", "train", "eval", "export", "api", "cli"]
+LAYERS = ["base", "io", "array", "backend", "model", "data", "engine", "train", "eval", "measure", "export", "api", "cli"]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 SUFFIXES = (".c", ".h", ".def", ".cu", ".cuh")
 

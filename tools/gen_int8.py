@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/array/int8.txt, known answers for array/int8.h.
+"""Writes tests/data/array/int8.txt, known answers for array/codec/int8.h.
 
 The quantiser below is written from the layout that int8.h documents, in NumPy; nothing of the project is used. One vector a
 line:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/array/nf4.txt, known answers for array/nf4.h, and prints the two tables of array/nf4.c.
+"""Writes tests/data/array/nf4.txt, known answers for array/codec/nf4.h, and prints the two tables of array/codec/nf4.c.
 
 The 16 levels are those printed in appendix E of Dettmers et al. 2023 (QLoRA), checked against their definition: quantiles of
 N(0, 1) for two halves, 8 + 1 and 7 + 1 of them from the offset 0.9677083 to 1/2, the zero once, divided by the largest. The quantiser below is written from

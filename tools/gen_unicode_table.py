@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes src/io/unicode_table.c: the character classes of the reference implementation, code point by code point.
+"""Writes src/io/tokenizer/unicode_table.c: the character classes of the reference implementation, code point by code point.
 
 The classes are asked of Hugging Face `tokenizers` itself (pinned below) and not of a Unicode data file, because the
 reference mixes versions: its regular expressions (Oniguruma), its Digits pre-tokenizer, the word boundary of added tokens
 (Rust) and its NFC each follow the Unicode release that they were built with.
 
     pip install tokenizers==0.23.3 regex
-    python tools/gen_unicode_table.py > src/io/unicode_table.c
+    python tools/gen_unicode_table.py > src/io/tokenizer/unicode_table.c
 """
 import sys
 import unicodedata
@@ -88,7 +88,7 @@ def main():
             last = value
     print("/* unicode_table: made by tools/gen_unicode_table.py from tokenizers " + PINNED + "; do not edit.")
     print(" * Each row is the first code point of a range and the UNICODE_* bits of all of it, up to the next row. */")
-    print('#include "io/unicode.h"\n')
+    print('#include "io/tokenizer/unicode.h"\n')
     print("// clang-format off")
     print("const struct unicode_range unicode_table[] = {")
     for i in range(0, len(rows), 7):

@@ -18,11 +18,11 @@
 
 #include "../peers/gemm_peers.h"
 #include "array/backend.h"
-#include "array/int8.h"
+#include "array/codec/int8.h"
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "eval/machine.h"
+#include "measure/machine.h"
 
 enum {
     T = 512,

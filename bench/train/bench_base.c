@@ -14,9 +14,9 @@
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "eval/machine.h"
+#include "measure/machine.h"
 #include "model/llama.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 
 struct setting {
     const char *model;

@@ -23,9 +23,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "model/llama.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 
 enum { RANK = 16, KINDS = 10, WAYS = 3 /* int8x2, int8, the weights */ };
 

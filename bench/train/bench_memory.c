@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "model/llama.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 #include "train/planner.h"
 
 struct request {

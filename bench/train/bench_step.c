@@ -12,7 +12,7 @@
 #include "backend/cpu/cpu.h"
 #include "base/threads.h"
 #include "model/llama.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 
 enum { B = 4, T = 512, N = B * T, STEPS_MAX = 64 };
 

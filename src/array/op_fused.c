@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "array/front.h"
-#include "array/quant.h"
+#include "array/codec/quant.h"
 
 /* E_DTYPE unless `a` is f32 or f64. */
 static enum status check_real(struct ctx *c, const char *op, const struct array *a)

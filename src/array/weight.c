@@ -1,9 +1,9 @@
 /* weight: rows of a frozen matrix as numbers, through the row map and the form; and the making of the other forms. */
 #include "array/weight.h"
 
-#include "array/int8.h"
-#include "array/nf4.h"
-#include "array/quant.h"
+#include "array/codec/int8.h"
+#include "array/codec/nf4.h"
+#include "array/codec/quant.h"
 #include "base/mem.h"
 #include "base/threads.h"
 

@@ -24,8 +24,8 @@ struct lora_slot {
 
 enum weight_form {
     WEIGHT_STORED, /* rows of `type`, as files hold them */
-    WEIGHT_NF4,    /* rows of array/nf4.h; `type` is what they were made from */
-    WEIGHT_INT8    /* rows of array/int8.h, likewise */
+    WEIGHT_NF4,    /* rows of array/codec/nf4.h; `type` is what they were made from */
+    WEIGHT_INT8    /* rows of array/codec/int8.h, likewise */
 };
 
 /* How products with a frozen matrix are computed, y = x W^T and dx = dy W alike. Adapters, norms, attention and the

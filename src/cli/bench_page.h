@@ -4,7 +4,7 @@
 #define YA_CLI_BENCH_PAGE_H
 
 #include "base/buf.h"
-#include "eval/bench.h"
+#include "measure/bench.h"
 
 void bench_page_table(const struct bench *b, const struct model *m, struct buf *out);
 /* Ends with a newline. Times in seconds, rates as their names say. */

@@ -6,7 +6,7 @@
 #include "cli/loaded.h"
 #include "cli/model_rows.h"
 #include "eval/generate.h"
-#include "io/chat_template.h"
+#include "io/template/chat_template.h"
 
 struct generate_values {
     const char *model, *adapter, *prompt, *system;

@@ -6,10 +6,10 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/inspect_page.h"
-#include "io/chat_template.h"
+#include "io/template/chat_template.h"
 #include "io/gguf.h"
 #include "io/safetensors.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "train/checkpoint.h"
 
 struct inspect_values {

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 struct tokenize_values {
     const char *model;

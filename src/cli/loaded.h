@@ -2,7 +2,7 @@
 #ifndef YA_CLI_LOADED_H
 #define YA_CLI_LOADED_H
 
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "model/llama.h"
 
 struct loaded {

@@ -16,7 +16,7 @@
 #define YA_DATA_DATASET_H
 
 #include "data/records.h"
-#include "io/chat_template.h"
+#include "io/template/chat_template.h"
 
 struct dataset; /* opaque */
 

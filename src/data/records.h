@@ -14,7 +14,7 @@
 #ifndef YA_DATA_RECORDS_H
 #define YA_DATA_RECORDS_H
 
-#include "io/chat_template.h"
+#include "io/template/chat_template.h"
 
 enum {
     RECORDS_LINE_MAX_BYTES = 64 << 20, /* of a row, and of a .txt file */

@@ -12,7 +12,7 @@
 #define YA_EVAL_CONFLICT_H
 
 #include "data/objective.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "model/model.h"
 
 struct conflict_source {

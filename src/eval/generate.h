@@ -3,7 +3,7 @@
 #define YA_EVAL_GENERATE_H
 
 #include "eval/sample.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "model/llama.h"
 
 /* Called with each new token as soon as it is known, a stop token included; false ends the generation. */

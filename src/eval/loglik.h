@@ -2,7 +2,7 @@
 #ifndef YA_EVAL_LOGLIK_H
 #define YA_EVAL_LOGLIK_H
 
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "model/llama.h"
 
 /* Tokens of a text and their log-probabilities (natural logarithm) given everything before them in their window. The first

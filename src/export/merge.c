@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "export/hf_folder.h"
+#include "export/hf/hf_folder.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "array/quant.h"
+#include "array/codec/quant.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/mem.h"

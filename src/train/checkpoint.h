@@ -12,7 +12,7 @@
 #ifndef YA_TRAIN_CHECKPOINT_H
 #define YA_TRAIN_CHECKPOINT_H
 
-#include "train/engine.h"
+#include "engine/engine.h"
 #include "train/state.h"
 
 /* Saves a checkpoint of s->step; an older folder of the same step is replaced. E_IO: what failed and that earlier ones are

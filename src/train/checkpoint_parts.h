@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "train/engine.h"
+#include "engine/engine.h"
 
 enum { CHECKPOINT_NAME_BYTES = 96 };
 

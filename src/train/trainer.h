@@ -10,7 +10,7 @@
 #define YA_TRAIN_TRAINER_H
 
 #include "data/pack.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "model/llama.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"

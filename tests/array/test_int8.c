@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "array/int8.h"
+#include "array/codec/int8.h"
 
 static void to_f32(const void *row, int64_t cols, int64_t first, int64_t n, float *out)
 {

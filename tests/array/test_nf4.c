@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "array/nf4.h"
+#include "array/codec/nf4.h"
 
 static const struct form_case nf4 = {WEIGHT_NF4, nf4_row_bytes, nf4_quantise_row, nf4_to_f32, nf4_to_f64};
 

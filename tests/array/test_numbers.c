@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "array/op.h"
-#include "array/quant.h"
+#include "array/codec/quant.h"
 
 /* Calls fn with each line of the vectors that starts with `kind`, without that word; returns how many there were. */
 static int each_vector(const char *kind, void (*fn)(char *rest))

@@ -1,6 +1,6 @@
 #include "support_cpu.h"
 
-#include "array/int8.h"
+#include "array/codec/int8.h"
 #include "base/threads.h"
 
 static const int thread_counts[] = {1, 3, 2, 7};

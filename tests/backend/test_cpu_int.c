@@ -1,8 +1,8 @@
 /* Products in integers (gemm_int.h): every instruction set against the formula of the header, computed here with 64-bit
  * sums, and bit by bit; quantising at its edges; the rows LINEAR and LINEAR_BWD in every way of computing are judged in
  * test_cpu_linear. */
-#include "array/int8.h"
-#include "backend/cpu/gemm_int.h"
+#include "array/codec/int8.h"
+#include "backend/cpu/gemm_int/gemm_int.h"
 #include "support_cpu.h"
 
 struct product {

@@ -3,8 +3,8 @@
 
 #include <float.h>
 
-#include "array/nf4.h"
-#include "array/quant.h"
+#include "array/codec/nf4.h"
+#include "array/codec/quant.h"
 #include "backend/cpu/cpu_kernels.h"
 
 static const int64_t odd[] = {1, 3, 5, 17, 127, 129, 576};

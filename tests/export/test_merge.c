@@ -9,13 +9,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "export/hf_folder.h"
+#include "export/hf/hf_folder.h"
 #include "export/merge.h"
 #include "export/peft.h"
 #include "io/gguf.h"
 #include "io/json.h"
 #include "io/safetensors.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 /* An adapter on `places` with numbers that matter, attached. */
 static struct lora *adapter_on(struct fixture *f, struct model *m, uint32_t places)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 /* Encoding must not fail, and what it gives must decode. */
 static void encode(struct ctx *c, const struct tokenizer *t, const char *text, size_t n)

@@ -3,7 +3,7 @@
 #define YA_TESTS_SUPPORT_TOKENIZER_H
 
 #include "io/json.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 /* Opens a tokenizer and fails the test with the message when that fails. */
 struct tokenizer *test_tokenizer(struct ctx *c, const char *path);

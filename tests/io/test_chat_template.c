@@ -1,6 +1,6 @@
 /* Rendered conversations against transformers (golden cases made by tools/gen_tokenizer_golden.py): ids and trained tokens.
  */
-#include "io/chat_template.h"
+#include "io/template/chat_template.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -13,8 +13,8 @@
 #include "base/rng.h"
 #include "base/sha256.h"
 #include "io/gguf.h"
-#include "io/pretokenizer.h"
-#include "io/unicode.h"
+#include "io/tokenizer/pretokenizer.h"
+#include "io/tokenizer/unicode.h"
 #include "support_file.h"
 #include "support_tokenizer.h"
 

@@ -10,8 +10,8 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "io/bpe.h"
-#include "io/bpe_queue.h"
+#include "io/tokenizer/bpe.h"
+#include "io/tokenizer/bpe_queue.h"
 
 enum { LETTERS = 4, MAX_TOKENS = 400, MAX_TEXT = 600 };
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "array/backend.h"
-#include "array/int8.h"
-#include "array/nf4.h"
+#include "array/codec/int8.h"
+#include "array/codec/nf4.h"
 #include "base/threads.h"
 
 /* What is asked of each form. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/pattern.h"
+#include "model/peft/pattern.h"
 
 static bool matches(struct ctx *c, const char *source, const char *text)
 {

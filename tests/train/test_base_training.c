@@ -11,7 +11,7 @@
 
 #include "model/llama.h"
 #include "support_tiny.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 
 enum { STEPS = 5, TOKENS = 40, RANK = 3 };
 

@@ -13,7 +13,7 @@
 #include "io/safetensors.h"
 #include "model/llama.h"
 #include "train/clip.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 #include "train/optim.h"
 
 enum { STEPS = 20, MICRO = 2, SEQUENCES = 2, LENGTH = 12, TOKENS = SEQUENCES * LENGTH };

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "model/llama.h"
-#include "train/engine.h"
+#include "engine/engine.h"
 #include "train/support_tiny.h"
 
 enum { N = 24 };

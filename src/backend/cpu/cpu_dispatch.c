@@ -9,7 +9,7 @@
 #endif
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/cpu_rows.h"
+#include "backend/cpu/rows/cpu_rows.h"
 
 static bool is_f32(const struct array *a)
 {

@@ -1,0 +1,167 @@
+/* cpu_attention: causal attention forward by tiles with an online softmax (Milakov & Gimelshein 2018; Dao et al. 2022).
+ *
+ * Scores are computed transposed, keys down and queries across. That way the softmax runs down columns in whole vectors
+ * without horizontal sums, the tile is at once the A operand of P V (rs 1), and K is the A operand of K Q^T as it lies in
+ * memory. The columns of a block are (query, head) pairs of one key head, query-major: grouped heads share the reads of K
+ * and V, a block of 48 columns reaches over few queries, so little is computed above the diagonal. One query alone is
+ * cpu_attention_token.c's. */
+#include "backend/cpu/attention/cpu_attention.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "backend/cpu/attention/cpu_attention_token.h"
+#include "base/threads.h"
+
+struct work {
+    const struct op_call *call;
+    const struct attention_params *p;
+    const struct cpu_kernels *kernels;
+    int64_t heads, groups, share, d; /* H, G, H / G, D */
+    int64_t ld;                      /* padded D */
+    int64_t *first;                  /* (n_seg + 1) jobs of segment s start here, for one key head */
+    float *scratch;
+    int64_t scratch_floats;
+};
+
+/* What one job works on, in its worker's scratch. */
+struct block {
+    struct attention_segment seg;
+    struct attention_columns columns;
+    float *q_turned; /* scaled Q^T as panels, (.., D, nr) */
+    float *tile;     /* (KEYS, COLUMNS) */
+    float *out;      /* (COLUMNS, ld) not yet normalised */
+    float *copy;     /* rows of Q, then of V, where they cannot be used in place */
+    float *max, *sum, *change;
+};
+
+enum { VECTORS = 3 /* max, sum, change */ };
+
+static int64_t scratch_floats(const struct work *w)
+{
+    return ATTENTION_PANEL_COLUMNS * w->d + ATTENTION_COLUMNS * (ATTENTION_KEYS + w->ld + VECTORS) + ATTENTION_KEYS * w->ld;
+}
+
+static struct block block_of(const struct work *w, int64_t job, int worker)
+{
+    int64_t per_group = w->first[w->p->n_seg];
+    int64_t at = job % per_group, low = 0, high = w->p->n_seg;
+    while (high - low > 1) {
+        int64_t middle = (low + high) / 2;
+        if (w->first[middle] <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    struct block b = {.seg = attention_segment_of(w->p, low)};
+    /* Last blocks first: they see the most keys, and threads finish together when the short ones come last. */
+    int64_t first = (w->first[low + 1] - 1 - at) * ATTENTION_COLUMNS;
+    int64_t n = cpu_min(ATTENTION_COLUMNS, b.seg.nq * w->share - first);
+    b.columns = (struct attention_columns){.share = w->share, .group = job / per_group, .first = first, .n = n};
+    b.q_turned = w->scratch + worker * w->scratch_floats;
+    b.tile = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
+    b.out = b.tile + ATTENTION_COLUMNS * ATTENTION_KEYS;
+    b.max = b.out + ATTENTION_COLUMNS * w->ld;
+    b.sum = b.max + ATTENTION_COLUMNS;
+    b.change = b.sum + ATTENTION_COLUMNS;
+    b.copy = b.change + ATTENTION_COLUMNS;
+    return b;
+}
+
+/* New maxima; what was summed so far shrinks by e^(old - new). */
+static void rescale(const struct work *w, const struct block *b, int64_t keys, int64_t columns)
+{
+    float old[ATTENTION_COLUMNS];
+    memcpy(old, b->max, sizeof old);
+    w->kernels->column_max(b->max, b->tile, ATTENTION_COLUMNS, keys, columns, 1.0f);
+    for (int64_t j = 0; j < columns; j++) b->change[j] = old[j] - b->max[j];
+    w->kernels->exp(b->change, b->change, columns);
+    w->kernels->mul(b->sum, b->sum, b->change, columns);
+    for (int64_t j = 0; j < b->columns.n; j++)
+        if (b->change[j] != 1.0f) w->kernels->scale(b->out + j * w->ld, b->change[j], b->out + j * w->ld, w->d);
+}
+
+static void attend_tile(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+{
+    const struct array *k = w->call->in[1], *v = w->call->in[2];
+    int64_t nr = w->kernels->nr, columns = cpu_round_up(b->columns.n, 16), v_ld = v->stride[0];
+    struct gemm_block scores = {.m = keys,
+                                .n = columns,
+                                .k = w->d,
+                                .a = attention_row(k, b->seg.k + key, b->columns.group),
+                                .rs = k->stride[0],
+                                .cs = 1,
+                                .b = b->q_turned,
+                                .panel_stride = w->d * nr,
+                                .ldb = nr,
+                                .c = b->tile,
+                                .ldc = ATTENTION_COLUMNS};
+    gemm_block(w->kernels, &scores);
+    attention_mask(&b->seg, &b->columns, b->tile, key, keys);
+    rescale(w, b, keys, columns);
+    w->kernels->column_exp(b->tile, ATTENTION_COLUMNS, keys, columns, 1.0f, b->max, b->sum);
+    const float *values = attention_row(v, b->seg.k + key, b->columns.group);
+    values = gemm_direct_rows(w->kernels, values, &v_ld, keys, w->d, b->copy);
+    struct gemm_block product = {.m = b->columns.n,
+                                 .n = w->d,
+                                 .k = keys,
+                                 .a = b->tile,
+                                 .rs = 1,
+                                 .cs = ATTENTION_COLUMNS,
+                                 .b = values,
+                                 .panel_stride = nr,
+                                 .ldb = v_ld,
+                                 .c = b->out,
+                                 .ldc = w->ld,
+                                 .accumulate = true};
+    gemm_block(w->kernels, &product);
+}
+
+static void attention_job(void *arg, int64_t job, int worker)
+{
+    const struct work *w = arg;
+    struct block b = block_of(w, job, worker);
+    attention_turn(w->kernels, &b.columns, w->call->in[0], b.seg.q, (float)w->p->scale, b.copy, w->ld, b.q_turned);
+    memset(b.out, 0, (size_t)(ATTENTION_COLUMNS * w->ld) * sizeof(float));
+    for (int64_t j = 0; j < ATTENTION_COLUMNS; j++) b.max[j] = -FLT_MAX, b.sum[j] = 0;
+
+    int64_t key = attention_first_key(&b.seg, attention_query(&b.columns, 0));
+    int64_t end = attention_end_key(&b.seg, attention_query(&b.columns, b.columns.n - 1));
+    for (; key < end; key += ATTENTION_KEYS) attend_tile(w, &b, key, cpu_min(ATTENTION_KEYS, end - key));
+
+    const struct array *lse = w->call->out[1];
+    for (int64_t j = 0; j < b.columns.n; j++) {
+        int64_t row = b.seg.q + attention_query(&b.columns, j), head = attention_head(&b.columns, j);
+        w->kernels->scale(attention_row(w->call->out[0], row, head), 1.0f / b.sum[j], b.out + j * w->ld, w->d);
+        ((float *)lse->data)[row * lse->stride[0] + head] = b.max[j] + logf(b.sum[j]);
+    }
+}
+
+enum status cpu_attention(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    if (cpu_attention_token_fits(call, kernels)) return cpu_attention_token(c, call, kernels);
+    const struct array *q = call->in[0], *k = call->in[1];
+    struct work w = {.call = call,
+                     .p = call->params,
+                     .kernels = kernels,
+                     .heads = q->shape[1],
+                     .groups = k->shape[1],
+                     .share = q->shape[1] / k->shape[1],
+                     .d = q->shape[2],
+                     .ld = gemm_direct_ld(q->shape[2])};
+    int mark = scope_open(c);
+    w.first = cpu_scratch(c, DTYPE_I64, w.p->n_seg + 1);
+    w.scratch_floats = cpu_round_up(scratch_floats(&w), 16);
+    w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
+    if (w.first && w.scratch) {
+        w.first[0] = 0;
+        for (int s = 0; s < w.p->n_seg; s++) {
+            int64_t columns = attention_segment_of(w.p, s).nq * w.share;
+            w.first[s + 1] = w.first[s] + cpu_div_up(columns, ATTENTION_COLUMNS);
+        }
+        threads_run(c, w.first[w.p->n_seg] * w.groups, attention_job, &w);
+    }
+    scope_close(c, mark);
+    return c->status;
+}

@@ -1,0 +1,104 @@
+/* cpu_attention: what forward and backward of attention share: tile sizes and which keys a query sees. */
+#ifndef YA_BACKEND_CPU_CPU_ATTENTION_H
+#define YA_BACKEND_CPU_CPU_ATTENTION_H
+
+#include <string.h>
+
+#include "backend/cpu/rows/cpu_rows.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm/gemm.h"
+
+/* A tile of scores, keys down, columns across: 18 KiB, over half of L1. 48 columns are whole panels of 8 or 16 and whole
+ * rows of 4 or 6; a column is a query of one head. */
+enum {
+    ATTENTION_KEYS = 96,
+    ATTENTION_COLUMNS = 48,
+    ATTENTION_PANEL_COLUMNS = 64 /* room for panels: 48 columns in whole panels of any width */
+};
+
+/* One segment: its rows in q and k. Query i (of nq) sees keys (i + shift - window, i + shift], shift = nk - nq. */
+struct attention_segment {
+    int64_t q, nq, k, nk, shift, window;
+};
+
+static inline struct attention_segment attention_segment_of(const struct attention_params *p, int64_t s)
+{
+    struct attention_segment g = {.q = p->cu_q[s], .k = p->cu_k[s]};
+    g.nq = p->cu_q[s + 1] - g.q;
+    g.nk = p->cu_k[s + 1] - g.k;
+    g.shift = g.nk - g.nq;
+    g.window = p->window > 0 ? p->window : g.nk;
+    return g;
+}
+
+/* First key that query i sees, and one past the last. */
+static inline int64_t attention_first_key(const struct attention_segment *g, int64_t i)
+{
+    return cpu_max(0, i + g->shift - g->window + 1);
+}
+
+static inline int64_t attention_end_key(const struct attention_segment *g, int64_t i)
+{
+    return i + g->shift + 1;
+}
+
+static inline float *attention_row(const struct array *a, int64_t row, int64_t head)
+{
+    return (float *)a->data + row * a->stride[0] + head * a->stride[1];
+}
+
+/* Columns [first, first + n) of a segment's (query, head) pairs of one key head, query-major: grouped heads share the reads
+ * of K and V, and a block of columns reaches over few queries. */
+struct attention_columns {
+    int64_t share, group, first, n; /* share: heads of a group */
+};
+
+static inline int64_t attention_query(const struct attention_columns *c, int64_t column)
+{
+    return (c->first + column) / c->share;
+}
+
+static inline int64_t attention_head(const struct attention_columns *c, int64_t column)
+{
+    return c->group * c->share + (c->first + column) % c->share;
+}
+
+/* Gathers the columns' rows of `a` (segment's first row `row`) into `rows` (COLUMNS, ld), and turns them, scaled, into
+ * panels. Columns past n are 0 in the panels: their results are not read. */
+static inline void attention_turn(const struct cpu_kernels *kernels, const struct attention_columns *c,
+                                  const struct array *a, int64_t row, float scale, float *rows, int64_t ld, float *panels)
+{
+    int64_t nr = kernels->nr, d = a->shape[2];
+    for (int64_t j = 0; j < c->n; j++)
+        memcpy(rows + j * ld, attention_row(a, row + attention_query(c, j), attention_head(c, j)),
+               (size_t)d * sizeof(float));
+    if (c->n < ATTENTION_COLUMNS) memset(panels, 0, (size_t)(ATTENTION_PANEL_COLUMNS * d) * sizeof(float));
+    for (int64_t j = 0; j < c->n; j += nr)
+        kernels->transpose(panels + j * d, nr, rows + j * ld, ld, cpu_min(nr, c->n - j), d, scale);
+}
+
+/* Sets scores of keys outside [low, high) to -inf in columns [column, column + n) of a tile of `keys` keys. */
+static inline void attention_mask_columns(float *tile, int64_t keys, int64_t low, int64_t high, int64_t column, int64_t n)
+{
+    low = cpu_min(cpu_max(low, 0), keys);
+    high = cpu_min(cpu_max(high, 0), keys);
+    for (int64_t r = 0; r < keys; r++) {
+        if (r == low && low < high) r = high; /* over what is seen */
+        for (int64_t j = 0; j < n && r < keys; j++) tile[r * ATTENTION_COLUMNS + column + j] = -__builtin_inff();
+    }
+}
+
+/* Hides the keys of a tile, which holds keys [key, key + keys), that a column does not see. */
+static inline void attention_mask(const struct attention_segment *g, const struct attention_columns *c, float *tile,
+                                  int64_t key, int64_t keys)
+{
+    for (int64_t j = 0; j < c->n;) {
+        int64_t query = attention_query(c, j), end = cpu_min((query + 1) * c->share - c->first, c->n);
+        int64_t first_key = attention_first_key(g, query), end_key = attention_end_key(g, query);
+        if (first_key > key || end_key < key + keys)
+            attention_mask_columns(tile, keys, first_key - key, end_key - key, j, end - j);
+        j = end;
+    }
+}
+
+#endif

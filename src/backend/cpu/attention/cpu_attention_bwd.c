@@ -1,0 +1,303 @@
+/* cpu_attention_bwd: gradients of causal attention by tiles (Dao et al. 2022), scores computed again from the saved lse.
+ * With P = e^(scale S - lse) and delta_i = do_i . o_i, transposed as in cpu_attention.c (keys down, columns across):
+ *
+ *   dV += P dO      dS = P * (V dO^T - delta) * scale      dK += dS Q      dQ += dS^T K
+ *
+ * Columns are (query, head) pairs of one key head, as in the forward pass: a block of them is gathered and turned once, its
+ * dQ stays in cache while tiles of keys go by, little is computed above the diagonal, and the heads of a group add to one
+ * dK and dV. A job is a part of the blocks of one key head and segment; parts see equally many keys and are made where
+ * segments and key heads alone are few. The last part, which sees the most keys, adds into dK and dV themselves, the others
+ * beside them, and a second loop adds those in order of parts. Rejected: a job a head, whose dK and dV of every head take
+ * more memory and another pass; tiles of keys outside, which gathers the queries again for each. */
+#include <string.h>
+
+#include "backend/cpu/attention/cpu_attention.h"
+#include "base/threads.h"
+
+enum { ROWS = 16, JOBS = 32, PARTS_MAX = 4 };
+
+struct work {
+    const struct attention_params *p;
+    const struct cpu_kernels *kernels;
+    const struct array *q, *k, *v, *o, *lse, *d_o, *dq, *dk, *dv;
+    int64_t heads, groups, share, d, ld;
+    int parts;
+    float *dk_part, *dv_part; /* (parts - 1, S, G, D) */
+    float *delta;             /* (N, H) */
+    float *scratch;
+    int64_t scratch_floats;
+};
+
+/* What one job works on, in its worker's scratch. */
+struct block {
+    struct attention_segment seg;
+    struct attention_columns columns;
+    float *q_turned, *do_turned; /* panels (.., D, nr) of scaled Q^T and of dO^T */
+    float *q_rows, *do_rows;     /* (COLUMNS, ld) */
+    float *p, *dp;               /* (KEYS, COLUMNS) */
+    float *dq;                   /* (COLUMNS, ld) */
+    float *copy;                 /* (KEYS, ld) */
+    float *lse, *delta, *ignored;
+    float *dk, *dv; /* row of the segment's first key, rows `stride` apart */
+    int64_t stride;
+};
+
+static int64_t scratch_floats(const struct work *w)
+{
+    return 2 * ATTENTION_PANEL_COLUMNS * w->d + 2 * ATTENTION_KEYS * ATTENTION_COLUMNS + 3 * ATTENTION_COLUMNS * w->ld +
+           ATTENTION_KEYS * w->ld + 3 * ATTENTION_COLUMNS;
+}
+
+static int64_t blocks_of(const struct work *w, const struct attention_segment *g)
+{
+    return cpu_div_up(g->nq * w->share, ATTENTION_COLUMNS);
+}
+
+static struct attention_columns columns_of(const struct work *w, const struct attention_segment *g, int64_t group,
+                                           int64_t block)
+{
+    int64_t first = block * ATTENTION_COLUMNS;
+    return (struct attention_columns){w->share, group, first, cpu_min(ATTENTION_COLUMNS, g->nq * w->share - first)};
+}
+
+/* Keys that a block goes over: [*first, result). */
+static int64_t keys_of(const struct attention_segment *g, const struct attention_columns *c, int64_t *first)
+{
+    *first = attention_first_key(g, attention_query(c, 0));
+    return attention_end_key(g, attention_query(c, c->n - 1));
+}
+
+/* The blocks [*first, result) of a part: each gets as many keys as the others, to a block. */
+static int64_t part_of(const struct work *w, const struct attention_segment *g, int64_t part, int64_t *first)
+{
+    int64_t n = blocks_of(w, g), total = 0, sum = 0, key, end = 0;
+    for (int64_t i = 0; i < n; i++) {
+        struct attention_columns c = columns_of(w, g, 0, i);
+        total += keys_of(g, &c, &key) - key;
+    }
+    *first = n;
+    for (int64_t i = 0; i < n; i++) {
+        struct attention_columns c = columns_of(w, g, 0, i);
+        if (sum * w->parts / total == part) {
+            *first = cpu_min(*first, i);
+            end = i + 1;
+        }
+        sum += keys_of(g, &c, &key) - key;
+    }
+    return cpu_max(end, *first);
+}
+
+static struct block block_of(const struct work *w, int64_t segment, int64_t group, int64_t part, int worker)
+{
+    struct block b = {.seg = attention_segment_of(w->p, segment)};
+    b.q_turned = w->scratch + worker * w->scratch_floats;
+    b.do_turned = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
+    b.q_rows = b.do_turned + ATTENTION_PANEL_COLUMNS * w->d;
+    b.do_rows = b.q_rows + ATTENTION_COLUMNS * w->ld;
+    b.dq = b.do_rows + ATTENTION_COLUMNS * w->ld;
+    b.p = b.dq + ATTENTION_COLUMNS * w->ld;
+    b.dp = b.p + ATTENTION_KEYS * ATTENTION_COLUMNS;
+    b.copy = b.dp + ATTENTION_KEYS * ATTENTION_COLUMNS;
+    b.lse = b.copy + ATTENTION_KEYS * w->ld;
+    b.delta = b.lse + ATTENTION_COLUMNS;
+    b.ignored = b.delta + ATTENTION_COLUMNS;
+    if (part == w->parts - 1) {
+        b.dk = attention_row(w->dk, b.seg.k, group);
+        b.dv = attention_row(w->dv, b.seg.k, group);
+        b.stride = w->dk->stride[0];
+    } else {
+        int64_t at = ((part * w->k->shape[0] + b.seg.k) * w->groups + group) * w->d;
+        b.dk = w->dk_part + at;
+        b.dv = w->dv_part + at;
+        b.stride = w->groups * w->d;
+    }
+    return b;
+}
+
+static void delta_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    int64_t end = cpu_min((job + 1) * ROWS, w->q->shape[0]);
+    for (int64_t i = job * ROWS; i < end; i++)
+        for (int64_t h = 0; h < w->heads; h++)
+            w->delta[i * w->heads + h] = w->kernels->dot(attention_row(w->o, i, h), attention_row(w->d_o, i, h), w->d);
+}
+
+/* ---- one block of columns ------------------------------------------------------------------------------------------- */
+
+static void open_block(const struct work *w, const struct block *b)
+{
+    const struct attention_columns *c = &b->columns;
+    attention_turn(w->kernels, c, w->q, b->seg.q, (float)w->p->scale, b->q_rows, w->ld, b->q_turned);
+    attention_turn(w->kernels, c, w->d_o, b->seg.q, 1.0f, b->do_rows, w->ld, b->do_turned);
+    memset(b->dq, 0, (size_t)(c->n * w->ld) * sizeof(float));
+    memset(b->lse, 0, 3 * ATTENTION_COLUMNS * sizeof(float));
+    for (int64_t j = 0; j < c->n; j++) {
+        int64_t row = b->seg.q + attention_query(c, j), head = attention_head(c, j);
+        b->lse[j] = attention_row(w->lse, row, 0)[head];
+        b->delta[j] = w->delta[row * w->heads + head];
+    }
+}
+
+/* tile (keys, columns) = rows of `a` times panels. */
+static void tile_product(const struct work *w, const struct block *b, float *tile, const struct array *a, int64_t key,
+                         int64_t keys, const float *panels)
+{
+    struct gemm_block g = {.m = keys,
+                           .n = cpu_round_up(b->columns.n, 16),
+                           .k = w->d,
+                           .a = attention_row(a, b->seg.k + key, b->columns.group),
+                           .rs = a->stride[0],
+                           .cs = 1,
+                           .b = panels,
+                           .panel_stride = w->d * w->kernels->nr,
+                           .ldb = w->kernels->nr,
+                           .c = tile,
+                           .ldc = ATTENTION_COLUMNS};
+    gemm_block(w->kernels, &g);
+}
+
+/* out (keys, D) += tile (keys, columns) times the gathered rows. */
+static void add_rows(const struct work *w, const struct block *b, const float *tile, int64_t keys, const float *rows,
+                     float *out)
+{
+    struct gemm_block g = {.m = keys,
+                           .n = w->d,
+                           .k = b->columns.n,
+                           .a = tile,
+                           .rs = ATTENTION_COLUMNS,
+                           .cs = 1,
+                           .b = rows,
+                           .panel_stride = w->kernels->nr,
+                           .ldb = w->ld,
+                           .c = out,
+                           .ldc = b->stride,
+                           .accumulate = true};
+    gemm_block(w->kernels, &g);
+}
+
+/* dq (columns, D) += transpose of the tile times the keys. */
+static void add_dq(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+{
+    int64_t ld = w->k->stride[0];
+    const float *rows = attention_row(w->k, b->seg.k + key, b->columns.group);
+    rows = gemm_direct_rows(w->kernels, rows, &ld, keys, w->d, b->copy);
+    struct gemm_block g = {.m = b->columns.n,
+                           .n = w->d,
+                           .k = keys,
+                           .a = b->dp,
+                           .rs = 1,
+                           .cs = ATTENTION_COLUMNS,
+                           .b = rows,
+                           .panel_stride = w->kernels->nr,
+                           .ldb = ld,
+                           .c = b->dq,
+                           .ldc = w->ld,
+                           .accumulate = true};
+    gemm_block(w->kernels, &g);
+}
+
+static void tile_pair(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+{
+    int64_t columns = cpu_round_up(b->columns.n, 16);
+    tile_product(w, b, b->p, w->k, key, keys, b->q_turned);
+    attention_mask(&b->seg, &b->columns, b->p, key, keys);
+    w->kernels->column_exp(b->p, ATTENTION_COLUMNS, keys, columns, 1.0f, b->lse, b->ignored);
+    add_rows(w, b, b->p, keys, b->do_rows, b->dv + key * b->stride);
+    tile_product(w, b, b->dp, w->v, key, keys, b->do_turned);
+    w->kernels->column_softmax_bwd(b->dp, b->p, ATTENTION_COLUMNS, keys, columns, (float)w->p->scale, b->delta);
+    add_rows(w, b, b->dp, keys, b->q_rows, b->dk + key * b->stride);
+    add_dq(w, b, key, keys);
+}
+
+static void block_job(void *arg, int64_t job, int worker)
+{
+    const struct work *w = arg;
+    int64_t part = job % w->parts, group = job / w->parts % w->groups, segment = job / w->parts / w->groups, first;
+    struct block b = block_of(w, segment, group, part, worker);
+    int64_t last = part_of(w, &b.seg, part, &first);
+    for (int64_t i = 0; i < b.seg.nk; i++) {
+        memset(b.dk + i * b.stride, 0, (size_t)w->d * sizeof(float));
+        memset(b.dv + i * b.stride, 0, (size_t)w->d * sizeof(float));
+    }
+    for (int64_t i = first; i < last; i++) {
+        int64_t key;
+        b.columns = columns_of(w, &b.seg, group, i);
+        int64_t end = keys_of(&b.seg, &b.columns, &key);
+        open_block(w, &b);
+        for (; key < end; key += ATTENTION_KEYS) tile_pair(w, &b, key, cpu_min(ATTENTION_KEYS, end - key));
+        for (int64_t j = 0; j < b.columns.n; j++)
+            memcpy(attention_row(w->dq, b.seg.q + attention_query(&b.columns, j), attention_head(&b.columns, j)),
+                   b.dq + j * w->ld, (size_t)w->d * sizeof(float));
+    }
+}
+
+/* ---- all of them ---------------------------------------------------------------------------------------------------- */
+
+/* Keys past the last segment (a cache with room) are seen by nobody. */
+static void clear_unused(const struct work *w)
+{
+    int64_t used = w->p->cu_k[w->p->n_seg], row = w->d * w->k->shape[1];
+    size_t bytes = (size_t)((w->k->shape[0] - used) * row) * sizeof(float);
+    memset((float *)w->dk->data + used * row, 0, bytes);
+    memset((float *)w->dv->data + used * row, 0, bytes);
+}
+
+static void add_parts_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    int64_t row = w->groups * w->d, first = job * ROWS, n = cpu_min(ROWS, w->p->cu_k[w->p->n_seg] - first) * row;
+    float *dk = attention_row(w->dk, first, 0), *dv = attention_row(w->dv, first, 0);
+    for (int64_t part = 0; part < w->parts - 1; part++) {
+        int64_t at = (part * w->k->shape[0] + first) * row;
+        w->kernels->add(dk, dk, w->dk_part + at, n);
+        w->kernels->add(dv, dv, w->dv_part + at, n);
+    }
+}
+
+static void take_scratch(struct ctx *c, struct work *w)
+{
+    int64_t keys = w->k->shape[0] * w->groups * w->d;
+    w->delta = cpu_scratch_f32(c, w->q->shape[0] * w->heads);
+    if (w->parts > 1) {
+        w->dk_part = cpu_scratch_f32(c, (w->parts - 1) * keys);
+        w->dv_part = cpu_scratch_f32(c, (w->parts - 1) * keys);
+    }
+    w->scratch_floats = cpu_round_up(scratch_floats(w), 16);
+    w->scratch = cpu_scratch_f32(c, w->scratch_floats * threads_count(c));
+}
+
+enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    struct array *const *in = call->in, *const *out = call->out;
+    struct work w = {.p = call->params,
+                     .kernels = kernels,
+                     .q = in[0],
+                     .k = in[1],
+                     .v = in[2],
+                     .o = in[3],
+                     .lse = in[4],
+                     .d_o = in[5],
+                     .dq = out[0],
+                     .dk = out[1],
+                     .dv = out[2],
+                     .heads = in[0]->shape[1],
+                     .groups = in[1]->shape[1],
+                     .share = in[0]->shape[1] / in[1]->shape[1],
+                     .d = in[0]->shape[2],
+                     .ld = gemm_direct_ld(in[0]->shape[2])};
+    int64_t shared = w.p->n_seg * w.groups;
+    w.parts = (int)cpu_min(cpu_div_up(JOBS, cpu_max(shared, 1)), PARTS_MAX);
+    int mark = scope_open(c);
+    take_scratch(c, &w);
+    if (ctx_ok(c)) {
+        threads_run(c, cpu_div_up(w.q->shape[0], ROWS), delta_job, &w);
+        threads_run(c, shared * w.parts, block_job, &w);
+        clear_unused(&w);
+        if (w.parts > 1) threads_run(c, cpu_div_up(w.p->cu_k[w.p->n_seg], ROWS), add_parts_job, &w);
+    }
+    scope_close(c, mark);
+    return c->status;
+}

@@ -1,0 +1,303 @@
+/* gemm: chunks, jobs and threads of the packed product; the header says what and why. */
+#include "backend/cpu/gemm/gemm.h"
+
+#include <string.h>
+
+#include "array/codec/int8.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_int/gemm_int.h"
+#include "backend/cpu/gemm/gemm_small.h"
+#include "base/threads.h"
+
+enum {
+    MOST_ROWS = 96,           /* of C a job: fewer read B from L3 too often; more push A out of L2 */
+    LEAST_ROWS = 24,          /* the last jobs, so that threads end together */
+    PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
+    PANELS_A_JOB = 8,         /* packed by one job: 128 columns are whole blocks of every quantised type */
+    ROWS_A_JOB = 64,          /* of B, where they are rows as stored: memory is read in long pieces */
+    PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
+};
+
+/* How a term is computed, in integers when q is not NULL, and its part in the chunk. */
+struct plan {
+    const struct int_kernels *q;
+    int64_t run;        /* parts begin at multiples of this */
+    float *scale;       /* of the weight's rows: of C's columns forward, folded into A backward */
+    int64_t from, k;    /* the part of the reduction; k 0: none */
+    struct int_cut cut; /* of the part */
+    int64_t first;      /* its first row in a panel */
+};
+
+struct work {
+    const struct cpu_kernels *kernels;
+    const struct gemm *g;
+    int threads;
+    struct plan plan[GEMM_MAX_TERMS];
+    int64_t panel_rows, panel, n_panels; /* of C's columns, now packed */
+    bool is_first, is_last;              /* chunk */
+    float *packed;                       /* (n_panels, panel_rows, nr) */
+    float *scratch;                      /* scratch_floats a worker */
+    int64_t scratch_floats;
+};
+
+/* ---- rows of C ------------------------------------------------------------------------------------------------------ */
+
+/* Rows of C are cut into blocks of whole tiles, one a job: MOST_ROWS, towards the end fewer. Returns the number of blocks of
+ * m rows, or block + 1 where that is less; *row and *rows are then this block's. */
+static int64_t find_block(const struct work *w, int64_t block, int64_t *row, int64_t *rows)
+{
+    int64_t n = 0, m = w->g->m, mr = w->kernels->mr, most = MOST_ROWS / mr * mr;
+    for (int64_t at = 0; at < m && n <= block; n++) {
+        int64_t some = cpu_min(cpu_max((m - at) / (2 * w->threads), LEAST_ROWS), MOST_ROWS);
+        some = cpu_min(cpu_round_up(some, mr), most);
+        *row = at;
+        *rows = cpu_min(some, m - at);
+        at += some;
+    }
+    return n;
+}
+
+/* ---- the reduction --------------------------------------------------------------------------------------------------- */
+
+static struct int_cut cut_of(const struct plan *plan, int64_t k)
+{
+    return int_cut_part(plan->q, &(struct int_cut){.run = plan->run}, k);
+}
+
+/* Rows of a panel for k of the reduction. */
+static int64_t rows_of(const struct plan *plan, int64_t k)
+{
+    return plan->q && k > 0 ? cut_of(plan, k).panel_steps : k;
+}
+
+/* Gives each term its part in the chunk that follows: whole runs up to `target` rows, short terms whole. False when nothing
+ * is left. */
+static bool next_chunk(struct work *w, int64_t target)
+{
+    w->is_first = w->is_last = true;
+    w->panel_rows = 0;
+    for (int i = 0; i < w->g->n_terms; i++) {
+        struct plan *plan = &w->plan[i];
+        int64_t k = w->g->term[i].k, room = target - w->panel_rows;
+        plan->from += plan->k;
+        plan->k = room > 0 ? k - plan->from : 0;
+        if (k > GEMM_CHUNK && room > 0) plan->k = cpu_min(plan->k, cpu_div_up(room, rows_of(plan, plan->run)) * plan->run);
+        if (plan->q) plan->cut = cut_of(plan, cpu_max(plan->k, 1));
+        plan->first = w->panel_rows;
+        w->panel_rows += rows_of(plan, plan->k);
+        w->is_first = w->is_first && plan->from == 0;
+        w->is_last = w->is_last && plan->from + plan->k == k;
+    }
+    return w->panel_rows > 0;
+}
+
+/* Rows of a panel that a chunk should have: chunks of the same length, and where C has few columns long ones. */
+static int64_t chunk_target(const struct work *w)
+{
+    int64_t all = 0, row_bytes = cpu_round_up(w->g->n, w->kernels->nr) * (int64_t)sizeof(float);
+    for (int i = 0; i < w->g->n_terms; i++) all += rows_of(&w->plan[i], w->g->term[i].k);
+    return cpu_div_up(all, cpu_div_up(all, cpu_max(PACK_BYTES / row_bytes, GEMM_CHUNK)));
+}
+
+/* ---- panels of B ----------------------------------------------------------------------------------------------------- */
+
+/* A piece of a term's part that one job packs: rows [row, row + rows) of it, panels [panel, panel + panels). */
+struct piece {
+    int64_t row, rows, panel, panels;
+};
+
+/* Cuts a term's part into pieces; returns how many there are and, when number is one of them, that piece. */
+static int64_t find_piece(const struct work *w, int term, int64_t number, struct piece *piece)
+{
+    const struct plan *plan = &w->plan[term];
+    bool as_stored = w->g->term[term].b.form == GEMM_ROWS;
+    int64_t rows = !as_stored ? plan->k : plan->q ? plan->run : ROWS_A_JOB, panels = as_stored ? w->n_panels : PANELS_A_JOB;
+    if (plan->k == 0) return 0;
+    int64_t across = cpu_div_up(w->n_panels, panels), n = across * cpu_div_up(plan->k, rows);
+    if (number >= n) return n;
+    piece->row = number / across * rows;
+    piece->rows = cpu_min(rows, plan->k - piece->row);
+    piece->panel = number % across * panels;
+    piece->panels = cpu_min(panels, w->n_panels - piece->panel);
+    return n;
+}
+
+static void pack_integers(const struct work *w, int term, const struct piece *piece, float *dst)
+{
+    const struct plan *plan = &w->plan[term];
+    const struct gemm_source *b = &w->g->term[term].b;
+    int64_t nr = w->kernels->nr, stride = w->panel_rows * nr, row = plan->from + piece->row;
+    int64_t first = (w->panel + piece->panel) * nr, n = cpu_min(piece->panels * nr, w->g->n - first);
+    struct int_cut cut = cut_of(plan, piece->rows);
+    if (b->form == GEMM_TRANSPOSED) {
+        int_pack_transposed(w->kernels, plan->q, &cut, b->weight, row, first, n, dst, stride);
+        for (int64_t j = first; j < first + n; j++) plan->scale[j] = b->scale * int8_row_scale(weight_row(b->weight, j));
+        return;
+    }
+    int_pack_rows(w->kernels, plan->q, &cut, b->weight, row, first, n, dst, stride);
+    for (int64_t r = row; r < row + piece->rows; r++) plan->scale[r] = b->scale * int8_row_scale(weight_row(b->weight, r));
+}
+
+static void pack_job(void *arg, int64_t job, int worker)
+{
+    const struct work *w = arg;
+    struct piece piece;
+    int term = 0;
+    for (int64_t n; job >= (n = find_piece(w, term, job, &piece)); term++) job -= n;
+    const struct plan *plan = &w->plan[term];
+    int64_t stride = w->panel_rows * w->kernels->nr, row = plan->first + rows_of(plan, piece.row);
+    float *dst = w->packed + piece.panel * stride + row * w->kernels->nr;
+    if (plan->q) {
+        pack_integers(w, term, &piece, dst);
+        return;
+    }
+    struct gemm_pack p = {.source = w->g->term[term].b,
+                          .from = plan->from + piece.row,
+                          .k = piece.rows,
+                          .n = w->g->n,
+                          .panel = w->panel + piece.panel,
+                          .n_panels = piece.panels,
+                          .dst = dst,
+                          .panel_stride = stride};
+    gemm_pack_panels(w->kernels, &p, w->scratch + worker * w->scratch_floats);
+}
+
+static int64_t pack_jobs(const struct work *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < w->g->n_terms; i++) n += find_piece(w, i, INT64_MAX, &(struct piece){0});
+    return n;
+}
+
+/* ---- blocks of C ----------------------------------------------------------------------------------------------------- */
+
+/* Rows of A that lie a multiple of the page size apart, copied to a stride that spreads over the cache's sets. */
+static const float *spread_rows(const float *a, int64_t lda, int64_t m, int64_t k, float *copy, int64_t *stride)
+{
+    *stride = lda;
+    if (lda % PAGE_ELEMENTS != 0) return a;
+    *stride = k + 16;
+    for (int64_t i = 0; i < m; i++) memcpy(copy + i * *stride, a + i * lda, (size_t)k * sizeof(float));
+    return copy;
+}
+
+/* A term's part, from `a` on, of the rows of C in `block`, in integers. */
+static void integer_part(const struct work *w, const struct plan *plan, const float *a, int64_t lda, bool forward,
+                         const struct gemm_block *block, float *scratch)
+{
+    float *scale = scratch + MOST_ROWS * plan->cut.row_steps;
+    int_quantise_rows(plan->q, &plan->cut, a, lda, forward ? NULL : plan->scale + plan->from, block->m, scratch, scale);
+    struct int_block b = {.q = plan->q,
+                          .cut = &plan->cut,
+                          .m = block->m,
+                          .n = block->n,
+                          .codes = scratch,
+                          .scale = scale,
+                          .panels = block->b,
+                          .panel_stride = block->panel_stride,
+                          .column_scale = forward ? plan->scale + w->panel * w->kernels->nr : NULL,
+                          .c = block->c,
+                          .ldc = block->ldc,
+                          .accumulate = block->accumulate};
+    int_block(w->kernels, &b);
+}
+
+static void product_job(void *arg, int64_t job, int worker)
+{
+    const struct work *w = arg;
+    const struct gemm *g = w->g;
+    float *scratch = w->scratch + worker * w->scratch_floats;
+    int64_t nr = w->kernels->nr, row = 0, rows = 0, column = w->panel * nr;
+    find_block(w, job, &row, &rows);
+    struct gemm_block b = {.m = rows,
+                           .n = cpu_min(w->n_panels * nr, g->n - column),
+                           .cs = 1,
+                           .panel_stride = w->panel_rows * nr,
+                           .ldb = nr,
+                           .c = g->c + row * g->ldc + column,
+                           .ldc = g->ldc,
+                           .accumulate = g->accumulate || !w->is_first};
+    for (int t = 0; t < g->n_terms; t++) {
+        const struct plan *plan = &w->plan[t];
+        const struct gemm_term *term = &g->term[t];
+        const float *a = term->a + row * term->lda + plan->from;
+        if (plan->k == 0) continue;
+        b.k = plan->k;
+        b.run = gemm_run_length(term->k);
+        b.b = w->packed + plan->first * nr;
+        if (plan->q) {
+            integer_part(w, plan, a, term->lda, term->b.form == GEMM_TRANSPOSED, &b, scratch);
+        } else {
+            b.a = spread_rows(a, term->lda, rows, plan->k, scratch, &b.rs);
+            gemm_block(w->kernels, &b);
+        }
+        b.accumulate = true;
+    }
+    for (int64_t i = 0; g->bias && w->is_last && i < b.m; i++)
+        w->kernels->add(b.c + i * b.ldc, b.c + i * b.ldc, g->bias + column, b.n);
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------------- */
+
+/* Floats of scratch that a worker needs for the chunk. */
+static int64_t chunk_scratch(const struct work *w)
+{
+    int64_t floats = gemm_pack_scratch(w->kernels);
+    for (int t = 0; t < w->g->n_terms; t++) {
+        const struct plan *plan = &w->plan[t];
+        if (plan->q)
+            floats = cpu_max(floats, MOST_ROWS * (plan->cut.row_steps + plan->cut.runs));
+        else if (w->g->term[t].lda % PAGE_ELEMENTS == 0)
+            floats = cpu_max(floats, MOST_ROWS * (plan->k + 16));
+    }
+    return cpu_round_up(floats, 16);
+}
+
+static void make_plan(struct ctx *c, struct work *w)
+{
+    for (int i = 0; i < w->g->n_terms; i++) {
+        const struct gemm_term *t = &w->g->term[i];
+        struct plan *plan = &w->plan[i];
+        *plan = (struct plan){.q = int_kernels_for(w->kernels, t->b.weight), .run = GEMM_RUN};
+        if (!plan->q) continue;
+        plan->run = int_cut(plan->q, t->k).run;
+        plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
+    }
+}
+
+enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
+{
+    bool small = true;
+    for (int i = 0; i < n; i++) small = small && gemm_small_fits(&list[i]);
+    if (small) return gemm_small_run(c, kernels, list, n);
+    for (int i = 0; i < n && ctx_ok(c); i++) gemm_run(c, kernels, &list[i]);
+    return c->status;
+}
+
+enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
+{
+    if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
+    struct work w = {.kernels = kernels, .g = g, .threads = threads_count(c)};
+    int mark = scope_open(c);
+    make_plan(c, &w);
+    int64_t panels = cpu_div_up(g->n, kernels->nr), target = chunk_target(&w), row, rows, panel_rows = 0;
+    while (next_chunk(&w, target)) {
+        panel_rows = cpu_max(panel_rows, w.panel_rows);
+        w.scratch_floats = cpu_max(w.scratch_floats, chunk_scratch(&w));
+    }
+    BUG_ON(c, panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
+    int64_t panel_bytes = panel_rows * kernels->nr * (int64_t)sizeof(float);
+    int64_t at_once = cpu_min(cpu_max(PACK_BYTES / panel_bytes / PANELS_A_JOB, 1) * PANELS_A_JOB, panels);
+    w.packed = cpu_scratch_f32(c, at_once * panel_rows * kernels->nr);
+    w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
+    for (int i = 0; i < g->n_terms; i++) w.plan[i].from = w.plan[i].k = 0;
+    while (ctx_ok(c) && next_chunk(&w, target)) {
+        for (w.panel = 0; w.panel < panels; w.panel += at_once) {
+            w.n_panels = cpu_min(at_once, panels - w.panel);
+            threads_run(c, pack_jobs(&w), pack_job, &w);
+            threads_run(c, find_block(&w, INT64_MAX, &row, &rows), product_job, &w);
+        }
+    }
+    scope_close(c, mark);
+    return c->status;
+}

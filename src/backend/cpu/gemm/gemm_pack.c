@@ -1,0 +1,106 @@
+/* gemm_pack: panels of the B operand. A panel is nr columns wide and stores them row by row, so that a tile loads each of
+ * its rows with whole vectors. Weights are widened on the way, a strip of a row at a time, in a scratch that stays in L1:
+ * what leaves memory is the stored form (research: packing from bf16 or 4 bits costs no more than from f32). */
+#include <string.h>
+
+#include "array/codec/int8.h"
+#include "array/codec/quant.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm/gemm.h"
+
+enum { STRIP = 256 /* columns widened at a time: a multiple of every block length, and not of a page */ };
+
+const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gemm_source *s, int64_t r, int64_t first,
+                             int64_t n, float *out)
+{
+    const struct weight *w = s->weight;
+    if (!w) return s->data + r * s->ld + first;
+    if (w->form == WEIGHT_NF4) {
+        kernels->widen_nf4(weight_row(w, r), w->cols, first, n, out);
+        return out;
+    }
+    if (w->form == WEIGHT_INT8) {
+        int8_to_f32(weight_row(w, r), first, n, out);
+        return out;
+    }
+    const struct tensor_type_info *info = tensor_type_info(w->type);
+    const char *row = (const char *)weight_row(w, r) + first / info->block * info->bytes;
+    if (weight_is_f32(w) && (uintptr_t)row % sizeof(float) == 0) return (const float *)(const void *)row;
+    if (!kernels->widen(w->type, row, out, n)) quant_to_f32(w->type, row, out, n);
+    return out;
+}
+
+int64_t gemm_pack_scratch(const struct cpu_kernels *kernels)
+{
+    return (int64_t)kernels->nr * (STRIP + 16);
+}
+
+/* Rows of the source are rows of B: each strip of columns is dealt to its panels. */
+static void pack_rows(const struct cpu_kernels *kernels, const struct gemm_pack *p, float *scratch)
+{
+    int64_t nr = kernels->nr, first = p->panel * nr, last = cpu_min(first + p->n_panels * nr, p->n);
+    for (int64_t r = 0; r < p->k; r++) {
+        for (int64_t column = first; column < last; column += STRIP) {
+            int64_t n = cpu_min(STRIP, last - column);
+            const float *row = gemm_source_row(kernels, &p->source, p->from + r, column, n, scratch);
+            for (int64_t j = 0; j < n; j += nr) {
+                float *dst = p->dst + (column - first + j) / nr * p->panel_stride + r * nr;
+                int64_t m = cpu_min(nr, n - j);
+                kernels->scale(dst, p->source.scale, row + j, m);
+                for (int64_t i = m; i < nr; i++) dst[i] = 0;
+            }
+        }
+    }
+}
+
+/* Rows of the source are columns of B: nr of them, a strip at a time, are turned. */
+static void pack_transposed(const struct cpu_kernels *kernels, const struct gemm_pack *p, int64_t panel, float *scratch)
+{
+    int64_t nr = kernels->nr, first = (p->panel + panel) * nr, rows = cpu_min(nr, p->n - first);
+    float *dst = p->dst + panel * p->panel_stride;
+    if (rows < nr) memset(dst, 0, (size_t)(p->k * nr) * sizeof(float));
+    for (int64_t k = 0; k < p->k; k += STRIP) {
+        int64_t n = cpu_min(STRIP, p->k - k), ld = STRIP + 16;
+        const float *src = scratch;
+        if (!p->source.weight) {
+            src = p->source.data + first * p->source.ld + p->from + k;
+            ld = p->source.ld;
+        } else {
+            for (int64_t i = 0; i < rows; i++) {
+                const float *row = gemm_source_row(kernels, &p->source, first + i, p->from + k, n, scratch + i * ld);
+                if (row != scratch + i * ld) memcpy(scratch + i * ld, row, (size_t)n * sizeof(float));
+            }
+        }
+        kernels->transpose(dst + k * nr, nr, src, ld, rows, n, p->source.scale);
+    }
+}
+
+void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack *p, float *scratch)
+{
+    if (p->source.form == GEMM_ROWS) {
+        pack_rows(kernels, p, scratch);
+        return;
+    }
+    for (int64_t i = 0; i < p->n_panels; i++) pack_transposed(kernels, p, i, scratch);
+}
+
+enum { SET_ELEMENTS = 1024 / 4 /* rows a multiple of this apart share at most 4 of 64 cache sets */ };
+
+int64_t gemm_direct_ld(int64_t n)
+{
+    int64_t ld = cpu_round_up(n, CPU_MAX_NR);
+    return ld % SET_ELEMENTS == 0 ? ld + 16 : ld;
+}
+
+const float *gemm_direct_rows(const struct cpu_kernels *kernels, const float *src, int64_t *ld, int64_t rows, int64_t n,
+                              float *copy)
+{
+    if (n % kernels->nr == 0 && *ld % SET_ELEMENTS != 0) return src;
+    int64_t to = gemm_direct_ld(n), padded = cpu_round_up(n, kernels->nr);
+    for (int64_t i = 0; i < rows; i++) {
+        memcpy(copy + i * to, src + i * *ld, (size_t)n * sizeof(float));
+        memset(copy + i * to + n, 0, (size_t)(padded - n) * sizeof(float));
+    }
+    *ld = to;
+    return copy;
+}

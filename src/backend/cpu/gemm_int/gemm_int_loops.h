@@ -1,0 +1,67 @@
+/* gemm_int_loops: the parts of struct int_kernels for 16-bit codes that compilers vectorise by themselves, compiled once an
+ * instruction set. All of it is exact or rounds step by step, and the files that include it are compiled without contraction
+ * into fused multiply-adds, so every instruction set gives the same bits. */
+#ifndef YA_BACKEND_CPU_GEMM_INT_LOOPS_H
+#define YA_BACKEND_CPU_GEMM_INT_LOOPS_H
+
+#include <math.h>
+#include <string.h>
+
+#include "backend/cpu/gemm_int/gemm_int.h"
+
+/* Largest |x[i] * fold[i]| as bits, which are in the order of the numbers, infinity and NaN last. */
+static inline uint32_t int_largest_bits(const float *x, const float *fold, int64_t n)
+{
+    uint32_t most = 0;
+    for (int64_t i = 0; i < n; i++) {
+        float value = fold ? x[i] * fold[i] : x[i];
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        bits &= 0x7fffffffu;
+        most = bits > most ? bits : most;
+    }
+    return most;
+}
+
+/* Adding 1.5 * 2^23 leaves the nearest integer in the low bits, halves to even. */
+static inline void int_round(int16_t *out, const float *x, const float *fold, int64_t n, float inverse)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float value = fold ? x[i] * fold[i] : x[i];
+        float shifted = value * inverse + 12582912.0f;
+        int32_t bits;
+        memcpy(&bits, &shifted, sizeof bits);
+        out[i] = (int16_t)(bits - 0x4b400000);
+    }
+}
+
+/* The scale of n numbers whose largest has these bits; *inverse is 0 where codes are to be 0. */
+static inline float int_scale(uint32_t most, int limit, float *inverse)
+{
+    float largest;
+    memcpy(&largest, &most, sizeof largest);
+    *inverse = 0;
+    if (most >= 0x7f800000u) return NAN;
+    if (largest <= 1e-30f) return 0;
+    *inverse = (float)limit / largest;
+    return largest / (float)limit;
+}
+
+static inline float int_quantise_16(void *codes, const float *x, const float *fold, int64_t n, int limit)
+{
+    float inverse, scale = int_scale(fold ? int_largest_bits(x, fold, n) : int_largest_bits(x, NULL, n), limit, &inverse);
+    int16_t *out = codes;
+    int64_t room = (n + INT_ALIGN - 1) / INT_ALIGN * INT_ALIGN;
+    if (inverse == 0) { /* 0 * x would be NaN where x is not finite */
+        memset(out, 0, (size_t)room * sizeof *out);
+        return scale;
+    }
+    if (fold)
+        int_round(out, x, fold, n, inverse);
+    else
+        int_round(out, x, NULL, n, inverse);
+    memset(out + n, 0, (size_t)(room - n) * sizeof *out);
+    return scale;
+}
+
+#endif

@@ -1,0 +1,227 @@
+/* cpu_linear: LINEAR and LINEAR_BWD as sums of products (gemm.h). With u_i = s_i dy_i B_i:
+ *
+ *   forward   h_i = drop_i(x) A_i^T          y_i = x W_i^T + h_i (s_i B_i)^T + bias_i
+ *   backward  dx = sum_i dy_i W_i + u_i A_i  dA_i = u_i^T drop_i(x)            dB_i = s_i dy_i^T h_i
+ *
+ * The adapter's products extend the reduction of the base product, so y and dx are written once. With dropout u_i A_i has to
+ * pass the mask first and cannot: it takes a pass of its own then, and drop_i(x) a copy. */
+#include <string.h>
+
+#include "backend/cpu/linear/cpu_adapter.h"
+#include "backend/cpu/rows/cpu_rows.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm/gemm.h"
+#include "base/threads.h"
+
+enum { MASK_ROWS = 32 };
+
+struct slot {
+    const struct weight *w;
+    const struct array *a, *b; /* (R, K), (M, R); NULL without an adapter */
+    int64_t first, rank;       /* first column of y; R */
+    float scale, rate;         /* rate 0: no dropout in this call */
+    uint32_t id;
+    float *h, *u; /* (N, R), stride R */
+};
+
+struct linear {
+    const struct linear_params *params;
+    const struct cpu_kernels *kernels;
+    int64_t n, k, m; /* N, K, sum of M */
+    struct slot slot[LINEAR_MAX];
+};
+
+static void linear_init(struct linear *l, const struct op_call *call, const struct cpu_kernels *kernels,
+                        const struct array *x, int first_adapter)
+{
+    const struct linear_params *p = call->params;
+    *l = (struct linear){.params = p, .kernels = kernels, .n = x->shape[0], .k = x->shape[1]};
+    for (int i = 0; i < p->n; i++) {
+        struct slot *s = &l->slot[i];
+        *s = (struct slot){.w = p->w[i], .first = l->m, .scale = p->scale[i], .id = p->id[i]};
+        s->a = call->in[first_adapter + 2 * i];
+        s->b = call->in[first_adapter + 2 * i + 1];
+        s->rank = s->a ? s->a->shape[0] : 0;
+        s->rate = s->a && p->dropout.on && p->p[i] > 0 ? p->p[i] : 0.0f;
+        l->m += s->w->rows;
+    }
+}
+
+static struct gemm_source matrix_source(const struct array *a, enum gemm_form form, float scale)
+{
+    return (struct gemm_source){.form = form, .data = a->data, .ld = a->stride[0], .scale = scale};
+}
+
+static struct gemm_source weight_source(const struct weight *w, enum gemm_form form)
+{
+    return (struct gemm_source){.form = form, .weight = w, .scale = 1.0f};
+}
+
+/* ---- dropout -------------------------------------------------------------------------------------------------------- */
+
+struct mask_work {
+    const struct linear *l;
+    const struct slot *s;
+    const float *x; /* (N, K), row stride ldx */
+    int64_t ldx;
+    float *out; /* (N, K), row stride ld_out */
+    int64_t ld_out;
+    bool add; /* out += instead of = */
+    uint8_t *keep;
+};
+
+static void mask_job(void *arg, int64_t job, int worker)
+{
+    const struct mask_work *w = arg;
+    int64_t k = w->l->k, end = cpu_min((job + 1) * MASK_ROWS, w->l->n);
+    uint8_t *keep = w->keep + worker * k;
+    float up = 1.0f / (1.0f - w->s->rate);
+    const struct dropout_key *key = &w->l->params->dropout;
+    for (int64_t i = job * MASK_ROWS; i < end; i++) {
+        dropout_mask(key, w->s->id, key->first_token + i, w->s->rate, k, keep);
+        const float *x = w->x + i * w->ldx;
+        float *out = w->out + i * w->ld_out;
+        for (int64_t j = 0; j < k; j++) {
+            float dropped = keep[j] ? x[j] * up : 0.0f;
+            out[j] = w->add ? out[j] + dropped : dropped;
+        }
+    }
+}
+
+/* out (+)= the mask of w->s times x / (1 - p). */
+static void mask_run(struct ctx *c, struct mask_work *w)
+{
+    int mark = scope_open(c);
+    w->keep = cpu_scratch(c, DTYPE_U8, threads_count(c) * w->l->k);
+    if (w->keep && w->out) threads_run(c, cpu_div_up(w->l->n, MASK_ROWS), mask_job, w);
+    scope_close(c, mark);
+}
+
+/* drop(x) / (1 - p) in scratch of the innermost scope, row stride K. NULL with E_MEMORY. */
+static const float *dropped_copy(struct ctx *c, const struct linear *l, const struct slot *s, const struct array *x)
+{
+    struct mask_work w = {
+        .l = l, .s = s, .x = x->data, .ldx = x->stride[0], .out = cpu_scratch_f32(c, l->n * l->k), .ld_out = l->k};
+    mask_run(c, &w);
+    return w.out;
+}
+
+/* ---- forward -------------------------------------------------------------------------------------------------------- */
+
+/* h_i = drop_i(x) A_i^T of all adapters. */
+static void adapter_hidden(struct ctx *c, struct linear *l, const struct op_call *call)
+{
+    const struct array *x = call->in[0];
+    struct gemm list[LINEAR_MAX];
+    int n = 0;
+    for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
+        struct slot *s = &l->slot[i];
+        if (!s->a) continue;
+        s->h = call->out[1 + i] ? call->out[1 + i]->data : cpu_scratch_f32(c, l->n * s->rank);
+        struct gemm_term t = {.a = x->data, .lda = x->stride[0], .k = l->k, .b = matrix_source(s->a, GEMM_TRANSPOSED, 1.0f)};
+        if (s->rate > 0) t.a = dropped_copy(c, l, s, x), t.lda = l->k;
+        list[n++] = (struct gemm){.m = l->n, .n = s->rank, .c = s->h, .ldc = s->rank, .n_terms = 1, .term = {t}};
+    }
+    if (n && ctx_ok(c)) gemm_run_all(c, l->kernels, list, n);
+}
+
+enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    const struct array *x = call->in[0], *y = call->out[0];
+    struct gemm list[LINEAR_MAX];
+    struct linear l;
+    linear_init(&l, call, kernels, x, 1);
+    int mark = scope_open(c);
+    adapter_hidden(c, &l, call);
+    for (int i = 0; i < l.params->n && y; i++) {
+        const struct slot *s = &l.slot[i];
+        struct gemm *g = &list[i];
+        *g = (struct gemm){.m = l.n,
+                           .n = s->w->rows,
+                           .c = (float *)y->data + s->first,
+                           .ldc = y->stride[0],
+                           .bias = s->w->bias ? s->w->bias->data : NULL,
+                           .n_terms = 1};
+        g->term[0] =
+            (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l.k, .b = weight_source(s->w, GEMM_TRANSPOSED)};
+        if (s->a)
+            g->term[g->n_terms++] = (struct gemm_term){
+                .a = s->h, .lda = s->rank, .k = s->rank, .b = matrix_source(s->b, GEMM_TRANSPOSED, s->scale)};
+    }
+    if (ctx_ok(c) && y) gemm_run_all(c, kernels, list, l.params->n);
+    scope_close(c, mark);
+    return c->status;
+}
+
+/* ---- backward ------------------------------------------------------------------------------------------------------- */
+
+/* u, dA and dB of all adapters; u stays in the scope of the call, dropped copies of x do not. */
+static void adapter_grads(struct ctx *c, struct linear *l, const struct op_call *call)
+{
+    const struct array *dy = call->in[0], *x = call->in[1];
+    struct cpu_adapter list[LINEAR_MAX];
+    int n = 0;
+    for (int i = 0; i < l->params->n; i++)
+        if (l->slot[i].a) l->slot[i].u = cpu_scratch_f32(c, l->n * l->slot[i].rank);
+    int mark = scope_open(c);
+    for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
+        const struct slot *s = &l->slot[i];
+        const struct array *da = call->out[1 + 2 * i], *db = call->out[2 + 2 * i], *h = call->in[8 + i];
+        if (!s->a) continue;
+        struct cpu_adapter *a = &list[n++];
+        *a = (struct cpu_adapter){.m = s->w->rows, .k = l->k, .r = s->rank, .scale = s->scale, .u = s->u};
+        a->dy = (const float *)dy->data + s->first, a->ldy = dy->stride[0];
+        a->x = x->data, a->ldx = x->stride[0];
+        a->b = s->b->data, a->ldb = s->b->stride[0];
+        if (da) a->da = da->data, a->ld_da = da->stride[0];
+        if (da && s->rate > 0) a->x = dropped_copy(c, l, s, x), a->ldx = l->k;
+        if (db) a->db = db->data, a->ld_db = db->stride[0], a->h = h->data, a->ldh = h->stride[0];
+    }
+    if (ctx_ok(c)) cpu_adapter_run(c, l->kernels, l->n, list, n, l->params->accumulate);
+    scope_close(c, mark);
+}
+
+/* dx += mask_i * (u_i A_i) */
+static void masked_dx(struct ctx *c, const struct linear *l, const struct slot *s, const struct array *dx)
+{
+    int mark = scope_open(c);
+    float *product = cpu_scratch_f32(c, l->n * l->k);
+    struct gemm g = {.m = l->n, .n = l->k, .c = product, .ldc = l->k, .n_terms = 1};
+    g.term[0] = (struct gemm_term){.a = s->u, .lda = s->rank, .k = s->rank, .b = matrix_source(s->a, GEMM_ROWS, 1.0f)};
+    if (product && gemm_run(c, l->kernels, &g) == OK) {
+        struct mask_work w = {
+            .l = l, .s = s, .x = product, .ldx = l->k, .out = dx->data, .ld_out = dx->stride[0], .add = true};
+        mask_run(c, &w);
+    }
+    scope_close(c, mark);
+}
+
+static void linear_dx(struct ctx *c, const struct linear *l, const struct array *dy, const struct array *dx)
+{
+    struct gemm g = {.m = l->n, .n = l->k, .c = dx->data, .ldc = dx->stride[0]};
+    for (int i = 0; i < l->params->n; i++) {
+        const struct slot *s = &l->slot[i];
+        g.term[g.n_terms++] = (struct gemm_term){.a = (const float *)dy->data + s->first,
+                                                 .lda = dy->stride[0],
+                                                 .k = s->w->rows,
+                                                 .b = weight_source(s->w, GEMM_ROWS)};
+        if (s->a && s->rate <= 0)
+            g.term[g.n_terms++] =
+                (struct gemm_term){.a = s->u, .lda = s->rank, .k = s->rank, .b = matrix_source(s->a, GEMM_ROWS, 1.0f)};
+    }
+    gemm_run(c, l->kernels, &g);
+    for (int i = 0; i < l->params->n && ctx_ok(c); i++)
+        if (l->slot[i].rate > 0) masked_dx(c, l, &l->slot[i], dx);
+}
+
+enum status cpu_linear_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    const struct array *dy = call->in[0];
+    struct linear l;
+    linear_init(&l, call, kernels, call->in[1], 2);
+    int mark = scope_open(c);
+    adapter_grads(c, &l, call);
+    if (ctx_ok(c) && call->out[0]) linear_dx(c, &l, dy, call->out[0]);
+    scope_close(c, mark);
+    return c->status;
+}

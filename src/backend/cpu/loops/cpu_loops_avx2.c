@@ -1,0 +1,20 @@
+/* cpu_loops_avx2: the table for AVX2 + FMA. */
+#define LANES 8
+#include "backend/cpu/loops/cpu_loops.h"
+
+#include "backend/cpu/gemm/gemm_avx2.h"
+#include "backend/cpu/gemm_int/gemm_int.h"
+#include "backend/cpu/gemm/gemv_avx2.h"
+#include "backend/cpu/gemm/gemv_fixed_avx2.h"
+
+const struct cpu_kernels cpu_kernels_avx2 = {
+    .name = "avx2",
+    .integer = {[COMPUTE_INT8X2] = &int_kernels_avx2_16, [COMPUTE_INT8] = &int_kernels_avx2_8},
+    .mr = GEMM_AVX2_MR,
+    .nr = GEMM_AVX2_NR,
+    .tile = gemm_avx2_tile,
+    .transpose = gemm_avx2_transpose,
+    .dot_rows = gemv_avx2_dot_rows,
+    .fixed_bytes = gemv_fixed_avx2_bytes,
+    .fix = gemv_fixed_avx2_fix,
+    CPU_LOOPS};

@@ -1,0 +1,133 @@
+/* cpu_loss: LINEAR_CROSS_ENTROPY as attention whose keys and values are both the vocabulary's rows.
+ *
+ *   nll_i = log sum_v e^(h_i . W_v) - h_i . W_t     dh_i = weight_i (sum_v p_iv W_v - W_t)
+ *
+ * sum_v p_v W_v with an online softmax (cpu_attention.c) needs each tile of logits once: no (rows, V) buffer, no second pass
+ * over W, whose words are made ready once for several blocks of rows. Storing a chunk's logits and recomputing them were
+ * rejected: 100 MB of traffic a chunk, or half as much again to compute.
+ *
+ * Rows of weight 0 are left out by compacting. Blocks of 96 rows go against slices of the vocabulary, one slice unless rows
+ * are few; partial results meet in order of slices. A job is some blocks against a slice, fewer where there are many
+ * threads: blocks do not see each other. Sums are f64. */
+#include <math.h>
+#include <string.h>
+
+#include "backend/cpu/loss/cpu_loss.h"
+#include "backend/cpu/rows/cpu_rows.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm/gemm.h"
+#include "backend/cpu/gemm_int/gemm_int.h"
+#include "base/threads.h"
+
+enum {
+    JOBS = 64,             /* blocks times slices are at least so many, so that few rows still use many threads */
+    JOBS_A_THREAD = 8,     /* of grouped blocks, so that threads finish together */
+    GROUP_BYTES = 1 << 20, /* of h, and as much of dh, that a job goes through for each tile of words: from L3 */
+    JOIN_ROWS = 16
+};
+
+static void loss_job(void *arg, int64_t job, int worker)
+{
+    const struct loss_work *w = arg;
+    int64_t rows = w->group * w->way->rows;
+    int64_t slice = job % w->slices, first = job / w->slices * rows, at = slice * w->n + first;
+    struct loss_job b = {.first = first,
+                         .n = cpu_min(rows, w->n - first),
+                         .word = slice * w->slice_words,
+                         .end = cpu_min((slice + 1) * w->slice_words, w->w->rows),
+                         .max = w->max + at,
+                         .sum = w->sum + at,
+                         .dh = w->dh ? w->dh + at * w->ld : NULL,
+                         .scratch = w->scratch + worker * w->scratch_floats};
+    for (int64_t j = 0; j < b.n; j++) b.sum[j] = 0;
+    if (b.dh) memset(b.dh, 0, (size_t)(b.n * w->ld) * sizeof(float));
+    w->way->run(w, &b);
+}
+
+/* Brings the slices of one row together: nll, and dh = weight (sum_v p_v W_v - W_t). */
+static void join_row(const struct loss_work *w, int64_t i, float *scratch)
+{
+    float max = w->max[i], weight = ((const float *)w->call->in[2]->data)[w->row[i]];
+    for (int64_t s = 1; s < w->slices; s++) max = w->max[s * w->n + i] > max ? w->max[s * w->n + i] : max;
+    double sum = w->sum[i] * exp((double)w->max[i] - (double)max);
+    for (int64_t s = 1; s < w->slices; s++) sum += w->sum[s * w->n + i] * exp((double)w->max[s * w->n + i] - (double)max);
+    w->nll[i] = (double)max + log(sum) - (double)w->target[i];
+    if (!w->dh) return;
+    float *dh = cpu_row_at(w->call->out[3], w->row[i]);
+    for (int64_t s = 0; s < w->slices; s++) {
+        const float *part = w->dh + (s * w->n + i) * w->ld;
+        float factor = (float)((double)weight * exp((double)w->max[s * w->n + i] - (double)max) / sum);
+        if (s == 0)
+            w->kernels->scale(dh, factor, part, w->width);
+        else
+            w->kernels->axpy(dh, factor, part, w->width);
+    }
+    struct gemm_source source = {.weight = w->w};
+    w->kernels->axpy(dh, -weight, gemm_source_row(w->kernels, &source, loss_targets(w)[w->row[i]], 0, w->width, scratch),
+                     w->width);
+}
+
+static void join_job(void *arg, int64_t job, int worker)
+{
+    const struct loss_work *w = arg;
+    int64_t end = cpu_min((job + 1) * JOIN_ROWS, w->n);
+    for (int64_t i = job * JOIN_ROWS; i < end; i++) join_row(w, i, w->scratch + worker * w->scratch_floats);
+}
+
+static void store_sums(const struct loss_work *w)
+{
+    struct array *const *out = w->call->out;
+    const float *weights = w->call->in[2]->data;
+    double *stats = out[1]->data;
+    stats[0] = stats[1] = 0;
+    stats[2] = (double)w->n;
+    for (int64_t i = 0; i < w->n; i++) {
+        stats[0] += (double)weights[w->row[i]] * w->nll[i];
+        stats[1] += w->nll[i];
+        if (out[2]) ((float *)out[2]->data)[w->row[i]] = (float)-w->nll[i];
+    }
+    *(float *)out[0]->data = (float)stats[0];
+}
+
+/* Compacts the rows that count and cuts the vocabulary. */
+static void plan(struct loss_work *w, int threads)
+{
+    const float *weights = w->call->in[2]->data;
+    for (int64_t i = 0; i < w->call->in[0]->shape[0]; i++)
+        if (weights[i] != 0) w->row[w->n++] = i;
+    int64_t blocks = cpu_max(cpu_div_up(w->n, w->way->rows), 1), tiles = cpu_div_up(w->w->rows, w->way->words);
+    int64_t slices = cpu_min(cpu_div_up(JOBS, blocks), tiles);
+    w->slice_words = cpu_div_up(tiles, slices) * w->way->words;
+    w->slices = cpu_div_up(w->w->rows, w->slice_words);
+    int64_t fit = GROUP_BYTES / (w->way->rows * w->ld * (int64_t)sizeof(float));
+    w->group = cpu_min(cpu_min(blocks * w->slices / (JOBS_A_THREAD * threads), fit), LOSS_MOST_BLOCKS);
+    w->group = cpu_max(w->group, 1);
+}
+
+enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    const struct linear_cross_entropy_params *p = call->params;
+    const struct array *h = call->in[0];
+    struct loss_work w = {
+        .call = call, .kernels = kernels, .w = p->w, .width = h->shape[1], .ld = gemm_direct_ld(h->shape[1])};
+    int mark = scope_open(c);
+    w.way = int_kernels_for(kernels, p->w) ? &loss_way_int : &loss_way_f32;
+    w.row = cpu_scratch(c, DTYPE_I64, h->shape[0]);
+    if (w.row) plan(&w, threads_count(c));
+    w.sum = cpu_scratch(c, DTYPE_F64, w.slices * w.n);
+    w.nll = cpu_scratch(c, DTYPE_F64, w.n);
+    w.max = cpu_scratch_f32(c, w.slices * w.n);
+    w.target = cpu_scratch_f32(c, w.n);
+    if (call->out[3]) w.dh = cpu_scratch_f32(c, w.slices * w.n * w.ld);
+    w.scratch_floats = cpu_round_up(w.way->scratch_floats(&w), 16);
+    w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
+    if (ctx_ok(c)) {
+        for (int i = 2; i < 4; i++)
+            if (call->out[i]) memset(call->out[i]->data, 0, (size_t)array_size(call->out[i]) * sizeof(float));
+        threads_run(c, cpu_div_up(w.n, w.group * w.way->rows) * w.slices, loss_job, &w);
+        threads_run(c, cpu_div_up(w.n, JOIN_ROWS), join_job, &w);
+        store_sums(&w);
+    }
+    scope_close(c, mark);
+    return c->status;
+}

@@ -1,0 +1,162 @@
+/* cpu_loss_f32: the loss as attention whose keys and values are both the vocabulary's rows. Logits lie with words down and
+ * rows across, so that W can be the A operand of one product as it lies; for the other a tile of it is packed. */
+#include <float.h>
+#include <string.h>
+
+#include "backend/cpu/loss/cpu_loss.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm/gemm.h"
+
+enum {
+    ROWS = 96,                              /* columns of a tile of logits */
+    PANEL_ROWS = 128,                       /* room for them as whole panels of any width */
+    WORDS = 144,                            /* rows of a tile: fewer add to dh too often; measured best */
+    COPY_ROWS = ROWS > WORDS ? ROWS : WORDS /* rows of h before the tiles, of W in them */
+};
+
+struct block {
+    int64_t first, n; /* rows [first, first + n) of the compacted */
+    float *turned;    /* their h as panels, (.., C, nr) */
+    float *max;       /* (ROWS) */
+    /* of the job, one for all its blocks */
+    float *tile;   /* (WORDS, ROWS) */
+    float *copy;   /* (COPY_ROWS, ld): rows of h, then tiles of W that cannot be read in place */
+    float *packed; /* (.., words, nr): the tile's words as panels */
+    float *change, *tile_sum;
+    double *sum;
+    float *dh; /* (n, ld) */
+};
+
+static int64_t scratch_floats(const struct loss_work *w)
+{
+    return w->group * (PANEL_ROWS * w->width + ROWS) + WORDS * ROWS + COPY_ROWS * w->ld + 2 * ROWS +
+           WORDS * cpu_round_up(w->width, w->kernels->nr);
+}
+
+/* Rows [word, word + n) of W: in place when they are f32, aligned and their stride suits, else widened. */
+static const float *words_at(const struct loss_work *w, int64_t word, int64_t n, float *copy, int64_t *ld)
+{
+    struct gemm_source s = {.weight = w->w};
+    if (weight_is_f32(w->w) && !w->w->row_map && w->w->row_bytes % sizeof(float) == 0) {
+        const float *rows = gemm_source_row(w->kernels, &s, word, 0, w->width, copy);
+        *ld = (int64_t)(w->w->row_bytes / sizeof(float));
+        if (rows != copy) return gemm_direct_rows(w->kernels, rows, ld, n, w->width, copy);
+    }
+    *ld = w->ld;
+    for (int64_t i = 0; i < n; i++) {
+        float *to = copy + i * w->ld;
+        const float *row = gemm_source_row(w->kernels, &s, word + i, 0, w->width, to);
+        if (row != to) memcpy(to, row, (size_t)w->width * sizeof(float));
+    }
+    return copy;
+}
+
+static void turn_rows(const struct loss_work *w, const struct block *b)
+{
+    int64_t nr = w->kernels->nr;
+    memset(b->turned, 0, (size_t)(PANEL_ROWS * w->width) * sizeof(float));
+    for (int64_t j = 0; j < b->n; j++)
+        memcpy(b->copy + j * w->ld, cpu_row_at(w->call->in[0], w->row[b->first + j]), (size_t)w->width * sizeof(float));
+    for (int64_t j = 0; j < b->n; j += nr)
+        w->kernels->transpose(b->turned + j * w->width, nr, b->copy + j * w->ld, w->ld, cpu_min(nr, b->n - j), w->width,
+                              1.0f);
+}
+
+static void softmax_tile(const struct loss_work *w, const struct block *b, int64_t words)
+{
+    float old[ROWS];
+    memcpy(old, b->max, sizeof old);
+    memset(b->tile_sum, 0, sizeof old);
+    w->kernels->column_max(b->max, b->tile, ROWS, words, ROWS, 1.0f);
+    for (int64_t j = 0; j < ROWS; j++) b->change[j] = old[j] - b->max[j];
+    w->kernels->exp(b->change, b->change, ROWS);
+    w->kernels->column_exp(b->tile, ROWS, words, ROWS, 1.0f, b->max, b->tile_sum);
+    for (int64_t j = 0; j < b->n; j++) {
+        b->sum[j] = b->sum[j] * (double)b->change[j] + (double)b->tile_sum[j];
+        if (b->dh && b->change[j] != 1.0f) w->kernels->scale(b->dh + j * w->ld, b->change[j], b->dh + j * w->ld, w->width);
+    }
+}
+
+/* Words [word, word + words), which are `rows` of W, ld apart, for one block. */
+static void word_tile(const struct loss_work *w, const struct block *b, int64_t word, int64_t words, const float *rows,
+                      int64_t ld)
+{
+    int64_t nr = w->kernels->nr;
+    struct gemm_block logits = {.m = words,
+                                .n = ROWS,
+                                .k = w->width,
+                                .a = rows,
+                                .rs = ld,
+                                .cs = 1,
+                                .b = b->turned,
+                                .panel_stride = w->width * nr,
+                                .ldb = nr,
+                                .c = b->tile,
+                                .ldc = ROWS};
+    gemm_block(w->kernels, &logits);
+    for (int64_t j = 0; j < b->n; j++) {
+        int64_t target = loss_targets(w)[w->row[b->first + j]] - word;
+        if (target >= 0 && target < words) w->target[b->first + j] = b->tile[target * ROWS + j];
+    }
+    softmax_tile(w, b, words);
+    if (!b->dh) return;
+    struct gemm_block product = {.m = b->n,
+                                 .n = w->width,
+                                 .k = words,
+                                 .a = b->tile,
+                                 .rs = 1,
+                                 .cs = ROWS,
+                                 .b = b->packed,
+                                 .panel_stride = words * nr,
+                                 .ldb = nr,
+                                 .c = b->dh,
+                                 .ldc = w->ld,
+                                 .accumulate = true};
+    gemm_block(w->kernels, &product);
+}
+
+/* Cuts the job into blocks and lays their parts out; returns how many there are. */
+static int lay_out(const struct loss_work *w, const struct loss_job *job, struct block *blocks)
+{
+    float *tile = job->scratch, *copy = tile + WORDS * ROWS, *change = copy + COPY_ROWS * w->ld, *packed = change + 2 * ROWS;
+    float *part = packed + WORDS * cpu_round_up(w->width, w->kernels->nr);
+    int n = 0;
+    for (int64_t at = 0; at < job->n; at += ROWS, part += PANEL_ROWS * w->width + ROWS)
+        blocks[n++] = (struct block){.first = job->first + at,
+                                     .n = cpu_min(ROWS, job->n - at),
+                                     .turned = part,
+                                     .max = part + PANEL_ROWS * w->width,
+                                     .tile = tile,
+                                     .copy = copy,
+                                     .packed = packed,
+                                     .change = change,
+                                     .tile_sum = change + ROWS,
+                                     .sum = job->sum + at,
+                                     .dh = job->dh ? job->dh + at * w->ld : NULL};
+    return n;
+}
+
+static void run(const struct loss_work *w, const struct loss_job *job)
+{
+    struct block blocks[LOSS_MOST_BLOCKS];
+    int n = lay_out(w, job, blocks);
+    for (int i = 0; i < n; i++) {
+        turn_rows(w, &blocks[i]);
+        for (int64_t j = 0; j < ROWS; j++) blocks[i].max[j] = -FLT_MAX;
+    }
+    for (int64_t word = job->word; word < job->end; word += WORDS) {
+        int64_t words = cpu_min(WORDS, job->end - word), ld;
+        const float *rows = words_at(w, word, words, blocks[0].copy, &ld);
+        struct gemm_pack p = {.source = {.form = GEMM_ROWS, .data = rows, .ld = ld, .scale = 1.0f},
+                              .k = words,
+                              .n = w->width,
+                              .n_panels = cpu_div_up(w->width, w->kernels->nr),
+                              .dst = blocks[0].packed,
+                              .panel_stride = words * w->kernels->nr};
+        if (job->dh) gemm_pack_panels(w->kernels, &p, NULL);
+        for (int i = 0; i < n; i++) word_tile(w, &blocks[i], word, words, rows, ld);
+    }
+    for (int i = 0; i < n; i++) memcpy(job->max + i * ROWS, blocks[i].max, (size_t)blocks[i].n * sizeof(float));
+}
+
+const struct loss_way loss_way_f32 = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};

@@ -1,0 +1,147 @@
+/* cpu_loss_int: the loss with both products in integers (gemm_int.h). Logits lie with rows down and words across: codes of h
+ * against panels of the tile's words, then codes of p = e^(logit - max), with the words' scales folded in, against panels of
+ * the same words as rows. A tile of words is packed both ways once for all blocks of a job. p has a scale of its own for
+ * each row and tile, so a tile far below the maximum keeps its precision. */
+#include <float.h>
+#include <string.h>
+
+#include "array/codec/int8.h"
+#include "backend/cpu/loss/cpu_loss.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_int/gemm_int.h"
+
+enum { ROWS = 96, WORDS = 128 /* whole panels of any width */ };
+
+/* Of a job. */
+struct parts {
+    const struct loss_job *job;
+    const struct int_kernels *q;
+    struct int_cut h_cut, p_cut;         /* of C; of WORDS */
+    int64_t columns_stride, rows_stride; /* of panels */
+    float *h, *h_scale;                  /* (group, ROWS, h_cut.row_steps), (group, ROWS, h_cut.runs) */
+    float *tile, *p, *p_scale;           /* (ROWS, WORDS), (ROWS, p_cut.row_steps), (ROWS, p_cut.runs) */
+    float *columns, *rows;               /* the tile's words as columns of B, and as rows */
+    float *scale;                        /* (WORDS) */
+};
+
+/* Lays the job's parts out from `scratch` on; returns its end. */
+static float *lay_out(const struct loss_work *w, struct parts *b, float *scratch)
+{
+    int64_t nr = w->kernels->nr;
+    b->q = int_kernels_for(w->kernels, w->w);
+    b->h_cut = int_cut(b->q, w->width);
+    b->p_cut = int_cut(b->q, WORDS);
+    b->columns_stride = b->h_cut.panel_steps * nr;
+    b->rows_stride = b->p_cut.panel_steps * nr;
+    const struct {
+        float **part;
+        int64_t floats;
+    } parts[] = {{&b->h, w->group * ROWS * b->h_cut.row_steps},
+                 {&b->h_scale, w->group * ROWS * b->h_cut.runs},
+                 {&b->tile, ROWS * WORDS},
+                 {&b->p, ROWS * b->p_cut.row_steps},
+                 {&b->p_scale, ROWS * b->p_cut.runs},
+                 {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
+                 {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
+                 {&b->scale, WORDS}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        *parts[i].part = scratch;
+        scratch += cpu_round_up(parts[i].floats, 16);
+    }
+    return scratch;
+}
+
+static int64_t scratch_floats(const struct loss_work *w)
+{
+    static float origin[1];
+    struct parts b;
+    return lay_out(w, &b, origin) - origin;
+}
+
+/* Rows [at, at + n) of the job: a block. */
+struct block {
+    int64_t at, n;
+};
+
+static void pack_words(const struct loss_work *w, const struct parts *b, int64_t word, int64_t words)
+{
+    int_pack_transposed(w->kernels, b->q, &b->h_cut, w->w, 0, word, words, b->columns, b->columns_stride);
+    for (int64_t v = 0; v < words; v++) b->scale[v] = int8_row_scale(weight_row(w->w, word + v));
+    struct int_cut cut = int_cut(b->q, words);
+    if (b->job->dh) int_pack_rows(w->kernels, b->q, &cut, w->w, word, 0, w->width, b->rows, b->rows_stride);
+}
+
+static void logits(const struct loss_work *w, const struct parts *b, struct block block, int64_t word, int64_t words)
+{
+    struct int_block product = {.q = b->q,
+                                .cut = &b->h_cut,
+                                .m = block.n,
+                                .n = words,
+                                .codes = b->h + block.at * b->h_cut.row_steps,
+                                .scale = b->h_scale + block.at * b->h_cut.runs,
+                                .panels = b->columns,
+                                .panel_stride = b->columns_stride,
+                                .column_scale = b->scale,
+                                .c = b->tile,
+                                .ldc = WORDS};
+    int_block(w->kernels, &product);
+    for (int64_t i = 0; i < block.n; i++) {
+        int64_t row = b->job->first + block.at + i, target = loss_targets(w)[w->row[row]] - word;
+        if (target >= 0 && target < words) w->target[row] = b->tile[i * WORDS + target];
+    }
+}
+
+/* Logits become p; what the block has so far is scaled down where the maximum rose. */
+static void softmax_rows(const struct loss_work *w, const struct parts *b, struct block block, int64_t words)
+{
+    for (int64_t i = 0; i < block.n; i++) {
+        int64_t row = block.at + i;
+        float old = b->job->max[row], sum;
+        w->kernels->row_softmax(b->tile + i * WORDS, words, &b->job->max[row], &sum);
+        float change = old - b->job->max[row];
+        w->kernels->exp(&change, &change, 1);
+        b->job->sum[row] = b->job->sum[row] * (double)change + (double)sum;
+        if (b->job->dh && change != 1.0f)
+            w->kernels->scale(b->job->dh + row * w->ld, change, b->job->dh + row * w->ld, w->width);
+    }
+}
+
+static void word_tile(const struct loss_work *w, const struct parts *b, struct block block, int64_t word, int64_t words)
+{
+    logits(w, b, block, word, words);
+    softmax_rows(w, b, block, words);
+    if (!b->job->dh) return;
+    struct int_cut cut = int_cut(b->q, words);
+    int_quantise_rows(b->q, &cut, b->tile, WORDS, b->scale, block.n, b->p, b->p_scale);
+    struct int_block product = {.q = b->q,
+                                .cut = &cut,
+                                .m = block.n,
+                                .n = w->width,
+                                .codes = b->p,
+                                .scale = b->p_scale,
+                                .panels = b->rows,
+                                .panel_stride = b->rows_stride,
+                                .c = b->job->dh + block.at * w->ld,
+                                .ldc = w->ld,
+                                .accumulate = true};
+    int_block(w->kernels, &product);
+}
+
+static void run(const struct loss_work *w, const struct loss_job *job)
+{
+    struct parts b = {.job = job};
+    lay_out(w, &b, job->scratch);
+    for (int64_t i = 0; i < job->n; i++) {
+        job->max[i] = -FLT_MAX;
+        int_quantise_rows(b.q, &b.h_cut, cpu_row_at(w->call->in[0], w->row[job->first + i]), 0, NULL, 1,
+                          b.h + i * b.h_cut.row_steps, b.h_scale + i * b.h_cut.runs);
+    }
+    for (int64_t word = job->word; word < job->end; word += WORDS) {
+        int64_t words = cpu_min(WORDS, job->end - word);
+        pack_words(w, &b, word, words);
+        for (int64_t at = 0; at < job->n; at += ROWS)
+            word_tile(w, &b, (struct block){at, cpu_min(ROWS, job->n - at)}, word, words);
+    }
+}
+
+const struct loss_way loss_way_int = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};

@@ -1,0 +1,160 @@
+/* cpu_elementwise: the elementwise rows over contiguous f32 arrays, in pieces of a fixed length. What they cost is memory.
+ */
+#include <string.h>
+
+#include "backend/cpu/rows/cpu_rows.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "base/threads.h"
+
+enum { PIECE = 1 << 14, COPY_ROWS = 32 };
+
+struct work {
+    const struct op_call *call;
+    const struct cpu_kernels *kernels;
+    int64_t n;
+    struct adamw_constants adamw;
+    double *partial; /* a piece: its sum of squares */
+};
+
+static float *piece(const struct array *a, int64_t job)
+{
+    return (float *)a->data + job * PIECE;
+}
+
+static int64_t piece_length(const struct work *w, int64_t job)
+{
+    return cpu_min(PIECE, w->n - job * PIECE);
+}
+
+static void run_pieces(struct ctx *c, struct work *w, void (*job)(void *, int64_t, int))
+{
+    threads_run(c, cpu_div_up(w->n, PIECE), job, w);
+}
+
+static struct work work_of(const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    return (struct work){.call = call, .kernels = kernels, .n = array_size(call->in[0])};
+}
+
+static void add_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    w->kernels->add(piece(w->call->out[0], job), piece(w->call->in[0], job), piece(w->call->in[1], job),
+                    piece_length(w, job));
+}
+
+static void mul_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    w->kernels->mul(piece(w->call->out[0], job), piece(w->call->in[0], job), piece(w->call->in[1], job),
+                    piece_length(w, job));
+}
+
+enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    struct work w = work_of(call, kernels);
+    run_pieces(c, &w, call->op == OP_ADD ? add_job : mul_job);
+    return OK;
+}
+
+/* ---- rows of views: gradients go into columns of wider arrays by COPY --------------------------------------------------
+ */
+
+static void copy_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    int64_t n = cpu_row_length(w->call->in[0]), rows = w->n / n, end = cpu_min((job + 1) * COPY_ROWS, rows);
+    for (int64_t i = job * COPY_ROWS; i < end; i++)
+        memcpy(cpu_row_at(w->call->out[0], i), cpu_row_at(w->call->in[0], i), (size_t)n * sizeof(float));
+}
+
+enum status cpu_elementwise_copy(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    struct work w = work_of(call, kernels);
+    threads_run(c, cpu_div_up(w.n / cpu_row_length(call->in[0]), COPY_ROWS), copy_job, &w);
+    return OK;
+}
+
+/* ---- contiguous ----------------------------------------------------------------------------------------------------- */
+
+static void exp_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    w->kernels->exp(piece(w->call->out[0], job), piece(w->call->in[0], job), piece_length(w, job));
+}
+
+enum status cpu_elementwise_exp(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    struct work w = work_of(call, kernels);
+    run_pieces(c, &w, exp_job);
+    return OK;
+}
+
+static void accumulate_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    float *dst = piece(w->call->in[0], job);
+    w->kernels->add(dst, dst, piece(w->call->in[1], job), piece_length(w, job));
+}
+
+enum status cpu_elementwise_accumulate(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    struct work w = work_of(call, kernels);
+    run_pieces(c, &w, accumulate_job);
+    return OK;
+}
+
+static void adamw_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    struct array *const *in = w->call->in;
+    w->kernels->adamw(piece(in[0], job), piece(in[1], job), piece(in[2], job), piece(in[3], job), &w->adamw,
+                      piece_length(w, job));
+}
+
+enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    const struct adamw_params *p = call->params;
+    struct work w = work_of(call, kernels);
+    w.adamw = (struct adamw_constants){.lr = (float)p->lr,
+                                       .beta1 = (float)p->beta1,
+                                       .one_minus_beta1 = (float)(1.0 - p->beta1),
+                                       .beta2 = (float)p->beta2,
+                                       .one_minus_beta2 = (float)(1.0 - p->beta2),
+                                       .eps = (float)p->eps,
+                                       .weight_decay = (float)p->weight_decay,
+                                       .inv_correction1 = (float)(1.0 / p->correction1),
+                                       .inv_correction2 = (float)(1.0 / p->correction2),
+                                       .grad_scale = (float)p->grad_scale};
+    run_pieces(c, &w, adamw_job);
+    return OK;
+}
+
+static void sum_squares_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    w->partial[job] = w->kernels->sum_squares(piece(w->call->in[0], job), piece_length(w, job));
+}
+
+enum status cpu_elementwise_sum_squares(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    struct work w = work_of(call, kernels);
+    int64_t pieces = cpu_div_up(w.n, PIECE);
+    int mark = scope_open(c);
+    w.partial = cpu_scratch(c, DTYPE_F64, pieces);
+    if (w.partial) {
+        double sum = 0;
+        run_pieces(c, &w, sum_squares_job);
+        for (int64_t i = 0; i < pieces; i++) sum += w.partial[i];
+        *(double *)call->out[0]->data = sum;
+    }
+    scope_close(c, mark);
+    return c->status;
+}

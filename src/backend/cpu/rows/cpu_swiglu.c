@@ -1,0 +1,52 @@
+/* cpu_swiglu: silu(gate) * up and its backward, rows of row-strided columns of one wide array. */
+#include "backend/cpu/rows/cpu_rows.h"
+#include "backend/cpu/cpu_scratch.h"
+#include "base/threads.h"
+
+enum { ROWS = 8 };
+
+struct work {
+    const struct op_call *call;
+    const struct cpu_kernels *kernels;
+    int64_t rows, n;
+};
+
+static void swiglu_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    struct array *const *in = w->call->in;
+    int64_t end = cpu_min((job + 1) * ROWS, w->rows);
+    for (int64_t i = job * ROWS; i < end; i++)
+        w->kernels->swiglu(cpu_row_at(w->call->out[0], i), cpu_row_at(in[0], i), cpu_row_at(in[1], i), w->n);
+}
+
+static void swiglu_bwd_job(void *arg, int64_t job, int worker)
+{
+    (void)worker;
+    const struct work *w = arg;
+    struct array *const *in = w->call->in, *const *out = w->call->out;
+    int64_t end = cpu_min((job + 1) * ROWS, w->rows);
+    for (int64_t i = job * ROWS; i < end; i++)
+        w->kernels->swiglu_bwd(cpu_row_at(out[0], i), cpu_row_at(out[1], i), cpu_row_at(in[0], i), cpu_row_at(in[1], i),
+                               cpu_row_at(in[2], i), w->n);
+}
+
+static enum status run_rows(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels,
+                            void (*job)(void *, int64_t, int))
+{
+    int64_t n = cpu_row_length(call->in[0]);
+    struct work w = {.call = call, .kernels = kernels, .rows = array_size(call->in[0]) / n, .n = n};
+    threads_run(c, cpu_div_up(w.rows, ROWS), job, &w);
+    return OK;
+}
+
+enum status cpu_swiglu(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    return run_rows(c, call, kernels, swiglu_job);
+}
+
+enum status cpu_swiglu_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+{
+    return run_rows(c, call, kernels, swiglu_bwd_job);
+}

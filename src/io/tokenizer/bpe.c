@@ -1,0 +1,167 @@
+/* Words are short, so most pieces go through merge_short: the pairs' ranks lie in an array, the smallest is searched, its
+ * neighbours are looked up again. That is quadratic with a tiny constant and stops at SHORT symbols; bpe_queue takes the
+ * rest. Words also repeat, so a direct-mapped table remembers where in the output the ids of a piece stand.
+ *
+ * Rejected: a table of finished words shared between calls (a tokenizer is immutable, so that threads may share it).
+ */
+#include "io/tokenizer/bpe.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/tokenizer/bpe_queue.h"
+
+enum { SHORT = 48, SEEN_MIN = 64, SEEN_MAX = 8192, BYTES_PER_SEEN = 16 };
+
+struct bpe_seen {
+    const char *piece;
+    size_t at; /* index of the first id in the output */
+    uint32_t n, n_ids, generation;
+};
+
+enum status bpe_init(struct ctx *c, struct bpe *b, size_t expected_merges)
+{
+    *b = (struct bpe){.unknown_id = -1};
+    for (int i = 0; i < 256; i++) b->byte_id[i] = -1;
+    b->merges = map64_new(c, expected_merges);
+    return b->merges ? OK : c->status;
+}
+
+void bpe_release(struct bpe *b)
+{
+    map64_free(b->merges);
+    map_free(b->whole);
+    *b = (struct bpe){0};
+}
+
+static uint64_t pair_key(int32_t left, int32_t right)
+{
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+enum status bpe_add_merge(struct bpe *b, int32_t left, int32_t right, int32_t result)
+{
+    return map64_put(b->merges, pair_key(left, right), (uint64_t)b->n_merges++ << 32 | (uint32_t)result, NULL);
+}
+
+uint64_t bpe_merge(const struct bpe *b, int32_t left, int32_t right)
+{
+    uint64_t value;
+    return map64_get(b->merges, pair_key(left, right), &value) ? value : BPE_NO_MERGE;
+}
+
+enum status bpe_work_init(struct ctx *c, struct bpe_work *w, size_t text_bytes)
+{
+    *w = (struct bpe_work){.generation = 1};
+    size_t n = SEEN_MIN;
+    while (n < SEEN_MAX && n < text_bytes / BYTES_PER_SEEN) n *= 2;
+    if (text_bytes < SEEN_MIN * BYTES_PER_SEEN) return OK;
+    w->seen = mem_alloc(c, n, sizeof *w->seen);
+    if (!w->seen) return c->status;
+    w->n_seen = n;
+    return OK;
+}
+
+void bpe_work_release(struct ctx *c, struct bpe_work *w)
+{
+    mem_free(c, w->seen);
+    mem_free(c, w->symbols);
+    *w = (struct bpe_work){0};
+}
+
+void bpe_work_forget(struct bpe_work *w)
+{
+    w->generation++;
+    if (w->generation == 0) { /* wrapped: old entries would look new */
+        if (w->seen) memset(w->seen, 0, w->n_seen * sizeof *w->seen);
+        w->generation = 1;
+    }
+}
+
+/* A hash to choose a slot by; equality is checked on the bytes. */
+static size_t slot_of(const char *piece, size_t n)
+{
+    uint64_t h = n * 0x9E3779B97F4A7C15u;
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, piece + i, n - i < 8 ? n - i : 8);
+        h = (h ^ word) * 0xD6E8FEB86659FD93u;
+        h ^= h >> 32;
+    }
+    return (size_t)h;
+}
+
+/* The symbols a piece starts as: one a byte, except bytes that the vocabulary lacks. */
+static size_t first_symbols(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
+{
+    size_t count = 0;
+    bool after_unknown = false;
+    for (size_t i = 0; i < n; i++) {
+        int32_t id = b->byte_id[(uint8_t)piece[i]];
+        bool unknown = id < 0;
+        if (unknown) id = b->unknown_id;
+        if (id >= 0 && !(unknown && after_unknown && b->fuse_unknown)) symbols[count++] = id;
+        after_unknown = unknown;
+    }
+    return count;
+}
+
+/* Merges n <= SHORT symbols in place; returns how many are left. */
+static size_t merge_short(const struct bpe *b, int32_t *symbols, size_t n)
+{
+    uint64_t pairs[SHORT]; /* pairs[i]: merge of symbols i and i + 1 */
+    for (size_t i = 0; i + 1 < n; i++) pairs[i] = bpe_merge(b, symbols[i], symbols[i + 1]);
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (pairs[i] < pairs[best]) best = i;
+        if (pairs[best] == BPE_NO_MERGE) break;
+        symbols[best] = (int32_t)(uint32_t)pairs[best];
+        memmove(symbols + best + 1, symbols + best + 2, (n - best - 2) * sizeof *symbols);
+        if (best + 2 < n) memmove(pairs + best, pairs + best + 1, (n - best - 2) * sizeof *pairs);
+        n--;
+        if (best > 0) pairs[best - 1] = bpe_merge(b, symbols[best - 1], symbols[best]);
+        if (best + 1 < n) pairs[best] = bpe_merge(b, symbols[best], symbols[best + 1]);
+    }
+    return n;
+}
+
+static enum status encode_short(struct ctx *c, const struct bpe *b, const char *piece, size_t n, struct ids *out)
+{
+    int32_t symbols[SHORT];
+    size_t count = merge_short(b, symbols, first_symbols(b, piece, n, symbols));
+    for (size_t i = 0; i < count; i++) TRY(ids_push(c, out, symbols[i]));
+    return OK;
+}
+
+static enum status encode_long(struct ctx *c, const struct bpe *b, struct bpe_work *w, const char *piece, size_t n,
+                               struct ids *out)
+{
+    if (n > INT32_MAX) return ctx_fail(c, E_INPUT, "a piece of %zu bytes without a break is too long to tokenize", n);
+    if (n > w->room) {
+        int32_t *grown = mem_resize(c, w->symbols, w->room, n, sizeof *grown);
+        if (!grown) return c->status;
+        w->symbols = grown;
+        w->room = n;
+    }
+    return bpe_queue_run(c, b, w->symbols, first_symbols(b, piece, n, w->symbols), out);
+}
+
+enum status bpe_encode(struct ctx *c, const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, struct ids *out)
+{
+    uint64_t whole;
+    if (n == 1 && b->byte_id[(uint8_t)piece[0]] >= 0) return ids_push(c, out, b->byte_id[(uint8_t)piece[0]]);
+    if (b->whole && map_get(b->whole, piece, n, &whole)) return ids_push(c, out, (int32_t)whole);
+    if (n > SHORT) return encode_long(c, b, w, piece, n, out);
+    if (!w->seen) return encode_short(c, b, piece, n, out);
+
+    struct bpe_seen *seen = &w->seen[slot_of(piece, n) & (w->n_seen - 1)];
+    if (seen->generation == w->generation && seen->n == n && memcmp(seen->piece, piece, n) == 0) {
+        for (size_t i = 0; i < seen->n_ids; i++) TRY(ids_push(c, out, out->data[seen->at + i]));
+        return OK;
+    }
+    size_t at = out->n;
+    TRY(encode_short(c, b, piece, n, out));
+    *seen = (struct bpe_seen){piece, at, (uint32_t)n, (uint32_t)(out->n - at), w->generation};
+    return OK;
+}

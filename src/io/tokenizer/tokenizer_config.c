@@ -1,0 +1,118 @@
+/* What lies beside a tokenizer.json. tokenizer_config.json comes first, then special_tokens_map.json, then
+ * generation_config.json (ids, and the full list of tokens that end a generation). A chat_template.jinja, which newer
+ * versions of the reference write, goes before the template in tokenizer_config.json.
+ */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "io/tokenizer/tokenizer_internal.h"
+
+enum { CONFIG_MAX_BYTES = 64 << 20, TEMPLATE_MAX_BYTES = 1 << 20 };
+
+/* A special token is a string or an object with "content". NULL when it is neither. */
+static const char *token_text(const json_t *v)
+{
+    return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
+}
+
+static enum status read_token(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file, const char *key,
+                              int32_t *out)
+{
+    const char *text = token_text(json_object_get(o, key));
+    if (!text || *out >= 0) return OK;
+    int32_t id = tokenizer_vocab_find(t, text, strlen(text));
+    if (id < 0) return ctx_fail(c, E_INPUT, "%s: %s of %s is \"%.80s\", which is not a token", t->name, key, file, text);
+    *out = id;
+    return OK;
+}
+
+/* The template is a string, or a list of named ones of which "default" is meant. */
+static enum status read_template(struct ctx *c, struct tokenizer *t, const json_t *v)
+{
+    const char *source = json_string_value(v);
+    for (size_t i = 0; !source && i < json_array_size(v); i++) {
+        const json_t *item = json_array_get(v, i);
+        const char *name = json_string_value(json_object_get(item, "name"));
+        if (name && strcmp(name, "default") == 0) source = json_string_value(json_object_get(item, "template"));
+    }
+    if (!source || t->chat_template) return OK;
+    t->chat_template = mem_strdup(c, source);
+    return t->chat_template ? OK : c->status;
+}
+
+static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, const json_t *o)
+{
+    int32_t bos = -1; /* the config's word goes before the post-processor's */
+    TRY(read_token(c, t, o, "tokenizer_config.json", "bos_token", &bos));
+    if (bos >= 0) t->bos = bos;
+    TRY(read_token(c, t, o, "tokenizer_config.json", "eos_token", &t->eos));
+    const json_t *adds = json_object_get(o, "add_bos_token");
+    if (json_is_boolean(adds)) t->adds_bos = json_is_true(adds);
+    return read_template(c, t, json_object_get(o, "chat_template"));
+}
+
+static enum status read_special_map(struct ctx *c, struct tokenizer *t, const json_t *o)
+{
+    TRY(read_token(c, t, o, "special_tokens_map.json", "bos_token", &t->bos));
+    return read_token(c, t, o, "special_tokens_map.json", "eos_token", &t->eos);
+}
+
+static enum status read_stop(struct ctx *c, struct tokenizer *t, const json_t *v)
+{
+    int32_t id;
+    if (!json_is_integer(v))
+        return ctx_fail(c, E_INPUT, "%s: eos_token_id of generation_config.json is not an integer", t->name);
+    TRY(tokenizer_vocab_set_id(c, t, "eos_token_id of generation_config.json", json_integer_value(v), &id));
+    t->tokens[id].flags |= TOKEN_STOP;
+    if (t->eos < 0) t->eos = id;
+    return OK;
+}
+
+static enum status read_generation_config(struct ctx *c, struct tokenizer *t, const json_t *o)
+{
+    const json_t *bos = json_object_get(o, "bos_token_id"), *eos = json_object_get(o, "eos_token_id");
+    if (t->bos < 0 && json_is_integer(bos))
+        TRY(tokenizer_vocab_set_id(c, t, "bos_token_id of generation_config.json", json_integer_value(bos), &t->bos));
+    if (json_is_array(eos)) {
+        for (size_t i = 0; i < json_array_size(eos); i++) TRY(read_stop(c, t, json_array_get(eos, i)));
+        return OK;
+    }
+    return eos && !json_is_null(eos) ? read_stop(c, t, eos) : OK;
+}
+
+typedef enum status (*read_fn)(struct ctx *c, struct tokenizer *t, const json_t *o);
+
+/* Reads dir/name when it is there. */
+static enum status read_beside(struct ctx *c, struct tokenizer *t, const char *dir, const char *name, read_fn read)
+{
+    char *path = path_join(c, dir, name);
+    if (!path) return c->status;
+    enum status st = OK;
+    if (file_exists(path)) {
+        json_t *o = json_parse_file(c, path, CONFIG_MAX_BYTES);
+        st = o ? read(c, t, o) : c->status;
+        json_decref(o);
+    }
+    mem_free(c, path);
+    return st;
+}
+
+static enum status read_template_file(struct ctx *c, struct tokenizer *t, const char *dir)
+{
+    char *path = path_join(c, dir, "chat_template.jinja");
+    if (!path) return c->status;
+    size_t n;
+    if (file_exists(path)) t->chat_template = file_read(c, path, TEMPLATE_MAX_BYTES, &n);
+    mem_free(c, path);
+    return c->status;
+}
+
+enum status tokenizer_config_read(struct ctx *c, struct tokenizer *t, const char *dir)
+{
+    TRY(read_template_file(c, t, dir));
+    TRY(read_beside(c, t, dir, "tokenizer_config.json", read_tokenizer_config));
+    TRY(read_beside(c, t, dir, "special_tokens_map.json", read_special_map));
+    return read_beside(c, t, dir, "generation_config.json", read_generation_config);
+}

@@ -1,0 +1,206 @@
+/* NFC is done here and not by utf8proc_map, because utf8proc (2.8) orders combining marks by neighbour swaps: a few
+ * megabytes of marks in falling order would take hours. Decomposition and composition are utf8proc's, one call a character
+ * and one a cluster; the canonical ordering between them is a stable counting sort by combining class (Unicode Standard,
+ * D109).
+ *
+ * Text is cut into clusters at characters that can neither compose with what stands before them nor be reordered: everything
+ * below U+0300 and the unified ideographs. So plain text costs one comparison a character and memory stays small.
+ */
+#include "io/tokenizer/unicode.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+
+unsigned unicode_class(uint32_t cp)
+{
+    if (cp >= UNICODE_INVALID) return 0;
+    size_t low = 0, high = unicode_table_rows; /* the row is in [low, high) */
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+        if (unicode_table[mid].first <= cp)
+            low = mid;
+        else
+            high = mid;
+    }
+    return unicode_table[low].bits;
+}
+
+struct unicode_unit unicode_next(const char *s, size_t n)
+{
+    const uint8_t *p = (const uint8_t *)s;
+    switch (utf8_length(p, n)) {
+    case 1:
+        return (struct unicode_unit){p[0], 1};
+    case 2:
+        return (struct unicode_unit){(p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu), 2};
+    case 3:
+        return (struct unicode_unit){(p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu), 3};
+    case 4:
+        return (struct unicode_unit){(p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu), 4};
+    default:
+        return (struct unicode_unit){UNICODE_INVALID, 1};
+    }
+}
+
+struct unicode_unit unicode_last(const char *s, size_t n)
+{
+    for (size_t back = 1; back <= 4 && back <= n; back++) {
+        struct unicode_unit u = unicode_next(s + n - back, back);
+        if (u.bytes == back && u.cp != UNICODE_INVALID) return u;
+    }
+    return (struct unicode_unit){UNICODE_INVALID, 1};
+}
+
+/* What NFC neither changes nor lets take part in anything. */
+static bool is_inert(uint32_t cp)
+{
+    return cp == UNICODE_INVALID || (cp >= 0x300 && (unicode_class(cp) & UNICODE_INERT));
+}
+
+/* Nothing before such a character can change because of it, nor it because of them. */
+static bool is_border(uint32_t cp)
+{
+    return cp < 0x300 || (cp >= 0x4E00 && cp <= 0x9FFF) || is_inert(cp);
+}
+
+bool unicode_is_nfc_quick(const char *s, size_t n)
+{
+    const uint8_t *p = (const uint8_t *)s;
+    for (size_t i = 0; i < n; i++)
+        if (p[i] >= 0xCC) return false; /* U+0300 is CC 80; bytes below lead only smaller characters */
+    return true;
+}
+
+struct cluster {
+    utf8proc_int32_t *cps; /* owned, as is spare: decomposed characters */
+    utf8proc_int32_t *spare;
+    size_t n, room;
+};
+
+static enum status cluster_reserve(struct ctx *c, struct cluster *k, size_t need)
+{
+    if (need <= k->room) return OK;
+    size_t room = need + need / 2 + 64;
+    utf8proc_int32_t *cps = mem_resize(c, k->cps, k->room, room, sizeof *cps);
+    if (!cps) return c->status;
+    k->cps = cps;
+    utf8proc_int32_t *spare = mem_resize(c, k->spare, k->room, room, sizeof *spare);
+    if (!spare) return c->status;
+    k->spare = spare;
+    k->room = room;
+    return OK;
+}
+
+enum { MAX_DECOMPOSED = 32 }; /* canonical decompositions have at most 4 characters */
+
+static enum status cluster_push(struct ctx *c, struct cluster *k, uint32_t cp)
+{
+    TRY(cluster_reserve(c, k, k->n + MAX_DECOMPOSED));
+    int boundary = 0;
+    utf8proc_ssize_t got = utf8proc_decompose_char((utf8proc_int32_t)cp, k->cps + k->n, MAX_DECOMPOSED,
+                                                   UTF8PROC_STABLE | UTF8PROC_COMPOSE, &boundary);
+    BUG_ON(c, got < 0 || got > MAX_DECOMPOSED, "utf8proc decomposes U+%04X into %ld", (unsigned)cp, (long)got);
+    k->n += (size_t)got;
+    return OK;
+}
+
+static unsigned combining_class(utf8proc_int32_t cp)
+{
+    return (unsigned)utf8proc_get_property(cp)->combining_class & 0xFF;
+}
+
+/* Stable sort of a run of marks (class > 0): by insertion while it is short, else by counting. */
+static void sort_marks(utf8proc_int32_t *cps, utf8proc_int32_t *spare, size_t n)
+{
+    if (n <= 16) {
+        for (size_t i = 1; i < n; i++) {
+            utf8proc_int32_t cp = cps[i];
+            size_t at = i;
+            for (; at > 0 && combining_class(cps[at - 1]) > combining_class(cp); at--) cps[at] = cps[at - 1];
+            cps[at] = cp;
+        }
+        return;
+    }
+    size_t start[257] = {0};
+    for (size_t i = 0; i < n; i++) start[combining_class(cps[i]) + 1]++;
+    for (size_t v = 1; v < 257; v++) start[v] += start[v - 1];
+    for (size_t i = 0; i < n; i++) spare[start[combining_class(cps[i])]++] = cps[i];
+    memcpy(cps, spare, n * sizeof *cps);
+}
+
+/* Orders, composes and writes the cluster, and empties it. */
+static void cluster_flush(struct ctx *c, struct cluster *k, struct buf *out)
+{
+    for (size_t i = 0; i < k->n;) {
+        size_t end = i;
+        while (end < k->n && combining_class(k->cps[end]) != 0) end++;
+        if (end > i) sort_marks(k->cps + i, k->spare, end - i);
+        i = end + 1;
+    }
+    utf8proc_ssize_t n = utf8proc_normalize_utf32(k->cps, (utf8proc_ssize_t)k->n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    BUG_ON(c, n < 0, "utf8proc_normalize_utf32: %s", utf8proc_errmsg(n));
+    for (utf8proc_ssize_t i = 0; i < n; i++) {
+        utf8proc_uint8_t bytes[4];
+        buf_append(out, bytes, (size_t)utf8proc_encode_char(k->cps[i], bytes));
+    }
+    k->n = 0;
+}
+
+/* Starts a cluster at a character that is no border: the character before it (the end of the run of n plain bytes at s) may
+ * be its base and goes into the cluster; the rest of the run is written. */
+static enum status cluster_start(struct ctx *c, struct cluster *k, const char *s, size_t n, struct buf *out)
+{
+    struct unicode_unit base = {UNICODE_INVALID, 0};
+    if (n > 0) base = unicode_last(s, n);
+    bool has_base = n > 0 && !is_inert(base.cp);
+    buf_append(out, s, has_base ? n - base.bytes : n);
+    return has_base ? cluster_push(c, k, base.cp) : OK;
+}
+
+enum status unicode_nfc(struct ctx *c, const char *s, size_t n, struct buf *out)
+{
+    struct cluster k = {0};
+    enum status st = OK;
+    size_t run = 0; /* where the run of borders that is not yet written starts */
+    for (size_t at = 0; at < n && st == OK;) {
+        struct unicode_unit u = unicode_next(s + at, n - at);
+        if (!is_border(u.cp)) {
+            if (k.n == 0) st = cluster_start(c, &k, s + run, at - run, out);
+            if (st == OK) st = cluster_push(c, &k, u.cp);
+            run = at + u.bytes;
+        } else if (k.n > 0) {
+            cluster_flush(c, &k, out);
+        }
+        at += u.bytes;
+    }
+    if (k.n && st == OK) cluster_flush(c, &k, out);
+    buf_append(out, s + run, n - run);
+    mem_free(c, k.cps);
+    mem_free(c, k.spare);
+    if (st != OK) return st;
+    return buf_ok(out) ? OK : c->status;
+}
+
+/* str.isspace() of Python: the White_Space characters and the four information separators. */
+static bool is_python_space(uint32_t cp)
+{
+    return (unicode_class(cp) & UNICODE_SPACE) || (cp >= 0x1C && cp <= 0x1F);
+}
+
+void unicode_strip(const char **s, size_t *n)
+{
+    while (*n > 0) {
+        struct unicode_unit u = unicode_next(*s, *n);
+        if (!is_python_space(u.cp)) break;
+        *s += u.bytes;
+        *n -= u.bytes;
+    }
+    while (*n > 0) {
+        struct unicode_unit u = unicode_last(*s, *n);
+        if (!is_python_space(u.cp)) break;
+        *n -= u.bytes;
+    }
+}

@@ -1,0 +1,232 @@
+/* bench_kernels: every kernel of a training step at a model's shapes. Kernels are called through the backend's table, with
+ * operands of noise, and the weights are those of block 0 as the file stores them, so that decoding them is in the time.
+ * Rounds go over all kernels, so that a disturbance does not fall on one. */
+#include "array/array.h"
+#include "base/threads.h"
+#include "measure/bench.h"
+#include "measure/machine.h"
+
+enum status bench_machine_run(struct ctx *c, struct bench *b)
+{
+    enum { READ_BYTES = 128 << 20 };
+    int threads = threads_count(c);
+    b->machine = (struct bench_machine){.threads = threads, .fma_one = machine_fma(c, 1), .fma = machine_fma(c, threads)};
+    b->machine.int_one = machine_int(c, 1);
+    b->machine.integer = machine_int(c, threads);
+    b->machine.read = machine_read(c, READ_BYTES);
+    return c->status;
+}
+
+/* ---- operands -------------------------------------------------------------------------------------------------------- */
+
+struct list {
+    struct ctx *c;
+    const struct model *m;
+    struct bench *b;
+    int64_t n, length, rank; /* tokens, of a document; rank of adapters */
+    struct op_call call[BENCH_MAX_KERNELS];
+    struct linear_params linear[4];
+    int n_linear;
+    struct attention_params attention;
+    struct linear_cross_entropy_params loss;
+};
+
+/* (rows, columns) in the innermost scope; NULL with the failure in the ctx. */
+static struct array *noise(const struct list *l, int64_t rows, int64_t columns)
+{
+    struct array *a = array_empty(l->c, DTYPE_F32, 2, (int64_t[]){rows, columns});
+    uint32_t x = 12345;
+    for (int64_t i = 0; a && i < rows * columns; i++) {
+        x = x * 1664525u + 1013904223u;
+        ((float *)a->data)[i] = ((float)(x >> 8) / (1 << 23) - 1.0f) * 0.1f;
+    }
+    return a;
+}
+
+/* (n, heads, head_dim) */
+static struct array *heads(const struct list *l, int64_t n_heads)
+{
+    int64_t d = l->m->config.head_dim;
+    struct array *a = noise(l, l->n, n_heads * d);
+    return a ? array_view(a, 3, (int64_t[]){l->n, n_heads, d}, (int64_t[]){n_heads * d, d, 1}, 0) : NULL;
+}
+
+/* Columns of a wider array, as LINEAR writes them. */
+static struct array *half(const struct list *l, struct array *wide, int64_t first)
+{
+    int64_t f = l->m->config.ffn;
+    return wide ? array_view(wide, 2, (int64_t[]){l->n, f}, (int64_t[]){2 * f, 1}, first * f) : NULL;
+}
+
+static double operand_bytes(const struct op_call *call)
+{
+    double sum = 0;
+    for (int i = 0; i < OP_MAX_IN; i++)
+        if (call->in[i]) sum += (double)array_size(call->in[i]) * (double)dtype_size(call->in[i]->dtype);
+    for (int i = 0; i < OP_MAX_OUT; i++)
+        if (call->out[i]) sum += (double)array_size(call->out[i]) * (double)dtype_size(call->out[i]->dtype);
+    return sum;
+}
+
+static double weight_bytes(const struct weight *w)
+{
+    return (double)w->rows * (double)w->row_bytes;
+}
+
+static struct bench_kernel *add_row(struct list *l, const char *name, double flops, int64_t times,
+                                    const struct op_call *call)
+{
+    struct bench *b = l->b;
+    BUG_ON(l->c, b->n_kernels >= BENCH_MAX_KERNELS, "%d kernels", b->n_kernels);
+    struct bench_kernel *k = &b->kernel[b->n_kernels];
+    *k = (struct bench_kernel){.name = name, .flops = flops, .bytes = operand_bytes(call), .times = times, .seconds = 1e30};
+    l->call[b->n_kernels++] = *call;
+    return k;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+
+/* Forward and backward of n linears with adapters that share x. */
+static void add_linear(struct list *l, const char *forward, const char *backward, const struct weight *const *w, int n)
+{
+    struct linear_params *p = &l->linear[l->n_linear++];
+    int64_t total = 0, k = w[0]->cols;
+    double flops = 0, grad_flops = 0, bytes = 0;
+    *p = (struct linear_params){.n = n, .want_dx = true, .accumulate = true};
+    struct op_call y = {.op = OP_LINEAR, .params = p}, d = {.op = OP_LINEAR_BWD, .params = p};
+    y.in[0] = d.in[1] = noise(l, l->n, k);
+    for (int i = 0; i < n; i++) {
+        int64_t m = w[i]->rows;
+        p->w[i] = w[i];
+        p->scale[i] = 2;
+        y.in[1 + 2 * i] = d.in[2 + 2 * i] = noise(l, l->rank, k);
+        y.in[2 + 2 * i] = d.in[3 + 2 * i] = noise(l, m, l->rank);
+        y.out[1 + i] = d.in[8 + i] = noise(l, l->n, l->rank);
+        d.out[1 + 2 * i] = noise(l, l->rank, k);
+        d.out[2 + 2 * i] = noise(l, m, l->rank);
+        flops += 2.0 * (double)l->n * ((double)k * (double)m + (double)l->rank * (double)(k + m));
+        grad_flops += 2.0 * (double)l->n * (double)l->rank * (double)(k + m);
+        bytes += weight_bytes(w[i]);
+        total += m;
+    }
+    y.out[0] = noise(l, l->n, total);
+    d.in[0] = noise(l, l->n, total);
+    d.out[0] = noise(l, l->n, k);
+    add_row(l, forward, flops, l->m->config.n_layers, &y)->bytes += bytes;
+    add_row(l, backward, flops + grad_flops, l->m->config.n_layers, &d)->bytes += bytes;
+}
+
+static void add_attention(struct list *l, const int32_t *cu)
+{
+    const struct model_config *m = &l->m->config;
+    l->attention = (struct attention_params){.scale = 0.125, .n_seg = (int)(l->n / l->length), .cu_q = cu, .cu_k = cu};
+    l->attention.window = (int)m->sliding_window;
+    struct array *q = heads(l, m->n_heads), *k = heads(l, m->n_kv_heads), *v = heads(l, m->n_kv_heads);
+    struct array *o = heads(l, m->n_heads), *lse = noise(l, l->n, m->n_heads);
+    double seen = (double)(l->length + 1) / 2; /* keys of a query, of the lower triangle */
+    if (m->sliding_window > 0 && (double)m->sliding_window < seen) seen = (double)m->sliding_window;
+    double flops = 4.0 * (double)l->n * seen * (double)(m->n_heads * m->head_dim);
+    add_row(l, "attention", flops, m->n_layers, &(struct op_call){OP_ATTENTION, {q, k, v}, {o, lse}, &l->attention});
+    struct op_call d = {OP_ATTENTION_BWD, {q, k, v, o, lse, heads(l, m->n_heads)}, {NULL}, &l->attention};
+    d.out[0] = heads(l, m->n_heads);
+    d.out[1] = heads(l, m->n_kv_heads);
+    d.out[2] = heads(l, m->n_kv_heads);
+    add_row(l, "attention backward", 2.5 * flops, m->n_layers, &d);
+}
+
+static void add_loss(struct list *l)
+{
+    l->loss = (struct linear_cross_entropy_params){.want_dh = true, .w = &l->m->head};
+    struct array *targets = array_zeros(l->c, DTYPE_I32, 1, &l->n), *weights = array_full(l->c, DTYPE_F32, 1, &l->n, 1);
+    struct array *loss = array_scalar(l->c, DTYPE_F32, 0), *stats = array_zeros(l->c, DTYPE_F64, 1, (int64_t[]){3});
+    int64_t c = l->m->config.hidden;
+    struct op_call call = {
+        OP_LINEAR_CROSS_ENTROPY, {noise(l, l->n, c), targets, weights}, {loss, stats, NULL, noise(l, l->n, c)}, &l->loss};
+    add_row(l, "loss with gradient", 4.0 * (double)l->n * (double)l->m->head.rows * (double)c, 1, &call)->bytes +=
+        weight_bytes(&l->m->head);
+}
+
+static void add_small(struct list *l)
+{
+    static const struct rms_norm_params norm = {.eps = 1e-5, .residual = true};
+    static const struct rope_params rope = {.scale = 1};
+    const struct model_config *m = &l->m->config;
+    int64_t n = l->n, c = m->hidden, f = m->ffn, layers = m->n_layers;
+    double nc = (double)n * (double)c, nf = (double)n * (double)f;
+    struct array *x = noise(l, n, c), *gain = l->m->blocks[0].attn_norm, *rstd = array_empty(l->c, DTYPE_F32, 1, &n);
+    struct op_call call = {OP_RMS_NORM, {x, gain, noise(l, n, c)}, {noise(l, n, c), noise(l, n, c), rstd}, &norm};
+    add_row(l, "rms_norm", 6 * nc, 2 * layers, &call);
+    call = (struct op_call){OP_RMS_NORM_BWD, {noise(l, n, c), noise(l, n, c), x, gain, rstd}, {noise(l, n, c)}, &norm};
+    add_row(l, "rms_norm backward", 10 * nc, 2 * layers, &call);
+
+    struct array *positions = array_zeros(l->c, DTYPE_I32, 1, &n);
+    for (int64_t i = 0; positions && i < n; i++) ((int32_t *)positions->data)[i] = (int32_t)(i % l->length);
+    call = (struct op_call){OP_ROPE, {heads(l, m->n_heads), positions, l->m->inv_freq}, {heads(l, m->n_heads)}, &rope};
+    add_row(l, "rope of q", 3.0 * (double)n * (double)(m->n_heads * m->head_dim), 2 * layers, &call);
+
+    struct array *wide = noise(l, n, 2 * f), *dwide = noise(l, n, 2 * f), *y = noise(l, n, f);
+    call = (struct op_call){OP_SWIGLU, {half(l, wide, 0), half(l, wide, 1)}, {y}, NULL};
+    add_row(l, "swiglu", 20 * nf, layers, &call);
+    call = (struct op_call){
+        OP_SWIGLU_BWD, {y, half(l, wide, 0), half(l, wide, 1)}, {half(l, dwide, 0), half(l, dwide, 1)}, NULL};
+    add_row(l, "swiglu backward", 25 * nf, layers, &call);
+    add_row(l, "add", nc, 3 * layers, &(struct op_call){OP_ADD, {x, noise(l, n, c)}, {noise(l, n, c)}, NULL});
+}
+
+static void add_update(struct list *l)
+{
+    static const struct adamw_params adamw = {
+        .lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .correction1 = 1, .correction2 = 1, .grad_scale = 1};
+    int64_t parameters = 0;
+    for (int place = 0; place < LORA_PLACES; place++) {
+        int64_t out, in;
+        lora_place_shape(&l->m->config, (enum lora_place)place, &out, &in);
+        parameters += l->rank * (out + in) * l->m->config.n_layers;
+    }
+    struct array *v = array_zeros(l->c, DTYPE_F32, 2, (int64_t[]){1, parameters});
+    struct array *p = noise(l, 1, parameters), *g = noise(l, 1, parameters), *m = noise(l, 1, parameters);
+    struct op_call call = {OP_ADAMW, {p, g, m, v}, {NULL}, &adamw};
+    add_row(l, "adamw", 12.0 * (double)parameters, 1, &call);
+}
+
+static void add_rows(struct list *l, const int32_t *cu)
+{
+    const struct llama_block *k = &l->m->blocks[0];
+    add_linear(l, "q, k, v", "q, k, v backward", (const struct weight *[]){&k->q, &k->k, &k->v}, 3);
+    add_linear(l, "o", "o backward", (const struct weight *[]){&k->o}, 1);
+    add_linear(l, "gate, up", "gate, up backward", (const struct weight *[]){&k->gate, &k->up}, 2);
+    add_linear(l, "down", "down backward", (const struct weight *[]){&k->down}, 1);
+    add_attention(l, cu);
+    add_loss(l);
+    add_small(l);
+    add_update(l);
+}
+
+static void measure(struct list *l, int64_t runs)
+{
+    struct bench *b = l->b;
+    const struct backend *backend = array_backend(l->c);
+    for (int64_t run = 0; run < runs; run++)
+        for (int i = 0; i < b->n_kernels && ctx_ok(l->c); i++) {
+            double start = machine_seconds();
+            backend->kernel[l->call[i].op](l->c, &l->call[i]);
+            double seconds = machine_seconds() - start;
+            if (seconds < b->kernel[i].seconds) b->kernel[i].seconds = seconds;
+        }
+}
+
+enum status bench_kernels_run(struct model *m, const struct bench_options *o, struct bench *b)
+{
+    struct ctx *c = m->c;
+    struct list l = {.c = c, .m = m, .b = b, .n = o->documents * o->length, .length = o->length, .rank = o->rank};
+    if (o->length > m->config.max_positions)
+        return ctx_fail(c, E_INPUT, "documents of %lld tokens: the model's context holds %lld", (long long)o->length,
+                        (long long)m->config.max_positions);
+    int mark = scope_open(c);
+    struct array *cu = array_empty(c, DTYPE_I32, 1, (int64_t[]){o->documents + 1});
+    for (int64_t i = 0; cu && i <= o->documents; i++) ((int32_t *)cu->data)[i] = (int32_t)(i * o->length);
+    if (cu) add_rows(&l, cu->data);
+    if (ctx_ok(c)) measure(&l, o->runs);
+    scope_close(c, mark);
+    return c->status;
+}

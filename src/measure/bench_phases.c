@@ -1,0 +1,160 @@
+/* bench_phases: whole training steps and whole generations, timed with the time of each primitive in them. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "measure/bench.h"
+#include "eval/generate.h"
+#include "measure/machine.h"
+#include "engine/engine.h"
+
+/* ---- clocks ---------------------------------------------------------------------------------------------------------- */
+
+struct clocks {
+    double seconds, cpu;
+};
+
+static struct clocks begin(struct profile *p)
+{
+    profile_reset(p);
+    return (struct clocks){machine_seconds(), machine_cpu_seconds()};
+}
+
+/* Keeps the phase that began at `from` when it is the fastest so far. */
+static void end(const struct profile *p, struct clocks from, int64_t tokens, struct bench_phase *best)
+{
+    double seconds = machine_seconds() - from.seconds;
+    if (best->tokens && seconds >= best->seconds) return;
+    *best = (struct bench_phase){.tokens = tokens, .seconds = seconds, .cpu_seconds = machine_cpu_seconds() - from.cpu};
+    memcpy(best->row, p->row, sizeof best->row);
+}
+
+/* ---- a training step ------------------------------------------------------------------------------------------------- */
+
+/* The text again and again, cut into documents; the last token of each has nothing to predict. */
+static struct batch *make_batch(struct ctx *c, const struct bench_options *o, const struct ids *text)
+{
+    int64_t n = o->documents * o->length;
+    struct batch *b = mem_alloc(c, 1, sizeof *b);
+    int32_t *numbers = mem_alloc(c, (size_t)(3 * n + o->documents + 1), sizeof *numbers);
+    float *weights = mem_alloc(c, (size_t)n, sizeof *weights);
+    if (!b || !numbers || !weights) {
+        mem_free(c, weights);
+        mem_free(c, numbers);
+        mem_free(c, b);
+        return NULL;
+    }
+    int32_t *tokens = numbers, *positions = numbers + n, *targets = numbers + 2 * n, *cu = numbers + 3 * n;
+    for (int64_t i = 0; i < n; i++) {
+        bool last = i % o->length == o->length - 1;
+        tokens[i] = text->data[(size_t)i % text->n];
+        targets[i] = last ? 0 : text->data[(size_t)(i + 1) % text->n];
+        positions[i] = (int32_t)(i % o->length);
+        weights[i] = last ? 0.0f : 1.0f;
+    }
+    for (int64_t i = 0; i <= o->documents; i++) cu[i] = (int32_t)(i * o->length);
+    *b = (struct batch){.n = n, .tokens = tokens, .positions = positions, .n_seg = (int)o->documents, .cu = cu};
+    b->targets = targets;
+    b->weights = weights;
+    return b;
+}
+
+static void free_batch(struct ctx *c, struct batch *b)
+{
+    if (!b) return;
+    mem_free(c, (void *)(uintptr_t)b->weights);
+    mem_free(c, (void *)(uintptr_t)b->tokens);
+    mem_free(c, b);
+}
+
+static enum status one_step(struct engine *e, const struct batch *batch, const struct bench_options *o, int64_t step,
+                            struct bench *b)
+{
+    double n = (double)(o->documents * (o->length - 1)), b1 = 1, b2 = 1;
+    for (int64_t i = 0; i <= step; i++) b1 *= 0.9, b2 *= 0.999;
+    struct engine_step_options options = {.inv_n = 1 / n, .step = step};
+    struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
+    struct engine_loss loss = {0};
+    adamw.correction1 = 1 - b1;
+    adamw.correction2 = 1 - b2;
+    e->ops->zero_grad(e);
+    TRY(e->ops->step(e, batch, &options, &loss));
+    double norm = e->ops->grad_norm(e);
+    if (step == 0) b->loss = loss.weighted / n, b->grad_norm = norm;
+    return e->ops->update(e, &adamw);
+}
+
+enum status bench_step_run(struct model *m, struct profile *p, const struct bench_options *o, const struct ids *text,
+                           struct bench *b)
+{
+    struct ctx *c = m->c;
+    struct lora_config config = {.rank = o->rank, .alpha = 2 * (double)o->rank, .targets = (1u << LORA_PLACES) - 1};
+    if (text->n < 1) return ctx_fail(c, E_INPUT, "the text to train on has no tokens");
+    if (o->length > m->config.max_positions)
+        return ctx_fail(c, E_INPUT, "documents of %lld tokens: the model's context holds %lld", (long long)o->length,
+                        (long long)m->config.max_positions);
+    struct batch *batch = make_batch(c, o, text);
+    struct lora *lora = batch ? lora_new(c, &m->config, &config) : NULL;
+    if (lora) model_attach_lora(m, lora);
+    struct engine *e = lora ? engine_native_new(c, m, lora) : NULL;
+    for (int64_t step = 0; e && step < o->runs && ctx_ok(c); step++) {
+        struct clocks from = begin(p);
+        if (one_step(e, batch, o, step, b) == OK) end(p, from, batch->n, &b->step);
+    }
+    if (e) e->ops->free(e);
+    model_attach_lora(m, NULL);
+    lora_free(lora);
+    free_batch(c, batch);
+    return c->status;
+}
+
+/* ---- generation ------------------------------------------------------------------------------------------------------ */
+
+struct listener {
+    struct profile *p;
+    struct bench *b;
+    const struct ids *prompt;
+    int64_t n, new_tokens; /* heard so far, wanted */
+    struct clocks from;
+};
+
+/* The first token ends the prompt's pass; the last ends decoding. */
+static bool hear(void *user, int32_t id)
+{
+    struct listener *l = user;
+    (void)id;
+    if (++l->n == 1) {
+        end(l->p, l->from, (int64_t)l->prompt->n, &l->b->prompt);
+        l->from = begin(l->p);
+    } else if (l->n == l->new_tokens) {
+        end(l->p, l->from, l->new_tokens - 1, &l->b->decode);
+    }
+    return true;
+}
+
+static double linear_bytes(const struct model *m)
+{
+    double sum = (double)m->head.rows * (double)m->head.row_bytes;
+    for (int64_t i = 0; i < m->config.n_layers; i++)
+        for (int p = 0; p < LORA_PLACES; p++) {
+            const struct weight *w = llama_block_linear(&m->blocks[i], (enum lora_place)p);
+            sum += (double)w->rows * (double)w->row_bytes;
+        }
+    return sum;
+}
+
+enum status bench_generate_run(struct model *m, struct profile *p, const struct bench_options *o, const struct ids *prompt,
+                               struct bench *b)
+{
+    enum generate_end how = GENERATE_LENGTH;
+    if ((int64_t)prompt->n > m->config.max_positions - o->new_tokens)
+        return ctx_fail(m->c, E_INPUT, "a prompt of %zu tokens and %lld new ones: the model's context holds %lld", prompt->n,
+                        (long long)o->new_tokens, (long long)m->config.max_positions);
+    b->decode_bytes = linear_bytes(m);
+    for (int64_t run = 0; run < o->runs; run++) {
+        struct listener l = {.p = p, .b = b, .prompt = prompt, .new_tokens = o->new_tokens, .from = begin(p)};
+        struct generate_params g = {.max_tokens = o->new_tokens, .sample = {.top_p = 1}, .on_token = hear, .user = &l};
+        ids_release(m->c, &b->generated);
+        TRY(generate_run(m, prompt->data, prompt->n, &g, &b->generated, &how));
+    }
+    return OK;
+}

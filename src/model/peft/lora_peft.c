@@ -1,0 +1,480 @@
+/* lora_peft: adapters in the folder format of PEFT (adapter_config.json, adapter_model.safetensors), both ways.
+ *
+ * Tensor names are "base_model.model." + the module's path + ".lora_A.weight" (r, in) or ".lora_B.weight" (out, r). The
+ * scale is lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora; rank_pattern and alpha_pattern override r and lora_alpha
+ * for modules whose path matches a key, the first that matches (get_pattern_key of PEFT). The config is written with the
+ * fields that every PEFT since 0.5 knows and no others: an unknown field makes its reader warn.
+ *
+ * Reading refuses rather than ignores: a field that is not listed below as harmless and is set to anything but null, false
+ * or empty changes the result in some version of PEFT. */
+#include "model/lora.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array/codec/quant.h"
+#include "base/checked.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "model/peft/pattern.h"
+
+/* MAX_RULES: one for each linear of the largest model. MAX_OPERATORS: rules that are more than a name, so that a hostile
+ * file cannot buy much matching time. */
+enum { CONFIG_MAX_BYTES = 4 << 20, NAME_BYTES = 128, MAX_RULES = 1024 * LORA_PLACES, MAX_OPERATORS = 128 };
+
+static const char config_file[] = "adapter_config.json", tensors_file[] = "adapter_model.safetensors";
+static const char prefix[] = "base_model.model.";
+static const char *const half_suffix[2] = {"lora_A.weight", "lora_B.weight"};
+
+/* "model.layers.3.self_attn.q_proj": the module's path in the base model, what PEFT matches patterns against. */
+static const char *module_path(char *buf, int64_t layer, enum lora_place place)
+{
+    snprintf(buf, NAME_BYTES, "model.layers.%lld.%s", (long long)layer, lora_place_path[place]);
+    return buf;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------------
+ */
+
+/* PEFT writes whole numbers without a point. */
+static json_t *json_number(double v)
+{
+    return v == floor(v) && fabs(v) < 1e15 ? json_integer((json_int_t)v) : json_real(v);
+}
+
+static bool has_module(const struct lora *l, int64_t layer, enum lora_place place)
+{
+    for (size_t i = 0; i < l->n_modules; i++)
+        if (l->modules[i].layer == layer && l->modules[i].place == place) return true;
+    return false;
+}
+
+/* True when the modules are all combinations of some layers with some places, which target_modules and layers_to_transform
+ * can say; otherwise each path has to be listed. */
+static bool modules_are_grid(const struct lora *l, uint32_t places)
+{
+    for (size_t i = 0; i < l->n_modules; i++)
+        for (int p = 0; p < LORA_PLACES; p++)
+            if (places >> p & 1 && !has_module(l, l->modules[i].layer, (enum lora_place)p)) return false;
+    return true;
+}
+
+static uint32_t places_of(const struct lora *l)
+{
+    uint32_t places = 0;
+    for (size_t i = 0; i < l->n_modules; i++) places |= 1u << l->modules[i].place;
+    return places;
+}
+
+/* target_modules sorted as PEFT sorts them, and layers_to_transform when some layers have none. */
+static void add_targets(const struct lora *l, json_t *doc)
+{
+    static const enum lora_place by_name[] = {LORA_DOWN, LORA_GATE, LORA_K, LORA_O, LORA_Q, LORA_UP, LORA_V};
+    uint32_t places = places_of(l);
+    json_t *targets = json_array(), *layers = json_array();
+    bool grid = modules_are_grid(l, places);
+    char path[NAME_BYTES];
+    for (int i = 0; grid && i < LORA_PLACES; i++)
+        if (places >> by_name[i] & 1) json_array_append_new(targets, json_string(lora_place_name[by_name[i]]));
+    for (size_t i = 0; !grid && i < l->n_modules; i++)
+        json_array_append_new(targets, json_string(module_path(path, l->modules[i].layer, l->modules[i].place)));
+    for (size_t i = 0; grid && i < l->n_modules; i++)
+        if (i == 0 || l->modules[i].layer != l->modules[i - 1].layer)
+            json_array_append_new(layers, json_integer(l->modules[i].layer));
+    bool all = !grid || (int64_t)json_array_size(layers) == l->n_layers;
+    json_object_set_new(doc, "target_modules", targets);
+    json_object_set_new(doc, "layers_to_transform", all ? json_null() : json_incref(layers));
+    json_decref(layers);
+}
+
+static void add_patterns(const struct lora *l, json_t *doc)
+{
+    json_t *ranks = json_object(), *alphas = json_object();
+    char path[NAME_BYTES];
+    for (size_t i = 0; i < l->n_modules; i++) {
+        const struct lora_module *m = &l->modules[i];
+        module_path(path, m->layer, m->place);
+        if (m->rank != l->config.rank) json_object_set_new(ranks, path, json_integer(m->rank));
+        if (m->alpha != l->config.alpha) json_object_set_new(alphas, path, json_number(m->alpha));
+    }
+    json_object_set_new(doc, "rank_pattern", ranks);
+    json_object_set_new(doc, "alpha_pattern", alphas);
+}
+
+static json_t *make_config(const struct lora *l, const char *base_name)
+{
+    static const char *const nulls[] = {"revision", "exclude_modules", "layers_pattern", "modules_to_save", "auto_mapping"};
+    json_t *doc = json_object();
+    json_object_set_new(doc, "peft_type", json_string("LORA"));
+    json_object_set_new(doc, "task_type", json_string("CAUSAL_LM"));
+    json_object_set_new(doc, "base_model_name_or_path", base_name ? json_string(base_name) : json_null());
+    json_object_set_new(doc, "inference_mode", json_true());
+    json_object_set_new(doc, "r", json_integer(l->config.rank));
+    json_object_set_new(doc, "lora_alpha", json_number(l->config.alpha));
+    json_object_set_new(doc, "lora_dropout", json_real(l->config.dropout));
+    json_object_set_new(doc, "bias", json_string("none"));
+    json_object_set_new(doc, "fan_in_fan_out", json_false());
+    json_object_set_new(doc, "use_rslora", json_boolean(l->config.rslora));
+    json_object_set_new(doc, "use_dora", json_false());
+    json_object_set_new(doc, "init_lora_weights", json_true());
+    for (size_t i = 0; i < sizeof nulls / sizeof *nulls; i++) json_object_set_new(doc, nulls[i], json_null());
+    add_targets(l, doc);
+    add_patterns(l, doc);
+    return doc;
+}
+
+static enum status write_config(struct ctx *c, const struct lora *l, const char *dir, const char *base_name)
+{
+    struct buf text;
+    buf_init(&text, c, CONFIG_MAX_BYTES);
+    char *path = path_join(c, dir, config_file);
+    json_t *doc = make_config(l, base_name);
+    if (path && json_write(c, doc, true, &text) == OK) file_write_atomic(c, path, buf_str(&text), text.len);
+    json_decref(doc);
+    mem_free(c, path);
+    buf_release(&text);
+    return c->status;
+}
+
+/* Bytes of one array through host memory: arrays need not be host memory in every backend. */
+static enum status write_array(struct ctx *c, struct safetensors_writer *w, struct array *a)
+{
+    size_t n = (size_t)array_size(a);
+    float *host = mem_alloc(c, n, sizeof *host);
+    if (host && array_to_host(a, DTYPE_F32, host) == OK) safetensors_write(w, host, n * sizeof *host);
+    mem_free(c, host);
+    return c->status;
+}
+
+static enum status write_tensors(struct ctx *c, const struct lora *l, const char *path, struct safetensors_entry *entries,
+                                 char (*names)[NAME_BYTES])
+{
+    char module[NAME_BYTES / 2];
+    for (size_t i = 0; i < 2 * l->n_modules; i++) {
+        const struct lora_module *m = &l->modules[i / 2];
+        const struct array *a = i % 2 ? m->slot.b : m->slot.a;
+        snprintf(module, sizeof module, "model.layers.%lld.%s", (long long)m->layer, lora_place_path[m->place]);
+        snprintf(names[i], NAME_BYTES, "%s%s.%s", prefix, module, half_suffix[i % 2]);
+        entries[i] = (struct safetensors_entry){names[i], TENSOR_F32, 2, {a->shape[0], a->shape[1]}};
+    }
+    struct safetensors_writer *w = safetensors_create(c, path, entries, 2 * l->n_modules, NULL, 0);
+    if (!w) return c->status;
+    for (size_t i = 0; i < 2 * l->n_modules && ctx_ok(c); i++)
+        write_array(c, w, i % 2 ? l->modules[i / 2].slot.b : l->modules[i / 2].slot.a);
+    if (ctx_ok(c)) return safetensors_commit(w);
+    safetensors_abort(w);
+    return c->status;
+}
+
+enum status lora_save_peft(struct ctx *c, const struct lora *l, const char *dir, const char *base_name)
+{
+    struct safetensors_entry *entries = mem_alloc(c, 2 * l->n_modules, sizeof *entries);
+    char(*names)[NAME_BYTES] = mem_alloc(c, 2 * l->n_modules, sizeof *names);
+    char *path = path_join(c, dir, tensors_file);
+    if (ctx_ok(c) && write_tensors(c, l, path, entries, names) == OK) write_config(c, l, dir, base_name);
+    mem_free(c, path);
+    mem_free(c, names);
+    mem_free(c, entries);
+    return c->status;
+}
+
+/* ---- reading: the config ------------------------------------------------------------------------------------------------
+ */
+
+struct rule {
+    struct pattern *pattern;
+    double value;
+};
+
+struct rules {
+    struct rule *items; /* owned */
+    size_t n;
+};
+
+struct peft {
+    struct ctx *c;
+    const struct model_config *model;
+    char *config_path;
+    json_t *doc;
+    struct safetensors *tensors;
+    struct lora_config config;
+    struct rules ranks, alphas;
+    const struct tensor_view **found; /* (n_layers * LORA_PLACES, 2): A and B of each linear */
+};
+
+/* Fields that describe the run or are read below; any other that is set is refused. */
+static const char *const known_fields[] = {
+    "alpha_pattern", "auto_mapping",        "base_model_name_or_path", "bias",
+    "corda_config",  "eva_config",          "init_lora_weights",       "inference_mode",
+    "lora_alpha",    "lora_dropout",        "layers_pattern",          "layers_to_transform",
+    "loftq_config",  "lora_ga_config",      "megatron_core",           "peft_type",
+    "peft_version",  "rank_pattern",        "qalora_group_size",       "r",
+    "revision",      "target_modules",      "exclude_modules",         "task_type",
+    "use_rslora",    "ensure_weight_tying",
+};
+
+static bool is_known(const char *key)
+{
+    for (size_t i = 0; i < sizeof known_fields / sizeof *known_fields; i++)
+        if (strcmp(key, known_fields[i]) == 0) return true;
+    return false;
+}
+
+static bool is_empty(const json_t *v)
+{
+    return json_is_null(v) || json_is_false(v) || (json_is_array(v) && json_array_size(v) == 0) ||
+           (json_is_object(v) && json_object_size(v) == 0);
+}
+
+static enum status refuse_unknown(struct peft *p)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(p->doc, key, value)
+    {
+        if (!is_known(key) && !is_empty(value))
+            return ctx_fail(p->c, E_UNSUPPORTED, "%s: \"%.80s\" is set; this feature of PEFT is not supported",
+                            p->config_path, key);
+    }
+    return OK;
+}
+
+/* Initialisations that change the base weights (PiSSA, OLoRA, ...) give adapters that only fit the changed base. PEFT can
+ * save them converted, and then says "true". */
+static enum status check_init(struct peft *p)
+{
+    static const char *const harmless[] = {"gaussian", "eva", "orthogonal"};
+    const char *init = json_string_value(json_object_get(p->doc, "init_lora_weights"));
+    for (size_t i = 0; init && i < sizeof harmless / sizeof *harmless; i++)
+        if (strcmp(init, harmless[i]) == 0) return OK;
+    if (!init) return OK;
+    return ctx_fail(p->c, E_UNSUPPORTED,
+                    "%s: \"init_lora_weights\" is \"%.80s\", which changes the base model's weights: save the adapter with "
+                    "PEFT's path_initial_model_for_weight_conversion first",
+                    p->config_path, init);
+}
+
+static enum status read_pattern(struct peft *p, const char *field, double max, struct rules *rules)
+{
+    const json_t *map = json_object_get(p->doc, field);
+    const char *key;
+    json_t *value;
+    int n_operators = 0;
+    if (!map || is_empty(map)) return OK;
+    if (!json_is_object(map) || json_object_size(map) > MAX_RULES)
+        return ctx_fail(p->c, E_INPUT, "%s: \"%s\" must be an object of at most %d members", p->config_path, field,
+                        MAX_RULES);
+    rules->items = mem_alloc(p->c, json_object_size(map), sizeof *rules->items);
+    if (!rules->items) return p->c->status;
+    json_object_foreach((json_t *)(uintptr_t)map, key, value)
+    {
+        double v = json_is_number(value) ? json_number_value(value) : -1;
+        if (!(v > 0 && v <= max))
+            return ctx_fail(p->c, E_INPUT, "%s: \"%s\" of \"%.80s\" must be a number in (0, %g]", p->config_path, field, key,
+                            max);
+        struct pattern *pattern = pattern_new(p->c, p->config_path, key);
+        if (!pattern) return p->c->status;
+        rules->items[rules->n++] = (struct rule){pattern, v};
+        n_operators += !pattern_is_plain(pattern);
+        if (n_operators > MAX_OPERATORS)
+            return ctx_fail(p->c, E_UNSUPPORTED, "%s: \"%s\" has more than %d regular expressions", p->config_path, field,
+                            MAX_OPERATORS);
+    }
+    return OK;
+}
+
+static enum status read_config(struct peft *p)
+{
+    const char *type = NULL, *bias = "none";
+    struct ctx *c = p->c;
+    p->config = (struct lora_config){.rank = 8, .alpha = 8}; /* PEFT's defaults */
+    if (!json_is_object(p->doc)) return ctx_fail(c, E_INPUT, "%s: must hold a JSON object", p->config_path);
+    if (!json_member_string(c, p->config_path, p->doc, "peft_type", true, &type)) return c->status;
+    if (strcmp(type, "LORA") != 0)
+        return ctx_fail(c, E_UNSUPPORTED, "%s: \"peft_type\" is \"%.80s\"; only LORA is supported", p->config_path, type);
+    TRY(refuse_unknown(p));
+    TRY(check_init(p));
+    if (!json_member_string(c, p->config_path, p->doc, "bias", false, &bias)) return c->status;
+    if (strcmp(bias, "none") != 0)
+        return ctx_fail(c, E_UNSUPPORTED, "%s: \"bias\" is \"%.80s\"; only none is supported", p->config_path, bias);
+    if (!json_member_i64(c, p->config_path, p->doc, "r", false, 1, 4096, &p->config.rank) ||
+        !json_member_f64(c, p->config_path, p->doc, "lora_alpha", false, 0, 1e6, &p->config.alpha) ||
+        !json_member_f64(c, p->config_path, p->doc, "lora_dropout", false, 0, 1, &p->config.dropout) ||
+        !json_member_bool(c, p->config_path, p->doc, "use_rslora", false, &p->config.rslora))
+        return c->status;
+    TRY(read_pattern(p, "rank_pattern", 4096, &p->ranks));
+    return read_pattern(p, "alpha_pattern", 1e6, &p->alphas);
+}
+
+/* ---- reading: the tensors -----------------------------------------------------------------------------------------------
+ */
+
+/* "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight" to layer, place and half. */
+static bool parse_name(const struct peft *p, const char *name, int64_t *layer, int *place, int *half)
+{
+    static const char head[] = "base_model.model.model.layers.";
+    if (strncmp(name, head, sizeof head - 1) != 0) return false;
+    const char *at = name + sizeof head - 1;
+    if (*at < '0' || *at > '9' || (at[0] == '0' && at[1] != '.')) return false;
+    for (*layer = 0; *at >= '0' && *at <= '9' && *layer < p->model->n_layers; at++) *layer = *layer * 10 + (*at - '0');
+    if (*at++ != '.' || *layer >= p->model->n_layers) return false;
+    for (*place = 0; *place < LORA_PLACES; ++*place) {
+        size_t n = strlen(lora_place_path[*place]);
+        if (strncmp(at, lora_place_path[*place], n) != 0 || at[n] != '.') continue;
+        for (*half = 0; *half < 2; ++*half)
+            if (strcmp(at + n + 1, half_suffix[*half]) == 0) return true;
+    }
+    return false;
+}
+
+static enum status sort_tensors(struct peft *p, const char *path)
+{
+    for (size_t i = 0; i < safetensors_count(p->tensors); i++) {
+        const struct tensor_view *t = safetensors_tensor(p->tensors, i);
+        int64_t layer;
+        int place, half;
+        if (!parse_name(p, t->name, &layer, &place, &half))
+            return ctx_fail(
+                p->c, E_UNSUPPORTED,
+                "%s: tensor \"%.200s\" is not the lora_A or lora_B of one of the seven linears of the %lld layers", path,
+                t->name, (long long)p->model->n_layers);
+        if (t->ndim != 2 || (t->type != TENSOR_F32 && t->type != TENSOR_F16 && t->type != TENSOR_BF16))
+            return ctx_fail(p->c, E_INPUT, "%s: tensor \"%s\" must be a matrix of F32, F16 or BF16", path, t->name);
+        p->found[(layer * LORA_PLACES + place) * 2 + half] = t;
+    }
+    return OK;
+}
+
+static double rule_value(const struct rules *rules, const char *module, double otherwise)
+{
+    for (size_t i = 0; i < rules->n; i++)
+        if (pattern_match_tail(rules->items[i].pattern, module)) return rules->items[i].value;
+    return otherwise;
+}
+
+/* Whether target_modules, when it is a list, names the module: PEFT would not have put the tensors there otherwise. */
+static bool is_target(const struct peft *p, const char *module)
+{
+    const json_t *list = json_object_get(p->doc, "target_modules");
+    size_t n = strlen(module);
+    if (!json_is_array(list)) return true; /* a pattern or "all-linear": the tensors say */
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *target = json_string_value(json_array_get(list, i));
+        if (!target) continue;
+        size_t k = strlen(target);
+        if (k <= n && strcmp(module + n - k, target) == 0 && (k == n || module[n - k - 1] == '.')) return true;
+    }
+    return false;
+}
+
+/* Both halves have the shapes of the module: checked before memory of that size is asked for. */
+static enum status check_shapes(struct peft *p, const struct tensor_view *const *half, enum lora_place place, int64_t rank)
+{
+    int64_t out, in;
+    lora_place_shape(p->model, place, &out, &in);
+    const int64_t wanted[2][2] = {{rank, in}, {out, rank}};
+    for (int i = 0; i < 2; i++)
+        if (half[i]->shape[0] != wanted[i][0] || half[i]->shape[1] != wanted[i][1])
+            return ctx_fail(p->c, E_INPUT, "%s: tensor \"%s\" is %lld x %lld; model and config want %lld x %lld",
+                            p->config_path, half[i]->name, (long long)half[i]->shape[0], (long long)half[i]->shape[1],
+                            (long long)wanted[i][0], (long long)wanted[i][1]);
+    return OK;
+}
+
+static void copy_tensor(const struct tensor_view *t, struct array *a)
+{
+    quant_to_f32(t->type, t->data, a->data, t->shape[0] * t->shape[1]);
+}
+
+static enum status load_module(struct peft *p, struct lora *l, int64_t layer, enum lora_place place)
+{
+    const struct tensor_view *const *half = &p->found[(layer * LORA_PLACES + place) * 2];
+    char module[NAME_BYTES];
+    if (!half[0] && !half[1]) return OK;
+    module_path(module, layer, place);
+    if (!half[0] || !half[1])
+        return ctx_fail(p->c, E_INPUT, "%s: module %s has lora_%c but no lora_%c", p->config_path, module,
+                        half[0] ? 'A' : 'B', half[0] ? 'B' : 'A');
+    if (!is_target(p, module))
+        return ctx_fail(p->c, E_INPUT, "%s: module %s has tensors but is not in \"target_modules\"", p->config_path, module);
+    double rank = rule_value(&p->ranks, module, (double)p->config.rank);
+    if (rank != floor(rank)) return ctx_fail(p->c, E_INPUT, "%s: rank %g is not a whole number", p->config_path, rank);
+    if (half[0]->shape[0] != (int64_t)rank)
+        return ctx_fail(p->c, E_INPUT, "%s: module %s has rank %lld by its tensors and %g by the config", p->config_path,
+                        module, (long long)half[0]->shape[0], rank);
+    TRY(check_shapes(p, half, place, (int64_t)rank));
+    TRY(lora_add(l, p->model, layer, place, (int64_t)rank, rule_value(&p->alphas, module, p->config.alpha)));
+    copy_tensor(half[0], l->modules[l->n_modules - 1].slot.a);
+    copy_tensor(half[1], l->modules[l->n_modules - 1].slot.b);
+    return OK;
+}
+
+/* The config's own summary of what the tensors are: places, and last layers when the first layers have none. */
+static void summarise(struct peft *p)
+{
+    int64_t first = -1;
+    for (int64_t i = 0; i < p->model->n_layers * LORA_PLACES; i++) {
+        if (!p->found[2 * i] && !p->found[2 * i + 1]) continue;
+        p->config.targets |= 1u << i % LORA_PLACES;
+        if (first < 0) first = i / LORA_PLACES;
+    }
+    p->config.last_layers = first > 0 ? p->model->n_layers - first : 0;
+}
+
+static struct lora *load_modules(struct peft *p, const char *dir)
+{
+    summarise(p);
+    if (p->config.targets == 0) {
+        ctx_fail(p->c, E_INPUT, "%s: the adapter holds no LoRA tensors", dir);
+        return NULL;
+    }
+    struct lora *l = lora_empty(p->c, p->model, &p->config);
+    for (int64_t i = 0; l && i < p->model->n_layers * LORA_PLACES; i++) {
+        if (load_module(p, l, i / LORA_PLACES, (enum lora_place)(i % LORA_PLACES)) == OK) continue;
+        lora_free(l);
+        return NULL;
+    }
+    return l;
+}
+
+static struct lora *load(struct peft *p, const char *dir, const char *tensors_path)
+{
+    p->doc = json_parse_file(p->c, p->config_path, CONFIG_MAX_BYTES);
+    if (!p->doc || read_config(p) != OK) return NULL;
+    if (!file_exists(tensors_path)) {
+        ctx_fail(p->c, E_INPUT, "%s: no %s (an adapter_model.bin can carry code and is not read)", dir, tensors_file);
+        return NULL;
+    }
+    p->tensors = safetensors_open(p->c, tensors_path);
+    p->found = mem_alloc(p->c, (size_t)p->model->n_layers * LORA_PLACES * 2, sizeof(struct tensor_view *));
+    if (!p->tensors || !p->found || sort_tensors(p, tensors_path) != OK) return NULL;
+    struct lora *l = load_modules(p, dir);
+    if (!l || safetensors_check(p->c, p->tensors) == OK) return l;
+    lora_free(l);
+    return NULL;
+}
+
+static void rules_release(struct ctx *c, struct rules *rules)
+{
+    for (size_t i = 0; i < rules->n; i++) pattern_free(rules->items[i].pattern);
+    mem_free(c, rules->items);
+}
+
+struct lora *lora_load_peft(struct ctx *c, const struct model_config *m, const char *dir)
+{
+    struct peft p = {.c = c, .model = m, .config_path = path_join(c, dir, config_file)};
+    char *tensors_path = path_join(c, dir, tensors_file);
+    struct lora *l = ctx_ok(c) ? load(&p, dir, tensors_path) : NULL;
+    rules_release(c, &p.ranks);
+    rules_release(c, &p.alphas);
+    if (p.doc) json_decref(p.doc);
+    safetensors_close(p.tensors);
+    mem_free(c, p.found);
+    mem_free(c, tensors_path);
+    mem_free(c, p.config_path);
+    return l;
+}
