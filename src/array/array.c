@@ -134,6 +134,14 @@ struct array *array_zeros(struct ctx *c, enum dtype dtype, int ndim, const int64
     return a;
 }
 
+struct array *array_persistent(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape)
+{
+    int mark = scope_open(c);
+    struct array *a = array_retain(array_zeros(c, dtype, ndim, shape));
+    scope_close(c, mark);
+    return a;
+}
+
 struct array *array_from_host(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, const void *data)
 {
     struct array *a = array_empty(c, dtype, ndim, shape);

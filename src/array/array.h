@@ -74,6 +74,10 @@ struct array *array_from_host(struct ctx *c, enum dtype dtype, int ndim, const i
 struct array *array_wrap(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, void *data);
 struct array *array_scalar(struct ctx *c, enum dtype dtype, double value); /* shape [] */
 
+/* Zero-filled and contiguous, for what outlives every step: trainable parameters, gradients, moments, key-value caches. It
+ * belongs to no scope: the caller owns it (array_release) and frees it before the array_env. */
+struct array *array_persistent(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape);
+
 /* A view of `a` with its own shape, strides and element offset; no gradient edge (ops make differentiable views). */
 struct array *array_view(struct array *a, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset);
 

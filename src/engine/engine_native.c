@@ -201,16 +201,11 @@ static void native_free(struct engine *e)
 
 static enum status make_moments(struct engine *e)
 {
-    int mark = scope_open(e->c);
     for (size_t i = 0; i < e->n_params && ctx_ok(e->c); i++) {
         const struct array *p = engine_param(e, i);
-        struct array *m = array_zeros(e->c, DTYPE_F32, p->ndim, p->shape);
-        struct array *v = array_zeros(e->c, DTYPE_F32, p->ndim, p->shape);
-        if (!m || !v) break;
-        e->m[i] = array_retain(m);
-        e->v[i] = array_retain(v);
+        e->m[i] = array_persistent(e->c, DTYPE_F32, p->ndim, p->shape);
+        e->v[i] = array_persistent(e->c, DTYPE_F32, p->ndim, p->shape);
     }
-    scope_close(e->c, mark);
     return e->c->status;
 }
 

@@ -6,15 +6,6 @@
 #include "base/mem.h"
 #include "model/config.h"
 
-static struct array *owned_rows(struct ctx *c, const struct model_config *config, int64_t capacity)
-{
-    int mark = scope_open(c);
-    struct array *a = array_zeros(c, DTYPE_F32, 3, (int64_t[]){capacity, config->n_kv_heads, config->head_dim});
-    if (a) array_retain(a);
-    scope_close(c, mark);
-    return a;
-}
-
 struct kv_cache *kv_cache_new(struct ctx *c, const struct model_config *config, int64_t capacity)
 {
     struct kv_cache *cache = mem_alloc(c, 1, sizeof *cache);
@@ -22,9 +13,10 @@ struct kv_cache *kv_cache_new(struct ctx *c, const struct model_config *config, 
     *cache = (struct kv_cache){.c = c, .capacity = capacity, .n_layers = config->n_layers};
     cache->k = mem_alloc(c, (size_t)config->n_layers, sizeof(struct array *));
     cache->v = mem_alloc(c, (size_t)config->n_layers, sizeof(struct array *));
+    const int64_t shape[] = {capacity, config->n_kv_heads, config->head_dim};
     for (int64_t i = 0; ctx_ok(c) && i < config->n_layers; i++) {
-        cache->k[i] = owned_rows(c, config, capacity);
-        cache->v[i] = owned_rows(c, config, capacity);
+        cache->k[i] = array_persistent(c, DTYPE_F32, 3, shape);
+        cache->v[i] = array_persistent(c, DTYPE_F32, 3, shape);
     }
     if (ctx_ok(c)) return cache;
     kv_cache_free(cache);

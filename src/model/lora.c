@@ -53,14 +53,9 @@ struct lora *lora_empty(struct ctx *c, const struct model_config *m, const struc
     return NULL;
 }
 
-/* A zeroed (rows, cols) f32 that outlives every scope. */
-static struct array *owned_zeros(struct ctx *c, int64_t rows, int64_t cols)
+static struct array *persistent_matrix(struct ctx *c, int64_t rows, int64_t cols)
 {
-    int mark = scope_open(c);
-    struct array *a = array_zeros(c, DTYPE_F32, 2, (int64_t[]){rows, cols});
-    if (a) array_retain(a);
-    scope_close(c, mark);
-    return a;
+    return array_persistent(c, DTYPE_F32, 2, (int64_t[]){rows, cols});
 }
 
 enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer, enum lora_place place, int64_t rank,
@@ -74,10 +69,10 @@ enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer
     module->slot.id = (uint32_t)(layer * 8 + place);
     module->slot.dropout = (float)l->config.dropout;
     module->slot.scale = (float)(alpha / (l->config.rslora ? sqrt((double)rank) : (double)rank));
-    module->slot.a = owned_zeros(l->c, rank, in);
-    module->slot.b = owned_zeros(l->c, out, rank);
-    module->grad_a = owned_zeros(l->c, rank, in);
-    module->grad_b = owned_zeros(l->c, out, rank);
+    module->slot.a = persistent_matrix(l->c, rank, in);
+    module->slot.b = persistent_matrix(l->c, out, rank);
+    module->grad_a = persistent_matrix(l->c, rank, in);
+    module->grad_b = persistent_matrix(l->c, out, rank);
     return l->c->status;
 }
 

@@ -83,6 +83,23 @@ static void test_making(void **state)
     close_ctx(c);
 }
 
+static void test_persistent_arrays_outlive_scopes(void **state)
+{
+    (void)state;
+    struct ctx *c = open_ctx();
+    int mark = scope_open(c);
+    struct array *a = array_persistent(c, DTYPE_F32, SHAPE(2, 3));
+    assert_non_null(a);
+    scope_close(c, mark);
+    assert_int_equal(a->refs, 1);
+    for (int i = 0; i < 6; i++) assert_true(((float *)a->data)[i] == 0.0f);
+    array_release(a);
+    assert_null(array_persistent(c, DTYPE_F32, SHAPE(-1)));
+    assert_int_equal(c->status, E_SHAPE);
+    ctx_clear(c);
+    close_ctx(c);
+}
+
 static void test_shapes_from_outside(void **state)
 {
     (void)state;
@@ -229,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_making),
+        cmocka_unit_test(test_persistent_arrays_outlive_scopes),
         cmocka_unit_test(test_shapes_from_outside),
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_views_stay_inside_their_storage),
