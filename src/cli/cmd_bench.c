@@ -7,7 +7,7 @@
 #include "cli/bench_page.h"
 #include "cli/command.h"
 #include "cli/loaded.h"
-#include "cli/model_rows.h"
+#include "model/model_rows.h"
 
 struct bench_values {
     const char *model, *prompt;

@@ -4,8 +4,9 @@
 
 #include "cli/command.h"
 #include "cli/loaded.h"
-#include "cli/model_rows.h"
+#include "model/model_rows.h"
 #include "eval/generate.h"
+#include "io/json.h"
 #include "io/template/chat_template.h"
 
 struct generate_values {

@@ -5,8 +5,9 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/loaded.h"
-#include "cli/model_rows.h"
+#include "model/model_rows.h"
 #include "eval/loglik.h"
+#include "io/json.h"
 
 struct perplexity_values {
     const char *model, *adapter, *file;

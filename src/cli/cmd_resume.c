@@ -1,7 +1,7 @@
 /* cmd_resume: goes on with a run. Its options are those of its config.json; only the length and the threads may change. */
 #include "base/file.h"
 #include "cli/command.h"
-#include "cli/train_options.h"
+#include "train/train_options.h"
 #include "cli/train_view.h"
 
 struct resume_values {

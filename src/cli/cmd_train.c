@@ -1,25 +1,9 @@
 /* cmd_train: starts a run. */
-#include <string.h>
-
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/model_rows.h"
-#include "cli/train_options.h"
+#include "model/model_rows.h"
+#include "train/train_options.h"
 #include "cli/train_view.h"
-
-/* The effective options as the text of config.json. */
-static char *config_text(struct ctx *c, const struct train_values *values)
-{
-    struct buf text;
-    json_t *doc = options_to_json(c, &train_table, values);
-    if (!doc) return NULL;
-    buf_init(&text, c, 1 << 20);
-    json_write(c, doc, true, &text);
-    json_decref(doc);
-    char *result = ctx_ok(c) ? buf_take(&text) : NULL;
-    buf_release(&text);
-    return result;
-}
 
 static enum status run(const struct command_call *call)
 {
@@ -30,7 +14,7 @@ static enum status run(const struct command_call *call)
     struct train_view view;
     config.data = values.data.items;
     config.n_data = values.data.n;
-    char *text = config_text(call->c, &values);
+    char *text = train_options_text(call->c, &values);
     if (!text) return call->c->status;
     struct trainer *t = NULL;
     enum status status = command_compute(call->c, values.threads, &config.backend);

@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/loaded.h"
-#include "cli/model_rows.h"
-#include "cli/train_options.h"
+#include "model/model_rows.h"
+#include "train/train_options.h"
 #include "eval/conflict.h"
 
 struct validate_values {

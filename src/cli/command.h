@@ -3,7 +3,7 @@
 #ifndef YA_CLI_COMMAND_H
 #define YA_CLI_COMMAND_H
 
-#include "cli/options.h"
+#include "base/options.h"
 
 /* One call of a command. `values` is its own struct, filled by the option table; parse holds the operands. */
 struct command_call {

@@ -1,7 +1,7 @@
 #include "cli/loaded.h"
 
 #include "cli/command.h"
-#include "cli/model_rows.h"
+#include "model/model_rows.h"
 
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o)
 {

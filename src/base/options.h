@@ -4,12 +4,11 @@
  * A row says where its value lies in the command's own values struct (offset), so commands read plain C members and never
  * look anything up by name. Defaults are text, read by the same parser as the user's: a default outside its own range is a
  * bug that the first test finds. Rejected: getopt_long (no types, no ranges, no help), a hash of strings (no types). */
-#ifndef YA_CLI_OPTIONS_H
-#define YA_CLI_OPTIONS_H
+#ifndef YA_BASE_OPTIONS_H
+#define YA_BASE_OPTIONS_H
 
 #include "base/buf.h"
 #include "base/ctx.h"
-#include "io/json.h"
 
 enum option_type {
     OPTION_FLAG,   /* bool; --name and --no-name */
@@ -97,15 +96,6 @@ enum status options_parse(struct ctx *c, const struct option_table *table, int a
 
 /* Appends the option part of a help page: groups with their rows, defaults and ranges. */
 void options_help(const struct option_table *table, struct buf *out);
-
-/* All values as a JSON object, keys the option names, in table order. Owner the caller (json_decref); NULL without memory.
- */
-json_t *options_to_json(struct ctx *c, const struct option_table *table, const void *values);
-
-/* The way back, with the same checks. Keys that are no option and missing ones are E_INPUT naming `what`: a config of
- * another version must not be half understood. Strings point into `doc`, which must outlive the values. */
-enum status options_from_json(struct ctx *c, const struct option_table *table, const char *what, const json_t *doc,
-                              void *values);
 
 /* The option whose name is nearest to `name` (edit distance at most 2, or a third of its length), or NULL. */
 const char *options_nearest(const struct option_table *table, const char *name);

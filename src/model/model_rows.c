@@ -1,4 +1,4 @@
-#include "cli/model_rows.h"
+#include "model/model_rows.h"
 
 #include "backend/cpu/cpu.h"
 #include "model/model.h"

@@ -1,7 +1,7 @@
-/* options_json: values of an option table as JSON and back: the config.json of a run. */
-#include <string.h>
+/* options_json: see options_json.h. */
+#include "io/options_json.h"
 
-#include "cli/options.h"
+#include <string.h>
 
 static json_t *list_to_json(const struct option_list *list)
 {

@@ -1,10 +1,11 @@
 /* train_options: every option of `train`. Defaults suit a small model on a CPU and a data set of some hundred rows; choices
  * stand in the order of the enums that they fill. */
-#include "cli/train_options.h"
+#include "train/train_options.h"
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cli/model_rows.h"
+#include "io/options_json.h"
+#include "model/model_rows.h"
 
 #define V            struct train_values
 #define TEXT(...)    STRING_ROW(V, __VA_ARGS__)
@@ -81,6 +82,19 @@ static const struct option_spec specs[] = {
 const struct option_table train_table = {specs, sizeof(specs) / sizeof(specs[0])};
 
 enum { CONFIG_CAP_BYTES = 1 << 20 };
+
+char *train_options_text(struct ctx *c, const struct train_values *values)
+{
+    struct buf text;
+    json_t *doc = options_to_json(c, &train_table, values);
+    if (!doc) return NULL;
+    buf_init(&text, c, CONFIG_CAP_BYTES);
+    json_write(c, doc, true, &text);
+    json_decref(doc);
+    char *result = ctx_ok(c) ? buf_take(&text) : NULL;
+    buf_release(&text);
+    return result;
+}
 
 enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc)
 {

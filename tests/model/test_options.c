@@ -9,7 +9,8 @@
 
 #include "array/weight.h"
 #include "backend/cpu/cpu.h"
-#include "cli/model_rows.h"
+#include "model/model_rows.h"
+#include "io/options_json.h"
 #include "model/model.h"
 
 struct values {

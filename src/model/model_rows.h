@@ -1,9 +1,9 @@
 /* model_rows: the two options of every command that opens a model to compute with it, and the one list of their choices. */
-#ifndef YA_CLI_MODEL_ROWS_H
-#define YA_CLI_MODEL_ROWS_H
+#ifndef YA_MODEL_MODEL_ROWS_H
+#define YA_MODEL_MODEL_ROWS_H
 
 #include "base/ctx.h"
-#include "cli/options.h"
+#include "base/options.h"
 
 /* In the order of enum base_type and enum compute, whose names these are (tests/cli/test_options.c holds them together); the
  * last way of computing, MODEL_ROWS_AUTO, is settled before anything else sees it. */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/options.h"
+#include "base/options.h"
 
 enum { HELP_COLUMN = 32 };
 

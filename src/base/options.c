@@ -1,5 +1,5 @@
 /* options: parsing of command lines by a typed table. See options.h for why it is a table. */
-#include "cli/options.h"
+#include "base/options.h"
 
 #include <errno.h>
 #include <math.h>

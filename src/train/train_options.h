@@ -1,0 +1,26 @@
+/* train_options: the option table of `train`, which is also the form of a run's config.json. It lies here and not with the
+ * program, so that a library can start and resume runs by the same names, defaults and checks. */
+#ifndef YA_TRAIN_TRAIN_OPTIONS_H
+#define YA_TRAIN_TRAIN_OPTIONS_H
+
+#include "base/options.h"
+#include "io/json.h"
+#include "train/trainer.h"
+
+struct train_values {
+    struct train_config config;
+    struct option_list data; /* becomes config.data */
+    int64_t threads;
+};
+
+extern const struct option_table train_table;
+
+/* The text of config.json for these values: every option with its value. Owner the caller (mem_free). NULL with E_INPUT for
+ * text that is not UTF-8, or E_MEMORY. */
+char *train_options_text(struct ctx *c, const struct train_values *values);
+
+/* Reads config.json of a run folder. Strings of *values point into *doc, which the caller releases (json_decref) also after
+ * a failure. E_INPUT naming file and member. */
+enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc);
+
+#endif
