@@ -164,12 +164,45 @@ static long find_long(const struct option_table *table, const char *name, size_t
     return -1;
 }
 
+long options_find(const struct option_table *table, const char *name)
+{
+    return find_long(table, name, strlen(name));
+}
+
 static long find_short(const struct option_table *table, char letter)
 {
     for (size_t i = 0; i < table->n_specs; i++) {
         if (letter && table->specs[i].short_name == letter) return (long)i;
     }
     return -1;
+}
+
+/* ---- one option by its name --------------------------------------------------------------------------------------- */
+
+enum status options_give(struct ctx *c, const struct option_table *table, const char *name, const char *text, void *values,
+                         bool given[OPTION_MAX_SPECS])
+{
+    long i = options_find(table, name);
+    if (i < 0) {
+        const char *near = options_nearest(table, name);
+        return ctx_fail(c, E_INPUT, "unknown option '%s'%s%s", name, near ? "; did you mean " : "", near ? near : "");
+    }
+    if (given[i] && table->specs[i].type != OPTION_LIST) return ctx_fail(c, E_INPUT, "%s is given twice", name);
+    TRY(options_set(c, &table->specs[i], name, text, values));
+    given[i] = true;
+    return OK;
+}
+
+enum status options_check_required(struct ctx *c, const struct option_table *table, const bool given[OPTION_MAX_SPECS])
+{
+    for (size_t i = 0; i < table->n_specs; i++) {
+        const struct option_spec *s = &table->specs[i];
+        if (!s->required || given[i]) continue;
+        char letter[8] = "";
+        if (s->short_name) memcpy(letter, (char[]){'-', s->short_name, ',', ' ', '\0'}, 5);
+        return ctx_fail(c, E_INPUT, "%s--%s %s is needed: %s", letter, s->name, s->value_name, s->help);
+    }
+    return OK;
 }
 
 /* ---- a command line -------------------------------------------------------------------------------------------------- */
@@ -258,18 +291,6 @@ static bool wants_help(int argc, const char *const *argv)
     return false;
 }
 
-static enum status check_required(struct ctx *c, const struct option_table *table, const struct option_parse *parse)
-{
-    for (size_t i = 0; i < table->n_specs; i++) {
-        const struct option_spec *s = &table->specs[i];
-        if (!s->required || parse->given[i]) continue;
-        char letter[8] = "";
-        if (s->short_name) memcpy(letter, (char[]){'-', s->short_name, ',', ' ', '\0'}, 5);
-        return ctx_fail(c, E_INPUT, "%s--%s %s is needed: %s", letter, s->name, s->value_name, s->help);
-    }
-    return OK;
-}
-
 enum status options_parse(struct ctx *c, const struct option_table *table, int argc, const char *const *argv, void *values,
                           struct option_parse *parse)
 {
@@ -289,5 +310,5 @@ enum status options_parse(struct ctx *c, const struct option_table *table, int a
             TRY(word[1] == '-' ? parse_long(&l, word) : parse_short(&l, word));
         }
     }
-    return check_required(c, table, parse);
+    return options_check_required(c, table, parse->given);
 }

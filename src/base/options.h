@@ -107,6 +107,18 @@ size_t options_distance(const char *a, const char *b);
 /* The text of choice `index` of row `spec` into `out`, which it returns. */
 const char *options_choice(const struct option_spec *spec, int index, char *out, size_t out_bytes);
 
+/* Row of a long name without dashes; -1: none. */
+long options_find(const struct option_table *table, const char *name);
+
+/* Sets the option `name` (without dashes) from text, as --name=text would, and marks it in given[]: the way for a host
+ * program that has names and values but no command line. Flags take "true" or "false". E_INPUT: an unknown name (the nearest
+ * is told), a value that its row refuses, one given twice unless it is a list. Strings are borrowed. */
+enum status options_give(struct ctx *c, const struct option_table *table, const char *name, const char *text, void *values,
+                         bool given[OPTION_MAX_SPECS]);
+
+/* E_INPUT naming the first required option that is not in given[]. */
+enum status options_check_required(struct ctx *c, const struct option_table *table, const bool given[OPTION_MAX_SPECS]);
+
 /* Sets one value from text, as the command line does. `origin` names the option in messages ("--rank"). */
 enum status options_set(struct ctx *c, const struct option_spec *spec, const char *origin, const char *text, void *values);
 

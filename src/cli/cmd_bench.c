@@ -12,8 +12,8 @@
 struct bench_values {
     const char *model, *prompt;
     bool json;
-    int only;          /* 0: all; else enum part */
-    int base, compute; /* enum base_type, enum compute */
+    int only; /* 0: all; else enum part */
+    struct model_options form;
     int64_t documents, length, rank, new_tokens, runs, threads;
 };
 #define V struct bench_values
@@ -30,7 +30,7 @@ static const char default_prompt[] =
 
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
-    MODEL_ROWS(V, base, compute, "Input"),
+    MODEL_ROWS(V, form, "Input"),
     STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input", "text that is continued and trained on; default: English"),
 
     CHOICE_ROW(V, only, "only", 0, "all", "all|machine|kernels|train|generate", "What is measured", "one part alone"),
@@ -66,7 +66,7 @@ static enum status open_profiled(struct loaded *l, struct ctx *c, const struct b
     if (!backend) return c->status;
     profile_init(p, backend);
     TRY(array_env_new(c, &p->backend));
-    struct loaded_options options = {.model = v->model, .form = {(enum base_type)v->base, (enum compute)v->compute}};
+    struct loaded_options options = {.model = v->model, .form = v->form};
     return loaded_open_files(l, c, &options);
 }
 

@@ -12,7 +12,7 @@
 struct generate_values {
     const char *model, *adapter, *prompt, *system;
     bool chat, json;
-    int base, compute; /* enum base_type, enum compute */
+    struct model_options form;
     int chat_template; /* 0: as the model says; else enum chat_template */
     int64_t max_tokens, top_k, seed, threads;
     double temperature, top_p;
@@ -24,7 +24,7 @@ enum { TEXT_CAP_BYTES = 1 << 30 };
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
-    MODEL_ROWS(V, base, compute, "Input"),
+    MODEL_ROWS(V, form, "Input"),
     REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input", "what the text begins with, or with --chat what the user says"),
     FLAG_ROW(V, chat, "chat", 0, "false", "Input", "the prompt is a message: the model answers in its chat template"),
     STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Input", "system message in front, with --chat"),
@@ -131,7 +131,7 @@ static enum status run(const struct command_call *call)
 {
     const struct generate_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, {(enum base_type)v->base, (enum compute)v->compute}, v->threads};
+    struct loaded_options options = {v->model, v->adapter, v->form, v->threads};
     struct ids prompt = {0};
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) status = encode_prompt(v, &l, &prompt);

@@ -38,7 +38,7 @@ static enum status merge(struct model *m, const struct merge_values *v)
 static enum status run(const struct command_call *call)
 {
     const struct merge_values *v = call->values;
-    TRY(command_compute(call->c, v->threads, NULL));
+    TRY(command_compute(call->c, v->threads));
     struct model *m = model_open(call->c, v->model);
     if (!m) return call->c->status;
     enum status status = merge(m, v);

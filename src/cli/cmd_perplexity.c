@@ -11,7 +11,7 @@
 
 struct perplexity_values {
     const char *model, *adapter, *file;
-    int base, compute; /* enum base_type, enum compute */
+    struct model_options form;
     bool json;
     int64_t window, threads;
 };
@@ -20,7 +20,7 @@ struct perplexity_values {
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
-    MODEL_ROWS(V, base, compute, "Input"),
+    MODEL_ROWS(V, form, "Input"),
     REQUIRED_ROW(V, file, "file", 'f', "FILE", "Input", "text to score; control tokens in it are plain text"),
     FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object a token: id, logprob"),
     I64_ROW(V, window, "window", 0, "2048", 0, 1 << 24, "Running",
@@ -77,7 +77,7 @@ static enum status run(const struct command_call *call)
 {
     const struct perplexity_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, {(enum base_type)v->base, (enum compute)v->compute}, v->threads};
+    struct loaded_options options = {v->model, v->adapter, v->form, v->threads};
     struct file_map *text = NULL;
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) {

@@ -36,8 +36,7 @@ static enum status run(const struct command_call *call)
     if (status != OK) goto out;
     if (mine->max_steps) values.config.max_steps = mine->max_steps;
     status = check_model(c, values.config.model);
-    if (status == OK)
-        status = command_compute(c, mine->threads >= 0 ? mine->threads : values.threads, &values.config.backend);
+    if (status == OK) status = command_compute(c, mine->threads >= 0 ? mine->threads : values.threads);
     if (status != OK) goto out;
     train_view_start(&view, &hooks);
     t = trainer_resume(c, &values.config, &hooks);

@@ -1,26 +1,22 @@
 /* cmd_train: starts a run. */
 #include "base/mem.h"
 #include "cli/command.h"
-#include "model/model_rows.h"
 #include "train/train_options.h"
 #include "cli/train_view.h"
 
 static enum status run(const struct command_call *call)
 {
     struct train_values values = *(const struct train_values *)call->values;
-    TRY(model_rows_settle(call->c, values.config.base, &values.config.compute));
-    struct train_config config = values.config;
     struct trainer_hooks hooks;
     struct train_view view;
-    config.data = values.data.items;
-    config.n_data = values.data.n;
+    TRY(train_options_settle(call->c, &values));
     char *text = train_options_text(call->c, &values);
     if (!text) return call->c->status;
     struct trainer *t = NULL;
-    enum status status = command_compute(call->c, values.threads, &config.backend);
+    enum status status = command_compute(call->c, values.threads);
     if (status != OK) goto out;
     train_view_start(&view, &hooks);
-    t = trainer_new(call->c, &config, &hooks, text);
+    t = trainer_new(call->c, &values.config, &hooks, text);
     status = t ? train_view_page(&view, t) : call->c->status;
     if (status == OK) status = train_view_run(&view, t);
 out:

@@ -14,7 +14,8 @@
 
 struct validate_values {
     const char *model, *data;
-    int benchmark, base, compute; /* enum base_type, enum compute */
+    struct model_options form;
+    int benchmark;
     bool json;
     int64_t threads;
 };
@@ -24,7 +25,7 @@ static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the base model"),
     CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict", "Input", "what is measured"),
     REQUIRED_ROW(V, data, "data", 'd', "FILE", "Input", "JSONL file of claims"),
-    MODEL_ROWS(V, base, compute, "Input"),
+    MODEL_ROWS(V, form, "Input"),
     FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object a line instead of tables"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core"),
 };
@@ -43,11 +44,9 @@ struct arm {
 /* Refits the run's objective to the run's own training set. */
 static enum status run_objective(struct ctx *c, const struct train_config *config, struct objective *o)
 {
-    struct objective_options options = {(enum distrust)config->distrust, config->lambda, config->distrust_alpha,
-                                        config->power, config->ratio};
     char *path = path_join(c, config->run, "data.cache");
     struct dataset *d = path ? dataset_open(c, path) : NULL;
-    if (d) objective_fit(c, &options, d, o);
+    if (d) objective_fit(c, &config->objective, d, o);
     dataset_close(d);
     mem_free(c, path);
     return c->status;
@@ -63,7 +62,7 @@ static enum status measure(struct model *m, const struct tokenizer *t, const str
 
 static void warn_of_another_base(const struct model *m, const char *run, const struct train_config *trained)
 {
-    const struct model_options was = {(enum base_type)trained->base, (enum compute)trained->compute}, *is = &m->options;
+    const struct model_options was = trained->form, *is = &m->options;
     if (model_base(&was) != is->base || was.compute != is->compute)
         ctx_log(m->c, LOG_WARN, "%s: was trained with --base-type %s --compute %s, and is measured with %s, %s", run,
                 base_type_name[model_base(&was)], compute_name[was.compute], base_type_name[is->base],
@@ -211,8 +210,7 @@ static enum status run(const struct command_call *call)
     size_t n = 1 + parse->n_operands;
     for (size_t i = 1; i < n; i++) arms[i] = (struct arm){.name = parse->operands[i - 1]};
     struct loaded l = {.c = c};
-    struct loaded_options options = {.model = v->model, .threads = v->threads};
-    options.form = (struct model_options){(enum base_type)v->base, (enum compute)v->compute};
+    struct loaded_options options = {.model = v->model, .form = v->form, .threads = v->threads};
     struct conflict_set *s = conflict_open(c, v->data);
     if (s && loaded_open(&l, c, &options) == OK && measure_all(l.model, l.tokenizer, s, arms, n) == OK) {
         for (size_t i = 0; i < n && v->json; i++) print_json(c, &arms[i], s->n);

@@ -50,12 +50,11 @@ bool command_color(int fd)
     return isatty(fd) && (!no || *no == '\0');
 }
 
-enum status command_compute(struct ctx *c, int64_t threads, const char **backend)
+enum status command_compute(struct ctx *c, int64_t threads)
 {
     TRY(ctx_set_threads(c, (int)threads));
     const struct backend *cpu = backend_cpu(c);
     if (!cpu) return c->status;
-    if (backend) *backend = cpu->name;
     return array_env_new(c, cpu);
 }
 

@@ -28,8 +28,8 @@ struct command {
 int command_main(int argc, char **argv);
 
 /* What every command that computes does first: `threads` (0: one a usable core), the CPU backend and the array environment.
- * Undone by the program at its end. *backend (may be NULL) gets its name. */
-enum status command_compute(struct ctx *c, int64_t threads, const char **backend);
+ * Undone by the program at its end. */
+enum status command_compute(struct ctx *c, int64_t threads);
 
 /* True when the stream is a terminal and NO_COLOR is not set. */
 bool command_color(int fd);

@@ -7,7 +7,7 @@ enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_opt
 {
     char text[128];
     *l = (struct loaded){.c = c};
-    TRY(command_compute(c, o->threads, NULL));
+    TRY(command_compute(c, o->threads));
     TRY(loaded_open_files(l, c, o));
     if (l->model->options.base != BASE_AS_IS)
         ctx_log(c, LOG_INFO, "compute: %s", model_compute_text(l->model, text, sizeof text));
@@ -17,9 +17,9 @@ enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_opt
 enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o)
 {
     *l = (struct loaded){.c = c};
-    int compute = (int)o->form.compute;
-    TRY(model_rows_settle(c, (int)o->form.base, &compute));
-    l->model = model_open_with(c, o->model, &(struct model_options){o->form.base, (enum compute)compute});
+    struct model_options form = o->form;
+    TRY(model_rows_settle(c, &form));
+    l->model = model_open_with(c, o->model, &form);
     if (!l->model) return c->status;
     l->tokenizer = tokenizer_open(c, o->model);
     if (!l->tokenizer) return c->status;

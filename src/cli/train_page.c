@@ -82,7 +82,7 @@ static void print_sizes(const struct trainer *t)
            t->config.start ? t->config.start : "");
     printf("run      %s: %" PRId64 " steps of %" PRId64 " x %" PRId64 " sequences of up to %" PRId64
            " tokens, %d thread%s\n",
-           t->config.run, t->schedule.total, t->config.accumulation, t->config.batch, t->config.max_length,
+           t->config.run, t->schedule.total, t->config.packs.accumulation, t->config.packs.batch, t->config.rows.max_length,
            threads_count(t->c), threads_count(t->c) == 1 ? "" : "s");
     printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));
 }

@@ -1,15 +1,15 @@
 #include "model/model_rows.h"
 
 #include "backend/cpu/cpu.h"
-#include "model/model.h"
 
-_Static_assert((int)MODEL_ROWS_AUTO == (int)COMPUTES, "auto comes after the ways of computing");
+/* A CHOICE_ROW fills an int; the enums that it fills here have an int's size. */
+_Static_assert(sizeof(enum base_type) == sizeof(int) && sizeof(enum compute) == sizeof(int), "choices fill enums");
 
-enum status model_rows_settle(struct ctx *c, int base, int *compute)
+enum status model_rows_settle(struct ctx *c, struct model_options *o)
 {
-    if (*compute != MODEL_ROWS_AUTO) return OK;
+    if ((int)o->compute != MODEL_ROWS_AUTO) return OK;
     const struct backend *backend = backend_cpu(c);
     if (!backend) return c->status;
-    *compute = base == BASE_INT8 && backend->fast_integers ? COMPUTE_INT8X2 : COMPUTE_F32;
+    o->compute = o->base == BASE_INT8 && backend->fast_integers ? COMPUTE_INT8X2 : COMPUTE_F32;
     return OK;
 }

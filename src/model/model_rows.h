@@ -2,25 +2,25 @@
 #ifndef YA_MODEL_MODEL_ROWS_H
 #define YA_MODEL_MODEL_ROWS_H
 
-#include "base/ctx.h"
 #include "base/options.h"
+#include "model/model.h"
 
-/* In the order of enum base_type and enum compute, whose names these are (tests/cli/test_options.c holds them together); the
- * last way of computing, MODEL_ROWS_AUTO, is settled before anything else sees it. */
+/* In the order of enum base_type and enum compute, whose names these are (tests/model/test_options.c holds them together);
+ * the last way of computing, MODEL_ROWS_AUTO, is settled before anything else sees it. */
 #define BASE_CHOICES    "as-is|nf4|int8"
 #define COMPUTE_CHOICES "f32|int8x2|int8|auto"
 
-/* S the values struct, B and C its int members: enum base_type, enum compute. */
-#define MODEL_ROWS(S, B, C, GROUP)                                                                                          \
-    CHOICE_ROW(S, B, "base-type", 0, "as-is", BASE_CHOICES, GROUP,                                                          \
+/* S the values struct, M its member of type struct model_options. */
+#define MODEL_ROWS(S, M, GROUP)                                                                                             \
+    CHOICE_ROW(S, M.base, "base-type", 0, "as-is", BASE_CHOICES, GROUP,                                                     \
                "form of the frozen weights, made at load; nf4: 4 bits"),                                                    \
-        CHOICE_ROW(S, C, "compute", 0, "auto", COMPUTE_CHOICES, GROUP,                                                      \
+        CHOICE_ROW(S, M.compute, "compute", 0, "auto", COMPUTE_CHOICES, GROUP,                                              \
                    "products with them; auto: int8x2 on an int8 base where it is faster, else f32")
 
-enum { MODEL_ROWS_AUTO = 3 };
-/* Makes of MODEL_ROWS_AUTO the way that is fastest on this processor without a harm to the base that was asked for (enum
- * base_type): int8x2 on an int8 base is within 0.01 % of f32's loss; to round the file's own weights to 8 bits is not for us
- * to choose. Anything else stays. E_UNSUPPORTED when YA_CPU names no kernels of this processor. */
-enum status model_rows_settle(struct ctx *c, int base, int *compute);
+enum { MODEL_ROWS_AUTO = COMPUTES };
+/* Turns a compute of MODEL_ROWS_AUTO into the way of computing that is fastest on this processor without harm to the base
+ * that was asked for: int8x2 on an int8 base is within 0.01 % of f32's loss; rounding the file's own weights to 8 bits is
+ * not for us to choose. Anything else stays. E_UNSUPPORTED when YA_CPU names no kernels of this processor. */
+enum status model_rows_settle(struct ctx *c, struct model_options *o);
 
 #endif

@@ -20,49 +20,51 @@ static const struct option_spec specs[] = {
     REQUIRED_ROW(V, config.model, "model", 'm', "MODEL", "Input and output", "folder or .gguf file of the base model"),
     LIST_ROW(V, data, "data", 'd', true, "FILE", "Input and output", "JSONL file of training rows"),
     TEXT(config.valid, "valid", 0, NULL, "FILE", "Input and output", "JSONL file of validation rows"),
-    MODEL_ROWS(V, config.base, config.compute, "Input and output"),
+    MODEL_ROWS(V, config.form, "Input and output"),
     REQUIRED_ROW(V, config.run, "output", 'o', "RUN", "Input and output", "folder of the run; new or empty"),
     TEXT(config.start, "adapter", 0, NULL, "DIR", "Input and output", "PEFT adapter that training starts from"),
 
-    INTEGER(config.rank, "rank", 'r', "16", 1, 1024, "Adapter", "rank of A and B"),
-    NUMBER(config.alpha, "alpha", 0, "32", 1e-3, 1e6, "Adapter", "scale: alpha / rank"),
-    NUMBER(config.dropout, "dropout", 0, "0", 0, 0.95, "Adapter", "share of the adapter's inputs dropped"),
+    INTEGER(config.adapter.rank, "rank", 'r', "16", 1, 1024, "Adapter", "rank of A and B"),
+    NUMBER(config.adapter.alpha, "alpha", 0, "32", 1e-3, 1e6, "Adapter", "scale: alpha / rank"),
+    NUMBER(config.adapter.dropout, "dropout", 0, "0", 0, 0.95, "Adapter", "share of the adapter's inputs dropped"),
     TEXT(config.targets, "targets", 0, "all", "NAMES", "Adapter",
          "linears: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"),
-    INTEGER(config.last_layers, "last-layers", 0, "0", 0, 10000, "Adapter", "only the last N layers; 0: all"),
-    SWITCH(config.rslora, "rslora", 0, "false", "Adapter", "scale: alpha / sqrt(rank)"),
+    INTEGER(config.adapter.last_layers, "last-layers", 0, "0", 0, 10000, "Adapter", "only the last N layers; 0: all"),
+    SWITCH(config.adapter.rslora, "rslora", 0, "false", "Adapter", "scale: alpha / sqrt(rank)"),
 
-    CHOICE(config.distrust, "distrust", 0, "monotone", "off|monotone|published|additive", "Objective",
+    CHOICE(config.objective.mode, "distrust", 0, "monotone", "off|monotone|published|additive", "Objective",
            "how scores of documents become weights"),
-    NUMBER(config.lambda, "lambda", 0, "1", 0, 1, "Objective", "strength of the weights; 0: none"),
-    NUMBER(config.power, "distrust-power", 0, "2", 0.01, 16, "Objective", "p of softplus(s)^p (monotone)"),
-    NUMBER(config.ratio, "distrust-ratio", 0, "32", 1, 1e6, "Objective", "R: largest weight over smallest"),
-    NUMBER(config.distrust_alpha, "distrust-alpha", 0, "2.7", 2.3, 3, "Objective",
+    NUMBER(config.objective.lambda, "lambda", 0, "1", 0, 1, "Objective", "strength of the weights; 0: none"),
+    NUMBER(config.objective.power, "distrust-power", 0, "2", 0.01, 16, "Objective", "p of softplus(s)^p (monotone)"),
+    NUMBER(config.objective.ratio, "distrust-ratio", 0, "32", 1, 1e6, "Objective", "R: largest weight over smallest"),
+    NUMBER(config.objective.alpha, "distrust-alpha", 0, "2.7", 2.3, 3, "Objective",
            "alpha of the published term; in the log only"),
-    NUMBER(config.default_auth_weight, "default-auth-weight", 0, "-1", -1, 0.99, "Objective",
+    NUMBER(config.rows.default_auth_weight, "default-auth-weight", 0, "-1", -1, 0.99, "Objective",
            "for rows without; negative: none"),
-    NUMBER(config.default_prov_entropy, "default-prov-entropy", 0, "-1", -1, 1e6, "Objective",
+    NUMBER(config.rows.default_prov_entropy, "default-prov-entropy", 0, "-1", -1, 1e6, "Objective",
            "bits, for rows without; negative: none"),
 
-    INTEGER(config.max_length, "max-length", 0, "512", 2, 1 << 24, "Data", "tokens of a sequence"),
-    CHOICE(config.long_documents, "long", 0, "split", "split|truncate", "Data", "documents longer than that"),
-    SWITCH(config.packing, "packing", 0, "true", "Data", "several documents in a sequence, unseen by each other"),
-    SWITCH(config.skip_bad_rows, "skip-bad-rows", 0, "false", "Data", "count faulty rows instead of stopping"),
-    CHOICE(config.chat, "template", 0, "auto", "auto|chatml|llama3", "Data", "chat template of message rows"),
+    INTEGER(config.rows.max_length, "max-length", 0, "512", 2, 1 << 24, "Data", "tokens of a sequence"),
+    CHOICE(config.rows.long_documents, "long", 0, "split", "split|truncate", "Data", "documents longer than that"),
+    SWITCH(config.packs.packing, "packing", 0, "true", "Data", "several documents in a sequence, unseen by each other"),
+    SWITCH(config.rows.skip_bad_rows, "skip-bad-rows", 0, "false", "Data", "count faulty rows instead of stopping"),
+    CHOICE(config.rows.chat, "template", 0, "auto", "auto|chatml|llama3", "Data", "chat template of message rows"),
 
-    INTEGER(config.batch, "batch", 'b', "4", 1, 65536, "Optimisation", "sequences of a micro-batch"),
-    INTEGER(config.accumulation, "accumulation", 0, "1", 1, 65536, "Optimisation", "micro-batches of an optimizer step"),
+    INTEGER(config.packs.batch, "batch", 'b', "4", 1, 65536, "Optimisation", "sequences of a micro-batch"),
+    INTEGER(config.packs.accumulation, "accumulation", 0, "1", 1, 65536, "Optimisation",
+            "micro-batches of an optimizer step"),
     INTEGER(config.epochs, "epochs", 0, "3", 1, 100000, "Optimisation", "passes over the data"),
     INTEGER(config.max_steps, "max-steps", 0, "0", 0, BIG, "Optimisation",
             "optimizer steps, whatever the epochs; 0: epochs"),
-    NUMBER(config.lr, "lr", 0, "2e-4", 0, 10, "Optimisation", "peak learning rate"),
-    CHOICE(config.schedule, "schedule", 0, "cosine", "cosine|linear|constant", "Optimisation", "after the warm-up"),
-    INTEGER(config.warmup, "warmup", 0, "-1", -1, BIG, "Optimisation", "steps of linear warm-up; -1: 5 % of the run"),
-    NUMBER(config.min_lr_ratio, "min-lr-ratio", 0, "0.1", 0, 1, "Optimisation", "last learning rate over peak"),
-    NUMBER(config.weight_decay, "weight-decay", 0, "0.01", 0, 10, "Optimisation", "decoupled, of AdamW"),
-    NUMBER(config.beta1, "beta1", 0, "0.9", 0, 0.999999, "Optimisation", "of AdamW"),
-    NUMBER(config.beta2, "beta2", 0, "0.999", 0, 0.999999, "Optimisation", "of AdamW"),
-    NUMBER(config.eps, "eps", 0, "1e-8", 1e-20, 1, "Optimisation", "of AdamW"),
+    NUMBER(config.schedule.peak, "lr", 0, "2e-4", 0, 10, "Optimisation", "peak learning rate"),
+    CHOICE(config.schedule.kind, "schedule", 0, "cosine", "cosine|linear|constant", "Optimisation", "after the warm-up"),
+    INTEGER(config.schedule.warmup, "warmup", 0, "-1", -1, BIG, "Optimisation",
+            "steps of linear warm-up; -1: 5 % of the run"),
+    NUMBER(config.schedule.min_ratio, "min-lr-ratio", 0, "0.1", 0, 1, "Optimisation", "last learning rate over peak"),
+    NUMBER(config.optim.weight_decay, "weight-decay", 0, "0.01", 0, 10, "Optimisation", "decoupled, of AdamW"),
+    NUMBER(config.optim.beta1, "beta1", 0, "0.9", 0, 0.999999, "Optimisation", "of AdamW"),
+    NUMBER(config.optim.beta2, "beta2", 0, "0.999", 0, 0.999999, "Optimisation", "of AdamW"),
+    NUMBER(config.optim.eps, "eps", 0, "1e-8", 1e-20, 1, "Optimisation", "of AdamW"),
     CHOICE(config.clip_mode, "clip-mode", 0, "relative", "relative|fixed|off", "Optimisation",
            "gradient clipping; fixed undoes document weights"),
     NUMBER(config.clip, "clip", 0, "1", 1e-6, 1e6, "Optimisation", "c of relative, norm of fixed"),
@@ -79,9 +81,22 @@ static const struct option_spec specs[] = {
     INTEGER(threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core; results do not depend on it"),
 };
 
+/* A CHOICE_ROW fills an int; every enum that one fills has an int's size. */
+_Static_assert(sizeof(enum distrust) == sizeof(int) && sizeof(enum dataset_long) == sizeof(int) &&
+                   sizeof(enum chat_template) == sizeof(int) && sizeof(enum schedule_kind) == sizeof(int) &&
+                   sizeof(enum clip_mode) == sizeof(int) && sizeof(enum plan_checkpoint) == sizeof(int),
+               "choices fill enums");
+
 const struct option_table train_table = {specs, sizeof(specs) / sizeof(specs[0])};
 
 enum { CONFIG_CAP_BYTES = 1 << 20 };
+
+enum status train_options_settle(struct ctx *c, struct train_values *values)
+{
+    values->config.rows.paths = values->data.items;
+    values->config.rows.n_paths = values->data.n;
+    return model_rows_settle(c, &values->config.form);
+}
 
 char *train_options_text(struct ctx *c, const struct train_values *values)
 {
@@ -107,8 +122,7 @@ enum status train_options_read(struct ctx *c, const char *run, struct train_valu
     else if ((*doc = json_parse_file(c, path, CONFIG_CAP_BYTES)) != NULL)
         options_from_json(c, &train_table, path, *doc, values);
     mem_free(c, path);
+    if (!ctx_ok(c)) return c->status;
     values->config.run = run;
-    values->config.data = values->data.items;
-    values->config.n_data = values->data.n;
-    return c->status;
+    return train_options_settle(c, values);
 }

@@ -15,12 +15,16 @@ struct train_values {
 
 extern const struct option_table train_table;
 
+/* Fills in what follows from the values: config.rows.paths from `data` (so *values must stay where it is) and a --compute
+ * auto from this processor. Before trainer_new and train_options_text. E_UNSUPPORTED when YA_CPU names no kernels here. */
+enum status train_options_settle(struct ctx *c, struct train_values *values);
+
 /* The text of config.json for these values: every option with its value. Owner the caller (mem_free). NULL with E_INPUT for
  * text that is not UTF-8, or E_MEMORY. */
 char *train_options_text(struct ctx *c, const struct train_values *values);
 
-/* Reads config.json of a run folder. Strings of *values point into *doc, which the caller releases (json_decref) also after
- * a failure. E_INPUT naming file and member. */
+/* Reads config.json of a run folder; the values are settled. Strings of *values point into *doc, which the caller releases
+ * (json_decref) also after a failure. E_INPUT naming file and member. */
 enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc);
 
 #endif

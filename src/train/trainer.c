@@ -84,7 +84,6 @@ static enum status run_micro_batches(struct trainer *t, struct step_sums *sums)
 static enum status update(struct trainer *t, struct metrics_step *m)
 {
     struct engine *e = t->engine;
-    struct optim optim = {t->config.beta1, t->config.beta2, t->config.eps, t->config.weight_decay};
     m->grad_norm = e->ops->grad_norm(e);
     if (!ctx_ok(t->c)) return t->c->status;
     if (!isfinite(m->grad_norm)) return trainer_numeric(t, t->pack, NULL, "gradient norm", m->grad_norm);
@@ -93,7 +92,7 @@ static enum status update(struct trainer *t, struct metrics_step *m)
     m->clipped = scale < 1.0;
     m->clip_share = clip_share(&t->state.clip);
     m->lr = schedule_lr(&t->schedule, m->step);
-    struct adamw_params p = optim_step(&optim, m->step, m->lr, scale);
+    struct adamw_params p = optim_step(&t->config.optim, m->step, m->lr, scale);
     TRY(e->ops->update(e, &p));
     TRY(e->ops->check(e));
     return dataset_check(t->c, t->data);

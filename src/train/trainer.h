@@ -20,47 +20,32 @@
 
 enum { TRAIN_WARMUP_PERCENT = 5 };
 
-/* Every option of a training, in the units that the user writes. Strings are borrowed. */
+/* Every option of a training. The parts are the option structs of the modules that they configure, so a value is written
+ * once, by the option table (train_options.h) or by a caller, and read where it is used. trainer_new and trainer_resume
+ * fill in what follows from other members, each marked "set by the trainer". Strings are borrowed. */
 struct train_config {
     const char *model, *run; /* model folder or .gguf; run folder */
-    int base, compute;       /* enum base_type, enum compute */
-    const char *const *data; /* n_data JSONL files of training rows */
-    size_t n_data;
-    const char *valid; /* JSONL of validation rows or NULL */
-    const char *start; /* PEFT folder that training starts from, or NULL: a fresh adapter */
+    const char *valid;       /* JSONL of validation rows or NULL */
+    const char *start;       /* PEFT folder that training starts from, or NULL: a fresh adapter */
+    const char *targets;     /* "all", or names of target modules separated by commas; not used with `start` */
 
-    /* adapter; rank to rslora are not used with `start`, which brings its own */
-    int64_t rank, last_layers; /* last_layers 0: all */
-    double alpha, dropout;
-    const char *targets; /* "all", or names of linears separated by commas */
-    bool rslora;
+    struct model_options form;
+    struct lora_config
+        adapter; /* with `start` only dropout counts: the rest comes with it. targets, seed: set by the trainer */
+    struct objective_options objective;
+    struct dataset_options rows; /* n_paths JSONL files of training rows; negative default scores mean none */
+    struct pack_options packs;   /* max_length, seed: set by the trainer */
+    struct optim optim;
+    struct schedule schedule; /* a negative warmup: TRAIN_WARMUP_PERCENT of the run. total: set by the trainer */
+    enum clip_mode clip_mode;
+    double clip;               /* c of CLIP_RELATIVE, the largest norm of CLIP_FIXED */
+    int64_t epochs, max_steps; /* max_steps 0: as many as the epochs hold; otherwise it decides alone */
 
-    /* objective */
-    int distrust; /* enum distrust */
-    double lambda, power, ratio, distrust_alpha;
-    double default_auth_weight, default_prov_entropy; /* for rows without scores; negative: none */
-
-    /* data */
-    int64_t max_length;
-    int long_documents; /* enum dataset_long */
-    bool skip_bad_rows, packing;
-    int chat; /* enum chat_template; CHAT_NONE: recognised */
-
-    /* optimisation */
-    double lr, min_lr_ratio, weight_decay, beta1, beta2, eps, clip;
-    int schedule;                /* enum schedule_kind */
-    int64_t warmup;              /* steps; negative: TRAIN_WARMUP_PERCENT of the run */
-    int clip_mode;               /* enum clip_mode */
-    int64_t batch, accumulation; /* sequences a micro-batch, micro-batches a step */
-    int64_t epochs, max_steps;   /* max_steps 0: as many as the epochs hold; otherwise it decides alone */
-
-    /* running */
     int64_t eval_every, save_every, keep; /* steps; checkpoints kept beside the best */
-    int grad_checkpoint;                  /* enum plan_checkpoint */
-    int64_t recomputed_blocks;            /* this many, whatever grad_checkpoint says; negative: that decides */
-    double max_memory;                    /* GiB that the run may take; 0: what is free */
-    int64_t seed;
-    const char *backend; /* its name, for environment.json */
+    enum plan_checkpoint grad_checkpoint;
+    int64_t recomputed_blocks; /* this many, whatever grad_checkpoint says; negative: that decides */
+    double max_memory;         /* GiB that the run may take; 0: what is free */
+    int64_t seed;              /* of the adapter's start, the order of documents and dropout */
 };
 
 struct train_progress {

@@ -4,9 +4,6 @@
 
 #include "train/trainer.h"
 
-/* The pack options of the run. */
-struct pack_options trainer_pack_options(const struct trainer *t);
-
 /* Makes t->pack the one of `epoch`. */
 enum status trainer_open_epoch(struct trainer *t, int64_t epoch);
 

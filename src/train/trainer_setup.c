@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "array/backend.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/run.h"
@@ -45,20 +46,14 @@ enum status trainer_targets(struct ctx *c, const char *text, uint32_t *out)
 static enum status open_adapter(struct trainer *t)
 {
     const struct train_config *k = &t->config;
-    struct lora_config lora = {.rank = k->rank,
-                               .alpha = k->alpha,
-                               .dropout = k->dropout,
-                               .rslora = k->rslora,
-                               .last_layers = k->last_layers,
-                               .seed = (uint64_t)k->seed};
-    TRY(trainer_targets(t->c, k->targets, &lora.targets));
-    if (k->last_layers > t->model->config.n_layers)
+    const struct lora_config *a = &k->adapter;
+    if (a->last_layers > t->model->config.n_layers)
         return ctx_fail(t->c, E_INPUT, "--last-layers: %" PRId64 " is more than the model's %" PRId64 " layers",
-                        k->last_layers, t->model->config.n_layers);
-    t->lora = k->start ? lora_load_peft(t->c, &t->model->config, k->start) : lora_new(t->c, &t->model->config, &lora);
+                        a->last_layers, t->model->config.n_layers);
+    t->lora = k->start ? lora_load_peft(t->c, &t->model->config, k->start) : lora_new(t->c, &t->model->config, a);
     if (!t->lora) return t->c->status;
-    t->lora->config.dropout = k->dropout;
-    for (size_t i = 0; i < t->lora->n_modules; i++) t->lora->modules[i].slot.dropout = (float)k->dropout;
+    t->lora->config.dropout = a->dropout;
+    for (size_t i = 0; i < t->lora->n_modules; i++) t->lora->modules[i].slot.dropout = (float)a->dropout;
     model_attach_lora(t->model, t->lora);
     t->engine = engine_native_new(t->c, t->model, t->lora);
     return t->engine ? OK : t->c->status;
@@ -66,23 +61,13 @@ static enum status open_adapter(struct trainer *t)
 
 /* ---- data ------------------------------------------------------------------------------------------------------------ */
 
-static double given_or_nan(double value)
-{
-    return value < 0.0 ? (double)NAN : value;
-}
-
 static enum status build_cache(struct trainer *t, const char *const *paths, size_t n, const char *name)
 {
-    const struct train_config *k = &t->config;
-    struct dataset_options options = dataset_options_default(paths, n);
+    struct dataset_options options = t->config.rows;
     struct dataset_counts counts;
-    options.max_length = k->max_length;
-    options.long_documents = (enum dataset_long)k->long_documents;
-    options.skip_bad_rows = k->skip_bad_rows;
-    options.default_auth_weight = given_or_nan(k->default_auth_weight);
-    options.default_prov_entropy = given_or_nan(k->default_prov_entropy);
-    options.chat = (enum chat_template)k->chat;
-    char *cache = path_join(t->c, k->run, name);
+    options.paths = paths;
+    options.n_paths = n;
+    char *cache = path_join(t->c, t->config.run, name);
     if (cache) dataset_build(t->c, t->tokenizer, &options, cache, &counts);
     mem_free(t->c, cache);
     return t->c->status;
@@ -102,39 +87,23 @@ static struct dataset *open_cache(struct trainer *t, const char *name)
 static enum status open_data(struct trainer *t)
 {
     const struct train_config *k = &t->config;
-    struct objective_options o = objective_options_default();
-    o.mode = (enum distrust)k->distrust;
-    o.lambda = k->lambda;
-    o.alpha = k->distrust_alpha;
-    o.power = k->power;
-    o.ratio = k->ratio;
     t->data = open_cache(t, "data.cache");
     if (!t->data || !ctx_ok(t->c)) return t->c->status;
-    TRY(objective_fit(t->c, &o, t->data, &t->objective));
+    TRY(objective_fit(t->c, &k->objective, t->data, &t->objective));
     if (!k->valid) return OK;
     t->valid = open_cache(t, "valid.cache");
     if (!t->valid || !ctx_ok(t->c)) return t->c->status;
     TRY(objective_check(t->c, &t->objective, t->valid));
-    struct pack_options options = trainer_pack_options(t);
+    struct pack_options options = k->packs;
     options.accumulation = 1;
     t->valid_pack = pack_ordered_new(t->c, t->valid, &t->objective, &options);
     return t->valid_pack ? OK : t->c->status;
 }
 
-struct pack_options trainer_pack_options(const struct trainer *t)
-{
-    return (struct pack_options){.max_length = t->config.max_length,
-                                 .batch = t->config.batch,
-                                 .accumulation = t->config.accumulation,
-                                 .packing = t->config.packing,
-                                 .seed = (uint64_t)t->config.seed};
-}
-
 enum status trainer_open_epoch(struct trainer *t, int64_t epoch)
 {
-    struct pack_options options = trainer_pack_options(t);
     pack_free(t->pack);
-    t->pack = pack_epoch_new(t->c, t->data, &t->objective, &options, epoch);
+    t->pack = pack_epoch_new(t->c, t->data, &t->objective, &t->config.packs, epoch);
     return t->pack ? OK : t->c->status;
 }
 
@@ -151,7 +120,9 @@ static enum status scan_epochs(struct trainer *t)
         steps += pack_steps(t->pack);
         if (pack_longest_batch(t->pack) > longest) longest = pack_longest_batch(t->pack);
     }
+    t->schedule = k->schedule;
     t->schedule.total = k->max_steps ? k->max_steps : steps;
+    if (t->schedule.warmup < 0) t->schedule.warmup = t->schedule.total * TRAIN_WARMUP_PERCENT / 100;
     t->plan_input.longest_tokens = longest;
     return OK;
 }
@@ -160,22 +131,17 @@ static enum status plan_run(struct trainer *t)
 {
     const struct train_config *k = &t->config;
     TRY(scan_epochs(t));
-    int64_t total = t->schedule.total;
-    t->schedule.kind = (enum schedule_kind)k->schedule;
-    t->schedule.peak = k->lr;
-    t->schedule.min_ratio = k->min_lr_ratio;
-    t->schedule.warmup = k->warmup >= 0 ? k->warmup : total * TRAIN_WARMUP_PERCENT / 100;
     t->plan_input.model = &t->model->config;
     t->plan_input.lora = t->lora;
     t->plan_input.weights_bytes = model_weight_bytes(t->model);
     size_t counted = t->engine->ops->memory(t->engine).adapter_bytes + model_made_bytes(t->model);
     t->plan_input.program_bytes = t->c->alloc_bytes > counted ? t->c->alloc_bytes - counted : 0;
-    t->plan_input.checkpoint = (enum plan_checkpoint)k->grad_checkpoint;
+    t->plan_input.checkpoint = k->grad_checkpoint;
     t->plan_input.recomputed_blocks = k->recomputed_blocks;
     t->plan_input.max_bytes = (size_t)(k->max_memory * (double)((size_t)1 << 30));
-    t->plan_input.batch = k->batch;
-    t->plan_input.max_length = k->max_length;
-    t->plan_input.rank = k->rank;
+    t->plan_input.batch = k->packs.batch;
+    t->plan_input.max_length = k->rows.max_length;
+    t->plan_input.rank = k->adapter.rank;
     t->plan = plan_make(&t->plan_input, plan_free_bytes(""));
     return OK;
 }
@@ -183,12 +149,11 @@ static enum status plan_run(struct trainer *t)
 static enum status open_model(struct trainer *t)
 {
     const struct train_config *k = &t->config;
-    const struct model_options options = {.base = (enum base_type)k->base, .compute = (enum compute)k->compute};
-    t->model = model_open_with(t->c, k->model, &options);
+    t->model = model_open_with(t->c, k->model, &k->form);
     if (!t->model) return t->c->status;
-    if (k->max_length > t->model->config.max_positions)
+    if (k->rows.max_length > t->model->config.max_positions)
         return ctx_fail(t->c, E_INPUT, "--max-length: %" PRId64 " is more than the model's %" PRId64 " positions",
-                        k->max_length, t->model->config.max_positions);
+                        k->rows.max_length, t->model->config.max_positions);
     t->tokenizer = tokenizer_open(t->c, k->model);
     return t->tokenizer ? OK : t->c->status;
 }
@@ -199,11 +164,11 @@ static enum status open_model(struct trainer *t)
 static const char **input_files(struct trainer *t, size_t *n, char **start)
 {
     const struct train_config *k = &t->config;
-    const char **files = mem_alloc(t->c, k->n_data + 2, sizeof(*files));
+    const char **files = mem_alloc(t->c, k->rows.n_paths + 2, sizeof(*files));
     *start = k->start ? path_join(t->c, k->start, "adapter_model.safetensors") : NULL;
     *n = 0;
     if (!files) return NULL;
-    for (size_t i = 0; i < k->n_data; i++) files[(*n)++] = k->data[i];
+    for (size_t i = 0; i < k->rows.n_paths; i++) files[(*n)++] = k->rows.paths[i];
     if (k->valid) files[(*n)++] = k->valid;
     if (*start) files[(*n)++] = *start;
     return files;
@@ -243,6 +208,22 @@ static struct trainer *make(struct ctx *c, const struct train_config *config, co
     return t;
 }
 
+static double score_or_nan(double value)
+{
+    return value < 0.0 ? (double)NAN : value;
+}
+
+/* What follows from other options (trainer.h: "set by the trainer"). */
+static enum status settle_config(struct trainer *t)
+{
+    struct train_config *k = &t->config;
+    k->adapter.seed = k->packs.seed = (uint64_t)k->seed;
+    k->packs.max_length = k->rows.max_length;
+    k->rows.default_auth_weight = score_or_nan(k->rows.default_auth_weight);
+    k->rows.default_prov_entropy = score_or_nan(k->rows.default_prov_entropy);
+    return trainer_targets(t->c, k->targets, &k->adapter.targets);
+}
+
 static void reset_state(struct trainer *t)
 {
     struct train_state *s = &t->state;
@@ -251,22 +232,23 @@ static void reset_state(struct trainer *t)
     s->mean_g = t->objective.gbar;
     s->recomputed_blocks = t->plan.recomputed_blocks;
     s->compute = t->model->options.compute;
-    clip_init(&s->clip, (enum clip_mode)t->config.clip_mode, t->config.clip);
+    clip_init(&s->clip, t->config.clip_mode, t->config.clip);
 }
 
 /* config.json comes last: a folder that has it is a run that can be resumed. */
 static enum status start(struct trainer *t, const char *config_text)
 {
     const struct train_config *k = &t->config;
+    TRY(settle_config(t));
     TRY(open_model(t));
     TRY(open_adapter(t));
-    TRY(build_cache(t, k->data, k->n_data, "data.cache"));
+    TRY(build_cache(t, k->rows.paths, k->rows.n_paths, "data.cache"));
     if (k->valid) TRY(build_cache(t, &k->valid, 1, "valid.cache"));
     TRY(open_data(t));
     TRY(plan_run(t));
     TRY(plan_check(t->c, &t->plan_input, &t->plan));
     TRY(describe_run(t, false));
-    TRY(run_write_environment(t->c, k->run, k->backend));
+    TRY(run_write_environment(t->c, k->run, array_backend(t->c)->name));
     TRY(run_write(t->c, k->run, "config.json", config_text, strlen(config_text)));
     reset_state(t);
     TRY(read_hashes(t, &t->state));
@@ -321,6 +303,7 @@ static enum status restore(struct trainer *t, const char *dir)
 static enum status go_on(struct trainer *t)
 {
     const struct train_config *k = &t->config;
+    TRY(settle_config(t));
     TRY(describe_run(t, true));
     TRY(open_model(t));
     TRY(open_adapter(t));

@@ -19,6 +19,7 @@ struct values {
     double rate;
     bool packing, quiet;
     int mode;
+    struct model_options form;
     struct option_list data;
 };
 
@@ -177,7 +178,7 @@ static void json_is_checked(void **state)
 static void forms_and_ways(void **state)
 {
     (void)state;
-    static const struct option_spec rows[] = {MODEL_ROWS(struct values, mode, mode, "Input")};
+    static const struct option_spec rows[] = {MODEL_ROWS(struct values, form, "Input")};
     char text[32];
     for (int i = 0; i < BASE_TYPES; i++)
         assert_string_equal(options_choice(&rows[0], i, text, sizeof text), base_type_name[i]);
@@ -196,11 +197,12 @@ static void auto_is_settled(void **state)
     for (int portable = 0; portable < 2; portable++) {
         if (portable) setenv("YA_CPU", "portable", 1);
         for (int i = 0; i < 3; i++) {
-            int compute = MODEL_ROWS_AUTO, chosen = COMPUTE_INT8;
-            assert_int_equal(model_rows_settle(c, bases[i], &compute), OK);
-            assert_int_equal(compute, bases[i] == BASE_INT8 && fast && !portable ? COMPUTE_INT8X2 : COMPUTE_F32);
-            assert_int_equal(model_rows_settle(c, bases[i], &chosen), OK);
-            assert_int_equal(chosen, COMPUTE_INT8);
+            struct model_options o = {(enum base_type)bases[i], (enum compute)MODEL_ROWS_AUTO};
+            assert_int_equal(model_rows_settle(c, &o), OK);
+            assert_int_equal(o.compute, bases[i] == BASE_INT8 && fast && !portable ? COMPUTE_INT8X2 : COMPUTE_F32);
+            o.compute = COMPUTE_INT8;
+            assert_int_equal(model_rows_settle(c, &o), OK);
+            assert_int_equal(o.compute, COMPUTE_INT8);
         }
         unsetenv("YA_CPU");
     }

@@ -236,38 +236,19 @@ void tiny_rows(const char *path, int n, uint64_t seed)
 
 struct train_config tiny_config(const char *model, const char *run, const char *const *data, const char *valid)
 {
-    struct objective_options o = objective_options_default();
-    return (struct train_config){
+    struct train_config k = {
         .model = model,
         .run = run,
-        .data = data,
-        .n_data = 1,
         .valid = valid,
-        .rank = 4,
-        .alpha = 8,
-        .dropout = 0.1,
         .targets = "all",
-        .distrust = (int)o.mode,
-        .lambda = o.lambda,
-        .power = o.power,
-        .ratio = o.ratio,
-        .distrust_alpha = o.alpha,
-        .default_auth_weight = -1,
-        .default_prov_entropy = -1,
-        .max_length = 48,
-        .packing = true,
-        .lr = 1e-2,
-        .min_lr_ratio = 0.1,
-        .weight_decay = 0.01,
-        .beta1 = 0.9,
-        .beta2 = 0.999,
-        .eps = 1e-8,
-        .clip = 1,
-        .schedule = SCHEDULE_COSINE,
-        .warmup = 2,
+        .adapter = {.rank = 4, .alpha = 8, .dropout = 0.1},
+        .objective = objective_options_default(),
+        .rows = dataset_options_default(data, 1),
+        .packs = {.batch = 2, .accumulation = 2, .packing = true},
+        .optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01},
+        .schedule = {.kind = SCHEDULE_COSINE, .peak = 1e-2, .min_ratio = 0.1, .warmup = 2},
         .clip_mode = CLIP_RELATIVE,
-        .batch = 2,
-        .accumulation = 2,
+        .clip = 1,
         .epochs = 1,
         .max_steps = 6,
         .eval_every = 2,
@@ -276,8 +257,9 @@ struct train_config tiny_config(const char *model, const char *run, const char *
         .grad_checkpoint = PLAN_CHECKPOINT_OFF,
         .recomputed_blocks = -1,
         .seed = 11,
-        .backend = "test",
     };
+    k.rows.max_length = 48;
+    return k;
 }
 
 enum status tiny_train(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks)

@@ -227,7 +227,7 @@ static void the_plan_counts_them_once(void **state)
         char run[128];
         strcpy(run, tiny_path("%s/run-%d", dir, base));
         struct train_config config = tiny_config(model, run, data, NULL);
-        config.base = base;
+        config.form.base = base;
         struct trainer *t = trainer_new(c, &config, NULL, "{}");
         if (!t) fail_msg("%s", c->message);
         assert_int_equal(t->plan.bytes[PLAN_WEIGHTS], model_weight_bytes(t->model));

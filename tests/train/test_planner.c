@@ -28,9 +28,9 @@ static double planned_over_used(int grad_checkpoint, int64_t recomputed)
     tiny_model(c, model, false);
     tiny_rows(data, 400, 1);
     struct train_config k = tiny_config(model, run, files, NULL);
-    k.max_length = 512;
-    k.batch = 8;
-    k.accumulation = 1;
+    k.rows.max_length = 512;
+    k.packs.batch = 8;
+    k.packs.accumulation = 1;
     k.max_steps = 2;
     k.grad_checkpoint = grad_checkpoint;
     k.recomputed_blocks = recomputed;

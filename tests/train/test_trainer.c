@@ -86,8 +86,8 @@ static struct train_config config_of(const char *run)
 static struct train_config config_in(const struct mode *mode)
 {
     struct train_config k = config_of(new_run());
-    k.base = (int)mode->base;
-    k.compute = (int)mode->compute;
+    k.form.base = mode->base;
+    k.form.compute = mode->compute;
     return k;
 }
 
@@ -281,10 +281,10 @@ static void one_by_eight_is_eight_by_one(void **state)
     struct train_config a = config_of(new_run()), b = config_of(new_run());
     a.max_steps = b.max_steps = 5;
     a.keep = b.keep = 9;
-    a.batch = 1;
-    a.accumulation = 8;
-    b.batch = 8;
-    b.accumulation = 1;
+    a.packs.batch = 1;
+    a.packs.accumulation = 8;
+    b.packs.batch = 8;
+    b.packs.accumulation = 1;
     train(&a, 2, OK);
     train(&b, 2, OK);
     for (int64_t step = 1; step <= 5; step++) {
@@ -327,35 +327,35 @@ static const char *gradient_run(void (*change)(struct train_config *))
 
 static void half_lambda(struct train_config *k)
 {
-    k->lambda = 0.5;
+    k->objective.lambda = 0.5;
 }
 static void no_lambda(struct train_config *k)
 {
-    k->lambda = 0;
+    k->objective.lambda = 0;
 }
 static void power_one(struct train_config *k)
 {
-    k->power = 1;
+    k->objective.power = 1;
 }
 static void ratio_two(struct train_config *k)
 {
-    k->ratio = 2;
+    k->objective.ratio = 2;
 }
 static void other_alpha(struct train_config *k)
 {
-    k->distrust_alpha = 2.3;
+    k->objective.alpha = 2.3;
 }
 static void published(struct train_config *k)
 {
-    k->distrust = DISTRUST_PUBLISHED;
+    k->objective.mode = DISTRUST_PUBLISHED;
 }
 static void off(struct train_config *k)
 {
-    k->distrust = DISTRUST_OFF;
+    k->objective.mode = DISTRUST_OFF;
 }
 static void additive(struct train_config *k)
 {
-    k->distrust = DISTRUST_ADDITIVE;
+    k->objective.mode = DISTRUST_ADDITIVE;
 }
 
 static double gradient_difference(const char *a, const char *b)
@@ -381,9 +381,9 @@ static void additive_trains_like_off(void **state)
 {
     (void)state;
     struct train_config a = config_of(new_run()), b = config_of(new_run());
-    a.distrust = DISTRUST_ADDITIVE;
-    a.lambda = 0.3;
-    b.distrust = DISTRUST_OFF;
+    a.objective.mode = DISTRUST_ADDITIVE;
+    a.objective.lambda = 0.3;
+    b.objective.mode = DISTRUST_OFF;
     train(&a, 1, OK);
     train(&b, 1, OK);
     tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", a.run),
@@ -448,10 +448,10 @@ static void divergence_keeps_the_last_good_step(void **state)
 {
     (void)state;
     struct train_config k = config_of(new_run());
-    k.lr = 1e25;
-    k.warmup = 0;
-    k.schedule = SCHEDULE_CONSTANT;
-    k.weight_decay = 0;
+    k.schedule.peak = 1e25;
+    k.schedule.warmup = 0;
+    k.schedule.kind = SCHEDULE_CONSTANT;
+    k.optim.weight_decay = 0;
     k.valid = NULL;
     k.max_steps = 20;
     const char *message = train(&k, 1, E_NUMERIC);
@@ -515,15 +515,15 @@ static void bad_options_leave_no_folder(void **state)
     k.targets = "q_proj,w_proj";
     refused(k, "'w_proj' is no linear");
     k = config_of(new_run());
-    k.last_layers = 3;
+    k.adapter.last_layers = 3;
     refused(k, "--last-layers: 3 is more than the model's 2");
     k = config_of(new_run());
-    k.max_length = 513;
+    k.rows.max_length = 513;
     refused(k, "--max-length: 513 is more than the model's 512 positions");
     k = config_of(new_run());
     tiny_write(tiny_path("%s.jsonl", k.run), "{\"text\":\"good\"}\n{\"text\":1}\n");
     const char *bad = strdup(tiny_path("%s.jsonl", k.run));
-    k.data = &bad;
+    k.rows.paths = &bad;
     refused(k, ":2");
     free((void *)(uintptr_t)bad);
     k = config_of(reference_run());
@@ -539,7 +539,7 @@ static void resume_refuses_other_data_and_settings(void **state)
     struct train_config k = config_of(new_run());
     struct ctx *c = tiny_ctx(1);
     tiny_rows(copy, 60, 1);
-    k.data = &copy;
+    k.rows.paths = &copy;
     assert_int_equal(tiny_train(c, &k, &hooks), E_INTERRUPTED);
     ctx_clear(c);
     tiny_rows(copy, 60, 3);
@@ -552,11 +552,11 @@ static void resume_refuses_other_data_and_settings(void **state)
     assert_non_null(strstr(c->message, "another config.json"));
     ctx_clear(c);
     tiny_write(tiny_path("%s/config.json", k.run), "{}\n");
-    k.compute = COMPUTE_INT8X2;
+    k.form.compute = COMPUTE_INT8X2;
     assert_int_equal(tiny_resume(c, &k, NULL), E_INPUT);
     assert_non_null(strstr(c->message, "another --compute"));
     ctx_clear(c);
-    k.compute = COMPUTE_F32;
+    k.form.compute = COMPUTE_F32;
     if (tiny_resume(c, &k, NULL) != OK) fail_msg("%s", c->message);
     tiny_ctx_free(c);
     free((void *)(uintptr_t)copy);
@@ -588,8 +588,8 @@ static void starts_from_an_adapter(void **state)
     const char *start = strdup(tiny_path("%s/adapter", reference_run()));
     struct train_config k = config_of(new_run());
     k.start = start;
-    k.rank = 2;
-    k.dropout = 0;
+    k.adapter.rank = 2;
+    k.adapter.dropout = 0;
     k.max_steps = 2;
     train(&k, 1, OK);
     assert_true(metric(k.run, 1, "loss") < 0.8 * metric(reference_run(), 1, "loss"));
@@ -606,8 +606,8 @@ static void dropout_is_new_in_every_step(void **state)
     for (int on = 0; on <= 1; on++) {
         struct train_config k = tiny_config(model_dir, new_run(), files, NULL);
         k.start = start;
-        k.lr = 0;
-        k.dropout = on ? 0.5 : 0;
+        k.schedule.peak = 0;
+        k.adapter.dropout = on ? 0.5 : 0;
         k.max_steps = 3;
         train(&k, 1, OK);
         double first = metric(k.run, 1, "loss"), second = metric(k.run, 2, "loss"), third = metric(k.run, 3, "loss");
