@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8proc-dev python3 python3-pip)
-test=(libcmocka-dev)
+test=(libcmocka-dev g++)
 emulate=(bochs-term bochs bochsbios vgabios isolinux syslinux-common xorriso cpio)
 dev=(clang libclang-rt-dev clang-format clang-tidy cppcheck)
 aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
@@ -44,7 +44,7 @@ for package in "${wanted[@]}"; do
     [ "$package" = libclang-rt-dev ] && package=$(clang_runtime)
     # A tool that came from elsewhere (a newer compiler, pip in a virtual environment) is as good as the package.
     case $package in
-    python3 | gcc | make | cmake | clang | clang-format | clang-tidy | cppcheck) command -v "$package" >/dev/null && continue ;;
+    python3 | gcc | g++ | make | cmake | clang | clang-format | clang-tidy | cppcheck) command -v "$package" >/dev/null && continue ;;
     ninja-build) command -v ninja >/dev/null && continue ;;
     python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
     esac

@@ -35,7 +35,7 @@ def main():
                 if not match:
                     continue
                 target = match.group(1)
-                if target == "your_ai.h":
+                if target in ("your_ai.h", "your_ai_array.h"):
                     if layer(path) < LAYERS.index("api"):
                         offences.append(f"{path}:{number}: the public header belongs to the api layer and above")
                     continue

@@ -1,5 +1,5 @@
 /* The array API against the specification of MLX's (its numeric vectors are those of MLX's own tests), only through
- * include/your_ai.h. Where our header says "not as MLX", the test says what is promised instead. */
+ * include/your_ai_array.h. Where our header says "not as MLX", the test says what is promised instead. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "your_ai.h"
+#include "your_ai_array.h"
 
 #define COUNT(x) ((int)(sizeof(x) / sizeof *(x)))
 /* SHAPE(2, 3) as the two arguments ndim, shape; AXES(0, -1) as axes, n. */

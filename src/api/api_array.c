@@ -1,23 +1,16 @@
-/* your_ai: the public interface over the array layer.
+/* api_array: your_ai_array.h over the array layer.
  *
  * A handle is a small struct of its own around a counted array, on a list of its ctx, so that a host program can forget
  * handles without leaking past ya_ctx_free. Each call opens a scope, runs ops, keeps the result by reference and closes the
  * scope: what ops make on the way is gone when the call returns, but for what the tape holds. */
-#include "your_ai.h"
+#include "your_ai_array.h"
 
 #include <string.h>
 
+#include "api/api.h"
 #include "array/op.h"
 #include "array/tape.h"
-#include "backend/cpu/cpu.h"
 #include "base/mem.h"
-#include "base/threads.h"
-
-struct ya_ctx {
-    struct ctx *c;
-    ya_array *arrays;     /* all live handles */
-    bool differentiating; /* inside ya_value_and_grad */
-};
 
 struct ya_array {
     ya_ctx *ctx;
@@ -29,57 +22,6 @@ _Static_assert((int)YA_BOOL == DTYPE_BOOL && (int)YA_U8 == DTYPE_U8 && (int)YA_I
                    (int)YA_I64 == DTYPE_I64 && (int)YA_F16 == DTYPE_F16 && (int)YA_BF16 == DTYPE_BF16 &&
                    (int)YA_F32 == DTYPE_F32 && (int)YA_F64 == DTYPE_F64 && (int)YA_MAX_DIMS == ARRAY_MAX_DIMS,
                "the public dtypes are the engine's");
-
-/* ---- context ------------------------------------------------------------------------------------------------------ */
-
-ya_ctx *ya_ctx_new(void)
-{
-    struct ctx *c = ctx_new(NULL);
-    if (!c) return NULL;
-    ya_ctx *ctx = mem_alloc(c, 1, sizeof *ctx);
-    const struct backend *backend = backend_cpu(c);
-    if (!ctx || !backend || array_env_new(c, backend) != OK) {
-        mem_free(c, ctx);
-        ctx_clear(c);
-        ctx_free(c);
-        return NULL;
-    }
-    ctx->c = c;
-    return ctx;
-}
-
-void ya_ctx_free(ya_ctx *ctx)
-{
-    if (!ctx) return;
-    struct ctx *c = ctx->c;
-    while (ctx->arrays) ya_array_free(ctx->arrays);
-    array_env_free(c);
-    mem_free(c, ctx);
-    ctx_clear(c);
-    ctx_free(c);
-}
-
-int ya_ctx_set_threads(ya_ctx *ctx, int n)
-{
-    if (!ctx_ok(ctx->c)) return -1;
-    if (n < 0) return ctx_fail(ctx->c, E_INPUT, "set_threads: %d is not a number of threads", n), -1;
-    return ctx_set_threads(ctx->c, n) == OK ? 0 : -1;
-}
-
-const char *ya_error(const ya_ctx *ctx)
-{
-    return ctx_ok(ctx->c) ? NULL : ctx->c->message;
-}
-
-const char *ya_error_kind(const ya_ctx *ctx)
-{
-    return ctx_ok(ctx->c) ? NULL : status_name(ctx->c->status);
-}
-
-void ya_error_clear(ya_ctx *ctx)
-{
-    ctx_clear(ctx->c);
-}
 
 /* ---- handles ------------------------------------------------------------------------------------------------------ */
 
