@@ -168,13 +168,14 @@ int status_exit_code(enum status status)
 {
     switch (status) {
     case OK:
-    case E_INTERRUPTED:
         return 0;
     case E_INPUT:
     case E_UNSUPPORTED:
         return 2;
     case E_FIT:
         return 3;
+    case E_INTERRUPTED:
+        return 130; /* what a shell reports for a program that Ctrl-C ended: scripts take it for no success */
     default:
         return 1;
     }

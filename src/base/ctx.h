@@ -24,7 +24,7 @@ enum status {
     E_DTYPE,       /* array operands whose dtypes do not go together             -> exit 1 */
     E_UNSUPPORTED, /* valid, but this program or backend does not do it          -> exit 2 */
     E_NUMERIC,     /* NaN or infinity where a number was needed                  -> exit 1 */
-    E_INTERRUPTED, /* the user asked to stop and the work was saved              -> exit 0 */
+    E_INTERRUPTED, /* the user asked to stop and the work was saved              -> exit 130 */
     STATUS_COUNT
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -132,4 +133,18 @@ char *path_join(struct ctx *c, const char *dir, const char *name)
 {
     size_t n = strlen(dir);
     return mem_printf(c, "%s%s%s", dir, n > 0 && dir[n - 1] == '/' ? "" : "/", name);
+}
+
+char *path_absolute(struct ctx *c, const char *path)
+{
+    if (path[0] == '/') return mem_strdup(c, path);
+    char *here = getcwd(NULL, 0); /* of libc's allocator, which alone can size it */
+    if (!here) {
+        file_fail(c, "name", "the working folder", errno);
+        return NULL;
+    }
+    while (path[0] == '.' && path[1] == '/') path += 2 + strspn(path + 2, "/");
+    char *whole = path_join(c, here, path);
+    free(here);
+    return whole;
 }

@@ -80,6 +80,9 @@ bool file_exists(const char *path); /* regular file */
 bool dir_exists(const char *path);
 /* dir + "/" + name, owner the caller. */
 char *path_join(struct ctx *c, const char *dir, const char *name);
+/* `path` from the root of the file system: the working folder in front of a relative one, nothing resolved, so that links
+ * keep their names. Owner the caller. E_IO when the working folder has no name any more (it was removed). */
+char *path_absolute(struct ctx *c, const char *path);
 /* SHA-256 of a file's bytes as hex, and its size. */
 enum status file_sha256(struct ctx *c, const char *path, char hex[65], uint64_t *bytes);
 

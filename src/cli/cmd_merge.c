@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "export/merge.h"
+#include "export/peft.h"
 
 struct merge_values {
     const char *model, *adapter, *out;
@@ -28,7 +29,8 @@ static enum status merge(struct model *m, const struct merge_values *v)
     struct lora *lora = lora_load_peft(m->c, &m->config, v->adapter);
     if (!lora) return m->c->status;
     model_attach_lora(m, lora);
-    enum status status = merge_write(m, v->out, &(struct merge_options){.type = types[v->dtype]});
+    enum status status = peft_check_base(m, v->adapter, true);
+    if (status == OK) status = merge_write(m, v->out, &(struct merge_options){.type = types[v->dtype]});
     if (status == OK) printf("merged %zu modules onto the weights of %s into %s\n", lora->n_modules, v->model, v->out);
     model_attach_lora(m, NULL);
     lora_free(lora);

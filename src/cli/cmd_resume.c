@@ -1,4 +1,4 @@
-/* cmd_resume: goes on with a run. Its options are those of its config.json; only the length and the threads may change. */
+/* cmd_resume: continues a run. Its options are those of its config.json; only the length and the threads may change. */
 #include "base/file.h"
 #include "cli/command.h"
 #include "train/train_options.h"
@@ -16,11 +16,14 @@ static const struct option_spec specs[] = {
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
-/* Paths in config.json are as they were given, so they mean something only where the run was started. */
+/* A relative path in config.json was written by an earlier version and counts from the folder where train was called. */
 static enum status check_model(struct ctx *c, const char *model)
 {
     if (file_exists(model) || dir_exists(model)) return OK;
-    return ctx_fail(c, E_INPUT, "%s: the base model is not there. Resume from the folder where train was called", model);
+    if (model[0] != '/')
+        return ctx_fail(c, E_INPUT,
+                        "%s: the base model is not there. Resume this run from the folder where train was called", model);
+    return ctx_fail(c, E_INPUT, "%s: the base model is not there any more. Put it back, or a link to it", model);
 }
 
 static enum status run(const struct command_call *call)
@@ -28,6 +31,7 @@ static enum status run(const struct command_call *call)
     const struct resume_values *mine = call->values;
     struct ctx *c = call->c;
     struct train_values values = {0};
+    struct train_view_options options = {.run = call->parse->operands[0], .max_steps = mine->max_steps, .resumed = true};
     struct trainer_hooks hooks;
     struct train_view view;
     struct trainer *t = NULL;
@@ -38,7 +42,8 @@ static enum status run(const struct command_call *call)
     status = check_model(c, values.config.model);
     if (status == OK) status = command_compute(c, mine->threads >= 0 ? mine->threads : values.threads);
     if (status != OK) goto out;
-    train_view_start(&view, &hooks);
+    status = train_view_start(&view, c, &options, &hooks);
+    if (status != OK) goto out;
     t = trainer_resume(c, &values.config, &hooks);
     status = t ? train_view_page(&view, t) : c->status;
     if (status == OK) status = train_view_run(&view, t);
@@ -50,7 +55,7 @@ out:
 
 const struct command command_resume = {
     .name = "resume",
-    .summary = "goes on with a run from its newest complete checkpoint",
+    .summary = "continues a run from its newest complete checkpoint",
     .usage = "RUN [options]",
     .about =
         "The result is the same, bit for bit, as if the run had never stopped. Damaged checkpoints are skipped, with the\n"

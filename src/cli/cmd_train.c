@@ -3,26 +3,34 @@
 #include "cli/command.h"
 #include "train/train_options.h"
 #include "cli/train_view.h"
+#include "export/peft.h"
 
 static enum status run(const struct command_call *call)
 {
+    struct ctx *c = call->c;
     struct train_values values = *(const struct train_values *)call->values;
+    struct train_view_options options = {.run = values.config.run};
     struct trainer_hooks hooks;
     struct train_view view;
-    TRY(train_options_settle(call->c, &values));
-    char *text = train_options_text(call->c, &values);
-    if (!text) return call->c->status;
     struct trainer *t = NULL;
-    enum status status = command_compute(call->c, values.threads);
+    json_t *doc = NULL;
+    char *text = NULL;
+    enum status status = train_options_absolute(c, &values, &doc);
+    if (status == OK) status = train_options_settle(c, &values);
+    if (status == OK) text = train_options_text(c, &values);
+    if (!text) goto out;
+    status = command_compute(c, values.threads);
+    if (status == OK) status = train_view_start(&view, c, &options, &hooks);
     if (status != OK) goto out;
-    train_view_start(&view, &hooks);
-    t = trainer_new(call->c, &values.config, &hooks, text);
-    status = t ? train_view_page(&view, t) : call->c->status;
-    if (status == OK) status = train_view_run(&view, t);
+    t = trainer_new(c, &values.config, &hooks, text);
+    if (t && values.config.start) peft_check_base(t->model, values.config.start, true);
+    if (t && ctx_ok(c)) status = train_view_page(&view, t);
+    if (ctx_ok(c)) status = train_view_run(&view, t);
 out:
     trainer_free(t);
-    mem_free(call->c, text);
-    return status;
+    mem_free(c, text);
+    json_decref(doc);
+    return status == OK ? c->status : status;
 }
 
 const struct command command_train = {
@@ -33,7 +41,8 @@ const struct command command_train = {
         "Trains a LoRA adapter on JSONL rows ({\"text\"}, {\"prompt\",\"completion\"} or {\"messages\"}), each of which "
         "may\n"
         "carry auth_weight, prov_entropy and loss_weight. RUN gets the configuration, metrics, checkpoints and, at the\n"
-        "end, adapter/ in PEFT form. Ctrl-C saves and stops; your_ai resume RUN goes on.",
+        "end, adapter/ in PEFT form. Ctrl-C, SIGTERM and SIGHUP save and stop (exit code 130), and your_ai resume RUN\n"
+        "continues; a second Ctrl-C quits at once. SIGUSR1 saves and goes on.",
     .table = &train_table,
     .values_bytes = sizeof(struct train_values),
     .run = run,

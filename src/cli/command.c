@@ -66,7 +66,7 @@ static void print_overview(void)
     puts("usage: your_ai COMMAND [options]        (your_ai COMMAND --help for its options)\n");
     for (int i = 0; i < N_COMMANDS; i++) printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
     puts("\n  --version    the version\n  --help       this page");
-    puts("\nExit codes: 0 done, 1 failed, 2 bad input or usage, 3 would not fit in memory.");
+    puts("\nExit codes: 0 done, 1 failed, 2 bad input or usage, 3 would not fit in memory, 130 interrupted.");
 }
 
 static enum status print_help(struct ctx *c, const struct command *cmd)

@@ -24,7 +24,8 @@ struct command {
     enum status (*run)(const struct command_call *call);
 };
 
-/* The program: argv as main got it. Returns the exit code: 0 done, 1 failed, 2 bad input or usage, 3 would not fit. */
+/* The program: argv as main got it. Returns the exit code: 0 done, 1 failed, 2 bad input or usage, 3 would not fit,
+ * 130 interrupted and saved. */
 int command_main(int argc, char **argv);
 
 /* What every command that computes does first: `threads` (0: one a usable core), the CPU backend and the array environment.

@@ -1,6 +1,7 @@
 #include "cli/loaded.h"
 
 #include "cli/command.h"
+#include "export/peft.h"
 #include "model/model_rows.h"
 
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o)
@@ -30,7 +31,7 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
     l->lora = lora_load_peft(c, &l->model->config, o->adapter);
     if (!l->lora) return c->status;
     model_attach_lora(l->model, l->lora);
-    return OK;
+    return peft_check_base(l->model, o->adapter, false);
 }
 
 void loaded_close(struct loaded *l)

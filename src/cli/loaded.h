@@ -19,7 +19,9 @@ struct loaded_options {
 };
 
 /* Starts threads, backend and array environment, then opens the three; when the base is not as stored, logs what it is.
- * E_INPUT when the tokenizer has ids that the model lacks. Close with loaded_close, also after a failure. */
+ * Warns when the
+ * adapter was trained on another base. E_INPUT when the tokenizer has ids that the model lacks. Close with loaded_close,
+ * also after a failure. */
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o);
 /* The same in an environment that is there already; logs nothing. */
 enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o);

@@ -71,19 +71,36 @@ static enum status print_row(const struct train_view *v, const struct trainer *t
 
 /* ---- parts of the page ------------------------------------------------------------------------------------------------ */
 
-static void print_sizes(const struct trainer *t)
+static void print_adapter(const struct train_view *v, const struct trainer *t)
+{
+    printf("adapter  ");
+    if (v->resumed && t->saved_step >= 0)
+        printf("of step %" PRId64, t->saved_step);
+    else if (t->config.start)
+        printf("starts from %s", t->config.start);
+    else
+        printf("new");
+    printf(", %zu target modules, %.3f M parameters\n", t->lora->n_modules, (double)lora_parameter_count(t->lora) * 1e-6);
+}
+
+static void print_continues(const struct trainer *t)
+{
+    printf("resume   continues from step %" PRId64 " of %" PRId64, t->state.step, t->schedule.total);
+    puts(t->saved_step < 0 ? ": no checkpoint was saved yet" : "");
+}
+
+static void print_sizes(const struct train_view *v, const struct trainer *t)
 {
     const struct model_config *m = &t->model->config;
     char text[128];
     printf("model    %s: %s, %" PRId64 " layers, hidden %" PRId64 ", vocabulary %" PRId64 "\n", t->model->name,
            m->architecture, m->n_layers, m->hidden, m->vocab);
-    printf("adapter  %s, %zu linears, %.3f M parameters%s%s\n", t->config.start ? "goes on from" : "new", t->lora->n_modules,
-           (double)lora_parameter_count(t->lora) * 1e-6, t->config.start ? " of " : "",
-           t->config.start ? t->config.start : "");
+    print_adapter(v, t);
     printf("run      %s: %" PRId64 " steps of %" PRId64 " x %" PRId64 " sequences of up to %" PRId64
            " tokens, %d thread%s\n",
            t->config.run, t->schedule.total, t->config.packs.accumulation, t->config.packs.batch, t->config.rows.max_length,
            threads_count(t->c), threads_count(t->c) == 1 ? "" : "s");
+    if (v->resumed) print_continues(t);
     printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));
 }
 
@@ -143,7 +160,7 @@ static void print_weights(const struct objective *o)
 enum status train_view_page(struct train_view *v, const struct trainer *t)
 {
     v->free_bytes = t->plan.free_bytes;
-    print_sizes(t);
+    print_sizes(v, t);
     print_plan(&t->plan, t->model->config.n_layers);
     print_counts("data", dataset_counts(t->data));
     if (t->valid) print_counts("valid", dataset_counts(t->valid));

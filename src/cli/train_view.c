@@ -1,8 +1,8 @@
 /* train_view: what a training shows while it runs. The page before step 1 is train_page.c. */
 #include "cli/train_view.h"
 
+#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -11,22 +11,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/train_signals.h"
 #include "export/peft.h"
-
-static volatile sig_atomic_t stop_asked;
-
-/* The first signal asks the trainer to save and stop; whoever sends a second one does not want to wait for that. */
-static void on_signal(int number)
-{
-    if (stop_asked) _exit(128 + number);
-    stop_asked = 1;
-}
-
-static bool interrupted(void *user)
-{
-    (void)user;
-    return stop_asked != 0;
-}
 
 /* ---- the line -------------------------------------------------------------------------------------------------------- */
 
@@ -92,6 +78,7 @@ static void show_step(void *user, const struct train_progress *p)
 {
     struct train_view *v = user;
     char parts[PARTS][PART_BYTES];
+    train_signals_done(p->step.step);
     make_parts(v, p, parts);
     if (v->line) fit_parts(parts, terminal_columns());
     printf("%s%s%s%s%s%s%s%s%s", v->line ? "\r\033[K" : "", parts[PART_STEP], parts[PART_VALID], parts[PART_LR],
@@ -115,17 +102,88 @@ static void show_eval(void *user, const struct train_progress *p)
     fflush(stdout);
 }
 
+/* ---- saving and stopping ---------------------------------------------------------------------------------------------- */
+
+static bool is_interrupted(void *user)
+{
+    (void)user;
+    return train_signals_stop();
+}
+
+static bool is_save_asked(void *user)
+{
+    struct train_view *v = user;
+    v->save_asked = train_signals_take_save();
+    return v->save_asked;
+}
+
+static void note_saved(void *user, int64_t step)
+{
+    struct train_view *v = user;
+    train_signals_saved(step);
+    if (!v->save_asked) return;
+    v->save_asked = false;
+    end_line(v);
+    printf("step %" PRId64 " is saved (SIGUSR1)\n", step);
+    fflush(stdout);
+}
+
+static void note_phase(void *user, enum trainer_phase phase)
+{
+    (void)user;
+    train_signals_phase(phase);
+}
+
+/* Appends a word so that a shell reads it as it is: in single quotes when it has a character that means something there. */
+static void append_word(struct buf *b, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:@%,";
+    buf_append_char(b, ' ');
+    if (*word && word[strspn(word, plain)] == '\0') {
+        buf_append_str(b, word);
+        return;
+    }
+    buf_append_char(b, '\'');
+    for (; *word; word++) {
+        if (*word == '\'')
+            buf_append_str(b, "'\\''");
+        else
+            buf_append_char(b, *word);
+    }
+    buf_append_char(b, '\'');
+}
+
+/* The words that continue the run, as this program was called. */
+static enum status make_command(struct train_view *v, struct ctx *c, const char *run, int64_t max_steps)
+{
+    struct buf b;
+    buf_init(&b, c, sizeof v->command - 1);
+    buf_append_str(&b, program_invocation_name);
+    buf_append_str(&b, " resume");
+    append_word(&b, run);
+    if (max_steps) buf_printf(&b, " --max-steps %" PRId64, max_steps);
+    if (buf_ok(&b)) snprintf(v->command, sizeof v->command, "%s", buf_str(&b));
+    buf_release(&b);
+    return c->status;
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-void train_view_start(struct train_view *v, struct trainer_hooks *hooks)
+enum status train_view_start(struct train_view *v, struct ctx *c, const struct train_view_options *o,
+                             struct trainer_hooks *hooks)
 {
-    struct sigaction action = {.sa_handler = on_signal};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN); /* who stops reading the progress does not stop the training */
-    *v = (struct train_view){.line = isatty(STDOUT_FILENO), .color = command_color(STDOUT_FILENO), .free_bytes = SIZE_MAX};
-    *hooks = (struct trainer_hooks){.user = v, .step = show_step, .eval = show_eval, .interrupted = interrupted};
+    *v = (struct train_view){
+        .line = isatty(STDOUT_FILENO), .color = command_color(STDOUT_FILENO), .resumed = o->resumed, .free_bytes = SIZE_MAX};
+    *hooks = (struct trainer_hooks){.user = v,
+                                    .phase = note_phase,
+                                    .step = show_step,
+                                    .eval = show_eval,
+                                    .saved = note_saved,
+                                    .interrupted = is_interrupted,
+                                    .save_asked = is_save_asked};
+    TRY(make_command(v, c, o->run, o->max_steps));
+    train_signals_install(v->command, o->resumed);
+    return OK;
 }
 
 static enum status write_card(const struct trainer *t)
@@ -152,11 +210,14 @@ static void say_end(const struct trainer *t)
 
 enum status train_view_run(struct train_view *v, struct trainer *t)
 {
+    train_signals_done(t->state.step);
+    train_signals_saved(t->saved_step);
     enum status status = trainer_run(t);
     end_line(v);
     if (status == OK) status = write_card(t);
     if (status == OK) say_end(t);
     if (status == E_INTERRUPTED)
-        printf("interrupted: step %" PRId64 " is saved. Go on: your_ai resume %s\n", t->state.step, t->config.run);
+        printf("interrupted: step %" PRId64 " of %" PRId64 " is saved. Continue with: %s\n", t->state.step,
+               t->schedule.total, v->command);
     return status;
 }

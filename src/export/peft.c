@@ -25,25 +25,40 @@ static enum status append_hash(struct ctx *c, struct buf *b, const char *path, c
     return c->status;
 }
 
-/* A row for each weight file of the base: the .gguf itself, or the .safetensors of a folder. */
-static enum status append_hashes(const struct model *m, struct buf *b)
+enum status peft_weight_files(const struct model *m, char ***paths, size_t *n)
 {
     struct ctx *c = m->c;
     char **names = NULL;
-    size_t n = 0;
+    size_t n_names = 0;
+    *n = 0;
+    *paths = NULL;
+    bool folder = dir_exists(m->path);
+    if (folder) TRY(dir_list(c, m->path, &names, &n_names));
+    *paths = mem_alloc(c, n_names + 1, sizeof **paths);
+    if (*paths && !folder) (*paths)[(*n)++] = mem_strdup(c, m->path);
+    for (size_t i = 0; *paths && i < n_names; i++)
+        if (has_suffix(names[i], ".safetensors")) (*paths)[(*n)++] = path_join(c, m->path, names[i]);
+    dir_list_free(c, names, n_names);
+    if (ctx_ok(c)) return OK;
+    dir_list_free(c, *paths, *n);
+    *paths = NULL;
+    *n = 0;
+    return c->status;
+}
+
+/* A row for each weight file of the base. */
+static enum status append_hashes(const struct model *m, struct buf *b)
+{
+    struct ctx *c = m->c;
+    char **paths;
+    size_t n;
     buf_append_str(b, "| file | bytes | SHA-256 |\n|---|---|---|\n");
-    if (!dir_exists(m->path)) {
-        const char *slash = strrchr(m->path, '/');
-        return append_hash(c, b, m->path, slash ? slash + 1 : m->path);
-    }
-    TRY(dir_list(c, m->path, &names, &n));
+    TRY(peft_weight_files(m, &paths, &n));
     for (size_t i = 0; i < n && ctx_ok(c); i++) {
-        if (!has_suffix(names[i], ".safetensors")) continue;
-        char *path = path_join(c, m->path, names[i]);
-        if (path) append_hash(c, b, path, names[i]);
-        mem_free(c, path);
+        const char *slash = strrchr(paths[i], '/');
+        append_hash(c, b, paths[i], slash ? slash + 1 : paths[i]);
     }
-    dir_list_free(c, names, n);
+    dir_list_free(c, paths, n);
     return c->status;
 }
 

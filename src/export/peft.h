@@ -1,4 +1,5 @@
-/* peft: the card of a trained adapter, for those whom the folder is given to. Its other files are lora_save_peft's. */
+/* peft: the card of a trained adapter, for those whom the folder is given to, and the check that its record serves. The
+ * other files of the folder are lora_save_peft's. */
 #ifndef YA_EXPORT_PEFT_H
 #define YA_EXPORT_PEFT_H
 
@@ -7,5 +8,15 @@
 /* Writes README.md into the adapter folder `dir`, which must exist. The card names the base model and the SHA-256 of each of
  * its weight files, so that the adapter is never put on other weights unnoticed. Reads those files whole once. E_IO. */
 enum status peft_write_card(const struct model *m, const struct lora *l, const char *dir);
+
+/* Paths of the weight files of a model, sorted: the .gguf itself, or the .safetensors of its folder. Owner: the caller
+ * (dir_list_free). */
+enum status peft_weight_files(const struct model *m, char ***paths, size_t *n);
+
+/* Warns (LOG_WARN) when the adapter in `dir` was trained on other weights than those of `m`: by the sizes and SHA-256 in its
+ * card or in the manifest of the run that it lies in, else by base_model_name_or_path where both are hub ids. SHA-256 reads
+ * the weights once; without `thorough`, of models above 4 GiB only the sizes are compared. Fails only when the model's files
+ * cannot be read (E_IO) or memory is short. */
+enum status peft_check_base(const struct model *m, const char *dir, bool thorough);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "array/backend.h"
 #include "base/mem.h"
+#include "model/model_name.h"
 #include "model/weights.h"
 
 const char *const base_type_name[BASE_TYPES] = {"as-is", "nf4", "int8"};
@@ -42,7 +43,8 @@ static enum status open_parts(struct model *m)
     TRY(weights_config(m->files, &m->config));
     TRY(weights_bind(m->files, m));
     TRY(make_inv_freq(m));
-    m->name = weights_model_name(m->files);
+    m->name = model_name(m->c, m->path, weights_gguf(m->files));
+    if (!m->name) return m->c->status;
     return model_check(m);
 }
 

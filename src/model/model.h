@@ -45,7 +45,7 @@ struct model {
     struct ctx *c;
     struct model_options options; /* base: model_base of what was asked for */
     struct model_files *files;    /* owned: open files, converted arrays, row maps, made forms */
-    char *path, *name;            /* owned: as given; hub-like name for base_model_name_or_path */
+    char *path, *name;            /* owned: as given; what adapters call it (model_name.h) */
 };
 
 /* A Hugging Face folder (config.json, safetensors) or a .gguf file. Weights stay mapped. Every tensor that the config asks

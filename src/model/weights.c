@@ -17,7 +17,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 
-enum { NAME_BYTES = 96, NAME_MAX_BYTES = 200, CONFIG_MAX_BYTES = 4 << 20 };
+enum { NAME_BYTES = 96 };
 
 struct model_files {
     struct ctx *c;
@@ -371,43 +371,3 @@ enum status weights_divide_rope(struct model_files *f, float *inv_freq, int64_t 
 
 /* ---- the name
  * ------------------------------------------------------------------------------------------------------------- */
-
-/* "org/name": one slash, not a path of some machine. */
-static bool is_hub_id(const char *s)
-{
-    const char *slash = strchr(s, '/');
-    return slash && slash != s && slash[1] && !strchr(slash + 1, '/') && s[0] != '.' && s[0] != '~';
-}
-
-/* Fit for a config and a card. */
-static bool is_printable(struct gguf_string s)
-{
-    if (s.n == 0 || s.n > NAME_MAX_BYTES || utf8_check(s.data, s.n) != s.n) return false;
-    for (size_t i = 0; i < s.n; i++)
-        if ((uint8_t)s.data[i] < 0x20 || s.data[i] == 0x7f) return false;
-    return true;
-}
-
-/* The last component of the path without ".gguf". */
-static char *name_from_path(struct model_files *f)
-{
-    size_t end = strlen(f->path);
-    while (end > 1 && f->path[end - 1] == '/') end--;
-    size_t begin = end;
-    while (begin > 0 && f->path[begin - 1] != '/') begin--;
-    if (end - begin > 5 && memcmp(f->path + end - 5, ".gguf", 5) == 0) end -= 5;
-    return mem_strndup(f->c, f->path + begin, end - begin);
-}
-
-char *weights_model_name(struct model_files *f)
-{
-    struct gguf_string general;
-    if (f->gguf && gguf_get_string(f->c, f->gguf, "general.name", &general) && is_printable(general))
-        return mem_strndup(f->c, general.data, general.n);
-    if (f->gguf) return ctx_ok(f->c) ? name_from_path(f) : NULL;
-    json_t *doc = json_parse_file(f->c, f->config_path, CONFIG_MAX_BYTES);
-    const char *id = json_string_value(json_object_get(doc, "_name_or_path"));
-    char *name = !doc ? NULL : id && is_hub_id(id) ? mem_strdup(f->c, id) : name_from_path(f);
-    json_decref(doc);
-    return name;
-}

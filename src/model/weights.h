@@ -28,8 +28,4 @@ size_t weights_made_bytes(const struct model_files *f); /* see model_made_bytes 
 /* The GGUF file, or NULL for a folder: metadata for export. */
 const struct gguf *weights_gguf(const struct model_files *f);
 
-/* A name for adapters to refer to: a hub id ("org/name") from config.json's _name_or_path, general.name of a GGUF file, else
- * the last component of the path. Owner: the caller (mem_free). */
-char *weights_model_name(struct model_files *f);
-
 #endif

@@ -48,6 +48,19 @@ static bool is_aborted_setup(struct ctx *c, const char *dir, char *const *names,
     return aborted;
 }
 
+bool run_is_unfinished_setup(struct ctx *c, const char *dir)
+{
+    char **names = NULL;
+    size_t n = 0;
+    if (dir_list(c, dir, &names, &n) != OK) {
+        ctx_clear(c); /* a folder that cannot be listed is the reader's to report */
+        return false;
+    }
+    bool unfinished = is_aborted_setup(c, dir, names, n);
+    dir_list_free(c, names, n);
+    return unfinished;
+}
+
 /* Makes room in a folder that exists; holds it meanwhile, as what looks aborted may be another process's setup. */
 static enum status run_clear(struct ctx *c, const char *dir)
 {
@@ -59,7 +72,7 @@ static enum status run_clear(struct ctx *c, const char *dir)
     if (is_aborted_setup(c, dir, names, n))
         dir_remove(c, dir);
     else if (n > 0)
-        ctx_fail(c, E_INPUT, "%s: exists and is not empty. To go on with a run in it: your_ai resume %s", dir, dir);
+        ctx_fail(c, E_INPUT, "%s: exists and is not empty. To continue a run in it: your_ai resume %s", dir, dir);
 out:
     dir_list_free(c, names, n);
     dir_unlock(lock);

@@ -15,6 +15,9 @@
  * process is at work. E_IO when it cannot be made. */
 enum status run_create(struct ctx *c, const char *dir);
 
+/* True for a folder that holds nothing but what the setup of a run makes before config.json: run_create may clear it. */
+bool run_is_unfinished_setup(struct ctx *c, const char *dir);
+
 /* Writes a text file of the run, atomically. */
 enum status run_write(struct ctx *c, const char *dir, const char *name, const char *text, size_t n);
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/options_json.h"
 #include "model/model_rows.h"
+#include "train/run.h"
 
 #define V            struct train_values
 #define TEXT(...)    STRING_ROW(V, __VA_ARGS__)
@@ -91,6 +92,47 @@ const struct option_table train_table = {specs, sizeof(specs) / sizeof(specs[0])
 
 enum { CONFIG_CAP_BYTES = 1 << 20 };
 
+/* The absolute form of a JSON string, as a JSON string; NULL with the error set. */
+static json_t *make_absolute(struct ctx *c, const char *option, const json_t *relative)
+{
+    char *path = path_absolute(c, json_string_value(relative));
+    json_t *absolute = path ? json_string(path) : NULL;
+    if (path && !absolute)
+        ctx_fail(c, E_INPUT, "--%s: %s is not valid UTF-8, so it cannot be kept in config.json", option, path);
+    mem_free(c, path);
+    return absolute;
+}
+
+static enum status make_paths_absolute(struct ctx *c, json_t *doc)
+{
+    static const char *const single[] = {"model", "valid", "adapter"};
+    json_t *data = json_object_get(doc, "data");
+    for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++) {
+        const json_t *v = json_object_get(doc, single[i]);
+        json_t *absolute = json_is_string(v) ? make_absolute(c, single[i], v) : NULL;
+        if (absolute) json_object_set_new(doc, single[i], absolute);
+        if (!ctx_ok(c)) return c->status;
+    }
+    for (size_t i = 0; i < json_array_size(data); i++) {
+        json_t *absolute = make_absolute(c, "data", json_array_get(data, i));
+        if (!absolute) return c->status;
+        json_array_set_new(data, i, absolute);
+    }
+    return OK;
+}
+
+enum status train_options_absolute(struct ctx *c, struct train_values *values, json_t **doc)
+{
+    const char *run = values->config.run;
+    *doc = options_to_json(c, &train_table, values);
+    if (!*doc) return c->status;
+    TRY(make_paths_absolute(c, *doc));
+    values->data.n = 0;
+    options_from_json(c, &train_table, "the options", *doc, values);
+    values->config.run = run;
+    return c->status;
+}
+
 enum status train_options_settle(struct ctx *c, struct train_values *values)
 {
     values->config.rows.paths = values->data.items;
@@ -111,15 +153,30 @@ char *train_options_text(struct ctx *c, const struct train_values *values)
     return result;
 }
 
+/* Why a folder without config.json is no run. It may be anything of the user's, so the advice is about the command line, not
+ * about the folder. */
+static enum status fail_no_run(struct ctx *c, const char *run)
+{
+    if (!dir_exists(run))
+        return ctx_fail(c, E_INPUT, "%s: there is no such folder; a run is the folder that train was given with -o", run);
+    if (run_is_unfinished_setup(c, run))
+        return ctx_fail(c, E_INPUT,
+                        "%s: training was stopped there before its first step. Call train again with the same -o", run);
+    return ctx_fail(
+        c, E_INPUT,
+        "%s: is not the folder of a run (it has no config.json); a run is the folder that train was given with -o", run);
+}
+
 enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc)
 {
     char *path = path_join(c, run, "config.json");
     *doc = NULL;
     if (!path) return c->status;
     if (!file_exists(path))
-        ctx_fail(c, E_INPUT, "%s: is missing: %s is no run, or it was stopped before it began. Remove it and train again",
-                 path, run);
-    else if ((*doc = json_parse_file(c, path, CONFIG_CAP_BYTES)) != NULL)
+        fail_no_run(c, run);
+    else if ((*doc = json_parse_file(c, path, CONFIG_CAP_BYTES)) != NULL && !json_object_get(*doc, "output"))
+        ctx_fail(c, E_INPUT, "%s: is not the folder of a run: its config.json is not one that train wrote", run);
+    else if (*doc)
         options_from_json(c, &train_table, path, *doc, values);
     mem_free(c, path);
     if (!ctx_ok(c)) return c->status;

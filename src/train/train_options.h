@@ -15,6 +15,11 @@ struct train_values {
 
 extern const struct option_table train_table;
 
+/* Makes the paths of the input files absolute, so that the run can be resumed from any folder. *doc (owner the caller,
+ * json_decref, also after a failure) holds all strings of *values afterwards, except config.run, which stays as it was
+ * given. Before train_options_settle. E_INPUT for a path that is not UTF-8. */
+enum status train_options_absolute(struct ctx *c, struct train_values *values, json_t **doc);
+
 /* Fills in what follows from the values: config.rows.paths from `data` (so *values must stay where it is) and a --compute
  * auto from this processor. Before trainer_new and train_options_text. E_UNSUPPORTED when YA_CPU names no kernels here. */
 enum status train_options_settle(struct ctx *c, struct train_values *values);
@@ -24,7 +29,8 @@ enum status train_options_settle(struct ctx *c, struct train_values *values);
 char *train_options_text(struct ctx *c, const struct train_values *values);
 
 /* Reads config.json of a run folder; the values are settled. Strings of *values point into *doc, which the caller releases
- * (json_decref) also after a failure. E_INPUT naming file and member. */
+ * (json_decref) also after a failure. E_INPUT naming file and member; for a folder that is no run, what it seems to be,
+ * and never the advice to remove it. */
 enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc);
 
 #endif

@@ -33,6 +33,11 @@ static bool is_interrupted(const struct trainer *t)
     return t->hooks.interrupted && t->hooks.interrupted(t->hooks.user);
 }
 
+static void enter_phase(const struct trainer *t, enum trainer_phase phase)
+{
+    if (t->hooks.phase) t->hooks.phase(t->hooks.user, phase);
+}
+
 /* ---- one optimizer step ---------------------------------------------------------------------------------------------- */
 
 /* Adds the published term D of the documents of the last micro-batch, weighted by their trained tokens; NaN without scores.
@@ -165,7 +170,9 @@ static enum status validate(struct trainer *t, bool *improved)
     struct metrics_eval eval = {.step = s->step};
     *improved = false;
     if (!t->valid || !is_due(t, t->config.eval_every)) return OK;
+    enter_phase(t, TRAINER_VALIDATION);
     TRY(trainer_evaluate(t, &eval));
+    enter_phase(t, TRAINER_STEPS);
     *improved = eval.best = s->best_step == 0 || eval.weighted_loss < s->best_loss;
     if (eval.best) {
         s->best_step = s->step;
@@ -181,10 +188,14 @@ static enum status validate(struct trainer *t, bool *improved)
 
 static enum status save(struct trainer *t)
 {
+    enter_phase(t, TRAINER_SAVE);
     TRY(metrics_sync(t->metrics, &t->state.metrics_bytes));
     TRY(checkpoint_save(t->c, t->config.run, &t->state, t->engine, t->model->name));
     t->saved_step = t->state.step;
-    return checkpoint_prune(t->c, t->config.run, t->config.keep);
+    if (t->hooks.saved) t->hooks.saved(t->hooks.user, t->saved_step);
+    TRY(checkpoint_prune(t->c, t->config.run, t->config.keep));
+    enter_phase(t, TRAINER_STEPS);
+    return OK;
 }
 
 /* Saves what is done so far, if that is not on disk already, and says so. */
@@ -198,6 +209,7 @@ static enum status stop(struct trainer *t)
 static enum status publish(struct trainer *t)
 {
     int64_t step = t->state.best_step ? t->state.best_step : t->state.step;
+    enter_phase(t, TRAINER_PUBLISH);
     char *dir = checkpoint_path(t->c, t->config.run, step);
     if (dir && step != t->state.step && checkpoint_verify(t->c, dir) != OK) {
         ctx_log(t->c, LOG_WARN, "the best checkpoint cannot be used, the last one is: %s", t->c->message);
@@ -215,12 +227,14 @@ enum status trainer_run(struct trainer *t)
     bool improved;
     TRY(plan_check(t->c, &t->plan_input, &t->plan));
     if (t->state.step < t->schedule.total) TRY(trainer_open_epoch(t, t->state.epoch));
+    enter_phase(t, TRAINER_STEPS);
     while (t->state.step < t->schedule.total) {
         enum status status = run_step(t);
         if (status == E_INTERRUPTED) return stop(t);
         if (status != OK) return status;
         TRY(validate(t, &improved));
-        if (improved || is_due(t, t->config.save_every)) TRY(save(t));
+        bool asked = t->hooks.save_asked && t->hooks.save_asked(t->hooks.user);
+        if (asked || improved || is_due(t, t->config.save_every)) TRY(save(t));
         if (is_interrupted(t) && t->state.step < t->schedule.total) return stop(t);
     }
     return publish(t);

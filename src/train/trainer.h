@@ -59,12 +59,18 @@ struct train_progress {
     int64_t best_step;
 };
 
+/* What trainer_run is busy with: optimizer steps, a validation, a checkpoint, or the adapter of the whole run. */
+enum trainer_phase { TRAINER_STEPS, TRAINER_VALIDATION, TRAINER_SAVE, TRAINER_PUBLISH, TRAINER_PHASES };
+
 /* Any member may be NULL. */
 struct trainer_hooks {
     void *user;
+    void (*phase)(void *user, enum trainer_phase phase);      /* when it changes */
     void (*step)(void *user, const struct train_progress *p); /* after every optimizer step */
     void (*eval)(void *user, const struct train_progress *p); /* after every validation */
+    void (*saved)(void *user, int64_t step);                  /* when a checkpoint of the step is complete on disk */
     bool (*interrupted)(void *user);                          /* asked between micro-batches; true: save and stop */
+    bool (*save_asked)(void *user);                           /* asked after every optimizer step; true: save, continue */
 };
 
 /* Read-only for callers. */

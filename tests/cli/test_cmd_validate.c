@@ -157,7 +157,7 @@ static void refusals(void **state)
     tiny_write(bad, "{\"prompt\": \"a\"}\n");
     refused(2, "bad.jsonl:1", WORDS("validate", "-m", model, "-d", bad));
     refused(2, "-d, --data FILE is needed", WORDS("validate", "-m", model));
-    refused(2, "config.json: is missing", WORDS("validate", "-m", model, "-d", claims, base));
+    refused(2, "is not the folder of a run (it has no config.json)", WORDS("validate", "-m", model, "-d", claims, base));
     refused(2, "nowhere", WORDS("validate", "-m", nowhere, "-d", claims));
     refused(2, "nowhere", WORDS("merge", "-m", model, "--adapter", nowhere, "-o", tiny_path("%s/new", base)));
     refused(2, "--adapter DIR is needed", WORDS("merge", "-m", model, "-o", nowhere));

@@ -1,5 +1,5 @@
-/* train and resume as a user meets them: killed at any moment and resumed, stopped by Ctrl-C, refused, and what they print.
- */
+/* train and resume as a user meets them: killed at any moment and resumed, refused, and what they print. What other signals
+ * do is in test_train_signals.c, and how runs and adapters are found again in test_train_places.c. */
 #include <setjmp.h>
 #include <pty.h>
 #include <signal.h>
@@ -149,23 +149,6 @@ static void killed_at_any_time_and_resumed(void **state)
     for (size_t i = 0; i < n; i++) assert_true(strncmp(names[i], "step-", 5) == 0);
     dir_list_free(c, names, n);
     ctx_free(c);
-}
-
-static void interrupt_saves_and_exits_0(void **state)
-{
-    (void)state;
-    static const int signals[] = {SIGINT, SIGTERM};
-    for (int i = 0; i < 2; i++) {
-        const char *run = keep_path(i ? "stopped_term" : "stopped_int");
-        struct program p = program_start(TRAIN_WORDS(run));
-        assert_true(program_wait_line(&p, "step 3/"));
-        assert_int_equal(kill(p.pid, signals[i]), 0);
-        assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 0);
-        assert_non_null(strstr(output, "interrupted: step "));
-        assert_non_null(strstr(output, tiny_path("your_ai resume %s", run)));
-        if (program_run(output, OUTPUT_BYTES, WORDS("resume", run)) != 0) fail_msg("%s", output);
-        assert_same_run(unbroken(), run);
-    }
 }
 
 /* One line, the exit code of the README, and what is named. */
@@ -376,7 +359,6 @@ static void refusals(void **state)
     refused(2, "-r: 0 is outside 1 to 1024", WORDS("train", "-r", "0"));
     refused(2, "one word too many", WORDS("train", "-m", model, "-d", data, "-o", run, "more"));
     refused(2, "something is missing", WORDS("resume"));
-    refused(2, "config.json: is missing", WORDS("resume", base));
     refused(2, "bad.jsonl:2", WORDS("train", "-m", model, "-d", bad, "-o", run));
     refused(2, "nowhere", WORDS("train", "-m", tiny_path("%s/nowhere", base), "-d", data, "-o", run));
     refused(2, "is not empty", WORDS("train", "-m", model, "-d", data, "-o", unbroken()));
@@ -429,7 +411,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_at_every_step_and_resumed),
         cmocka_unit_test(killed_at_any_time_and_resumed),
-        cmocka_unit_test(interrupt_saves_and_exits_0),
         cmocka_unit_test(a_running_folder_is_left_alone),
         cmocka_unit_test(a_deleted_folder_ends_the_run),
         cmocka_unit_test(resume_can_make_a_run_longer),

@@ -24,7 +24,7 @@ static void names_shapes_and_no_copy(void **state)
     int64_t block = 24 * 40 * 2 + 24 * 20 * 2 + 3 * 24 * 40 + 2 * 24;
     assert_int_equal(model_weight_bytes(m), 4 * (2 * block + 2 * 50 * 24 + 24));
     assert_true(f->c->alloc_bytes < model_weight_bytes(m)); /* the weights themselves are not in memory of ours */
-    assert_string_equal(m->name, "tiny");
+    assert_string_equal(m->name, fixture_path(f, "tiny"));
     assert_int_equal(model_check(m), OK);
     model_free(m);
 }
@@ -141,7 +141,7 @@ static void compare_formats(struct fixture *f, const struct tiny *t, bool permut
     assert_same_rows(&a->head, &b->head);
     assert_memory_equal(a->inv_freq->data, b->inv_freq->data, (size_t)t->dim / 2 * 4);
     assert_int_equal(model_weight_bytes(a), model_weight_bytes(b));
-    assert_string_equal(b->name, "same");
+    assert_string_equal(b->name, fixture_path(f, "same.gguf"));
     model_free(a);
     model_free(b);
 }
@@ -180,44 +180,101 @@ static void truncation_is_an_error(void **state)
     model_free(m);
 }
 
-static void names_for_adapters(void **state)
+/* What base_model_name_or_path becomes: a hub id or, where the file names none, a path that exists. */
+static void assert_name(struct fixture *f, const char *file, const char *expected)
+{
+    struct model *m = model_open(f->c, fixture_path(f, file));
+    assert_ok(f->c);
+    if (expected)
+        assert_string_equal(m->name, expected);
+    else if (strncmp(m->name, f->dir, strlen(f->dir)) != 0 || (!file_exists(m->name) && !dir_exists(m->name)))
+        fail_msg("%s is not the path of %s", m->name, file);
+    assert_true(expected || m->name[strlen(m->name) - 1] != '/');
+    model_free(m);
+}
+
+static void names_of_folders(void **state)
 {
     static const struct {
-        const char *extra, *name;
+        const char *extra, *name; /* NULL: the path */
     } cases[] = {
-        {"\"_name_or_path\": \"org/model-1\",", "org/model-1"},
-        {"\"_name_or_path\": \"/home/me/model\",", "named"},
-        {"\"_name_or_path\": \"./model\",", "named"},
-        {"\"_name_or_path\": \"a/b/c\",", "named"},
-        {"\"_name_or_path\": \"\",", "named"},
+        {"\"_name_or_path\": \"org/model-1.2_x\",", "org/model-1.2_x"},
+        {"\"_name_or_path\": \"/home/me/model\",", NULL},
+        {"\"_name_or_path\": \"./model\",", NULL},
+        {"\"_name_or_path\": \"../model\",", NULL},
+        {"\"_name_or_path\": \"a/b/c\",", NULL},
+        {"\"_name_or_path\": \"a b/c\",", NULL},
+        {"\"_name_or_path\": \"a/\",", NULL},
+        {"\"_name_or_path\": \"\",", NULL},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tiny t = tiny_llama;
         t.extra = cases[i].extra;
         tiny_write_hf(f, &t, "named", NULL);
-        struct model *m = model_open(f->c, fixture_path(f, "named/"));
-        assert_ok(f->c);
-        assert_string_equal(m->name, cases[i].name);
-        model_free(m);
+        assert_name(f, "named/", cases[i].name);
     }
 }
 
-static void gguf_names(void **state)
+static void names_of_gguf_files(void **state)
 {
-    static const char *const cases[][2] = {
-        {"Tiny Model v1", "Tiny Model v1"}, {"", "named"}, {"a\nb", "named"}, {"\xff", "named"}};
+#define GENERAL(name_, value_)                                                                                              \
+    {                                                                                                                       \
+        "general." name_, value_, false, 0                                                                                  \
+    }
+    static const struct {
+        struct tiny_key keys[4];
+        const char *name; /* NULL: the path */
+    } cases[] = {
+        {{GENERAL("name", "Tiny Model v1")}, NULL},
+        {{GENERAL("name", "")}, NULL},
+        {{GENERAL("name", "org/tiny")}, "org/tiny"},
+        {{GENERAL("name", "org/ti ny")}, NULL},
+        {{GENERAL("name", "\xff/a")}, NULL},
+        {{GENERAL("name", "Tiny"), GENERAL("source.huggingface.repository", "org/tiny")}, "org/tiny"},
+        {{GENERAL("name", "Tiny"), GENERAL("source.repo_url", "https://huggingface.co/org/tiny/")}, "org/tiny"},
+        {{GENERAL("name", "Tiny"), GENERAL("source.url", "https://huggingface.co/org/tiny")}, "org/tiny"},
+        {{GENERAL("name", "Tiny"), GENERAL("source.url", "https://example.org/org/tiny")}, NULL},
+        {{GENERAL("name", "Tiny"), GENERAL("source.url", "https://huggingface.co/org/tiny/tree/main")}, NULL},
+        {{GENERAL("name", "Tiny"), GENERAL("repo_url", "https://huggingface.co/me/tiny-gguf"),
+          GENERAL("source.url", "https://huggingface.co/org/tiny")},
+         "org/tiny"},
+        {{GENERAL("name", "Tiny"), GENERAL("repo_url", "https://huggingface.co/me/tiny-gguf")}, "me/tiny-gguf"},
+        /* what it was made from: other weights, unless it has the same name */
+        {{GENERAL("name", "Tiny Instruct"), GENERAL("base_model.0.name", "Tiny"),
+          GENERAL("base_model.0.repo_url", "https://huggingface.co/org/tiny")},
+         NULL},
+        {{GENERAL("name", "Tiny 1.5 Instruct"), GENERAL("base_model.0.name", "tiny-1.5-instruct"),
+          GENERAL("base_model.0.repo_url", "https://huggingface.co/org/tiny-1.5-instruct")},
+         "org/tiny-1.5-instruct"},
+        {{GENERAL("name", "Tiny"), GENERAL("base_model.0.name", "Tiny"), GENERAL("base_model.0.organization", "org")},
+         "org/Tiny"},
+        {{GENERAL("name", "Tiny 1"), GENERAL("base_model.0.name", "Tiny 1"), GENERAL("base_model.0.organization", "org")},
+         NULL},
+    };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tiny t = tiny_llama;
-        t.keys = &(struct tiny_key){.key = "general.name", .text = cases[i][0]};
-        t.n_keys = 1;
+        t.keys = cases[i].keys;
+        while (t.n_keys < 4 && cases[i].keys[t.n_keys].key) t.n_keys++;
         tiny_write_gguf(f, &t, "named.gguf", NULL);
-        struct model *m = model_open(f->c, fixture_path(f, "named.gguf"));
-        assert_ok(f->c);
-        assert_string_equal(m->name, cases[i][1]);
-        model_free(m);
+        assert_name(f, "named.gguf", cases[i].name);
     }
+}
+
+/* A path that is given as relative is named as absolute. */
+static void name_of_a_relative_path(void **state)
+{
+    struct fixture *f = *state;
+    char here[1024];
+    tiny_write_hf(f, &tiny_llama, "named", NULL);
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(f->dir), 0);
+    struct model *m = model_open(f->c, "./named");
+    assert_int_equal(chdir(here), 0);
+    assert_ok(f->c);
+    assert_string_equal(m->name, fixture_path(f, "named"));
+    model_free(m);
 }
 
 int main(void)
@@ -231,8 +288,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(gguf_llama_rows_are_put_right, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_qwen_rows_stay, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(truncation_is_an_error, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(gguf_names, fixture_setup, fixture_teardown),
-        cmocka_unit_test_setup_teardown(names_for_adapters, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(names_of_folders, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(names_of_gguf_files, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(name_of_a_relative_path, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

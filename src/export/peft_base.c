@@ -1,0 +1,203 @@
+/* peft_base: whether an adapter and a model belong together.
+ *
+ * An adapter is a difference to exact weights. On others it still loads when the shapes agree, as for the base and the
+ * instruction-tuned variant of one model, and the text that comes out is wrong without a sign of it. What the weights were
+ * is on record in two places that this program writes: the card of a published adapter, and data_manifest.json of the run
+ * that a checkpoint lies in. Adapters of other programs have a name only. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "export/peft.h"
+#include "io/json.h"
+#include "model/model_name.h"
+
+enum { TEXT_MAX_BYTES = 4 << 20, RECORDS_MAX = 1024, NAME_BYTES = 256, HEX_DIGITS = 64 };
+static const uint64_t quick_bytes = (uint64_t)4 << 30;
+
+/* One weight file that an adapter was trained on. */
+struct record {
+    char name[NAME_BYTES];
+    uint64_t bytes;
+    char sha256[HEX_DIGITS + 1];
+    bool found; /* among the files of the model */
+};
+
+struct records {
+    struct ctx *c;
+    struct record *items; /* owned: RECORDS_MAX */
+    size_t n;
+    char *from; /* owned: the file that they were read from */
+};
+
+/* ---- what is on record -------------------------------------------------------------------------------------------------
+ */
+
+static bool is_sha256(const char *s)
+{
+    return strspn(s, "0123456789abcdef") >= HEX_DIGITS;
+}
+
+static void add_record(struct records *r, const char *name, size_t name_bytes, uint64_t bytes, const char *sha256)
+{
+    if (r->n == RECORDS_MAX || !is_sha256(sha256)) return;
+    struct record *to = &r->items[r->n++];
+    memcpy(to->name, name, name_bytes < NAME_BYTES ? name_bytes : NAME_BYTES - 1);
+    to->bytes = bytes;
+    memcpy(to->sha256, sha256, HEX_DIGITS);
+}
+
+/* Rows "| `name` | bytes | `sha256` |" as peft_write_card writes them; anything else in the text is passed over. */
+static void read_card(struct records *r, const char *text)
+{
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        const char *name = strncmp(line, "| `", 3) == 0 ? line + 3 : NULL, *end = name ? strchr(name, '`') : NULL;
+        if (!end || strncmp(end, "` | ", 4) != 0) continue;
+        char *after;
+        unsigned long long bytes = strtoull(end + 4, &after, 10);
+        if (strncmp(after, " | `", 4) == 0) add_record(r, name, (size_t)(end - name), bytes, after + 4);
+    }
+}
+
+static bool is_weights_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && (strcmp(dot, ".safetensors") == 0 || strcmp(dot, ".gguf") == 0);
+}
+
+/* Entries of kind "model" that are weights: a folder's manifest names its other files too. */
+static void read_manifest(struct records *r, const char *path)
+{
+    json_t *doc = json_parse_file(r->c, path, TEXT_MAX_BYTES), *item;
+    size_t i;
+    json_array_foreach(doc, i, item)
+    {
+        const char *kind = json_string_value(json_object_get(item, "kind"));
+        const char *name = json_string_value(json_object_get(item, "path"));
+        const char *sha256 = json_string_value(json_object_get(item, "sha256"));
+        if (!kind || !name || !sha256 || strcmp(kind, "model") != 0 || !is_weights_name(name)) continue;
+        const char *slash = strrchr(name, '/');
+        name = slash ? slash + 1 : name;
+        add_record(r, name, strlen(name), (uint64_t)json_integer_value(json_object_get(item, "bytes")), sha256);
+    }
+    json_decref(doc);
+}
+
+/* Reads one place; true when it has records. What cannot be read there is no record, and no error of the adapter. */
+static bool read_place(struct records *r, const char *dir, const char *name, bool card)
+{
+    size_t n;
+    r->from = path_join(r->c, dir, name);
+    if (r->from && file_exists(r->from)) {
+        char *text = card ? file_read(r->c, r->from, TEXT_MAX_BYTES, &n) : NULL;
+        if (text) read_card(r, text);
+        if (!card) read_manifest(r, r->from);
+        mem_free(r->c, text);
+    }
+    if (r->n > 0 && ctx_ok(r->c)) return true;
+    if (r->c->status == E_INPUT || r->c->status == E_IO) ctx_clear(r->c);
+    mem_free(r->c, r->from);
+    r->from = NULL;
+    r->n = 0;
+    return false;
+}
+
+static bool read_records(struct records *r, const char *dir)
+{
+    return read_place(r, dir, "README.md", true) || read_place(r, dir, "../data_manifest.json", false) ||
+           read_place(r, dir, "../../data_manifest.json", false);
+}
+
+/* ---- comparison --------------------------------------------------------------------------------------------------------
+ */
+
+/* The record that a file of the model is, marked as found; NULL when it is none. `sha256` NULL: the size alone decides. */
+static struct record *find_record(struct records *r, uint64_t bytes, const char *sha256)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        struct record *k = &r->items[i];
+        if (k->found || k->bytes != bytes || (sha256 && strcmp(k->sha256, sha256) != 0)) continue;
+        k->found = true;
+        return k;
+    }
+    return NULL;
+}
+
+static const struct record *first_missing(const struct records *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (!r->items[i].found) return &r->items[i];
+    return NULL;
+}
+
+/* Marks the records that the files are; names do not matter, so a renamed file is the same one. */
+static enum status match_files(struct records *r, char *const *paths, size_t n, bool by_hash, uint64_t *total)
+{
+    for (size_t i = 0; i < r->n; i++) r->items[i].found = false;
+    *total = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        char hex[HEX_DIGITS + 1];
+        uint64_t bytes = stat(paths[i], &st) == 0 ? (uint64_t)st.st_size : 0;
+        if (by_hash) TRY(file_sha256(r->c, paths[i], hex, &bytes));
+        find_record(r, bytes, by_hash ? hex : NULL);
+        *total += bytes;
+    }
+    return OK;
+}
+
+static enum status compare_records(struct records *r, const struct model *m, const char *dir, bool thorough)
+{
+    char **paths = NULL;
+    size_t n = 0;
+    uint64_t total = 0;
+    TRY(peft_weight_files(m, &paths, &n));
+    enum status status = match_files(r, paths, n, false, &total);
+    if (status == OK && !first_missing(r) && (thorough || total <= quick_bytes))
+        status = match_files(r, paths, n, true, &total);
+    dir_list_free(r->c, paths, n);
+    const struct record *missing = first_missing(r);
+    if (status != OK || !missing) return status;
+    ctx_log(
+        r->c, LOG_WARN,
+        "the adapter %s was trained on other weights than those of %s: %s lists %s with %llu bytes and SHA-256 %.12s..., "
+        "and the model has no such file. Unless it is another form of the same model, the result will be wrong",
+        dir, m->path, r->from, missing->name, (unsigned long long)missing->bytes, missing->sha256);
+    return OK;
+}
+
+/* Adapters without a record: hub ids that differ name different models; paths say nothing, as models are moved. */
+static enum status compare_names(const struct model *m, const char *dir)
+{
+    struct ctx *c = m->c;
+    char *path = path_join(c, dir, "adapter_config.json");
+    json_t *doc = path ? json_parse_file(c, path, TEXT_MAX_BYTES) : NULL;
+    const char *name = json_string_value(json_object_get(doc, "base_model_name_or_path"));
+    if (name && model_name_is_hub_id(name) && model_name_is_hub_id(m->name) && strcasecmp(name, m->name) != 0)
+        ctx_log(
+            c, LOG_WARN,
+            "the adapter %s was trained on %s by its adapter_config.json, but %s calls itself %s. Unless they have the same "
+            "weights, the result will be wrong",
+            dir, name, m->path, m->name);
+    json_decref(doc);
+    mem_free(c, path);
+    return c->status;
+}
+
+enum status peft_check_base(const struct model *m, const char *dir, bool thorough)
+{
+    struct records r = {.c = m->c};
+    r.items = mem_alloc(m->c, RECORDS_MAX, sizeof *r.items);
+    if (!r.items) return m->c->status;
+    if (read_records(&r, dir))
+        compare_records(&r, m, dir, thorough);
+    else if (ctx_ok(m->c))
+        compare_names(m, dir);
+    mem_free(m->c, r.from);
+    mem_free(m->c, r.items);
+    return m->c->status;
+}

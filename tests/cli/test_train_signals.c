@@ -1,0 +1,270 @@
+/* What train does about signals: which of them save, what it says, and that nothing of the result changes. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "cli/support_program.h"
+#include "train/support_tiny.h"
+
+enum { OUTPUT_BYTES = 1 << 16, TRIES = 8 };
+
+static char base[64], model[128], data[128], output[OUTPUT_BYTES];
+
+static int group_setup(void **state)
+{
+    (void)state;
+    struct ctx *c = tiny_ctx(1);
+    strcpy(base, tiny_folder());
+    strcpy(model, tiny_path("%s/model", base));
+    strcpy(data, tiny_path("%s/train.jsonl", base));
+    tiny_model(c, model, false);
+    tiny_rows(data, 60, 1);
+    tiny_ctx_free(c);
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    tiny_cleanup();
+    return 0;
+}
+
+/* A path in the folder of this file that stays valid. */
+static const char *keep_path(const char *name)
+{
+    static char paths[64][160];
+    static int n;
+    assert_true(n < 64);
+    snprintf(paths[n], sizeof(paths[0]), "%s/%s", base, name);
+    return paths[n++];
+}
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define TRAIN_WORDS(RUN, SAVE_EVERY)                                                                                        \
+    WORDS("train", "-m", model, "-d", data, "-o", RUN, "--rank", "4", "--dropout", "0.1", "--batch", "2", "--accumulation", \
+          "2", "--max-length", "48", "--max-steps", "20", "--save-every", SAVE_EVERY, "--threads", "2")
+/* Micro-batches of half a second and more, steps of eight: a signal finds one running. */
+#define SLOW_WORDS(RUN)                                                                                                     \
+    WORDS("train", "-m", model, "-d", data, "-o", RUN, "--rank", "4", "--batch", "200", "--no-packing", "--accumulation",   \
+          "1", "--max-steps", "200", "--save-every", "0", "--threads", "1", "--epochs", "200")
+
+static void assert_same_run(const char *a, const char *b)
+{
+    static const char *const files[] = {"adapter/adapter_model.safetensors", "metrics.jsonl",
+                                        "checkpoints/step-000020/adapter_optimizer.safetensors"};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        tiny_assert_same_file(tiny_path("%s/%s", a, files[i]), tiny_path("%s/%s", b, files[i]));
+}
+
+static const char *unbroken(void)
+{
+    static const char *run;
+    if (run) return run;
+    run = keep_path("unbroken");
+    if (program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run, "0")) != 0) fail_msg("%s", output);
+    return run;
+}
+
+static void assert_says(const char *part)
+{
+    if (!strstr(output, part)) fail_msg("'%s' is not in: %s", part, output);
+}
+
+/* The step in "interrupted: step N of 20 is saved". */
+static long saved_step(void)
+{
+    assert_says("interrupted: step ");
+    return strtol(strstr(output, "interrupted: step ") + 18, NULL, 10);
+}
+
+static void resume_to_the_end(const char *run, long from)
+{
+    if (program_run(output, OUTPUT_BYTES, WORDS("resume", run)) != 0) fail_msg("%s", output);
+    assert_says(tiny_path("continues from step %ld of 20", from));
+    assert_same_run(unbroken(), run);
+}
+
+/* Ctrl-C, a service manager's stop, a closed terminal. */
+static void stop_signals_save_and_exit_130(void **state)
+{
+    (void)state;
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    static const char *const names[] = {"stopped_int", "stopped_term", "stopped hup's"};
+    for (int i = 0; i < 3; i++) {
+        const char *run = keep_path(names[i]);
+        struct program p = program_start(TRAIN_WORDS(run, "0"));
+        assert_true(program_wait_line(&p, "step 3/"));
+        assert_int_equal(kill(p.pid, signals[i]), 0);
+        assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 130);
+        assert_says("stopping after this ");
+        assert_says("/your_ai resume ");
+        if (i < 2) assert_says(tiny_path("/your_ai resume %s\n", run));
+        /* as a shell needs it */
+        if (i == 2) assert_says(tiny_path("/your_ai resume '%s/stopped hup'\\''s'\n", base));
+        resume_to_the_end(run, saved_step());
+    }
+}
+
+/* The kernel and the shell both send SIGHUP when a terminal closes. */
+static void a_second_sighup_does_not_lose_the_run(void **state)
+{
+    (void)state;
+    const char *run = keep_path("hup-twice");
+    struct program p = program_start(TRAIN_WORDS(run, "0"));
+    assert_true(program_wait_line(&p, "step 3/"));
+    assert_int_equal(kill(p.pid, SIGHUP), 0);
+    assert_true(program_wait_line(&p, "stopping after this "));
+    kill(p.pid, SIGHUP);
+    kill(p.pid, SIGTERM);
+    assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 130);
+    resume_to_the_end(run, saved_step());
+}
+
+/* nohup your_ai train ... */
+static void an_ignored_signal_stays_ignored(void **state)
+{
+    (void)state;
+    const char *run = keep_path("nohup");
+    signal(SIGHUP, SIG_IGN);
+    struct program p = program_start(TRAIN_WORDS(run, "0"));
+    signal(SIGHUP, SIG_DFL);
+    assert_true(program_wait_line(&p, "step 3/"));
+    assert_int_equal(kill(p.pid, SIGHUP), 0);
+    if (program_finish(&p, output, OUTPUT_BYTES) != 0) fail_msg("%s", output);
+    assert_same_run(unbroken(), run);
+}
+
+/* Saved on demand, however long the intervals are, and the run goes on as if nothing had been. */
+static void sigusr1_saves_and_continues(void **state)
+{
+    (void)state;
+    const char *run = keep_path("usr1");
+    struct program p = program_start(TRAIN_WORDS(run, "0"));
+    assert_true(program_wait_line(&p, "step 3/"));
+    assert_int_equal(kill(p.pid, SIGUSR1), 0);
+    assert_true(program_wait_line(&p, "step 7/"));
+    assert_int_equal(kill(p.pid, SIGKILL), 0);
+    assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), -SIGKILL);
+    long step = 0;
+    for (long s = 3; s < 8; s++)
+        if (dir_exists(tiny_path("%s/checkpoints/step-%06ld", run, s))) step = s;
+    assert_true(step > 0);
+    resume_to_the_end(run, step);
+    const char *whole = keep_path("usr1-whole");
+    p = program_start(TRAIN_WORDS(whole, "0"));
+    assert_true(program_wait_line(&p, "step 3/"));
+    assert_int_equal(kill(p.pid, SIGUSR1), 0);
+    if (program_finish(&p, output, OUTPUT_BYTES) != 0) fail_msg("%s", output);
+    assert_says(" is saved (SIGUSR1)\n");
+    assert_same_run(unbroken(), whole);
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Answers inside a micro-batch, and a second Ctrl-C does not wait for its end. Where this process was held up so long that
+ * the micro-batch was over, it is tried again. */
+static void ctrl_c_answers_at_once_and_twice_quits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < TRIES; i++) {
+        const char *run = keep_path(tiny_path("quit-%d", i));
+        struct program p = program_start(SLOW_WORDS(run));
+        assert_true(program_wait_line(&p, "step 1/"));
+        double begin = seconds();
+        assert_true(program_wait_line(&p, "step 2/"));
+        double step = seconds() - begin;
+        usleep((useconds_t)(1e5 * step)); /* a tenth of it: well inside the next one */
+        begin = seconds();
+        assert_int_equal(kill(p.pid, SIGINT), 0);
+        assert_true(program_wait_line(&p, "stopping after this micro-batch; again quits now"));
+        double answer = seconds() - begin;
+        kill(p.pid, SIGINT);
+        assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 130);
+        if (answer > 0.5 * step || strstr(output, "interrupted: ")) continue;
+        assert_says("quit. Lost: the step that was running and the 2 before it, as no checkpoint was saved yet");
+        assert_says(tiny_path("Continue with: " BUILD_DIR "/your_ai resume %s\n", run));
+        return;
+    }
+    fail_msg("no second Ctrl-C of %d was in time", TRIES);
+}
+
+/* The same on a run with a checkpoint. */
+static void quitting_names_the_step_that_is_saved(void **state)
+{
+    (void)state;
+    for (int i = 0; i < TRIES; i++) {
+        const char *run = keep_path(tiny_path("quit-saved-%d", i));
+        struct program p = program_start(SLOW_WORDS(run));
+        assert_true(program_wait_line(&p, "step 1/"));
+        assert_int_equal(kill(p.pid, SIGUSR1), 0);
+        assert_true(program_wait_line(&p, "step 3/"));
+        assert_int_equal(kill(p.pid, SIGINT), 0);
+        assert_true(program_wait_line(&p, "stopping after this micro-batch"));
+        kill(p.pid, SIGINT);
+        assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 130);
+        if (strstr(output, "interrupted: ")) continue;
+        static const char two[] = "quit. Lost: the step that was running and 1 before it; step 2 is saved. Continue with: ";
+        static const char one[] = "quit. Lost: the step that was running and 2 before it; step 1 is saved. Continue with: ";
+        if (!strstr(output, one)) assert_says(two); /* the signal came before or after the end of step 1's line */
+        return;
+    }
+    fail_msg("no second Ctrl-C of %d was in time", TRIES);
+}
+
+/* Before the first step there is nothing to save: the first Ctrl-C ends it, and the same command starts again. */
+static void ctrl_c_during_the_setup(void **state)
+{
+    (void)state;
+    const char *run = keep_path("setup"), *large = keep_path("large.jsonl");
+    tiny_rows(large, 100000, 1);
+    const char *const *words = WORDS("train", "-m", model, "-d", large, "-o", run, "--max-steps", "1");
+    struct program p = program_start(words);
+    while (!dir_exists(run)) usleep(1000);
+    assert_int_equal(kill(p.pid, SIGINT), 0);
+    assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 130);
+    assert_says("stopped before the first step: nothing was trained. Start again with the same command\n");
+    assert_true(dir_exists(run)); /* half made: run_create clears it */
+    if (program_run(output, OUTPUT_BYTES, words) != 0) fail_msg("%s", output);
+}
+
+/* What continues a run that was made longer. */
+static void an_interrupted_resume_repeats_its_length(void **state)
+{
+    (void)state;
+    const char *run = keep_path("longer");
+    if (program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run, "0")) != 0) fail_msg("%s", output);
+    struct program p = program_start(WORDS("resume", run, "--max-steps", "60"));
+    assert_true(program_wait_line(&p, "step 23/60"));
+    assert_int_equal(kill(p.pid, SIGTERM), 0);
+    assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 130);
+    assert_says(tiny_path("/your_ai resume %s --max-steps 60\n", run));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stop_signals_save_and_exit_130),
+        cmocka_unit_test(a_second_sighup_does_not_lose_the_run),
+        cmocka_unit_test(an_ignored_signal_stays_ignored),
+        cmocka_unit_test(sigusr1_saves_and_continues),
+        cmocka_unit_test(ctrl_c_answers_at_once_and_twice_quits),
+        cmocka_unit_test(quitting_names_the_step_that_is_saved),
+        cmocka_unit_test(ctrl_c_during_the_setup),
+        cmocka_unit_test(an_interrupted_resume_repeats_its_length),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
