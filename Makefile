@@ -1,6 +1,6 @@
 # Verbs. The build itself is CMake's (CMakePresets.json); this file only says what a person wants done.
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench install format check coverage clean help
+.PHONY: build demo test bench install uninstall format check coverage clean help
 
 PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
@@ -25,8 +25,11 @@ bench: build ## this machine's ceilings, each kernel's share of them, tokens/s o
 	@scripts/get-model.sh smollm2-135m
 	@build/your_ai bench -m models/smollm2-135m.gguf
 
-install: build ## copy the program to $(PREFIX)/bin
+install: build ## program, libraries, headers, pkg-config and CMake files to $(PREFIX); DESTDIR stages
 	@cmake --install build --prefix $(PREFIX)
+
+uninstall: ## remove from $(PREFIX) what install put there
+	@cmake -DBUILD=build -DPREFIX=$(PREFIX) -P cmake/uninstall.cmake
 
 format: ## rewrite the sources in the house style
 	@clang-format -i $(SOURCES)

@@ -13,11 +13,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define YA_VERSION "0.1.0"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default) /* the library is built with everything else hidden */
 
 typedef struct ya_ctx ya_ctx;
+
+/* Version of the library that runs; YA_VERSION is that of the header. While it is 0.x, a new minor version may change this
+ * interface, and the name of the shared library changes with it (libyour_ai.so.0.1). */
+const char *ya_version(void);
 
 /* ---- context ------------------------------------------------------------------------------------------------------ */
 
@@ -33,6 +40,7 @@ const char *ya_error(const ya_ctx *ctx);
 const char *ya_error_kind(const ya_ctx *ctx);
 void ya_error_clear(ya_ctx *ctx);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -16,6 +16,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef struct ya_array ya_array;
 
@@ -145,6 +146,7 @@ typedef int (*ya_function)(ya_ctx *ctx, void *user, ya_array *const *args, int n
 int ya_value_and_grad(ya_ctx *ctx, ya_function f, void *user, ya_array *const *args, int n_args, const int *argnums,
                       int n_argnums, ya_array **outputs, int n_outputs, ya_array **grads);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,11 @@
 #include "base/threads.h"
 #include "your_ai_array.h"
 
+const char *ya_version(void)
+{
+    return YA_VERSION;
+}
+
 ya_ctx *ya_ctx_new(void)
 {
     struct ctx *c = ctx_new(NULL);

@@ -12,10 +12,7 @@
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
 #include "base/threads.h"
-
-#ifndef YA_VERSION
-#define YA_VERSION "0.1.0"
-#endif
+#include "your_ai.h"
 
 #define COMMAND(name) extern const struct command command_##name;
 #include "cli/commands.def"
@@ -143,7 +140,7 @@ static enum status dispatch(struct ctx *c, int argc, char **argv)
         return OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        puts("your_ai " YA_VERSION);
+        printf("your_ai %s\n", ya_version());
         return OK;
     }
     const struct command *cmd = find_command(argv[1]);
