@@ -47,10 +47,10 @@ static const struct own {
     enum kept pool;
     enum compute compute;
     double tolerance; /* on the first shape, of the largest result; integers round activations */
-} owns[] = {{"f32", F32, COMPUTE_F32, 1e-5},         {"bf16", BF16, COMPUTE_F32, 1e-5},
-            {"q4_1", Q4_1, COMPUTE_F32, 1e-5},       {"nf4", NF4, COMPUTE_F32, 1e-5},
-            {"int8", INT8, COMPUTE_F32, 1e-5},       {"int8, int8x2", INT8, COMPUTE_INT8X2, 2e-4},
-            {"int8, int8", INT8, COMPUTE_INT8, 2e-2}};
+} owns[] = {{"f32", F32, COMPUTE_F32, 1e-5},          {"bf16", BF16, COMPUTE_F32, 1e-5},
+            {"q4_1", Q4_1, COMPUTE_F32, 1e-5},        {"nf4", NF4, COMPUTE_F32, 1e-5},
+            {"int8", INT8, COMPUTE_F32, 1e-5},        {"int8, int8x2", INT8, COMPUTE_INT8X2, 2e-4},
+            {"int8, int8", INT8, COMPUTE_INT8, 2e-2}, {"bf16, bf16", BF16, COMPUTE_BF16, 1e-2}};
 enum { OWNS = sizeof owns / sizeof *owns, CONTESTANTS = OWNS + GEMM_MAX_PEERS };
 
 struct samples {

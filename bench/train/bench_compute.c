@@ -342,6 +342,9 @@ static void compare(struct ctx *c, struct probe *p, const char *path, const char
     struct lora *l = make_adapter(c, m);
     double n = (double)(documents * (length - 1));
     struct outcome as_is = run_step(p->stored, l, &b, n), way[COMPUTES];
+    set_compute(p->stored, COMPUTE_BF16);
+    struct outcome narrow = run_step(p->stored, l, &b, n);
+    set_compute(p->stored, COMPUTE_F32);
     for (int i = 0; i < COMPUTES; i++) {
         set_compute(m, (enum compute)i);
         way[i] = run_step(m, l, &b, n);
@@ -350,6 +353,10 @@ static void compare(struct ctx *c, struct probe *p, const char *path, const char
            p->inner->name, threads_count(c), (long long)documents, (long long)length);
     printf(" \"step\": [\n  {\"base\": \"as-is\", \"compute\": \"f32\", \"loss\": %.9g, \"grad_norm\": %.9g}", as_is.loss,
            as_is.norm);
+    printf(",\n  {\"base\": \"as-is\", \"compute\": \"bf16\", \"loss\": %.9g, \"grad_norm\": %.9g", narrow.loss,
+           narrow.norm);
+    print_agreement("against_the_file", l, &narrow, &as_is);
+    printf("}");
     for (int i = 0; i < COMPUTES; i++) {
         printf(",\n  {\"base\": \"int8\", \"compute\": \"%s\", \"loss\": %.9g, \"grad_norm\": %.9g", compute_name[i],
                way[i].loss, way[i].norm);
@@ -365,6 +372,7 @@ static void compare(struct ctx *c, struct probe *p, const char *path, const char
     printf("]}\n");
     for (int i = 0; i < COMPUTES; i++) mem_free(c, way[i].grad);
     mem_free(c, as_is.grad);
+    mem_free(c, narrow.grad);
     mem_free(c, (void *)(uintptr_t)b.tokens);
     mem_free(c, (void *)(uintptr_t)b.weights);
     lora_free(l);

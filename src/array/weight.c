@@ -9,7 +9,7 @@
 
 enum { ROWS_A_JOB = 16 };
 
-const char *const compute_name[COMPUTES] = {"f32", "int8x2", "int8"};
+const char *const compute_name[COMPUTES] = {"f32", "int8x2", "int8", "bf16"};
 
 void weight_row_f32(const struct weight *w, int64_t row, float *out)
 {

@@ -35,9 +35,15 @@ enum compute {
     COMPUTE_F32,
     COMPUTE_INT8X2, /* the other operand in 16 bits, two 8-bit limbs: near f32 */
     COMPUTE_INT8,   /* the other operand in 8 bits */
+    COMPUTE_BF16,   /* both operands rounded to bf16, sums in f32; weights of any form */
     COMPUTES
 };
-extern const char *const compute_name[COMPUTES]; /* "f32", "int8x2", "int8" */
+extern const char *const compute_name[COMPUTES]; /* "f32", "int8x2", "int8", "bf16" */
+/* The ways that need WEIGHT_INT8. */
+static inline bool compute_is_integer(enum compute compute)
+{
+    return compute == COMPUTE_INT8X2 || compute == COMPUTE_INT8;
+}
 
 struct weight {
     const char *name; /* HF name, for messages; owned by the model */

@@ -73,7 +73,8 @@ static void append_base(const struct model *m, struct buf *b)
     if (!form[m->options.base]) return;
     buf_printf(b, "While training, %s, made from these weights", form[m->options.base]);
     if (m->options.compute != COMPUTE_F32)
-        buf_printf(b, ", and products with them were computed in integers (%s)", compute_name[m->options.compute]);
+        buf_printf(b, ", and products with them were computed in %s (%s)",
+                   compute_is_integer(m->options.compute) ? "integers" : "bf16", compute_name[m->options.compute]);
     buf_printf(b, "; the adapter fits the same form best (`%.*s`).\n\n", (int)strlen(options) - 1, options);
 }
 

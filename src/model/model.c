@@ -13,7 +13,7 @@ const char *const base_type_name[BASE_TYPES] = {"as-is", "nf4", "int8"};
 
 enum base_type model_base(const struct model_options *o)
 {
-    return o->base == BASE_AS_IS && o->compute != COMPUTE_F32 ? BASE_INT8 : o->base;
+    return o->base == BASE_AS_IS && compute_is_integer(o->compute) ? BASE_INT8 : o->base;
 }
 
 struct weight *llama_block_linear(struct llama_block *b, enum lora_place place)
@@ -56,10 +56,10 @@ struct model *model_open(struct ctx *c, const char *path)
 struct model *model_open_with(struct ctx *c, const char *path, const struct model_options *options)
 {
     struct model_options o = {.base = model_base(options), .compute = options->compute};
-    if (o.compute != COMPUTE_F32 && o.base != BASE_INT8) {
+    if (compute_is_integer(o.compute) && o.base != BASE_INT8) {
         ctx_fail(c, E_INPUT,
                  "--compute %s multiplies integers and needs weights in int8; with --base-type %s there are none. Leave "
-                 "--base-type out, or use --compute f32",
+                 "--base-type out, or use --compute f32 or bf16",
                  compute_name[o.compute], base_type_name[o.base]);
         return NULL;
     }
@@ -106,8 +106,9 @@ const char *model_compute_text(const struct model *m, char *out, size_t out_byte
 const char *model_options_text(const struct model_options *o)
 {
     static const char *const text[BASE_TYPES][COMPUTES] = {
-        [BASE_NF4] = {"--base-type nf4 "},
-        [BASE_INT8] = {"--base-type int8 ", "--compute int8x2 ", "--compute int8 "},
+        [BASE_AS_IS] = {[COMPUTE_BF16] = "--compute bf16 "},
+        [BASE_NF4] = {"--base-type nf4 ", [COMPUTE_BF16] = "--base-type nf4 --compute bf16 "},
+        [BASE_INT8] = {"--base-type int8 ", "--compute int8x2 ", "--compute int8 ", "--base-type int8 --compute bf16 "},
     };
     const char *words = text[model_base(o)][o->compute];
     return words ? words : "";

@@ -8,7 +8,7 @@
 /* In the order of enum base_type and enum compute, whose names these are (tests/model/test_options.c holds them together);
  * the last way of computing, MODEL_ROWS_AUTO, is settled before anything else sees it. */
 #define BASE_CHOICES    "as-is|nf4|int8"
-#define COMPUTE_CHOICES "f32|int8x2|int8|auto"
+#define COMPUTE_CHOICES "f32|int8x2|int8|bf16|auto"
 
 /* S the values struct, M its member of type struct model_options. */
 #define MODEL_ROWS(S, M, GROUP)                                                                                             \

@@ -210,8 +210,7 @@ static enum compute fine_compute(const struct model_options *options)
 }
 
 /* Puts a matrix into the form of the base. Its pages of the file were read for this only. */
-static enum status make_form(struct model_files *f, const struct model_options *options, enum compute compute,
-                             struct weight *w)
+static enum status make_form(struct model_files *f, const struct model_options *options, struct weight *w)
 {
     static const enum weight_form form[BASE_TYPES] = {WEIGHT_STORED, WEIGHT_NF4, WEIGHT_INT8};
     const void *stored = w->data;
@@ -219,7 +218,6 @@ static enum status make_form(struct model_files *f, const struct model_options *
     void *codes = mem_alloc_aligned(f->c, bytes);
     if (!codes) return f->c->status;
     f->codes[f->n_codes++] = codes;
-    w->compute = compute;
     if (weight_to_form(f->c, w, form[options->base], codes) != OK) {
         ctx_prefix(f->c, "%s", f->path);
         return f->c->status;
@@ -240,8 +238,8 @@ static enum status bind_linear(struct model_files *f, struct model *m, int64_t l
     tensor_name(f, name, layer, lora_place_path[place], gguf_linear[place], "weight");
     TRY(expect_matrix(f, name, hf_name, rows, cols, w));
     if (place == LORA_Q || place == LORA_K) w->row_map = f->row_map;
-    enum compute compute = place <= LORA_V ? fine_compute(&m->options) : m->options.compute;
-    if (m->options.base != BASE_AS_IS) TRY(make_form(f, &m->options, compute, w));
+    w->compute = place <= LORA_V ? fine_compute(&m->options) : m->options.compute;
+    if (m->options.base != BASE_AS_IS) TRY(make_form(f, &m->options, w));
     if (!has_bias(&m->config, place)) return OK;
     tensor_name(f, name, layer, lora_place_path[place], gguf_linear[place], "bias");
     w->bias = expect_vector(f, name, rows, w->row_map);
@@ -291,14 +289,17 @@ static enum status bind_ends(struct model_files *f, struct model *m)
     m->final_norm = expect_vector(f, f->gguf ? "output_norm.weight" : "model.norm.weight", config->hidden, NULL);
     if (!m->final_norm) return f->c->status;
     bool make_head = m->options.base == BASE_INT8;
+    enum compute compute = fine_compute(&m->options);
     if (!config->tied_embeddings) {
         TRY(expect_matrix(f, f->gguf ? "output.weight" : "lm_head.weight", "lm_head.weight", config->vocab, config->hidden,
                           &m->head));
-        return make_head ? make_form(f, &m->options, fine_compute(&m->options), &m->head) : OK;
+        m->head.compute = compute;
+        return make_head ? make_form(f, &m->options, &m->head) : OK;
     }
     TRY(check_tied_head(f, &m->embed));
-    if (make_head) TRY(make_form(f, &m->options, fine_compute(&m->options), &m->embed));
+    if (make_head) TRY(make_form(f, &m->options, &m->embed));
     m->head = m->embed;
+    m->head.compute = compute;
     return OK;
 }
 

@@ -11,6 +11,8 @@ static const struct cpu_table all_tables[CPU_TABLES] = {
     {"avx2", &cpu_kernels_avx2},
     {"avx512", &cpu_kernels_avx512},
     {"avx512vnni", &cpu_kernels_avx512vnni},
+    {"avx512bf16", &cpu_kernels_avx512bf16},
+    {"amx", &cpu_kernels_amx},
 #elif defined(__aarch64__)
     {"neon", &cpu_kernels_neon},
     {"neon-dot", &cpu_kernels_neon_dot},

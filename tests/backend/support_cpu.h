@@ -44,7 +44,7 @@ struct cpu_table {
     const char *name; /* YA_CPU's */
     const struct cpu_kernels *kernels;
 };
-enum { CPU_TABLES = 4 };
+enum { CPU_TABLES = 6 };
 int cpu_tables(struct cpu_table tables[CPU_TABLES]);
 
 /* One call: twins as operands and results; NULL members where the row has none. */

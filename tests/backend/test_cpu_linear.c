@@ -11,7 +11,7 @@ struct shape_case {
     float rate;
     bool bias, mapped, odd, accumulate;
     enum weight_form form;
-    enum compute compute; /* of int8 */
+    enum compute compute; /* an integer one of int8 only */
     enum tensor_type type;
     int64_t pad;
 };
@@ -25,7 +25,8 @@ struct linear_case {
 
 /* Noise is 0.58 of its largest value on average, so rounding to n levels each way costs 0.5 / n of it; integer sums see that
  * of one operand. A fifth more for chance. */
-static const double tolerance[COMPUTES] = {[COMPUTE_F32] = 3e-6, [COMPUTE_INT8X2] = 0.6 / 32767, [COMPUTE_INT8] = 0.6 / 127};
+static const double tolerance[COMPUTES] = {
+    [COMPUTE_F32] = 3e-6, [COMPUTE_INT8X2] = 0.6 / 32767, [COMPUTE_INT8] = 0.6 / 127, [COMPUTE_BF16] = 0.6 / 256};
 
 static void check(const struct shape_case *s, const char *what)
 {
@@ -159,6 +160,28 @@ static void test_int8(void **state)
     if (emulated) return;
     struct shape_case tall = {.n = 9, .k = 700, .m = {4000}, .n_weights = 1, .form = WEIGHT_INT8, .compute = COMPUTE_INT8X2};
     check(&tall, "int8 packed in two goes");
+}
+
+/* Operands rounded to bf16, of every stored type and form; the reference sees them as they were. */
+static void test_bf16(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (int form = WEIGHT_STORED; form <= WEIGHT_INT8; form++) {
+            struct shape_case s = {.n = 37, .k = 352, .m = {65, 1, 130}, .n_weights = 3, .rank = 3, .bias = true};
+            s.form = (enum weight_form)form;
+            s.compute = COMPUTE_BF16;
+            s.type = types[i];
+            s.mapped = i % 2;
+            s.accumulate = i % 3 == 0;
+            s.rate = i % 4 == 0 ? 0.3f : 0;
+            s.pad = (int64_t)i % 3;
+            s.odd = form == WEIGHT_STORED && i % 2;
+            check(&s, tensor_type_info(types[i])->name);
+        }
+    struct shape_case long_one = {.n = 290, .k = 2080, .m = {700, 40}, .n_weights = 2, .rank = 5, .compute = COMPUTE_BF16};
+    long_one.type = TENSOR_BF16;
+    if (!getenv("YA_TEST_TABLE")) check(&long_one, "bf16 by chunks and blocks");
 }
 
 /* Rows decoded while they are multiplied: every type, rows that end inside a vector where blocks do not forbid it, groups of
@@ -313,7 +336,7 @@ int main(void)
         cmocka_unit_test(test_few_tokens),      cmocka_unit_test(test_fixed_point),
         cmocka_unit_test(test_fixed_point_nan), cmocka_unit_test(test_dropout),
         cmocka_unit_test(test_accumulate),      cmocka_unit_test(test_blocking),
-        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_chunks),          cmocka_unit_test(test_bf16),
     };
     cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);

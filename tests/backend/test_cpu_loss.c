@@ -6,13 +6,14 @@ struct loss_case {
     enum tensor_type type;
     bool mapped, odd, logprobs, dh;
     enum weight_form form;
-    enum compute compute; /* of int8 */
+    enum compute compute; /* an integer one of int8 only */
     int every;            /* rows whose index is a multiple of this count; 0: none */
     double scale;
 };
 
 /* As in test_cpu_linear; here the rounding of logits meets that of probabilities. */
-static const double tolerance[COMPUTES] = {[COMPUTE_F32] = 3e-6, [COMPUTE_INT8X2] = 1 / 32767.0, [COMPUTE_INT8] = 1 / 127.0};
+static const double tolerance[COMPUTES] = {
+    [COMPUTE_F32] = 3e-6, [COMPUTE_INT8X2] = 1 / 32767.0, [COMPUTE_INT8] = 1 / 127.0, [COMPUTE_BF16] = 1 / 256.0};
 
 static void check(const struct loss_case *l, const char *what)
 {
@@ -98,6 +99,24 @@ static void test_int8(void **state)
             }
 }
 
+static void test_bf16(void **state)
+{
+    (void)state;
+    static const int64_t widths[] = {5, 96, 577}, vocabularies[] = {3, 277, 5000};
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) {
+            struct loss_case l = {.n = 101, .width = widths[i], .vocab = vocabularies[j], .every = 1 + j, .scale = 1};
+            l.type = (i + j) % 2 ? TENSOR_BF16 : TENSOR_F32;
+            l.compute = COMPUTE_BF16;
+            l.dh = (i + j) % 3 != 2;
+            l.logprobs = i == j;
+            l.mapped = i == 1;
+            l.odd = j == 2;
+            l.pad = j;
+            check(&l, "bf16");
+        }
+}
+
 static void test_stored_types(void **state)
 {
     (void)state;
@@ -145,8 +164,9 @@ static void test_extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes), cmocka_unit_test(test_stored_types), cmocka_unit_test(test_made_forms),
-        cmocka_unit_test(test_int8),   cmocka_unit_test(test_skipped_rows), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_shapes),   cmocka_unit_test(test_stored_types), cmocka_unit_test(test_made_forms),
+        cmocka_unit_test(test_int8),     cmocka_unit_test(test_bf16),         cmocka_unit_test(test_skipped_rows),
+        cmocka_unit_test(test_extremes),
     };
     cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,13 +180,13 @@ static void computing_in_integers(void **state)
         for (int base = 0; base < BASE_TYPES; base++) {
             const struct model_options o = {(enum base_type)base, (enum compute)compute};
             struct model *m = model_open_with(f->c, fixture_path(f, "tiny"), &o);
-            if (base == BASE_NF4 && compute != COMPUTE_F32) {
+            if (base == BASE_NF4 && compute_is_integer((enum compute)compute)) {
                 assert_null(m);
                 assert_failed(f->c, E_INPUT, "--base-type nf4");
                 continue;
             }
             assert_ok(f->c);
-            bool int8 = base == BASE_INT8 || compute != COMPUTE_F32;
+            bool int8 = base == BASE_INT8 || compute_is_integer((enum compute)compute);
             int fine = compute == COMPUTE_INT8 ? COMPUTE_INT8X2 : compute; /* of what 8 bits cost most */
             assert_int_equal(m->options.base, int8 ? BASE_INT8 : base);
             assert_int_equal(m->options.compute, compute);
@@ -207,6 +207,7 @@ static void computing_in_integers(void **state)
     assert_string_equal(model_options_text(&(struct model_options){BASE_NF4, COMPUTE_F32}), "--base-type nf4 ");
     assert_string_equal(model_options_text(&(struct model_options){BASE_INT8, COMPUTE_F32}), "--base-type int8 ");
     assert_string_equal(model_options_text(&(struct model_options){BASE_AS_IS, COMPUTE_INT8X2}), "--compute int8x2 ");
+    assert_string_equal(model_options_text(&(struct model_options){BASE_AS_IS, COMPUTE_BF16}), "--compute bf16 ");
 }
 
 /* A number in a weight that no scale holds: named, with file and row; as it is, the file opens. */

@@ -286,7 +286,7 @@ static void check_int8(struct fixture *f, const char *family)
     static float grad[COMPUTES][GRADIENT_MAX], golden_grad[GRADIENT_MAX];
     static const struct {
         double golden, loss, cosine;
-    } limits[COMPUTES] = {{0.96, 1e-9, 0.9999999}, {0.96, 2e-5, 0.999999}, {0.96, 2e-3, 0.998}};
+    } limits[COMPUTES] = {{0.96, 1e-9, 0.9999999}, {0.96, 2e-5, 0.999999}, {0.96, 2e-3, 0.998}, {0.96, 1e-3, 0.999}};
     double loss[COMPUTES], golden = 0;
     for (int i = 0; i < COMPUTES; i++) {
         struct golden g;

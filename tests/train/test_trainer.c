@@ -59,11 +59,8 @@ static int group_teardown(void **state)
 static const struct mode {
     enum base_type base;
     enum compute compute;
-} modes[] = {{BASE_AS_IS, COMPUTE_F32},
-             {BASE_NF4, COMPUTE_F32},
-             {BASE_INT8, COMPUTE_F32},
-             {BASE_AS_IS, COMPUTE_INT8X2},
-             {BASE_AS_IS, COMPUTE_INT8}};
+} modes[] = {{BASE_AS_IS, COMPUTE_F32},  {BASE_NF4, COMPUTE_F32},    {BASE_INT8, COMPUTE_F32}, {BASE_AS_IS, COMPUTE_INT8X2},
+             {BASE_AS_IS, COMPUTE_INT8}, {BASE_AS_IS, COMPUTE_BF16}, {BASE_NF4, COMPUTE_BF16}};
 enum { N_MODES = sizeof(modes) / sizeof(modes[0]) };
 
 /* A run folder that does not exist yet. */

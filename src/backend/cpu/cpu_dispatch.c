@@ -6,6 +6,10 @@
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include "backend/cpu/cpu.h"
@@ -107,6 +111,16 @@ static bool has_avx2(void)
 #define FAST_INTEGERS true
 #include "backend/cpu/cpu_backend.h"
 
+#define TABLE         avx512bf16
+#define LABEL         "cpu-avx512bf16"
+#define FAST_INTEGERS true
+#include "backend/cpu/cpu_backend.h"
+
+#define TABLE         amx
+#define LABEL         "cpu-amx"
+#define FAST_INTEGERS true
+#include "backend/cpu/cpu_backend.h"
+
 /* The compilers' question is also whether the system saves the registers. */
 static bool has_avx512(void)
 {
@@ -117,6 +131,22 @@ static bool has_avx512(void)
 static bool has_avx512vnni(void)
 {
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
+static bool has_avx512bf16(void)
+{
+    unsigned int eax = 0, ebx, ecx, edx; /* clang 14 cannot ask for it by name */
+    return has_avx512vnni() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 5);
+}
+
+/* The tile registers are 8 KiB that Linux (5.16 and later) gives the threads of a process only if it asks for them. */
+static bool has_amx(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    const unsigned int wanted = 1u << 22 | 1u << 24 | 1u << 25; /* AMX-BF16, AMX-TILE, AMX-INT8 */
+    unsigned int eax, ebx, ecx, edx = 0;
+    return has_avx512bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & wanted) == wanted &&
+           syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 #endif
 
@@ -145,6 +175,8 @@ static const struct choice {
     const char *needs;
 } choices[] = {
 #if defined(__x86_64__)
+    {"amx", &amx, has_amx, "AMX (tiles of bf16 and int8) and AVX-512 with VNNI and BF16, or the system does not allow it"},
+    {"avx512bf16", &avx512bf16, has_avx512bf16, "AVX-512 F, BW, DQ, VL, VNNI and BF16"},
     {"avx512vnni", &avx512vnni, has_avx512vnni, "AVX-512 F, BW, DQ, VL and VNNI"},
     {"avx512", &avx512, has_avx512, "AVX-512 F, BW, DQ and VL"},
     {"avx2", &avx2, has_avx2, "AVX2 and FMA"},
@@ -169,7 +201,8 @@ const struct backend *backend_cpu(struct ctx *c)
         return NULL;
     }
     ctx_fail(c, E_UNSUPPORTED,
-             "YA_CPU=%s: must be avx512vnni, avx512, avx2, neon-dot, neon, portable or reference, as the processor has it",
+             "YA_CPU=%s: must be amx, avx512bf16, avx512vnni, avx512, avx2, neon-dot, neon, portable or reference, as the "
+             "processor has it",
              wanted);
     return NULL;
 }

@@ -68,12 +68,15 @@ struct adamw_constants {
         grad_scale;
 };
 
-struct int_kernels; /* gemm_int.h */
+struct int_kernels;  /* gemm_int.h */
+struct bf16_kernels; /* gemm_bf16.h */
 
 struct cpu_kernels {
     const char *name;
     const struct int_kernels *integer[COMPUTES]; /* NULL: no way to compute so; products are then those of numbers */
+    const struct bf16_kernels *bf16;             /* products by COMPUTE_BF16 */
     int mr, nr;                                  /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
+    int block_rows; /* of C a job of gemm_run: fewer read B from L3 too often, more push A out of L2 */
     void (*tile)(const struct gemm_tile *t);
 
     /* dst[k * dst_ld + i] = scale * src[i * ld + k] for i < rows, k < n. */
@@ -129,6 +132,7 @@ extern const struct cpu_kernels cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const struct cpu_kernels cpu_kernels_avx2;
 extern const struct cpu_kernels cpu_kernels_avx512, cpu_kernels_avx512vnni; /* F, BW, DQ, VL; and VNNI */
+extern const struct cpu_kernels cpu_kernels_avx512bf16, cpu_kernels_amx;    /* and BF16; and AMX's tiles of bf16 and int8 */
 #elif defined(__aarch64__)
 extern const struct cpu_kernels cpu_kernels_neon, cpu_kernels_neon_dot; /* _dot: with dot products of bytes */
 #endif

@@ -5,12 +5,12 @@
 
 #include "array/codec/int8.h"
 #include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 #include "backend/cpu/gemm/gemm_small.h"
 #include "base/threads.h"
 
 enum {
-    MOST_ROWS = 96,           /* of C a job: fewer read B from L3 too often; more push A out of L2 */
     LEAST_ROWS = 24,          /* the last jobs, so that threads end together */
     PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
     PANELS_A_JOB = 8,         /* packed by one job: 128 columns are whole blocks of every quantised type */
@@ -18,9 +18,10 @@ enum {
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
 };
 
-/* How a term is computed, in integers when q is not NULL, and its part in the chunk. */
+/* How a term is computed, in integers when q is not NULL, in bf16 when bf16 is not, and its part in the chunk. */
 struct plan {
     const struct int_kernels *q;
+    const struct bf16_kernels *bf16;
     int64_t run;        /* parts begin at multiples of this */
     float *scale;       /* of the weight's rows: of C's columns forward, folded into A backward */
     int64_t from, k;    /* the part of the reduction; k 0: none */
@@ -32,6 +33,7 @@ struct work {
     const struct cpu_kernels *kernels;
     const struct gemm *g;
     int threads;
+    int64_t mr, block_rows; /* blocks of C are whole tiles of all terms */
     struct plan plan[GEMM_MAX_TERMS];
     int64_t panel_rows, panel, n_panels; /* of C's columns, now packed */
     bool is_first, is_last;              /* chunk */
@@ -42,13 +44,13 @@ struct work {
 
 /* ---- rows of C ------------------------------------------------------------------------------------------------------ */
 
-/* Rows of C are cut into blocks of whole tiles, one a job: MOST_ROWS, towards the end fewer. Returns the number of blocks of
- * m rows, or block + 1 where that is less; *row and *rows are then this block's. */
+/* Rows of C are cut into blocks of whole tiles, one a job: block_rows, towards the end fewer. Returns the number of blocks
+ * of m rows, or block + 1 where that is less; *row and *rows are then this block's. */
 static int64_t find_block(const struct work *w, int64_t block, int64_t *row, int64_t *rows)
 {
-    int64_t n = 0, m = w->g->m, mr = w->kernels->mr, most = MOST_ROWS / mr * mr;
+    int64_t n = 0, m = w->g->m, mr = w->mr, most = w->block_rows / mr * mr;
     for (int64_t at = 0; at < m && n <= block; n++) {
-        int64_t some = cpu_min(cpu_max((m - at) / (2 * w->threads), LEAST_ROWS), MOST_ROWS);
+        int64_t some = cpu_min(cpu_max((m - at) / (2 * w->threads), LEAST_ROWS), most);
         some = cpu_min(cpu_round_up(some, mr), most);
         *row = at;
         *rows = cpu_min(some, m - at);
@@ -67,6 +69,7 @@ static struct int_cut cut_of(const struct plan *plan, int64_t k)
 /* Rows of a panel for k of the reduction. */
 static int64_t rows_of(const struct plan *plan, int64_t k)
 {
+    if (plan->bf16) return bf16_steps(k);
     return plan->q && k > 0 ? cut_of(plan, k).panel_steps : k;
 }
 
@@ -138,6 +141,21 @@ static void pack_integers(const struct work *w, int term, const struct piece *pi
     for (int64_t r = row; r < row + piece->rows; r++) plan->scale[r] = b->scale * int8_row_scale(weight_row(b->weight, r));
 }
 
+static void pack_bf16(const struct work *w, int term, const struct piece *piece, float *dst, float *scratch)
+{
+    const struct plan *plan = &w->plan[term];
+    int64_t nr = w->kernels->nr, first = (w->panel + piece->panel) * nr;
+    struct bf16_pack p = {.w = w->g->term[term].b.weight,
+                          .form = w->g->term[term].b.form,
+                          .from = plan->from + piece->row,
+                          .k = piece->rows,
+                          .first = first,
+                          .n = cpu_min(piece->panels * nr, w->g->n - first),
+                          .dst = (uint32_t *)dst,
+                          .panel_stride = w->panel_rows * nr};
+    bf16_pack_panels(w->kernels, plan->bf16, &p, scratch);
+}
+
 static void pack_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
@@ -149,6 +167,10 @@ static void pack_job(void *arg, int64_t job, int worker)
     float *dst = w->packed + piece.panel * stride + row * w->kernels->nr;
     if (plan->q) {
         pack_integers(w, term, &piece, dst);
+        return;
+    }
+    if (plan->bf16) {
+        pack_bf16(w, term, &piece, dst, w->scratch + worker * w->scratch_floats);
         return;
     }
     struct gemm_pack p = {.source = w->g->term[term].b,
@@ -185,7 +207,7 @@ static const float *spread_rows(const float *a, int64_t lda, int64_t m, int64_t 
 static void integer_part(const struct work *w, const struct plan *plan, const float *a, int64_t lda, bool forward,
                          const struct gemm_block *block, float *scratch)
 {
-    float *scale = scratch + MOST_ROWS * plan->cut.row_steps;
+    float *scale = scratch + w->block_rows * plan->cut.row_steps;
     int_quantise_rows(plan->q, &plan->cut, a, lda, forward ? NULL : plan->scale + plan->from, block->m, scratch, scale);
     struct int_block b = {.q = plan->q,
                           .cut = &plan->cut,
@@ -200,6 +222,27 @@ static void integer_part(const struct work *w, const struct plan *plan, const fl
                           .ldc = block->ldc,
                           .accumulate = block->accumulate};
     int_block(w->kernels, &b);
+}
+
+/* The same in bf16. */
+static void bf16_part(const struct work *w, const struct plan *plan, const float *a, int64_t lda,
+                      const struct gemm_block *block, float *scratch)
+{
+    struct bf16_block b = {.q = plan->bf16,
+                           .m = block->m,
+                           .n = block->n,
+                           .k = block->k,
+                           .a = (uint32_t *)scratch,
+                           .rs = bf16_row_steps(block->k),
+                           .panels = (const uint32_t *)block->b,
+                           .panel_stride = block->panel_stride,
+                           .c = block->c,
+                           .ldc = block->ldc,
+                           .accumulate = block->accumulate};
+    bf16_round_rows(plan->bf16, a, lda, block->m, block->k, (uint32_t *)scratch);
+    if (plan->bf16->open) plan->bf16->open();
+    bf16_block(w->kernels, &b);
+    if (plan->bf16->close) plan->bf16->close();
 }
 
 static void product_job(void *arg, int64_t job, int worker)
@@ -227,6 +270,8 @@ static void product_job(void *arg, int64_t job, int worker)
         b.b = w->packed + plan->first * nr;
         if (plan->q) {
             integer_part(w, plan, a, term->lda, term->b.form == GEMM_TRANSPOSED, &b, scratch);
+        } else if (plan->bf16) {
+            bf16_part(w, plan, a, term->lda, &b, scratch);
         } else {
             b.a = spread_rows(a, term->lda, rows, plan->k, scratch, &b.rs);
             gemm_block(w->kernels, &b);
@@ -246,9 +291,11 @@ static int64_t chunk_scratch(const struct work *w)
     for (int t = 0; t < w->g->n_terms; t++) {
         const struct plan *plan = &w->plan[t];
         if (plan->q)
-            floats = cpu_max(floats, MOST_ROWS * (plan->cut.row_steps + plan->cut.runs));
+            floats = cpu_max(floats, w->block_rows * (plan->cut.row_steps + plan->cut.runs));
+        else if (plan->bf16)
+            floats = cpu_max(floats, cpu_max(w->block_rows * bf16_row_steps(plan->k), bf16_pack_scratch(w->kernels)));
         else if (w->g->term[t].lda % PAGE_ELEMENTS == 0)
-            floats = cpu_max(floats, MOST_ROWS * (plan->k + 16));
+            floats = cpu_max(floats, w->block_rows * (plan->k + 16));
     }
     return cpu_round_up(floats, 16);
 }
@@ -259,6 +306,11 @@ static void make_plan(struct ctx *c, struct work *w)
         const struct gemm_term *t = &w->g->term[i];
         struct plan *plan = &w->plan[i];
         *plan = (struct plan){.q = int_kernels_for(w->kernels, t->b.weight), .run = GEMM_RUN};
+        plan->bf16 = bf16_kernels_for(w->kernels, t->b.weight);
+        if (plan->bf16) {
+            plan->run = BF16_RUN;
+            w->mr = plan->bf16->mr;
+        }
         if (!plan->q) continue;
         plan->run = int_cut(plan->q, t->k).run;
         plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
@@ -277,9 +329,10 @@ enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
 {
     if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
-    struct work w = {.kernels = kernels, .g = g, .threads = threads_count(c)};
+    struct work w = {.kernels = kernels, .g = g, .threads = threads_count(c), .mr = kernels->mr};
     int mark = scope_open(c);
     make_plan(c, &w);
+    w.block_rows = cpu_round_up(kernels->block_rows, w.mr);
     int64_t panels = cpu_div_up(g->n, kernels->nr), target = chunk_target(&w), row, rows, panel_rows = 0;
     while (next_chunk(&w, target)) {
         panel_rows = cpu_max(panel_rows, w.panel_rows);

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "backend/cpu/gemm/gemm_avx512.h"
+#include "backend/cpu/gemm/transpose_avx512.h"
 #include "backend/cpu/gemm_int/gemm_int_loops.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -138,33 +139,6 @@ INLINE uint32_t lanes(int64_t n)
     return n >= 32 ? 0xffffffffu : (1u << n) - 1;
 }
 
-/* 16 rows of 16 steps turned: step i of the 16 columns at dst + i * NR steps, i < steps. */
-INLINE void transpose_16x16(int32_t *dst, const __m512i r[16], int64_t steps)
-{
-    __m512i p[16], q[16];
-    for (int i = 0; i < 8; i++) {
-        p[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-        p[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-    }
-    for (int i = 0; i < 4; i++) { /* q[4 i + j]: step j of each quarter, rows 4 i .. 4 i + 3 */
-        q[4 * i] = _mm512_unpacklo_epi64(p[4 * i], p[4 * i + 2]);
-        q[4 * i + 1] = _mm512_unpackhi_epi64(p[4 * i], p[4 * i + 2]);
-        q[4 * i + 2] = _mm512_unpacklo_epi64(p[4 * i + 1], p[4 * i + 3]);
-        q[4 * i + 3] = _mm512_unpackhi_epi64(p[4 * i + 1], p[4 * i + 3]);
-    }
-    for (int j = 0; j < 4; j++) {
-        __m512i even0 = _mm512_shuffle_i32x4(q[j], q[4 + j], 0x88), odd0 = _mm512_shuffle_i32x4(q[j], q[4 + j], 0xdd);
-        __m512i even1 = _mm512_shuffle_i32x4(q[8 + j], q[12 + j], 0x88),
-                odd1 = _mm512_shuffle_i32x4(q[8 + j], q[12 + j], 0xdd);
-        p[j] = _mm512_shuffle_i32x4(even0, even1, 0x88);
-        p[4 + j] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
-        p[8 + j] = _mm512_shuffle_i32x4(even0, even1, 0xdd);
-        p[12 + j] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
-    }
-    for (int i = 0; i < 16; i++)
-        if (i < steps) _mm512_storeu_si512(dst + i * NR, p[i]);
-}
-
 /* Up to 16 steps of one row, `codes` of them a step; what is not there is 0. */
 INLINE __m512i load_steps(const int8_t *row, int64_t k, const int codes)
 {
@@ -182,7 +156,7 @@ INLINE void pack_columns(int32_t *run, const int8_t *const *rows, int n, int64_t
             __m512i r[16];
             for (int i = 0; i < 16; i++)
                 r[i] = half + i < n ? load_steps(rows[half + i] + at, k - at, codes) : _mm512_setzero_si512();
-            transpose_16x16(run + at / codes * NR + half, r, (k - at + codes - 1) / codes);
+            transpose_16x16(run + at / codes * NR + half, NR, r, (k - at + codes - 1) / codes);
         }
 }
 

@@ -3,6 +3,7 @@
 #include "backend/cpu/loops/cpu_loops.h"
 
 #include "backend/cpu/gemm/gemm_avx2.h"
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 #include "backend/cpu/gemm/gemv_avx2.h"
 #include "backend/cpu/gemm/gemv_fixed_avx2.h"
@@ -10,8 +11,10 @@
 const struct cpu_kernels cpu_kernels_avx2 = {
     .name = "avx2",
     .integer = {[COMPUTE_INT8X2] = &int_kernels_avx2_16, [COMPUTE_INT8] = &int_kernels_avx2_8},
+    .bf16 = &bf16_kernels_avx2,
     .mr = GEMM_AVX2_MR,
     .nr = GEMM_AVX2_NR,
+    .block_rows = 96,
     .tile = gemm_avx2_tile,
     .transpose = gemm_avx2_transpose,
     .dot_rows = gemv_avx2_dot_rows,

@@ -1,23 +1,27 @@
-/* cpu_loops_avx512: the tables for AVX-512 F/BW/DQ/VL, without and with VNNI. Products of stored rows with a token are
- * AVX2's: memory bounds them, and a block of 32 codes is what its registers fit. */
+/* cpu_loops_avx512: the tables for AVX-512 F/BW/DQ/VL: alone, with VNNI, with BF16 too, and with AMX too. Products of stored
+ * rows with a token are AVX2's: memory bounds them, and a block of 32 codes is what its registers fit. */
 #define LANES 16
 #include "backend/cpu/loops/cpu_loops.h"
 
 #include "backend/cpu/gemm/gemm_avx512.h"
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 #include "backend/cpu/gemm/gemv_avx2.h"
 #include "backend/cpu/gemm/gemv_fixed_avx2.h"
 
 #define AVX512                                                                                                              \
-    .mr = GEMM_AVX512_MR, .nr = GEMM_AVX512_NR, .tile = gemm_avx512_tile, .transpose = gemm_avx512_transpose,               \
-    .dot_rows = gemv_avx2_dot_rows, .fixed_bytes = gemv_fixed_avx2_bytes, .fix = gemv_fixed_avx2_fix, CPU_LOOPS
+    .mr = GEMM_AVX512_MR, .nr = GEMM_AVX512_NR, .block_rows = 252, .tile = gemm_avx512_tile,                                \
+    .transpose = gemm_avx512_transpose, .dot_rows = gemv_avx2_dot_rows, .fixed_bytes = gemv_fixed_avx2_bytes,               \
+    .fix = gemv_fixed_avx2_fix, CPU_LOOPS
 
-const struct cpu_kernels cpu_kernels_avx512 = {
-    .name = "avx512",
-    .integer = {[COMPUTE_INT8X2] = &int_kernels_avx512_16, [COMPUTE_INT8] = &int_kernels_avx512_8},
-    AVX512};
+#define INTEGER(SET) .integer = {[COMPUTE_INT8X2] = &int_kernels_##SET##_16, [COMPUTE_INT8] = &int_kernels_##SET##_8}
+
+const struct cpu_kernels cpu_kernels_avx512 = {.name = "avx512", INTEGER(avx512), .bf16 = &bf16_kernels_avx512, AVX512};
 
 const struct cpu_kernels cpu_kernels_avx512vnni = {
-    .name = "avx512vnni",
-    .integer = {[COMPUTE_INT8X2] = &int_kernels_avx512vnni_16, [COMPUTE_INT8] = &int_kernels_avx512vnni_8},
-    AVX512};
+    .name = "avx512vnni", INTEGER(avx512vnni), .bf16 = &bf16_kernels_avx512, AVX512};
+
+const struct cpu_kernels cpu_kernels_avx512bf16 = {
+    .name = "avx512bf16", INTEGER(avx512vnni), .bf16 = &bf16_kernels_avx512bf16, AVX512};
+
+const struct cpu_kernels cpu_kernels_amx = {.name = "amx", INTEGER(avx512vnni), .bf16 = &bf16_kernels_amx, AVX512};

@@ -2,6 +2,7 @@
 #define LANES 4
 #include "backend/cpu/loops/cpu_loops.h"
 
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 
 enum { MR = 4, NR = 8 };
@@ -55,8 +56,10 @@ static void transpose(float *dst, int64_t dst_ld, const float *src, int64_t ld, 
 const struct cpu_kernels cpu_kernels_portable = {
     .name = "portable",
     .integer = {[COMPUTE_INT8X2] = &int_kernels_portable_16, [COMPUTE_INT8] = &int_kernels_portable_8},
+    .bf16 = &bf16_kernels_portable,
     .mr = MR,
     .nr = NR,
+    .block_rows = 96,
     .tile = tile,
     .transpose = transpose,
     CPU_LOOPS};

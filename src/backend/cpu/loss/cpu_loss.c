@@ -16,6 +16,7 @@
 #include "backend/cpu/rows/cpu_rows.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm.h"
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 #include "base/threads.h"
 
@@ -111,7 +112,9 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     struct loss_work w = {
         .call = call, .kernels = kernels, .w = p->w, .width = h->shape[1], .ld = gemm_direct_ld(h->shape[1])};
     int mark = scope_open(c);
-    w.way = int_kernels_for(kernels, p->w) ? &loss_way_int : &loss_way_f32;
+    w.way = int_kernels_for(kernels, p->w)    ? &loss_way_int
+            : bf16_kernels_for(kernels, p->w) ? &loss_way_bf16
+                                              : &loss_way_f32;
     w.row = cpu_scratch(c, DTYPE_I64, h->shape[0]);
     if (w.row) plan(&w, threads_count(c));
     w.sum = cpu_scratch(c, DTYPE_F64, w.slices * w.n);

@@ -1,4 +1,4 @@
-/* cpu_loss: what LINEAR_CROSS_ENTROPY's frame (cpu_loss.c) and its two ways of computing share. A job is a block of rows
+/* cpu_loss: what LINEAR_CROSS_ENTROPY's frame (cpu_loss.c) and its ways of computing share. A job is a block of rows
  * against a slice of the vocabulary; a way carries it out and leaves the running softmax of the slice. */
 #ifndef YA_BACKEND_CPU_CPU_LOSS_H
 #define YA_BACKEND_CPU_CPU_LOSS_H
@@ -41,7 +41,17 @@ struct loss_way {
     /* Also notes the logits of the targets that lie in the slice. */
     void (*run)(const struct loss_work *w, const struct loss_job *job);
 };
-extern const struct loss_way loss_way_f32, loss_way_int;
+extern const struct loss_way loss_way_f32, loss_way_int, loss_way_bf16;
+
+/* For ways whose tiles of logits have rows down and words across, `ld` apart. Rows [at, at + n) of the job against words
+ * [word, word + words): notes the logits of the targets among them, makes p = e^(logit - max) of the logits, and scales down
+ * what the rows have so far, sum and dh, where the maximum rose. */
+struct loss_tile {
+    int64_t at, n, word, words;
+    float *logits;
+    int64_t ld;
+};
+void loss_softmax_rows(const struct loss_work *w, const struct loss_job *job, const struct loss_tile *t);
 
 static inline const int32_t *loss_targets(const struct loss_work *w)
 {

@@ -71,7 +71,7 @@ static void pack_words(const struct loss_work *w, const struct parts *b, int64_t
     if (b->job->dh) int_pack_rows(w->kernels, b->q, &cut, w->w, word, 0, w->width, b->rows, b->rows_stride);
 }
 
-static void logits(const struct loss_work *w, const struct parts *b, struct block block, int64_t word, int64_t words)
+static void logits(const struct loss_work *w, const struct parts *b, struct block block, int64_t words)
 {
     struct int_block product = {.q = b->q,
                                 .cut = &b->h_cut,
@@ -85,31 +85,13 @@ static void logits(const struct loss_work *w, const struct parts *b, struct bloc
                                 .c = b->tile,
                                 .ldc = WORDS};
     int_block(w->kernels, &product);
-    for (int64_t i = 0; i < block.n; i++) {
-        int64_t row = b->job->first + block.at + i, target = loss_targets(w)[w->row[row]] - word;
-        if (target >= 0 && target < words) w->target[row] = b->tile[i * WORDS + target];
-    }
-}
-
-/* Logits become p; what the block has so far is scaled down where the maximum rose. */
-static void softmax_rows(const struct loss_work *w, const struct parts *b, struct block block, int64_t words)
-{
-    for (int64_t i = 0; i < block.n; i++) {
-        int64_t row = block.at + i;
-        float old = b->job->max[row], sum;
-        w->kernels->row_softmax(b->tile + i * WORDS, words, &b->job->max[row], &sum);
-        float change = old - b->job->max[row];
-        w->kernels->exp(&change, &change, 1);
-        b->job->sum[row] = b->job->sum[row] * (double)change + (double)sum;
-        if (b->job->dh && change != 1.0f)
-            w->kernels->scale(b->job->dh + row * w->ld, change, b->job->dh + row * w->ld, w->width);
-    }
 }
 
 static void word_tile(const struct loss_work *w, const struct parts *b, struct block block, int64_t word, int64_t words)
 {
-    logits(w, b, block, word, words);
-    softmax_rows(w, b, block, words);
+    logits(w, b, block, words);
+    struct loss_tile tile = {block.at, block.n, word, words, b->tile, WORDS};
+    loss_softmax_rows(w, b->job, &tile);
     if (!b->job->dh) return;
     struct int_cut cut = int_cut(b->q, words);
     int_quantise_rows(b->q, &cut, b->tile, WORDS, b->scale, block.n, b->p, b->p_scale);

@@ -1,0 +1,128 @@
+/* gemm_bf16: rounding, packing and the loops around the tiles; the header says what and why. */
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
+
+#include <string.h>
+
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm/gemm_ahead.h"
+
+enum { STRIP = 256 /* columns of a weight rounded at a time: a multiple of every block length */ };
+
+const struct bf16_kernels *bf16_kernels_for(const struct cpu_kernels *kernels, const struct weight *w)
+{
+    return w && w->compute == COMPUTE_BF16 ? kernels->bf16 : NULL;
+}
+
+int64_t bf16_steps(int64_t k)
+{
+    return cpu_round_up(k, BF16_GROUP) / 2;
+}
+
+int64_t bf16_row_steps(int64_t k)
+{
+    int64_t steps = bf16_steps(k);
+    return steps % 256 == 0 ? steps + BF16_GROUP_STEPS : steps; /* 1 KiB: four sets for all rows */
+}
+
+void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, int64_t m, int64_t k, uint32_t *out)
+{
+    int64_t rs = bf16_row_steps(k), padded = cpu_round_up(k, BF16_GROUP);
+    for (int64_t i = 0; i < m; i++) {
+        uint16_t *row = (uint16_t *)(out + i * rs);
+        q->round(row, x + i * ldx, k);
+        memset(row + k, 0, (size_t)(padded - k) * sizeof *row);
+    }
+}
+
+/* ---- packing ---------------------------------------------------------------------------------------------------------- */
+
+int64_t bf16_pack_scratch(const struct cpu_kernels *kernels)
+{
+    return cpu_max(kernels->nr, BF16_GROUP) * STRIP / 2 + STRIP;
+}
+
+/* Columns [first, first + n) of row r of w, n <= STRIP: where they lie when that is bf16 at an even address, else in `out`,
+ * rounded. `wide` has STRIP floats. */
+static const uint16_t *strip_of_row(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct weight *w,
+                                    int64_t r, int64_t first, int64_t n, uint16_t *out, float *wide)
+{
+    if (w->form == WEIGHT_STORED && w->type == TENSOR_BF16) {
+        const char *at = (const char *)weight_row(w, r) + 2 * first;
+        if ((uintptr_t)at % sizeof *out == 0) return (const uint16_t *)(const void *)at;
+        memcpy(out, at, (size_t)n * sizeof *out);
+        return out;
+    }
+    struct gemm_source s = {.weight = w};
+    q->round(out, gemm_source_row(kernels, &s, r, first, n, wide), n);
+    return out;
+}
+
+static void pack_transposed(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
+                            float *scratch)
+{
+    const uint16_t *rows[CPU_MAX_NR];
+    uint16_t *narrow = (uint16_t *)(scratch + STRIP);
+    int nr = kernels->nr;
+    for (int64_t j = 0; j < p->n; j += nr) {
+        int columns = (int)cpu_min(nr, p->n - j);
+        for (int64_t k = 0; k < p->k; k += STRIP) {
+            int64_t n = cpu_min(STRIP, p->k - k);
+            for (int i = 0; i < columns; i++)
+                rows[i] = strip_of_row(kernels, q, p->w, p->first + j + i, p->from + k, n, narrow + i * STRIP, scratch);
+            q->pack_columns(p->dst + j / nr * p->panel_stride + k / 2 * nr, rows, columns, n);
+        }
+    }
+}
+
+static void pack_rows(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
+                      float *scratch)
+{
+    const uint16_t *rows[BF16_GROUP];
+    uint16_t *narrow = (uint16_t *)(scratch + STRIP);
+    int nr = kernels->nr;
+    for (int64_t k = 0; k < p->k; k += BF16_GROUP) {
+        int64_t some = cpu_min(BF16_GROUP, p->k - k);
+        for (int64_t j = 0; j < p->n; j += STRIP) {
+            int64_t n = cpu_min(STRIP, p->n - j);
+            for (int64_t i = 0; i < some; i++)
+                rows[i] = strip_of_row(kernels, q, p->w, p->from + k + i, p->first + j, n, narrow + i * STRIP, scratch);
+            q->pack_rows(p->dst + j / nr * p->panel_stride + k / 2 * nr, p->panel_stride, rows, some, n);
+        }
+    }
+}
+
+void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
+                      float *scratch)
+{
+    (p->form == GEMM_TRANSPOSED ? pack_transposed : pack_rows)(kernels, q, p, scratch);
+}
+
+/* ---- products ----------------------------------------------------------------------------------------------------------
+ */
+
+/* Outer to inner: runs of k, panels of B, rows of A. Runs end where groups do, so that they do not touch the sums. */
+void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g)
+{
+    int mr = g->q->mr, nr = kernels->nr;
+    int64_t all = bf16_steps(g->k), runs = cpu_div_up(2 * all, BF16_RUN);
+    int64_t run = cpu_round_up(cpu_div_up(all, runs), BF16_GROUP_STEPS);
+    for (int64_t s = 0; s < all; s += run) {
+        for (int64_t j = 0; j < g->n; j += nr) {
+            struct bf16_tile t = {.columns = (int)cpu_min(nr, g->n - j),
+                                  .accumulate = g->accumulate || s > 0,
+                                  .steps = cpu_min(run, all - s),
+                                  .rs = g->rs,
+                                  .b = g->panels + j / nr * g->panel_stride + s * nr,
+                                  .ldc = g->ldc};
+            struct gemm_ahead ahead =
+                gemm_ahead((const float *)(t.b + g->panel_stride), j + nr < g->n ? t.steps * nr : 0, cpu_div_up(g->m, mr));
+            for (int64_t i = 0; i < g->m; i += mr) {
+                gemm_ahead_step(&ahead);
+                t.rows = (int)cpu_min(mr, g->m - i);
+                t.a = g->a + i * g->rs + s;
+                t.c = g->c + i * g->ldc + j;
+                g->q->tile(&t);
+            }
+        }
+    }
+}

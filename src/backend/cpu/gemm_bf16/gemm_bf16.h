@@ -1,0 +1,97 @@
+/* gemm_bf16: products of activations and weights that are both rounded to bf16, with sums in f32.
+ *
+ *   y_ij = sum over k of bf16(x_ik) bf16(w_jk)      dx_ik = sum over j of bf16(dy_ij) bf16(w_jk)
+ *
+ * Rounding is to nearest, halves to even; numbers below 2^-126 become 0. Weights that are stored in bf16 are used as they
+ * are. k goes in groups of BF16_GROUP, in order; within a group the even and the odd k are summed separately, one after the
+ * other, each step rounded (a product of two bf16 is exact in f32), then even + odd is added to the sum. That is what AMX's
+ * tdpbf16ps computes, and every table but `avx512bf16` does the same: the same bits wherever a sum is not below 2^-126.
+ * `avx512bf16` (vdpbf16ps) adds the two products of a step to one sum.
+ *
+ * Memory: a step is two k, 4 bytes. Rows of A are steps, padded with zeros to whole groups. B lies in panels like gemm's, nr
+ * columns wide, step by step, so that its memory is counted in the same unit, a float. */
+#ifndef YA_BACKEND_CPU_GEMM_BF16_H
+#define YA_BACKEND_CPU_GEMM_BF16_H
+
+#include "backend/cpu/gemm/gemm.h"
+
+enum {
+    BF16_GROUP = 32, /* k of a group */
+    BF16_GROUP_STEPS = BF16_GROUP / 2,
+    BF16_RUN = 512, /* k of a panel and of the rows of A that are gone through at a time: both in L1 */
+    BF16_MAX_MR = 32
+};
+
+struct bf16_tile {
+    int rows, columns; /* of C, at most mr and nr; no other element of C is touched */
+    bool accumulate;   /* false: C is overwritten, its old contents are never read */
+    int64_t steps;     /* whole groups */
+    const uint32_t *a; /* rows, rs steps apart; all mr may be read */
+    int64_t rs;
+    const uint32_t *b; /* nr pairs a step */
+    float *c;
+    int64_t ldc;
+};
+
+/* One instruction set's way. nr is that of its struct cpu_kernels. */
+struct bf16_kernels {
+    int mr;
+    /* Around the tiles of a job, on the thread that computes them; NULL: nothing to do. */
+    void (*open)(void);
+    void (*close)(void);
+    void (*tile)(const struct bf16_tile *t);
+    void (*round)(uint16_t *out, const float *x, int64_t n);
+    /* The k of nr columns, which are the rows (n <= nr of them, the other columns are 0), into a panel. Steps are written up
+     * to a whole group. Rows are aligned to 2 bytes. */
+    void (*pack_columns)(uint32_t *panel, const uint16_t *const *rows, int n, int64_t k);
+    /* The same from rows of B: columns [0, n) of k rows, into the panels from `panel` on, panel_stride steps apart. */
+    void (*pack_rows)(uint32_t *panel, int64_t panel_stride, const uint16_t *const *rows, int64_t k, int64_t n);
+};
+
+/* The way of w's `compute`: NULL unless it is COMPUTE_BF16. */
+const struct bf16_kernels *bf16_kernels_for(const struct cpu_kernels *kernels, const struct weight *w);
+
+/* Steps of k along a panel, and from row to row of A: the second avoids strides that fall into few sets of the L1. */
+int64_t bf16_steps(int64_t k);
+int64_t bf16_row_steps(int64_t k);
+
+/* Row i of x, k numbers from x + i * ldx on, to out + i * bf16_row_steps(k). */
+void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, int64_t m, int64_t k, uint32_t *out);
+
+/* Panels of the B operand. TRANSPOSED (columns of B are rows [first, first + n) of w): k of them from `from` on; ROWS (rows
+ * of B are the k rows of w from `from` on): columns [first, first + n). `first` is a multiple of nr and of 32, `from` of 32.
+ * scratch: bf16_pack_scratch() floats. */
+struct bf16_pack {
+    const struct weight *w;
+    enum gemm_form form;
+    int64_t from, k, first, n;
+    uint32_t *dst;
+    int64_t panel_stride; /* in steps */
+};
+int64_t bf16_pack_scratch(const struct cpu_kernels *kernels);
+void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
+                      float *scratch);
+
+/* C (m, n) (+)= A B on the calling thread, between q's open and close. */
+struct bf16_block {
+    const struct bf16_kernels *q;
+    int64_t m, n, k;
+    const uint32_t *a; /* rows of bf16_round_rows; m rounded up to mr may be read */
+    int64_t rs;
+    const uint32_t *panels;
+    int64_t panel_stride;
+    float *c;
+    int64_t ldc;
+    bool accumulate;
+};
+void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g);
+
+/* The instruction sets' ways; `model` is plain C, what the others are held against. */
+extern const struct bf16_kernels bf16_kernels_portable;
+#if defined(__x86_64__)
+extern const struct bf16_kernels bf16_kernels_avx2, bf16_kernels_avx512, bf16_kernels_avx512bf16, bf16_kernels_amx;
+#elif defined(__aarch64__)
+extern const struct bf16_kernels bf16_kernels_neon;
+#endif
+
+#endif

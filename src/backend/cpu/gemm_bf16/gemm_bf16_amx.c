@@ -1,0 +1,111 @@
+/* gemm_bf16_amx: 32 x 32 sums in four of the eight tile registers, two of A against two of B: four instructions of 16 x 16 x
+ * 32 multiply-adds for as many loads of 1 KiB. More sums do not fit, and fewer need more loads. */
+#include <immintrin.h>
+
+#include <string.h>
+
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
+#include "backend/cpu/gemm_bf16/gemm_bf16_avx512bf16.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { MR = 32, NR = 32, ROWS = 16, ROW_BYTES = 64 };
+
+/* Palette 1: every register 16 rows of 64 bytes. */
+struct tile_config {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+};
+
+static void open_tiles(void)
+{
+    struct tile_config config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.rows[i] = ROWS;
+        config.row_bytes[i] = ROW_BYTES;
+    }
+    _tile_loadconfig(&config);
+}
+
+/* Otherwise the state of the registers, 8 KiB, is saved and restored whenever the thread is. */
+static void close_tiles(void)
+{
+    _tile_release();
+}
+
+/* Sums of registers 0 and 1 (first 16 rows), 2 and 3 (the others) of 16 columns each; `lower` and `right` say which of them
+ * are wanted and are constants where this is expanded. */
+INLINE void tile_product(const struct bf16_tile *t, float *c, int64_t ldc, const bool lower, const bool right)
+{
+    const char *a = (const char *)t->a, *b = (const char *)t->b;
+    const int64_t a_stride = t->rs * 4, b_stride = NR * 4, c_stride = ldc * 4;
+    if (!t->accumulate) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, c, c_stride);
+        if (right) _tile_loadd(1, c + 16, c_stride);
+        if (lower) _tile_loadd(2, c + ROWS * ldc, c_stride);
+        if (lower && right) _tile_loadd(3, c + ROWS * ldc + 16, c_stride);
+    }
+    for (int64_t s = t->steps; s > 0; s -= BF16_GROUP_STEPS) {
+        _tile_loadd(4, a, a_stride);
+        _tile_loadd(6, b, b_stride);
+        _tile_dpbf16ps(0, 4, 6);
+        if (right) {
+            _tile_loadd(7, b + ROW_BYTES, b_stride);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (lower) {
+            _tile_loadd(5, a + ROWS * a_stride, a_stride);
+            _tile_dpbf16ps(2, 5, 6);
+            if (right) _tile_dpbf16ps(3, 5, 7);
+        }
+        a += ROW_BYTES;
+        b += BF16_GROUP_STEPS * b_stride;
+    }
+    _tile_stored(0, c, c_stride);
+    if (right) _tile_stored(1, c + 16, c_stride);
+    if (lower) _tile_stored(2, c + ROWS * ldc, c_stride);
+    if (lower && right) _tile_stored(3, c + ROWS * ldc + 16, c_stride);
+}
+
+static void tile_at(const struct bf16_tile *t, float *c, int64_t ldc)
+{
+    if (t->rows > ROWS) {
+        if (t->columns > 16)
+            tile_product(t, c, ldc, true, true);
+        else
+            tile_product(t, c, ldc, true, false);
+    } else if (t->columns > 16) {
+        tile_product(t, c, ldc, false, true);
+    } else {
+        tile_product(t, c, ldc, false, false);
+    }
+}
+
+/* Registers hold whole tiles: one that C ends in is computed beside it. */
+static void tile(const struct bf16_tile *t)
+{
+    if (t->rows % ROWS == 0 && t->columns % 16 == 0) {
+        tile_at(t, t->c, t->ldc);
+        return;
+    }
+    float beside[MR * NR] __attribute__((aligned(64)));
+    size_t bytes = (size_t)t->columns * sizeof(float);
+    if (t->accumulate) memset(beside, 0, sizeof beside);
+    for (int i = 0; t->accumulate && i < t->rows; i++) memcpy(beside + i * NR, t->c + i * t->ldc, bytes);
+    tile_at(t, beside, NR);
+    for (int i = 0; i < t->rows; i++) memcpy(t->c + i * t->ldc, beside + i * NR, bytes);
+}
+
+const struct bf16_kernels bf16_kernels_amx = {.mr = MR,
+                                              .open = open_tiles,
+                                              .close = close_tiles,
+                                              .tile = tile,
+                                              .round = bf16_avx512bf16_round,
+                                              .pack_columns = bf16_avx512bf16_pack_columns,
+                                              .pack_rows = bf16_avx512bf16_pack_rows};

@@ -1,0 +1,6 @@
+/* gemm_bf16_avx512: bf16 products for AVX-512 without products of bf16. */
+#define LANES 16
+#define NR    32 /* of cpu_loops_avx512.c */
+#include "backend/cpu/gemm_bf16/gemm_bf16_loops.h"
+
+const struct bf16_kernels bf16_kernels_avx512 = BF16_LOOPS;

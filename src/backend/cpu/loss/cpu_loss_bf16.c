@@ -1,0 +1,124 @@
+/* cpu_loss_bf16: the loss with both products in bf16 (gemm_bf16.h). Logits lie with rows down and words across, as in
+ * cpu_loss_int.c: h against panels of the tile's words, then p = e^(logit - max), which is at most 1, against panels of the
+ * same words as rows. A tile of words is packed both ways once for all blocks of a job. */
+#include <float.h>
+
+#include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
+#include "backend/cpu/loss/cpu_loss.h"
+
+enum { ROWS = 96, WORDS = 256 /* whole panels of any width; fewer read and write dh too often */ };
+
+/* Of a job. */
+struct parts {
+    const struct loss_job *job;
+    const struct bf16_kernels *q;
+    int64_t columns_stride, rows_stride; /* of panels, in steps */
+    float *h;                            /* (group, ROWS, row steps of C) */
+    float *tile, *p;                     /* (ROWS, WORDS), (ROWS, row steps of WORDS) */
+    float *columns, *rows;               /* the tile's words as columns of B, and as rows */
+    float *scratch;                      /* of packing */
+};
+
+/* Lays the job's parts out from `scratch` on; returns its end. */
+static float *lay_out(const struct loss_work *w, struct parts *b, float *scratch)
+{
+    int64_t nr = w->kernels->nr;
+    b->q = bf16_kernels_for(w->kernels, w->w);
+    b->columns_stride = bf16_steps(w->width) * nr;
+    b->rows_stride = bf16_steps(WORDS) * nr;
+    const struct {
+        float **part;
+        int64_t floats;
+    } parts[] = {{&b->h, w->group * ROWS * bf16_row_steps(w->width)},
+                 {&b->tile, ROWS * WORDS},
+                 {&b->p, ROWS * bf16_row_steps(WORDS)},
+                 {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
+                 {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
+                 {&b->scratch, bf16_pack_scratch(w->kernels)}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        *parts[i].part = scratch;
+        scratch += cpu_round_up(parts[i].floats, 16);
+    }
+    return scratch;
+}
+
+static int64_t scratch_floats(const struct loss_work *w)
+{
+    static float origin[1];
+    struct parts b;
+    return lay_out(w, &b, origin) - origin;
+}
+
+static void pack_words(const struct loss_work *w, const struct parts *b, int64_t word, int64_t words)
+{
+    struct bf16_pack p = {.w = w->w,
+                          .form = GEMM_TRANSPOSED,
+                          .k = w->width,
+                          .first = word,
+                          .n = words,
+                          .dst = (uint32_t *)b->columns,
+                          .panel_stride = b->columns_stride};
+    bf16_pack_panels(w->kernels, b->q, &p, b->scratch);
+    if (!b->job->dh) return;
+    p = (struct bf16_pack){.w = w->w,
+                           .form = GEMM_ROWS,
+                           .from = word,
+                           .k = words,
+                           .n = w->width,
+                           .dst = (uint32_t *)b->rows,
+                           .panel_stride = b->rows_stride};
+    bf16_pack_panels(w->kernels, b->q, &p, b->scratch);
+}
+
+/* Words [word, word + words) for the rows [at, at + n) of the job, which are a block. */
+static void word_tile(const struct loss_work *w, const struct parts *b, int64_t at, int64_t n, int64_t word, int64_t words)
+{
+    struct bf16_block product = {.q = b->q,
+                                 .m = n,
+                                 .n = words,
+                                 .k = w->width,
+                                 .a = (const uint32_t *)b->h + at * bf16_row_steps(w->width),
+                                 .rs = bf16_row_steps(w->width),
+                                 .panels = (const uint32_t *)b->columns,
+                                 .panel_stride = b->columns_stride,
+                                 .c = b->tile,
+                                 .ldc = WORDS};
+    bf16_block(w->kernels, &product);
+    struct loss_tile tile = {at, n, word, words, b->tile, WORDS};
+    loss_softmax_rows(w, b->job, &tile);
+    if (!b->job->dh) return;
+    bf16_round_rows(b->q, b->tile, WORDS, n, words, (uint32_t *)b->p);
+    product = (struct bf16_block){.q = b->q,
+                                  .m = n,
+                                  .n = w->width,
+                                  .k = words,
+                                  .a = (const uint32_t *)b->p,
+                                  .rs = bf16_row_steps(words),
+                                  .panels = (const uint32_t *)b->rows,
+                                  .panel_stride = b->rows_stride,
+                                  .c = b->job->dh + at * w->ld,
+                                  .ldc = w->ld,
+                                  .accumulate = true};
+    bf16_block(w->kernels, &product);
+}
+
+static void run(const struct loss_work *w, const struct loss_job *job)
+{
+    struct parts b = {.job = job};
+    lay_out(w, &b, job->scratch);
+    for (int64_t i = 0; i < job->n; i++) {
+        job->max[i] = -FLT_MAX;
+        bf16_round_rows(b.q, cpu_row_at(w->call->in[0], w->row[job->first + i]), 0, 1, w->width,
+                        (uint32_t *)b.h + i * bf16_row_steps(w->width));
+    }
+    if (b.q->open) b.q->open();
+    for (int64_t word = job->word; word < job->end; word += WORDS) {
+        int64_t words = cpu_min(WORDS, job->end - word);
+        pack_words(w, &b, word, words);
+        for (int64_t at = 0; at < job->n; at += ROWS) word_tile(w, &b, at, cpu_min(ROWS, job->n - at), word, words);
+    }
+    if (b.q->close) b.q->close();
+}
+
+const struct loss_way loss_way_bf16 = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};

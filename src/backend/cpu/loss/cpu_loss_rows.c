@@ -1,0 +1,22 @@
+/* cpu_loss_rows: the running softmax of tiles of logits with rows down. */
+#include "backend/cpu/loss/cpu_loss.h"
+
+static void note_target(const struct loss_work *w, int64_t row, const struct loss_tile *t, const float *logits)
+{
+    int64_t target = loss_targets(w)[w->row[row]] - t->word;
+    if (target >= 0 && target < t->words) w->target[row] = logits[target];
+}
+
+void loss_softmax_rows(const struct loss_work *w, const struct loss_job *job, const struct loss_tile *t)
+{
+    for (int64_t i = 0; i < t->n; i++) {
+        int64_t row = t->at + i;
+        float *logits = t->logits + i * t->ld, old = job->max[row], sum;
+        note_target(w, job->first + row, t, logits);
+        w->kernels->row_softmax(logits, t->words, &job->max[row], &sum);
+        float change = old - job->max[row];
+        w->kernels->exp(&change, &change, 1);
+        job->sum[row] = job->sum[row] * (double)change + (double)sum;
+        if (job->dh && change != 1.0f) w->kernels->scale(job->dh + row * w->ld, change, job->dh + row * w->ld, w->width);
+    }
+}
