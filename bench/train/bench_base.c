@@ -5,6 +5,7 @@
  * in every run. One JSON object a run. FLOPs are counted: 2 a weight, token and direction (forward, dx), 6 a weight of the
  * adapter, attention's lower triangle; with `checkpoint` the blocks' second forward is counted apart.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "measure/machine.h"
 #include "model/llama.h"
 #include "engine/engine.h"
+#include "train/optim.h"
 
 struct setting {
     const char *model;
@@ -68,19 +70,19 @@ static void count_flops(const struct model *m, const struct lora *l, int64_t len
 
 static enum status one_step(struct engine *e, const struct setting *s, const struct batch *b, int step, struct result *r)
 {
-    struct engine_step_options options = {.inv_n = 1.0 / (double)(s->batch * (s->length - 1)), .step = step};
-    struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
-    struct engine_loss loss = {0};
-    double b1 = 1, b2 = 1, wall = clock_seconds(CLOCK_MONOTONIC), cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
-    for (int i = 0; i <= step; i++) b1 *= 0.9, b2 *= 0.999;
-    adamw.correction1 = 1 - b1;
-    adamw.correction2 = 1 - b2;
-    options.recomputed_blocks = s->checkpoint ? INT64_MAX : 0;
-    e->ops->zero_grad(e);
-    TRY(e->ops->step(e, b, &options, &loss));
-    r->loss[step] = loss.weighted * options.inv_n;
-    r->norm[step] = e->ops->grad_norm(e);
-    TRY(e->ops->update(e, &adamw));
+    const struct optim optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    const struct engine_micro micro = {.step = step + 1,
+                                       .count = 1,
+                                       .inv_n = 1.0 / (double)(s->batch * (s->length - 1)),
+                                       .recomputed_blocks = s->checkpoint ? INT64_MAX : 0};
+    const struct engine_update update = optim_step(&optim, step + 1, 1e-4, INFINITY);
+    struct engine_result result;
+    double wall = clock_seconds(CLOCK_MONOTONIC), cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    TRY(e->ops->step(e, b, &micro));
+    TRY(e->ops->update(e, &update));
+    TRY(e->ops->result(e, step + 1, &result));
+    r->loss[step] = result.loss.weighted * micro.inv_n;
+    r->norm[step] = result.norm;
     wall = clock_seconds(CLOCK_MONOTONIC) - wall;
     cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     if (step < 2 || wall < r->step_seconds) r->step_seconds = wall;

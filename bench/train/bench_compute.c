@@ -226,20 +226,20 @@ static void set_compute(struct model *m, enum compute compute)
 static struct outcome run_step(struct model *m, struct lora *l, const struct batch *b, double n)
 {
     struct ctx *c = m->c;
-    struct engine_loss loss = {0};
-    const struct engine_step_options o = {.inv_n = 1 / n};
+    const struct engine_micro micro = {.step = 1, .count = 1, .inv_n = 1 / n};
+    const struct engine_update update = {.step = 1, .threshold = INFINITY, .correction1 = 1, .correction2 = 1}; /* lr 0 */
+    struct engine_result result;
     struct outcome r = {.grad = must(c, mem_alloc(c, (size_t)lora_parameter_count(l), sizeof(float)))};
     model_attach_lora(m, l);
     struct engine *e = must(c, engine_native_new(c, m, l));
-    e->ops->zero_grad(e);
-    if (e->ops->step(e, b, &o, &loss) != OK) must(c, NULL);
-    r.loss = loss.weighted / n;
-    r.norm = e->ops->grad_norm(e);
+    if (e->ops->step(e, b, &micro) != OK || e->ops->update(e, &update) != OK || e->ops->result(e, 1, &result) != OK)
+        must(c, NULL);
+    r.loss = result.loss.weighted / n;
+    r.norm = result.norm;
     float *to = r.grad;
-    for (size_t i = 0; i < e->n_params; i++) {
-        const struct array *g = engine_grad(e, i);
-        memcpy(to, g->data, (size_t)array_size(g) * sizeof *to);
-        to += array_size(g);
+    for (size_t i = 0; i < e->parameters->n; i++) {
+        if (e->ops->read(e, ENGINE_GRADIENTS, i, to) != OK) must(c, NULL);
+        to += e->parameters->list[i].rows * e->parameters->list[i].cols;
     }
     e->ops->free(e);
     model_attach_lora(m, NULL);

@@ -4,6 +4,7 @@
  * first N blocks are computed again, checkpoint: all but the last. BATCH
  * documents of LENGTH pseudo-random tokens, rank 16 on the seven linears of the last LAST_LAYERS (0: all), forward, backward
  * and update once. Prints one JSON line. Resident figures are the kernel's (/proc/self/status) and count what is mapped. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "base/threads.h"
 #include "model/llama.h"
 #include "engine/engine.h"
+#include "train/optim.h"
 #include "train/planner.h"
 
 struct request {
@@ -70,14 +72,11 @@ static enum status step(struct engine *e, const struct request *r, const struct 
     b.cu = a->cu;
     b.targets = a->targets;
     b.weights = a->weights;
-    struct engine_step_options options = {.inv_n = 1.0 / (double)b.n, .recomputed_blocks = r->recomputed};
-    struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
-    struct engine_loss loss;
-    adamw.correction1 = 0.1;
-    adamw.correction2 = 0.001;
-    e->ops->zero_grad(e);
-    TRY(e->ops->step(e, &b, &options, &loss));
-    return e->ops->update(e, &adamw);
+    const struct optim optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    struct engine_micro micro = {.step = 1, .count = 1, .inv_n = 1.0 / (double)b.n, .recomputed_blocks = r->recomputed};
+    struct engine_update update = optim_step(&optim, 1, 1e-4, INFINITY);
+    TRY(e->ops->step(e, &b, &micro));
+    return e->ops->update(e, &update);
 }
 
 static double cpu_seconds(void)
@@ -91,7 +90,8 @@ static double cpu_seconds(void)
 static size_t planned(const struct request *r, const struct model *m, size_t before)
 {
     struct plan_input in = {.model = &m->config, .lora = m->lora, .weights_bytes = model_weight_bytes(m)};
-    size_t adapter = (size_t)lora_parameter_count(m->lora) * 4 * sizeof(float);
+    in.parameters = lora_parameter_count(m->lora);
+    size_t adapter = (size_t)in.parameters * 4 * sizeof(float);
     in.program_bytes = before > adapter ? before - adapter : 0;
     in.longest_tokens = (int64_t)r->batch * r->length;
     in.recomputed_blocks = r->recomputed;

@@ -3,6 +3,7 @@
  * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16]: FOLDER/model, FOLDER/adapter,
  * FOLDER/tokens.i32 of (STEPS, 4, 512).
  * Prints one JSON line like the peer's: AdamW, no clipping, no dropout, mean loss over the 4 * 511 targets of a step. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/threads.h"
 #include "model/llama.h"
 #include "engine/engine.h"
+#include "train/optim.h"
 
 enum { B = 4, T = 512, N = B * T, STEPS_MAX = 64 };
 
@@ -55,20 +57,19 @@ static enum status one_step(struct engine *e, const struct documents *d, int ste
                           .cu = d->cu,
                           .targets = d->targets,
                           .weights = d->weights};
-    struct engine_step_options options = {.inv_n = 1.0 / (B * (T - 1)), .step = step, .recomputed_blocks = recomputed};
-    struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
-    struct engine_loss loss = {0};
-    double b1 = 1, b2 = 1, start = clock_seconds(CLOCK_MONOTONIC), cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
-    for (int i = 0; i <= step; i++) b1 *= 0.9, b2 *= 0.999;
-    adamw.correction1 = 1 - b1;
-    adamw.correction2 = 1 - b2;
-    e->ops->zero_grad(e);
-    TRY(e->ops->step(e, &batch, &options, &loss));
-    r->norms[step] = e->ops->grad_norm(e);
-    TRY(e->ops->update(e, &adamw));
+    const struct optim optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    const struct engine_micro micro = {
+        .step = step + 1, .count = 1, .inv_n = 1.0 / (B * (T - 1)), .recomputed_blocks = recomputed};
+    const struct engine_update update = optim_step(&optim, step + 1, 1e-4, INFINITY);
+    struct engine_result result;
+    double start = clock_seconds(CLOCK_MONOTONIC), cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    TRY(e->ops->step(e, &batch, &micro));
+    TRY(e->ops->update(e, &update));
+    TRY(e->ops->result(e, step + 1, &result));
     r->seconds[step] = clock_seconds(CLOCK_MONOTONIC) - start;
     r->cpu[step] = clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    r->losses[step] = loss.weighted / (B * (T - 1));
+    r->losses[step] = result.loss.weighted / (B * (T - 1));
+    r->norms[step] = result.norm;
     return OK;
 }
 

@@ -131,6 +131,14 @@ struct linear_cross_entropy_params {
  */
 struct adamw_params {
     double lr, beta1, beta2, eps, weight_decay, correction1, correction2, grad_scale;
+    double threshold; /* with a guard: a longer gradient is scaled to this L2 norm as well; INFINITY: none is */
+};
+
+/* What lets the host queue an update before it knows the gradient's norm. */
+struct adamw_guard {
+    struct array *sum_squares; /* f64 []: the squared norm, by op_sum_squares */
+    struct array *stopped;     /* f64 []: not 0 when a sum of squares was not finite; set by the update that meets it, which
+                                * changes nothing else, as does every later update with this guard */
 };
 
 /* ---- elementwise; operands broadcast (NumPy rules) and promote (dtype_promote) ---------------------------------------- */
@@ -212,8 +220,10 @@ enum status op_linear_cross_entropy(struct ctx *c, struct array *h, const struct
 /* ---- in place ------------------------------------------------------------------------------------------------------- */
 
 enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src);
-double op_sum_squares(struct ctx *c, struct array *a); /* in f64, fixed order */
+/* Sum of squares of all elements into out (f64 []), added in f64 in a fixed order. */
+enum status op_sum_squares(struct ctx *c, struct array *a, struct array *out);
+/* One update of param, m and v. guard: NULL for none. */
 enum status op_adamw(struct ctx *c, struct array *param, struct array *grad, struct array *m, struct array *v,
-                     const struct adamw_params *p);
+                     const struct adamw_guard *guard, const struct adamw_params *p);
 
 #endif

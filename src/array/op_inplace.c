@@ -1,6 +1,4 @@
 /* op_inplace: front ends of the rows that change or measure what they are given: gradient sums, norms, the optimizer. */
-#include <math.h>
-
 #include "array/front.h"
 
 static enum status check_pair(struct ctx *c, const char *op, const struct array *a, const struct array *b)
@@ -21,24 +19,26 @@ enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src)
     return front_run(c, &call);
 }
 
-double op_sum_squares(struct ctx *c, struct array *a)
+static bool is_f64_scalar(const struct array *a)
 {
-    if (!front_operand(c, a)) return NAN;
-    if (!dtype_is_float(a->dtype)) {
-        ctx_fail(c, E_DTYPE, "sum_squares: %s is not a float", FRONT_DESCRIBE(a));
-        return NAN;
-    }
+    return a->dtype == DTYPE_F64 && a->ndim == 0;
+}
+
+enum status op_sum_squares(struct ctx *c, struct array *a, struct array *out)
+{
+    if (!front_operand(c, a) || !front_operand(c, out)) return c->status;
+    if (!dtype_is_float(a->dtype)) return ctx_fail(c, E_DTYPE, "sum_squares: %s is not a float", FRONT_DESCRIBE(a));
+    BUG_ON(c, !is_f64_scalar(out), "sum_squares: the result must be f64[]");
     int mark = scope_open(c);
     a = front_prepare(c, a, front_compute_dtype(a->dtype));
-    struct op_call call = {OP_SUM_SQUARES, .in = {a}, .out = {array_empty(c, DTYPE_F64, 0, NULL)}};
-    double sum = NAN;
-    if (ctx_ok(c) && front_run(c, &call) == OK) sum = array_item(call.out[0]);
+    struct op_call call = {OP_SUM_SQUARES, .in = {a}, .out = {out}};
+    enum status status = a ? front_run(c, &call) : c->status;
     scope_close(c, mark);
-    return sum;
+    return status;
 }
 
 enum status op_adamw(struct ctx *c, struct array *param, struct array *grad, struct array *m, struct array *v,
-                     const struct adamw_params *p)
+                     const struct adamw_guard *guard, const struct adamw_params *p)
 {
     if (!front_operand(c, param) || !front_operand(c, grad) || !front_operand(c, m) || !front_operand(c, v)) {
         return c->status;
@@ -50,5 +50,10 @@ enum status op_adamw(struct ctx *c, struct array *param, struct array *grad, str
            !array_is_contiguous(param) || !array_is_contiguous(grad) || !array_is_contiguous(m) || !array_is_contiguous(v),
            "adamw: operands must be contiguous");
     struct op_call call = {OP_ADAMW, .in = {param, grad, m, v}, .params = p};
+    if (guard) {
+        BUG_ON(c, !is_f64_scalar(guard->sum_squares) || !is_f64_scalar(guard->stopped), "adamw: the guard must be f64[]");
+        call.in[4] = guard->sum_squares;
+        call.in[5] = guard->stopped;
+    }
     return front_run(c, &call);
 }

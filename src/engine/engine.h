@@ -1,47 +1,97 @@
-/* engine: the few calls through which the trainer, evaluation and generation drive a model, so that another engine (CUDA
- * graphs, MLX) can be one file. The native engine runs src/model on the ctx's backend. */
-#ifndef YA_TRAIN_ENGINE_H
-#define YA_TRAIN_ENGINE_H
+/* engine: everything that training, evaluation and generation ask of a model, in a few calls, so that another engine (CUDA
+ * graphs, MLX) is one file. Nothing here names an array or a model: batches, logits and parameters pass as host memory, and
+ * what is trained is described by a table. The native engine (engine_native.c) runs src/model on the ctx's backend.
+ *
+ * A device works behind the host. `step` and `update` only queue work and return nothing of it; `result` waits for one
+ * optimizer step and gives its loss and norm. A caller that reads the result of step k after queueing the micro-batches of
+ * step k + 1 never makes the device wait (docs/train.md). A step whose loss or gradient is not finite changes no parameter
+ * and no moment, and neither does any update after it, so nothing is lost by finding out late. */
+#ifndef YA_ENGINE_ENGINE_H
+#define YA_ENGINE_ENGINE_H
 
-#include "array/op.h"
 #include "model/batch.h"
-#include "model/lora.h"
+#include "model/parameter.h"
 
 struct engine;
+struct lora;
+struct model;
 
-/* What one micro-batch or evaluation gives; sums are f64, over tokens whose weight is not 0. */
+/* What evaluation or a whole optimizer step gives; sums are f64, over tokens whose weight is not 0. */
 struct engine_loss {
     double weighted;   /* sum of weight * negative log-likelihood */
     double unweighted; /* sum of negative log-likelihood */
     int64_t count;
 };
 
-struct engine_step_options {
-    double inv_n;  /* 1 / trained tokens of the whole optimizer step: the loss's normaliser */
-    uint64_t seed; /* dropout */
-    int64_t step;
+/* One micro-batch of an optimizer step. */
+struct engine_micro {
+    int64_t step;              /* the optimizer step, from 1; part of the dropout key */
+    int64_t index, count;      /* which micro-batch of how many: 0 begins the step, its gradients start at 0 */
+    double inv_n;              /* 1 / trained tokens of the whole optimizer step: the loss's normaliser */
+    uint64_t seed;             /* of dropout */
     int64_t recomputed_blocks; /* the first so many keep only their input and are computed again in backward */
 };
 
+/* The end of an optimizer step: clipping and AdamW (Loshchilov & Hutter 2019). */
+struct engine_update {
+    int64_t step;
+    double threshold; /* a gradient whose L2 norm is longer is scaled down to it; INFINITY: never */
+    double lr, beta1, beta2, eps, weight_decay;
+    double correction1, correction2; /* 1 - beta^t */
+};
+
+struct engine_result {
+    struct engine_loss loss; /* of all micro-batches, added in their order */
+    int64_t bad_micro;       /* the first micro-batch whose loss is not finite; -1: none */
+    double norm;             /* L2 of all gradients before clipping, summed in f64 in a fixed order */
+    bool clipped;
+};
+
 struct engine_memory {
-    size_t weights_bytes; /* base model, mapped */
-    size_t adapter_bytes; /* masters, gradients and moments */
-    size_t peak_bytes;    /* most that the process held beside the mapped weights */
+    size_t weights_bytes;   /* base model, mapped or in memory */
+    size_t allocated_bytes; /* how many of them are allocations and not a mapped file */
+    size_t trained_bytes;   /* parameters, gradients and moments */
+    size_t peak_bytes;      /* most that the process held beside mapped weights */
+};
+
+/* The four sets of values that every trained parameter has. */
+enum engine_values { ENGINE_PARAMETERS, ENGINE_GRADIENTS, ENGINE_FIRST_MOMENTS, ENGINE_SECOND_MOMENTS };
+
+/* A document that grows: its keys and values stay in the engine. */
+struct engine_sequence {
+    struct engine *engine;
+    int64_t n, capacity; /* tokens so far, and at most */
 };
 
 struct engine_ops {
     const char *name;
-    /* Forward and backward of one micro-batch; gradients of inv_n * weighted are added to what the engine holds. */
-    enum status (*step)(struct engine *e, const struct batch *b, const struct engine_step_options *o,
-                        struct engine_loss *loss);
-    /* Forward only, no dropout; logprobs (n floats, 0 where the weight is 0) may be NULL. */
+
+    /* Queues forward and backward of one micro-batch; the gradient of inv_n * weighted is added to those of the step. The
+     * batch may be reused on return. */
+    enum status (*step)(struct engine *e, const struct batch *b, const struct engine_micro *m);
+    /* Queues norm, clipping and AdamW over all parameters, for the step whose micro-batches were queued last. */
+    enum status (*update)(struct engine *e, const struct engine_update *u);
+    /* Waits for an optimizer step, which must be one of the last two that were updated (BUG_ON). */
+    enum status (*result)(struct engine *e, int64_t step, struct engine_result *out);
+
+    /* Forward only, no dropout. logprobs: n floats, the log-probability of each row's target, 0 where its weight is 0; may
+     * be NULL, and then rows of weight 0 cost less. Waits. */
     enum status (*evaluate)(struct engine *e, const struct batch *b, struct engine_loss *loss, float *logprobs);
-    /* Logits (vocab floats, host memory) of the last token of the batch. */
-    enum status (*logits)(struct engine *e, const struct batch *b, float *logits);
-    void (*zero_grad)(struct engine *e);
-    double (*grad_norm)(struct engine *e); /* L2 over all adapter gradients, f64, fixed order */
-    /* One AdamW update of all adapter parameters (p->grad_scale carries the clipping). */
-    enum status (*update)(struct engine *e, const struct adamw_params *p);
+
+    /* A sequence of at most `capacity` tokens; NULL with the failure in the ctx. The caller frees it before the engine. */
+    struct engine_sequence *(*sequence_new)(struct engine *e, int64_t capacity);
+    /* Appends n >= 1 tokens and gives the logits behind the last n_rows of them, (n_rows, vocab), 1 <= n_rows <= n. E_INPUT
+     * when they do not fit. Waits. */
+    enum status (*extend)(struct engine_sequence *s, const int32_t *tokens, int64_t n, int64_t n_rows, float *logits);
+    void (*sequence_free)(struct engine_sequence *s); /* accepts NULL */
+
+    /* rows * cols values of parameter i, to and from host memory. Waits. */
+    enum status (*read)(struct engine *e, enum engine_values which, size_t i, float *out);
+    enum status (*write)(struct engine *e, enum engine_values which, size_t i, const float *values);
+    /* Writes adapter_config.json, which says what the parameters are part of, into a folder. base_name: of the base model.
+     */
+    enum status (*save_config)(struct engine *e, const char *dir, const char *base_name);
+
     /* E_IO when a file of the model changed under the program; once a step. */
     enum status (*check)(struct engine *e);
     struct engine_memory (*memory)(const struct engine *e);
@@ -51,24 +101,18 @@ struct engine_ops {
 struct engine {
     const struct engine_ops *ops;
     struct ctx *c;
-    struct lora *lora;     /* adapter masters and gradients, as the trainer saves and restores them */
-    struct array **m, **v; /* first and second moments: 2 per module, order a, b; (same shapes) f32 */
-    size_t n_params;       /* arrays in m and in v: 2 * n_modules */
+    const char *model_name;              /* as adapter_config.json names the base model */
+    int64_t vocab, context;              /* ids are in [0, vocab); a document has at most `context` tokens */
+    const struct parameters *parameters; /* what is trained; an empty table: the engine only evaluates */
+    bool synchronous; /* step and update return when their work is done, so `result` costs nothing at any time */
 };
 
-/* Parameter i (0 <= i < n_params): A of module i / 2 for even i, B for odd; and its gradient. */
-static inline struct array *engine_param(const struct engine *e, size_t i)
-{
-    return i % 2 ? e->lora->modules[i / 2].slot.b : e->lora->modules[i / 2].slot.a;
-}
-static inline struct array *engine_grad(const struct engine *e, size_t i)
-{
-    return i % 2 ? e->lora->modules[i / 2].grad_b : e->lora->modules[i / 2].grad_a;
-}
-
-struct model;
-/* Owner of the result: the caller (ops->free). Borrows model and lora (attached by the caller; NULL: an engine that only
- * evaluates); owns the moments, which start at 0. NULL with E_MEMORY. */
+/* Owner of the result: the caller (ops->free). Borrows model and lora, which the caller has attached to it
+ * (model_attach_lora); lora NULL: an engine that only evaluates, under whatever is attached. Makes the gradients and the
+ * moments, all 0. NULL with E_MEMORY. */
 struct engine *engine_native_new(struct ctx *c, struct model *model, struct lora *lora);
+
+/* BUG_ON's a parameter number that is not in the table; for implementations of read and write. */
+const struct parameter *engine_parameter(const struct engine *e, size_t i);
 
 #endif

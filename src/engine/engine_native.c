@@ -1,20 +1,43 @@
-/* engine_native: the engine that runs src/model on the ctx's backend.
+/* engine_native: the engine that runs src/model on the ctx's backend; the only caller of the model's forward pass.
  *
- * One micro-batch is one scope and one tape: everything but the adapter's gradients goes back to the step pool before the
- * next begins, so a step's memory is that of its longest micro-batch. Gradients accumulate in place (tape_watch with the
- * adapter's own buffers); the loss's normaliser is the cotangent that backward starts from, so no per-micro-batch mean ever
- * exists. */
+ * One micro-batch is one scope and one tape: everything but the gradients goes back to the step pool before the next begins,
+ * so a step's memory is that of its longest micro-batch. Gradients accumulate in place (tape_watch with views of the
+ * gradients' slab); the loss is normalised by the value that backward starts from, so no mean over a micro-batch ever
+ * exists. What the host reads of a step, its losses and its norm, is written into one of two slots, so that the next step
+ * may already be queued when it is read. */
 #include <math.h>
 #include <string.h>
 
 #include "array/tape.h"
 #include "base/mem.h"
-#include "model/llama.h"
 #include "engine/engine.h"
+#include "model/llama.h"
+
+enum { SLOTS = 2, STATS = 3 };
+
+/* What one optimizer step leaves for the host. */
+struct native_slot {
+    int64_t step, count;       /* micro-batches of the step */
+    int64_t capacity;          /* rows of stats */
+    double threshold;          /* of the update */
+    struct array *stats;       /* (capacity, 3) f64: weighted sum, unweighted sum and count of each micro-batch */
+    struct array *sum_squares; /* f64 []: squared norm of the gradient */
+};
 
 struct native {
     struct engine base;
     struct model *model;
+    struct lora *lora;             /* NULL: nothing is trained */
+    struct array *moments[2];      /* slabs like the adapter's values and gradients */
+    struct array **moment_view[2]; /* one for each parameter, owned */
+    struct array *stopped;         /* f64 []: a gradient was not finite, nothing is updated any more */
+    struct native_slot slot[SLOTS];
+};
+
+struct native_sequence {
+    struct engine_sequence base;
+    struct kv_cache *cache; /* owned */
+    int32_t *positions;     /* (capacity) 0, 1, 2, ..., owned */
 };
 
 static struct native *native_of(struct engine *e)
@@ -30,22 +53,7 @@ static struct array *wrap_row(struct ctx *c, enum dtype dtype, int64_t n, const 
     return array_wrap(c, dtype, 1, &n, (void *)(uintptr_t)data);
 }
 
-static enum status watch_all(struct engine *e)
-{
-    for (size_t i = 0; i < e->n_params; i++) TRY(tape_watch(e->c, engine_param(e, i), engine_grad(e, i)));
-    return OK;
-}
-
-static enum status read_loss(struct ctx *c, const struct cross_entropy_result *r, struct engine_loss *loss)
-{
-    double stats[3] = {0, 0, 0};
-    TRY(array_to_host(r->stats, DTYPE_F64, stats));
-    if (!ctx_ok(c)) return c->status;
-    *loss = (struct engine_loss){stats[0], stats[1], (int64_t)stats[2]};
-    return OK;
-}
-
-/* What the loss is computed on: the batch, or its rows of a weight other than 0, whose numbers `rows` then has. */
+/* What the loss is computed on: the batch, or its rows of a weight other than 0, whose indices `rows` then has. */
 struct loss_rows {
     struct array *rows, *targets, *weights;
 };
@@ -76,8 +84,7 @@ static struct loss_rows loss_rows_of(struct ctx *c, const struct batch *b, bool 
 static bool drops(const struct native *n, const struct forward_options *o)
 {
     bool any = false;
-    for (size_t i = 0; n->base.lora && i < n->base.lora->n_modules; i++)
-        any = any || n->base.lora->modules[i].slot.dropout > 0;
+    for (size_t i = 0; n->lora && i < n->lora->n_modules; i++) any = any || n->lora->modules[i].slot.dropout > 0;
     return any && o->dropout.on;
 }
 
@@ -93,34 +100,140 @@ static enum status forward(struct native *n, const struct batch *b, const struct
     return op_linear_cross_entropy(c, hidden, &n->model->head, l.targets, l.weights, want_logprobs, result);
 }
 
-static enum status step_recorded(struct native *n, const struct batch *b, const struct engine_step_options *o,
-                                 struct engine_loss *loss)
+/* ---- training -------------------------------------------------------------------------------------------------------- */
+
+static struct native_slot *slot_of(struct native *n, int64_t step)
 {
-    struct ctx *c = n->base.c;
-    struct forward_options options = {
-        .dropout = {.seed = o->seed, .step = o->step, .first_token = b->first_token, .on = true},
-        .recomputed_blocks = o->recomputed_blocks,
-    };
-    struct cross_entropy_result result = {0};
-    TRY(watch_all(&n->base));
-    TRY(forward(n, b, &options, false, &result));
-    TRY(read_loss(c, &result, loss));
-    /* a loss that is no number would poison the gradients of the micro-batches before it: the caller stops */
-    if (!isfinite(loss->weighted)) return OK;
-    return tape_backward(c, result.loss, o->inv_n);
+    return &n->slot[(uint64_t)step % SLOTS];
 }
 
-static enum status native_step(struct engine *e, const struct batch *b, const struct engine_step_options *o,
-                               struct engine_loss *loss)
+static void zero(struct array *a)
 {
+    memset(a->data, 0, (size_t)array_size(a) * dtype_size(a->dtype));
+}
+
+static enum status begin_step(struct native *n, const struct engine_micro *m)
+{
+    struct native_slot *s = slot_of(n, m->step);
+    s->step = m->step;
+    s->count = m->count;
+    if (m->count > s->capacity) {
+        array_release(s->stats);
+        s->stats = array_persistent(n->base.c, DTYPE_F64, 2, (int64_t[]){m->count, STATS});
+        s->capacity = s->stats ? m->count : 0;
+    }
+    if (!s->stats) return n->base.c->status;
+    zero(s->stats);
+    zero(n->lora->gradients);
+    return OK;
+}
+
+static enum status watch_all(struct native *n)
+{
+    for (size_t i = 0; i < n->lora->n_modules; i++) {
+        const struct lora_module *m = &n->lora->modules[i];
+        TRY(tape_watch(n->base.c, m->slot.a, m->grad_a));
+        TRY(tape_watch(n->base.c, m->slot.b, m->grad_b));
+    }
+    return OK;
+}
+
+static enum status step_recorded(struct native *n, const struct batch *b, const struct engine_micro *m)
+{
+    struct ctx *c = n->base.c;
+    struct native_slot *s = slot_of(n, m->step);
+    struct forward_options options = {
+        .dropout = {.seed = m->seed, .step = m->step, .first_token = b->first_token, .on = true},
+        .recomputed_blocks = m->recomputed_blocks,
+    };
+    struct cross_entropy_result result = {0};
+    TRY(watch_all(n));
+    TRY(forward(n, b, &options, false, &result));
+    struct array *row = array_view(s->stats, 1, (int64_t[]){STATS}, (int64_t[]){1}, m->index * STATS);
+    if (!row) return c->status;
+    TRY(op_accumulate(c, row, result.stats)); /* onto zeros: a copy */
+    return tape_backward(c, result.loss, m->inv_n);
+}
+
+static enum status native_step(struct engine *e, const struct batch *b, const struct engine_micro *m)
+{
+    struct native *n = native_of(e);
+    BUG_ON(e->c, !n->lora, "step: this engine only evaluates");
+    BUG_ON(e->c, m->index < 0 || m->index >= m->count, "micro-batch %lld of %lld", (long long)m->index, (long long)m->count);
+    if (m->index == 0) TRY(begin_step(n, m));
+    BUG_ON(e->c, slot_of(n, m->step)->step != m->step, "micro-batches of step %lld begin with number 0", (long long)m->step);
     int mark = scope_open(e->c);
     enum status status = tape_begin(e->c);
     if (status == OK) {
-        status = step_recorded(native_of(e), b, o, loss);
+        status = step_recorded(n, b, m);
         tape_end(e->c);
     }
     scope_close(e->c, mark);
     return status;
+}
+
+/* Parameter by parameter, in the table's order. */
+static enum status sum_squares(struct native *n, struct array *out)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n->base.parameters->n; i++) {
+        const struct lora_module *m = &n->lora->modules[i / 2];
+        TRY(op_sum_squares(n->base.c, i % 2 ? m->grad_b : m->grad_a, out));
+        sum += array_item(out);
+    }
+    *(double *)out->data = sum;
+    return n->base.c->status;
+}
+
+static enum status native_update(struct engine *e, const struct engine_update *u)
+{
+    struct native *n = native_of(e);
+    struct native_slot *s = slot_of(n, u->step);
+    BUG_ON(e->c, s->step != u->step, "update of step %lld, whose micro-batches were not queued last", (long long)u->step);
+    const struct adamw_guard guard = {s->sum_squares, n->stopped};
+    const struct adamw_params p = {.lr = u->lr,
+                                   .beta1 = u->beta1,
+                                   .beta2 = u->beta2,
+                                   .eps = u->eps,
+                                   .weight_decay = u->weight_decay,
+                                   .correction1 = u->correction1,
+                                   .correction2 = u->correction2,
+                                   .grad_scale = 1,
+                                   .threshold = u->threshold};
+    s->threshold = u->threshold;
+    TRY(sum_squares(n, s->sum_squares));
+    return op_adamw(e->c, n->lora->values, n->lora->gradients, n->moments[0], n->moments[1], &guard, &p);
+}
+
+static enum status native_result(struct engine *e, int64_t step, struct engine_result *out)
+{
+    struct ctx *c = e->c;
+    struct native_slot *s = slot_of(native_of(e), step);
+    BUG_ON(c, s->step != step || s->count < 1, "result of step %lld, which is not one of the last two", (long long)step);
+    double(*stats)[STATS] = mem_alloc(c, (size_t)s->capacity, sizeof *stats);
+    *out = (struct engine_result){.bad_micro = -1};
+    if (stats && array_to_host(s->stats, DTYPE_F64, stats) == OK) {
+        for (int64_t i = 0; i < s->count; i++) {
+            out->loss.weighted += stats[i][0];
+            out->loss.unweighted += stats[i][1];
+            out->loss.count += (int64_t)stats[i][2];
+            if (out->bad_micro < 0 && !isfinite(stats[i][0])) out->bad_micro = i;
+        }
+        out->norm = sqrt(array_item(s->sum_squares));
+        out->clipped = out->norm > s->threshold;
+    }
+    mem_free(c, stats);
+    return c->status;
+}
+
+/* ---- evaluation and generation ---------------------------------------------------------------------------------------- */
+
+static enum status read_loss(const struct cross_entropy_result *r, struct engine_loss *loss)
+{
+    double stats[STATS] = {0};
+    TRY(array_to_host(r->stats, DTYPE_F64, stats));
+    *loss = (struct engine_loss){stats[0], stats[1], (int64_t)stats[2]};
+    return OK;
 }
 
 static enum status native_evaluate(struct engine *e, const struct batch *b, struct engine_loss *loss, float *logprobs)
@@ -129,44 +242,88 @@ static enum status native_evaluate(struct engine *e, const struct batch *b, stru
     struct forward_options options = {0};
     int mark = scope_open(e->c);
     enum status status = forward(native_of(e), b, &options, logprobs != NULL, &result);
-    if (status == OK) status = read_loss(e->c, &result, loss);
+    if (status == OK) status = read_loss(&result, loss);
     if (status == OK && logprobs) status = array_to_host(result.logprobs, DTYPE_F32, logprobs);
     scope_close(e->c, mark);
     return status;
 }
 
-static enum status native_logits(struct engine *e, const struct batch *b, float *logits)
+static void native_sequence_free(struct engine_sequence *base)
 {
-    struct model *model = native_of(e)->model;
-    int mark = scope_open(e->c);
-    struct array *hidden = llama_hidden(model, b, &(struct forward_options){0});
-    struct array *last = llama_logits(model, hidden, b->n - 1); /* (1, V) */
-    enum status status = last ? array_to_host(last, DTYPE_F32, logits) : e->c->status;
-    scope_close(e->c, mark);
+    struct native_sequence *s = (struct native_sequence *)base;
+    if (!s) return;
+    kv_cache_free(s->cache);
+    mem_free(base->engine->c, s->positions);
+    mem_free(base->engine->c, s);
+}
+
+static struct engine_sequence *native_sequence_new(struct engine *e, int64_t capacity)
+{
+    struct native_sequence *s = mem_alloc(e->c, 1, sizeof *s);
+    if (!s) return NULL;
+    s->base = (struct engine_sequence){.engine = e, .capacity = capacity};
+    s->positions = mem_alloc(e->c, (size_t)capacity, sizeof *s->positions);
+    if (s->positions) s->cache = kv_cache_new(e->c, &native_of(e)->model->config, capacity);
+    if (!s->cache) {
+        native_sequence_free(&s->base);
+        return NULL;
+    }
+    for (int64_t i = 0; i < capacity; i++) s->positions[i] = (int32_t)i;
+    return &s->base;
+}
+
+static enum status native_extend(struct engine_sequence *base, const int32_t *tokens, int64_t n, int64_t n_rows,
+                                 float *logits)
+{
+    struct native_sequence *s = (struct native_sequence *)base;
+    struct model *model = native_of(base->engine)->model;
+    struct ctx *c = base->engine->c;
+    const int32_t cu[2] = {0, (int32_t)n};
+    BUG_ON(c, n < 1 || n_rows < 1 || n_rows > n, "%lld tokens, logits of %lld", (long long)n, (long long)n_rows);
+    if (n > base->capacity - base->n)
+        return ctx_fail(c, E_INPUT, "%lld more tokens do not fit in a context of %lld that holds %lld", (long long)n,
+                        (long long)base->capacity, (long long)base->n);
+    struct batch b = {.n = n, .tokens = tokens, .positions = s->positions + base->n, .n_seg = 1, .cu = cu};
+    struct forward_options options = {.cache = s->cache};
+    int mark = scope_open(c);
+    struct array *rows = llama_logits(model, llama_hidden(model, &b, &options), n - n_rows); /* (n_rows, V) */
+    enum status status = rows ? array_to_host(rows, DTYPE_F32, logits) : c->status;
+    scope_close(c, mark);
+    if (status == OK) base->n += n;
     return status;
 }
 
-/* ---- gradients and update -------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------------------------------ */
 
-static void native_zero_grad(struct engine *e)
+static struct array *view_of(struct native *n, enum engine_values which, size_t i)
 {
-    for (size_t i = 0; i < e->n_params; i++) {
-        struct array *g = engine_grad(e, i);
-        memset(g->data, 0, (size_t)array_size(g) * dtype_size(g->dtype));
+    engine_parameter(&n->base, i);
+    const struct lora_module *m = &n->lora->modules[i / 2];
+    switch (which) {
+    case ENGINE_PARAMETERS:
+        return i % 2 ? m->slot.b : m->slot.a;
+    case ENGINE_GRADIENTS:
+        return i % 2 ? m->grad_b : m->grad_a;
+    case ENGINE_FIRST_MOMENTS:
+    case ENGINE_SECOND_MOMENTS:
+        break;
     }
+    return n->moment_view[which == ENGINE_SECOND_MOMENTS][i];
 }
 
-static double native_grad_norm(struct engine *e)
+static enum status native_read(struct engine *e, enum engine_values which, size_t i, float *out)
 {
-    double sum = 0.0;
-    for (size_t i = 0; i < e->n_params; i++) sum += op_sum_squares(e->c, engine_grad(e, i));
-    return sqrt(sum);
+    return parameter_read(view_of(native_of(e), which, i), out);
 }
 
-static enum status native_update(struct engine *e, const struct adamw_params *p)
+static enum status native_write(struct engine *e, enum engine_values which, size_t i, const float *values)
 {
-    for (size_t i = 0; i < e->n_params; i++) TRY(op_adamw(e->c, engine_param(e, i), engine_grad(e, i), e->m[i], e->v[i], p));
-    return OK;
+    return parameter_write(view_of(native_of(e), which, i), values);
+}
+
+static enum status native_save_config(struct engine *e, const char *dir, const char *base_name)
+{
+    return lora_save_peft_config(e->c, native_of(e)->lora, dir, base_name);
 }
 
 static enum status native_check(struct engine *e)
@@ -177,10 +334,10 @@ static enum status native_check(struct engine *e)
 static struct engine_memory native_memory(const struct engine *e)
 {
     const struct native *n = (const struct native *)e;
-    size_t parameters = e->lora ? (size_t)lora_parameter_count(e->lora) : 0;
     return (struct engine_memory){
         .weights_bytes = model_weight_bytes(n->model),
-        .adapter_bytes = parameters * sizeof(float) * 4,
+        .allocated_bytes = model_made_bytes(n->model),
+        .trained_bytes = (size_t)e->parameters->count * sizeof(float) * 4,
         .peak_bytes = e->c->alloc_peak,
     };
 }
@@ -189,34 +346,53 @@ static struct engine_memory native_memory(const struct engine *e)
 
 static void native_free(struct engine *e)
 {
-    if (!e) return;
-    for (size_t i = 0; i < e->n_params; i++) {
-        if (e->m) array_release(e->m[i]);
-        if (e->v) array_release(e->v[i]);
+    struct native *n = (struct native *)e;
+    if (!n) return;
+    for (int k = 0; k < 2; k++) {
+        for (size_t i = 0; n->moment_view[k] && i < e->parameters->n; i++) array_release(n->moment_view[k][i]);
+        mem_free(e->c, n->moment_view[k]);
+        array_release(n->moments[k]);
     }
-    mem_free(e->c, e->m);
-    mem_free(e->c, e->v);
-    mem_free(e->c, e);
+    for (int k = 0; k < SLOTS; k++) {
+        array_release(n->slot[k].stats);
+        array_release(n->slot[k].sum_squares);
+    }
+    array_release(n->stopped);
+    mem_free(e->c, n);
 }
 
-static enum status make_moments(struct engine *e)
+static enum status make_moments(struct native *n, int k)
 {
-    for (size_t i = 0; i < e->n_params && ctx_ok(e->c); i++) {
-        const struct array *p = engine_param(e, i);
-        e->m[i] = array_persistent(e->c, DTYPE_F32, p->ndim, p->shape);
-        e->v[i] = array_persistent(e->c, DTYPE_F32, p->ndim, p->shape);
-    }
-    return e->c->status;
+    const struct parameters *p = n->base.parameters;
+    n->moments[k] = parameters_slab(n->base.c, p);
+    n->moment_view[k] = mem_alloc(n->base.c, p->n, sizeof *n->moment_view[k]);
+    for (size_t i = 0; n->moments[k] && n->moment_view[k] && i < p->n; i++)
+        n->moment_view[k][i] = parameter_view(n->moments[k], &p->list[i]);
+    return n->base.c->status;
+}
+
+static enum status make_training(struct native *n)
+{
+    struct ctx *c = n->base.c;
+    if (!n->lora->gradients) TRY(lora_make_gradients(n->lora));
+    for (int k = 0; k < 2; k++) TRY(make_moments(n, k));
+    for (int k = 0; k < SLOTS; k++) n->slot[k].sum_squares = array_persistent(c, DTYPE_F64, 0, NULL);
+    n->stopped = array_persistent(c, DTYPE_F64, 0, NULL);
+    return c->status;
 }
 
 static const struct engine_ops native_ops = {
     .name = "native",
     .step = native_step,
-    .evaluate = native_evaluate,
-    .logits = native_logits,
-    .zero_grad = native_zero_grad,
-    .grad_norm = native_grad_norm,
     .update = native_update,
+    .result = native_result,
+    .evaluate = native_evaluate,
+    .sequence_new = native_sequence_new,
+    .extend = native_extend,
+    .sequence_free = native_sequence_free,
+    .read = native_read,
+    .write = native_write,
+    .save_config = native_save_config,
     .check = native_check,
     .memory = native_memory,
     .free = native_free,
@@ -224,15 +400,20 @@ static const struct engine_ops native_ops = {
 
 struct engine *engine_native_new(struct ctx *c, struct model *model, struct lora *lora)
 {
+    static const struct parameters none = {0};
     struct native *n = mem_alloc(c, 1, sizeof(*n));
     if (!n) return NULL;
     n->model = model;
-    n->base = (struct engine){.ops = &native_ops, .c = c, .lora = lora, .n_params = lora ? 2 * lora->n_modules : 0};
-    n->base.m = mem_alloc(c, n->base.n_params, sizeof(*n->base.m));
-    n->base.v = mem_alloc(c, n->base.n_params, sizeof(*n->base.v));
-    if (!n->base.m || !n->base.v || make_moments(&n->base) != OK) {
-        native_free(&n->base);
-        return NULL;
-    }
-    return &n->base;
+    n->lora = lora;
+    n->base = (struct engine){.ops = &native_ops,
+                              .c = c,
+                              .model_name = model->name,
+                              .vocab = model->config.vocab,
+                              .context = model->config.max_positions,
+                              .parameters = lora ? &lora->parameters : &none,
+                              .synchronous = true};
+    for (int k = 0; k < SLOTS; k++) n->slot[k].step = -1;
+    if (!lora || make_training(n) == OK) return &n->base;
+    native_free(&n->base);
+    return NULL;
 }

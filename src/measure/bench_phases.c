@@ -1,11 +1,14 @@
 /* bench_phases: whole training steps and whole generations, timed with the time of each primitive in them. */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "measure/bench.h"
-#include "eval/generate.h"
-#include "measure/machine.h"
 #include "engine/engine.h"
+#include "eval/generate.h"
+#include "measure/bench.h"
+#include "measure/machine.h"
+#include "model/llama.h"
+#include "train/optim.h"
 
 /* ---- clocks ---------------------------------------------------------------------------------------------------------- */
 
@@ -69,18 +72,16 @@ static void free_batch(struct ctx *c, struct batch *b)
 static enum status one_step(struct engine *e, const struct batch *batch, const struct bench_options *o, int64_t step,
                             struct bench *b)
 {
-    double n = (double)(o->documents * (o->length - 1)), b1 = 1, b2 = 1;
-    for (int64_t i = 0; i <= step; i++) b1 *= 0.9, b2 *= 0.999;
-    struct engine_step_options options = {.inv_n = 1 / n, .step = step};
-    struct adamw_params adamw = {.lr = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
-    struct engine_loss loss = {0};
-    adamw.correction1 = 1 - b1;
-    adamw.correction2 = 1 - b2;
-    e->ops->zero_grad(e);
-    TRY(e->ops->step(e, batch, &options, &loss));
-    double norm = e->ops->grad_norm(e);
-    if (step == 0) b->loss = loss.weighted / n, b->grad_norm = norm;
-    return e->ops->update(e, &adamw);
+    double n = (double)(o->documents * (o->length - 1));
+    const struct optim optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    const struct engine_micro micro = {.step = step + 1, .count = 1, .inv_n = 1 / n};
+    const struct engine_update update = optim_step(&optim, step + 1, 1e-4, INFINITY);
+    struct engine_result result;
+    TRY(e->ops->step(e, batch, &micro));
+    TRY(e->ops->update(e, &update));
+    TRY(e->ops->result(e, step + 1, &result));
+    if (step == 0) b->loss = result.loss.weighted / n, b->grad_norm = result.norm;
+    return OK;
 }
 
 enum status bench_step_run(struct model *m, struct profile *p, const struct bench_options *o, const struct ids *text,

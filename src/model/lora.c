@@ -3,6 +3,8 @@
 #include "model/lora.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -53,55 +55,79 @@ struct lora *lora_empty(struct ctx *c, const struct model_config *m, const struc
     return NULL;
 }
 
-static struct array *persistent_matrix(struct ctx *c, int64_t rows, int64_t cols)
-{
-    return array_persistent(c, DTYPE_F32, 2, (int64_t[]){rows, cols});
-}
-
 enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer, enum lora_place place, int64_t rank,
                      double alpha)
 {
     int64_t out, in;
+    char name[PARAMETER_NAME_BYTES];
     struct lora_module *module = &l->modules[l->n_modules++];
-    BUG_ON(l->c, l->n_modules > (size_t)(m->n_layers * LORA_PLACES), "more modules than linears");
+    BUG_ON(l->c, l->n_modules > (size_t)(m->n_layers * LORA_PLACES), "more modules than target modules in the model");
+    BUG_ON(l->c, l->values, "a module is added to an adapter that has its memory already");
     lora_place_shape(m, place, &out, &in);
     *module = (struct lora_module){.layer = layer, .place = place, .rank = rank, .alpha = alpha};
     module->slot.id = (uint32_t)(layer * 8 + place);
     module->slot.dropout = (float)l->config.dropout;
     module->slot.scale = (float)(alpha / (l->config.rslora ? sqrt((double)rank) : (double)rank));
-    module->slot.a = persistent_matrix(l->c, rank, in);
-    module->slot.b = persistent_matrix(l->c, out, rank);
-    module->grad_a = persistent_matrix(l->c, rank, in);
-    module->grad_b = persistent_matrix(l->c, out, rank);
+    snprintf(name, sizeof name, "layers.%lld.%s.lora_A", (long long)layer, lora_place_path[place]);
+    TRY(parameters_add(l->c, &l->parameters, name, rank, in));
+    name[strlen(name) - 1] = 'B';
+    return parameters_add(l->c, &l->parameters, name, out, rank);
+}
+
+enum status lora_make_values(struct lora *l)
+{
+    l->values = parameters_slab(l->c, &l->parameters);
+    for (size_t i = 0; l->values && i < l->n_modules; i++) {
+        l->modules[i].slot.a = parameter_view(l->values, &l->parameters.list[2 * i]);
+        l->modules[i].slot.b = parameter_view(l->values, &l->parameters.list[2 * i + 1]);
+    }
+    return l->c->status;
+}
+
+enum status lora_make_gradients(struct lora *l)
+{
+    BUG_ON(l->c, l->gradients, "an adapter gets its gradients once");
+    l->gradients = parameters_slab(l->c, &l->parameters);
+    for (size_t i = 0; l->gradients && i < l->n_modules; i++) {
+        l->modules[i].grad_a = parameter_view(l->gradients, &l->parameters.list[2 * i]);
+        l->modules[i].grad_b = parameter_view(l->gradients, &l->parameters.list[2 * i + 1]);
+    }
     return l->c->status;
 }
 
 /* U(-1/sqrt(in), 1/sqrt(in)); a stream of its own for each module, so that the choice of the others does not matter. */
 static enum status init_a(struct lora *l, struct lora_module *module)
 {
+    struct ctx *c = l->c;
     int64_t n = array_size(module->slot.a);
     double bound = 1 / sqrt((double)module->slot.a->shape[1]);
-    float *values = module->slot.a->data; /* fresh and contiguous */
+    float *values = mem_alloc(c, (size_t)n, sizeof *values);
     struct rng r;
     rng_init(&r, l->config.seed, RNG_INIT, module->slot.id);
-    for (int64_t i = 0; i < n; i++) values[i] = (float)((2 * rng_uniform(&r) - 1) * bound);
-    return l->c->status;
+    for (int64_t i = 0; values && i < n; i++) values[i] = (float)((2 * rng_uniform(&r) - 1) * bound);
+    if (values) parameter_write(module->slot.a, values);
+    mem_free(c, values);
+    return c->status;
+}
+
+static enum status add_modules(struct lora *l, const struct model_config *m)
+{
+    const struct lora_config *config = &l->config;
+    for (int64_t layer = config->last_layers ? m->n_layers - config->last_layers : 0; layer < m->n_layers; layer++)
+        for (int place = 0; place < LORA_PLACES; place++)
+            if (config->targets >> place & 1)
+                TRY(lora_add(l, m, layer, (enum lora_place)place, config->rank, config->alpha));
+    TRY(lora_make_values(l));
+    for (size_t i = 0; i < l->n_modules; i++) TRY(init_a(l, &l->modules[i]));
+    return OK;
 }
 
 struct lora *lora_new(struct ctx *c, const struct model_config *m, const struct lora_config *config)
 {
     struct lora *l = lora_empty(c, m, config);
-    if (!l) return NULL;
-    int64_t first = config->last_layers ? m->n_layers - config->last_layers : 0;
-    for (int64_t layer = first; layer < m->n_layers; layer++)
-        for (int place = 0; place < LORA_PLACES; place++)
-            if (config->targets >> place & 1 &&
-                (lora_add(l, m, layer, (enum lora_place)place, config->rank, config->alpha) != OK ||
-                 init_a(l, &l->modules[l->n_modules - 1]) != OK)) {
-                lora_free(l);
-                return NULL;
-            }
-    return l;
+    if (!l || add_modules(l, m) == OK) return l;
+    lora_free(l);
+    return NULL;
 }
 
 void lora_free(struct lora *l)
@@ -113,13 +139,9 @@ void lora_free(struct lora *l)
         array_release(l->modules[i].grad_a);
         array_release(l->modules[i].grad_b);
     }
+    array_release(l->values);
+    array_release(l->gradients);
+    parameters_release(l->c, &l->parameters);
     mem_free(l->c, l->modules);
     mem_free(l->c, l);
-}
-
-int64_t lora_parameter_count(const struct lora *l)
-{
-    int64_t n = 0;
-    for (size_t i = 0; i < l->n_modules; i++) n += array_size(l->modules[i].slot.a) + array_size(l->modules[i].slot.b);
-    return n;
 }

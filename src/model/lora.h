@@ -5,6 +5,7 @@
 
 #include "array/weight.h"
 #include "model/config.h"
+#include "model/parameter.h"
 
 /* The seven linears of a block, in the order of the slot ids (layer * 8 + place). */
 enum lora_place { LORA_Q, LORA_K, LORA_V, LORA_O, LORA_GATE, LORA_UP, LORA_DOWN, LORA_PLACES };
@@ -25,9 +26,9 @@ struct lora_config {
 struct lora_module {
     int64_t layer;
     enum lora_place place;
-    struct lora_slot slot; /* a (r, in), b (out, r): f32 masters, retained */
-    struct array *grad_a, *grad_b;
-    int64_t rank; /* may differ by module (rank_pattern) */
+    struct lora_slot slot;         /* a (r, in), b (out, r): views into `values`, retained */
+    struct array *grad_a, *grad_b; /* views into `gradients`; NULL without them */
+    int64_t rank;                  /* may differ by module (rank_pattern) */
     double alpha;
 };
 
@@ -37,25 +38,40 @@ struct lora {
     size_t n_modules;
     int64_t n_layers; /* of the model */
     struct ctx *c;
+    struct parameters parameters; /* 2 * n_modules: A of module i is number 2 i, its B 2 i + 1 */
+    struct array *values;         /* the slab of all f32 masters */
+    struct array *gradients;      /* the slab of their gradients, or NULL: lora_make_gradients */
 };
 
-/* An adapter as `config` says. A ~ U(-1/sqrt(in), 1/sqrt(in)) as PEFT's default (kaiming_uniform with a = sqrt(5)), B = 0,
- * gradients 0; the numbers depend on the seed and the module only. Owner of the result: the caller; free it before the
+/* An adapter as `config` says. A ~ U(-1/sqrt(in), 1/sqrt(in)) as PEFT's default (kaiming_uniform with a = sqrt(5)), B = 0;
+ * the values depend on the seed and the module only. Owner of the result: the caller; free it before the
  * array_env. E_INPUT naming the value that is out of range. */
 struct lora *lora_new(struct ctx *c, const struct model_config *m, const struct lora_config *config);
 void lora_free(struct lora *l); /* accepts NULL */
-int64_t lora_parameter_count(const struct lora *l);
+static inline int64_t lora_parameter_count(const struct lora *l)
+{
+    return l->parameters.count;
+}
 
-/* The two steps that lora_new and lora_load_peft share: a set without modules, and one more module (A = B = 0; modules are
- * added layer-major, then by place, at most n_layers * LORA_PLACES). */
+/* Gives an adapter that will be trained its gradients, all 0. E_MEMORY. */
+enum status lora_make_gradients(struct lora *l);
+
+/* The steps that lora_new and lora_load_peft share: a set without modules; one more module (modules are added layer-major,
+ * then by place, at most n_layers * LORA_PLACES); and, after the last of them, the memory of all (A = B = 0). */
 struct lora *lora_empty(struct ctx *c, const struct model_config *m, const struct lora_config *config);
 enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer, enum lora_place place, int64_t rank,
                      double alpha);
+enum status lora_make_values(struct lora *l);
 
 /* PEFT folder (adapter_config.json, adapter_model.safetensors): exact names, f32 masters bit for bit, modules that differ in
  * rank or alpha through rank_pattern and alpha_pattern. base_name goes to base_model_name_or_path. `dir` must exist; each
  * file is written atomically. E_IO. */
 enum status lora_save_peft(struct ctx *c, const struct lora *l, const char *dir, const char *base_name);
+/* The adapter_config.json of that folder alone, and how the tensors of its other file are called: LORA_TENSOR_PREFIX, the
+ * parameter's name, LORA_TENSOR_SUFFIX. */
+#define LORA_TENSOR_PREFIX "base_model.model.model."
+#define LORA_TENSOR_SUFFIX ".weight"
+enum status lora_save_peft_config(struct ctx *c, const struct lora *l, const char *dir, const char *base_name);
 
 /* Reads a PEFT folder written by us or by PEFT: f32, f16 or bf16 tensors, rank_pattern, alpha_pattern, rsLoRA. Modules are
  * those that have tensors. Features that would change the result and are not honoured are refused by name

@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/safetensors.h"
+#include "model/lora.h"
 #include "train/checkpoint_parts.h"
 
 #define TEMPORARY_PREFIX ".tmp-"
@@ -118,46 +118,33 @@ char *checkpoint_path(struct ctx *c, const char *run_dir, int64_t step)
     return mem_printf(c, "%s/checkpoints/step-%06" PRId64, run_dir, step);
 }
 
-static enum status write_moments(struct ctx *c, const struct engine *e, struct safetensors_writer *w)
+const struct checkpoint_file checkpoint_value_file[CHECKPOINT_VALUE_FILES] = {
+    {"adapter_model.safetensors", 1, {{ENGINE_PARAMETERS, LORA_TENSOR_PREFIX, LORA_TENSOR_SUFFIX}}},
+    {"adapter_optimizer.safetensors",
+     2,
+     {{ENGINE_FIRST_MOMENTS, "", ".exp_avg"}, {ENGINE_SECOND_MOMENTS, "", ".exp_avg_sq"}}},
+};
+
+static enum status read_values(void *user, int which, size_t i, float *out)
 {
-    for (size_t k = 0; k < 2 * e->n_params; k++) {
-        const struct array *a = k % 2 ? e->v[k / 2] : e->m[k / 2];
-        safetensors_write(w, a->data, (size_t)array_size(a) * sizeof(float));
-    }
-    (void)c;
-    return safetensors_commit(w);
+    struct engine *e = user;
+    return e->ops->read(e, (enum engine_values)which, i, out);
 }
 
-static enum status save_moments(struct ctx *c, const struct engine *e, const char *dir)
+static enum status save_values(struct ctx *c, struct engine *e, const char *dir, const struct checkpoint_file *f)
 {
-    size_t n = 2 * e->n_params;
-    struct safetensors_entry *entries = mem_alloc(c, n, sizeof(*entries));
-    char(*names)[CHECKPOINT_NAME_BYTES] = mem_alloc(c, n, sizeof(*names));
-    char *path = path_join(c, dir, "adapter_optimizer.safetensors");
-    struct safetensors_writer *w = NULL;
-    if (!entries || !names || !path) goto out;
-    for (size_t k = 0; k < n; k++) {
-        const struct array *a = e->m[k / 2];
-        checkpoint_moment_name(e, k / 2, k % 2, names[k]);
-        entries[k] = (struct safetensors_entry){.name = names[k], .type = TENSOR_F32, .ndim = a->ndim};
-        memcpy(entries[k].shape, a->shape, (size_t)a->ndim * sizeof(int64_t));
-    }
-    w = safetensors_create(c, path, entries, n, NULL, 0);
-    if (w) write_moments(c, e, w);
-out:
+    char *path = path_join(c, dir, f->name);
+    if (path) parameters_save(c, path, e->parameters->list, e->parameters->n, f->sets, f->n_sets, read_values, e);
     mem_free(c, path);
-    mem_free(c, names);
-    mem_free(c, entries);
     return c->status;
 }
 
-static enum status fill_folder(struct ctx *c, const char *dir, const struct train_state *s, const struct engine *e,
-                               const char *base_name)
+static enum status fill_folder(struct ctx *c, const char *dir, const struct train_state *s, struct engine *e)
 {
     /* without its parents: a folder that was deleted under the run is not made up again */
     if (mkdir(dir, 0777) != 0) return file_fail(c, "create folder", dir, errno);
-    TRY(lora_save_peft(c, e->lora, dir, base_name));
-    TRY(save_moments(c, e, dir));
+    for (int i = 0; i < CHECKPOINT_VALUE_FILES; i++) TRY(save_values(c, e, dir, &checkpoint_value_file[i]));
+    TRY(e->ops->save_config(e, dir, e->model_name));
     TRY(state_save(c, s, dir));
     TRY(write_manifest(c, dir));
     return dir_sync(c, dir);
@@ -173,8 +160,7 @@ enum status checkpoint_replace(struct ctx *c, const char *temporary, const char 
     return replaces ? dir_remove(c, aside) : OK;
 }
 
-enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct train_state *s, const struct engine *e,
-                            const char *base_name)
+enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct train_state *s, struct engine *e)
 {
     char *final = checkpoint_path(c, run_dir, s->step);
     char *temporary = mem_printf(c, "%s/checkpoints/" TEMPORARY_PREFIX "step-%06" PRId64, run_dir, s->step);
@@ -182,7 +168,7 @@ enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct tra
     char *aside = mem_printf(c, "%s/checkpoints/" TEMPORARY_PREFIX "old-%06" PRId64, run_dir, s->step);
     if (!final || !temporary || !aside || !checkpoints) goto out;
     if (dir_exists(temporary)) dir_remove(c, temporary);
-    if (ctx_ok(c) && fill_folder(c, temporary, s, e, base_name) == OK) checkpoint_replace(c, temporary, final, aside);
+    if (ctx_ok(c) && fill_folder(c, temporary, s, e) == OK) checkpoint_replace(c, temporary, final, aside);
     if (!ctx_ok(c) && !dir_exists(checkpoints)) {
         ctx_clear(c);
         ctx_fail(c, E_IO, "%s: is not there any more: it was deleted or moved while the run went on", checkpoints);

@@ -17,8 +17,7 @@
 
 /* Saves a checkpoint of s->step; an older folder of the same step is replaced. E_IO: what failed and that earlier ones are
  * intact. */
-enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct train_state *s, const struct engine *e,
-                            const char *base_name);
+enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct train_state *s, struct engine *e);
 
 /* Compares the files of one checkpoint folder with its manifest. E_INPUT naming the file and what is wrong with it. */
 enum status checkpoint_verify(struct ctx *c, const char *dir);
@@ -30,8 +29,8 @@ char *checkpoint_last(struct ctx *c, const char *run_dir);
 /* Path of the checkpoint of one step, complete or not. Owner the caller. */
 char *checkpoint_path(struct ctx *c, const char *run_dir, int64_t step);
 
-/* Reads adapter and moments of a verified checkpoint into an engine whose modules must be the same (E_INPUT otherwise). */
-enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e, const struct model_config *config);
+/* Reads parameters and moments of a verified checkpoint into an engine that must train the same ones (E_INPUT otherwise). */
+enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e);
 
 /* Copies the adapter of a checkpoint to RUN/adapter, replacing an older one. */
 enum status checkpoint_publish(struct ctx *c, const char *dir, const char *run_dir);

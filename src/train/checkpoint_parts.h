@@ -2,20 +2,17 @@
 #ifndef YA_TRAIN_CHECKPOINT_PARTS_H
 #define YA_TRAIN_CHECKPOINT_PARTS_H
 
-#include <stdio.h>
-
 #include "engine/engine.h"
 
-enum { CHECKPOINT_NAME_BYTES = 96 };
-
-/* "layers.3.self_attn.q_proj.lora_A.exp_avg" for the first moment of parameter i of the engine, ".exp_avg_sq" for the
- * second. */
-static inline void checkpoint_moment_name(const struct engine *e, size_t i, bool second, char *out)
-{
-    const struct lora_module *m = &e->lora->modules[i / 2];
-    snprintf(out, CHECKPOINT_NAME_BYTES, "layers.%lld.%s.lora_%c.%s", (long long)m->layer, lora_place_path[m->place],
-             i % 2 ? 'B' : 'A', second ? "exp_avg_sq" : "exp_avg");
-}
+/* A file of values of all parameters: the adapter, as PEFT names its tensors, and the moments, called
+ * "layers.3.self_attn.q_proj.lora_A.exp_avg" and "...exp_avg_sq". */
+struct checkpoint_file {
+    const char *name;
+    size_t n_sets;
+    struct parameter_set sets[2]; /* `which` is an enum engine_values */
+};
+enum { CHECKPOINT_VALUE_FILES = 2 };
+extern const struct checkpoint_file checkpoint_value_file[CHECKPOINT_VALUE_FILES];
 
 /* Puts a finished temporary folder in the place of `final`. An older folder there moves to `aside` first and is deleted
  * last: a crash in between leaves both complete. E_IO. */

@@ -1,73 +1,26 @@
 /* checkpoint_restore: reading a checkpoint back into an engine, and publishing its adapter. */
-#include <inttypes.h>
-#include <string.h>
-
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/safetensors.h"
 #include "train/checkpoint.h"
 #include "train/checkpoint_parts.h"
 
 /* ---- restore --------------------------------------------------------------------------------------------------------- */
 
-static enum status copy_module(struct ctx *c, const char *dir, const struct lora_module *from, struct lora_module *to)
+static enum status write_values(void *user, int which, size_t i, const float *values)
 {
-    bool same = from->layer == to->layer && from->place == to->place && array_same_shape(from->slot.a, to->slot.a) &&
-                array_same_shape(from->slot.b, to->slot.b);
-    if (!same)
-        return ctx_fail(c, E_INPUT, "%s: layer %" PRId64 " %s: the adapter has other modules or ranks than the run", dir,
-                        to->layer, lora_place_name[to->place]);
-    memcpy(to->slot.a->data, from->slot.a->data, (size_t)array_size(to->slot.a) * sizeof(float));
-    memcpy(to->slot.b->data, from->slot.b->data, (size_t)array_size(to->slot.b) * sizeof(float));
-    return OK;
+    struct engine *e = user;
+    return e->ops->write(e, (enum engine_values)which, i, values);
 }
 
-static enum status restore_adapter(struct ctx *c, const char *dir, struct lora *to, const struct model_config *config)
+enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e)
 {
-    struct lora *from = lora_load_peft(c, config, dir);
-    if (!from) return c->status;
-    enum status status = OK;
-    if (from->n_modules != to->n_modules)
-        status = ctx_fail(c, E_INPUT, "%s: the adapter has %zu modules, the run %zu", dir, from->n_modules, to->n_modules);
-    for (size_t i = 0; status == OK && i < to->n_modules; i++)
-        status = copy_module(c, dir, &from->modules[i], &to->modules[i]);
-    lora_free(from);
-    return status;
-}
-
-static enum status restore_moment(struct ctx *c, const char *path, const struct safetensors *s, const char *name,
-                                  struct array *to)
-{
-    const struct tensor_view *t = safetensors_find(s, name);
-    if (!t) return ctx_fail(c, E_INPUT, "%s: tensor %s is missing", path, name);
-    bool same = t->type == TENSOR_F32 && t->ndim == to->ndim;
-    for (int d = 0; same && d < t->ndim; d++) same = t->shape[d] == to->shape[d];
-    if (!same) return ctx_fail(c, E_INPUT, "%s: tensor %s has another type or shape than the adapter", path, name);
-    memcpy(to->data, t->data, t->bytes);
-    return OK;
-}
-
-static enum status restore_moments(struct ctx *c, const char *dir, struct engine *e)
-{
-    char name[CHECKPOINT_NAME_BYTES];
-    char *path = path_join(c, dir, "adapter_optimizer.safetensors");
-    struct safetensors *s = path ? safetensors_open(c, path) : NULL;
-    if (s && safetensors_count(s) != 2 * e->n_params)
-        ctx_fail(c, E_INPUT, "%s: has %zu tensors, expected %zu", path, safetensors_count(s), 2 * e->n_params);
-    for (size_t k = 0; s && ctx_ok(c) && k < 2 * e->n_params; k++) {
-        checkpoint_moment_name(e, k / 2, k % 2, name);
-        restore_moment(c, path, s, name, k % 2 ? e->v[k / 2] : e->m[k / 2]);
+    for (int i = 0; ctx_ok(c) && i < CHECKPOINT_VALUE_FILES; i++) {
+        const struct checkpoint_file *f = &checkpoint_value_file[i];
+        char *path = path_join(c, dir, f->name);
+        if (path) parameters_load(c, path, e->parameters->list, e->parameters->n, f->sets, f->n_sets, write_values, e);
+        mem_free(c, path);
     }
-    if (s && ctx_ok(c)) safetensors_check(c, s);
-    safetensors_close(s);
-    mem_free(c, path);
     return c->status;
-}
-
-enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e, const struct model_config *config)
-{
-    TRY(restore_adapter(c, dir, e->lora, config));
-    return restore_moments(c, dir, e);
 }
 
 /* ---- publish --------------------------------------------------------------------------------------------------------- */

@@ -30,7 +30,7 @@ static double median(const struct clip *k)
     return (sorted[(k->n - 1) / 2] + sorted[k->n / 2]) / 2.0;
 }
 
-static double threshold_of(const struct clip *k, double omega)
+double clip_threshold(const struct clip *k, double omega)
 {
     switch (k->mode) {
     case CLIP_RELATIVE:
@@ -43,16 +43,13 @@ static double threshold_of(const struct clip *k, double omega)
     return INFINITY;
 }
 
-double clip_step(struct clip *k, double norm, double omega, double *threshold)
+void clip_add(struct clip *k, double norm, double omega, bool clipped)
 {
-    *threshold = threshold_of(k, omega);
-    int is_clipped = norm > *threshold;
     k->window[k->next] = norm / omega;
     k->next = (k->next + 1) % CLIP_WINDOW;
     if (k->n < CLIP_WINDOW) k->n++;
     k->steps++;
-    k->clipped += is_clipped;
-    return is_clipped ? *threshold / norm : 1.0;
+    k->clipped += clipped;
 }
 
 double clip_share(const struct clip *k)

@@ -13,6 +13,7 @@
 #ifndef YA_TRAIN_CLIP_H
 #define YA_TRAIN_CLIP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum clip_mode { CLIP_RELATIVE, CLIP_FIXED, CLIP_OFF };
@@ -29,9 +30,13 @@ struct clip {
 
 void clip_init(struct clip *k, enum clip_mode mode, double limit);
 
-/* Takes the norm (finite) of a step and its Omega (> 0); returns the factor in (0, 1] for the gradient and writes the
- * threshold (infinity for CLIP_OFF). Adds the step to the window and the counts. */
-double clip_step(struct clip *k, double norm, double omega, double *threshold);
+/* The norm above which the gradient of the next step, with its Omega (> 0), is scaled down to that norm: threshold / norm.
+ * Infinity for CLIP_OFF. */
+double clip_threshold(const struct clip *k, double omega);
+
+/* Adds a finished step to the window and the counts: its norm before clipping (finite), its Omega, and whether it was
+ * clipped. Every step is added before the threshold of the next is asked for. */
+void clip_add(struct clip *k, double norm, double omega, bool clipped);
 
 /* Share of steps so far that were clipped, 0 .. 1. */
 double clip_share(const struct clip *k);

@@ -1,11 +1,13 @@
-/* optim: AdamW's numbers for one step. */
+/* optim: see optim.h. */
 #include "train/optim.h"
 
 #include <math.h>
 
-struct adamw_params optim_step(const struct optim *o, int64_t step, double lr, double grad_scale)
+struct engine_update optim_step(const struct optim *o, int64_t step, double lr, double threshold)
 {
-    return (struct adamw_params){
+    return (struct engine_update){
+        .step = step,
+        .threshold = threshold,
         .lr = lr,
         .beta1 = o->beta1,
         .beta2 = o->beta2,
@@ -13,6 +15,5 @@ struct adamw_params optim_step(const struct optim *o, int64_t step, double lr, d
         .weight_decay = o->weight_decay,
         .correction1 = 1.0 - pow(o->beta1, (double)step),
         .correction2 = 1.0 - pow(o->beta2, (double)step),
-        .grad_scale = grad_scale,
     };
 }

@@ -103,14 +103,14 @@ static size_t logit_bytes(const struct model_config *m, int64_t tokens)
 
 static void fill(struct plan *p, const struct plan_input *in, int64_t recomputed)
 {
-    size_t adapter = (size_t)lora_parameter_count(in->lora) * sizeof(float);
+    size_t adapter = (size_t)in->parameters * sizeof(float);
     p->recomputed_blocks = recomputed;
     p->bytes[PLAN_WEIGHTS] = in->weights_bytes;
     p->bytes[PLAN_ADAPTER] = adapter;
     p->bytes[PLAN_GRADIENTS] = adapter;
     p->bytes[PLAN_MOMENTS] = 2 * adapter;
-    p->bytes[PLAN_ACTIVATIONS] = activation_bytes(in, recomputed);
-    p->bytes[PLAN_LOGITS] = logit_bytes(in->model, in->longest_tokens);
+    p->bytes[PLAN_ACTIVATIONS] = in->model ? activation_bytes(in, recomputed) : 0;
+    p->bytes[PLAN_LOGITS] = in->model ? logit_bytes(in->model, in->longest_tokens) : 0;
     p->bytes[PLAN_PROGRAM] = in->program_bytes;
     p->bytes[PLAN_SAVE] = 3 * adapter;
     p->total = 0;

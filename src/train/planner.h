@@ -23,8 +23,9 @@ enum plan_checkpoint { PLAN_CHECKPOINT_AUTO, PLAN_CHECKPOINT_ON, PLAN_CHECKPOINT
 
 /* The numbers a plan is a function of. */
 struct plan_input {
-    const struct model_config *model;
+    const struct model_config *model; /* NULL, as is lora: activations are the engine's own and not planned */
     const struct lora *lora;
+    int64_t parameters; /* trained numbers */
     size_t weights_bytes;
     size_t program_bytes;   /* live allocations when the plan is made, without adapter, its gradients, moments, made forms */
     int64_t longest_tokens; /* of the longest micro-batch of training and validation */

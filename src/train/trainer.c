@@ -1,8 +1,11 @@
 /* trainer: the loop over optimizer steps. See trainer.h; opening is trainer_setup.c, validation trainer_eval.c.
  *
- * Order inside a step: all micro-batches, the norm, the checks, the update, the files' checks, the metrics line; then
- * validation, then the checkpoint. A value that is no number is found before the update, so neither the adapter nor any file
- * has seen it. A user's interrupt is looked for between micro-batches: the begun step is dropped and will be done again. */
+ * Order of step k: all its micro-batches are queued; then the result of step k - 1 is read, checked and reported
+ * ("settled"), because its norm belongs into the threshold of step k and because the engine has work meanwhile; then step
+ * k's update is queued. Before a validation, a checkpoint, the end of an epoch and the end of the run step k is settled at
+ * once, and with an engine that is synchronous always: then nothing would be gained by waiting. A value that is not finite
+ * changes no parameter (engine.h) and is found before anything is saved. A user's interrupt is looked for between
+ * micro-batches: the begun step is dropped and will be done again. */
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -12,14 +15,6 @@
 
 #include "base/mem.h"
 #include "train/trainer_parts.h"
-
-/* Sums over the micro-batches of one optimizer step. */
-struct step_sums {
-    struct engine_loss loss;
-    double d_sum; /* sum of D over trained tokens */
-    int64_t n;    /* trained tokens that the pack promised: the N of the loss */
-    int64_t d_tokens;
-};
 
 static double now_seconds(void)
 {
@@ -40,91 +35,68 @@ static void enter_phase(const struct trainer *t, enum trainer_phase phase)
 
 /* ---- one optimizer step ---------------------------------------------------------------------------------------------- */
 
-/* Adds the published term D of the documents of the last micro-batch, weighted by their trained tokens; NaN without scores.
- */
-static void add_published(const struct trainer *t, const struct batch *b, struct step_sums *sums)
+/* The published term D, summed over documents and weighted by their trained tokens. */
+struct published {
+    double sum;
+    int64_t tokens;
+};
+
+/* Adds the documents of the last micro-batch; the sum is NaN without scores. */
+static void add_published(const struct trainer *t, const struct batch *b, struct published *p)
 {
     const int64_t *documents = pack_documents(t->pack);
     for (int s = 0; s < b->n_seg; s++) {
         const struct dataset_document *d = dataset_document(t->data, documents[s]);
-        sums->d_sum += d->n_trained * objective_published(&t->objective, d->auth_weight, d->prov_entropy);
-        sums->d_tokens += d->n_trained;
+        p->sum += d->n_trained * objective_published(&t->objective, d->auth_weight, d->prov_entropy);
+        p->tokens += d->n_trained;
     }
 }
 
-static enum status run_micro_batch(struct trainer *t, int64_t micro, struct step_sums *sums)
+/* Queues the gradients of the whole step. E_INTERRUPTED when the user asked to stop: the step does not count. */
+static enum status queue_micro_batches(struct trainer *t, struct train_pending *p)
 {
-    struct batch b;
-    struct engine_loss loss = {0};
-    struct engine_step_options o = {.inv_n = 1.0 / (double)sums->n,
-                                    .seed = (uint64_t)t->config.seed,
-                                    .step = t->state.step + 1,
-                                    .recomputed_blocks = t->state.recomputed_blocks};
-    TRY(pack_batch(t->pack, t->state.epoch_step, micro, &b));
-    TRY(t->engine->ops->step(t->engine, &b, &o, &loss));
-    if (!isfinite(loss.weighted)) return trainer_numeric(t, t->pack, &b, "loss", loss.weighted);
-    sums->loss.weighted += loss.weighted;
-    sums->loss.unweighted += loss.unweighted;
-    sums->loss.count += loss.count;
-    add_published(t, &b, sums);
-    return OK;
-}
-
-/* Gradients of the whole step. E_INTERRUPTED when the user asked to stop: the step does not count. */
-static enum status run_micro_batches(struct trainer *t, struct step_sums *sums)
-{
-    int64_t step = t->state.epoch_step;
-    *sums = (struct step_sums){.n = pack_step_trained_tokens(t->pack, step)};
-    t->engine->ops->zero_grad(t->engine);
-    for (int64_t m = 0; m < pack_micro_batches(t->pack, step); m++) {
+    struct metrics_step *m = &p->metrics;
+    struct published published = {0};
+    m->trained_tokens = pack_step_trained_tokens(t->pack, p->epoch_step);
+    m->tokens = pack_step_tokens(t->pack, p->epoch_step);
+    m->omega = pack_step_mean_weight(t->pack, p->epoch_step);
+    struct engine_micro micro = {.step = m->step,
+                                 .count = pack_micro_batches(t->pack, p->epoch_step),
+                                 .inv_n = 1.0 / (double)m->trained_tokens,
+                                 .seed = (uint64_t)t->config.seed,
+                                 .recomputed_blocks = t->state.recomputed_blocks};
+    for (; micro.index < micro.count; micro.index++) {
+        struct batch b;
         if (is_interrupted(t)) return E_INTERRUPTED;
-        TRY(run_micro_batch(t, m, sums));
+        TRY(pack_batch(t->pack, p->epoch_step, micro.index, &b));
+        TRY(t->engine->ops->step(t->engine, &b, &micro));
+        add_published(t, &b, &published);
     }
-    BUG_ON(t->c, sums->loss.count != sums->n, "step of %" PRId64 " trained tokens, but the pack promised %" PRId64,
-           sums->loss.count, sums->n);
+    m->distrust = published.tokens ? published.sum / (double)published.tokens : (double)NAN;
     return OK;
 }
 
-/* Clips and updates; fills the part of the metrics that this decides. */
-static enum status update(struct trainer *t, struct metrics_step *m)
+/* Queues clipping and the update; the norms of all steps before this one are in the clip's window. */
+static enum status queue_update(struct trainer *t, struct train_pending *p)
 {
-    struct engine *e = t->engine;
-    m->grad_norm = e->ops->grad_norm(e);
-    if (!ctx_ok(t->c)) return t->c->status;
-    if (!isfinite(m->grad_norm)) return trainer_numeric(t, t->pack, NULL, "gradient norm", m->grad_norm);
-    m->omega = pack_step_mean_weight(t->pack, t->state.epoch_step);
-    double scale = clip_step(&t->state.clip, m->grad_norm, m->omega, &m->threshold);
-    m->clipped = scale < 1.0;
-    m->clip_share = clip_share(&t->state.clip);
+    struct metrics_step *m = &p->metrics;
+    m->threshold = clip_threshold(&t->state.clip, m->omega);
     m->lr = schedule_lr(&t->schedule, m->step);
-    struct adamw_params p = optim_step(&t->config.optim, m->step, m->lr, scale);
-    TRY(e->ops->update(e, &p));
-    TRY(e->ops->check(e));
+    struct engine_update update = optim_step(&t->config.optim, m->step, m->lr, m->threshold);
+    TRY(t->engine->ops->update(t->engine, &update));
+    TRY(t->engine->ops->check(t->engine));
     return dataset_check(t->c, t->data);
 }
 
-static void fill_losses(const struct trainer *t, const struct step_sums *sums, struct metrics_step *m)
+static void fill_metrics(const struct trainer *t, const struct engine_result *r, struct metrics_step *m)
 {
-    m->loss = sums->loss.unweighted / (double)sums->n;
-    m->weighted_loss = sums->loss.weighted / (double)sums->n;
-    m->distrust = sums->d_tokens ? sums->d_sum / (double)sums->d_tokens : (double)NAN;
+    m->loss = r->loss.unweighted / (double)m->trained_tokens;
+    m->weighted_loss = r->loss.weighted / (double)m->trained_tokens;
     m->total = m->weighted_loss;
     if (t->objective.options.mode == DISTRUST_ADDITIVE) m->total += t->objective.options.lambda * m->distrust;
-    m->trained_tokens = sums->n;
-    m->tokens = pack_step_tokens(t->pack, t->state.epoch_step);
-}
-
-/* Counts the step and, at the end of an epoch, moves to the next one's packs. */
-static enum status advance(struct trainer *t, const struct metrics_step *m)
-{
-    struct train_state *s = &t->state;
-    s->step = m->step;
-    s->trained_tokens += m->trained_tokens;
-    s->epoch_step++;
-    if (s->epoch_step < pack_steps(t->pack)) return OK;
-    s->epoch++;
-    s->epoch_step = 0;
-    return s->step < t->schedule.total ? trainer_open_epoch(t, s->epoch) : OK;
+    m->grad_norm = r->norm;
+    m->clipped = r->clipped;
+    m->clip_share = clip_share(&t->state.clip);
 }
 
 static enum status report_step(struct trainer *t, const struct metrics_step *m, double seconds)
@@ -144,16 +116,53 @@ static enum status report_step(struct trainer *t, const struct metrics_step *m, 
     return OK;
 }
 
+/* Reads, checks and reports the step that was queued last, if that has not been done. */
+static enum status settle(struct trainer *t)
+{
+    struct train_pending *p = &t->pending;
+    struct metrics_step *m = &p->metrics;
+    struct engine_result r;
+    if (!p->queued) return OK;
+    TRY(t->engine->ops->result(t->engine, m->step, &r));
+    if (r.bad_micro >= 0) return trainer_numeric_step(t, p, r.bad_micro, "loss", r.loss.weighted);
+    BUG_ON(t->c, r.loss.count != m->trained_tokens, "step of %" PRId64 " trained tokens, but the pack promised %" PRId64,
+           r.loss.count, m->trained_tokens);
+    if (!isfinite(r.norm)) return trainer_numeric_step(t, p, -1, "gradient norm", r.norm);
+    clip_add(&t->state.clip, r.norm, m->omega, r.clipped);
+    fill_metrics(t, &r, m);
+    p->queued = false;
+    return report_step(t, m, p->seconds);
+}
+
+/* Counts a step whose update is queued; true when it was the last of its epoch. */
+static bool count_step(struct trainer *t, const struct train_pending *p)
+{
+    struct train_state *s = &t->state;
+    t->pending = *p;
+    t->pending.queued = true;
+    s->step = p->metrics.step;
+    s->trained_tokens += p->metrics.trained_tokens;
+    s->epoch_step++;
+    if (s->epoch_step < pack_steps(t->pack)) return false;
+    s->epoch++;
+    s->epoch_step = 0;
+    return true;
+}
+
 static enum status run_step(struct trainer *t)
 {
-    struct step_sums sums;
-    struct metrics_step m = {.step = t->state.step + 1, .epoch = t->state.epoch + 1};
+    struct train_pending p = {.metrics = {.step = t->state.step + 1, .epoch = t->state.epoch + 1},
+                              .epoch_step = t->state.epoch_step};
     double begin = now_seconds();
-    TRY(run_micro_batches(t, &sums));
-    fill_losses(t, &sums, &m);
-    TRY(update(t, &m));
-    TRY(report_step(t, &m, now_seconds() - begin));
-    return advance(t, &m);
+    bool late = t->pending.queued;
+    TRY(queue_micro_batches(t, &p));
+    TRY(settle(t));
+    if (late && is_interrupted(t)) return E_INTERRUPTED; /* a hook that saw the step before may have asked for it */
+    TRY(queue_update(t, &p));
+    p.seconds = now_seconds() - begin;
+    bool epoch_ends = count_step(t, &p);
+    if (t->engine->synchronous || epoch_ends) TRY(settle(t)); /* its rows are named by this epoch's pack */
+    return epoch_ends && t->state.step < t->schedule.total ? trainer_open_epoch(t, t->state.epoch) : OK;
 }
 
 /* ---- validation and checkpoints -------------------------------------------------------------------------------------- */
@@ -170,6 +179,7 @@ static enum status validate(struct trainer *t, bool *improved)
     struct metrics_eval eval = {.step = s->step};
     *improved = false;
     if (!t->valid || !is_due(t, t->config.eval_every)) return OK;
+    TRY(settle(t));
     enter_phase(t, TRAINER_VALIDATION);
     TRY(trainer_evaluate(t, &eval));
     enter_phase(t, TRAINER_STEPS);
@@ -188,9 +198,10 @@ static enum status validate(struct trainer *t, bool *improved)
 
 static enum status save(struct trainer *t)
 {
+    TRY(settle(t));
     enter_phase(t, TRAINER_SAVE);
     TRY(metrics_sync(t->metrics, &t->state.metrics_bytes));
-    TRY(checkpoint_save(t->c, t->config.run, &t->state, t->engine, t->model->name));
+    TRY(checkpoint_save(t->c, t->config.run, &t->state, t->engine));
     t->saved_step = t->state.step;
     if (t->hooks.saved) t->hooks.saved(t->hooks.user, t->saved_step);
     TRY(checkpoint_prune(t->c, t->config.run, t->config.keep));
@@ -201,6 +212,7 @@ static enum status save(struct trainer *t)
 /* Saves what is done so far, if that is not on disk already, and says so. */
 static enum status stop(struct trainer *t)
 {
+    TRY(settle(t));
     if (t->saved_step != t->state.step) TRY(save(t));
     return ctx_fail(t->c, E_INTERRUPTED, "interrupted; step %" PRId64 " is saved", t->state.step);
 }

@@ -65,6 +65,8 @@ enum trainer_phase { TRAINER_STEPS, TRAINER_VALIDATION, TRAINER_SAVE, TRAINER_PU
 /* Any member may be NULL. */
 struct trainer_hooks {
     void *user;
+    /* The engine to train with, on config->model; it belongs to the trainer then. NULL: the native one. */
+    struct engine *(*open_engine)(void *user, struct ctx *c, const struct train_config *config);
     void (*phase)(void *user, enum trainer_phase phase);      /* when it changes */
     void (*step)(void *user, const struct train_progress *p); /* after every optimizer step */
     void (*eval)(void *user, const struct train_progress *p); /* after every validation */
@@ -73,13 +75,21 @@ struct trainer_hooks {
     bool (*save_asked)(void *user);                           /* asked after every optimizer step; true: save, continue */
 };
 
+/* A step whose update is queued: what is known of it before its result is read. */
+struct train_pending {
+    bool queued;
+    struct metrics_step metrics;
+    int64_t epoch_step; /* which step of its epoch, from 0 */
+    double seconds;     /* from its first micro-batch to its queued update */
+};
+
 /* Read-only for callers. */
 struct trainer {
     struct ctx *c;
     struct train_config config;
     struct trainer_hooks hooks;
     struct tokenizer *tokenizer;
-    struct model *model;
+    struct model *model;          /* NULL, as is lora, with an engine of the hook's */
     struct dataset *data, *valid; /* valid: NULL without */
     struct objective objective;
     struct lora *lora;
@@ -91,6 +101,7 @@ struct trainer {
     struct plan plan;
     struct train_state state;
     struct train_progress progress;
+    struct train_pending pending;
     int64_t saved_step; /* step of the newest checkpoint of this process; -1: none */
     int lock;           /* the run folder is this process's (dir_lock); -1: not */
 };

@@ -7,26 +7,6 @@
 
 enum { ROWS_NAMED = 8, ROWS_CAP_BYTES = 1 << 16 };
 
-enum status trainer_evaluate(struct trainer *t, struct metrics_eval *eval)
-{
-    struct engine_loss sum = {0};
-    for (int64_t s = 0; s < pack_steps(t->valid_pack); s++) {
-        struct batch b;
-        struct engine_loss loss = {0};
-        TRY(pack_batch(t->valid_pack, s, 0, &b));
-        TRY(t->engine->ops->evaluate(t->engine, &b, &loss, NULL));
-        if (!isfinite(loss.weighted)) return trainer_numeric(t, t->valid_pack, &b, "validation loss", loss.weighted);
-        sum.weighted += loss.weighted;
-        sum.unweighted += loss.unweighted;
-        sum.count += loss.count;
-    }
-    eval->trained_tokens = sum.count;
-    eval->loss = sum.unweighted / (double)sum.count;
-    eval->weighted_loss = sum.weighted / (double)sum.count;
-    TRY(t->engine->ops->check(t->engine));
-    return dataset_check(t->c, t->valid);
-}
-
 /* Appends the source rows of the last micro-batch of a pack, "train.jsonl:3, train.jsonl:17", as long as *named is below the
  * limit. */
 static void name_rows(const struct pack *pack, const struct dataset *data, int n, int *named, struct buf *out)
@@ -39,31 +19,62 @@ static void name_rows(const struct pack *pack, const struct dataset *data, int n
     }
 }
 
-static void name_step(struct trainer *t, struct buf *out)
+/* The rows of micro-batch `micro` of a step of the running epoch, or of all its micro-batches for -1. */
+static void name_step(struct trainer *t, int64_t epoch_step, int64_t micro, struct buf *out)
 {
     struct batch b;
     int named = 0;
-    for (int64_t m = 0; m < pack_micro_batches(t->pack, t->state.epoch_step); m++) {
-        if (pack_batch(t->pack, t->state.epoch_step, m, &b) != OK) return;
+    for (int64_t m = 0; m < pack_micro_batches(t->pack, epoch_step); m++) {
+        if (micro >= 0 && m != micro) continue;
+        if (pack_batch(t->pack, epoch_step, m, &b) != OK) return;
         name_rows(t->pack, t->data, b.n_seg, &named, out);
     }
-    if (named > ROWS_NAMED) buf_printf(out, " and %d more", named - ROWS_NAMED);
+    if (micro < 0 && named > ROWS_NAMED) buf_printf(out, " and %d more", named - ROWS_NAMED);
 }
 
-enum status trainer_numeric(struct trainer *t, const struct pack *pack, const struct batch *b, const char *what,
-                            double value)
+static enum status fail_numeric(struct trainer *t, int64_t step, const char *what, double value, struct buf *rows)
+{
+    ctx_fail(t->c, E_NUMERIC,
+             "step %" PRId64 ": the %s is %g. Nothing of this step was saved. Rows: %s. A lower --lr may help", step, what,
+             isnan(value) ? (double)NAN : value, buf_str(rows));
+    buf_release(rows);
+    return t->c->status;
+}
+
+enum status trainer_numeric_step(struct trainer *t, const struct train_pending *p, int64_t micro, const char *what,
+                                 double value)
 {
     struct buf rows;
-    bool validation = pack == t->valid_pack;
+    buf_init(&rows, t->c, ROWS_CAP_BYTES);
+    name_step(t, p->epoch_step, micro, &rows);
+    return fail_numeric(t, p->metrics.step, what, value, &rows);
+}
+
+static enum status numeric_validation(struct trainer *t, const struct batch *b, double value)
+{
+    struct buf rows;
     int named = 0;
     buf_init(&rows, t->c, ROWS_CAP_BYTES);
-    if (b)
-        name_rows(pack, validation ? t->valid : t->data, b->n_seg, &named, &rows);
-    else
-        name_step(t, &rows);
-    ctx_fail(t->c, E_NUMERIC,
-             "step %" PRId64 ": the %s is %g. Nothing of this step was saved. Rows: %s. A lower --lr may help",
-             t->state.step + !validation, what, isnan(value) ? (double)NAN : value, buf_str(&rows));
-    buf_release(&rows);
-    return t->c->status;
+    name_rows(t->valid_pack, t->valid, b->n_seg, &named, &rows);
+    return fail_numeric(t, t->state.step, "validation loss", value, &rows);
+}
+
+enum status trainer_evaluate(struct trainer *t, struct metrics_eval *eval)
+{
+    struct engine_loss sum = {0};
+    for (int64_t s = 0; s < pack_steps(t->valid_pack); s++) {
+        struct batch b;
+        struct engine_loss loss = {0};
+        TRY(pack_batch(t->valid_pack, s, 0, &b));
+        TRY(t->engine->ops->evaluate(t->engine, &b, &loss, NULL));
+        if (!isfinite(loss.weighted)) return numeric_validation(t, &b, loss.weighted);
+        sum.weighted += loss.weighted;
+        sum.unweighted += loss.unweighted;
+        sum.count += loss.count;
+    }
+    eval->trained_tokens = sum.count;
+    eval->loss = sum.unweighted / (double)sum.count;
+    eval->weighted_loss = sum.weighted / (double)sum.count;
+    TRY(t->engine->ops->check(t->engine));
+    return dataset_check(t->c, t->valid);
 }

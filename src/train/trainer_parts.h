@@ -10,10 +10,10 @@ enum status trainer_open_epoch(struct trainer *t, int64_t epoch);
 /* Validation loss: forward over all validation rows, with the training set's q and mean g. E_NUMERIC naming the rows. */
 enum status trainer_evaluate(struct trainer *t, struct metrics_eval *eval);
 
-/* E_NUMERIC for a value that is no number, naming the step and the source rows: those of micro-batch `b`, the last one that
- * `pack` made, or with NULL those of the whole running step. */
-enum status trainer_numeric(struct trainer *t, const struct pack *pack, const struct batch *b, const char *what,
-                            double value);
+/* E_NUMERIC for a value of a training step that is not finite, naming the step and the source rows: those of micro-batch
+ * `micro`, or with -1 those of the whole step. t->pack must be the pack of the step's epoch. */
+enum status trainer_numeric_step(struct trainer *t, const struct train_pending *p, int64_t micro, const char *what,
+                                 double value);
 
 /* Parses "q_proj,v_proj" or "all" into a bit set of lora places; E_INPUT naming what is no linear. */
 enum status trainer_targets(struct ctx *c, const char *text, uint32_t *out);

@@ -43,6 +43,7 @@ enum status trainer_targets(struct ctx *c, const char *text, uint32_t *out)
     return OK;
 }
 
+/* A new adapter on the model, or the one that training starts from. */
 static enum status open_adapter(struct trainer *t)
 {
     const struct train_config *k = &t->config;
@@ -55,8 +56,33 @@ static enum status open_adapter(struct trainer *t)
     t->lora->config.dropout = a->dropout;
     for (size_t i = 0; i < t->lora->n_modules; i++) t->lora->modules[i].slot.dropout = (float)a->dropout;
     model_attach_lora(t->model, t->lora);
+    return OK;
+}
+
+static enum status check_context(struct trainer *t, int64_t context)
+{
+    if (t->config.rows.max_length <= context) return OK;
+    return ctx_fail(t->c, E_INPUT, "--max-length: %" PRId64 " is more than the model's %" PRId64 " positions",
+                    t->config.rows.max_length, context);
+}
+
+static enum status open_native(struct trainer *t)
+{
+    t->model = model_open_with(t->c, t->config.model, &t->config.form);
+    if (!t->model) return t->c->status;
+    TRY(check_context(t, t->model->config.max_positions)); /* before the adapter takes memory */
+    TRY(open_adapter(t));
     t->engine = engine_native_new(t->c, t->model, t->lora);
-    return t->engine ? OK : t->c->status;
+    return t->c->status;
+}
+
+static enum status open_engine(struct trainer *t)
+{
+    t->tokenizer = tokenizer_open(t->c, t->config.model);
+    if (!t->tokenizer) return t->c->status;
+    if (!t->hooks.open_engine) return open_native(t);
+    t->engine = t->hooks.open_engine(t->hooks.user, t->c, &t->config);
+    return t->engine ? check_context(t, t->engine->context) : t->c->status;
 }
 
 /* ---- data ------------------------------------------------------------------------------------------------------------ */
@@ -77,9 +103,9 @@ static struct dataset *open_cache(struct trainer *t, const char *name)
 {
     char *cache = path_join(t->c, t->config.run, name);
     struct dataset *d = cache ? dataset_open(t->c, cache) : NULL;
-    if (d && dataset_counts(d)->max_token >= t->model->config.vocab)
+    if (d && dataset_counts(d)->max_token >= t->engine->vocab)
         ctx_fail(t->c, E_INPUT, "%s: the tokenizer gives id %" PRId64 ", but the model knows %" PRId64 " tokens",
-                 t->config.model, dataset_counts(d)->max_token, t->model->config.vocab);
+                 t->config.model, dataset_counts(d)->max_token, t->engine->vocab);
     mem_free(t->c, cache);
     return d;
 }
@@ -131,10 +157,12 @@ static enum status plan_run(struct trainer *t)
 {
     const struct train_config *k = &t->config;
     TRY(scan_epochs(t));
-    t->plan_input.model = &t->model->config;
+    struct engine_memory memory = t->engine->ops->memory(t->engine);
+    t->plan_input.model = t->model ? &t->model->config : NULL;
     t->plan_input.lora = t->lora;
-    t->plan_input.weights_bytes = model_weight_bytes(t->model);
-    size_t counted = t->engine->ops->memory(t->engine).adapter_bytes + model_made_bytes(t->model);
+    t->plan_input.parameters = t->engine->parameters->count;
+    t->plan_input.weights_bytes = memory.weights_bytes;
+    size_t counted = memory.trained_bytes + memory.allocated_bytes;
     t->plan_input.program_bytes = t->c->alloc_bytes > counted ? t->c->alloc_bytes - counted : 0;
     t->plan_input.checkpoint = k->grad_checkpoint;
     t->plan_input.recomputed_blocks = k->recomputed_blocks;
@@ -144,18 +172,6 @@ static enum status plan_run(struct trainer *t)
     t->plan_input.rank = k->adapter.rank;
     t->plan = plan_make(&t->plan_input, plan_free_bytes(""));
     return OK;
-}
-
-static enum status open_model(struct trainer *t)
-{
-    const struct train_config *k = &t->config;
-    t->model = model_open_with(t->c, k->model, &k->form);
-    if (!t->model) return t->c->status;
-    if (k->rows.max_length > t->model->config.max_positions)
-        return ctx_fail(t->c, E_INPUT, "--max-length: %" PRId64 " is more than the model's %" PRId64 " positions",
-                        k->rows.max_length, t->model->config.max_positions);
-    t->tokenizer = tokenizer_open(t->c, k->model);
-    return t->tokenizer ? OK : t->c->status;
 }
 
 /* ---- the files that describe a run ----------------------------------------------------------------------------------- */
@@ -231,7 +247,7 @@ static void reset_state(struct trainer *t)
     s->q = t->objective.q;
     s->mean_g = t->objective.gbar;
     s->recomputed_blocks = t->plan.recomputed_blocks;
-    s->compute = t->model->options.compute;
+    s->compute = t->config.form.compute;
     clip_init(&s->clip, t->config.clip_mode, t->config.clip);
 }
 
@@ -240,8 +256,7 @@ static enum status start(struct trainer *t, const char *config_text)
 {
     const struct train_config *k = &t->config;
     TRY(settle_config(t));
-    TRY(open_model(t));
-    TRY(open_adapter(t));
+    TRY(open_engine(t));
     TRY(build_cache(t, k->rows.paths, k->rows.n_paths, "data.cache"));
     if (k->valid) TRY(build_cache(t, &k->valid, 1, "valid.cache"));
     TRY(open_data(t));
@@ -282,7 +297,7 @@ static enum status check_state(struct trainer *t, const char *dir, const struct 
     if (strcmp(now.data_sha256, s->data_sha256) != 0) differs = "data_manifest.json";
     if (s->q != t->objective.q || s->mean_g != t->objective.gbar) differs = "data.cache";
     if (s->seed != t->config.seed) differs = "seed";
-    if (s->compute != t->model->options.compute) differs = "--compute";
+    if (s->compute != t->config.form.compute) differs = "--compute";
     if (!differs) return OK;
     return ctx_fail(t->c, E_INPUT, "%s: was made with another %s: restore it, or start a new run", dir, differs);
 }
@@ -292,7 +307,7 @@ static enum status restore(struct trainer *t, const char *dir)
     struct train_state s;
     TRY(state_load(t->c, dir, &s));
     TRY(check_state(t, dir, &s));
-    TRY(checkpoint_restore(t->c, dir, t->engine, &t->model->config));
+    TRY(checkpoint_restore(t->c, dir, t->engine));
     t->state = s;
     t->saved_step = s.step;
     t->plan_input.recomputed_blocks = s.recomputed_blocks;
@@ -305,8 +320,7 @@ static enum status go_on(struct trainer *t)
     const struct train_config *k = &t->config;
     TRY(settle_config(t));
     TRY(describe_run(t, true));
-    TRY(open_model(t));
-    TRY(open_adapter(t));
+    TRY(open_engine(t));
     TRY(open_data(t));
     TRY(plan_run(t));
     TRY(checkpoint_sweep(t->c, k->run));

@@ -72,7 +72,7 @@ static void fill_element(void *to, void *ignored, size_t bytes)
 
 static bool changes_operand(enum op op, int i)
 {
-    return (op == OP_ACCUMULATE && i == 0) || (op == OP_ADAMW && i != 1);
+    return (op == OP_ACCUMULATE && i == 0) || (op == OP_ADAMW && i != 1 && i != 4);
 }
 
 static bool writes_strided(enum op op)

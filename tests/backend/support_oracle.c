@@ -364,9 +364,41 @@ void oracle_sum_squares(struct ctx *c, const struct setting *s, enum op op)
     double sum = 0;
     struct array *a = oracle_operand(c, s, 0, SHAPE_OF(9, 113), -1, 1);
     for (int i = 0; i < 9 * 113; i++) sum += oracle_x[0][i] * oracle_x[0][i];
-    double got = op_sum_squares(c, a);
+    struct array *out = array_zeros(c, DTYPE_F64, 0, NULL);
+    assert_int_equal(op_sum_squares(c, a, out), OK);
+    double got = array_item(out);
     if (!(fabs(got - sum) <= 1e-12 * sum))
         fail_msg("%s: %.17g, expected %.17g", op_name(op), got, sum); /* f64 even for f32 */
+}
+
+/* With a guard a gradient of norm 3 is scaled to 2, and a sum that is not finite stops this update and the next. */
+static void check_guard(struct ctx *c, struct array **a, const struct setting *s, double *p, double *m, double *v)
+{
+    enum { N = 37 };
+    const double sums[] = {9, INFINITY, 1};
+    const struct adamw_params q = {.lr = 0.01,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.99,
+                                   .eps = 1e-8,
+                                   .correction1 = 1,
+                                   .correction2 = 1,
+                                   .grad_scale = 1,
+                                   .threshold = 2};
+    struct adamw_guard guard = {.stopped = array_zeros(c, DTYPE_F64, 0, NULL)};
+    for (int i = 0; i < N; i++) {
+        double g = 2.0 / 3.0 * oracle_x[1][i];
+        m[i] = 0.9 * m[i] + 0.1 * g;
+        v[i] = 0.99 * v[i] + 0.01 * g * g;
+        p[i] -= 0.01 * m[i] / (sqrt(v[i]) + 1e-8);
+    }
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
+        guard.sum_squares = array_scalar(c, DTYPE_F64, sums[i]);
+        assert_int_equal(op_adamw(c, a[0], a[1], a[2], a[3], &guard, &q), OK);
+        assert_true((array_item(guard.stopped) != 0) == (i > 0));
+        case_assert_close(a[0], p, N, s->tolerance, "guarded parameter");
+        case_assert_close(a[2], m, N, s->tolerance, "guarded first moment");
+        case_assert_close(a[3], v, N, s->tolerance, "guarded second moment");
+    }
 }
 
 /* Two steps of Loshchilov & Hutter's AdamW, written out. */
@@ -388,7 +420,7 @@ void oracle_adamw(struct ctx *c, const struct setting *s, enum op op)
                                        .correction1 = 1 - pow(0.9, step),
                                        .correction2 = 1 - pow(0.99, step),
                                        .grad_scale = 0.5};
-        assert_int_equal(op_adamw(c, param, grad, first, second, &q), OK);
+        assert_int_equal(op_adamw(c, param, grad, first, second, NULL, &q), OK);
         for (int i = 0; i < N; i++) {
             double g = 0.5 * oracle_x[1][i];
             m[i] = 0.9 * m[i] + 0.1 * g;
@@ -399,4 +431,5 @@ void oracle_adamw(struct ctx *c, const struct setting *s, enum op op)
         case_assert_close(first, m, N, s->tolerance, "first moment");
         case_assert_close(second, v, N, s->tolerance, "second moment");
     }
+    check_guard(c, (struct array *[]){param, grad, first, second}, s, p, m, v);
 }

@@ -165,10 +165,9 @@ static void test_in_place(void **state)
     struct array *a = f32(SHAPE(2, 3)), *b = f32(SHAPE(3)), *whole_numbers = i32(3);
     FAILED(op_accumulate(c, a, b), E_SHAPE, "accumulate: f32[2,3] and f32[3]"); /* no broadcasting into a gradient */
     FAILED(op_accumulate(c, whole_numbers, whole_numbers), E_SHAPE, "i32[3]");
-    FAILED(op_adamw(c, a, b, a, a, &p), E_SHAPE, "adamw: f32[2,3] and f32[3]");
-    FAILED(op_adamw(c, a, a, a, b, &p), E_SHAPE, "adamw");
-    assert_true(isnan(op_sum_squares(c, whole_numbers)));
-    check(true, E_DTYPE, "sum_squares: i32[3]");
+    FAILED(op_adamw(c, a, b, a, a, NULL, &p), E_SHAPE, "adamw: f32[2,3] and f32[3]");
+    FAILED(op_adamw(c, a, a, a, b, NULL, &p), E_SHAPE, "adamw");
+    FAILED(op_sum_squares(c, whole_numbers, array_zeros(c, DTYPE_F64, 0, NULL)), E_DTYPE, "sum_squares: i32[3]");
 }
 
 /* While an error is recorded every op returns at once. */
@@ -188,7 +187,8 @@ static void test_errors_stay(void **state)
     assert_true(!op_embed(c, &weight, a, DTYPE_F32) && !op_rope(c, a, a, a, 1) && !op_attention(c, a, a, a, &p));
     assert_true(op_linear(c, a, &w, 1, NULL, y) == E_IO && !y[0]);
     assert_true(op_linear_cross_entropy(c, a, w, a, a, false, &r) == E_IO && !r.loss);
-    assert_true(op_accumulate(c, a, a) == E_IO && op_adamw(c, a, a, a, a, &adam) == E_IO && isnan(op_sum_squares(c, a)));
+    assert_true(op_accumulate(c, a, a) == E_IO && op_adamw(c, a, a, a, a, NULL, &adam) == E_IO &&
+                op_sum_squares(c, a, a) == E_IO);
     assert_true(!array_view(a, 0, NULL, NULL, 0) && isnan(array_item(a)));
     assert_string_equal(c->message, "first");
     ctx_clear(c);

@@ -197,7 +197,7 @@ static void adamw_case(struct ref_fixture *f)
         ref_set(v, i, 0);
     }
     for (int step = 1; step <= 3; step++) {
-        struct adamw_params a = {0.01, 0.9, 0.95, 1e-8, 0.1, 1 - pow(0.9, step), 1 - pow(0.95, step), 0.5};
+        struct adamw_params a = {0.01, 0.9, 0.95, 1e-8, 0.1, 1 - pow(0.9, step), 1 - pow(0.95, step), 0.5, 0};
         ref_run(f, &(struct op_call){OP_ADAMW, {p, ref_golden(f, k, grads[step - 1]), m, v}, {NULL}, &a});
     }
     ref_check(f, p, k, "result");

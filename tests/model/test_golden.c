@@ -37,6 +37,7 @@ static void golden_open_with(struct golden *g, struct fixture *f, const char *fa
     snprintf(path, sizeof path, TEST_DATA "/golden/%s/adapter", family);
     g->lora = lora_load_peft(f->c, &g->model->config, path);
     assert_ok(f->c);
+    assert_int_equal(lora_make_gradients(g->lora), OK);
     snprintf(path, sizeof path, TEST_DATA "/golden/%s/golden.safetensors", family);
     g->values = safetensors_open(f->c, path);
     assert_ok(f->c);

@@ -131,6 +131,7 @@ static void adapter(void **state)
     struct lora *l = lora_empty(f->c, &m, &lora);
     assert_int_equal(lora_add(l, &m, 0, LORA_Q, 2, 4), OK);
     assert_int_equal(lora_add(l, &m, 1, LORA_UP, 3, 5), OK);
+    assert_int_equal(lora_make_values(l), OK);
     assert_int_equal(dir_make(f->c, fixture_path(f, "adapter")), OK);
     assert_int_equal(lora_save_peft(f->c, l, fixture_path(f, "adapter"), "base"), OK);
     lora_free(l);

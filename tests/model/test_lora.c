@@ -173,6 +173,7 @@ static void ranks_and_alphas_that_differ(void **state)
     assert_int_equal(lora_add(l, &m, 0, LORA_Q, 3, 8), OK);
     assert_int_equal(lora_add(l, &m, 0, LORA_UP, 5, 8), OK);
     assert_int_equal(lora_add(l, &m, 1, LORA_K, 2, 1.5), OK);
+    assert_int_equal(lora_make_values(l), OK);
     round_trip(f, l, &m);
     lora_free(l);
 }

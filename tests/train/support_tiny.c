@@ -277,3 +277,16 @@ enum status tiny_resume(struct ctx *c, const struct train_config *config, const 
     trainer_free(t);
     return c->status;
 }
+
+int64_t tiny_size(const struct engine *e, size_t i)
+{
+    return e->parameters->list[i].rows * e->parameters->list[i].cols;
+}
+
+float *tiny_values(struct engine *e, int which, size_t i)
+{
+    float *values = malloc((size_t)tiny_size(e, i) * sizeof *values);
+    assert_non_null(values);
+    assert_int_equal(e->ops->read(e, (enum engine_values)which, i, values), OK);
+    return values;
+}

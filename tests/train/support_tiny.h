@@ -35,4 +35,9 @@ struct train_config tiny_config(const char *model, const char *run, const char *
 enum status tiny_train(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks);
 enum status tiny_resume(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks);
 
+struct engine;
+/* Numbers of parameter i of an engine's table, and a copy of its values (enum engine_values), to be freed. */
+int64_t tiny_size(const struct engine *e, size_t i);
+float *tiny_values(struct engine *e, int which, size_t i);
+
 #endif

@@ -85,16 +85,22 @@ static void train_steps(struct run *r, int steps, int64_t recomputed_blocks)
     }
     const struct batch b = {TOKENS, tokens, positions, 2, cu, targets, weights, 0};
     for (int step = 0; step < (steps ? steps : 1); step++) {
-        const struct engine_step_options o = {
-            .inv_n = 1.0 / (TOKENS - 2), .step = step, .recomputed_blocks = recomputed_blocks};
-        struct adamw_params adamw = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1};
-        struct engine_loss loss;
-        adamw.correction1 = adamw.correction2 = 1;
-        r->engine->ops->zero_grad(r->engine);
-        assert_int_equal(r->engine->ops->step(r->engine, &b, &o, &loss), OK);
-        r->loss[step] = loss.weighted;
-        r->norm[step] = r->engine->ops->grad_norm(r->engine);
-        if (steps) assert_int_equal(r->engine->ops->update(r->engine, &adamw), OK);
+        const struct engine_micro micro = {
+            .step = step + 1, .count = 1, .inv_n = 1.0 / (TOKENS - 2), .recomputed_blocks = recomputed_blocks};
+        const struct engine_update update = {.step = step + 1,
+                                             .threshold = INFINITY,
+                                             .lr = steps ? 1e-2 : 0,
+                                             .beta1 = 0.9,
+                                             .beta2 = 0.999,
+                                             .eps = 1e-8,
+                                             .correction1 = 1,
+                                             .correction2 = 1};
+        struct engine_result result;
+        assert_int_equal(r->engine->ops->step(r->engine, &b, &micro), OK);
+        assert_int_equal(r->engine->ops->update(r->engine, &update), OK);
+        assert_int_equal(r->engine->ops->result(r->engine, step + 1, &result), OK);
+        r->loss[step] = result.loss.weighted;
+        r->norm[step] = result.norm;
     }
 }
 
@@ -107,9 +113,11 @@ static void same_run(const struct run *a, const struct run *b)
 {
     assert_memory_equal(a->loss, b->loss, sizeof a->loss);
     assert_memory_equal(a->norm, b->norm, sizeof a->norm);
-    for (size_t i = 0; i < a->engine->n_params; i++) {
-        const struct array *x = engine_param(a->engine, i), *y = engine_param(b->engine, i);
-        assert_memory_equal(x->data, y->data, (size_t)array_size(x) * sizeof(float));
+    for (size_t i = 0; i < a->engine->parameters->n; i++) {
+        float *x = tiny_values(a->engine, ENGINE_PARAMETERS, i), *y = tiny_values(b->engine, ENGINE_PARAMETERS, i);
+        assert_memory_equal(x, y, (size_t)tiny_size(a->engine, i) * sizeof *x);
+        free(x);
+        free(y);
     }
 }
 
@@ -147,12 +155,14 @@ static void codes_train_as_their_numbers(void **state)
 static void gradient(struct run *r)
 {
     uint32_t x = 1;
-    for (size_t i = 1; i < r->engine->n_params; i += 2) {
-        struct array *b = engine_param(r->engine, i);
-        for (int64_t k = 0; k < array_size(b); k++) {
+    for (size_t i = 1; i < r->engine->parameters->n; i += 2) {
+        float *b = tiny_values(r->engine, ENGINE_PARAMETERS, i);
+        for (int64_t k = 0; k < tiny_size(r->engine, i); k++) {
             x = x * 1664525u + 1013904223u;
-            ((float *)b->data)[k] = ((float)(x >> 8) / (1 << 23) - 1.0f) * 0.1f;
+            b[k] = ((float)(x >> 8) / (1 << 23) - 1.0f) * 0.1f;
         }
+        assert_int_equal(r->engine->ops->write(r->engine, ENGINE_PARAMETERS, i, b), OK);
+        free(b);
     }
     train_steps(r, 0, 0);
 }
@@ -160,14 +170,16 @@ static void gradient(struct run *r)
 static double cosine(const struct run *a, const struct run *b)
 {
     double dot = 0, aa = 0, bb = 0;
-    for (size_t i = 0; i < a->engine->n_params; i++) {
-        const struct array *x = engine_grad(a->engine, i), *y = engine_grad(b->engine, i);
-        for (int64_t k = 0; k < array_size(x); k++) {
-            double u = ((const float *)x->data)[k], v = ((const float *)y->data)[k];
+    for (size_t i = 0; i < a->engine->parameters->n; i++) {
+        float *x = tiny_values(a->engine, ENGINE_GRADIENTS, i), *y = tiny_values(b->engine, ENGINE_GRADIENTS, i);
+        for (int64_t k = 0; k < tiny_size(a->engine, i); k++) {
+            double u = x[k], v = y[k];
             dot += u * v;
             aa += u * u;
             bb += v * v;
         }
+        free(x);
+        free(y);
     }
     return dot / sqrt(aa * bb);
 }

@@ -44,19 +44,18 @@ static struct batch batch_of(const int32_t *tokens, int64_t first_token)
 static double step(struct engine *e, struct clip *clip, const int32_t *tokens, int64_t number, double *norm)
 {
     const struct optim optim = {0.9, 0.999, 1e-8, 0.01};
-    const struct engine_step_options options = {.inv_n = 1.0 / (MICRO * SEQUENCES * (LENGTH - 1)), .step = number};
-    double loss = 0, threshold;
-    e->ops->zero_grad(e);
-    for (int i = 0; i < MICRO; i++) {
-        struct batch b = batch_of(tokens + i * TOKENS, (int64_t)i * TOKENS);
-        struct engine_loss part;
-        assert_int_equal(e->ops->step(e, &b, &options, &part), OK);
-        loss += part.weighted * options.inv_n;
+    struct engine_micro micro = {.step = number, .count = MICRO, .inv_n = 1.0 / (MICRO * SEQUENCES * (LENGTH - 1))};
+    struct engine_result result;
+    for (; micro.index < MICRO; micro.index++) {
+        struct batch b = batch_of(tokens + micro.index * TOKENS, micro.index * TOKENS);
+        assert_int_equal(e->ops->step(e, &b, &micro), OK);
     }
-    *norm = e->ops->grad_norm(e);
-    struct adamw_params p = optim_step(&optim, number, 0.001, clip_step(clip, *norm, 1, &threshold));
-    assert_int_equal(e->ops->update(e, &p), OK);
-    return loss;
+    const struct engine_update update = optim_step(&optim, number, 0.001, clip_threshold(clip, 1));
+    assert_int_equal(e->ops->update(e, &update), OK);
+    assert_int_equal(e->ops->result(e, number, &result), OK);
+    clip_add(clip, result.norm, 1, result.clipped);
+    *norm = result.norm;
+    return result.loss.weighted * micro.inv_n;
 }
 
 static void check_family(const char *family)

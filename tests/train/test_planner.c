@@ -102,6 +102,7 @@ static void refusal_names_what_helps(void **state)
     struct lora *lora = lora_new(c, &big, &config);
     struct plan_input in = {.model = &big,
                             .lora = lora,
+                            .parameters = lora_parameter_count(lora),
                             .weights_bytes = (size_t)2 << 30,
                             .longest_tokens = 8192,
                             .checkpoint = PLAN_CHECKPOINT_OFF,

@@ -64,6 +64,14 @@ static void schedules(void **state)
     ctx_free(c);
 }
 
+/* A step as the trainer does it: the factor for the gradient. */
+static double clip_one(struct clip *k, double norm, double omega, double *threshold)
+{
+    *threshold = clip_threshold(k, omega);
+    clip_add(k, norm, omega, norm > *threshold);
+    return norm > *threshold ? *threshold / norm : 1.0;
+}
+
 static void clipping(void **state)
 {
     (void)state;
@@ -74,7 +82,7 @@ static void clipping(void **state)
     assert_true(n > 2 * CLIP_WINDOW);
     clip_init(&k, CLIP_RELATIVE, member(o, "c"));
     for (size_t i = 0; i < n; i++) {
-        double threshold, scale = clip_step(&k, item(o, "norms", i), item(o, "omegas", i), &threshold);
+        double threshold, scale = clip_one(&k, item(o, "norms", i), item(o, "omegas", i), &threshold);
         assert_near(threshold, item(o, "thresholds", i), 1e-12);
         assert_near(scale, item(o, "scales", i), 1e-12);
         clipped += scale < 1.0;
@@ -91,14 +99,14 @@ static void clip_modes(void **state)
     struct clip k;
     double threshold;
     clip_init(&k, CLIP_FIXED, 0.5);
-    assert_true(clip_step(&k, 2.0, 10.0, &threshold) == 0.25 && threshold == 0.5);
-    assert_true(clip_step(&k, 0.5, 10.0, &threshold) == 1.0);
+    assert_true(clip_one(&k, 2.0, 10.0, &threshold) == 0.25 && threshold == 0.5);
+    assert_true(clip_one(&k, 0.5, 10.0, &threshold) == 1.0);
     clip_init(&k, CLIP_OFF, 1.0);
-    assert_true(clip_step(&k, 1e30, 1.0, &threshold) == 1.0 && isinf(threshold));
+    assert_true(clip_one(&k, 1e30, 1.0, &threshold) == 1.0 && isinf(threshold));
     assert_true(clip_share(&k) == 0.0);
     clip_init(&k, CLIP_RELATIVE, 1.0);
     assert_true(clip_share(&k) == 0.0);
-    assert_true(clip_step(&k, 30.0, 10.0, &threshold) == 10.0 / 30.0 && threshold == 10.0);
+    assert_true(clip_one(&k, 30.0, 10.0, &threshold) == 10.0 / 30.0 && threshold == 10.0);
 }
 
 /* AdamW through the op of the backend, 12 steps, against torch in float32. */
@@ -117,10 +125,11 @@ static void adamw(void **state)
     for (size_t step = 1; step <= json_array_size(json_object_get(o, "grads")); step++) {
         const json_t *row = json_array_get(json_object_get(o, "grads"), step - 1);
         const json_t *want = json_array_get(json_object_get(o, "params"), step - 1);
-        /* the gradient comes twice as long and is halved by grad_scale, as clipping does it */
+        /* the gradient comes twice as long and is halved, as clipping does it */
         for (int64_t i = 0; i < n; i++) grads[i] = 2.0f * (float)json_number_value(json_array_get(row, (size_t)i));
-        struct adamw_params params = optim_step(&optim, (int64_t)step, member(o, "lr"), 0.5);
-        assert_int_equal(op_adamw(c, p, g, m, v, &params), OK);
+        struct engine_update u = optim_step(&optim, (int64_t)step, member(o, "lr"), INFINITY);
+        struct adamw_params params = {u.lr, u.beta1, u.beta2, u.eps, u.weight_decay, u.correction1, u.correction2, 0.5, 0};
+        assert_int_equal(op_adamw(c, p, g, m, v, NULL, &params), OK);
         for (int64_t i = 0; i < n; i++)
             assert_true(fabs(numbers[i] - json_number_value(json_array_get(want, (size_t)i))) < 2e-6);
     }

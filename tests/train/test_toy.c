@@ -52,14 +52,13 @@ static double probability(struct trainer *t, char claim)
 {
     static const char prompt[] = "claim:";
     enum { N = sizeof(prompt) - 1 };
-    int32_t tokens[N], positions[N], targets[N] = {0}, cu[2] = {0, N};
-    float weights[N] = {0}, logits[TINY_VOCAB];
-    for (int i = 0; i < N; i++) {
-        tokens[i] = prompt[i];
-        positions[i] = i;
-    }
-    struct batch b = {N, tokens, positions, 1, cu, targets, weights, 0};
-    assert_int_equal(t->engine->ops->logits(t->engine, &b, logits), OK);
+    int32_t tokens[N];
+    float logits[TINY_VOCAB];
+    for (int i = 0; i < N; i++) tokens[i] = prompt[i];
+    struct engine_sequence *s = t->engine->ops->sequence_new(t->engine, N);
+    assert_non_null(s);
+    assert_int_equal(t->engine->ops->extend(s, tokens, N, 1, logits), OK);
+    t->engine->ops->sequence_free(s);
     double top = -INFINITY, sum = 0;
     for (int i = 0; i < TINY_VOCAB; i++) top = fmax(top, logits[i]);
     for (int i = 0; i < TINY_VOCAB; i++) sum += exp(logits[i] - top);

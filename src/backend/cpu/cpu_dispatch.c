@@ -32,6 +32,14 @@ static bool f32_contiguous(const struct op_call *call)
     return true;
 }
 
+/* The guard's two numbers are f64. */
+static bool f32_update(const struct op_call *call)
+{
+    for (int i = 0; i < 4; i++)
+        if (!is_f32(call->in[i]) || !array_is_contiguous(call->in[i])) return false;
+    return true;
+}
+
 /* Any view of f32 whose rows are contiguous on both sides. */
 static bool f32_rows(const struct op_call *call)
 {
@@ -68,7 +76,7 @@ static const struct tuned {
     [OP_COPY] = {cpu_elementwise_copy, f32_rows},
     [OP_EXP] = {cpu_elementwise_exp, f32_contiguous},
     [OP_ACCUMULATE] = {cpu_elementwise_accumulate, f32_contiguous},
-    [OP_ADAMW] = {cpu_elementwise_adamw, f32_contiguous},
+    [OP_ADAMW] = {cpu_elementwise_adamw, f32_update},
     [OP_SUM_SQUARES] = {cpu_elementwise_sum_squares, f32_contiguous},
 };
 

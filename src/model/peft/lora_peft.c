@@ -27,7 +27,6 @@
 enum { CONFIG_MAX_BYTES = 4 << 20, NAME_BYTES = 128, MAX_RULES = 1024 * LORA_PLACES, MAX_OPERATORS = 128 };
 
 static const char config_file[] = "adapter_config.json", tensors_file[] = "adapter_model.safetensors";
-static const char prefix[] = "base_model.model.";
 static const char *const half_suffix[2] = {"lora_A.weight", "lora_B.weight"};
 
 /* "model.layers.3.self_attn.q_proj": the module's path in the base model, what PEFT matches patterns against. */
@@ -127,7 +126,7 @@ static json_t *make_config(const struct lora *l, const char *base_name)
     return doc;
 }
 
-static enum status write_config(struct ctx *c, const struct lora *l, const char *dir, const char *base_name)
+enum status lora_save_peft_config(struct ctx *c, const struct lora *l, const char *dir, const char *base_name)
 {
     struct buf text;
     buf_init(&text, c, CONFIG_MAX_BYTES);
@@ -140,45 +139,21 @@ static enum status write_config(struct ctx *c, const struct lora *l, const char 
     return c->status;
 }
 
-/* Bytes of one array through host memory: arrays need not be host memory in every backend. */
-static enum status write_array(struct ctx *c, struct safetensors_writer *w, struct array *a)
+static enum status read_value(void *user, int which, size_t i, float *out)
 {
-    size_t n = (size_t)array_size(a);
-    float *host = mem_alloc(c, n, sizeof *host);
-    if (host && array_to_host(a, DTYPE_F32, host) == OK) safetensors_write(w, host, n * sizeof *host);
-    mem_free(c, host);
-    return c->status;
-}
-
-static enum status write_tensors(struct ctx *c, const struct lora *l, const char *path, struct safetensors_entry *entries,
-                                 char (*names)[NAME_BYTES])
-{
-    char module[NAME_BYTES / 2];
-    for (size_t i = 0; i < 2 * l->n_modules; i++) {
-        const struct lora_module *m = &l->modules[i / 2];
-        const struct array *a = i % 2 ? m->slot.b : m->slot.a;
-        snprintf(module, sizeof module, "model.layers.%lld.%s", (long long)m->layer, lora_place_path[m->place]);
-        snprintf(names[i], NAME_BYTES, "%s%s.%s", prefix, module, half_suffix[i % 2]);
-        entries[i] = (struct safetensors_entry){names[i], TENSOR_F32, 2, {a->shape[0], a->shape[1]}};
-    }
-    struct safetensors_writer *w = safetensors_create(c, path, entries, 2 * l->n_modules, NULL, 0);
-    if (!w) return c->status;
-    for (size_t i = 0; i < 2 * l->n_modules && ctx_ok(c); i++)
-        write_array(c, w, i % 2 ? l->modules[i / 2].slot.b : l->modules[i / 2].slot.a);
-    if (ctx_ok(c)) return safetensors_commit(w);
-    safetensors_abort(w);
-    return c->status;
+    const struct lora *l = user;
+    (void)which;
+    return parameter_read(i % 2 ? l->modules[i / 2].slot.b : l->modules[i / 2].slot.a, out);
 }
 
 enum status lora_save_peft(struct ctx *c, const struct lora *l, const char *dir, const char *base_name)
 {
-    struct safetensors_entry *entries = mem_alloc(c, 2 * l->n_modules, sizeof *entries);
-    char(*names)[NAME_BYTES] = mem_alloc(c, 2 * l->n_modules, sizeof *names);
+    static const struct parameter_set set = {.prefix = LORA_TENSOR_PREFIX, .suffix = LORA_TENSOR_SUFFIX};
+    const struct parameters *p = &l->parameters;
     char *path = path_join(c, dir, tensors_file);
-    if (ctx_ok(c) && write_tensors(c, l, path, entries, names) == OK) write_config(c, l, dir, base_name);
+    if (path && parameters_save(c, path, p->list, p->n, &set, 1, read_value, (void *)(uintptr_t)l) == OK)
+        lora_save_peft_config(c, l, dir, base_name);
     mem_free(c, path);
-    mem_free(c, names);
-    mem_free(c, entries);
     return c->status;
 }
 
@@ -385,12 +360,19 @@ static enum status check_shapes(struct peft *p, const struct tensor_view *const 
     return OK;
 }
 
-static void copy_tensor(const struct tensor_view *t, struct array *a)
+/* Values of a tensor, widened to f32. */
+static enum status copy_tensor(struct ctx *c, const struct tensor_view *t, struct array *a)
 {
-    quant_to_f32(t->type, t->data, a->data, t->shape[0] * t->shape[1]);
+    int64_t n = t->shape[0] * t->shape[1];
+    float *values = mem_alloc(c, (size_t)n, sizeof *values);
+    if (!values) return c->status;
+    quant_to_f32(t->type, t->data, values, n);
+    parameter_write(a, values);
+    mem_free(c, values);
+    return c->status;
 }
 
-static enum status load_module(struct peft *p, struct lora *l, int64_t layer, enum lora_place place)
+static enum status add_module(struct peft *p, struct lora *l, int64_t layer, enum lora_place place)
 {
     const struct tensor_view *const *half = &p->found[(layer * LORA_PLACES + place) * 2];
     char module[NAME_BYTES];
@@ -407,10 +389,7 @@ static enum status load_module(struct peft *p, struct lora *l, int64_t layer, en
         return ctx_fail(p->c, E_INPUT, "%s: module %s has rank %lld by its tensors and %g by the config", p->config_path,
                         module, (long long)half[0]->shape[0], rank);
     TRY(check_shapes(p, half, place, (int64_t)rank));
-    TRY(lora_add(l, p->model, layer, place, (int64_t)rank, rule_value(&p->alphas, module, p->config.alpha)));
-    copy_tensor(half[0], l->modules[l->n_modules - 1].slot.a);
-    copy_tensor(half[1], l->modules[l->n_modules - 1].slot.b);
-    return OK;
+    return lora_add(l, p->model, layer, place, (int64_t)rank, rule_value(&p->alphas, module, p->config.alpha));
 }
 
 /* The config's own summary of what the tensors are: places, and last layers when the first layers have none. */
@@ -425,6 +404,20 @@ static void summarise(struct peft *p)
     p->config.last_layers = first > 0 ? p->model->n_layers - first : 0;
 }
 
+static enum status fill_modules(struct peft *p, struct lora *l)
+{
+    for (int64_t i = 0; i < p->model->n_layers * LORA_PLACES; i++)
+        TRY(add_module(p, l, i / LORA_PLACES, (enum lora_place)(i % LORA_PLACES)));
+    TRY(lora_make_values(l));
+    for (size_t i = 0; i < l->n_modules; i++) {
+        const struct lora_module *m = &l->modules[i];
+        const struct tensor_view *const *half = &p->found[(m->layer * LORA_PLACES + m->place) * 2];
+        TRY(copy_tensor(p->c, half[0], m->slot.a));
+        TRY(copy_tensor(p->c, half[1], m->slot.b));
+    }
+    return OK;
+}
+
 static struct lora *load_modules(struct peft *p, const char *dir)
 {
     summarise(p);
@@ -433,12 +426,9 @@ static struct lora *load_modules(struct peft *p, const char *dir)
         return NULL;
     }
     struct lora *l = lora_empty(p->c, p->model, &p->config);
-    for (int64_t i = 0; l && i < p->model->n_layers * LORA_PLACES; i++) {
-        if (load_module(p, l, i / LORA_PLACES, (enum lora_place)(i % LORA_PLACES)) == OK) continue;
-        lora_free(l);
-        return NULL;
-    }
-    return l;
+    if (!l || fill_modules(p, l) == OK) return l;
+    lora_free(l);
+    return NULL;
 }
 
 static struct lora *load(struct peft *p, const char *dir, const char *tensors_path)

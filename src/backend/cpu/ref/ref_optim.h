@@ -9,11 +9,13 @@ static enum status run_adamw(struct ctx *c, const struct op_call *call)
         check_real(c, call->op, call->in[i]);
         BUG_ON(c, !array_same_shape(param, call->in[i]), "adamw: shapes differ");
     }
+    double scale;
+    if (!cpu_adamw_scale(call, &scale)) return OK;
     struct axes px = axes_all(param), gx = axes_all(grad), mx = axes_all(first), vx = axes_all(second);
     for (int64_t i = 0; i < px.size; i++) {
         REAL *x = real_at(param, axes_offset(&px, i));
         REAL *m_at = real_at(first, axes_offset(&mx, i)), *v_at = real_at(second, axes_offset(&vx, i));
-        double g = (double)*real_at(grad, axes_offset(&gx, i)) * p->grad_scale;
+        double g = (double)*real_at(grad, axes_offset(&gx, i)) * scale;
         double m = p->beta1 * (double)*m_at + (1.0 - p->beta1) * g;
         double v = p->beta2 * (double)*v_at + (1.0 - p->beta2) * g * g;
         double update = m / p->correction1 / (sqrt(v / p->correction2) + p->eps) + p->weight_decay * (double)*x;

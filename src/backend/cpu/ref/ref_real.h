@@ -19,6 +19,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend/cpu/cpu_adamw.h"
 #include "backend/cpu/ref/ref_backend.h"
 #include "backend/cpu/ref/ref_index.h"
 #include "base/mem.h"

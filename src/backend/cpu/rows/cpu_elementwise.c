@@ -2,8 +2,9 @@
  */
 #include <string.h>
 
-#include "backend/cpu/rows/cpu_rows.h"
+#include "backend/cpu/cpu_adamw.h"
 #include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/rows/cpu_rows.h"
 #include "base/threads.h"
 
 enum { PIECE = 1 << 14, COPY_ROWS = 32 };
@@ -122,6 +123,8 @@ enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, con
 {
     const struct adamw_params *p = call->params;
     struct work w = work_of(call, kernels);
+    double scale;
+    if (!cpu_adamw_scale(call, &scale)) return OK;
     w.adamw = (struct adamw_constants){.lr = (float)p->lr,
                                        .beta1 = (float)p->beta1,
                                        .one_minus_beta1 = (float)(1.0 - p->beta1),
@@ -131,7 +134,7 @@ enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, con
                                        .weight_decay = (float)p->weight_decay,
                                        .inv_correction1 = (float)(1.0 / p->correction1),
                                        .inv_correction2 = (float)(1.0 / p->correction2),
-                                       .grad_scale = (float)p->grad_scale};
+                                       .grad_scale = (float)scale};
     run_pieces(c, &w, adamw_job);
     return OK;
 }
