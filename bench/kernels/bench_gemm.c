@@ -19,7 +19,7 @@
 #include "../peers/gemm_peers.h"
 #include "array/backend.h"
 #include "array/codec/int8.h"
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "measure/machine.h"
@@ -168,7 +168,7 @@ static void call_own(struct bench *b, const struct own *own, bool backward, int 
     struct op_call forward_call = {.op = OP_LINEAR, .in = {b->x}, .out = {b->y}, .params = &p};
     struct op_call backward_call = {.op = OP_LINEAR_BWD, .in = {b->dy, b->x}, .out = {b->dx}, .params = &p};
     struct op_call *call = backward ? &backward_call : &forward_call;
-    if (array_backend(b->c)->kernel[call->op](b->c, call) != OK) must(b->c, NULL);
+    if (array_backend(b->c)->kernel[call->op](array_backend(b->c), call) != OK) must(b->c, NULL);
 }
 
 static void call_peer(struct bench *b, const struct gemm_peer *peer, bool backward, int copy)
@@ -357,8 +357,7 @@ static void print_head(struct bench *b)
 int main(int argc, char **argv)
 {
     struct bench b = {.c = ctx_new(NULL), .threads = 2, .rounds = 3};
-    const struct backend *backend = b.c ? backend_cpu(b.c) : NULL;
-    if (!backend || array_env_new(b.c, backend) != OK) {
+    if (!b.c || array_env_new(b.c, backend_open(b.c, NULL)) != OK) {
         fprintf(stderr, "bench_gemm: %s\n", b.c ? b.c->message : "out of memory");
         return 1;
     }

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "measure/machine.h"
@@ -192,8 +192,7 @@ int main(int argc, char **argv)
     s.checkpoint = argc > 7 && strcmp(argv[7], "checkpoint") == 0;
     struct ctx *c = ctx_new(NULL);
     double peak = 0;
-    const struct backend *backend = c ? backend_cpu(c) : NULL;
-    if (backend && array_env_new(c, backend) == OK) {
+    if (c && array_env_new(c, backend_open(c, NULL)) == OK) {
         peak = machine_fma(c, 1);
         if (ctx_set_threads(c, s.threads) == OK) run(c, &s, peak);
     }

@@ -19,7 +19,8 @@
 
 #include "array/array.h"
 #include "array/backend.h"
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
+#include "backend/backend_wrap.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
@@ -37,9 +38,8 @@ struct kind {
 };
 
 struct probe {
-    struct backend backend; /* first, as in backend/profile.h */
-    const struct backend *inner;
-    struct model *stored; /* the weights to compare with */
+    struct backend_wrap wrap; /* first, as in backend/profile.h */
+    struct model *stored;     /* the weights to compare with */
     struct kind kinds[KINDS];
     int n_kinds;
     bool on;
@@ -145,7 +145,7 @@ static struct array *repeat(struct ctx *c, struct probe *p, const struct op_call
             r.w[i] = *r.linear.w[i];
             r.linear.w[i] = &r.w[i];
         }
-        r.linear.dropout.on = false;
+        for (int i = 0; i < n; i++) r.linear.p[i] = 0;
         r.call.params = &r.linear;
     }
     for (int i = 0; i < n; i++) {
@@ -156,7 +156,7 @@ static struct array *repeat(struct ctx *c, struct probe *p, const struct op_call
     struct array *result = array_zeros(c, DTYPE_F32, 2, call->out[result_of(call)]->shape);
     check(c);
     r.call.out[result_of(call)] = result;
-    if (p->inner->kernel[call->op](c, &r.call) != OK) must(c, NULL);
+    if (backend_wrap_run(&p->wrap.backend, &r.call) != OK) must(c, NULL);
     return result;
 }
 
@@ -188,12 +188,12 @@ static void measure(struct ctx *c, struct probe *p, const struct op_call *call)
     scope_close(c, mark);
 }
 
-static enum status run_probed(struct ctx *c, const struct op_call *call)
+static enum status run_probed(struct backend *b, const struct op_call *call)
 {
-    struct probe *p = (struct probe *)(uintptr_t)array_backend(c);
-    enum status status = p->inner->kernel[call->op](c, call);
+    struct probe *p = (struct probe *)b;
+    enum status status = backend_wrap_run(b, call);
     bool product = call->op == OP_LINEAR || call->op == OP_LINEAR_BWD || call->op == OP_LINEAR_CROSS_ENTROPY;
-    if (status == OK && p->on && product && call->out[result_of(call)]) measure(c, p, call);
+    if (status == OK && p->on && product && call->out[result_of(call)]) measure(b->c, p, call);
     return status;
 }
 
@@ -350,7 +350,7 @@ static void compare(struct ctx *c, struct probe *p, const char *path, const char
         way[i] = run_step(m, l, &b, n);
     }
     printf("{\"model\": \"%s\", \"backend\": \"%s\", \"threads\": %d, \"documents\": %lld, \"length\": %lld,\n", m->name,
-           p->inner->name, threads_count(c), (long long)documents, (long long)length);
+           p->wrap.backend.name, threads_count(c), (long long)documents, (long long)length);
     printf(" \"step\": [\n  {\"base\": \"as-is\", \"compute\": \"f32\", \"loss\": %.9g, \"grad_norm\": %.9g}", as_is.loss,
            as_is.norm);
     printf(",\n  {\"base\": \"as-is\", \"compute\": \"bf16\", \"loss\": %.9g, \"grad_norm\": %.9g", narrow.loss,
@@ -389,11 +389,10 @@ int main(int argc, char **argv)
     }
     struct ctx *c = must(NULL, ctx_new(NULL));
     if (ctx_set_threads(c, argc > 5 ? atoi(argv[5]) : 0) != OK) must(c, NULL);
-    p.inner = must(c, (void *)(uintptr_t)backend_cpu(c));
-    p.backend = *p.inner;
+    backend_wrap_init(&p.wrap, must(c, backend_open(c, NULL)));
     for (int op = 0; op < OP_COUNT; op++)
-        if (p.inner->kernel[op]) p.backend.kernel[op] = run_probed;
-    if (array_env_new(c, &p.backend) != OK) must(c, NULL);
+        if (p.wrap.backend.kernel[op]) p.wrap.backend.kernel[op] = run_probed;
+    if (array_env_new(c, &p.wrap.backend) != OK) must(c, NULL);
     compare(c, &p, argv[1], argv[2], argc > 3 ? atoi(argv[3]) : 1, argc > 4 ? atoi(argv[4]) : 256);
     array_env_free(c);
     ctx_free(c);

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/threads.h"
 #include "model/llama.h"
 #include "engine/engine.h"
@@ -150,8 +150,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct ctx *c = ctx_new(NULL);
-    const struct backend *backend = c ? backend_cpu(c) : NULL;
-    if (!backend || array_env_new(c, backend) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
+    if (!c || array_env_new(c, backend_open(c, NULL)) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
         run(c, argv[1], steps, checkpoint, way, &r) != OK) {
         fprintf(stderr, "bench_step: %s\n", c ? c->message : "out of memory");
         return 1;

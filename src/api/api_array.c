@@ -87,11 +87,10 @@ static ya_array *from_slice(ya_ctx *ctx, enum dtype dtype, const void *data, int
     if (!ctx_ok(ctx->c)) return NULL;
     int mark = scope_open(ctx->c);
     struct array *a = array_empty(ctx->c, dtype, ndim, shape);
-    if (a && array_size(a) != n) {
+    if (a && array_size(a) != n)
         ctx_fail(ctx->c, E_SHAPE, "from_slice: %lld numbers for a shape of %lld", (long long)n, (long long)array_size(a));
-    } else if (a && n > 0) {
-        memcpy(a->data, data, (size_t)n * dtype_size(dtype));
-    }
+    else if (a)
+        array_upload(a, data, n);
     return finish(ctx, mark, a);
 }
 

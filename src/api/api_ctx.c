@@ -1,7 +1,7 @@
 /* api_ctx: contexts and errors of your_ai.h. */
 #include "api/api.h"
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "your_ai_array.h"
@@ -16,8 +16,7 @@ ya_ctx *ya_ctx_new(void)
     struct ctx *c = ctx_new(NULL);
     if (!c) return NULL;
     ya_ctx *ctx = mem_alloc(c, 1, sizeof *ctx);
-    const struct backend *backend = backend_cpu(c);
-    if (!ctx || !backend || array_env_new(c, backend) != OK) {
+    if (!ctx || array_env_new(c, backend_open(c, NULL)) != OK) {
         mem_free(c, ctx);
         ctx_clear(c);
         ctx_free(c);

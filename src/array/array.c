@@ -1,7 +1,8 @@
 /* array: storage and views.
  *
- * Structs and data alike come from the step pool, so the same program gets the same addresses every step and the allocator
- * is not on the path. Pool storage knows its size; wrapped storage belongs to the caller and its release does nothing. */
+ * Structs come from a pool of host memory, elements from the step pool of device memory, so the same program gets the same
+ * addresses every step and no allocator is on the path. Persistent arrays have blocks of their own. Elements are filled by
+ * FILL, written by upload and read by download: this file never looks at them. */
 #include "array/array.h"
 
 #include <math.h>
@@ -10,32 +11,37 @@
 
 #include "array/env.h"
 #include "base/checked.h"
+#include "base/mem.h"
 
 /* ---- storage ------------------------------------------------------------------------------------------------------ */
 
-static void release_pool(struct storage *s)
+static struct backend *backend_of(const struct ctx *c)
 {
-    pool_put(s->c->array_env->pool, s->data, s->bytes);
-}
-
-static void release_nothing(struct storage *s)
-{
-    (void)s;
-}
-
-static struct storage *storage_new(struct ctx *c, void *data, size_t bytes, void (*release)(struct storage *))
-{
-    struct storage *s = pool_get(c->array_env->pool, sizeof *s);
-    if (!s) return NULL;
-    *s = (struct storage){.refs = 1, .bytes = bytes, .data = data, .c = c, .release = release};
-    return s;
+    return c->array_env->backend;
 }
 
 static void storage_drop(struct storage *s)
 {
     if (--s->refs > 0) return;
-    s->release(s);
-    pool_put(s->c->array_env->pool, s, sizeof *s);
+    struct backend *b = backend_of(s->c);
+    if (s->persistent)
+        b->free(b, MEMORY_DEVICE, s->data, s->bytes);
+    else
+        pool_put(s->c->array_env->device, s->data, s->bytes);
+    pool_put(s->c->array_env->host, s, sizeof *s);
+}
+
+static struct storage *storage_new(struct ctx *c, size_t bytes, bool persistent)
+{
+    struct backend *b = backend_of(c);
+    struct storage *s = pool_get(c->array_env->host, sizeof *s);
+    if (!s) return NULL;
+    if (bytes == 0) bytes = 1; /* empty arrays have an address too */
+    *s = (struct storage){.refs = 1, .persistent = persistent, .bytes = bytes, .c = c};
+    s->data = persistent ? b->alloc(b, MEMORY_DEVICE, bytes) : pool_get(c->array_env->device, bytes);
+    if (s->data) return s;
+    pool_put(c->array_env->host, s, sizeof *s);
+    return NULL;
 }
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
@@ -50,11 +56,11 @@ static void fill_strides(int ndim, const int64_t *shape, int64_t *stride)
     }
 }
 
-/* Takes over the caller's reference on `s`. */
+/* An array that belongs to no scope yet. Takes over the caller's reference on `s`. */
 static struct array *array_make(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, const int64_t *stride,
                                 struct storage *s, void *data)
 {
-    struct array *a = pool_get(c->array_env->pool, sizeof *a);
+    struct array *a = pool_get(c->array_env->host, sizeof *a);
     if (!a) {
         storage_drop(s);
         return NULL;
@@ -66,7 +72,7 @@ static struct array *array_make(struct ctx *c, enum dtype dtype, int ndim, const
     } else {
         fill_strides(ndim, shape, a->stride);
     }
-    return scope_own(c, a);
+    return a;
 }
 
 struct array *array_retain(struct array *a)
@@ -82,7 +88,7 @@ void array_release(struct array *a)
     if (--a->refs > 0) return;
     node_release(a->node);
     storage_drop(a->storage);
-    pool_put(a->c->array_env->pool, a, sizeof *a);
+    pool_put(a->c->array_env->host, a, sizeof *a);
 }
 
 /* ---- making ------------------------------------------------------------------------------------------------------- */
@@ -105,56 +111,43 @@ enum status array_check_shape(struct ctx *c, enum dtype dtype, int ndim, const i
     return OK;
 }
 
-struct array *array_empty(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape)
+static struct array *make_contiguous(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, bool persistent)
 {
     size_t bytes;
     if (!ctx_ok(c) || array_check_shape(c, dtype, ndim, shape, &bytes) != OK) return NULL;
-    if (bytes == 0) bytes = 1; /* empty arrays have an address too */
-    void *data = pool_get(c->array_env->pool, bytes);
-    if (!data) return NULL;
-    struct storage *s = storage_new(c, data, bytes, release_pool);
-    if (!s) {
-        pool_put(c->array_env->pool, data, bytes);
-        return NULL;
-    }
-    return array_make(c, dtype, ndim, shape, NULL, s, data);
+    struct storage *s = storage_new(c, bytes, persistent);
+    return s ? array_make(c, dtype, ndim, shape, NULL, s, s->data) : NULL;
+}
+
+struct array *array_empty(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape)
+{
+    struct array *a = make_contiguous(c, dtype, ndim, shape, false);
+    return a ? scope_own(c, a) : NULL;
 }
 
 struct array *array_full(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, double value)
 {
     struct array *a = array_empty(c, dtype, ndim, shape);
-    if (a) dtype_convert(dtype, a->data, 1, DTYPE_F64, &value, 0, array_size(a));
-    return a;
+    return a && op_fill(c, a, value) == OK ? a : NULL;
 }
 
 struct array *array_zeros(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape)
 {
-    struct array *a = array_empty(c, dtype, ndim, shape);
-    if (a) memset(a->data, 0, (size_t)array_size(a) * dtype_size(dtype)); /* all bits 0 is zero in every dtype */
-    return a;
+    return array_full(c, dtype, ndim, shape, 0);
 }
 
 struct array *array_persistent(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape)
 {
-    int mark = scope_open(c);
-    struct array *a = array_retain(array_zeros(c, dtype, ndim, shape));
-    scope_close(c, mark);
-    return a;
+    struct array *a = make_contiguous(c, dtype, ndim, shape, true);
+    if (a && op_fill(c, a, 0) == OK) return a;
+    array_release(a);
+    return NULL;
 }
 
 struct array *array_from_host(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, const void *data)
 {
     struct array *a = array_empty(c, dtype, ndim, shape);
-    if (a && array_size(a) > 0) memcpy(a->data, data, (size_t)array_size(a) * dtype_size(dtype));
-    return a;
-}
-
-struct array *array_wrap(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, void *data)
-{
-    size_t bytes = 0;
-    if (!ctx_ok(c) || array_check_shape(c, dtype, ndim, shape, &bytes) != OK) return NULL;
-    struct storage *s = storage_new(c, data, bytes, release_nothing);
-    return s ? array_make(c, dtype, ndim, shape, NULL, s, data) : NULL;
+    return a && array_upload(a, data, array_size(a)) == OK ? a : NULL;
 }
 
 struct array *array_scalar(struct ctx *c, enum dtype dtype, double value)
@@ -182,7 +175,8 @@ struct array *array_view(struct array *a, int ndim, const int64_t *shape, const 
     check_extent(a, ndim, shape, stride, offset);
     a->storage->refs++;
     void *data = (char *)a->data + offset * (int64_t)dtype_size(a->dtype);
-    return array_make(a->c, a->dtype, ndim, shape, stride, a->storage, data);
+    struct array *view = array_make(a->c, a->dtype, ndim, shape, stride, a->storage, data);
+    return view ? scope_own(a->c, view) : NULL;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------------- */
@@ -235,22 +229,53 @@ double array_item(struct array *a)
         ctx_fail(a->c, E_SHAPE, "item: %s does not hold exactly one element", array_describe(a, text, sizeof text));
         return NAN;
     }
-    dtype_convert(DTYPE_F64, &value, 1, a->dtype, a->data, 1, 1);
-    return value;
+    return array_to_host(a, DTYPE_F64, &value) == OK ? value : NAN;
+}
+
+enum status array_upload(struct array *a, const void *data, int64_t n)
+{
+    struct ctx *c = a->c;
+    if (!ctx_ok(c)) return c->status;
+    BUG_ON(c, n != array_size(a) || !array_is_contiguous(a), "array_upload: %lld elements into another kind of array",
+           (long long)n);
+    if (n > 0) backend_of(c)->upload(backend_of(c), a->data, data, (size_t)n * dtype_size(a->dtype));
+    return c->status;
+}
+
+/* The bytes of a contiguous array, as they are. */
+static enum status read_bytes(struct array *a, void *out)
+{
+    struct backend *b = backend_of(a->c);
+    b->download(b, out, a->data, (size_t)array_size(a) * dtype_size(a->dtype));
+    return b->wait(b, b->mark(b));
+}
+
+/* The same in another dtype, by way of a copy on the host. */
+static enum status read_converted(struct array *a, enum dtype dtype, void *out)
+{
+    int64_t n = array_size(a);
+    void *bytes = mem_alloc(a->c, (size_t)n, dtype_size(a->dtype));
+    if (bytes && read_bytes(a, bytes) == OK) dtype_convert(dtype, out, 1, a->dtype, bytes, 1, n);
+    mem_free(a->c, bytes);
+    return a->c->status;
 }
 
 enum status array_to_host(struct array *a, enum dtype dtype, void *out)
 {
-    const int64_t total = array_size(a), inner = a->ndim ? a->shape[a->ndim - 1] : 1;
-    const int64_t step = a->ndim ? a->stride[a->ndim - 1] : 1, item = (int64_t)dtype_size(a->dtype);
-    int64_t index[ARRAY_MAX_DIMS] = {0};
-    if (!ctx_ok(a->c)) return a->c->status;
-    for (int64_t done = 0; done < total; done += inner) { /* one last-axis run at a time */
-        int64_t offset = 0;
-        for (int i = 0; i < a->ndim - 1; i++) offset += index[i] * a->stride[i];
-        dtype_convert(dtype, (char *)out + done * (int64_t)dtype_size(dtype), 1, a->dtype, (char *)a->data + offset * item,
-                      step, inner);
-        for (int i = a->ndim - 2; i >= 0 && ++index[i] == a->shape[i]; i--) index[i] = 0;
+    struct ctx *c = a->c;
+    if (!ctx_ok(c) || array_size(a) == 0) return c->status;
+    int mark = scope_open(c);
+    if (!array_is_contiguous(a)) {
+        tape_pause(c); /* reading is no part of what is differentiated */
+        a = op_contiguous(c, a);
+        tape_resume(c);
     }
-    return OK;
+    if (a) {
+        if (a->dtype == dtype)
+            read_bytes(a, out);
+        else
+            read_converted(a, dtype, out);
+    }
+    scope_close(c, mark);
+    return c->status;
 }

@@ -20,13 +20,13 @@ enum { ARRAY_MAX_DIMS = 8 };
 struct backend; /* array/backend.h */
 struct node;    /* array/tape.h */
 
-/* Memory of one or more arrays. Counted only because views share it. */
+/* Device memory of one or more arrays. Counted only because views share it. */
 struct storage {
     int refs;
+    bool persistent; /* the backend's own block; else one of the step pool */
     size_t bytes;
     void *data;
     struct ctx *c;
-    void (*release)(struct storage *s); /* returns `data` to the pool, to malloc, or to nobody (caller-owned memory) */
 };
 
 struct array {
@@ -35,7 +35,7 @@ struct array {
     int ndim;
     int64_t shape[ARRAY_MAX_DIMS];
     int64_t stride[ARRAY_MAX_DIMS]; /* in elements; 0 for broadcast axes */
-    void *data;                     /* first element, inside storage->data */
+    void *data;                     /* first element, inside storage->data; only the backend may look at what it points to */
     struct storage *storage;
     struct node *node; /* the tape node that made it, or its leaf node; NULL: no gradient flows through it */
     int node_out;      /* which output of that node */
@@ -44,12 +44,21 @@ struct array {
 
 /* ---- environment -------------------------------------------------------------------------------------------------- */
 
-/* Gives the ctx its step pool, base scope and backend (backend/cpu/cpu.h; the table must outlive the env). */
-enum status array_env_new(struct ctx *c, const struct backend *backend);
+/* Gives the ctx its step pool, base scope and backend (backend/backend_open.h), which it owns from now on and closes also
+ * when this fails. A NULL backend is one that could not be opened: the ctx's error is returned. */
+enum status array_env_new(struct ctx *c, struct backend *backend);
+/* Every array of the ctx must be released before; arrays of the base scope are released here. */
 void array_env_free(struct ctx *c);
 /* The step pool's figures: what activations, gradients in flight and saved values take now and took at most. */
 struct pool_stats array_pool_stats(const struct ctx *c);
-const struct backend *array_backend(const struct ctx *c);
+struct backend *array_backend(const struct ctx *c);
+
+/* Brackets the calls of a step, or of another sequence that comes again and again, which is always the same for one key:
+ * same ops, same shapes, same persistent arrays. `values` must live until array_sequence_end and is what the calls' dropout
+ * reads. True: the backend has recorded this sequence and just queued it; make none of its calls. Sequences do not nest. */
+struct step_values; /* array/op.h */
+bool array_sequence_begin(struct ctx *c, uint64_t key, const struct step_values *values);
+enum status array_sequence_end(struct ctx *c);
 
 /* Scopes nest. scope_open returns a mark for the matching close. */
 int scope_open(struct ctx *c);
@@ -70,12 +79,10 @@ struct array *array_zeros(struct ctx *c, enum dtype dtype, int ndim, const int64
 struct array *array_full(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, double value);
 /* Copies n elements of `dtype` from host memory; n must be the product of the shape. */
 struct array *array_from_host(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, const void *data);
-/* A view on memory that the caller owns and keeps alive and unchanged as long as the array (weights, batches). */
-struct array *array_wrap(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, void *data);
 struct array *array_scalar(struct ctx *c, enum dtype dtype, double value); /* shape [] */
 
-/* Zero-filled and contiguous, for what outlives every step: trainable parameters, gradients, moments, key-value caches. It
- * belongs to no scope: the caller owns it (array_release) and frees it before the array_env. */
+/* Zero-filled and contiguous, for what outlives every step: trainable parameters, gradients, moments, batches, key-value
+ * caches. Not from the step pool, and in no scope: the caller owns it (array_release) and frees it before the array_env. */
 struct array *array_persistent(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape);
 
 /* A view of `a` with its own shape, strides and element offset; no gradient edge (ops make differentiable views). */
@@ -95,5 +102,7 @@ const char *array_describe(const struct array *a, char *buf, size_t bytes);
 double array_item(struct array *a);
 /* All elements, row-major, converted to `dtype`, into host memory of array_size elements. Views are honoured. */
 enum status array_to_host(struct array *a, enum dtype dtype, void *out);
+/* The other direction: n elements of the array's dtype, row-major, into a contiguous array that nobody else is reading. */
+enum status array_upload(struct array *a, const void *data, int64_t n);
 
 #endif

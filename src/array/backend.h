@@ -1,42 +1,82 @@
-/* backend: the interface that a device fills. Ops reach kernels only through this table, found in the ctx's array_env.
+/* backend: the interface that a device fills in. Everything above src/backend reaches memory and kernels only through this
+ * table, found in the ctx's array_env.
  *
- * A backend says at start what it does with each row: KERNEL (has one), COMPOSED (built from other rows by its own function
- * in the same slot) or REFUSED (E_UNSUPPORTED, with the row's name). Nothing is decided silently per call. */
+ * Memory of a backend may be out of the host's reach: nothing above src/backend reads or writes an array's elements. Bytes
+ * go in by `upload` and come out by `download` and `wait`.
+ *
+ * There is one queue. Calls happen, or seem to happen, in the order in which they were made; a kernel that uses queues of
+ * its own joins them before it returns. So a block of memory may be used again for something else right after the last call
+ * that reads it was made. */
 #ifndef YA_ARRAY_BACKEND_H
 #define YA_ARRAY_BACKEND_H
 
 #include "array/op.h"
+
+/* MEMORY_DEVICE: what kernels read and write. MEMORY_HOST: the host's side of copies, page-locked where that makes them
+ * faster. */
+enum backend_memory { MEMORY_DEVICE, MEMORY_HOST };
 
 /* One call of a row, validated by the front end. in[] and out[] entries are NULL where the row's params say absent. What a
  * kernel may rely on:
  *  - Dtypes. COPY and CAST see every dtype. All other generic rows see operands of one dtype among f32, f64, i32 and i64
  *    (front ends widen f16 and bf16 to f32, bool and u8 to i32, and narrow the result); DIV, EXP, LOG, SQRT, SIGMOID,
  *    SOFTMAX, LOGSUMEXP, MATMUL and the fused rows see f32 and f64 only. EQUAL .. LESS_EQUAL write bool; WHERE's condition
- *    is bool; ids, targets and positions are i32. Elsewhere outputs have the operands' dtype.
+ *    is bool; ids, targets, positions and offsets are i32. Elsewhere outputs have the operands' dtype.
  *  - Strides. COPY's operand and output have any strides (0 on broadcast axes of the operand). Everything else has unit last
  *    stride (array_has_unit_last) and any strides before it, 0 on broadcast axes; 1-D helpers (ids, gain, targets, weights,
- *    rstd, lse, bias) have unit stride by that. Outputs are contiguous, but for COPY, and for ROPE and SWIGLU_BWD, which may
- *    be told to write into columns of a wider array (any row stride). In place rows: unit last stride.
+ *    rstd, lse, bias, offsets) have unit stride by that. Outputs are contiguous, but for COPY, and for ROPE and SWIGLU_BWD,
+ *    which may be told to write into columns of a wider array (any row stride). In place rows: unit last stride.
  *  - Sizes. No operand and no output has zero elements; axes are normalised to [0, ndim).
- *  - Values. Ids of EMBED, TAKE, TAKE_ALONG are in range; so are targets where the weight is not 0; offsets of ATTENTION are
- *    ascending, start at 0, and no segment has more queries than keys.
- *  - Outputs never overlap operands, except RMS_NORM without residual: out[1] is in[0] itself then and is not written. */
+ *  - Values. Ids of EMBED, TAKE, TAKE_ALONG are in range, and so are targets where the weight is not 0: CHECK_IDS ran
+ *    before. Offsets of ATTENTION have not been looked at: see attention_params.
+ *  - Outputs never overlap operands, except RMS_NORM without residual: out[1] is in[0] itself then and is not written.
+ *
+ * `params` holds constants only. What differs from one run of the same calls to the next is in `step`, so that a device may
+ * record the calls once and repeat them. */
 struct op_call {
     enum op op;
     struct array *in[OP_MAX_IN];
     struct array *out[OP_MAX_OUT];
     const void *params;
+    const struct step_values *step;
 };
 
-typedef enum status (*op_kernel)(struct ctx *c, const struct op_call *call);
+struct backend;
+typedef enum status (*op_kernel)(struct backend *b, const struct op_call *call);
 
-enum backend_support { BACKEND_REFUSED, BACKEND_KERNEL, BACKEND_COMPOSED };
+struct backend_stats {
+    size_t live_bytes; /* device memory that alloc handed out and free did not take back, prepared weights counted */
+    size_t peak_bytes; /* the most there ever was */
+};
 
 struct backend {
-    const char *name; /* "cpu-avx2", "cpu-neon", "cpu-reference", "cuda"; cpu.h lists the CPU's */
-    op_kernel kernel[OP_COUNT];
-    uint8_t support[OP_COUNT];
-    bool fast_integers; /* products by COMPUTE_INT8X2 take less time than those of numbers */
+    struct ctx *c;
+    const char *name;           /* "cpu-avx2", "cpu-neon", "cpu-reference"; backend/cpu/cpu.h lists the CPU's */
+    bool host_memory;           /* device memory is the host's: AddressSanitizer may watch it */
+    bool counting;              /* allocates address space only and computes nothing: for the planner */
+    bool fast_integers;         /* products by COMPUTE_INT8X2 take less time than those in f32 */
+    op_kernel kernel[OP_COUNT]; /* NULL: refused, with E_UNSUPPORTED and the row's name */
+
+    /* At least 64-byte aligned, contents undefined, never of 0 bytes. NULL with E_MEMORY. `free` gets the same size and
+     * kind. Step arrays do not come from here one by one but from a pool on top (array_env). */
+    void *(*alloc)(struct backend *b, enum backend_memory kind, size_t bytes);
+    void (*free)(struct backend *b, enum backend_memory kind, void *block, size_t bytes);
+    /* Copies host bytes to device memory; `host` may be reused on return. */
+    void (*upload)(struct backend *b, void *to, const void *host, size_t bytes);
+    /* Copies device memory to the host; the bytes are there when wait() on a later mark has returned. */
+    void (*download)(struct backend *b, void *host, const void *from, size_t bytes);
+    uint64_t (*mark)(struct backend *b); /* stands for everything that was queued so far */
+    /* Returns when all up to the mark is done. A fault of the device shows up here and stays in the ctx. */
+    enum status (*wait)(struct backend *b, uint64_t mark);
+
+    /* Brackets a sequence of calls that is the same, with the same arrays at the same addresses, each time its key comes.
+     * `values` is read until sequence_end. True: the calls were recorded before and have just been queued with these
+     * values, so the caller makes none; sequence_end follows all the same. */
+    bool (*sequence_begin)(struct backend *b, uint64_t key, const struct step_values *values);
+    enum status (*sequence_end)(struct backend *b);
+
+    struct backend_stats (*stats)(const struct backend *b);
+    void (*close)(struct backend *b); /* frees it */
 };
 
 #endif

@@ -8,14 +8,14 @@
 #include "array/op.h"
 #include "base/rng.h"
 
-void dropout_mask(const struct dropout_key *key, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep)
+void dropout_mask(const struct step_values *values, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep)
 {
-    if (!key->on || p <= 0) {
+    if (p <= 0) {
         memset(keep, 1, (size_t)n);
         return;
     }
     const uint32_t purpose[2] = {RNG_DROPOUT, 0};
-    const uint64_t seed = key->seed, step = (uint64_t)key->step, where = (uint64_t)token;
+    const uint64_t seed = values->seed, step = (uint64_t)values->step, where = (uint64_t)token;
     const uint32_t from[4] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)step, (uint32_t)(step >> 32)};
     uint32_t philox_key[4];
     rng_philox(from, purpose, philox_key);

@@ -18,15 +18,36 @@ enum status pointers_push(struct ctx *c, struct pointers *p, void *value)
     return OK;
 }
 
-enum status array_env_new(struct ctx *c, const struct backend *backend)
+static const struct step_values no_values;
+
+static void *device_alloc(void *user, size_t bytes)
 {
+    struct backend *b = user;
+    return b->alloc(b, MEMORY_DEVICE, bytes);
+}
+
+static void device_free(void *user, void *block, size_t bytes)
+{
+    struct backend *b = user;
+    b->free(b, MEMORY_DEVICE, block, bytes);
+}
+
+enum status array_env_new(struct ctx *c, struct backend *backend)
+{
+    if (!backend) return c->status;
     BUG_ON(c, c->array_env, "array_env_new: the ctx has one already");
+    const struct pool_source device = {device_alloc, device_free, backend, backend->host_memory};
     struct array_env *env = mem_alloc(c, 1, sizeof *env);
-    if (!env) return c->status;
-    env->backend = backend;
-    env->pool = pool_new(c);
-    if (!env->pool) {
+    if (env) {
+        env->backend = backend;
+        env->values = &no_values;
+        env->host = pool_new(c, NULL);
+        env->device = env->host ? pool_new(c, &device) : NULL;
+    }
+    if (!env || !env->device) {
+        pool_free(env ? env->host : NULL);
         mem_free(c, env);
+        backend->close(backend);
         return c->status;
     }
     c->array_env = env;
@@ -42,19 +63,40 @@ void array_env_free(struct ctx *c)
     mem_free(c, env->scope.at);
     mem_free(c, env->tape.nodes.at);
     mem_free(c, env->tape.leaves.at);
-    pool_free(env->pool);
-    mem_free(c, env);
     c->array_env = NULL;
+    pool_free(env->device);
+    pool_free(env->host);
+    env->backend->close(env->backend);
+    mem_free(c, env);
 }
 
 struct pool_stats array_pool_stats(const struct ctx *c)
 {
-    return pool_stats(c->array_env->pool);
+    return pool_stats(c->array_env->device);
 }
 
-const struct backend *array_backend(const struct ctx *c)
+struct backend *array_backend(const struct ctx *c)
 {
     return c->array_env->backend;
+}
+
+/* ---- sequences ---------------------------------------------------------------------------------------------------- */
+
+bool array_sequence_begin(struct ctx *c, uint64_t key, const struct step_values *values)
+{
+    struct array_env *env = c->array_env;
+    BUG_ON(c, env->values != &no_values, "array_sequence_begin: a sequence is open already");
+    env->values = values;
+    return env->backend->sequence_begin(env->backend, key, values);
+}
+
+enum status array_sequence_end(struct ctx *c)
+{
+    struct array_env *env = c->array_env;
+    BUG_ON(c, env->values == &no_values, "array_sequence_end without array_sequence_begin");
+    enum status status = env->backend->sequence_end(env->backend);
+    env->values = &no_values;
+    return ctx_ok(c) ? status : c->status;
 }
 
 /* ---- scopes ------------------------------------------------------------------------------------------------------- */

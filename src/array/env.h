@@ -6,9 +6,10 @@
 #include "array/node.h"
 
 struct array_env {
-    const struct backend *backend; /* borrowed */
-    struct pool *pool;             /* owned: all array memory, structs included */
-    struct pointers scope;         /* arrays owned by the open scopes, oldest first; a mark is an index into it */
+    struct backend *backend;          /* owned */
+    struct pool *host, *device;       /* owned: structs of arrays and nodes; elements of step arrays */
+    const struct step_values *values; /* of the open sequence, or zeros */
+    struct pointers scope;            /* arrays owned by the open scopes, oldest first; a mark is an index into it */
     struct tape tape;
 };
 

@@ -40,7 +40,6 @@ enum status front_axes(struct ctx *c, const char *op, const struct array *a, con
 /* Ids as kernels want them: i32 (N), unit stride. E_DTYPE when they are not integers in one dimension, E_SHAPE "op: ids[i] =
  * v is not in [0, limit)" unless every id is in range; with `weights` (f32 (N), contiguous) only where the weight is not 0.
  */
-struct array *front_prepare_ids(struct ctx *c, const char *op, struct array *ids, const struct array *weights,
-                                int64_t limit);
+struct array *front_prepare_ids(struct ctx *c, const char *op, struct array *ids, struct array *weights, int64_t limit);
 
 #endif

@@ -54,28 +54,30 @@ static bool all_empty(const struct array *const *arrays, int n)
 
 /* Kernels see no empty operands. A sum over nothing is 0, and all rows whose result is not empty when their first operand is
  * are sums; those that add to what is there already are done. */
-static void sum_nothing(const struct op_call *call)
+static enum status sum_nothing(struct ctx *c, const struct op_call *call)
 {
     for (int i = 0; i < op_info(call->op)->n_out && call->op != OP_LINEAR_BWD; i++) {
         struct array *out = call->out[i];
-        if (out && out != call->in[0]) memset(out->data, 0, (size_t)array_size(out) * dtype_size(out->dtype));
+        if (out && out != call->in[0]) TRY(op_fill(c, out, 0));
     }
+    return OK;
 }
 
 enum status front_run(struct ctx *c, const struct op_call *call)
 {
-    const struct backend *b = c->array_env->backend;
+    struct backend *b = c->array_env->backend;
     const struct op_info *info = op_info(call->op);
     if (!ctx_ok(c)) return c->status;
-    if (b->support[call->op] == BACKEND_REFUSED || !b->kernel[call->op]) {
+    if (!b->kernel[call->op]) {
         return ctx_fail(c, E_UNSUPPORTED, "the backend %s does not do %s", b->name, info->name);
     }
     if (info->n_out > 0 && all_empty((const struct array *const *)call->out, info->n_out)) return OK;
     if (call->in[0] && array_size(call->in[0]) == 0 && call->op != OP_CONCAT) {
-        sum_nothing(call);
-        return OK;
+        return sum_nothing(c, call);
     }
-    return b->kernel[call->op](c, call);
+    struct op_call with_values = *call;
+    with_values.step = c->array_env->values;
+    return b->kernel[call->op](b, &with_values);
 }
 
 struct array *front_finish(struct ctx *c, const struct op_call *call, uint32_t saves)
@@ -150,22 +152,6 @@ enum status front_axes(struct ctx *c, const char *op, const struct array *a, con
     return OK;
 }
 
-static enum status check_ids(struct ctx *c, const char *op, const struct array *ids, const struct array *weights,
-                             int64_t limit)
-{
-    const size_t item = dtype_size(ids->dtype);
-    for (int64_t i = 0; i < ids->shape[0]; i++) {
-        int64_t id;
-        if (weights && ((const float *)weights->data)[i] == 0) continue;
-        dtype_convert(DTYPE_I64, &id, 1, ids->dtype, (const char *)ids->data + (size_t)(i * ids->stride[0]) * item, 1, 1);
-        if (id < 0 || id >= limit) {
-            return ctx_fail(c, E_SHAPE, "%s: ids[%lld] = %lld is not in [0, %lld)", op, (long long)i, (long long)id,
-                            (long long)limit);
-        }
-    }
-    return OK;
-}
-
 struct array *front_zeros(struct ctx *c, enum dtype dtype, int64_t rows, int64_t cols)
 {
     const int64_t shape[2] = {rows, cols}, one_row[2] = {1, cols};
@@ -173,12 +159,14 @@ struct array *front_zeros(struct ctx *c, enum dtype dtype, int64_t rows, int64_t
     return zeros ? op_broadcast(c, zeros, 2, shape) : NULL;
 }
 
-struct array *front_prepare_ids(struct ctx *c, const char *op, struct array *ids, const struct array *weights, int64_t limit)
+struct array *front_prepare_ids(struct ctx *c, const char *op, struct array *ids, struct array *weights, int64_t limit)
 {
     if (ids->ndim != 1 || dtype_is_float(ids->dtype) || ids->dtype == DTYPE_BOOL) {
         ctx_fail(c, E_DTYPE, "%s: ids must be integers in one dimension, not %s", op, FRONT_DESCRIBE(ids));
         return NULL;
     }
-    if (check_ids(c, op, ids, weights, limit) != OK) return NULL; /* first: the cast would wrap wide ids */
-    return front_prepare(c, ids, DTYPE_I32);
+    struct check_ids_params p = {.op = op, .limit = limit};
+    struct op_call call = {OP_CHECK_IDS, .in = {front_prepare(c, ids, ids->dtype), weights}, .params = &p};
+    if (!ctx_ok(c) || front_run(c, &call) != OK) return NULL; /* before the cast, which would wrap wide ids */
+    return front_prepare(c, call.in[0], DTYPE_I32);
 }

@@ -71,17 +71,18 @@ struct rms_norm_params {
     bool want_dg;
 };
 
-/* Values that make a dropout mask a pure function of where a number stands, whatever the split into micro-batches. */
-struct dropout_key {
-    uint64_t seed;
-    int64_t step;
+/* What changes from one run of the same calls to the next. Everything else that a call is given is constant while its arrays
+ * live, so a device may record a training step once and repeat it with other values. */
+struct step_values {
+    uint64_t seed;       /* of dropout */
+    int64_t step;        /* the optimizer step, from 1 */
     int64_t first_token; /* index in the optimizer step of this micro-batch's row 0 */
-    bool on;             /* false: evaluation, no dropout */
 };
 /* keep[j] for channels [0, n) of one token (its index in the optimizer step: first_token + row): rng_philox keyed by (seed,
- * step), counter (token, slot id, channel / 4). A channel is kept when its 32-bit number >= p * 2^32; kept inputs are scaled
- * by 1 / (1 - p). Pure: any thread may call it. */
-void dropout_mask(const struct dropout_key *key, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep);
+ * step), counter (token, slot id, channel / 4). A channel is kept when its random 32-bit integer is >= p * 2^32; kept inputs
+ * are scaled by 1 / (1 - p). A mask depends on nothing else, so it is the same whatever the split into micro-batches. Pure:
+ * any thread may call it. */
+void dropout_mask(const struct step_values *values, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep);
 
 /* y_i = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for n <= 3 weights that share x.
  * Inputs: x (N, K), A_0, B_0, A_1, B_1, A_2, B_2 (NULL where slot i has none).
@@ -92,9 +93,8 @@ void dropout_mask(const struct dropout_key *key, uint32_t slot_id, int64_t token
 struct linear_params {
     int n;
     const struct weight *w[LINEAR_MAX];
-    float scale[LINEAR_MAX], p[LINEAR_MAX];
-    uint32_t id[LINEAR_MAX];
-    struct dropout_key dropout;
+    float scale[LINEAR_MAX], p[LINEAR_MAX]; /* p: dropout probability, 0 for none */
+    uint32_t id[LINEAR_MAX];                /* "input" part of the dropout mask's counter */
     bool want_dx, accumulate;
 };
 
@@ -105,15 +105,17 @@ struct rope_params {
     bool inverse;
 };
 
-/* Causal attention over packed segments. q (N, H, D), k and v (S, G, D), H a multiple of G; head h reads key head h / (H /
- * G). Segment s has queries [cu_q[s], cu_q[s+1]) and keys [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk
- * keys sees key j when j <= i + nk - nq and, with window > 0, j > i + nk - nq - window. The offset arrays (n_seg + 1 each)
- * must outlive the tape. Outputs: o (N, H, D), lse (N, H), the log-sum-exp of the scaled scores, f32 (f64 for f64). Backward
- * inputs: q, k, v, o, lse, do; outputs: dq, dk, dv, zeros for keys that no query sees. Never holds N x S scores. */
+/* Causal attention over packed segments. Inputs: q (N, H, D), k and v (S, G, D), H a multiple of G, head h reads key head
+ * h / (H / G); offsets cu_q and cu_k, i32 (n + 1) for n segments. Segment s has queries [cu_q[s], cu_q[s+1]) and keys
+ * [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk keys sees key j when j <= i + nk - nq and, with
+ * window > 0, j > i + nk - nq - window. Outputs: o (N, H, D), lse (N, H), the log-sum-exp of the scaled scores, f32 (f64 for
+ * f64). Backward inputs: q, k, v, o, lse, do, cu_q, cu_k; outputs: dq, dk, dv, zeros for keys that no query sees. Never
+ * holds N x S scores.
+ *
+ * Offsets ascend from 0, cover the N queries, stay inside the S keys, and every query sees a key. Whoever makes a batch
+ * checks that (batch_check in model/batch.h); a kernel whose memory is the host's checks again and records E_SHAPE. */
 struct attention_params {
     double scale;
-    int n_seg;
-    const int32_t *cu_q, *cu_k;
     int window;
 };
 
@@ -124,6 +126,17 @@ struct attention_params {
 struct linear_cross_entropy_params {
     const struct weight *w;
     bool want_logprobs, want_dh;
+};
+
+struct fill_params {
+    double value;
+};
+
+/* What CHECK_IDS looks for: ids (any integer dtype, (N)) outside [0, limit), where `weights` (f32 (N) or NULL) is not 0. The
+ * fault is E_SHAPE "op: ids[i] = v is not in [0, limit)". */
+struct check_ids_params {
+    const char *op; /* static text */
+    int64_t limit;
 };
 
 /* Decoupled weight decay Adam (Loshchilov & Hutter 2019), bias-corrected:
@@ -195,18 +208,17 @@ struct array *op_rms_norm(struct ctx *c, struct array *x, struct array *gain, do
 struct array *op_rms_norm_add(struct ctx *c, struct array *x, struct array *residual, struct array *gain, double eps,
                               struct array **sum);
 
-/* The n products of x with weights that share it, each with its bias and adapter (weight->bias, weight->lora). Results are
- * row-strided views of one (N, sum M) array, written to y[0..n-1]. */
-enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
-                      const struct dropout_key *dropout, struct array **y);
+/* The n products of x with weights that share it, each with its bias and adapter (weight->bias, weight->lora), with the
+ * adapters' dropout if `dropout` says so. Results are row-strided views of one (N, sum M) array, written to y[0..n-1]. */
+enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n, bool dropout, struct array **y);
 
 /* The same for one weight where nobody reads the result: recorded alike, with all that backward needs, but y is zeros and
  * the product with the weight is left out. For the end of a function that tape_checkpoint runs again (tape_replaying). */
-struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, const struct dropout_key *dropout);
+struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, bool dropout);
 
 struct array *op_rope(struct ctx *c, struct array *x, struct array *positions, struct array *inv_freq, double scale);
-struct array *op_attention(struct ctx *c, struct array *q, struct array *k, struct array *v,
-                           const struct attention_params *p);
+struct array *op_attention(struct ctx *c, struct array *q, struct array *k, struct array *v, struct array *cu_q,
+                           struct array *cu_k, const struct attention_params *p);
 struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up);
 
 struct cross_entropy_result {
@@ -220,6 +232,10 @@ enum status op_linear_cross_entropy(struct ctx *c, struct array *h, const struct
 /* ---- in place ------------------------------------------------------------------------------------------------------- */
 
 enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src);
+/* Every element of `dst` becomes `value`, converted to its dtype. */
+enum status op_fill(struct ctx *c, struct array *dst, double value);
+/* Elements of `src` go to the same places of `dst`, which has its shape and dtype and may be a view with any strides. */
+enum status op_write(struct ctx *c, struct array *dst, struct array *src);
 /* Sum of squares of all elements into out (f64 []), added in f64 in a fixed order. */
 enum status op_sum_squares(struct ctx *c, struct array *a, struct array *out);
 /* One update of param, m and v. guard: NULL for none. */

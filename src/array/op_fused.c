@@ -126,18 +126,17 @@ static enum status check_linear(struct ctx *c, const struct array *x, const stru
 
 /* The params, the adapters as inputs, and the outputs of the call. */
 static void linear_call(struct ctx *c, struct op_call *call, struct linear_params *p, const struct weight *const *w,
-                        const struct dropout_key *dropout, bool unread)
+                        bool dropout, bool unread)
 {
     struct array *x = call->in[0];
     int64_t shape[2] = {x->shape[0], 0};
-    if (dropout) p->dropout = *dropout;
     for (int i = 0; i < p->n; i++) {
         const struct lora_slot *lora = w[i]->lora;
         p->w[i] = w[i];
         shape[1] += w[i]->rows;
         if (!lora) continue;
         p->scale[i] = lora->scale;
-        p->p[i] = p->dropout.on ? lora->dropout : 0;
+        p->p[i] = dropout ? lora->dropout : 0;
         p->id[i] = lora->id;
         struct array *a = front_prepare(c, lora->a, x->dtype), *b = front_prepare(c, lora->b, x->dtype);
         call->in[1 + 2 * i] = a;
@@ -158,8 +157,8 @@ static uint32_t linear_saves(struct ctx *c, const struct op_call *call)
     return saves;
 }
 
-static enum status run_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
-                              const struct dropout_key *dropout, bool unread, struct array **y)
+static enum status run_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n, bool dropout,
+                              bool unread, struct array **y)
 {
     struct linear_params p;
     memset(&p, 0, sizeof p);
@@ -185,13 +184,12 @@ static enum status run_linear(struct ctx *c, struct array *x, const struct weigh
     return c->status;
 }
 
-enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n,
-                      const struct dropout_key *dropout, struct array **y)
+enum status op_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n, bool dropout, struct array **y)
 {
     return run_linear(c, x, w, n, dropout, false, y);
 }
 
-struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, const struct dropout_key *dropout)
+struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, bool dropout)
 {
     struct array *y = NULL;
     run_linear(c, x, &w, 1, dropout, true, &y);
@@ -222,39 +220,37 @@ struct array *op_rope(struct ctx *c, struct array *x, struct array *positions, s
     return front_finish(c, &call, op_info(OP_ROPE)->saves);
 }
 
-/* Offsets ascend from 0, cover the queries, stay inside the keys, and every query sees a key. */
-static enum status check_segments(struct ctx *c, const struct attention_params *p, int64_t n, int64_t s)
+/* Offsets of one or more segments, as many for keys as for queries. */
+static bool is_offsets(const struct array *cu, const struct array *other)
 {
-    bool good = p->n_seg >= 0 && p->window >= 0 && p->cu_q[0] == 0 && p->cu_k[0] == 0;
-    for (int i = 0; good && i < p->n_seg; i++) {
-        int64_t nq = (int64_t)p->cu_q[i + 1] - p->cu_q[i], nk = (int64_t)p->cu_k[i + 1] - p->cu_k[i];
-        good = nq >= 0 && nk >= nq;
-    }
-    if (good && p->cu_q[p->n_seg] == n && p->cu_k[p->n_seg] <= s) return OK;
-    return ctx_fail(c, E_SHAPE, "attention: the offsets of %d segments do not cover %lld queries and %lld keys", p->n_seg,
-                    (long long)n, (long long)s);
+    return cu->ndim == 1 && cu->shape[0] > 1 && cu->shape[0] == other->shape[0] && cu->dtype == DTYPE_I32 &&
+           array_has_unit_last(cu);
 }
 
-static enum status check_attention(struct ctx *c, const struct array *q, const struct array *k, const struct array *v)
+static enum status check_attention(struct ctx *c, const struct op_call *call)
 {
+    const struct array *q = call->in[0], *k = call->in[1], *v = call->in[2], *cu_q = call->in[3], *cu_k = call->in[4];
     TRY(check_real(c, "attention", q));
     bool fits = q->ndim == 3 && k->ndim == 3 && array_same_shape(k, v) && q->shape[2] == k->shape[2] && k->shape[1] > 0 &&
                 q->shape[1] % k->shape[1] == 0 && k->dtype == q->dtype && v->dtype == q->dtype;
-    if (fits) return OK;
-    return ctx_fail(c, E_SHAPE, "attention: q %s, k %s and v %s do not go together", FRONT_DESCRIBE(q), FRONT_DESCRIBE(k),
-                    FRONT_DESCRIBE(v));
+    if (!fits)
+        return ctx_fail(c, E_SHAPE, "attention: q %s, k %s and v %s do not go together", FRONT_DESCRIBE(q),
+                        FRONT_DESCRIBE(k), FRONT_DESCRIBE(v));
+    if (is_offsets(cu_q, cu_k) && is_offsets(cu_k, cu_q)) return OK;
+    return ctx_fail(c, E_SHAPE, "attention: offsets of queries %s and of keys %s must be i32 of one length, at least 2",
+                    FRONT_DESCRIBE(cu_q), FRONT_DESCRIBE(cu_k));
 }
 
-struct array *op_attention(struct ctx *c, struct array *q, struct array *k, struct array *v,
-                           const struct attention_params *p)
+struct array *op_attention(struct ctx *c, struct array *q, struct array *k, struct array *v, struct array *cu_q,
+                           struct array *cu_k, const struct attention_params *p)
 {
-    if (!front_operand(c, q) || !front_operand(c, k) || !front_operand(c, v)) return NULL;
-    if (check_attention(c, q, k, v) != OK || check_segments(c, p, q->shape[0], k->shape[0]) != OK) return NULL;
-    q = front_prepare(c, q, q->dtype);
-    k = front_prepare(c, k, k->dtype);
-    v = front_prepare(c, v, v->dtype);
-    if (!q || !k || !v) return NULL;
-    struct op_call call = {OP_ATTENTION, .in = {q, k, v}, .out = {array_empty(c, q->dtype, 3, q->shape)}, .params = p};
+    struct op_call call = {OP_ATTENTION, .in = {q, k, v, cu_q, cu_k}, .params = p};
+    for (int i = 0; i < 5; i++)
+        if (!front_operand(c, call.in[i])) return NULL;
+    BUG_ON(c, p->window < 0, "attention: a window of %d", p->window);
+    if (check_attention(c, &call) != OK) return NULL;
+    for (int i = 0; i < 3; i++) call.in[i] = front_prepare(c, call.in[i], q->dtype);
+    call.out[0] = array_empty(c, q->dtype, 3, q->shape);
     call.out[1] = array_empty(c, stat_dtype(q->dtype), 2, q->shape);
     return ctx_ok(c) ? front_finish(c, &call, op_info(OP_ATTENTION)->saves) : NULL;
 }

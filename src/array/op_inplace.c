@@ -8,6 +8,25 @@ static enum status check_pair(struct ctx *c, const char *op, const struct array 
                     FRONT_DESCRIBE(b));
 }
 
+enum status op_fill(struct ctx *c, struct array *dst, double value)
+{
+    if (!front_operand(c, dst)) return c->status;
+    BUG_ON(c, !array_has_unit_last(dst), "fill: the destination's last stride is not 1");
+    struct fill_params p = {.value = value};
+    struct op_call call = {OP_FILL, .in = {dst}, .params = &p};
+    return front_run(c, &call);
+}
+
+enum status op_write(struct ctx *c, struct array *dst, struct array *src)
+{
+    if (!front_operand(c, dst) || !front_operand(c, src)) return c->status;
+    if (!array_same_shape(dst, src) || dst->dtype != src->dtype) {
+        return ctx_fail(c, E_SHAPE, "write: %s does not fit into %s", FRONT_DESCRIBE(src), FRONT_DESCRIBE(dst));
+    }
+    struct op_call call = {OP_COPY, .in = {src}, .out = {dst}};
+    return front_run(c, &call);
+}
+
 enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src)
 {
     if (!front_operand(c, dst) || !front_operand(c, src)) return c->status;

@@ -30,7 +30,7 @@ static struct tape *tape_of(const struct ctx *c)
 
 static struct node *node_new(struct ctx *c, int kind)
 {
-    struct node *n = pool_get(c->array_env->pool, sizeof *n);
+    struct node *n = pool_get(c->array_env->host, sizeof *n);
     if (!n) return NULL;
     memset(n, 0, sizeof *n);
     n->refs = 1;
@@ -48,7 +48,7 @@ struct node *node_retain(struct node *n)
 
 void node_release(struct node *n)
 {
-    if (n && --n->refs == 0) pool_put(n->c->array_env->pool, n, sizeof *n);
+    if (n && --n->refs == 0) pool_put(n->c->array_env->host, n, sizeof *n);
 }
 
 static void release_all(struct array **arrays, int n)
@@ -220,7 +220,7 @@ struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry,
 /* ---- cotangents --------------------------------------------------------------------------------------------------- */
 
 /* May `g`, held by one cotangent slot, be changed where it lies? Storage that is counted once is seen by nobody else;
- * contiguous also means not broadcast. Memory that is wrapped belongs to a caller. */
+ * contiguous also means not broadcast. */
 static bool owned(const struct array *g)
 {
     return g->refs == 1 && g->storage->refs == 1 && array_is_contiguous(g) &&

@@ -161,6 +161,8 @@ void vjp_attention(struct ctx *c, struct node *n)
     call.in[3] = n->saved_out[0];
     call.in[4] = n->saved_out[1];
     call.in[5] = prepared(c, n->grad[0]);
+    call.in[6] = n->saved_in[3];
+    call.in[7] = n->saved_in[4];
     if (!ctx_ok(c) || front_run(c, &call) != OK) return;
     for (int i = 0; i < 3; i++) vjp_give(c, n, i, call.out[i]);
 }

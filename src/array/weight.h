@@ -52,7 +52,7 @@ struct weight {
     const void *data;
     size_t row_bytes;
     const int32_t *row_map;       /* NULL: identity. Owned by the model */
-    const struct array *bias;     /* (rows) f32 or NULL */
+    struct array *bias;           /* (rows) f32 or NULL */
     const struct lora_slot *lora; /* NULL: none */
     enum weight_form form;
     enum compute compute;

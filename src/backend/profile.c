@@ -1,11 +1,8 @@
-/* profile: see profile.h. One function stands in every slot, because a call names its row. A composed row's time holds that
- * of the rows it is made of, and they are counted too. */
+/* profile: see profile.h. One function stands in every slot, because a call names its row. */
 #include "backend/profile.h"
 
 #include <string.h>
 #include <time.h>
-
-#include "array/array.h"
 
 static double now(void)
 {
@@ -14,21 +11,24 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static enum status run_timed(struct ctx *c, const struct op_call *call)
+static enum status run_timed(struct backend *b, const struct op_call *call)
 {
-    struct profile *p = (struct profile *)(uintptr_t)array_backend(c);
+    struct profile *p = (struct profile *)b;
     double start = now();
-    enum status status = p->inner->kernel[call->op](c, call);
+    enum status status = backend_wrap_run(b, call);
     p->row[call->op].seconds += now() - start;
     p->row[call->op].calls++;
     return status;
 }
 
-void profile_init(struct profile *p, const struct backend *inner)
+struct backend *profile_open(struct profile *p, struct backend *inner)
 {
-    *p = (struct profile){.backend = *inner, .inner = inner};
+    *p = (struct profile){0};
+    if (!inner) return NULL;
+    backend_wrap_init(&p->wrap, inner);
     for (int op = 0; op < OP_COUNT; op++)
-        if (inner->kernel[op]) p->backend.kernel[op] = run_timed;
+        if (inner->kernel[op]) p->wrap.backend.kernel[op] = run_timed;
+    return &p->wrap.backend;
 }
 
 void profile_reset(struct profile *p)

@@ -1,14 +1,14 @@
 /* profile: time by primitive. A backend that runs another one's kernels and keeps the time of each row of ops.def: nothing
- * in kernels or ops is instrumented, and without it nothing is slower.
+ * in kernels or ops is instrumented, and without it nothing is slower. On a device whose calls only queue work, what is
+ * timed is the queueing.
  *
  *   struct profile p;
- *   profile_init(&p, backend_cpu(c));
- *   array_env_new(c, &p.backend);
+ *   array_env_new(c, profile_open(&p, backend_open(c, NULL)));
  */
 #ifndef YA_BACKEND_PROFILE_H
 #define YA_BACKEND_PROFILE_H
 
-#include "array/backend.h"
+#include "backend/backend_wrap.h"
 
 struct profile_row {
     int64_t calls;
@@ -16,13 +16,13 @@ struct profile_row {
 };
 
 struct profile {
-    struct backend backend; /* first: kernels find the rest from it. Name, support and weight forms are those of `inner` */
-    const struct backend *inner; /* borrowed */
+    struct backend_wrap wrap; /* first */
     struct profile_row row[OP_COUNT];
 };
 
-/* Must stay where it is, and outlive the array_env made with it. */
-void profile_init(struct profile *p, const struct backend *inner);
+/* Makes *p a backend around `inner`, which it owns, and returns it; NULL when `inner` is NULL (could not be opened). p stays
+ * where it is and is the caller's; it must outlive the array_env made with it. */
+struct backend *profile_open(struct profile *p, struct backend *inner);
 /* Times and counts begin at 0 again. */
 void profile_reset(struct profile *p);
 /* Sum over all rows. */

@@ -49,6 +49,7 @@ struct ctx {
     char message[CTX_MESSAGE_BYTES]; /* valid UTF-8, one line, untrusted bytes escaped */
     struct ctx_hooks hooks;
     struct threads *threads;     /* owned; NULL until ctx_set_threads: work runs on the caller */
+    bool threads_idle;           /* see threads.h */
     struct array_env *array_env; /* owned by the array layer, created by array_env_new */
     size_t alloc_bytes;          /* live bytes handed out by mem_*; alloc_peak is the high-water mark */
     size_t alloc_peak;

@@ -1,6 +1,7 @@
-/* pool: size classes are four a power of two, so at most a quarter of a block is slack. Free blocks of a class form a stack
- * (the link lives in the block), which makes addresses a function of the sequence of calls. Under AddressSanitizer, free
- * blocks and the slack behind live ones are poisoned: a use after pool_put is found like a use after free. */
+/* pool: size classes are four a power of two, so at most a quarter of a block is slack. Free blocks of a class form a stack,
+ * which makes addresses a function of the sequence of calls. The stack is an array of pointers and not a list through the
+ * blocks, because a block may be memory that the host cannot reach. Under AddressSanitizer, free blocks and the slack behind
+ * live ones are poisoned: a use after pool_put is found like a use after free. */
 #include "base/pool.h"
 
 #include "base/mem.h"
@@ -21,16 +22,22 @@
 
 enum { CLASS_MIN_LOG2 = 6, N_CLASSES = 4 * 56 };
 
-struct free_block {
-    struct free_block *next;
+/* The blocks of one class. `capacity` counts all that were ever taken from the source, so that putting one back never needs
+ * memory: pool_put cannot fail. */
+struct size_class {
+    void **free;
+    size_t n_free, n_blocks, capacity;
 };
 
 struct pool {
     struct ctx *c;
-    struct free_block *free[N_CLASSES];
+    struct pool_source source;
+    struct size_class classes[N_CLASSES];
     struct pool_stats stats;
     size_t n_live;
 };
+
+/* ---- classes ------------------------------------------------------------------------------------------------------ */
 
 static size_t class_bytes(int class)
 {
@@ -47,26 +54,68 @@ static int class_of(size_t bytes)
     return class < N_CLASSES ? class : N_CLASSES;
 }
 
-size_t pool_room(size_t bytes)
+size_t pool_class_bytes(size_t bytes)
 {
     int class = class_of(bytes);
     return class < N_CLASSES ? class_bytes(class) : SIZE_MAX;
 }
 
-struct pool *pool_new(struct ctx *c)
+/* ---- life --------------------------------------------------------------------------------------------------------- */
+
+static void *heap_alloc(void *user, size_t bytes)
+{
+    return mem_alloc_aligned(user, bytes);
+}
+
+static void heap_free(void *user, void *block, size_t bytes)
+{
+    (void)bytes;
+    mem_free(user, block);
+}
+
+struct pool *pool_new(struct ctx *c, const struct pool_source *source)
 {
     struct pool *p = mem_alloc(c, 1, sizeof *p);
-    if (p) p->c = c;
+    if (!p) return NULL;
+    p->c = c;
+    p->source = source ? *source : (struct pool_source){.alloc = heap_alloc, .free = heap_free, .user = c, .host = true};
     return p;
 }
 
 void pool_free(struct pool *p)
 {
     if (!p) return;
-    BUG_ON(p->c, p->n_live != 0, "%zu blocks of the step pool (%zu bytes) were never put back", p->n_live,
-           p->stats.live_bytes);
+    BUG_ON(p->c, p->n_live != 0, "%zu blocks of a pool (%zu bytes) were never put back", p->n_live, p->stats.live_bytes);
     pool_trim(p);
+    for (int class = 0; class < N_CLASSES; class ++) mem_free(p->c, p->classes[class].free);
     mem_free(p->c, p);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------- */
+
+static void poison(const struct pool *p, void *block, size_t bytes, size_t usable)
+{
+    if (!p->source.host) return;
+    ASAN_POISON_MEMORY_REGION(block, bytes);
+    ASAN_UNPOISON_MEMORY_REGION(block, usable);
+}
+
+/* One more block of a class from the source, with a place for it in the free list. */
+static void *take_block(struct pool *p, struct size_class *k, size_t bytes)
+{
+    if (k->n_blocks == k->capacity) {
+        size_t capacity = k->capacity ? 2 * k->capacity : 8;
+        void **free = mem_resize(p->c, k->free, k->capacity, capacity, sizeof *free);
+        if (!free) return NULL;
+        k->free = free;
+        k->capacity = capacity;
+    }
+    void *block = p->source.alloc(p->source.user, bytes);
+    if (!block) return NULL;
+    k->n_blocks++;
+    p->stats.held_bytes += bytes;
+    if (p->stats.held_bytes > p->stats.peak_held_bytes) p->stats.peak_held_bytes = p->stats.held_bytes;
+    return block;
 }
 
 void *pool_get(struct pool *p, size_t bytes)
@@ -76,19 +125,13 @@ void *pool_get(struct pool *p, size_t bytes)
         ctx_fail(p->c, E_MEMORY, "out of memory: a block of %zu bytes", bytes);
         return NULL;
     }
-    size_t room = class_bytes(class);
-    void *block = p->free[class];
-    if (block) {
-        p->free[class] = p->free[class]->next;
-    } else {
-        block = mem_alloc_aligned(p->c, room);
-        if (!block) return NULL;
-        p->stats.held_bytes += room;
-    }
-    ASAN_POISON_MEMORY_REGION(block, room);
-    ASAN_UNPOISON_MEMORY_REGION(block, bytes);
+    struct size_class *k = &p->classes[class];
+    size_t taken = class_bytes(class);
+    void *block = k->n_free > 0 ? k->free[--k->n_free] : take_block(p, k, taken);
+    if (!block) return NULL;
+    poison(p, block, taken, bytes);
     p->n_live++;
-    p->stats.live_bytes += room;
+    p->stats.live_bytes += taken;
     if (p->stats.live_bytes > p->stats.peak_bytes) p->stats.peak_bytes = p->stats.live_bytes;
     return block;
 }
@@ -98,27 +141,27 @@ void pool_put(struct pool *p, void *block, size_t bytes)
     if (!block) return;
     int class = class_of(bytes);
     BUG_ON(p->c, class == N_CLASSES || p->n_live == 0, "a block of %zu bytes that this pool never gave", bytes);
-    size_t room = class_bytes(class);
-    ASAN_POISON_MEMORY_REGION(block, room);
-    ASAN_UNPOISON_MEMORY_REGION(block, sizeof(struct free_block));
-    struct free_block *f = block;
-    f->next = p->free[class];
-    p->free[class] = f;
+    struct size_class *k = &p->classes[class];
+    BUG_ON(p->c, k->n_free >= k->n_blocks, "a block of %zu bytes is put back twice, or with another size", bytes);
+    size_t taken = class_bytes(class);
+    poison(p, block, taken, 0);
+    k->free[k->n_free++] = block;
     p->n_live--;
-    p->stats.live_bytes -= room;
+    p->stats.live_bytes -= taken;
 }
 
 void pool_trim(struct pool *p)
 {
     for (int class = 0; class < N_CLASSES; class ++) {
-        struct free_block *next;
-        for (struct free_block *f = p->free[class]; f; f = next) {
-            next = f->next;
-            ASAN_UNPOISON_MEMORY_REGION(f, class_bytes(class));
-            mem_free(p->c, f);
-            p->stats.held_bytes -= class_bytes(class);
+        struct size_class *k = &p->classes[class];
+        size_t bytes = class_bytes(class);
+        while (k->n_free > 0) {
+            void *block = k->free[--k->n_free];
+            poison(p, block, bytes, bytes);
+            p->source.free(p->source.user, block, bytes);
+            p->stats.held_bytes -= bytes;
+            k->n_blocks--;
         }
-        p->free[class] = NULL;
     }
 }
 

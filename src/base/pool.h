@@ -1,6 +1,9 @@
-/* pool: step-pool memory. Blocks are 64-byte aligned, rounded up to a size class and return to a free list of their class,
- * so that the same sequence of requests gets the same addresses step after step and no allocation happens after the first
- * step. */
+/* pool: blocks of memory that are handed out and put back many times a step. Requests are rounded up to a size class, and a
+ * block that is put back goes to the free list of its class, so the same sequence of requests gets the same addresses step
+ * after step and nothing is allocated after the first step.
+ *
+ * Where the blocks come from is the source's business: the heap, or a device's memory that the host cannot read. The pool
+ * itself never touches a block; its free lists lie in memory of their own. */
 #ifndef YA_BASE_POOL_H
 #define YA_BASE_POOL_H
 
@@ -8,17 +11,30 @@
 
 struct pool;
 
-struct pool *pool_new(struct ctx *c);
-void pool_free(struct pool *p);                           /* BUG_ON when blocks are still out */
-void *pool_get(struct pool *p, size_t bytes);             /* not zeroed; NULL with E_MEMORY */
-void pool_put(struct pool *p, void *block, size_t bytes); /* bytes as given to pool_get */
-size_t pool_room(size_t bytes); /* what a request takes: its whole size class; SIZE_MAX: too large */
-void pool_trim(struct pool *p); /* returns the free lists to the system */
+/* Where a pool gets its blocks. `alloc` returns 64-byte aligned memory, or NULL with the ctx's error set. */
+struct pool_source {
+    void *(*alloc)(void *user, size_t bytes);
+    void (*free)(void *user, void *block, size_t bytes); /* bytes as given to alloc */
+    void *user;
+    bool host; /* the host may touch the blocks: AddressSanitizer then watches over free ones and the slack behind live ones
+                */
+};
+
+/* Owner of the result: the caller. `source` is copied; NULL means the ctx's heap. NULL with E_MEMORY. */
+struct pool *pool_new(struct ctx *c, const struct pool_source *source);
+void pool_free(struct pool *p); /* BUG_ON when blocks are still out; accepts NULL */
+/* A block of at least `bytes`, contents undefined; NULL with E_MEMORY. Put back with the same number of bytes. */
+void *pool_get(struct pool *p, size_t bytes);
+void pool_put(struct pool *p, void *block, size_t bytes); /* accepts NULL */
+/* The bytes that a request takes: the size of its class. SIZE_MAX when no class is large enough. */
+size_t pool_class_bytes(size_t bytes);
+void pool_trim(struct pool *p); /* gives the blocks of the free lists back to the source */
 
 struct pool_stats {
     size_t live_bytes; /* handed out now, in whole size classes (up to a quarter more than was asked for) */
     size_t peak_bytes; /* most ever handed out at once */
-    size_t held_bytes; /* taken from the system, live or free */
+    size_t held_bytes; /* taken from the source, live or free; peak_held_bytes is the most there ever was */
+    size_t peak_held_bytes;
 };
 struct pool_stats pool_stats(const struct pool *p);
 

@@ -227,9 +227,15 @@ static void wait_for_workers(struct threads *t)
     pthread_mutex_unlock(&t->lock);
 }
 
+void threads_idle(struct ctx *c, bool idle)
+{
+    c->threads_idle = idle;
+}
+
 void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t block, int worker), void *arg)
 {
     struct threads *t = c->threads;
+    if (c->threads_idle) return;
     if (!t || n_blocks <= 1) {
         for (int64_t block = 0; block < n_blocks; block++) fn(arg, block, 0);
         return;

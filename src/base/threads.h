@@ -20,6 +20,15 @@ int threads_count(const struct ctx *c);
  */
 void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t block, int worker), void *arg);
 
+/* While idle, threads_run returns at once and calls nothing: a kernel then goes through its planning and its requests for
+ * memory and computes nothing. For counting what a step needs (backend.h, `counting`). */
+void threads_idle(struct ctx *c, bool idle);
+/* Whether results are computed, or only counted. */
+static inline bool threads_are_idle(const struct ctx *c)
+{
+    return c->threads_idle;
+}
+
 /* The part of a long run of memory that block number `block` of n should take, so that each of several threads goes through
  * its own stretch in order, which processors call in ahead of use: in the order of blocks every thread would skip over what
  * the others read. A permutation of [0, n), for work whose result does not depend on the order. */

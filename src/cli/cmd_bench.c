@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/threads.h"
 #include "cli/bench_page.h"
 #include "cli/command.h"
@@ -62,10 +62,7 @@ static enum status open_profiled(struct loaded *l, struct ctx *c, const struct b
 {
     *l = (struct loaded){.c = c};
     TRY(ctx_set_threads(c, (int)v->threads));
-    const struct backend *backend = backend_cpu(c);
-    if (!backend) return c->status;
-    profile_init(p, backend);
-    TRY(array_env_new(c, &p->backend));
+    TRY(array_env_new(c, profile_open(p, backend_open(c, NULL))));
     struct loaded_options options = {.model = v->model, .form = v->form};
     return loaded_open_files(l, c, &options);
 }

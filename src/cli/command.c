@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "array/array.h"
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "your_ai.h"
@@ -50,9 +50,7 @@ bool command_color(int fd)
 enum status command_compute(struct ctx *c, int64_t threads)
 {
     TRY(ctx_set_threads(c, (int)threads));
-    const struct backend *cpu = backend_cpu(c);
-    if (!cpu) return c->status;
-    return array_env_new(c, cpu);
+    return array_env_new(c, backend_open(c, NULL));
 }
 
 /* ---- help ------------------------------------------------------------------------------------------------------------ */

@@ -47,22 +47,18 @@ static struct native *native_of(struct engine *e)
 
 /* ---- one pass -------------------------------------------------------------------------------------------------------- */
 
-static struct array *wrap_row(struct ctx *c, enum dtype dtype, int64_t n, const void *data)
-{
-    /* batches are read-only by contract of the ops: they never modify operands */
-    return array_wrap(c, dtype, 1, &n, (void *)(uintptr_t)data);
-}
-
 /* What the loss is computed on: the batch, or its rows of a weight other than 0, whose indices `rows` then has. */
 struct loss_rows {
     struct array *rows, *targets, *weights;
 };
 
-static struct array *gather(struct ctx *c, enum dtype dtype, const void *data, const struct array *rows)
+/* The elements of `data` (4 bytes each) at the places `rows`, as an array. */
+static struct array *gather(struct ctx *c, enum dtype dtype, const void *data, const int32_t *rows, int64_t n)
 {
-    struct array *out = rows ? array_empty(c, dtype, 1, rows->shape) : NULL;
-    for (int64_t i = 0; out && i < rows->shape[0]; i++)
-        memcpy((char *)out->data + 4 * i, (const char *)data + 4 * (int64_t)((const int32_t *)rows->data)[i], 4);
+    char *picked = mem_alloc(c, (size_t)n, 4);
+    for (int64_t i = 0; picked && i < n; i++) memcpy(picked + 4 * i, (const char *)data + 4 * (int64_t)rows[i], 4);
+    struct array *out = picked ? array_from_host(c, dtype, 1, &n, picked) : NULL;
+    mem_free(c, picked);
     return out;
 }
 
@@ -73,19 +69,25 @@ static struct loss_rows loss_rows_of(struct ctx *c, const struct batch *b, bool 
     int64_t n = 0;
     for (int64_t i = 0; i < b->n; i++) n += b->weights[i] != 0;
     if (!may || n == 0 || 4 * n > 3 * b->n)
-        return (struct loss_rows){NULL, wrap_row(c, DTYPE_I32, b->n, b->targets), wrap_row(c, DTYPE_F32, b->n, b->weights)};
-    struct array *rows = array_empty(c, DTYPE_I32, 1, &n);
+        return (struct loss_rows){NULL, array_from_host(c, DTYPE_I32, 1, &b->n, b->targets),
+                                  array_from_host(c, DTYPE_F32, 1, &b->n, b->weights)};
+    int32_t *rows = mem_alloc(c, (size_t)n, sizeof *rows);
     n = 0;
     for (int64_t i = 0; rows && i < b->n; i++)
-        if (b->weights[i] != 0) ((int32_t *)rows->data)[n++] = (int32_t)i;
-    return (struct loss_rows){rows, gather(c, DTYPE_I32, b->targets, rows), gather(c, DTYPE_F32, b->weights, rows)};
+        if (b->weights[i] != 0) rows[n++] = (int32_t)i;
+    struct loss_rows l = {0};
+    if (rows)
+        l = (struct loss_rows){array_from_host(c, DTYPE_I32, 1, &n, rows), gather(c, DTYPE_I32, b->targets, rows, n),
+                               gather(c, DTYPE_F32, b->weights, rows, n)};
+    mem_free(c, rows);
+    return l;
 }
 
 static bool drops(const struct native *n, const struct forward_options *o)
 {
     bool any = false;
     for (size_t i = 0; n->lora && i < n->lora->n_modules; i++) any = any || n->lora->modules[i].slot.dropout > 0;
-    return any && o->dropout.on;
+    return any && o->dropout;
 }
 
 /* Final hidden states and the loss on them, in the innermost scope. */
@@ -109,7 +111,7 @@ static struct native_slot *slot_of(struct native *n, int64_t step)
 
 static void zero(struct array *a)
 {
-    memset(a->data, 0, (size_t)array_size(a) * dtype_size(a->dtype));
+    op_fill(a->c, a, 0);
 }
 
 static enum status begin_step(struct native *n, const struct engine_micro *m)
@@ -143,7 +145,7 @@ static enum status step_recorded(struct native *n, const struct batch *b, const 
     struct ctx *c = n->base.c;
     struct native_slot *s = slot_of(n, m->step);
     struct forward_options options = {
-        .dropout = {.seed = m->seed, .step = m->step, .first_token = b->first_token, .on = true},
+        .dropout = true,
         .recomputed_blocks = m->recomputed_blocks,
     };
     struct cross_entropy_result result = {0};
@@ -162,12 +164,15 @@ static enum status native_step(struct engine *e, const struct batch *b, const st
     BUG_ON(e->c, m->index < 0 || m->index >= m->count, "micro-batch %lld of %lld", (long long)m->index, (long long)m->count);
     if (m->index == 0) TRY(begin_step(n, m));
     BUG_ON(e->c, slot_of(n, m->step)->step != m->step, "micro-batches of step %lld begin with number 0", (long long)m->step);
+    const struct step_values values = {.seed = m->seed, .step = m->step, .first_token = b->first_token};
     int mark = scope_open(e->c);
+    array_sequence_begin(e->c, 0, &values);
     enum status status = tape_begin(e->c);
     if (status == OK) {
         status = step_recorded(n, b, m);
         tape_end(e->c);
     }
+    array_sequence_end(e->c);
     scope_close(e->c, mark);
     return status;
 }

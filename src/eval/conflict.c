@@ -218,8 +218,8 @@ static enum status pass_run(struct pass *p, struct model *m, double *delta)
     int mark = scope_open(c);
     struct array *hidden = llama_hidden(m, &b, &options);
     struct cross_entropy_result result = {0};
-    op_linear_cross_entropy(c, hidden, &m->head, array_wrap(c, DTYPE_I32, 1, &n, p->targets.data),
-                            array_wrap(c, DTYPE_F32, 1, &n, p->weights), true, &result);
+    op_linear_cross_entropy(c, hidden, &m->head, array_from_host(c, DTYPE_I32, 1, &n, p->targets.data),
+                            array_from_host(c, DTYPE_F32, 1, &n, p->weights), true, &result);
     double *logprobs = mem_alloc(c, (size_t)n, sizeof(*logprobs));
     if (logprobs && ctx_ok(c)) array_to_host(result.logprobs, DTYPE_F64, logprobs);
     for (size_t d = 0; logprobs && ctx_ok(c) && d < p->n_docs; d++) {

@@ -46,8 +46,8 @@ static enum status window_run(struct model *m, struct window *w, const int32_t *
     struct forward_options options = {0};
     struct cross_entropy_result result = {0};
     int mark = scope_open(c);
-    struct array *targets = array_wrap(c, DTYPE_I32, 1, &n, w->targets);
-    struct array *weights = array_wrap(c, DTYPE_F32, 1, &n, w->weights);
+    struct array *targets = array_from_host(c, DTYPE_I32, 1, &n, w->targets);
+    struct array *weights = array_from_host(c, DTYPE_F32, 1, &n, w->weights);
     op_linear_cross_entropy(c, llama_hidden(m, &b, &options), &m->head, targets, weights, true, &result);
     enum status status = ctx_ok(c) ? array_to_host(result.logprobs, DTYPE_F64, w->logprob) : c->status;
     scope_close(c, mark);

@@ -21,7 +21,7 @@ static const size_t default_shard_bytes = 5000000000u;
 struct item {
     char name[NAME_BYTES];
     const struct weight *weight;
-    const struct array *vector;
+    struct array *vector;
     size_t bytes;
     int shard;
 };
@@ -55,7 +55,7 @@ static void plan_matrix(struct plan *p, const struct weight *w)
 }
 
 /* "model.layers.LAYER.PATH.PART", when there is such a vector. */
-static void plan_vector(struct plan *p, int64_t layer, const char *path, const char *part, const struct array *v)
+static void plan_vector(struct plan *p, int64_t layer, const char *path, const char *part, struct array *v)
 {
     char name[NAME_BYTES];
     snprintf(name, sizeof name, "model.layers.%lld.%s.%s", (long long)layer, path, part);
@@ -105,16 +105,18 @@ static void plan_shards(struct plan *p)
 struct rows_job {
     struct plan *p;
     const struct weight *w;
-    int64_t first, n; /* rows of this piece */
+    const float *a, *b; /* the adapter's matrices on the host; NULL without one */
+    int64_t first, n;   /* rows of this piece */
 };
 
 /* Row i of W + scale * B A. The product is summed over the rank first, so that the base is rounded once. */
-static void merged_row(const struct weight *w, int64_t i, float *delta, float *out)
+static void merged_row(const struct rows_job *job, int64_t i, float *delta, float *out)
 {
+    const struct weight *w = job->w;
     weight_row_f32(w, i, out);
     if (!w->lora) return;
     int64_t rank = w->lora->a->shape[0];
-    const float *a = w->lora->a->data, *b = (const float *)w->lora->b->data + i * rank;
+    const float *a = job->a, *b = job->b + i * rank;
     memset(delta, 0, (size_t)w->cols * sizeof *delta);
     for (int64_t r = 0; r < rank; r++)
         for (int64_t j = 0; j < w->cols; j++) delta[j] += b[r] * a[r * w->cols + j];
@@ -128,7 +130,7 @@ static void rows_block(void *arg, int64_t block, int worker)
     float *delta = job->p->rows + (job->n + worker) * cols; /* behind the piece */
     for (int64_t i = block * ROWS_A_BLOCK; i < end; i++) {
         float *row = job->p->rows + i * cols;
-        merged_row(job->w, job->first + i, delta, row);
+        merged_row(job, job->first + i, delta, row);
         if (job->p->type == TENSOR_BF16)
             for (int64_t j = 0; j < cols; j++) job->p->halves[i * cols + j] = f32_to_bf16(row[j]);
     }
@@ -152,28 +154,44 @@ static void write_room(struct plan *p, struct safetensors_writer *out, int64_t e
         safetensors_write(out, p->rows, (size_t)elements * sizeof *p->rows);
 }
 
-static enum status write_matrix(struct plan *p, struct safetensors_writer *out, const struct weight *w)
+/* A copy of an array's elements on the host, or NULL; owner the caller. */
+static float *host_copy(struct ctx *c, struct array *a)
+{
+    float *values = mem_alloc(c, (size_t)array_size(a), sizeof *values);
+    if (values && array_to_host(a, DTYPE_F32, values) == OK) return values;
+    mem_free(c, values);
+    return NULL;
+}
+
+static enum status write_rows(struct plan *p, struct safetensors_writer *out, const struct weight *w, const float *a,
+                              const float *b)
 {
     int64_t rows = PIECE_BYTES / (w->cols * (int64_t)sizeof *p->rows);
     rows = rows < 1 ? 1 : rows > w->rows ? w->rows : rows;
     TRY(make_room(p, rows * w->cols, w->cols));
     for (int64_t first = 0; first < w->rows && ctx_ok(p->c); first += rows) {
-        struct rows_job job = {p, w, first, w->rows - first < rows ? w->rows - first : rows};
+        struct rows_job job = {p, w, a, b, first, w->rows - first < rows ? w->rows - first : rows};
         threads_run(p->c, (job.n + ROWS_A_BLOCK - 1) / ROWS_A_BLOCK, rows_block, &job);
         write_room(p, out, job.n * w->cols);
     }
     return p->c->status;
 }
 
-static enum status write_vector(struct plan *p, struct safetensors_writer *out, const struct array *v)
+static enum status write_matrix(struct plan *p, struct safetensors_writer *out, const struct weight *w)
+{
+    float *a = w->lora ? host_copy(p->c, w->lora->a) : NULL, *b = w->lora ? host_copy(p->c, w->lora->b) : NULL;
+    if (ctx_ok(p->c)) write_rows(p, out, w, a, b);
+    mem_free(p->c, a);
+    mem_free(p->c, b);
+    return p->c->status;
+}
+
+static enum status write_vector(struct plan *p, struct safetensors_writer *out, struct array *v)
 {
     int64_t n = v->shape[0];
-    const float *values = v->data;
     TRY(make_room(p, n, 0));
-    for (int64_t i = 0; i < n; i++) {
-        p->rows[i] = values[i];
-        if (p->halves) p->halves[i] = f32_to_bf16(values[i]);
-    }
+    TRY(array_to_host(v, DTYPE_F32, p->rows));
+    for (int64_t i = 0; p->halves && i < n; i++) p->halves[i] = f32_to_bf16(p->rows[i]);
     write_room(p, out, n);
     return p->c->status;
 }

@@ -4,6 +4,7 @@
 #include "array/array.h"
 #include "base/threads.h"
 #include "measure/bench.h"
+#include "base/mem.h"
 #include "measure/machine.h"
 
 enum status bench_machine_run(struct ctx *c, struct bench *b)
@@ -31,15 +32,27 @@ struct list {
     struct linear_cross_entropy_params loss;
 };
 
+/* i32 (n): element i is i * step, modulo `modulus` unless that is 0. In the innermost scope. */
+static struct array *counted(const struct list *l, int64_t n, int64_t step, int64_t modulus)
+{
+    int32_t *values = mem_alloc(l->c, (size_t)n, sizeof *values);
+    for (int64_t i = 0; values && i < n; i++) values[i] = (int32_t)(modulus ? i * step % modulus : i * step);
+    struct array *a = values ? array_from_host(l->c, DTYPE_I32, 1, &n, values) : NULL;
+    mem_free(l->c, values);
+    return a;
+}
+
 /* (rows, columns) in the innermost scope; NULL with the failure in the ctx. */
 static struct array *noise(const struct list *l, int64_t rows, int64_t columns)
 {
-    struct array *a = array_empty(l->c, DTYPE_F32, 2, (int64_t[]){rows, columns});
+    float *values = mem_alloc(l->c, (size_t)(rows * columns), sizeof *values);
     uint32_t x = 12345;
-    for (int64_t i = 0; a && i < rows * columns; i++) {
+    for (int64_t i = 0; values && i < rows * columns; i++) {
         x = x * 1664525u + 1013904223u;
-        ((float *)a->data)[i] = ((float)(x >> 8) / (1 << 23) - 1.0f) * 0.1f;
+        values[i] = ((float)(x >> 8) / (1 << 23) - 1.0f) * 0.1f;
     }
+    struct array *a = values ? array_from_host(l->c, DTYPE_F32, 2, (int64_t[]){rows, columns}, values) : NULL;
+    mem_free(l->c, values);
     return a;
 }
 
@@ -116,18 +129,19 @@ static void add_linear(struct list *l, const char *forward, const char *backward
     add_row(l, backward, flops + grad_flops, l->m->config.n_layers, &d)->bytes += bytes;
 }
 
-static void add_attention(struct list *l, const int32_t *cu)
+static void add_attention(struct list *l, struct array *cu)
 {
     const struct model_config *m = &l->m->config;
-    l->attention = (struct attention_params){.scale = 0.125, .n_seg = (int)(l->n / l->length), .cu_q = cu, .cu_k = cu};
-    l->attention.window = (int)m->sliding_window;
+    l->attention = (struct attention_params){.scale = 0.125, .window = (int)m->sliding_window};
     struct array *q = heads(l, m->n_heads), *k = heads(l, m->n_kv_heads), *v = heads(l, m->n_kv_heads);
     struct array *o = heads(l, m->n_heads), *lse = noise(l, l->n, m->n_heads);
     double seen = (double)(l->length + 1) / 2; /* keys of a query, of the lower triangle */
     if (m->sliding_window > 0 && (double)m->sliding_window < seen) seen = (double)m->sliding_window;
     double flops = 4.0 * (double)l->n * seen * (double)(m->n_heads * m->head_dim);
-    add_row(l, "attention", flops, m->n_layers, &(struct op_call){OP_ATTENTION, {q, k, v}, {o, lse}, &l->attention});
-    struct op_call d = {OP_ATTENTION_BWD, {q, k, v, o, lse, heads(l, m->n_heads)}, {NULL}, &l->attention};
+    add_row(l, "attention", flops, m->n_layers,
+            &(struct op_call){OP_ATTENTION, .in = {q, k, v, cu, cu}, .out = {o, lse}, .params = &l->attention});
+    struct op_call d = {OP_ATTENTION_BWD, .in = {q, k, v, o, lse, heads(l, m->n_heads), cu, cu}, .out = {NULL},
+                        .params = &l->attention};
     d.out[0] = heads(l, m->n_heads);
     d.out[1] = heads(l, m->n_kv_heads);
     d.out[2] = heads(l, m->n_kv_heads);
@@ -140,8 +154,8 @@ static void add_loss(struct list *l)
     struct array *targets = array_zeros(l->c, DTYPE_I32, 1, &l->n), *weights = array_full(l->c, DTYPE_F32, 1, &l->n, 1);
     struct array *loss = array_scalar(l->c, DTYPE_F32, 0), *stats = array_zeros(l->c, DTYPE_F64, 1, (int64_t[]){3});
     int64_t c = l->m->config.hidden;
-    struct op_call call = {
-        OP_LINEAR_CROSS_ENTROPY, {noise(l, l->n, c), targets, weights}, {loss, stats, NULL, noise(l, l->n, c)}, &l->loss};
+    struct op_call call = {OP_LINEAR_CROSS_ENTROPY, .in = {noise(l, l->n, c), targets, weights},
+                           .out = {loss, stats, NULL, noise(l, l->n, c)}, .params = &l->loss};
     add_row(l, "loss with gradient", 4.0 * (double)l->n * (double)l->m->head.rows * (double)c, 1, &call)->bytes +=
         weight_bytes(&l->m->head);
 }
@@ -154,23 +168,25 @@ static void add_small(struct list *l)
     int64_t n = l->n, c = m->hidden, f = m->ffn, layers = m->n_layers;
     double nc = (double)n * (double)c, nf = (double)n * (double)f;
     struct array *x = noise(l, n, c), *gain = l->m->blocks[0].attn_norm, *rstd = array_empty(l->c, DTYPE_F32, 1, &n);
-    struct op_call call = {OP_RMS_NORM, {x, gain, noise(l, n, c)}, {noise(l, n, c), noise(l, n, c), rstd}, &norm};
+    struct op_call call = {OP_RMS_NORM, .in = {x, gain, noise(l, n, c)}, .out = {noise(l, n, c), noise(l, n, c), rstd},
+                           .params = &norm};
     add_row(l, "rms_norm", 6 * nc, 2 * layers, &call);
-    call = (struct op_call){OP_RMS_NORM_BWD, {noise(l, n, c), noise(l, n, c), x, gain, rstd}, {noise(l, n, c)}, &norm};
+    call = (struct op_call){OP_RMS_NORM_BWD, .in = {noise(l, n, c), noise(l, n, c), x, gain, rstd}, .out = {noise(l, n, c)},
+                            .params = &norm};
     add_row(l, "rms_norm backward", 10 * nc, 2 * layers, &call);
 
-    struct array *positions = array_zeros(l->c, DTYPE_I32, 1, &n);
-    for (int64_t i = 0; positions && i < n; i++) ((int32_t *)positions->data)[i] = (int32_t)(i % l->length);
-    call = (struct op_call){OP_ROPE, {heads(l, m->n_heads), positions, l->m->inv_freq}, {heads(l, m->n_heads)}, &rope};
+    struct array *positions = counted(l, n, 1, l->length);
+    call = (struct op_call){OP_ROPE, .in = {heads(l, m->n_heads), positions, l->m->inv_freq}, .out = {heads(l, m->n_heads)},
+                            .params = &rope};
     add_row(l, "rope of q", 3.0 * (double)n * (double)(m->n_heads * m->head_dim), 2 * layers, &call);
 
     struct array *wide = noise(l, n, 2 * f), *dwide = noise(l, n, 2 * f), *y = noise(l, n, f);
-    call = (struct op_call){OP_SWIGLU, {half(l, wide, 0), half(l, wide, 1)}, {y}, NULL};
+    call = (struct op_call){OP_SWIGLU, .in = {half(l, wide, 0), half(l, wide, 1)}, .out = {y}};
     add_row(l, "swiglu", 20 * nf, layers, &call);
-    call = (struct op_call){
-        OP_SWIGLU_BWD, {y, half(l, wide, 0), half(l, wide, 1)}, {half(l, dwide, 0), half(l, dwide, 1)}, NULL};
+    call = (struct op_call){OP_SWIGLU_BWD, .in = {y, half(l, wide, 0), half(l, wide, 1)},
+                            .out = {half(l, dwide, 0), half(l, dwide, 1)}};
     add_row(l, "swiglu backward", 25 * nf, layers, &call);
-    add_row(l, "add", nc, 3 * layers, &(struct op_call){OP_ADD, {x, noise(l, n, c)}, {noise(l, n, c)}, NULL});
+    add_row(l, "add", nc, 3 * layers, &(struct op_call){OP_ADD, .in = {x, noise(l, n, c)}, .out = {noise(l, n, c)}});
 }
 
 static void add_update(struct list *l)
@@ -185,11 +201,11 @@ static void add_update(struct list *l)
     }
     struct array *v = array_zeros(l->c, DTYPE_F32, 2, (int64_t[]){1, parameters});
     struct array *p = noise(l, 1, parameters), *g = noise(l, 1, parameters), *m = noise(l, 1, parameters);
-    struct op_call call = {OP_ADAMW, {p, g, m, v}, {NULL}, &adamw};
+    struct op_call call = {OP_ADAMW, .in = {p, g, m, v}, .out = {NULL}, .params = &adamw};
     add_row(l, "adamw", 12.0 * (double)parameters, 1, &call);
 }
 
-static void add_rows(struct list *l, const int32_t *cu)
+static void add_rows(struct list *l, struct array *cu)
 {
     const struct llama_block *k = &l->m->blocks[0];
     add_linear(l, "q, k, v", "q, k, v backward", (const struct weight *[]){&k->q, &k->k, &k->v}, 3);
@@ -205,11 +221,12 @@ static void add_rows(struct list *l, const int32_t *cu)
 static void measure(struct list *l, int64_t runs)
 {
     struct bench *b = l->b;
-    const struct backend *backend = array_backend(l->c);
+    struct backend *backend = array_backend(l->c);
     for (int64_t run = 0; run < runs; run++)
         for (int i = 0; i < b->n_kernels && ctx_ok(l->c); i++) {
             double start = machine_seconds();
-            backend->kernel[l->call[i].op](l->c, &l->call[i]);
+            backend->kernel[l->call[i].op](backend, &l->call[i]);
+            backend->wait(backend, backend->mark(backend));
             double seconds = machine_seconds() - start;
             if (seconds < b->kernel[i].seconds) b->kernel[i].seconds = seconds;
         }
@@ -223,9 +240,7 @@ enum status bench_kernels_run(struct model *m, const struct bench_options *o, st
         return ctx_fail(c, E_INPUT, "documents of %lld tokens: the model's context holds %lld", (long long)o->length,
                         (long long)m->config.max_positions);
     int mark = scope_open(c);
-    struct array *cu = array_empty(c, DTYPE_I32, 1, (int64_t[]){o->documents + 1});
-    for (int64_t i = 0; cu && i <= o->documents; i++) ((int32_t *)cu->data)[i] = (int32_t)(i * o->length);
-    if (cu) add_rows(&l, cu->data);
+    add_rows(&l, counted(&l, o->documents + 1, o->length, 0));
     if (ctx_ok(c)) measure(&l, o->runs);
     scope_close(c, mark);
     return c->status;

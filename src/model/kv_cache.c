@@ -1,5 +1,4 @@
-/* kv_cache: see kv_cache.h. Rows that are not written yet are zero and are never rewritten, so adding to them in place is
- * writing them: the one in-place operation that every backend has is enough. */
+/* kv_cache: see kv_cache.h. */
 #include "model/kv_cache.h"
 
 #include "array/op.h"
@@ -8,12 +7,12 @@
 
 struct kv_cache *kv_cache_new(struct ctx *c, const struct model_config *config, int64_t capacity)
 {
+    const int64_t shape[3] = {capacity, config->n_kv_heads, config->head_dim};
     struct kv_cache *cache = mem_alloc(c, 1, sizeof *cache);
     if (!cache) return NULL;
     *cache = (struct kv_cache){.c = c, .capacity = capacity, .n_layers = config->n_layers};
     cache->k = mem_alloc(c, (size_t)config->n_layers, sizeof(struct array *));
     cache->v = mem_alloc(c, (size_t)config->n_layers, sizeof(struct array *));
-    const int64_t shape[] = {capacity, config->n_kv_heads, config->head_dim};
     for (int64_t i = 0; ctx_ok(c) && i < config->n_layers; i++) {
         cache->k[i] = array_persistent(c, DTYPE_F32, 3, shape);
         cache->v[i] = array_persistent(c, DTYPE_F32, 3, shape);
@@ -40,7 +39,7 @@ struct array *kv_cache_append(struct kv_cache *cache, struct array *store, struc
     if (!ctx_ok(cache->c)) return NULL;
     int64_t row = store->stride[0], all = cache->n + x->shape[0];
     BUG_ON(cache->c, all > cache->capacity, "%lld rows in a cache of %lld", (long long)all, (long long)cache->capacity);
-    struct array *room = array_view(store, 3, x->shape, store->stride, cache->n * row);
-    if (!room || op_accumulate(cache->c, room, x) != OK) return NULL;
+    struct array *place = array_view(store, 3, x->shape, store->stride, cache->n * row);
+    if (!place || op_write(cache->c, place, x) != OK) return NULL;
     return array_view(store, 3, (int64_t[]){all, store->shape[1], store->shape[2]}, store->stride, 0);
 }

@@ -9,8 +9,7 @@ struct model_config;
 struct kv_cache {
     int64_t n, capacity; /* tokens held, room */
     int64_t n_layers;
-    struct array **k, **v; /* n_layers of (capacity, G, D) f32, retained; rows from n on are 0 */
-    int32_t cu_k[2];       /* key offsets of the running call, for attention_params */
+    struct array **k, **v; /* n_layers of (capacity, G, D) f32, persistent; rows from n on are not read */
     struct ctx *c;
 };
 

@@ -19,8 +19,9 @@ struct block_args {
     struct model *m;
     int64_t layer;
     struct forward_options options;
-    struct array *positions; /* (N) i32 */
-    struct array *rows;      /* of the last block: see forward_options; else NULL */
+    struct array *positions;   /* (N) i32 */
+    struct array *cu_q, *cu_k; /* offsets of the documents, in tokens of the batch and in keys */
+    struct array *rows;        /* of the last block: see forward_options; else NULL */
     struct attention_params attention;
 };
 
@@ -28,7 +29,7 @@ struct block_args {
 static struct array *linear(struct ctx *c, struct array *x, const struct weight *w, const struct forward_options *o)
 {
     struct array *y = NULL;
-    op_linear(c, x, &w, 1, &o->dropout, &y);
+    op_linear(c, x, &w, 1, o->dropout, &y);
     return y;
 }
 
@@ -55,7 +56,7 @@ static struct array *attend(struct ctx *c, const struct block_args *a, struct ar
         k = kv_cache_append(cache, cache->k[a->layer], k);
         v = kv_cache_append(cache, cache->v[a->layer], v);
     }
-    struct array *o = op_attention(c, q, k, v, &a->attention);
+    struct array *o = op_attention(c, q, k, v, a->cu_q, a->cu_k, &a->attention);
     return o ? op_reshape(c, o, 2, (int64_t[]){o->shape[0], -1}) : NULL;
 }
 
@@ -75,7 +76,7 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
     struct array *qkv[3] = {0}, *gate_up[2] = {0};
 
     struct array *h = op_rms_norm(c, x, b->attn_norm, eps); /* (N, C) */
-    op_linear(c, h, (const struct weight *[]){&b->q, &b->k, &b->v}, 3, &o->dropout, qkv);
+    op_linear(c, h, (const struct weight *[]){&b->q, &b->k, &b->v}, 3, o->dropout, qkv);
     struct array *q = rotate(c, a, qkv[0], b->q_norm); /* (N, H, D) */
     struct array *k = rotate(c, a, qkv[1], b->k_norm); /* (N, G, D) */
     struct array *v = split_heads(c, qkv[2], a->m->config.head_dim);
@@ -88,10 +89,10 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
     h = linear(c, h, &b->o, o); /* (N, C) */
 
     h = op_rms_norm_add(c, h, x, b->ffn_norm, eps, &x); /* x = x + h */
-    op_linear(c, h, (const struct weight *[]){&b->gate, &b->up}, 2, &o->dropout, gate_up);
+    op_linear(c, h, (const struct weight *[]){&b->gate, &b->up}, 2, o->dropout, gate_up);
     h = op_swiglu(c, gate_up[0], gate_up[1]);
     /* (N, F) -> (N, C); when a block is computed again for backward, a quarter of its products make a result nobody reads */
-    h = tape_replaying(c) ? op_linear_unread(c, h, &b->down, &o->dropout) : linear(c, h, &b->down, o);
+    h = tape_replaying(c) ? op_linear_unread(c, h, &b->down, o->dropout) : linear(c, h, &b->down, o);
     return op_add(c, x, h);
 }
 
@@ -102,38 +103,38 @@ static struct array *run_block(struct ctx *c, struct block_args *a, struct array
     return scope_close_keep(c, mark, x);
 }
 
-static struct array *wrap_i32(struct ctx *c, const int32_t *data, int64_t n)
+static struct array *upload_i32(struct ctx *c, const int32_t *data, int64_t n)
 {
-    return array_wrap(c, DTYPE_I32, 1, &n, (void *)(uintptr_t)data); /* ops never modify their operands */
+    return array_from_host(c, DTYPE_I32, 1, &n, data);
 }
 
-/* Makes room for the batch's keys: their offsets, or E_INPUT when the cache is full. */
-static enum status cache_extend(struct kv_cache *cache, const struct batch *b)
+/* The offsets of the keys that the batch's tokens see: its own, or with a cache everything that the cache then holds.
+ * E_INPUT when the cache is full. */
+static struct array *key_offsets(struct ctx *c, const struct kv_cache *cache, const struct batch *b, struct array *cu_q)
 {
-    BUG_ON(cache->c, b->n_seg != 1, "a cache continues one document, not %d", b->n_seg);
-    if (b->n > cache->capacity - cache->n)
-        return ctx_fail(cache->c, E_INPUT, "%lld more tokens do not fit in a context of %lld that holds %lld",
-                        (long long)b->n, (long long)cache->capacity, (long long)cache->n);
-    cache->cu_k[0] = 0;
-    cache->cu_k[1] = (int32_t)(cache->n + b->n);
-    return OK;
+    if (!cache) return cu_q;
+    BUG_ON(c, b->n_seg != 1, "a cache continues one document, not %d", b->n_seg);
+    if (b->n > cache->capacity - cache->n) {
+        ctx_fail(c, E_INPUT, "%lld more tokens do not fit in a context of %lld that holds %lld", (long long)b->n,
+                 (long long)cache->capacity, (long long)cache->n);
+        return NULL;
+    }
+    return upload_i32(c, (const int32_t[]){0, (int32_t)(cache->n + b->n)}, 2);
 }
 
 struct array *llama_hidden(struct model *m, const struct batch *b, const struct forward_options *o)
 {
     struct ctx *c = m->c;
-    if (!ctx_ok(c) || (o->cache && cache_extend(o->cache, b) != OK)) return NULL;
+    if (!ctx_ok(c)) return NULL;
     struct block_args a = {
         .m = m,
         .options = *o,
-        .positions = wrap_i32(c, b->positions, b->n),
-        .attention = {.scale = 1 / sqrt((double)m->config.head_dim),
-                      .n_seg = b->n_seg,
-                      .cu_q = b->cu,
-                      .cu_k = o->cache ? o->cache->cu_k : b->cu,
-                      .window = (int)m->config.sliding_window},
+        .positions = upload_i32(c, b->positions, b->n),
+        .cu_q = upload_i32(c, b->cu, b->n_seg + 1),
+        .attention = {.scale = 1 / sqrt((double)m->config.head_dim), .window = (int)m->config.sliding_window},
     };
-    struct array *x = op_embed(c, &m->embed, wrap_i32(c, b->tokens, b->n), DTYPE_F32); /* (N, C) */
+    a.cu_k = key_offsets(c, o->cache, b, a.cu_q);
+    struct array *x = op_embed(c, &m->embed, upload_i32(c, b->tokens, b->n), DTYPE_F32); /* (N, C) */
     for (a.layer = 0; a.layer < m->config.n_layers; a.layer++) {
         a.rows = a.layer == m->config.n_layers - 1 ? o->rows : NULL;
         x = run_block(c, &a, x);

@@ -29,11 +29,11 @@ static enum status make_inv_freq(struct model *m)
     float values[512]; /* head_dim is at most 1024: model_config_integers */
     model_config_inv_freq(&m->config, values);
     if (m->config.rope_scaling == ROPE_FACTORS) TRY(weights_divide_rope(m->files, values, n));
-    int mark = scope_open(m->c);
-    m->inv_freq = array_from_host(m->c, DTYPE_F32, 1, &n, values);
-    if (m->inv_freq) array_retain(m->inv_freq);
-    scope_close(m->c, mark);
-    return m->c->status;
+    m->inv_freq = array_persistent(m->c, DTYPE_F32, 1, &n);
+    m->rope_frequencies = mem_alloc(m->c, (size_t)n, sizeof *values);
+    if (!m->inv_freq || !m->rope_frequencies) return m->c->status;
+    memcpy(m->rope_frequencies, values, (size_t)n * sizeof *values);
+    return array_upload(m->inv_freq, values, n);
 }
 
 static enum status open_parts(struct model *m)
@@ -77,6 +77,7 @@ void model_free(struct model *m)
 {
     if (!m) return;
     array_release(m->inv_freq);
+    mem_free(m->c, m->rope_frequencies);
     weights_close(m->files);
     mem_free(m->c, m->blocks);
     mem_free(m->c, m->path);

@@ -40,6 +40,7 @@ struct model {
     struct weight embed, head; /* head is embed's table when tied */
     struct array *final_norm;  /* (C) f32 */
     struct array *inv_freq;    /* (D/2) f32 */
+    float *rope_frequencies;   /* the same on the host; owned */
     struct llama_block *blocks;
     struct lora *lora; /* not owned; NULL: none. Set with model_attach_lora */
     struct ctx *c;

@@ -64,8 +64,7 @@ enum status parameter_read(struct array *view, float *out)
 enum status parameter_write(struct array *view, const float *values)
 {
     BUG_ON(view->c, view->dtype != DTYPE_F32 || !array_is_contiguous(view), "a parameter is contiguous and f32");
-    memcpy(view->data, values, (size_t)array_size(view) * sizeof *values);
-    return OK;
+    return array_upload(view, values, array_size(view));
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------------

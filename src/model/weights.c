@@ -167,10 +167,9 @@ static struct array *expect_vector(struct model_files *f, const char *name, int6
     if (stored && (seen = mem_alloc(f->c, (size_t)n, sizeof *seen))) {
         quant_to_f32(t->type, t->data, stored, n);
         for (int64_t i = 0; i < n; i++) seen[i] = stored[row_map ? row_map[i] : i];
-        int mark = scope_open(f->c);
-        a = array_from_host(f->c, DTYPE_F32, 1, &n, seen);
-        if (a) f->arrays[f->n_arrays++] = array_retain(a);
-        scope_close(f->c, mark);
+        a = array_persistent(f->c, DTYPE_F32, 1, &n);
+        if (a) f->arrays[f->n_arrays++] = a;
+        if (a && array_upload(a, seen, n) != OK) a = NULL;
     }
     mem_free(f->c, stored);
     mem_free(f->c, seen);

@@ -35,7 +35,7 @@ enum { BACKWARD_HIDDEN = 8, LOSS_ROWS = 64 * 96, PACKED_MAX_BYTES = 8 << 20, SMA
 /* Bytes of one array of `width` f32 numbers a token. */
 static size_t room(int64_t width, int64_t tokens)
 {
-    return pool_room((size_t)width * (size_t)tokens * sizeof(float));
+    return pool_class_bytes((size_t)width * (size_t)tokens * sizeof(float));
 }
 
 /* Bytes that one block leaves on the tape, its input included. */
@@ -52,7 +52,7 @@ static size_t block_bytes(const struct model_config *m, int64_t rank, int64_t n)
 static size_t packed(int64_t rows, int64_t cols)
 {
     size_t bytes = (size_t)rows * (size_t)cols * sizeof(float);
-    return pool_room(bytes < PACKED_MAX_BYTES ? bytes : PACKED_MAX_BYTES);
+    return pool_class_bytes(bytes < PACKED_MAX_BYTES ? bytes : PACKED_MAX_BYTES);
 }
 
 /* What backward of one block holds beside that. */

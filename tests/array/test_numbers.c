@@ -198,7 +198,7 @@ static void test_weight_rows(void **state)
 
 static void check_mask(char *rest)
 {
-    struct dropout_key key = {.on = true};
+    struct step_values key = {0};
     uint32_t slot;
     int64_t token, n;
     float p;
@@ -211,8 +211,7 @@ static void check_mask(char *rest)
     dropout_mask(&key, slot, token, p, n, keep);
     for (int64_t i = 0; i < n; i++) assert_int_equal(keep[i], bits[i] - '0');
     assert_int_equal(keep[n], 9);
-    key.on = false;
-    dropout_mask(&key, slot, token, p, n, keep);
+    dropout_mask(&key, slot, token, 0, n, keep);
     for (int64_t i = 0; i < n; i++) assert_int_equal(keep[i], 1);
 }
 
@@ -221,7 +220,7 @@ static void test_dropout(void **state)
     (void)state;
     enum { N = 20000 };
     static uint8_t keep[N];
-    const struct dropout_key key = {.seed = 3, .step = 4, .on = true};
+    const struct step_values key = {.seed = 3, .step = 4};
     assert_int_equal(each_vector("mask", check_mask), 9);
     int kept = 0;
     dropout_mask(&key, 8, 9, 0.3f, N, keep);

@@ -9,16 +9,15 @@
 
 #include <cmocka.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/rng.h"
 #include "support_guard.h"
 
-struct ctx *case_open(const struct backend *backend)
+struct ctx *case_open(const char *backend)
 {
     struct ctx *c = ctx_new(NULL);
     assert_non_null(c);
-    assert_non_null(backend);
-    assert_int_equal(array_env_new(c, guard_backend(backend)), OK);
+    if (array_env_new(c, guard_open(backend_open(c, backend))) != OK) fail_msg("%s: %s", backend, c->message);
     return c;
 }
 
@@ -29,21 +28,10 @@ void case_close(struct ctx *c)
     ctx_free(c);
 }
 
-const struct backend *case_tuned(int i)
+const char *case_tuned(int i)
 {
-    if (i > 1) return NULL;
-    const char *set = getenv("YA_CPU");
-    char *before = set ? strdup(set) : NULL;
-    struct ctx *c = ctx_new(NULL);
-    assert_non_null(c);
-    if (i == 1) setenv("YA_CPU", "portable", 1);
-    const struct backend *tuned = backend_cpu(c);
-    if (!tuned) fail_msg("%s", c->message);
-    unsetenv("YA_CPU");
-    if (before) setenv("YA_CPU", before, 1);
-    free(before);
-    ctx_free(c);
-    return tuned;
+    static const char *const names[] = {"cpu", "cpu-portable"};
+    return i < 2 ? names[i] : NULL;
 }
 
 void case_numbers(double *out, int64_t n, uint64_t seed, double lo, double hi)

@@ -4,12 +4,14 @@
 
 #include "array/op.h"
 
-/* A ctx whose env runs on `backend` behind a guard; case_close checks that no error is left and frees everything. */
-struct ctx *case_open(const struct backend *backend);
+/* A ctx whose env runs on the backend of that name behind a guard; case_close checks that no error is left and frees
+ * everything. */
+struct ctx *case_open(const char *backend);
 void case_close(struct ctx *c);
 
-/* The tuned backends to compare with the reference: the best for this machine, then the portable one. NULL ends the list. */
-const struct backend *case_tuned(int i);
+/* Names of the tuned backends to compare with the reference: the best for this machine, or YA_CPU's, then the portable one.
+ * NULL ends the list. */
+const char *case_tuned(int i);
 
 /* n numbers in [lo, hi) that f32 holds exactly; the same for the same seed. */
 void case_numbers(double *out, int64_t n, uint64_t seed, double lo, double hi);

@@ -1,6 +1,7 @@
 #include "support_cpu.h"
 
 #include "array/codec/int8.h"
+#include "backend/cpu/cpu.h"
 #include "base/threads.h"
 
 static const int thread_counts[] = {1, 3, 2, 7};
@@ -28,9 +29,9 @@ int cpu_tables(struct cpu_table tables[CPU_TABLES])
     for (int i = 0; i < CPU_TABLES && all_tables[i].name; i++) {
         const char *name = all_tables[i].name;
         if (only && strcmp(only, name) != 0) continue;
-        setenv("YA_CPU", name, 1);
-        bool runs = backend_cpu(c) != NULL;
-        unsetenv("YA_CPU");
+        struct backend *b = cpu_backend_open(c, name, false);
+        bool runs = b != NULL;
+        if (b) b->close(b);
         if (only && !runs) fail_msg("YA_TEST_TABLE: %s", c->message);
         if (runs) tables[n++] = all_tables[i];
         ctx_clear(c);
@@ -45,7 +46,7 @@ void cpu_open(struct cpu_fixture *t)
     memset(t, 0, sizeof *t);
     ref_open(&t->f, DTYPE_F32, 0);
     t->tolerance = 3e-6;
-    assert_int_equal(array_env_new(t->f.c, backend_cpu_reference()), OK);
+    assert_int_equal(array_env_new(t->f.c, backend_open(t->f.c, "cpu-reference")), OK);
 }
 
 void cpu_close(struct cpu_fixture *t)
@@ -154,11 +155,9 @@ void cpu_weight_to_form(struct cpu_fixture *t, struct weight *w, enum weight_for
 
 /* ---- running and judging ---------------------------------------------------------------------------------------------- */
 
-static const struct backend *table(struct cpu_fixture *t, const char *name)
+static struct backend *table(struct cpu_fixture *t, const char *name)
 {
-    setenv("YA_CPU", name, 1);
-    const struct backend *b = backend_cpu(t->f.c);
-    unsetenv("YA_CPU");
+    struct backend *b = cpu_backend_open(t->f.c, name, false);
     if (!b) fail_msg("%s: %s", name, t->f.c->message);
     return b;
 }
@@ -202,11 +201,11 @@ static void run_tables(struct cpu_fixture *t, const struct cpu_call *call, struc
     int n_tables = cpu_tables(tables);
     size_t counts = getenv("YA_TEST_TABLE") ? 2 : sizeof thread_counts / sizeof *thread_counts;
     for (int k = 0; k < n_tables; k++) {
-        const struct backend *backend = table(t, tables[k].name);
+        struct backend *backend = table(t, tables[k].name);
         for (size_t i = 0; i < counts; i++) {
             assert_int_equal(ctx_set_threads(t->f.c, thread_counts[i]), OK);
             for (int r = 0; r < n; r++) memcpy(saved[r].a->data, saved[r].before, bytes_between(saved[r].a));
-            if (backend->kernel[call->op](t->f.c, single) != OK) fail_msg("%s: %s", what, t->f.c->message);
+            if (backend->kernel[call->op](backend, single) != OK) fail_msg("%s: %s", what, t->f.c->message);
             for (int r = 0; r < n; r++) {
                 size_t bytes = bytes_between(saved[r].a);
                 if (i == 0) {
@@ -218,12 +217,13 @@ static void run_tables(struct cpu_fixture *t, const struct cpu_call *call, struc
                 }
             }
         }
+        backend->close(backend);
     }
 }
 
 void cpu_check(struct cpu_fixture *t, const struct cpu_call *call, const char *what)
 {
-    struct op_call single = {.op = call->op, .params = call->params}, twice = single;
+    struct op_call single = {.op = call->op, .params = call->params, .step = call->step}, twice = single;
     struct twin results[OP_MAX_OUT + OP_MAX_IN];
     struct saved saved[OP_MAX_OUT + OP_MAX_IN];
     int n = 0;
@@ -243,7 +243,7 @@ void cpu_check(struct cpu_fixture *t, const struct cpu_call *call, const char *w
         assert_true(saved[r].before && saved[r].first);
         memcpy(saved[r].before, results[r].single->data, bytes);
     }
-    if (backend_cpu_reference()->kernel[call->op](t->f.c, &twice) != OK) fail_msg("%s: %s", what, t->f.c->message);
+    if (t->f.backend->kernel[call->op](t->f.backend, &twice) != OK) fail_msg("%s: %s", what, t->f.c->message);
     run_tables(t, call, &single, results, saved, n, what);
     for (int r = 0; r < n; r++) {
         free(saved[r].before);

@@ -52,6 +52,7 @@ struct cpu_call {
     enum op op;
     struct twin in[OP_MAX_IN], out[OP_MAX_OUT];
     const void *params;
+    const struct step_values *step;
     int in_place; /* the first n operands are results too */
 };
 void cpu_check(struct cpu_fixture *t, const struct cpu_call *call, const char *what);

@@ -7,10 +7,11 @@
 
 #include <cmocka.h>
 
+#include "backend/backend_wrap.h"
+
 enum { MARGIN = 64, GAP = 3, SENTINEL = 0xA7 };
 
-static const struct backend *inner;
-static struct backend table;
+static struct backend_wrap guard;
 static int counts[OP_COUNT];
 
 /* An operand in guarded memory. */
@@ -72,7 +73,7 @@ static void fill_element(void *to, void *ignored, size_t bytes)
 
 static bool changes_operand(enum op op, int i)
 {
-    return (op == OP_ACCUMULATE && i == 0) || (op == OP_ADAMW && i != 1 && i != 4);
+    return ((op == OP_ACCUMULATE || op == OP_FILL) && i == 0) || (op == OP_ADAMW && i != 1 && i != 4);
 }
 
 static bool writes_strided(enum op op)
@@ -88,6 +89,8 @@ static void check_dtype(enum op op, enum dtype t, bool is_output)
     switch (op) {
     case OP_COPY:
     case OP_CAST:
+    case OP_FILL:
+    case OP_CHECK_IDS:
         return;
     case OP_EQUAL:
     case OP_NOT_EQUAL:
@@ -180,7 +183,7 @@ static void settle(struct guarded *g, struct array *a, enum op op, const char *w
     free(g->before);
 }
 
-static enum status run(struct ctx *c, const struct op_call *call)
+static enum status run(struct backend *b, const struct op_call *call)
 {
     struct guarded in[OP_MAX_IN] = {0}, out[OP_MAX_OUT] = {0};
     struct op_call moved = *call;
@@ -195,20 +198,21 @@ static enum status run(struct ctx *c, const struct op_call *call)
             moved.out[i] = guard_out(&out[i], call->out[i], writes_strided(call->op), keep);
         }
     }
-    enum status status = inner->kernel[call->op](c, &moved);
+    enum status status = backend_wrap_run(b, &moved);
     for (int i = 0; i < info->n_in; i++) settle(&in[i], call->in[i], call->op, "operand", i, changes_operand(call->op, i));
     for (int i = 0; i < info->n_out; i++) settle(&out[i], call->out[i], call->op, "result", i, true);
     counts[call->op]++;
     return status;
 }
 
-const struct backend *guard_backend(const struct backend *backend)
+struct backend *guard_open(struct backend *inner)
 {
-    inner = backend;
-    table = *backend;
+    if (!inner) return NULL;
+    backend_wrap_init(&guard, inner);
     memset(counts, 0, sizeof counts);
-    for (int i = 0; i < OP_COUNT; i++) table.kernel[i] = backend->kernel[i] ? run : NULL;
-    return &table;
+    for (int i = 0; i < OP_COUNT; i++)
+        if (inner->kernel[i]) guard.backend.kernel[i] = run;
+    return &guard.backend;
 }
 
 int guard_count(enum op op)

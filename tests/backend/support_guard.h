@@ -8,9 +8,9 @@
 
 #include "array/backend.h"
 
-/* One guard at a time. The table is the guard's own. */
-const struct backend *guard_backend(const struct backend *inner);
-/* How often the row's kernel ran since guard_backend. */
+/* One guard at a time, in memory of its own; it owns `inner`, which must be a CPU backend. NULL when that is NULL. */
+struct backend *guard_open(struct backend *inner);
+/* How often the row's kernel ran since guard_open. */
 int guard_count(enum op op);
 
 #endif

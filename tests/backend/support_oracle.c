@@ -130,7 +130,7 @@ void oracle_rms_norm(struct ctx *c, const struct setting *s, enum op op)
 
 /* x W^T + bias + scale (drop(x) A^T) B^T */
 static struct array *composed_linear(struct array *x, const struct stored *w, const double *bias, const double *a,
-                                     const double *b, int rank, const struct dropout_key *key)
+                                     const double *b, int rank, const struct step_values *values, bool dropout)
 {
     const int64_t n = x->shape[0], k = w->w.cols, m = w->w.rows, w_shape[2] = {m, k}, a_shape[2] = {rank, k},
                   b_shape[2] = {m, rank};
@@ -140,8 +140,9 @@ static struct array *composed_linear(struct array *x, const struct stored *w, co
     double keep[ORACLE_MOST];
     uint8_t mask[ORACLE_MOST];
     for (int64_t i = 0; i < n; i++) {
-        dropout_mask(key, w->w.lora->id, key->first_token + i, w->w.lora->dropout, k, mask);
-        for (int64_t j = 0; j < k; j++) keep[i * k + j] = mask[j] / (1 - (key->on ? (double)w->w.lora->dropout : 0));
+        float p = dropout ? w->w.lora->dropout : 0;
+        dropout_mask(values, w->w.lora->id, values->first_token + i, p, k, mask);
+        for (int64_t j = 0; j < k; j++) keep[i * k + j] = mask[j] / (1 - (double)p);
     }
     struct array *dropped = op_mul(oracle_other, x, wide(2, x->shape, keep));
     struct array *h = op_matmul(oracle_other, dropped, op_transpose(oracle_other, wide(2, a_shape, a), NULL));
@@ -158,7 +159,7 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
     static double ab[4][ORACLE_MOST], bias[64];
     float bias32[64];
     const int rows[3] = {24, 16, 9}, rank[3] = {0, 3, 8}, k = 32;
-    const struct dropout_key key = {.seed = 11, .step = 3, .first_token = 1000, .on = dropout};
+    const struct step_values values = {.seed = 11, .step = 3, .first_token = 1000};
     const struct weight *pointers[3];
     struct lora_slot slot[3];
     struct array *x = oracle_operand(c, s, 0, SHAPE_OF(n, k), -1, 1), *y[3], *composed[3];
@@ -180,17 +181,19 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
             slot[i].b = case_array(c, s->dtype, SHAPE_OF(rows[i], rank[i]), b, s->layout);
             w[i].w.lora = &slot[i];
         }
-        composed[i] = composed_linear(wide_x, &w[i], i == 1 ? bias : NULL, i ? a : NULL, b, rank[i], &key);
+        composed[i] = composed_linear(wide_x, &w[i], i == 1 ? bias : NULL, i ? a : NULL, b, rank[i], &values, dropout);
     }
-    if (op_linear(c, x, pointers, 3, &key, y) != OK) fail_msg("%s", c->message);
+    array_sequence_begin(c, 0, &values);
+    if (op_linear(c, x, pointers, 3, dropout, y) != OK) fail_msg("%s", c->message);
     for (int i = 0; i < 3; i++) {
         expect(composed[i]);
         assert_true(array_has_unit_last(y[i]) && y[i]->storage == y[0]->storage); /* views of one array */
         case_assert_close(y[i], oracle_expected, n * rows[i], s->tolerance, tensor_type_info(type)->name);
         struct array *alone;
-        if (op_linear(c, x, &pointers[i], 1, &key, &alone) != OK) fail_msg("%s", c->message);
+        if (op_linear(c, x, &pointers[i], 1, dropout, &alone) != OK) fail_msg("%s", c->message);
         case_assert_close(alone, oracle_expected, n * rows[i], s->tolerance, "alone");
     }
+    array_sequence_end(c);
 }
 
 void oracle_linear(struct ctx *c, const struct setting *s, enum op op)
@@ -256,24 +259,33 @@ static struct array *head_of(struct array *x, int64_t from, int64_t to, int64_t 
     return op_reshape(oracle_other, op_slice(oracle_other, x, start, stop, NULL), 2, flat);
 }
 
-static void check_attention(struct ctx *c, const struct setting *s, const struct attention_params *p, int heads, int groups,
-                            int size)
+struct segments {
+    int n;
+    const int32_t *cu_q, *cu_k;
+};
+
+static void check_attention(struct ctx *c, const struct setting *s, const struct segments *g, int window, int heads,
+                            int groups, int size)
 {
-    const int n = p->cu_q[p->n_seg], keys = p->cu_k[p->n_seg];
+    const struct attention_params p = {.scale = 0.35, .window = window};
+    const int n = g->cu_q[g->n], keys = g->cu_k[g->n];
+    struct array *cu_q = array_from_host(c, DTYPE_I32, SHAPE_OF(g->n + 1), g->cu_q),
+                 *cu_k = array_from_host(c, DTYPE_I32, SHAPE_OF(g->n + 1), g->cu_k);
     struct array *q = oracle_operand(c, s, 0, SHAPE_OF(n, heads, size), -2, 2),
                  *k = oracle_operand(c, s, 1, SHAPE_OF(keys, groups, size), -2, 2);
-    struct array *v = oracle_operand(c, s, 2, SHAPE_OF(keys, groups, size), -2, 2), *y = op_attention(c, q, k, v, p);
+    struct array *v = oracle_operand(c, s, 2, SHAPE_OF(keys, groups, size), -2, 2),
+                 *y = op_attention(c, q, k, v, cu_q, cu_k, &p);
     struct array *wq = wide(SHAPE_OF(n, heads, size), oracle_x[0]), *wk = wide(SHAPE_OF(keys, groups, size), oracle_x[1]);
     struct array *wv = wide(SHAPE_OF(keys, groups, size), oracle_x[2]), *segments[8];
     int count = 0;
-    for (int i = 0; i < p->n_seg; i++) {
+    for (int i = 0; i < g->n; i++) {
         struct array *parts[8];
-        const int q0 = p->cu_q[i], q1 = p->cu_q[i + 1], k0 = p->cu_k[i], k1 = p->cu_k[i + 1];
+        const int q0 = g->cu_q[i], q1 = g->cu_q[i + 1], k0 = g->cu_k[i], k1 = g->cu_k[i + 1];
         if (q0 == q1) continue;
         for (int h = 0; h < heads; h++) {
-            int g = h / (heads / groups);
-            parts[h] =
-                composed_head(head_of(wq, q0, q1, h), head_of(wk, k0, k1, g), head_of(wv, k0, k1, g), p->scale, p->window);
+            int group = h / (heads / groups);
+            parts[h] = composed_head(head_of(wq, q0, q1, h), head_of(wk, k0, k1, group), head_of(wv, k0, k1, group), p.scale,
+                                     p.window);
         }
         segments[count++] = op_concat(oracle_other, parts, heads, 1);
     }
@@ -284,16 +296,13 @@ static void check_attention(struct ctx *c, const struct setting *s, const struct
 void oracle_attention(struct ctx *c, const struct setting *s, enum op op)
 {
     const int32_t cu[5] = {0, 5, 6, 6, 15}, cu_q[4] = {0, 1, 3, 3}, cu_k[4] = {0, 9, 13, 14};
-    struct attention_params packed = {.scale = 0.35, .n_seg = 4, .cu_q = cu, .cu_k = cu};
-    struct attention_params cached = {.scale = 0.35, .n_seg = 3, .cu_q = cu_q, .cu_k = cu_k};
+    const struct segments packed = {4, cu, cu}, cached = {3, cu_q, cu_k};
     (void)op;
-    check_attention(c, s, &packed, 4, 2, 8);
-    check_attention(c, s, &packed, 3, 3, 5);
-    check_attention(c, s, &cached, 6, 1, 8);
-    packed.window = 3;
-    cached.window = 4;
-    check_attention(c, s, &packed, 4, 2, 8);
-    check_attention(c, s, &cached, 2, 2, 6);
+    check_attention(c, s, &packed, 0, 4, 2, 8);
+    check_attention(c, s, &packed, 0, 3, 3, 5);
+    check_attention(c, s, &cached, 0, 6, 1, 8);
+    check_attention(c, s, &packed, 3, 4, 2, 8);
+    check_attention(c, s, &cached, 4, 2, 2, 6);
 }
 
 void oracle_swiglu(struct ctx *c, const struct setting *s, enum op op)
@@ -347,6 +356,47 @@ void oracle_cross_entropy(struct ctx *c, const struct setting *s, enum op op)
 }
 
 /* ---- in place ------------------------------------------------------------------------------------------------------- */
+
+/* Every element, between rows that stay what they were (the guard looks at those), also in dtypes that are only stored. */
+void oracle_fill(struct ctx *c, const struct setting *s, enum op op)
+{
+    static const enum dtype stored[] = {DTYPE_BF16, DTYPE_F16, DTYPE_I64, DTYPE_I32, DTYPE_U8, DTYPE_BOOL};
+    double expected[15];
+    struct setting rows = *s; /* in place rows take unit last strides only */
+    if (s->layout == LAYOUT_FLIPPED) rows.layout = LAYOUT_ROWS;
+    for (int i = 0; i < 15; i++) expected[i] = 2.5;
+    struct array *x = oracle_operand(c, &rows, 0, SHAPE_OF(3, 5), -1, 1);
+    assert_int_equal(op_fill(c, x, 2.5), OK);
+    case_assert_close(x, expected, 15, 0, op_name(op));
+    for (size_t i = 0; i < sizeof stored / sizeof *stored; i++) {
+        struct array *y = array_full(c, stored[i], SHAPE_OF(4), 1);
+        for (int k = 0; k < 4; k++) expected[k] = 1;
+        case_assert_close(y, expected, 4, 0, dtype_name(stored[i]));
+        assert_int_equal(op_fill(c, y, 0), OK);
+        for (int k = 0; k < 4; k++) expected[k] = 0;
+        case_assert_close(y, expected, 4, 0, dtype_name(stored[i]));
+    }
+}
+
+/* Ids in range pass, the first one that is not is named, and where the weight is 0 anything goes. */
+void oracle_check_ids(struct ctx *c, const struct setting *s, enum op op)
+{
+    const int32_t good[4] = {0, 2, 1, 2}, bad[4] = {0, 2, 3, -1};
+    const struct check_ids_params p = {.op = "here", .limit = 3};
+    const int64_t n = 4;
+    struct array *masked = array_zeros(c, DTYPE_F32, 1, &n);
+    struct backend *b = array_backend(c);
+    (void)s;
+    for (int wide = 0; wide < 2; wide++) {
+        struct array *ids[2] = {array_from_host(c, DTYPE_I32, 1, &n, good), array_from_host(c, DTYPE_I32, 1, &n, bad)};
+        for (int i = 0; wide && i < 2; i++) ids[i] = op_cast(c, ids[i], DTYPE_I64);
+        assert_int_equal(b->kernel[op](b, &(struct op_call){.op = op, .in = {ids[0]}, .params = &p}), OK);
+        assert_int_equal(b->kernel[op](b, &(struct op_call){.op = op, .in = {ids[1], masked}, .params = &p}), OK);
+        assert_int_equal(b->kernel[op](b, &(struct op_call){.op = op, .in = {ids[1]}, .params = &p}), E_SHAPE);
+        assert_string_equal(c->message, "here: ids[2] = 3 is not in [0, 3)");
+        ctx_clear(c);
+    }
+}
 
 void oracle_accumulate(struct ctx *c, const struct setting *s, enum op op)
 {

@@ -36,6 +36,8 @@ void oracle_rope(struct ctx *c, const struct setting *s, enum op op);
 void oracle_attention(struct ctx *c, const struct setting *s, enum op op);
 void oracle_swiglu(struct ctx *c, const struct setting *s, enum op op);
 void oracle_cross_entropy(struct ctx *c, const struct setting *s, enum op op);
+void oracle_fill(struct ctx *c, const struct setting *s, enum op op);
+void oracle_check_ids(struct ctx *c, const struct setting *s, enum op op);
 void oracle_accumulate(struct ctx *c, const struct setting *s, enum op op);
 void oracle_sum_squares(struct ctx *c, const struct setting *s, enum op op);
 void oracle_adamw(struct ctx *c, const struct setting *s, enum op op);

@@ -14,7 +14,8 @@ void ref_open(struct ref_fixture *f, enum dtype real, int64_t pad)
     memset(f, 0, sizeof(*f));
     f->c = ctx_new(NULL);
     assert_non_null(f->c);
-    f->backend = backend_cpu_reference();
+    f->backend = backend_open(f->c, "cpu-reference");
+    assert_non_null(f->backend);
     f->real = real;
     f->pad = pad;
     f->tolerance = real == DTYPE_F64 ? 1e-10 : 1e-5;
@@ -62,6 +63,7 @@ void ref_close(struct ref_fixture *f)
         free(f->buffer[i]);
     }
     for (int i = 0; i < f->n_weights; i++) free((void *)f->weights[i].data);
+    f->backend->close(f->backend);
     assert_int_equal(f->c->alloc_bytes, 0); /* kernels give their scratch back */
     ctx_free(f->c);
 }
@@ -250,7 +252,7 @@ struct weight *ref_weight(struct ref_fixture *f, const char *name_of_case, const
 
 void ref_run(struct ref_fixture *f, const struct op_call *call)
 {
-    enum status status = f->backend->kernel[call->op](f->c, call);
+    enum status status = f->backend->kernel[call->op](f->backend, call);
     if (status != OK) fail_msg("%s: %s", op_name(call->op), f->c->message);
 }
 

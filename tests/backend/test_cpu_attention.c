@@ -17,15 +17,17 @@ static void check(const struct attention_case *a, const char *what)
     struct cpu_fixture t;
     cpu_open(&t);
     t.tolerance *= 1 + a->scale; /* errors of scores are relative to scores */
-    struct attention_params p = {
-        .scale = a->scale, .n_seg = a->n_seg, .cu_q = a->cu_q, .cu_k = a->cu_k, .window = a->window};
+    struct attention_params p = {.scale = a->scale, .window = a->window};
+    struct twin cu_q = cpu_ints(&t, a->n_seg + 1, a->cu_q), cu_k = cpu_ints(&t, a->n_seg + 1, a->cu_k);
     int64_t n = a->cu_q[a->n_seg], s = a->cu_k[a->n_seg] + a->spare_keys;
     struct twin q = cpu_noise(&t, a->pad, 1, 1, SHAPE(n, a->heads, a->d));
     struct twin k = cpu_noise(&t, a->pad, 1, 2, SHAPE(s, a->groups, a->d));
     struct twin v = cpu_noise(&t, a->pad, 1, 3, SHAPE(s, a->groups, a->d));
     struct twin o = cpu_empty(&t, 0, SHAPE(n, a->heads, a->d)), lse = cpu_empty(&t, 0, SHAPE(n, a->heads));
-    cpu_check(&t, &(struct cpu_call){.op = OP_ATTENTION, .in = {q, k, v}, .out = {o, lse}, .params = &p}, what);
+    cpu_check(&t, &(struct cpu_call){.op = OP_ATTENTION, .in = {q, k, v, cu_q, cu_k}, .out = {o, lse}, .params = &p}, what);
     struct cpu_call backward = {.op = OP_ATTENTION_BWD, .in = {q, k, v, o, lse}, .params = &p};
+    backward.in[6] = cu_q;
+    backward.in[7] = cu_k;
     backward.in[5] = cpu_noise(&t, a->pad, 1, 4, SHAPE(n, a->heads, a->d));
     backward.out[0] = cpu_empty(&t, 0, SHAPE(n, a->heads, a->d));
     backward.out[1] = cpu_empty(&t, 0, SHAPE(s, a->groups, a->d));

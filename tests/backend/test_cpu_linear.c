@@ -35,13 +35,14 @@ static void check(const struct shape_case *s, const char *what)
     t.tolerance = tolerance[s->compute];
     struct linear_case l = {.params = {.n = s->n_weights, .want_dx = true, .accumulate = s->accumulate}};
     struct linear_params *p = &l.params;
-    p->dropout = (struct dropout_key){.seed = 5, .step = 2, .first_token = 40, .on = s->rate > 0};
+    static const struct step_values values = {.seed = 5, .step = 2, .first_token = 40};
     int64_t total = 0;
     for (int i = 0; i < s->n_weights; i++) total += s->m[i];
     struct twin x = cpu_noise(&t, s->pad, 1, 1, SHAPE(s->n, s->k)), dy = cpu_noise(&t, s->pad, 1, 2, SHAPE(s->n, total));
-    l.forward = (struct cpu_call){.op = OP_LINEAR, .in = {x}, .out = {cpu_empty(&t, 0, SHAPE(s->n, total))}, .params = p};
-    l.backward =
-        (struct cpu_call){.op = OP_LINEAR_BWD, .in = {dy, x}, .out = {cpu_empty(&t, 0, SHAPE(s->n, s->k))}, .params = p};
+    l.forward = (struct cpu_call){
+        .op = OP_LINEAR, .in = {x}, .out = {cpu_empty(&t, 0, SHAPE(s->n, total))}, .params = p, .step = &values};
+    l.backward = (struct cpu_call){
+        .op = OP_LINEAR_BWD, .in = {dy, x}, .out = {cpu_empty(&t, 0, SHAPE(s->n, s->k))}, .params = p, .step = &values};
     for (int i = 0; i < s->n_weights; i++) {
         struct weight *w = cpu_weight(&t, s->type, s->m[i], s->k, s->mapped, s->odd);
         if (s->form != WEIGHT_STORED) cpu_weight_to_form(&t, w, s->form);
@@ -267,7 +268,9 @@ static void test_fixed_point_nan(void **state)
         ((float *)x.single->data)[96 + 70] = strange[i];
         struct linear_params p = {.n = 1, .w = {w}};
         struct op_call call = {.op = OP_LINEAR, .in = {x.single}, .out = {y.single}, .params = &p};
-        assert_int_equal(backend_cpu(t.f.c)->kernel[OP_LINEAR](t.f.c, &call), OK);
+        struct backend *b = backend_open(t.f.c, NULL);
+        assert_int_equal(b->kernel[OP_LINEAR](b, &call), OK);
+        b->close(b);
         for (int64_t j = 0; j < 18; j++) assert_true(isfinite(((float *)y.single->data)[j]) == (j < 9));
         cpu_close(&t);
     }

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "array/env.h"
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "support_case.h"
 #include "support_guard.h"
 
@@ -246,7 +246,7 @@ static struct weight shared_weight[3];
 static struct lora_slot shared_slot[3];
 
 /* in: x, A_0, B_0, A_1, B_1, A_2, B_2; three weights of 3, 2 and 4 rows. */
-static struct array *three_linears(struct ctx *c, struct array **in, const struct dropout_key *dropout, bool use_middle)
+static struct array *three_linears(struct ctx *c, struct array **in, bool dropout, bool use_middle)
 {
     const int64_t rows[3] = {3, 2, 4};
     const struct weight *w[3];
@@ -263,18 +263,17 @@ static struct array *three_linears(struct ctx *c, struct array **in, const struc
 
 static struct array *f_linear(struct ctx *c, struct array **in)
 {
-    return three_linears(c, in, NULL, true);
+    return three_linears(c, in, false, true);
 }
 
 static struct array *f_linear_unused(struct ctx *c, struct array **in)
 {
-    return three_linears(c, in, NULL, false);
+    return three_linears(c, in, false, false);
 }
 
 static struct array *f_linear_dropout(struct ctx *c, struct array **in)
 {
-    const struct dropout_key key = {.seed = 5, .step = 7, .first_token = 100, .on = true};
-    return three_linears(c, in, &key, true);
+    return three_linears(c, in, true, true);
 }
 
 /* One adapter for both weights: the leaf gets two gradients from one call. */
@@ -286,7 +285,7 @@ static struct array *f_linear_shared(struct ctx *c, struct array **in)
         shared_weight[i] = adapted(frozen(i, 3, 5), &shared_slot[i], in[1], in[2], (uint32_t)i);
         w[i] = &shared_weight[i];
     }
-    return op_linear(c, in[0], w, 2, NULL, y) == OK ? op_mul(c, y[0], y[1]) : NULL;
+    return op_linear(c, in[0], w, 2, false, y) == OK ? op_mul(c, y[0], y[1]) : NULL;
 }
 
 static struct array *f_linear_frozen(struct ctx *c, struct array **in)
@@ -306,7 +305,7 @@ static struct array *f_linear_swiglu(struct ctx *c, struct array **in)
         shared_weight[i] = adapted(frozen(i, 4, 5), &shared_slot[i], in[1 + 2 * i], in[2 + 2 * i], (uint32_t)i);
         w[i] = &shared_weight[i];
     }
-    if (op_linear(c, in[0], w, 2, NULL, y) != OK) return NULL;
+    if (op_linear(c, in[0], w, 2, false, y) != OK) return NULL;
     struct array *first = op_swiglu(c, y[0], y[1]), *second = op_swiglu(c, y[0], y[0]); /* backward meets `second` first */
     return op_add(c, first, second);
 }
@@ -332,7 +331,7 @@ static struct array *f_linear_rope(struct ctx *c, struct array **in)
     const struct weight *w[2] = {frozen(0, 8, 5), frozen(1, 4, 5)};
     struct array *y[2], *q = NULL, *k = NULL;
     const int64_t flat_q[2] = {-1, 8}, flat_k[2] = {-1, 4};
-    if (op_linear(c, in[0], w, 2, NULL, y) != OK) return NULL;
+    if (op_linear(c, in[0], w, 2, false, y) != OK) return NULL;
     q = op_reshape(c, rotated(c, y[0], 2, 4), 2, flat_q);
     k = op_reshape(c, rotated(c, y[1], 1, 4), 2, flat_k);
     struct array *parts[2] = {q, op_mul(c, k, k)};
@@ -342,8 +341,9 @@ static struct array *f_linear_rope(struct ctx *c, struct array **in)
 static struct array *attend(struct ctx *c, struct array **in, int window)
 {
     static const int32_t cu[4] = {0, 3, 4, 7};
-    const struct attention_params p = {.scale = 0.7, .n_seg = 3, .cu_q = cu, .cu_k = cu, .window = window};
-    return op_attention(c, in[0], in[1], in[2], &p);
+    const struct attention_params p = {.scale = 0.7, .window = window};
+    struct array *offsets = array_from_host(c, DTYPE_I32, 1, (int64_t[]){4}, cu);
+    return op_attention(c, in[0], in[1], in[2], offsets, offsets, &p);
 }
 
 static struct array *f_attention(struct ctx *c, struct array **in)
@@ -360,8 +360,9 @@ static struct array *f_attention_window(struct ctx *c, struct array **in)
 static struct array *f_attention_cache(struct ctx *c, struct array **in)
 {
     static const int32_t cu_q[3] = {0, 2, 3}, cu_k[3] = {0, 5, 6};
-    const struct attention_params p = {.scale = 0.7, .n_seg = 2, .cu_q = cu_q, .cu_k = cu_k};
-    return op_attention(c, in[0], in[1], in[2], &p);
+    const struct attention_params p = {.scale = 0.7};
+    return op_attention(c, in[0], in[1], in[2], array_from_host(c, DTYPE_I32, 1, (int64_t[]){3}, cu_q),
+                        array_from_host(c, DTYPE_I32, 1, (int64_t[]){3}, cu_k), &p);
 }
 
 static struct array *f_cross_entropy(struct ctx *c, struct array **in)
@@ -493,7 +494,7 @@ static double loss_value(struct ctx *c, const struct gradient_case *k, const str
 static void differences(const struct gradient_case *k, struct numbers *x, struct numbers *grad)
 {
     const double h = 1e-5;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     for (int i = 0; i < k->n_in; i++) {
         grad->n[i] = x->n[i];
         for (int64_t e = 0; e < x->n[i]; e++) {
@@ -520,8 +521,8 @@ static void note_recorded(struct ctx *c)
 }
 
 /* Gradients from the tape; every other input has a buffer of its own with numbers in it, to which backward must add. */
-static void tape_gradients(const struct backend *backend, const struct gradient_case *k, const struct numbers *x,
-                           enum dtype dtype, enum layout layout, struct numbers *grad)
+static void tape_gradients(const char *backend, const struct gradient_case *k, const struct numbers *x, enum dtype dtype,
+                           enum layout layout, struct numbers *grad)
 {
     struct ctx *c = case_open(backend);
     struct array *in[CASE_INPUTS], *buffer[CASE_INPUTS] = {0};
@@ -566,15 +567,15 @@ static void test_case(void **state)
     for (int i = 0; i < k->n_in; i++) f64.n[i] = x.n[i];
     for (int layout = LAYOUT_COUNT - 1; layout >= 0; layout--) { /* ends with the plain layout in f64 */
         snprintf(what, sizeof what, "layout %d", layout);
-        tape_gradients(backend_cpu_reference(), k, &x, DTYPE_F64, layout, &f64);
+        tape_gradients("cpu-reference", k, &x, DTYPE_F64, layout, &f64);
         compare(k, &f64, &numeric, strcmp(k->name, "cast") == 0 ? 1e-2 : 1e-7, what);
     }
     for (int layout = 0; layout < LAYOUT_COUNT; layout++) {
         snprintf(what, sizeof what, "reference f32, layout %d", layout);
-        tape_gradients(backend_cpu_reference(), k, &x, DTYPE_F32, layout, &f32);
+        tape_gradients("cpu-reference", k, &x, DTYPE_F32, layout, &f32);
         compare(k, &f32, &f64, 2e-6, what);
         for (int i = 0; case_tuned(i); i++) {
-            snprintf(what, sizeof what, "%s f32, layout %d", case_tuned(i)->name, layout);
+            snprintf(what, sizeof what, "%s f32, layout %d", case_tuned(i), layout);
             tape_gradients(case_tuned(i), k, &x, DTYPE_F32, layout, &f32);
             compare(k, &f32, &f64, 2e-6, what);
         }

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/rng.h"
 #include "support_case.h"
 
@@ -168,7 +168,7 @@ static void run_chain(struct ctx *c, uint64_t seed)
 static void test_chains(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     for (uint64_t seed = 0; seed < CHAINS; seed++) {
         int mark = scope_open(c);
         run_chain(c, seed);

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "array/op.h"
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "backend/profile.h"
 
 static float compute(struct ctx *c)
@@ -28,11 +28,9 @@ static void test_counts(void **state)
     (void)state;
     struct ctx *plain = ctx_new(NULL), *c = ctx_new(NULL);
     struct profile p;
-    assert_int_equal(array_env_new(plain, backend_cpu(plain)), OK);
-    profile_init(&p, backend_cpu(c));
-    assert_int_equal(array_env_new(c, &p.backend), OK);
-    assert_string_equal(array_backend(c)->name, backend_cpu(c)->name);
-    assert_memory_equal(p.backend.support, p.inner->support, sizeof p.backend.support);
+    assert_int_equal(array_env_new(plain, backend_open(plain, NULL)), OK);
+    assert_int_equal(array_env_new(c, profile_open(&p, backend_open(c, NULL))), OK);
+    assert_string_equal(array_backend(c)->name, array_backend(plain)->name);
 
     float want = compute(plain), got = compute(c);
     assert_memory_equal(&want, &got, sizeof want);
@@ -61,9 +59,9 @@ static void test_counts(void **state)
     ctx_free(plain);
 }
 
-static enum status refuse(struct ctx *c, const struct op_call *call)
+static enum status refuse(struct backend *b, const struct op_call *call)
 {
-    return ctx_fail(c, E_UNSUPPORTED, "no %s here", op_name(call->op));
+    return ctx_fail(b->c, E_UNSUPPORTED, "no %s here", op_name(call->op));
 }
 
 /* What a kernel reports is what the caller sees, and a slot without a kernel stays without one. */
@@ -71,13 +69,14 @@ static void test_failure(void **state)
 {
     (void)state;
     struct ctx *c = ctx_new(NULL);
-    struct backend inner = *backend_cpu(c);
+    struct backend *inner = backend_open(c, NULL);
     struct profile p;
-    inner.kernel[OP_EXP] = refuse;
-    inner.kernel[OP_LOG] = NULL;
-    profile_init(&p, &inner);
-    assert_null(p.backend.kernel[OP_LOG]);
-    assert_int_equal(array_env_new(c, &p.backend), OK);
+    assert_non_null(inner);
+    inner->kernel[OP_EXP] = refuse;
+    inner->kernel[OP_LOG] = NULL;
+    struct backend *b = profile_open(&p, inner);
+    assert_null(b->kernel[OP_LOG]);
+    assert_int_equal(array_env_new(c, b), OK);
     int mark = scope_open(c);
     assert_null(op_exp(c, array_full(c, DTYPE_F32, 1, (int64_t[]){4}, 1)));
     scope_close(c, mark);

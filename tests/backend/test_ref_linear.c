@@ -10,18 +10,20 @@ enum { N = 5, K = 7, M = 4, R = 3 };
 
 struct dropout_case {
     struct linear_params params;
+    struct step_values step;
     struct array *x, *a, *b, *y, *h;
 };
 
 static void forward(struct ref_fixture *f, const struct dropout_case *d)
 {
-    ref_run(f, &(struct op_call){OP_LINEAR, {d->x, d->a, d->b}, {d->y, d->h}, &d->params});
+    ref_run(f, &(struct op_call){OP_LINEAR, .in = {d->x, d->a, d->b}, .out = {d->y, d->h}, .params = &d->params,
+                                 .step = &d->step});
 }
 
 static struct dropout_case dropout_open(struct ref_fixture *f)
 {
     struct dropout_case d = {.params = {.n = 1, .scale = {1.5f}, .p = {0.5f}, .id = {9}}};
-    d.params.dropout = (struct dropout_key){.seed = 77, .step = 3, .first_token = 100, .on = true};
+    d.step = (struct step_values){.seed = 77, .step = 3, .first_token = 100};
     struct array *w = ref_noise(f, DTYPE_F64, SHAPE(M, K), 1); /* padded rows: row_bytes skips the padding */
     struct weight *weight = &f->weights[0];
     *weight = (struct weight){.name = "w", .type = TENSOR_F64, .rows = M, .cols = K, .data = w->data};
@@ -46,7 +48,7 @@ static void test_dropout_forward(void **state)
     int dropped = 0;
     for (int n = 0; n < N; n++) {
         uint8_t keep[K];
-        dropout_mask(&d.params.dropout, 9, 100 + n, 0.5f, K, keep);
+        dropout_mask(&d.step, 9, 100 + n, 0.5f, K, keep);
         for (int m = 0; m < M; m++) {
             double y = 0;
             for (int k = 0; k < K; k++) {
@@ -65,26 +67,19 @@ static void test_dropout_forward(void **state)
     struct array x = *d.x, y = *ref_like(&f, d.y), h = *ref_like(&f, d.h);
     x.data = (double *)x.data + 2 * x.stride[0];
     x.shape[0] = y.shape[0] = h.shape[0] = N - 2;
-    late.params.dropout.first_token += 2;
+    late.step.first_token += 2;
     late.x = &x;
     late.y = &y;
     late.h = &h;
     forward(&f, &late);
     for (int i = 0; i < (N - 2) * M; i++) assert_true(ref_get(&y, i) == ref_get(d.y, 2 * M + i));
 
-    d.params.dropout.on = false; /* evaluation drops nothing */
-    struct array *plain = ref_like(&f, d.y);
-    struct dropout_case off = d;
-    off.y = plain;
-    forward(&f, &off);
+    struct dropout_case off = d; /* probability 0, as in evaluation, drops nothing and reads no step values */
     off.params.p[0] = 0;
     off.y = ref_like(&f, d.y);
     forward(&f, &off);
     bool differs = false;
-    for (int i = 0; i < N * M; i++) {
-        assert_true(ref_get(plain, i) == ref_get(off.y, i));
-        differs |= ref_get(plain, i) != ref_get(d.y, i);
-    }
+    for (int i = 0; i < N * M; i++) differs |= ref_get(off.y, i) != ref_get(d.y, i);
     assert_true(differs);
     ref_close(&f);
 }
@@ -122,7 +117,8 @@ static void test_dropout_backward(void **state)
     forward(&f, &d);
     struct array *dy = ref_noise(&f, DTYPE_F64, SHAPE(N, M), 5);
     struct array *dx = ref_like(&f, d.x), *da = ref_like(&f, d.a), *db = ref_like(&f, d.b);
-    ref_run(&f, &(struct op_call){OP_LINEAR_BWD, {dy, d.x, d.a, d.b, NULL, NULL, NULL, NULL, d.h}, {dx, da, db}, &d.params});
+    ref_run(&f, &(struct op_call){OP_LINEAR_BWD, .in = {dy, d.x, d.a, d.b, NULL, NULL, NULL, NULL, d.h}, .out = {dx, da, db},
+                                  .params = &d.params, .step = &d.step});
     check_gradient(&f, &d, dy, d.x, dx);
     check_gradient(&f, &d, dy, d.a, da);
     check_gradient(&f, &d, dy, d.b, db);
@@ -148,7 +144,7 @@ static void test_quantised_row_map(void **state)
             .name = "q", .type = TENSOR_Q8_0, .rows = 2, .cols = 32, .data = blocks, .row_bytes = 34, .row_map = map};
         struct array *x = ref_noise(&f, f.real, SHAPE(3, 32), 1), *y = ref_empty(&f, f.real, SHAPE(3, 2));
         struct linear_params p = {.n = 1, .w = {&w}};
-        ref_run(&f, &(struct op_call){OP_LINEAR, {x}, {y}, &p});
+        ref_run(&f, &(struct op_call){OP_LINEAR, .in = {x}, .out = {y}, .params = &p});
         double expect[6] = {0};
         for (int n = 0; n < 3; n++) {
             for (int j = 0; j < 32; j++) {
@@ -159,7 +155,7 @@ static void test_quantised_row_map(void **state)
         ref_check_values(&f, y, expect, 6, "q8_0");
         struct array *ids = ref_values(&f, DTYPE_I32, SHAPE(1), (double[]){1}), *e = ref_empty(&f, f.real, SHAPE(1, 32));
         struct embed_params embed = {&w, f.real};
-        ref_run(&f, &(struct op_call){OP_EMBED, {ids}, {e}, &embed});
+        ref_run(&f, &(struct op_call){OP_EMBED, .in = {ids}, .out = {e}, .params = &embed});
         assert_true(ref_get(e, 0) == -5 && ref_get(e, 31) == 10.5);
         ref_close(&f);
     }
@@ -181,22 +177,26 @@ static size_t threaded_rows(struct ref_fixture *f, int threads, uint8_t **bytes)
     struct weight weight = {.name = "w", .type = type, .rows = TM, .cols = TK, .data = w->data, .row_bytes = row_bytes};
     struct weight head = {.name = "head", .type = type, .rows = TV, .cols = TK, .data = table->data, .row_bytes = row_bytes};
     struct linear_params lp = {.n = 2, .w = {&weight, &weight}, .scale = {1, 2}, .p = {0.1f, 0.2f}, .id = {1, 2}};
-    lp.dropout.on = true;
+    static const struct step_values values = {0};
     struct array *x = ref_noise(f, f->real, SHAPE(TN, TK), 3), *a = ref_noise(f, f->real, SHAPE(5, TK), 4);
     struct array *b = ref_noise(f, f->real, SHAPE(TM, 5), 5), *dy = ref_noise(f, f->real, SHAPE(TN, 2 * TM), 6);
     int first = f->n_arrays; /* results from here on */
     struct array *y = ref_like(f, dy), *h0 = ref_empty(f, f->real, SHAPE(TN, 5)), *h1 = ref_like(f, h0);
     struct array *dx = ref_like(f, x), *da0 = ref_like(f, a), *db0 = ref_like(f, b), *da1 = ref_like(f, a),
                  *db1 = ref_like(f, b);
-    ref_run(f, &(struct op_call){OP_LINEAR, {x, a, b, a, b}, {y, h0, h1}, &lp});
-    ref_run(f, &(struct op_call){OP_LINEAR_BWD, {dy, x, a, b, a, b, NULL, NULL, h0, h1}, {dx, da0, db0, da1, db1}, &lp});
+    ref_run(f, &(struct op_call){OP_LINEAR, .in = {x, a, b, a, b}, .out = {y, h0, h1}, .params = &lp, .step = &values});
+    ref_run(f, &(struct op_call){OP_LINEAR_BWD, .in = {dy, x, a, b, a, b, NULL, NULL, h0, h1},
+                                 .out = {dx, da0, db0, da1, db1}, .params = &lp, .step = &values});
 
-    struct attention_params ap = {.scale = 0.3, .n_seg = 3, .cu_q = cu, .cu_k = cu};
+    struct attention_params ap = {.scale = 0.3};
+    struct array *offsets = ref_empty(f, DTYPE_I32, SHAPE(4));
+    for (int i = 0; i < 4; i++) ref_set(offsets, i, cu[i]);
     struct array *q = ref_noise(f, f->real, SHAPE(TN, 4, 6), 7), *k = ref_noise(f, f->real, SHAPE(TN, 2, 6), 8);
     struct array *o = ref_like(f, q), *lse = ref_empty(f, f->real, SHAPE(TN, 4));
     struct array *dq = ref_like(f, q), *dk = ref_like(f, k), *dv = ref_like(f, k);
-    ref_run(f, &(struct op_call){OP_ATTENTION, {q, k, k}, {o, lse}, &ap});
-    ref_run(f, &(struct op_call){OP_ATTENTION_BWD, {q, k, k, o, lse, q}, {dq, dk, dv}, &ap});
+    ref_run(f, &(struct op_call){OP_ATTENTION, .in = {q, k, k, offsets, offsets}, .out = {o, lse}, .params = &ap});
+    ref_run(f, &(struct op_call){OP_ATTENTION_BWD, .in = {q, k, k, o, lse, q, offsets, offsets}, .out = {dq, dk, dv},
+                                 .params = &ap});
 
     struct linear_cross_entropy_params cp = {.w = &head};
     struct array *targets = ref_empty(f, DTYPE_I32, SHAPE(TN)), *weights = ref_noise(f, DTYPE_F32, SHAPE(TN), 9);
@@ -204,7 +204,8 @@ static size_t threaded_rows(struct ref_fixture *f, int threads, uint8_t **bytes)
     struct array *loss = ref_empty(f, f->real, 0, NULL), *stats = ref_empty(f, DTYPE_F64, SHAPE(3));
     struct array *logprobs = ref_empty(f, DTYPE_F32, SHAPE(TN)), *dh = ref_like(f, x),
                  *mm = ref_empty(f, f->real, SHAPE(TN, 6));
-    ref_run(f, &(struct op_call){OP_LINEAR_CROSS_ENTROPY, {x, targets, weights}, {loss, stats, logprobs, dh}, &cp});
+    ref_run(f, &(struct op_call){OP_LINEAR_CROSS_ENTROPY, .in = {x, targets, weights}, .out = {loss, stats, logprobs, dh},
+                                 .params = &cp});
     struct array *right = ref_noise(f, f->real, SHAPE(TK, 6), 10);
     ref_run(f, &(struct op_call){.op = OP_MATMUL, .in = {x, right}, .out = {mm}});
 

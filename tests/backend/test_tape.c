@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "array/tape.h"
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "support_case.h"
 #include "support_oom.h"
 
@@ -38,7 +38,7 @@ static double first_of(struct array *a)
 static void test_gradients_add_into_the_callers_buffer(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     struct array *x = array_scalar(c, DTYPE_F32, 3), *buffer = array_scalar(c, DTYPE_F32, 100);
     for (int micro_batch = 1; micro_batch <= 2; micro_batch++) {
         assert_int_equal(tape_begin(c), OK);
@@ -56,7 +56,7 @@ static void test_gradients_add_into_the_callers_buffer(void **state)
 static void test_shared_cotangents_are_not_changed_in_place(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     const int64_t shape[1] = {4}, two[2] = {2, 2};
     struct array *x = array_full(c, DTYPE_F32, 1, shape, 1), *w = array_full(c, DTYPE_F32, 1, shape, 5);
     tape_begin(c);
@@ -72,7 +72,7 @@ static void test_shared_cotangents_are_not_changed_in_place(void **state)
 static void test_constants_have_no_gradient(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     struct array *x = array_scalar(c, DTYPE_F32, 2), *k = array_scalar(c, DTYPE_F32, 7);
     tape_begin(c);
     tape_watch(c, x, NULL);
@@ -89,7 +89,7 @@ static void test_constants_have_no_gradient(void **state)
 static void test_pause_nests(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     struct array *x = array_scalar(c, DTYPE_F32, 2);
     assert_false(tape_recording(c));
     tape_begin(c);
@@ -117,7 +117,7 @@ static void test_pause_nests(void **state)
 static void test_backward_starts_from_a_scalar(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     const int64_t shape[1] = {4};
     struct array *x = array_zeros(c, DTYPE_F32, 1, shape);
     tape_begin(c);
@@ -134,7 +134,7 @@ static void test_backward_starts_from_a_scalar(void **state)
 static void test_memory_returns_while_backward_runs(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     const int64_t shape[2] = {64, 64};
     struct array *x = array_full(c, DTYPE_F32, 2, shape, 0.1), *grad = array_zeros(c, DTYPE_F32, 2, shape);
     const size_t one = 64 * 64 * 4, before = array_pool_stats(c).live_bytes;
@@ -162,7 +162,7 @@ static void test_memory_returns_while_backward_runs(void **state)
 static void test_steps_reuse_the_pool(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     const int64_t shape[2] = {16, 16};
     struct array *x = array_full(c, DTYPE_F32, 2, shape, 0.1), *grad = array_zeros(c, DTYPE_F32, 2, shape);
     size_t held = 0;
@@ -186,7 +186,7 @@ static void test_steps_reuse_the_pool(void **state)
 static void test_scopes(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     const size_t before = array_pool_stats(c).live_bytes;
     int outer = scope_open(c);
     struct array *a = array_scalar(c, DTYPE_F32, 1);
@@ -238,7 +238,7 @@ static void test_every_allocation_may_fail(void **state)
         struct ctx *c = oom_ctx(&oom);
         if (!c) continue;
         double gradient[9] = {0};
-        bool open = array_env_new(c, backend_cpu_reference()) == OK;
+        bool open = array_env_new(c, backend_open(c, "cpu-reference")) == OK;
         enum status status = open ? small_step(c, gradient) : c->status;
         bool done = n >= 0 && oom.calls <= n;
         if (n < 0) memcpy(expected, gradient, sizeof expected);
@@ -262,7 +262,6 @@ struct net {
     struct weight w[LAYERS][3];
     struct lora_slot slot[LAYERS][3];
     struct array *gain, *extra;
-    struct dropout_key dropout;
     bool keep_all; /* nothing is made again in backward: rows read views, and a view is kept as it is */
 };
 
@@ -286,17 +285,16 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
     const struct weight *gate_up[2] = {&net->w[b->layer][0], &net->w[b->layer][1]}, *down = &net->w[b->layer][2];
     struct array *y[2], *out, *sum, *normed = op_rms_norm_add(c, x, net->extra, net->gain, 1e-5, &sum);
     block_runs++;
-    if (op_linear(c, kept(c, net, normed), gate_up, 2, &net->dropout, y) != OK) return NULL;
+    if (op_linear(c, kept(c, net, normed), gate_up, 2, true, y) != OK) return NULL;
     struct array *hidden = kept(c, net, op_swiglu(c, y[0], y[1]));
-    if (tape_replaying(c)) return op_add(c, sum, op_linear_unread(c, hidden, down, &net->dropout));
-    return op_linear(c, hidden, &down, 1, &net->dropout, &out) == OK ? op_add(c, sum, out) : NULL;
+    if (tape_replaying(c)) return op_add(c, sum, op_linear_unread(c, hidden, down, true));
+    return op_linear(c, hidden, &down, 1, true, &out) == OK ? op_add(c, sum, out) : NULL;
 }
 
 static void net_make(struct ctx *c, struct net *net)
 {
     const int64_t a_shape[2] = {R, C}, b_shape[2] = {C, R}, gain_shape[1] = {C}, x_shape[2] = {N, C};
     memset(net, 0, sizeof *net);
-    net->dropout = (struct dropout_key){.seed = 1, .step = 2, .on = true};
     for (int l = 0; l < LAYERS; l++) {
         for (int i = 0; i < 3; i++) {
             uint64_t seed = (uint64_t)(l * 3 + i);
@@ -327,7 +325,7 @@ static struct array *two_blocks(struct ctx *c, void *arg, struct array *x)
 }
 
 /* Gradients of all adapters and of x and `extra` (captured by every block) as one list of f32. */
-static int net_gradients(const struct backend *backend, enum mode mode, bool watch_x, float *out, size_t *peak)
+static int net_gradients(const char *backend, enum mode mode, bool watch_x, float *out, size_t *peak)
 {
     static struct net net;
     struct ctx *c = case_open(backend);
@@ -374,7 +372,7 @@ static int net_gradients(const struct backend *backend, enum mode mode, bool wat
     return n;
 }
 
-static void check_checkpoints(const struct backend *backend, bool watch_x)
+static void check_checkpoints(const char *backend, bool watch_x)
 {
     static float plain[4096], blocks[4096], nested[4096];
     size_t plain_bytes, blocks_bytes, nested_bytes;
@@ -395,14 +393,14 @@ static void test_checkpoints_change_no_bit(void **state)
 {
     (void)state;
     for (int watch_x = 0; watch_x < 2; watch_x++) { /* 0: x is frozen, as the embedding is */
-        check_checkpoints(backend_cpu_reference(), watch_x);
+        check_checkpoints("cpu-reference", watch_x);
         for (int i = 0; case_tuned(i); i++) check_checkpoints(case_tuned(i), watch_x);
     }
 }
 
 /* ---- outputs made again --------------------------------------------------------------------------------------------- */
 
-static void check_made_again(const struct backend *backend, bool watch_x)
+static void check_made_again(const char *backend, bool watch_x)
 {
     static float again[4096], kept_all[4096];
     size_t again_bytes, kept_bytes;
@@ -416,7 +414,7 @@ static void test_made_again_is_what_was_kept(void **state)
 {
     (void)state;
     for (int watch_x = 0; watch_x < 2; watch_x++) {
-        check_made_again(backend_cpu_reference(), watch_x);
+        check_made_again("cpu-reference", watch_x);
         for (int i = 0; case_tuned(i); i++) check_made_again(case_tuned(i), watch_x);
     }
 }
@@ -445,7 +443,7 @@ static struct array *fan_out(struct ctx *c, struct fan *fan, struct array *a)
     return op_sum(c, op_mul(c, t, s), NULL, -1, false);
 }
 
-static void fan_gradients(const struct backend *backend, bool keep_all, float *out)
+static void fan_gradients(const char *backend, bool keep_all, float *out)
 {
     static struct fan fan;
     struct ctx *c = case_open(backend);
@@ -467,7 +465,7 @@ static void test_made_again_for_several(void **state)
     (void)state;
     float again[2 * C * C], kept_all[2 * C * C];
     for (int i = -1; i < 0 || case_tuned(i); i++) {
-        const struct backend *backend = i < 0 ? backend_cpu_reference() : case_tuned(i);
+        const char *backend = i < 0 ? "cpu-reference" : case_tuned(i);
         fan_gradients(backend, false, again);
         fan_gradients(backend, true, kept_all);
         assert_memory_equal(again, kept_all, sizeof again);
@@ -479,7 +477,7 @@ static void test_made_again_for_several(void **state)
 static void test_made_again_is_not_held(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     const int64_t shape[2] = {64, 64}, row[1] = {64};
     const size_t one = 64 * 64 * 4;
     struct array *x = array_full(c, DTYPE_F32, 2, shape, 0.1), *w = array_full(c, DTYPE_F32, 2, shape, 0.2);
@@ -508,7 +506,7 @@ static struct array *same(struct ctx *c, void *arg, struct array *x)
 static void test_checkpoint_edges(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     struct array *x = array_scalar(c, DTYPE_F32, 0.5), *k = array_scalar(c, DTYPE_F32, 0.5);
     struct array *plain = tape_checkpoint(c, square, NULL, 0, x); /* without a tape: a plain call */
     assert_true(fabs(array_item(plain) - 0.5 * exp(0.5)) < 1e-6);
@@ -529,7 +527,7 @@ static void test_checkpoint_edges(void **state)
 static void test_only_what_is_needed_is_kept(void **state)
 {
     (void)state;
-    struct ctx *c = case_open(backend_cpu_reference());
+    struct ctx *c = case_open("cpu-reference");
     const int64_t shape[2] = {64, 64};
     struct array *x = array_full(c, DTYPE_F32, 2, shape, 0.1);
     tape_begin(c);
@@ -547,17 +545,20 @@ static void test_only_what_is_needed_is_kept(void **state)
 
 /* ---- errors --------------------------------------------------------------------------------------------------------- */
 
-static enum status no_kernel(struct ctx *c, const struct op_call *call)
+static enum status no_kernel(struct backend *b, const struct op_call *call)
 {
-    return ctx_fail(c, E_NUMERIC, "%s was called", op_name(call->op));
+    return ctx_fail(b->c, E_NUMERIC, "%s was called", op_name(call->op));
 }
 
 static void test_refused_rows_and_failed_kernels(void **state)
 {
     (void)state;
-    struct backend partial = {.name = "partial"};
     struct ctx *c = ctx_new(NULL);
-    assert_int_equal(array_env_new(c, &partial), OK);
+    struct backend *partial = backend_open(c, NULL);
+    assert_non_null(partial);
+    partial->name = "partial";
+    partial->kernel[OP_EXP] = NULL;
+    assert_int_equal(array_env_new(c, partial), OK);
     struct array *x = array_scalar(c, DTYPE_F32, 1);
     assert_null(op_exp(c, x));
     assert_int_equal(c->status, E_UNSUPPORTED);
@@ -566,8 +567,7 @@ static void test_refused_rows_and_failed_kernels(void **state)
     assert_null(op_add(c, x, x)); /* at once */
     assert_non_null(strstr(c->message, "exp"));
     ctx_clear(c);
-    partial.kernel[OP_EXP] = no_kernel;
-    partial.support[OP_EXP] = BACKEND_KERNEL;
+    partial->kernel[OP_EXP] = no_kernel;
     assert_null(op_exp(c, x));
     assert_int_equal(c->status, E_NUMERIC);
     ctx_clear(c);

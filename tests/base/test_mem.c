@@ -148,7 +148,7 @@ static void pool_gives_the_same_addresses_each_step(void **state)
 {
     (void)state;
     struct ctx *c = ctx_new(NULL);
-    struct pool *p = pool_new(c);
+    struct pool *p = pool_new(c, NULL);
     static const size_t sizes[] = {1, 64, 65, 80, 81, 1000, 4096, 5000, 100000, 1, 65};
     enum { N = sizeof sizes / sizeof sizes[0] };
     void *first[N], *block[N];
@@ -181,15 +181,15 @@ static void pool_classes_are_tight(void **state)
 {
     (void)state;
     struct ctx *c = ctx_new(NULL);
-    struct pool *p = pool_new(c);
+    struct pool *p = pool_new(c, NULL);
     for (size_t n = 0; n < 5000; n++) {
         void *b = pool_get(p, n);
         size_t room = pool_stats(p).live_bytes;
-        assert_int_equal(room, pool_room(n));
+        assert_int_equal(room, pool_class_bytes(n));
         assert_true(room >= n && (n < 64 || room <= n + n / 4));
         pool_put(p, b, n);
     }
-    assert_true(pool_room(SIZE_MAX) == SIZE_MAX);
+    assert_true(pool_class_bytes(SIZE_MAX) == SIZE_MAX);
     assert_null(pool_get(p, SIZE_MAX));
     assert_failed(c, E_MEMORY, "out of memory");
     pool_free(p);
@@ -198,7 +198,7 @@ static void pool_classes_are_tight(void **state)
 
 static void everything_at_once(struct ctx *c)
 {
-    struct pool *p = pool_new(c);
+    struct pool *p = pool_new(c, NULL);
     struct map *m = map_new(c, 0);
     struct map64 *n = map64_new(c, 0);
     struct buf b;

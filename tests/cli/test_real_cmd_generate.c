@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/file.h"
 #include "io/json.h"
 #include "model/llama.h"
@@ -27,7 +27,7 @@ static enum status write_files(void)
     snprintf(adapter_path, sizeof(adapter_path), "%s/adapter", dir);
     TRY(file_write_atomic(c, text_path, prompt, strlen(prompt)));
     TRY(dir_make(c, adapter_path));
-    TRY(array_env_new(c, backend_cpu(c)));
+    TRY(array_env_new(c, backend_open(c, NULL)));
     struct model *m = model_open(c, model_path);
     struct lora_config config = {.rank = 2, .alpha = 4, .targets = 1u << LORA_V, .seed = 1};
     struct lora *l = m ? lora_new(c, &m->config, &config) : NULL;

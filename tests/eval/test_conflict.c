@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
@@ -161,7 +161,7 @@ static void fixture_open(struct fixture *f, const char *family, int threads)
     char folder[64], file[128], model[512];
     *f = (struct fixture){.c = ctx_new(NULL)};
     assert_int_equal(ctx_set_threads(f->c, threads), OK);
-    assert_int_equal(array_env_new(f->c, backend_cpu(f->c)), OK);
+    assert_int_equal(array_env_new(f->c, backend_open(f->c, NULL)), OK);
     snprintf(model, sizeof(model), TEST_DATA "/golden/%s", family);
     f->model = model_open(f->c, model);
     if (!f->model) fail_msg("%s", f->c->message);

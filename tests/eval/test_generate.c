@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/threads.h"
 #include "eval/generate.h"
 #include "eval/loglik.h"
@@ -34,7 +34,7 @@ static void tiny_open(struct tiny *t, const char *family, int threads)
     char path[512];
     *t = (struct tiny){.c = ctx_new(NULL)};
     assert_int_equal(ctx_set_threads(t->c, threads), OK);
-    assert_int_equal(array_env_new(t->c, backend_cpu(t->c)), OK);
+    assert_int_equal(array_env_new(t->c, backend_open(t->c, NULL)), OK);
     snprintf(path, sizeof(path), TEST_DATA "/golden/%s", family);
     t->model = model_open(t->c, path);
     if (!t->model) fail_msg("%s: %s (tools/gen_golden.py makes it)", path, t->c->message);

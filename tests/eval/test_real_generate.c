@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/file.h"
 #include "base/threads.h"
 #include "eval/generate.h"
@@ -31,7 +31,7 @@ static int setup(void **state)
         return -1;
     }
     c = ctx_new(NULL);
-    if (ctx_set_threads(c, 0) != OK || array_env_new(c, backend_cpu(c)) != OK) return -1;
+    if (ctx_set_threads(c, 0) != OK || array_env_new(c, backend_open(c, NULL)) != OK) return -1;
     model = model_open(c, path);
     tokenizer = tokenizer_open(c, path);
     golden = json_parse_file(c, TEST_DATA "/golden/smollm2.json", 1 << 20);

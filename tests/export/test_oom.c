@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/file.h"
 #include "export/merge.h"
 
@@ -25,7 +25,7 @@ static enum status forward(struct model *m)
 
 static void journey(struct ctx *c, struct fixture *f, const char *model, enum base_type base)
 {
-    if (array_env_new(c, backend_cpu_reference()) != OK) return;
+    if (array_env_new(c, backend_open(c, "cpu-reference")) != OK) return;
     struct model *m = model_open_with(c, fixture_path(f, model), &(struct model_options){.base = base});
     struct lora *l = m ? lora_load_peft(c, &m->config, fixture_path(f, "adapter")) : NULL;
     if (l) {

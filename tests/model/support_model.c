@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -20,7 +20,7 @@ int fixture_setup(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     f->c = ctx_new(NULL);
     snprintf(f->dir, sizeof f->dir, "/tmp/ya_model_XXXXXX");
-    if (!mkdtemp(f->dir) || array_env_new(f->c, backend_cpu(f->c)) != OK) return -1;
+    if (!mkdtemp(f->dir) || array_env_new(f->c, backend_open(f->c, NULL)) != OK) return -1;
     *state = f;
     return 0;
 }

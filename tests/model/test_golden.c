@@ -105,8 +105,8 @@ static double train_step_on(struct golden *g, int64_t recomputed_blocks, bool so
         tape_watch(c, g->lora->modules[i].slot.a, g->lora->modules[i].grad_a);
         tape_watch(c, g->lora->modules[i].slot.b, g->lora->modules[i].grad_b);
     }
-    struct array *targets = array_wrap(c, DTYPE_I32, 1, &n, g->batch.targets);
-    struct array *weights = array_wrap(c, DTYPE_F32, 1, &n, g->batch.weights);
+    struct array *targets = array_from_host(c, DTYPE_I32, 1, &n, g->batch.targets);
+    struct array *weights = array_from_host(c, DTYPE_F32, 1, &n, g->batch.weights);
     struct forward_options o = {.recomputed_blocks = recomputed_blocks};
     if (some) o.rows = rows_that_count(g, &targets, &weights);
     struct array *h = llama_hidden(g->model, &g->batch.batch, &o);

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "array/weight.h"
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "model/model_rows.h"
 #include "io/options_json.h"
 #include "model/model.h"
@@ -192,7 +192,10 @@ static void auto_is_settled(void **state)
     (void)state;
     struct ctx *c = ctx_new(NULL);
     assert_non_null(c);
-    const bool fast = backend_cpu(c)->fast_integers;
+    struct backend *backend = backend_open(c, NULL);
+    assert_non_null(backend);
+    const bool fast = backend->fast_integers;
+    backend->close(backend);
     static const int bases[] = {BASE_AS_IS, BASE_NF4, BASE_INT8};
     for (int portable = 0; portable < 2; portable++) {
         if (portable) setenv("YA_CPU", "portable", 1);

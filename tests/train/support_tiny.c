@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/threads.h"
@@ -24,9 +24,7 @@ struct ctx *tiny_ctx(int threads)
     struct ctx *c = ctx_new(NULL);
     assert_non_null(c);
     assert_int_equal(ctx_set_threads(c, threads), OK);
-    const struct backend *cpu = backend_cpu(c);
-    assert_non_null(cpu);
-    assert_int_equal(array_env_new(c, cpu), OK);
+    assert_int_equal(array_env_new(c, backend_open(c, NULL)), OK);
     return c;
 }
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "io/safetensors.h"
 #include "model/llama.h"
 #include "train/clip.h"
@@ -62,7 +62,7 @@ static void check_family(const char *family)
 {
     char path[512];
     struct ctx *c = ctx_new(NULL);
-    assert_int_equal(array_env_new(c, backend_cpu(c)), OK);
+    assert_int_equal(array_env_new(c, backend_open(c, NULL)), OK);
     snprintf(path, sizeof path, TEST_DATA "/golden/%s", family);
     struct model *m = model_open(c, path);
     snprintf(path, sizeof path, TEST_DATA "/golden/%s/adapter", family);

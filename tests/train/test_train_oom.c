@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/backend_open.h"
 #include "base/file.h"
 #include "base/threads.h"
 #include "support_oom.h"
@@ -32,7 +32,7 @@ static enum status journey(struct oom *oom, const char *run)
     struct ctx *c = oom_ctx(oom);
     if (!c) return E_MEMORY;
     struct train_config k = config_of(run);
-    enum status status = array_env_new(c, backend_cpu(c));
+    enum status status = array_env_new(c, backend_open(c, NULL));
     if (status == OK) {
         bool begun = file_exists(tiny_path("%s/config.json", run));
         status = begun ? tiny_resume(c, &k, NULL) : tiny_train(c, &k, NULL);

@@ -1,34 +1,21 @@
-/* cpu_backend: the backend of one table of inner loops, every row through `run`; a text that cpu_dispatch.c includes once a
- * table, with TABLE the end of its name, LABEL what users see and FAST_INTEGERS what backend.h says. */
-#define JOIN_(a, b) a##b
-#define JOIN(a, b)  JOIN_(a, b)
-#define ROW         JOIN(run_, TABLE)
+/* cpu_backend: one opened CPU backend: a table of inner loops and the memory that it handed out. */
+#ifndef YA_BACKEND_CPU_CPU_BACKEND_H
+#define YA_BACKEND_CPU_CPU_BACKEND_H
 
-static enum status ROW(struct ctx *c, const struct op_call *call)
-{
-    return run(c, call, &JOIN(cpu_kernels_, TABLE));
-}
+#include "array/backend.h"
+#include "backend/cpu/cpu_kernels.h"
 
-static const struct backend TABLE = {
-    .name = LABEL,
-    .fast_integers = FAST_INTEGERS,
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = ROW,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
+struct cpu_backend {
+    struct backend backend;            /* first: what kernels get is a pointer to it */
+    const struct cpu_kernels *kernels; /* NULL: every row by its reference kernel */
+    struct backend_stats stats;
 };
 
-#undef JOIN_
-#undef JOIN
-#undef ROW
-#undef TABLE
-#undef LABEL
-#undef FAST_INTEGERS
+/* Owner of the result: the caller (backend.close). `name` is static text. NULL with E_MEMORY. */
+struct backend *cpu_backend_new(struct ctx *c, const char *name, const struct cpu_kernels *kernels, bool fast_integers,
+                                bool counting);
+
+/* Runs one call: by the tuned kernel of its row where there is one that takes its operands, else by the reference. */
+enum status cpu_dispatch_run(struct backend *b, const struct op_call *call);
+
+#endif

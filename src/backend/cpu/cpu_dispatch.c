@@ -13,7 +13,10 @@
 #endif
 
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/ref/ref_backend.h"
 #include "backend/cpu/rows/cpu_rows.h"
+#include "base/threads.h"
 
 static bool is_f32(const struct array *a)
 {
@@ -80,17 +83,25 @@ static const struct tuned {
     [OP_SUM_SQUARES] = {cpu_elementwise_sum_squares, f32_contiguous},
 };
 
-static enum status run(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
+/* A kernel that only counts plans its work and takes its scratch like any other, but its parallel loops run idle. Rows
+ * without a tuned kernel take no scratch from the step pool, so there is nothing to count. */
+static enum status run_tuned(struct ctx *c, const struct tuned *t, const struct op_call *call,
+                             const struct cpu_kernels *kernels, bool counting)
 {
-    const struct tuned *t = &tuned[call->op];
-    if (t->run && t->fits(call)) return t->run(c, call, kernels);
-    return backend_cpu_reference()->kernel[call->op](c, call);
+    if (!counting) return t->run(c, call, kernels);
+    threads_idle(c, true);
+    enum status status = t->run(c, call, kernels);
+    threads_idle(c, false);
+    return status;
 }
 
-#define TABLE         portable
-#define LABEL         "cpu-portable"
-#define FAST_INTEGERS false
-#include "backend/cpu/cpu_backend.h"
+enum status cpu_dispatch_run(struct backend *b, const struct op_call *call)
+{
+    const struct cpu_backend *cpu = (const struct cpu_backend *)b;
+    const struct tuned *t = &tuned[call->op];
+    if (cpu->kernels && t->run && t->fits(call)) return run_tuned(b->c, t, call, cpu->kernels, b->counting);
+    return b->counting ? OK : ref_backend_run(b->c, call);
+}
 
 static bool any_processor(void)
 {
@@ -98,36 +109,11 @@ static bool any_processor(void)
 }
 
 #if defined(__x86_64__)
-#define TABLE         avx2
-#define LABEL         "cpu-avx2"
-#define FAST_INTEGERS true
-#include "backend/cpu/cpu_backend.h"
-
 /* F16C came before AVX2 in every processor, and clang 14 cannot ask for it. */
 static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
-
-#define TABLE         avx512
-#define LABEL         "cpu-avx512"
-#define FAST_INTEGERS false /* vpmaddwd and an addition take the ports of two multiply-adds */
-#include "backend/cpu/cpu_backend.h"
-
-#define TABLE         avx512vnni
-#define LABEL         "cpu-avx512vnni"
-#define FAST_INTEGERS true
-#include "backend/cpu/cpu_backend.h"
-
-#define TABLE         avx512bf16
-#define LABEL         "cpu-avx512bf16"
-#define FAST_INTEGERS true
-#include "backend/cpu/cpu_backend.h"
-
-#define TABLE         amx
-#define LABEL         "cpu-amx"
-#define FAST_INTEGERS true
-#include "backend/cpu/cpu_backend.h"
 
 /* The compilers' question is also whether the system saves the registers. */
 static bool has_avx512(void)
@@ -159,51 +145,44 @@ static bool has_amx(void)
 #endif
 
 #if defined(__aarch64__)
-#define TABLE         neon
-#define LABEL         "cpu-neon"
-#define FAST_INTEGERS false
-#include "backend/cpu/cpu_backend.h"
-
-#define TABLE         neon_dot
-#define LABEL         "cpu-neon-dot"
-#define FAST_INTEGERS true
-#include "backend/cpu/cpu_backend.h"
-
 static bool has_neon_dot(void)
 {
     return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
 }
 #endif
 
-/* Best first; the last runs anywhere. */
+/* Best first; the last runs anywhere. fast_integers: see struct backend. On AVX-512 without VNNI they are not: vpmaddwd and
+ * an addition take the ports of two multiply-adds. */
 static const struct choice {
     const char *name;
-    const struct backend *backend;
+    const struct cpu_kernels *kernels; /* NULL: every row by its reference kernel */
+    bool fast_integers;
     bool (*runs_here)(void);
     const char *needs;
 } choices[] = {
 #if defined(__x86_64__)
-    {"amx", &amx, has_amx, "AMX (tiles of bf16 and int8) and AVX-512 with VNNI and BF16, or the system does not allow it"},
-    {"avx512bf16", &avx512bf16, has_avx512bf16, "AVX-512 F, BW, DQ, VL, VNNI and BF16"},
-    {"avx512vnni", &avx512vnni, has_avx512vnni, "AVX-512 F, BW, DQ, VL and VNNI"},
-    {"avx512", &avx512, has_avx512, "AVX-512 F, BW, DQ and VL"},
-    {"avx2", &avx2, has_avx2, "AVX2 and FMA"},
+    {"cpu-amx", &cpu_kernels_amx, true, has_amx,
+     "AMX (tiles of bf16 and int8) and AVX-512 with VNNI and BF16, or the system does not allow it"},
+    {"cpu-avx512bf16", &cpu_kernels_avx512bf16, true, has_avx512bf16, "AVX-512 F, BW, DQ, VL, VNNI and BF16"},
+    {"cpu-avx512vnni", &cpu_kernels_avx512vnni, true, has_avx512vnni, "AVX-512 F, BW, DQ, VL and VNNI"},
+    {"cpu-avx512", &cpu_kernels_avx512, false, has_avx512, "AVX-512 F, BW, DQ and VL"},
+    {"cpu-avx2", &cpu_kernels_avx2, true, has_avx2, "AVX2 and FMA"},
 #elif defined(__aarch64__)
-    {"neon-dot", &neon_dot, has_neon_dot, "dot products of bytes (asimddp)"},
-    {"neon", &neon, any_processor, NULL},
+    {"cpu-neon-dot", &cpu_kernels_neon_dot, true, has_neon_dot, "dot products of bytes (asimddp)"},
+    {"cpu-neon", &cpu_kernels_neon, false, any_processor, NULL},
 #endif
-    {"portable", &portable, any_processor, NULL},
+    {"cpu-portable", &cpu_kernels_portable, false, any_processor, NULL},
+    {"cpu-reference", NULL, false, any_processor, NULL},
 };
 
-const struct backend *backend_cpu(struct ctx *c)
+/* The entry that `wanted` names, with or without "cpu-" in front; the best that runs here when it is NULL or empty. */
+static const struct choice *choose(struct ctx *c, const char *wanted)
 {
-    const char *wanted = getenv("YA_CPU");
     bool any = !wanted || !*wanted;
-    if (!any && strcmp(wanted, "reference") == 0) return backend_cpu_reference();
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         const struct choice *choice = &choices[i];
-        if (!any && strcmp(wanted, choice->name) != 0) continue;
-        if (choice->runs_here()) return choice->backend;
+        if (!any && strcmp(wanted, choice->name) != 0 && strcmp(wanted, choice->name + strlen("cpu-")) != 0) continue;
+        if (choice->runs_here()) return choice;
         if (any) continue;
         ctx_fail(c, E_UNSUPPORTED, "YA_CPU=%s: this processor has no %s; unset YA_CPU", wanted, choice->needs);
         return NULL;
@@ -213,4 +192,11 @@ const struct backend *backend_cpu(struct ctx *c)
              "processor has it",
              wanted);
     return NULL;
+}
+
+struct backend *cpu_backend_open(struct ctx *c, const char *name, bool counting)
+{
+    if (!ctx_ok(c)) return NULL;
+    const struct choice *choice = choose(c, name ? name : getenv("YA_CPU"));
+    return choice ? cpu_backend_new(c, choice->name, choice->kernels, choice->fast_integers, counting) : NULL;
 }

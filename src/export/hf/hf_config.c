@@ -25,7 +25,7 @@ static double shortest(double v)
 static bool frequencies_match(const struct model *m, const struct model_config *trial)
 {
     float wanted[512];
-    const float *is = m->inv_freq->data;
+    const float *is = m->rope_frequencies;
     model_config_inv_freq(trial, wanted);
     for (int64_t j = 0; j < trial->head_dim / 2; j++)
         if (fabsf(wanted[j] - is[j]) > 1e-5f * is[j]) return false;
@@ -36,7 +36,7 @@ static bool frequencies_match(const struct model *m, const struct model_config *
 static bool find_scaling(const struct model *m, struct model_config *config)
 {
     float plain[512];
-    const float *is = m->inv_freq->data;
+    const float *is = m->rope_frequencies;
     *config = m->config;
     if (m->config.rope_scaling != ROPE_FACTORS) return true;
     config->rope_scaling = ROPE_DEFAULT;

@@ -17,6 +17,7 @@
 struct work {
     const struct op_call *call;
     const struct attention_params *p;
+    struct cpu_segments segments;
     const struct cpu_kernels *kernels;
     int64_t heads, groups, share, d; /* H, G, H / G, D */
     int64_t ld;                      /* padded D */
@@ -45,8 +46,8 @@ static int64_t scratch_floats(const struct work *w)
 
 static struct block block_of(const struct work *w, int64_t job, int worker)
 {
-    int64_t per_group = w->first[w->p->n_seg];
-    int64_t at = job % per_group, low = 0, high = w->p->n_seg;
+    int64_t per_group = w->first[w->segments.n];
+    int64_t at = job % per_group, low = 0, high = w->segments.n;
     while (high - low > 1) {
         int64_t middle = (low + high) / 2;
         if (w->first[middle] <= at)
@@ -54,7 +55,7 @@ static struct block block_of(const struct work *w, int64_t job, int worker)
         else
             high = middle;
     }
-    struct block b = {.seg = attention_segment_of(w->p, low)};
+    struct block b = {.seg = attention_segment_of(&w->segments, low)};
     /* Last blocks first: they see the most keys, and threads finish together when the short ones come last. */
     int64_t first = (w->first[low + 1] - 1 - at) * ATTENTION_COLUMNS;
     int64_t n = cpu_min(ATTENTION_COLUMNS, b.seg.nq * w->share - first);
@@ -140,7 +141,6 @@ static void attention_job(void *arg, int64_t job, int worker)
 
 enum status cpu_attention(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    if (cpu_attention_token_fits(call, kernels)) return cpu_attention_token(c, call, kernels);
     const struct array *q = call->in[0], *k = call->in[1];
     struct work w = {.call = call,
                      .p = call->params,
@@ -150,17 +150,20 @@ enum status cpu_attention(struct ctx *c, const struct op_call *call, const struc
                      .share = q->shape[1] / k->shape[1],
                      .d = q->shape[2],
                      .ld = gemm_direct_ld(q->shape[2])};
+    w.segments = cpu_segments_of(w.p, call->in[3], call->in[4]);
+    TRY(cpu_segments_check(c, &w.segments, q->shape[0], k->shape[0]));
+    if (cpu_attention_token_fits(call, kernels)) return cpu_attention_token(c, call, kernels);
     int mark = scope_open(c);
-    w.first = cpu_scratch(c, DTYPE_I64, w.p->n_seg + 1);
+    w.first = cpu_scratch(c, DTYPE_I64, w.segments.n + 1);
     w.scratch_floats = cpu_round_up(scratch_floats(&w), 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     if (w.first && w.scratch) {
         w.first[0] = 0;
-        for (int s = 0; s < w.p->n_seg; s++) {
-            int64_t columns = attention_segment_of(w.p, s).nq * w.share;
+        for (int s = 0; s < w.segments.n; s++) {
+            int64_t columns = attention_segment_of(&w.segments, s).nq * w.share;
             w.first[s + 1] = w.first[s] + cpu_div_up(columns, ATTENTION_COLUMNS);
         }
-        threads_run(c, w.first[w.p->n_seg] * w.groups, attention_job, &w);
+        threads_run(c, w.first[w.segments.n] * w.groups, attention_job, &w);
     }
     scope_close(c, mark);
     return c->status;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "backend/cpu/attention/cpu_segments.h"
 #include "backend/cpu/rows/cpu_rows.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm.h"
@@ -21,13 +22,13 @@ struct attention_segment {
     int64_t q, nq, k, nk, shift, window;
 };
 
-static inline struct attention_segment attention_segment_of(const struct attention_params *p, int64_t s)
+static inline struct attention_segment attention_segment_of(const struct cpu_segments *all, int64_t s)
 {
-    struct attention_segment g = {.q = p->cu_q[s], .k = p->cu_k[s]};
-    g.nq = p->cu_q[s + 1] - g.q;
-    g.nk = p->cu_k[s + 1] - g.k;
+    struct attention_segment g = {.q = all->q[s], .k = all->k[s]};
+    g.nq = all->q[s + 1] - g.q;
+    g.nk = all->k[s + 1] - g.k;
     g.shift = g.nk - g.nq;
-    g.window = p->window > 0 ? p->window : g.nk;
+    g.window = all->window > 0 ? all->window : g.nk;
     return g;
 }
 

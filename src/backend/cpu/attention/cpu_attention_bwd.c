@@ -18,6 +18,7 @@ enum { ROWS = 16, JOBS = 32, PARTS_MAX = 4 };
 
 struct work {
     const struct attention_params *p;
+    struct cpu_segments segments;
     const struct cpu_kernels *kernels;
     const struct array *q, *k, *v, *o, *lse, *d_o, *dq, *dk, *dv;
     int64_t heads, groups, share, d, ld;
@@ -89,7 +90,7 @@ static int64_t part_of(const struct work *w, const struct attention_segment *g, 
 
 static struct block block_of(const struct work *w, int64_t segment, int64_t group, int64_t part, int worker)
 {
-    struct block b = {.seg = attention_segment_of(w->p, segment)};
+    struct block b = {.seg = attention_segment_of(&w->segments, segment)};
     b.q_turned = w->scratch + worker * w->scratch_floats;
     b.do_turned = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
     b.q_rows = b.do_turned + ATTENTION_PANEL_COLUMNS * w->d;
@@ -238,7 +239,7 @@ static void block_job(void *arg, int64_t job, int worker)
 /* Keys past the last segment (a cache with room) are seen by nobody. */
 static void clear_unused(const struct work *w)
 {
-    int64_t used = w->p->cu_k[w->p->n_seg], row = w->d * w->k->shape[1];
+    int64_t used = w->segments.k[w->segments.n], row = w->d * w->k->shape[1];
     size_t bytes = (size_t)((w->k->shape[0] - used) * row) * sizeof(float);
     memset((float *)w->dk->data + used * row, 0, bytes);
     memset((float *)w->dv->data + used * row, 0, bytes);
@@ -248,7 +249,7 @@ static void add_parts_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
     const struct work *w = arg;
-    int64_t row = w->groups * w->d, first = job * ROWS, n = cpu_min(ROWS, w->p->cu_k[w->p->n_seg] - first) * row;
+    int64_t row = w->groups * w->d, first = job * ROWS, n = cpu_min(ROWS, w->segments.k[w->segments.n] - first) * row;
     float *dk = attention_row(w->dk, first, 0), *dv = attention_row(w->dv, first, 0);
     for (int64_t part = 0; part < w->parts - 1; part++) {
         int64_t at = (part * w->k->shape[0] + first) * row;
@@ -288,7 +289,9 @@ enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const s
                      .share = in[0]->shape[1] / in[1]->shape[1],
                      .d = in[0]->shape[2],
                      .ld = gemm_direct_ld(in[0]->shape[2])};
-    int64_t shared = w.p->n_seg * w.groups;
+    w.segments = cpu_segments_of(w.p, in[6], in[7]);
+    TRY(cpu_segments_check(c, &w.segments, w.q->shape[0], w.k->shape[0]));
+    int64_t shared = w.segments.n * w.groups;
     w.parts = (int)cpu_min(cpu_div_up(JOBS, cpu_max(shared, 1)), PARTS_MAX);
     int mark = scope_open(c);
     take_scratch(c, &w);
@@ -296,7 +299,7 @@ enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const s
         threads_run(c, cpu_div_up(w.q->shape[0], ROWS), delta_job, &w);
         threads_run(c, shared * w.parts, block_job, &w);
         clear_unused(&w);
-        if (w.parts > 1) threads_run(c, cpu_div_up(w.p->cu_k[w.p->n_seg], ROWS), add_parts_job, &w);
+        if (w.parts > 1) threads_run(c, cpu_div_up(w.segments.k[w.segments.n], ROWS), add_parts_job, &w);
     }
     scope_close(c, mark);
     return c->status;

@@ -110,15 +110,15 @@ static void join_slices(const struct work *w)
 
 bool cpu_attention_token_fits(const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    const struct attention_params *p = call->params;
-    return kernels->dot_rows && call->in[0]->shape[0] == 1 && p->n_seg == 1 && p->cu_q[1] - p->cu_q[0] == 1;
+    return kernels->dot_rows && call->in[0]->shape[0] == 1 && call->in[3]->shape[0] == 2;
 }
 
 enum status cpu_attention_token(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct attention_params *p = call->params;
     const struct array *q = call->in[0], *k = call->in[1];
-    struct attention_segment seg = attention_segment_of(p, 0);
+    struct cpu_segments segments = cpu_segments_of(p, call->in[3], call->in[4]);
+    struct attention_segment seg = attention_segment_of(&segments, 0);
     struct work w = {.call = call,
                      .kernels = kernels,
                      .scale = (float)p->scale,

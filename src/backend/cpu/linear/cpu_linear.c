@@ -26,6 +26,7 @@ struct slot {
 
 struct linear {
     const struct linear_params *params;
+    const struct step_values *step;
     const struct cpu_kernels *kernels;
     int64_t n, k, m; /* N, K, sum of M */
     struct slot slot[LINEAR_MAX];
@@ -35,14 +36,14 @@ static void linear_init(struct linear *l, const struct op_call *call, const stru
                         const struct array *x, int first_adapter)
 {
     const struct linear_params *p = call->params;
-    *l = (struct linear){.params = p, .kernels = kernels, .n = x->shape[0], .k = x->shape[1]};
+    *l = (struct linear){.params = p, .step = call->step, .kernels = kernels, .n = x->shape[0], .k = x->shape[1]};
     for (int i = 0; i < p->n; i++) {
         struct slot *s = &l->slot[i];
         *s = (struct slot){.w = p->w[i], .first = l->m, .scale = p->scale[i], .id = p->id[i]};
         s->a = call->in[first_adapter + 2 * i];
         s->b = call->in[first_adapter + 2 * i + 1];
         s->rank = s->a ? s->a->shape[0] : 0;
-        s->rate = s->a && p->dropout.on && p->p[i] > 0 ? p->p[i] : 0.0f;
+        s->rate = s->a ? p->p[i] : 0.0f;
         l->m += s->w->rows;
     }
 }
@@ -76,9 +77,9 @@ static void mask_job(void *arg, int64_t job, int worker)
     int64_t k = w->l->k, end = cpu_min((job + 1) * MASK_ROWS, w->l->n);
     uint8_t *keep = w->keep + worker * k;
     float up = 1.0f / (1.0f - w->s->rate);
-    const struct dropout_key *key = &w->l->params->dropout;
+    const struct step_values *step = w->l->step;
     for (int64_t i = job * MASK_ROWS; i < end; i++) {
-        dropout_mask(key, w->s->id, key->first_token + i, w->s->rate, k, keep);
+        dropout_mask(step, w->s->id, step->first_token + i, w->s->rate, k, keep);
         const float *x = w->x + i * w->ldx;
         float *out = w->out + i * w->ld_out;
         for (int64_t j = 0; j < k; j++) {

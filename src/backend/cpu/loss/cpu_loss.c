@@ -124,7 +124,7 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     if (call->out[3]) w.dh = cpu_scratch_f32(c, w.slices * w.n * w.ld);
     w.scratch_floats = cpu_round_up(w.way->scratch_floats(&w), 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
-    if (ctx_ok(c)) {
+    if (ctx_ok(c) && !threads_are_idle(c)) {
         for (int i = 2; i < 4; i++)
             if (call->out[i]) memset(call->out[i]->data, 0, (size_t)array_size(call->out[i]) * sizeof(float));
         threads_run(c, cpu_div_up(w.n, w.group * w.way->rows) * w.slices, loss_job, &w);

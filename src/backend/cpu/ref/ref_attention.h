@@ -6,7 +6,7 @@
 
 enum { ATTENTION_ROWS = 8 }; /* queries or keys a block */
 
-/* A half-open range of rows. */
+/* A range of rows [begin, end). */
 struct span {
     int64_t begin, end;
 };
@@ -27,37 +27,27 @@ static int segment_of(const int32_t *cu, int n_seg, int64_t row)
 }
 
 /* Keys that query row n sees. */
-static struct span keys_of(const struct attention_params *p, int64_t n)
+static struct span keys_of(const struct cpu_segments *g, int64_t n)
 {
-    int s = segment_of(p->cu_q, p->n_seg, n);
-    int64_t nq = p->cu_q[s + 1] - p->cu_q[s], nk = p->cu_k[s + 1] - p->cu_k[s];
-    int64_t last = n - p->cu_q[s] + nk - nq, first = p->window > 0 ? max_i64(0, last - p->window + 1) : 0;
-    return (struct span){p->cu_k[s] + first, p->cu_k[s] + max_i64(first, last + 1)};
+    int s = segment_of(g->q, g->n, n);
+    int64_t nq = g->q[s + 1] - g->q[s], nk = g->k[s + 1] - g->k[s];
+    int64_t last = n - g->q[s] + nk - nq, first = g->window > 0 ? max_i64(0, last - g->window + 1) : 0;
+    return (struct span){g->k[s] + first, g->k[s] + max_i64(first, last + 1)};
 }
 
-/* Queries that see key row j: keys_of turned round. */
-static struct span queries_of(const struct attention_params *p, int64_t j)
+/* Queries that see key row j: the inverse of keys_of. */
+static struct span queries_of(const struct cpu_segments *g, int64_t j)
 {
-    int s = segment_of(p->cu_k, p->n_seg, j);
-    int64_t nq = p->cu_q[s + 1] - p->cu_q[s], nk = p->cu_k[s + 1] - p->cu_k[s];
-    int64_t own = j - p->cu_k[s] - (nk - nq), first = max_i64(0, own);
-    int64_t end = p->window > 0 ? min_i64(nq, own + p->window) : nq;
-    return (struct span){p->cu_q[s] + first, p->cu_q[s] + max_i64(first, end)};
-}
-
-/* Offsets start at 0, never fall, cover all queries and stay inside the keys. */
-static void check_segments(struct ctx *c, const struct attention_params *p, const struct array *q, const struct array *k)
-{
-    BUG_ON(c, p->n_seg < 1 || p->cu_q[0] != 0 || p->cu_k[0] != 0, "attention: offsets must start at 0");
-    for (int s = 0; s < p->n_seg; s++) {
-        BUG_ON(c, p->cu_q[s] > p->cu_q[s + 1] || p->cu_k[s] > p->cu_k[s + 1], "attention: offsets fall at segment %d", s);
-    }
-    BUG_ON(c, p->cu_q[p->n_seg] != q->shape[0] || p->cu_k[p->n_seg] > k->shape[0], "attention: offsets and rows differ");
-    BUG_ON(c, k->shape[1] < 1 || q->shape[1] % k->shape[1] != 0, "attention: query heads are no multiple of key heads");
+    int s = segment_of(g->k, g->n, j);
+    int64_t nq = g->q[s + 1] - g->q[s], nk = g->k[s + 1] - g->k[s];
+    int64_t own = j - g->k[s] - (nk - nq), first = max_i64(0, own);
+    int64_t end = g->window > 0 ? min_i64(nq, own + g->window) : nq;
+    return (struct span){g->q[s] + first, g->q[s] + max_i64(first, end)};
 }
 
 struct attention_job {
     const struct attention_params *p;
+    struct cpu_segments segments;
     const struct array *q, *k, *v, *o, *lse;
     int64_t n, heads, group, d; /* N, H, H / G, D */
     double *scratch;            /* (workers, width): scores, then sums of one output row */
@@ -66,7 +56,7 @@ struct attention_job {
 
 static void attention_row(const struct attention_job *job, int64_t n, int64_t h, double *scratch)
 {
-    struct span keys = keys_of(job->p, n);
+    struct span keys = keys_of(&job->segments, n);
     const REAL *q = real_head(job->q, n, h);
     double *scores = scratch, *sums = scratch + job->max_keys, m = -INFINITY, total = 0;
     for (int64_t j = keys.begin; j < keys.end; j++) {
@@ -95,7 +85,7 @@ static void attention_block(void *arg, int64_t block, int worker)
 }
 
 /* Checks shared with backward: q (N, H, D), k and v (S, G, D), o as q, lse (N, H). */
-static void check_attention(struct ctx *c, const struct op_call *call, struct attention_job *job)
+static enum status check_attention(struct ctx *c, const struct op_call *call, struct attention_job *job)
 {
     check_operand(c, call->op, job->q, 3);
     check_operand(c, call->op, job->k, 3);
@@ -107,12 +97,16 @@ static void check_attention(struct ctx *c, const struct op_call *call, struct at
         check_operand(c, call->op, job->lse, 2);
         BUG_ON(c, job->lse->shape[0] != job->q->shape[0] || job->lse->shape[1] != job->q->shape[1], "attention: lse");
     }
-    check_segments(c, job->p, job->q, job->k);
+    BUG_ON(c, job->k->shape[1] < 1 || job->q->shape[1] % job->k->shape[1] != 0,
+           "attention: query heads are no multiple of key heads");
+    TRY(cpu_segments_check(c, &job->segments, job->q->shape[0], job->k->shape[0]));
     job->n = job->q->shape[0];
     job->heads = job->q->shape[1];
     job->group = job->q->shape[1] / job->k->shape[1];
     job->d = job->q->shape[2];
-    for (int s = 0; s < job->p->n_seg; s++) job->max_keys = max_i64(job->max_keys, job->p->cu_k[s + 1] - job->p->cu_k[s]);
+    const struct cpu_segments *g = &job->segments;
+    for (int s = 0; s < g->n; s++) job->max_keys = max_i64(job->max_keys, g->k[s + 1] - g->k[s]);
+    return OK;
 }
 
 static enum status run_attention(struct ctx *c, const struct op_call *call)
@@ -120,7 +114,8 @@ static enum status run_attention(struct ctx *c, const struct op_call *call)
     struct attention_job job = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]};
     job.o = call->out[0];
     job.lse = call->out[1];
-    check_attention(c, call, &job);
+    job.segments = cpu_segments_of(job.p, call->in[3], call->in[4]);
+    TRY(check_attention(c, call, &job));
     job.width = job.max_keys + job.d;
     job.scratch = mem_alloc(c, (size_t)threads_count(c), (size_t)job.width * sizeof(double));
     if (!job.scratch) return E_MEMORY;

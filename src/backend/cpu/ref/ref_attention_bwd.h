@@ -29,7 +29,7 @@ static void attention_bwd_q_block(void *arg, int64_t block, int worker)
     double *sums = a->scratch + worker * a->width, p, ds;
     int64_t end = min_i64(a->n, (block + 1) * ATTENTION_ROWS);
     for (int64_t i = block * ATTENTION_ROWS; i < end; i++) {
-        struct span keys = keys_of(a->p, i);
+        struct span keys = keys_of(&a->segments, i);
         for (int64_t h = 0; h < a->heads; h++) {
             job->delta[i * a->heads + h] = dot(real_head(job->d_o, i, h), real_head(a->o, i, h), a->d);
             memset(sums, 0, (size_t)a->d * sizeof(*sums));
@@ -47,7 +47,7 @@ static void attention_bwd_key(const struct attention_bwd_job *job, int64_t j, in
 {
     const struct attention_job *a = &job->a;
     struct span queries = {0, 0};
-    if (j < a->p->cu_k[a->p->n_seg]) queries = queries_of(a->p, j);
+    if (j < a->segments.k[a->segments.n]) queries = queries_of(&a->segments, j);
     double p, ds;
     for (int64_t h = g * a->group; h < (g + 1) * a->group; h++) {
         for (int64_t i = queries.begin; i < queries.end; i++) {
@@ -84,7 +84,8 @@ static enum status run_attention_bwd(struct ctx *c, const struct op_call *call)
     job.dk = call->out[1];
     job.dv = call->out[2];
     BUG_ON(c, !job.a.lse, "attention_bwd: lse is missing");
-    check_attention(c, call, &job.a);
+    job.a.segments = cpu_segments_of(job.a.p, call->in[6], call->in[7]);
+    TRY(check_attention(c, call, &job.a));
     check_operand(c, call->op, job.d_o, 3);
     check_operand(c, call->op, job.dq, 3);
     check_operand(c, call->op, job.dk, 3);

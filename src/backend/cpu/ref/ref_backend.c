@@ -1,10 +1,9 @@
-/* ref_backend: the oracle backend. Every row of ops.def that is not a view has a kernel here, in f32 and in f64; the generic
- * rows also take the integer and bool dtypes. It is slow on purpose where speed would cost clarity: tuned backends are
- * tested against it and fall back to it, row by row, in cpu_dispatch.c.
+/* ref_backend: the oracle. Every row of ops.def that is not a view has a kernel here, in f32 and in f64; the generic rows
+ * also take the integer and bool dtypes. It is slow on purpose where speed would cost clarity: tuned rows are tested against
+ * it, and what they do not do falls back to it, in cpu_dispatch.c.
  *
- * One function serves every slot: the table is found by op and dtype. A kernel set of its own for each dtype (as slots of
- * struct backend) was rejected, because callers would then have to know which rows exist for which dtype. */
-#include "backend/cpu/cpu.h"
+ * One function serves every row: the table is found by op and dtype. A kernel table of its own for each dtype was rejected,
+ * because callers would then have to know which rows exist for which dtype. */
 #include "backend/cpu/ref/ref_backend.h"
 
 /* The array whose dtype decides. Ids and masks come first nowhere else: embed's only array operand is its ids. */
@@ -13,7 +12,7 @@ static const struct array *leading(const struct op_call *call)
     return call->op == OP_EMBED ? call->out[0] : call->in[0];
 }
 
-static op_kernel find(enum op op, enum dtype dtype)
+static ref_row find(enum op op, enum dtype dtype)
 {
     if (ref_kernels_move[op]) return ref_kernels_move[op];
     switch (dtype) {
@@ -31,35 +30,14 @@ static op_kernel find(enum op op, enum dtype dtype)
     }
 }
 
-static enum status run(struct ctx *c, const struct op_call *call)
+enum status ref_backend_run(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = leading(call);
     BUG_ON(c, !a, "%s: leading operand is missing", op_name(call->op));
-    op_kernel kernel = find(call->op, a->dtype);
-    if (!kernel) {
+    ref_row row = find(call->op, a->dtype);
+    if (!row) {
         return ctx_fail(c, E_DTYPE, "%s does not take %s arrays; cast to f32 first", op_name(call->op),
                         dtype_name(a->dtype));
     }
-    return kernel(c, call);
-}
-
-static const struct backend reference = {
-    .name = "cpu-reference",
-    .kernel =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = run,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-    .support =
-        {
-#define OP(NAME, name, n_in, n_out, params, diff, saves) [OP_##NAME] = BACKEND_KERNEL,
-#define VIEW(NAME, name, n_in, n_out, params, diff, saves)
-#include "array/ops.def"
-        },
-};
-
-const struct backend *backend_cpu_reference(void)
-{
-    return &reference;
+    return row(c, call);
 }

@@ -159,7 +159,7 @@ static enum status run_max(struct ctx *c, const struct op_call *call)
     return reduce(c, call, INT64_MIN, maximum);
 }
 
-const op_kernel ref_kernels_int[OP_COUNT] = {
+const ref_row ref_kernels_int[OP_COUNT] = {
     [OP_ADD] = run_add,   [OP_SUB] = run_sub,
     [OP_MUL] = run_mul,   [OP_MAXIMUM] = run_maximum,
     [OP_NEG] = run_neg,   [OP_EQUAL] = run_equal,

@@ -19,6 +19,7 @@ struct linear_slot {
 
 struct linear_job {
     const struct linear_params *params;
+    const struct step_values *step;
     const struct array *x, *y;
     struct linear_slot slot[LINEAR_MAX];
     int64_t n_tokens, k, m; /* N, K, sum of M */
@@ -29,8 +30,7 @@ struct linear_job {
 /* The mask of slot i for a token of this call, keyed by the token's place in the whole optimizer step. */
 static void linear_mask(const struct linear_job *job, int i, int64_t token, uint8_t *keep)
 {
-    const struct dropout_key *key = &job->params->dropout;
-    dropout_mask(key, job->params->id[i], key->first_token + token, job->slot[i].p, job->k, keep);
+    dropout_mask(job->step, job->params->id[i], job->step->first_token + token, job->slot[i].p, job->k, keep);
 }
 
 /* drop(x) of one token; `token` counts from row 0 of this call. */
@@ -106,7 +106,7 @@ static void linear_slots(struct ctx *c, const struct op_call *call, struct linea
         check_operand(c, call->op, s->a, 2);
         check_operand(c, call->op, s->b, 2);
         s->rank = s->a->shape[0];
-        s->p = p->dropout.on ? p->p[i] : 0.0f;
+        s->p = p->p[i];
         BUG_ON(c, s->a->shape[1] != job->k || s->b->shape[0] != s->w->rows || s->b->shape[1] != s->rank,
                "%s: adapter %d has the wrong shape", op_name(call->op), i);
     }
@@ -130,7 +130,7 @@ static int64_t linear_place_h(struct ctx *c, struct linear_slot *s, const struct
 
 static enum status run_linear(struct ctx *c, const struct op_call *call)
 {
-    struct linear_job job = {.params = call->params, .x = call->in[0], .y = call->out[0]};
+    struct linear_job job = {.params = call->params, .step = call->step, .x = call->in[0], .y = call->out[0]};
     check_operand(c, call->op, job.x, 2);
     if (job.y) check_operand(c, call->op, job.y, 2);
     linear_slots(c, call, &job, 1);

@@ -142,6 +142,7 @@ static enum status run_linear_bwd(struct ctx *c, const struct op_call *call)
 {
     struct linear_bwd_job job = {.dy = call->in[0], .dx = call->out[0], .grads = &call->out[1]};
     job.l.params = call->params;
+    job.l.step = call->step;
     job.l.x = call->in[1];
     check_operand(c, call->op, job.dy, 2);
     check_operand(c, call->op, job.l.x, 2);

@@ -1,4 +1,5 @@
-/* ref_move: rows that move elements without arithmetic, for every dtype: copy, where, concat, take, take_along, and cast,
+/* ref_move: rows that move elements without arithmetic, for every dtype: copy, where, concat, take, take_along, fill, the
+ * check of ids, and cast,
  * which changes their representation.
  *
  * Cast converts by dtype_convert, which says what becomes of values that do not fit. */
@@ -93,6 +94,41 @@ static enum status take_along(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
+static enum status fill(struct ctx *c, const struct op_call *call)
+{
+    const struct fill_params *p = call->params;
+    const struct array *a = call->in[0];
+    uint64_t element = 0; /* as wide as the widest dtype */
+    (void)c;
+    dtype_convert(a->dtype, &element, 1, DTYPE_F64, &p->value, 1, 1);
+    struct axes rows = axes_rows(a);
+    size_t bytes = dtype_size(a->dtype);
+    for (int64_t i = 0; i < rows.size; i++) {
+        char *row = at(a, axes_offset(&rows, i));
+        if (element == 0)
+            memset(row, 0, (size_t)last_size(a) * bytes);
+        else
+            for (int64_t j = 0; j < last_size(a); j++) memcpy(row + (size_t)j * bytes, &element, bytes);
+    }
+    return OK;
+}
+
+static enum status check_ids(struct ctx *c, const struct op_call *call)
+{
+    const struct check_ids_params *p = call->params;
+    const struct array *ids = call->in[0], *weights = call->in[1];
+    for (int64_t i = 0; i < ids->shape[0]; i++) {
+        int64_t id;
+        if (weights && ((const float *)weights->data)[i * weights->stride[0]] == 0) continue;
+        dtype_convert(DTYPE_I64, &id, 1, ids->dtype, at(ids, i * ids->stride[0]), 1, 1);
+        if (id < 0 || id >= p->limit) {
+            return ctx_fail(c, E_SHAPE, "%s: ids[%lld] = %lld is not in [0, %lld)", p->op, (long long)i, (long long)id,
+                            (long long)p->limit);
+        }
+    }
+    return OK;
+}
+
 static enum status cast(struct ctx *c, const struct op_call *call)
 {
     const struct array *in = call->in[0], *out = call->out[0];
@@ -104,7 +140,7 @@ static enum status cast(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
-const op_kernel ref_kernels_move[OP_COUNT] = {
-    [OP_COPY] = copy, [OP_WHERE] = where,           [OP_CONCAT] = concat,
-    [OP_TAKE] = take, [OP_TAKE_ALONG] = take_along, [OP_CAST] = cast,
+const ref_row ref_kernels_move[OP_COUNT] = {
+    [OP_COPY] = copy, [OP_WHERE] = where, [OP_CONCAT] = concat,       [OP_TAKE] = take, [OP_TAKE_ALONG] = take_along,
+    [OP_CAST] = cast, [OP_FILL] = fill,   [OP_CHECK_IDS] = check_ids,
 };

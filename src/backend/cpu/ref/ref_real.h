@@ -19,6 +19,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend/cpu/attention/cpu_segments.h"
 #include "backend/cpu/cpu_adamw.h"
 #include "backend/cpu/ref/ref_backend.h"
 #include "backend/cpu/ref/ref_index.h"
@@ -97,7 +98,7 @@ static void store_row(const double *from, REAL *to, int64_t n, bool accumulate)
 #include "backend/cpu/ref/ref_lookup.h"
 #include "backend/cpu/ref/ref_optim.h"
 
-const op_kernel REAL_KERNELS[OP_COUNT] = {
+const ref_row REAL_KERNELS[OP_COUNT] = {
     [OP_ADD] = run_add,
     [OP_SUB] = run_sub,
     [OP_MUL] = run_mul,

@@ -1,0 +1,14 @@
+/* backend_open: backends by name. */
+#ifndef YA_BACKEND_BACKEND_OPEN_H
+#define YA_BACKEND_BACKEND_OPEN_H
+
+#include "array/backend.h"
+
+/* Opens a backend: "auto" (the best there is), "cpu" (the best CPU backend), one of the names in backend/cpu/cpu.h, or
+ * "walled" (backend/walled.h). NULL: what YA_DEVICE in the environment names, else "auto". Owner of the result: the caller,
+ * usually array_env_new. NULL with E_INPUT for an unknown name, else as the backend's own open. */
+struct backend *backend_open(struct ctx *c, const char *name);
+/* The same backend in its counting form (struct backend): allocates address space only and computes nothing. */
+struct backend *backend_open_counting(struct ctx *c, const char *name);
+
+#endif

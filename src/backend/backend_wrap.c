@@ -1,0 +1,92 @@
+/* backend_wrap: see backend_wrap.h. */
+#include "backend/backend_wrap.h"
+
+struct backend *backend_wrap_inner(const struct backend *b)
+{
+    return ((const struct backend_wrap *)b)->inner;
+}
+
+enum status backend_wrap_run(struct backend *b, const struct op_call *call)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->kernel[call->op](inner, call);
+}
+
+static void *wrap_alloc(struct backend *b, enum backend_memory kind, size_t bytes)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->alloc(inner, kind, bytes);
+}
+
+static void wrap_free(struct backend *b, enum backend_memory kind, void *block, size_t bytes)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    inner->free(inner, kind, block, bytes);
+}
+
+static void wrap_upload(struct backend *b, void *to, const void *host, size_t bytes)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    inner->upload(inner, to, host, bytes);
+}
+
+static void wrap_download(struct backend *b, void *host, const void *from, size_t bytes)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    inner->download(inner, host, from, bytes);
+}
+
+static uint64_t wrap_mark(struct backend *b)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->mark(inner);
+}
+
+static enum status wrap_wait(struct backend *b, uint64_t mark)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->wait(inner, mark);
+}
+
+static bool wrap_sequence_begin(struct backend *b, uint64_t key, const struct step_values *values)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->sequence_begin(inner, key, values);
+}
+
+static enum status wrap_sequence_end(struct backend *b)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->sequence_end(inner);
+}
+
+static struct backend_stats wrap_stats(const struct backend *b)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->stats(inner);
+}
+
+static void wrap_close(struct backend *b)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    inner->close(inner);
+}
+
+void backend_wrap_init(struct backend_wrap *w, struct backend *inner)
+{
+    struct backend *b = &w->backend;
+    w->inner = inner;
+    *b = *inner;
+    b->alloc = wrap_alloc;
+    b->free = wrap_free;
+    b->upload = wrap_upload;
+    b->download = wrap_download;
+    b->mark = wrap_mark;
+    b->wait = wrap_wait;
+    b->sequence_begin = wrap_sequence_begin;
+    b->sequence_end = wrap_sequence_end;
+    b->stats = wrap_stats;
+    b->close = wrap_close;
+    for (int op = 0; op < OP_COUNT; op++)
+        if (inner->kernel[op]) b->kernel[op] = backend_wrap_run;
+}

@@ -1,0 +1,121 @@
+/* cpu_backend: memory of the CPU backends. Device memory is the heap's, copies are memcpy and happen at once, so marks and
+ * sequences have nothing to do.
+ *
+ * A counting backend gets address space instead of memory: its blocks are mapped without a reservation, so that nothing is
+ * taken from the machine before a page is written, and nothing writes to them. */
+#include "backend/cpu/cpu_backend.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/mem.h"
+
+static struct cpu_backend *self(const struct backend *b)
+{
+    return (struct cpu_backend *)(uintptr_t)b;
+}
+
+static void *reserve(struct ctx *c, size_t bytes)
+{
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (block != MAP_FAILED) return block;
+    ctx_fail(c, E_MEMORY, "out of address space: a block of %zu bytes", bytes);
+    return NULL;
+}
+
+static void *cpu_alloc(struct backend *b, enum backend_memory kind, size_t bytes)
+{
+    struct cpu_backend *cpu = self(b);
+    bool reserves = b->counting && kind == MEMORY_DEVICE;
+    void *block = reserves ? reserve(b->c, bytes) : mem_alloc_aligned(b->c, bytes);
+    if (!block || kind != MEMORY_DEVICE) return block;
+    cpu->stats.live_bytes += bytes;
+    if (cpu->stats.live_bytes > cpu->stats.peak_bytes) cpu->stats.peak_bytes = cpu->stats.live_bytes;
+    return block;
+}
+
+static void cpu_free(struct backend *b, enum backend_memory kind, void *block, size_t bytes)
+{
+    if (kind == MEMORY_DEVICE) self(b)->stats.live_bytes -= bytes;
+    if (b->counting && kind == MEMORY_DEVICE)
+        munmap(block, bytes);
+    else
+        mem_free(b->c, block);
+}
+
+static void cpu_upload(struct backend *b, void *to, const void *host, size_t bytes)
+{
+    (void)b;
+    memcpy(to, host, bytes);
+}
+
+static void cpu_download(struct backend *b, void *host, const void *from, size_t bytes)
+{
+    (void)b;
+    memcpy(host, from, bytes);
+}
+
+static uint64_t cpu_mark(struct backend *b)
+{
+    (void)b;
+    return 0;
+}
+
+static enum status cpu_wait(struct backend *b, uint64_t mark)
+{
+    (void)mark;
+    return b->c->status;
+}
+
+static bool cpu_sequence_begin(struct backend *b, uint64_t key, const struct step_values *values)
+{
+    (void)b;
+    (void)key;
+    (void)values;
+    return false; /* calls cost next to nothing to make again */
+}
+
+static enum status cpu_sequence_end(struct backend *b)
+{
+    return b->c->status;
+}
+
+static struct backend_stats cpu_stats(const struct backend *b)
+{
+    return self(b)->stats;
+}
+
+static void cpu_close(struct backend *b)
+{
+    struct ctx *c = b->c;
+    BUG_ON(c, self(b)->stats.live_bytes != 0, "%s is closed with %zu bytes still in use", b->name,
+           self(b)->stats.live_bytes);
+    mem_free(c, b);
+}
+
+struct backend *cpu_backend_new(struct ctx *c, const char *name, const struct cpu_kernels *kernels, bool fast_integers,
+                                bool counting)
+{
+    struct cpu_backend *cpu = mem_alloc(c, 1, sizeof *cpu);
+    if (!cpu) return NULL;
+    cpu->kernels = kernels;
+    cpu->backend = (struct backend){.c = c,
+                                    .name = name,
+                                    .host_memory = !counting,
+                                    .counting = counting,
+                                    .fast_integers = fast_integers,
+                                    .alloc = cpu_alloc,
+                                    .free = cpu_free,
+                                    .upload = cpu_upload,
+                                    .download = cpu_download,
+                                    .mark = cpu_mark,
+                                    .wait = cpu_wait,
+                                    .sequence_begin = cpu_sequence_begin,
+                                    .sequence_end = cpu_sequence_end,
+                                    .stats = cpu_stats,
+                                    .close = cpu_close};
+#define OP(NAME, name_, n_in, n_out, params, diff, saves) cpu->backend.kernel[OP_##NAME] = cpu_dispatch_run;
+#define VIEW(NAME, name_, n_in, n_out, params, diff, saves)
+#include "array/ops.def"
+    return &cpu->backend;
+}

@@ -1,0 +1,178 @@
+/* walled: device memory is one stretch of address space of its own. Blocks are cut from its front one after another and kept
+ * for the next request of the same size, so that all of them can be opened and shut by one call each way. Slots nest (a
+ * kernel asks for scratch): only the outermost one opens and shuts. */
+#include "backend/walled.h"
+
+#include <sys/mman.h>
+
+#include "backend/backend_wrap.h"
+#include "base/mem.h"
+
+enum { WALLED_PAGE = 4096 };
+static const size_t walled_bytes = (size_t)32 << 30; /* of address space; memory is taken as blocks are written */
+
+/* A block that was freed and waits for a request of its size. */
+struct walled_block {
+    void *at;
+    size_t bytes;
+    bool used;
+};
+
+struct walled {
+    struct backend_wrap wrap; /* first */
+    char *base;
+    size_t end; /* bytes of it that blocks were cut from */
+    int depth;  /* slots that are running */
+    struct walled_block *blocks;
+    size_t n_blocks, capacity;
+    struct backend_stats stats;
+};
+
+/* ---- the wall ----------------------------------------------------------------------------------------------------- */
+
+static void protect(struct walled *w, int protection)
+{
+    BUG_ON(w->wrap.backend.c, w->end > 0 && mprotect(w->base, w->end, protection) != 0,
+           "walled: the pages of %zu bytes cannot be protected", w->end);
+}
+
+static struct walled *enter(struct backend *b)
+{
+    struct walled *w = (struct walled *)b;
+    if (w->depth++ == 0) protect(w, PROT_READ | PROT_WRITE);
+    return w;
+}
+
+static void leave(struct walled *w)
+{
+    if (--w->depth == 0) protect(w, PROT_NONE);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------- */
+
+static void *cut_block(struct walled *w, size_t bytes)
+{
+    struct ctx *c = w->wrap.backend.c;
+    size_t pages = (bytes + WALLED_PAGE - 1) / WALLED_PAGE * WALLED_PAGE;
+    if (pages < bytes || pages > walled_bytes - w->end) {
+        ctx_fail(c, E_MEMORY, "out of memory: a block of %zu bytes behind the wall", bytes);
+        return NULL;
+    }
+    if (w->n_blocks == w->capacity) {
+        size_t capacity = w->capacity ? 2 * w->capacity : 256;
+        struct walled_block *blocks = mem_resize(c, w->blocks, w->capacity, capacity, sizeof *blocks);
+        if (!blocks) return NULL;
+        w->blocks = blocks;
+        w->capacity = capacity;
+    }
+    char *at = w->base + w->end;
+    w->end += pages;
+    BUG_ON(c, mprotect(at, pages, w->depth > 0 ? PROT_READ | PROT_WRITE : PROT_NONE) != 0, "walled: mprotect");
+    w->blocks[w->n_blocks++] = (struct walled_block){at, bytes, true};
+    return at;
+}
+
+static void *walled_alloc(struct backend *b, enum backend_memory kind, size_t bytes)
+{
+    struct walled *w = (struct walled *)b;
+    if (kind != MEMORY_DEVICE) return w->wrap.inner->alloc(w->wrap.inner, kind, bytes);
+    void *at = NULL;
+    for (size_t i = 0; i < w->n_blocks && !at; i++) {
+        struct walled_block *k = &w->blocks[i];
+        if (k->used || k->bytes != bytes) continue;
+        k->used = true;
+        at = k->at;
+    }
+    if (!at) at = cut_block(w, bytes);
+    if (!at) return NULL;
+    w->stats.live_bytes += bytes;
+    if (w->stats.live_bytes > w->stats.peak_bytes) w->stats.peak_bytes = w->stats.live_bytes;
+    return at;
+}
+
+static void walled_free(struct backend *b, enum backend_memory kind, void *block, size_t bytes)
+{
+    struct walled *w = (struct walled *)b;
+    if (kind != MEMORY_DEVICE) {
+        w->wrap.inner->free(w->wrap.inner, kind, block, bytes);
+        return;
+    }
+    for (size_t i = 0; i < w->n_blocks; i++) {
+        struct walled_block *k = &w->blocks[i];
+        if (k->at != block) continue;
+        BUG_ON(b->c, !k->used || k->bytes != bytes, "walled: a block of %zu bytes is freed as one of %zu", k->bytes, bytes);
+        k->used = false;
+        w->stats.live_bytes -= bytes;
+        return;
+    }
+    BUG_ON(b->c, true, "walled: a block of %zu bytes that it never gave", bytes);
+}
+
+/* ---- slots that reach behind the wall ------------------------------------------------------------------------------ */
+
+/* Kernels get this backend, not the inner one: their scratch comes from behind the wall too. */
+static enum status walled_run(struct backend *b, const struct op_call *call)
+{
+    struct walled *w = enter(b);
+    enum status status = backend_wrap_run(b, call);
+    leave(w);
+    return status;
+}
+
+static void walled_upload(struct backend *b, void *to, const void *host, size_t bytes)
+{
+    struct walled *w = enter(b);
+    w->wrap.inner->upload(w->wrap.inner, to, host, bytes);
+    leave(w);
+}
+
+static void walled_download(struct backend *b, void *host, const void *from, size_t bytes)
+{
+    struct walled *w = enter(b);
+    w->wrap.inner->download(w->wrap.inner, host, from, bytes);
+    leave(w);
+}
+
+static struct backend_stats walled_stats(const struct backend *b)
+{
+    return ((const struct walled *)b)->stats;
+}
+
+static void walled_close(struct backend *b)
+{
+    struct walled *w = (struct walled *)b;
+    struct ctx *c = b->c;
+    BUG_ON(c, w->stats.live_bytes != 0, "walled: closed with %zu bytes still in use", w->stats.live_bytes);
+    w->wrap.inner->close(w->wrap.inner);
+    munmap(w->base, walled_bytes);
+    mem_free(c, w->blocks);
+    mem_free(c, w);
+}
+
+struct backend *walled_open(struct backend *inner)
+{
+    if (!inner) return NULL;
+    struct ctx *c = inner->c;
+    struct walled *w = mem_alloc(c, 1, sizeof *w);
+    void *base = w ? mmap(NULL, walled_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : MAP_FAILED;
+    if (base == MAP_FAILED) {
+        ctx_fail(c, E_MEMORY, "out of address space: %zu bytes for the walled backend", walled_bytes);
+        mem_free(c, w);
+        inner->close(inner);
+        return NULL;
+    }
+    backend_wrap_init(&w->wrap, inner);
+    struct backend *b = &w->wrap.backend;
+    w->base = base;
+    b->name = "walled";
+    b->host_memory = false;
+    b->alloc = walled_alloc;
+    b->free = walled_free;
+    b->upload = walled_upload;
+    b->download = walled_download;
+    b->stats = walled_stats;
+    b->close = walled_close;
+    for (int op = 0; op < OP_COUNT; op++)
+        if (inner->kernel[op]) b->kernel[op] = walled_run;
+    return b;
+}
