@@ -1,45 +1,84 @@
-/* api_ctx: contexts and errors of your_ai.h. */
-#include "api/api.h"
+/* api_ctx: contexts, errors and the list of handles. */
+#include <stdlib.h>
+#include <string.h>
 
+#include "api/api.h"
 #include "backend/backend_open.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "your_ai_array.h"
+
+_Static_assert((int)YA_LOG_DEBUG == LOG_DEBUG && (int)YA_LOG_INFO == LOG_INFO && (int)YA_LOG_WARN == LOG_WARN,
+               "the public levels are the ctx's");
 
 const char *ya_version(void)
 {
     return YA_VERSION;
 }
 
-ya_ctx *ya_ctx_new(void)
+/* ---- hooks -------------------------------------------------------------------------------------------------------- */
+
+/* The ya_ctx is the `user` of the inner ctx's hooks, which pass on to the host's. */
+static void *pass_alloc(void *user, void *old, size_t bytes)
 {
-    struct ctx *c = ctx_new(NULL);
-    if (!c) return NULL;
-    ya_ctx *ctx = mem_alloc(c, 1, sizeof *ctx);
-    if (!ctx || array_env_new(c, backend_open(c, NULL)) != OK) {
-        mem_free(c, ctx);
-        ctx_clear(c);
-        ctx_free(c);
-        return NULL;
+    const ya_ctx *ctx = user;
+    if (ctx->hooks.alloc) return ctx->hooks.alloc(ctx->hooks.user, old, bytes);
+    if (bytes > 0) return realloc(old, bytes);
+    free(old);
+    return NULL;
+}
+
+static void pass_log(void *user, enum log_level level, const char *message)
+{
+    const ya_ctx *ctx = user;
+    ctx->hooks.log(ctx->hooks.user, (ya_log_level)level, message);
+}
+
+static void pass_panic(void *user, const char *message)
+{
+    const ya_ctx *ctx = user;
+    ctx->hooks.panic(ctx->hooks.user, message);
+}
+
+/* ---- life --------------------------------------------------------------------------------------------------------- */
+
+static void ctx_close(ya_ctx *ctx)
+{
+    if (ctx->c) {
+        ctx_clear(ctx->c);
+        ctx_free(ctx->c);
     }
-    ctx->c = c;
-    return ctx;
+    pass_alloc(ctx, ctx, 0);
+}
+
+ya_ctx *ya_ctx_new(const ya_hooks *hooks)
+{
+    ya_ctx first = {0};
+    if (hooks) first.hooks = *hooks;
+    ya_ctx *ctx = pass_alloc(&first, NULL, sizeof *ctx);
+    if (!ctx) return NULL;
+    *ctx = first;
+    ctx->c = ctx_new(&(struct ctx_hooks){.user = ctx,
+                                         .alloc = pass_alloc,
+                                         .log = first.hooks.log ? pass_log : NULL,
+                                         .panic = first.hooks.panic ? pass_panic : NULL});
+    if (ctx->c && array_env_new(ctx->c, backend_open(ctx->c, NULL)) == OK) return ctx;
+    ctx_close(ctx);
+    return NULL;
 }
 
 void ya_ctx_free(ya_ctx *ctx)
 {
     if (!ctx) return;
-    struct ctx *c = ctx->c;
+    while (ctx->objects) api_object_free(ctx->objects);
     while (ctx->arrays) ya_array_free(ctx->arrays);
-    array_env_free(c);
-    mem_free(c, ctx);
-    ctx_clear(c);
-    ctx_free(c);
+    array_env_free(ctx->c);
+    ctx_close(ctx);
 }
 
 int ya_ctx_set_threads(ya_ctx *ctx, int n)
 {
-    if (!ctx_ok(ctx->c)) return -1;
+    if (!api_enter(ctx, "ya_ctx_set_threads")) return -1;
     if (n < 0) return ctx_fail(ctx->c, E_INPUT, "set_threads: %d is not a number of threads", n), -1;
     return ctx_set_threads(ctx->c, n) == OK ? 0 : -1;
 }
@@ -57,4 +96,80 @@ const char *ya_error_kind(const ya_ctx *ctx)
 void ya_error_clear(ya_ctx *ctx)
 {
     ctx_clear(ctx->c);
+}
+
+/* ---- handles ------------------------------------------------------------------------------------------------------ */
+
+bool api_usable(const ya_ctx *ctx)
+{
+    return ctx && ctx_ok(ctx->c);
+}
+
+bool api_enter(ya_ctx *ctx, const char *call)
+{
+    if (!api_usable(ctx)) return false;
+    if (ctx->busy) ctx_fail(ctx->c, E_UNSUPPORTED, "%s was called from inside a callback of the same ctx", call);
+    return !ctx->busy;
+}
+
+void *api_object_new(ya_ctx *ctx, size_t bytes, void (*release)(struct api_object *))
+{
+    struct api_object *o = mem_alloc(ctx->c, 1, bytes);
+    if (!o) return NULL;
+    *o = (struct api_object){.ctx = ctx, .next = ctx->objects, .release = release};
+    if (o->next) o->next->previous = o;
+    ctx->objects = o;
+    return o;
+}
+
+void api_object_free(struct api_object *o)
+{
+    if (!o) return;
+    ya_ctx *ctx = o->ctx;
+    o->release(o);
+    if (o->previous)
+        o->previous->next = o->next;
+    else
+        ctx->objects = o->next;
+    if (o->next) o->next->previous = o->previous;
+    mem_free(ctx->c, o);
+}
+
+/* ---- options ------------------------------------------------------------------------------------------------------ */
+
+/* Whether a word is one of those in a text that spaces separate. */
+static bool is_word_of(const char *text, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = text; *p;) {
+        size_t k = strcspn(p, " ");
+        if (k == n && memcmp(p, word, n) == 0) return true;
+        p += k + (p[k] != '\0');
+    }
+    return false;
+}
+
+enum status api_options(ya_ctx *ctx, const char *call, const char *allowed, const ya_option *options, size_t n,
+                        struct train_values *values, bool given[OPTION_MAX_SPECS])
+{
+    bool mine[OPTION_MAX_SPECS] = {false};
+    if (!given) given = mine;
+    *values = (struct train_values){0};
+    TRY(options_default(ctx->c, &train_table, values));
+    for (size_t i = 0; i < n; i++) {
+        const ya_option *o = &options[i];
+        if (!o->name || !o->value) return ctx_fail(ctx->c, E_INPUT, "%s: option %zu has no name or no value", call, i);
+        if (allowed && options_find(&train_table, o->name) >= 0 && !is_word_of(allowed, o->name))
+            return ctx_fail(ctx->c, E_INPUT, "%s has no option %s; it has: %s", call, o->name, allowed);
+        TRY(options_give(ctx->c, &train_table, o->name, o->value, values, given));
+    }
+    return OK;
+}
+
+int64_t api_give_ids(const ya_ctx *ctx, const struct ids *ids, int32_t *out, size_t room)
+{
+    if (!ctx_ok(ctx->c)) return -1;
+    size_t n = ids->n < room ? ids->n : room;
+    if (n > 0) memcpy(out, ids->data, n * sizeof *out);
+    return (int64_t)ids->n;
 }

@@ -186,14 +186,6 @@ enum status train_view_start(struct train_view *v, struct ctx *c, const struct t
     return OK;
 }
 
-static enum status write_card(const struct trainer *t)
-{
-    char *dir = path_join(t->c, t->config.run, "adapter");
-    if (dir) peft_write_card(t->model, t->lora, dir);
-    mem_free(t->c, dir);
-    return t->c->status;
-}
-
 static void say_end(const struct trainer *t)
 {
     const struct train_state *s = &t->state;
@@ -214,7 +206,7 @@ enum status train_view_run(struct train_view *v, struct trainer *t)
     train_signals_saved(t->saved_step);
     enum status status = trainer_run(t);
     end_line(v);
-    if (status == OK) status = write_card(t);
+    if (status == OK) status = peft_write_run_card(t->model, t->lora, t->config.run);
     if (status == OK) say_end(t);
     if (status == E_INTERRUPTED)
         printf("interrupted: step %" PRId64 " of %" PRId64 " is saved. Continue with: %s\n", t->state.step,

@@ -52,7 +52,7 @@ static enum status check_options(struct ctx *c, const struct objective_options *
     return OK;
 }
 
-static bool has_weights(enum distrust mode)
+bool objective_has_weights(enum distrust mode)
 {
     return mode == DISTRUST_MONOTONE || mode == DISTRUST_PUBLISHED;
 }
@@ -74,7 +74,7 @@ static double softplus(double s)
     return s > 0 ? s + log1p(exp(-s)) : log1p(exp(s));
 }
 
-static double raw_g(const struct objective_options *o, double auth_weight, double prov_entropy)
+double objective_g(const struct objective_options *o, double auth_weight, double prov_entropy)
 {
     double s = objective_signed(auth_weight, prov_entropy);
     return o->mode == DISTRUST_PUBLISHED ? s * s : pow(softplus(s), o->power);
@@ -90,8 +90,8 @@ static double clamp(const struct objective *o, double g)
 double objective_omega(const struct objective *o, double auth_weight, double prov_entropy)
 {
     double lambda = o->options.lambda;
-    if (!has_weights(o->options.mode)) return 1;
-    double g = raw_g(&o->options, auth_weight, prov_entropy);
+    if (!objective_has_weights(o->options.mode)) return 1;
+    double g = objective_g(&o->options, auth_weight, prov_entropy);
     if (isnan(g)) return NAN;
     double relative = o->gbar > 0 ? clamp(o, g) / o->gbar : 1; /* all g are 0: nothing tells the documents apart */
     return 1 - lambda + lambda * relative;
@@ -139,31 +139,37 @@ static int compare_g(const void *a, const void *b)
 }
 
 /* q: the smallest g such that the documents up to it hold 99 % of the trained tokens. gbar: sums run in sorted order, so
- * they do not depend on the order of the rows. */
-static enum status fit_weights(struct ctx *c, const struct dataset *d, struct objective *o)
+ * they do not depend on the order of the rows. Sorts the items. */
+static enum status fit_items(struct ctx *c, struct weighted *items, int64_t n, struct objective *o)
 {
-    int64_t n = dataset_n_documents(d), total = o->tokens, below = 0;
-    struct weighted *items = mem_alloc(c, (size_t)n, sizeof *items);
-    if (!items) return c->status;
-    for (int64_t i = 0; i < n; i++) {
-        const struct dataset_document *e = dataset_document(d, i);
-        items[i] = (struct weighted){raw_g(&o->options, e->auth_weight, e->prov_entropy), e->n_trained};
-    }
+    int64_t below = 0, last = 0;
     qsort(items, (size_t)n, sizeof *items, compare_g);
-    int64_t last = 0;
     for (int64_t i = 0; i < n; i++) {
         below += items[i].tokens;
         last = i;
-        if ((__int128)below * 100 >= (__int128)total * 99) break;
+        if ((__int128)below * 100 >= (__int128)o->tokens * 99) break;
     }
     o->q = items[last].g;
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)items[i].tokens * clamp(o, items[i].g);
-    o->gbar = sum / (double)total;
-    mem_free(c, items);
+    o->gbar = sum / (double)o->tokens;
     if (isfinite(o->q) && isfinite(o->gbar)) return OK;
     return ctx_fail(c, E_INPUT, "the 99th percentile of g is %g: prov_entropy is too large for power %g", o->q,
                     o->options.power);
+}
+
+static enum status fit_weights(struct ctx *c, const struct dataset *d, struct objective *o)
+{
+    int64_t n = dataset_n_documents(d);
+    struct weighted *items = mem_alloc(c, (size_t)n, sizeof *items);
+    if (!items) return c->status;
+    for (int64_t i = 0; i < n; i++) {
+        const struct dataset_document *e = dataset_document(d, i);
+        items[i] = (struct weighted){objective_g(&o->options, e->auth_weight, e->prov_entropy), e->n_trained};
+    }
+    enum status status = fit_items(c, items, n, o);
+    mem_free(c, items);
+    return status;
 }
 
 /* ---- statistics ---- */
@@ -235,10 +241,44 @@ enum status objective_fit(struct ctx *c, const struct objective_options *options
     neutral(out);
     if (out->options.mode != DISTRUST_OFF) TRY(require_scores(c, train));
     describe_published(train, out);
-    if (!has_weights(out->options.mode)) return OK;
+    if (!objective_has_weights(out->options.mode)) return OK;
     TRY(fit_weights(c, train, out));
     describe_omega(train, out);
     describe_histogram(train, out);
+    return OK;
+}
+
+enum status objective_check_score(struct ctx *c, size_t index, double auth_weight, double prov_entropy, int64_t tokens)
+{
+    if (!(auth_weight >= 0 && auth_weight <= OBJECTIVE_AUTH_MAX))
+        return ctx_fail(c, E_INPUT, "document %zu: auth_weight %g: want 0 to %g", index, auth_weight, OBJECTIVE_AUTH_MAX);
+    if (!(prov_entropy >= 0 && prov_entropy <= OBJECTIVE_ENTROPY_MAX))
+        return ctx_fail(c, E_INPUT, "document %zu: prov_entropy %g: want 0 to %g bits", index, prov_entropy,
+                        OBJECTIVE_ENTROPY_MAX);
+    if (tokens < 1 || tokens > OBJECTIVE_TOKENS_MAX)
+        return ctx_fail(c, E_INPUT, "document %zu: %lld trained tokens: want 1 to %lld", index, (long long)tokens,
+                        (long long)OBJECTIVE_TOKENS_MAX);
+    return OK;
+}
+
+enum status objective_fit_scores(struct ctx *c, const struct objective_options *options, const struct objective_scores *in,
+                                 struct objective *out)
+{
+    TRY(check_options(c, options));
+    if (in->n == 0) return ctx_fail(c, E_INPUT, "there is no document to fit the objective to");
+    struct objective o = {.options = *options};
+    struct weighted *items = mem_alloc(c, in->n, sizeof *items);
+    for (size_t i = 0; items && i < in->n; i++) {
+        int64_t tokens = in->tokens ? in->tokens[i] : 1;
+        if (objective_check_score(c, i, in->auth_weight[i], in->prov_entropy[i], tokens) != OK) break;
+        items[i] = (struct weighted){objective_g(options, in->auth_weight[i], in->prov_entropy[i]), tokens};
+        o.tokens += tokens;
+    }
+    if (ctx_ok(c) && objective_has_weights(options->mode)) fit_items(c, items, (int64_t)in->n, &o);
+    mem_free(c, items);
+    if (!ctx_ok(c)) return c->status;
+    neutral(&o);
+    *out = o;
     return OK;
 }
 
@@ -248,7 +288,7 @@ enum status objective_restore(struct ctx *c, const struct objective_options *opt
     TRY(check_options(c, options));
     *out = (struct objective){.options = *options};
     neutral(out);
-    if (!has_weights(options->mode)) return OK;
+    if (!objective_has_weights(options->mode)) return OK;
     /* gbar is a mean of values in [q / ratio, q]; the margins are for its rounding */
     if (!(isfinite(q) && q >= 0 && gbar <= q * (1 + 1e-9) && gbar >= q / options->ratio * (1 - 1e-9)))
         return ctx_fail(c, E_INPUT, "q %g and gbar %g cannot belong together", q, gbar);
@@ -259,5 +299,5 @@ enum status objective_restore(struct ctx *c, const struct objective_options *opt
 
 enum status objective_check(struct ctx *c, const struct objective *o, const struct dataset *valid)
 {
-    return has_weights(o->options.mode) ? require_scores(c, valid) : OK;
+    return objective_has_weights(o->options.mode) ? require_scores(c, valid) : OK;
 }

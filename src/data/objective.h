@@ -50,6 +50,24 @@ struct objective {
 enum status objective_fit(struct ctx *c, const struct objective_options *options, const struct dataset *train,
                           struct objective *out);
 
+/* Scores of n documents that are in no dataset. */
+struct objective_scores {
+    const double *auth_weight, *prov_entropy; /* (n) */
+    const int64_t *tokens;                    /* (n) trained tokens; NULL: 1 each */
+    size_t n;
+};
+#define OBJECTIVE_AUTH_MAX    0.99
+#define OBJECTIVE_ENTROPY_MAX 1e6
+#define OBJECTIVE_TOKENS_MAX  ((int64_t)1 << 40) /* so that no sum over documents overflows */
+
+/* E_INPUT naming document `index` when one of its values is out of range (NaN is). */
+enum status objective_check_score(struct ctx *c, size_t index, double auth_weight, double prov_entropy, int64_t tokens);
+
+/* Fits q and gbar to these documents as objective_fit does to a dataset's; the statistics are left at their neutral values.
+ * E_INPUT as above and by objective_check_score. */
+enum status objective_fit_scores(struct ctx *c, const struct objective_options *options, const struct objective_scores *in,
+                                 struct objective *out);
+
 /* An objective from stored q and gbar (a resumed run). The statistics are left at their neutral values. E_INPUT as above and
  * when q or gbar cannot be. */
 enum status objective_restore(struct ctx *c, const struct objective_options *options, double q, double gbar,
@@ -60,6 +78,10 @@ enum status objective_check(struct ctx *c, const struct objective *o, const stru
 
 /* The weight of a document; 1 without weights (off, additive). f64, pure. */
 double objective_omega(const struct objective *o, double auth_weight, double prov_entropy);
+/* Whether a mode has weights at all, that is a g and an omega other than 1. */
+bool objective_has_weights(enum distrust mode);
+/* g of a document, not clamped. */
+double objective_g(const struct objective_options *o, double auth_weight, double prov_entropy);
 /* s and D of a document. */
 double objective_signed(double auth_weight, double prov_entropy);
 double objective_published(const struct objective *o, double auth_weight, double prov_entropy);

@@ -117,3 +117,19 @@ enum status generate_run(struct model *m, const int32_t *prompt, size_t n, const
     close_generation(&g);
     return status;
 }
+
+enum status generate_logits(struct model *m, const int32_t *prompt, size_t n, float *logits)
+{
+    const int32_t cu[2] = {0, (int32_t)n};
+    struct forward_options options = {0};
+    TRY(check_prompt(m, prompt, n));
+    int32_t *positions = mem_alloc(m->c, n, sizeof(*positions));
+    for (size_t i = 0; positions && i < n; i++) positions[i] = (int32_t)i;
+    struct batch b = {.n = (int64_t)n, .tokens = prompt, .positions = positions, .n_seg = 1, .cu = cu};
+    int mark = scope_open(m->c);
+    struct array *last = positions ? llama_logits(m, llama_hidden(m, &b, &options), b.n - 1) : NULL; /* (1, V) */
+    enum status status = last ? array_to_host(last, DTYPE_F32, logits) : m->c->status;
+    scope_close(m->c, mark);
+    mem_free(m->c, positions);
+    return status == OK ? model_check(m) : status;
+}

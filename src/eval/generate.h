@@ -33,4 +33,7 @@ const char *generate_end_name(enum generate_end end); /* "stop", "length", "cont
 enum status generate_run(struct model *m, const int32_t *prompt, size_t n, const struct generate_params *p, struct ids *out,
                          enum generate_end *end);
 
+/* Logits of the token after n prompt tokens: vocab floats of host memory. E_INPUT as above. */
+enum status generate_logits(struct model *m, const int32_t *prompt, size_t n, float *logits);
+
 #endif

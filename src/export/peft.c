@@ -99,3 +99,11 @@ enum status peft_write_card(const struct model *m, const struct lora *l, const c
     buf_release(&b);
     return c->status;
 }
+
+enum status peft_write_run_card(const struct model *m, const struct lora *l, const char *run)
+{
+    char *dir = path_join(m->c, run, "adapter");
+    if (dir) peft_write_card(m, l, dir);
+    mem_free(m->c, dir);
+    return m->c->status;
+}

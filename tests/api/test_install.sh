@@ -47,7 +47,7 @@ int escape(void); /* the name of a function inside the library: the host may hav
 int escape(void) { return 3; }
 int main(void)
 {
-    ya_ctx *ctx = ya_ctx_new();
+    ya_ctx *ctx = ya_ctx_new(NULL);
     ya_array *sum = ya_add(ya_from_f32(ctx, 1), ya_from_f32(ctx, 2));
     double value = 0;
     int failed = ya_item_f64(sum, &value) != 0 || value != escape();

@@ -27,7 +27,7 @@ static ya_ctx *ctx;
 static int setup(void **state)
 {
     (void)state;
-    ctx = ya_ctx_new();
+    ctx = ya_ctx_new(NULL);
     return ctx ? 0 : -1;
 }
 
@@ -514,7 +514,7 @@ static void test_handles(void **state)
     ya_array_free(other);
     CHECK(sum, YA_F32, SHAPE(2), 2, 4);
     ya_array_free(NULL);
-    ya_ctx *second = ya_ctx_new();
+    ya_ctx *second = ya_ctx_new(NULL);
     assert_non_null(second);
     ya_array *stranger = ya_from_f32(second, 1);
     check_error(ya_add(sum, stranger), "input");
@@ -532,9 +532,9 @@ static void test_unknown_backend(void **state)
     char *before = set ? strdup(set) : NULL;
     (void)state;
     setenv("YA_CPU", "abacus", 1);
-    assert_null(ya_ctx_new());
+    assert_null(ya_ctx_new(NULL));
     setenv("YA_CPU", "reference", 1);
-    ya_ctx *slow = ya_ctx_new();
+    ya_ctx *slow = ya_ctx_new(NULL);
     assert_non_null(slow);
     ya_array *a = ya_from_f32(slow, 2), *b = ya_mul(a, a);
     double value;

@@ -1,0 +1,159 @@
+/* api_generate: what an open model says: logits, continuations, and how probable it finds texts. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api_model.h"
+#include "base/mem.h"
+#include "data/dataset.h"
+#include "eval/generate.h"
+#include "eval/loglik.h"
+
+enum { PIECE_CAP_BYTES = 1 << 20 };
+
+int ya_logits(ya_model *model, const int32_t *ids, size_t n, float *logits)
+{
+    if (!model || !api_enter(model->object.ctx, "ya_logits")) return -1;
+    return generate_logits(model->m, ids, n, logits) == OK ? 0 : -1;
+}
+
+/* ---- generation --------------------------------------------------------------------------------------------------- */
+
+ya_generate_options ya_generate_defaults(void)
+{
+    return (ya_generate_options){.max_tokens = 256, .temperature = 0, .top_k = 0, .top_p = 1, .seed = 0};
+}
+
+/* Hands each new token to the host with its bytes. */
+struct listener {
+    ya_model *model;
+    ya_token_callback on_token;
+    void *user;
+};
+
+static bool hear(void *user, int32_t id)
+{
+    const struct listener *l = user;
+    struct ctx *c = l->model->object.ctx->c;
+    struct buf text;
+    buf_init(&text, c, PIECE_CAP_BYTES);
+    bool go_on = tokenizer_decode(c, l->model->tokenizer, &id, 1, true, &text) == OK && buf_ok(&text);
+    if (go_on) go_on = l->on_token(l->user, id, buf_str(&text), text.len) == 0;
+    buf_release(&text);
+    return go_on && ctx_ok(c);
+}
+
+int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_generate_options *options,
+                    ya_token_callback on_token, void *user, int32_t *ids, size_t room, const char **end)
+{
+    if (!model || !api_enter(model->object.ctx, "ya_generate")) return -1;
+    ya_ctx *ctx = model->object.ctx;
+    ya_generate_options o = options ? *options : ya_generate_defaults();
+    struct listener listener = {model, on_token, user};
+    struct generate_params p = {
+        .max_tokens = o.max_tokens,
+        .sample = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .seed = o.seed},
+        .tokenizer = model->tokenizer,
+        .on_token = on_token ? hear : NULL,
+        .user = &listener,
+    };
+    struct ids new = {0};
+    enum generate_end why = GENERATE_LENGTH;
+    ctx->busy = true;
+    generate_run(model->m, prompt, n, &p, &new, &why);
+    ctx->busy = false;
+    int64_t count = api_give_ids(ctx, &new, ids, room);
+    ids_release(ctx->c, &new);
+    if (end) *end = count < 0 ? NULL : generate_end_name(why);
+    return count;
+}
+
+/* ---- perplexity --------------------------------------------------------------------------------------------------- */
+
+int ya_perplexity(ya_model *model, const int32_t *ids, size_t n, int64_t window, double *logprobs, double *perplexity)
+{
+    if (!model || !api_enter(model->object.ctx, "ya_perplexity")) return -1;
+    struct ctx *c = model->object.ctx->c;
+    if (n < 2) return ctx_fail(c, E_INPUT, "ya_perplexity: %zu tokens; at least 2 are needed to score one", n), -1;
+    double *mine = logprobs ? NULL : mem_alloc(c, n, sizeof *mine), *out = logprobs ? logprobs : mine, sum = 0;
+    if (out && loglik_ids(model->m, ids, n, window, out) == OK) {
+        for (size_t i = 1; i < n; i++) sum += out[i];
+        if (perplexity) *perplexity = exp(-sum / (double)(n - 1));
+    }
+    mem_free(c, mine);
+    return ctx_ok(c) ? 0 : -1;
+}
+
+/* A scoring of rows on its way. */
+struct rows {
+    ya_model *model;
+    struct dataset *data;
+    double *logprobs; /* room for the longest document */
+    ya_row_callback on_row;
+    void *user;
+    ya_rows_score score;
+};
+
+static enum status score_document(struct rows *r, int64_t i)
+{
+    struct ctx *c = r->model->object.ctx->c;
+    const struct dataset_document *d = dataset_document(r->data, i);
+    const uint8_t *trained = dataset_trained(r->data, i);
+    double nll = 0;
+    TRY(loglik_ids(r->model->m, dataset_tokens(r->data, i), (size_t)d->n, 0, r->logprobs));
+    for (int32_t k = 0; k < d->n; k++) nll -= trained[k] ? r->logprobs[k] : 0;
+    r->score.documents++;
+    r->score.tokens += d->n_trained;
+    r->score.nll += nll;
+    if (!r->on_row || r->on_row(r->user, d->row, d->n_trained, nll) == 0) return c->status;
+    return ctx_fail(c, E_INTERRUPTED, "ya_perplexity_rows: the callback stopped it at row %lld", (long long)d->row);
+}
+
+static enum status score_rows(struct rows *r)
+{
+    struct ctx *c = r->model->object.ctx->c;
+    r->logprobs = mem_alloc(c, (size_t)dataset_max_length(r->data), sizeof *r->logprobs);
+    for (int64_t i = 0; ctx_ok(c) && i < dataset_n_documents(r->data); i++) score_document(r, i);
+    mem_free(c, r->logprobs);
+    r->score.perplexity = exp(r->score.nll / (double)r->score.tokens);
+    return c->status;
+}
+
+/* Tokenises the rows into a file whose name is gone when this returns. */
+static struct dataset *open_rows(ya_model *model, const char *path)
+{
+    struct ctx *c = model->object.ctx->c;
+    struct dataset_options options = dataset_options_default(&path, 1);
+    const char *folder = getenv("TMPDIR");
+    options.max_length = model->m->config.max_positions;
+    if (options.max_length > DATASET_LENGTH_MAX) options.max_length = DATASET_LENGTH_MAX;
+    struct dataset_counts counts;
+    struct dataset *d = NULL;
+    char *cache = mem_printf(c, "%s/your_ai_rows_XXXXXX", folder && *folder ? folder : "/tmp");
+    int fd = cache ? mkstemp(cache) : -1;
+    if (cache && fd < 0) ctx_fail(c, E_IO, "%s: cannot be made: the tokenised rows need room in $TMPDIR", cache);
+    if (fd >= 0) {
+        close(fd);
+        if (dataset_build(c, model->tokenizer, &options, cache, &counts) == OK) d = dataset_open(c, cache);
+        unlink(cache);
+    }
+    mem_free(c, cache);
+    return d;
+}
+
+int ya_perplexity_rows(ya_model *model, const char *path, ya_row_callback on_row, void *user, ya_rows_score *score)
+{
+    if (!model || !api_enter(model->object.ctx, "ya_perplexity_rows")) return -1;
+    struct rows r = {.model = model, .on_row = on_row, .user = user};
+    if (!path) return ctx_fail(model->object.ctx->c, E_INPUT, "ya_perplexity_rows: no path"), -1;
+    r.data = open_rows(model, path);
+    if (!r.data) return -1;
+    model->object.ctx->busy = true;
+    enum status status = score_rows(&r);
+    model->object.ctx->busy = false;
+    dataset_close(r.data);
+    if (status == OK && score) *score = r.score;
+    return status == OK ? 0 : -1;
+}

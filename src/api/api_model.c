@@ -1,0 +1,132 @@
+/* api_model: models, and text to tokens and back. */
+#include <string.h>
+
+#include "api/api_model.h"
+#include "base/mem.h"
+#include "io/template/chat_template.h"
+#include "io/tokenizer/tokenizer.h"
+
+enum { TEXT_CAP_BYTES = 1 << 30 };
+
+static void release_model(struct api_object *o)
+{
+    ya_model *model = (ya_model *)o;
+    if (model->adapter) model->adapter->model = NULL;
+    if (model->m) model_attach_lora(model->m, NULL);
+    tokenizer_free(model->tokenizer);
+    model_free(model->m);
+}
+
+static enum status open_model(ya_model *model, const char *path, const ya_option *options, size_t n)
+{
+    struct ctx *c = model->object.ctx->c;
+    struct train_values values;
+    TRY(api_options(model->object.ctx, "ya_model_open", "base-type compute", options, n, &values, NULL));
+    TRY(train_options_settle(c, &values));
+    model->m = model_open_with(c, path, &values.config.form);
+    if (!model->m) return c->status;
+    model->tokenizer = tokenizer_open(c, path);
+    if (!model->tokenizer) return c->status;
+    if (tokenizer_vocab_size(model->tokenizer) > model->m->config.vocab)
+        return ctx_fail(c, E_INPUT, "%s: the tokenizer has %lld ids, the model only %lld", path,
+                        (long long)tokenizer_vocab_size(model->tokenizer), (long long)model->m->config.vocab);
+    return OK;
+}
+
+ya_model *ya_model_open(ya_ctx *ctx, const char *path, const ya_option *options, size_t n_options)
+{
+    if (!api_enter(ctx, "ya_model_open")) return NULL;
+    if (!path) return ctx_fail(ctx->c, E_INPUT, "ya_model_open: no path"), NULL;
+    ya_model *model = api_object_new(ctx, sizeof *model, release_model);
+    if (!model || open_model(model, path, options, n_options) == OK) return model;
+    api_object_free(&model->object);
+    return NULL;
+}
+
+void ya_model_free(ya_model *model)
+{
+    if (model) api_object_free(&model->object);
+}
+
+int64_t ya_model_vocab(const ya_model *model)
+{
+    return model ? model->m->config.vocab : -1;
+}
+
+int64_t ya_model_context(const ya_model *model)
+{
+    return model ? model->m->config.max_positions : -1;
+}
+
+/* ---- tokens ------------------------------------------------------------------------------------------------------- */
+
+int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags, int32_t *ids, size_t room)
+{
+    if (!model || !api_usable(model->object.ctx)) return -1;
+    struct ctx *c = model->object.ctx->c;
+    const struct tokenizer *t = model->tokenizer;
+    struct ids all = {0};
+    if (flags & YA_BOS && tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) ids_push(c, &all, tokenizer_bos(t));
+    if (ctx_ok(c)) tokenizer_encode(c, t, text, n_bytes, (flags & YA_SPECIAL) != 0, &all);
+    int64_t n = api_give_ids(model->object.ctx, &all, ids, room);
+    ids_release(c, &all);
+    return n;
+}
+
+/* E_INPUT for an id that the model does not know. */
+static enum status check_ids(const ya_model *model, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= model->m->config.vocab)
+            return ctx_fail(model->object.ctx->c, E_INPUT, "token %d (place %zu) is outside the model's vocabulary of %lld",
+                            ids[i], i, (long long)model->m->config.vocab);
+    }
+    return OK;
+}
+
+int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, char *text, size_t room)
+{
+    if (!model || !api_usable(model->object.ctx)) return -1;
+    struct ctx *c = model->object.ctx->c;
+    struct buf all;
+    int64_t bytes = -1;
+    buf_init(&all, c, TEXT_CAP_BYTES);
+    if (check_ids(model, ids, n) == OK &&
+        tokenizer_decode(c, model->tokenizer, ids, n, (flags & YA_SPECIAL) == 0, &all) == OK && buf_ok(&all)) {
+        bytes = (int64_t)all.len;
+        size_t copied = all.len < room ? all.len : room;
+        if (copied > 0) memcpy(text, all.data, copied);
+    }
+    buf_release(&all);
+    return bytes;
+}
+
+static enum status render(ya_model *model, const ya_message *messages, size_t n, struct ids *ids)
+{
+    struct ctx *c = model->object.ctx->c;
+    enum chat_template kind = chat_template_detect(c, model->tokenizer);
+    if (!ctx_ok(c)) return c->status;
+    struct chat_message *copies = mem_alloc(c, n, sizeof *copies);
+    struct buf trained; /* which ids training would train: of no use here */
+    buf_init(&trained, c, TEXT_CAP_BYTES);
+    for (size_t i = 0; copies && i < n && ctx_ok(c); i++) {
+        if (!messages[i].role || !messages[i].content)
+            ctx_fail(c, E_INPUT, "message %zu has no role or no content", i);
+        else
+            copies[i] = (struct chat_message){messages[i].role, messages[i].content, strlen(messages[i].content), 0};
+    }
+    if (ctx_ok(c)) chat_template_render(c, kind, model->tokenizer, copies, n, true, ids, &trained);
+    buf_release(&trained);
+    mem_free(c, copies);
+    return c->status;
+}
+
+int64_t ya_chat_prompt(ya_model *model, const ya_message *messages, size_t n_messages, int32_t *ids, size_t room)
+{
+    if (!model || !api_usable(model->object.ctx)) return -1;
+    struct ids all = {0};
+    render(model, messages, n_messages, &all);
+    int64_t n = api_give_ids(model->object.ctx, &all, ids, room);
+    ids_release(model->object.ctx->c, &all);
+    return n;
+}

@@ -1,0 +1,23 @@
+/* api_model: the inside of a ya_model and a ya_adapter. */
+#ifndef YA_API_API_MODEL_H
+#define YA_API_API_MODEL_H
+
+#include "api/api.h"
+#include "model/model.h"
+
+struct ya_model {
+    struct api_object object;
+    struct model *m;             /* owned */
+    struct tokenizer *tokenizer; /* owned */
+    ya_adapter *adapter;         /* attached; NULL: none */
+};
+
+struct ya_adapter {
+    struct api_object object;
+    struct lora *lora;         /* owned */
+    char *base_name;           /* owned; of the model that it was made for */
+    struct model_config shape; /* of that model */
+    ya_model *model;           /* that it is attached to; NULL: none */
+};
+
+#endif
