@@ -23,7 +23,10 @@ enum status dir_make(struct ctx *c, const char *path)
         if (*p != '/' && *p != '\0') continue;
         char stop = *p;
         *p = '\0';
-        if (mkdir(partial, 0777) != 0 && errno != EEXIST) status = file_fail(c, "create folder", partial, errno);
+        if (mkdir(partial, 0777) == 0)
+            status = dir_sync_parent(c, partial); /* files that are fsynced in a folder whose name is lost are lost too */
+        else if (errno != EEXIST)
+            status = file_fail(c, "create folder", partial, errno);
         *p = stop;
         if (stop == '\0') break;
     }

@@ -56,9 +56,9 @@ void file_writer_write(struct file_writer *w, const void *bytes, size_t n);
 enum status file_writer_commit(struct file_writer *w); /* fsync, rename, fsync of the folder; frees w */
 void file_writer_abort(struct file_writer *w);         /* removes the temporary; frees w; accepts NULL */
 
-/* Directories. dir_make creates missing parents. dir_sync fsyncs a folder. dir_remove deletes a folder tree without
- * following symbolic links (nothing there is fine). dir_commit renames `temporary` to `final` (which must not exist) and
- * fsyncs the parent. */
+/* Directories. dir_make creates missing parents and fsyncs the folders that hold new ones. dir_sync fsyncs a folder.
+ * dir_remove deletes a folder tree without following symbolic links (nothing there is fine). dir_commit renames `temporary`
+ * to `final` (which must not exist) and fsyncs the parent. */
 enum status dir_make(struct ctx *c, const char *path);
 enum status dir_sync(struct ctx *c, const char *path);
 /* fsyncs the folder that holds `path`, so that the name itself survives a crash. */

@@ -146,8 +146,7 @@ static enum status fill_folder(struct ctx *c, const char *dir, const struct trai
     for (int i = 0; i < CHECKPOINT_VALUE_FILES; i++) TRY(save_values(c, e, dir, &checkpoint_value_file[i]));
     TRY(e->ops->save_config(e, dir, e->model_name));
     TRY(state_save(c, s, dir));
-    TRY(write_manifest(c, dir));
-    return dir_sync(c, dir);
+    return write_manifest(c, dir);
 }
 
 enum status checkpoint_replace(struct ctx *c, const char *temporary, const char *final, const char *aside)

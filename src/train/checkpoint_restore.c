@@ -53,7 +53,7 @@ enum status checkpoint_publish(struct ctx *c, const char *dir, const char *run_d
     if (dir_make(c, temporary) != OK) goto out;
     if (copy_file(c, dir, temporary, "adapter_config.json") != OK) goto out;
     if (copy_file(c, dir, temporary, "adapter_model.safetensors") != OK) goto out;
-    if (dir_sync(c, temporary) == OK) checkpoint_replace(c, temporary, final, aside);
+    checkpoint_replace(c, temporary, final, aside);
 out:
     mem_free(c, aside);
     mem_free(c, temporary);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "io/json.h"
 
@@ -56,6 +57,7 @@ static enum status open_both(struct metrics *m, const char *run_dir, uint64_t ke
     if (!m->path || !m->timing_path) return m->c->status;
     TRY(open_append(m->c, m->path, &m->fd));
     TRY(open_append(m->c, m->timing_path, &m->timing_fd));
+    TRY(dir_sync_parent(m->c, m->path)); /* a checkpoint without the metrics that it counts on cannot be resumed */
     if (lseek(m->timing_fd, 0, SEEK_END) < 0) return ctx_fail(m->c, E_IO, "%s: %s", m->timing_path, strerror(errno));
     return cut_back(m, keep_bytes);
 }

@@ -83,7 +83,7 @@ enum status run_create(struct ctx *c, const char *dir)
 {
     if (dir_exists(dir)) TRY(run_clear(c, dir));
     char *checkpoints = path_join(c, dir, "checkpoints");
-    if (checkpoints && dir_make(c, checkpoints) == OK) dir_sync(c, dir);
+    if (checkpoints) dir_make(c, checkpoints);
     mem_free(c, checkpoints);
     return c->status;
 }
