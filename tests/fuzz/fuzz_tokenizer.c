@@ -1,4 +1,5 @@
 /* tokenizer.json: the first line of the input is text to encode, the rest is the file. */
+/* mutations: 5000 */
 #include <stdlib.h>
 #include <string.h>
 
