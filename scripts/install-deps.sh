@@ -3,6 +3,7 @@
 #   scripts/install-deps.sh build   compiler, CMake, libraries
 #   scripts/install-deps.sh test    and what the tests need
 #   scripts/install-deps.sh dev     and what `make check`, the sanitizers and coverage need
+#   scripts/install-deps.sh bare    what tools/check_bare_root.sh needs
 #   scripts/install-deps.sh emulate and what scripts/emulate-avx512.sh needs (on x86-64)
 #   scripts/install-deps.sh aarch64 what `test` has, and what the cross build (preset `aarch64`) needs: a compiler, an emulator, and
 #                                   the libraries, unpacked under build-aarch64 by scripts/arm64-sysroot.sh
@@ -11,6 +12,7 @@ cd "$(dirname "$0")/.."
 
 build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8proc-dev python3 python3-pip)
 test=(libcmocka-dev g++)
+bare=(debootstrap git)
 emulate=(bochs-term bochs bochsbios vgabios isolinux syslinux-common xorriso cpio)
 dev=(clang libclang-rt-dev clang-format clang-tidy cppcheck)
 aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
@@ -20,9 +22,10 @@ case $level in
 build) wanted=("${build[@]}") ;;
 test) wanted=("${build[@]}" "${test[@]}") ;;
 dev) wanted=("${build[@]}" "${test[@]}" "${dev[@]}") ;;
+bare) wanted=("${bare[@]}") ;;
 emulate) wanted=("${build[@]}" "${test[@]}" "${emulate[@]}") ;;
 aarch64) wanted=("${build[@]}" "${test[@]}" "${aarch64[@]}") ;;
-*) echo "usage: $0 build|test|dev|emulate|aarch64" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|dev|bare|emulate|aarch64" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
