@@ -177,19 +177,6 @@ static enum status native_step(struct engine *e, const struct batch *b, const st
     return status;
 }
 
-/* Parameter by parameter, in the table's order. */
-static enum status sum_squares(struct native *n, struct array *out)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n->base.parameters->n; i++) {
-        const struct lora_module *m = &n->lora->modules[i / 2];
-        TRY(op_sum_squares(n->base.c, i % 2 ? m->grad_b : m->grad_a, out));
-        sum += array_item(out);
-    }
-    *(double *)out->data = sum;
-    return n->base.c->status;
-}
-
 static enum status native_update(struct engine *e, const struct engine_update *u)
 {
     struct native *n = native_of(e);
@@ -206,7 +193,7 @@ static enum status native_update(struct engine *e, const struct engine_update *u
                                    .grad_scale = 1,
                                    .threshold = u->threshold};
     s->threshold = u->threshold;
-    TRY(sum_squares(n, s->sum_squares));
+    TRY(op_sum_squares(e->c, n->lora->gradients, s->sum_squares));
     return op_adamw(e->c, n->lora->values, n->lora->gradients, n->moments[0], n->moments[1], &guard, &p);
 }
 
