@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that includes only point to the same layer or a lower one, and that basenames are unique. Exit 1 with each offence."""
+"""Checks that includes only point to the same layer or a lower one, that basenames are unique, and that only the engine runs the
+model's forward pass. Exit 1 with each offence."""
 import os
 import re
 import sys
@@ -22,6 +23,10 @@ def layer(path):
     return LAYERS.index(parts[1]) if parts[0] == "src" else LAYERS.index("api")
 
 
+# Headers that only these folders may include: everything else drives a model through engine/engine.h.
+PRIVATE = {"model/llama.h": ("src/model/", "src/engine/")}
+
+
 def main():
     offences, seen = [], {}
     for path in sorted(sources()):
@@ -35,6 +40,8 @@ def main():
                 if not match:
                     continue
                 target = match.group(1)
+                if target in PRIVATE and not path.startswith(PRIVATE[target]):
+                    offences.append(f"{path}:{number}: {target} is for {' and '.join(PRIVATE[target])}; use engine/engine.h")
                 if target in ("your_ai.h", "your_ai_array.h"):
                     if layer(path) < LAYERS.index("api"):
                         offences.append(f"{path}:{number}: the public header belongs to the api layer and above")

@@ -16,7 +16,7 @@ enum { PIECE_CAP_BYTES = 1 << 20 };
 int ya_logits(ya_model *model, const int32_t *ids, size_t n, float *logits)
 {
     if (!model || !api_enter(model->object.ctx, "ya_logits")) return -1;
-    return generate_logits(model->m, ids, n, logits) == OK ? 0 : -1;
+    return generate_logits(model->engine, ids, n, logits) == OK ? 0 : -1;
 }
 
 /* ---- generation --------------------------------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_g
     struct ids new = {0};
     enum generate_end why = GENERATE_LENGTH;
     ctx->busy = true;
-    generate_run(model->m, prompt, n, &p, &new, &why);
+    generate_run(model->engine, prompt, n, &p, &new, &why);
     ctx->busy = false;
     int64_t count = api_give_ids(ctx, &new, ids, room);
     ids_release(ctx->c, &new);
@@ -78,7 +78,7 @@ int ya_perplexity(ya_model *model, const int32_t *ids, size_t n, int64_t window,
     struct ctx *c = model->object.ctx->c;
     if (n < 2) return ctx_fail(c, E_INPUT, "ya_perplexity: %zu tokens; at least 2 are needed to score one", n), -1;
     double *mine = logprobs ? NULL : mem_alloc(c, n, sizeof *mine), *out = logprobs ? logprobs : mine, sum = 0;
-    if (out && loglik_ids(model->m, ids, n, window, out) == OK) {
+    if (out && loglik_ids(model->engine, ids, n, window, out) == OK) {
         for (size_t i = 1; i < n; i++) sum += out[i];
         if (perplexity) *perplexity = exp(-sum / (double)(n - 1));
     }
@@ -102,7 +102,7 @@ static enum status score_document(struct rows *r, int64_t i)
     const struct dataset_document *d = dataset_document(r->data, i);
     const uint8_t *trained = dataset_trained(r->data, i);
     double nll = 0;
-    TRY(loglik_ids(r->model->m, dataset_tokens(r->data, i), (size_t)d->n, 0, r->logprobs));
+    TRY(loglik_ids(r->model->engine, dataset_tokens(r->data, i), (size_t)d->n, 0, r->logprobs));
     for (int32_t k = 0; k < d->n; k++) nll -= trained[k] ? r->logprobs[k] : 0;
     r->score.documents++;
     r->score.tokens += d->n_trained;
@@ -127,7 +127,7 @@ static struct dataset *open_rows(ya_model *model, const char *path)
     struct ctx *c = model->object.ctx->c;
     struct dataset_options options = dataset_options_default(&path, 1);
     const char *folder = getenv("TMPDIR");
-    options.max_length = model->m->config.max_positions;
+    options.max_length = model->engine->context;
     if (options.max_length > DATASET_LENGTH_MAX) options.max_length = DATASET_LENGTH_MAX;
     struct dataset_counts counts;
     struct dataset *d = NULL;

@@ -12,6 +12,7 @@ static void release_model(struct api_object *o)
 {
     ya_model *model = (ya_model *)o;
     if (model->adapter) model->adapter->model = NULL;
+    if (model->engine) model->engine->ops->free(model->engine);
     if (model->m) model_attach_lora(model->m, NULL);
     tokenizer_free(model->tokenizer);
     model_free(model->m);
@@ -25,6 +26,8 @@ static enum status open_model(ya_model *model, const char *path, const ya_option
     TRY(train_options_settle(c, &values));
     model->m = model_open_with(c, path, &values.config.form);
     if (!model->m) return c->status;
+    model->engine = engine_native_new(c, model->m, NULL);
+    if (!model->engine) return c->status;
     model->tokenizer = tokenizer_open(c, path);
     if (!model->tokenizer) return c->status;
     if (tokenizer_vocab_size(model->tokenizer) > model->m->config.vocab)

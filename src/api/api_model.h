@@ -3,11 +3,13 @@
 #define YA_API_API_MODEL_H
 
 #include "api/api.h"
+#include "engine/engine.h"
 #include "model/model.h"
 
 struct ya_model {
     struct api_object object;
     struct model *m;             /* owned */
+    struct engine *engine;       /* owned; runs m with the adapter that is attached */
     struct tokenizer *tokenizer; /* owned */
     ya_adapter *adapter;         /* attached; NULL: none */
 };

@@ -116,12 +116,12 @@ static enum status answer(const struct generate_values *v, const struct loaded *
         .user = &s,
     };
     buf_init(&s.text, l->c, TEXT_CAP_BYTES);
-    enum status status = generate_run(l->model, prompt->data, prompt->n, &p, &new, &end);
+    enum status status = generate_run(l->engine, prompt->data, prompt->n, &p, &new, &end);
     if (status == OK) status = l->c->status; /* what on_token met */
     if (status == OK && v->json) status = print_json(&s, prompt->n, &new, end);
     if (status == OK && !v->json) putchar('\n');
     if (status == OK && end == GENERATE_CONTEXT)
-        ctx_log(l->c, LOG_WARN, "the model's context of %lld tokens is full", (long long)l->model->config.max_positions);
+        ctx_log(l->c, LOG_WARN, "the model's context of %lld tokens is full", (long long)l->engine->context);
     buf_release(&s.text);
     ids_release(l->c, &new);
     return status;

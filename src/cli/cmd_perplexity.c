@@ -57,10 +57,10 @@ static enum status score(const struct perplexity_values *v, struct loaded *l, co
 {
     struct ctx *c = l->c;
     struct loglik result;
-    int64_t context = l->model->config.max_positions;
+    int64_t context = l->engine->context;
     int64_t window = v->window > 0 && v->window < context ? v->window : context;
     enum status status =
-        loglik_text(l->model, l->tokenizer, (const char *)file_map_data(text), file_map_size(text), window, &result);
+        loglik_text(l->engine, l->tokenizer, (const char *)file_map_data(text), file_map_size(text), window, &result);
     if (status == OK) status = file_check(c, text);
     if (status != OK) {
         ctx_prefix(c, "%s", v->file);

@@ -55,9 +55,10 @@ static enum status run_objective(struct ctx *c, const struct train_config *confi
 static enum status measure(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
                            struct arm *arm)
 {
-    TRY(conflict_measure(m, t, s, values));
-    arm->measured = conflict_summarise(values, s->n);
-    return OK;
+    struct engine *e = engine_native_new(m->c, m, NULL);
+    if (e && conflict_measure(e, t, s, values) == OK) arm->measured = conflict_summarise(values, s->n);
+    if (e) e->ops->free(e);
+    return m->c->status;
 }
 
 static void warn_of_another_base(const struct model *m, const char *run, const struct train_config *trained)

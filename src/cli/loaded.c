@@ -27,7 +27,8 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
     if (tokenizer_vocab_size(l->tokenizer) > l->model->config.vocab)
         return ctx_fail(c, E_INPUT, "%s: the tokenizer has %lld ids, the model only %lld", o->model,
                         (long long)tokenizer_vocab_size(l->tokenizer), (long long)l->model->config.vocab);
-    if (!o->adapter) return OK;
+    l->engine = engine_native_new(c, l->model, NULL);
+    if (!l->engine || !o->adapter) return c->status;
     l->lora = lora_load_peft(c, &l->model->config, o->adapter);
     if (!l->lora) return c->status;
     model_attach_lora(l->model, l->lora);
@@ -36,6 +37,7 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
 
 void loaded_close(struct loaded *l)
 {
+    if (l->engine) l->engine->ops->free(l->engine);
     if (l->model) model_attach_lora(l->model, NULL);
     lora_free(l->lora);
     tokenizer_free(l->tokenizer);

@@ -2,14 +2,16 @@
 #ifndef YA_CLI_LOADED_H
 #define YA_CLI_LOADED_H
 
+#include "engine/engine.h"
 #include "io/tokenizer/tokenizer.h"
-#include "model/llama.h"
+#include "model/model.h"
 
 struct loaded {
     struct ctx *c;
     struct model *model;         /* owned, with the adapter attached */
     struct tokenizer *tokenizer; /* owned */
     struct lora *lora;           /* owned; NULL without an adapter */
+    struct engine *engine;       /* owned: runs the model with the adapter */
 };
 
 struct loaded_options {
@@ -18,10 +20,9 @@ struct loaded_options {
     int64_t threads;             /* 0: one a usable core */
 };
 
-/* Starts threads, backend and array environment, then opens the three; when the base is not as stored, logs what it is.
- * Warns when the
- * adapter was trained on another base. E_INPUT when the tokenizer has ids that the model lacks. Close with loaded_close,
- * also after a failure. */
+/* Starts threads, backend and array environment, then opens all of them; when the base is not as stored, logs what it is.
+ * Warns when the adapter was trained on another base. E_INPUT when the tokenizer has ids that the model lacks. Close with
+ * loaded_close, also after a failure. */
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o);
 /* The same in an environment that is there already; logs nothing. */
 enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o);

@@ -90,7 +90,13 @@ static bool drops(const struct native *n, const struct forward_options *o)
     return any && o->dropout;
 }
 
-/* Final hidden states and the loss on them, in the innermost scope. */
+/* The one call of the model's forward pass: final hidden states in the innermost scope. */
+static struct array *run_model(struct native *n, const struct batch *b, const struct forward_options *o)
+{
+    return llama_hidden(n->model, b, o);
+}
+
+/* The loss of a batch, in the innermost scope. */
 static enum status forward(struct native *n, const struct batch *b, const struct forward_options *o, bool want_logprobs,
                            struct cross_entropy_result *result)
 {
@@ -98,7 +104,7 @@ static enum status forward(struct native *n, const struct batch *b, const struct
     struct loss_rows l = loss_rows_of(c, b, !want_logprobs && !drops(n, o));
     struct forward_options options = *o;
     options.rows = l.rows;
-    struct array *hidden = llama_hidden(n->model, b, &options); /* (N, C), or of the rows that count */
+    struct array *hidden = run_model(n, b, &options); /* (N, C), or of the rows that count */
     return op_linear_cross_entropy(c, hidden, &n->model->head, l.targets, l.weights, want_logprobs, result);
 }
 
@@ -107,11 +113,6 @@ static enum status forward(struct native *n, const struct batch *b, const struct
 static struct native_slot *slot_of(struct native *n, int64_t step)
 {
     return &n->slot[(uint64_t)step % SLOTS];
-}
-
-static void zero(struct array *a)
-{
-    op_fill(a->c, a, 0);
 }
 
 static enum status begin_step(struct native *n, const struct engine_micro *m)
@@ -125,9 +126,8 @@ static enum status begin_step(struct native *n, const struct engine_micro *m)
         s->capacity = s->stats ? m->count : 0;
     }
     if (!s->stats) return n->base.c->status;
-    zero(s->stats);
-    zero(n->lora->gradients);
-    return OK;
+    TRY(op_fill(n->base.c, s->stats, 0));
+    return op_fill(n->base.c, n->lora->gradients, 0);
 }
 
 static enum status watch_all(struct native *n)
@@ -268,7 +268,7 @@ static enum status native_extend(struct engine_sequence *base, const int32_t *to
                                  float *logits)
 {
     struct native_sequence *s = (struct native_sequence *)base;
-    struct model *model = native_of(base->engine)->model;
+    struct native *native = native_of(base->engine);
     struct ctx *c = base->engine->c;
     const int32_t cu[2] = {0, (int32_t)n};
     BUG_ON(c, n < 1 || n_rows < 1 || n_rows > n, "%lld tokens, logits of %lld", (long long)n, (long long)n_rows);
@@ -278,7 +278,7 @@ static enum status native_extend(struct engine_sequence *base, const int32_t *to
     struct batch b = {.n = n, .tokens = tokens, .positions = s->positions + base->n, .n_seg = 1, .cu = cu};
     struct forward_options options = {.cache = s->cache};
     int mark = scope_open(c);
-    struct array *rows = llama_logits(model, llama_hidden(model, &b, &options), n - n_rows); /* (n_rows, V) */
+    struct array *rows = llama_logits(native->model, run_model(native, &b, &options), n - n_rows); /* (n_rows, V) */
     enum status status = rows ? array_to_host(rows, DTYPE_F32, logits) : c->status;
     scope_close(c, mark);
     if (status == OK) base->n += n;

@@ -5,11 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "array/op.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/json.h"
-#include "model/llama.h"
 
 enum {
     FILE_CAP_BYTES = 64 << 20,
@@ -182,7 +180,7 @@ static enum status pass_close_document(struct pass *p, size_t first, size_t comp
     return ids_push(c, &p->cu, (int32_t)n);
 }
 
-static enum status pass_add(struct pass *p, struct model *m, const struct tokenizer *t, const char *prompt,
+static enum status pass_add(struct pass *p, const struct engine *e, const struct tokenizer *t, const char *prompt,
                             const char *completion, int32_t claim)
 {
     struct ctx *c = p->c;
@@ -194,15 +192,15 @@ static enum status pass_add(struct pass *p, struct model *m, const struct tokeni
     if (start == first || p->tokens.n == start) {
         return ctx_fail(c, E_INPUT, "claim %d: prompt and completion must have at least one token each", claim + 1);
     }
-    if ((int64_t)(p->tokens.n - first) > m->config.max_positions) {
+    if ((int64_t)(p->tokens.n - first) > e->context) {
         return ctx_fail(c, E_INPUT, "claim %d: %zu tokens, but the model's context holds %lld", claim + 1,
-                        p->tokens.n - first, (long long)m->config.max_positions);
+                        p->tokens.n - first, (long long)e->context);
     }
     return pass_close_document(p, first, start, claim);
 }
 
 /* Adds +sum of log-probabilities to delta for a claim's first document and - for its second. */
-static enum status pass_run(struct pass *p, struct model *m, double *delta)
+static enum status pass_run(struct pass *p, struct engine *e, double *delta)
 {
     struct ctx *c = p->c;
     int64_t n = (int64_t)p->tokens.n;
@@ -214,35 +212,29 @@ static enum status pass_run(struct pass *p, struct model *m, double *delta)
                       .cu = p->cu.data,
                       .targets = p->targets.data,
                       .weights = p->weights};
-    struct forward_options options = {0};
-    int mark = scope_open(c);
-    struct array *hidden = llama_hidden(m, &b, &options);
-    struct cross_entropy_result result = {0};
-    op_linear_cross_entropy(c, hidden, &m->head, array_from_host(c, DTYPE_I32, 1, &n, p->targets.data),
-                            array_from_host(c, DTYPE_F32, 1, &n, p->weights), true, &result);
-    double *logprobs = mem_alloc(c, (size_t)n, sizeof(*logprobs));
-    if (logprobs && ctx_ok(c)) array_to_host(result.logprobs, DTYPE_F64, logprobs);
-    for (size_t d = 0; logprobs && ctx_ok(c) && d < p->n_docs; d++) {
-        double sum = 0;
-        for (int32_t i = p->cu.data[d]; i < p->cu.data[d + 1]; i++) sum += p->weights[i] != 0 ? logprobs[i] : 0;
-        delta[p->claims[d]] += d % 2 == 0 ? sum : -sum;
-    }
+    struct engine_loss loss;
+    float *logprobs = mem_alloc(c, (size_t)n, sizeof(*logprobs));
+    if (logprobs && e->ops->evaluate(e, &b, &loss, logprobs) == OK)
+        for (size_t d = 0; d < p->n_docs; d++) {
+            double sum = 0;
+            for (int32_t i = p->cu.data[d]; i < p->cu.data[d + 1]; i++) sum += p->weights[i] != 0 ? (double)logprobs[i] : 0;
+            delta[p->claims[d]] += d % 2 == 0 ? sum : -sum;
+        }
     mem_free(c, logprobs);
-    scope_close(c, mark);
     return c->status;
 }
 
-enum status conflict_measure(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *delta)
+enum status conflict_measure(struct engine *e, const struct tokenizer *t, const struct conflict_set *s, double *delta)
 {
-    struct pass p = {.c = m->c};
+    struct pass p = {.c = e->c};
     enum status status = pass_clear(&p);
     for (size_t i = 0; i < s->n && status == OK; i++) {
         const struct conflict_claim *claim = &s->claims[i];
         delta[i] = 0;
-        status = pass_add(&p, m, t, claim->prompt, claim->primary, (int32_t)i);
-        if (status == OK) status = pass_add(&p, m, t, claim->prompt, claim->consensus, (int32_t)i);
+        status = pass_add(&p, e, t, claim->prompt, claim->primary, (int32_t)i);
+        if (status == OK) status = pass_add(&p, e, t, claim->prompt, claim->consensus, (int32_t)i);
         if (status == OK && (p.tokens.n >= PASS_TOKENS || i + 1 == s->n)) {
-            status = pass_run(&p, m, delta);
+            status = pass_run(&p, e, delta);
             if (status == OK) status = pass_clear(&p);
         }
     }

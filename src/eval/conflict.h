@@ -12,8 +12,8 @@
 #define YA_EVAL_CONFLICT_H
 
 #include "data/objective.h"
+#include "engine/engine.h"
 #include "io/tokenizer/tokenizer.h"
-#include "model/model.h"
 
 struct conflict_source {
     double auth_weight, prov_entropy;
@@ -36,9 +36,9 @@ struct conflict_set {
 struct conflict_set *conflict_open(struct ctx *c, const char *path);
 void conflict_close(struct conflict_set *s); /* accepts NULL */
 
-/* delta of every claim (n doubles, nats) under the model and whatever adapter is attached to it. E_INPUT when a claim does
+/* delta of every claim (n doubles, nats) under the model that the engine runs. E_INPUT when a claim does
  * not fit the model's context or a completion has no token. */
-enum status conflict_measure(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *delta);
+enum status conflict_measure(struct engine *e, const struct tokenizer *t, const struct conflict_set *s, double *delta);
 
 /* The prediction of every claim (n doubles, nats) for training with objective `o`. */
 void conflict_predict(const struct conflict_set *s, const struct objective *o, double *predicted);

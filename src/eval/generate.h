@@ -2,9 +2,9 @@
 #ifndef YA_EVAL_GENERATE_H
 #define YA_EVAL_GENERATE_H
 
+#include "engine/engine.h"
 #include "eval/sample.h"
 #include "io/tokenizer/tokenizer.h"
-#include "model/llama.h"
 
 /* Called with each new token as soon as it is known, a stop token included; false ends the generation. */
 typedef bool (*generate_fn)(void *user, int32_t id);
@@ -27,13 +27,13 @@ enum generate_end {
 };
 const char *generate_end_name(enum generate_end end); /* "stop", "length", "context", "caller" */
 
-/* Appends the new tokens to *out (a stop token included) after n prompt tokens, under whatever adapter is attached to the
- * model. Same prompt, parameters and seed: same tokens. E_INPUT: no prompt token, one outside the vocabulary, a prompt
- * longer than the context, a parameter out of range. E_NUMERIC: logits that are no numbers. */
-enum status generate_run(struct model *m, const int32_t *prompt, size_t n, const struct generate_params *p, struct ids *out,
+/* Appends the new tokens to *out (a stop token included) after n prompt tokens, by the model that the engine runs. Same
+ * prompt, parameters and seed: same tokens. E_INPUT: no prompt token, one outside the vocabulary, a prompt longer than the
+ * context, a parameter out of range. E_NUMERIC: logits that are no numbers. */
+enum status generate_run(struct engine *e, const int32_t *prompt, size_t n, const struct generate_params *p, struct ids *out,
                          enum generate_end *end);
 
 /* Logits of the token after n prompt tokens: vocab floats of host memory. E_INPUT as above. */
-enum status generate_logits(struct model *m, const int32_t *prompt, size_t n, float *logits);
+enum status generate_logits(struct engine *e, const int32_t *prompt, size_t n, float *logits);
 
 #endif

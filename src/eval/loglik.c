@@ -5,14 +5,13 @@
 
 #include <math.h>
 
-#include "array/op.h"
 #include "base/mem.h"
 
 /* Host arrays of one window, reused by the next. */
 struct window {
     int32_t *positions, *targets;
     float *weights;
-    double *logprob;
+    float *logprob;
 };
 
 static enum status window_new(struct ctx *c, struct window *w, size_t n)
@@ -33,9 +32,8 @@ static void window_free(struct ctx *c, struct window *w)
 }
 
 /* w->logprob[i] = log p(ids[i + 1] | ids[0..i]) for i < n - 1. */
-static enum status window_run(struct model *m, struct window *w, const int32_t *ids, int64_t n)
+static enum status window_run(struct engine *e, struct window *w, const int32_t *ids, int64_t n)
 {
-    struct ctx *c = m->c;
     for (int64_t i = 0; i < n; i++) {
         w->positions[i] = (int32_t)i;
         w->targets[i] = i + 1 < n ? ids[i + 1] : 0;
@@ -43,59 +41,54 @@ static enum status window_run(struct model *m, struct window *w, const int32_t *
     }
     const int32_t cu[2] = {0, (int32_t)n};
     struct batch b = {.n = n, .tokens = ids, .positions = w->positions, .n_seg = 1, .cu = cu};
-    struct forward_options options = {0};
-    struct cross_entropy_result result = {0};
-    int mark = scope_open(c);
-    struct array *targets = array_from_host(c, DTYPE_I32, 1, &n, w->targets);
-    struct array *weights = array_from_host(c, DTYPE_F32, 1, &n, w->weights);
-    op_linear_cross_entropy(c, llama_hidden(m, &b, &options), &m->head, targets, weights, true, &result);
-    enum status status = ctx_ok(c) ? array_to_host(result.logprobs, DTYPE_F64, w->logprob) : c->status;
-    scope_close(c, mark);
-    return status == OK ? model_check(m) : status;
+    b.targets = w->targets;
+    b.weights = w->weights;
+    struct engine_loss loss;
+    TRY(e->ops->evaluate(e, &b, &loss, w->logprob));
+    return e->ops->check(e);
 }
 
-static enum status check(const struct model *m, const int32_t *ids, size_t n, int64_t window)
+static enum status check(const struct engine *e, const int32_t *ids, size_t n, int64_t window)
 {
-    const struct model_config *config = &m->config;
-    if (window > config->max_positions)
-        return ctx_fail(m->c, E_INPUT, "a window of %lld tokens is longer than the model's context of %lld",
-                        (long long)window, (long long)config->max_positions);
-    if (window < 2) return ctx_fail(m->c, E_INPUT, "a window of %lld tokens: it must be 2 or more", (long long)window);
-    if (n == 0) return ctx_fail(m->c, E_INPUT, "there are no tokens to score");
+    if (window > e->context)
+        return ctx_fail(e->c, E_INPUT, "a window of %lld tokens is longer than the model's context of %lld",
+                        (long long)window, (long long)e->context);
+    if (window < 2) return ctx_fail(e->c, E_INPUT, "a window of %lld tokens: it must be 2 or more", (long long)window);
+    if (n == 0) return ctx_fail(e->c, E_INPUT, "there are no tokens to score");
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= config->vocab)
-            return ctx_fail(m->c, E_INPUT, "token %d (place %zu) is outside the model's vocabulary of %lld", ids[i], i,
-                            (long long)config->vocab);
+        if (ids[i] < 0 || ids[i] >= e->vocab)
+            return ctx_fail(e->c, E_INPUT, "token %d (place %zu) is outside the model's vocabulary of %lld", ids[i], i,
+                            (long long)e->vocab);
     }
     return OK;
 }
 
-enum status loglik_ids(struct model *m, const int32_t *ids, size_t n, int64_t window, double *logprob)
+enum status loglik_ids(struct engine *e, const int32_t *ids, size_t n, int64_t window, double *logprob)
 {
-    struct ctx *c = m->c;
-    if (window == 0) window = m->config.max_positions;
-    TRY(check(m, ids, n, window));
+    struct ctx *c = e->c;
+    if (window == 0) window = e->context;
+    TRY(check(e, ids, n, window));
     struct window w = {0};
     enum status status = window_new(c, &w, n < (size_t)window ? n : (size_t)window);
     logprob[0] = NAN;
     for (size_t first = 0; first + 1 < n && status == OK; first += (size_t)window - 1) {
         size_t length = n - first < (size_t)window ? n - first : (size_t)window;
-        status = window_run(m, &w, ids + first, (int64_t)length);
+        status = window_run(e, &w, ids + first, (int64_t)length);
         for (size_t i = 0; i + 1 < length && status == OK; i++) {
-            logprob[first + i + 1] = w.logprob[i];
-            if (!isfinite(w.logprob[i]))
+            logprob[first + i + 1] = (double)w.logprob[i];
+            if (!isfinite(logprob[first + i + 1]))
                 status = ctx_fail(c, E_NUMERIC, "the log-probability of token %d (place %zu) is %g", ids[first + i + 1],
-                                  first + i + 1, w.logprob[i]);
+                                  first + i + 1, logprob[first + i + 1]);
         }
     }
     window_free(c, &w);
     return status;
 }
 
-enum status loglik_text(struct model *m, const struct tokenizer *t, const char *text, size_t n, int64_t window,
+enum status loglik_text(struct engine *e, const struct tokenizer *t, const char *text, size_t n, int64_t window,
                         struct loglik *out)
 {
-    struct ctx *c = m->c;
+    struct ctx *c = e->c;
     *out = (struct loglik){0};
     if (tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) TRY(ids_push(c, &out->ids, tokenizer_bos(t)));
     TRY(tokenizer_encode(c, t, text, n, false, &out->ids));
@@ -103,7 +96,7 @@ enum status loglik_text(struct model *m, const struct tokenizer *t, const char *
         return ctx_fail(c, E_INPUT, "the text has %zu tokens; at least 2 are needed to score one", out->ids.n);
     out->logprob = mem_alloc(c, out->ids.n, sizeof(*out->logprob));
     if (!out->logprob) return c->status;
-    TRY(loglik_ids(m, out->ids.data, out->ids.n, window, out->logprob));
+    TRY(loglik_ids(e, out->ids.data, out->ids.n, window, out->logprob));
     out->n_scored = (int64_t)out->ids.n - 1;
     for (size_t i = 1; i < out->ids.n; i++) out->sum += out->logprob[i];
     return OK;

@@ -2,8 +2,8 @@
 #ifndef YA_EVAL_LOGLIK_H
 #define YA_EVAL_LOGLIK_H
 
+#include "engine/engine.h"
 #include "io/tokenizer/tokenizer.h"
-#include "model/llama.h"
 
 /* Tokens of a text and their log-probabilities (natural logarithm) given everything before them in their window. The first
  * token has none: NaN. */
@@ -18,11 +18,11 @@ struct loglik {
  * that share one token, which is the context that the next window starts with, so every token but the first has a
  * log-probability given at least one and at most window - 1 tokens. window 0: the model's context; E_INPUT when it is longer
  * than that or 1, when n is 0, or when an id is outside the vocabulary. E_NUMERIC when a log-probability is no number. */
-enum status loglik_ids(struct model *m, const int32_t *ids, size_t n, int64_t window, double *logprob);
+enum status loglik_ids(struct engine *e, const int32_t *ids, size_t n, int64_t window, double *logprob);
 
 /* The same for n bytes of text. Special tokens in it are plain text. E_INPUT when it gives fewer than two tokens. Release
  * *out with loglik_release, also after a failure. */
-enum status loglik_text(struct model *m, const struct tokenizer *t, const char *text, size_t n, int64_t window,
+enum status loglik_text(struct engine *e, const struct tokenizer *t, const char *text, size_t n, int64_t window,
                         struct loglik *out);
 void loglik_release(struct ctx *c, struct loglik *l);
 

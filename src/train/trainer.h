@@ -11,7 +11,7 @@
 
 #include "data/pack.h"
 #include "io/tokenizer/tokenizer.h"
-#include "model/llama.h"
+#include "model/model.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/optim.h"

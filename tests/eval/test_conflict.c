@@ -18,6 +18,7 @@
 #include "base/threads.h"
 #include "eval/conflict.h"
 #include "eval/loglik.h"
+#include "model/model.h"
 
 #define SOURCE(W, H) "{\"auth_weight\": " W ", \"prov_entropy\": " H "}"
 #define ROW(PROMPT, PRIMARY, CONSENSUS, P, C)                                                                               \
@@ -152,6 +153,7 @@ static void every_truncation(void **state)
 struct fixture {
     struct ctx *c;
     struct model *model;
+    struct engine *engine;
     struct tokenizer *tokenizer;
 };
 
@@ -165,6 +167,8 @@ static void fixture_open(struct fixture *f, const char *family, int threads)
     snprintf(model, sizeof(model), TEST_DATA "/golden/%s", family);
     f->model = model_open(f->c, model);
     if (!f->model) fail_msg("%s", f->c->message);
+    f->engine = engine_native_new(f->c, f->model, NULL);
+    assert_non_null(f->engine);
     strcpy(folder, "/tmp/your_ai_conflict_XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(file, sizeof(file), "%s/tokenizer.json", folder);
@@ -188,6 +192,7 @@ static void fixture_open(struct fixture *f, const char *family, int threads)
 static void fixture_close(struct fixture *f)
 {
     tokenizer_free(f->tokenizer);
+    f->engine->ops->free(f->engine);
     model_free(f->model);
     array_env_free(f->c);
     assert_int_equal(ctx_set_threads(f->c, 1), OK);
@@ -203,7 +208,7 @@ static double score(struct fixture *f, const char *prompt, const char *completio
     for (const char *p = prompt; *p; p++) ids[n++] = *p - 'a' + 1;
     size_t first = n;
     for (const char *p = completion; *p; p++) ids[n++] = *p - 'a' + 1;
-    assert_int_equal(loglik_ids(f->model, ids, n, 0, logprob), OK);
+    assert_int_equal(loglik_ids(f->engine, ids, n, 0, logprob), OK);
     for (size_t i = first; i < n; i++) sum += logprob[i];
     return sum;
 }
@@ -242,7 +247,7 @@ static void measure_is_the_difference_of_two_scores(void **state)
         double delta[CLAIMS];
         fixture_open(&f, families[k], 1 + k);
         struct conflict_set *s = make_claims(&f, words);
-        assert_int_equal(conflict_measure(f.model, f.tokenizer, s, delta), OK);
+        assert_int_equal(conflict_measure(f.engine, f.tokenizer, s, delta), OK);
         for (int i = 0; i < CLAIMS; i++) {
             double want = score(&f, words[i][0], words[i][1]) - score(&f, words[i][0], words[i][2]);
             if (fabs(delta[i] - want) > 1e-3) fail_msg("%s, claim %d: %g, want %g", families[k], i, delta[i], want);
@@ -258,7 +263,7 @@ static void a_claim_beyond_the_context_is_refused(void **state)
     struct fixture f;
     double delta[2];
     fixture_open(&f, "llama2", 1);
-    size_t n = (size_t)f.model->config.max_positions + 1;
+    size_t n = (size_t)f.engine->context + 1;
     char *text = malloc(n + 1024);
     assert_non_null(text);
     int head = sprintf(text, GOOD "{\"prompt\": \"");
@@ -267,7 +272,7 @@ static void a_claim_beyond_the_context_is_refused(void **state)
                                 "0.1", "6") "], \"consensus_sources\": [" SOURCE("0.9", "1") "]}\n");
     struct conflict_set *s = open_text(f.c, text);
     if (!s) fail_msg("%s", f.c->message);
-    assert_int_equal(conflict_measure(f.model, f.tokenizer, s, delta), E_INPUT);
+    assert_int_equal(conflict_measure(f.engine, f.tokenizer, s, delta), E_INPUT);
     assert_non_null(strstr(f.c->message, "claim 2: "));
     ctx_clear(f.c);
     conflict_close(s);

@@ -16,6 +16,7 @@
 #include "eval/generate.h"
 #include "eval/loglik.h"
 #include "io/safetensors.h"
+#include "model/model.h"
 
 static const char *const families[] = {"llama2", "llama32", "mistral", "qwen2", "qwen3"};
 enum { N_FAMILIES = 5 };
@@ -23,6 +24,7 @@ enum { N_FAMILIES = 5 };
 struct tiny {
     struct ctx *c;
     struct model *model;
+    struct engine *engine;
     struct lora *lora;
     struct safetensors *golden;
     const int32_t *tokens; /* (n) */
@@ -38,6 +40,8 @@ static void tiny_open(struct tiny *t, const char *family, int threads)
     snprintf(path, sizeof(path), TEST_DATA "/golden/%s", family);
     t->model = model_open(t->c, path);
     if (!t->model) fail_msg("%s: %s (tools/gen_golden.py makes it)", path, t->c->message);
+    t->engine = engine_native_new(t->c, t->model, NULL);
+    assert_non_null(t->engine);
     snprintf(path, sizeof(path), TEST_DATA "/golden/%s/adapter", family);
     t->lora = lora_load_peft(t->c, &t->model->config, path);
     assert_non_null(t->lora);
@@ -52,6 +56,7 @@ static void tiny_open(struct tiny *t, const char *family, int threads)
 
 static void tiny_close(struct tiny *t)
 {
+    t->engine->ops->free(t->engine);
     model_attach_lora(t->model, NULL);
     safetensors_close(t->golden);
     lora_free(t->lora);
@@ -75,7 +80,7 @@ static double golden_logprob(const struct tiny *t, const char *name, int64_t i, 
 static void check_logprobs(struct tiny *t, const char *name)
 {
     double got[256];
-    assert_int_equal(loglik_ids(t->model, t->tokens, (size_t)t->n, 0, got), OK);
+    assert_int_equal(loglik_ids(t->engine, t->tokens, (size_t)t->n, 0, got), OK);
     assert_true(isnan(got[0]));
     for (int64_t i = 1; i < t->n; i++) {
         double expect = golden_logprob(t, name, i - 1, t->tokens[i]);
@@ -106,7 +111,7 @@ static void test_loglik_threads(void **state)
         struct tiny t;
         tiny_open(&t, "llama32", threads[i]);
         model_attach_lora(t.model, t.lora);
-        assert_int_equal(loglik_ids(t.model, t.tokens, (size_t)t.n, 0, i ? got : first), OK);
+        assert_int_equal(loglik_ids(t.engine, t.tokens, (size_t)t.n, 0, i ? got : first), OK);
         if (i) assert_memory_equal(got + 1, first + 1, (size_t)(t.n - 1) * sizeof(double));
         tiny_close(&t);
     }
@@ -120,10 +125,10 @@ static void test_loglik_windows(void **state)
     double got[256], part[16];
     tiny_open(&t, "llama32", 1);
     for (int64_t n = 2; n <= t.n; n += 5) {
-        assert_int_equal(loglik_ids(t.model, t.tokens, (size_t)n, 9, got), OK);
+        assert_int_equal(loglik_ids(t.engine, t.tokens, (size_t)n, 9, got), OK);
         for (int64_t first = 0; first + 1 < n; first += 8) {
             int64_t length = n - first < 9 ? n - first : 9;
-            assert_int_equal(loglik_ids(t.model, t.tokens + first, (size_t)length, 0, part), OK);
+            assert_int_equal(loglik_ids(t.engine, t.tokens + first, (size_t)length, 0, part), OK);
             for (int64_t i = 1; i < length; i++) assert_true(got[first + i] == part[i]);
         }
     }
@@ -143,12 +148,12 @@ static void test_loglik_refused(void **state)
     double out[8];
     const int32_t bad[3] = {5, 160, 7}, negative[2] = {5, -1};
     tiny_open(&t, "qwen2", 1);
-    check_refused(&t, loglik_ids(t.model, bad, 3, 0, out), E_INPUT, "token 160 (place 1)");
-    check_refused(&t, loglik_ids(t.model, negative, 2, 0, out), E_INPUT, "token -1 (place 1)");
-    check_refused(&t, loglik_ids(t.model, bad, 0, 0, out), E_INPUT, "no tokens");
-    check_refused(&t, loglik_ids(t.model, bad, 1, 1, out), E_INPUT, "window of 1");
-    check_refused(&t, loglik_ids(t.model, bad, 1, 257, out), E_INPUT, "longer than the model's context of 256");
-    assert_int_equal(loglik_ids(t.model, bad, 1, 0, out), OK); /* one token: nothing to score, and nothing read */
+    check_refused(&t, loglik_ids(t.engine, bad, 3, 0, out), E_INPUT, "token 160 (place 1)");
+    check_refused(&t, loglik_ids(t.engine, negative, 2, 0, out), E_INPUT, "token -1 (place 1)");
+    check_refused(&t, loglik_ids(t.engine, bad, 0, 0, out), E_INPUT, "no tokens");
+    check_refused(&t, loglik_ids(t.engine, bad, 1, 1, out), E_INPUT, "window of 1");
+    check_refused(&t, loglik_ids(t.engine, bad, 1, 257, out), E_INPUT, "longer than the model's context of 256");
+    assert_int_equal(loglik_ids(t.engine, bad, 1, 0, out), OK); /* one token: nothing to score, and nothing read */
     assert_true(isnan(out[0]));
     tiny_close(&t);
 }
@@ -156,19 +161,16 @@ static void test_loglik_refused(void **state)
 /* ---- generation ---------------------------------------------------------------------------------------------------------
  */
 
-/* The most probable next token by one pass over everything, without a cache. */
+/* The most probable next token by one pass over everything, nothing of which was cached. */
 static int32_t next_without_cache(struct tiny *t, const int32_t *ids, int64_t n)
 {
-    int32_t positions[256], cu[2] = {0, (int32_t)n}, best = 0;
-    for (int32_t i = 0; i < n; i++) positions[i] = i;
-    struct batch b = {.n = n, .tokens = ids, .positions = positions, .n_seg = 1, .cu = cu};
+    int32_t best = 0;
     float logits[256];
-    int mark = scope_open(t->c);
-    struct array *last = llama_logits(t->model, llama_hidden(t->model, &b, &(struct forward_options){0}), n - 1);
-    assert_non_null(last);
-    assert_int_equal(array_to_host(last, DTYPE_F32, logits), OK);
-    scope_close(t->c, mark);
-    for (int32_t v = 1; v < t->model->config.vocab; v++) {
+    struct engine_sequence *s = t->engine->ops->sequence_new(t->engine, n);
+    assert_non_null(s);
+    assert_int_equal(t->engine->ops->extend(s, ids, n, 1, logits), OK);
+    t->engine->ops->sequence_free(s);
+    for (int32_t v = 1; v < t->engine->vocab; v++) {
         if (logits[v] > logits[best]) best = v;
     }
     return best;
@@ -187,7 +189,7 @@ static void test_greedy(void **state)
             enum generate_end end = GENERATE_STOP;
             struct generate_params p = {.max_tokens = 20, .sample = {.top_p = 1}};
             memcpy(ids, t.tokens, (size_t)n_prompt * sizeof(*ids));
-            assert_int_equal(generate_run(t.model, ids, (size_t)n_prompt, &p, &out, &end), OK);
+            assert_int_equal(generate_run(t.engine, ids, (size_t)n_prompt, &p, &out, &end), OK);
             assert_int_equal(end, GENERATE_LENGTH);
             assert_int_equal(out.n, 20);
             for (int64_t k = 0; k < 20; k++) {
@@ -210,8 +212,8 @@ static void test_greedy_golden(void **state)
         struct ids out = {0};
         enum generate_end end;
         struct generate_params p = {.max_tokens = 1, .sample = {.top_p = 1}};
-        assert_int_equal(generate_run(t.model, t.tokens, (size_t)t.n, &p, &out, &end), OK);
-        for (int32_t v = 0; v < t.model->config.vocab; v++) {
+        assert_int_equal(generate_run(t.engine, t.tokens, (size_t)t.n, &p, &out, &end), OK);
+        for (int32_t v = 0; v < t.engine->vocab; v++) {
             assert_true(golden_logprob(&t, "base_logits", t.n - 1, v) <=
                         golden_logprob(&t, "base_logits", t.n - 1, out.data[0]));
         }
@@ -234,7 +236,7 @@ static void test_ends(void **state)
     enum generate_end end;
     tiny_open(&t, "qwen3", 1);
     struct generate_params p = {.max_tokens = 8, .sample = {.top_p = 1}};
-    assert_int_equal(generate_run(t.model, t.tokens, 4, &p, &out, &end), OK);
+    assert_int_equal(generate_run(t.engine, t.tokens, 4, &p, &out, &end), OK);
     assert_string_equal(generate_end_name(end), "length");
 
     /* The token that would come at some place stops there, at its first appearance, and is part of the result. */
@@ -243,7 +245,7 @@ static void test_ends(void **state)
     while (out.data[place] != stop) place++;
     p.stop_ids = &stop;
     p.n_stop = 1;
-    assert_int_equal(generate_run(t.model, t.tokens, 4, &p, &again, &end), OK);
+    assert_int_equal(generate_run(t.engine, t.tokens, 4, &p, &again, &end), OK);
     assert_string_equal(generate_end_name(end), "stop");
     assert_int_equal(again.n, place + 1);
     assert_memory_equal(again.data, out.data, again.n * sizeof(int32_t));
@@ -251,7 +253,7 @@ static void test_ends(void **state)
     int calls = 0;
     p = (struct generate_params){.max_tokens = 8, .sample = {.top_p = 1}, .on_token = count_to_three, .user = &calls};
     again.n = 0;
-    assert_int_equal(generate_run(t.model, t.tokens, 4, &p, &again, &end), OK);
+    assert_int_equal(generate_run(t.engine, t.tokens, 4, &p, &again, &end), OK);
     assert_string_equal(generate_end_name(end), "caller");
     assert_int_equal(calls, 3);
     assert_int_equal(again.n, 3);
@@ -261,20 +263,20 @@ static void test_ends(void **state)
     for (int i = 0; i < 257; i++) prompt[i] = t.tokens[i % t.n];
     p = (struct generate_params){.max_tokens = 8, .sample = {.top_p = 1}};
     again.n = 0;
-    assert_int_equal(generate_run(t.model, prompt, 250, &p, &again, &end), OK);
+    assert_int_equal(generate_run(t.engine, prompt, 250, &p, &again, &end), OK);
     assert_string_equal(generate_end_name(end), "context");
     assert_int_equal(again.n, 6);
 
     again.n = 0;
-    check_refused(&t, generate_run(t.model, prompt, 257, &p, &again, &end), E_INPUT, "257 tokens");
-    check_refused(&t, generate_run(t.model, prompt, 0, &p, &again, &end), E_INPUT, "no tokens");
+    check_refused(&t, generate_run(t.engine, prompt, 257, &p, &again, &end), E_INPUT, "257 tokens");
+    check_refused(&t, generate_run(t.engine, prompt, 0, &p, &again, &end), E_INPUT, "no tokens");
     prompt[1] = 160;
-    check_refused(&t, generate_run(t.model, prompt, 3, &p, &again, &end), E_INPUT, "token 160 of the prompt (place 1)");
+    check_refused(&t, generate_run(t.engine, prompt, 3, &p, &again, &end), E_INPUT, "token 160 of the prompt (place 1)");
     p.max_tokens = 0;
-    check_refused(&t, generate_run(t.model, t.tokens, 3, &p, &again, &end), E_INPUT, "0 new tokens");
+    check_refused(&t, generate_run(t.engine, t.tokens, 3, &p, &again, &end), E_INPUT, "0 new tokens");
     p.max_tokens = 1;
     p.sample.top_p = 2;
-    check_refused(&t, generate_run(t.model, t.tokens, 3, &p, &again, &end), E_INPUT, "top-p 2");
+    check_refused(&t, generate_run(t.engine, t.tokens, 3, &p, &again, &end), E_INPUT, "top-p 2");
     ids_release(t.c, &out);
     ids_release(t.c, &again);
     tiny_close(&t);
@@ -292,7 +294,7 @@ static void test_sampled(void **state)
         tiny_open(&t, "mistral", 1 + run % 3);
         struct generate_params p = {.max_tokens = 24, .sample = {.temperature = 0.9, .top_k = 50, .top_p = 0.95}};
         p.sample.seed = run == 3 ? 12 : 11;
-        assert_int_equal(generate_run(t.model, t.tokens, 5, &p, &out, &end), OK);
+        assert_int_equal(generate_run(t.engine, t.tokens, 5, &p, &out, &end), OK);
         if (run == 0) memcpy(first, out.data, sizeof(first));
         bool same = memcmp(first, out.data, sizeof(first)) == 0;
         assert_int_equal(same, run != 3);

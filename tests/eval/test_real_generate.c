@@ -16,9 +16,11 @@
 #include "eval/generate.h"
 #include "eval/loglik.h"
 #include "io/json.h"
+#include "model/model.h"
 
 static struct ctx *c;
 static struct model *model;
+static struct engine *engine;
 static struct tokenizer *tokenizer;
 static json_t *golden;
 
@@ -33,9 +35,10 @@ static int setup(void **state)
     c = ctx_new(NULL);
     if (ctx_set_threads(c, 0) != OK || array_env_new(c, backend_open(c, NULL)) != OK) return -1;
     model = model_open(c, path);
+    engine = model ? engine_native_new(c, model, NULL) : NULL;
     tokenizer = tokenizer_open(c, path);
     golden = json_parse_file(c, TEST_DATA "/golden/smollm2.json", 1 << 20);
-    if (model && tokenizer && golden) return 0;
+    if (engine && tokenizer && golden) return 0;
     print_error("%s\n", c->message);
     return -1;
 }
@@ -46,6 +49,7 @@ static int teardown(void **state)
     if (!c) return 0;
     json_decref(golden);
     tokenizer_free(tokenizer);
+    if (engine) engine->ops->free(engine);
     model_free(model);
     array_env_free(c);
     ctx_free(c);
@@ -65,7 +69,7 @@ static void check_logprobs(const json_t *one, const char *prompt)
 {
     struct loglik l;
     const json_t *expect = json_object_get(one, "logprobs");
-    assert_int_equal(loglik_text(model, tokenizer, prompt, strlen(prompt), 0, &l), OK);
+    assert_int_equal(loglik_text(engine, tokenizer, prompt, strlen(prompt), 0, &l), OK);
     assert_int_equal(l.n_scored, json_array_size(expect));
     assert_int_equal(l.ids.n, l.n_scored + 1);
     for (int64_t i = 0; i < l.n_scored; i++) {
@@ -96,7 +100,7 @@ static void test_logprobs(void **state)
         ids_release(c, &ours);
         if (strstr(prompt, "<|im_start|>")) { /* text is plain in loglik_text: the control tokens are scored by id */
             double logprob[256], sum = 0;
-            assert_int_equal(loglik_ids(model, ids, n, 0, logprob), OK);
+            assert_int_equal(loglik_ids(engine, ids, n, 0, logprob), OK);
             for (size_t k = 1; k < n; k++) sum += logprob[k];
             assert_true(fabs(sum / (double)(n - 1) - json_real_value(json_object_get(one, "mean"))) < 1e-3);
             continue;
@@ -120,7 +124,7 @@ static void test_continuations(void **state)
         struct ids out = {0};
         enum generate_end end;
         struct generate_params p = {.max_tokens = 32, .sample = {.top_p = 1}};
-        assert_int_equal(generate_run(model, ids, n, &p, &out, &end), OK);
+        assert_int_equal(generate_run(engine, ids, n, &p, &out, &end), OK);
         assert_int_equal(end, GENERATE_LENGTH);
         for (size_t k = 0; k < 32; k++) {
             if (out.data[k] != expect[k]) fail_msg("case %zu, token %zu: %d, not %d", i, k, out.data[k], expect[k]);
@@ -145,7 +149,7 @@ static void test_stop(void **state)
         struct ids out = {0};
         enum generate_end end;
         struct generate_params p = {.max_tokens = 32, .sample = {.top_p = 1}, .tokenizer = tokenizer};
-        assert_int_equal(generate_run(model, ids, n, &p, &out, &end), OK);
+        assert_int_equal(generate_run(engine, ids, n, &p, &out, &end), OK);
         assert_int_equal(end, GENERATE_STOP);
         assert_int_equal(out.n, at + 1);
         ids_release(c, &out);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "array/op.h"
 #include "train/clip.h"
 #include "train/optim.h"
 #include "train/schedule.h"
