@@ -3,11 +3,12 @@
 
   prepare DIR   random weights (fixed seed), a PEFT adapter with B != 0, and the tokens of all steps, into DIR:
                 DIR/model (bf16 safetensors, as SmolLM2 is distributed), DIR/adapter, DIR/tokens.i32 (steps, B, T)
-  run DIR       trains on them in f32 and prints one JSON line: tokens/s and losses and gradient norms by step, peak RSS
+  run DIR       trains on them, in f32 or with autocast to bf16, and prints one JSON line: tokens/s and losses and gradient norms by step, peak RSS
 
-Both sides compute in f32 from the same bytes: AdamW, no clipping, no dropout, mean loss over B * (T - 1) targets.
+Both sides compute from the same bytes: AdamW, no clipping, no dropout, mean loss over B * (T - 1) targets.
 """
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -50,7 +51,7 @@ def load(folder):
     return model.train()
 
 
-def run(folder, steps, compiled):
+def run(folder, steps, compiled, bf16):
     import numpy
 
     tokens = numpy.fromfile(os.path.join(folder, "tokens.i32"), dtype=numpy.int32).reshape(-1, BATCH, LENGTH)[:steps]
@@ -62,7 +63,8 @@ def run(folder, steps, compiled):
     for batch in tokens:
         ids = torch.from_numpy(batch.astype(numpy.int64))
         start, start_cpu = time.perf_counter(), time.process_time()
-        loss = forward(input_ids=ids, labels=ids).loss
+        with torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext():
+            loss = forward(input_ids=ids, labels=ids).loss
         loss.backward()
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(p.grad) for p in parameters]))
         optimizer.step()
@@ -72,7 +74,7 @@ def run(folder, steps, compiled):
         seconds.append(time.perf_counter() - start)
         cpu.append(time.process_time() - start_cpu)
     print(json.dumps({
-        "peer": "pytorch-compile" if compiled else "pytorch-eager",
+        "peer": "pytorch-" + ("compile" if compiled else "eager") + ("-bf16" if bf16 else ""),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "tokens_per_step": BATCH * LENGTH,
@@ -92,12 +94,13 @@ def main():
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="torch.autocast")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.what == "prepare":
         prepare(options.folder, options.steps)
     else:
-        run(options.folder, options.steps, options.compile)
+        run(options.folder, options.steps, options.compile, options.bf16)
 
 
 if __name__ == "__main__":

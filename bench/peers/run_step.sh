@@ -3,12 +3,16 @@
 # bench/results/<date>-cpu-step.json.
 #
 # usage: run_step.sh BUILD_FOLDER [RUNS [STEPS]]     PYTHON: an interpreter with torch, transformers and peft
-# Leave the machine alone meanwhile: both sides use two threads, and the load before each run is recorded.
+#                                                    THREADS: of both sides, 2 unless it says otherwise
+# bf16 (ours and autocast) takes part where the processor has instructions for it. Leave the machine alone meanwhile: the
+# load before each run is recorded.
 set -euo pipefail
 
 build=$(realpath "${1:?build folder}")
 runs=${2:-5}
 steps=${3:-3}
+threads=${THREADS:-2}
+bf16=$(grep -m1 -c -E "avx512_bf16|amx_bf16" /proc/cpuinfo || true)
 python=${PYTHON:-python3}
 here=$(dirname "$(realpath "$0")")
 work=$(mktemp -d)
@@ -26,12 +30,15 @@ measured() {
 # What is judged by its speed takes part in every run, the rest in the first two.
 for ((i = 0; i < runs; i++)); do
     ways=(f32 int8x2)
+    peers=("" "--compile")
+    [ "$bf16" = 0 ] || ways+=(bf16) peers+=("--bf16" "--bf16 --compile")
     [ "$i" -gt 1 ] || ways+=("f32 checkpoint" "int8x2 checkpoint" int8 f32-on-int8)
     for way in "${ways[@]}"; do
-        measured "$build/bench/bench_step" "$work" "$steps" 2 $way
+        measured "$build/bench/bench_step" "$work" "$steps" "$threads" $way
     done
-    measured "$python" "$here/pytorch_lora_step.py" run "$work" --steps "$steps" --threads 2
-    measured "$python" "$here/pytorch_lora_step.py" run "$work" --steps "$steps" --threads 2 --compile
+    for peer in "${peers[@]}"; do
+        measured "$python" "$here/pytorch_lora_step.py" run "$work" --steps "$steps" --threads "$threads" $peer
+    done
 done
 
 mkdir -p "$here/../results"

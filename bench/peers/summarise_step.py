@@ -3,7 +3,7 @@
 
 usage: summarise_step.py LINES OUT. Rates are medians over runs of each run's fastest step (the first is warm-up), with the
 lowest and highest beside them. Exit 1 when losses or gradient norms of what should be the same computation differ by more than
-1e-3 of their size: ours in f32 and the peers'; int8x2 and f32 on the same int8 weights. The int8 base is another model than the
+1e-3 of their size: ours in f32 and the peers' in f32; int8x2 and f32 on the same int8 weights. The int8 base is another model than the
 file's, so its losses are only reported.
 """
 import datetime
@@ -41,13 +41,14 @@ def main():
     ours = [name for name in names if name.startswith("your_ai")]
     peers = [name for name in names if name not in ours]
     best = max(peers, key=lambda name: sides[name]["tokens_per_second"]["median"])
-    pairs = [(sides[a], sides[b]) for a in ours if a.split()[1] == "f32" for b in peers]
+    pairs = [(sides[a], sides[b]) for a in ours if a.split()[1] == "f32" for b in peers if not b.endswith("-bf16")]
     pairs += [(sides[a], sides["your_ai f32-on-int8"]) for a in ours if a.split()[1] == "int8x2"]
     file_f32 = sides["your_ai f32"]
     result = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
-        "shape": "SmolLM2-135M, LoRA r=16 on 7 linears, B=4, T=512, bf16 stored weights, 2 threads; the int8 base is made from them at load",
+        "shape": "SmolLM2-135M, LoRA r=16 on 7 linears, B=4, T=512, bf16 stored weights, %d threads; the int8 base is made from them at "
+                 "load" % runs[0]["threads"],
         "sides": sides,
         "fastest_peer": best,
         "worst_loss_difference": max(worst(a["losses"], b["losses"]) for a, b in pairs),

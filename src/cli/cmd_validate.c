@@ -61,10 +61,16 @@ static enum status measure(struct model *m, const struct tokenizer *t, const str
     return m->c->status;
 }
 
+/* bf16 rounds the same weights for speed: f32 measures what it trained. */
+static bool is_another_way(enum compute a, enum compute b)
+{
+    return a != b && (compute_is_integer(a) || compute_is_integer(b));
+}
+
 static void warn_of_another_base(const struct model *m, const char *run, const struct train_config *trained)
 {
     const struct model_options was = trained->form, *is = &m->options;
-    if (model_base(&was) != is->base || was.compute != is->compute)
+    if (model_base(&was) != is->base || is_another_way(was.compute, is->compute))
         ctx_log(m->c, LOG_WARN, "%s: was trained with --base-type %s --compute %s, and is measured with %s, %s", run,
                 base_type_name[model_base(&was)], compute_name[was.compute], base_type_name[is->base],
                 compute_name[is->compute]);

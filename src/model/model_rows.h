@@ -15,12 +15,14 @@
     CHOICE_ROW(S, M.base, "base-type", 0, "as-is", BASE_CHOICES, GROUP,                                                     \
                "form of the frozen weights, made at load; nf4: 4 bits"),                                                    \
         CHOICE_ROW(S, M.compute, "compute", 0, "auto", COMPUTE_CHOICES, GROUP,                                              \
-                   "products with them; auto: int8x2 on an int8 base where it is faster, else f32")
+                   "products with them; auto: int8x2 on an int8 base, bf16 in training with AMX, else f32")
 
 enum { MODEL_ROWS_AUTO = COMPUTES };
 /* Turns a compute of MODEL_ROWS_AUTO into the way of computing that is fastest on this processor without harm to the base
  * that was asked for: int8x2 on an int8 base is within 0.01 % of f32's loss; rounding the file's own weights to 8 bits is
- * not for us to choose. Anything else stays. E_UNSUPPORTED when YA_CPU names no kernels of this processor. */
-enum status model_rows_settle(struct ctx *c, struct model_options *o);
+ * not for us to choose. `training`: so is bf16 (and logged with its reason), whose gradients have a cosine of 0.9998 with
+ * f32's; a perplexity or a difference of log-odds that somebody reads is not computed in it unasked. Anything else stays.
+ * E_UNSUPPORTED when YA_CPU names no kernels of this processor. */
+enum status model_rows_settle(struct ctx *c, struct model_options *o, bool training);
 
 #endif

@@ -137,7 +137,7 @@ enum status train_options_settle(struct ctx *c, struct train_values *values)
 {
     values->config.rows.paths = values->data.items;
     values->config.rows.n_paths = values->data.n;
-    return model_rows_settle(c, &values->config.form);
+    return model_rows_settle(c, &values->config.form, true);
 }
 
 char *train_options_text(struct ctx *c, const struct train_values *values)

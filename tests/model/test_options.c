@@ -186,7 +186,7 @@ static void forms_and_ways(void **state)
     assert_string_equal(options_choice(&rows[1], MODEL_ROWS_AUTO, text, sizeof text), "auto");
 }
 
-/* auto never leaves the stored weights, and takes integers only where kernels gain by them. */
+/* auto never leaves the stored weights, and takes bf16 and integers only where kernels gain by them. */
 static void auto_is_settled(void **state)
 {
     (void)state;
@@ -194,17 +194,19 @@ static void auto_is_settled(void **state)
     assert_non_null(c);
     struct backend *backend = backend_open(c, NULL);
     assert_non_null(backend);
-    const bool fast = backend->fast_integers;
+    const bool fast = backend->fast_integers, bf16 = backend->fast_bf16;
     backend->close(backend);
     static const int bases[] = {BASE_AS_IS, BASE_NF4, BASE_INT8};
-    for (int portable = 0; portable < 2; portable++) {
+    for (int way = 0; way < 4; way++) {
+        const bool portable = way & 1, training = way & 2;
         if (portable) setenv("YA_CPU", "portable", 1);
         for (int i = 0; i < 3; i++) {
             struct model_options o = {(enum base_type)bases[i], (enum compute)MODEL_ROWS_AUTO};
-            assert_int_equal(model_rows_settle(c, &o), OK);
-            assert_int_equal(o.compute, bases[i] == BASE_INT8 && fast && !portable ? COMPUTE_INT8X2 : COMPUTE_F32);
+            assert_int_equal(model_rows_settle(c, &o, training), OK);
+            enum compute expected = bases[i] == BASE_INT8 && fast && !portable ? COMPUTE_INT8X2 : COMPUTE_F32;
+            assert_int_equal(o.compute, bf16 && training && !portable ? COMPUTE_BF16 : expected);
             o.compute = COMPUTE_INT8;
-            assert_int_equal(model_rows_settle(c, &o), OK);
+            assert_int_equal(model_rows_settle(c, &o, training), OK);
             assert_int_equal(o.compute, COMPUTE_INT8);
         }
         unsetenv("YA_CPU");

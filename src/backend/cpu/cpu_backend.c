@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "base/mem.h"
 
 static struct cpu_backend *self(const struct backend *b)
@@ -104,6 +105,7 @@ struct backend *cpu_backend_new(struct ctx *c, const char *name, const struct cp
                                     .host_memory = !counting,
                                     .counting = counting,
                                     .fast_integers = fast_integers,
+                                    .fast_bf16 = kernels && kernels->bf16->fast,
                                     .alloc = cpu_alloc,
                                     .free = cpu_free,
                                     .upload = cpu_upload,

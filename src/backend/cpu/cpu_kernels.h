@@ -76,6 +76,7 @@ struct cpu_kernels {
     const struct int_kernels *integer[COMPUTES]; /* NULL: no way to compute so; products are then those of numbers */
     const struct bf16_kernels *bf16;             /* products by COMPUTE_BF16 */
     int mr, nr;                                  /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
+    int column_step;                             /* a tile of so many columns, or a multiple, touches no others */
     int block_rows; /* of C a job of gemm_run: fewer read B from L3 too often, more push A out of L2 */
     void (*tile)(const struct gemm_tile *t);
 

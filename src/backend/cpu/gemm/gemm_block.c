@@ -40,7 +40,7 @@ void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *g)
                 t.rows = (int)cpu_min(mr, g->m - i);
                 t.a = g->a + i * g->rs + k * g->cs;
                 t.c = g->c + i * g->ldc + j;
-                if (g->n - j >= nr)
+                if (t.columns % kernels->column_step == 0)
                     kernels->tile(&t);
                 else
                     edge_tile(kernels, t, g->n - j);

@@ -36,6 +36,7 @@ struct bf16_tile {
 /* One instruction set's way. nr is that of its struct cpu_kernels. */
 struct bf16_kernels {
     int mr;
+    bool fast; /* faster than every other way to compute products on this instruction set */
     /* Around the tiles of a job, on the thread that computes them; NULL: nothing to do. */
     void (*open)(void);
     void (*close)(void);

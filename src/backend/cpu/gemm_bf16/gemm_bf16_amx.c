@@ -103,6 +103,7 @@ static void tile(const struct bf16_tile *t)
 }
 
 const struct bf16_kernels bf16_kernels_amx = {.mr = MR,
+                                              .fast = true,
                                               .open = open_tiles,
                                               .close = close_tiles,
                                               .tile = tile,

@@ -91,7 +91,7 @@ static void add_u(const struct work *w, const struct run *r, int at, int64_t col
     for (int64_t i = 0; i < r->n; i += STRIPE) {
         int64_t rows = cpu_min(STRIPE, r->n - i);
         struct gemm_block g = {.m = rows,
-                               .n = cpu_round_up(a->r, w->kernels->nr),
+                               .n = cpu_round_up(a->r, w->kernels->column_step),
                                .k = columns,
                                .a = r->chunk + i * CHUNK,
                                .rs = CHUNK,
@@ -112,7 +112,7 @@ static void add_sums(const struct work *w, const struct run *r, int64_t columns,
                      int64_t width, float *sums, int64_t ld)
 {
     struct gemm_block g = {.m = columns,
-                           .n = cpu_round_up(width, w->kernels->nr),
+                           .n = cpu_round_up(width, w->kernels->column_step),
                            .k = r->n,
                            .a = r->chunk,
                            .rs = 1,

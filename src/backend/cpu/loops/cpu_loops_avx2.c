@@ -14,6 +14,7 @@ const struct cpu_kernels cpu_kernels_avx2 = {
     .bf16 = &bf16_kernels_avx2,
     .mr = GEMM_AVX2_MR,
     .nr = GEMM_AVX2_NR,
+    .column_step = GEMM_AVX2_NR,
     .block_rows = 96,
     .tile = gemm_avx2_tile,
     .transpose = gemm_avx2_transpose,

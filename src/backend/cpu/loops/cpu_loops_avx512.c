@@ -10,7 +10,7 @@
 #include "backend/cpu/gemm/gemv_fixed_avx2.h"
 
 #define AVX512                                                                                                              \
-    .mr = GEMM_AVX512_MR, .nr = GEMM_AVX512_NR, .block_rows = 252, .tile = gemm_avx512_tile,                                \
+    .mr = GEMM_AVX512_MR, .nr = GEMM_AVX512_NR, .column_step = 16, .block_rows = 252, .tile = gemm_avx512_tile,             \
     .transpose = gemm_avx512_transpose, .dot_rows = gemv_avx2_dot_rows, .fixed_bytes = gemv_fixed_avx2_bytes,               \
     .fix = gemv_fixed_avx2_fix, CPU_LOOPS
 

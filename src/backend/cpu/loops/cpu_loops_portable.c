@@ -59,6 +59,7 @@ const struct cpu_kernels cpu_kernels_portable = {
     .bf16 = &bf16_kernels_portable,
     .mr = MR,
     .nr = NR,
+    .column_step = NR,
     .block_rows = 96,
     .tile = tile,
     .transpose = transpose,
