@@ -102,6 +102,7 @@ struct engine {
     const struct engine_ops *ops;
     struct ctx *c;
     const char *model_name;              /* as adapter_config.json names the base model */
+    const char *backend;                 /* what computes, as environment.json names it: "cpu-avx2" */
     int64_t vocab, context;              /* ids are in [0, vocab); a document has at most `context` tokens */
     const struct parameters *parameters; /* what is trained; an empty table: the engine only evaluates */
     bool synchronous; /* step and update return when their work is done, so `result` costs nothing at any time */

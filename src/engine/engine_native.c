@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "array/backend.h"
 #include "array/tape.h"
 #include "base/mem.h"
 #include "engine/engine.h"
@@ -400,6 +401,7 @@ struct engine *engine_native_new(struct ctx *c, struct model *model, struct lora
     n->base = (struct engine){.ops = &native_ops,
                               .c = c,
                               .model_name = model->name,
+                              .backend = array_backend(c)->name,
                               .vocab = model->config.vocab,
                               .context = model->config.max_positions,
                               .parameters = lora ? &lora->parameters : &none,

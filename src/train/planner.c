@@ -70,11 +70,16 @@ static int64_t largest_rank(const struct lora *l)
     return rank;
 }
 
+static int64_t block_count(const struct plan_input *in)
+{
+    return in->model ? in->model->n_layers : 0;
+}
+
 /* Blocks before the first one with an adapter keep nothing. */
 static int64_t first_trained(const struct plan_input *in)
 {
-    int64_t first = in->model->n_layers;
-    for (size_t i = 0; i < in->lora->n_modules; i++)
+    int64_t first = block_count(in);
+    for (size_t i = 0; in->lora && i < in->lora->n_modules; i++)
         first = in->lora->modules[i].layer < first ? in->lora->modules[i].layer : first;
     return first;
 }
@@ -84,6 +89,7 @@ static int64_t first_trained(const struct plan_input *in)
 static size_t activation_bytes(const struct plan_input *in, int64_t recomputed)
 {
     const struct model_config *m = in->model;
+    if (!m) return 0;
     int64_t tokens = in->longest_tokens, first = first_trained(in), trained = m->n_layers - first;
     int64_t again = recomputed > first ? recomputed - first : 0;
     if (again > trained) again = trained;
@@ -109,7 +115,7 @@ static void fill(struct plan *p, const struct plan_input *in, int64_t recomputed
     p->bytes[PLAN_ADAPTER] = adapter;
     p->bytes[PLAN_GRADIENTS] = adapter;
     p->bytes[PLAN_MOMENTS] = 2 * adapter;
-    p->bytes[PLAN_ACTIVATIONS] = in->model ? activation_bytes(in, recomputed) : 0;
+    p->bytes[PLAN_ACTIVATIONS] = activation_bytes(in, recomputed);
     p->bytes[PLAN_LOGITS] = in->model ? logit_bytes(in->model, in->longest_tokens) : 0;
     p->bytes[PLAN_PROGRAM] = in->program_bytes;
     p->bytes[PLAN_SAVE] = 3 * adapter;
@@ -120,7 +126,7 @@ static void fill(struct plan *p, const struct plan_input *in, int64_t recomputed
 /* Computing the last block again would only cost time: its backward comes first. */
 static int64_t most_recomputed(const struct plan_input *in)
 {
-    return in->model->n_layers > 0 ? in->model->n_layers - 1 : 0;
+    return block_count(in) > 0 ? block_count(in) - 1 : 0;
 }
 
 struct plan plan_make(const struct plan_input *in, size_t free_bytes)
@@ -129,7 +135,7 @@ struct plan plan_make(const struct plan_input *in, size_t free_bytes)
     p.free_bytes = p.limited ? in->max_bytes : free_bytes;
     int64_t most = most_recomputed(in), first = first_trained(in);
     if (in->recomputed_blocks >= 0) {
-        fill(&p, in, in->recomputed_blocks < in->model->n_layers ? in->recomputed_blocks : in->model->n_layers);
+        fill(&p, in, in->recomputed_blocks < block_count(in) ? in->recomputed_blocks : block_count(in));
         return p;
     }
     fill(&p, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0);

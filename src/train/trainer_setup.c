@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "array/backend.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/run.h"
@@ -66,23 +65,30 @@ static enum status check_context(struct trainer *t, int64_t context)
                     t->config.rows.max_length, context);
 }
 
+static enum status open_tokenizer(struct trainer *t)
+{
+    t->tokenizer = tokenizer_open(t->c, t->config.model);
+    return t->tokenizer ? OK : t->c->status;
+}
+
 static enum status open_native(struct trainer *t)
 {
     t->model = model_open_with(t->c, t->config.model, &t->config.form);
     if (!t->model) return t->c->status;
-    TRY(check_context(t, t->model->config.max_positions)); /* before the adapter takes memory */
-    TRY(open_adapter(t));
+    TRY(check_context(t, t->model->config.max_positions));
+    TRY(open_tokenizer(t));
+    TRY(open_adapter(t)); /* takes memory: after what can refuse */
     t->engine = engine_native_new(t->c, t->model, t->lora);
     return t->c->status;
 }
 
 static enum status open_engine(struct trainer *t)
 {
-    t->tokenizer = tokenizer_open(t->c, t->config.model);
-    if (!t->tokenizer) return t->c->status;
     if (!t->hooks.open_engine) return open_native(t);
     t->engine = t->hooks.open_engine(t->hooks.user, t->c, &t->config);
-    return t->engine ? check_context(t, t->engine->context) : t->c->status;
+    if (!t->engine) return t->c->status;
+    TRY(check_context(t, t->engine->context));
+    return open_tokenizer(t);
 }
 
 /* ---- data ------------------------------------------------------------------------------------------------------------ */
@@ -263,7 +269,7 @@ static enum status start(struct trainer *t, const char *config_text)
     TRY(plan_run(t));
     TRY(plan_check(t->c, &t->plan_input, &t->plan));
     TRY(describe_run(t, false));
-    TRY(run_write_environment(t->c, k->run, array_backend(t->c)->name));
+    TRY(run_write_environment(t->c, k->run, t->engine->backend));
     TRY(run_write(t->c, k->run, "config.json", config_text, strlen(config_text)));
     reset_state(t);
     TRY(read_hashes(t, &t->state));
