@@ -1,4 +1,4 @@
-/* weight: rows of a frozen matrix as numbers, through the row map and the form; and the making of the other forms. */
+/* weight: rows of a prepared matrix as f32 and f64, through the row map; and the preparing of a form from the source. */
 #include "array/weight.h"
 
 #include "array/codec/int8.h"
@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 
-enum { ROWS_A_JOB = 16 };
+enum { ROWS_A_BLOCK = 16 };
 
 const char *const compute_name[COMPUTES] = {"f32", "int8x2", "int8", "bf16"};
 
@@ -31,7 +31,7 @@ void weight_row_f64(const struct weight *w, int64_t row, double *out)
         quant_to_f64(w->type, weight_row(w, row), out, w->cols);
 }
 
-/* ---- the making of a form ------------------------------------------------------------------------------------------- */
+/* ---- preparing a form ------------------------------------------------------------------------------------------- */
 
 /* What differs between forms. */
 struct form {
@@ -48,58 +48,74 @@ static const struct form *form_of(enum weight_form form)
 }
 
 struct form_work {
-    struct weight w; /* in the order of its file: without the row map */
+    struct weight_source source; /* in the order of its file: without the row map */
     const struct form *form;
     char *codes;
     size_t row_bytes;
     float *rows;  /* a widened row for each worker */
-    int64_t *bad; /* a job: its first row that does not fit, or -1 */
+    int64_t *bad; /* for each block of rows: its first row that does not fit, or -1 */
 };
 
-static void quantise_job(void *arg, int64_t job, int worker)
+static void quantise_block(void *arg, int64_t block, int worker)
 {
     const struct form_work *work = arg;
-    float *row = work->rows + worker * work->w.cols;
-    int64_t end = (job + 1) * ROWS_A_JOB < work->w.rows ? (job + 1) * ROWS_A_JOB : work->w.rows;
-    work->bad[job] = -1;
-    for (int64_t i = job * ROWS_A_JOB; i < end; i++) {
-        weight_row_f32(&work->w, i, row);
-        if (!work->form->quantise_row(row, work->w.cols, work->codes + (size_t)i * work->row_bytes) && work->bad[job] < 0)
-            work->bad[job] = i;
+    int64_t cols = work->source.cols, rows = work->source.rows;
+    float *row = work->rows + worker * cols;
+    int64_t end = (block + 1) * ROWS_A_BLOCK < rows ? (block + 1) * ROWS_A_BLOCK : rows;
+    work->bad[block] = -1;
+    for (int64_t i = block * ROWS_A_BLOCK; i < end; i++) {
+        weight_source_row_f32(&work->source, i, row);
+        if (!work->form->quantise_row(row, cols, work->codes + (size_t)i * work->row_bytes) && work->bad[block] < 0)
+            work->bad[block] = i;
     }
 }
 
-size_t weight_form_bytes(const struct weight *w, enum weight_form form)
+/* All rows into codes. `name` is for messages. */
+static enum status quantise_rows(struct ctx *c, const char *name, struct form_work *work)
 {
-    const struct form *f = form_of(form);
-    return (size_t)w->rows * (f ? f->row_bytes(w->cols) : w->row_bytes);
-}
-
-enum status weight_to_form(struct ctx *c, struct weight *w, enum weight_form form, void *codes)
-{
-    BUG_ON(c, w->form != WEIGHT_STORED || !form_of(form), "weight_to_form: %s from form %d to %d", w->name, (int)w->form,
-           (int)form);
-    int64_t jobs = (w->rows + ROWS_A_JOB - 1) / ROWS_A_JOB;
-    struct form_work work = {.w = *w, .form = form_of(form), .codes = codes};
-    work.row_bytes = work.form->row_bytes(w->cols);
-    work.w.row_map = NULL;
-    work.rows = mem_alloc(c, (size_t)threads_count(c) * (size_t)w->cols, sizeof *work.rows);
-    work.bad = mem_alloc(c, (size_t)jobs, sizeof *work.bad);
-    if (work.rows && work.bad) {
-        threads_run(c, jobs, quantise_job, &work);
-        for (int64_t i = 0; i < jobs && ctx_ok(c); i++)
-            if (work.bad[i] >= 0)
+    int64_t blocks = (work->source.rows + ROWS_A_BLOCK - 1) / ROWS_A_BLOCK;
+    work->rows = mem_alloc(c, (size_t)threads_count(c) * (size_t)work->source.cols, sizeof *work->rows);
+    work->bad = mem_alloc(c, (size_t)blocks, sizeof *work->bad);
+    if (work->rows && work->bad) {
+        threads_run(c, blocks, quantise_block, work);
+        for (int64_t i = 0; i < blocks && ctx_ok(c); i++)
+            if (work->bad[i] >= 0)
                 ctx_fail(c, E_INPUT,
                          "%s: row %lld holds a number that is not finite or above 1e30, which %s cannot hold; use "
                          "--base-type as-is with --compute f32",
-                         w->name, (long long)work.bad[i], work.form->name);
+                         name, (long long)work->bad[i], work->form->name);
     }
-    if (ctx_ok(c)) {
-        w->form = form;
-        w->data = codes;
-        w->row_bytes = work.row_bytes;
-    }
-    mem_free(c, work.rows);
-    mem_free(c, work.bad);
+    mem_free(c, work->rows);
+    mem_free(c, work->bad);
     return c->status;
+}
+
+size_t weight_form_bytes(const struct weight_source *source, enum weight_form form)
+{
+    const struct form *f = form_of(form);
+    return f ? (size_t)source->rows * f->row_bytes(source->cols) : weight_source_bytes(source);
+}
+
+enum status weight_prepare(struct ctx *c, struct weight *w, const char *name, const struct weight_source *source,
+                           enum weight_form form, void *codes)
+{
+    struct weight made = {.name = name,
+                          .source = *source,
+                          .form = form,
+                          .type = source->type,
+                          .rows = source->rows,
+                          .cols = source->cols,
+                          .data = source->data,
+                          .row_bytes = source->row_bytes,
+                          .row_map = source->row_map};
+    if (form != WEIGHT_STORED) {
+        struct form_work work = {.source = *source, .form = form_of(form), .codes = codes};
+        work.row_bytes = work.form->row_bytes(source->cols);
+        work.source.row_map = NULL;
+        TRY(quantise_rows(c, name, &work));
+        made.data = codes;
+        made.row_bytes = work.row_bytes;
+    }
+    *w = made;
+    return OK;
 }

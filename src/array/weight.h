@@ -1,17 +1,17 @@
-/* weight: a frozen matrix of the model as it is stored, never an array: it is not a step-pool citizen, has no strides and
- * may be block-quantised: as the file has it, or in a form that was made from that at load. Seen in Hugging Face row order
- * always; a GGUF Llama q or k tensor, whose rows are permuted, carries a row map that readers of rows apply (weight row i is
- * stored at row row_map[i]).
+/* weight: a frozen matrix of the model as kernels read it, never an array: it has no strides, is not memory of the step pool
+ * and may be block-quantised. It knows its source (weight_source.h: the rows that the file holds, on the host) and, apart
+ * from that, a form prepared for kernels: the same rows in place, or NF4 or int8 made from them at load. Seen in Hugging
+ * Face row order always, through the source's row map (weight row i is stored at row row_map[i]).
  *
- * Rows are read by the functions below and, piece by piece, by the CPU's packing (gemm_source_row); nothing else looks at
- * `data`, so a new form is one more case in these two places.
+ * Prepared rows are read by the functions below and, piece by piece, by the CPU's packing (gemm_source_row); nothing else
+ * looks at `data`. Merging and export read the source.
  *
- * Owner: the model. `data` usually points into a mapped file. */
+ * Owner: the model. */
 #ifndef YA_ARRAY_WEIGHT_H
 #define YA_ARRAY_WEIGHT_H
 
 #include "array/array.h"
-#include "io/tensor.h"
+#include "array/weight_source.h"
 
 /* The adapter of one linear: y += scale * drop(x) A^T B^T. The arrays are owned by the lora set (model/lora.h). */
 struct lora_slot {
@@ -46,7 +46,10 @@ static inline bool compute_is_integer(enum compute compute)
 }
 
 struct weight {
-    const char *name; /* HF name, for messages; owned by the model */
+    const char *name; /* Hugging Face's name of the tensor, for messages; owned by the model */
+    struct weight_source source;
+    /* The prepared form. type, rows, cols and row_map are the source's; data and row_bytes are those of the form. */
+    enum weight_form form;
     enum tensor_type type;
     int64_t rows, cols; /* (out, in) as in y = x W^T */
     const void *data;
@@ -54,11 +57,10 @@ struct weight {
     const int32_t *row_map;       /* NULL: identity. Owned by the model */
     struct array *bias;           /* (rows) f32 or NULL */
     const struct lora_slot *lora; /* NULL: none */
-    enum weight_form form;
     enum compute compute;
 };
 
-/* Where row i begins. */
+/* Where row i of the prepared form begins. */
 static inline const void *weight_row(const struct weight *w, int64_t i)
 {
     return (const char *)w->data + (size_t)(w->row_map ? w->row_map[i] : i) * w->row_bytes;
@@ -68,16 +70,18 @@ static inline bool weight_is_f32(const struct weight *w)
 {
     return w->form == WEIGHT_STORED && w->type == TENSOR_F32;
 }
-/* Row i as numbers. */
+/* Row i of the prepared form as `cols` f32 or f64. */
 void weight_row_f32(const struct weight *w, int64_t row, float *out);
 void weight_row_f64(const struct weight *w, int64_t row, double *out);
 
-/* Bytes of w in a form; of a stored weight in WEIGHT_STORED what they are. */
-size_t weight_form_bytes(const struct weight *w, enum weight_form form);
-/* Puts a stored weight into NF4 or INT8: fills `codes` (weight_form_bytes, owner the caller, must outlive w) on the ctx's
- * threads, 16 rows widened at a time for each, and points w at it; row map and compute stay. The same bytes for any number
- * of threads. E_INPUT naming the row when a number does not fit (nf4_quantise_row, int8_quantise_row), and w is as it was.
- * E_MEMORY. */
-enum status weight_to_form(struct ctx *c, struct weight *w, enum weight_form form, void *codes);
+/* Bytes of a matrix in a form; in WEIGHT_STORED those of the source. */
+size_t weight_form_bytes(const struct weight_source *source, enum weight_form form);
+/* Makes `w` the weight called `name` (not copied) of a source, prepared in a form; bias and adapter are absent and compute
+ * is f32. WEIGHT_STORED: the source's rows in place, `codes` is not used. NF4 and int8: fills `codes` (weight_form_bytes,
+ * owner the caller, must outlive w) on the ctx's threads, 16 rows widened to f32 at a time for each; the same bytes for any
+ * number of threads. Errors, with w left as it was: E_INPUT naming the first row with a value that does not fit
+ * (nf4_quantise_row, int8_quantise_row); E_MEMORY. */
+enum status weight_prepare(struct ctx *c, struct weight *w, const char *name, const struct weight_source *source,
+                           enum weight_form form, void *codes);
 
 #endif

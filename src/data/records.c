@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "base/str.h"
 #include "base/utf8.h"
 #include "data/record_form.h"
 #include "io/json.h"
@@ -101,18 +102,12 @@ void records_close(struct records *r)
 
 /* ---- lines ---- */
 
-static bool has_suffix(const char *s, const char *suffix)
-{
-    size_t n = strlen(s), k = strlen(suffix);
-    return n >= k && strcmp(s + n - k, suffix) == 0;
-}
-
 static bool open_file(struct records *r)
 {
     uint64_t expected;
     r->fd = file_open(r->c, r->paths[r->file], &expected);
     if (r->fd < 0) return false;
-    r->whole_file = has_suffix(r->paths[r->file], ".txt");
+    r->whole_file = str_has_suffix(r->paths[r->file], ".txt");
     r->row = 0;
     r->at = r->n = 0;
     sha256_init(&r->sha);

@@ -113,7 +113,7 @@ struct rows_job {
 static void merged_row(const struct rows_job *job, int64_t i, float *delta, float *out)
 {
     const struct weight *w = job->w;
-    weight_row_f32(w, i, out);
+    weight_source_row_f32(&w->source, i, out);
     if (!w->lora) return;
     int64_t rank = w->lora->a->shape[0];
     const float *a = job->a, *b = job->b + i * rank;

@@ -6,15 +6,10 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "io/json.h"
 
 enum { CARD_MAX_BYTES = 1 << 20 };
-
-static bool has_suffix(const char *s, const char *suffix)
-{
-    size_t n = strlen(s), k = strlen(suffix);
-    return n >= k && strcmp(s + n - k, suffix) == 0;
-}
 
 static enum status append_hash(struct ctx *c, struct buf *b, const char *path, const char *name)
 {
@@ -37,7 +32,7 @@ enum status peft_weight_files(const struct model *m, char ***paths, size_t *n)
     *paths = mem_alloc(c, n_names + 1, sizeof **paths);
     if (*paths && !folder) (*paths)[(*n)++] = mem_strdup(c, m->path);
     for (size_t i = 0; *paths && i < n_names; i++)
-        if (has_suffix(names[i], ".safetensors")) (*paths)[(*n)++] = path_join(c, m->path, names[i]);
+        if (str_has_suffix(names[i], ".safetensors")) (*paths)[(*n)++] = path_join(c, m->path, names[i]);
     dir_list_free(c, names, n_names);
     if (ctx_ok(c)) return OK;
     dir_list_free(c, *paths, *n);

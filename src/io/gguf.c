@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "io/lfs_pointer.h"
 
 enum { NAME_CAP_BYTES = 65535, KEY_CAP = 1 << 16, TENSOR_CAP = 1 << 20, ALIGNMENT_DEFAULT = 32, ALIGNMENT_CAP = 1 << 20 };
 enum {
@@ -357,6 +358,7 @@ static bool read_version(struct cursor *r, struct gguf *g)
 {
     const uint8_t *magic = take(r, 4, "magic");
     if (!magic) return false;
+    if (lfs_pointer_refuse(r->c, r->path, r->data, r->n)) return false;
     if (memcmp(magic, "GGUF", 4) != 0) return refuse(r, "magic", "not a GGUF file");
     g->version = (uint32_t)read_uint(r, 4, "version");
     if (!ctx_ok(r->c)) return false;

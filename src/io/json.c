@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "io/json_scan.h"
+#include "io/lfs_pointer.h"
 
 /* Bytes that a node costs in jansson 2.14 with malloc's own overhead (measured by sizes of its structs), rounded up, and the
  * cap: 16 MiB whatever the text, and 32 bytes for each of its bytes. Real tokenizers need 6 to 14. */
@@ -180,7 +181,7 @@ json_t *json_parse_file(struct ctx *c, const char *path, size_t max_bytes)
     size_t n;
     char *text = file_read(c, path, max_bytes, &n);
     if (!text) return NULL;
-    json_t *doc = json_parse(c, path, text, n);
+    json_t *doc = lfs_pointer_refuse(c, path, text, n) ? NULL : json_parse(c, path, text, n);
     mem_free(c, text);
     return doc;
 }

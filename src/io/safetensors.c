@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "io/json_scan.h"
+#include "io/lfs_pointer.h"
 #include "io/safetensors_index.h"
 
 enum { HEADER_CAP_BYTES = 100000000 };
@@ -319,6 +320,7 @@ static enum status header_length(struct ctx *c, const struct file_map *map, size
     size_t size = file_map_size(map);
     const char *path = file_map_path(map);
     if (size < 8) return ctx_fail(c, E_INPUT, "%s: %zu bytes is too short for a safetensors file", path, size);
+    if (lfs_pointer_refuse(c, path, p, size)) return c->status;
     uint64_t v = 0;
     for (int i = 7; i >= 0; i--) v = v << 8 | p[i];
     if (v > HEADER_CAP_BYTES) {

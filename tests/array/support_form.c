@@ -146,7 +146,7 @@ void form_check_unfit(const struct form_case *f)
 enum { ROWS = 70, COLS = 160 };
 
 struct stored {
-    struct weight w;
+    struct weight_source source;
     uint8_t data[ROWS * COLS * 8];
     int32_t map[ROWS];
 };
@@ -155,11 +155,11 @@ struct stored {
 static void store(struct stored *s, enum tensor_type type)
 {
     const struct tensor_type_info *info = tensor_type_info(type);
-    s->w = (struct weight){.name = "w", .type = type, .rows = ROWS, .cols = COLS, .data = s->data, .row_map = s->map};
-    s->w.row_bytes = (size_t)(COLS / info->block * info->bytes);
-    for (size_t i = 0; i < ROWS * s->w.row_bytes; i++) s->data[i] = (uint8_t)(i * 37 + i / 11 * 101);
+    s->source = (struct weight_source){.type = type, .rows = ROWS, .cols = COLS, .data = s->data, .row_map = s->map};
+    s->source.row_bytes = (size_t)(COLS / info->block * info->bytes);
+    for (size_t i = 0; i < ROWS * s->source.row_bytes; i++) s->data[i] = (uint8_t)(i * 37 + i / 11 * 101);
     for (int i = 0; i < ROWS; i++) s->map[i] = ROWS - 1 - i;
-    for (size_t i = 0; i < ROWS * s->w.row_bytes; i += (size_t)info->bytes) { /* the byte with the exponent */
+    for (size_t i = 0; i < ROWS * s->source.row_bytes; i += (size_t)info->bytes) { /* the byte with the exponent */
         size_t last = info->block > 1 ? 1 : (size_t)info->bytes - 1;
         s->data[i + last] = (uint8_t)(info->block > 1 ? 0x24 : 0x3c + (i % 3 == 0) * 0x80);
         if (type == TENSOR_Q4_1) s->data[i + 3] = 0xa4;
@@ -167,13 +167,13 @@ static void store(struct stored *s, enum tensor_type type)
 }
 
 /* Row r of the one is row r of the other, through the map. */
-static void check_rows(const struct form_case *f, const struct weight *stored, const struct weight *made)
+static void check_rows(const struct form_case *f, const struct weight_source *stored, const struct weight *made)
 {
     for (int r = 0; r < ROWS; r++) {
         float x[COLS], y[COLS], expected[COLS];
         double d[COLS];
         uint8_t row[2 * COLS];
-        weight_row_f32(stored, r, x);
+        weight_source_row_f32(stored, r, x);
         assert_true(f->quantise_row(x, COLS, row));
         f->to_f32(row, COLS, 0, COLS, expected);
         weight_row_f32(made, r, y);
@@ -192,18 +192,19 @@ void form_check_weights(const struct form_case *f)
     struct ctx *c = ctx_new(NULL);
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         store(&s, types[t]);
-        size_t bytes = weight_form_bytes(&s.w, f->form);
+        size_t bytes = weight_form_bytes(&s.source, f->form);
         assert_int_equal(bytes, ROWS * f->row_bytes(COLS));
         uint8_t *codes[4];
         for (int i = 0; i < 4; i++) {
-            struct weight w = s.w;
+            struct weight w;
             codes[i] = malloc(bytes);
             assert_non_null(codes[i]);
             assert_int_equal(ctx_set_threads(c, threads[i]), OK);
-            assert_int_equal(weight_to_form(c, &w, f->form, codes[i]), OK);
+            assert_int_equal(weight_prepare(c, &w, "w", &s.source, f->form, codes[i]), OK);
             assert_memory_equal(codes[i], codes[0], bytes);
             assert_true(w.form == f->form && w.data == codes[i] && w.row_map == s.map && !weight_is_f32(&w));
-            if (i == 0) check_rows(f, &s.w, &w);
+            assert_true(w.source.data == s.data && w.source.row_bytes == s.source.row_bytes); /* what merging reads */
+            if (i == 0) check_rows(f, &s.source, &w);
         }
         for (int i = 0; i < 4; i++) free(codes[i]);
     }
@@ -218,14 +219,17 @@ void form_check_bad_weight(const struct form_case *f)
     struct ctx *c = ctx_new(NULL);
     store(&s, TENSOR_F32);
     const float nan = NAN;
-    memcpy(s.data + 60 * s.w.row_bytes + 40, &nan, sizeof nan);
-    memcpy(s.data + 41 * s.w.row_bytes, &nan, sizeof nan);
+    memcpy(s.data + 60 * s.source.row_bytes + 40, &nan, sizeof nan);
+    memcpy(s.data + 41 * s.source.row_bytes, &nan, sizeof nan);
     for (int threads = 1; threads < 4; threads++) {
-        struct weight w = s.w;
+        struct weight w, before;
+        assert_int_equal(weight_prepare(c, &w, "w", &s.source, WEIGHT_STORED, NULL), OK);
+        assert_true(weight_is_f32(&w) && w.data == s.data);
+        before = w;
         assert_int_equal(ctx_set_threads(c, threads), OK);
-        assert_int_equal(weight_to_form(c, &w, f->form, codes), E_INPUT);
+        assert_int_equal(weight_prepare(c, &w, "w", &s.source, f->form, codes), E_INPUT);
         assert_non_null(strstr(c->message, "w: row 41 "));
-        assert_memory_equal(&w, &s.w, sizeof w);
+        assert_memory_equal(&w, &before, sizeof w);
         ctx_clear(c);
     }
     ctx_set_threads(c, 1);

@@ -144,9 +144,10 @@ struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t 
 
 void cpu_weight_to_form(struct cpu_fixture *t, struct weight *w, enum weight_form form)
 {
-    void *codes = malloc(weight_form_bytes(w, form)), *stored = NULL;
+    const struct weight_source source = {w->type, w->rows, w->cols, w->data, w->row_bytes, w->row_map};
+    void *codes = malloc(weight_form_bytes(&source, form)), *stored = NULL;
     assert_non_null(codes);
-    if (weight_to_form(t->f.c, w, form, codes) != OK) fail_msg("%s", t->f.c->message);
+    if (weight_prepare(t->f.c, w, w->name, &source, form, codes) != OK) fail_msg("%s", t->f.c->message);
     for (int i = 0; i < t->n_blobs; i += 2) /* data and row map of each weight */
         if (&t->f.weights[i / 2] == w) stored = t->blobs[i], t->blobs[i] = codes;
     assert_non_null(stored);

@@ -78,8 +78,9 @@ static void store(struct stored *x, enum tensor_type type, int rows, int cols, u
 /* The same in a made form; the numbers are now those of the codes. */
 static void store_form(struct ctx *c, struct stored *x, enum weight_form form)
 {
-    assert_true(weight_form_bytes(&x->w, form) <= sizeof x->codes);
-    assert_int_equal(weight_to_form(c, &x->w, form, x->codes), OK);
+    const struct weight_source source = {x->w.type, x->w.rows, x->w.cols, x->w.data, x->w.row_bytes, x->w.row_map};
+    assert_true(weight_form_bytes(&source, form) <= sizeof x->codes);
+    assert_int_equal(weight_prepare(c, &x->w, x->w.name, &source, form, x->codes), OK);
     for (int i = 0; i < x->w.rows; i++) weight_row_f64(&x->w, i, x->values + i * x->w.cols);
 }
 

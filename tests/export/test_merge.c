@@ -103,6 +103,27 @@ static void folder_in_f32_and_bf16(void **state)
     model_free(m);
 }
 
+/* The base of an adapter that was trained on NF4 or int8 is merged as the file has it, not as it was rounded. */
+static void the_source_is_merged_and_not_the_form(void **state)
+{
+    struct fixture *f = *state;
+    tiny_write_gguf(f, &tiny_llama, "m.gguf", NULL);
+    struct model *plain = model_open(f->c, fixture_path(f, "m.gguf"));
+    struct model *made = model_open_with(f->c, fixture_path(f, "m.gguf"), &(struct model_options){.base = BASE_INT8});
+    assert_ok(f->c);
+    struct model *a = merge_and_open(f, plain, "a", (struct merge_options){TENSOR_F32, 0});
+    struct model *b = merge_and_open(f, made, "b", (struct merge_options){TENSOR_F32, 0});
+    assert_true(logits_differ(f, made, plain) > 1e-4);
+    for (int p = 0; p < LORA_PLACES; p++) {
+        const struct weight *x = llama_block_linear(&a->blocks[1], (enum lora_place)p);
+        const struct weight *y = llama_block_linear(&b->blocks[1], (enum lora_place)p);
+        assert_memory_equal(x->data, y->data, x->row_bytes * (size_t)x->rows);
+    }
+    assert_memory_equal(a->head.data, b->head.data, a->head.row_bytes * (size_t)a->head.rows);
+    struct model *const models[] = {plain, made, a, b};
+    for (int i = 0; i < 4; i++) model_free(models[i]);
+}
+
 /* Permuted rows, biases, tied embeddings: the folder is in Hugging Face order and its generated config says the same. */
 static void gguf_in_f32(void **state)
 {
@@ -507,6 +528,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(folder_in_f32_and_bf16, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_source_is_merged_and_not_the_form, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_in_f32, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_configs_of_every_family, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_with_a_window_is_a_mistral, fixture_setup, fixture_teardown),

@@ -1,0 +1,9 @@
+/* weight_source: see weight_source.h. */
+#include "array/weight_source.h"
+
+#include "array/codec/quant.h"
+
+void weight_source_row_f32(const struct weight_source *s, int64_t i, float *out)
+{
+    quant_to_f32(s->type, weight_source_row(s, i), out, s->cols);
+}

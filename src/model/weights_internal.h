@@ -1,0 +1,50 @@
+/* weights_internal: the open files of a model, shared by the files weights*.c. Each does one job: weights.c opens and
+ * closes, weights_names.c knows what tensors are called, weights_find.c finds and checks them, weights_form.c makes arrays
+ * and prepared forms of them, weights_bind.c says which goes where in the model. */
+#ifndef YA_MODEL_WEIGHTS_INTERNAL_H
+#define YA_MODEL_WEIGHTS_INTERNAL_H
+
+#include "base/map.h"
+#include "io/tensor_file.h"
+#include "model/weights.h"
+#include "model/weights_names.h"
+
+struct model_files {
+    struct ctx *c;
+    char *path; /* owned */
+    struct tensor_file *file;
+    struct map64 *used;    /* addresses of the views that were found */
+    struct array **arrays; /* norms and biases, retained */
+    size_t n_arrays;
+    char (*names)[WEIGHTS_NAME_BYTES]; /* of weights, in Hugging Face's spelling */
+    size_t n_names;
+    void **codes; /* matrices in NF4 or int8 */
+    size_t n_codes;
+    int32_t *row_map;         /* of q; that of k is its beginning, for both permute within heads */
+    size_t bytes, made_bytes; /* of the weights in use; those of `codes` */
+};
+
+/* weights_find.c. A tensor that must be there with shape (rows, cols), or (rows) for cols 0, and hold weights; it counts as
+ * used from then on. NULL with E_INPUT or E_UNSUPPORTED naming it. */
+const struct tensor_view *weights_find(struct model_files *f, const char *name, int64_t rows, int64_t cols);
+/* A model whose head is the embeddings table may still store the head: then it must be the table. E_UNSUPPORTED. */
+enum status weights_check_tied_head(struct model_files *f, const char *name, const struct weight *embed);
+/* E_UNSUPPORTED naming a tensor of the file that was never found, but for those that are known to change nothing. */
+enum status weights_check_all_used(struct model_files *f);
+
+/* weights_form.c. A vector of n elements as an f32 array in Hugging Face order, owned by f; NULL on failure. */
+struct array *weights_vector(struct model_files *f, const char *name, int64_t n, const int32_t *row_map);
+/* Where a matrix is in the file and how it is used. */
+struct weights_matrix {
+    const char *name;    /* in the file */
+    const char *hf_name; /* what messages call it */
+    int64_t rows, cols;
+    const int32_t *row_map;
+    enum weight_form form;
+    enum compute compute;
+};
+/* Finds a matrix and prepares it: one call for each. When the form is not the file's, it is made in memory owned by f and
+ * the file's pages are let go of. */
+enum status weights_prepare_matrix(struct model_files *f, const struct weights_matrix *matrix, struct weight *w);
+
+#endif

@@ -1,0 +1,25 @@
+/* weights_names: what the tensors of a model are called in each container. */
+#ifndef YA_MODEL_WEIGHTS_NAMES_H
+#define YA_MODEL_WEIGHTS_NAMES_H
+
+#include "io/tensor_file.h"
+#include "model/lora.h"
+
+enum { WEIGHTS_NAME_BYTES = 96 };
+
+/* The vectors of a block. */
+enum weights_norm { WEIGHTS_ATTN_NORM, WEIGHTS_FFN_NORM, WEIGHTS_Q_NORM, WEIGHTS_K_NORM, WEIGHTS_NORMS };
+
+struct weights_names {
+    const char *block;                     /* in front of the number of a layer */
+    const char *const *linear;             /* [LORA_PLACES], without layer and ".weight" or ".bias" */
+    const char *norm[WEIGHTS_NORMS];       /* likewise */
+    const char *embed, *final_norm, *head; /* whole names */
+};
+const struct weights_names *weights_names_of(enum tensor_container container);
+
+/* "model.layers.3.self_attn.q_proj.weight": layer, one of `linear` or `norm`, "weight" or "bias". Returns `out`. */
+const char *weights_block_name(const struct weights_names *names, int64_t layer, const char *tail, const char *part,
+                               char out[WEIGHTS_NAME_BYTES]);
+
+#endif
