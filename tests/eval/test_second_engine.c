@@ -21,15 +21,16 @@
 
 enum { STEPS = 9, CONTEXT = 128 };
 
-static const char *model_dir, *rows, *valid;
+static char model_dir[128], rows[128], valid[128];
 
 static int group_setup(void **state)
 {
     (void)state;
     struct ctx *c = tiny_ctx(1);
-    model_dir = strdup(tiny_path("%s/model", tiny_folder()));
-    rows = strdup(tiny_path("%s/train.jsonl", tiny_folder()));
-    valid = strdup(tiny_path("%s/valid.jsonl", tiny_folder()));
+    const char *base = tiny_folder();
+    snprintf(model_dir, sizeof model_dir, "%s/model", base);
+    snprintf(rows, sizeof rows, "%s/train.jsonl", base);
+    snprintf(valid, sizeof valid, "%s/valid.jsonl", base);
     tiny_model(c, model_dir, false); /* for its tokenizer; its weights are not read */
     tiny_rows(rows, 30, 1);
     tiny_rows(valid, 6, 2);
@@ -46,7 +47,8 @@ static int group_teardown(void **state)
 
 static struct train_config config_of(void)
 {
-    struct train_config k = tiny_config(model_dir, strdup(tiny_path("%s/run", tiny_folder())), &rows, valid);
+    static const char *const files[] = {rows};
+    struct train_config k = tiny_config(model_dir, tiny_run(), files, valid);
     k.max_steps = STEPS;
     k.eval_every = 4;
     k.save_every = 2;

@@ -57,6 +57,17 @@ void tiny_cleanup(void)
     ctx_free(c);
 }
 
+const char *tiny_run(void)
+{
+    static int n;
+    static char paths[256][128];
+    static const char *base;
+    if (n_folders == 0 || !base) base = tiny_folder();
+    assert_true(n < 256);
+    snprintf(paths[n], sizeof(paths[0]), "%s/run%d", base, n);
+    return paths[n++];
+}
+
 const char *tiny_path(const char *format, ...)
 {
     static char buffers[16][512];

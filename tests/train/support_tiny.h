@@ -13,6 +13,8 @@ void tiny_ctx_free(struct ctx *c);
 /* A new empty folder under the system's temporary folder; removed with everything in it by tiny_cleanup. */
 const char *tiny_folder(void);
 void tiny_cleanup(void);
+/* Path of a run folder that does not exist yet, in a new folder; valid until the program ends. */
+const char *tiny_run(void);
 /* printf into one of 16 rotating static buffers, for paths. */
 const char *tiny_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void tiny_write(const char *path, const char *text);

@@ -17,16 +17,17 @@
 
 enum { STEPS = 7 };
 
-static const char *model_dir, *poisoned_dir, *rows, *valid;
+static char model_dir[128], poisoned_dir[128], rows[128], valid[128];
 
 static int group_setup(void **state)
 {
     (void)state;
     struct ctx *c = tiny_ctx(1);
-    model_dir = strdup(tiny_path("%s/model", tiny_folder()));
-    poisoned_dir = strdup(tiny_path("%s/model", tiny_folder()));
-    rows = strdup(tiny_path("%s/train.jsonl", tiny_folder()));
-    valid = strdup(tiny_path("%s/valid.jsonl", tiny_folder()));
+    const char *base = tiny_folder();
+    snprintf(model_dir, sizeof model_dir, "%s/model", base);
+    snprintf(poisoned_dir, sizeof poisoned_dir, "%s/poisoned", base);
+    snprintf(rows, sizeof rows, "%s/train.jsonl", base);
+    snprintf(valid, sizeof valid, "%s/valid.jsonl", base);
     tiny_model(c, model_dir, false);
     tiny_model(c, poisoned_dir, true);
     tiny_rows(rows, 30, 1);
@@ -44,17 +45,13 @@ static int group_teardown(void **state)
 
 static struct train_config config_of(const char *run)
 {
-    struct train_config k = tiny_config(model_dir, run, &rows, valid);
+    static const char *const files[] = {rows};
+    struct train_config k = tiny_config(model_dir, run, files, valid);
     k.max_steps = STEPS; /* more than one epoch */
     k.eval_every = 3;
     k.save_every = 2;
     k.clip = 0.1; /* so low that some steps are clipped, by thresholds that depend on the steps before */
     return k;
-}
-
-static const char *new_run(void)
-{
-    return strdup(tiny_path("%s/run", tiny_folder()));
 }
 
 /* Steps whose hooks were called, and the step at whose hook the run is asked to stop. */
@@ -101,14 +98,14 @@ static void late_results_change_no_byte(void **state)
 {
     (void)state;
     struct ctx *c = tiny_ctx(2);
-    struct train_config at_once = config_of(new_run()), late = config_of(new_run());
+    struct train_config at_once = config_of(tiny_run()), late = config_of(tiny_run());
     struct watcher w = {0};
     assert_int_equal(run(c, &at_once, false, false, &w), OK);
     assert_int_equal(run(c, &late, false, true, &w), OK);
     assert_int_equal(w.last, STEPS);
     assert_same_run(at_once.run, late.run);
     for (int64_t stop = 1; stop < STEPS; stop++) { /* asked to stop by the hook of this step: nothing behind it is saved */
-        struct train_config k = config_of(new_run());
+        struct train_config k = config_of(tiny_run());
         w = (struct watcher){.stop_at = stop};
         assert_int_equal(run(c, &k, false, true, &w), E_INTERRUPTED);
         assert_true(dir_exists(tiny_path("%s/checkpoints/step-%06d", k.run, (int)stop)));
@@ -125,7 +122,7 @@ static void late_loss_that_is_not_finite_saves_nothing(void **state)
 {
     (void)state;
     struct ctx *c = tiny_ctx(1);
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     struct watcher w = {0};
     size_t n;
     k.model = poisoned_dir;
@@ -137,7 +134,7 @@ static void late_loss_that_is_not_finite_saves_nothing(void **state)
     assert_false(dir_exists(tiny_path("%s/checkpoints/step-000001", k.run)));
     free(tiny_read(tiny_path("%s/metrics.jsonl", k.run), &n));
     assert_int_equal(n, 0);
-    k = config_of(new_run()); /* the second step is queued before the first one is read */
+    k = config_of(tiny_run()); /* the second step is queued before the first one is read */
     k.model = poisoned_dir;
     k.save_every = k.eval_every = STEPS;
     ctx_clear(c);
@@ -152,7 +149,7 @@ static void an_update_that_is_refused_stays_refused(void **state)
 {
     (void)state;
     struct ctx *c = tiny_ctx(1);
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     struct trainer *t = trainer_new(c, &k, NULL, "{}");
     if (!t) fail_msg("%s", c->message);
     struct engine *e = t->engine;

@@ -63,18 +63,6 @@ static const struct mode {
              {BASE_AS_IS, COMPUTE_INT8}, {BASE_AS_IS, COMPUTE_BF16}, {BASE_NF4, COMPUTE_BF16}};
 enum { N_MODES = sizeof(modes) / sizeof(modes[0]) };
 
-/* A run folder that does not exist yet. */
-static const char *new_run(void)
-{
-    static int n;
-    static char paths[256][128];
-    static const char *base;
-    if (!base) base = tiny_folder();
-    assert_true(n < 256);
-    snprintf(paths[n], sizeof(paths[0]), "%s/run%d", base, n);
-    return paths[n++];
-}
-
 static struct train_config config_of(const char *run)
 {
     return tiny_config(model_dir, run, data_files, valid_file);
@@ -82,7 +70,7 @@ static struct train_config config_of(const char *run)
 
 static struct train_config config_in(const struct mode *mode)
 {
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     k.form.base = mode->base;
     k.form.compute = mode->compute;
     return k;
@@ -208,7 +196,7 @@ static void same_bytes_when_interrupted_and_resumed(void **state)
 static void resume_of_a_finished_run_changes_nothing(void **state)
 {
     (void)state;
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     k.max_steps = STEPS;
     train(&k, 1, OK);
     struct ctx *c = tiny_ctx(1);
@@ -223,7 +211,7 @@ static void resume_falls_back_to_a_complete_checkpoint(void **state)
     (void)state;
     struct stopper s = {0, 41};
     struct trainer_hooks hooks = {.user = &s, .interrupted = stop_at};
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     k.max_steps = STEPS;
     struct ctx *c = tiny_ctx(1);
     c->hooks.log = keep_log;
@@ -275,7 +263,7 @@ static double difference_at(const char *a, const char *b, int64_t step, const ch
 static void one_by_eight_is_eight_by_one(void **state)
 {
     (void)state;
-    struct train_config a = config_of(new_run()), b = config_of(new_run());
+    struct train_config a = config_of(tiny_run()), b = config_of(tiny_run());
     a.max_steps = b.max_steps = 5;
     a.keep = b.keep = 9;
     a.packs.batch = 1;
@@ -314,7 +302,7 @@ static void recomputed_blocks_give_the_same_bytes(void **state)
 /* First moments after one step are a tenth of the gradient: the gradient as a file. */
 static const char *gradient_run(void (*change)(struct train_config *))
 {
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     k.max_steps = 1;
     k.clip_mode = CLIP_OFF;
     if (change) change(&k);
@@ -377,7 +365,7 @@ static void knobs_change_the_gradient(void **state)
 static void additive_trains_like_off(void **state)
 {
     (void)state;
-    struct train_config a = config_of(new_run()), b = config_of(new_run());
+    struct train_config a = config_of(tiny_run()), b = config_of(tiny_run());
     a.objective.mode = DISTRUST_ADDITIVE;
     a.objective.lambda = 0.3;
     b.objective.mode = DISTRUST_OFF;
@@ -428,7 +416,7 @@ static void best_is_by_weighted_validation_loss(void **state)
 static void infinite_loss_stops_before_saving(void **state)
 {
     (void)state;
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     k.model = poisoned_dir;
     const char *message = train(&k, 1, E_NUMERIC);
     assert_non_null(strstr(message, "step 1: the loss is"));
@@ -444,7 +432,7 @@ static void infinite_loss_stops_before_saving(void **state)
 static void divergence_keeps_the_last_good_step(void **state)
 {
     (void)state;
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     k.schedule.peak = 1e25;
     k.schedule.warmup = 0;
     k.schedule.kind = SCHEDULE_CONSTANT;
@@ -475,7 +463,7 @@ static void full_disk_keeps_the_previous_checkpoint(void **state)
 {
     (void)state;
     struct rlimit before;
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     struct trainer_hooks hooks = {.step = limit_files};
     struct ctx *c = tiny_ctx(1);
     getrlimit(RLIMIT_FSIZE, &before);
@@ -491,7 +479,7 @@ static void full_disk_keeps_the_previous_checkpoint(void **state)
     assert_non_null(strstr(last, "step-000002"));
     mem_free(c, last);
     /* with room again the run goes on to the same bytes as one that never stopped */
-    struct train_config whole = config_of(new_run());
+    struct train_config whole = config_of(tiny_run());
     train(&whole, 1, OK);
     if (tiny_resume(c, &k, NULL) != OK) fail_msg("%s", c->message);
     assert_same_run(whole.run, k.run, 6);
@@ -508,16 +496,16 @@ static void refused(struct train_config k, const char *says)
 static void bad_options_leave_no_folder(void **state)
 {
     (void)state;
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     k.targets = "q_proj,w_proj";
     refused(k, "'w_proj' is no linear");
-    k = config_of(new_run());
+    k = config_of(tiny_run());
     k.adapter.last_layers = 3;
     refused(k, "--last-layers: 3 is more than the model's 2");
-    k = config_of(new_run());
+    k = config_of(tiny_run());
     k.rows.max_length = 513;
     refused(k, "--max-length: 513 is more than the model's 512 positions");
-    k = config_of(new_run());
+    k = config_of(tiny_run());
     tiny_write(tiny_path("%s.jsonl", k.run), "{\"text\":\"good\"}\n{\"text\":1}\n");
     const char *bad = strdup(tiny_path("%s.jsonl", k.run));
     k.rows.paths = &bad;
@@ -532,8 +520,8 @@ static void resume_refuses_other_data_and_settings(void **state)
     (void)state;
     struct stopper s = {0, 8};
     struct trainer_hooks hooks = {.user = &s, .interrupted = stop_at};
-    const char *copy = strdup(tiny_path("%s.jsonl", new_run()));
-    struct train_config k = config_of(new_run());
+    const char *copy = strdup(tiny_path("%s.jsonl", tiny_run()));
+    struct train_config k = config_of(tiny_run());
     struct ctx *c = tiny_ctx(1);
     tiny_rows(copy, 60, 1);
     k.rows.paths = &copy;
@@ -563,7 +551,7 @@ static void resume_refuses_other_data_and_settings(void **state)
 static void aborted_setup_is_cleared_away(void **state)
 {
     (void)state;
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     struct ctx *c = tiny_ctx(1);
     assert_int_equal(dir_make(c, tiny_path("%s/checkpoints", k.run)), OK);
     tiny_write(tiny_path("%s/data.cache.12-0.tmp", k.run), "half");
@@ -583,7 +571,7 @@ static void starts_from_an_adapter(void **state)
 {
     (void)state;
     const char *start = strdup(tiny_path("%s/adapter", reference_run()));
-    struct train_config k = config_of(new_run());
+    struct train_config k = config_of(tiny_run());
     k.start = start;
     k.adapter.rank = 2;
     k.adapter.dropout = 0;
@@ -597,11 +585,11 @@ static void starts_from_an_adapter(void **state)
 static void dropout_is_new_in_every_step(void **state)
 {
     (void)state;
-    char *start = strdup(tiny_path("%s/adapter", reference_run())), *one = strdup(tiny_path("%s.jsonl", new_run()));
+    char *start = strdup(tiny_path("%s/adapter", reference_run())), *one = strdup(tiny_path("%s.jsonl", tiny_run()));
     const char *files[] = {one};
     tiny_rows(one, 1, 4);
     for (int on = 0; on <= 1; on++) {
-        struct train_config k = tiny_config(model_dir, new_run(), files, NULL);
+        struct train_config k = tiny_config(model_dir, tiny_run(), files, NULL);
         k.start = start;
         k.schedule.peak = 0;
         k.adapter.dropout = on ? 0.5 : 0;
