@@ -1,0 +1,162 @@
+/* cuda_args: what each CUDA kernel is given, one struct a kernel, seen by the kernels (nvcc) and by the code that launches
+ * them (C). All pointers are device memory. Strides count elements. Activations are bf16; statistics, sums and adapters are
+ * f32. Matrices are row-major with unit last stride; rows of bf16 start at multiples of 8 elements, so that 16 bytes are
+ * read at a time. */
+#ifndef YA_BACKEND_CUDA_ARGS_H
+#define YA_BACKEND_CUDA_ARGS_H
+
+#include <stdint.h>
+
+typedef uint16_t bf16_bits; /* the upper half of an f32 */
+
+/* sum = x + residual (residual NULL: sum is x and is not written); y = sum * rstd * gain; rstd = 1 / sqrt(mean(sum^2) +
+ * eps). */
+struct cuda_rms_norm_args {
+    const bf16_bits *x, *residual;
+    const float *gain;
+    bf16_bits *y, *sum;
+    float *rstd;
+    int64_t x_stride, residual_stride, y_stride, sum_stride;
+    int rows, cols;
+    float eps;
+};
+
+/* dx = rstd * (gain * dy - xhat * mean(gain * dy * xhat)) + dsum, xhat = x * rstd; dsum may be NULL. */
+struct cuda_rms_norm_bwd_args {
+    const bf16_bits *dy, *dsum, *x;
+    const float *gain, *rstd;
+    bf16_bits *dx;
+    int64_t dy_stride, dsum_stride, x_stride, dx_stride;
+    int rows, cols;
+};
+
+/* Pairs (j, j + dim / 2) of each head turn by position * inv_freq[j]; sign -1 turns back (the derivative). May run in place.
+ */
+struct cuda_rope_args {
+    const bf16_bits *x;
+    bf16_bits *y;
+    const int32_t *positions;
+    const float *inv_freq;
+    int64_t x_stride, y_stride;
+    int rows, heads, dim;
+    float scale, sign;
+};
+
+/* y = silu(gate) * up. Backward: dgate, dup from dy; y is written again when it is not NULL (so it need not be kept). */
+struct cuda_swiglu_args {
+    const bf16_bits *gate, *up, *dy;
+    bf16_bits *y, *dgate, *dup;
+    int64_t gate_stride, up_stride, dy_stride, y_stride, dgate_stride, dup_stride;
+    int rows, cols;
+};
+
+/* to[i] = from[i] with f32 or bf16 on either side; add: to[i] += from[i]. Rows of `cols` elements. */
+struct cuda_move_args {
+    const void *from;
+    void *to;
+    int64_t from_stride, to_stride;
+    int64_t rows;
+    int cols;
+    int add;
+};
+
+struct cuda_fill_args {
+    void *to;
+    int64_t count;
+    uint32_t word; /* the element's bits */
+};
+
+/* to[i] = table[ids[i]]; scatter: to[ids[i]] = table[i]. Rows of cols bf16 elements. Rows whose id is outside [0, limit) set
+ * *fault to 1 + i and are left alone. */
+struct cuda_rows_args {
+    const bf16_bits *table;
+    const int32_t *ids;
+    bf16_bits *to;
+    int32_t *fault;
+    int64_t table_stride, to_stride, limit;
+    int rows, cols;
+    int scatter;
+};
+
+/* One chunk of logits (rows, vocab) in bf16 becomes weight * (softmax - onehot) in place; nll[i] = lse - logit[target]; rows
+ * of weight 0 get zeros and nll 0. want_grad 0 leaves the logits alone. A target outside the vocabulary sets *fault. */
+struct cuda_softmax_loss_args {
+    bf16_bits *logits;
+    const int32_t *targets;
+    const float *weights;
+    float *nll;
+    int32_t *fault;
+    int64_t stride;
+    int rows, vocab;
+    int want_grad;
+};
+
+/* stats[0] = sum weight * nll, [1] = sum of nll where weight is not 0, [2] = their count: f64, one block, fixed order. */
+struct cuda_loss_stats_args {
+    const float *nll, *weights;
+    double *stats;
+    float *loss; /* stats[0] as f32; NULL: not wanted */
+    int rows;
+};
+
+enum { CUDA_SUM_BLOCKS = 256 };
+
+/* Sum of squares in f64, in an order that depends on count only: partial[CUDA_SUM_BLOCKS], then one block adds them. */
+struct cuda_sum_squares_args {
+    const float *x;
+    double *partial, *out;
+    int64_t count;
+};
+
+/* What changes with the step; lives in device memory, so that a recorded launch reads new values. */
+struct cuda_adamw_step {
+    double lr, correction1, correction2, grad_scale, threshold;
+};
+
+/* AdamW over flat slabs; formula in array/op.h. `shadow` (NULL: none) gets the new parameter in bf16, for products. */
+struct cuda_adamw_args {
+    float *param, *m, *v;
+    const float *grad;
+    bf16_bits *shadow;
+    const double *sum_squares; /* NULL: no guard */
+    double *stopped;
+    const struct cuda_adamw_step *step;
+    int64_t count;
+    float beta1, beta2, eps, weight_decay;
+};
+
+/* Which keys a query sees and which queries see a key, from segment offsets: query i sees keys [first_key[i], last_key[i]],
+ * key j is seen by queries [first_query[j], last_query[j]] (last < first: by none). All four ascend. */
+struct cuda_attention_bounds_args {
+    const int32_t *cu_q, *cu_k;
+    int32_t *first_key, *last_key, *first_query, *last_query;
+    int segments, queries, keys, window;
+};
+
+/* Attention: q, o, dO, dq (queries, heads, dim), k, v, dk, dv (keys, groups, dim); strides are those of a token, heads
+ * follow each other at `dim`. lse, delta (heads, queries) in f32. */
+struct cuda_attention_args {
+    const bf16_bits *q, *k, *v;
+    bf16_bits *o;
+    float *lse;
+    const bf16_bits *grad_o;
+    float *delta; /* sum over dim of grad_o * o */
+    bf16_bits *dq, *dk, *dv;
+    const int32_t *first_key, *last_key, *first_query, *last_query;
+    int64_t q_stride, k_stride, v_stride, o_stride, grad_o_stride, dq_stride, dk_stride, dv_stride;
+    int queries, keys, heads, groups, dim;
+    float scale;
+};
+
+/* dW (n, r) += alpha * a^T b for tall a (rows, n) and b (rows, r), r <= 64: adapter gradients. Blocks own slices of rows and
+ * write partial sums; a second kernel adds them in order. */
+struct cuda_tall_args {
+    const bf16_bits *a, *b;
+    float *partial, *out;
+    int64_t a_stride, b_stride, out_stride;
+    int rows, n, r;
+    int slices, transposed; /* transposed: out is (r, n) */
+    float alpha;
+};
+
+#endif

@@ -1,0 +1,223 @@
+/* cuda_attention: causal attention over packed segments, grouped query heads, forward. Online softmax over tiles of keys (Dao
+ * 2023, FlashAttention-2); products on the tensor cores by mma.sync, so every card from sm_80 on runs it. One block a tile of
+ * queries of one head; each warp owns 16 * MT of its rows. */
+#include "backend/cuda/cuda_mma.cuh"
+
+/* One thread a query and a key: finds its segment and from that its bounds (cuda_args.h). */
+extern "C" __global__ void attention_bounds(const cuda_attention_bounds_args a)
+{
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    int low = 0, high = a.segments - 1;
+    if (i < a.queries) {
+        while (low < high) {
+            int middle = (low + high) / 2;
+            if (a.cu_q[middle + 1] > i) high = middle;
+            else low = middle + 1;
+        }
+        int k0 = a.cu_k[low], shift = (a.cu_k[low + 1] - k0) - (a.cu_q[low + 1] - a.cu_q[low]);
+        int last = k0 + (i - a.cu_q[low]) + shift;
+        a.last_key[i] = last;
+        a.first_key[i] = a.window > 0 ? max(k0, last - a.window + 1) : k0;
+    }
+    low = 0, high = a.segments - 1;
+    if (i < a.keys) {
+        while (low < high) {
+            int middle = (low + high) / 2;
+            if (a.cu_k[middle + 1] > i) high = middle;
+            else low = middle + 1;
+        }
+        int q0 = a.cu_q[low], q1 = a.cu_q[low + 1];
+        int same = q0 + (i - a.cu_k[low]) - ((a.cu_k[low + 1] - a.cu_k[low]) - (q1 - q0)); /* the query whose last key it is */
+        a.first_query[i] = i < a.cu_k[a.segments] ? max(q0, same) : a.queries;
+        int last = a.window > 0 ? min(q1 - 1, same + a.window - 1) : q1 - 1;
+        a.last_query[i] = i < a.cu_k[a.segments] ? last : a.queries - 1;
+    }
+}
+
+/* Rows of one thread: 16 * mt + g and + 8 of its warp's. */
+template <int MT> struct row_bounds {
+    int first[MT][2], last[MT][2];
+};
+
+template <int BC, int MT>
+static __device__ __forceinline__ void mask_scores(float s[MT][BC / 8][4], const row_bounds<MT> &b, int start)
+{
+    int column = start + (threadIdx.x & 3) * 2;
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int n = 0; n < BC / 8; n++) {
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                int key = column + n * 8 + (e & 1);
+                if (key < b.first[m][e >> 1] || key > b.last[m][e >> 1]) s[m][n][e] = -CUDART_INF_F;
+            }
+        }
+    }
+}
+
+/* Scores of one tile become exponentials; the running maximum, sum and output of each row follow. Scores are in units of
+ * 1 / (scale * log2 e), so that exp2 is enough. */
+template <int DIM, int BC, int MT>
+static __device__ __forceinline__ void online_softmax(float s[MT][BC / 8][4], float o[MT][DIM / 8][4], float top[MT][2],
+                                                      float sum[MT][2], float scale_log2)
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float most = top[m][h];
+#pragma unroll
+            for (int n = 0; n < BC / 8; n++) most = fmaxf(most, fmaxf(s[m][n][2 * h], s[m][n][2 * h + 1]));
+            most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
+            most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+            float offset = most == -CUDART_INF_F ? 0.0f : most * scale_log2;
+            float shrink = exp2f(top[m][h] * scale_log2 - offset), total = 0;
+#pragma unroll
+            for (int n = 0; n < BC / 8; n++) {
+#pragma unroll
+                for (int e = 2 * h; e < 2 * h + 2; e++) total += s[m][n][e] = exp2f(fmaf(s[m][n][e], scale_log2, -offset));
+            }
+            sum[m][h] = sum[m][h] * shrink + total;
+            top[m][h] = most;
+#pragma unroll
+            for (int n = 0; n < DIM / 8; n++) {
+                o[m][n][2 * h] *= shrink;
+                o[m][n][2 * h + 1] *= shrink;
+            }
+        }
+    }
+}
+
+/* s = rows of a (in shared memory) times rows of b, transposed. */
+template <int DIM, int BC, int MT>
+static __device__ __forceinline__ void scores(float s[MT][BC / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int n = 0; n < BC / 8; n++) {
+#pragma unroll
+            for (int e = 0; e < 4; e++) s[m][n][e] = 0;
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < DIM / 16; k++) {
+        uint32_t left[MT][4];
+#pragma unroll
+        for (int m = 0; m < MT; m++) load_a<DIM>(left[m], a, row + 16 * m, 16 * k);
+#pragma unroll
+        for (int n = 0; n < BC / 16; n++) {
+            uint32_t right[4];
+            load_b_rows<DIM>(right, b, 16 * n, 16 * k);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                mma_bf16(s[m][2 * n], left[m], right[0], right[1]);
+                mma_bf16(s[m][2 * n + 1], left[m], right[2], right[3]);
+            }
+        }
+    }
+}
+
+/* o += p (accumulators, rounded) times the tile b (BC rows, DIM columns). */
+template <int DIM, int BC, int MT>
+static __device__ __forceinline__ void weighted_rows(float o[MT][DIM / 8][4], float p[MT][BC / 8][4], const bf16_bits *b)
+{
+#pragma unroll
+    for (int k = 0; k < BC / 16; k++) {
+        uint32_t left[MT][4];
+#pragma unroll
+        for (int m = 0; m < MT; m++) accumulators_as_a(left[m], p[m][2 * k], p[m][2 * k + 1]);
+#pragma unroll
+        for (int n = 0; n < DIM / 16; n++) {
+            uint32_t right[4];
+            load_b_cols<DIM>(right, b, 16 * k, 16 * n);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                mma_bf16(o[m][2 * n], left[m], right[0], right[1]);
+                mma_bf16(o[m][2 * n + 1], left[m], right[2], right[3]);
+            }
+        }
+    }
+}
+
+template <int DIM, int MT>
+static __device__ __forceinline__ void store_output(const cuda_attention_args &a, float o[MT][DIM / 8][4], float top[MT][2],
+                                                    float sum[MT][2], int head, int row0)
+{
+    int lane = threadIdx.x & 31;
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int row = row0 + 16 * m + 8 * h + (lane >> 2);
+            float total = sum[m][h];
+            total += __shfl_xor_sync(0xffffffffu, total, 1);
+            total += __shfl_xor_sync(0xffffffffu, total, 2);
+            if (row >= a.queries) continue;
+            float inverse = 1.0f / total;
+            bf16_bits *to = a.o + (int64_t)row * a.o_stride + head * DIM + (lane & 3) * 2;
+#pragma unroll
+            for (int n = 0; n < DIM / 8; n++) {
+                *reinterpret_cast<uint32_t *>(to + 8 * n) = pack_bf16(o[m][n][2 * h] * inverse, o[m][n][2 * h + 1] * inverse);
+            }
+            if ((lane & 3) == 0) a.lse[(int64_t)head * a.queries + row] = top[m][h] * a.scale + logf(total);
+        }
+    }
+}
+
+template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ void attention_tile(const cuda_attention_args &a)
+{
+    const int BR = 16 * MT * WARPS, THREADS = 32 * WARPS, KV = BC * tile<DIM>::STRIDE;
+    extern __shared__ __align__(16) bf16_bits shared[];
+    bf16_bits *q = shared, *k = q + BR * tile<DIM>::STRIDE, *v = k + 2 * KV;
+    int block = gridDim.x - 1 - blockIdx.x, head = blockIdx.y, group = head / (a.heads / a.groups); /* long rows first */
+    int r0 = block * BR, r1 = min(r0 + BR, a.queries) - 1, row = 16 * MT * (threadIdx.x >> 5);
+    int start = a.first_key[r0], end = a.last_key[r1] + 1, tiles = (end - start + BC - 1) / BC;
+    const bf16_bits *keys = a.k + group * DIM, *values = a.v + group * DIM;
+    tile_fetch<DIM, BR, THREADS>(q, a.q + head * DIM, a.q_stride, r0, a.queries);
+    tile_fetch<DIM, BC, THREADS>(k, keys, a.k_stride, start, a.keys);
+    tile_fetch<DIM, BC, THREADS>(v, values, a.v_stride, start, a.keys);
+    fetch_commit();
+    row_bounds<MT> bounds;
+    float o[MT][DIM / 8][4] = {}, top[MT][2], sum[MT][2];
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int i = r0 + row + 16 * m + 8 * h + ((threadIdx.x & 31) >> 2);
+            bounds.first[m][h] = i < a.queries ? a.first_key[i] : 0;
+            bounds.last[m][h] = i < a.queries ? a.last_key[i] : -1;
+            top[m][h] = -CUDART_INF_F;
+            sum[m][h] = 0;
+        }
+    }
+    int all_first = a.first_key[r1], all_last = a.last_key[r0]; /* keys between these are seen by every row */
+    for (int t = 0; t < tiles; t++) {
+        int now = t & 1, first = start + t * BC;
+        fetch_wait<0>();
+        __syncthreads(); /* tile t is there, and nobody reads the other buffer any more */
+        if (t + 1 < tiles) {
+            tile_fetch<DIM, BC, THREADS>(k + (now ^ 1) * KV, keys, a.k_stride, first + BC, a.keys);
+            tile_fetch<DIM, BC, THREADS>(v + (now ^ 1) * KV, values, a.v_stride, first + BC, a.keys);
+            fetch_commit();
+        }
+        float s[MT][BC / 8][4];
+        scores<DIM, BC, MT>(s, q, row, k + now * KV);
+        if (first < all_first || first + BC - 1 > all_last || r1 - r0 + 1 < BR) mask_scores<BC, MT>(s, bounds, first);
+        online_softmax<DIM, BC, MT>(s, o, top, sum, a.scale * CUDART_L2E_F);
+        weighted_rows<DIM, BC, MT>(o, s, v + now * KV);
+    }
+    store_output<DIM, MT>(a, o, top, sum, head, r0 + row);
+}
+
+#define ATTENTION_KERNEL(DIM)                                                                                               \
+    extern "C" __global__ void __launch_bounds__(128, DIM <= 64 ? 3 : 2) attention_##DIM(const cuda_attention_args a)       \
+    {                                                                                                                       \
+        attention_tile<DIM, 64, DIM <= 128 ? 2 : 1, 4>(a);                                                                  \
+    }
+ATTENTION_KERNEL(16)
+ATTENTION_KERNEL(32)
+ATTENTION_KERNEL(64)
+ATTENTION_KERNEL(96)
+ATTENTION_KERNEL(128)

@@ -1,0 +1,80 @@
+/* cuda_common: what several CUDA kernels share: 16-byte groups of bf16 and sums over a block in fixed order. */
+#ifndef YA_BACKEND_CUDA_COMMON_CUH
+#define YA_BACKEND_CUDA_COMMON_CUH
+
+#include <cuda_bf16.h>
+#include <math_constants.h>
+
+#include "backend/cuda/cuda_args.h"
+
+/* Eight bf16 in one 16-byte load or store. */
+struct __align__(16) octet {
+    __nv_bfloat162 pair[4];
+};
+
+static __device__ __forceinline__ void octet_widen(const octet &from, float to[8])
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        float2 f = __bfloat1622float2(from.pair[i]);
+        to[2 * i] = f.x;
+        to[2 * i + 1] = f.y;
+    }
+}
+
+static __device__ __forceinline__ octet octet_round(const float from[8])
+{
+    octet to;
+#pragma unroll
+    for (int i = 0; i < 4; i++) to.pair[i] = __floats2bfloat162_rn(from[2 * i], from[2 * i + 1]);
+    return to;
+}
+
+static __device__ __forceinline__ octet octet_load(const bf16_bits *from)
+{
+    return *reinterpret_cast<const octet *>(from);
+}
+
+static __device__ __forceinline__ void octet_store(bf16_bits *to, const octet &value)
+{
+    *reinterpret_cast<octet *>(to) = value;
+}
+
+template <typename T> static __device__ __forceinline__ T warp_sum(T x)
+{
+#pragma unroll
+    for (int offset = 16; offset > 0; offset >>= 1) x += __shfl_xor_sync(0xffffffffu, x, offset);
+    return x;
+}
+
+static __device__ __forceinline__ float warp_max(float x)
+{
+#pragma unroll
+    for (int offset = 16; offset > 0; offset >>= 1) x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
+    return x;
+}
+
+/* The sum over all threads of a block, given to each of them. The order depends on the block's size only. */
+template <typename T> static __device__ __forceinline__ T block_sum(T x)
+{
+    __shared__ T part[32];
+    int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, warps = (blockDim.x + 31) >> 5;
+    x = warp_sum(x);
+    __syncthreads(); /* an earlier call's readers are done */
+    if (lane == 0) part[warp] = x;
+    __syncthreads();
+    return warp_sum(lane < warps ? part[lane] : T(0));
+}
+
+static __device__ __forceinline__ float block_max(float x)
+{
+    __shared__ float part[32];
+    int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, warps = (blockDim.x + 31) >> 5;
+    x = warp_max(x);
+    __syncthreads();
+    if (lane == 0) part[warp] = x;
+    __syncthreads();
+    return warp_max(lane < warps ? part[lane] : -CUDART_INF_F);
+}
+
+#endif

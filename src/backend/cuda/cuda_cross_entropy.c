@@ -1,0 +1,41 @@
+/* cuda_cross_entropy: the loss head by chunks of rows: logits = h table^T in bf16, softmax and gradient in place, dh =
+ * dlogits table. All logits never exist at once. */
+#include "backend/cuda/cuda_gemm.h"
+#include "backend/cuda/cuda_kernels.h"
+
+static enum status cross_entropy_chunk(struct cuda *d, const struct cuda_cross_entropy *a, int first, int rows)
+{
+    struct cuda_matrix h = {(CUdeviceptr)(a->h + first * a->h_stride), rows, a->cols, a->h_stride, false, false};
+    struct cuda_matrix table = {(CUdeviceptr)a->table, a->vocab, a->cols, a->table_stride, true, false};
+    struct cuda_matrix logits = {(CUdeviceptr)a->logits, rows, a->vocab, a->vocab, false, false};
+    struct cuda_softmax_loss_args softmax = {
+        .logits = a->logits,
+        .targets = a->targets + first,
+        .weights = a->weights + first,
+        .nll = a->nll + first,
+        .fault = a->fault,
+        .stride = a->vocab,
+        .rows = rows,
+        .vocab = a->vocab,
+        .want_grad = a->dh != NULL,
+    };
+    TRY(cuda_gemm(d, &h, &table, &logits, 1, 0));
+    TRY(cuda_launch(d, CUDA_softmax_loss, (struct cuda_grid){(unsigned)rows, 1, 512, 0}, &softmax));
+    if (!a->dh) return OK;
+    struct cuda_matrix dh = {(CUdeviceptr)(a->dh + first * a->dh_stride), rows, a->cols, a->dh_stride, false, false};
+    table.transposed = false;
+    return cuda_gemm(d, &logits, &table, &dh, 1, 0);
+}
+
+enum status cuda_cross_entropy(struct cuda *d, const struct cuda_cross_entropy *a)
+{
+    if (a->vocab % 8 || a->cols % 8) {
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: cross-entropy over %d words of %d columns: multiples of 8 are supported",
+                        a->vocab, a->cols);
+    }
+    for (int first = 0; first < a->rows; first += a->chunk) {
+        TRY(cross_entropy_chunk(d, a, first, a->rows - first < a->chunk ? a->rows - first : a->chunk));
+    }
+    struct cuda_loss_stats_args stats = {a->nll, a->weights, a->stats, a->loss, a->rows};
+    return cuda_launch(d, CUDA_loss_stats, (struct cuda_grid){1, 1, 512, 0}, &stats);
+}

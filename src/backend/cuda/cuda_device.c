@@ -1,0 +1,166 @@
+#include "backend/cuda/cuda_device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cuda/cuda_modules.h"
+
+static const char *const KERNEL_NAMES[CUDA_KERNEL_COUNT] = {
+#define CUDA_NAME(name) #name,
+    CUDA_KERNELS(CUDA_NAME)
+#undef CUDA_NAME
+};
+
+enum status cuda_check(struct cuda *d, CUresult result, const char *what)
+{
+    if (result == CUDA_SUCCESS) return d->c->status;
+    const char *text = NULL;
+    d->driver.cuGetErrorString(result, &text);
+    enum status status = result == CUDA_ERROR_OUT_OF_MEMORY ? E_MEMORY : E_IO;
+    return ctx_fail(d->c, status, "CUDA: %s failed: %s (%d)", what, text ? text : "unknown error", (int)result);
+}
+
+static int device_attribute(struct cuda *d, CUdevice_attribute attribute)
+{
+    int value = 0;
+    cuda_check(d, d->driver.cuDeviceGetAttribute(&value, attribute, d->device), "asking for a property of the card");
+    return value;
+}
+
+static enum status device_find(struct cuda *d, int index)
+{
+    int count = 0;
+    TRY(cuda_check(d, d->driver.cuDeviceGetCount(&count), "counting cards"));
+    if (index < 0 || index >= count) {
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: there is no card %d: this machine has %d", index, count);
+    }
+    TRY(cuda_check(d, d->driver.cuDeviceGet(&d->device, index), "opening the card"));
+    d->driver.cuDeviceGetName(d->name, sizeof(d->name), d->device);
+    d->major = device_attribute(d, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+    d->minor = device_attribute(d, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    d->processors = device_attribute(d, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+    d->shared_bytes = (size_t)device_attribute(d, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+    if (ctx_ok(d->c) && d->major < 8) {
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: %s has compute capability %d.%d; bf16 products need 8.0 or later",
+                        d->name, d->major, d->minor);
+    }
+    return d->c->status;
+}
+
+static enum status device_load_kernels(struct cuda *d)
+{
+    BUG_ON(d->c, CUDA_MODULE_COUNT > CUDA_MAX_MODULES, "%d modules", CUDA_MODULE_COUNT);
+    for (int i = 0; i < CUDA_MODULE_COUNT; i++) {
+        TRY(cuda_check(d, d->driver.cuModuleLoadData(&d->module[i], CUDA_MODULES[i]), "loading the kernels"));
+    }
+    for (int k = 0; k < CUDA_KERNEL_COUNT; k++) {
+        for (int i = 0; i < CUDA_MODULE_COUNT && !d->kernel[k]; i++) {
+            if (d->driver.cuModuleGetFunction(&d->kernel[k], d->module[i], KERNEL_NAMES[k]) != CUDA_SUCCESS)
+                d->kernel[k] = NULL;
+        }
+        BUG_ON(d->c, !d->kernel[k], "kernel %s is in no module", KERNEL_NAMES[k]);
+    }
+    return OK;
+}
+
+static enum status device_start(struct cuda *d, int index)
+{
+    TRY(cuda_driver_open(d->c, &d->driver));
+    TRY(device_find(d, index));
+    TRY(cuda_check(d, d->driver.cuDevicePrimaryCtxRetain(&d->context, d->device), "starting the card"));
+    TRY(cuda_check(d, d->driver.cuCtxSetCurrent(d->context), "starting the card"));
+    TRY(cuda_check(d, d->driver.cuStreamCreate(&d->stream, CU_STREAM_NON_BLOCKING), "making a queue"));
+    TRY(device_load_kernels(d));
+    if (d->driver.cublasLtCreate(&d->lt) != CUBLAS_STATUS_SUCCESS) {
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: cuBLASLt does not start on %s", d->name);
+    }
+    d->workspace = cuda_alloc(d, CUDA_WORKSPACE_BYTES);
+    return d->c->status;
+}
+
+struct cuda *cuda_open(struct ctx *c, int index)
+{
+    struct cuda *d = calloc(1, sizeof(*d));
+    if (!d) {
+        ctx_fail(c, E_MEMORY, "CUDA: no memory for the card's description");
+        return NULL;
+    }
+    d->c = c;
+    if (device_start(d, index) == OK) return d;
+    cuda_close(d);
+    return NULL;
+}
+
+void cuda_close(struct cuda *d)
+{
+    if (!d) return;
+    const struct cuda_driver *f = &d->driver;
+    if (d->stream) f->cuStreamSynchronize(d->stream);
+    if (d->workspace) f->cuMemFree(d->workspace);
+    if (d->lt) f->cublasLtDestroy(d->lt);
+    for (int i = 0; i < CUDA_MAX_MODULES; i++) {
+        if (d->module[i]) f->cuModuleUnload(d->module[i]);
+    }
+    if (d->stream) f->cuStreamDestroy(d->stream);
+    if (d->context) f->cuDevicePrimaryCtxRelease(d->device);
+    cuda_driver_close(&d->driver);
+    free(d->plans);
+    free(d);
+}
+
+CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes)
+{
+    CUdeviceptr block = 0;
+    if (!ctx_ok(d->c)) return 0;
+    CUresult result = d->driver.cuMemAlloc(&block, bytes);
+    if (result == CUDA_SUCCESS) return block;
+    size_t available = 0, total = 0;
+    d->driver.cuMemGetInfo(&available, &total);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY) {
+        ctx_fail(d->c, E_MEMORY, "CUDA: no room for %.1f MiB on %s: %.1f of %.1f MiB are free", (double)bytes / 0x1p20,
+                 d->name, (double)available / 0x1p20, (double)total / 0x1p20);
+    }
+    cuda_check(d, result, "allocating memory");
+    return 0;
+}
+
+void cuda_free(struct cuda *d, CUdeviceptr block)
+{
+    if (block) cuda_check(d, d->driver.cuMemFree(block), "freeing memory");
+}
+
+void cuda_upload(struct cuda *d, CUdeviceptr to, const void *from, size_t bytes)
+{
+    if (!ctx_ok(d->c)) return;
+    /* From pageable memory the call returns only when the bytes have been taken. */
+    cuda_check(d, d->driver.cuMemcpyHtoDAsync(to, from, bytes, d->stream), "copying to the card");
+}
+
+void cuda_download(struct cuda *d, void *to, CUdeviceptr from, size_t bytes)
+{
+    if (!ctx_ok(d->c)) return;
+    cuda_check(d, d->driver.cuMemcpyDtoHAsync(to, from, bytes, d->stream), "copying from the card");
+    cuda_wait(d);
+}
+
+enum status cuda_wait(struct cuda *d)
+{
+    return cuda_check(d, d->driver.cuStreamSynchronize(d->stream), "work on the card");
+}
+
+enum status cuda_launch(struct cuda *d, enum cuda_kernel kernel, struct cuda_grid g, const void *args)
+{
+    if (!ctx_ok(d->c)) return d->c->status;
+    if (g.shared > d->shared_bytes) {
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: %s needs %u bytes of shared memory a block; %s has %zu",
+                        KERNEL_NAMES[kernel], g.shared, d->name, d->shared_bytes);
+    }
+    const unsigned FREE_SHARED = 48 << 10; /* more has to be asked for */
+    if (g.shared > FREE_SHARED) {
+        d->driver.cuFuncSetAttribute(d->kernel[kernel], CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)g.shared);
+    }
+    void *list[] = {(void *)args};
+    return cuda_check(
+        d, d->driver.cuLaunchKernel(d->kernel[kernel], g.x, g.y, 1, g.threads, 1, 1, g.shared, d->stream, list, NULL),
+        KERNEL_NAMES[kernel]);
+}

@@ -1,0 +1,237 @@
+#include "backend/cuda/cuda_gemm.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GEMM_CANDIDATES = 16, GEMM_REPEATS = 4 };
+
+/* What the choice of an algorithm may depend on. Compared by its bytes: no padding. */
+struct gemm_key {
+    int32_t m, n, k, flags; /* flags: a transposed, b transposed, f32 result, beta is not 0 */
+    int64_t lda, ldb, ldc;
+};
+
+struct cuda_gemm_plan {
+    struct gemm_key key;
+    bool ready; /* descriptors exist */
+    cublasLtMatmulAlgo_t algo;
+    bool chosen;
+    cublasLtMatmulDesc_t desc;
+    cublasLtMatrixLayout_t a, b, c; /* in cuBLAS's order: a is our second operand */
+};
+
+struct gemm_operands {
+    const void *a, *b, *c;
+    void *result;
+    float alpha, beta;
+};
+
+static enum status gemm_check(struct cuda *d, cublasStatus_t status, const char *what)
+{
+    if (status == CUBLAS_STATUS_SUCCESS) return d->c->status;
+    return ctx_fail(d->c, E_IO, "CUDA: cuBLASLt: %s failed with status %d", what, (int)status);
+}
+
+static struct gemm_key gemm_key_of(struct cuda *d, const struct cuda_matrix *a, const struct cuda_matrix *b,
+                                   const struct cuda_matrix *c, float beta)
+{
+    struct gemm_key key = {
+        .m = c->rows,
+        .n = c->cols,
+        .k = a->transposed ? a->rows : a->cols,
+        .flags = a->transposed | b->transposed << 1 | c->f32 << 2 | (beta != 0) << 3,
+        .lda = a->stride,
+        .ldb = b->stride,
+        .ldc = c->stride,
+    };
+    int am = a->transposed ? a->cols : a->rows, bk = b->transposed ? b->cols : b->rows,
+        bn = b->transposed ? b->rows : b->cols;
+    BUG_ON(d->c, am != key.m || bk != key.k || bn != key.n || a->f32 || b->f32 || c->transposed,
+           "gemm: (%d, %d) x (%d, %d) is not (%d, %d)", am, key.k, bk, bn, key.m, key.n);
+    return key;
+}
+
+/* cuBLAS counts columns first: what it sees in our memory is the transpose, so C^T = op(B)^T op(A)^T is asked for. */
+static enum status gemm_describe(struct cuda *d, struct cuda_gemm_plan *p)
+{
+    const struct cuda_driver *f = &d->driver;
+    const struct gemm_key *k = &p->key;
+    cublasOperation_t first = k->flags & 2 ? CUBLAS_OP_T : CUBLAS_OP_N, second = k->flags & 1 ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cudaDataType_t type = k->flags & 4 ? CUDA_R_32F : CUDA_R_16BF;
+    uint64_t n = (uint64_t)k->n, m = (uint64_t)k->m, depth = (uint64_t)k->k;
+    TRY(gemm_check(d, f->cublasLtMatmulDescCreate(&p->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product"));
+    TRY(gemm_check(d, f->cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof(first)),
+                   "transa"));
+    TRY(gemm_check(d, f->cublasLtMatmulDescSetAttribute(p->desc, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof(second)),
+                   "transb"));
+    TRY(gemm_check(d,
+                   f->cublasLtMatrixLayoutCreate(&p->a, CUDA_R_16BF, first == CUBLAS_OP_T ? depth : n,
+                                                 first == CUBLAS_OP_T ? n : depth, k->ldb),
+                   "the layout of b"));
+    TRY(gemm_check(d,
+                   f->cublasLtMatrixLayoutCreate(&p->b, CUDA_R_16BF, second == CUBLAS_OP_T ? m : depth,
+                                                 second == CUBLAS_OP_T ? depth : m, k->lda),
+                   "the layout of a"));
+    TRY(gemm_check(d, f->cublasLtMatrixLayoutCreate(&p->c, type, n, m, k->ldc), "the layout of c"));
+    p->ready = true;
+    return OK;
+}
+
+static cublasStatus_t gemm_run(struct cuda *d, const struct cuda_gemm_plan *p, const cublasLtMatmulAlgo_t *algo,
+                               const struct gemm_operands *o)
+{
+    return d->driver.cublasLtMatmul(d->lt, p->desc, &o->alpha, o->b, p->a, o->a, p->b, &o->beta, o->c, p->c, o->result, p->c,
+                                    algo, (void *)d->workspace, CUDA_WORKSPACE_BYTES, d->stream);
+}
+
+/* Milliseconds of one run, or a negative number when the algorithm refuses. */
+static float gemm_time(struct cuda *d, const struct cuda_gemm_plan *p, const cublasLtMatmulAlgo_t *algo,
+                       const struct gemm_operands *o, CUevent from, CUevent to)
+{
+    if (gemm_run(d, p, algo, o) != CUBLAS_STATUS_SUCCESS) return -1;
+    float total = 0;
+    d->driver.cuEventRecord(from, d->stream);
+    for (int i = 0; i < GEMM_REPEATS; i++) gemm_run(d, p, algo, o);
+    d->driver.cuEventRecord(to, d->stream);
+    if (d->driver.cuEventSynchronize(to) != CUDA_SUCCESS) return -1;
+    d->driver.cuEventElapsedTime(&total, from, to);
+    return total / GEMM_REPEATS;
+}
+
+static int gemm_candidates(struct cuda *d, const struct cuda_gemm_plan *p, cublasLtMatmulHeuristicResult_t *results)
+{
+    const struct cuda_driver *f = &d->driver;
+    cublasLtMatmulPreference_t preference = NULL;
+    size_t workspace = CUDA_WORKSPACE_BYTES;
+    uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE;
+    int found = 0;
+    if (gemm_check(d, f->cublasLtMatmulPreferenceCreate(&preference), "a preference") != OK) return 0;
+    f->cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+                                            sizeof(workspace));
+    f->cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions,
+                                            sizeof(reductions));
+    gemm_check(d,
+               f->cublasLtMatmulAlgoGetHeuristic(d->lt, p->desc, p->a, p->b, p->c, p->c, preference, GEMM_CANDIDATES,
+                                                 results, &found),
+               "asking for algorithms");
+    f->cublasLtMatmulPreferenceDestroy(preference);
+    return found;
+}
+
+static bool gemm_splits(struct cuda *d, const cublasLtMatmulAlgo_t *algo)
+{
+    int32_t splits = 0;
+    size_t written = 0;
+    d->driver.cublasLtMatmulAlgoConfigGetAttribute(algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &splits, sizeof(splits), &written);
+    return splits > 1;
+}
+
+/* Times the candidates into a result of their own, so that the caller's is not added to more than once. */
+static enum status gemm_tune(struct cuda *d, struct cuda_gemm_plan *p, const struct gemm_operands *operands)
+{
+    cublasLtMatmulHeuristicResult_t results[GEMM_CANDIDATES];
+    struct gemm_operands o = *operands;
+    int found = gemm_candidates(d, p, results);
+    CUdeviceptr scratch = cuda_alloc(d, (size_t)p->key.m * (size_t)p->key.ldc * (p->key.flags & 4 ? 4 : 2));
+    CUevent from = NULL, to = NULL;
+    if (!scratch) return d->c->status;
+    d->driver.cuEventCreate(&from, 0);
+    d->driver.cuEventCreate(&to, 0);
+    o.result = (void *)scratch;
+    float best = -1;
+    for (int i = 0; i < found; i++) {
+        if (results[i].state != CUBLAS_STATUS_SUCCESS || gemm_splits(d, &results[i].algo)) continue;
+        float time = gemm_time(d, p, &results[i].algo, &o, from, to);
+        if (time < 0 || (best >= 0 && time >= best)) continue;
+        best = time;
+        p->algo = results[i].algo;
+        p->chosen = true;
+    }
+    d->driver.cuEventDestroy(from);
+    d->driver.cuEventDestroy(to);
+    cuda_free(d, scratch);
+    if (p->chosen) return d->c->status;
+    return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: cuBLASLt has no algorithm without split-K for %d x %d x %d (%d proposed)",
+                    p->key.m, p->key.n, p->key.k, found);
+}
+
+static struct cuda_gemm_plan *gemm_plan(struct cuda *d, const struct gemm_key *key)
+{
+    if (!d->plans) d->plans = calloc(CUDA_GEMM_PLANS, sizeof(*d->plans));
+    if (!d->plans) {
+        ctx_fail(d->c, E_MEMORY, "CUDA: no memory for the list of products");
+        return NULL;
+    }
+    for (int i = 0; i < d->n_plans; i++) {
+        if (memcmp(&d->plans[i].key, key, sizeof(*key)) == 0) return &d->plans[i];
+    }
+    if (d->n_plans == CUDA_GEMM_PLANS) {
+        ctx_fail(d->c, E_UNSUPPORTED, "CUDA: more than %d shapes of products in one run", CUDA_GEMM_PLANS);
+        return NULL;
+    }
+    d->plans[d->n_plans].key = *key;
+    return &d->plans[d->n_plans++];
+}
+
+enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct cuda_matrix *b, const struct cuda_matrix *c,
+                      float alpha, float beta)
+{
+    if (!ctx_ok(d->c)) return d->c->status;
+    struct gemm_key key = gemm_key_of(d, a, b, c, beta);
+    struct cuda_gemm_plan *p = gemm_plan(d, &key);
+    if (!p) return d->c->status;
+    struct gemm_operands o = {(void *)a->data, (void *)b->data, (void *)c->data, (void *)c->data, alpha, beta};
+    if (!p->ready) TRY(gemm_describe(d, p));
+    if (!p->chosen) TRY(gemm_tune(d, p, &o));
+    return gemm_check(d, gemm_run(d, p, &p->algo, &o), "a product");
+}
+
+size_t cuda_gemm_choices(const struct cuda *d, char *text, size_t bytes)
+{
+    size_t used = (size_t)snprintf(text, bytes, "cublaslt %zu\n", d->driver.cublasLtGetVersion());
+    for (int i = 0; i < d->n_plans; i++) {
+        const struct cuda_gemm_plan *p = &d->plans[i];
+        const struct gemm_key *k = &p->key;
+        if (!p->chosen) continue;
+        char line[320];
+        int n = snprintf(line, sizeof(line), "%d %d %d %d %" PRId64 " %" PRId64 " %" PRId64, k->m, k->n, k->k, k->flags,
+                         k->lda, k->ldb, k->ldc);
+        for (int w = 0; w < 8; w++) n += snprintf(line + n, sizeof(line) - (size_t)n, " %" PRIx64, p->algo.data[w]);
+        used += (size_t)snprintf(used < bytes ? text + used : NULL, used < bytes ? bytes - used : 0, "%s\n", line);
+    }
+    return used;
+}
+
+static bool gemm_choice_read(const char *line, struct gemm_key *k, cublasLtMatmulAlgo_t *algo)
+{
+    uint64_t *w = algo->data;
+    return sscanf(line,
+                  "%" SCNd32 " %" SCNd32 " %" SCNd32 " %" SCNd32 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNx64 " %" SCNx64
+                  " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+                  &k->m, &k->n, &k->k, &k->flags, &k->lda, &k->ldb, &k->ldc, &w[0], &w[1], &w[2], &w[3], &w[4], &w[5], &w[6],
+                  &w[7]) == 15;
+}
+
+enum status cuda_gemm_choose(struct cuda *d, const char *text)
+{
+    size_t version = 0;
+    if (sscanf(text, "cublaslt %zu", &version) != 1 || version != d->driver.cublasLtGetVersion()) {
+        return ctx_fail(d->c, E_INPUT,
+                        "CUDA: the chosen algorithms are of cuBLASLt %zu, this is %zu: the run can go on only "
+                        "without them, and then not to the same bytes",
+                        version, d->driver.cublasLtGetVersion());
+    }
+    for (const char *line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
+        struct gemm_key key = {0};
+        cublasLtMatmulAlgo_t algo;
+        if (!gemm_choice_read(line + 1, &key, &algo))
+            return ctx_fail(d->c, E_INPUT, "CUDA: not a list of chosen algorithms");
+        struct cuda_gemm_plan *p = gemm_plan(d, &key);
+        if (!p) return d->c->status;
+        p->algo = algo;
+        p->chosen = true;
+    }
+    return OK;
+}

@@ -1,0 +1,29 @@
+/* cuda_gemm: products of bf16 matrices with f32 accumulation, by cuBLASLt.
+ *
+ * The first product of a shape times every algorithm that cuBLASLt proposes, without split-K (whose sums depend on the order
+ * in which blocks finish), and keeps the fastest, so one opened card gives the same bytes for the same call. Another run may
+ * choose another algorithm: what was chosen can be written out and given to a later run. */
+#ifndef YA_BACKEND_CUDA_GEMM_H
+#define YA_BACKEND_CUDA_GEMM_H
+
+#include "backend/cuda/cuda_device.h"
+
+/* A row-major matrix in device memory. `transposed`: the product uses its transpose. f32 only for results. */
+struct cuda_matrix {
+    CUdeviceptr data;
+    int rows, cols; /* as it lies in memory */
+    int64_t stride; /* elements from row to row */
+    bool transposed, f32;
+};
+
+/* c = alpha op(a) op(b) + beta c. For y = x W^T with W (M, K): a = x, b = W transposed. */
+enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct cuda_matrix *b, const struct cuda_matrix *c,
+                      float alpha, float beta);
+
+/* The chosen algorithms as text, one a line, with cuBLASLt's version in front: for a run and its checkpoints. Returns the
+ * length that is needed, writes at most `bytes`. */
+size_t cuda_gemm_choices(const struct cuda *d, char *text, size_t bytes);
+/* Takes choices of an earlier run. E_INPUT when they are of another version of cuBLASLt or not such a text. */
+enum status cuda_gemm_choose(struct cuda *d, const char *text);
+
+#endif

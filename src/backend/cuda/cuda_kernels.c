@@ -1,0 +1,160 @@
+#include "backend/cuda/cuda_kernels.h"
+
+static unsigned blocks_for(int64_t count, int64_t each)
+{
+    return (unsigned)((count + each - 1) / each);
+}
+
+static enum status check_octets(struct cuda *d, const char *what, int cols, int most)
+{
+    if (cols % 8 == 0 && cols <= most) return d->c->status;
+    return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: %s over %d columns: a multiple of 8 and at most %d are supported", what,
+                    cols, most);
+}
+
+enum { NORM_WIDTH = 2048, NORM_MOST = 16384, ROWS_OF_GRID = 65535 };
+
+/* 0 to 3 for rows of up to 2048, 4096, 8192 and 16384 elements. */
+static int norm_variant(int cols)
+{
+    int variant = 0;
+    while (cols > NORM_WIDTH << variant) variant++;
+    return variant;
+}
+
+enum status cuda_rms_norm(struct cuda *d, const struct cuda_rms_norm_args *a)
+{
+    TRY(check_octets(d, "rms_norm", a->cols, NORM_MOST));
+    return cuda_launch(d, CUDA_rms_norm_1 + norm_variant(a->cols), (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
+}
+
+enum status cuda_rms_norm_bwd(struct cuda *d, const struct cuda_rms_norm_bwd_args *a)
+{
+    TRY(check_octets(d, "rms_norm_bwd", a->cols, NORM_MOST));
+    return cuda_launch(d, CUDA_rms_norm_bwd_1 + norm_variant(a->cols), (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
+}
+
+enum status cuda_rope(struct cuda *d, const struct cuda_rope_args *a)
+{
+    if (a->dim % 16 || a->dim > 512) {
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: rope of heads of %d: a multiple of 16 and at most 512", a->dim);
+    }
+    return cuda_launch(d, CUDA_rope, (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
+}
+
+static unsigned grid_rows(int64_t rows)
+{
+    return (unsigned)(rows < ROWS_OF_GRID ? rows : ROWS_OF_GRID);
+}
+
+enum status cuda_swiglu(struct cuda *d, const struct cuda_swiglu_args *a, bool backward)
+{
+    TRY(check_octets(d, "swiglu", a->cols, 1 << 24));
+    struct cuda_grid g = {blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0};
+    return cuda_launch(d, backward ? CUDA_swiglu_bwd : CUDA_swiglu, g, a);
+}
+
+enum status cuda_move(struct cuda *d, const struct cuda_move_args *a, bool from_f32, bool to_f32)
+{
+    static const enum cuda_kernel KERNELS[2][2] = {{CUDA_move_bf16_bf16, CUDA_move_bf16_f32},
+                                                   {CUDA_move_f32_bf16, CUDA_move_f32_f32}};
+    struct cuda_grid g = {blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0};
+    return cuda_launch(d, KERNELS[from_f32][to_f32], g, a);
+}
+
+enum status cuda_fill(struct cuda *d, const struct cuda_fill_args *a, int element_bytes)
+{
+    unsigned blocks = blocks_for(a->count, 256 * 4), most = (unsigned)d->processors * 8;
+    struct cuda_grid g = {blocks < most ? blocks : most, 1, 256, 0};
+    return cuda_launch(d, element_bytes == 4 ? CUDA_fill_32 : CUDA_fill_16, g, a);
+}
+
+enum status cuda_rows(struct cuda *d, const struct cuda_rows_args *a)
+{
+    TRY(check_octets(d, "rows by index", a->cols, 1 << 24));
+    return cuda_launch(d, CUDA_move_rows_by_id, (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
+}
+
+enum status cuda_sum_squares(struct cuda *d, const struct cuda_sum_squares_args *a)
+{
+    TRY(cuda_launch(d, CUDA_sum_squares_partial, (struct cuda_grid){CUDA_SUM_BLOCKS, 1, 256, 0}, a));
+    return cuda_launch(d, CUDA_sum_squares_total, (struct cuda_grid){1, 1, CUDA_SUM_BLOCKS, 0}, a);
+}
+
+enum status cuda_adamw(struct cuda *d, const struct cuda_adamw_args *a)
+{
+    unsigned blocks = blocks_for(a->count, 256), most = (unsigned)d->processors * 8;
+    return cuda_launch(d, CUDA_adamw, (struct cuda_grid){blocks < most ? blocks : most, 1, 256, 0}, a);
+}
+
+/* ---- adapter gradients: tall products ----------------------------------------------------------------------------------
+ */
+
+enum { TALL_WIDTH = 128, TALL_STEP = 64 };
+
+int cuda_tall_slices(const struct cuda *d, int rows, int n)
+{
+    int columns = (int)blocks_for(n, TALL_WIDTH), steps = (int)blocks_for(rows, TALL_STEP);
+    int wanted = (4 * d->processors + columns - 1) / columns;
+    return wanted < steps ? wanted : steps;
+}
+
+enum status cuda_tall_product(struct cuda *d, const struct cuda_tall_args *a)
+{
+    TRY(check_octets(d, "an adapter's gradient", a->n, 1 << 24));
+    if (a->r != 16 && a->r != 32)
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: an adapter's gradient of rank %d: 16 or 32", a->r);
+    struct cuda_grid g = {blocks_for(a->n, TALL_WIDTH), (unsigned)a->slices, 256, 0};
+    TRY(cuda_launch(d, a->r == 16 ? CUDA_tall_product_16 : CUDA_tall_product_32, g, a));
+    return cuda_launch(d, CUDA_tall_total, (struct cuda_grid){blocks_for((int64_t)a->n * a->r, 256), 1, 256, 0}, a);
+}
+
+/* ---- attention
+ * ------------------------------------------------------------------------------------------------------------ */
+
+/* Position of a head size among the compiled ones. -1: none. */
+static int attention_variant(struct cuda *d, int dim)
+{
+    static const int DIMS[] = {16, 32, 64, 96, 128};
+    for (int i = 0; i < 5; i++) {
+        if (DIMS[i] == dim) return i;
+    }
+    ctx_fail(d->c, E_UNSUPPORTED, "CUDA: attention with heads of %d: 16, 32, 64, 96 or 128 are supported", dim);
+    return -1;
+}
+
+enum status cuda_attention_bounds(struct cuda *d, const struct cuda_attention_bounds_args *a)
+{
+    int most = a->queries > a->keys ? a->queries : a->keys;
+    return cuda_launch(d, CUDA_attention_bounds, (struct cuda_grid){blocks_for(most, 256), 1, 256, 0}, a);
+}
+
+/* Bytes of `rows` rows of a tile: each is padded by 8 elements (cuda_mma.cuh). */
+static unsigned tile_bytes(int rows, int dim)
+{
+    return (unsigned)(rows * (dim + 8) * 2);
+}
+
+enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a)
+{
+    enum { ROWS = 128, COLUMNS = 64 };
+    int variant = attention_variant(d, a->dim);
+    if (variant < 0) return d->c->status;
+    struct cuda_grid g = {blocks_for(a->queries, ROWS), (unsigned)a->heads, 128, tile_bytes(ROWS + 4 * COLUMNS, a->dim)};
+    return cuda_launch(d, CUDA_attention_16 + variant, g, a);
+}
+
+enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args *a)
+{
+    enum { ROWS = 64, COLUMNS = 64, KEY_ROWS = 128 };
+    int variant = attention_variant(d, a->dim);
+    if (variant < 0) return d->c->status;
+    struct cuda_grid delta = {blocks_for((int64_t)a->queries * a->heads, 4), 1, 128, 0};
+    struct cuda_grid dq = {blocks_for(a->queries, ROWS), (unsigned)a->heads, 128,
+                           tile_bytes(2 * ROWS + 4 * COLUMNS, a->dim)};
+    struct cuda_grid dkv = {blocks_for(a->keys, KEY_ROWS), (unsigned)a->groups, 256,
+                            tile_bytes(2 * KEY_ROWS + 4 * COLUMNS, a->dim) + 4 * COLUMNS * (unsigned)sizeof(float)};
+    TRY(cuda_launch(d, CUDA_attention_delta, delta, a));
+    TRY(cuda_launch(d, CUDA_attention_dq_16 + variant, dq, a));
+    return cuda_launch(d, CUDA_attention_dkv_16 + variant, dkv, a);
+}

@@ -1,0 +1,8 @@
+/* cuda_modules: the compiled kernels, one fatbin a .cu file, as the build embeds them (cmake/cuda.cmake). */
+#ifndef YA_BACKEND_CUDA_MODULES_H
+#define YA_BACKEND_CUDA_MODULES_H
+
+extern const unsigned char *const CUDA_MODULES[];
+extern const int CUDA_MODULE_COUNT;
+
+#endif

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Everything that a card can tell about the CUDA kernels, in one go: builds, checks against f64, runs compute-sanitizer on each
+# family, times each kernel against its floor. The short table comes last. OUT: folder for logs (default build-cuda).
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+out=${OUT:-build-cuda}
+mkdir -p "$out"
+build=$(mktemp -d)
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
+time tests/cuda/build.sh "$build" 90a || exit 1
+export LD_LIBRARY_PATH=/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}
+"$build/test_cuda_kernels" >"$out/test.log" 2>&1
+checked=$?
+"$build/bench_cuda" >"$out/bench.log" 2>&1
+# One family after the other, the four tools beside each other.
+sanitize() {
+    for family in norm rope swiglu moves tall loss optim attention; do
+        log=$build/$1-$family.log
+        timeout 90 compute-sanitizer --tool "$1" "$build/test_cuda_kernels" --one $family >"$log" 2>&1
+        echo "$1 $family (exit $?): $(grep -E 'SUMMARY' "$log" | tail -1); $(grep 'checks,' "$log")"
+        grep -E '^=========' "$log" | grep -v SUMMARY | head -4
+    done >"$build/$1.log"
+}
+for tool in memcheck racecheck initcheck synccheck; do sanitize $tool & done
+wait
+cat "$build"/{memcheck,racecheck,initcheck,synccheck}.log >"$out/sanitizer.log"
+timeout 60 compute-sanitizer --tool memcheck "$build/test_cuda_kernels" --plant 2>&1 | grep -E 'ERROR SUMMARY|Invalid' | sort | uniq -c | head -3 >"$out/plant.log"
+cat "$out/bench.log"
+echo "--- sanitizer"; cat "$out/sanitizer.log"
+echo "--- planted fault"; cat "$out/plant.log"
+echo "--- checks (exit $checked)"; grep -v '^ok' "$out/test.log" | head -60
