@@ -177,3 +177,14 @@ void dir_list_free(struct ctx *c, char **names, size_t n)
     for (size_t i = 0; i < n; i++) mem_free(c, names[i]);
     mem_free(c, names);
 }
+
+enum status dir_make_empty(struct ctx *c, const char *path)
+{
+    char **names = NULL;
+    size_t n = 0;
+    TRY(dir_make(c, path));
+    TRY(dir_list(c, path, &names, &n));
+    if (n > 0) ctx_fail(c, E_INPUT, "%s: the folder is not empty (it holds \"%.80s\"); give a new one", path, names[0]);
+    dir_list_free(c, names, n);
+    return c->status;
+}

@@ -75,6 +75,8 @@ void dir_unlock(int fd); /* accepts -1 */
 /* Entries of a folder, sorted by name, "." and ".." left out. Free each string and the list with dir_list_free. */
 enum status dir_list(struct ctx *c, const char *path, char ***names, size_t *n);
 void dir_list_free(struct ctx *c, char **names, size_t n);
+/* Makes the folder, or takes one that is empty; E_INPUT naming an entry otherwise. */
+enum status dir_make_empty(struct ctx *c, const char *path);
 
 bool file_exists(const char *path); /* regular file */
 bool dir_exists(const char *path);

@@ -257,20 +257,9 @@ static enum status write_index(struct plan *p)
 
 /* ---- the whole -------------------------------------------------------------------------------------------------------- */
 
-static enum status check_empty(struct ctx *c, const char *dir)
-{
-    char **names = NULL;
-    size_t n = 0;
-    TRY(dir_make(c, dir));
-    TRY(dir_list(c, dir, &names, &n));
-    if (n > 0) ctx_fail(c, E_INPUT, "%s: the folder is not empty (it holds \"%.80s\"); give a new one", dir, names[0]);
-    dir_list_free(c, names, n);
-    return c->status;
-}
-
 static enum status write_all(struct plan *p)
 {
-    TRY(check_empty(p->c, p->dir));
+    TRY(dir_make_empty(p->c, p->dir));
     TRY(hf_folder_check(p->m)); /* before gigabytes are written */
     for (size_t i = 0; i < p->n_shards; i++) TRY(write_shard(p, i));
     if (p->n_shards > 1) TRY(write_index(p));
