@@ -16,6 +16,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "io/tokenizer/tokenizer.h"
+#include "support_host.h"
 
 /* An adapter on `places` with numbers that matter, attached. */
 static struct lora *adapter_on(struct fixture *f, struct model *m, uint32_t places)
@@ -23,9 +24,11 @@ static struct lora *adapter_on(struct fixture *f, struct model *m, uint32_t plac
     struct lora_config config = {.rank = 3, .alpha = 5, .targets = places, .seed = 9};
     struct lora *l = lora_new(f->c, &m->config, &config);
     assert_ok(f->c);
-    for (size_t i = 0; i < l->n_modules; i++)
-        for (int64_t k = 0; k < array_size(l->modules[i].slot.b); k++)
-            ((float *)l->modules[i].slot.b->data)[k] = 0.1f * (float)((k * 7 + (int64_t)i) % 11 - 5);
+    for (size_t i = 0; i < l->n_modules; i++) {
+        float *b = host_f32(l->modules[i].slot.b);
+        for (int64_t k = 0; k < array_size(l->modules[i].slot.b); k++) b[k] = 0.1f * (float)((k * 7 + (int64_t)i) % 11 - 5);
+        host_store(l->modules[i].slot.b, b);
+    }
     model_attach_lora(m, l);
     return l;
 }
@@ -58,6 +61,7 @@ static void check_matrix(const struct weight *base, const struct weight *merged,
 {
     double row[64], half_ulp = type == TENSOR_BF16 ? 1.0 / 256 : 1e-6;
     float got[64];
+    const float *a = base->lora ? host_f32(base->lora->a) : NULL, *b = base->lora ? host_f32(base->lora->b) : NULL;
     for (int64_t i = 0; i < base->rows; i++) {
         weight_row_f64(base, i, row);
         weight_row_f32(merged, i, got);
@@ -65,8 +69,7 @@ static void check_matrix(const struct weight *base, const struct weight *merged,
         for (int64_t j = 0; j < base->cols; j++) {
             double scale = fabs(row[j]);
             for (int64_t r = 0; s && r < s->a->shape[0]; r++) {
-                double term = (double)s->scale * (double)((float *)s->b->data)[i * s->a->shape[0] + r] *
-                              (double)((float *)s->a->data)[r * base->cols + j];
+                double term = (double)s->scale * (double)b[i * s->a->shape[0] + r] * (double)a[r * base->cols + j];
                 row[j] += term;
                 scale += fabs(term);
             }

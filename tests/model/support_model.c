@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "io/safetensors.h"
+#include "support_host.h"
 
 /* ---- fixture ------------------------------------------------------------------------------------------------------------
  */
@@ -377,15 +378,16 @@ static double *numbers(int64_t n)
 static void ref_linear(const struct weight *w, const double *x, int64_t n, double *y)
 {
     double *row = numbers(w->cols);
+    const float *a = w->lora ? host_f32(w->lora->a) : NULL, *b = w->lora ? host_f32(w->lora->b) : NULL;
+    const float *bias = w->bias ? host_f32(w->bias) : NULL;
     for (int64_t i = 0; i < w->rows; i++) {
         weight_row_f64(w, i, row);
         const struct lora_slot *s = w->lora;
         for (int64_t r = 0; s && r < s->a->shape[0]; r++)
             for (int64_t j = 0; j < w->cols; j++)
-                row[j] += (double)s->scale * (double)((float *)s->b->data)[i * s->a->shape[0] + r] *
-                          (double)((float *)s->a->data)[r * w->cols + j];
+                row[j] += (double)s->scale * (double)b[i * s->a->shape[0] + r] * (double)a[r * w->cols + j];
         for (int64_t t = 0; t < n; t++) {
-            double sum = w->bias ? (double)((float *)w->bias->data)[i] : 0;
+            double sum = bias ? (double)bias[i] : 0;
             for (int64_t j = 0; j < w->cols; j++) sum += row[j] * x[t * w->cols + j];
             y[t * w->rows + i] = sum;
         }
@@ -394,14 +396,15 @@ static void ref_linear(const struct weight *w, const double *x, int64_t n, doubl
 }
 
 /* n rows of `size`, in place or not. */
-static void ref_norm(const struct array *gain, double eps, const double *x, int64_t n, double *y)
+static void ref_norm(struct array *gain, double eps, const double *x, int64_t n, double *y)
 {
     int64_t size = gain->shape[0];
+    const float *g = host_f32(gain);
     for (int64_t t = 0; t < n; t++) {
         double sum = 0;
         for (int64_t j = 0; j < size; j++) sum += x[t * size + j] * x[t * size + j];
         double scale = 1 / sqrt(sum / (double)size + eps);
-        for (int64_t j = 0; j < size; j++) y[t * size + j] = x[t * size + j] * scale * (double)((float *)gain->data)[j];
+        for (int64_t j = 0; j < size; j++) y[t * size + j] = x[t * size + j] * scale * (double)g[j];
     }
 }
 
@@ -412,7 +415,7 @@ static void ref_rope(const struct model *m, const int32_t *positions, int64_t n,
         for (int64_t h = 0; h < heads; h++)
             for (int64_t j = 0; j < d / 2; j++) {
                 double *v = x + (t * heads + h) * d, a = v[j], b = v[j + d / 2];
-                double angle = positions[t] * (double)((float *)m->inv_freq->data)[j];
+                double angle = positions[t] * (double)m->rope_frequencies[j];
                 v[j] = a * cos(angle) - b * sin(angle);
                 v[j + d / 2] = b * cos(angle) + a * sin(angle);
             }

@@ -8,6 +8,7 @@
 
 #include "array/tape.h"
 #include "io/safetensors.h"
+#include "support_host.h"
 
 struct golden {
     struct fixture *f;
@@ -127,7 +128,7 @@ static double train_step(struct golden *g, int64_t recomputed_blocks)
     return train_step_on(g, recomputed_blocks, false);
 }
 
-static void check_gradient(struct golden *g, const struct lora_module *m, const char *half, const struct array *grad)
+static void check_gradient(struct golden *g, const struct lora_module *m, const char *half, struct array *grad)
 {
     char name[160];
     snprintf(name, sizeof name, "grad.base_model.model.model.layers.%lld.%s.%s.weight", (long long)m->layer,
@@ -135,7 +136,7 @@ static void check_gradient(struct golden *g, const struct lora_module *m, const 
     const struct tensor_view *t = value(g, name);
     assert_int_equal(t->shape[0], grad->shape[0]);
     assert_int_equal(t->shape[1], grad->shape[1]);
-    double error = relative_error_f32(grad->data, t->data, (size_t)(t->shape[0] * t->shape[1]));
+    double error = relative_error_f32(host_f32(grad), t->data, (size_t)(t->shape[0] * t->shape[1]));
     if (!(error < 1e-3)) fail_msg("%s: %s differs by %g relative", g->family, name, error);
 }
 
@@ -184,8 +185,8 @@ static void qwen3_norms_one_layer(void **state)
 static void zero_gradients(struct golden *g)
 {
     for (size_t k = 0; k < g->lora->n_modules; k++) {
-        memset(g->lora->modules[k].grad_a->data, 0, (size_t)array_size(g->lora->modules[k].grad_a) * 4);
-        memset(g->lora->modules[k].grad_b->data, 0, (size_t)array_size(g->lora->modules[k].grad_b) * 4);
+        op_fill(g->f->c, g->lora->modules[k].grad_a, 0);
+        op_fill(g->f->c, g->lora->modules[k].grad_b, 0);
     }
 }
 
@@ -198,18 +199,19 @@ static void checkpointing_changes_no_bit(void **state)
     double loss[2];
     for (int i = 0; i < 2; i++) loss[i] = train_step(&g, i == 1 ? INT64_MAX : 0);
     assert_true(loss[0] == loss[1]);
-    struct array *kept[2][16];
+    const float *kept[2][16];
     for (int i = 0; i < 2; i++) { /* gradients add up, so run each form on fresh buffers */
         zero_gradients(&g);
         train_step(&g, i == 1 ? INT64_MAX : 0);
         for (size_t k = 0; k < g.lora->n_modules; k++) {
-            const struct array *a = g.lora->modules[k].grad_a, *b = g.lora->modules[k].grad_b;
-            kept[i][2 * k] = array_from_host(g.f->c, DTYPE_F32, 2, a->shape, a->data);
-            kept[i][2 * k + 1] = array_from_host(g.f->c, DTYPE_F32, 2, b->shape, b->data);
+            kept[i][2 * k] = host_f32(g.lora->modules[k].grad_a);
+            kept[i][2 * k + 1] = host_f32(g.lora->modules[k].grad_b);
         }
     }
-    for (size_t k = 0; k < 2 * g.lora->n_modules; k++)
-        assert_memory_equal(kept[0][k]->data, kept[1][k]->data, (size_t)array_size(kept[0][k]) * 4);
+    for (size_t k = 0; k < 2 * g.lora->n_modules; k++) {
+        const struct lora_module *m = &g.lora->modules[k / 2];
+        assert_memory_equal(kept[0][k], kept[1][k], (size_t)array_size(k % 2 ? m->grad_b : m->grad_a) * sizeof(float));
+    }
     golden_close(&g);
 }
 
@@ -223,11 +225,10 @@ static void rows_without_weight_are_left_out(void **state)
         for (int64_t i = 0; i < g.batch.batch.n; i++)
             if (i % step != 1) g.batch.weights[i] = 0;
         double loss = train_step(&g, 0);
-        struct array *whole[2][16];
+        const float *whole[2][16];
         for (size_t k = 0; k < g.lora->n_modules; k++) {
-            const struct array *a = g.lora->modules[k].grad_a, *b = g.lora->modules[k].grad_b;
-            whole[0][k] = array_from_host(g.f->c, DTYPE_F32, 2, a->shape, a->data);
-            whole[1][k] = array_from_host(g.f->c, DTYPE_F32, 2, b->shape, b->data);
+            whole[0][k] = host_f32(g.lora->modules[k].grad_a);
+            whole[1][k] = host_f32(g.lora->modules[k].grad_b);
         }
         for (int recomputed = 0; recomputed < 2; recomputed++) {
             zero_gradients(&g);
@@ -235,9 +236,8 @@ static void rows_without_weight_are_left_out(void **state)
             if (!(some - loss < 1e-6 * loss && loss - some < 1e-6 * loss)) fail_msg("loss %.9g, not %.9g", some, loss);
             for (size_t k = 0; k < g.lora->n_modules; k++)
                 for (int half = 0; half < 2; half++) {
-                    const struct array *w = whole[half][k];
-                    const struct array *own = half ? g.lora->modules[k].grad_b : g.lora->modules[k].grad_a;
-                    double error = relative_error_f32(own->data, w->data, (size_t)array_size(w));
+                    struct array *own = half ? g.lora->modules[k].grad_b : g.lora->modules[k].grad_a;
+                    double error = relative_error_f32(host_f32(own), whole[half][k], (size_t)array_size(own));
                     if (!(error < 1e-5)) fail_msg("module %zu, half %d: gradient differs by %g", k, half, error);
                 }
         }
@@ -255,13 +255,13 @@ static size_t all_gradients(struct golden *g, float *out, float *golden)
     size_t n = 0;
     for (size_t i = 0; i < 2 * g->lora->n_modules; i++) {
         const struct lora_module *m = &g->lora->modules[i / 2];
-        const struct array *a = i % 2 ? m->grad_b : m->grad_a;
+        struct array *a = i % 2 ? m->grad_b : m->grad_a;
         size_t size = (size_t)array_size(a);
         char name[160];
         snprintf(name, sizeof name, "grad.base_model.model.model.layers.%lld.%s.lora_%c.weight", (long long)m->layer,
                  lora_place_path[m->place], i % 2 ? 'B' : 'A');
         assert_true(n + size <= GRADIENT_MAX);
-        memcpy(out + n, a->data, size * sizeof *out);
+        memcpy(out + n, host_f32(a), size * sizeof *out);
         memcpy(golden + n, value(g, name)->data, size * sizeof *golden);
         n += size;
     }

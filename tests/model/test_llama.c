@@ -1,4 +1,5 @@
 #include "support_model.h"
+#include "support_host.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,9 +83,11 @@ static void with_adapter(void **state)
                                   .ffn = tiny_llama.ffn};
     struct lora_config lora = {.rank = 3, .alpha = 5, .targets = (1u << LORA_PLACES) - 1, .last_layers = 1, .seed = 9};
     struct lora *l = lora_new(f->c, &config, &lora);
-    for (size_t i = 0; i < l->n_modules; i++)
-        for (int64_t k = 0; k < array_size(l->modules[i].slot.b); k++)
-            ((float *)l->modules[i].slot.b->data)[k] = 0.1f * (float)((k * 7 + (int64_t)i) % 11 - 5);
+    for (size_t i = 0; i < l->n_modules; i++) {
+        float *b = host_f32(l->modules[i].slot.b);
+        for (int64_t k = 0; k < array_size(l->modules[i].slot.b); k++) b[k] = 0.1f * (float)((k * 7 + (int64_t)i) % 11 - 5);
+        host_store(l->modules[i].slot.b, b);
+    }
     compare(f, &tiny_llama, l);
     lora_free(l);
 }
@@ -96,7 +99,11 @@ static void attach_and_detach(void **state)
     struct model *m = tiny_open(f, &tiny_llama);
     struct lora_config config = {.rank = 2, .alpha = 4, .targets = 1u << LORA_K | 1u << LORA_DOWN, .seed = 1};
     struct lora *l = lora_new(f->c, &m->config, &config);
-    for (size_t i = 0; i < l->n_modules; i++) ((float *)l->modules[i].slot.b->data)[0] = 1;
+    for (size_t i = 0; i < l->n_modules; i++) {
+        float *values = host_f32(l->modules[i].slot.b);
+        values[0] = 1;
+        host_store(l->modules[i].slot.b, values);
+    }
     struct batch_data b;
     float logits[3][8 * 50];
     batch_make(&b, 50, 1, (int[]){8}, 2);
@@ -205,7 +212,7 @@ static void gguf_rope_factors(void **state)
     t.extra = "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, "
               "\"high_freq_factor\": 4, \"original_max_position_embeddings\": 16},";
     struct model *a = tiny_open(f, &t);
-    memcpy(scaled, a->inv_freq->data, sizeof scaled);
+    memcpy(scaled, host_f32(a->inv_freq), sizeof scaled);
     for (int i = 0; i < 5; i++) factors[i] = plain[i] / scaled[i];
     assert_true(factors[0] > 1.1f && factors[0] < 7.9f);
     for (int i = 1; i < 5; i++) assert_true(factors[i] == 8);
@@ -215,7 +222,7 @@ static void gguf_rope_factors(void **state)
     assert_ok(f->c);
     assert_int_equal(b->config.rope_scaling, ROPE_FACTORS);
     for (int i = 0; i < 5; i++) {
-        double difference = (double)((float *)b->inv_freq->data)[i] - (double)scaled[i];
+        double difference = (double)host_f32(b->inv_freq)[i] - (double)scaled[i];
         assert_true(difference * difference < 1e-14 * (double)scaled[i] * (double)scaled[i]);
     }
     model_free(a);

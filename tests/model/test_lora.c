@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "support_host.h"
 
 static struct model_config config_of(const struct tiny *t)
 {
@@ -27,7 +28,9 @@ static struct lora_config all_targets(int64_t rank)
 
 static void fill(struct array *a, float from)
 {
-    for (int64_t i = 0; i < array_size(a); i++) ((float *)a->data)[i] = from + 0.001f * (float)i;
+    float *values = host_f32(a);
+    for (int64_t i = 0; i < array_size(a); i++) values[i] = from + 0.001f * (float)i;
+    host_store(a, values);
 }
 
 /* ---- making
@@ -49,15 +52,16 @@ static void a_is_uniform_b_is_zero(void **state)
         assert_int_equal(module->slot.b->shape[0], out);
         assert_int_equal(module->slot.id, module->layer * 8 + (int)module->place);
         double bound = 1 / sqrt((double)in), sum = 0, squares = 0, n = (double)(4 * in);
+        const float *a = host_f32(module->slot.a), *b = host_f32(module->slot.b);
         for (int64_t k = 0; k < 4 * in; k++) {
-            double v = (double)((float *)module->slot.a->data)[k];
+            double v = (double)a[k];
             assert_true(fabs(v) <= bound);
             sum += v;
             squares += v * v;
         }
         assert_true(fabs(sum / n) < 0.25 * bound);                      /* mean 0 */
         assert_true(fabs(squares / n * 3 / (bound * bound) - 1) < 0.3); /* variance bound^2 / 3 */
-        for (int64_t k = 0; k < out * 4; k++) assert_true(((float *)module->slot.b->data)[k] == 0);
+        for (int64_t k = 0; k < out * 4; k++) assert_true(b[k] == 0);
     }
     int64_t q = 40, kv = 20, h = 24, ff = 40;
     assert_int_equal(lora_parameter_count(l), 2 * 4 * ((h + q) + 2 * (h + kv) + (q + h) + 2 * (h + ff) + (ff + h)));
@@ -76,10 +80,10 @@ static void init_depends_on_seed_and_module_only(void **state)
     struct lora *a = lora_new(f->c, &m, &config), *b = lora_new(f->c, &m, &one), *d = lora_new(f->c, &m, &other);
     assert_int_equal(b->n_modules, 1);
     assert_int_equal(b->modules[0].layer, 1);
-    const struct array *same = a->modules[LORA_PLACES + LORA_UP].slot.a, *wanted = b->modules[0].slot.a;
-    assert_memory_equal(same->data, wanted->data, 4 * 24 * sizeof(float));
-    assert_memory_not_equal(a->modules[0].slot.a->data, d->modules[0].slot.a->data, 4 * 24 * sizeof(float));
-    assert_memory_not_equal(a->modules[0].slot.a->data, a->modules[1].slot.a->data, 4 * 24 * sizeof(float));
+    struct array *same = a->modules[LORA_PLACES + LORA_UP].slot.a, *wanted = b->modules[0].slot.a;
+    assert_memory_equal(host_f32(same), host_f32(wanted), 4 * 24 * sizeof(float));
+    assert_memory_not_equal(host_f32(a->modules[0].slot.a), host_f32(d->modules[0].slot.a), 4 * 24 * sizeof(float));
+    assert_memory_not_equal(host_f32(a->modules[0].slot.a), host_f32(a->modules[1].slot.a), 4 * 24 * sizeof(float));
     lora_free(a);
     lora_free(b);
     lora_free(d);
@@ -128,8 +132,8 @@ static void assert_same(const struct lora *a, const struct lora *b)
         assert_true(x->layer == y->layer && x->place == y->place && x->rank == y->rank && x->alpha == y->alpha);
         assert_true(x->slot.scale == y->slot.scale && x->slot.id == y->slot.id && x->slot.dropout == y->slot.dropout);
         assert_true(array_same_shape(x->slot.a, y->slot.a) && array_same_shape(x->slot.b, y->slot.b));
-        assert_memory_equal(x->slot.a->data, y->slot.a->data, (size_t)array_size(x->slot.a) * 4);
-        assert_memory_equal(x->slot.b->data, y->slot.b->data, (size_t)array_size(x->slot.b) * 4);
+        assert_memory_equal(host_f32(x->slot.a), host_f32(y->slot.a), (size_t)array_size(x->slot.a) * 4);
+        assert_memory_equal(host_f32(x->slot.b), host_f32(y->slot.b), (size_t)array_size(x->slot.b) * 4);
     }
 }
 

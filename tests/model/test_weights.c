@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "model/weights.h"
+#include "support_host.h"
 
 static void names_shapes_and_no_copy(void **state)
 {
@@ -120,7 +121,7 @@ static void assert_same_rows(const struct weight *a, const struct weight *b)
         assert_memory_equal(x, y, (size_t)a->cols * sizeof *x);
     }
     assert_int_equal(a->bias != NULL, b->bias != NULL);
-    if (a->bias) assert_memory_equal(a->bias->data, b->bias->data, (size_t)a->rows * sizeof(float));
+    if (a->bias) assert_memory_equal(host_f32(a->bias), host_f32(b->bias), (size_t)a->rows * sizeof(float));
 }
 
 static void compare_formats(struct fixture *f, const struct tiny *t, bool permuted)
@@ -132,14 +133,14 @@ static void compare_formats(struct fixture *f, const struct tiny *t, bool permut
         for (int p = 0; p < LORA_PLACES; p++)
             assert_same_rows(llama_block_linear(&a->blocks[i], (enum lora_place)p),
                              llama_block_linear(&b->blocks[i], (enum lora_place)p));
-        assert_memory_equal(a->blocks[i].ffn_norm->data, b->blocks[i].ffn_norm->data, (size_t)t->hidden * 4);
+        assert_memory_equal(host_f32(a->blocks[i].ffn_norm), host_f32(b->blocks[i].ffn_norm), (size_t)t->hidden * 4);
         assert_int_equal(b->blocks[i].q.row_map != NULL, permuted);
         assert_int_equal(b->blocks[i].k.row_map != NULL, permuted);
         assert_null(b->blocks[i].v.row_map);
     }
     assert_same_rows(&a->embed, &b->embed);
     assert_same_rows(&a->head, &b->head);
-    assert_memory_equal(a->inv_freq->data, b->inv_freq->data, (size_t)t->dim / 2 * 4);
+    assert_memory_equal(host_f32(a->inv_freq), host_f32(b->inv_freq), (size_t)t->dim / 2 * 4);
     assert_int_equal(model_weight_bytes(a), model_weight_bytes(b));
     assert_string_equal(b->name, fixture_path(f, "same.gguf"));
     model_free(a);

@@ -13,6 +13,7 @@
 #include "model/llama.h"
 #include "engine/engine.h"
 #include "train/support_tiny.h"
+#include "support_host.h"
 
 enum { N = 24 };
 
@@ -39,7 +40,9 @@ static void open_case(struct case_ *k)
     assert_non_null(k->lora);
     for (size_t i = 0; i < k->lora->n_modules; i++) { /* B is 0 at first, and so would be the gradients of A */
         struct array *b = k->lora->modules[i].slot.b;
-        for (int64_t j = 0; j < array_size(b); j++) ((float *)b->data)[j] = 0.01f * (float)(j % 7 - 3);
+        float *values = host_f32(b);
+        for (int64_t j = 0; j < array_size(b); j++) values[j] = 0.01f * (float)(j % 7 - 3);
+        host_store(b, values);
     }
     model_attach_lora(k->model, k->lora);
     k->engine = engine_native_new(k->c, k->model, k->lora);

@@ -12,6 +12,7 @@
 #include "train/optim.h"
 #include "train/schedule.h"
 #include "train/support_tiny.h"
+#include "support_host.h"
 
 static json_t *golden(struct ctx *c)
 {
@@ -121,16 +122,19 @@ static void adamw(void **state)
     int mark = scope_open(c);
     struct array *p = array_empty(c, DTYPE_F32, 1, &n), *g = array_empty(c, DTYPE_F32, 1, &n);
     struct array *m = array_zeros(c, DTYPE_F32, 1, &n), *v = array_zeros(c, DTYPE_F32, 1, &n);
-    float *numbers = p->data, *grads = g->data;
+    float *numbers = host_f32(p), *grads = host_f32(g);
     for (int64_t i = 0; i < n; i++) numbers[i] = (float)item(o, "start", (size_t)i);
+    host_store(p, numbers);
     for (size_t step = 1; step <= json_array_size(json_object_get(o, "grads")); step++) {
         const json_t *row = json_array_get(json_object_get(o, "grads"), step - 1);
         const json_t *want = json_array_get(json_object_get(o, "params"), step - 1);
         /* the gradient comes twice as long and is halved, as clipping does it */
         for (int64_t i = 0; i < n; i++) grads[i] = 2.0f * (float)json_number_value(json_array_get(row, (size_t)i));
+        host_store(g, grads);
         struct engine_update u = optim_step(&optim, (int64_t)step, member(o, "lr"), INFINITY);
         struct adamw_params params = {u.lr, u.beta1, u.beta2, u.eps, u.weight_decay, u.correction1, u.correction2, 0.5, 0};
         assert_int_equal(op_adamw(c, p, g, m, v, NULL, &params), OK);
+        numbers = host_f32(p);
         for (int64_t i = 0; i < n; i++)
             assert_true(fabs(numbers[i] - json_number_value(json_array_get(want, (size_t)i))) < 2e-6);
     }
