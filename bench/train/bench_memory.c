@@ -16,7 +16,6 @@
 #include "model/llama.h"
 #include "engine/engine.h"
 #include "train/optim.h"
-#include "train/planner.h"
 
 struct request {
     const char *model;
@@ -65,13 +64,19 @@ static bool fill(struct ctx *c, const struct request *r, int64_t vocab, struct a
     return true;
 }
 
-static enum status step(struct engine *e, const struct request *r, const struct arrays *a)
+static struct batch batch_of(const struct request *r, const struct arrays *a)
 {
     struct batch b = {.n = (int64_t)r->batch * r->length, .tokens = a->tokens, .positions = a->positions};
     b.n_seg = r->batch;
     b.cu = a->cu;
     b.targets = a->targets;
     b.weights = a->weights;
+    return b;
+}
+
+static enum status step(struct engine *e, const struct request *r, const struct arrays *a)
+{
+    struct batch b = batch_of(r, a);
     const struct optim optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     struct engine_micro micro = {.step = 1, .count = 1, .inv_n = 1.0 / (double)b.n, .recomputed_blocks = r->recomputed};
     struct engine_update update = optim_step(&optim, 1, 1e-4, INFINITY);
@@ -86,28 +91,18 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* What the planner says of the same step; the program is this one, without tokenizer and data. */
-static size_t planned(const struct request *r, const struct model *m, size_t before)
-{
-    struct plan_input in = {.model = &m->config, .lora = m->lora, .weights_bytes = model_weight_bytes(m)};
-    in.parameters = lora_parameter_count(m->lora);
-    size_t adapter = (size_t)in.parameters * 4 * sizeof(float);
-    in.program_bytes = before > adapter ? before - adapter : 0;
-    in.longest_tokens = (int64_t)r->batch * r->length;
-    in.recomputed_blocks = r->recomputed;
-    struct plan p = plan_make(&in, SIZE_MAX);
-    return p.total - p.bytes[PLAN_SAVE];
-}
-
-static void report(struct ctx *c, const struct request *r, const struct model *m, size_t before, double seconds)
+static void report(struct ctx *c, const struct request *r, const struct model *m, const struct engine_need *need,
+                   long long anon_before, double seconds)
 {
     struct pool_stats pool = array_pool_stats(c);
+    long long anon = status_bytes("RssAnon"), planned = anon_before + (long long)need->touched_bytes;
     printf("{\"batch\": %d, \"length\": %d, \"recomputed_blocks\": %lld, \"last_layers\": %d, \"threads\": %d", r->batch,
            r->length, (long long)r->recomputed, r->last_layers, threads_count(c));
     printf(", \"cpu_seconds\": %.2f, \"peak_rss_bytes\": %lld, \"rss_file_bytes\": %lld", seconds, status_bytes("VmHWM"),
            status_bytes("RssFile"));
-    printf(", \"planned_bytes\": %zu", planned(r, m, before));
-    printf(", \"weights_bytes\": %zu, \"before_step_bytes\": %zu", model_weight_bytes(m), before);
+    printf(", \"planned_anon_bytes\": %lld, \"anon_bytes\": %lld, \"planned_over_anon\": %.4f", planned, anon,
+           (double)planned / (double)anon);
+    printf(", \"weights_bytes\": %zu, \"anon_before_step_bytes\": %lld", model_weight_bytes(m), anon_before);
     printf(", \"alloc_peak_bytes\": %zu, \"pool_peak_bytes\": %zu, \"pool_held_bytes\": %zu}\n", c->alloc_peak,
            pool.peak_bytes, pool.held_bytes);
 }
@@ -122,9 +117,12 @@ static enum status run(struct ctx *c, struct request *r)
     if (lora) model_attach_lora(m, lora);
     struct engine *e = lora ? engine_native_new(c, m, lora) : NULL;
     if (e && fill(c, r, m->config.vocab, &a)) {
-        size_t before = c->alloc_bytes;
+        struct engine_need need;
+        struct batch b = batch_of(r, &a);
+        enum status counted = e->ops->count(e, &b, r->recomputed, &need);
+        long long before = status_bytes("RssAnon");
         double start = cpu_seconds();
-        if (step(e, r, &a) == OK) report(c, r, m, before, cpu_seconds() - start);
+        if (counted == OK && step(e, r, &a) == OK) report(c, r, m, &need, before, cpu_seconds() - start);
     }
     if (e) e->ops->free(e);
     lora_free(lora);

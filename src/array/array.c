@@ -25,20 +25,20 @@ static void storage_drop(struct storage *s)
     if (--s->refs > 0) return;
     struct backend *b = backend_of(s->c);
     if (s->persistent)
-        b->free(b, MEMORY_DEVICE, s->data, s->bytes);
+        b->free(b, MEMORY_DEVICE, s->data, s->taken);
     else
-        pool_put(s->c->array_env->device, s->data, s->bytes);
+        pool_put(s->c->array_env->device, s->data, s->taken);
     pool_put(s->c->array_env->host, s, sizeof *s);
 }
 
 static struct storage *storage_new(struct ctx *c, size_t bytes, bool persistent)
 {
     struct backend *b = backend_of(c);
-    struct storage *s = pool_get(c->array_env->host, sizeof *s);
+    struct storage *s = pool_get(c->array_env->host, sizeof *s, NULL);
     if (!s) return NULL;
     if (bytes == 0) bytes = 1; /* empty arrays have an address too */
-    *s = (struct storage){.refs = 1, .persistent = persistent, .bytes = bytes, .c = c};
-    s->data = persistent ? b->alloc(b, MEMORY_DEVICE, bytes) : pool_get(c->array_env->device, bytes);
+    *s = (struct storage){.refs = 1, .persistent = persistent, .bytes = bytes, .taken = bytes, .c = c};
+    s->data = persistent ? b->alloc(b, MEMORY_DEVICE, bytes) : pool_get(c->array_env->device, bytes, &s->taken);
     if (s->data) return s;
     pool_put(c->array_env->host, s, sizeof *s);
     return NULL;
@@ -60,7 +60,7 @@ static void fill_strides(int ndim, const int64_t *shape, int64_t *stride)
 static struct array *array_make(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, const int64_t *stride,
                                 struct storage *s, void *data)
 {
-    struct array *a = pool_get(c->array_env->host, sizeof *a);
+    struct array *a = pool_get(c->array_env->host, sizeof *a, NULL);
     if (!a) {
         storage_drop(s);
         return NULL;

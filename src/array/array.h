@@ -24,7 +24,8 @@ struct node;    /* array/tape.h */
 struct storage {
     int refs;
     bool persistent; /* the backend's own block; else one of the step pool */
-    size_t bytes;
+    size_t bytes;    /* that arrays may reach */
+    size_t taken;    /* of the block that they lie in */
     void *data;
     struct ctx *c;
 };
@@ -51,6 +52,8 @@ enum status array_env_new(struct ctx *c, struct backend *backend);
 void array_env_free(struct ctx *c);
 /* The step pool's figures: what activations, gradients in flight and saved values take now and took at most. */
 struct pool_stats array_pool_stats(const struct ctx *c);
+/* See pool_limit. */
+void array_pool_limit(struct ctx *c, size_t bytes);
 struct backend *array_backend(const struct ctx *c);
 
 /* Brackets the calls of a step, or of another sequence that comes again and again, which is always the same for one key:

@@ -36,7 +36,7 @@ enum status array_env_new(struct ctx *c, struct backend *backend)
 {
     if (!backend) return c->status;
     BUG_ON(c, c->array_env, "array_env_new: the ctx has one already");
-    const struct pool_source device = {device_alloc, device_free, backend, backend->host_memory};
+    const struct pool_source device = {device_alloc, device_free, backend, backend->host_memory, backend->counting};
     struct array_env *env = mem_alloc(c, 1, sizeof *env);
     if (env) {
         env->backend = backend;
@@ -73,6 +73,11 @@ void array_env_free(struct ctx *c)
 struct pool_stats array_pool_stats(const struct ctx *c)
 {
     return pool_stats(c->array_env->device);
+}
+
+void array_pool_limit(struct ctx *c, size_t bytes)
+{
+    pool_limit(c->array_env->device, bytes);
 }
 
 struct backend *array_backend(const struct ctx *c)

@@ -30,7 +30,7 @@ static struct tape *tape_of(const struct ctx *c)
 
 static struct node *node_new(struct ctx *c, int kind)
 {
-    struct node *n = pool_get(c->array_env->host, sizeof *n);
+    struct node *n = pool_get(c->array_env->host, sizeof *n, NULL);
     if (!n) return NULL;
     memset(n, 0, sizeof *n);
     n->refs = 1;

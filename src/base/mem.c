@@ -5,6 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/checked.h"
 
@@ -100,6 +103,13 @@ char *mem_strndup(struct ctx *c, const char *s, size_t n)
     char *copy = mem_alloc(c, room, 1);
     if (copy && n > 0) memcpy(copy, s, n);
     return copy;
+}
+
+void mem_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 char *mem_strdup(struct ctx *c, const char *s)

@@ -18,6 +18,10 @@ void *mem_alloc_aligned(struct ctx *c, size_t bytes);
 /* Frees what the functions above returned. Accepts NULL. */
 void mem_free(struct ctx *c, void *p);
 
+/* Gives memory that was freed back to the system, where the C library keeps some of it: after work that took much memory for
+ * a short time. */
+void mem_trim(void);
+
 /* A copy of a string (n bytes of one, always NUL-terminated), owner the caller. */
 char *mem_strdup(struct ctx *c, const char *s);
 char *mem_strndup(struct ctx *c, const char *s, size_t n);

@@ -4,6 +4,7 @@
  * live ones are poisoned: a use after pool_put is found like a use after free. */
 #include "base/pool.h"
 
+#include "base/map.h"
 #include "base/mem.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -20,7 +21,7 @@
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
-enum { CLASS_MIN_LOG2 = 6, N_CLASSES = 4 * 56 };
+enum { CLASS_MIN_LOG2 = 6, N_CLASSES = 4 * 56, POOL_PAGE = 4096 };
 
 /* The blocks of one class. `capacity` counts all that were ever taken from the source, so that putting one back never needs
  * memory: pool_put cannot fail. */
@@ -34,7 +35,8 @@ struct pool {
     struct pool_source source;
     struct size_class classes[N_CLASSES];
     struct pool_stats stats;
-    size_t n_live;
+    size_t n_live, limit;  /* limit 0: none */
+    struct map64 *touched; /* block -> pages that requests reached; NULL: not tracked */
 };
 
 /* ---- classes ------------------------------------------------------------------------------------------------------ */
@@ -79,7 +81,16 @@ struct pool *pool_new(struct ctx *c, const struct pool_source *source)
     if (!p) return NULL;
     p->c = c;
     p->source = source ? *source : (struct pool_source){.alloc = heap_alloc, .free = heap_free, .user = c, .host = true};
+    if (p->source.track && !(p->touched = map64_new(c, 1024))) {
+        mem_free(c, p);
+        return NULL;
+    }
     return p;
+}
+
+void pool_limit(struct pool *p, size_t bytes)
+{
+    p->limit = bytes;
 }
 
 void pool_free(struct pool *p)
@@ -88,6 +99,7 @@ void pool_free(struct pool *p)
     BUG_ON(p->c, p->n_live != 0, "%zu blocks of a pool (%zu bytes) were never put back", p->n_live, p->stats.live_bytes);
     pool_trim(p);
     for (int class = 0; class < N_CLASSES; class ++) mem_free(p->c, p->classes[class].free);
+    map64_free(p->touched);
     mem_free(p->c, p);
 }
 
@@ -100,6 +112,34 @@ static void poison(const struct pool *p, void *block, size_t bytes, size_t usabl
     ASAN_UNPOISON_MEMORY_REGION(block, usable);
 }
 
+static void give_back(struct pool *p, int class)
+{
+    struct size_class *k = &p->classes[class];
+    size_t bytes = class_bytes(class);
+    void *block = k->free[--k->n_free];
+    poison(p, block, bytes, bytes);
+    p->source.free(p->source.user, block, bytes);
+    p->stats.held_bytes -= bytes;
+    k->n_blocks--;
+}
+
+/* Makes place for `bytes` more under the limit, as far as free blocks go. */
+static void shrink(struct pool *p, size_t bytes)
+{
+    for (int class = N_CLASSES - 1; class >= 0 && p->limit > 0; class --)
+        while (p->classes[class].n_free > 0 && p->stats.held_bytes + bytes > p->limit) give_back(p, class);
+}
+
+/* Notes that a request reached so far into a block. */
+static void touch(struct pool *p, void *block, size_t bytes)
+{
+    uint64_t pages = (bytes + POOL_PAGE - 1) / POOL_PAGE, before = 0;
+    map64_get(p->touched, (uint64_t)(uintptr_t)block, &before);
+    if (pages <= before) return;
+    map64_put(p->touched, (uint64_t)(uintptr_t)block, pages, NULL);
+    p->stats.touched_bytes += (size_t)(pages - before) * POOL_PAGE;
+}
+
 /* One more block of a class from the source, with a place for it in the free list. */
 static void *take_block(struct pool *p, struct size_class *k, size_t bytes)
 {
@@ -110,6 +150,7 @@ static void *take_block(struct pool *p, struct size_class *k, size_t bytes)
         k->free = free;
         k->capacity = capacity;
     }
+    shrink(p, bytes);
     void *block = p->source.alloc(p->source.user, bytes);
     if (!block) return NULL;
     k->n_blocks++;
@@ -118,50 +159,55 @@ static void *take_block(struct pool *p, struct size_class *k, size_t bytes)
     return block;
 }
 
-void *pool_get(struct pool *p, size_t bytes)
+/* Where a request of this class is served from: its own class, or under the limit the next larger one with a free block. */
+static int serving_class(const struct pool *p, int class)
+{
+    if (p->classes[class].n_free > 0 || p->limit == 0 || p->stats.held_bytes + class_bytes(class) <= p->limit) return class;
+    for (int larger = class + 1; larger < N_CLASSES; larger++)
+        if (p->classes[larger].n_free > 0) return larger;
+    return class;
+}
+
+void *pool_get(struct pool *p, size_t bytes, size_t *taken)
 {
     int class = class_of(bytes);
     if (class == N_CLASSES) {
         ctx_fail(p->c, E_MEMORY, "out of memory: a block of %zu bytes", bytes);
         return NULL;
     }
+    BUG_ON(p->c, !taken && p->limit > 0, "a pool with a limit must say what a request took");
+    class = serving_class(p, class);
     struct size_class *k = &p->classes[class];
-    size_t taken = class_bytes(class);
-    void *block = k->n_free > 0 ? k->free[--k->n_free] : take_block(p, k, taken);
+    size_t room = class_bytes(class);
+    void *block = k->n_free > 0 ? k->free[--k->n_free] : take_block(p, k, room);
     if (!block) return NULL;
-    poison(p, block, taken, bytes);
+    if (taken) *taken = room;
+    poison(p, block, room, bytes);
+    if (p->touched) touch(p, block, bytes);
     p->n_live++;
-    p->stats.live_bytes += taken;
+    p->stats.live_bytes += room;
     if (p->stats.live_bytes > p->stats.peak_bytes) p->stats.peak_bytes = p->stats.live_bytes;
     return block;
 }
 
-void pool_put(struct pool *p, void *block, size_t bytes)
+void pool_put(struct pool *p, void *block, size_t taken)
 {
     if (!block) return;
-    int class = class_of(bytes);
-    BUG_ON(p->c, class == N_CLASSES || p->n_live == 0, "a block of %zu bytes that this pool never gave", bytes);
+    int class = class_of(taken);
+    BUG_ON(p->c, class == N_CLASSES || p->n_live == 0, "a block of %zu bytes that this pool never gave", taken);
     struct size_class *k = &p->classes[class];
-    BUG_ON(p->c, k->n_free >= k->n_blocks, "a block of %zu bytes is put back twice, or with another size", bytes);
-    size_t taken = class_bytes(class);
-    poison(p, block, taken, 0);
+    BUG_ON(p->c, k->n_free >= k->n_blocks, "a block of %zu bytes is put back twice, or with another size", taken);
+    size_t room = class_bytes(class);
+    poison(p, block, room, 0);
     k->free[k->n_free++] = block;
     p->n_live--;
-    p->stats.live_bytes -= taken;
+    p->stats.live_bytes -= room;
 }
 
 void pool_trim(struct pool *p)
 {
     for (int class = 0; class < N_CLASSES; class ++) {
-        struct size_class *k = &p->classes[class];
-        size_t bytes = class_bytes(class);
-        while (k->n_free > 0) {
-            void *block = k->free[--k->n_free];
-            poison(p, block, bytes, bytes);
-            p->source.free(p->source.user, block, bytes);
-            p->stats.held_bytes -= bytes;
-            k->n_blocks--;
-        }
+        while (p->classes[class].n_free > 0) give_back(p, class);
     }
 }
 

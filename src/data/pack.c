@@ -33,6 +33,7 @@ struct pack {
     int64_t *first; /* (n_sequences + 1) into items */
     int64_t n_sequences;
     int64_t longest_tokens, longest_items; /* of a micro-batch */
+    int64_t longest_at;                    /* first sequence of the one with the most tokens */
 
     /* the current micro-batch */
     int32_t *tokens, *positions, *targets, *cu;
@@ -209,7 +210,10 @@ static enum status make_buffers(struct pack *p)
     for (int64_t s = 0; s < p->n_sequences; s += p->options.batch) {
         struct range r = items_of(p, s, s + p->options.batch);
         int64_t tokens = tokens_in(p, r);
-        if (tokens > p->longest_tokens) p->longest_tokens = tokens;
+        if (tokens > p->longest_tokens) {
+            p->longest_tokens = tokens;
+            p->longest_at = s;
+        }
         if (r.end - r.begin > p->longest_items) p->longest_items = r.end - r.begin;
     }
     if (p->longest_tokens > INT32_MAX)
@@ -306,8 +310,10 @@ double pack_step_mean_weight(const struct pack *p, int64_t step)
     return sum / (double)pack_step_trained_tokens(p, step);
 }
 
-int64_t pack_longest_batch(const struct pack *p)
+int64_t pack_longest_batch(const struct pack *p, int64_t *step, int64_t *micro)
 {
+    if (step) *step = p->longest_at / sequences_a_step(p);
+    if (micro) *micro = p->longest_at % sequences_a_step(p) / p->options.batch;
     return p->longest_tokens;
 }
 

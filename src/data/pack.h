@@ -42,7 +42,8 @@ int64_t pack_step_trained_tokens(const struct pack *p, int64_t step);
 /* The Omega of relative clipping: mean of omega * loss_weight over those positions, > 0. loss_weight belongs in it for the
  * same reason as omega: it scales the gradient and must not be clipped away. */
 double pack_step_mean_weight(const struct pack *p, int64_t step);
-int64_t pack_longest_batch(const struct pack *p); /* most tokens of a micro-batch, for the memory plan */
+/* Most tokens of a micro-batch, and which micro-batch of which step that is (the first of that length; NULL: not asked). */
+int64_t pack_longest_batch(const struct pack *p, int64_t *step, int64_t *micro);
 
 /* Fills *b with micro-batch `micro` of `step`. The arrays belong to the pack and are valid until the next call. targets are
  * shifted inside each document (targets[t] = tokens[t + 1], weight 0 at a document's last token and where t + 1 is not

@@ -54,6 +54,12 @@ struct engine_memory {
     size_t peak_bytes;      /* most that the process held beside mapped weights */
 };
 
+/* What an optimizer step holds at its peak beside weights, parameters, gradients, moments and the batch itself. */
+struct engine_need {
+    size_t held_bytes;    /* memory that is asked for, in the blocks in which it is asked for */
+    size_t touched_bytes; /* how much of that is ever written: what a system takes that gives memory page by page */
+};
+
 /* The four sets of values that every trained parameter has. */
 enum engine_values { ENGINE_PARAMETERS, ENGINE_GRADIENTS, ENGINE_FIRST_MOMENTS, ENGINE_SECOND_MOMENTS };
 
@@ -91,6 +97,13 @@ struct engine_ops {
     /* Writes adapter_config.json, which says what the parameters are part of, into a folder. base_name: of the base model.
      */
     enum status (*save_config)(struct engine *e, const char *dir, const char *base_name);
+
+    /* Counts what a micro-batch like `b` needs, forward, backward and update, with so many blocks recomputed, without
+     * computing anything. NULL: the engine cannot tell. */
+    enum status (*count)(struct engine *e, const struct batch *b, int64_t recomputed_blocks, struct engine_need *out);
+    /* At most so many bytes are kept for steps (held_bytes of a count, or more); what a larger one needs is taken and given
+     * back. NULL: the engine keeps what it likes. */
+    void (*limit)(struct engine *e, size_t held_bytes);
 
     /* E_IO when a file of the model changed under the program; once a step. */
     enum status (*check)(struct engine *e);

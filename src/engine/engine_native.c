@@ -11,7 +11,7 @@
 #include "array/backend.h"
 #include "array/tape.h"
 #include "base/mem.h"
-#include "engine/engine.h"
+#include "engine/engine_native.h"
 #include "model/llama.h"
 
 enum { SLOTS = 2, STATS = 3 };
@@ -44,6 +44,11 @@ struct native_sequence {
 static struct native *native_of(struct engine *e)
 {
     return (struct native *)e;
+}
+
+struct model *engine_native_model(struct engine *e)
+{
+    return native_of(e)->model;
 }
 
 /* ---- one pass -------------------------------------------------------------------------------------------------------- */
@@ -319,6 +324,11 @@ static enum status native_save_config(struct engine *e, const char *dir, const c
     return lora_save_peft_config(e->c, native_of(e)->lora, dir, base_name);
 }
 
+static void native_limit(struct engine *e, size_t held_bytes)
+{
+    array_pool_limit(e->c, held_bytes);
+}
+
 static enum status native_check(struct engine *e)
 {
     return model_check(native_of(e)->model);
@@ -388,6 +398,8 @@ static const struct engine_ops native_ops = {
     .save_config = native_save_config,
     .check = native_check,
     .memory = native_memory,
+    .count = engine_native_count,
+    .limit = native_limit,
     .free = native_free,
 };
 

@@ -85,6 +85,14 @@ static size_t line_left(const char *root, char *line)
     return SIZE_MAX;
 }
 
+size_t plan_used_bytes(const char *root)
+{
+    char path[LINE_BYTES];
+    if (snprintf(path, sizeof(path), "%s/proc/self/status", root) >= (int)sizeof(path)) return 0;
+    long long kib = read_key(path, "RssAnon:");
+    return kib > 0 ? (size_t)kib * 1024 : 0;
+}
+
 size_t plan_free_bytes(const char *root)
 {
     char path[LINE_BYTES], line[LINE_BYTES];

@@ -10,6 +10,8 @@
 
 /* Epochs that are packed in advance to find the longest micro-batch when --max-steps decides the length. */
 enum { SCAN_EPOCHS_MAX = 16 };
+/* Buffers of the writers of a checkpoint, of metrics and of messages. */
+enum { PLAN_SAVE_BYTES = 3 << 20 };
 
 /* ---- adapter --------------------------------------------------------------------------------------------------------- */
 
@@ -141,42 +143,78 @@ enum status trainer_open_epoch(struct trainer *t, int64_t epoch)
 
 /* ---- length and plan ------------------------------------------------------------------------------------------------- */
 
-/* Steps of the run and its longest micro-batch. Epochs may differ by a step, because each packs in its own order, so they
- * are counted one by one. */
-static enum status scan_epochs(struct trainer *t)
+/* Steps of the run, and the epoch with the longest micro-batch. Epochs may differ by a step, because each packs in its own
+ * order, so they are counted one by one. */
+static enum status scan_epochs(struct trainer *t, int64_t *longest_epoch)
 {
     const struct train_config *k = &t->config;
-    int64_t steps = 0, longest = t->valid_pack ? pack_longest_batch(t->valid_pack) : 0;
+    int64_t steps = 0, longest = 0;
+    *longest_epoch = 0;
     for (int64_t e = 0; k->max_steps ? e < SCAN_EPOCHS_MAX && steps < k->max_steps : e < k->epochs; e++) {
         TRY(trainer_open_epoch(t, e));
         steps += pack_steps(t->pack);
-        if (pack_longest_batch(t->pack) > longest) longest = pack_longest_batch(t->pack);
+        int64_t n = pack_longest_batch(t->pack, NULL, NULL);
+        if (n <= longest) continue;
+        longest = n;
+        *longest_epoch = e;
     }
     t->schedule = k->schedule;
     t->schedule.total = k->max_steps ? k->max_steps : steps;
     if (t->schedule.warmup < 0) t->schedule.warmup = t->schedule.total * TRAIN_WARMUP_PERCENT / 100;
-    t->plan_input.longest_tokens = longest;
     return OK;
+}
+
+/* plan_input.count: the longest micro-batch of the open epoch. */
+static enum status count_step(void *user, int64_t recomputed_blocks, struct plan_step *out)
+{
+    struct trainer *t = user;
+    struct batch b;
+    struct engine_need need = {0};
+    int64_t step, micro;
+    pack_longest_batch(t->pack, &step, &micro);
+    TRY(pack_batch(t->pack, step, micro, &b));
+    TRY(t->engine->ops->count(t->engine, &b, recomputed_blocks, &need));
+    *out = (struct plan_step){need.held_bytes, need.touched_bytes};
+    return OK;
+}
+
+/* What the process holds now beside what the plan counts by itself, and what a checkpoint takes on its way to the disk: the
+ * largest parameter on the host, and the writer's buffers. */
+static size_t program_bytes(const struct trainer *t, const struct engine_memory *memory)
+{
+    size_t used = plan_used_bytes(""), counted = memory->trained_bytes + memory->allocated_bytes, saving = PLAN_SAVE_BYTES;
+    if (used == 0) used = t->c->alloc_bytes;
+    for (size_t i = 0; i < t->engine->parameters->n; i++) {
+        const struct parameter *p = engine_parameter(t->engine, i);
+        size_t bytes = (size_t)(p->rows * p->cols) * sizeof(float);
+        if (PLAN_SAVE_BYTES + bytes > saving) saving = PLAN_SAVE_BYTES + bytes;
+    }
+    return (used > counted ? used - counted : 0) + saving;
 }
 
 static enum status plan_run(struct trainer *t)
 {
     const struct train_config *k = &t->config;
-    TRY(scan_epochs(t));
+    struct plan_input *in = &t->plan_input;
+    int64_t longest_epoch;
+    mem_trim(); /* what tokenising took for a while is no part of what training needs */
+    TRY(scan_epochs(t, &longest_epoch));
+    TRY(trainer_open_epoch(t, longest_epoch));
     struct engine_memory memory = t->engine->ops->memory(t->engine);
-    t->plan_input.model = t->model ? &t->model->config : NULL;
-    t->plan_input.lora = t->lora;
-    t->plan_input.parameters = t->engine->parameters->count;
-    t->plan_input.weights_bytes = memory.weights_bytes;
-    size_t counted = memory.trained_bytes + memory.allocated_bytes;
-    t->plan_input.program_bytes = t->c->alloc_bytes > counted ? t->c->alloc_bytes - counted : 0;
-    t->plan_input.checkpoint = k->grad_checkpoint;
-    t->plan_input.recomputed_blocks = k->recomputed_blocks;
-    t->plan_input.max_bytes = (size_t)(k->max_memory * (double)((size_t)1 << 30));
-    t->plan_input.batch = k->packs.batch;
-    t->plan_input.max_length = k->rows.max_length;
-    t->plan_input.rank = k->adapter.rank;
-    t->plan = plan_make(&t->plan_input, plan_free_bytes(""));
+    in->count = t->engine->ops->count ? count_step : NULL;
+    in->user = t;
+    in->n_blocks = t->model ? t->model->config.n_layers : 0;
+    in->parameters = t->engine->parameters->count;
+    in->weights_bytes = memory.weights_bytes;
+    in->program_bytes = program_bytes(t, &memory);
+    in->checkpoint = k->grad_checkpoint;
+    in->recomputed_blocks = k->recomputed_blocks;
+    in->max_bytes = (size_t)(k->max_memory * (double)((size_t)1 << 30));
+    in->batch = k->packs.batch;
+    in->max_length = k->rows.max_length;
+    in->rank = k->adapter.rank;
+    TRY(plan_make(in, plan_free_bytes(""), &t->plan));
+    if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes);
     return OK;
 }
 
@@ -317,7 +355,8 @@ static enum status restore(struct trainer *t, const char *dir)
     t->state = s;
     t->saved_step = s.step;
     t->plan_input.recomputed_blocks = s.recomputed_blocks;
-    t->plan = plan_make(&t->plan_input, t->plan.free_bytes);
+    TRY(plan_make(&t->plan_input, t->plan.free_bytes, &t->plan));
+    if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes);
     return OK;
 }
 

@@ -154,7 +154,7 @@ static void pool_gives_the_same_addresses_each_step(void **state)
     void *first[N], *block[N];
     for (int step = 0; step < 3; step++) {
         for (int i = 0; i < N; i++) {
-            block[i] = pool_get(p, sizes[i]);
+            block[i] = pool_get(p, sizes[i], NULL);
             assert_int_equal((uintptr_t)block[i] % 64, 0);
             memset(block[i], i, sizes[i]);
             if (step == 0) first[i] = block[i];
@@ -183,14 +183,14 @@ static void pool_classes_are_tight(void **state)
     struct ctx *c = ctx_new(NULL);
     struct pool *p = pool_new(c, NULL);
     for (size_t n = 0; n < 5000; n++) {
-        void *b = pool_get(p, n);
+        void *b = pool_get(p, n, NULL);
         size_t room = pool_stats(p).live_bytes;
         assert_int_equal(room, pool_class_bytes(n));
         assert_true(room >= n && (n < 64 || room <= n + n / 4));
         pool_put(p, b, n);
     }
     assert_true(pool_class_bytes(SIZE_MAX) == SIZE_MAX);
-    assert_null(pool_get(p, SIZE_MAX));
+    assert_null(pool_get(p, SIZE_MAX, NULL));
     assert_failed(c, E_MEMORY, "out of memory");
     pool_free(p);
     ctx_free(c);
@@ -203,7 +203,7 @@ static void everything_at_once(struct ctx *c)
     struct map64 *n = map64_new(c, 0);
     struct buf b;
     buf_init(&b, c, 1 << 20);
-    void *block = p ? pool_get(p, 100) : NULL;
+    void *block = p ? pool_get(p, 100, NULL) : NULL;
     static const char keys[64];
     for (size_t i = 0; i < 64 && m && n && ctx_ok(c); i++) {
         if (map_put(m, keys, i, i, NULL) == OK) map64_put(n, i, i, NULL);

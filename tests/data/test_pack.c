@@ -101,7 +101,7 @@ static void check_epoch(const struct fixture *f, struct pack *p, const struct pa
             struct batch b;
             assert_int_equal(pack_batch(p, step, m, &b), OK);
             assert_int_equal(b.first_token, tokens);
-            assert_true(b.n >= 2 && b.n <= pack_longest_batch(p) && b.n <= o->batch * o->max_length);
+            assert_true(b.n >= 2 && b.n <= pack_longest_batch(p, NULL, NULL) && b.n <= o->batch * o->max_length);
             check_batch(f, p, &b, times);
             tokens += b.n;
             for (int64_t t = 0; t < b.n; t++) {
@@ -253,7 +253,11 @@ static void packing_fills_sequences(void **state)
     struct pack *p = open_pack(&f, options_of(1, 1, true), 0);
     int64_t fewest = (dataset_counts(f.d)->tokens + LENGTH - 1) / LENGTH;
     assert_in_range(pack_sequences(p), fewest, fewest + fewest / 20 + 1);
-    assert_true(pack_longest_batch(p) <= LENGTH);
+    int64_t step, micro;
+    struct batch longest;
+    assert_true(pack_longest_batch(p, &step, &micro) <= LENGTH);
+    assert_int_equal(pack_batch(p, step, micro, &longest), OK);
+    assert_int_equal(longest.n, pack_longest_batch(p, NULL, NULL));
     pack_free(p);
     dataset_close(f.d);
 }

@@ -1,10 +1,13 @@
 /* planner: the plan against what a run really takes, the refusal and its advice, and free memory from fake /proc and /sys.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,8 +21,9 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Planned bytes without the mapped weights and the page cache, over the most that the program ever held. */
-static double planned_over_used(int grad_checkpoint, int64_t recomputed)
+/* The plan of a run on the small model, and what the process holds when it is done: the step pool gives nothing back, so
+ * that is the peak but for what saving took meanwhile. */
+static void check_plan(int grad_checkpoint, int64_t recomputed, bool packing)
 {
     const char *base = tiny_folder(), *data = strdup(tiny_path("%s/train.jsonl", base));
     char *model = strdup(tiny_path("%s/model", base)), *run = strdup(tiny_path("%s/run", base));
@@ -29,117 +33,158 @@ static double planned_over_used(int grad_checkpoint, int64_t recomputed)
     tiny_rows(data, 400, 1);
     struct train_config k = tiny_config(model, run, files, NULL);
     k.rows.max_length = 512;
-    k.packs.batch = 8;
+    k.packs.batch = 16;
     k.packs.accumulation = 1;
-    k.max_steps = 2;
+    k.packs.packing = packing;
+    k.max_steps = 4;
     k.grad_checkpoint = grad_checkpoint;
     k.recomputed_blocks = recomputed;
     struct trainer *t = trainer_new(c, &k, NULL, "{}\n");
     if (!t) fail_msg("%s", c->message);
-    double planned = (double)(t->plan.total - t->plan.bytes[PLAN_WEIGHTS] - t->plan.bytes[PLAN_SAVE]);
-    c->alloc_peak = c->alloc_bytes;
+    double planned = (double)(t->plan.total - t->plan.bytes[PLAN_WEIGHTS]);
     assert_int_equal(trainer_run(t), OK);
-    double ratio = planned / (double)c->alloc_peak;
+    double used = (double)plan_used_bytes("");
+    print_message("planned %.1f MiB, used %.1f MiB\n", planned / (1 << 20), used / (1 << 20));
+    assert_true(t->plan.bytes[PLAN_STEP] > 1 << 20 && array_pool_stats(c).held_bytes <= t->plan.held_step_bytes);
+    assert_true(used <= planned && planned - used <= fmax(0.05 * used, 8 << 20));
     trainer_free(t);
     tiny_ctx_free(c);
     free(model);
     free(run);
     free((void *)(uintptr_t)data);
-    return ratio;
 }
 
 static void plan_is_what_a_run_takes(void **state)
 {
     (void)state;
-    double off = planned_over_used(PLAN_CHECKPOINT_OFF, -1), on = planned_over_used(PLAN_CHECKPOINT_ON, -1);
-    double all = planned_over_used(PLAN_CHECKPOINT_OFF, 2);
-    print_message("planned / used: %.3f, with recomputation %.3f, of the last block too %.3f\n", off, on, all);
-    assert_true(off > 0.95 && off < 1.3);
-    assert_true(on > 0.95 && on < 1.3);
-    assert_true(all > 0.95 && all < 1.3);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return; /* a sanitizer's own memory is far more than the program's; the release build judges */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    return;
+#endif
+#endif
+    static const struct {
+        int grad_checkpoint;
+        int64_t recomputed;
+        bool packing; /* without it micro-batches of many lengths share one set of blocks */
+    } cases[] = {{PLAN_CHECKPOINT_OFF, -1, true},
+                 {PLAN_CHECKPOINT_ON, -1, true},
+                 {PLAN_CHECKPOINT_OFF, 2, true},
+                 {PLAN_CHECKPOINT_OFF, -1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int how = 0;
+        pid_t child = fork(); /* what an earlier run left in the C library's heap would count as this one's */
+        assert_true(child >= 0);
+        if (child == 0) {
+            check_plan(cases[i].grad_checkpoint, cases[i].recomputed, cases[i].packing);
+            tiny_cleanup();
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &how, 0), child);
+        assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    }
 }
 
-/* A 1-billion-parameter model on paper. */
-static const struct model_config big = {.n_layers = 16,
-                                        .hidden = 2048,
-                                        .n_heads = 32,
-                                        .n_kv_heads = 8,
-                                        .head_dim = 64,
-                                        .ffn = 8192,
-                                        .vocab = 128256,
-                                        .max_positions = 8192};
+/* A model of 16 blocks on paper: each that is kept takes 64 MiB, each that is recomputed 4. */
+enum { BLOCKS = 16 };
 
-/* Every block that is computed again saves the same, one less does not fit; the last block is never one of them, and a
- * number of the user's own stands. */
+static enum status count_paper(void *user, int64_t recomputed, struct plan_step *out)
+{
+    int *calls = user;
+    ++*calls;
+    out->touched = ((size_t)(BLOCKS - recomputed) * 64 + (size_t)recomputed * 4) << 20;
+    out->held = out->touched + 1;
+    return OK;
+}
+
+static enum status count_failing(void *user, int64_t recomputed, struct plan_step *out)
+{
+    (void)recomputed;
+    *out = (struct plan_step){0, 0};
+    return ctx_fail(user, E_MEMORY, "no");
+}
+
+static struct plan made(const struct plan_input *in, size_t free_bytes)
+{
+    struct plan p;
+    assert_int_equal(plan_make(in, free_bytes, &p), OK);
+    return p;
+}
+
+/* Every block that is recomputed saves the same, one less does not fit; the last block is never one of them, and a number of
+ * the user's own stands. */
 static void as_few_blocks_as_fit(const struct plan_input *given, const struct plan *plain)
 {
     struct plan_input in = *given;
-    size_t before = plain->total, step = 0;
-    for (int64_t n = 1; n < big.n_layers; n++) {
-        struct plan p = plan_make(&in, before - 1);
+    size_t before = plain->total, step = (size_t)60 << 20;
+    for (int64_t n = 1; n < BLOCKS; n++) {
+        struct plan p = made(&in, before - 1);
         assert_int_equal(p.recomputed_blocks, n);
-        assert_true(p.total < before);
-        if (n > 1) assert_in_range(before - p.total, step - step / 100, step + step / 100);
-        step = before - p.total;
+        assert_int_equal(before - p.total, step);
+        assert_int_equal(p.held_step_bytes, p.bytes[PLAN_STEP] + 1);
         before = p.total;
     }
-    assert_true(before < plain->total / 2);
-    assert_int_equal(plan_make(&in, 0).recomputed_blocks, big.n_layers - 1);
+    *(int *)in.user = 0;
+    assert_int_equal(made(&in, 0).recomputed_blocks, BLOCKS - 1);
+    assert_true(*(int *)in.user <= 6); /* found by halving */
     in.checkpoint = PLAN_CHECKPOINT_ON;
-    assert_int_equal(plan_make(&in, SIZE_MAX).recomputed_blocks, big.n_layers - 1);
+    assert_int_equal(made(&in, SIZE_MAX).recomputed_blocks, BLOCKS - 1);
     in.recomputed_blocks = 5;
-    assert_int_equal(plan_make(&in, SIZE_MAX).recomputed_blocks, 5);
+    assert_int_equal(made(&in, SIZE_MAX).recomputed_blocks, 5);
     in.recomputed_blocks = 1000;
-    assert_int_equal(plan_make(&in, SIZE_MAX).recomputed_blocks, big.n_layers);
-    assert_true(plan_make(&in, SIZE_MAX).total == before); /* the last block comes back when all else is kept */
+    assert_int_equal(made(&in, SIZE_MAX).recomputed_blocks, BLOCKS);
 }
 
 static void refusal_names_what_helps(void **state)
 {
     (void)state;
+    int calls = 0;
     struct ctx *c = tiny_ctx(1);
-    struct lora_config config = {.rank = 16, .alpha = 16, .targets = 0x7f};
-    struct lora *lora = lora_new(c, &big, &config);
-    struct plan_input in = {.model = &big,
-                            .lora = lora,
-                            .parameters = lora_parameter_count(lora),
+    struct plan_input in = {.count = count_paper,
+                            .user = &calls,
+                            .n_blocks = BLOCKS,
+                            .parameters = 20 << 20,
                             .weights_bytes = (size_t)2 << 30,
-                            .longest_tokens = 8192,
+                            .program_bytes = 50 << 20,
                             .checkpoint = PLAN_CHECKPOINT_OFF,
                             .recomputed_blocks = -1,
                             .batch = 4,
                             .max_length = 2048,
                             .rank = 16};
-    struct plan plan = plan_make(&in, (size_t)4 << 30);
+    struct plan plan = made(&in, (size_t)3 << 30);
     assert_int_equal(plan.recomputed_blocks, 0);
+    assert_int_equal(plan.total, ((size_t)2048 + 4 * 80 + BLOCKS * 64 + 50) << 20);
     assert_int_equal(plan_check(c, &in, &plan), E_FIT);
     assert_int_equal(status_exit_code(c->status), 3);
-    assert_non_null(strstr(c->message, "4.00 free"));
-    assert_non_null(strstr(c->message, "--grad-checkpoint on (-"));
-    assert_non_null(strstr(c->message, "--batch 2 (-"));
-    assert_non_null(strstr(c->message, "--max-length 1024 (-"));
+    assert_non_null(strstr(c->message, "3.00 free"));
+    assert_non_null(strstr(c->message, "--grad-checkpoint on (-0.88)"));
+    assert_non_null(strstr(c->message, "--batch 2 (-0.50)"));
+    assert_non_null(strstr(c->message, "--max-length 1024 (-0.50)"));
     ctx_clear(c);
     /* auto recomputes when, and only when, that is needed */
     in.checkpoint = PLAN_CHECKPOINT_AUTO;
-    struct plan saved = plan_make(&in, plan.total - 1);
+    struct plan saved = made(&in, plan.total - 1);
     assert_int_equal(saved.recomputed_blocks, 1);
     assert_int_equal(plan_check(c, &in, &saved), OK);
-    assert_int_equal(plan_make(&in, plan.total).recomputed_blocks, 0);
+    assert_int_equal(made(&in, plan.total).recomputed_blocks, 0);
     as_few_blocks_as_fit(&in, &plan);
     /* the user's own limit counts when it is less than what is free, and is named when it refuses */
     in.max_bytes = plan.total - 1;
-    saved = plan_make(&in, plan.total + 1);
+    saved = made(&in, plan.total + 1);
     assert_true(saved.limited && saved.recomputed_blocks == 1 && saved.free_bytes == plan.total - 1);
     assert_int_equal(plan_check(c, &in, &saved), OK);
     in.max_bytes = plan.total + 1;
-    assert_true(!plan_make(&in, plan.total).limited && plan_make(&in, SIZE_MAX).recomputed_blocks == 0);
+    assert_true(!made(&in, plan.total).limited && made(&in, SIZE_MAX).recomputed_blocks == 0);
     in.max_bytes = (size_t)3 << 30;
     in.checkpoint = PLAN_CHECKPOINT_OFF;
-    saved = plan_make(&in, plan.total);
+    saved = made(&in, plan.total);
     assert_int_equal(plan_check(c, &in, &saved), E_FIT);
     assert_non_null(strstr(c->message, "3.00 allowed by --max-memory"));
     ctx_clear(c);
-    lora_free(lora);
+    in.count = count_failing;
+    in.user = c;
+    assert_int_equal(plan_make(&in, SIZE_MAX, &saved), E_MEMORY);
     tiny_ctx_free(c);
 }
 

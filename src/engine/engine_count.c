@@ -1,0 +1,53 @@
+/* engine_count: what a step needs, by running it where memory is only address space and kernels only plan. The same code
+ * runs in the same order on the same sizes, so what the pool takes there is what it takes in the run; nothing is a formula
+ * that could fall behind the code. */
+#include <math.h>
+
+#include "array/backend.h"
+#include "backend/backend_open.h"
+#include "base/mem.h"
+#include "engine/engine_native.h"
+#include "model/model_shadow.h"
+
+/* One step of one micro-batch on the shadow, counted from the time when the engine stands. */
+static enum status count_step(struct ctx *c, struct engine *e, const struct batch *b, int64_t recomputed_blocks,
+                              struct engine_need *out)
+{
+    const struct engine_micro micro = {.step = 1, .count = 1, .inv_n = 1, .recomputed_blocks = recomputed_blocks};
+    const struct engine_update update = {.step = 1, .threshold = INFINITY, .correction1 = 1, .correction2 = 1};
+    size_t before = c->alloc_bytes;
+    c->alloc_peak = before;
+    TRY(e->ops->step(e, b, &micro));
+    TRY(e->ops->update(e, &update));
+    struct pool_stats pool = array_pool_stats(c);
+    size_t host = c->alloc_peak - before; /* structs of arrays and of the tape, the batch on its way */
+    *out = (struct engine_need){.held_bytes = pool.peak_held_bytes + host, .touched_bytes = pool.touched_bytes + host};
+    return OK;
+}
+
+static enum status count_in(struct ctx *c, struct model *model, const struct batch *b, int64_t recomputed_blocks,
+                            struct engine_need *out)
+{
+    TRY(array_env_new(c, backend_open_counting(c, NULL)));
+    struct model *shadow = model_shadow_new(c, model);
+    struct engine *e = shadow ? engine_native_new(c, shadow, shadow->lora) : NULL;
+    if (e) count_step(c, e, b, recomputed_blocks, out);
+    if (e) e->ops->free(e);
+    model_shadow_free(shadow);
+    array_env_free(c);
+    return c->status;
+}
+
+enum status engine_native_count(struct engine *e, const struct batch *b, int64_t recomputed_blocks, struct engine_need *out)
+{
+    struct ctx *c = ctx_new(&e->c->hooks);
+    *out = (struct engine_need){0};
+    if (!c) return ctx_fail(e->c, E_MEMORY, "out of memory while the memory of a step is counted");
+    c->threads = e->c->threads; /* scratch goes by the number of threads; none of them runs */
+    enum status status = count_in(c, engine_native_model(e), b, recomputed_blocks, out);
+    c->threads = NULL;
+    if (status != OK) ctx_fail(e->c, status, "the memory of a step cannot be counted: %s", c->message);
+    ctx_clear(c);
+    ctx_free(c);
+    return status;
+}

@@ -1,0 +1,13 @@
+/* engine_native: what the files of the native engine share. */
+#ifndef YA_ENGINE_ENGINE_NATIVE_H
+#define YA_ENGINE_ENGINE_NATIVE_H
+
+#include "engine/engine.h"
+
+/* The model that a native engine runs. */
+struct model *engine_native_model(struct engine *e);
+
+/* engine_ops.count: runs the real step on a shadow of the model whose backend counts (backend.h, model_shadow.h). */
+enum status engine_native_count(struct engine *e, const struct batch *b, int64_t recomputed_blocks, struct engine_need *out);
+
+#endif
