@@ -16,7 +16,8 @@ import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 PINNED = "0.23.3"
-BITS = {"LETTER": 1, "NUMBER": 2, "SPACE": 4, "PUNCT": 8, "WORD": 16, "DIGIT": 32, "INERT": 64}
+BITS = {"LETTER": 1, "NUMBER": 2, "SPACE": 4, "PUNCT": 8, "WORD": 16, "DIGIT": 32, "INERT": 64, "INERT_K": 128,
+        "MARK": 256}
 
 
 def code_points():
@@ -31,6 +32,12 @@ def by_regex(pattern):
 def by_digits():
     digits = pre_tokenizers.Digits(individual_digits=True)
     return {cp for cp in code_points() if len(digits.pre_tokenize_str("a" + chr(cp))) == 2}
+
+
+def by_punctuation():
+    """What the Punctuation pre-tokenizer sets apart."""
+    punctuation = pre_tokenizers.Punctuation("isolated")
+    return {cp for cp in code_points() if len(punctuation.pre_tokenize_str("a" + chr(cp))) == 2}
 
 
 def by_word_boundary():
@@ -68,6 +75,12 @@ def inert():
     return found
 
 
+def inert_compatibility():
+    """Characters with a compatibility decomposition today that the reference's NFKC does not know."""
+    nfkd, tagged = normalizers.NFKD(), regex.compile(r"\P{Decomposition_Type=None}")
+    return {cp for cp in code_points() if tagged.match(chr(cp)) and nfkd.normalize_str(chr(cp)) == chr(cp)}
+
+
 def main():
     if tokenizers.__version__ != PINNED:
         sys.exit(f"tokenizers {PINNED} is needed, this is {tokenizers.__version__}")
@@ -79,6 +92,8 @@ def main():
         "WORD": by_word_boundary(),
         "DIGIT": by_digits(),
         "INERT": inert(),
+        "INERT_K": inert_compatibility(),
+        "MARK": by_punctuation(),
     }
     rows, last = [], None
     for cp in range(0x110000):

@@ -39,6 +39,9 @@ static struct tokenizer *open_parts(struct ctx *c, const struct parts *p)
     return t;
 }
 
+#define DIGITS_1 "{\"type\":\"Digits\"},"
+#define DIGITS_4 DIGITS_1 DIGITS_1 DIGITS_1 DIGITS_1
+
 static const struct {
     const char *label;
     enum status status;
@@ -79,27 +82,30 @@ static const struct {
     {"normalizer", E_UNSUPPORTED, "normalizer \"Lowercase\"", {.rest = "\"normalizer\":{\"type\":\"Lowercase\"},"}},
     {"inner normalizer",
      E_UNSUPPORTED,
-     "normalizer \"NFKC\"",
-     {.rest = "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"NFKC\"}]},"}},
-    {"no pre-tokenizer", E_UNSUPPORTED, "last pre_tokenizer \"\"", {.pre = "null"}},
-    {"Metaspace", E_UNSUPPORTED, "\"Metaspace\"", {.pre = "{\"type\":\"Metaspace\"}"}},
-    {"prefix space", E_UNSUPPORTED, "add_prefix_space", {.pre = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}"}},
+     "normalizer \"StripAccents\"",
+     {.rest = "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"StripAccents\"}]},"}},
+    {"no pre-tokenizer", E_UNSUPPORTED, "with no ByteLevel", {.pre = "null"}},
+    {"Metaspace", E_UNSUPPORTED, "\"Metaspace (this", {.pre = "{\"type\":\"Metaspace\"}"}},
+    {"prefix space",
+     E_UNSUPPORTED,
+     "add_prefix_space",
+     {.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"ByteLevel\",\"add_prefix_space\":"
+             "true}]}"}},
     {"pattern",
      E_UNSUPPORTED,
-     "Split pattern \"a+\"",
-     {.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a+\"},\"behavior\":"
+     "pattern \"a(?>b)\": this kind of group (at byte 2)",
+     {.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a(?>b)\"},\"behavior\":"
              "\"Isolated\",\"invert\":false}," PRE "]}"}},
     {"behavior",
      E_UNSUPPORTED,
-     "Split behavior \"Removed\"",
+     "Split behavior \"Sideways\"",
      {.pre =
           "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\p{N}\"},\"behavior\":"
-          "\"Removed\",\"invert\":true}," PRE "]}"}},
-    {"five stages",
+          "\"Sideways\",\"invert\":true}," PRE "]}"}},
+    {"many stages",
      E_UNSUPPORTED,
-     "more than 4 stages",
-     {.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\"},{\"type\":\"Digits\"},{\"type\":\"Digits\"},"
-             "{\"type\":\"Digits\"}," PRE "]}"}},
+     "more than 12 stages",
+     {.pre = "{\"type\":\"Sequence\",\"pretokenizers\":[" DIGITS_4 DIGITS_4 DIGITS_4 DIGITS_4 PRE "]}"}},
     {"post-processor", E_UNSUPPORTED, "\"BertProcessing\"", {.rest = "\"post_processor\":{\"type\":\"BertProcessing\"},"}},
     {"BOS out of range",
      E_INPUT,
@@ -303,7 +309,7 @@ static void test_bad_gguf(void **state)
         {"no model", E_INPUT, "no tokenizer.ggml.model", {NULL, "gpt-2", {"a"}, {NULL}, {1}, 1, -1}},
         {"other model", E_UNSUPPORTED, "\"bert\"", {"bert", "gpt-2", {"a"}, {NULL}, {1}, 1, -1}},
         {"no pre", E_UNSUPPORTED, "no tokenizer.ggml.pre", {"gpt2", NULL, {"a"}, {NULL}, {1}, 1, -1}},
-        {"other pre", E_UNSUPPORTED, "\"tekken\"", {"gpt2", "tekken", {"a"}, {NULL}, {1}, 1, -1}},
+        {"other pre", E_UNSUPPORTED, "\"kimi-k2\"", {"gpt2", "kimi-k2", {"a"}, {NULL}, {1}, 1, -1}},
         {"no tokens", E_INPUT, "the vocabulary is empty", {"gpt2", "gpt-2", {NULL}, {NULL}, {0}, 0, -1}},
         {"types too short", E_INPUT, "as long as", {"gpt2", "gpt-2", {"a", "b"}, {NULL}, {1}, 1, -1}},
         {"type 9", E_INPUT, "has type 9", {"gpt2", "gpt-2", {"a", "b"}, {NULL}, {1, 9}, 2, -1}},

@@ -1,6 +1,7 @@
-/* hf_tokenizer: tokenizer.json of Hugging Face's tokenizers from the vocabulary that a GGUF file carries, for byte-level BPE
- * (tokenizer.ggml.model "gpt2") with a pre-tokenizer that the format can express: GPT-2's, SmolLM's and StarCoder's, Llama
- * 3's, Qwen's. tokenizer_config.json names the special tokens and carries the chat template.
+/* hf_tokenizer: tokenizer.json of Hugging Face's tokenizers from the vocabulary that a GGUF file carries: byte-level BPE
+ * (tokenizer.ggml.model "gpt2") with the expressions that the name of its pre-tokenizer stands for, and SentencePiece's BPE
+ * ("llama") with the merges that follow from its scores. tokenizer_config.json names the special tokens and carries the chat
+ * template.
  *
  * The text is appended piece by piece instead of building a tree first: a vocabulary of 150,000 would be a tree of 40 MB. */
 #include "export/hf/hf_folder.h"
@@ -12,21 +13,18 @@
 #include "base/mem.h"
 #include "io/gguf.h"
 #include "io/tokenizer/pretokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 enum { TEXT_MAX_BYTES = 512 << 20 };
-enum { TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 }; /* tokenizer.ggml.token_type */
-
-/* The two expressions, as the models' own tokenizer.json files spell them. */
-static const char llama3_pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|"
-                                     " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-static const char qwen2_pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
-                                    " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+enum { TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 }; /* tokenizer.ggml.token_type */
 
 struct vocab {
     struct ctx *c;
     const struct gguf *g;
-    const struct gguf_value *tokens, *types, *merges;
-    struct pretokenizer pre;
+    const struct gguf_value *tokens, *types;
+    const struct gguf_value *merges;        /* byte-level BPE */
+    const struct pretokenizer_rules *rules; /* byte-level BPE; NULL: SentencePiece */
+    struct tokenizer *t;                    /* SentencePiece: owned, for its merges */
 };
 
 static const struct gguf_value *array_of(const struct gguf *g, const char *key, enum gguf_kind item)
@@ -36,17 +34,6 @@ static const struct gguf_value *array_of(const struct gguf *g, const char *key, 
 }
 
 /* ---- what can be said ------------------------------------------------------------------------------------------------- */
-
-static bool stages_are(const struct pretokenizer *pre, int n, enum pretokenizer_stage a, enum pretokenizer_stage b)
-{
-    return pre->n == n && pre->stages[0] == a && (n == 1 || pre->stages[1] == b);
-}
-
-static bool can_say(const struct pretokenizer *pre)
-{
-    return stages_are(pre, 1, PRE_GPT2, PRE_GPT2) || stages_are(pre, 1, PRE_LLAMA3, PRE_LLAMA3) ||
-           stages_are(pre, 1, PRE_QWEN2, PRE_QWEN2) || stages_are(pre, 2, PRE_DIGIT_EACH, PRE_GPT2);
-}
 
 /* Two tokens with one text cannot both be keys of the vocabulary. */
 static bool has_duplicates(struct vocab *v)
@@ -61,19 +48,35 @@ static bool has_duplicates(struct vocab *v)
     return twice;
 }
 
+static bool is_text(struct gguf_string s, const char *text)
+{
+    return s.n == strlen(text) && memcmp(s.data, text, s.n) == 0;
+}
+
+/* NULL when the kind of tokenizer can be written, else why not. */
+static const char *open_kind(struct vocab *v)
+{
+    struct gguf_string model = {0}, pre = {0};
+    if (!gguf_get_string(v->c, v->g, "tokenizer.ggml.model", &model)) return "the file names no kind of tokenizer";
+    if (is_text(model, "llama")) {
+        v->t = tokenizer_open_gguf(v->c, v->g);
+        return v->t ? NULL : "it cannot be read";
+    }
+    if (!is_text(model, "gpt2")) return "its model is neither byte-level BPE nor SentencePiece's BPE";
+    v->merges = array_of(v->g, "tokenizer.ggml.merges", GGUF_STRING);
+    if (!v->merges) return "merges are missing";
+    if (gguf_get_string(v->c, v->g, "tokenizer.ggml.pre", &pre)) v->rules = pretokenizer_rules_find(pre.data, pre.n);
+    return v->rules ? NULL : "its pre-tokenizer is not known";
+}
+
 /* NULL when the vocabulary can be written, else why not. */
 static const char *open_vocab(struct vocab *v)
 {
-    struct gguf_string model, pre;
-    if (!gguf_get_string(v->c, v->g, "tokenizer.ggml.model", &model) || model.n != 4 || memcmp(model.data, "gpt2", 4) != 0)
-        return "its model is not byte-level BPE";
-    if (!gguf_get_string(v->c, v->g, "tokenizer.ggml.pre", &pre) || !pretokenizer_from_name(pre.data, pre.n, &v->pre) ||
-        !can_say(&v->pre))
-        return "its pre-tokenizer has no counterpart in tokenizer.json";
+    const char *why = open_kind(v);
+    if (why) return why;
     v->tokens = array_of(v->g, "tokenizer.ggml.tokens", GGUF_STRING);
-    v->merges = array_of(v->g, "tokenizer.ggml.merges", GGUF_STRING);
     v->types = array_of(v->g, "tokenizer.ggml.token_type", GGUF_I32);
-    if (!v->tokens || !v->merges || (v->types && v->types->n != v->tokens->n)) return "tokens, types or merges are missing";
+    if (!v->tokens || (v->types && v->types->n != v->tokens->n)) return "tokens or their types are missing";
     return has_duplicates(v) ? "two tokens have the same text" : NULL;
 }
 
@@ -85,49 +88,69 @@ static void append_added(const struct vocab *v, struct buf *b)
     for (uint64_t i = 0; v->types && i < v->types->n; i++) {
         int64_t type = gguf_array_i64(v->types, i);
         struct gguf_string s = gguf_array_string(v->tokens, i);
-        if (type != TYPE_CONTROL && type != TYPE_USER_DEFINED) continue;
+        if (type != TYPE_CONTROL && type != TYPE_USER_DEFINED && type != TYPE_UNKNOWN) continue;
         buf_printf(b, "%s\n    {\"id\": %llu, \"content\": ", first ? "" : ",", (unsigned long long)i);
         json_append_string(b, s.data, s.n);
         buf_printf(b,
                    ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": %s}",
-                   type == TYPE_CONTROL ? "true" : "false");
+                   type == TYPE_USER_DEFINED ? "false" : "true");
         first = false;
     }
 }
 
-static void append_split(struct buf *b, const char *pattern)
-{
-    buf_append_str(b, "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": ");
-    json_append_string(b, pattern, strlen(pattern));
-    buf_append_str(
-        b, "}, \"behavior\": \"Isolated\", \"invert\": false}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
-           "\"trim_offsets\": false, \"use_regex\": false}]}");
-}
-
+/* The stages of the name, one after another. GPT-2's expression at the end is what ByteLevel does by itself. */
 static void append_pretokenizer(const struct vocab *v, struct buf *b)
 {
-    static const char byte_level[] =
-        "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}";
-    switch (v->pre.stages[0]) {
-    case PRE_LLAMA3:
-        append_split(b, llama3_pattern);
-        break;
-    case PRE_QWEN2:
-        append_split(b, qwen2_pattern);
-        break;
-    case PRE_GPT2:
-        buf_append_str(b, byte_level);
-        break;
-    default: /* digits one by one, then GPT-2's: can_say */
-        buf_printf(b,
-                   "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\", \"individual_digits\": true}, %s]}",
-                   byte_level);
+    const char *const *patterns = v->rules->patterns, *gpt2 = pretokenizer_pattern(PRE_GPT2);
+    int n = 0;
+    while (patterns[n]) n++;
+    bool own = n > 0 && strcmp(patterns[n - 1], gpt2) == 0;
+    buf_append_str(b, "{\"type\": \"Sequence\", \"pretokenizers\": [");
+    for (int i = 0; i < n - own; i++) {
+        if (strcmp(patterns[i], PRETOKENIZER_DIGITS) == 0) {
+            buf_append_str(b, "{\"type\": \"Digits\", \"individual_digits\": true}, ");
+            continue;
+        }
+        buf_append_str(b, "{\"type\": \"Split\", \"pattern\": {\"Regex\": ");
+        json_append_string(b, patterns[i], strlen(patterns[i]));
+        buf_append_str(b, "}, \"behavior\": \"Isolated\", \"invert\": false}, ");
     }
+    buf_printf(b, "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": %s}]}",
+               own ? "true" : "false");
+}
+
+static bool adds_prefix(const struct vocab *v)
+{
+    bool prefix = true;
+    gguf_get_bool(v->c, v->g, "tokenizer.ggml.add_space_prefix", &prefix);
+    return prefix;
+}
+
+/* normalizer, pre_tokenizer and decoder, each with the comma behind it. */
+static void append_text_rules(const struct vocab *v, struct buf *b)
+{
+    if (v->rules) {
+        buf_printf(b, "\"normalizer\": %s,\n\"pre_tokenizer\": ", v->rules->nfc ? "{\"type\": \"NFC\"}" : "null");
+        append_pretokenizer(v, b);
+        buf_append_str(b, ",\n\"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, "
+                          "\"use_regex\": true},\n");
+        return;
+    }
+    bool prefix = adds_prefix(v);
+    buf_printf(
+        b,
+        "\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [%s{\"type\": \"Replace\", \"pattern\": {\"String\": "
+        "\" \"}, \"content\": \"\\u2581\"}]},\n\"pre_tokenizer\": null,\n",
+        prefix ? "{\"type\": \"Prepend\", \"prepend\": \"\\u2581\"}, " : "");
+    buf_printf(b,
+               "\"decoder\": {\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Replace\", \"pattern\": {\"String\": "
+               "\"\\u2581\"}, \"content\": \" \"}, {\"type\": \"ByteFallback\"}, {\"type\": \"Fuse\"}%s]},\n",
+               prefix ? ", {\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0}" : "");
 }
 
 static bool adds_bos(const struct vocab *v, int64_t *id)
 {
-    bool add = v->pre.adds_bos;
+    bool add = v->rules ? v->rules->adds_bos : true;
     *id = -1;
     gguf_get_bool(v->c, v->g, "tokenizer.ggml.add_bos_token", &add);
     gguf_get_i64(v->c, v->g, "tokenizer.ggml.bos_token_id", id);
@@ -138,10 +161,12 @@ static bool adds_bos(const struct vocab *v, int64_t *id)
 static void append_post_processor(const struct vocab *v, struct buf *b)
 {
     int64_t id;
+    /* For byte-level BPE one that moves offsets only, as the models' own files have it. */
     const char *plain =
-        "{\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": false, \"use_regex\": true}";
+        v->rules ? "{\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": false, \"use_regex\": true}"
+                 : NULL;
     if (!adds_bos(v, &id)) {
-        buf_append_str(b, plain);
+        buf_append_str(b, plain ? plain : "null");
         return;
     }
     struct gguf_string s = gguf_array_string(v->tokens, (uint64_t)id);
@@ -151,22 +176,50 @@ static void append_post_processor(const struct vocab *v, struct buf *b)
     const char *t = buf_str(&bos);
     buf_printf(
         b,
-        "{\"type\": \"Sequence\", \"processors\": [%s, {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": "
+        "{\"type\": \"Sequence\", \"processors\": [%s%s{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": "
         "{\"id\": %s, \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], \"pair\": [{\"SpecialToken\": "
         "{\"id\": %s, \"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}, {\"SpecialToken\": {\"id\": %s, "
         "\"type_id\": 1}}, {\"Sequence\": {\"id\": \"B\", \"type_id\": 1}}], \"special_tokens\": {%s: {\"id\": %s, "
         "\"ids\": [%lld], \"tokens\": [%s]}}}]}",
-        plain, t, t, t, t, t, (long long)id, t);
+        plain ? plain : "", plain ? ", " : "", t, t, t, t, t, (long long)id, t);
     buf_release(&bos);
+}
+
+static void append_merges(const struct vocab *v, struct buf *b)
+{
+    int32_t left, right;
+    for (uint64_t i = 0; v->rules && i < v->merges->n; i++) {
+        struct gguf_string s = gguf_array_string(v->merges, i);
+        buf_append_str(b, i ? ",\n" : "\n");
+        json_append_string(b, s.data, s.n);
+    }
+    for (size_t i = 0; v->t && tokenizer_scored_merge(v->t, i, &left, &right); i++) {
+        struct gguf_string x = gguf_array_string(v->tokens, (uint64_t)left),
+                           y = gguf_array_string(v->tokens, (uint64_t)right);
+        buf_append_str(b, i ? ",\n[" : "\n[");
+        json_append_string(b, x.data, x.n);
+        buf_append_str(b, ", ");
+        json_append_string(b, y.data, y.n);
+        buf_append_char(b, ']');
+    }
 }
 
 static void append_model(const struct vocab *v, struct buf *b)
 {
-    buf_printf(b,
-               "{\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null, "
-               "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": %s,\n"
-               "\"vocab\": {",
-               v->pre.ignore_merges ? "true" : "false");
+    int64_t unknown = -1;
+    buf_append_str(b, "{\"type\": \"BPE\", \"dropout\": null, \"unk_token\": ");
+    if (v->t) gguf_get_i64(v->c, v->g, "tokenizer.ggml.unknown_token_id", &unknown);
+    if (unknown >= 0 && (uint64_t)unknown < v->tokens->n) {
+        struct gguf_string s = gguf_array_string(v->tokens, (uint64_t)unknown);
+        json_append_string(b, s.data, s.n);
+    } else {
+        buf_append_str(b, "null");
+    }
+    buf_printf(
+        b,
+        ", \"continuing_subword_prefix\": null, \"end_of_word_suffix\": null, \"fuse_unk\": %s, \"byte_fallback\": %s, "
+        "\"ignore_merges\": %s,\n\"vocab\": {",
+        v->t ? "true" : "false", v->t ? "true" : "false", v->rules && v->rules->ignore_merges ? "true" : "false");
     for (uint64_t i = 0; i < v->tokens->n; i++) {
         struct gguf_string s = gguf_array_string(v->tokens, i);
         buf_append_str(b, i ? ",\n" : "\n");
@@ -174,11 +227,7 @@ static void append_model(const struct vocab *v, struct buf *b)
         buf_printf(b, ": %llu", (unsigned long long)i);
     }
     buf_append_str(b, "},\n\"merges\": [");
-    for (uint64_t i = 0; i < v->merges->n; i++) {
-        struct gguf_string s = gguf_array_string(v->merges, i);
-        buf_append_str(b, i ? ",\n" : "\n");
-        json_append_string(b, s.data, s.n);
-    }
+    append_merges(v, b);
     buf_append_str(b, "]}");
 }
 
@@ -186,12 +235,11 @@ static void append_tokenizer(const struct vocab *v, struct buf *b)
 {
     buf_append_str(b, "{\"version\": \"1.0\", \"truncation\": null, \"padding\": null,\n\"added_tokens\": [");
     append_added(v, b);
-    buf_printf(b, "],\n\"normalizer\": %s,\n\"pre_tokenizer\": ", v->pre.nfc ? "{\"type\": \"NFC\"}" : "null");
-    append_pretokenizer(v, b);
-    buf_append_str(b, ",\n\"post_processor\": ");
+    buf_append_str(b, "],\n");
+    append_text_rules(v, b);
+    buf_append_str(b, "\"post_processor\": ");
     append_post_processor(v, b);
-    buf_append_str(b, ",\n\"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, "
-                      "\"use_regex\": true},\n\"model\": ");
+    buf_append_str(b, ",\n\"model\": ");
     append_model(v, b);
     buf_append_str(b, "}\n");
 }
@@ -240,11 +288,12 @@ bool hf_tokenizer_write(struct ctx *c, const struct gguf *g, const char *dir)
 {
     struct vocab v = {.c = c, .g = g};
     const char *why = open_vocab(&v);
-    if (!ctx_ok(c)) return false;
-    if (why) {
+    bool done = false;
+    if (ctx_ok(c) && why)
         ctx_log(c, LOG_WARN, "%s: no tokenizer is written, because %s", gguf_path(g), why);
-        return false;
-    }
-    return write_text(&v, dir, "tokenizer.json", append_tokenizer) == OK &&
-           write_text(&v, dir, "tokenizer_config.json", append_config) == OK;
+    else if (ctx_ok(c))
+        done = write_text(&v, dir, "tokenizer.json", append_tokenizer) == OK &&
+               write_text(&v, dir, "tokenizer_config.json", append_config) == OK;
+    tokenizer_free(v.t);
+    return done;
 }

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "io/tokenizer/bpe_queue.h"
+#include "io/tokenizer/unicode.h"
 
 enum { SHORT = 48, SEEN_MIN = 64, SEEN_MAX = 8192, BYTES_PER_SEEN = 16 };
 
@@ -31,6 +32,7 @@ void bpe_release(struct bpe *b)
 {
     map64_free(b->merges);
     map_free(b->whole);
+    map64_free(b->chars);
     *b = (struct bpe){0};
 }
 
@@ -91,8 +93,27 @@ static size_t slot_of(const char *piece, size_t n)
     return (size_t)h;
 }
 
+static bool has_bytes(const struct bpe *b, const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (b->byte_id[(uint8_t)bytes[i]] < 0) return false;
+    return true;
+}
+
+size_t bpe_unit(const struct bpe *b, const char *piece, size_t n, bool *known)
+{
+    uint64_t id;
+    if (!b->chars) {
+        *known = b->byte_id[(uint8_t)piece[0]] >= 0;
+        return 1;
+    }
+    struct unicode_unit u = unicode_next(piece, n);
+    *known = map64_get(b->chars, u.cp, &id) || (b->byte_fallback && has_bytes(b, piece, u.bytes));
+    return u.bytes;
+}
+
 /* The symbols a piece starts as: one a byte, except bytes that the vocabulary lacks. */
-static size_t first_symbols(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
+static size_t first_bytes(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
 {
     size_t count = 0;
     bool after_unknown = false;
@@ -104,6 +125,36 @@ static size_t first_symbols(const struct bpe *b, const char *piece, size_t n, in
         after_unknown = unknown;
     }
     return count;
+}
+
+/* ... or one a character. As in the reference, an unknown one is written when a known one follows: bytes that stand in for
+ * a character are no such thing and come before it. */
+static size_t first_chars(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
+{
+    size_t count = 0, bytes;
+    bool unknown = false;
+    for (size_t i = 0; i < n; i += bytes) {
+        struct unicode_unit u = unicode_next(piece + i, n - i);
+        uint64_t id;
+        bytes = u.bytes;
+        if (map64_get(b->chars, u.cp, &id)) {
+            if (unknown) symbols[count++] = b->unknown_id;
+            unknown = false;
+            symbols[count++] = (int32_t)id;
+        } else if (b->byte_fallback && has_bytes(b, piece + i, bytes)) {
+            for (size_t k = 0; k < bytes; k++) symbols[count++] = b->byte_id[(uint8_t)piece[i + k]];
+        } else if (b->unknown_id >= 0) {
+            if (unknown && !b->fuse_unknown) symbols[count++] = b->unknown_id;
+            unknown = true;
+        }
+    }
+    if (unknown) symbols[count++] = b->unknown_id;
+    return count;
+}
+
+static size_t first_symbols(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
+{
+    return b->chars ? first_chars(b, piece, n, symbols) : first_bytes(b, piece, n, symbols);
 }
 
 /* Merges n <= SHORT symbols in place; returns how many are left. */
@@ -150,7 +201,7 @@ static enum status encode_long(struct ctx *c, const struct bpe *b, struct bpe_wo
 enum status bpe_encode(struct ctx *c, const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, struct ids *out)
 {
     uint64_t whole;
-    if (n == 1 && b->byte_id[(uint8_t)piece[0]] >= 0) return ids_push(c, out, b->byte_id[(uint8_t)piece[0]]);
+    if (n == 1 && !b->chars && b->byte_id[(uint8_t)piece[0]] >= 0) return ids_push(c, out, b->byte_id[(uint8_t)piece[0]]);
     if (b->whole && map_get(b->whole, piece, n, &whole)) return ids_push(c, out, (int32_t)whole);
     if (n > SHORT) return encode_long(c, b, w, piece, n, out);
     if (!w->seen) return encode_short(c, b, piece, n, out);

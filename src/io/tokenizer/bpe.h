@@ -1,5 +1,5 @@
-/* bpe: byte-pair encoding of one piece of text: the bytes become symbols, and the pair of neighbours that comes first in the
- * list of merges is merged, the leftmost first, until no pair is in the list. */
+/* bpe: byte-pair encoding of one piece of text: its bytes or characters become symbols, and the pair of neighbours that
+ * comes first in the list of merges is merged, the leftmost first, until no pair is in the list. */
 #ifndef YA_IO_BPE_H
 #define YA_IO_BPE_H
 
@@ -10,9 +10,11 @@ struct bpe {
     struct map64 *merges; /* left id << 32 | right id -> rank << 32 | id of the result; owned */
     uint32_t n_merges;    /* the next rank */
     struct map *whole;    /* bytes of a token -> id: pieces that are not merged at all (ignore_merges); owned, or NULL */
-    int32_t byte_id[256]; /* the token of one byte; -1: none */
-    int32_t unknown_id;   /* stands for a byte without a token; -1: such bytes are left out, as the reference does */
-    bool fuse_unknown;    /* neighbouring unknown bytes become one unknown_id */
+    struct map64 *chars;  /* SentencePiece's way: symbols are characters, code point -> id; NULL: they are bytes; owned */
+    int32_t byte_id[256]; /* the token of one byte (with chars: "<0x0A>", for characters without a token); -1: none */
+    int32_t unknown_id;   /* stands for what has no token; -1: that is left out, as the reference does */
+    bool byte_fallback;   /* with chars: a character without a token becomes its bytes' tokens */
+    bool fuse_unknown;    /* neighbouring unknown ones become one unknown_id */
 };
 
 enum status bpe_init(struct ctx *c, struct bpe *b, size_t expected_merges);
@@ -22,6 +24,10 @@ enum status bpe_add_merge(struct bpe *b, int32_t left, int32_t right, int32_t re
 /* The merge of a pair as rank << 32 | result, or BPE_NO_MERGE. Smaller is sooner. */
 #define BPE_NO_MERGE UINT64_MAX
 uint64_t bpe_merge(const struct bpe *b, int32_t left, int32_t right);
+
+/* Bytes at the start of a piece of n > 0 bytes that become one symbol, or several by byte fallback; *known is false when
+ * they have no token and count as unknown. */
+size_t bpe_unit(const struct bpe *b, const char *piece, size_t n, bool *known);
 
 /* Scratch of one encode call: remembers where short pieces were encoded before, as places in its text and in its ids. */
 struct bpe_work {

@@ -1,281 +1,192 @@
-/* The expressions, with their alternatives in order (the first that matches wins, each as long as it can):
- *
- *   GPT-2    's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
- *   Llama 3  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|
- *            \s+(?!\S)|\s+
- *   Qwen 2   the same with \p{N} in place of \p{N}{1,3}
- *
- * How white space splits, worked out once so that nothing is tried twice. Take the longest run of \s at the current place.
- * `\s+(?!\S)` matches all of it at the end of the text and all but its last character elsewhere (that one may belong to the
- * next piece), and a single character is left to `\s+`. `\s*[\r\n]+` reaches to the last line break of the run and, where
- * there is one, comes first. The run is scanned again for its rest, so every character is seen at most twice or thrice.
- *
- * A regular-expression library was rejected: PCRE2 backtracks and carries another Unicode version, and RE2 has no lookahead.
- */
 #include "io/tokenizer/pretokenizer.h"
 
 #include <string.h>
 
-#include "io/tokenizer/unicode.h"
+#include "base/mem.h"
 
-/* What the scanners ask of a character. OTHER is anything that is neither space, letter nor number. */
-enum kind { LETTER, NUMBER, SPACE, BREAK, OTHER };
+/* The walk of a stage with a pattern over one piece of the stage before it. */
+struct pretokenizer_cut {
+    struct expression_work work;
+    struct expression_cut cut;
+    size_t base, n; /* the piece in the text */
+    bool open;      /* it is not used up */
+    struct expression_segment ahead;
+    bool have_ahead; /* `ahead` was looked at and not yet given out */
+};
 
-static enum kind kind_of(uint32_t cp)
+void pretokenizer_release(struct pretokenizer *pre)
 {
-    if (cp < 0x80) {
-        uint32_t lower = cp | 0x20;
-        if (lower >= 'a' && lower <= 'z') return LETTER;
-        if (cp >= '0' && cp <= '9') return NUMBER;
-        if (cp == '\n' || cp == '\r') return BREAK;
-        return cp == ' ' || (cp >= 9 && cp <= 13) ? SPACE : OTHER;
+    for (int i = 0; i < pre->n; i++) expression_free(pre->stages[i].pattern);
+    *pre = (struct pretokenizer){0};
+}
+
+static enum status add_stage(struct ctx *c, struct pretokenizer *pre, const char *name,
+                             const struct pretokenizer_stage *stage)
+{
+    if (pre->n == PRE_STAGES)
+        return ctx_fail(c, E_UNSUPPORTED, "%s: pre_tokenizer has more than %d stages", name, PRE_STAGES);
+    pre->stages[pre->n++] = *stage;
+    return OK;
+}
+
+enum status pretokenizer_add(struct ctx *c, struct pretokenizer *pre, const char *name, enum pretokenizer_kind kind)
+{
+    return add_stage(c, pre, name, &(struct pretokenizer_stage){.kind = kind});
+}
+
+/* A known expression: isolated matches, or, for one that matches everything, the inverse of removing what it does not match.
+ */
+static bool find_known(const char *pattern, size_t n, enum pretokenizer_behavior behavior, bool invert,
+                       enum pretokenizer_kind *out)
+{
+    /* GPT-2's without its last alternative: one space is left between two matches, and is a piece all the same. */
+    static const char gpt2_short[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)";
+    bool isolated = behavior == SPLIT_ISOLATED, kept = behavior == SPLIT_REMOVED && invert;
+    if (isolated && n == strlen(gpt2_short) && memcmp(pattern, gpt2_short, n) == 0) {
+        *out = PRE_GPT2;
+        return true;
     }
-    unsigned bits = unicode_class(cp);
-    if (bits & UNICODE_LETTER) return LETTER;
-    if (bits & UNICODE_NUMBER) return NUMBER;
-    return bits & UNICODE_SPACE ? SPACE : OTHER;
-}
-
-static bool is_space(enum kind k)
-{
-    return k == SPACE || k == BREAK;
-}
-
-/* Kind of the unit at s + at and its length; at == n gives length 0 and SPACE, which ends every run of something else. */
-static enum kind kind_at(const char *s, size_t n, size_t at, size_t *bytes)
-{
-    if (at >= n) {
-        *bytes = 0;
-        return SPACE;
+    for (int kind = PRE_GPT2; kind < PRE_PATTERN; kind++) {
+        const char *known = pretokenizer_pattern((enum pretokenizer_kind)kind);
+        if (!known || strlen(known) != n || memcmp(pattern, known, n) != 0) continue;
+        *out = (enum pretokenizer_kind)kind;
+        return isolated || (kept && kind <= PRE_QWEN2);
     }
-    struct unicode_unit u = unicode_next(s + at, n - at);
-    *bytes = u.bytes;
-    return kind_of(u.cp);
+    return false;
 }
 
-/* End of the run of one kind from `at` on. */
-static size_t run_end(const char *s, size_t n, size_t at, enum kind kind)
+enum status pretokenizer_add_pattern(struct ctx *c, struct pretokenizer *pre, const char *name, const char *pattern,
+                                     size_t n, enum pretokenizer_behavior behavior, bool invert, bool plain)
 {
-    size_t bytes;
-    while (kind_at(s, n, at, &bytes) == kind && bytes > 0) at += bytes;
-    return at;
+    struct pretokenizer_stage stage = {.kind = PRE_PATTERN, .behavior = behavior, .invert = invert};
+    if (!plain && find_known(pattern, n, behavior, invert, &stage.kind)) return pretokenizer_add(c, pre, name, stage.kind);
+    stage.kind = PRE_PATTERN;
+    stage.pattern = expression_new(c, name, pattern, n);
+    if (!stage.pattern) return c->status;
+    if (add_stage(c, pre, name, &stage) != OK) expression_free(stage.pattern);
+    return c->status;
 }
 
-/* Bytes of a contraction ('s 't 're 've 'm 'll 'd) at s, or 0. With any_case the letters match as the reference folds them:
- * U+017F, the long s, is an s. */
-static size_t contraction(const char *s, size_t n, bool any_case)
+enum status pretokenizer_from_rules(struct ctx *c, struct pretokenizer *pre, const char *name,
+                                    const struct pretokenizer_rules *rules, bool plain)
 {
-    if (n < 2 || s[0] != '\'') return 0;
-    if (any_case && n >= 3 && memcmp(s + 1, "\xC5\xBF", 2) == 0) return 3;
-    int fold = any_case ? 0x20 : 0;
-    int a = s[1] | fold, b = n >= 3 ? s[2] | fold : 0;
-    if (a == 's' || a == 't' || a == 'm' || a == 'd') return 2;
-    if ((a == 'r' || a == 'v') && b == 'e') return 3;
-    return a == 'l' && b == 'l' ? 3 : 0;
-}
-
-/* A piece that starts with white space and is not glued to what follows: see the head of this file. */
-static size_t space_piece(const char *s, size_t n, bool breaks_first)
-{
-    size_t at = 0, last = 0, after_break = 0, bytes;
-    for (;;) {
-        enum kind k = kind_at(s, n, at, &bytes);
-        if (bytes == 0 || !is_space(k)) break;
-        last = at;
-        at += bytes;
-        if (k == BREAK) after_break = at;
+    for (int i = 0; rules->patterns[i]; i++) {
+        const char *pattern = rules->patterns[i];
+        if (strcmp(pattern, PRETOKENIZER_DIGITS) == 0)
+            TRY(pretokenizer_add(c, pre, name, PRE_DIGIT_EACH));
+        else
+            TRY(pretokenizer_add_pattern(c, pre, name, pattern, strlen(pattern), SPLIT_ISOLATED, false, plain));
     }
-    if (breaks_first && after_break > 0) return after_break;
-    if (at == n || last == 0) return at;
-    return last;
+    return OK;
 }
 
-static size_t scan_gpt2(const char *s, size_t n)
+/* ---- the walk ---- */
+
+enum status pretokenizer_walk_init(struct ctx *c, struct pretokenizer_walk *w, const struct pretokenizer *pre)
 {
-    size_t len = contraction(s, n, false);
-    if (len > 0) return len;
-    size_t first, second;
-    enum kind k = kind_at(s, n, 0, &first);
-    size_t from = 0; /* where the run starts: after an optional space */
-    if (s[0] == ' ') {
-        k = kind_at(s, n, first, &second);
-        from = first;
+    bool patterns = false;
+    *w = (struct pretokenizer_walk){.pre = pre};
+    for (int i = 0; i < pre->n; i++) patterns |= pre->stages[i].kind == PRE_PATTERN;
+    if (patterns) w->cuts = mem_alloc(c, (size_t)pre->n, sizeof *w->cuts);
+    return c->status;
+}
+
+void pretokenizer_walk_release(struct ctx *c, struct pretokenizer_walk *w)
+{
+    for (int i = 0; w->cuts && i < w->pre->n; i++) expression_work_release(c, &w->cuts[i].work);
+    mem_free(c, w->cuts);
+    *w = (struct pretokenizer_walk){0};
+}
+
+void pretokenizer_start(struct pretokenizer_walk *w, const char *text, size_t n)
+{
+    w->text = text;
+    w->n = n;
+    w->at = 0;
+    memset(w->end, 0, sizeof w->end);
+    memset(w->dropped, 0, sizeof w->dropped);
+    for (int i = 0; w->cuts && i < w->pre->n; i++) w->cuts[i].open = false;
+}
+
+/* The next segment, or the one that was looked at already. */
+static bool take_segment(struct pretokenizer_cut *k, bool invert, struct expression_segment *out)
+{
+    if (k->have_ahead) {
+        *out = k->ahead;
+        k->have_ahead = false;
+        return true;
     }
-    if (is_space(k)) return space_piece(s, n, false);
-    return run_end(s, n, from, k);
-}
-
-/* max_numbers: how many \p{N} go into one piece. */
-static size_t scan_llama3(const char *s, size_t n, int max_numbers)
-{
-    size_t len = contraction(s, n, true);
-    if (len > 0) return len;
-    size_t first, second;
-    enum kind k = kind_at(s, n, 0, &first);
-    enum kind next = kind_at(s, n, first, &second);
-    if (k == LETTER) return run_end(s, n, first, LETTER);
-    if ((k == SPACE || k == OTHER) && second > 0 && next == LETTER) return run_end(s, n, first, LETTER);
-    if (k == NUMBER) {
-        size_t at = first;
-        for (int i = 1; i < max_numbers && kind_at(s, n, at, &second) == NUMBER; i++) at += second;
-        return at;
-    }
-    bool spaced = s[0] == ' ' && next == OTHER;
-    if (k == OTHER || spaced) return run_end(s, n, run_end(s, n, spaced ? first : 0, OTHER), BREAK);
-    return space_piece(s, n, true);
-}
-
-static bool is_digit(uint32_t cp)
-{
-    return unicode_class(cp) & UNICODE_DIGIT;
-}
-static bool is_number(uint32_t cp)
-{
-    return unicode_class(cp) & UNICODE_NUMBER;
-}
-static bool is_punct(uint32_t cp)
-{
-    return (unicode_class(cp) & UNICODE_PUNCT) || (cp < 0x80 && cp > 0 && strchr("$+<=>^~|", (int)cp));
-}
-
-/* Splits between members of a set and the rest; with `each` every member is a piece of its own. */
-static size_t scan_set(const char *s, size_t n, bool (*member)(uint32_t), bool each)
-{
-    struct unicode_unit u = unicode_next(s, n);
-    bool inside = member(u.cp);
-    size_t at = u.bytes;
-    if (inside && each) return at;
-    for (; at < n; at += u.bytes) {
-        u = unicode_next(s + at, n - at);
-        if (member(u.cp) != inside) break;
-    }
-    return at;
-}
-
-static bool three_digits(const char *s, size_t n)
-{
-    if (n < 3) return false;
-    for (int i = 0; i < 3; i++)
-        if (s[i] < '0' || s[i] > '9') return false;
+    if (!expression_cut_next(&k->cut, out)) return false;
+    out->is_match ^= invert;
     return true;
 }
 
-static size_t scan_ascii_3(const char *s, size_t n)
+static void look_ahead(struct pretokenizer_cut *k, bool invert)
 {
-    if (three_digits(s, n)) return 3;
-    size_t at = 1;
-    while (at < n && !three_digits(s + at, n - at)) at++;
-    return at;
+    if (!k->have_ahead) k->have_ahead = take_segment(k, invert, &k->ahead);
 }
 
-/* Length of the first piece of n > 0 bytes. */
-static size_t scan(enum pretokenizer_stage stage, const char *s, size_t n)
+/* The next piece by the stage's behavior; false when the text is used up. A dropped one is given as a match. */
+static bool take_piece(struct pretokenizer_cut *k, const struct pretokenizer_stage *stage, struct expression_segment *out)
 {
-    switch (stage) {
-    case PRE_GPT2:
-        return scan_gpt2(s, n);
-    case PRE_LLAMA3:
-        return scan_llama3(s, n, 3);
-    case PRE_QWEN2:
-        return scan_llama3(s, n, 1);
-    case PRE_DIGIT_EACH:
-        return scan_set(s, n, is_digit, true);
-    case PRE_DIGIT_RUN:
-        return scan_set(s, n, is_digit, false);
-    case PRE_NUMBER_EACH:
-        return scan_set(s, n, is_number, true);
-    case PRE_NUMBER_RUN:
-        return scan_set(s, n, is_number, false);
-    case PRE_PUNCT_RUN:
-        return scan_set(s, n, is_punct, false);
-    case PRE_ASCII_3:
-        return scan_ascii_3(s, n);
+    enum pretokenizer_behavior b = stage->behavior;
+    if (!take_segment(k, stage->invert, out)) return false;
+    if (b == SPLIT_ISOLATED || b == SPLIT_REMOVED) return true;
+    for (;;) {
+        look_ahead(k, stage->invert);
+        if (!k->have_ahead) return true;
+        bool joins = b == SPLIT_CONTIGUOUS ? k->ahead.is_match == out->is_match : k->ahead.is_match != out->is_match;
+        bool leads = b == SPLIT_CONTIGUOUS || (b == SPLIT_WITH_NEXT) == out->is_match;
+        if (!joins || !leads) return true;
+        out->end = k->ahead.end;
+        k->have_ahead = false;
+        if (b != SPLIT_CONTIGUOUS) return true;
     }
-    BUG_ON(NULL, true, "pre-tokenizer stage %d", (int)stage);
 }
 
-void pretokenizer_start(struct pretokenizer_walk *w, const struct pretokenizer *pre, const char *text, size_t n)
+/* Gives stage i its next piece at w->at inside [w->at, limit). */
+static enum status cut_piece(struct ctx *c, struct pretokenizer_walk *w, int i, size_t limit)
 {
-    *w = (struct pretokenizer_walk){.pre = pre, .text = text, .n = n};
-}
-
-size_t pretokenizer_next(struct pretokenizer_walk *w)
-{
-    if (w->at >= w->n) return 0;
-    /* A stage whose piece is used up takes its next one out of the piece of the stage before it. */
-    size_t limit = w->n;
-    for (int i = 0; i < w->pre->n; i++) {
-        if (w->end[i] == w->at) w->end[i] = w->at + scan(w->pre->stages[i], w->text + w->at, limit - w->at);
-        limit = w->end[i];
+    const struct pretokenizer_stage *stage = &w->pre->stages[i];
+    struct pretokenizer_cut *k = &w->cuts[i];
+    struct expression_segment piece;
+    if (!k->open || w->at >= k->base + k->n) {
+        k->base = w->at;
+        k->n = limit - w->at;
+        k->have_ahead = false;
+        k->open = true;
+        TRY(expression_read(c, stage->pattern, &k->work, w->text + k->base, k->n));
+        expression_cut_start(&k->cut, stage->pattern, &k->work);
     }
-    size_t bytes = limit - w->at;
-    w->at = limit;
-    return bytes;
+    do {
+        if (!take_piece(k, stage, &piece)) piece = (struct expression_segment){k->n, k->n, false};
+    } while (piece.start == piece.end && piece.end < k->n);
+    w->end[i] = k->base + piece.end;
+    w->dropped[i] = stage->behavior == SPLIT_REMOVED && piece.is_match;
+    return OK;
 }
 
-#define LLAMA3_HEAD "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
-#define LLAMA3_TAIL "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define GPT2_HEAD   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)"
-
-static const struct {
-    const char *pattern;
-    enum pretokenizer_stage stage;
-} patterns[] = {
-    {GPT2_HEAD "|\\s+", PRE_GPT2},
-    /* Without the last alternative one space is left between two matches, and stays a piece all the same. */
-    {GPT2_HEAD, PRE_GPT2},
-    {LLAMA3_HEAD "\\p{N}{1,3}" LLAMA3_TAIL, PRE_LLAMA3},
-    {LLAMA3_HEAD "\\p{N}" LLAMA3_TAIL, PRE_QWEN2},
-    {"\\p{N}", PRE_NUMBER_EACH},
-    {"\\p{N}+", PRE_NUMBER_RUN},
-    {"[\\p{P}\\$\\+<=>\\^~\\|]+", PRE_PUNCT_RUN},
-    {"[0-9][0-9][0-9]", PRE_ASCII_3},
-};
-
-bool pretokenizer_from_pattern(const char *pattern, enum pretokenizer_stage *out)
+enum status pretokenizer_next(struct ctx *c, struct pretokenizer_walk *w, const char **piece, size_t *n)
 {
-    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
-        if (strcmp(pattern, patterns[i].pattern) == 0) {
-            *out = patterns[i].stage;
-            return true;
+    for (bool dropped = true; dropped;) {
+        *piece = w->text + w->at;
+        *n = 0;
+        if (w->at >= w->n) return OK;
+        /* A stage whose piece is used up takes its next one out of the piece of the stage before it. */
+        size_t limit = w->n;
+        dropped = false;
+        for (int i = 0; i < w->pre->n && !dropped; i++) {
+            if (w->end[i] <= w->at && w->pre->stages[i].kind != PRE_PATTERN) {
+                w->end[i] = w->at + pretokenizer_scan(w->pre->stages[i].kind, *piece, limit - w->at);
+                w->dropped[i] = false;
+            } else if (w->end[i] <= w->at) {
+                TRY(cut_piece(c, w, i, limit));
+            }
+            limit = w->end[i];
+            dropped = w->dropped[i];
         }
-    return false;
-}
-
-#define LLAMA3_RULES                                                                                                        \
-    {                                                                                                                       \
-        {PRE_LLAMA3}, 1, true, true, false                                                                                  \
+        *n = limit - w->at;
+        w->at = limit;
     }
-#define QWEN2_RULES                                                                                                         \
-    {                                                                                                                       \
-        {PRE_QWEN2}, 1, false, false, true                                                                                  \
-    }
-#define SMOLLM_RULES                                                                                                        \
-    {                                                                                                                       \
-        {PRE_DIGIT_EACH, PRE_GPT2}, 2, false, false, false                                                                  \
-    }
-
-static const struct {
-    const char *name;
-    struct pretokenizer pre;
-} names[] = {
-    {"gpt-2", {{PRE_GPT2}, 1, false, false, false}},
-    {"llama3", LLAMA3_RULES},
-    {"llama-v3", LLAMA3_RULES},
-    {"llama-bpe", LLAMA3_RULES},
-    {"qwen2", QWEN2_RULES},
-    {"deepseek-r1-qwen", QWEN2_RULES},
-    {"smollm", SMOLLM_RULES},
-    {"starcoder", SMOLLM_RULES},
-    {"default", {{PRE_PUNCT_RUN, PRE_GPT2, PRE_NUMBER_RUN, PRE_ASCII_3}, 4, false, false, false}},
-};
-
-bool pretokenizer_from_name(const char *name, size_t n, struct pretokenizer *out)
-{
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strlen(names[i].name) == n && memcmp(name, names[i].name, n) == 0) {
-            *out = names[i].pre;
-            return true;
-        }
-    return false;
+    return OK;
 }

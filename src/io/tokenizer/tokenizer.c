@@ -1,5 +1,6 @@
-/* Encoding goes inwards: added tokens are cut out of the raw text, the rest is normalised, added tokens that are looked for
- * in normalised text are cut out of that, the rest is cut into pieces (pretokenizer.h), and each piece is merged (bpe.h).
+/* Encoding goes inwards: added tokens are cut out of the raw text, the rest is normalised (rewriter.h), added tokens that
+ * are looked for in normalised text are cut out of that, the rest is cut into pieces (pretokenizer.h), and each piece is
+ * merged (bpe.h).
  *
  * The rules for added tokens are those of Hugging Face's AddedVocabulary, special tokens as with its encode_special_tokens:
  * a special token that the caller does not want is still matched, so that the same text is looked at, but passed over.
@@ -14,7 +15,7 @@
 #include "io/tokenizer/tokenizer_internal.h"
 #include "io/tokenizer/unicode.h"
 
-enum { IDS_MIN = 64, NFC_GROWTH = 3 }; /* in UTF-8, NFC is never longer than 3 times its source (UAX 15) */
+enum { IDS_MIN = 64 };
 
 void ids_release(struct ctx *c, struct ids *ids)
 {
@@ -35,20 +36,38 @@ enum status ids_push(struct ctx *c, struct ids *ids, int32_t id)
     return OK;
 }
 
-struct tokenizer *tokenizer_open(struct ctx *c, const char *model_path)
+void token_spans_release(struct ctx *c, struct token_spans *spans)
+{
+    mem_free(c, spans->data);
+    *spans = (struct token_spans){0};
+}
+
+static bool ends_in(const char *path, const char *end)
+{
+    size_t n = strlen(path), k = strlen(end);
+    return n > k && strcmp(path + n - k, end) == 0;
+}
+
+/* In a folder tokenizer.json goes before tokenizer.model. */
+static struct tokenizer *open_folder(struct ctx *c, const char *dir)
 {
     struct tokenizer *t = NULL;
-    if (dir_exists(model_path)) {
-        char *path = path_join(c, model_path, "tokenizer.json");
-        if (path) t = tokenizer_open_json(c, path);
-        mem_free(c, path);
-        return t;
-    }
-    size_t n = strlen(model_path);
-    if (n > 5 && strcmp(model_path + n - 5, ".json") == 0) return tokenizer_open_json(c, model_path);
+    char *json = path_join(c, dir, "tokenizer.json"), *proto = path_join(c, dir, "tokenizer.model");
+    if (json && proto)
+        t = !file_exists(json) && file_exists(proto) ? tokenizer_open_proto(c, proto) : tokenizer_open_json(c, json);
+    mem_free(c, json);
+    mem_free(c, proto);
+    return t;
+}
+
+struct tokenizer *tokenizer_open(struct ctx *c, const char *model_path)
+{
+    if (dir_exists(model_path)) return open_folder(c, model_path);
+    if (ends_in(model_path, ".json")) return tokenizer_open_json(c, model_path);
+    if (ends_in(model_path, ".model")) return tokenizer_open_proto(c, model_path);
     struct gguf *g = gguf_open(c, model_path);
     if (!g) return NULL;
-    t = tokenizer_open_gguf(c, g);
+    struct tokenizer *t = tokenizer_open_gguf(c, g);
     gguf_close(g);
     return t;
 }
@@ -65,6 +84,10 @@ void tokenizer_free(struct tokenizer *t)
     mem_free(c, t->raw.nodes);
     mem_free(c, t->normalized.nodes);
     bpe_release(&t->bpe);
+    pretokenizer_release(&t->pre);
+    rewriter_release(c, &t->normal);
+    rewriter_release(c, &t->pre_write);
+    mem_free(c, t->merges);
     mem_free(c, t->chat_template);
     mem_free(c, t);
 }
@@ -74,22 +97,103 @@ struct encoder {
     const struct tokenizer *t;
     bool special;
     struct ids *out;
+    struct token_spans *spans; /* NULL: not wanted */
+    const char *text;          /* all of it */
     struct bpe_work work;
-    struct buf normal; /* the normalised section */
+    struct rewriter_work normal, chunk; /* the section, and the part of it between added tokens, as they became */
+    size_t section_at, chunk_at;        /* where they began: in the text, in the normalised section */
+    struct pretokenizer_walk walk;
 };
 
 typedef enum status (*encode_fn)(struct encoder *e, const char *text, size_t n);
 
+/* ---- places ---- */
+
+static enum status push_span(struct encoder *e, size_t start, size_t end)
+{
+    struct token_spans *s = e->spans;
+    if (s->n == s->room) {
+        size_t room = s->room < IDS_MIN ? IDS_MIN : s->room * 2;
+        struct token_span *data = mem_resize(e->c, s->data, s->room, room, sizeof *data);
+        if (!data) return e->c->status;
+        s->data = data;
+        s->room = room;
+    }
+    s->data[s->n++] = (struct token_span){start, end};
+    return OK;
+}
+
+/* A place in the normalised section as one in the text; `at` may be its end. */
+static size_t place_in_section(const struct encoder *e, size_t at)
+{
+    return e->section_at + (e->normal.origin ? e->normal.origin[at] : at);
+}
+
+/* The same for a place in what the pre-tokenizer made of a chunk. */
+static size_t place_in_chunk(const struct encoder *e, size_t at)
+{
+    return place_in_section(e, e->chunk_at + (e->chunk.origin ? e->chunk.origin[at] : at));
+}
+
+/* How many bytes of a piece one of its tokens takes up. */
+static size_t token_width(const struct encoder *e, int32_t id, const char *piece, size_t n)
+{
+    const struct bpe *b = &e->t->bpe;
+    const struct token *k = &e->t->tokens[id];
+    bool known = true;
+    size_t width = bpe_unit(b, piece, n, &known);
+    if (known || id != b->unknown_id) return e->t->by_char && !(k->flags & TOKEN_BYTE) ? k->n_text : k->n_bytes;
+    while (b->fuse_unknown && width < n) {
+        size_t more = bpe_unit(b, piece + width, n - width, &known);
+        if (known) break;
+        width += more;
+    }
+    return width;
+}
+
+/* Places of the ids from number `first` on, which a piece of the chunk became. Bytes that were left out lie between tokens.
+ */
+static enum status push_piece_spans(struct encoder *e, size_t first, size_t piece_at, const char *piece, size_t n)
+{
+    size_t at = 0;
+    for (size_t i = first; i < e->out->n; i++) {
+        bool known = false;
+        while (e->t->bpe.unknown_id < 0 && at < n) {
+            size_t lost = bpe_unit(&e->t->bpe, piece + at, n - at, &known);
+            if (known) break;
+            at += lost;
+        }
+        size_t width = at < n ? token_width(e, e->out->data[i], piece + at, n - at) : 0;
+        if (width > n - at) width = n - at;
+        TRY(push_span(e, place_in_chunk(e, piece_at + at), place_in_chunk(e, piece_at + at + width)));
+        at += width;
+    }
+    return OK;
+}
+
+/* ---- encoding ---- */
+
 static enum status encode_pieces(struct encoder *e, const char *text, size_t n)
 {
-    struct pretokenizer_walk w;
-    pretokenizer_start(&w, &e->t->pre, text, n);
+    const char *piece;
+    size_t bytes;
+    pretokenizer_start(&e->walk, text, n);
     for (;;) {
-        const char *piece = text + w.at;
-        size_t bytes = pretokenizer_next(&w);
+        TRY(pretokenizer_next(e->c, &e->walk, &piece, &bytes));
         if (bytes == 0) return OK;
+        size_t first = e->out->n;
         TRY(bpe_encode(e->c, &e->t->bpe, &e->work, piece, bytes, e->out));
+        if (e->spans) TRY(push_piece_spans(e, first, (size_t)(piece - text), piece, bytes));
     }
+}
+
+/* What lies between added tokens of the normalised section. */
+static enum status encode_chunk(struct encoder *e, const char *text, size_t n)
+{
+    e->chunk_at = (size_t)(text - e->normal.text);
+    TRY(rewriter_run(e->c, &e->t->pre_write, &e->chunk, text, n, e->section_at == 0 && e->chunk_at == 0));
+    if (e->chunk.text != text) bpe_work_forget(&e->work);
+    return encode_pieces(e, e->chunk.text, e->chunk.n);
 }
 
 static bool is_word(uint32_t cp)
@@ -121,6 +225,14 @@ static void match_strip(struct added_match *m, const char *text, size_t n, size_
     }
 }
 
+static enum status push_added(struct encoder *e, const struct added_match *m, bool raw)
+{
+    TRY(ids_push(e->c, e->out, m->added->id));
+    if (!e->spans) return OK;
+    if (raw) return push_span(e, m->start, m->end);
+    return push_span(e, place_in_section(e, m->start), place_in_section(e, m->end));
+}
+
 /* Pushes the added tokens of a trie and hands the text between them to `rest`. */
 static enum status encode_between(struct encoder *e, const struct trie *trie, const char *text, size_t n, encode_fn rest)
 {
@@ -131,37 +243,91 @@ static enum status encode_between(struct encoder *e, const struct trie *trie, co
         if (!match_stands(e, &m, text, n)) continue;
         match_strip(&m, text, n, done);
         if (m.start > done) TRY(rest(e, text + done, m.start - done));
-        TRY(ids_push(e->c, e->out, m.added->id));
+        TRY(push_added(e, &m, trie == &e->t->raw));
         done = m.end;
     }
     return done < n ? rest(e, text + done, n - done) : OK;
 }
 
+/* What lies between added tokens of the text as it came. */
 static enum status encode_section(struct encoder *e, const char *text, size_t n)
 {
-    if (e->t->nfc && !unicode_is_nfc_quick(text, n)) {
-        buf_clear(&e->normal);
-        bpe_work_forget(&e->work);
-        TRY(unicode_nfc(e->c, text, n, &e->normal));
-        text = buf_str(&e->normal);
-        n = e->normal.len;
-    }
-    return encode_between(e, &e->t->normalized, text, n, encode_pieces);
+    e->section_at = (size_t)(text - e->text);
+    TRY(rewriter_run(e->c, &e->t->normal, &e->normal, text, n, e->section_at == 0));
+    if (e->normal.text != text) bpe_work_forget(&e->work);
+    return encode_between(e, &e->t->normalized, e->normal.text, e->normal.n, encode_chunk);
+}
+
+static enum status encode(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
+                          struct ids *out, struct token_spans *spans)
+{
+    if (n == 0) return OK;
+    if (n > SIZE_MAX / 8 || (spans && n >= UINT32_MAX))
+        return ctx_fail(c, E_INPUT, "a text of %zu bytes is too long to tokenize", n);
+    struct encoder e = {.c = c, .t = t, .special = special, .out = out, .spans = spans, .text = text};
+    rewriter_work_init(&e.normal, c, rewriter_cap(n), spans != NULL);
+    rewriter_work_init(&e.chunk, c, rewriter_cap(n), spans != NULL);
+    enum status st = bpe_work_init(c, &e.work, n);
+    if (st == OK) st = pretokenizer_walk_init(c, &e.walk, &t->pre);
+    if (st == OK) st = encode_between(&e, &t->raw, text, n, encode_section);
+    pretokenizer_walk_release(c, &e.walk);
+    bpe_work_release(c, &e.work);
+    rewriter_work_release(c, &e.normal);
+    rewriter_work_release(c, &e.chunk);
+    return st;
 }
 
 enum status tokenizer_encode(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
                              struct ids *out)
 {
-    if (n == 0) return OK;
-    if (n > SIZE_MAX / 8) return ctx_fail(c, E_INPUT, "a text of %zu bytes is too long to tokenize", n);
-    struct encoder e = {.c = c, .t = t, .special = special, .out = out};
-    buf_init(&e.normal, c, n * NFC_GROWTH);
-    enum status st = bpe_work_init(c, &e.work, n);
-    if (st == OK) st = encode_between(&e, &t->raw, text, n, encode_section);
-    bpe_work_release(c, &e.work);
-    buf_release(&e.normal);
-    return st;
+    return encode(c, t, text, n, special, out, NULL);
 }
+
+enum status tokenizer_encode_spans(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
+                                   struct ids *out, struct token_spans *spans)
+{
+    return encode(c, t, text, n, special, out, spans);
+}
+
+int32_t tokenizer_find_spelled(const struct tokenizer *t, const char *text, size_t n, size_t *count)
+{
+    int32_t first = -1;
+    struct added_match m;
+    *count = 0;
+    for (size_t from = 0; t->raw.n > 0 && tokenizer_added_find(t, &t->raw, text, n, from, &m); from = m.end) {
+        if (!tokenizer_is_special(t, m.added->id)) continue;
+        if (first < 0) first = m.added->id;
+        ++*count;
+    }
+    return first;
+}
+
+/* ---- sequences ---- */
+
+enum status tokenizer_begin(struct ctx *c, const struct tokenizer *t, struct ids *ids)
+{
+    BUG_ON(c, ids->n > 0, "a sequence is begun behind %zu tokens", ids->n);
+    return tokenizer_adds_bos(t) ? ids_push(c, ids, t->bos) : OK;
+}
+
+enum status tokenizer_encode_text(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
+                                  struct ids *ids)
+{
+    TRY(tokenizer_begin(c, t, ids));
+    bool begun = ids->n == 1;
+    TRY(tokenizer_encode(c, t, text, n, special, ids));
+    if (!begun || ids->n < 2 || ids->data[1] != t->bos) return OK;
+    memmove(ids->data, ids->data + 1, --ids->n * sizeof *ids->data);
+    return OK;
+}
+
+enum status tokenizer_close(struct ctx *c, const struct tokenizer *t, struct ids *ids)
+{
+    if (t->eos < 0 || (ids->n > 0 && ids->data[ids->n - 1] == t->eos)) return OK;
+    return ids_push(c, ids, t->eos);
+}
+
+/* ---- decoding and looking up ---- */
 
 enum status tokenizer_decode(struct ctx *c, const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
                              struct buf *out)
@@ -174,6 +340,17 @@ enum status tokenizer_decode(struct ctx *c, const struct tokenizer *t, const int
         buf_append(out, k->bytes, k->n_bytes);
     }
     return buf_ok(out) ? OK : c->status;
+}
+
+enum status tokenizer_decode_text(struct ctx *c, const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
+                                  struct buf *out)
+{
+    size_t before = out->len;
+    TRY(tokenizer_decode(c, t, ids, n, skip_special, out));
+    if (!t->drops_prefix || out->len == before || out->data[before] != ' ') return OK;
+    memmove(out->data + before, out->data + before + 1, out->len - before);
+    out->len--;
+    return OK;
 }
 
 int64_t tokenizer_vocab_size(const struct tokenizer *t)
@@ -220,6 +397,11 @@ bool tokenizer_is_stop(const struct tokenizer *t, int32_t id)
 bool tokenizer_adds_bos(const struct tokenizer *t)
 {
     return t->adds_bos && t->bos >= 0;
+}
+
+bool tokenizer_adds_eos(const struct tokenizer *t)
+{
+    return t->adds_eos && t->eos >= 0;
 }
 
 const char *tokenizer_chat_template(const struct tokenizer *t)

@@ -77,12 +77,11 @@ static enum status added_index(struct ctx *c, struct tokenizer *t, int32_t i)
         return ctx_fail(c, E_INPUT, "%s: added token %d has %u bytes; the limit is %d", t->name, a->id, k->n_text,
                         ADDED_MAX_BYTES);
     if (!a->normalized) return trie_add(c, &t->raw, k->text, k->n_text, i);
-    if (!t->nfc || unicode_is_nfc_quick(k->text, k->n_text)) return trie_add(c, &t->normalized, k->text, k->n_text, i);
-    struct buf normal;
-    buf_init(&normal, c, 16 * (size_t)ADDED_MAX_BYTES);
-    enum status st = unicode_nfc(c, k->text, k->n_text, &normal);
-    if (st == OK && normal.len > 0) st = trie_add(c, &t->normalized, normal.data, normal.len, i);
-    buf_release(&normal);
+    struct rewriter_work work;
+    rewriter_work_init(&work, c, rewriter_cap(k->n_text), false);
+    enum status st = rewriter_run(c, &t->normal, &work, k->text, k->n_text, true);
+    if (st == OK && work.n > 0) st = trie_add(c, &t->normalized, work.text, work.n, i);
+    rewriter_work_release(c, &work);
     return st;
 }
 

@@ -1,6 +1,7 @@
 /* What lies beside a tokenizer.json. tokenizer_config.json comes first, then special_tokens_map.json, then
  * generation_config.json (ids, and the full list of tokens that end a generation). A chat_template.jinja, which newer
- * versions of the reference write, goes before the template in tokenizer_config.json.
+ * versions of the reference write, goes before the template in tokenizer_config.json. Where there is no
+ * generation_config.json the reference makes one out of config.json, so that is read for the same ids.
  */
 #include <string.h>
 
@@ -50,6 +51,8 @@ static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, con
     TRY(read_token(c, t, o, "tokenizer_config.json", "eos_token", &t->eos));
     const json_t *adds = json_object_get(o, "add_bos_token");
     if (json_is_boolean(adds)) t->adds_bos = json_is_true(adds);
+    adds = json_object_get(o, "add_eos_token");
+    if (json_is_boolean(adds)) t->adds_eos = json_is_true(adds);
     return read_template(c, t, json_object_get(o, "chat_template"));
 }
 
@@ -63,18 +66,22 @@ static enum status read_stop(struct ctx *c, struct tokenizer *t, const json_t *v
 {
     int32_t id;
     if (!json_is_integer(v))
-        return ctx_fail(c, E_INPUT, "%s: eos_token_id of generation_config.json is not an integer", t->name);
-    TRY(tokenizer_vocab_set_id(c, t, "eos_token_id of generation_config.json", json_integer_value(v), &id));
+        return ctx_fail(c, E_INPUT,
+                        "%s: an eos_token_id beside it (generation_config.json, else config.json) is not an integer",
+                        t->name);
+    TRY(tokenizer_vocab_set_id(c, t, "eos_token_id of generation_config.json or config.json", json_integer_value(v), &id));
     t->tokens[id].flags |= TOKEN_STOP;
     if (t->eos < 0) t->eos = id;
     return OK;
 }
 
-static enum status read_generation_config(struct ctx *c, struct tokenizer *t, const json_t *o)
+/* generation_config.json, or config.json in its place. */
+static enum status read_ids(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const json_t *bos = json_object_get(o, "bos_token_id"), *eos = json_object_get(o, "eos_token_id");
     if (t->bos < 0 && json_is_integer(bos))
-        TRY(tokenizer_vocab_set_id(c, t, "bos_token_id of generation_config.json", json_integer_value(bos), &t->bos));
+        TRY(tokenizer_vocab_set_id(c, t, "bos_token_id of generation_config.json or config.json", json_integer_value(bos),
+                                   &t->bos));
     if (json_is_array(eos)) {
         for (size_t i = 0; i < json_array_size(eos); i++) TRY(read_stop(c, t, json_array_get(eos, i)));
         return OK;
@@ -85,12 +92,14 @@ static enum status read_generation_config(struct ctx *c, struct tokenizer *t, co
 typedef enum status (*read_fn)(struct ctx *c, struct tokenizer *t, const json_t *o);
 
 /* Reads dir/name when it is there. */
-static enum status read_beside(struct ctx *c, struct tokenizer *t, const char *dir, const char *name, read_fn read)
+static enum status read_beside(struct ctx *c, struct tokenizer *t, const char *dir, const char *name, read_fn read,
+                               bool *found)
 {
     char *path = path_join(c, dir, name);
     if (!path) return c->status;
     enum status st = OK;
-    if (file_exists(path)) {
+    *found = file_exists(path);
+    if (*found) {
         json_t *o = json_parse_file(c, path, CONFIG_MAX_BYTES);
         st = o ? read(c, t, o) : c->status;
         json_decref(o);
@@ -111,8 +120,28 @@ static enum status read_template_file(struct ctx *c, struct tokenizer *t, const 
 
 enum status tokenizer_config_read(struct ctx *c, struct tokenizer *t, const char *dir)
 {
+    bool found;
     TRY(read_template_file(c, t, dir));
-    TRY(read_beside(c, t, dir, "tokenizer_config.json", read_tokenizer_config));
-    TRY(read_beside(c, t, dir, "special_tokens_map.json", read_special_map));
-    return read_beside(c, t, dir, "generation_config.json", read_generation_config);
+    TRY(read_beside(c, t, dir, "tokenizer_config.json", read_tokenizer_config, &found));
+    TRY(read_beside(c, t, dir, "special_tokens_map.json", read_special_map, &found));
+    TRY(read_beside(c, t, dir, "generation_config.json", read_ids, &found));
+    return found ? OK : read_beside(c, t, dir, "config.json", read_ids, &found);
+}
+
+struct tokenizer *tokenizer_open_with(struct ctx *c, const char *path, tokenizer_read_fn read)
+{
+    struct tokenizer *t = tokenizer_vocab_new(c, path);
+    enum status st = t ? read(c, t, path) : c->status;
+    if (st == OK) {
+        const char *slash = strrchr(path, '/');
+        char *dir = slash ? mem_strndup(c, path, (size_t)(slash - path) + (slash == path)) : mem_strdup(c, ".");
+        st = dir ? tokenizer_config_read(c, t, dir) : c->status;
+        mem_free(c, dir);
+    }
+    if (st == OK) {
+        tokenizer_vocab_mark_stops(t);
+        return t;
+    }
+    tokenizer_free(t);
+    return NULL;
 }

@@ -1,7 +1,7 @@
-/* The tokenizer inside a GGUF file: tokenizer.ggml.* as llama.cpp writes and reads them. The name of the pre-tokenizer
- * stands for an expression and for flags that the format does not store (pretokenizer.c has the table). For Qwen that
- * includes NFC, which llama.cpp leaves out: the ids here are those of the model's own tokenizer, which the file was
- * converted from.
+/* The tokenizer inside a GGUF file: tokenizer.ggml.* as llama.cpp writes and reads them. Model "gpt2" is byte-level BPE: the
+ * name of the pre-tokenizer stands for expressions and for flags that the format does not store (pretokenizer_names.c has
+ * the table). For Qwen that includes NFC, which llama.cpp leaves out: the ids here are those of the model's own tokenizer,
+ * which the file was converted from. Model "llama" is SentencePiece's BPE with its scores.
  */
 #include <string.h>
 
@@ -26,26 +26,48 @@ static enum status get_strings(struct ctx *c, const struct tokenizer *t, const s
     return OK;
 }
 
-/* Whether `model` and `pre` name a tokenizer that is known; fills in what the names imply. */
-static enum status read_kind(struct ctx *c, struct tokenizer *t, const struct gguf *g)
+/* What the name of the pre-tokenizer implies. */
+static enum status read_pre(struct ctx *c, struct tokenizer *t, const struct gguf *g, bool *whole)
 {
-    struct gguf_string model = {0}, pre = {0};
-    if (!gguf_get_string(c, g, "tokenizer.ggml.model", &model))
-        return ctx_ok(c) ? ctx_fail(c, E_INPUT, "%s: no tokenizer.ggml.model", t->name) : c->status;
-    if (model.n != 4 || memcmp(model.data, "gpt2", 4) != 0)
-        return ctx_fail(c, E_UNSUPPORTED, "%s: tokenizer model \"%.*s\" is not supported, only byte-level BPE (\"gpt2\")",
-                        t->name, model.n < 80 ? (int)model.n : 80, model.data);
+    struct gguf_string pre = {0};
     if (!gguf_get_string(c, g, "tokenizer.ggml.pre", &pre)) {
         if (!ctx_ok(c)) return c->status;
         return ctx_fail(c, E_UNSUPPORTED, "%s: no tokenizer.ggml.pre, so how to cut text is not known; convert it anew",
                         t->name);
     }
-    if (!pretokenizer_from_name(pre.data, pre.n, &t->pre))
+    const struct pretokenizer_rules *rules = pretokenizer_rules_find(pre.data, pre.n);
+    if (!rules)
         return ctx_fail(c, E_UNSUPPORTED, "%s: pre-tokenizer \"%.*s\" is not supported", t->name,
                         pre.n < 80 ? (int)pre.n : 80, pre.data);
-    t->nfc = t->pre.nfc;
-    t->adds_bos = t->pre.adds_bos;
-    return OK;
+    *whole = rules->ignore_merges;
+    t->adds_bos = rules->adds_bos;
+    if (rules->nfc) TRY(rewriter_add(c, &t->normal, t->name, &(struct rewrite){.kind = REWRITE_NFC}));
+    return pretokenizer_from_rules(c, &t->pre, t->name, rules, false);
+}
+
+static bool is_text(struct gguf_string s, const char *text)
+{
+    return s.n == strlen(text) && memcmp(s.data, text, s.n) == 0;
+}
+
+/* Fills in what model and pre-tokenizer imply; *whole: pieces that are tokens are not merged. */
+static enum status read_kind(struct ctx *c, struct tokenizer *t, const struct gguf *g, bool *whole)
+{
+    struct gguf_string model = {0};
+    if (!gguf_get_string(c, g, "tokenizer.ggml.model", &model))
+        return ctx_ok(c) ? ctx_fail(c, E_INPUT, "%s: no tokenizer.ggml.model", t->name) : c->status;
+    if (is_text(model, "gpt2")) return read_pre(c, t, g, whole);
+    if (!is_text(model, "llama"))
+        return ctx_fail(
+            c, E_UNSUPPORTED,
+            "%s: tokenizer model \"%.*s\" is not supported, only byte-level BPE (\"gpt2\") and SentencePiece's BPE "
+            "(\"llama\")",
+            t->name, model.n < 80 ? (int)model.n : 80, model.data);
+    bool prefix = true;
+    gguf_get_bool(c, g, "tokenizer.ggml.add_space_prefix", &prefix);
+    t->by_char = t->adds_bos = true;
+    t->bpe.byte_fallback = t->bpe.fuse_unknown = true;
+    return ctx_ok(c) ? tokenizer_escape_spaces(c, t, prefix) : c->status;
 }
 
 /* The list of token types, or NULL when the file has none (all are normal then). */
@@ -108,24 +130,47 @@ static enum status read_special(struct ctx *c, struct tokenizer *t, const struct
         if (id >= 0) t->tokens[id].flags |= TOKEN_STOP;
     }
     gguf_get_bool(c, g, "tokenizer.ggml.add_bos_token", &t->adds_bos);
+    gguf_get_bool(c, g, "tokenizer.ggml.add_eos_token", &t->adds_eos);
     struct gguf_string source;
     if (gguf_get_string(c, g, "tokenizer.chat_template", &source)) t->chat_template = mem_strndup(c, source.data, source.n);
     return c->status;
 }
 
-static enum status read_all(struct ctx *c, struct tokenizer *t, const struct gguf *g)
+static enum status read_merges(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
-    const struct gguf_value *tokens = NULL, *types = NULL, *merges = NULL;
-    TRY(read_kind(c, t, g));
-    TRY(get_strings(c, t, g, "tokenizer.ggml.tokens", &tokens));
-    TRY(get_types(c, t, g, tokens->n, &types));
+    const struct gguf_value *merges = NULL;
     TRY(get_strings(c, t, g, "tokenizer.ggml.merges", &merges));
-    TRY(read_tokens(c, t, tokens, types));
-    TRY(tokenizer_vocab_finish(c, t, t->pre.ignore_merges));
     for (uint64_t i = 0; i < merges->n; i++) {
         struct gguf_string s = gguf_array_string(merges, i);
         TRY(tokenizer_vocab_merge_line(c, t, i, s.data, s.n));
     }
+    return OK;
+}
+
+static enum status read_scores(struct ctx *c, struct tokenizer *t, const struct gguf *g)
+{
+    const char *key = "tokenizer.ggml.scores";
+    const struct gguf_value *v = gguf_get(g, key);
+    TRY(read_id(c, t, g, "tokenizer.ggml.unknown_token_id", &t->bpe.unknown_id));
+    if (!v || v->kind != GGUF_ARRAY || v->item_kind != GGUF_F32) return wrong(c, t, key, "there as a list of float32");
+    if (v->n != (uint64_t)t->n_tokens) return wrong(c, t, key, "as long as the list of tokens");
+    float *scores = mem_alloc(c, (size_t)t->n_tokens, sizeof *scores);
+    for (uint64_t i = 0; scores && i < v->n; i++) scores[i] = (float)gguf_array_f64(v, i);
+    if (scores) tokenizer_scores_apply(c, t, scores);
+    mem_free(c, scores);
+    return c->status;
+}
+
+static enum status read_all(struct ctx *c, struct tokenizer *t, const struct gguf *g)
+{
+    const struct gguf_value *tokens = NULL, *types = NULL;
+    bool whole = false;
+    TRY(read_kind(c, t, g, &whole));
+    TRY(get_strings(c, t, g, "tokenizer.ggml.tokens", &tokens));
+    TRY(get_types(c, t, g, tokens->n, &types));
+    TRY(read_tokens(c, t, tokens, types));
+    TRY(tokenizer_vocab_finish(c, t, whole));
+    TRY(t->by_char ? read_scores(c, t, g) : read_merges(c, t, g));
     TRY(tokenizer_added_finish(c, t));
     TRY(read_special(c, t, g));
     tokenizer_vocab_mark_stops(t);

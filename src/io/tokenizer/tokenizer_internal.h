@@ -9,7 +9,9 @@
 
 #include "base/map.h"
 #include "io/tokenizer/bpe.h"
+#include "io/json.h"
 #include "io/tokenizer/pretokenizer.h"
+#include "io/tokenizer/rewriter.h"
 #include "io/tokenizer/tokenizer.h"
 
 enum {
@@ -17,7 +19,8 @@ enum {
     TOKEN_ADDED = 2,   /* recognised in text as a whole */
     TOKEN_SPECIAL = 4, /* ... but only when the caller asks for special tokens; left out by skip_special */
     TOKEN_STOP = 8,    /* ends a generation */
-    TOKEN_UNUSED = 16  /* a placeholder of a GGUF file: has a text, is never produced */
+    TOKEN_UNUSED = 16, /* a placeholder of a GGUF file: has a text, is never produced */
+    TOKEN_BYTE = 32    /* stands for one byte by its spelling, "<0x0A>" */
 };
 
 struct token {
@@ -58,9 +61,17 @@ struct tokenizer {
     size_t n_added;
     struct trie raw, normalized; /* added tokens looked for before and after the normaliser */
     struct bpe bpe;
+    struct rewriter normal;    /* before added tokens of normalised text are looked for */
+    struct rewriter pre_write; /* behind that */
     struct pretokenizer pre;
-    bool nfc, adds_bos;
+    bool by_char;      /* SentencePiece's way: tokens are spelled in characters, a space as U+2581 */
+    bool drops_prefix; /* decoding a whole text leaves out a space at its start */
+    bool adds_bos, adds_eos;
     int32_t bos, eos;
+    struct {
+        int32_t left, right;
+    } * merges; /* owned: those made out of scores, in order; NULL otherwise */
+    size_t n_merges;
     char *chat_template; /* owned; NULL: none */
 };
 
@@ -80,6 +91,19 @@ enum status tokenizer_vocab_merge(struct ctx *c, struct tokenizer *t, size_t ind
                                   const char *right, size_t n_right);
 /* The same for one string "left right". */
 enum status tokenizer_vocab_merge_line(struct ctx *c, struct tokenizer *t, size_t index, const char *line, size_t n);
+/* Turns the scores (by id) of SentencePiece's pieces into the list of merges; after tokenizer_vocab_finish. Pieces that are
+ * neither added tokens nor bytes nor unused take part. */
+enum status tokenizer_scores_apply(struct ctx *c, struct tokenizer *t, const float *scores);
+/* What SentencePiece does to a text: a space in front (with `prefix`), U+2581 for every space. */
+enum status tokenizer_escape_spaces(struct ctx *c, struct tokenizer *t, bool prefix);
+/* normalizer, pre_tokenizer and decoder of a tokenizer.json. */
+enum status tokenizer_text_read(struct ctx *c, struct tokenizer *t, const json_t *doc);
+/* E_UNSUPPORTED: field "value". */
+enum status tokenizer_refuse(struct ctx *c, const struct tokenizer *t, const char *field, const char *value);
+/* Opens `path` by `read` and what lies beside it. */
+typedef enum status (*tokenizer_read_fn)(struct ctx *c, struct tokenizer *t, const char *path);
+struct tokenizer *tokenizer_open_with(struct ctx *c, const char *path, tokenizer_read_fn read);
+
 /* Marks the special tokens with well-known names that end a turn or a text as stops. */
 void tokenizer_vocab_mark_stops(struct tokenizer *t);
 /* Sets bos or eos after checking the range; `field` is for the message. */

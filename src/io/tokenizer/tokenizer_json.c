@@ -1,7 +1,7 @@
-/* tokenizer.json of Hugging Face, as far as byte-level BPE goes. What is not understood is refused by name, never skipped: a
+/* tokenizer.json of Hugging Face, as far as its BPE model goes: vocabulary, merges, added tokens and the tokens that frame a
+ * text; tokenizer_text.c reads what is done to the text before. What is not understood is refused by name, never skipped: a
  * normaliser that is ignored gives ids that look right and are not.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -10,12 +10,6 @@
 #include "io/tokenizer/tokenizer_internal.h"
 
 enum { JSON_MAX_BYTES = 512 << 20 };
-
-static enum status unsupported(struct ctx *c, const struct tokenizer *t, const char *field, const char *value)
-{
-    return ctx_fail(c, E_UNSUPPORTED, "%s: %s \"%s\" is not supported (this program reads byte-level BPE)", t->name, field,
-                    value);
-}
 
 /* The "type" of an object, or "" when it has none. */
 static const char *type_of(const json_t *o)
@@ -30,87 +24,22 @@ static bool is_true(const json_t *o, const char *key, bool absent)
     return json_is_boolean(v) ? json_is_true(v) : absent;
 }
 
-static enum status read_normalizer(struct ctx *c, struct tokenizer *t, const json_t *o)
-{
-    if (!o || json_is_null(o)) return OK;
-    if (strcmp(type_of(o), "NFC") == 0) {
-        t->nfc = true;
-        return OK;
-    }
-    const json_t *list = json_object_get(o, "normalizers");
-    if (strcmp(type_of(o), "Sequence") != 0 || !json_is_array(list)) return unsupported(c, t, "normalizer", type_of(o));
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        if (strcmp(type_of(item), "NFC") != 0) return unsupported(c, t, "normalizer", type_of(item));
-        t->nfc = true;
-    }
-    return OK;
-}
-
-static enum status push_stage(struct ctx *c, struct tokenizer *t, enum pretokenizer_stage stage)
-{
-    if (t->pre.n == PRE_STAGES)
-        return ctx_fail(c, E_UNSUPPORTED, "%s: pre_tokenizer has more than %d stages", t->name, PRE_STAGES);
-    t->pre.stages[t->pre.n++] = stage;
-    return OK;
-}
-
-/* Split: a known expression whose matches become pieces, either beside what lies between them ("Isolated") or, which is the
- * same for an expression that matches everything, as what is kept of it ("Removed", inverted). */
-static enum status read_split(struct ctx *c, struct tokenizer *t, const json_t *o)
-{
-    const char *pattern = json_string_value(json_object_get(json_object_get(o, "pattern"), "Regex"));
-    const char *behavior = json_string_value(json_object_get(o, "behavior"));
-    enum pretokenizer_stage stage;
-    if (!pattern || !pretokenizer_from_pattern(pattern, &stage))
-        return unsupported(c, t, "pre_tokenizer Split pattern", pattern ? pattern : "");
-    bool invert = is_true(o, "invert", false), whole = stage <= PRE_QWEN2;
-    bool isolated = behavior && strcmp(behavior, "Isolated") == 0 && !invert;
-    bool kept = behavior && strcmp(behavior, "Removed") == 0 && invert && whole;
-    if (!isolated && !kept) return unsupported(c, t, "pre_tokenizer Split behavior", behavior ? behavior : "");
-    return push_stage(c, t, stage);
-}
-
-static enum status read_pre_tokenizer(struct ctx *c, struct tokenizer *t, const json_t *o, bool last)
-{
-    const char *type = type_of(o);
-    if (strcmp(type, "Split") == 0 && !last) return read_split(c, t, o);
-    if (strcmp(type, "Digits") == 0 && !last)
-        return push_stage(c, t, is_true(o, "individual_digits", false) ? PRE_DIGIT_EACH : PRE_DIGIT_RUN);
-    if (strcmp(type, "ByteLevel") == 0 && last) {
-        if (is_true(o, "add_prefix_space", true)) return unsupported(c, t, "pre_tokenizer ByteLevel", "add_prefix_space");
-        return is_true(o, "use_regex", true) ? push_stage(c, t, PRE_GPT2) : OK;
-    }
-    return unsupported(c, t, last ? "last pre_tokenizer" : "pre_tokenizer", type);
-}
-
-static enum status read_pre_tokenizers(struct ctx *c, struct tokenizer *t, const json_t *o)
-{
-    const json_t *list = json_object_get(o, "pretokenizers");
-    if (strcmp(type_of(o), "Sequence") != 0 || !json_is_array(list)) return read_pre_tokenizer(c, t, o, true);
-    size_t n = json_array_size(list);
-    if (n == 0) return unsupported(c, t, "pre_tokenizer", "empty Sequence");
-    for (size_t i = 0; i < n; i++) TRY(read_pre_tokenizer(c, t, json_array_get(list, i), i + 1 == n));
-    return OK;
-}
-
 /* Flags of the model that would change the ids. */
 static enum status check_model(struct ctx *c, struct tokenizer *t, const json_t *m)
 {
     const json_t *type = json_object_get(m, "type");
     if (!json_is_object(m)) return ctx_fail(c, E_INPUT, "%s: no \"model\" object", t->name);
-    if (type && strcmp(type_of(m), "BPE") != 0) return unsupported(c, t, "model type", type_of(m));
+    if (type && strcmp(type_of(m), "BPE") != 0) return tokenizer_refuse(c, t, "model type", type_of(m));
     if (!json_is_object(json_object_get(m, "vocab")))
         return ctx_fail(c, E_INPUT, "%s: model.vocab is not an object", t->name);
     if (!json_is_array(json_object_get(m, "merges"))) return ctx_fail(c, E_INPUT, "%s: model.merges is not a list", t->name);
-    if (is_true(m, "byte_fallback", false)) return unsupported(c, t, "model", "byte_fallback");
     static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     for (int i = 0; i < 2; i++) {
         const char *value = json_string_value(json_object_get(m, affixes[i]));
-        if (value && *value) return unsupported(c, t, affixes[i], value);
+        if (value && *value) return tokenizer_refuse(c, t, affixes[i], value);
     }
     const json_t *dropout = json_object_get(m, "dropout");
-    if (json_is_number(dropout) && json_number_value(dropout) != 0) return unsupported(c, t, "model", "dropout");
+    if (json_is_number(dropout) && json_number_value(dropout) != 0) return tokenizer_refuse(c, t, "model", "dropout");
     return OK;
 }
 
@@ -208,21 +137,38 @@ static enum status read_unknown(struct ctx *c, struct tokenizer *t, const json_t
     return OK;
 }
 
-/* The template of a post-processor: which tokens it puts before a text. One is a BOS; the rest of the template (EOS, second
- * texts) is the business of whoever lays out documents. */
-static enum status read_template(struct ctx *c, struct tokenizer *t, const json_t *o)
+/* A token of a post-processor's template: its one id; -1 when the item is a place for text. */
+static enum status template_token(struct ctx *c, struct tokenizer *t, const json_t *o, const json_t *item, int32_t *out)
 {
-    const json_t *first = json_array_get(json_object_get(o, "single"), 0);
-    const char *name = json_string_value(json_object_get(json_object_get(first, "SpecialToken"), "id"));
+    const char *name = json_string_value(json_object_get(json_object_get(item, "SpecialToken"), "id"));
+    *out = -1;
     if (!name) return OK;
-    if (json_object_get(json_array_get(json_object_get(o, "single"), 1), "SpecialToken"))
-        return unsupported(c, t, "post_processor", "more than one token before a text");
     const json_t *ids = json_object_get(json_object_get(json_object_get(o, "special_tokens"), name), "ids");
     const json_t *id = json_array_get(ids, 0);
     if (json_array_size(ids) != 1 || !json_is_integer(id))
         return ctx_fail(c, E_INPUT, "%s: post_processor token \"%.80s\" does not have one id", t->name, name);
-    t->adds_bos = true;
-    return tokenizer_vocab_set_id(c, t, "the post_processor's first token", json_integer_value(id), &t->bos);
+    return tokenizer_vocab_set_id(c, t, "a token of the post_processor", json_integer_value(id), out);
+}
+
+/* The template of a post-processor: which tokens it puts around a text. One before is the BOS, one behind the EOS. */
+static enum status read_template(struct ctx *c, struct tokenizer *t, const json_t *o)
+{
+    const json_t *single = json_object_get(o, "single");
+    size_t n = json_array_size(single), texts = 0;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(single, i);
+        int32_t id;
+        TRY(template_token(c, t, o, item, &id));
+        texts += json_is_object(json_object_get(item, "Sequence"));
+        if (id < 0) continue;
+        bool before = texts == 0;
+        if (before ? t->adds_bos : t->adds_eos)
+            return tokenizer_refuse(c, t, "post_processor",
+                                    before ? "more than one token before a text" : "more than one token behind a text");
+        *(before ? &t->adds_bos : &t->adds_eos) = true;
+        *(before ? &t->bos : &t->eos) = id;
+    }
+    return OK;
 }
 
 static enum status read_post_processor(struct ctx *c, struct tokenizer *t, const json_t *o)
@@ -230,13 +176,14 @@ static enum status read_post_processor(struct ctx *c, struct tokenizer *t, const
     if (!o || json_is_null(o) || strcmp(type_of(o), "ByteLevel") == 0) return OK;
     if (strcmp(type_of(o), "TemplateProcessing") == 0) return read_template(c, t, o);
     const json_t *list = json_object_get(o, "processors");
-    if (strcmp(type_of(o), "Sequence") != 0 || !json_is_array(list)) return unsupported(c, t, "post_processor", type_of(o));
+    if (strcmp(type_of(o), "Sequence") != 0 || !json_is_array(list))
+        return tokenizer_refuse(c, t, "post_processor", type_of(o));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
         if (strcmp(type_of(item), "TemplateProcessing") == 0)
             TRY(read_template(c, t, item));
         else if (strcmp(type_of(item), "ByteLevel") != 0)
-            return unsupported(c, t, "post_processor", type_of(item));
+            return tokenizer_refuse(c, t, "post_processor", type_of(item));
     }
     return OK;
 }
@@ -244,14 +191,11 @@ static enum status read_post_processor(struct ctx *c, struct tokenizer *t, const
 static enum status read_document(struct ctx *c, struct tokenizer *t, const json_t *doc)
 {
     const json_t *model = json_object_get(doc, "model"), *added = json_object_get(doc, "added_tokens");
-    const json_t *decoder = json_object_get(doc, "decoder");
     TRY(check_model(c, t, model));
     if (added && !json_is_null(added) && !json_is_array(added))
         return ctx_fail(c, E_INPUT, "%s: added_tokens is not a list", t->name);
-    TRY(read_normalizer(c, t, json_object_get(doc, "normalizer")));
-    TRY(read_pre_tokenizers(c, t, json_object_get(doc, "pre_tokenizer")));
-    if (json_is_object(decoder) && strcmp(type_of(decoder), "ByteLevel") != 0)
-        return unsupported(c, t, "decoder", type_of(decoder));
+    t->bpe.byte_fallback = is_true(model, "byte_fallback", false);
+    TRY(tokenizer_text_read(c, t, doc));
     TRY(read_vocab(c, t, json_object_get(model, "vocab"), added));
     TRY(read_unknown(c, t, model));
     TRY(tokenizer_vocab_finish(c, t, is_true(model, "ignore_merges", false)));
@@ -260,23 +204,16 @@ static enum status read_document(struct ctx *c, struct tokenizer *t, const json_
     return read_post_processor(c, t, json_object_get(doc, "post_processor"));
 }
 
-struct tokenizer *tokenizer_open_json(struct ctx *c, const char *path)
+static enum status read_json(struct ctx *c, struct tokenizer *t, const char *path)
 {
     json_t *doc = json_parse_file(c, path, JSON_MAX_BYTES);
-    if (!doc) return NULL;
-    struct tokenizer *t = tokenizer_vocab_new(c, path);
-    enum status st = t ? read_document(c, t, doc) : c->status;
+    if (!doc) return c->status;
+    enum status st = read_document(c, t, doc);
     json_decref(doc);
-    if (st == OK) {
-        const char *slash = strrchr(path, '/');
-        char *dir = slash ? mem_strndup(c, path, (size_t)(slash - path) + (slash == path)) : mem_strdup(c, ".");
-        st = dir ? tokenizer_config_read(c, t, dir) : c->status;
-        mem_free(c, dir);
-    }
-    if (st == OK) {
-        tokenizer_vocab_mark_stops(t);
-        return t;
-    }
-    tokenizer_free(t);
-    return NULL;
+    return st;
+}
+
+struct tokenizer *tokenizer_open_json(struct ctx *c, const char *path)
+{
+    return tokenizer_open_with(c, path, read_json);
 }

@@ -1,6 +1,7 @@
-/* The table of tokens. Texts are stored in GPT-2's byte-level alphabet, where each byte is one printable character; here
- * they are turned back into bytes once, so that encoding and decoding only copy. Texts and bytes of all tokens lie in one
- * block whose size is known beforehand, because map keys point into it.
+/* The table of tokens. Texts are stored in GPT-2's byte-level alphabet, where each byte is one printable character, or, for
+ * SentencePiece, in characters with U+2581 for a space; here they are turned back into bytes once, so that encoding and
+ * decoding only copy. Texts and bytes of all tokens lie in one block whose size is known beforehand, because map keys point
+ * into it.
  */
 #include <string.h>
 
@@ -105,8 +106,50 @@ static size_t alphabet_decode(const int16_t alphabet[ALPHABET], const char *text
     return count;
 }
 
-/* Fills in one token's bytes. Added tokens, and texts outside the alphabet, stand for themselves. */
-static enum status finish_token(struct tokenizer *t, struct token *k, int32_t id, const int16_t alphabet[ALPHABET])
+/* The byte that "<0x0A>" spells, or -1. */
+static int spelled_byte(const char *text, size_t n)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    if (n != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
+    const char *high = strchr(digits, text[3]), *low = strchr(digits, text[4]);
+    return high && low && text[3] && text[4] ? (int)(16 * (high - digits) + (low - digits)) : -1;
+}
+
+/* Writes a text with spaces for U+2581 and returns its length. */
+static size_t unescape_spaces(const char *text, size_t n, char *bytes)
+{
+    static const char escape[] = "\xE2\x96\x81";
+    size_t count = 0;
+    for (size_t i = 0; i < n;) {
+        bool space = n - i >= 3 && memcmp(text + i, escape, 3) == 0;
+        bytes[count++] = space ? ' ' : text[i];
+        i += space ? 3 : 1;
+    }
+    return count;
+}
+
+/* Fills in the bytes of a token that is spelled in characters, and files it under what it begins as. */
+static enum status finish_by_char(struct tokenizer *t, struct token *k, int32_t id)
+{
+    int byte = t->bpe.byte_fallback && !(k->flags & TOKEN_ADDED) ? spelled_byte(k->text, k->n_text) : -1;
+    char *bytes = texts_take(t, k->n_text);
+    k->n_bytes = (uint32_t)unescape_spaces(k->text, k->n_text, bytes);
+    k->bytes = bytes;
+    if (byte >= 0) {
+        bytes[0] = (char)byte;
+        k->n_bytes = 1;
+        k->flags |= TOKEN_BYTE;
+        t->bpe.byte_id[byte] = id;
+    }
+    if ((k->flags & (TOKEN_UNUSED | TOKEN_ADDED)) || k->n_text == 0) return OK;
+    if (t->bpe.whole) TRY(map_put(t->bpe.whole, k->text, k->n_text, (uint64_t)id, NULL));
+    struct unicode_unit u = unicode_next(k->text, k->n_text);
+    if (u.bytes < k->n_text || u.cp == UNICODE_INVALID) return OK;
+    return map64_put(t->bpe.chars, u.cp, (uint64_t)id, NULL);
+}
+
+/* The same for the byte-level alphabet. Added tokens, and texts outside the alphabet, stand for themselves. */
+static enum status finish_by_byte(struct tokenizer *t, struct token *k, int32_t id, const int16_t alphabet[ALPHABET])
 {
     k->bytes = k->text;
     k->n_bytes = k->n_text;
@@ -121,23 +164,38 @@ static enum status finish_token(struct tokenizer *t, struct token *k, int32_t id
     return t->bpe.whole ? map_put(t->bpe.whole, bytes, n, (uint64_t)id, NULL) : OK;
 }
 
-enum status tokenizer_vocab_finish(struct ctx *c, struct tokenizer *t, bool whole)
+/* Says what a vocabulary without tokens for some bytes means. */
+static enum status check_bytes(struct ctx *c, const struct tokenizer *t)
 {
-    int16_t alphabet[ALPHABET];
-    alphabet_init(alphabet);
-    if (whole) {
-        t->bpe.whole = map_new(c, map_count(t->by_text));
-        if (!t->bpe.whole) return c->status;
-    }
-    for (int64_t id = 0; id < t->n_tokens; id++)
-        if (t->tokens[id].flags & TOKEN_PRESENT) TRY(finish_token(t, &t->tokens[id], (int32_t)id, alphabet));
     int missing = 0;
     for (int i = 0; i < 256; i++) missing += t->bpe.byte_id[i] < 0;
+    if (t->by_char) {
+        if (map64_count(t->bpe.chars) == 0)
+            return ctx_fail(c, E_INPUT, "%s: no token stands for a single character", t->name);
+        return OK;
+    }
     if (missing == 256) return ctx_fail(c, E_INPUT, "%s: no token of the vocabulary stands for a byte", t->name);
+    if (missing > 0 && t->bpe.byte_fallback)
+        return tokenizer_refuse(c, t, "model", "byte_fallback with a ByteLevel pre_tokenizer");
     if (missing > 0 && t->bpe.unknown_id < 0)
         ctx_log(c, LOG_DEBUG, "%s: %d of the 256 bytes have no token; texts lose them, as in the reference", t->name,
                 missing);
     return OK;
+}
+
+enum status tokenizer_vocab_finish(struct ctx *c, struct tokenizer *t, bool whole)
+{
+    int16_t alphabet[ALPHABET];
+    alphabet_init(alphabet);
+    if (whole) t->bpe.whole = map_new(c, map_count(t->by_text));
+    if (t->by_char) t->bpe.chars = map64_new(c, 0);
+    if (!ctx_ok(c)) return c->status;
+    for (int64_t id = 0; id < t->n_tokens; id++) {
+        struct token *k = &t->tokens[id];
+        if (!(k->flags & TOKEN_PRESENT)) continue;
+        TRY(t->by_char ? finish_by_char(t, k, (int32_t)id) : finish_by_byte(t, k, (int32_t)id, alphabet));
+    }
+    return check_bytes(c, t);
 }
 
 static enum status merge_half(struct ctx *c, struct tokenizer *t, size_t index, const char *text, size_t n, int32_t *id)
@@ -175,6 +233,13 @@ enum status tokenizer_vocab_merge_line(struct ctx *c, struct tokenizer *t, size_
         return ctx_fail(c, E_INPUT, "%s: merge %zu, \"%.*s\", is not two tokens with a space between them", t->name, index,
                         n < 80 ? (int)n : 80, line);
     return tokenizer_vocab_merge(c, t, index, line, n_left, space + 1, n - n_left - 1);
+}
+
+enum status tokenizer_refuse(struct ctx *c, const struct tokenizer *t, const char *field, const char *value)
+{
+    return ctx_fail(c, E_UNSUPPORTED,
+                    "%s: %s \"%.200s\" is not supported (this program reads byte-level BPE and BPE with byte fallback)",
+                    t->name, field, value);
 }
 
 void tokenizer_vocab_mark_stops(struct tokenizer *t)

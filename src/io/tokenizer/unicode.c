@@ -1,10 +1,11 @@
-/* NFC is done here and not by utf8proc_map, because utf8proc (2.8) orders combining marks by neighbour swaps: a few
- * megabytes of marks in falling order would take hours. Decomposition and composition are utf8proc's, one call a character
- * and one a cluster; the canonical ordering between them is a stable counting sort by combining class (Unicode Standard,
- * D109).
+/* NFC and NFKC are done here and not by utf8proc_map, because utf8proc (2.8) orders combining marks by neighbour swaps: a
+ * few megabytes of marks in falling order would take hours. Decomposition and composition are utf8proc's, one call a
+ * character and one a cluster; the canonical ordering between them is a stable counting sort by combining class (Unicode
+ * Standard, D109).
  *
  * Text is cut into clusters at characters that can neither compose with what stands before them nor be reordered: everything
- * below U+0300 and the unified ideographs. So plain text costs one comparison a character and memory stays small.
+ * below U+0300 (NFKC: U+00A0) and the unified ideographs. So plain text costs one comparison a character and memory stays
+ * small.
  */
 #include "io/tokenizer/unicode.h"
 
@@ -54,23 +55,25 @@ struct unicode_unit unicode_last(const char *s, size_t n)
     return (struct unicode_unit){UNICODE_INVALID, 1};
 }
 
-/* What NFC neither changes nor lets take part in anything. */
-static bool is_inert(uint32_t cp)
+/* What the form neither changes nor lets take part in anything. */
+static bool is_inert(enum unicode_form form, uint32_t cp)
 {
-    return cp == UNICODE_INVALID || (cp >= 0x300 && (unicode_class(cp) & UNICODE_INERT));
+    unsigned bits = form == UNICODE_NFC ? UNICODE_INERT : UNICODE_INERT | UNICODE_INERT_K;
+    return cp == UNICODE_INVALID || (cp >= 0xA0 && (unicode_class(cp) & bits));
 }
 
 /* Nothing before such a character can change because of it, nor it because of them. */
-static bool is_border(uint32_t cp)
+static bool is_border(enum unicode_form form, uint32_t cp)
 {
-    return cp < 0x300 || (cp >= 0x4E00 && cp <= 0x9FFF) || is_inert(cp);
+    return cp < 0xA0 || (form == UNICODE_NFC && cp < 0x300) || (cp >= 0x4E00 && cp <= 0x9FFF) || is_inert(form, cp);
 }
 
-bool unicode_is_nfc_quick(const char *s, size_t n)
+bool unicode_is_normal_quick(enum unicode_form form, const char *s, size_t n)
 {
     const uint8_t *p = (const uint8_t *)s;
+    unsigned first = form == UNICODE_NFC ? 0xCC : 0xC2; /* U+0300 is CC 80, U+00A0 C2 A0; smaller bytes lead smaller ones */
     for (size_t i = 0; i < n; i++)
-        if (p[i] >= 0xCC) return false; /* U+0300 is CC 80; bytes below lead only smaller characters */
+        if (p[i] >= first) return false;
     return true;
 }
 
@@ -78,7 +81,19 @@ struct cluster {
     utf8proc_int32_t *cps; /* owned, as is spare: decomposed characters */
     utf8proc_int32_t *spare;
     size_t n, room;
+    enum unicode_form form;
+    size_t at; /* where in the source it begins */
 };
+
+/* Appends bytes that came from s[at...], one from each place or, for a cluster, all from its beginning. */
+static void put(struct buf *out, struct buf *origins, const void *bytes, size_t n, size_t at, bool one_by_one)
+{
+    buf_append(out, bytes, n);
+    for (size_t i = 0; origins && i < n; i++) {
+        uint32_t from = (uint32_t)(one_by_one ? at + i : at);
+        buf_append(origins, &from, sizeof from);
+    }
+}
 
 static enum status cluster_reserve(struct ctx *c, struct cluster *k, size_t need)
 {
@@ -94,14 +109,14 @@ static enum status cluster_reserve(struct ctx *c, struct cluster *k, size_t need
     return OK;
 }
 
-enum { MAX_DECOMPOSED = 32 }; /* canonical decompositions have at most 4 characters */
+enum { MAX_DECOMPOSED = 32 }; /* no decomposition has more than 18 characters */
 
 static enum status cluster_push(struct ctx *c, struct cluster *k, uint32_t cp)
 {
     TRY(cluster_reserve(c, k, k->n + MAX_DECOMPOSED));
     int boundary = 0;
-    utf8proc_ssize_t got = utf8proc_decompose_char((utf8proc_int32_t)cp, k->cps + k->n, MAX_DECOMPOSED,
-                                                   UTF8PROC_STABLE | UTF8PROC_COMPOSE, &boundary);
+    utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE | (k->form == UNICODE_NFKC ? UTF8PROC_COMPAT : 0);
+    utf8proc_ssize_t got = utf8proc_decompose_char((utf8proc_int32_t)cp, k->cps + k->n, MAX_DECOMPOSED, options, &boundary);
     BUG_ON(c, got < 0 || got > MAX_DECOMPOSED, "utf8proc decomposes U+%04X into %ld", (unsigned)cp, (long)got);
     k->n += (size_t)got;
     return OK;
@@ -132,7 +147,7 @@ static void sort_marks(utf8proc_int32_t *cps, utf8proc_int32_t *spare, size_t n)
 }
 
 /* Orders, composes and writes the cluster, and empties it. */
-static void cluster_flush(struct ctx *c, struct cluster *k, struct buf *out)
+static void cluster_flush(struct ctx *c, struct cluster *k, struct buf *out, struct buf *origins)
 {
     for (size_t i = 0; i < k->n;) {
         size_t end = i;
@@ -144,44 +159,48 @@ static void cluster_flush(struct ctx *c, struct cluster *k, struct buf *out)
     BUG_ON(c, n < 0, "utf8proc_normalize_utf32: %s", utf8proc_errmsg(n));
     for (utf8proc_ssize_t i = 0; i < n; i++) {
         utf8proc_uint8_t bytes[4];
-        buf_append(out, bytes, (size_t)utf8proc_encode_char(k->cps[i], bytes));
+        size_t length = (size_t)utf8proc_encode_char(k->cps[i], bytes);
+        put(out, origins, bytes, length, k->at, false);
     }
     k->n = 0;
 }
 
-/* Starts a cluster at a character that is no border: the character before it (the end of the run of n plain bytes at s) may
- * be its base and goes into the cluster; the rest of the run is written. */
-static enum status cluster_start(struct ctx *c, struct cluster *k, const char *s, size_t n, struct buf *out)
+/* Starts a cluster at a character that is no border: the character before it (the end of the run of plain bytes from `run`
+ * to `at`) may be its base and goes into the cluster; the rest of the run is written. */
+static enum status cluster_start(struct ctx *c, struct cluster *k, const char *s, size_t run, size_t at, struct buf *out,
+                                 struct buf *origins)
 {
     struct unicode_unit base = {UNICODE_INVALID, 0};
-    if (n > 0) base = unicode_last(s, n);
-    bool has_base = n > 0 && !is_inert(base.cp);
-    buf_append(out, s, has_base ? n - base.bytes : n);
+    if (at > run) base = unicode_last(s + run, at - run);
+    bool has_base = at > run && !is_inert(k->form, base.cp);
+    k->at = has_base ? at - base.bytes : at;
+    put(out, origins, s + run, k->at - run, run, true);
     return has_base ? cluster_push(c, k, base.cp) : OK;
 }
 
-enum status unicode_nfc(struct ctx *c, const char *s, size_t n, struct buf *out)
+enum status unicode_normalize(struct ctx *c, enum unicode_form form, const char *s, size_t n, struct buf *out,
+                              struct buf *origins)
 {
-    struct cluster k = {0};
+    struct cluster k = {.form = form};
     enum status st = OK;
     size_t run = 0; /* where the run of borders that is not yet written starts */
     for (size_t at = 0; at < n && st == OK;) {
         struct unicode_unit u = unicode_next(s + at, n - at);
-        if (!is_border(u.cp)) {
-            if (k.n == 0) st = cluster_start(c, &k, s + run, at - run, out);
+        if (!is_border(form, u.cp)) {
+            if (k.n == 0) st = cluster_start(c, &k, s, run, at, out, origins);
             if (st == OK) st = cluster_push(c, &k, u.cp);
             run = at + u.bytes;
         } else if (k.n > 0) {
-            cluster_flush(c, &k, out);
+            cluster_flush(c, &k, out, origins);
         }
         at += u.bytes;
     }
-    if (k.n && st == OK) cluster_flush(c, &k, out);
-    buf_append(out, s + run, n - run);
+    if (k.n && st == OK) cluster_flush(c, &k, out, origins);
+    put(out, origins, s + run, n - run, run, true);
     mem_free(c, k.cps);
     mem_free(c, k.spare);
     if (st != OK) return st;
-    return buf_ok(out) ? OK : c->status;
+    return buf_ok(out) && (!origins || buf_ok(origins)) ? OK : c->status;
 }
 
 /* str.isspace() of Python: the White_Space characters and the four information separators. */
