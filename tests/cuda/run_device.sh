@@ -9,9 +9,9 @@ build=$(mktemp -d)
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
 time tests/cuda/build.sh "$build" 90a || exit 1
 export LD_LIBRARY_PATH=/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}
-"$build/test_cuda_kernels" >"$out/test.log" 2>&1
+timeout 90 "$build/test_cuda_kernels" >"$out/test.log" 2>&1
 checked=$?
-"$build/bench_cuda" >"$out/bench.log" 2>&1
+timeout 120 "$build/bench_cuda" >"$out/bench.log" 2>&1
 # One family after the other, the four tools beside each other.
 sanitize() {
     for family in norm rope swiglu moves tall loss optim attention; do
