@@ -562,10 +562,10 @@ static void test_adamw(int n)
                                  .stopped = (void *)(cells.device + 72),
                                  .step = (void *)cells.device,
                                  .count = n,
-                                 .beta1 = 0.9f,
-                                 .beta2 = 0.999f,
-                                 .eps = 1e-8f,
-                                 .weight_decay = 0.1f},
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.999,
+                                 .eps = 1e-8,
+                                 .weight_decay = 0.1},
                            .s = {(void *)g.device, (void *)partial.device, (void *)(cells.device + 64), n},
                            .slab = {&p, &m, &v}};
     for (int i = 0; i < 3; i++) {

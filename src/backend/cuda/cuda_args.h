@@ -122,7 +122,7 @@ struct cuda_adamw_args {
     double *stopped;
     const struct cuda_adamw_step *step;
     int64_t count;
-    float beta1, beta2, eps, weight_decay;
+    double beta1, beta2, eps, weight_decay; /* double: 1 - beta2 in f32 would be off by 5e-5 */
 };
 
 /* Which keys a query sees and which queries see a key, from segment offsets: query i sees keys [first_key[i], last_key[i]],

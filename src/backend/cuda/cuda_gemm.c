@@ -112,6 +112,14 @@ static int gemm_candidates(struct cuda *d, const struct cuda_gemm_plan *p, cubla
                                             sizeof(workspace));
     f->cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions,
                                             sizeof(reductions));
+    /* By default algorithms may count on pointers at multiples of 256 bytes; columns and rows of larger arrays are at 16. */
+    static const cublasLtMatmulPreferenceAttributes_t ALIGNMENTS[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    const uint32_t alignment = 16;
+    for (int i = 0; i < 4; i++) {
+        f->cublasLtMatmulPreferenceSetAttribute(preference, ALIGNMENTS[i], &alignment, sizeof(alignment));
+    }
     gemm_check(d,
                f->cublasLtMatmulAlgoGetHeuristic(d->lt, p->desc, p->a, p->b, p->c, p->c, preference, GEMM_CANDIDATES,
                                                  results, &found),

@@ -47,12 +47,14 @@ extern "C" __global__ void __launch_bounds__(OPTIM_THREADS) adamw(const cuda_ada
     if (adamw_refused(a)) return;
     float scale = adamw_scale(a), lr = (float)a.step->lr;
     float inverse1 = (float)(1.0 / a.step->correction1), inverse2 = (float)(1.0 / a.step->correction2);
+    float beta1 = (float)a.beta1, rest1 = (float)(1.0 - a.beta1), beta2 = (float)a.beta2, rest2 = (float)(1.0 - a.beta2);
+    float eps = (float)a.eps, decay = (float)a.weight_decay;
     int64_t step = (int64_t)gridDim.x * OPTIM_THREADS;
     for (int64_t i = (int64_t)blockIdx.x * OPTIM_THREADS + threadIdx.x; i < a.count; i += step) {
         float g = a.grad[i] * scale, p = a.param[i];
-        float m = a.beta1 * a.m[i] + (1.0f - a.beta1) * g;
-        float v = a.beta2 * a.v[i] + (1.0f - a.beta2) * g * g;
-        p -= lr * (m * inverse1 / (sqrtf(v * inverse2) + a.eps) + a.weight_decay * p);
+        float m = beta1 * a.m[i] + rest1 * g;
+        float v = beta2 * a.v[i] + rest2 * g * g;
+        p -= lr * (m * inverse1 / (sqrtf(v * inverse2) + eps) + decay * p);
         a.m[i] = m;
         a.v[i] = v;
         a.param[i] = p;
