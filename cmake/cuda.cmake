@@ -52,9 +52,9 @@ if(YA_CUDA_BUILT)
     list(APPEND ya_fatbins ${fatbin})
     string(APPEND ya_blobs "__asm__(\".section .rodata\\n.balign 16\\n${name}_fatbin:\\n.incbin \\\"${fatbin}\\\"\\n.previous\\n\");\n"
                            "extern const unsigned char ${name}_fatbin[];\n")
-    string(APPEND ya_list "    ${name}_fatbin,\n")
+    string(APPEND ya_list "    {\"${name}\", ${name}_fatbin},\n")
   endforeach()
-  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/cuda/cuda_modules.c @ONLY CONTENT "${ya_blobs}const unsigned char *const CUDA_MODULES[] = {
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/cuda/cuda_modules.c @ONLY CONTENT "${ya_blobs}const struct cuda_module CUDA_MODULES[] = {
 ${ya_list}};
 const int CUDA_MODULE_COUNT = (int)(sizeof(CUDA_MODULES) / sizeof(*CUDA_MODULES));
 ")

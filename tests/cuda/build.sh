@@ -22,8 +22,8 @@ modules=$out/cuda_modules.c
         printf '__asm__(".section .rodata\\n.balign 16\\n%s_fatbin:\\n.incbin \\"%s\\"\\n.previous\\n");\n' "$name" "$(realpath "$out")/$name.fatbin"
         echo "extern const unsigned char ${name}_fatbin[];"
     done
-    echo 'const unsigned char *const CUDA_MODULES[] = {'
-    for f in src/backend/cuda/*.cu; do echo "    $(basename "$f" .cu)_fatbin,"; done
+    echo 'const struct cuda_module CUDA_MODULES[] = {'
+    for f in src/backend/cuda/*.cu; do echo "    {\"$(basename "$f" .cu)\", $(basename "$f" .cu)_fatbin},"; done
     echo '};'
     echo 'const int CUDA_MODULE_COUNT = (int)(sizeof(CUDA_MODULES) / sizeof(*CUDA_MODULES));'
 } >"$modules"

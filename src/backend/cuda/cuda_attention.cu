@@ -34,28 +34,6 @@ extern "C" __global__ void attention_bounds(const cuda_attention_bounds_args a)
     }
 }
 
-/* Rows of one thread: 16 * mt + g and + 8 of its warp's. */
-template <int MT> struct row_bounds {
-    int first[MT][2], last[MT][2];
-};
-
-template <int BC, int MT>
-static __device__ __forceinline__ void mask_scores(float s[MT][BC / 8][4], const row_bounds<MT> &b, int start)
-{
-    int column = start + (threadIdx.x & 3) * 2;
-#pragma unroll
-    for (int m = 0; m < MT; m++) {
-#pragma unroll
-        for (int n = 0; n < BC / 8; n++) {
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                int key = column + n * 8 + (e & 1);
-                if (key < b.first[m][e >> 1] || key > b.last[m][e >> 1]) s[m][n][e] = -CUDART_INF_F;
-            }
-        }
-    }
-}
-
 /* Scores of one tile become exponentials; the running maximum, sum and output of each row follow. Scores are in units of
  * 1 / (scale * log2 e), so that exp2 is enough. */
 template <int DIM, int BC, int MT>
@@ -72,11 +50,11 @@ static __device__ __forceinline__ void online_softmax(float s[MT][BC / 8][4], fl
             most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
             most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
             float offset = most == -CUDART_INF_F ? 0.0f : most * scale_log2;
-            float shrink = exp2f(top[m][h] * scale_log2 - offset), total = 0;
+            float shrink = exp2_fast(top[m][h] * scale_log2 - offset), total = 0;
 #pragma unroll
             for (int n = 0; n < BC / 8; n++) {
 #pragma unroll
-                for (int e = 2 * h; e < 2 * h + 2; e++) total += s[m][n][e] = exp2f(fmaf(s[m][n][e], scale_log2, -offset));
+                for (int e = 2 * h; e < 2 * h + 2; e++) total += s[m][n][e] = exp2_fast(fmaf(s[m][n][e], scale_log2, -offset));
             }
             sum[m][h] = sum[m][h] * shrink + total;
             top[m][h] = most;
@@ -84,58 +62,6 @@ static __device__ __forceinline__ void online_softmax(float s[MT][BC / 8][4], fl
             for (int n = 0; n < DIM / 8; n++) {
                 o[m][n][2 * h] *= shrink;
                 o[m][n][2 * h + 1] *= shrink;
-            }
-        }
-    }
-}
-
-/* s = rows of a (in shared memory) times rows of b, transposed. */
-template <int DIM, int BC, int MT>
-static __device__ __forceinline__ void scores(float s[MT][BC / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
-{
-#pragma unroll
-    for (int m = 0; m < MT; m++) {
-#pragma unroll
-        for (int n = 0; n < BC / 8; n++) {
-#pragma unroll
-            for (int e = 0; e < 4; e++) s[m][n][e] = 0;
-        }
-    }
-#pragma unroll
-    for (int k = 0; k < DIM / 16; k++) {
-        uint32_t left[MT][4];
-#pragma unroll
-        for (int m = 0; m < MT; m++) load_a<DIM>(left[m], a, row + 16 * m, 16 * k);
-#pragma unroll
-        for (int n = 0; n < BC / 16; n++) {
-            uint32_t right[4];
-            load_b_rows<DIM>(right, b, 16 * n, 16 * k);
-#pragma unroll
-            for (int m = 0; m < MT; m++) {
-                mma_bf16(s[m][2 * n], left[m], right[0], right[1]);
-                mma_bf16(s[m][2 * n + 1], left[m], right[2], right[3]);
-            }
-        }
-    }
-}
-
-/* o += p (accumulators, rounded) times the tile b (BC rows, DIM columns). */
-template <int DIM, int BC, int MT>
-static __device__ __forceinline__ void weighted_rows(float o[MT][DIM / 8][4], float p[MT][BC / 8][4], const bf16_bits *b)
-{
-#pragma unroll
-    for (int k = 0; k < BC / 16; k++) {
-        uint32_t left[MT][4];
-#pragma unroll
-        for (int m = 0; m < MT; m++) accumulators_as_a(left[m], p[m][2 * k], p[m][2 * k + 1]);
-#pragma unroll
-        for (int n = 0; n < DIM / 16; n++) {
-            uint32_t right[4];
-            load_b_cols<DIM>(right, b, 16 * k, 16 * n);
-#pragma unroll
-            for (int m = 0; m < MT; m++) {
-                mma_bf16(o[m][2 * n], left[m], right[0], right[1]);
-                mma_bf16(o[m][2 * n + 1], left[m], right[2], right[3]);
             }
         }
     }
@@ -169,7 +95,7 @@ static __device__ __forceinline__ void store_output(const cuda_attention_args &a
 template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ void attention_tile(const cuda_attention_args &a)
 {
     const int BR = 16 * MT * WARPS, THREADS = 32 * WARPS, KV = BC * tile<DIM>::STRIDE;
-    extern __shared__ __align__(16) bf16_bits shared[];
+    DYNAMIC_SHARED(bf16_bits, shared);
     bf16_bits *q = shared, *k = q + BR * tile<DIM>::STRIDE, *v = k + 2 * KV;
     int block = gridDim.x - 1 - blockIdx.x, head = blockIdx.y, group = head / (a.heads / a.groups); /* long rows first */
     int r0 = block * BR, r1 = min(r0 + BR, a.queries) - 1, row = 16 * MT * (threadIdx.x >> 5);
@@ -179,15 +105,11 @@ template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ 
     tile_fetch<DIM, BC, THREADS>(k, keys, a.k_stride, start, a.keys);
     tile_fetch<DIM, BC, THREADS>(v, values, a.v_stride, start, a.keys);
     fetch_commit();
-    row_bounds<MT> bounds;
     float o[MT][DIM / 8][4] = {}, top[MT][2], sum[MT][2];
 #pragma unroll
     for (int m = 0; m < MT; m++) {
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            int i = r0 + row + 16 * m + 8 * h + ((threadIdx.x & 31) >> 2);
-            bounds.first[m][h] = i < a.queries ? a.first_key[i] : 0;
-            bounds.last[m][h] = i < a.queries ? a.last_key[i] : -1;
             top[m][h] = -CUDART_INF_F;
             sum[m][h] = 0;
         }
@@ -204,7 +126,9 @@ template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ 
         }
         float s[MT][BC / 8][4];
         scores<DIM, BC, MT>(s, q, row, k + now * KV);
-        if (first < all_first || first + BC - 1 > all_last || r1 - r0 + 1 < BR) mask_scores<BC, MT>(s, bounds, first);
+        if (first < all_first || first + BC - 1 > all_last || r1 - r0 + 1 < BR) {
+            mask_rows<BC, MT>(s, a.first_key, a.last_key, r0 + row, a.queries, first, -CUDART_INF_F);
+        }
         online_softmax<DIM, BC, MT>(s, o, top, sum, a.scale * CUDART_L2E_F);
         weighted_rows<DIM, BC, MT>(o, s, v + now * KV);
     }

@@ -23,47 +23,6 @@ extern "C" __global__ void __launch_bounds__(128) attention_delta(const cuda_att
     if (lane == 0) a.delta[(int64_t)head * a.queries + row] = sum;
 }
 
-/* s (16 rows of a tile, BC columns) = rows of a times rows of b, transposed. */
-template <int DIM, int BC>
-static __device__ __forceinline__ void row_products(float s[BC / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
-{
-#pragma unroll
-    for (int n = 0; n < BC / 8; n++) {
-#pragma unroll
-        for (int e = 0; e < 4; e++) s[n][e] = 0;
-    }
-#pragma unroll
-    for (int k = 0; k < DIM / 16; k++) {
-        uint32_t left[4];
-        load_a<DIM>(left, a, row, 16 * k);
-#pragma unroll
-        for (int n = 0; n < BC / 16; n++) {
-            uint32_t right[4];
-            load_b_rows<DIM>(right, b, 16 * n, 16 * k);
-            mma_bf16(s[2 * n], left, right[0], right[1]);
-            mma_bf16(s[2 * n + 1], left, right[2], right[3]);
-        }
-    }
-}
-
-/* o (16 rows, DIM columns) += p (rounded) times the tile b (BC rows). */
-template <int DIM, int BC>
-static __device__ __forceinline__ void add_weighted(float o[DIM / 8][4], float p[BC / 8][4], const bf16_bits *b)
-{
-#pragma unroll
-    for (int k = 0; k < BC / 16; k++) {
-        uint32_t left[4];
-        accumulators_as_a(left, p[2 * k], p[2 * k + 1]);
-#pragma unroll
-        for (int n = 0; n < DIM / 16; n++) {
-            uint32_t right[4];
-            load_b_cols<DIM>(right, b, 16 * k, 16 * n);
-            mma_bf16(o[2 * n], left, right[0], right[1]);
-            mma_bf16(o[2 * n + 1], left, right[2], right[3]);
-        }
-    }
-}
-
 template <int DIM>
 static __device__ __forceinline__ void store_rows(bf16_bits *to, int64_t stride, float o[DIM / 8][4], int row0, int limit, float by)
 {
@@ -80,31 +39,62 @@ static __device__ __forceinline__ void store_rows(bf16_bits *to, int64_t stride,
     }
 }
 
-template <int DIM, int BC, int WARPS> static __device__ __forceinline__ void attention_dq_tile(const cuda_attention_args &a)
+/* What a thread keeps of its rows of queries. */
+template <int MT> struct query_rows {
+    float lse_log2[MT][2], delta[MT][2];
+};
+
+template <int MT>
+static __device__ __forceinline__ void query_rows_load(query_rows<MT> &r, const cuda_attention_args &a, int head, int row0)
 {
-    const int BR = 16 * WARPS, THREADS = 32 * WARPS, KV = BC * tile<DIM>::STRIDE;
-    extern __shared__ __align__(16) bf16_bits shared[];
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int i = row0 + 16 * m + 8 * h + ((threadIdx.x & 31) >> 2);
+            bool inside = i < a.queries;
+            r.lse_log2[m][h] = inside ? a.lse[(int64_t)head * a.queries + i] * CUDART_L2E_F : 0.0f;
+            r.delta[m][h] = inside ? a.delta[(int64_t)head * a.queries + i] : 0.0f;
+        }
+    }
+}
+
+/* dS in place of the scores. */
+template <int BC, int MT>
+static __device__ __forceinline__ void score_gradients(float s[MT][BC / 8][4], float dp[MT][BC / 8][4], const query_rows<MT> &r,
+                                                       float scale_log2)
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int n = 0; n < BC / 8; n++) {
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                float p = exp2_fast(fmaf(s[m][n][e], scale_log2, -r.lse_log2[m][e >> 1]));
+                s[m][n][e] = p * (dp[m][n][e] - r.delta[m][e >> 1]);
+            }
+        }
+    }
+}
+
+template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ void attention_dq_tile(const cuda_attention_args &a)
+{
+    const int BR = 16 * MT * WARPS, THREADS = 32 * WARPS, KV = BC * tile<DIM>::STRIDE;
+    DYNAMIC_SHARED(bf16_bits, shared);
     bf16_bits *q = shared, *go = q + BR * tile<DIM>::STRIDE, *k = go + BR * tile<DIM>::STRIDE, *v = k + 2 * KV;
     int block = gridDim.x - 1 - blockIdx.x, head = blockIdx.y, group = head / (a.heads / a.groups);
-    int r0 = block * BR, r1 = min(r0 + BR, a.queries) - 1, row = 16 * (threadIdx.x >> 5);
+    int r0 = block * BR, r1 = min(r0 + BR, a.queries) - 1, row = 16 * MT * (threadIdx.x >> 5);
     int start = a.first_key[r0], end = a.last_key[r1] + 1, tiles = (end - start + BC - 1) / BC;
+    int all_first = a.first_key[r1], all_last = a.last_key[r0]; /* keys between these are seen by every row */
     const bf16_bits *keys = a.k + group * DIM, *values = a.v + group * DIM;
     tile_fetch<DIM, BR, THREADS>(q, a.q + head * DIM, a.q_stride, r0, a.queries);
     tile_fetch<DIM, BR, THREADS>(go, a.grad_o + head * DIM, a.grad_o_stride, r0, a.queries);
     tile_fetch<DIM, BC, THREADS>(k, keys, a.k_stride, start, a.keys);
     tile_fetch<DIM, BC, THREADS>(v, values, a.v_stride, start, a.keys);
     fetch_commit();
-    float dq[DIM / 8][4] = {}, scale_log2 = a.scale * CUDART_L2E_F, lse_log2[2], delta[2];
-    int first_key[2], last_key[2];
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-        int i = r0 + row + 8 * h + ((threadIdx.x & 31) >> 2);
-        bool inside = i < a.queries;
-        first_key[h] = inside ? a.first_key[i] : 0;
-        last_key[h] = inside ? a.last_key[i] : -1;
-        lse_log2[h] = inside ? a.lse[(int64_t)head * a.queries + i] * CUDART_L2E_F : 0.0f;
-        delta[h] = inside ? a.delta[(int64_t)head * a.queries + i] : 0.0f;
-    }
+    query_rows<MT> rows;
+    query_rows_load<MT>(rows, a, head, r0 + row);
+    float dq[MT][DIM / 8][4] = {}, scale_log2 = a.scale * CUDART_L2E_F;
     for (int t = 0; t < tiles; t++) {
         int now = t & 1, first = start + t * BC;
         fetch_wait<0>();
@@ -114,21 +104,19 @@ template <int DIM, int BC, int WARPS> static __device__ __forceinline__ void att
             tile_fetch<DIM, BC, THREADS>(v + (now ^ 1) * KV, values, a.v_stride, first + BC, a.keys);
             fetch_commit();
         }
-        float s[BC / 8][4], dp[BC / 8][4];
-        row_products<DIM, BC>(s, q, row, k + now * KV);
-        row_products<DIM, BC>(dp, go, row, v + now * KV);
-#pragma unroll
-        for (int n = 0; n < BC / 8; n++) {
-#pragma unroll
-            for (int e = 0; e < 4; e++) {
-                int key = first + n * 8 + (threadIdx.x & 3) * 2 + (e & 1), h = e >> 1;
-                float p = exp2f(fmaf(s[n][e], scale_log2, -lse_log2[h]));
-                s[n][e] = key < first_key[h] || key > last_key[h] ? 0.0f : p * (dp[n][e] - delta[h]);
-            }
+        float s[MT][BC / 8][4], dp[MT][BC / 8][4];
+        scores<DIM, BC, MT>(s, q, row, k + now * KV);
+        scores<DIM, BC, MT>(dp, go, row, v + now * KV);
+        score_gradients<BC, MT>(s, dp, rows, scale_log2);
+        if (first < all_first || first + BC - 1 > all_last) {
+            mask_rows<BC, MT>(s, a.first_key, a.last_key, r0 + row, a.queries, first, 0.0f);
         }
-        add_weighted<DIM, BC>(dq, s, k + now * KV);
+        weighted_rows<DIM, BC, MT>(dq, s, k + now * KV);
     }
-    store_rows<DIM>(a.dq + head * DIM, a.dq_stride, dq, r0 + row, a.queries, a.scale);
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+        store_rows<DIM>(a.dq + head * DIM, a.dq_stride, dq[m], r0 + row + 16 * m, a.queries, a.scale);
+    }
 }
 
 /* lse and delta of one tile of queries. Beyond the last query exp2 gives 0, whatever the scores: lse is infinite there. */
@@ -145,18 +133,16 @@ static __device__ __forceinline__ void fetch_row_values(float *to, const cuda_at
 /* P^T and dS^T of one tile, from scores^T and dP^T in place. */
 template <int BQ>
 static __device__ __forceinline__ void transposed_gradients(float s[BQ / 8][4], float dp[BQ / 8][4], const float *values,
-                                                            const int first_query[2], const int last_query[2], int first,
                                                             float scale_log2)
 {
 #pragma unroll
     for (int n = 0; n < BQ / 8; n++) {
+        int column = n * 8 + (threadIdx.x & 3) * 2;
+        float2 lse = *(const float2 *)(values + column), delta = *(const float2 *)(values + BQ + column);
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            int column = n * 8 + (threadIdx.x & 3) * 2 + (e & 1), h = e >> 1, query = first + column;
-            float p = exp2f(fmaf(s[n][e], scale_log2, -values[column]));
-            p = query < first_query[h] || query > last_query[h] ? 0.0f : p;
-            s[n][e] = p;
-            dp[n][e] = p * (dp[n][e] - values[BQ + column]);
+            s[n][e] = exp2_fast(fmaf(s[n][e], scale_log2, -(e & 1 ? lse.y : lse.x)));
+            dp[n][e] = s[n][e] * (dp[n][e] - (e & 1 ? delta.y : delta.x));
         }
     }
 }
@@ -164,22 +150,16 @@ static __device__ __forceinline__ void transposed_gradients(float s[BQ / 8][4], 
 template <int DIM, int BQ, int WARPS> static __device__ __forceinline__ void attention_dkv_tile(const cuda_attention_args &a)
 {
     const int BK = 16 * WARPS, THREADS = 32 * WARPS, Q = BQ * tile<DIM>::STRIDE;
-    extern __shared__ __align__(16) bf16_bits shared[];
+    DYNAMIC_SHARED(bf16_bits, shared);
     bf16_bits *k = shared, *v = k + BK * tile<DIM>::STRIDE, *q = v + BK * tile<DIM>::STRIDE, *go = q + 2 * Q;
     float *values = (float *)(go + 2 * Q);
     int group = blockIdx.y, ratio = a.heads / a.groups, c0 = blockIdx.x * BK, c1 = min(c0 + BK, a.keys) - 1;
     int row = 16 * (threadIdx.x >> 5), start = a.first_query[c0], end = a.last_query[c1] + 1;
     int tiles = max(0, (end - start + BQ - 1) / BQ), all = tiles * ratio;
+    int all_first = a.first_query[c1], all_last = a.last_query[c0]; /* queries between these see every key of the tile */
     tile_fetch<DIM, BK, THREADS>(k, a.k + group * DIM, a.k_stride, c0, a.keys);
     tile_fetch<DIM, BK, THREADS>(v, a.v + group * DIM, a.v_stride, c0, a.keys);
-    float dk[DIM / 8][4] = {}, dv[DIM / 8][4] = {}, scale_log2 = a.scale * CUDART_L2E_F;
-    int first_query[2], last_query[2];
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-        int j = c0 + row + 8 * h + ((threadIdx.x & 31) >> 2);
-        first_query[h] = j < a.keys ? a.first_query[j] : 0;
-        last_query[h] = j < a.keys ? a.last_query[j] : -1;
-    }
+    float dk[1][DIM / 8][4] = {}, dv[1][DIM / 8][4] = {}, scale_log2 = a.scale * CUDART_L2E_F;
     for (int t = -1; t < all; t++) { /* each turn fetches tile t + 1 and works on tile t */
         fetch_wait<0>();
         __syncthreads();
@@ -192,25 +172,30 @@ template <int DIM, int BQ, int WARPS> static __device__ __forceinline__ void att
         }
         if (t < 0) continue;
         int now = t & 1;
-        float s[BQ / 8][4], dp[BQ / 8][4];
-        row_products<DIM, BQ>(s, k, row, q + now * Q);
-        row_products<DIM, BQ>(dp, v, row, go + now * Q);
-        transposed_gradients<BQ>(s, dp, values + now * 2 * BQ, first_query, last_query, start + t % tiles * BQ, scale_log2);
-        add_weighted<DIM, BQ>(dv, s, go + now * Q);
-        add_weighted<DIM, BQ>(dk, dp, q + now * Q);
+        int first = start + t % tiles * BQ;
+        float s[1][BQ / 8][4], dp[1][BQ / 8][4];
+        scores<DIM, BQ, 1>(s, k, row, q + now * Q);
+        scores<DIM, BQ, 1>(dp, v, row, go + now * Q);
+        transposed_gradients<BQ>(s[0], dp[0], values + now * 2 * BQ, scale_log2);
+        if (first < all_first || first + BQ - 1 > all_last) {
+            mask_rows<BQ, 1>(s, a.first_query, a.last_query, c0 + row, a.keys, first, 0.0f);
+            mask_rows<BQ, 1>(dp, a.first_query, a.last_query, c0 + row, a.keys, first, 0.0f);
+        }
+        weighted_rows<DIM, BQ, 1>(dv, s, go + now * Q);
+        weighted_rows<DIM, BQ, 1>(dk, dp, q + now * Q);
     }
-    store_rows<DIM>(a.dk + group * DIM, a.dk_stride, dk, c0 + row, a.keys, a.scale);
-    store_rows<DIM>(a.dv + group * DIM, a.dv_stride, dv, c0 + row, a.keys, 1.0f);
+    store_rows<DIM>(a.dk + group * DIM, a.dk_stride, dk[0], c0 + row, a.keys, a.scale);
+    store_rows<DIM>(a.dv + group * DIM, a.dv_stride, dv[0], c0 + row, a.keys, 1.0f);
 }
 
 #define ATTENTION_BWD_KERNELS(DIM)                                                                                          \
     extern "C" __global__ void __launch_bounds__(128, 2) attention_dq_##DIM(const cuda_attention_args a)                    \
     {                                                                                                                       \
-        attention_dq_tile<DIM, 64, 4>(a);                                                                                   \
+        attention_dq_tile<DIM, 32, 2, 4>(a);                                                                                   \
     }                                                                                                                       \
-    extern "C" __global__ void __launch_bounds__(256, 1) attention_dkv_##DIM(const cuda_attention_args a)                   \
+    extern "C" __global__ void __launch_bounds__(128, 2) attention_dkv_##DIM(const cuda_attention_args a)                   \
     {                                                                                                                       \
-        attention_dkv_tile<DIM, 64, 8>(a);                                                                                  \
+        attention_dkv_tile<DIM, 64, 4>(a);                                                                                  \
     }
 ATTENTION_BWD_KERNELS(16)
 ATTENTION_BWD_KERNELS(32)

@@ -6,9 +6,14 @@
 #include "backend/cuda/cuda_modules.h"
 
 static const char *const KERNEL_NAMES[CUDA_KERNEL_COUNT] = {
-#define CUDA_NAME(name) #name,
+#define CUDA_NAME(name, file) #name,
     CUDA_KERNELS(CUDA_NAME)
 #undef CUDA_NAME
+};
+static const char *const KERNEL_FILES[CUDA_KERNEL_COUNT] = {
+#define CUDA_FILE(name, file) #file,
+    CUDA_KERNELS(CUDA_FILE)
+#undef CUDA_FILE
 };
 
 enum status cuda_check(struct cuda *d, CUresult result, const char *what)
@@ -47,19 +52,22 @@ static enum status device_find(struct cuda *d, int index)
     return d->c->status;
 }
 
+static enum status device_load_kernel(struct cuda *d, int kernel)
+{
+    int i = 0;
+    while (i < CUDA_MODULE_COUNT && strcmp(CUDA_MODULES[i].name, KERNEL_FILES[kernel]) != 0) i++;
+    BUG_ON(d->c, i == CUDA_MODULE_COUNT, "there is no module %s", KERNEL_FILES[kernel]);
+    return cuda_check(d, d->driver.cuModuleGetFunction(&d->kernel[kernel], d->module[i], KERNEL_NAMES[kernel]),
+                      KERNEL_NAMES[kernel]);
+}
+
 static enum status device_load_kernels(struct cuda *d)
 {
     BUG_ON(d->c, CUDA_MODULE_COUNT > CUDA_MAX_MODULES, "%d modules", CUDA_MODULE_COUNT);
     for (int i = 0; i < CUDA_MODULE_COUNT; i++) {
-        TRY(cuda_check(d, d->driver.cuModuleLoadData(&d->module[i], CUDA_MODULES[i]), "loading the kernels"));
+        TRY(cuda_check(d, d->driver.cuModuleLoadData(&d->module[i], CUDA_MODULES[i].image), "loading the kernels"));
     }
-    for (int k = 0; k < CUDA_KERNEL_COUNT; k++) {
-        for (int i = 0; i < CUDA_MODULE_COUNT && !d->kernel[k]; i++) {
-            if (d->driver.cuModuleGetFunction(&d->kernel[k], d->module[i], KERNEL_NAMES[k]) != CUDA_SUCCESS)
-                d->kernel[k] = NULL;
-        }
-        BUG_ON(d->c, !d->kernel[k], "kernel %s is in no module", KERNEL_NAMES[k]);
-    }
+    for (int k = 0; k < CUDA_KERNEL_COUNT; k++) TRY(device_load_kernel(d, k));
     return OK;
 }
 

@@ -4,55 +4,10 @@
 #define YA_BACKEND_CUDA_DEVICE_H
 
 #include "backend/cuda/cuda_driver.h"
-
-/* Kernels by the name they have in the modules. */
-#define CUDA_KERNELS(X)                                                                                                     \
-    X(rms_norm_1)                                                                                                           \
-    X(rms_norm_2)                                                                                                           \
-    X(rms_norm_4)                                                                                                           \
-    X(rms_norm_8)                                                                                                           \
-    X(rms_norm_bwd_1)                                                                                                       \
-    X(rms_norm_bwd_2)                                                                                                       \
-    X(rms_norm_bwd_4)                                                                                                       \
-    X(rms_norm_bwd_8)                                                                                                       \
-    X(rope)                                                                                                                 \
-    X(swiglu)                                                                                                               \
-    X(swiglu_bwd)                                                                                                           \
-    X(move_bf16_bf16)                                                                                                       \
-    X(move_bf16_f32)                                                                                                        \
-    X(move_f32_bf16)                                                                                                        \
-    X(move_f32_f32)                                                                                                         \
-    X(fill_32)                                                                                                              \
-    X(fill_16)                                                                                                              \
-    X(move_rows_by_id)                                                                                                      \
-    X(softmax_loss)                                                                                                         \
-    X(loss_stats)                                                                                                           \
-    X(sum_squares_partial)                                                                                                  \
-    X(sum_squares_total)                                                                                                    \
-    X(adamw)                                                                                                                \
-    X(tall_product_16)                                                                                                      \
-    X(tall_product_32)                                                                                                      \
-    X(tall_total)                                                                                                           \
-    X(attention_bounds)                                                                                                     \
-    X(attention_delta)                                                                                                      \
-    X(attention_16)                                                                                                         \
-    X(attention_32)                                                                                                         \
-    X(attention_64)                                                                                                         \
-    X(attention_96)                                                                                                         \
-    X(attention_128)                                                                                                        \
-    X(attention_dq_16)                                                                                                      \
-    X(attention_dq_32)                                                                                                      \
-    X(attention_dq_64)                                                                                                      \
-    X(attention_dq_96)                                                                                                      \
-    X(attention_dq_128)                                                                                                     \
-    X(attention_dkv_16)                                                                                                     \
-    X(attention_dkv_32)                                                                                                     \
-    X(attention_dkv_64)                                                                                                     \
-    X(attention_dkv_96)                                                                                                     \
-    X(attention_dkv_128)
+#include "backend/cuda/cuda_kernel_list.h"
 
 enum cuda_kernel {
-#define CUDA_ID(name) CUDA_##name,
+#define CUDA_ID(name, file) CUDA_##name,
     CUDA_KERNELS(CUDA_ID)
 #undef CUDA_ID
         CUDA_KERNEL_COUNT

@@ -146,14 +146,15 @@ enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a)
 
 enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args *a)
 {
-    enum { ROWS = 64, COLUMNS = 64, KEY_ROWS = 128 };
+    enum { ROWS = 128, COLUMNS = 32, KEY_ROWS = 64, QUERY_COLUMNS = 64 };
     int variant = attention_variant(d, a->dim);
     if (variant < 0) return d->c->status;
     struct cuda_grid delta = {blocks_for((int64_t)a->queries * a->heads, 4), 1, 128, 0};
     struct cuda_grid dq = {blocks_for(a->queries, ROWS), (unsigned)a->heads, 128,
                            tile_bytes(2 * ROWS + 4 * COLUMNS, a->dim)};
-    struct cuda_grid dkv = {blocks_for(a->keys, KEY_ROWS), (unsigned)a->groups, 256,
-                            tile_bytes(2 * KEY_ROWS + 4 * COLUMNS, a->dim) + 4 * COLUMNS * (unsigned)sizeof(float)};
+    struct cuda_grid dkv = {blocks_for(a->keys, KEY_ROWS), (unsigned)a->groups, 128,
+                            tile_bytes(2 * KEY_ROWS + 4 * QUERY_COLUMNS, a->dim) +
+                                4 * QUERY_COLUMNS * (unsigned)sizeof(float)};
     TRY(cuda_launch(d, CUDA_attention_delta, delta, a));
     TRY(cuda_launch(d, CUDA_attention_dq_16 + variant, dq, a));
     return cuda_launch(d, CUDA_attention_dkv_16 + variant, dkv, a);

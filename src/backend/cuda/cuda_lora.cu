@@ -26,10 +26,7 @@ template <int RANK> static __device__ __forceinline__ void tall_slice(const cuda
                 int token = (t + 1) * TALL_ROWS + row, col = col0 + chunk * 8;
                 bool inside = token < a.rows && col < a.n;
                 const bf16_bits *source = wide + (inside ? token * a.a_stride + col : 0);
-                asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
-                                 shared_address(l + row * tile<TALL_COLS>::STRIDE + chunk * 8)),
-                             "l"(source), "r"(inside ? 16 : 0)
-                             : "memory");
+                fetch_octet(l + row * tile<TALL_COLS>::STRIDE + chunk * 8, source, inside);
             }
             tile_fetch<RANK, TALL_ROWS, TALL_THREADS>(right[(t + 1) & 1], a.b, a.b_stride, (t + 1) * TALL_ROWS, a.rows);
             fetch_commit();

@@ -7,40 +7,13 @@
 #define YA_BACKEND_CUDA_MMA_CUH
 
 #include "backend/cuda/cuda_common.cuh"
+#include "backend/cuda/cuda_ptx.cuh"
 
 /* Rows of DIM elements lie DIM + 8 apart: DIM is a multiple of 16, so the distance is an odd number of 16-byte chunks and eight
  * rows read at one column fall into different banks. */
 template <int DIM> struct tile {
     static const int STRIDE = DIM + 8;
 };
-
-static __device__ __forceinline__ uint32_t shared_address(const void *p)
-{
-    return (uint32_t)__cvta_generic_to_shared(p);
-}
-
-static __device__ __forceinline__ void mma_bf16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
-{
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-static __device__ __forceinline__ void ldmatrix(uint32_t r[4], uint32_t address)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(address)
-                 : "memory");
-}
-
-static __device__ __forceinline__ void ldmatrix_trans(uint32_t r[4], uint32_t address)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(address)
-                 : "memory");
-}
 
 /* The A operand: rows [row, row + 16), columns [col, col + 16) of a tile. */
 template <int DIM> static __device__ __forceinline__ void load_a(uint32_t r[4], const bf16_bits *s, int row, int col)
@@ -92,20 +65,84 @@ static __device__ __forceinline__ void tile_fetch(bf16_bits *s, const bf16_bits 
         int row = item / CHUNKS, chunk = item % CHUNKS;
         bool inside = first + row < limit;
         const bf16_bits *source = from + (int64_t)(inside ? first + row : 0) * stride + chunk * 8;
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(s + row * tile<DIM>::STRIDE + chunk * 8)),
-                     "l"(source), "r"(inside ? 16 : 0)
-                     : "memory");
+        fetch_octet(s + row * tile<DIM>::STRIDE + chunk * 8, source, inside);
     }
 }
 
-static __device__ __forceinline__ void fetch_commit()
+/* s = rows [row, row + 16 MT) of the tile a times the BC rows of the tile b, transposed. */
+template <int DIM, int BC, int MT>
+static __device__ __forceinline__ void scores(float s[MT][BC / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
 {
-    asm volatile("cp.async.commit_group;" ::: "memory");
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int n = 0; n < BC / 8; n++) {
+#pragma unroll
+            for (int e = 0; e < 4; e++) s[m][n][e] = 0;
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < DIM / 16; k++) {
+        uint32_t left[MT][4];
+#pragma unroll
+        for (int m = 0; m < MT; m++) load_a<DIM>(left[m], a, row + 16 * m, 16 * k);
+#pragma unroll
+        for (int n = 0; n < BC / 16; n++) {
+            uint32_t right[4];
+            load_b_rows<DIM>(right, b, 16 * n, 16 * k);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                mma_bf16(s[m][2 * n], left[m], right[0], right[1]);
+                mma_bf16(s[m][2 * n + 1], left[m], right[2], right[3]);
+            }
+        }
+    }
 }
 
-template <int PENDING> static __device__ __forceinline__ void fetch_wait()
+/* o += p (accumulators, rounded) times the tile b (BC rows, DIM columns). */
+template <int DIM, int BC, int MT>
+static __device__ __forceinline__ void weighted_rows(float o[MT][DIM / 8][4], float p[MT][BC / 8][4], const bf16_bits *b)
 {
-    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+#pragma unroll
+    for (int k = 0; k < BC / 16; k++) {
+        uint32_t left[MT][4];
+#pragma unroll
+        for (int m = 0; m < MT; m++) accumulators_as_a(left[m], p[m][2 * k], p[m][2 * k + 1]);
+#pragma unroll
+        for (int n = 0; n < DIM / 16; n++) {
+            uint32_t right[4];
+            load_b_cols<DIM>(right, b, 16 * k, 16 * n);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                mma_bf16(o[m][2 * n], left[m], right[0], right[1]);
+                mma_bf16(o[m][2 * n + 1], left[m], right[2], right[3]);
+            }
+        }
+    }
+}
+
+/* Elements of rows [row0, row0 + 16 MT) outside their row's [first, last] become `value`; columns count from `start`, rows past
+ * `limit` have none inside. Bounds are read here and not kept: few tiles need them, and registers are short. */
+template <int BC, int MT>
+static __device__ __forceinline__ void mask_rows(float s[MT][BC / 8][4], const int32_t *first, const int32_t *last, int row0,
+                                                 int limit, int start, float value)
+{
+    int lane = threadIdx.x & 31;
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int row = row0 + 16 * m + 8 * h + (lane >> 2), low = row < limit ? first[row] : 0, high = row < limit ? last[row] : -1;
+#pragma unroll
+            for (int n = 0; n < BC / 8; n++) {
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    int column = start + n * 8 + (lane & 3) * 2 + e;
+                    if (column < low || column > high) s[m][n][2 * h + e] = value;
+                }
+            }
+        }
+    }
 }
 
 #endif

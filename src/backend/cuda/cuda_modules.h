@@ -2,7 +2,11 @@
 #ifndef YA_BACKEND_CUDA_MODULES_H
 #define YA_BACKEND_CUDA_MODULES_H
 
-extern const unsigned char *const CUDA_MODULES[];
+struct cuda_module {
+    const char *name; /* of the .cu file */
+    const unsigned char *image;
+};
+extern const struct cuda_module CUDA_MODULES[];
 extern const int CUDA_MODULE_COUNT;
 
 #endif

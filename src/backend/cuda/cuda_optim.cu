@@ -42,22 +42,40 @@ static __device__ float adamw_scale(const cuda_adamw_args &a)
     return (float)(norm > a.step->threshold ? scale * (a.step->threshold / norm) : scale);
 }
 
+struct adamw_factors {
+    float scale, lr, inverse1, inverse2, beta1, rest1, beta2, rest2, eps, decay;
+};
+
+static __device__ __forceinline__ void adamw_one(const adamw_factors &f, float g, float &p, float &m, float &v)
+{
+    g *= f.scale;
+    m = f.beta1 * m + f.rest1 * g;
+    v = f.beta2 * v + f.rest2 * g * g;
+    p -= f.lr * (m * f.inverse1 / (sqrtf(v * f.inverse2) + f.eps) + f.decay * p);
+}
+
+/* Four neighbours a thread; whoever comes first also does what is left at the end. */
 extern "C" __global__ void __launch_bounds__(OPTIM_THREADS) adamw(const cuda_adamw_args a)
 {
     if (adamw_refused(a)) return;
-    float scale = adamw_scale(a), lr = (float)a.step->lr;
-    float inverse1 = (float)(1.0 / a.step->correction1), inverse2 = (float)(1.0 / a.step->correction2);
-    float beta1 = (float)a.beta1, rest1 = (float)(1.0 - a.beta1), beta2 = (float)a.beta2, rest2 = (float)(1.0 - a.beta2);
-    float eps = (float)a.eps, decay = (float)a.weight_decay;
-    int64_t step = (int64_t)gridDim.x * OPTIM_THREADS;
-    for (int64_t i = (int64_t)blockIdx.x * OPTIM_THREADS + threadIdx.x; i < a.count; i += step) {
-        float g = a.grad[i] * scale, p = a.param[i];
-        float m = beta1 * a.m[i] + rest1 * g;
-        float v = beta2 * a.v[i] + rest2 * g * g;
-        p -= lr * (m * inverse1 / (sqrtf(v * inverse2) + eps) + decay * p);
-        a.m[i] = m;
-        a.v[i] = v;
-        a.param[i] = p;
-        if (a.shadow) a.shadow[i] = __bfloat16_as_ushort(__float2bfloat16_rn(p));
+    const adamw_factors f = {adamw_scale(a), (float)a.step->lr, (float)(1.0 / a.step->correction1),
+                             (float)(1.0 / a.step->correction2), (float)a.beta1, (float)(1.0 - a.beta1), (float)a.beta2,
+                             (float)(1.0 - a.beta2), (float)a.eps, (float)a.weight_decay};
+    int64_t step = (int64_t)gridDim.x * OPTIM_THREADS, quads = a.count / 4, at = (int64_t)blockIdx.x * OPTIM_THREADS + threadIdx.x;
+    for (int64_t i = at; i < quads; i += step) {
+        float4 g = ((const float4 *)a.grad)[i], p = ((float4 *)a.param)[i], m = ((float4 *)a.m)[i], v = ((float4 *)a.v)[i];
+        adamw_one(f, g.x, p.x, m.x, v.x);
+        adamw_one(f, g.y, p.y, m.y, v.y);
+        adamw_one(f, g.z, p.z, m.z, v.z);
+        adamw_one(f, g.w, p.w, m.w, v.w);
+        ((float4 *)a.param)[i] = p, ((float4 *)a.m)[i] = m, ((float4 *)a.v)[i] = v;
+        if (!a.shadow) continue;
+        __nv_bfloat162 *shadow = (__nv_bfloat162 *)a.shadow + 2 * i;
+        shadow[0] = __floats2bfloat162_rn(p.x, p.y);
+        shadow[1] = __floats2bfloat162_rn(p.z, p.w);
     }
+    int64_t i = quads * 4 + at;
+    if (i >= a.count) return;
+    adamw_one(f, a.grad[i], a.param[i], a.m[i], a.v[i]);
+    if (a.shadow) a.shadow[i] = __bfloat16_as_ushort(__float2bfloat16_rn(a.param[i]));
 }

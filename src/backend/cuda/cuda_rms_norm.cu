@@ -9,14 +9,22 @@ template <int OCTETS> static __device__ __forceinline__ void rms_norm_row(const 
 {
     int64_t row = blockIdx.x;
     float x[OCTETS][8], squares = 0;
+    octet own[OCTETS], other[OCTETS];
+#pragma unroll
+    for (int j = 0; j < OCTETS; j++) { /* all loads first, so that they are on their way together */
+        int col = (j * NORM_THREADS + threadIdx.x) * 8;
+        if (col >= a.cols) continue;
+        own[j] = octet_load(a.x + row * a.x_stride + col);
+        if (a.residual) other[j] = octet_load(a.residual + row * a.residual_stride + col);
+    }
 #pragma unroll
     for (int j = 0; j < OCTETS; j++) {
         int col = (j * NORM_THREADS + threadIdx.x) * 8;
         if (col >= a.cols) continue;
-        octet_widen(octet_load(a.x + row * a.x_stride + col), x[j]);
+        octet_widen(own[j], x[j]);
         if (a.residual) {
             float r[8];
-            octet_widen(octet_load(a.residual + row * a.residual_stride + col), r);
+            octet_widen(other[j], r);
 #pragma unroll
             for (int i = 0; i < 8; i++) x[j][i] += r[i];
             /* What is normalised is what later layers and the backward pass read: the rounded sum. */

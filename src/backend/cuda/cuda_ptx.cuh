@@ -1,0 +1,66 @@
+/* cuda_ptx: the instructions that C++ has no words for: tensor core products, ldmatrix, asynchronous copies. The emulator of the
+ * tests (tests/cuda/emulator) replaces this file by functions of the same names. */
+#ifndef YA_BACKEND_CUDA_PTX_CUH
+#define YA_BACKEND_CUDA_PTX_CUH
+
+#include "backend/cuda/cuda_common.cuh"
+
+/* Memory that is sized at the launch: one array a kernel. */
+#define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) type name[]
+
+typedef uint32_t shared_pointer; /* an address within shared memory */
+
+static __device__ __forceinline__ shared_pointer shared_address(const void *p)
+{
+    return (shared_pointer)__cvta_generic_to_shared(p);
+}
+
+static __device__ __forceinline__ void mma_bf16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/* 2^x to 2 units in the last place; -inf gives 0. */
+static __device__ __forceinline__ float exp2_fast(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+static __device__ __forceinline__ void ldmatrix(uint32_t r[4], shared_pointer address)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+static __device__ __forceinline__ void ldmatrix_trans(uint32_t r[4], shared_pointer address)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+/* Starts copying 16 bytes from device to shared memory; zeros instead when `inside` is false. */
+static __device__ __forceinline__ void fetch_octet(bf16_bits *to, const bf16_bits *from, bool inside)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(inside ? 16 : 0)
+                 : "memory");
+}
+
+static __device__ __forceinline__ void fetch_commit()
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+template <int PENDING> static __device__ __forceinline__ void fetch_wait()
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* cuda_ptx of the emulator: what the instructions do by the PTX manual's drawings of fragments, lane by lane. */
+#ifndef YA_BACKEND_CUDA_PTX_CUH
+#define YA_BACKEND_CUDA_PTX_CUH
+
+#include "backend/cuda/cuda_common.cuh"
+
+extern unsigned char *emulated_shared;
+#define DYNAMIC_SHARED(type, name) type *name = (type *)emulated_shared
+
+typedef const bf16_bits *shared_pointer;
+
+static inline shared_pointer shared_address(const void *p)
+{
+    return (shared_pointer)p;
+}
+
+static inline float exp2_fast(float x)
+{
+    return exp2f(x);
+}
+
+static inline float emulated_half(uint32_t word, int upper)
+{
+    return __bfloat162float({(uint16_t)(word >> 16 * upper)});
+}
+
+/* c (16, 8) += a (16, 16) b (16, 8). Lane 4 g + t holds a[g | g + 8][2 t, 2 t + 1 | + 8], b[2 t, 2 t + 1 | + 8][g]. */
+static inline void mma_bf16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
+{
+    uint32_t mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
+    const unsigned char(*all)[64] = emulated_gather(mine, sizeof(mine));
+    int g = emulated_current->lane / 4, t = emulated_current->lane % 4;
+    for (int e = 0; e < 4; e++) {
+        int row = g + 8 * (e / 2), col = 2 * t + e % 2;
+        double sum = c[e];
+        for (int k = 0; k < 16; k++) {
+            uint32_t left[6], right[6];
+            memcpy(left, all[4 * (row % 8) + k % 8 / 2], sizeof(left));
+            memcpy(right, all[4 * col + k % 8 / 2], sizeof(right));
+            sum += (double)emulated_half(left[row / 8 + 2 * (k / 8)], k % 2) * emulated_half(right[4 + k / 8], k % 2);
+        }
+        c[e] = (float)sum;
+    }
+}
+
+/* Lane 8 i + j gives the address of row j of matrix i (8 x 8); lane 4 g + t gets elements 2 t and 2 t + 1 of row g. */
+static inline void emulated_ldmatrix(uint32_t r[4], shared_pointer address, bool transposed)
+{
+    const unsigned char(*all)[64] = emulated_gather(&address, sizeof(address));
+    int g = emulated_current->lane / 4, t = emulated_current->lane % 4;
+    for (int i = 0; i < 4; i++) {
+        uint32_t word = 0;
+        for (int e = 0; e < 2; e++) {
+            shared_pointer row;
+            memcpy(&row, all[8 * i + (transposed ? 2 * t + e : g)], sizeof(row));
+            word |= (uint32_t)row[transposed ? g : 2 * t + e] << 16 * e;
+        }
+        r[i] = word;
+    }
+}
+static inline void ldmatrix(uint32_t r[4], shared_pointer address)
+{
+    emulated_ldmatrix(r, address, false);
+}
+static inline void ldmatrix_trans(uint32_t r[4], shared_pointer address)
+{
+    emulated_ldmatrix(r, address, true);
+}
+
+/* Copies arrive at once: a wait that is missing does not show here. */
+static inline void fetch_octet(bf16_bits *to, const bf16_bits *from, bool inside)
+{
+    if (inside) memcpy(to, from, 16);
+    else memset(to, 0, 16);
+}
+static inline void fetch_commit()
+{
+}
+template <int PENDING> static inline void fetch_wait()
+{
+}
+
+#endif
