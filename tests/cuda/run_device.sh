@@ -6,6 +6,7 @@ cd "$(dirname "$0")/../.."
 out=${OUT:-build-cuda}
 mkdir -p "$out"
 build=$(mktemp -d)
+echo "sources $(cat src/backend/cuda/* bench/kernels/bench_cuda.c tests/cuda/*.[ch] | sha256sum | head -c 16)"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
 time tests/cuda/build.sh "$build" 90a || exit 1
 export LD_LIBRARY_PATH=/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}
@@ -17,7 +18,7 @@ sanitize() {
     for family in norm rope swiglu moves tall loss optim attention; do
         log=$build/$1-$family.log
         timeout 90 compute-sanitizer --tool "$1" "$build/test_cuda_kernels" --one $family >"$log" 2>&1
-        echo "$1 $family (exit $?): $(grep -E 'SUMMARY' "$log" | tail -1); $(grep 'checks,' "$log")"
+        echo "$1 $family (exit $?): $(grep -E 'SUMMARY' "$log" | head -1); $(grep 'checks,' "$log")"
         # What cuBLASLt's own kernels (nvjet, cutlass) do is not ours to judge; anything else is printed.
         grep -E '^========= (Error|Warning|Invalid|Uninitialized|Program hit|Barrier)|Race reported' "$log" |
             grep -vE 'nvjet|cutlass|cublas' | sort | uniq -c | head -3

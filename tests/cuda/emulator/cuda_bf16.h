@@ -12,7 +12,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-#define __shared__ static /* blocks run one after the other */
+#define __shared__   static /* blocks run one after the other */
 
 using std::max;
 using std::min;
@@ -27,9 +27,9 @@ struct emulated_thread {
 extern emulated_thread *emulated_current;
 extern emulated_index emulated_block, emulated_block_dim, emulated_grid_dim;
 #define threadIdx (emulated_current->index)
-#define blockIdx emulated_block
-#define blockDim emulated_block_dim
-#define gridDim emulated_grid_dim
+#define blockIdx  emulated_block
+#define blockDim  emulated_block_dim
+#define gridDim   emulated_grid_dim
 
 void __syncthreads();
 /* Every lane of the warp gives `mine` (at most 64 bytes); on return `all` points to what the 32 lanes gave. */
