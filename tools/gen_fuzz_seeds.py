@@ -82,7 +82,45 @@ def tokenizers():
             base = {w: i for w, i in t["model"]["vocab"].items() if len(w) == 1 or w in used}
             t["model"]["vocab"] = base
             put("tokenizer", name, text + "\n" + json.dumps(t, ensure_ascii=False, separators=(",", ":")))
+    for name in ("prepend", "words", "other", "prefix"):
+        t = json.loads(read(FORMS, name, "tokenizer.json"))
+        t["model"]["merges"] = t["model"]["merges"][:30]
+        t["model"]["vocab"] = {w: i for w, i in t["model"]["vocab"].items() if i < 290 or len(w) == 1}
+        used = t["model"]["vocab"]
+        t["model"]["merges"] = [m for m in t["model"]["merges"] if m[0] in used and m[1] in used and m[0] + m[1] in used]
+        put("tokenizer", name, text + "\n" + json.dumps(t, ensure_ascii=False, separators=(",", ":")))
     put("tokenizer", "other_model", 'a\n{"model":{"type":"WordPiece","vocab":{}}}')
+
+
+FORMS = os.path.join(DATA, "forms")
+
+
+def protos():
+    """A tokenizer.model cut down to its first pieces: field 1 is a piece, the others stay."""
+    data, at, pieces, rest = read(FORMS, "proto", "tokenizer.model"), 0, [], b""
+    while at < len(data):
+        start, n, shift = at, 0, 0
+        at += 1
+        while True:
+            n |= (data[at] & 127) << shift
+            shift, at = shift + 7, at + 1
+            if data[at - 1] < 128:
+                break
+        at += n
+        if data[start] == 10:
+            pieces.append(data[start:at])
+        else:
+            rest += data[start:at]
+    put("proto", "first_pieces", b"Hello the  world \xe4\xb8\xad<tool>\n" + b"".join(pieces[:300]) + rest)
+    put("proto", "few_pieces", b"aa <s>\n" + b"".join(pieces[:4] + pieces[-20:]) + rest)
+
+
+def expressions():
+    text = "It's  12345 na\u00efve \U0001f600\t x\r\n\u4e2d ABC_def\n "
+    with open(os.path.join(FORMS, "expressions.jsonl"), encoding="utf-8") as f:
+        patterns = list(dict.fromkeys(json.loads(line)["pattern"] for line in f))
+    for i, pattern in enumerate(patterns):
+        put("expression", f"pattern_{i}", pattern + "\n" + text)
 
 
 def records():
@@ -105,7 +143,7 @@ def records():
     put("records", "crlf", '{"text":"a"}\r\n{"text":"b"}')
 
 
-for group in (safetensors, gguf, json_texts, tokenizers, records):
+for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

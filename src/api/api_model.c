@@ -29,11 +29,7 @@ static enum status open_model(ya_model *model, const char *path, const ya_option
     model->engine = engine_native_new(c, model->m, NULL);
     if (!model->engine) return c->status;
     model->tokenizer = tokenizer_open(c, path);
-    if (!model->tokenizer) return c->status;
-    if (tokenizer_vocab_size(model->tokenizer) > model->m->config.vocab)
-        return ctx_fail(c, E_INPUT, "%s: the tokenizer has %lld ids, the model only %lld", path,
-                        (long long)tokenizer_vocab_size(model->tokenizer), (long long)model->m->config.vocab);
-    return OK;
+    return model->tokenizer ? OK : c->status;
 }
 
 ya_model *ya_model_open(ya_ctx *ctx, const char *path, const ya_option *options, size_t n_options)
@@ -69,8 +65,11 @@ int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags
     struct ctx *c = model->object.ctx->c;
     const struct tokenizer *t = model->tokenizer;
     struct ids all = {0};
-    if (flags & YA_BOS && tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) ids_push(c, &all, tokenizer_bos(t));
-    if (ctx_ok(c)) tokenizer_encode(c, t, text, n_bytes, (flags & YA_SPECIAL) != 0, &all);
+    bool special = (flags & YA_SPECIAL) != 0;
+    if (flags & YA_BOS)
+        tokenizer_encode_text(c, t, text, n_bytes, special, &all);
+    else
+        tokenizer_encode(c, t, text, n_bytes, special, &all);
     int64_t n = api_give_ids(model->object.ctx, &all, ids, room);
     ids_release(c, &all);
     return n;

@@ -51,10 +51,10 @@ static bool wanted(const struct bench_values *v, enum part part)
     return v->only == PART_ALL || v->only == (int)part;
 }
 
-static enum status encode(struct ctx *c, const struct tokenizer *t, const char *text, struct ids *ids)
+static enum status encode(const struct loaded *l, const char *text, struct ids *ids)
 {
-    if (tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) TRY(ids_push(c, ids, tokenizer_bos(t)));
-    return tokenizer_encode(c, t, text, strlen(text), false, ids);
+    TRY(tokenizer_encode_text(l->c, l->tokenizer, text, strlen(text), false, ids));
+    return tokenizer_check_ids(l->c, l->tokenizer, ids->data, ids->n, l->model->config.vocab);
 }
 
 /* As loaded_open does, but every kernel is called through the profile. */
@@ -102,7 +102,7 @@ static enum status run(const struct command_call *call)
     struct loaded l;
     struct ids text = {0};
     enum status status = open_profiled(&l, c, v, &profile);
-    if (status == OK) status = encode(c, l.tokenizer, v->prompt ? v->prompt : default_prompt, &text);
+    if (status == OK) status = encode(&l, v->prompt ? v->prompt : default_prompt, &text);
     if (status == OK) status = measure(v, l.model, &profile, &text, &b);
     if (status == OK) status = print(v, l.model, &b);
     ids_release(c, &b.generated);

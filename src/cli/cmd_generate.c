@@ -65,9 +65,7 @@ static enum status encode_prompt(const struct generate_values *v, const struct l
 {
     if (v->chat) return encode_chat(v, l, ids);
     if (v->system) return ctx_fail(l->c, E_INPUT, "--system means something only with --chat");
-    const struct tokenizer *t = l->tokenizer;
-    if (tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) TRY(ids_push(l->c, ids, tokenizer_bos(t)));
-    return tokenizer_encode(l->c, t, v->prompt, strlen(v->prompt), false, ids);
+    return tokenizer_encode_text(l->c, l->tokenizer, v->prompt, strlen(v->prompt), false, ids);
 }
 
 /* ---- the answer ------------------------------------------------------------------------------------------------------ */

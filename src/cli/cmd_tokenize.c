@@ -68,7 +68,7 @@ static enum status print_text(struct ctx *c, const struct tokenizer *t, const st
     struct buf out;
     enum status status = parse_ids(c, text, &ids);
     buf_init(&out, c, STDIN_CAP_BYTES);
-    if (status == OK) status = tokenizer_decode(c, t, ids.data, ids.n, false, &out);
+    if (status == OK) status = tokenizer_decode_text(c, t, ids.data, ids.n, false, &out);
     if (status == OK) fwrite(buf_str(&out), 1, out.len, stdout);
     buf_release(&out);
     ids_release(c, &ids);

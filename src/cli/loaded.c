@@ -24,9 +24,6 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
     if (!l->model) return c->status;
     l->tokenizer = tokenizer_open(c, o->model);
     if (!l->tokenizer) return c->status;
-    if (tokenizer_vocab_size(l->tokenizer) > l->model->config.vocab)
-        return ctx_fail(c, E_INPUT, "%s: the tokenizer has %lld ids, the model only %lld", o->model,
-                        (long long)tokenizer_vocab_size(l->tokenizer), (long long)l->model->config.vocab);
     l->engine = engine_native_new(c, l->model, NULL);
     if (!l->engine || !o->adapter) return c->status;
     l->lora = lora_load_peft(c, &l->model->config, o->adapter);

@@ -185,10 +185,11 @@ static enum status pass_add(struct pass *p, const struct engine *e, const struct
 {
     struct ctx *c = p->c;
     size_t first = p->tokens.n;
-    if (tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) TRY(ids_push(c, &p->tokens, tokenizer_bos(t)));
+    if (tokenizer_adds_bos(t)) TRY(ids_push(c, &p->tokens, tokenizer_bos(t)));
     TRY(tokenizer_encode(c, t, prompt, strlen(prompt), false, &p->tokens));
     size_t start = p->tokens.n;
     TRY(tokenizer_encode(c, t, completion, strlen(completion), false, &p->tokens));
+    TRY(tokenizer_check_ids(c, t, p->tokens.data + first, p->tokens.n - first, e->vocab));
     if (start == first || p->tokens.n == start) {
         return ctx_fail(c, E_INPUT, "claim %d: prompt and completion must have at least one token each", claim + 1);
     }

@@ -90,8 +90,7 @@ enum status loglik_text(struct engine *e, const struct tokenizer *t, const char 
 {
     struct ctx *c = e->c;
     *out = (struct loglik){0};
-    if (tokenizer_adds_bos(t) && tokenizer_bos(t) >= 0) TRY(ids_push(c, &out->ids, tokenizer_bos(t)));
-    TRY(tokenizer_encode(c, t, text, n, false, &out->ids));
+    TRY(tokenizer_encode_text(c, t, text, n, false, &out->ids));
     if (out->ids.n < 2)
         return ctx_fail(c, E_INPUT, "the text has %zu tokens; at least 2 are needed to score one", out->ids.n);
     out->logprob = mem_alloc(c, out->ids.n, sizeof(*out->logprob));

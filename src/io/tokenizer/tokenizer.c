@@ -327,6 +327,17 @@ enum status tokenizer_close(struct ctx *c, const struct tokenizer *t, struct ids
     return ids_push(c, ids, t->eos);
 }
 
+enum status tokenizer_check_ids(struct ctx *c, const struct tokenizer *t, const int32_t *ids, size_t n, int64_t rows)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < rows && ids[i] >= 0) continue;
+        const char *text = tokenizer_token(t, ids[i]);
+        return ctx_fail(c, E_INPUT, "%s: token %d (\"%.80s\") is used, but the model has rows for %lld tokens only", t->name,
+                        ids[i], text ? text : "", (long long)rows);
+    }
+    return OK;
+}
+
 /* ---- decoding and looking up ---- */
 
 enum status tokenizer_decode(struct ctx *c, const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,

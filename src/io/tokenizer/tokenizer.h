@@ -59,6 +59,10 @@ enum status tokenizer_encode_text(struct ctx *c, const struct tokenizer *t, cons
                                   struct ids *ids);
 enum status tokenizer_close(struct ctx *c, const struct tokenizer *t, struct ids *ids);
 
+/* E_INPUT naming the first id that is not below `rows`, the rows of a model's embedding table: a tokenizer may know more
+ * tokens than the model, as long as none of them is used. */
+enum status tokenizer_check_ids(struct ctx *c, const struct tokenizer *t, const int32_t *ids, size_t n, int64_t rows);
+
 /* The first special token that the text spells out, or -1; *count is how many there are. Encoding without `special` makes
  * plain characters of them. */
 int32_t tokenizer_find_spelled(const struct tokenizer *t, const char *text, size_t n, size_t *count);

@@ -67,7 +67,7 @@ static enum status read_kind(struct ctx *c, struct tokenizer *t, const struct gg
     gguf_get_bool(c, g, "tokenizer.ggml.add_space_prefix", &prefix);
     t->by_char = t->adds_bos = true;
     t->bpe.byte_fallback = t->bpe.fuse_unknown = true;
-    return ctx_ok(c) ? tokenizer_escape_spaces(c, t, prefix) : c->status;
+    return ctx_ok(c) ? tokenizer_escape_spaces(c, t, prefix, false) : c->status;
 }
 
 /* The list of token types, or NULL when the file has none (all are normal then). */

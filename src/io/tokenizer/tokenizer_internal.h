@@ -94,8 +94,9 @@ enum status tokenizer_vocab_merge_line(struct ctx *c, struct tokenizer *t, size_
 /* Turns the scores (by id) of SentencePiece's pieces into the list of merges; after tokenizer_vocab_finish. Pieces that are
  * neither added tokens nor bytes nor unused take part. */
 enum status tokenizer_scores_apply(struct ctx *c, struct tokenizer *t, const float *scores);
-/* What SentencePiece does to a text: a space in front (with `prefix`), U+2581 for every space. */
-enum status tokenizer_escape_spaces(struct ctx *c, struct tokenizer *t, bool prefix);
+/* What SentencePiece does to a text: a space in front (with `prefix`: of every section between added tokens, or with `first`
+ * of the whole text only), U+2581 for every space. */
+enum status tokenizer_escape_spaces(struct ctx *c, struct tokenizer *t, bool prefix, bool first);
 /* normalizer, pre_tokenizer and decoder of a tokenizer.json. */
 enum status tokenizer_text_read(struct ctx *c, struct tokenizer *t, const json_t *doc);
 /* E_UNSUPPORTED: field "value". */

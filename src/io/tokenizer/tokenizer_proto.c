@@ -299,7 +299,7 @@ static enum status build(struct ctx *c, struct tokenizer *t, const struct proto_
     t->by_char = true;
     t->bpe.byte_fallback = m->byte_fallback;
     t->bpe.fuse_unknown = true;
-    TRY(tokenizer_escape_spaces(c, t, m->prefix));
+    TRY(tokenizer_escape_spaces(c, t, m->prefix, true));
     TRY(fill_vocab(c, t, m, x));
     TRY(set_ids(c, t, m));
     TRY(tokenizer_vocab_finish(c, t, false));

@@ -132,10 +132,10 @@ bool tokenizer_scored_merge(const struct tokenizer *t, size_t i, int32_t *left, 
     return true;
 }
 
-enum status tokenizer_escape_spaces(struct ctx *c, struct tokenizer *t, bool prefix)
+enum status tokenizer_escape_spaces(struct ctx *c, struct tokenizer *t, bool prefix, bool first)
 {
     static const char space[] = "\xE2\x96\x81";
-    if (prefix) TRY(rewriter_add_prepend(c, &t->normal, t->name, space, false, false));
+    if (prefix) TRY(rewriter_add_prepend(c, &t->normal, t->name, space, false, first));
     t->drops_prefix = prefix;
     return rewriter_add_replace(c, &t->normal, t->name, " ", 1, false, space, strlen(space));
 }
