@@ -24,6 +24,10 @@ struct builder {
     struct dataset_document *documents;
     size_t room;
     struct dataset_counts counts;
+    int64_t spelled_rows; /* rows whose plain text spells special tokens out */
+    int64_t spelled_row;  /* the first of them, and its file and first such token */
+    uint32_t spelled_file;
+    int32_t spelled_token;
 };
 
 struct dataset_options dataset_options_default(const char *const *paths, size_t n_paths)
@@ -150,9 +154,34 @@ static enum status render_messages(struct builder *b, const struct record *row)
     return b->c->status;
 }
 
+/* Remembers rows whose plain text spells special tokens: a template was rendered into them, most likely by mistake. */
+static void note_spelled(struct builder *b, const struct record *row)
+{
+    size_t in_prompt = 0, in_text = 0;
+    int32_t token =
+        row->kind == RECORD_COMPLETION ? tokenizer_find_spelled(b->t, row->prompt, row->prompt_bytes, &in_prompt) : -1;
+    int32_t second = tokenizer_find_spelled(b->t, row->text, row->text_bytes, &in_text);
+    if (in_prompt + in_text == 0 || b->spelled_rows++ > 0) return;
+    b->spelled_row = row->row;
+    b->spelled_file = (uint32_t)row->file;
+    b->spelled_token = token >= 0 ? token : second;
+}
+
+static void warn_spelled(const struct builder *b)
+{
+    if (b->spelled_rows == 0) return;
+    ctx_log(
+        b->c, LOG_WARN,
+        "%s:%lld: the text spells the control token %s, which is trained as plain characters and not as the token it names "
+        "(%lld rows like it). Give conversations as \"messages\" instead",
+        b->options.paths[b->spelled_file], (long long)b->spelled_row, tokenizer_token(b->t, b->spelled_token),
+        (long long)b->spelled_rows);
+}
+
 static enum status render(struct builder *b, const struct record *row)
 {
     if (row->kind == RECORD_MESSAGES) return render_messages(b, row);
+    note_spelled(b, row);
     if (tokenizer_adds_bos(b->t)) TRY(add_id(b, tokenizer_bos(b->t), false));
     if (row->kind == RECORD_COMPLETION) TRY(add_text(b, row->prompt, row->prompt_bytes, false));
     TRY(add_text(b, row->text, row->text_bytes, true));
@@ -262,6 +291,7 @@ static enum status fill(struct builder *b)
     while (records_next(b->rows, &row)) TRY(add_row(b, &row));
     TRY(b->c->status);
     count_faults(b);
+    warn_spelled(b);
     if (b->counts.documents == 0)
         return ctx_fail(b->c, E_INPUT, "%s%s: no row can be used: %lld rows, %lld of them bad, %lld of weight 0",
                         b->options.paths[0], b->options.n_paths > 1 ? " and others" : "", (long long)b->counts.rows,

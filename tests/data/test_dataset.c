@@ -58,6 +58,29 @@ static struct dataset_options defaults(void)
     return dataset_options_default(NULL, 0);
 }
 
+static void keep_warning(void *user, enum log_level level, const char *message)
+{
+    if (level == LOG_WARN) snprintf(user, 400, "%s", message);
+}
+
+/* Control tokens written out in plain text are characters: said once, with the first row and how many there are. */
+static void spelled_tokens_are_said(void **state)
+{
+    char warning[400] = "";
+    struct dataset_counts n;
+    (void)state;
+    struct ctx *c = ctx_new(&(struct ctx_hooks){.log = keep_warning, .user = warning});
+    struct dataset *d = build(c, (struct tokenizer_kind){0},
+                              "{\"text\":\"plain\"}\n{\"text\":\"<|im_start|>user\"}\n"
+                              "{\"prompt\":\"x</s>\",\"completion\":\"y\"}\n",
+                              defaults(), &n);
+    assert_int_equal(dataset_n_documents(d), 3);
+    assert_non_null(strstr(warning, "rows.jsonl:2: the text spells the control token <|im_start|>"));
+    assert_non_null(strstr(warning, "(2 rows like it)"));
+    dataset_close(d);
+    ctx_free(c);
+}
+
 static void rows_become_tokens(void **state)
 {
     struct ctx *c = *state;
@@ -556,14 +579,23 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        DATA_TEST(rows_become_tokens),           DATA_TEST(neither_bos_nor_eos),
-        DATA_TEST(conversations_are_rendered),   DATA_TEST(long_documents_are_split),
-        DATA_TEST(long_documents_are_truncated), DATA_TEST(faulty_rows),
-        DATA_TEST(nothing_to_train_on),          DATA_TEST(defaults_fill_missing_scores),
-        DATA_TEST(options_are_checked),          DATA_TEST(a_full_disk_leaves_nothing),
-        DATA_TEST(memory_stays_small),           DATA_TEST(every_truncation_and_flip_is_found),
-        DATA_TEST(signed_lies_do_no_harm),       DATA_TEST(each_rule_is_checked),
-        DATA_TEST(truncated_while_in_use),       DATA_TEST(the_same_rows_give_the_same_bytes),
+        DATA_TEST(spelled_tokens_are_said),
+        DATA_TEST(rows_become_tokens),
+        DATA_TEST(neither_bos_nor_eos),
+        DATA_TEST(conversations_are_rendered),
+        DATA_TEST(long_documents_are_split),
+        DATA_TEST(long_documents_are_truncated),
+        DATA_TEST(faulty_rows),
+        DATA_TEST(nothing_to_train_on),
+        DATA_TEST(defaults_fill_missing_scores),
+        DATA_TEST(options_are_checked),
+        DATA_TEST(a_full_disk_leaves_nothing),
+        DATA_TEST(memory_stays_small),
+        DATA_TEST(every_truncation_and_flip_is_found),
+        DATA_TEST(signed_lies_do_no_harm),
+        DATA_TEST(each_rule_is_checked),
+        DATA_TEST(truncated_while_in_use),
+        DATA_TEST(the_same_rows_give_the_same_bytes),
         DATA_TEST(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

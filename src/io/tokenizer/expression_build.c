@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "io/tokenizer/unicode.h"
 
-enum { STATES_MAX = 4000, TABLE_MAX = 1 << 21, WORK_MAX = 1 << 28 };
+enum { STATES_MAX = 4000, TABLE_MAX = 1 << 21, WORK_MAX = 1 << 25 };
 
 struct build {
     struct ctx *c;
