@@ -2,6 +2,7 @@
 # Everything that a card can tell about the CUDA kernels, in one go: builds, checks against f64, runs compute-sanitizer on each
 # family, times each kernel against its floor. The short table comes last. OUT: folder for logs (default build-cuda).
 set -uo pipefail
+export LC_ALL=C # the order of files, so the hash below
 cd "$(dirname "$0")/../.."
 out=${OUT:-build-cuda}
 mkdir -p "$out"
