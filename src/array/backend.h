@@ -70,6 +70,15 @@ struct backend {
     /* Returns when all up to the mark is done. A fault of the device shows up here and stays in the ctx. */
     enum status (*wait)(struct backend *b, uint64_t mark);
 
+    /* Bytes of the backend's memory that a matrix takes in a form; 0 when kernels read the source's rows where they are. */
+    size_t (*weight_bytes)(struct backend *b, const struct weight_source *source, enum weight_form form);
+    /* Makes `w` the weight called `name` (not copied) of a source, in a form that this backend's kernels read; bias and
+     * adapter are absent and compute is f32. The source must outlive the weight. E_INPUT naming the first row with a value
+     * that the form cannot hold, E_MEMORY; w is then left as it was. */
+    enum status (*weight_prepare)(struct backend *b, struct weight *w, const char *name, const struct weight_source *source,
+                                  enum weight_form form);
+    void (*weight_release)(struct backend *b, struct weight *w); /* gives back what weight_prepare took */
+
     /* Brackets a sequence of calls that is the same, with the same arrays at the same addresses, each time its key comes.
      * `values` is read until sequence_end. True: the calls were recorded before and have just been queued with these
      * values, so the caller makes none; sequence_end follows all the same. */

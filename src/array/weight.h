@@ -76,11 +76,12 @@ void weight_row_f64(const struct weight *w, int64_t row, double *out);
 
 /* Bytes of a matrix in a form; in WEIGHT_STORED those of the source. */
 size_t weight_form_bytes(const struct weight_source *source, enum weight_form form);
-/* Makes `w` the weight called `name` (not copied) of a source, prepared in a form; bias and adapter are absent and compute
- * is f32. WEIGHT_STORED: the source's rows in place, `codes` is not used. NF4 and int8: fills `codes` (weight_form_bytes,
- * owner the caller, must outlive w) on the ctx's threads, 16 rows widened to f32 at a time for each; the same bytes for any
- * number of threads. Errors, with w left as it was: E_INPUT naming the first row with a value that does not fit
- * (nf4_quantise_row, int8_quantise_row); E_MEMORY. */
+/* Makes `w` the weight called `name` (not copied) of a source, in a form that lies in host memory; bias and adapter are
+ * absent and compute is f32. For backends whose kernels read host memory, and tests: a model's weights are prepared by its
+ * backend (backend.h), which may call this. WEIGHT_STORED: the source's rows in place, `codes` is not used. NF4 and int8:
+ * fills `codes` (weight_form_bytes, owner the caller, must outlive w) on the ctx's threads, 16 rows widened to f32 at a time
+ * for each; the same bytes for any number of threads. Errors, with w left as it was: E_INPUT naming the first row with a
+ * value that does not fit (nf4_quantise_row, int8_quantise_row); E_MEMORY. */
 enum status weight_prepare(struct ctx *c, struct weight *w, const char *name, const struct weight_source *source,
                            enum weight_form form, void *codes);
 

@@ -48,6 +48,25 @@ static enum status wrap_wait(struct backend *b, uint64_t mark)
     return inner->wait(inner, mark);
 }
 
+static size_t wrap_weight_bytes(struct backend *b, const struct weight_source *source, enum weight_form form)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->weight_bytes(inner, source, form);
+}
+
+static enum status wrap_weight_prepare(struct backend *b, struct weight *w, const char *name,
+                                       const struct weight_source *source, enum weight_form form)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->weight_prepare(inner, w, name, source, form);
+}
+
+static void wrap_weight_release(struct backend *b, struct weight *w)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    inner->weight_release(inner, w);
+}
+
 static bool wrap_sequence_begin(struct backend *b, uint64_t key, const struct step_values *values)
 {
     struct backend *inner = backend_wrap_inner(b);
@@ -83,6 +102,9 @@ void backend_wrap_init(struct backend_wrap *w, struct backend *inner)
     b->download = wrap_download;
     b->mark = wrap_mark;
     b->wait = wrap_wait;
+    b->weight_bytes = wrap_weight_bytes;
+    b->weight_prepare = wrap_weight_prepare;
+    b->weight_release = wrap_weight_release;
     b->sequence_begin = wrap_sequence_begin;
     b->sequence_end = wrap_sequence_end;
     b->stats = wrap_stats;

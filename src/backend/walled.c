@@ -3,6 +3,7 @@
  * kernel asks for scratch): only the outermost one opens and shuts. */
 #include "backend/walled.h"
 
+#include <string.h>
 #include <sys/mman.h>
 
 #include "backend/backend_wrap.h"
@@ -133,6 +134,35 @@ static void walled_download(struct backend *b, void *host, const void *from, siz
     leave(w);
 }
 
+/* Every form lies behind the wall, rows that the CPU would read in the file included. */
+static size_t walled_weight_bytes(struct backend *b, const struct weight_source *source, enum weight_form form)
+{
+    (void)b;
+    return weight_form_bytes(source, form);
+}
+
+static enum status walled_weight_prepare(struct backend *b, struct weight *w, const char *name,
+                                         const struct weight_source *source, enum weight_form form)
+{
+    size_t bytes = weight_form_bytes(source, form);
+    void *rows = walled_alloc(b, MEMORY_DEVICE, bytes);
+    if (!rows) return b->c->status;
+    struct walled *wall = enter(b);
+    enum status status = weight_prepare(b->c, w, name, source, form, rows);
+    if (status == OK && form == WEIGHT_STORED) {
+        memcpy(rows, source->data, bytes);
+        w->data = rows;
+    }
+    leave(wall);
+    if (status != OK) walled_free(b, MEMORY_DEVICE, rows, bytes);
+    return status;
+}
+
+static void walled_weight_release(struct backend *b, struct weight *w)
+{
+    walled_free(b, MEMORY_DEVICE, (void *)(uintptr_t)w->data, weight_form_bytes(&w->source, w->form));
+}
+
 static struct backend_stats walled_stats(const struct backend *b)
 {
     return ((const struct walled *)b)->stats;
@@ -170,6 +200,9 @@ struct backend *walled_open(struct backend *inner)
     b->free = walled_free;
     b->upload = walled_upload;
     b->download = walled_download;
+    b->weight_bytes = walled_weight_bytes;
+    b->weight_prepare = walled_weight_prepare;
+    b->weight_release = walled_weight_release;
     b->stats = walled_stats;
     b->close = walled_close;
     for (int op = 0; op < OP_COUNT; op++)

@@ -14,7 +14,7 @@ struct init_values {
 
 static const struct option_spec specs[] = {
     CHOICE_ROW(V, like, "like", 0, "tiny", RANDOM_MODEL_CHOICES, "Model", "the model whose shapes it has"),
-    I64_ROW(V, seed, "seed", 0, "1", 0, INT64_MAX, "Model", "the same seed gives the same bytes"),
+    I64_ROW(V, seed, "seed", 0, "1", 0, (double)INT64_MAX, "Model", "the same seed gives the same bytes"),
     REQUIRED_ROW(V, out, "out", 'o', "DIR", "Output", "new or empty folder"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
 };

@@ -1,4 +1,5 @@
 /* weights: the files of a model, opened and closed. See weights_internal.h for the other parts. */
+#include "array/backend.h"
 #include "model/weights.h"
 
 #include "base/mem.h"
@@ -22,8 +23,8 @@ void weights_close(struct model_files *f)
     if (!f) return;
     for (size_t i = 0; i < f->n_arrays; i++) array_release(f->arrays[i]);
     mem_free(f->c, f->arrays);
-    for (size_t i = 0; i < f->n_codes; i++) mem_free(f->c, f->codes[i]);
-    mem_free(f->c, f->codes);
+    for (size_t i = 0; i < f->n_prepared; i++) array_backend(f->c)->weight_release(array_backend(f->c), &f->prepared[i]);
+    mem_free(f->c, f->prepared);
     mem_free(f->c, f->names);
     mem_free(f->c, f->row_map);
     map64_free(f->used);

@@ -112,8 +112,8 @@ enum status weights_bind(struct model_files *f, struct model *m)
     size_t n = (size_t)m->config.n_layers;
     m->blocks = mem_alloc(f->c, n, sizeof *m->blocks);
     f->names = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->names);
-    if (m->options.base != BASE_AS_IS) f->codes = mem_alloc(f->c, n * LORA_PLACES + 1, sizeof *f->codes); /* and a head */
-    f->arrays = mem_alloc(f->c, n * (LORA_PLACES + WEIGHTS_NORMS) + 1, sizeof(struct array *));           /* biases, norms */
+    f->prepared = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->prepared); /* and embeddings, and a head */
+    f->arrays = mem_alloc(f->c, n * (LORA_PLACES + WEIGHTS_NORMS) + 1, sizeof(struct array *)); /* biases, norms */
     if (!ctx_ok(f->c)) return f->c->status;
     TRY(bind_ends(f, m));
     TRY(make_row_map(f, &m->config));

@@ -2,6 +2,7 @@
  * as the source of a weight, in front of a form that is prepared for kernels. */
 #include <stdio.h>
 
+#include "array/backend.h"
 #include "array/codec/quant.h"
 #include "base/mem.h"
 #include "model/weights_internal.h"
@@ -23,34 +24,25 @@ struct array *weights_vector(struct model_files *f, const char *name, int64_t n,
     return a;
 }
 
-/* Memory for a form that is not the file's own, kept in f->codes; NULL on failure. */
-static void *new_codes(struct model_files *f, const struct weight_source *source, enum weight_form form)
-{
-    size_t bytes = weight_form_bytes(source, form);
-    void *codes = mem_alloc_aligned(f->c, bytes);
-    if (!codes) return NULL;
-    f->codes[f->n_codes++] = codes;
-    f->bytes = f->bytes - weight_source_bytes(source) + bytes;
-    f->made_bytes += bytes;
-    return codes;
-}
-
 enum status weights_prepare_matrix(struct model_files *f, const struct weights_matrix *matrix, struct weight *w)
 {
+    struct backend *b = array_backend(f->c);
     const struct tensor_view *t = weights_find(f, matrix->name, matrix->rows, matrix->cols);
     if (!t) return f->c->status;
     char *name = f->names[f->n_names++];
     snprintf(name, WEIGHTS_NAME_BYTES, "%s", matrix->hf_name);
     struct weight_source source = {t->type, matrix->rows, matrix->cols, t->data, 0, matrix->row_map};
     source.row_bytes = t->bytes / (size_t)matrix->rows; /* a block never crosses a row: tensor_bytes */
-    bool in_place = matrix->form == WEIGHT_STORED;
-    void *codes = in_place ? NULL : new_codes(f, &source, matrix->form);
-    if (!ctx_ok(f->c)) return f->c->status;
-    if (weight_prepare(f->c, w, name, &source, matrix->form, codes) != OK) {
+    size_t bytes = b->weight_bytes(b, &source, matrix->form);
+    if (b->weight_prepare(b, w, name, &source, matrix->form) != OK) {
         ctx_prefix(f->c, "%s", f->path);
         return f->c->status;
     }
+    f->prepared[f->n_prepared++] = *w;
     w->compute = matrix->compute;
-    if (!in_place) tensor_file_drop(t); /* its pages were read for this only */
+    if (bytes == 0) return OK;
+    f->bytes = f->bytes - weight_source_bytes(&source) + bytes;
+    f->made_bytes += bytes;
+    tensor_file_drop(t); /* its pages were read for this only */
     return OK;
 }

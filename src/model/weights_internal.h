@@ -18,10 +18,10 @@ struct model_files {
     size_t n_arrays;
     char (*names)[WEIGHTS_NAME_BYTES]; /* of weights, in Hugging Face's spelling */
     size_t n_names;
-    void **codes; /* matrices in NF4 or int8 */
-    size_t n_codes;
+    struct weight *prepared; /* as the backend prepared them, for it to release */
+    size_t n_prepared;
     int32_t *row_map;         /* of q; that of k is its beginning, for both permute within heads */
-    size_t bytes, made_bytes; /* of the weights in use; those of `codes` */
+    size_t bytes, made_bytes; /* of the weights in use; those that lie in the backend's memory */
 };
 
 /* weights_find.c. A tensor that must be there with shape (rows, cols), or (rows) for cols 0, and hold weights; it counts as

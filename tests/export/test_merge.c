@@ -60,11 +60,12 @@ static double logits_differ(struct fixture *f, struct model *a, struct model *b)
 static void check_matrix(const struct weight *base, const struct weight *merged, enum tensor_type type)
 {
     double row[64], half_ulp = type == TENSOR_BF16 ? 1.0 / 256 : 1e-6;
-    float got[64];
+    float got[64], stored[64];
     const float *a = base->lora ? host_f32(base->lora->a) : NULL, *b = base->lora ? host_f32(base->lora->b) : NULL;
     for (int64_t i = 0; i < base->rows; i++) {
-        weight_row_f64(base, i, row);
-        weight_row_f32(merged, i, got);
+        weight_source_row_f32(&base->source, i, stored);
+        weight_source_row_f32(&merged->source, i, got);
+        for (int64_t j = 0; j < base->cols; j++) row[j] = (double)stored[j];
         const struct lora_slot *s = base->lora;
         for (int64_t j = 0; j < base->cols; j++) {
             double scale = fabs(row[j]);
@@ -120,9 +121,9 @@ static void the_source_is_merged_and_not_the_form(void **state)
     for (int p = 0; p < LORA_PLACES; p++) {
         const struct weight *x = llama_block_linear(&a->blocks[1], (enum lora_place)p);
         const struct weight *y = llama_block_linear(&b->blocks[1], (enum lora_place)p);
-        assert_memory_equal(x->data, y->data, x->row_bytes * (size_t)x->rows);
+        assert_memory_equal(x->source.data, y->source.data, weight_source_bytes(&x->source));
     }
-    assert_memory_equal(a->head.data, b->head.data, a->head.row_bytes * (size_t)a->head.rows);
+    assert_memory_equal(a->head.source.data, b->head.source.data, weight_source_bytes(&a->head.source));
     struct model *const models[] = {plain, made, a, b};
     for (int i = 0; i < 4; i++) model_free(models[i]);
 }

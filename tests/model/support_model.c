@@ -374,6 +374,20 @@ static double *numbers(int64_t n)
     return calloc((size_t)n, sizeof(double));
 }
 
+/* Row i of a weight as double: of the file where kernels read its rows, so that the prepared ones may lie out of reach. */
+static void stored_row(const struct weight *w, int64_t i, double *row)
+{
+    if (w->form != WEIGHT_STORED) {
+        weight_row_f64(w, i, row);
+        return;
+    }
+    float *values = calloc((size_t)w->cols, sizeof *values);
+    BUG_ON(NULL, !values, "no memory");
+    weight_source_row_f32(&w->source, i, values);
+    for (int64_t j = 0; j < w->cols; j++) row[j] = (double)values[j];
+    free(values);
+}
+
 /* y (n, rows) = x W^T + bias + scale (x A^T) B^T */
 static void ref_linear(const struct weight *w, const double *x, int64_t n, double *y)
 {
@@ -381,7 +395,7 @@ static void ref_linear(const struct weight *w, const double *x, int64_t n, doubl
     const float *a = w->lora ? host_f32(w->lora->a) : NULL, *b = w->lora ? host_f32(w->lora->b) : NULL;
     const float *bias = w->bias ? host_f32(w->bias) : NULL;
     for (int64_t i = 0; i < w->rows; i++) {
-        weight_row_f64(w, i, row);
+        stored_row(w, i, row);
         const struct lora_slot *s = w->lora;
         for (int64_t r = 0; s && r < s->a->shape[0]; r++)
             for (int64_t j = 0; j < w->cols; j++)
@@ -474,7 +488,7 @@ void reference_logits(const struct model *m, const struct batch *b, double *out)
 {
     int64_t C = m->config.hidden;
     double *x = numbers(b->n * C);
-    for (int64_t t = 0; t < b->n; t++) weight_row_f64(&m->embed, b->tokens[t], x + t * C);
+    for (int64_t t = 0; t < b->n; t++) stored_row(&m->embed, b->tokens[t], x + t * C);
     for (int64_t i = 0; i < m->config.n_layers; i++) ref_block(m, &m->blocks[i], b, x);
     ref_norm(m->final_norm, m->config.rms_eps, x, b->n, x);
     ref_linear(&m->head, x, b->n, out);

@@ -68,6 +68,29 @@ static enum status cpu_wait(struct backend *b, uint64_t mark)
     return b->c->status;
 }
 
+static size_t cpu_weight_bytes(struct backend *b, const struct weight_source *source, enum weight_form form)
+{
+    (void)b;
+    return form == WEIGHT_STORED ? 0 : weight_form_bytes(source, form);
+}
+
+static enum status cpu_weight_prepare(struct backend *b, struct weight *w, const char *name,
+                                      const struct weight_source *source, enum weight_form form)
+{
+    size_t bytes = cpu_weight_bytes(b, source, form);
+    void *codes = bytes > 0 ? b->alloc(b, MEMORY_DEVICE, bytes) : NULL;
+    if (bytes > 0 && !codes) return b->c->status;
+    enum status status = weight_prepare(b->c, w, name, source, form, codes);
+    if (status != OK && codes) b->free(b, MEMORY_DEVICE, codes, bytes);
+    return status;
+}
+
+static void cpu_weight_release(struct backend *b, struct weight *w)
+{
+    size_t bytes = cpu_weight_bytes(b, &w->source, w->form);
+    if (bytes > 0) b->free(b, MEMORY_DEVICE, (void *)(uintptr_t)w->data, bytes);
+}
+
 static bool cpu_sequence_begin(struct backend *b, uint64_t key, const struct step_values *values)
 {
     (void)b;
@@ -112,6 +135,9 @@ struct backend *cpu_backend_new(struct ctx *c, const char *name, const struct cp
                                     .download = cpu_download,
                                     .mark = cpu_mark,
                                     .wait = cpu_wait,
+                                    .weight_bytes = cpu_weight_bytes,
+                                    .weight_prepare = cpu_weight_prepare,
+                                    .weight_release = cpu_weight_release,
                                     .sequence_begin = cpu_sequence_begin,
                                     .sequence_end = cpu_sequence_end,
                                     .stats = cpu_stats,
