@@ -25,6 +25,7 @@ fi
 keep=${2:-}
 root=${keep:-$(mktemp -d /tmp/bare-root.XXXXXX)}
 mkdir -p "$root"
+chmod 755 "$root" # mktemp makes it private, and then nobody but root could read the system in it
 clean() {
     umount "$root"/dev/pts "$root"/dev/shm "$root"/proc 2>/dev/null || true
     [ -n "$keep" ] || rm -rf --one-file-system "$root"
