@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Figures about the sources: sizes of files and functions, share of comments, names that several files define, BUG_ON per thousand
+lines, test lines per source line. usage: house_figures.py [ROOT]. Prints one line each; never fails: figures to compare, not a rule."""
+import collections
+import os
+import re
+import statistics
+import sys
+
+ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+DEFINITION = re.compile(r"^(?:static |inline |const |unsigned |struct |enum )*[a-z_0-9]+[ *]+(?:const )?\*?([a-z_0-9]+)\(", re.M)
+STRUCT = re.compile(r"^struct ([a-z_0-9]+) \{", re.M)
+
+
+def sources(tops, endings=(".c", ".h", ".cu", ".cuh")):
+    for top in tops:
+        for folder, _, files in os.walk(os.path.join(ROOT, top)):
+            for name in sorted(files):
+                if name.endswith(endings) and not name.endswith(("_table.c", "_tables.c")):
+                    with open(os.path.join(folder, name), encoding="utf-8") as f:
+                        yield os.path.relpath(os.path.join(folder, name), ROOT), f.read()
+
+
+def functions(text):
+    """(name, lines) of every function body, found by braces in column 0."""
+    lines, start = text.split("\n"), None
+    for i, line in enumerate(lines):
+        if line.startswith("{") and i and lines[i - 1].rstrip().endswith((")", ")\\")):
+            start = i
+        elif line.startswith("}") and start is not None:
+            head = start - 1
+            while head > 0 and lines[head].startswith((" ", "\t")):
+                head -= 1
+            match = DEFINITION.match(lines[head])
+            yield (match.group(1) if match else "?"), i - head + 1
+            start = None
+
+
+def comment_lines(text):
+    """Lines that hold a comment, alone or behind code."""
+    inside, n = False, 0
+    for line in text.split("\n"):
+        if inside or "/*" in line or "//" in line:
+            n += 1
+        inside = (inside or "/*" in line) and "*/" not in line[line.rfind("/*") if "/*" in line else 0:]
+    return n
+
+
+def main():
+    code = list(sources(["src", "include"]))
+    tests = sum(text.count("\n") for _, text in sources(["tests"], (".c", ".h", ".sh")))
+    lines = sum(text.count("\n") for _, text in code)
+    filled = sum(1 for _, text in code for line in text.split("\n") if line.strip())
+    sizes, where = [], collections.defaultdict(set)
+    for path, text in code:
+        for name, size in functions(text):
+            sizes.append(size)
+            where[name].add(path)
+        for name in STRUCT.findall(text):
+            where["struct " + name].add(path)
+    sizes.sort()
+    twice = {name: paths for name, paths in where.items() if len(paths) > 1 and name not in ("?", "main")}
+    files = sorted(text.count("\n") for _, text in code)
+    print(f"lines {lines}, files {len(files)}: median {statistics.median(files):.0f}, longest {files[-1]}")
+    print(f"functions {len(sizes)}: median {statistics.median(sizes):.0f}, 90 % {sizes[int(0.9 * len(sizes))]}, longest {sizes[-1]}")
+    print(f"comments {100 * sum(comment_lines(t) for _, t in code) / filled:.1f} % of the lines that are not empty")
+    print(f"names in several files {len(twice)}, their definitions {sum(len(p) for p in twice.values())}")
+    print(f"BUG_ON {1000 * sum(t.count('BUG_ON(') for _, t in code) / lines:.1f} per 1,000 lines")
+    print(f"tests {tests / lines:.2f} lines per source line")
+
+
+if __name__ == "__main__":
+    main()
