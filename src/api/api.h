@@ -26,6 +26,11 @@ struct ya_ctx {
     bool busy;                  /* inside a call that has handed control to a callback of the host */
 };
 
+/* False after a panic: nothing of the ctx may be looked at any more. */
+static inline bool api_alive(const ya_ctx *ctx)
+{
+    return !ctx->c->panicked;
+}
 /* False when a call must do nothing: no ctx (the handle was NULL), or it holds a failure. */
 bool api_usable(const ya_ctx *ctx);
 /* The same for calls that run, open or free: also false, with E_UNSUPPORTED, inside a callback. `call` is the function's
@@ -35,7 +40,8 @@ bool api_enter(ya_ctx *ctx, const char *call);
 
 /* Zeroed memory for a handle of `bytes`, on the ctx's list; NULL with E_MEMORY. */
 void *api_object_new(ya_ctx *ctx, size_t bytes, void (*release)(struct api_object *));
-/* Releases it, takes it off the list and frees its memory. Accepts NULL. */
+/* Releases it, takes it off the list and frees its memory. Accepts NULL. After a panic it does nothing: ya_ctx_free gives
+ * all memory back at once. */
 void api_object_free(struct api_object *o);
 
 /* Sets the options of `train` that are named in `allowed` (separated by spaces; NULL: all) from the host's pairs, the others

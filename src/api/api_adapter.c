@@ -80,7 +80,7 @@ void ya_adapter_free(ya_adapter *adapter)
 
 int64_t ya_adapter_parameters(const ya_adapter *adapter)
 {
-    return adapter ? lora_parameter_count(adapter->lora) : -1;
+    return adapter && api_alive(adapter->object.ctx) ? lora_parameter_count(adapter->lora) : -1;
 }
 
 /* E_INPUT unless the adapter's matrices fit the model's and it is free. */

@@ -47,7 +47,7 @@ static ya_array *finish(ya_ctx *ctx, int mark, struct array *a)
 
 void ya_array_free(ya_array *h)
 {
-    if (!h) return;
+    if (!h || !api_alive(h->ctx)) return;
     if (h->previous) {
         h->previous->next = h->next;
     } else {
@@ -120,23 +120,24 @@ ya_array *ya_zeros(ya_ctx *ctx, ya_dtype dtype, int ndim, const int64_t *shape)
 
 int ya_ndim(const ya_array *a)
 {
-    return a ? a->a->ndim : -1;
+    return a && api_alive(a->ctx) ? a->a->ndim : -1;
 }
 
 int64_t ya_dim(const ya_array *a, int axis)
 {
-    if (a && axis < 0) axis += a->a->ndim;
+    if (!a || !api_alive(a->ctx)) return -1;
+    if (axis < 0) axis += a->a->ndim;
     return a && axis >= 0 && axis < a->a->ndim ? a->a->shape[axis] : -1;
 }
 
 int64_t ya_size(const ya_array *a)
 {
-    return a ? array_size(a->a) : -1;
+    return a && api_alive(a->ctx) ? array_size(a->a) : -1;
 }
 
 ya_dtype ya_array_dtype(const ya_array *a)
 {
-    return a ? (ya_dtype)a->a->dtype : YA_BOOL;
+    return a && api_alive(a->ctx) ? (ya_dtype)a->a->dtype : YA_BOOL;
 }
 
 static int item(const ya_array *a, enum dtype dtype, void *value)

@@ -70,9 +70,11 @@ ya_ctx *ya_ctx_new(const ya_hooks *hooks)
 void ya_ctx_free(ya_ctx *ctx)
 {
     if (!ctx) return;
-    while (ctx->objects) api_object_free(ctx->objects);
-    while (ctx->arrays) ya_array_free(ctx->arrays);
-    array_env_free(ctx->c);
+    if (api_alive(ctx)) {
+        while (ctx->objects) api_object_free(ctx->objects);
+        while (ctx->arrays) ya_array_free(ctx->arrays);
+        array_env_free(ctx->c);
+    }
     ctx_close(ctx);
 }
 
@@ -85,17 +87,19 @@ int ya_ctx_set_threads(ya_ctx *ctx, int n)
 
 const char *ya_error(const ya_ctx *ctx)
 {
+    if (!ctx) return "there is no ctx: ya_ctx_new had no memory, or YA_CPU names kernels that this machine cannot run";
     return ctx_ok(ctx->c) ? NULL : ctx->c->message;
 }
 
 const char *ya_error_kind(const ya_ctx *ctx)
 {
+    if (!ctx) return "memory";
     return ctx_ok(ctx->c) ? NULL : status_name(ctx->c->status);
 }
 
 void ya_error_clear(ya_ctx *ctx)
 {
-    ctx_clear(ctx->c);
+    if (ctx) ctx_clear(ctx->c);
 }
 
 /* ---- handles ------------------------------------------------------------------------------------------------------ */
@@ -124,7 +128,7 @@ void *api_object_new(ya_ctx *ctx, size_t bytes, void (*release)(struct api_objec
 
 void api_object_free(struct api_object *o)
 {
-    if (!o) return;
+    if (!o || !api_alive(o->ctx)) return;
     ya_ctx *ctx = o->ctx;
     o->release(o);
     if (o->previous)

@@ -49,12 +49,12 @@ void ya_model_free(ya_model *model)
 
 int64_t ya_model_vocab(const ya_model *model)
 {
-    return model ? model->m->config.vocab : -1;
+    return model && api_alive(model->object.ctx) ? model->m->config.vocab : -1;
 }
 
 int64_t ya_model_context(const ya_model *model)
 {
-    return model ? model->m->config.max_positions : -1;
+    return model && api_alive(model->object.ctx) ? model->m->config.max_positions : -1;
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------- */

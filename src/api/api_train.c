@@ -11,16 +11,25 @@ struct ya_training {
     struct api_object object;
     struct trainer *t;          /* owned */
     struct train_values values; /* its strings lie in doc, and the folder's name in run */
-    json_t *doc;                /* owned */
-    char *run;                  /* owned */
+    struct config_doc {
+        struct resource resource;
+        json_t *json;
+    } doc;     /* owned; memory of another library */
+    char *run; /* owned */
     ya_training_hooks hooks;
 };
+
+static void release_doc(struct resource *r)
+{
+    json_decref(((struct config_doc *)r)->json);
+}
 
 static void release_training(struct api_object *o)
 {
     ya_training *training = (ya_training *)o;
     trainer_free(training->t);
-    json_decref(training->doc);
+    resource_drop(o->ctx->c, &training->doc.resource);
+    release_doc(&training->doc.resource);
     mem_free(o->ctx->c, training->run);
 }
 
@@ -99,7 +108,9 @@ static struct trainer_hooks hooks_of(ya_training *training)
 static ya_training *training_new(ya_ctx *ctx, const ya_training_hooks *hooks)
 {
     ya_training *training = api_object_new(ctx, sizeof *training, release_training);
-    if (training && hooks) training->hooks = *hooks;
+    if (!training) return NULL;
+    resource_hold(ctx->c, &training->doc.resource, release_doc);
+    if (hooks) training->hooks = *hooks;
     return training;
 }
 
@@ -129,7 +140,7 @@ static enum status start(ya_training *training, const ya_option *options, size_t
     training->run = mem_strdup(c, values->config.run);
     if (!training->run) return c->status;
     values->config.run = training->run;
-    TRY(train_options_absolute(c, values, &training->doc));
+    TRY(train_options_absolute(c, values, &training->doc.json));
     TRY(train_options_settle(c, values));
     TRY(set_threads(ctx, given, values->threads));
     char *text = train_options_text(c, values);
@@ -157,7 +168,7 @@ static enum status resume(ya_training *training, const char *run, const ya_optio
     TRY(api_options(ctx, "ya_training_resume", "max-steps threads", options, n, &mine, given));
     training->run = mem_strdup(c, run);
     if (!training->run) return c->status;
-    TRY(train_options_read(c, training->run, &training->values, &training->doc));
+    TRY(train_options_read(c, training->run, &training->values, &training->doc.json));
     if (mine.config.max_steps) training->values.config.max_steps = mine.config.max_steps;
     TRY(set_threads(ctx, given, mine.threads));
     training->t = trainer_resume(c, &training->values.config, &hooks);
@@ -193,12 +204,12 @@ int ya_training_run(ya_training *training)
 
 int64_t ya_training_step(const ya_training *training)
 {
-    return training ? training->t->state.step : -1;
+    return training && api_alive(training->object.ctx) ? training->t->state.step : -1;
 }
 
 int64_t ya_training_total_steps(const ya_training *training)
 {
-    return training ? trainer_total_steps(training->t) : -1;
+    return training && api_alive(training->object.ctx) ? trainer_total_steps(training->t) : -1;
 }
 
 void ya_training_free(ya_training *training)

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/mem.h"
+#include "base/panic.h"
+#include "base/resource.h"
 #include "base/threads.h"
 #include "base/utf8.h"
 
@@ -27,32 +29,13 @@ static void default_log(void *user, enum log_level level, const char *message)
     (void)message;
 }
 
-/* The last words go straight to stderr: after a broken invariant nothing buffered can be trusted. */
-static _Noreturn void panic_default(const char *message)
-{
-    size_t left = strlen(message);
-    while (left > 0) {
-        ssize_t n = write(STDERR_FILENO, message, left);
-        if (n <= 0) break;
-        message += n;
-        left -= (size_t)n;
-    }
-    abort();
-}
-
-static void default_panic(void *user, const char *message)
-{
-    (void)user;
-    panic_default(message);
-}
-
 struct ctx *ctx_new(const struct ctx_hooks *hooks)
 {
     struct ctx_hooks h = {0};
     if (hooks) h = *hooks;
     if (!h.alloc) h.alloc = default_alloc;
     if (!h.log) h.log = default_log;
-    if (!h.panic) h.panic = default_panic;
+    if (!h.panic) h.panic = panic_default;
     struct ctx *c = h.alloc(h.user, NULL, sizeof *c);
     if (!c) return NULL;
     memset(c, 0, sizeof *c);
@@ -63,8 +46,12 @@ struct ctx *ctx_new(const struct ctx_hooks *hooks)
 void ctx_free(struct ctx *c)
 {
     if (!c) return;
-    BUG_ON(c, c->array_env, "the array environment outlives its ctx");
+    BUG_ON(c, c->array_env && !c->panicked, "the array environment outlives its ctx");
     (void)ctx_set_threads(c, 1); /* one thread means no pool: nothing to create, so nothing can fail */
+    if (c->panicked) {
+        resource_release_all(c);
+        mem_free_all(c);
+    }
     c->hooks.alloc(c->hooks.user, c, 0);
 }
 
@@ -74,8 +61,7 @@ static bool is_control(const uint8_t *p, size_t len)
     return (len == 1 && (p[0] < 0x20 || p[0] == 0x7F)) || (len == 2 && p[0] == 0xC2 && p[1] < 0xA0);
 }
 
-/* Copies text to out (room bytes, NUL included) with everything unsafe as \xNN; stops before what does not fit whole. */
-static void escape(char *out, size_t room, const char *text)
+void ctx_escape(char *out, size_t room, const char *text)
 {
     const uint8_t *p = (const uint8_t *)text;
     size_t n = strlen(text), at = 0;
@@ -104,7 +90,7 @@ enum status ctx_vfail(struct ctx *c, enum status status, const char *format, va_
     char raw[CTX_MESSAGE_BYTES];
     vsnprintf(raw, sizeof raw, format, args);
     c->status = status;
-    escape(c->message, sizeof c->message, raw);
+    ctx_escape(c->message, sizeof c->message, raw);
     return status;
 }
 
@@ -127,11 +113,12 @@ void ctx_prefix(struct ctx *c, const char *format, ...)
     va_end(args);
     /* escaping twice is harmless: the recorded message holds nothing that would be escaped again */
     snprintf(raw, sizeof raw, "%s: %s", prefix, c->message);
-    escape(c->message, sizeof c->message, raw);
+    ctx_escape(c->message, sizeof c->message, raw);
 }
 
 void ctx_clear(struct ctx *c)
 {
+    if (c->panicked) return;
     c->status = OK;
     c->message[0] = '\0';
 }
@@ -143,7 +130,7 @@ void ctx_log(struct ctx *c, enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
-    escape(line, sizeof line, raw);
+    ctx_escape(line, sizeof line, raw);
     c->hooks.log(c->hooks.user, level, line);
 }
 
@@ -160,6 +147,7 @@ const char *status_name(enum status status)
         [E_UNSUPPORTED] = "unsupported",
         [E_NUMERIC] = "numeric",
         [E_INTERRUPTED] = "interrupted",
+        [E_BUG] = "bug",
     };
     return (unsigned)status < STATUS_COUNT ? names[status] : "unknown";
 }
@@ -179,16 +167,4 @@ int status_exit_code(enum status status)
     default:
         return 1;
     }
-}
-
-_Noreturn void ctx_panic(struct ctx *c, const char *file, int line, const char *format, ...)
-{
-    char text[CTX_MESSAGE_BYTES / 2], message[CTX_MESSAGE_BYTES];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    snprintf(message, sizeof message, "bug at %s:%d: %s\n", file, line, text);
-    if (c) c->hooks.panic(c->hooks.user, message);
-    panic_default(message); /* no ctx, or a hook that returned against its contract */
 }

@@ -25,6 +25,7 @@ enum status {
     E_UNSUPPORTED, /* valid, but this program or backend does not do it          -> exit 2 */
     E_NUMERIC,     /* NaN or infinity where a number was needed                  -> exit 1 */
     E_INTERRUPTED, /* the user asked to stop and the work was saved              -> exit 130 */
+    E_BUG,         /* a broken invariant of ours was found, and the host lives on -> exit 1 */
     STATUS_COUNT
 };
 
@@ -34,13 +35,15 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN };
 struct ctx_hooks {
     void *(*alloc)(void *user, void *old, size_t bytes); /* realloc semantics; bytes 0 frees and returns NULL */
     void (*log)(void *user, enum log_level level, const char *message);
-    void (*panic)(void *user, const char *message); /* must not return */
+    void (*panic)(void *user, const char *message); /* must not return; may longjmp (ctx_panic) */
     void *user;
 };
 
 struct threads;   /* base/threads.h */
 struct pool;      /* base/pool.h */
 struct array_env; /* array/array.h: scopes, tape, backend */
+struct mem_block; /* mem.c */
+struct resource;  /* base/resource.h */
 
 enum { CTX_MESSAGE_BYTES = 1024 };
 
@@ -53,12 +56,16 @@ struct ctx {
     struct array_env *array_env; /* owned by the array layer, created by array_env_new */
     size_t alloc_bytes;          /* live bytes handed out by mem_*; alloc_peak is the high-water mark */
     size_t alloc_peak;
+    struct mem_block *blocks;   /* all of them, for ctx_free after a panic */
+    struct resource *resources; /* what else has to be given back then */
+    bool panicked;              /* the status is E_BUG for good, and only ctx_free may follow */
 };
 
 /* Makes a ctx. `hooks` may be NULL; it is copied. Returns NULL only when memory is exhausted. */
 struct ctx *ctx_new(const struct ctx_hooks *hooks);
 
-/* Frees the ctx and its thread pool. Accepts NULL. The array_env must already be gone. */
+/* Frees the ctx and its thread pool. Accepts NULL. The array_env must already be gone. After a panic, structures cannot be
+ * trusted: then everything that was allocated or held through the ctx is given back from its lists, the array_env too. */
 void ctx_free(struct ctx *c);
 
 /* Records a failure if none is recorded yet and returns `status`, so callers write `return ctx_fail(c, E_INPUT, ...)`.
@@ -72,12 +79,16 @@ enum status ctx_vfail(struct ctx *c, enum status status, const char *format, va_
  * know. Does nothing when no failure is recorded. */
 void ctx_prefix(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Copies text to out (room bytes, NUL included) with everything unsafe as \xNN, as ctx_fail does; stops before what does not
+ * fit whole. */
+void ctx_escape(char *out, size_t room, const char *text);
+
 static inline bool ctx_ok(const struct ctx *c)
 {
     return c->status == OK;
 }
 
-/* Forgets the recorded failure (tests, and callers that handle it). */
+/* Forgets the recorded failure (tests, and callers that handle it), but not a panic. */
 void ctx_clear(struct ctx *c);
 
 void ctx_log(struct ctx *c, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -86,9 +97,14 @@ void ctx_log(struct ctx *c, enum log_level level, const char *format, ...) __att
 const char *status_name(enum status status);
 int status_exit_code(enum status status);
 
-/* Reports a broken invariant to the panic hook; does not return. */
+/* Reports a broken invariant; does not return. On a thread that works for threads_run the message is carried to the thread
+ * that called it, once all others have left the work. There the ctx becomes one that can only be freed (E_BUG, `panicked`),
+ * and the panic hook is called, which may longjmp out of the library. Default hook: the message to stderr, and abort. */
 _Noreturn void ctx_panic(struct ctx *c, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The same with the finished message of a panic that another thread was stopped by. */
+_Noreturn void ctx_panic_again(struct ctx *c, const char *message);
 
 /* BUG_ON(c, cond, fmt, ...): our fault, never the input's. Stays on in release builds. `c` may be NULL (abort). */
 #define BUG_ON(c, cond, ...)                                                                                                \

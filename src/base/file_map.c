@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/resource.h"
 
 enum { MAPPINGS_MAX = 4096 };
 
@@ -26,6 +27,7 @@ struct entry {
 };
 
 struct file_map {
+    struct resource resource;
     struct ctx *c;
     char *path;
     int fd; /* kept open: its size tells of a cut inside the last page, which raises no signal */
@@ -132,6 +134,16 @@ static bool map_pages(struct file_map *m, uint64_t bytes)
     return true;
 }
 
+static void give_back(struct resource *r)
+{
+    struct file_map *m = (struct file_map *)r;
+    if (m->entry) {
+        munmap((void *)m->data, m->size);
+        entry_return(m->entry);
+    }
+    if (m->fd >= 0) close(m->fd);
+}
+
 struct file_map *file_map_open(struct ctx *c, const char *path)
 {
     file_guard_install();
@@ -139,6 +151,7 @@ struct file_map *file_map_open(struct ctx *c, const char *path)
     uint64_t bytes;
     if (!m) return NULL;
     *m = (struct file_map){.c = c, .fd = -1, .path = mem_strdup(c, path)};
+    resource_hold(c, &m->resource, give_back);
     if (m->path && (m->fd = file_open(c, path, &bytes)) >= 0 && map_pages(m, bytes)) return m;
     file_map_close(m);
     return NULL;
@@ -147,11 +160,8 @@ struct file_map *file_map_open(struct ctx *c, const char *path)
 void file_map_close(struct file_map *m)
 {
     if (!m) return;
-    if (m->entry) {
-        munmap((void *)m->data, m->size);
-        entry_return(m->entry);
-    }
-    if (m->fd >= 0) close(m->fd);
+    resource_drop(m->c, &m->resource);
+    give_back(&m->resource);
     mem_free(m->c, m->path);
     mem_free(m->c, m);
 }

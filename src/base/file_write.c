@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/resource.h"
 
 enum { BUFFER_BYTES = 1 << 18, NAMES_TRIED = 100 };
 
 struct file_writer {
+    struct resource resource;
     struct ctx *c;
     char *path, *temporary;
     int fd;
@@ -42,10 +44,18 @@ static bool open_temporary(struct file_writer *w)
     return false;
 }
 
-static void writer_free(struct file_writer *w)
+/* The temporary's name is read too: it is a string of the writer's own, and a file left behind would be the lesser harm. */
+static void writer_give_back(struct resource *r)
 {
+    struct file_writer *w = (struct file_writer *)r;
     if (w->fd >= 0) close(w->fd);
     if (w->temporary) unlink(w->temporary);
+}
+
+static void writer_free(struct file_writer *w)
+{
+    resource_drop(w->c, &w->resource);
+    writer_give_back(&w->resource);
     mem_free(w->c, w->temporary);
     mem_free(w->c, w->path);
     mem_free(w->c, w);
@@ -57,6 +67,7 @@ struct file_writer *file_writer_open(struct ctx *c, const char *path)
     if (!w) return NULL;
     w->c = c;
     w->fd = -1;
+    resource_hold(c, &w->resource, writer_give_back);
     w->path = mem_strdup(c, path);
     if (w->path && open_temporary(w)) return w;
     writer_free(w);

@@ -1,5 +1,6 @@
-/* mem: every block carries a 16-byte header in front that holds its size and where the system's block begins, so that
- * freeing needs no size, the live total is exact, and aligned blocks are freed like any other. */
+/* mem: every block carries a 32-byte header in front that holds its size and where the system's block begins, so that
+ * freeing needs no size, the live total is exact, and aligned blocks are freed like any other; and its neighbours on the
+ * ctx's list of all blocks, so that all can be freed after a panic. */
 #include "base/mem.h"
 
 #include <stdarg.h>
@@ -13,15 +14,35 @@
 
 enum { ALIGNMENT_BYTES = 64 };
 
-struct header {
+struct mem_block {
     void *base;   /* what the allocator returned */
     size_t bytes; /* what was asked for, headers not counted */
+    struct mem_block *next, *previous;
 };
-_Static_assert(sizeof(struct header) == 16, "blocks keep the allocator's 16-byte alignment behind the header");
+_Static_assert(sizeof(struct mem_block) % 16 == 0, "blocks keep the allocator's 16-byte alignment behind the header");
 
-static struct header *header_of(void *p)
+static struct mem_block *block_of(void *p)
 {
-    return (struct header *)p - 1;
+    return (struct mem_block *)p - 1;
+}
+
+/* Enters a block whose neighbours are set: a new one at the front, or one that has moved. */
+static void link_block(struct ctx *c, struct mem_block *h)
+{
+    if (h->next) h->next->previous = h;
+    if (h->previous)
+        h->previous->next = h;
+    else
+        c->blocks = h;
+}
+
+static void unlink_block(struct ctx *c, struct mem_block *h)
+{
+    if (h->next) h->next->previous = h->previous;
+    if (h->previous)
+        h->previous->next = h->next;
+    else
+        c->blocks = h->next;
 }
 
 static void count_change(struct ctx *c, size_t old_bytes, size_t bytes)
@@ -47,11 +68,12 @@ static bool sizes(struct ctx *c, size_t count, size_t size, size_t extra, size_t
 void *mem_alloc(struct ctx *c, size_t count, size_t size)
 {
     size_t bytes, total;
-    if (!sizes(c, count, size, sizeof(struct header), &bytes, &total)) return NULL;
-    struct header *h = c->hooks.alloc(c->hooks.user, NULL, total);
+    if (!sizes(c, count, size, sizeof(struct mem_block), &bytes, &total)) return NULL;
+    struct mem_block *h = c->hooks.alloc(c->hooks.user, NULL, total);
     if (!h) return out_of_memory(c, bytes);
     memset(h, 0, total);
-    *h = (struct header){h, bytes};
+    *h = (struct mem_block){h, bytes, c->blocks, NULL};
+    link_block(c, h);
     count_change(c, 0, bytes);
     return h + 1;
 }
@@ -59,14 +81,16 @@ void *mem_alloc(struct ctx *c, size_t count, size_t size)
 void *mem_resize(struct ctx *c, void *p, size_t old_count, size_t count, size_t size)
 {
     if (!p) return mem_alloc(c, count, size);
-    size_t bytes, total, old_bytes = header_of(p)->bytes;
-    BUG_ON(c, header_of(p)->base != header_of(p), "an aligned block cannot be resized");
+    size_t bytes, total, old_bytes = block_of(p)->bytes;
+    BUG_ON(c, block_of(p)->base != block_of(p), "an aligned block cannot be resized");
     BUG_ON(c, old_count * size > old_bytes, "resize from %zu elements of a block that holds %zu bytes", old_count,
            old_bytes);
-    if (!sizes(c, count, size, sizeof(struct header), &bytes, &total)) return NULL;
-    struct header *h = c->hooks.alloc(c->hooks.user, header_of(p), total);
+    if (!sizes(c, count, size, sizeof(struct mem_block), &bytes, &total)) return NULL;
+    struct mem_block *h = c->hooks.alloc(c->hooks.user, block_of(p), total);
     if (!h) return out_of_memory(c, bytes);
-    *h = (struct header){h, bytes};
+    h->base = h;
+    h->bytes = bytes;
+    link_block(c, h);
     if (count > old_count) memset((char *)(h + 1) + old_count * size, 0, (count - old_count) * size);
     count_change(c, old_bytes, bytes);
     return h + 1;
@@ -75,12 +99,13 @@ void *mem_resize(struct ctx *c, void *p, size_t old_count, size_t count, size_t 
 void *mem_alloc_aligned(struct ctx *c, size_t bytes)
 {
     size_t total;
-    if (!sizes(c, bytes, 1, sizeof(struct header) + ALIGNMENT_BYTES, &bytes, &total)) return NULL;
+    if (!sizes(c, bytes, 1, sizeof(struct mem_block) + ALIGNMENT_BYTES, &bytes, &total)) return NULL;
     char *base = c->hooks.alloc(c->hooks.user, NULL, total);
     if (!base) return out_of_memory(c, bytes);
-    uintptr_t at = (uintptr_t)base + sizeof(struct header) + ALIGNMENT_BYTES - 1;
+    uintptr_t at = (uintptr_t)base + sizeof(struct mem_block) + ALIGNMENT_BYTES - 1;
     char *p = base + (at / ALIGNMENT_BYTES * ALIGNMENT_BYTES - (uintptr_t)base);
-    *header_of(p) = (struct header){base, bytes};
+    *block_of(p) = (struct mem_block){base, bytes, c->blocks, NULL};
+    link_block(c, block_of(p));
     count_change(c, 0, bytes);
     return p;
 }
@@ -88,9 +113,20 @@ void *mem_alloc_aligned(struct ctx *c, size_t bytes)
 void mem_free(struct ctx *c, void *p)
 {
     if (!p) return;
-    struct header *h = header_of(p);
+    struct mem_block *h = block_of(p);
     count_change(c, h->bytes, 0);
+    unlink_block(c, h);
     c->hooks.alloc(c->hooks.user, h->base, 0);
+}
+
+void mem_free_all(struct ctx *c)
+{
+    for (struct mem_block *h = c->blocks, *next; h; h = next) {
+        next = h->next;
+        c->hooks.alloc(c->hooks.user, h->base, 0);
+    }
+    c->blocks = NULL;
+    c->alloc_bytes = 0;
 }
 
 char *mem_strndup(struct ctx *c, const char *s, size_t n)

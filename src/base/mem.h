@@ -21,6 +21,8 @@ void mem_free(struct ctx *c, void *p);
 /* Gives memory that was freed back to the system, where the C library keeps some of it: after work that took much memory for
  * a short time. */
 void mem_trim(void);
+/* Frees every block of the ctx, whoever holds it: for ctx_free after a panic. */
+void mem_free_all(struct ctx *c);
 
 /* A copy of a string (n bytes of one, always NUL-terminated), owner the caller. */
 char *mem_strdup(struct ctx *c, const char *s);

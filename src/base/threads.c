@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/panic.h"
 
 enum { SPINS = 1000, THREADS_MAX = 1024 };
 
@@ -51,6 +52,9 @@ struct threads {
     int64_t n_blocks;
     atomic_uint_fast64_t word;
     atomic_int_fast64_t next; /* block */
+    /* a panic inside a block, first one wins; under `lock` */
+    bool panicked;
+    char panic_message[CTX_MESSAGE_BYTES];
 };
 
 static void relax(void)
@@ -62,13 +66,30 @@ static void relax(void)
 #endif
 }
 
-static void work(struct threads *t, int worker)
+/* Not inlined, as a function that calls setjmp keeps its variables in memory. */
+static __attribute__((noinline)) void work(struct threads *t, int worker)
 {
     for (;;) {
         int64_t block = atomic_fetch_add_explicit(&t->next, 1, memory_order_relaxed);
         if (block >= t->n_blocks) return;
         t->fn(t->arg, block, worker);
     }
+}
+
+/* work, from which a panic comes back here: the blocks that are left are then nobody's, and threads_run raises it again. */
+static void work_caught(struct threads *t, int worker)
+{
+    struct panic_catch here;
+    if (PANIC_CATCH(&here)) {
+        atomic_store(&t->next, t->n_blocks);
+        pthread_mutex_lock(&t->lock);
+        if (!t->panicked) memcpy(t->panic_message, here.message, sizeof t->panic_message);
+        t->panicked = true;
+        pthread_mutex_unlock(&t->lock);
+    } else {
+        work(t, worker);
+    }
+    panic_catch_close(&here);
 }
 
 static bool is_new(struct threads *t, uint64_t seen)
@@ -117,7 +138,7 @@ static void *worker_main(void *arg)
         wait_for_job(t, seen);
         if (atomic_load(&t->stop)) return NULL;
         if (!join(t, &seen)) continue;
-        work(t, w->index);
+        work_caught(t, w->index);
         leave(t);
     }
 }
@@ -249,8 +270,9 @@ void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t 
     atomic_store(&t->word, (word / JOB + 1) * JOB + OPEN);
     wake_workers(t);
 
-    work(t, 0);
+    work_caught(t, 0);
 
     atomic_fetch_and(&t->word, ~OPEN); /* from here nobody joins */
     wait_for_workers(t);
+    if (t->panicked) ctx_panic_again(c, t->panic_message);
 }

@@ -17,7 +17,7 @@ int threads_count(const struct ctx *c);
 
 /* Calls fn(arg, block, worker) for every block in [0, n_blocks), from several threads, and returns when all are done.
  * worker is in [0, threads_count): an index for scratch memory only. fn must not use the ctx and must not call threads_run.
- */
+ * A panic inside fn, on whichever thread, is raised here when all threads have left it. */
 void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t block, int worker), void *arg);
 
 /* While idle, threads_run returns at once and calls nothing: a kernel then goes through its planning and its requests for

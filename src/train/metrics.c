@@ -14,9 +14,11 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/resource.h"
 #include "io/json.h"
 
 struct metrics {
+    struct resource resource;
     struct ctx *c;
     char *path, *timing_path;
     int fd, timing_fd;
@@ -62,12 +64,20 @@ static enum status open_both(struct metrics *m, const char *run_dir, uint64_t ke
     return cut_back(m, keep_bytes);
 }
 
+static void give_back(struct resource *r)
+{
+    struct metrics *m = (struct metrics *)r;
+    if (m->fd >= 0) close(m->fd);
+    if (m->timing_fd >= 0) close(m->timing_fd);
+}
+
 struct metrics *metrics_open(struct ctx *c, const char *run_dir, uint64_t keep_bytes)
 {
     struct metrics *m = mem_alloc(c, 1, sizeof(*m));
     if (!m) return NULL;
     m->c = c;
     m->fd = m->timing_fd = -1;
+    resource_hold(c, &m->resource, give_back);
     buf_init(&m->line, c, LINE_CAP_BYTES);
     if (open_both(m, run_dir, keep_bytes) == OK) return m;
     metrics_close(m);
@@ -77,8 +87,8 @@ struct metrics *metrics_open(struct ctx *c, const char *run_dir, uint64_t keep_b
 void metrics_close(struct metrics *m)
 {
     if (!m) return;
-    if (m->fd >= 0) close(m->fd);
-    if (m->timing_fd >= 0) close(m->timing_fd);
+    resource_drop(m->c, &m->resource);
+    give_back(&m->resource);
     buf_release(&m->line);
     mem_free(m->c, m->path);
     mem_free(m->c, m->timing_path);

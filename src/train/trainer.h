@@ -9,6 +9,7 @@
 #ifndef YA_TRAIN_TRAINER_H
 #define YA_TRAIN_TRAINER_H
 
+#include "base/resource.h"
 #include "data/pack.h"
 #include "io/tokenizer/tokenizer.h"
 #include "model/model.h"
@@ -85,6 +86,7 @@ struct train_pending {
 
 /* Read-only for callers. */
 struct trainer {
+    struct resource resource; /* the lock */
     struct ctx *c;
     struct train_config config;
     struct trainer_hooks hooks;

@@ -256,6 +256,11 @@ static enum status read_hashes(struct trainer *t, struct train_state *s)
 
 /* ---- start ----------------------------------------------------------------------------------------------------------- */
 
+static void unlock(struct resource *r)
+{
+    dir_unlock(((struct trainer *)r)->lock);
+}
+
 static struct trainer *make(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks)
 {
     struct trainer *t = mem_alloc(c, 1, sizeof(*t));
@@ -265,6 +270,7 @@ static struct trainer *make(struct ctx *c, const struct train_config *config, co
     if (hooks) t->hooks = *hooks;
     t->saved_step = -1;
     t->lock = -1;
+    resource_hold(c, &t->resource, unlock);
     return t;
 }
 
@@ -401,7 +407,8 @@ void trainer_free(struct trainer *t)
     dataset_close(t->valid);
     model_free(t->model);
     tokenizer_free(t->tokenizer);
-    dir_unlock(t->lock);
+    resource_drop(t->c, &t->resource);
+    unlock(&t->resource);
     mem_free(t->c, t);
 }
 

@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/threads.h"
@@ -135,6 +137,75 @@ static void no_memory_for_a_pool(void **state)
     }
 }
 
+/* ---- panics ----------------------------------------------------------------------------------------------------------- */
+
+static jmp_buf after_panic;
+static pthread_t panicked_on;
+static char panic_text[256];
+
+static void leave_by_jump(void *user, const char *message)
+{
+    (void)user;
+    panicked_on = pthread_self();
+    snprintf(panic_text, sizeof panic_text, "%s", message);
+    longjmp(after_panic, 1);
+}
+
+struct broken {
+    pthread_t caller;
+    bool on_worker; /* only a block that a worker has taken breaks */
+    atomic_int inside;
+};
+
+static void break_down(void *arg, int64_t block, int worker)
+{
+    struct broken *b = arg;
+    atomic_fetch_add(&b->inside, 1);
+    if (b->on_worker ? worker > 0 : block == 17) {
+        atomic_fetch_sub(&b->inside, 1);
+        BUG_ON(NULL, true, "planted in a block of %s", worker > 0 ? "a worker" : "the caller");
+    }
+    if (b->on_worker) usleep(100); /* so that workers wake up before the blocks are gone */
+    atomic_fetch_sub(&b->inside, 1);
+}
+
+/* Runs what breaks; the message is in panic_text then. */
+static __attribute__((noinline)) void run_broken(struct ctx *c, struct broken *b)
+{
+    panic_text[0] = '\0';
+    if (setjmp(after_panic) == 0) {
+        threads_run(c, 2000, break_down, b);
+        fail_msg("the panic was lost");
+    }
+}
+
+/* Whatever thread a block breaks on, the hook runs on the caller's and may leave by longjmp; nobody is at work then, and
+ * ctx_free gives back everything, memory that nobody else will free included. */
+static void panics_are_carried_to_the_caller(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        struct oom oom = {.fail_at = -1};
+        struct ctx *c = ctx_new(&(struct ctx_hooks){.alloc = oom_alloc, .user = &oom, .panic = leave_by_jump});
+        struct broken b = {.caller = pthread_self(), .on_worker = i % 2};
+        assert_int_equal(ctx_set_threads(c, i % 3 + 2), OK);
+        assert_non_null(mem_alloc(c, 10, 10));
+        assert_non_null(mem_alloc_aligned(c, 1000));
+        run_broken(c, &b);
+        assert_true(pthread_equal(panicked_on, b.caller));
+        assert_non_null(strstr(panic_text, "planted in a block of"));
+        if (b.on_worker) assert_non_null(strstr(panic_text, "a worker"));
+        assert_int_equal(b.inside, 0);
+        assert_true(c->panicked && c->status == E_BUG);
+        ctx_clear(c); /* does not help */
+        assert_int_equal(ctx_fail(c, E_IO, "another failure"), E_IO);
+        assert_non_null(strstr(c->message, "The ctx can only be freed now"));
+        assert_string_equal(status_name(c->status), "bug");
+        ctx_free(c);
+        assert_int_equal(oom.live, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +214,7 @@ int main(void)
         cmocka_unit_test(workers_leave_signals_to_the_program),
         cmocka_unit_test(counts_are_checked),
         cmocka_unit_test(no_memory_for_a_pool),
+        cmocka_unit_test(panics_are_carried_to_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

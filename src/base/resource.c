@@ -1,0 +1,27 @@
+/* resource: see resource.h. */
+#include "base/resource.h"
+
+void resource_hold(struct ctx *c, struct resource *r, void (*release)(struct resource *r))
+{
+    *r = (struct resource){.next = c->resources, .release = release};
+    if (r->next) r->next->previous = r;
+    c->resources = r;
+}
+
+void resource_drop(struct ctx *c, struct resource *r)
+{
+    if (r->previous)
+        r->previous->next = r->next;
+    else
+        c->resources = r->next;
+    if (r->next) r->next->previous = r->previous;
+}
+
+void resource_release_all(struct ctx *c)
+{
+    for (struct resource *r = c->resources, *next; r; r = next) {
+        next = r->next;
+        r->release(r);
+    }
+    c->resources = NULL;
+}
