@@ -73,8 +73,8 @@ void ya_ctx_free(ya_ctx *ctx);
 /* Uses n threads from now on; 0: one a core. Results are the same bytes for any n. Not from inside a callback. */
 int ya_ctx_set_threads(ya_ctx *ctx, int n);
 
-/* The message of the first failure since the last clear, or NULL. One line; valid until the next call on this ctx. A ctx that
- * is NULL could not be made, and the message says that. */
+/* The message of the first failure since the last clear, or NULL. One line; valid until the next call on this ctx. A ctx
+ * that is NULL could not be made, and the message says that. */
 const char *ya_error(const ya_ctx *ctx);
 /* Its kind in one word: "input", "io", "memory", "fit" (a training that would not fit in memory), "shape", "dtype",
  * "unsupported", "numeric", "interrupted", "bug" (after a panic); or NULL. */

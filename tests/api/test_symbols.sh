@@ -5,7 +5,7 @@ set -euo pipefail
 instrumented='^__(odr_asan|asan|ubsan|tsan|sanitizer|gcov|llvm)'
 
 declared() { # the functions of the public headers
-    cat "$SOURCE_DIR"/include/*.h | "${CC%%;*}" -fpreprocessed -dD -E -P - 2>/dev/null | grep -v typedef |
+    perl -0pe 's{/\*.*?\*/}{}gs' "$SOURCE_DIR"/include/*.h | grep -v typedef |
         grep -oE '\bya_[a-z0-9_]+\(' | tr -d '(' | sort -u
 }
 

@@ -167,9 +167,7 @@ static void test_views(void **state)
 static void test_views_stay_inside_their_storage(void **state)
 {
     (void)state;
-    struct ctx *c = open_ctx();
     const int64_t plain[1] = {1}, backwards[1] = {-1};
-    struct array *a = array_zeros(c, DTYPE_F32, SHAPE(4));
     const struct {
         int64_t size;
         const int64_t *stride;
@@ -179,7 +177,9 @@ static void test_views_stay_inside_their_storage(void **state)
         {4, plain, 0, true},     {5, plain, 0, false},     {1, plain, 4, false},      {3, plain, 1, true},
         {4, backwards, 3, true}, {4, backwards, 2, false}, {0, plain, 1 << 20, true}, {1, plain, -1, false},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (volatile size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ctx *volatile c = open_ctx(); /* a ctx can only be freed after a panic */
+        struct array *volatile a = array_zeros(c, DTYPE_F32, SHAPE(4));
         volatile bool panicked = false;
         panic_message[0] = 0;
         if (setjmp(after_panic)) {
@@ -188,47 +188,53 @@ static void test_views_stay_inside_their_storage(void **state)
             array_view(a, 1, &cases[i].size, cases[i].stride, cases[i].offset);
         }
         if (panicked == cases[i].inside) fail_msg("case %d: %s", (int)i, panic_message);
+        if (panicked)
+            ctx_free(c);
+        else
+            close_ctx(c);
     }
-    close_ctx(c);
+}
+
+static void misuse(struct ctx *c, int i)
+{
+    struct array *x = array_scalar(c, DTYPE_F32, 1), *whole = array_scalar(c, DTYPE_I32, 1),
+                 *other = array_zeros(c, DTYPE_F32, SHAPE(2));
+    switch (i) {
+    case 0:
+        tape_resume(c);
+        break;
+    case 1:
+        tape_end(c);
+        break;
+    case 2:
+        scope_close(c, 1000);
+        break;
+    case 3:
+        op_add(c, NULL, x);
+        break; /* NULL without an error is the caller's mistake */
+    case 4:
+        tape_begin(c), tape_watch(c, whole, NULL);
+        break;
+    default:
+        tape_begin(c), tape_watch(c, x, other);
+        break;
+    }
 }
 
 /* Broken invariants are loud. */
 static void test_misuse_is_a_panic(void **state)
 {
     (void)state;
-    struct ctx *c = open_ctx();
-    struct array *x = array_scalar(c, DTYPE_F32, 1), *whole = array_scalar(c, DTYPE_I32, 1),
-                 *other = array_zeros(c, DTYPE_F32, SHAPE(2));
     volatile int panics = 0;
     for (volatile int i = 0; i < 6; i++) {
-        if (setjmp(after_panic)) {
+        struct ctx *volatile c = open_ctx();
+        if (setjmp(after_panic))
             panics++;
-            continue;
-        }
-        switch (i) {
-        case 0:
-            tape_resume(c);
-            break;
-        case 1:
-            tape_end(c);
-            break;
-        case 2:
-            scope_close(c, 1000);
-            break;
-        case 3:
-            op_add(c, NULL, x);
-            break; /* NULL without an error is the caller's mistake */
-        case 4:
-            tape_begin(c), tape_watch(c, whole, NULL);
-            break;
-        default:
-            tape_watch(c, x, other);
-            break;
-        }
+        else
+            misuse(c, i);
+        ctx_free(c);
     }
     assert_int_equal(panics, 6);
-    tape_end(c);
-    close_ctx(c);
 }
 
 static void test_op_table(void **state)
