@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -182,7 +183,10 @@ static void a_deleted_folder_ends_the_run(void **state)
     struct program p = program_start(TRAIN_WORDS(run));
     assert_true(program_wait_line(&p, "step 3/"));
     struct ctx *c = ctx_new(NULL);
-    assert_int_equal(kill(p.pid, SIGSTOP), 0); /* wherever it is, also in the middle of a save */
+    int how = 0;
+    assert_int_equal(kill(p.pid, SIGSTOP), 0);                /* wherever it is, also in the middle of a save */
+    assert_int_equal(waitpid(p.pid, &how, WUNTRACED), p.pid); /* the signal only asks: wait until it stands still */
+    assert_true(WIFSTOPPED(how));
     assert_int_equal(dir_remove(c, run), OK);
     assert_int_equal(kill(p.pid, SIGCONT), 0);
     ctx_free(c);
