@@ -208,15 +208,15 @@ int ya_array_equal(const ya_array *a, const ya_array *b)
 
 /* ---- ops of one and two operands -------------------------------------------------------------------------------------- */
 
-static ya_array *unary(const ya_array *a, struct array *(*op)(struct ctx *, struct array *))
+static ya_array *api_unary(const ya_array *a, struct array *(*op)(struct ctx *, struct array *))
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
     return finish(a->ctx, mark, op(a->ctx->c, a->a));
 }
 
-static ya_array *binary(const ya_array *a, const ya_array *b,
-                        struct array *(*op)(struct ctx *, struct array *, struct array *))
+static ya_array *api_binary(const ya_array *a, const ya_array *b,
+                            struct array *(*op)(struct ctx *, struct array *, struct array *))
 {
     if (!usable_pair(a, b)) return NULL;
     int mark = scope_open(a->ctx->c);
@@ -226,18 +226,18 @@ static ya_array *binary(const ya_array *a, const ya_array *b,
 #define UNARY(name, op)                                                                                                     \
     ya_array *ya_##name(const ya_array *a)                                                                                  \
     {                                                                                                                       \
-        return unary(a, op);                                                                                                \
+        return api_unary(a, op);                                                                                            \
     }
 #define BINARY(name, op)                                                                                                    \
     ya_array *ya_##name(const ya_array *a, const ya_array *b)                                                               \
     {                                                                                                                       \
-        return binary(a, b, op);                                                                                            \
+        return api_binary(a, b, op);                                                                                        \
     }
 /* a > b is b < a */
 #define SWAPPED(name, op)                                                                                                   \
     ya_array *ya_##name(const ya_array *a, const ya_array *b)                                                               \
     {                                                                                                                       \
-        return binary(b, a, op);                                                                                            \
+        return api_binary(b, a, op);                                                                                        \
     }
 BINARY(add, op_add)
 BINARY(sub, op_sub)
@@ -277,7 +277,7 @@ ya_array *ya_astype(const ya_array *a, ya_dtype dtype)
 
 typedef struct array *(*reduction)(struct ctx *, struct array *, const int *, int, bool);
 
-static ya_array *reduce(const ya_array *a, const int *axes, int n, bool keep, reduction op)
+static ya_array *api_reduce(const ya_array *a, const int *axes, int n, bool keep, reduction op)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
@@ -287,11 +287,11 @@ static ya_array *reduce(const ya_array *a, const int *axes, int n, bool keep, re
 #define REDUCTION(name)                                                                                                     \
     ya_array *ya_##name(const ya_array *a, bool keep)                                                                       \
     {                                                                                                                       \
-        return reduce(a, NULL, -1, keep, op_##name);                                                                        \
+        return api_reduce(a, NULL, -1, keep, op_##name);                                                                    \
     }                                                                                                                       \
     ya_array *ya_##name##_axes(const ya_array *a, const int *axes, int n, bool keep)                                        \
     {                                                                                                                       \
-        return reduce(a, axes, n < 0 ? 0 : n, keep, op_##name);                                                             \
+        return api_reduce(a, axes, n < 0 ? 0 : n, keep, op_##name);                                                         \
     }
 REDUCTION(sum)
 REDUCTION(mean)
@@ -389,7 +389,7 @@ ya_array *ya_expand_dims(const ya_array *a, const int *axes, int n)
 }
 
 /* Concatenates along `axis`; with `stacked` each array gets that axis first. */
-static ya_array *join(ya_ctx *ctx, ya_array *const *arrays, int n, int axis, bool stacked)
+static ya_array *api_join(ya_ctx *ctx, ya_array *const *arrays, int n, int axis, bool stacked)
 {
     if (!ctx_ok(ctx->c) || !usable(ctx, arrays, n)) return NULL;
     struct array **parts = mem_alloc(ctx->c, n > 0 ? (size_t)n : 0, sizeof(struct array *));
@@ -403,17 +403,17 @@ static ya_array *join(ya_ctx *ctx, ya_array *const *arrays, int n, int axis, boo
 
 ya_array *ya_concatenate(ya_ctx *ctx, ya_array *const *arrays, int n)
 {
-    return join(ctx, arrays, n, 0, false);
+    return api_join(ctx, arrays, n, 0, false);
 }
 
 ya_array *ya_concatenate_axis(ya_ctx *ctx, ya_array *const *arrays, int n, int axis)
 {
-    return join(ctx, arrays, n, axis, false);
+    return api_join(ctx, arrays, n, axis, false);
 }
 
 ya_array *ya_stack(ya_ctx *ctx, ya_array *const *arrays, int n, int axis)
 {
-    return join(ctx, arrays, n, axis, true);
+    return api_join(ctx, arrays, n, axis, true);
 }
 
 /* ---- derivatives -------------------------------------------------------------------------------------------------- */

@@ -27,15 +27,15 @@ ya_generate_options ya_generate_defaults(void)
 }
 
 /* Hands each new token to the host with its bytes. */
-struct listener {
+struct generate_listener {
     ya_model *model;
     ya_token_callback on_token;
     void *user;
 };
 
-static bool hear(void *user, int32_t id)
+static bool generate_hear(void *user, int32_t id)
 {
-    const struct listener *l = user;
+    const struct generate_listener *l = user;
     struct ctx *c = l->model->object.ctx->c;
     struct buf text;
     buf_init(&text, c, PIECE_CAP_BYTES);
@@ -51,12 +51,12 @@ int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_g
     if (!model || !api_enter(model->object.ctx, "ya_generate")) return -1;
     ya_ctx *ctx = model->object.ctx;
     ya_generate_options o = options ? *options : ya_generate_defaults();
-    struct listener listener = {model, on_token, user};
+    struct generate_listener listener = {model, on_token, user};
     struct generate_params p = {
         .max_tokens = o.max_tokens,
         .sample = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .seed = o.seed},
         .tokenizer = model->tokenizer,
-        .on_token = on_token ? hear : NULL,
+        .on_token = on_token ? generate_hear : NULL,
         .user = &listener,
     };
     struct ids new = {0};

@@ -76,7 +76,7 @@ int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags
 }
 
 /* E_INPUT for an id that the model does not know. */
-static enum status check_ids(const ya_model *model, const int32_t *ids, size_t n)
+static enum status model_check_ids(const ya_model *model, const int32_t *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= model->m->config.vocab)
@@ -93,7 +93,7 @@ int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, 
     struct buf all;
     int64_t bytes = -1;
     buf_init(&all, c, TEXT_CAP_BYTES);
-    if (check_ids(model, ids, n) == OK &&
+    if (model_check_ids(model, ids, n) == OK &&
         tokenizer_decode(c, model->tokenizer, ids, n, (flags & YA_SPECIAL) == 0, &all) == OK && buf_ok(&all)) {
         bytes = (int64_t)all.len;
         size_t copied = all.len < room ? all.len : room;
@@ -103,7 +103,7 @@ int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, 
     return bytes;
 }
 
-static enum status render(ya_model *model, const ya_message *messages, size_t n, struct ids *ids)
+static enum status model_render_chat(ya_model *model, const ya_message *messages, size_t n, struct ids *ids)
 {
     struct ctx *c = model->object.ctx->c;
     enum chat_template kind = chat_template_detect(c, model->tokenizer);
@@ -127,7 +127,7 @@ int64_t ya_chat_prompt(ya_model *model, const ya_message *messages, size_t n_mes
 {
     if (!model || !api_usable(model->object.ctx)) return -1;
     struct ids all = {0};
-    render(model, messages, n_messages, &all);
+    model_render_chat(model, messages, n_messages, &all);
     int64_t n = api_give_ids(model->object.ctx, &all, ids, room);
     ids_release(model->object.ctx->c, &all);
     return n;

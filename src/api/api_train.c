@@ -61,33 +61,33 @@ static ya_progress progress_of(const struct train_progress *p)
     };
 }
 
-static void on_step(void *user, const struct train_progress *p)
+static void training_on_step(void *user, const struct train_progress *p)
 {
     const ya_training *training = user;
     ya_progress progress = progress_of(p);
     if (training->hooks.step) training->hooks.step(training->hooks.user, &progress);
 }
 
-static void on_validation(void *user, const struct train_progress *p)
+static void training_on_validation(void *user, const struct train_progress *p)
 {
     const ya_training *training = user;
     ya_progress progress = progress_of(p);
     if (training->hooks.validation) training->hooks.validation(training->hooks.user, &progress);
 }
 
-static bool on_interrupted(void *user)
+static bool training_on_interrupted(void *user)
 {
     const ya_training *training = user;
     return training->hooks.interrupted && training->hooks.interrupted(training->hooks.user);
 }
 
-static bool on_save(void *user)
+static bool training_on_save(void *user)
 {
     const ya_training *training = user;
     return training->hooks.save && training->hooks.save(training->hooks.user);
 }
 
-static void on_saved(void *user, int64_t step)
+static void training_on_saved(void *user, int64_t step)
 {
     const ya_training *training = user;
     if (training->hooks.saved) training->hooks.saved(training->hooks.user, step);
@@ -96,11 +96,11 @@ static void on_saved(void *user, int64_t step)
 static struct trainer_hooks hooks_of(ya_training *training)
 {
     return (struct trainer_hooks){.user = training,
-                                  .step = on_step,
-                                  .eval = on_validation,
-                                  .interrupted = on_interrupted,
-                                  .save_asked = on_save,
-                                  .saved = on_saved};
+                                  .step = training_on_step,
+                                  .eval = training_on_validation,
+                                  .interrupted = training_on_interrupted,
+                                  .save_asked = training_on_save,
+                                  .saved = training_on_saved};
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------ */
@@ -128,7 +128,7 @@ static enum status set_threads(ya_ctx *ctx, const bool *given, int64_t threads)
     return given[options_find(&train_table, "threads")] ? ctx_set_threads(ctx->c, (int)threads) : OK;
 }
 
-static enum status start(ya_training *training, const ya_option *options, size_t n)
+static enum status training_start(ya_training *training, const ya_option *options, size_t n)
 {
     ya_ctx *ctx = training->object.ctx;
     struct ctx *c = ctx->c;
@@ -154,11 +154,11 @@ ya_training *ya_training_start(ya_ctx *ctx, const ya_option *options, size_t n_o
 {
     if (!api_enter(ctx, "ya_training_start")) return NULL;
     ya_training *training = training_new(ctx, hooks);
-    if (training) start(training, options, n_options);
+    if (training) training_start(training, options, n_options);
     return finish_training(training);
 }
 
-static enum status resume(ya_training *training, const char *run, const ya_option *options, size_t n)
+static enum status training_resume(ya_training *training, const char *run, const ya_option *options, size_t n)
 {
     ya_ctx *ctx = training->object.ctx;
     struct ctx *c = ctx->c;
@@ -181,7 +181,7 @@ ya_training *ya_training_resume(ya_ctx *ctx, const char *run, const ya_option *o
     if (!api_enter(ctx, "ya_training_resume")) return NULL;
     if (!run) return ctx_fail(ctx->c, E_INPUT, "ya_training_resume: no folder"), NULL;
     ya_training *training = training_new(ctx, hooks);
-    if (training) resume(training, run, options, n_options);
+    if (training) training_resume(training, run, options, n_options);
     return finish_training(training);
 }
 

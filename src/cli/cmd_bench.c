@@ -51,7 +51,7 @@ static bool wanted(const struct bench_values *v, enum part part)
     return v->only == PART_ALL || v->only == (int)part;
 }
 
-static enum status encode(const struct loaded *l, const char *text, struct ids *ids)
+static enum status cmd_bench_encode(const struct loaded *l, const char *text, struct ids *ids)
 {
     TRY(tokenizer_encode_text(l->c, l->tokenizer, text, strlen(text), false, ids));
     return tokenizer_check_ids(l->c, l->tokenizer, ids->data, ids->n, l->model->config.vocab);
@@ -67,8 +67,8 @@ static enum status open_profiled(struct loaded *l, struct ctx *c, const struct b
     return loaded_open_files(l, c, &options);
 }
 
-static enum status measure(const struct bench_values *v, struct model *m, struct profile *p, const struct ids *text,
-                           struct bench *b)
+static enum status cmd_bench_measure(const struct bench_values *v, struct model *m, struct profile *p,
+                                     const struct ids *text, struct bench *b)
 {
     struct bench_options o = {
         .documents = v->documents, .length = v->length, .rank = v->rank, .new_tokens = v->new_tokens, .runs = v->runs};
@@ -93,7 +93,7 @@ static enum status print(const struct bench_values *v, const struct model *m, co
     return m->c->status;
 }
 
-static enum status run(const struct command_call *call)
+static enum status cmd_bench_run(const struct command_call *call)
 {
     const struct bench_values *v = call->values;
     struct ctx *c = call->c;
@@ -102,8 +102,8 @@ static enum status run(const struct command_call *call)
     struct loaded l;
     struct ids text = {0};
     enum status status = open_profiled(&l, c, v, &profile);
-    if (status == OK) status = encode(&l, v->prompt ? v->prompt : default_prompt, &text);
-    if (status == OK) status = measure(v, l.model, &profile, &text, &b);
+    if (status == OK) status = cmd_bench_encode(&l, v->prompt ? v->prompt : default_prompt, &text);
+    if (status == OK) status = cmd_bench_measure(v, l.model, &profile, &text, &b);
     if (status == OK) status = print(v, l.model, &b);
     ids_release(c, &b.generated);
     ids_release(c, &text);
@@ -122,5 +122,5 @@ const struct command command_bench = {
         "some runs counts, because other programs only make a run slower.",
     .table = &table,
     .values_bytes = sizeof(struct bench_values),
-    .run = run,
+    .run = cmd_bench_run,
 };

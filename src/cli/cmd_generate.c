@@ -87,7 +87,7 @@ static bool on_token(void *user, int32_t id)
     return fflush(stdout) == 0; /* a reader that went away ends it */
 }
 
-static enum status print_json(const struct stream *s, size_t n_prompt, const struct ids *new, enum generate_end end)
+static enum status generate_print_json(const struct stream *s, size_t n_prompt, const struct ids *new, enum generate_end end)
 {
     struct buf line;
     buf_init(&line, s->l->c, TEXT_CAP_BYTES);
@@ -116,7 +116,7 @@ static enum status answer(const struct generate_values *v, const struct loaded *
     buf_init(&s.text, l->c, TEXT_CAP_BYTES);
     enum status status = generate_run(l->engine, prompt->data, prompt->n, &p, &new, &end);
     if (status == OK) status = l->c->status; /* what on_token met */
-    if (status == OK && v->json) status = print_json(&s, prompt->n, &new, end);
+    if (status == OK && v->json) status = generate_print_json(&s, prompt->n, &new, end);
     if (status == OK && !v->json) putchar('\n');
     if (status == OK && end == GENERATE_CONTEXT)
         ctx_log(l->c, LOG_WARN, "the model's context of %lld tokens is full", (long long)l->engine->context);
@@ -125,7 +125,7 @@ static enum status answer(const struct generate_values *v, const struct loaded *
     return status;
 }
 
-static enum status run(const struct command_call *call)
+static enum status cmd_generate_run(const struct command_call *call)
 {
     const struct generate_values *v = call->values;
     struct loaded l;
@@ -147,5 +147,5 @@ const struct command command_generate = {
              "context is full. The prompt is plain text: control tokens written in it mean nothing special.",
     .table = &table,
     .values_bytes = sizeof(struct generate_values),
-    .run = run,
+    .run = cmd_generate_run,
 };

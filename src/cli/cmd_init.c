@@ -21,7 +21,7 @@ static const struct option_spec specs[] = {
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
-static enum status run(const struct command_call *call)
+static enum status cmd_init_run(const struct command_call *call)
 {
     const struct init_values *v = call->values;
     struct random_model what = {.shape = v->like, .seed = (uint64_t)v->seed};
@@ -42,5 +42,5 @@ const struct command command_init = {
              "real model takes.",
     .table = &table,
     .values_bytes = sizeof(struct init_values),
-    .run = run,
+    .run = cmd_init_run,
 };

@@ -101,7 +101,7 @@ static bool has_file(struct ctx *c, const char *dir, const char *name)
 
 /* ---- GGUF ---- */
 
-static const char *kind_name(enum gguf_kind kind)
+static const char *inspect_kind_name(enum gguf_kind kind)
 {
     static const char *const names[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
                                         "bool", "string", "array", "u64", "i64", "f64"};
@@ -133,7 +133,7 @@ static void add_array(struct inspect_page *page, const struct gguf_value *v)
     struct buf b;
     buf_init(&b, page->c, JSON_CAP_BYTES);
     if (v->n > SHORT_ARRAY) {
-        buf_printf(&b, "{\"items\":%llu,\"of\":\"%s\"}", (unsigned long long)v->n, kind_name(v->item_kind));
+        buf_printf(&b, "{\"items\":%llu,\"of\":\"%s\"}", (unsigned long long)v->n, inspect_kind_name(v->item_kind));
     } else {
         buf_append_char(&b, '[');
         for (uint64_t i = 0; i < v->n; i++) {
@@ -288,7 +288,7 @@ static enum status inspect_file(struct inspection *x, const char *path)
     return text ? add_tokenizer(x, path) : add_safetensors(x, safetensors_open(x->c, path), "");
 }
 
-static enum status run(const struct command_call *call)
+static enum status cmd_inspect_run(const struct command_call *call)
 {
     const struct inspect_values *v = call->values;
     const char *path = call->parse->operands[0];
@@ -314,5 +314,5 @@ const struct command command_inspect = {
     .values_bytes = sizeof(struct inspect_values),
     .min_operands = 1,
     .max_operands = 1,
-    .run = run,
+    .run = cmd_inspect_run,
 };

@@ -37,7 +37,7 @@ static enum status merge(struct model *m, const struct merge_values *v)
     return status;
 }
 
-static enum status run(const struct command_call *call)
+static enum status cmd_merge_run(const struct command_call *call)
 {
     const struct merge_values *v = call->values;
     TRY(command_compute(call->c, v->threads));
@@ -61,5 +61,5 @@ const struct command command_merge = {
         "was trained on.",
     .table = &table,
     .values_bytes = sizeof(struct merge_values),
-    .run = run,
+    .run = cmd_merge_run,
 };

@@ -53,7 +53,7 @@ static void print_summary(const struct loglik *l, int64_t window)
     if ((int64_t)l->ids.n > window) printf("windows                of %lld tokens, one shared\n", (long long)window);
 }
 
-static enum status score(const struct perplexity_values *v, struct loaded *l, const struct file_map *text)
+static enum status perplexity_score(const struct perplexity_values *v, struct loaded *l, const struct file_map *text)
 {
     struct ctx *c = l->c;
     struct loglik result;
@@ -73,7 +73,7 @@ static enum status score(const struct perplexity_values *v, struct loaded *l, co
     return status;
 }
 
-static enum status run(const struct command_call *call)
+static enum status cmd_perplexity_run(const struct command_call *call)
 {
     const struct perplexity_values *v = call->values;
     struct loaded l;
@@ -82,7 +82,7 @@ static enum status run(const struct command_call *call)
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) {
         text = file_map_open(call->c, v->file);
-        status = text ? score(v, &l, text) : call->c->status;
+        status = text ? perplexity_score(v, &l, text) : call->c->status;
     }
     file_map_close(text);
     loaded_close(&l);
@@ -97,5 +97,5 @@ const struct command command_perplexity = {
              "token, so every token but the first (BOS, where the model has one) is scored once; the first has null.",
     .table = &table,
     .values_bytes = sizeof(struct perplexity_values),
-    .run = run,
+    .run = cmd_perplexity_run,
 };

@@ -17,7 +17,7 @@ static const struct option_spec specs[] = {
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
 /* A relative path in config.json was written by an earlier version and counts from the folder where train was called. */
-static enum status check_model(struct ctx *c, const char *model)
+static enum status resume_check_model(struct ctx *c, const char *model)
 {
     if (file_exists(model) || dir_exists(model)) return OK;
     if (model[0] != '/')
@@ -26,7 +26,7 @@ static enum status check_model(struct ctx *c, const char *model)
     return ctx_fail(c, E_INPUT, "%s: the base model is not there any more. Put it back, or a link to it", model);
 }
 
-static enum status run(const struct command_call *call)
+static enum status cmd_resume_run(const struct command_call *call)
 {
     const struct resume_values *mine = call->values;
     struct ctx *c = call->c;
@@ -39,7 +39,7 @@ static enum status run(const struct command_call *call)
     enum status status = train_options_read(c, call->parse->operands[0], &values, &doc);
     if (status != OK) goto out;
     if (mine->max_steps) values.config.max_steps = mine->max_steps;
-    status = check_model(c, values.config.model);
+    status = resume_check_model(c, values.config.model);
     if (status == OK) status = command_compute(c, mine->threads >= 0 ? mine->threads : values.threads);
     if (status != OK) goto out;
     status = train_view_start(&view, c, &options, &hooks);
@@ -64,5 +64,5 @@ const struct command command_resume = {
     .values_bytes = sizeof(struct resume_values),
     .min_operands = 1,
     .max_operands = 1,
-    .run = run,
+    .run = cmd_resume_run,
 };

@@ -75,7 +75,7 @@ static enum status print_text(struct ctx *c, const struct tokenizer *t, const st
     return status;
 }
 
-static enum status run(const struct command_call *call)
+static enum status cmd_tokenize_run(const struct command_call *call)
 {
     const struct tokenize_values *v = call->values;
     struct ctx *c = call->c;
@@ -100,5 +100,5 @@ const struct command command_tokenize = {
         "bytes. With --decode it reads ids and writes exactly the bytes that they stand for.",
     .table = &table,
     .values_bytes = sizeof(struct tokenize_values),
-    .run = run,
+    .run = cmd_tokenize_run,
 };

@@ -5,7 +5,7 @@
 #include "cli/train_view.h"
 #include "export/peft.h"
 
-static enum status run(const struct command_call *call)
+static enum status cmd_train_run(const struct command_call *call)
 {
     struct ctx *c = call->c;
     struct train_values values = *(const struct train_values *)call->values;
@@ -45,5 +45,5 @@ const struct command command_train = {
         "continues; a second Ctrl-C quits at once. SIGUSR1 saves and goes on.",
     .table = &train_table,
     .values_bytes = sizeof(struct train_values),
-    .run = run,
+    .run = cmd_train_run,
 };

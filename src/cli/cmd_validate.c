@@ -52,8 +52,8 @@ static enum status run_objective(struct ctx *c, const struct train_config *confi
     return c->status;
 }
 
-static enum status measure(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
-                           struct arm *arm)
+static enum status validate_measure(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
+                                    struct arm *arm)
 {
     struct engine *e = engine_native_new(m->c, m, NULL);
     if (e && conflict_measure(e, t, s, values) == OK) arm->measured = conflict_summarise(values, s->n);
@@ -97,7 +97,7 @@ static enum status measure_run(struct model *m, const struct tokenizer *t, const
     lora = dir ? lora_load_peft(c, &m->config, dir) : NULL;
     if (lora) {
         model_attach_lora(m, lora);
-        measure(m, t, s, values, arm);
+        validate_measure(m, t, s, values, arm);
         model_attach_lora(m, NULL);
     }
     status = c->status;
@@ -115,7 +115,7 @@ static const char *mode_name(const struct arm *a)
     return a->mode == DISTRUST_COUNT ? "-" : objective_mode_name(a->mode);
 }
 
-static void print_json(struct ctx *c, const struct arm *a, size_t n_claims)
+static void validate_print_json(struct ctx *c, const struct arm *a, size_t n_claims)
 {
     struct buf line;
     buf_init(&line, c, 1 << 16);
@@ -142,14 +142,14 @@ static void print_arm(const struct arm *a, size_t n_claims, int width)
 }
 
 /* Mean, and half the range, over the runs of a mode. */
-struct group {
+struct validate_group {
     size_t n;
     double measured, low, high, predicted;
 };
 
-static struct group group_of(const struct arm *arms, size_t n, enum distrust mode)
+static struct validate_group group_of(const struct arm *arms, size_t n, enum distrust mode)
 {
-    struct group g = {0, 0, INFINITY, -INFINITY, 0};
+    struct validate_group g = {0, 0, INFINITY, -INFINITY, 0};
     for (size_t i = 0; i < n; i++) {
         if (arms[i].mode != mode) continue;
         g.n++;
@@ -165,11 +165,11 @@ static struct group group_of(const struct arm *arms, size_t n, enum distrust mod
 
 static void print_groups(const struct arm *arms, size_t n)
 {
-    struct group plain = group_of(arms, n, DISTRUST_OFF);
+    struct validate_group plain = group_of(arms, n, DISTRUST_OFF);
     printf("\n%-10s  %4s  %8s  %16s  %9s  %s\n", "distrust", "runs", "log-odds", "range over runs", "predicted",
            plain.n ? "change against off, measured and predicted" : "");
     for (int mode = 0; mode < DISTRUST_COUNT; mode++) {
-        struct group g = group_of(arms, n, (enum distrust)mode);
+        struct validate_group g = group_of(arms, n, (enum distrust)mode);
         if (g.n == 0) continue;
         printf("%-10s  %4zu  %+8.2f  %+7.2f to %+5.2f  %+9.2f", objective_mode_name((enum distrust)mode), g.n, g.measured,
                g.low, g.high, g.predicted);
@@ -199,7 +199,7 @@ static enum status measure_all(struct model *m, const struct tokenizer *t, const
                                size_t n)
 {
     double *values = mem_alloc(m->c, s->n, sizeof(*values));
-    enum status status = values ? measure(m, t, s, values, &arms[0]) : m->c->status;
+    enum status status = values ? validate_measure(m, t, s, values, &arms[0]) : m->c->status;
     for (size_t i = 1; i < n && status == OK; i++) {
         status = measure_run(m, t, s, values, &arms[i]);
         if (status != OK) ctx_prefix(m->c, "%s", arms[i].name);
@@ -208,7 +208,7 @@ static enum status measure_all(struct model *m, const struct tokenizer *t, const
     return status;
 }
 
-static enum status run(const struct command_call *call)
+static enum status cmd_validate_run(const struct command_call *call)
 {
     const struct validate_values *v = call->values;
     const struct option_parse *parse = call->parse;
@@ -220,7 +220,7 @@ static enum status run(const struct command_call *call)
     struct loaded_options options = {.model = v->model, .form = v->form, .threads = v->threads};
     struct conflict_set *s = conflict_open(c, v->data);
     if (s && loaded_open(&l, c, &options) == OK && measure_all(l.model, l.tokenizer, s, arms, n) == OK) {
-        for (size_t i = 0; i < n && v->json; i++) print_json(c, &arms[i], s->n);
+        for (size_t i = 0; i < n && v->json; i++) validate_print_json(c, &arms[i], s->n);
         if (!v->json) print_table(arms, n, s->n);
     }
     loaded_close(&l);
@@ -239,5 +239,5 @@ const struct command command_validate = {
     .values_bytes = sizeof(struct validate_values),
     .min_operands = 0,
     .max_operands = OPTION_MAX_OPERANDS,
-    .run = run,
+    .run = cmd_validate_run,
 };

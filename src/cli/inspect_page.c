@@ -27,7 +27,7 @@ void inspect_page_release(struct inspect_page *p)
 /* ---- facts ---- */
 
 /* Takes the literal out of the buffer and stores it; the buffer is released. */
-static void add(struct inspect_page *p, const char *name, struct buf *literal)
+static void page_add(struct inspect_page *p, const char *name, struct buf *literal)
 {
     if (p->n_facts == p->room) {
         size_t wanted = p->room ? 2 * p->room : 32;
@@ -50,7 +50,7 @@ void inspect_page_string(struct inspect_page *p, const char *name, const char *s
     struct buf b;
     buf_init(&b, p->c, OUT_CAP_BYTES);
     json_append_string(&b, s, n);
-    add(p, name, &b);
+    page_add(p, name, &b);
 }
 
 void inspect_page_i64(struct inspect_page *p, const char *name, int64_t v)
@@ -58,7 +58,7 @@ void inspect_page_i64(struct inspect_page *p, const char *name, int64_t v)
     struct buf b;
     buf_init(&b, p->c, 64);
     buf_printf(&b, "%lld", (long long)v);
-    add(p, name, &b);
+    page_add(p, name, &b);
 }
 
 void inspect_page_f64(struct inspect_page *p, const char *name, double v)
@@ -66,7 +66,7 @@ void inspect_page_f64(struct inspect_page *p, const char *name, double v)
     struct buf b;
     buf_init(&b, p->c, 64);
     json_append_f64(&b, v);
-    add(p, name, &b);
+    page_add(p, name, &b);
 }
 
 void inspect_page_json(struct inspect_page *p, const char *name, const json_t *v)
@@ -74,7 +74,7 @@ void inspect_page_json(struct inspect_page *p, const char *name, const json_t *v
     struct buf b;
     buf_init(&b, p->c, OUT_CAP_BYTES);
     json_write(p->c, v, false, &b);
-    add(p, name, &b);
+    page_add(p, name, &b);
 }
 
 void inspect_page_literal(struct inspect_page *p, const char *name, const char *json)
@@ -82,7 +82,7 @@ void inspect_page_literal(struct inspect_page *p, const char *name, const char *
     struct buf b;
     buf_init(&b, p->c, OUT_CAP_BYTES);
     buf_append_str(&b, json);
-    add(p, name, &b);
+    page_add(p, name, &b);
 }
 
 /* ---- printing ---- */

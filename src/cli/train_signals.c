@@ -22,34 +22,34 @@ static bool was_there, on_terminal;
 /* ---- text without stdio ------------------------------------------------------------------------------------------------
  */
 
-struct line {
+struct signals_line {
     char text[LINE_BYTES];
     size_t n;
 };
 
-static void add_text(struct line *l, const char *s)
+static void signals_add_text(struct signals_line *l, const char *s)
 {
     for (; *s && l->n < LINE_BYTES; s++) l->text[l->n++] = *s;
 }
 
-static void add_number(struct line *l, long long value)
+static void add_number(struct signals_line *l, long long value)
 {
     char digits[24];
     size_t n = sizeof digits;
     digits[--n] = '\0';
     do digits[--n] = (char)('0' + value % 10);
     while ((value /= 10) > 0);
-    add_text(l, digits + n);
+    signals_add_text(l, digits + n);
 }
 
 /* On a terminal the echo of Ctrl-C stands behind the line of the running step. */
-static void start_line(struct line *l)
+static void start_line(struct signals_line *l)
 {
     l->n = 0;
-    if (on_terminal) add_text(l, "\n");
+    if (on_terminal) signals_add_text(l, "\n");
 }
 
-static void say(const struct line *l)
+static void say(const struct signals_line *l)
 {
     for (size_t at = 0; at < l->n;) {
         ssize_t n = write(STDERR_FILENO, l->text + at, l->n - at);
@@ -69,23 +69,23 @@ static void say_stopping(void)
         [TRAINER_SAVE] = "stopping after this save",
         [TRAINER_PUBLISH] = "all steps are done and the adapter is being written",
     };
-    struct line l;
+    struct signals_line l;
     start_line(&l);
-    add_text(&l, what[atomic_load(&phase_now)]);
-    add_text(&l, "; again quits now\n");
+    signals_add_text(&l, what[atomic_load(&phase_now)]);
+    signals_add_text(&l, "; again quits now\n");
     say(&l);
 }
 
 static _Noreturn void quit_in_setup(void)
 {
-    struct line l;
+    struct signals_line l;
     start_line(&l);
     if (was_there) {
-        add_text(&l, "stopped before a step was done: the run is as it was. Continue with: ");
-        add_text(&l, continue_command);
-        add_text(&l, "\n");
+        signals_add_text(&l, "stopped before a step was done: the run is as it was. Continue with: ");
+        signals_add_text(&l, continue_command);
+        signals_add_text(&l, "\n");
     } else {
-        add_text(&l, "stopped before the first step: nothing was trained. Start again with the same command\n");
+        signals_add_text(&l, "stopped before the first step: nothing was trained. Start again with the same command\n");
     }
     say(&l);
     _exit(EXIT_INTERRUPTED);
@@ -94,26 +94,26 @@ static _Noreturn void quit_in_setup(void)
 static _Noreturn void quit_now(void)
 {
     long long done = atomic_load(&step_done), saved = atomic_load(&step_saved);
-    struct line l;
+    struct signals_line l;
     start_line(&l);
-    add_text(&l, "quit. Lost: the step that was running");
+    signals_add_text(&l, "quit. Lost: the step that was running");
     if (saved < 0 && done > 0) {
-        add_text(&l, " and the ");
+        signals_add_text(&l, " and the ");
         add_number(&l, done);
-        add_text(&l, " before it, as no checkpoint was saved yet");
+        signals_add_text(&l, " before it, as no checkpoint was saved yet");
     } else if (saved >= 0) {
         if (done > saved) {
-            add_text(&l, " and ");
+            signals_add_text(&l, " and ");
             add_number(&l, done - saved);
-            add_text(&l, " before it");
+            signals_add_text(&l, " before it");
         }
-        add_text(&l, "; step ");
+        signals_add_text(&l, "; step ");
         add_number(&l, saved);
-        add_text(&l, " is saved");
+        signals_add_text(&l, " is saved");
     }
-    add_text(&l, ". Continue with: ");
-    add_text(&l, continue_command);
-    add_text(&l, "\n");
+    signals_add_text(&l, ". Continue with: ");
+    signals_add_text(&l, continue_command);
+    signals_add_text(&l, "\n");
     say(&l);
     _exit(EXIT_INTERRUPTED);
 }
@@ -129,7 +129,7 @@ static void on_stop(int number)
     errno = error;
 }
 
-static void on_save(int number)
+static void signals_on_save(int number)
 {
     (void)number;
     atomic_store(&save_asked, 1);
@@ -156,7 +156,7 @@ void train_signals_install(const char *command, bool resumed)
     install(SIGINT, on_stop);
     install(SIGTERM, on_stop);
     install(SIGHUP, on_stop);
-    install(SIGUSR1, on_save);
+    install(SIGUSR1, signals_on_save);
     signal(SIGPIPE, SIG_IGN); /* who stops reading the progress does not stop the training */
 }
 

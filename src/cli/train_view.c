@@ -104,7 +104,7 @@ static void show_eval(void *user, const struct train_progress *p)
 
 /* ---- saving and stopping ---------------------------------------------------------------------------------------------- */
 
-static bool is_interrupted(void *user)
+static bool view_is_interrupted(void *user)
 {
     (void)user;
     return train_signals_stop();
@@ -179,7 +179,7 @@ enum status train_view_start(struct train_view *v, struct ctx *c, const struct t
                                     .step = show_step,
                                     .eval = show_eval,
                                     .saved = note_saved,
-                                    .interrupted = is_interrupted,
+                                    .interrupted = view_is_interrupted,
                                     .save_asked = is_save_asked};
     TRY(make_command(v, c, o->run, o->max_steps));
     train_signals_install(v->command, o->resumed);
