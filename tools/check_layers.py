@@ -27,19 +27,33 @@ def layer(path):
 PRIVATE = {"model/llama.h": ("src/model/", "src/engine/")}
 
 
+def internal_offences(path, targets, page):
+    """A file of the program that calls below the public headers needs its reason in docs/cli.md."""
+    below = [t for t in targets if t.split("/")[0] not in ("base", "cli", "your_ai.h", "your_ai_array.h")]
+    if not path.startswith(os.path.join("src", "cli") + os.sep) or not path.endswith(".c") or not below:
+        return []
+    name = f"`{os.path.basename(path)}`"
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    return [] if any(name in row for row in rows) else [f"{path}: includes {below[0]}, and docs/cli.md gives no reason"]
+
+
 def main():
     offences, seen = [], {}
+    with open(os.path.join(ROOT, "docs", "cli.md"), encoding="utf-8") as f:
+        page = f.read()
     for path in sorted(sources()):
         name = os.path.basename(path)
         if name in seen:
             offences.append(f"{path}: basename also used by {seen[name]}")
         seen[name] = path
+        targets = []
         with open(os.path.join(ROOT, path), encoding="utf-8") as f:
             for number, line in enumerate(f, 1):
                 match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
                 if not match:
                     continue
                 target = match.group(1)
+                targets.append(target)
                 if target in PRIVATE and not path.startswith(PRIVATE[target]):
                     offences.append(f"{path}:{number}: {target} is for {' and '.join(PRIVATE[target])}; use engine/engine.h")
                 if target in ("your_ai.h", "your_ai_array.h"):
@@ -50,6 +64,7 @@ def main():
                     offences.append(f"{path}:{number}: include \"{target}\" is not written from src/")
                 elif LAYERS.index(target.split("/")[0]) > layer(path):
                     offences.append(f"{path}:{number}: include \"{target}\" points up")
+        offences += internal_offences(path, targets, page)
     print("\n".join(offences) or f"layers: {len(seen)} files, every include points down")
     return 1 if offences else 0
 
