@@ -2,12 +2,12 @@
  * step of k that is 28 multiply-adds for 16 loads, where a core does two of either a cycle; 12 x 32 would be as good, 16 x
  * 16 needs a load for each multiply-add. Where C ends in the first half of a panel (the r columns of an adapter, the last
  * third of an attention tile) only that half is computed: 14 x 16.
- *
- * No processor with AVX-512 was at hand when this was written: it is tested under an emulator (scripts/emulate-avx512.sh),
- * its speed is predicted (tools/predict_avx512.py, docs/instruction_sets.md). */
+ */
 #include "backend/cpu/gemm/gemm_avx512.h"
 
 #include <immintrin.h>
+
+#include "backend/cpu/gemm/transpose_avx512.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -95,34 +95,15 @@ INLINE __mmask16 lanes(int64_t n)
     return (__mmask16)(n >= LANES ? 0xffff : (1 << n) - 1);
 }
 
-/* 16 x 16 in registers: pairs, quads, then 4 x 4 quarters twice. Rows and columns that are not there are masked off. */
-INLINE void transpose_16x16(float *dst, int64_t dst_ld, const float *src, int64_t ld, int64_t rows, int64_t n, __m512 scale)
+/* Up to 16 rows of src, up to 16 columns of each, times scale. Rows and columns that are not there are masked off. */
+INLINE void transpose_block(float *dst, int64_t dst_ld, const float *src, int64_t ld, int64_t rows, int64_t n, __m512 scale)
 {
-    __m512 r[LANES], p[LANES];
-    __mmask16 columns = lanes(n), down = lanes(rows);
+    __m512i r[LANES];
+    __mmask16 columns = lanes(n);
     for (int i = 0; i < LANES; i++)
-        r[i] = i < rows ? _mm512_mul_ps(scale, _mm512_maskz_loadu_ps(columns, src + i * ld)) : _mm512_setzero_ps();
-    for (int i = 0; i < 8; i++) {
-        p[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-        p[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-    }
-    for (int i = 0; i < 4; i++) { /* r[4 i + j]: column j of each quarter, rows 4 i .. 4 i + 3 */
-        r[4 * i + 0] = _mm512_shuffle_ps(p[4 * i], p[4 * i + 2], 0x44);
-        r[4 * i + 1] = _mm512_shuffle_ps(p[4 * i], p[4 * i + 2], 0xee);
-        r[4 * i + 2] = _mm512_shuffle_ps(p[4 * i + 1], p[4 * i + 3], 0x44);
-        r[4 * i + 3] = _mm512_shuffle_ps(p[4 * i + 1], p[4 * i + 3], 0xee);
-    }
-    for (int j = 0; j < 4; j++) {
-        __m512 even0 = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88), odd0 = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xdd);
-        __m512 even1 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88),
-               odd1 = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
-        p[j] = _mm512_shuffle_f32x4(even0, even1, 0x88);
-        p[4 + j] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
-        p[8 + j] = _mm512_shuffle_f32x4(even0, even1, 0xdd);
-        p[12 + j] = _mm512_shuffle_f32x4(odd0, odd1, 0xdd);
-    }
-    for (int i = 0; i < LANES; i++)
-        if (i < n) _mm512_mask_storeu_ps(dst + i * dst_ld, down, p[i]);
+        r[i] = i < rows ? _mm512_castps_si512(_mm512_mul_ps(scale, _mm512_maskz_loadu_ps(columns, src + i * ld)))
+                        : _mm512_setzero_si512();
+    transpose_16x16(dst, dst_ld, r, n, lanes(rows));
 }
 
 void gemm_avx512_transpose(float *dst, int64_t dst_ld, const float *src, int64_t ld, int64_t rows, int64_t n, float scale)
@@ -134,8 +115,8 @@ void gemm_avx512_transpose(float *dst, int64_t dst_ld, const float *src, int64_t
             float *to = dst + k * dst_ld + i;
             const float *from = src + i * ld + k;
             if (k < whole_n && i < whole_rows)
-                transpose_16x16(to, dst_ld, from, ld, LANES, LANES, s);
+                transpose_block(to, dst_ld, from, ld, LANES, LANES, s);
             else
-                transpose_16x16(to, dst_ld, from, ld, rows - i, n - k, s);
+                transpose_block(to, dst_ld, from, ld, rows - i, n - k, s);
         }
 }

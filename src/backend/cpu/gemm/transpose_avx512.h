@@ -5,8 +5,9 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-/* Element k of the 16 rows r at dst + k * ld, k < n <= 16. */
-static inline __attribute__((always_inline)) void transpose_16x16(void *dst, int64_t ld, const __m512i r[16], int64_t n)
+/* Element k of the 16 rows r at dst + k * ld, k < n; of each only the rows of the mask `rows` are written. */
+static inline __attribute__((always_inline)) void transpose_16x16(void *dst, int64_t ld, const __m512i r[16], int64_t n,
+                                                                  __mmask16 rows)
 {
     __m512i p[16], q[16];
     for (int i = 0; i < 8; i++) {
@@ -29,7 +30,7 @@ static inline __attribute__((always_inline)) void transpose_16x16(void *dst, int
         p[12 + j] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
     }
     for (int i = 0; i < 16; i++)
-        if (i < n) _mm512_storeu_si512((uint32_t *)dst + i * ld, p[i]);
+        if (i < n) _mm512_mask_storeu_epi32((uint32_t *)dst + i * ld, rows, p[i]);
 }
 
 #endif

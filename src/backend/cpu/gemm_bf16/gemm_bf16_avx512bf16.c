@@ -97,7 +97,7 @@ void bf16_avx512bf16_pack_columns(uint32_t *panel, const uint16_t *const *rows, 
             __m512i r[16];
             for (int i = 0; i < 16; i++)
                 r[i] = half + i < n ? _mm512_maskz_loadu_epi16(words(k - at), rows[half + i] + at) : _mm512_setzero_si512();
-            transpose_16x16(panel + half, NR, r, 16);
+            transpose_16x16(panel + half, NR, r, 16, 0xffff);
         }
 }
 

@@ -156,7 +156,7 @@ INLINE void pack_columns(int32_t *run, const int8_t *const *rows, int n, int64_t
             __m512i r[16];
             for (int i = 0; i < 16; i++)
                 r[i] = half + i < n ? load_steps(rows[half + i] + at, k - at, codes) : _mm512_setzero_si512();
-            transpose_16x16(run + at / codes * NR + half, NR, r, (k - at + codes - 1) / codes);
+            transpose_16x16(run + at / codes * NR + half, NR, r, (k - at + codes - 1) / codes, 0xffff);
         }
 }
 

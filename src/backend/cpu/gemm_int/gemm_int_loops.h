@@ -64,4 +64,12 @@ static inline float int_quantise_16(void *codes, const float *x, const float *fo
     return scale;
 }
 
+/* A struct int_kernels of 16-bit codes from -LIMIT to LIMIT, of the functions tile, pack_columns and pack_rows of the file.
+ */
+#define INT_KERNELS_16(LIMIT)                                                                                               \
+    {                                                                                                                       \
+        .codes = 2, .limit = LIMIT, .tile = tile, .quantise = int_quantise_16, .pack_columns = pack_columns,                \
+        .pack_rows = pack_rows                                                                                              \
+    }
+
 #endif

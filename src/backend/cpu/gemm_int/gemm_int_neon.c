@@ -92,15 +92,5 @@ static void pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows
     }
 }
 
-static float quantise(void *codes, const float *x, const float *fold, int64_t n, int limit)
-{
-    return int_quantise_16(codes, x, fold, n, limit);
-}
-
-#define KERNELS(LIMIT)                                                                                                      \
-    {                                                                                                                       \
-        .codes = 2, .limit = LIMIT, .tile = tile, .quantise = quantise, .pack_columns = pack_columns,                       \
-        .pack_rows = pack_rows                                                                                              \
-    }
-const struct int_kernels int_kernels_neon_16 = KERNELS(32767);
-const struct int_kernels int_kernels_neon_8 = KERNELS(127);
+const struct int_kernels int_kernels_neon_16 = INT_KERNELS_16(32767);
+const struct int_kernels int_kernels_neon_8 = INT_KERNELS_16(127);

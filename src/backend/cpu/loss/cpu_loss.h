@@ -53,6 +53,14 @@ struct loss_tile {
 };
 void loss_softmax_rows(const struct loss_work *w, const struct loss_job *job, const struct loss_tile *t);
 
+/* A part of a job's scratch: where its address goes, and how many floats it has. */
+struct loss_part {
+    float **start;
+    int64_t floats;
+};
+/* Lays n parts out one after the other from `scratch` on, each at a multiple of 16 floats; returns their end. */
+float *loss_lay_out(const struct loss_part *parts, size_t n, float *scratch);
+
 static inline const int32_t *loss_targets(const struct loss_work *w)
 {
     return w->call->in[1]->data;

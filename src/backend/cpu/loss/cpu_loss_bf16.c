@@ -27,20 +27,13 @@ static float *lay_out(const struct loss_work *w, struct parts *b, float *scratch
     b->q = bf16_kernels_for(w->kernels, w->w);
     b->columns_stride = bf16_steps(w->width) * nr;
     b->rows_stride = bf16_steps(WORDS) * nr;
-    const struct {
-        float **part;
-        int64_t floats;
-    } parts[] = {{&b->h, w->group * ROWS * bf16_row_steps(w->width)},
-                 {&b->tile, ROWS * WORDS},
-                 {&b->p, ROWS * bf16_row_steps(WORDS)},
-                 {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
-                 {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
-                 {&b->scratch, bf16_pack_scratch(w->kernels)}};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        *parts[i].part = scratch;
-        scratch += cpu_round_up(parts[i].floats, 16);
-    }
-    return scratch;
+    const struct loss_part parts[] = {{&b->h, w->group * ROWS * bf16_row_steps(w->width)},
+                                      {&b->tile, ROWS * WORDS},
+                                      {&b->p, ROWS * bf16_row_steps(WORDS)},
+                                      {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
+                                      {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
+                                      {&b->scratch, bf16_pack_scratch(w->kernels)}};
+    return loss_lay_out(parts, sizeof parts / sizeof *parts, scratch);
 }
 
 static int64_t scratch_floats(const struct loss_work *w)

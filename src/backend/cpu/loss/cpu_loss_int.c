@@ -33,22 +33,15 @@ static float *lay_out(const struct loss_work *w, struct parts *b, float *scratch
     b->p_cut = int_cut(b->q, WORDS);
     b->columns_stride = b->h_cut.panel_steps * nr;
     b->rows_stride = b->p_cut.panel_steps * nr;
-    const struct {
-        float **part;
-        int64_t floats;
-    } parts[] = {{&b->h, w->group * ROWS * b->h_cut.row_steps},
-                 {&b->h_scale, w->group * ROWS * b->h_cut.runs},
-                 {&b->tile, ROWS * WORDS},
-                 {&b->p, ROWS * b->p_cut.row_steps},
-                 {&b->p_scale, ROWS * b->p_cut.runs},
-                 {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
-                 {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
-                 {&b->scale, WORDS}};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        *parts[i].part = scratch;
-        scratch += cpu_round_up(parts[i].floats, 16);
-    }
-    return scratch;
+    const struct loss_part parts[] = {{&b->h, w->group * ROWS * b->h_cut.row_steps},
+                                      {&b->h_scale, w->group * ROWS * b->h_cut.runs},
+                                      {&b->tile, ROWS * WORDS},
+                                      {&b->p, ROWS * b->p_cut.row_steps},
+                                      {&b->p_scale, ROWS * b->p_cut.runs},
+                                      {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
+                                      {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
+                                      {&b->scale, WORDS}};
+    return loss_lay_out(parts, sizeof parts / sizeof *parts, scratch);
 }
 
 static int64_t scratch_floats(const struct loss_work *w)

@@ -1,5 +1,16 @@
-/* cpu_loss_rows: the running softmax of tiles of logits with rows down. */
+/* cpu_loss_rows: what the ways whose tiles of logits have rows down share: the running softmax, and where a job's parts lie.
+ */
+#include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/loss/cpu_loss.h"
+
+float *loss_lay_out(const struct loss_part *parts, size_t n, float *scratch)
+{
+    for (size_t i = 0; i < n; i++) {
+        *parts[i].start = scratch;
+        scratch += cpu_round_up(parts[i].floats, 16);
+    }
+    return scratch;
+}
 
 static void note_target(const struct loss_work *w, int64_t row, const struct loss_tile *t, const float *logits)
 {
