@@ -4,7 +4,7 @@
   mlx_lora_step.py HF_FOLDER IDS.txt [--documents 1] [--length 64] [--rank 16] [--steps 2]
 
 HF_FOLDER is what tools/gguf_to_hf.py makes of the GGUF: the same numbers in f32. IDS.txt holds the ids of the text, which is
-repeated and cut into documents as bench does. AdamW without decay, adapters on all seven linears of all layers, B = 0, so the
+repeated and cut into documents as bench does. AdamW without decay, adapters on all seven linear layers of all layers, B = 0, so the
 loss of the first step is the base model's on both sides whatever A is. Prints one JSON line with the fastest step. mlx-lm drops
 the last token of a document from the input: one position less than we compute.
 """
@@ -66,7 +66,7 @@ def main():
     print(json.dumps({
         "peer": "mlx-lm",
         "version": f"mlx-lm {mlx_lm.__version__}, mlx {mx.__version__} on the CPU",
-        "work": f"LoRA r={options.rank} on 7 linears, {options.documents} x {options.length} tokens a step, AdamW, f32 compute",
+        "work": f"LoRA r={options.rank} on 7 linear layers, {options.documents} x {options.length} tokens a step, AdamW, f32 compute",
         "train": {"tokens": tokens, "seconds": seconds, "cpu_seconds": cpu, "tokens_per_second": tokens / seconds,
                   "cpu_seconds_per_token": cpu / tokens, "loss": losses[0]},
         "losses": losses,

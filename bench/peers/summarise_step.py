@@ -47,7 +47,7 @@ def main():
     result = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
-        "shape": "SmolLM2-135M, LoRA r=16 on 7 linears, B=4, T=512, bf16 stored weights, %d threads; the int8 base is made from them at "
+        "shape": "SmolLM2-135M, LoRA r=16 on 7 linear layers, B=4, T=512, bf16 stored weights, %d threads; the int8 base is made from them at "
                  "load" % runs[0]["threads"],
         "sides": sides,
         "fastest_peer": best,

@@ -1,9 +1,9 @@
 /* bench_base: LoRA training steps on a model in one of the forms of its base: time, memory, share of the machine's peak.
  *
  * usage: bench_base MODEL FORM STEPS THREADS [BATCH [LENGTH [checkpoint]]]: FORM is as-is, nf4 or int8, and behind int8
- * a colon and f32, int8x2 or int8 for how it is computed on; rank 16 on all linears, AdamW, random tokens that are the same
- * in every run. One JSON object a run. FLOPs are counted: 2 a weight, token and direction (forward, dx), 6 a weight of the
- * adapter, attention's lower triangle; with `checkpoint` the blocks' second forward is counted apart.
+ * a colon and f32, int8x2 or int8 for how it is computed on; rank 16 on all linear layers, AdamW, random tokens that are the
+ * same in every run. One JSON object a run. FLOPs are counted: 2 a weight, token and direction (forward, dx), 6 a weight of
+ * the adapter, attention's lower triangle; with `checkpoint` the blocks' second forward is counted apart.
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* bench_compute: what computing in integers costs in precision, on a real model and real text.
  *
- * usage: bench_compute MODEL TEXT [BATCH [LENGTH [THREADS]]]: one step of a rank-16 adapter on all linears (B noise of 0.02
- * instead of 0, so that A has a gradient too), BATCH documents of LENGTH tokens from the file TEXT. One JSON object:
+ * usage: bench_compute MODEL TEXT [BATCH [LENGTH [THREADS]]]: one step of a rank-16 adapter on all linear layers (B noise of
+ * 0.02 instead of 0, so that A has a gradient too), BATCH documents of LENGTH tokens from the file TEXT. One JSON object:
  *
  *   step     loss, gradient norm, and cosine and relative size of the difference of the adapter's gradient, all of it and
  *            the worst matrix, in each way of computing: against f32 on the same int8 base, and against f32 on the file's

@@ -2,8 +2,9 @@
  *
  * usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint|N [LAST_LAYERS]: MODEL is a folder or a .gguf file; N: the
  * first N blocks are computed again, checkpoint: all but the last. BATCH
- * documents of LENGTH pseudo-random tokens, rank 16 on the seven linears of the last LAST_LAYERS (0: all), forward, backward
- * and update once. Prints one JSON line. Resident figures are the kernel's (/proc/self/status) and count what is mapped. */
+ * documents of LENGTH pseudo-random tokens, rank 16 on the seven linear layers of the last LAST_LAYERS (0: all), forward,
+ * backward and update once. Prints one JSON line. Resident figures are the kernel's (/proc/self/status) and count what is
+ * mapped. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -36,7 +36,7 @@ static const struct option_spec specs[] = {
     CHOICE_ROW(V, only, "only", 0, "all", "all|machine|kernels|train|generate", "What is measured", "one part alone"),
     I64_ROW(V, documents, "documents", 'b', "4", 1, 4096, "What is measured", "documents of a training step"),
     I64_ROW(V, length, "length", 0, "512", 2, 1 << 20, "What is measured", "tokens of a document"),
-    I64_ROW(V, rank, "rank", 'r', "16", 1, 1024, "What is measured", "rank of the adapter, on all linears"),
+    I64_ROW(V, rank, "rank", 'r', "16", 1, 1024, "What is measured", "rank of the adapter, on all linear layers"),
     I64_ROW(V, new_tokens, "max-tokens", 'n', "128", 2, 1 << 20, "What is measured", "tokens that are generated"),
     I64_ROW(V, runs, "runs", 0, "3", 1, 1000, "What is measured", "runs of each part, of which the fastest counts"),
 

@@ -61,8 +61,8 @@ static enum status append_hashes(const struct model *m, struct buf *b)
 static void append_base(const struct model *m, struct buf *b)
 {
     static const char *const form[BASE_TYPES] = {
-        [BASE_NF4] = "the linears of the blocks were in NF4 (4 bits, blocks of 64)",
-        [BASE_INT8] = "the linears and the head were in int8 (one scale a row)",
+        [BASE_NF4] = "the linear layers of the blocks were in NF4 (4 bits, blocks of 64)",
+        [BASE_INT8] = "the linear layers and the head were in int8 (one scale a row)",
     };
     const char *options = model_options_text(&m->options);
     if (!form[m->options.base]) return;

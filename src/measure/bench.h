@@ -12,7 +12,7 @@ enum { BENCH_MAX_KERNELS = 24 };
 
 struct bench_options {
     int64_t documents, length; /* of a training step: micro-batch of `documents` of `length` tokens */
-    int64_t rank;              /* of the adapter on all linears */
+    int64_t rank;              /* of the adapter on all linear layers */
     int64_t new_tokens;        /* that generation adds, >= 2 */
     int64_t runs;              /* >= 1 */
 };

@@ -99,7 +99,7 @@ static struct bench_kernel *add_row(struct list *l, const char *name, double flo
 
 /* ---- rows ------------------------------------------------------------------------------------------------------------ */
 
-/* Forward and backward of n linears with adapters that share x. */
+/* Forward and backward of n linear layers with adapters that share x. */
 static void add_linear(struct list *l, const char *forward, const char *backward, const struct weight *const *w, int n)
 {
     struct linear_params *p = &l->linear[l->n_linear++];

@@ -1,4 +1,4 @@
-/* lora: which linears have an adapter, and the masters and gradients of each. The forward pass meets them only as the
+/* lora: which linear layers have an adapter, and the masters and gradients of each. The forward pass meets them only as the
  * lora_slot of a weight (model_attach_lora), so the base model is the same with and without. PEFT files: lora_peft.c. */
 #include "model/lora.h"
 

@@ -1,4 +1,4 @@
-/* lora: the adapter of a model: which linears have one, their A and B, and their gradients (Hu et al. 2021;
+/* lora: the adapter of a model: which linear layers have one, their A and B, and their gradients (Hu et al. 2021;
  * y += s * drop(x) A^T B^T, s = alpha / r or, rsLoRA, alpha / sqrt(r), Kalajdzievski 2023). */
 #ifndef YA_MODEL_LORA_H
 #define YA_MODEL_LORA_H
@@ -7,7 +7,7 @@
 #include "model/config.h"
 #include "model/parameter.h"
 
-/* The seven linears of a block, in the order of the slot ids (layer * 8 + place). */
+/* The seven linear layers of a block, in the order of the slot ids (layer * 8 + place). */
 enum lora_place { LORA_Q, LORA_K, LORA_V, LORA_O, LORA_GATE, LORA_UP, LORA_DOWN, LORA_PLACES };
 extern const char *const lora_place_name[LORA_PLACES]; /* "q_proj", ... as PEFT names them */
 extern const char *const lora_place_path[LORA_PLACES]; /* "self_attn.q_proj", ... */

@@ -18,8 +18,8 @@ enum base_type model_base(const struct model_options *o)
 
 struct weight *llama_block_linear(struct llama_block *b, enum lora_place place)
 {
-    struct weight *const linears[LORA_PLACES] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
-    return linears[place];
+    struct weight *const weights[LORA_PLACES] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
+    return weights[place];
 }
 
 /* The rotary frequencies, divided by the file's factors where it has some. */

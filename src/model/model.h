@@ -13,9 +13,7 @@ struct model_files; /* model/weights.h */
 /* In which form the frozen matrices are kept. Norms and biases are f32 always. */
 enum base_type {
     BASE_AS_IS, /* mapped, read in their own type */
-    BASE_NF4,   /* linears of the blocks put into NF4 at load (array/codec/nf4.h), in memory of ours; embeddings and head the
-                 * file's
-                 */
+    BASE_NF4,   /* linear layers of the blocks put into NF4 at load (array/codec/nf4.h); embeddings and head as stored */
     BASE_INT8,  /* these and the head put into int8 (array/codec/int8.h); embeddings too when the head is their table */
     BASE_TYPES
 };

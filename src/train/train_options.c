@@ -29,7 +29,7 @@ static const struct option_spec specs[] = {
     NUMBER(config.adapter.alpha, "alpha", 0, "32", 1e-3, 1e6, "Adapter", "scale: alpha / rank"),
     NUMBER(config.adapter.dropout, "dropout", 0, "0", 0, 0.95, "Adapter", "share of the adapter's inputs dropped"),
     TEXT(config.targets, "targets", 0, "all", "NAMES", "Adapter",
-         "linears: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"),
+         "linear layers: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"),
     INTEGER(config.adapter.last_layers, "last-layers", 0, "0", 0, 10000, "Adapter", "only the last N layers; 0: all"),
     SWITCH(config.adapter.rslora, "rslora", 0, "false", "Adapter", "scale: alpha / sqrt(rank)"),
 

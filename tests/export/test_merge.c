@@ -527,8 +527,9 @@ static void card_names_the_base(void **state)
     l = adapter_on(f, m, 1u << LORA_Q);
     assert_int_equal(peft_write_card(m, l, fixture_path(f, "adapter")), OK);
     card = file_read(f->c, fixture_path(f, "adapter/README.md"), 1 << 20, &n);
-    assert_non_null(strstr(card, "the linears and the head were in int8 (one scale a row), made from these weights, and "
-                                 "products with them were computed in integers (int8x2)"));
+    assert_non_null(strstr(card,
+                           "the linear layers and the head were in int8 (one scale a row), made from these weights, and "
+                           "products with them were computed in integers (int8x2)"));
     assert_non_null(strstr(card, "(`--compute int8x2`)"));
     mem_free(f->c, card);
     lora_free(l);

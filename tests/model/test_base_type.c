@@ -67,7 +67,7 @@ static void check_made(const struct base_case *b, const struct weight *stored, c
     }
 }
 
-/* The linears of the blocks, the head in int8, and nothing else. */
+/* The linear layers of the blocks, the head in int8, and nothing else. */
 static void which_are_made(void **state)
 {
     struct fixture *f = *state;

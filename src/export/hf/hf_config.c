@@ -134,7 +134,7 @@ json_t *hf_config_make(const struct model *m)
         return NULL;
     }
     if (!biases_fit(&config)) {
-        ctx_fail(m->c, E_UNSUPPORTED, "%s: config.json cannot say which of the linears have biases", m->path);
+        ctx_fail(m->c, E_UNSUPPORTED, "%s: config.json cannot say which of the linear layers have biases", m->path);
         return NULL;
     }
     json_t *doc = json_object();

@@ -315,8 +315,8 @@ static enum status sort_tensors(struct peft *p, const char *path)
         if (!parse_name(p, t->name, &layer, &place, &half))
             return ctx_fail(
                 p->c, E_UNSUPPORTED,
-                "%s: tensor \"%.200s\" is not the lora_A or lora_B of one of the seven linears of the %lld layers", path,
-                t->name, (long long)p->model->n_layers);
+                "%s: tensor \"%.200s\" is not the lora_A or lora_B of one of the seven linear layers of the %lld layers",
+                path, t->name, (long long)p->model->n_layers);
         if (t->ndim != 2 || (t->type != TENSOR_F32 && t->type != TENSOR_F16 && t->type != TENSOR_BF16))
             return ctx_fail(p->c, E_INPUT, "%s: tensor \"%s\" must be a matrix of F32, F16 or BF16", path, t->name);
         p->found[(layer * LORA_PLACES + place) * 2 + half] = t;
