@@ -310,6 +310,7 @@ static void make_plan(struct ctx *c, struct work *w)
         if (plan->bf16) {
             plan->run = BF16_RUN;
             w->mr = plan->bf16->mr;
+            w->block_rows = BF16_BLOCK_ROWS;
         }
         if (!plan->q) continue;
         plan->run = int_cut(plan->q, t->k).run;
@@ -329,10 +330,11 @@ enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
 {
     if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
-    struct work w = {.kernels = kernels, .g = g, .threads = threads_count(c), .mr = kernels->mr};
+    struct work w = {
+        .kernels = kernels, .g = g, .threads = threads_count(c), .mr = kernels->mr, .block_rows = kernels->block_rows};
     int mark = scope_open(c);
     make_plan(c, &w);
-    w.block_rows = cpu_round_up(kernels->block_rows, w.mr);
+    w.block_rows = cpu_round_up(w.block_rows, w.mr);
     int64_t panels = cpu_div_up(g->n, kernels->nr), target = chunk_target(&w), row, rows, panel_rows = 0;
     while (next_chunk(&w, target)) {
         panel_rows = cpu_max(panel_rows, w.panel_rows);

@@ -18,7 +18,8 @@
 enum {
     BF16_GROUP = 32, /* k of a group */
     BF16_GROUP_STEPS = BF16_GROUP / 2,
-    BF16_RUN = 512, /* k of a panel and of the rows of A that are gone through at a time: both in L1 */
+    BF16_RUN = 512,       /* k of a panel and of the rows of A that are gone through at a time: both in L1 */
+    BF16_BLOCK_ROWS = 96, /* of C a job of gemm_run, on every instruction set (bench/results/2026-11-28-bf16-blocks.json) */
     BF16_MAX_MR = 32
 };
 
