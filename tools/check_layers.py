@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that includes only point to the same layer or a lower one, that basenames are unique, and that only the engine runs the
-model's forward pass. Exit 1 with each offence."""
+"""Checks that includes only point to the same layer or a lower one, that basenames are unique, that only the engine runs the
+model's forward pass, and that only src/backend knows the kernels of a device. Exit 1 with each offence."""
 import os
 import re
 import sys
@@ -23,8 +23,17 @@ def layer(path):
     return LAYERS.index(parts[1]) if parts[0] == "src" else LAYERS.index("api")
 
 
-# Headers that only these folders may include: everything else drives a model through engine/engine.h.
-PRIVATE = {"model/llama.h": ("src/model/", "src/engine/")}
+# Headers, or folders of headers, that only these folders may include, and what everything else uses.
+PRIVATE = {
+    "model/llama.h": (("src/model/", "src/engine/"), "engine/engine.h"),
+    "backend/cpu/": (("src/backend/",), "array/backend.h, through the array functions"),
+    "backend/cuda/": (("src/backend/",), "array/backend.h, through the array functions"),
+}
+
+
+def private_offences(where, path, target):
+    return [f"{where}: {target} is for {' and '.join(folders)}; use {instead}" for private, (folders, instead) in PRIVATE.items()
+            if target.startswith(private) and not path.startswith(folders)]
 
 
 def internal_offences(path, targets, page):
@@ -54,8 +63,7 @@ def main():
                     continue
                 target = match.group(1)
                 targets.append(target)
-                if target in PRIVATE and not path.startswith(PRIVATE[target]):
-                    offences.append(f"{path}:{number}: {target} is for {' and '.join(PRIVATE[target])}; use engine/engine.h")
+                offences += private_offences(f"{path}:{number}", path, target)
                 if target in ("your_ai.h", "your_ai_array.h"):
                     if layer(path) < LAYERS.index("api"):
                         offences.append(f"{path}:{number}: the public header belongs to the api layer and above")

@@ -61,19 +61,18 @@ static enum status validate_measure(struct model *m, const struct tokenizer *t, 
     return m->c->status;
 }
 
-/* bf16 rounds the same weights for speed: f32 measures what it trained. */
-static bool is_another_way(enum compute a, enum compute b)
-{
-    return a != b && (compute_is_integer(a) || compute_is_integer(b));
-}
-
-static void warn_of_another_base(const struct model *m, const char *run, const struct train_config *trained)
+/* Says when a run was trained with other weights or other products than it is measured with. bf16 training measured in f32
+ * is what `auto` does where the processor multiplies bf16 faster: no cause for alarm, so it is said and not warned of. */
+static void tell_of_another_base(const struct model *m, const char *run, const struct train_config *trained)
 {
     const struct model_options was = trained->form, *is = &m->options;
-    if (model_base(&was) != is->base || is_another_way(was.compute, is->compute))
-        ctx_log(m->c, LOG_WARN, "%s: was trained with --base-type %s --compute %s, and is measured with %s, %s", run,
-                base_type_name[model_base(&was)], compute_name[was.compute], base_type_name[is->base],
-                compute_name[is->compute]);
+    bool other_base = model_base(&was) != is->base,
+         integers = compute_is_integer(was.compute) || compute_is_integer(is->compute);
+    if (!other_base && was.compute == is->compute) return;
+    ctx_log(m->c, other_base || integers ? LOG_WARN : LOG_INFO,
+            "%s: was trained with --base-type %s --compute %s, and is measured with %s, %s", run,
+            base_type_name[model_base(&was)], compute_name[was.compute], base_type_name[is->base],
+            compute_name[is->compute]);
 }
 
 static enum status measure_run(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
@@ -88,7 +87,7 @@ static enum status measure_run(struct model *m, const struct tokenizer *t, const
     enum status status = train_options_read(c, arm->name, &run, &doc);
     if (status == OK) status = run_objective(c, &run.config, &objective);
     if (status != OK) goto out;
-    warn_of_another_base(m, arm->name, &run.config);
+    tell_of_another_base(m, arm->name, &run.config);
     arm->mode = objective.options.mode;
     arm->seed = run.config.seed;
     conflict_predict(s, &objective, values);

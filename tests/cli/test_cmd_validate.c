@@ -53,9 +53,10 @@ static int group_setup(void **state)
                        "{\"prompt\": \"hg\", \"primary\": \"f\", \"consensus\": \"b a\", \"primary_sources\": [" SOURCE
                        "], \"consensus_sources\": [" SOURCE "]}\n");
     /* a rate of 0 leaves B at 0; the other run learns */
-    succeed(WORDS("train", "-m", model, "-d", data, "-o", still, "--rank", "2", "--max-steps", "1", "--lr", "0", "--seed",
-                  "7", "--distrust", "off"));
-    succeed(WORDS("train", "-m", model, "-d", data, "-o", run, "--rank", "4", "--max-steps", "20", "--lr", "1e-2"));
+    succeed(WORDS("train", "-m", model, "-d", data, "-o", still, "--compute", "f32", "--rank", "2", "--max-steps", "1",
+                  "--lr", "0", "--seed", "7", "--distrust", "off"));
+    succeed(WORDS("train", "-m", model, "-d", data, "-o", run, "--compute", "f32", "--rank", "4", "--max-steps", "20",
+                  "--lr", "1e-2"));
     return 0;
 }
 
@@ -131,6 +132,13 @@ static void another_base_is_told(void **state)
     succeed(WORDS("validate", "-m", model, "-d", claims, "--base-type", "int8", "--compute", "int8x2", integers));
     assert_null(strstr(output, "was trained with"));
     assert_non_null(strstr(output, "compute: int8x2 on int8 weights, "));
+    const char *halves = tiny_path("%s/halves", base);
+    succeed(WORDS("train", "-m", model, "-d", data, "-o", halves, "--compute", "bf16", "--rank", "2", "--max-steps", "1"));
+    succeed(WORDS("validate", "-m", model, "-d", claims, halves));
+    assert_non_null(
+        strstr(output, "halves: was trained with --base-type as-is --compute bf16, and is measured with as-is, f32"));
+    succeed(WORDS("validate", "-m", model, "-d", claims, run));
+    assert_null(strstr(output, "was trained with"));
 }
 
 static void merged_model_is_base_and_adapter(void **state)
