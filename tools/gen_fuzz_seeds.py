@@ -4,9 +4,12 @@ added by hand under names of their own and are left alone here.
 
 Needs nothing but the committed test data.   Run: python3 tools/gen_fuzz_seeds.py
 """
+import gzip
 import json
 import os
+import shutil
 import struct
+import subprocess
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 DATA = os.path.join(ROOT, "tests", "data", "io")
@@ -141,9 +144,35 @@ def records():
     put("records", "bad", "\n".join(bad))
     put("records", "not_utf8", b'{"text":"\xff"}\n{"text":"ok"}\n')
     put("records", "crlf", '{"text":"a"}\r\n{"text":"b"}')
+    put("records", "array", json.dumps(rows, indent=2))
+    put("records", "objects", "\n".join(json.dumps(r, indent=1) for r in rows))
+    mixed = [{"prompt": "p", "prompt_id": "x", "text": "t", "messages": [{"from": "human", "value": [{"type": "text", "text": "h"}]},
+              {"role": "model", "content": ["a", {"text": "b"}], "train": False}, {"role": "tool", "content": "t", "name": "n"}]},
+             {"chosen": 1, "rejected": 2}, {"input_ids": []}, {"text": "x", "images": [1]}, {"question": "q", "tools": "[]"}]
+    put("records", "mixed", "\n".join(json.dumps(r) for r in mixed))
 
 
-for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records):
+def row_files():
+    shapes = {
+        "lines": b'\xef\xbb\xbf{"a":1}\r\n\n{"b":"}\\""} {"c":2}\n',
+        "objects": b'{\n "a": [\n1]\n}\n{"b":\n2}',
+        "array": b'[\n {"a": "],"},\n {"b": 2}, 7, "x"\n]\n',
+        "broken": b'{"a":\n"}\n[1,2\n]\n',
+        "utf16": '{"a":1}\n'.encode("utf-16"),
+        "table": b"text,label\na,b\n",
+    }
+    for name, data in shapes.items():
+        put("row_file", name, data)
+        packed = bytearray(gzip.compress(data, mtime=0))
+        packed[9] = 255  # the system that made it, which differs between Python's versions
+        put("row_file", name + ".gz", bytes(packed))
+        if shutil.which("zstd"):
+            put("row_file", name + ".zst", subprocess.run(["zstd", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout)
+    two = gzip.compress(b'{"a":1}\n', mtime=0)
+    put("row_file", "two_members.gz", two + two + b"\0\0")
+
+
+for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

@@ -226,6 +226,26 @@ static enum json_token read_number(struct json_scan *s)
     return real ? SCAN_REAL : SCAN_INTEGER;
 }
 
+/* What to say where no value begins: other languages write some values in ways that look like JSON. */
+static const char *explain_word(const struct json_scan *s)
+{
+    static const struct {
+        const char *word, *what;
+    } words[] = {
+        {"NaN", "NaN is no JSON value: write null, or leave the member out"},
+        {"Infinity", "Infinity is no JSON value: write null, or leave the member out"},
+        {"None", "None is no JSON value: write null (in Python, json.dumps does)"},
+        {"True", "True is no JSON value: write true (in Python, json.dumps does)"},
+        {"False", "False is no JSON value: write false (in Python, json.dumps does)"},
+        {"'", "a JSON string stands between double quotes (in Python, json.dumps writes them)"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i].word);
+        if (s->n - s->at >= n && memcmp(s->text + s->at, words[i].word, n) == 0) return words[i].what;
+    }
+    return "expected a JSON value";
+}
+
 static enum json_token read_word(struct json_scan *s)
 {
     static const struct {
@@ -241,7 +261,7 @@ static enum json_token read_word(struct json_scan *s)
     if (s->at == 0 && s->n >= 3 && memcmp(s->text, "\xef\xbb\xbf", 3) == 0) {
         return fail_at(s, 0, "byte order mark before the JSON text (save the file as UTF-8 without one)");
     }
-    return fail_at(s, s->at, "expected a JSON value");
+    return fail_at(s, s->at, explain_word(s));
 }
 
 /* After a complete value: what the enclosing container allows. */

@@ -1,0 +1,341 @@
+/* Files of rows in every shape, packed and not, and what is none. */
+#include "base/support_base.c" /* the scratch folder */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "base/file.h"
+#include "io/packed_file.h"
+#include "io/row_file.h"
+
+static int setup(void **state)
+{
+    scratch_begin();
+    *state = ctx_new(NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct ctx *c = *state;
+    size_t live = c->alloc_bytes;
+    ctx_free(c);
+    scratch_end();
+    return live == 0 ? 0 : -1;
+}
+
+/* Reads a file; the rows as "NUMBER=BYTES|NUMBER=BYTES|". NULL when it fails (the ctx says why). */
+static const char *read_rows(struct ctx *c, const char *path)
+{
+    static char out[1 << 16];
+    size_t n = 0;
+    struct row_bytes row;
+    struct row_file *f = row_file_open(c, path);
+    if (!f) return NULL;
+    while (row_file_next(f, &row)) {
+        assert_false(row.too_long);
+        n += (size_t)sprintf(out + n, "%lld=", (long long)row.row);
+        memcpy(out + n, row.bytes, row.n);
+        n += row.n;
+        out[n++] = '|';
+    }
+    out[n] = '\0';
+    if (ctx_ok(c)) {
+        char hex[65], other[65];
+        uint64_t bytes, other_bytes;
+        row_file_digest(f, &bytes, hex);
+        if (strcmp(path, "-") != 0) {
+            assert_int_equal(file_sha256(c, path, other, &other_bytes), OK);
+            assert_int_equal(bytes, other_bytes);
+            assert_string_equal(hex, other);
+        }
+    }
+    row_file_close(f);
+    return ctx_ok(c) ? out : NULL;
+}
+
+static const char *write_file(const char *name, const void *bytes, size_t n)
+{
+    scratch_write(name, bytes, n);
+    return scratch_path(name);
+}
+
+static const struct shape {
+    const char *bytes, *rows;
+} shapes[] = {
+    {"{\"a\":1}\n{\"b\":2}\n", "1={\"a\":1}|2={\"b\":2}|"},
+    {"{\"a\":1}\n{\"b\":2}", "1={\"a\":1}|2={\"b\":2}|"},
+    {"\xEF\xBB\xBF{\"a\":1}\r\n\r\n  \t\n{\"b\":2}\r\n", "1={\"a\":1}|4={\"b\":2}|"},
+    {"{\"a\":1} {\"b\":2}{\"c\":3}\n{\"d\":4}", "1={\"a\":1}|1={\"b\":2}|1={\"c\":3}|2={\"d\":4}|"},
+    /* a broken row costs its line */
+    {"{\"a\":1}\n{\"b\":[\n{\"c\":3}\n", "1={\"a\":1}|2={\"b\":[|3={\"c\":3}|"},
+    {"{\"a\":\"x\n{\"c\":3}\n", "1={\"a\":\"x|2={\"c\":3}|"},
+    {"{\"a\":1}\nwords, words\n\"}{\"\n}\n{\"c\":3}", "1={\"a\":1}|2=words, words|3=\"}{\"|4=}|5={\"c\":3}|"},
+    {"{\"a\":\"}{\\\"}\\\\\"}\n{\"b\":\"\\\\\"}", "1={\"a\":\"}{\\\"}\\\\\"}|2={\"b\":\"\\\\\"}|"},
+    /* objects of several lines */
+    {"{\n  \"a\": 1\n}\n{\n  \"b\": [\n2]\n}\n", "1={\n  \"a\": 1\n}|4={\n  \"b\": [\n2]\n}|"},
+    {"{ \"a\": 1,\r\n \"b\":\r\n2}{\"c\":3}\n", "1={ \"a\": 1,\r\n \"b\":\r\n2}|3={\"c\":3}|"},
+    {"{\n\"a\": 1", "1={\n\"a\": 1|"},
+    /* arrays */
+    {"[{\"a\":1}, {\"b\":[2]}]\n", "1={\"a\":1}|2={\"b\":[2]}|"},
+    {" \n[\n  {\n\"a\": \"],\"\n  }\n,\n {\"b\":2}\n]\n \n", "1={\n\"a\": \"],\"\n  }|2={\"b\":2}|"},
+    {"[]", ""},
+    {"[ \n ]\n", ""},
+    {"[7,\"x,y\",[1,2],null , {}]", "1=7|2=\"x,y\"|3=[1,2]|4=null |5={}|"},
+    /* nothing */
+    {"", ""},
+    {"\xEF\xBB\xBF", ""},
+    {" \n\n", ""},
+};
+enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
+
+static void every_shape_is_read(void **state)
+{
+    struct ctx *c = *state;
+    for (int i = 0; i < N_SHAPES; i++) {
+        const char *rows = read_rows(c, write_file("rows.jsonl", shapes[i].bytes, strlen(shapes[i].bytes)));
+        if (!rows) fail_msg("shape %d: %s", i, c->message);
+        assert_string_equal(rows, shapes[i].rows);
+    }
+}
+
+static const struct {
+    const char *bytes;
+    size_t n;
+    const char *message;
+} foreign[] = {
+    {"[{\"a\":1} {\"b\":2}]", 0, "a comma is missing between two items"},
+    {"[{\"a\":1},]", 0, "an item is missing behind a comma"},
+    {"[,{\"a\":1}]", 0, "a comma is missing"},
+    {"[{\"a\":1},\n", 0, "line 2: the array is not closed"},
+    {"[{\"a\":1}", 0, "the array is not closed"},
+    {"[{\"a\":1}]\n[{\"b\":1}]", 0, "something follows the end of the array"},
+    {"\xff\xfe{\0\"\0a\0", 8, "is UTF-16"},
+    {"\xfe\xff\0{\0\"", 6, "is UTF-16"},
+    {"{\0\"\0a\0", 6, "is UTF-16 text: convert it with iconv -f UTF-16LE"},
+    {"\0{\0\"\0a", 6, "is UTF-16 text: convert it with iconv -f UTF-16BE"},
+    {"\xff\xfe\0\0{\0\0\0", 8, "is UTF-32"},
+    {"PK\3\4rest", 0, "is a ZIP archive"},
+    {"BZh91AY", 0, "is packed by bzip2"},
+    {"\xfd"
+     "7zXZ\0\0",
+     7, "is packed by xz"},
+    {"ARROW1\0\0", 8, "is an Arrow"},
+    {"SQLite format 3", 0, "is an SQLite"},
+    {"<!DOCTYPE html>", 0, "is a web page"},
+    {"version https://git-lfs.github.com/spec/v1\noid", 0, "Git LFS pointer"},
+    {"instruction,output\nSay hi,hi\n", 0, "is a CSV table"},
+    {"\"text\",\"auth_weight\"\r\n\"a\",1\r\n", 0, "is a CSV table"},
+    {"id\ttext\n1\thi\n", 0, "is a TSV table"},
+    {"prompt;answer\n", 0, "--ifs semicolon"},
+};
+
+static void what_is_no_file_of_rows_is_named(void **state)
+{
+    struct ctx *c = *state;
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        size_t n = foreign[i].n ? foreign[i].n : strlen(foreign[i].bytes);
+        if (read_rows(c, write_file("rows.jsonl", foreign[i].bytes, n))) fail_msg("%zu was accepted", i);
+        assert_non_null(strstr(c->message, "rows.jsonl: "));
+        assert_failed(c, E_INPUT, foreign[i].message);
+    }
+    char tar[512] = "rows.jsonl";
+    memcpy(tar + 257, "ustar", 5);
+    assert_null(read_rows(c, write_file("rows.tar", tar, sizeof tar)));
+    assert_failed(c, E_INPUT, "is a tar archive");
+}
+
+static void texts_are_one_row(void **state)
+{
+    struct ctx *c = *state;
+    struct row_bytes row;
+    const char *path = write_file("a.txt", "\xEF\xBB\xBFone\n\n{\"two\"\n", 15);
+    assert_string_equal(read_rows(c, path), "1=one\n\n{\"two\"\n|");
+    struct row_file *f = row_file_open(c, path);
+    assert_true(row_file_next(f, &row) && row.is_text);
+    assert_false(row_file_next(f, &row));
+    assert_false(row_file_next(f, &row));
+    row_file_close(f);
+    assert_string_equal(read_rows(c, write_file("b.txt", " \n", 2)), "");
+    assert_string_equal(read_rows(c, write_file("c.txt", "", 0)), "");
+    row_file_close(NULL);
+}
+
+/* ---- packed ---- */
+
+static size_t gzip(const void *bytes, size_t n, uint8_t *out, size_t room)
+{
+    z_stream z = {0};
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = (Bytef *)bytes;
+    z.avail_in = (uInt)n;
+    z.next_out = out;
+    z.avail_out = (uInt)room;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return room - z.avail_out;
+}
+
+static size_t zstd(const void *bytes, size_t n, uint8_t *out, size_t room)
+{
+    size_t packed = ZSTD_compress(out, room, bytes, n, 3);
+    assert_false(ZSTD_isError(packed));
+    return packed;
+}
+
+typedef size_t (*packer)(const void *, size_t, uint8_t *, size_t);
+
+static void packed_shapes_are_read(void **state)
+{
+    struct ctx *c = *state;
+    static uint8_t packed[1 << 16];
+    static const packer packers[] = {gzip, zstd};
+    for (int p = 0; p < 2; p++)
+        for (int i = 0; i < N_SHAPES; i++) {
+            size_t n = packers[p](shapes[i].bytes, strlen(shapes[i].bytes), packed, sizeof packed);
+            const char *rows = read_rows(c, write_file("rows.jsonl", packed, n)); /* whatever it is called */
+            if (!rows) fail_msg("shape %d: %s", i, c->message);
+            assert_string_equal(rows, shapes[i].rows);
+        }
+    size_t n = gzip("one\ntwo", 7, packed, sizeof packed);
+    assert_string_equal(read_rows(c, write_file("a.txt.gz", packed, n)), "1=one\ntwo|");
+}
+
+static void several_members_follow_each_other(void **state)
+{
+    struct ctx *c = *state;
+    static uint8_t packed[1 << 12];
+    static const packer packers[] = {gzip, zstd};
+    for (int p = 0; p < 2; p++) {
+        size_t n = packers[p]("{\"a\":", 5, packed, 2000);
+        n += packers[p]("1}\n{\"b\":2}", 10, packed + n, 2000);
+        assert_string_equal(read_rows(c, write_file("rows.jsonl", packed, n)), "1={\"a\":1}|2={\"b\":2}|");
+        memset(packed + n, 0, 100);
+        const char *rows = read_rows(c, write_file("rows.jsonl", packed, n + 100));
+        if (p == 0) {
+            assert_string_equal(rows, "1={\"a\":1}|2={\"b\":2}|");
+            packed[n + 50] = 0x1f; /* nothing but zeros behind the zeros */
+            assert_null(read_rows(c, write_file("rows.jsonl", packed, n + 100)));
+            assert_failed(c, E_INPUT, "something else follows the compressed data");
+        } else {
+            assert_null(rows);
+            ctx_clear(c);
+        }
+    }
+}
+
+static void cut_and_damaged_packs_are_refused(void **state)
+{
+    struct ctx *c = *state;
+    static uint8_t packed[1 << 12];
+    static const char rows[] = "{\"text\":\"some words\"}\n{\"text\":\"and some others\"}\n";
+    static const packer packers[] = {gzip, zstd};
+    for (int p = 0; p < 2; p++) {
+        size_t n = packers[p](rows, sizeof rows - 1, packed, sizeof packed);
+        for (size_t k = 4; k < n; k++) {
+            if (read_rows(c, write_file("rows.jsonl", packed, k))) fail_msg("accepted when cut at %zu", k);
+            assert_failed(c, E_INPUT, "rows.jsonl");
+        }
+        assert_null(read_rows(c, write_file("rows.jsonl", packed, n - 1)));
+        assert_failed(c, E_INPUT, "the compressed data ends too early: the file is incomplete");
+    }
+    size_t n = gzip(rows, sizeof rows - 1, packed, sizeof packed);
+    for (size_t k = 12; k < n; k++) { /* behind the header every bit counts: zlib checks a CRC and the length */
+        packed[k] ^= 4;
+        if (read_rows(c, write_file("rows.jsonl", packed, n))) fail_msg("accepted with byte %zu changed", k);
+        assert_failed(c, E_INPUT, "rows.jsonl");
+        packed[k] ^= 4;
+    }
+}
+
+/* A gigabyte of line ends in some kilobytes: refused after the first megabytes, and nothing of it is held. */
+static void bombs_are_refused(void **state)
+{
+    struct ctx *c = *state;
+    enum { BLOCK = 1 << 24 };
+    char *block = malloc(BLOCK);
+    uint8_t *packed = malloc(1 << 20);
+    memset(block, '\n', BLOCK);
+    size_t one = zstd(block, BLOCK, packed, 1 << 20), n = 0;
+    for (int i = 0; i < 64; i++, n += one) memcpy(packed + n, packed, one);
+    assert_null(read_rows(c, write_file("rows.jsonl", packed, n)));
+    assert_failed(c, E_INPUT, "expands to more than 1000 times its size");
+    assert_true(c->alloc_peak < 1 << 20);
+    free(block);
+    free(packed);
+}
+
+/* A frame that asks for a window beyond the limit is refused by its header. */
+static void large_windows_are_refused(void **state)
+{
+    struct ctx *c = *state;
+    static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x98 /* 2^29 */, 0x01, 0x00, 0x00};
+    assert_null(read_rows(c, write_file("rows.jsonl", frame, sizeof frame)));
+    assert_failed(c, E_INPUT, "zstd data cannot be expanded");
+}
+
+static void standard_input_is_a_file(void **state)
+{
+    struct ctx *c = *state;
+    static uint8_t packed[1 << 12];
+    int saved = dup(STDIN_FILENO);
+    for (int p = 0; p < 2; p++) {
+        const char *rows = "[{\"a\":1},{\"b\":2}]";
+        size_t n = p ? gzip(rows, strlen(rows), packed, sizeof packed) : strlen(rows);
+        int fd = open(write_file("in", p ? (const void *)packed : rows, n), O_RDONLY);
+        assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+        close(fd);
+        assert_string_equal(read_rows(c, "-"), "1={\"a\":1}|2={\"b\":2}|");
+    }
+    int fd = open(write_file("in", "[{", 2), O_RDONLY);
+    assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+    close(fd);
+    assert_string_equal(read_rows(c, "-") ? "read" : c->message,
+                        "standard input: line 1: the array is not closed: the file "
+                        "may be cut short (the file begins with \"[\", so it is read "
+                        "as one JSON array)");
+    ctx_clear(c);
+    assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+    close(saved);
+}
+
+static void each_allocation_fails_once(void **state)
+{
+    (void)state;
+    static uint8_t packed[1 << 12];
+    size_t n = zstd("{\"a\":1}\n{\"b\":2}\n", 16, packed, sizeof packed);
+    const char *path = write_file("rows.jsonl", packed, n);
+    for (long k = 1;; k++) {
+        struct oom oom = {.fail_at = k};
+        struct ctx *c = oom_ctx(&oom);
+        struct row_bytes row;
+        struct row_file *f = row_file_open(c, path);
+        while (f && row_file_next(f, &row)) continue;
+        row_file_close(f);
+        bool done = ctx_ok(c);
+        if (!done) assert_int_equal(c->status, E_MEMORY);
+        assert_int_equal(c->alloc_bytes, 0);
+        ctx_free(c);
+        assert_int_equal(oom.live, 0);
+        assert_true(k < 100);
+        if (done) break;
+    }
+}
+
+int main(void)
+{
+#define ROWS_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        ROWS_TEST(every_shape_is_read),       ROWS_TEST(what_is_no_file_of_rows_is_named),
+        ROWS_TEST(texts_are_one_row),         ROWS_TEST(packed_shapes_are_read),
+        ROWS_TEST(bombs_are_refused),         ROWS_TEST(several_members_follow_each_other),
+        ROWS_TEST(large_windows_are_refused), ROWS_TEST(cut_and_damaged_packs_are_refused),
+        ROWS_TEST(standard_input_is_a_file),  ROWS_TEST(each_allocation_fails_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
