@@ -37,12 +37,12 @@ const struct command command_train = {
     .name = "train",
     .summary = "fine-tunes a model with LoRA",
     .usage = "-m MODEL -d FILE [--valid FILE] -o RUN [options]",
-    .about =
-        "Trains a LoRA adapter on JSONL rows ({\"text\"}, {\"prompt\",\"completion\"} or {\"messages\"}), each of which "
-        "may\n"
-        "carry auth_weight, prov_entropy and loss_weight. RUN gets the configuration, metrics, checkpoints and, at the\n"
-        "end, adapter/ in PEFT form. Ctrl-C, SIGTERM and SIGHUP save and stop (exit code 130), and your_ai resume RUN\n"
-        "continues; a second Ctrl-C quits at once. SIGUSR1 saves and goes on.",
+    .about = "Trains a LoRA adapter on rows ({\"text\"}, {\"prompt\",\"completion\"}, {\"messages\"}, ShareGPT's or "
+             "Alpaca's), each of\n"
+             "which may carry auth_weight, prov_entropy and loss_weight. RUN gets the configuration, metrics, checkpoints "
+             "and, at the\n"
+             "end, adapter/ in PEFT form. Ctrl-C, SIGTERM and SIGHUP save and stop (exit code 130), and your_ai resume RUN\n"
+             "continues; a second Ctrl-C quits at once. SIGUSR1 saves and goes on.",
     .table = &train_table,
     .values_bytes = sizeof(struct train_values),
     .run = cmd_train_run,

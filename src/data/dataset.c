@@ -20,6 +20,7 @@ struct dataset {
     struct dataset_footer footer;
     const struct dataset_document *documents; /* in the map */
     struct dataset_file *files;               /* (n_files) paths owned */
+    char *types[DATASET_TYPES_MAX];           /* (n_types) owned */
 };
 
 static enum status fail(const struct dataset *d, const char *what, int64_t value)
@@ -57,7 +58,9 @@ static enum status check_sections(struct dataset *d)
     if (f->n_files < 1 || f->n_files > DATASET_FILES_MAX) return fail(d, "number of files", f->n_files);
     if (f->max_length < 2 || f->max_length > DATASET_LENGTH_MAX) return fail(d, "maximal length", f->max_length);
     if (f->files_at < header || f->files_at % 8 != 0) return fail(d, "offset of the files", f->files_at);
-    if (f->table_at < f->files_at || f->table_at % 8 != 0) return fail(d, "offset of the table", f->table_at);
+    if (f->n_types < 0 || f->n_types > DATASET_TYPES_MAX) return fail(d, "number of source types", f->n_types);
+    if (f->types_at < f->files_at || f->types_at % 8 != 0) return fail(d, "offset of the types", f->types_at);
+    if (f->table_at < f->types_at || f->table_at % 8 != 0) return fail(d, "offset of the table", f->table_at);
     if (f->counts.documents < 1 || !checked_mul((size_t)f->counts.documents, sizeof *d->documents, &table_bytes) ||
         (uint64_t)f->table_at > end || end - (size_t)f->table_at != table_bytes)
         return fail(d, "number of documents", f->counts.documents);
@@ -70,7 +73,7 @@ static enum status read_files(struct dataset *d)
     const struct dataset_footer *f = &d->footer;
     d->files = mem_alloc(d->c, (size_t)f->n_files, sizeof *d->files);
     if (!d->files) return d->c->status;
-    size_t at = (size_t)f->files_at, end = (size_t)f->table_at;
+    size_t at = (size_t)f->files_at, end = (size_t)f->types_at;
     for (int64_t i = 0; i < f->n_files; i++) {
         struct dataset_file_entry e;
         if (end - at < sizeof e) return fail(d, "cut in file", i);
@@ -89,6 +92,23 @@ static enum status read_files(struct dataset *d)
     return at == end ? OK : fail(d, "bytes behind the files", (int64_t)(end - at));
 }
 
+static enum status read_types(struct dataset *d)
+{
+    size_t at = (size_t)d->footer.types_at, end = (size_t)d->footer.table_at;
+    for (int64_t i = 0; i < d->footer.n_types; i++) {
+        uint64_t n;
+        if (end - at < sizeof n) return fail(d, "cut in source type", i);
+        memcpy(&n, d->bytes + at, sizeof n);
+        at += sizeof n;
+        if (n < 1 || n > DATASET_TYPE_BYTES || n > end - at || memchr(d->bytes + at, 0, n))
+            return fail(d, "name of source type", i);
+        d->types[i] = mem_strndup(d->c, (const char *)d->bytes + at, n);
+        if (!d->types[i]) return d->c->status;
+        at += (n + 7) / 8 * 8; /* stays within end, which is a multiple of 8 */
+    }
+    return at == end ? OK : fail(d, "bytes behind the source types", (int64_t)(end - at));
+}
+
 static bool is_score(double v, double max)
 {
     return isnan(v) || (v >= 0 && v <= max);
@@ -101,7 +121,8 @@ static enum status check_entry(const struct dataset *d, int64_t i, int64_t first
     if (e->first != first || e->n < 2 || e->n > d->footer.max_length ||
         dataset_document_bytes(e->n) > d->footer.files_at - first)
         return fail(d, "place or length of document", i);
-    if (e->file < 0 || e->file >= d->footer.n_files || e->row < 1 || e->reserved != 0)
+    if (e->file < 0 || e->file >= d->footer.n_files || e->row < 1 || e->source_type < -1 ||
+        e->source_type >= d->footer.n_types)
         return fail(d, "source of document", i);
     if (!is_score(e->auth_weight, 0.99) || !is_score(e->prov_entropy, DBL_MAX) ||
         !(e->loss_weight > 0 && e->loss_weight <= RECORDS_LOSS_WEIGHT_MAX))
@@ -166,7 +187,7 @@ struct dataset *dataset_open(struct ctx *c, const char *cache_path)
     d->map = file_map_open(c, cache_path);
     d->bytes = d->map ? file_map_data(d->map) : NULL;
     if (d->map && check_frame(d) == OK && check_sections(d) == OK && check_counts(d) == OK && read_files(d) == OK &&
-        check_documents(d) == OK && file_check(c, d->map) == OK)
+        read_types(d) == OK && check_documents(d) == OK && file_check(c, d->map) == OK)
         return d;
     dataset_close(d);
     return NULL;
@@ -177,6 +198,7 @@ void dataset_close(struct dataset *d)
     if (!d) return;
     for (int64_t i = 0; d->files && i < d->footer.n_files; i++) mem_free(d->c, (void *)d->files[i].path);
     mem_free(d->c, d->files);
+    for (size_t i = 0; i < DATASET_TYPES_MAX; i++) mem_free(d->c, d->types[i]);
     file_map_close(d->map);
     mem_free(d->c, d);
 }
@@ -222,6 +244,17 @@ struct dataset_file dataset_file(const struct dataset *d, size_t i)
 {
     BUG_ON(d->c, i >= (size_t)d->footer.n_files, "file %zu", i);
     return d->files[i];
+}
+
+size_t dataset_n_types(const struct dataset *d)
+{
+    return (size_t)d->footer.n_types;
+}
+
+const char *dataset_type(const struct dataset *d, size_t i)
+{
+    BUG_ON(d->c, i >= (size_t)d->footer.n_types, "source type %zu", i);
+    return d->types[i];
 }
 
 enum status dataset_check(struct ctx *c, const struct dataset *d)

@@ -9,9 +9,9 @@
  * BOS by the model's own rule (tokenizer_adds_bos), EOS when the model has one. Text of special tokens in a row is plain
  * text. The first token of a document has nothing before it and is never trained.
  *
- * Documents longer than max_length are split: each piece after the first starts with the last token of the one before (not
- * trained), so every trained token is trained exactly once. Pieces without a trained token are left out. Or they are
- * truncated. */
+ * Rows longer than max_length are split, so that every trained token is trained exactly once. A run of trained tokens that
+ * fits stays whole and has before it as much as fits of what precedes it: of a long prompt its end. A run that does not fit
+ * is cut; each further piece starts with the last token of the one before (not trained). Or rows are truncated. */
 #ifndef YA_DATA_DATASET_H
 #define YA_DATA_DATASET_H
 
@@ -23,15 +23,16 @@ struct dataset; /* opaque */
 enum dataset_long { LONG_SPLIT, LONG_TRUNCATE };
 
 struct dataset_options {
-    const char *const *paths; /* borrowed during dataset_build */
+    const char *const *paths; /* NAME or NAME:WEIGHT (row_path.h); borrowed during dataset_build */
     size_t n_paths;           /* 1 to DATASET_FILES_MAX */
     int64_t max_length;       /* most tokens of a document, 2 to DATASET_LENGTH_MAX */
     enum dataset_long long_documents;
     bool skip_bad_rows;
+    enum row_form form;                               /* of rows that have several */
     double default_auth_weight, default_prov_entropy; /* for rows without; NaN: none given */
     enum chat_template chat;                          /* CHAT_NONE: recognised from the tokenizer when a row needs it */
 };
-enum { DATASET_FILES_MAX = 4096, DATASET_LENGTH_MAX = 1 << 24 };
+enum { DATASET_FILES_MAX = 4096, DATASET_LENGTH_MAX = 1 << 24, DATASET_TYPES_MAX = 256, DATASET_TYPE_BYTES = 63 };
 
 /* One path, 2048 tokens, split, strict, no defaults, template recognised. */
 struct dataset_options dataset_options_default(const char *const *paths, size_t n_paths);
@@ -46,7 +47,7 @@ struct dataset_counts {
     int64_t trained, masked;
     int64_t split_rows;      /* rows that became several pieces */
     int64_t truncated_rows;  /* rows cut at max_length */
-    int64_t left_out_tokens; /* behind the cut, or in pieces without a trained token */
+    int64_t left_out_tokens; /* behind the cut, or in no piece */
     int64_t scored_rows;     /* good rows with both auth_weight and prov_entropy, defaults not counted */
     int64_t max_token;       /* largest id, to be compared with the model's vocabulary; -1 when there is none */
 };
@@ -58,7 +59,7 @@ struct dataset_document {
     int32_t file;        /* index of the source file */
     int32_t n;           /* tokens, 2 to max_length */
     int32_t n_trained;   /* 1 to n - 1 */
-    int32_t reserved;    /* 0 */
+    int32_t source_type; /* index of its name (dataset_type); -1: the row has none */
     double auth_weight;  /* [0, 0.99]; NaN: none */
     double prov_entropy; /* >= 0 bits; NaN: none */
     double loss_weight;  /* (0, 1e6] */
@@ -66,7 +67,7 @@ struct dataset_document {
 
 /* An input file, for the run's data manifest. */
 struct dataset_file {
-    const char *path; /* as given; owner the dataset */
+    const char *path; /* as given, without its weight, or "standard input"; owner the dataset */
     uint64_t bytes;
     char sha256[65];
 };
@@ -89,6 +90,8 @@ const int32_t *dataset_tokens(const struct dataset *d, int64_t i);  /* (n) */
 const uint8_t *dataset_trained(const struct dataset *d, int64_t i); /* (n) 1: the token is a target; [0] is 0 */
 size_t dataset_n_files(const struct dataset *d);
 struct dataset_file dataset_file(const struct dataset *d, size_t i);
+size_t dataset_n_types(const struct dataset *d);
+const char *dataset_type(const struct dataset *d, size_t i); /* name of a source type */
 
 /* E_IO when the cache file changed under the program; once a step. */
 enum status dataset_check(struct ctx *c, const struct dataset *d);

@@ -1,11 +1,9 @@
-/* dataset_build: one pass over the rows; tokens go to the file as they come, the document table follows at the end. */
+/* dataset_build: one pass over the rows: each becomes tokens, and those one or several documents. */
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "base/mem.h"
-#include "base/sha256.h"
-#include "data/dataset_layout.h"
+#include "data/dataset.h"
+#include "data/dataset_write.h"
 
 struct builder {
     struct ctx *c;
@@ -17,12 +15,7 @@ struct builder {
     struct ids ids; /* of the current row, and which of them are trained */
     struct buf trained;
 
-    struct file_writer *out;
-    struct sha256 sha;
-    int64_t at; /* bytes written */
-
-    struct dataset_document *documents;
-    size_t room;
+    struct dataset_writer *out;
     struct dataset_counts counts;
     int64_t spelled_rows; /* rows whose plain text spells special tokens out */
     int64_t spelled_row;  /* the first of them, and its file and first such token */
@@ -54,75 +47,6 @@ static enum status check_options(struct ctx *c, const struct dataset_options *o)
     return OK;
 }
 
-/* ---- the file ---- */
-
-static void put(struct builder *b, const void *bytes, size_t n)
-{
-    sha256_update(&b->sha, bytes, n);
-    file_writer_write(b->out, bytes, n);
-    b->at += (int64_t)n;
-}
-
-static void pad_to(struct builder *b, int64_t multiple)
-{
-    static const char zeros[8];
-    put(b, zeros, (size_t)((multiple - b->at % multiple) % multiple));
-}
-
-static struct dataset_document *new_document(struct builder *b)
-{
-    size_t n = (size_t)b->counts.documents;
-    if (n == b->room) {
-        size_t room = n ? n + n / 2 : 64;
-        struct dataset_document *moved = mem_resize(b->c, b->documents, n, room, sizeof *moved);
-        if (!moved) return NULL;
-        b->documents = moved;
-        b->room = room;
-    }
-    b->counts.documents++;
-    return &b->documents[n];
-}
-
-static int64_t sum(const char *trained, int64_t n)
-{
-    int64_t s = 0;
-    for (int64_t i = 0; i < n; i++) s += trained[i];
-    return s;
-}
-
-/* Writes tokens [first, first + n) of the row as a document, unless none of them is trained. `own` of them have not been in
- * the document before. */
-static enum status put_document(struct builder *b, const struct record *row, int64_t first, int64_t n, int64_t own)
-{
-    const int32_t *tokens = b->ids.data + first;
-    char *trained = b->trained.data + first;
-    trained[0] = 0; /* nothing comes before it: not a target */
-    int64_t n_trained = sum(trained, n);
-    if (n_trained == 0) {
-        b->counts.left_out_tokens += own;
-        return OK;
-    }
-    struct dataset_document *d = new_document(b);
-    if (!d) return b->c->status;
-    *d = (struct dataset_document){.first = b->at,
-                                   .row = row->row,
-                                   .file = row->file,
-                                   .n = (int32_t)n,
-                                   .n_trained = (int32_t)n_trained,
-                                   .auth_weight = row->auth_weight,
-                                   .prov_entropy = row->prov_entropy,
-                                   .loss_weight = row->loss_weight};
-    put(b, tokens, (size_t)n * sizeof *tokens);
-    put(b, trained, (size_t)n);
-    pad_to(b, 4);
-    for (int64_t i = 0; i < n; i++)
-        if (tokens[i] > b->counts.max_token) b->counts.max_token = tokens[i];
-    b->counts.tokens += n;
-    b->counts.trained += n_trained;
-    b->counts.masked += n - n_trained;
-    return b->c->status;
-}
-
 /* ---- a row's tokens ---- */
 
 static enum status add_id(struct builder *b, int32_t id, bool trained)
@@ -150,7 +74,7 @@ static enum status render_messages(struct builder *b, const struct record *row)
     if (b->chat == CHAT_NONE) b->chat = chat_template_detect(b->c, b->t);
     if (b->chat != CHAT_NONE)
         chat_template_render(b->c, b->chat, b->t, row->messages, row->n_messages, false, &b->ids, &b->trained);
-    ctx_prefix(b->c, "%s:%lld", b->options.paths[row->file], (long long)row->row);
+    ctx_prefix(b->c, "%s:%lld", records_name(b->rows, (size_t)row->file), (long long)row->row);
     return b->c->status;
 }
 
@@ -174,7 +98,7 @@ static void warn_spelled(const struct builder *b)
         b->c, LOG_WARN,
         "%s:%lld: the text spells the control token %s, which is trained as plain characters and not as the token it names "
         "(%lld rows like it). Give conversations as \"messages\" instead",
-        b->options.paths[b->spelled_file], (long long)b->spelled_row, tokenizer_token(b->t, b->spelled_token),
+        records_name(b->rows, b->spelled_file), (long long)b->spelled_row, tokenizer_token(b->t, b->spelled_token),
         (long long)b->spelled_rows);
 }
 
@@ -204,13 +128,79 @@ static bool doubles_bos(const struct builder *b, const struct record *row)
 
 /* ---- a row's documents ---- */
 
+static int64_t sum(const char *trained, int64_t n)
+{
+    int64_t s = 0;
+    for (int64_t i = 0; i < n; i++) s += trained[i];
+    return s;
+}
+
+/* Writes tokens [first, first + n) of the row as a document. */
+static enum status put_document(struct builder *b, const struct record *row, int64_t first, int64_t n)
+{
+    struct dataset_document d = {.row = row->row,
+                                 .file = row->file,
+                                 .n = (int32_t)n,
+                                 .source_type = dataset_write_type(b->out, row->source_type),
+                                 .auth_weight = row->auth_weight,
+                                 .prov_entropy = row->prov_entropy,
+                                 .loss_weight = row->loss_weight};
+    b->trained.data[first] = 0; /* nothing comes before it: not a target */
+    return dataset_write_document(b->out, &d, b->ids.data + first, b->trained.data + first);
+}
+
+/* First token of the trained run that `at` or what follows it belongs to; n when there is none. */
+static int64_t find_trained(const struct builder *b, int64_t at, int64_t n)
+{
+    while (at < n && !b->trained.data[at]) at++;
+    return at;
+}
+
+static int64_t find_untrained(const struct builder *b, int64_t at, int64_t n)
+{
+    while (at < n && b->trained.data[at]) at++;
+    return at;
+}
+
+/* The piece for the targets from `target` on: tokens [*first, *end). A run of targets that fits is taken whole, with as much
+ * of what stands before it as fits, so that an answer keeps the end of a long prompt; more runs follow while they fit whole.
+ * A run that does not fit is cut: its first piece gets up to half its length of what stands before it, each further one the
+ * last token of the one before. */
+static void place_piece(const struct builder *b, int64_t target, int64_t n, int64_t *first, int64_t *end)
+{
+    int64_t longest = b->options.max_length, run_end = find_untrained(b, target, n);
+    bool continued = target > 0 && b->trained.data[target - 1];
+    if (continued || run_end - target >= longest) {
+        int64_t before = continued ? 1 : target < longest / 2 ? target : longest / 2;
+        *first = target - (before < 1 ? 1 : before);
+        *end = *first + longest < run_end ? *first + longest : run_end;
+        if (*end < run_end) return;
+    } else {
+        *first = run_end > longest ? run_end - longest : 0;
+        *end = run_end;
+    }
+    for (;;) {
+        int64_t next = find_trained(b, *end, n), next_end = find_untrained(b, next, n);
+        if (next == n || next_end - *first > longest) return;
+        *end = next_end;
+    }
+}
+
+/* Cuts a row into pieces in which every target is trained once. */
 static enum status put_split(struct builder *b, const struct record *row, int64_t n)
 {
+    int64_t passed = 0, kept = 0; /* end of the last piece; tokens that are in some piece */
     b->counts.split_rows++;
-    for (int64_t first = 0; first + 1 < n; first += b->options.max_length - 1) {
-        int64_t left = n - first, take = left < b->options.max_length ? left : b->options.max_length;
-        TRY(put_document(b, row, first, take, first == 0 ? take : take - 1));
+    b->trained.data[0] = 0;
+    for (int64_t target = find_trained(b, 0, n); target < n; target = find_trained(b, passed, n)) {
+        int64_t first, end;
+        place_piece(b, target, n, &first, &end);
+        memset(b->trained.data + first, 0, (size_t)(target - first)); /* trained in an earlier piece: context here */
+        TRY(put_document(b, row, first, end - first));
+        kept += end - (first > passed ? first : passed);
+        passed = end;
     }
+    b->counts.left_out_tokens += n - kept;
     return OK;
 }
 
@@ -221,15 +211,15 @@ static enum status put_row(struct builder *b, struct record *row)
     int64_t kept = truncate ? longest : n;
     if (doubles_bos(b, row)) return records_reject(b->rows, FAULT_BOS, "begins with BOS, which is added to every row");
     if (kept < 2 || sum(b->trained.data + 1, kept - 1) == 0)
-        return records_reject(b->rows, FAULT_UNTRAINED, "none of its first %lld tokens (of %lld) is trained",
-                              (long long)kept, (long long)n);
+        return records_reject(b->rows, FAULT_UNTRAINED, "none of its first %lld tokens (of %lld) is trained%s",
+                              (long long)kept, (long long)n, truncate ? ": raise --max-length, or use --long split" : "");
     if (!isnan(row->auth_weight) && !isnan(row->prov_entropy)) b->counts.scored_rows++;
     if (isnan(row->auth_weight)) row->auth_weight = b->options.default_auth_weight;
     if (isnan(row->prov_entropy)) row->prov_entropy = b->options.default_prov_entropy;
     if (kept > longest) return put_split(b, row, n);
     if (truncate) b->counts.truncated_rows++;
     b->counts.left_out_tokens += n - kept;
-    return put_document(b, row, 0, kept, kept);
+    return put_document(b, row, 0, kept);
 }
 
 static enum status add_row(struct builder *b, struct record *row)
@@ -248,30 +238,11 @@ static enum status add_row(struct builder *b, struct record *row)
 
 static void put_files(struct builder *b)
 {
-    pad_to(b, 8);
     for (size_t i = 0; i < b->options.n_paths; i++) {
-        struct dataset_file_entry e = {.path_bytes = (uint32_t)strlen(b->options.paths[i])};
-        char hex[65];
-        records_digest(b->rows, i, &e.bytes, hex);
-        memcpy(e.sha256, hex, sizeof e.sha256);
-        put(b, &e, sizeof e);
-        put(b, b->options.paths[i], e.path_bytes);
-        pad_to(b, 8);
+        struct dataset_file file = {.path = records_name(b->rows, i)};
+        records_digest(b->rows, i, &file.bytes, file.sha256);
+        dataset_write_file(b->out, &file);
     }
-}
-
-static void put_end(struct builder *b)
-{
-    struct dataset_footer f = {.max_length = b->options.max_length, .n_files = (int64_t)b->options.n_paths};
-    pad_to(b, 8);
-    f.files_at = b->at;
-    put_files(b);
-    f.table_at = b->at;
-    put(b, b->documents, (size_t)b->counts.documents * sizeof *b->documents);
-    f.counts = b->counts;
-    put(b, &f, offsetof(struct dataset_footer, sha256));
-    sha256_final(&b->sha, f.sha256);
-    file_writer_write(b->out, f.sha256, sizeof f.sha256);
 }
 
 static void count_faults(struct builder *b)
@@ -285,18 +256,16 @@ static void count_faults(struct builder *b)
 
 static enum status fill(struct builder *b)
 {
-    struct dataset_header h = {.magic = DATASET_MAGIC, .version = DATASET_VERSION, .byte_order = DATASET_BYTE_ORDER};
     struct record row;
-    put(b, &h, sizeof h);
     while (records_next(b->rows, &row)) TRY(add_row(b, &row));
     TRY(b->c->status);
     count_faults(b);
     warn_spelled(b);
-    if (b->counts.documents == 0)
+    if (dataset_write_count(b->out) == 0)
         return ctx_fail(b->c, E_INPUT, "%s%s: no row can be used: %lld rows, %lld of them bad, %lld of weight 0",
-                        b->options.paths[0], b->options.n_paths > 1 ? " and others" : "", (long long)b->counts.rows,
+                        records_name(b->rows, 0), b->options.n_paths > 1 ? " and others" : "", (long long)b->counts.rows,
                         (long long)b->counts.bad_rows, (long long)b->counts.unweighted_rows);
-    put_end(b);
+    put_files(b);
     return b->c->status;
 }
 
@@ -304,20 +273,18 @@ enum status dataset_build(struct ctx *c, const struct tokenizer *t, const struct
                           const char *cache_path, struct dataset_counts *counts)
 {
     TRY(check_options(c, options));
-    struct builder b = {.c = c, .t = t, .options = *options, .chat = options->chat, .counts.max_token = -1};
-    sha256_init(&b.sha);
+    struct builder b = {.c = c, .t = t, .options = *options, .chat = options->chat};
     buf_init(&b.trained, c, SIZE_MAX / 4); /* bounded by the ids, and they by the length of a line */
-    b.rows = records_open(c, options->paths, options->n_paths, options->skip_bad_rows);
-    b.out = b.rows ? file_writer_open(c, cache_path) : NULL;
+    b.rows = records_open(c, options->paths, options->n_paths, options->skip_bad_rows, options->form);
+    b.out = b.rows ? dataset_write_open(c, cache_path) : NULL;
     if (b.out && fill(&b) == OK) {
-        file_writer_commit(b.out);
+        dataset_write_commit(b.out, options->max_length, &b.counts);
         b.out = NULL;
         *counts = b.counts;
     }
-    file_writer_abort(b.out);
+    dataset_write_abort(b.out);
     records_close(b.rows);
     ids_release(c, &b.ids);
     buf_release(&b.trained);
-    mem_free(c, b.documents);
     return c->status;
 }

@@ -3,6 +3,7 @@
  *   header      64 bytes: magic, version, byte-order mark, zeros
  *   documents   each: tokens i32[n], trained u8[n], zeros up to a multiple of 4
  *   files       at a multiple of 8; each: struct dataset_file_entry, the path's bytes, zeros up to a multiple of 8
+ *   types       names of source types, each: its length u64, its bytes, zeros up to a multiple of 8
  *   table       struct dataset_document[counts.documents]
  *   footer      struct dataset_footer; its last 32 bytes are the SHA-256 of everything before them
  *
@@ -14,7 +15,7 @@
 #include "data/dataset.h"
 
 #define DATASET_MAGIC "YA-DATA\n"
-enum { DATASET_VERSION = 1, DATASET_BYTE_ORDER = 0x01020304 };
+enum { DATASET_VERSION = 2, DATASET_BYTE_ORDER = 0x01020304 };
 
 struct dataset_header {
     char magic[8];
@@ -30,8 +31,8 @@ struct dataset_file_entry {
 
 struct dataset_footer {
     struct dataset_counts counts;
-    int64_t max_length, n_files;
-    int64_t files_at, table_at; /* byte offsets */
+    int64_t max_length, n_files, n_types;
+    int64_t files_at, types_at, table_at; /* byte offsets */
     uint8_t sha256[32];
 };
 

@@ -1,57 +1,47 @@
 /* record_form: which form a row has, and its texts.
  *
- * A form is recognised by its keys alone, and a row must have the keys of exactly one: a program that silently preferred
- * "text" over "messages" would train on something that the user did not mean. What a form does not know is refused where it
- * would change what is trained (roles, fractional weights of messages) and ignored where it would not. Strings are not
- * copied: they stay in the JSON document, which lives until the next row. */
+ * A form is recognised by its keys alone. Rows that hold several (a conversation and its first prompt; Alpaca's members and
+ * the text made of them) are read in the form that says most about what is to be trained, which is the order of the table
+ * below, and this is said; --row-form chooses another. What a form does not know is refused where it would change what is
+ * trained and listed where it would not. Strings are not copied: they stay in the JSON document, which lives until the next
+ * row. */
 #include "data/record_form.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/options.h"
+#include "data/record_turn.h"
 
-void record_form_init(struct record_form *f, struct ctx *c)
+void record_form_init(struct record_form *f, struct ctx *c, enum row_form choice)
 {
-    *f = (struct record_form){.c = c};
+    *f = (struct record_form){.c = c, .choice = choice};
     buf_init(&f->joined, c, 2 * (size_t)RECORDS_LINE_MAX_BYTES);
 }
 
 void record_form_release(struct record_form *f)
 {
     mem_free(f->c, f->messages);
+    mem_free(f->c, f->mixed_row);
     f->messages = NULL;
+    f->mixed_row = NULL;
     f->n_messages = f->room = 0;
     buf_release(&f->joined);
-}
-
-static const char *type_name(const json_t *v)
-{
-    if (json_is_string(v)) return "a string";
-    if (json_is_object(v)) return "an object";
-    if (json_is_array(v)) return "an array";
-    if (json_is_number(v)) return "a number";
-    return json_is_boolean(v) ? "a boolean" : "null";
-}
-
-/* A member; null counts as absent, because tables exported as JSONL fill unused columns with it. */
-static const json_t *member(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return v && !json_is_null(v) ? v : NULL;
 }
 
 /* A string member with its length; absent leaves *s NULL unless required. */
 static bool text_member(struct ctx *c, const char *what, const json_t *o, const char *key, bool required, const char **s,
                         size_t *n)
 {
-    const json_t *v = member(o, key);
+    const json_t *v = record_member(o, key);
     *s = NULL;
     *n = 0;
     if (!v && !required) return true;
     if (!v) {
         ctx_fail(c, E_INPUT, "%s: '%s' is missing", what, key);
     } else if (!json_is_string(v)) {
-        ctx_fail(c, E_INPUT, "%s: '%s' is %s, not a string", what, key, type_name(v));
+        ctx_fail(c, E_INPUT, "%s: '%s' is %s, not a string", what, key, record_type_name(v));
     } else {
         *s = json_string_value(v);
         *n = json_string_length(v);
@@ -69,7 +59,7 @@ static bool filled_member(struct ctx *c, const char *what, const json_t *o, cons
 
 /* ---- messages ---- */
 
-static bool push(struct record_form *f, const char *role, const char *content, size_t n, double weight)
+static bool push(struct record_form *f, struct chat_message message)
 {
     if (f->n_messages == f->room) {
         size_t room = f->room ? 2 * f->room : 16;
@@ -78,56 +68,29 @@ static bool push(struct record_form *f, const char *role, const char *content, s
         f->messages = m;
         f->room = room;
     }
-    f->messages[f->n_messages++] = (struct chat_message){role, content, n, weight};
+    f->messages[f->n_messages++] = message;
     return true;
 }
 
-/* The role as templates know it; NULL for an unknown one. ShareGPT has names of its own for two of them. */
-static const char *role_of(const char *name, bool sharegpt)
+static bool push_text(struct record_form *f, const char *role, const char *content, size_t n, double weight)
 {
-    static const char *const known[] = {"system", "user", "assistant"};
-    if (sharegpt && strcmp(name, "human") == 0) return "user";
-    if (sharegpt && strcmp(name, "gpt") == 0) return "assistant";
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(name, known[i]) == 0) return known[i];
-    return NULL;
-}
-
-/* One turn. Its weight may only be 0 or 1: a fraction that was then ignored would be worse than an error. */
-static bool read_turn(struct record_form *f, const char *what, const json_t *turn, bool sharegpt, bool trained)
-{
-    const char *name, *content;
-    size_t n;
-    double weight = 1;
-    if (!json_is_object(turn)) {
-        ctx_fail(f->c, E_INPUT, "%s: a message is %s, not an object", what, type_name(turn));
-        return false;
-    }
-    if (!text_member(f->c, what, turn, sharegpt ? "from" : "role", true, &name, &n) ||
-        !text_member(f->c, what, turn, sharegpt ? "value" : "content", true, &content, &n) ||
-        !json_member_f64(f->c, what, turn, "weight", false, 0, 1, &weight))
-        return false;
-    if (weight != 0 && weight != 1) {
-        ctx_fail(f->c, E_INPUT, "%s: the weight of a message is 0 or 1, not %g; use loss_weight for the row", what, weight);
-        return false;
-    }
-    const char *role = role_of(name, sharegpt);
-    if (!role) return ctx_fail(f->c, E_INPUT, "%s: unknown role '%.40s': want system, user or assistant", what, name), false;
-    return push(f, role, content, n, trained ? weight : 0);
+    return push(f, (struct chat_message){.role = role, .content = content, .content_bytes = n, .weight = weight});
 }
 
 static bool read_turns(struct record_form *f, const char *what, const json_t *o, const char *key, bool trained)
 {
-    const json_t *turns = member(o, key);
+    const json_t *turns = record_member(o, key);
     if (!turns) return ctx_fail(f->c, E_INPUT, "%s: '%s' is missing", what, key), false;
     if (!json_is_array(turns)) {
-        ctx_fail(f->c, E_INPUT, "%s: '%s' is %s, not an array", what, key, type_name(turns));
+        ctx_fail(f->c, E_INPUT, "%s: '%s' is %s, not an array", what, key, record_type_name(turns));
         return false;
     }
     if (json_array_size(turns) == 0) return ctx_fail(f->c, E_INPUT, "%s: '%s' is empty", what, key), false;
-    bool sharegpt = strcmp(key, "conversations") == 0;
-    for (size_t i = 0; i < json_array_size(turns); i++)
-        if (!read_turn(f, what, json_array_get(turns, i), sharegpt, trained)) return false;
+    for (size_t i = 0; i < json_array_size(turns); i++) {
+        struct chat_message m;
+        if (!record_turn_read(f->c, what, json_array_get(turns, i), trained, &f->joined, &f->unused_turn, &m)) return false;
+        if (!push(f, m)) return false;
+    }
     return true;
 }
 
@@ -136,7 +99,7 @@ static bool push_system(struct record_form *f, const char *what, const json_t *r
     const char *s;
     size_t n;
     if (!text_member(f->c, what, row, "system", false, &s, &n)) return false;
-    return n == 0 || push(f, "system", s, n, 0);
+    return n == 0 || push_text(f, "system", s, n, 0);
 }
 
 static bool read_pair(struct record_form *f, const char *what, const json_t *pair)
@@ -146,15 +109,15 @@ static bool read_pair(struct record_form *f, const char *what, const json_t *pai
         ctx_fail(f->c, E_INPUT, "%s: 'history' is not an array of [user, assistant] pairs of strings", what);
         return false;
     }
-    return push(f, "user", json_string_value(q), json_string_length(q), 0) &&
-           push(f, "assistant", json_string_value(a), json_string_length(a), 1);
+    return push_text(f, "user", json_string_value(q), json_string_length(q), 0) &&
+           push_text(f, "assistant", json_string_value(a), json_string_length(a), 1);
 }
 
 static bool read_history(struct record_form *f, const char *what, const json_t *row)
 {
-    const json_t *history = member(row, "history");
+    const json_t *history = record_member(row, "history");
     if (history && !json_is_array(history)) {
-        ctx_fail(f->c, E_INPUT, "%s: 'history' is %s, not an array", what, type_name(history));
+        ctx_fail(f->c, E_INPUT, "%s: 'history' is %s, not an array", what, record_type_name(history));
         return false;
     }
     for (size_t i = 0; i < json_array_size(history); i++)
@@ -170,27 +133,46 @@ static bool read_text(struct record_form *f, const char *what, const json_t *row
     return filled_member(f->c, what, row, "text", &out->text, &out->text_bytes);
 }
 
+/* A row with a system prompt is a conversation: raw text has no place for one. */
 static bool read_completion(struct record_form *f, const char *what, const json_t *row, struct record *out)
 {
-    if (json_is_array(member(row, "prompt"))) {
-        out->kind = RECORD_MESSAGES;
-        return read_turns(f, what, row, "prompt", false) && read_turns(f, what, row, "completion", true);
+    bool system = !record_is_empty(json_object_get(row, "system"));
+    if (json_is_false(json_object_get(row, "label"))) {
+        ctx_fail(f->c, E_INPUT, "%s: 'label' is false: the completion is a bad example, which must not be trained", what);
+        return false;
     }
-    out->kind = RECORD_COMPLETION;
-    return text_member(f->c, what, row, "prompt", true, &out->prompt, &out->prompt_bytes) &&
-           filled_member(f->c, what, row, "completion", &out->text, &out->text_bytes);
+    out->kind = RECORD_MESSAGES;
+    if (system && !push_system(f, what, row)) return false;
+    if (json_is_array(record_member(row, "prompt")))
+        return read_turns(f, what, row, "prompt", false) && read_turns(f, what, row, "completion", true);
+    if (!text_member(f->c, what, row, "prompt", true, &out->prompt, &out->prompt_bytes) ||
+        !filled_member(f->c, what, row, "completion", &out->text, &out->text_bytes))
+        return false;
+    if (!system) return out->kind = RECORD_COMPLETION, true;
+    return push_text(f, "user", out->prompt, out->prompt_bytes, 0) &&
+           push_text(f, "assistant", out->text, out->text_bytes, 1);
+}
+
+static bool read_conversation(struct record_form *f, const char *what, const json_t *row, const char *key,
+                              struct record *out)
+{
+    out->kind = RECORD_MESSAGES;
+    if (!push_system(f, what, row)) return false;
+    size_t first = f->n_messages;
+    if (!read_turns(f, what, row, key, true)) return false;
+    if (first == 0 || strcmp(f->messages[first].role, "system") != 0) return true;
+    ctx_fail(f->c, E_INPUT, "%s: 'system' of the row and a system message: which is meant?", what);
+    return false;
 }
 
 static bool read_messages(struct record_form *f, const char *what, const json_t *row, struct record *out)
 {
-    out->kind = RECORD_MESSAGES;
-    return read_turns(f, what, row, "messages", true);
+    return read_conversation(f, what, row, "messages", out);
 }
 
 static bool read_sharegpt(struct record_form *f, const char *what, const json_t *row, struct record *out)
 {
-    out->kind = RECORD_MESSAGES;
-    return push_system(f, what, row) && read_turns(f, what, row, "conversations", true);
+    return read_conversation(f, what, row, "conversations", out);
 }
 
 static bool read_alpaca(struct record_form *f, const char *what, const json_t *row, struct record *out)
@@ -203,44 +185,175 @@ static bool read_alpaca(struct record_form *f, const char *what, const json_t *r
         !text_member(f->c, what, row, "input", false, &input, &n_input) ||
         !filled_member(f->c, what, row, "output", &output, &n_output))
         return false;
-    buf_clear(&f->joined);
     buf_append(&f->joined, instruction, n);
     if (n_input > 0) buf_append_char(&f->joined, '\n');
     buf_append(&f->joined, input, n_input);
-    return buf_ok(&f->joined) && push(f, "user", buf_str(&f->joined), f->joined.len, 0) &&
-           push(f, "assistant", output, n_output, 1);
+    return buf_ok(&f->joined) && push_text(f, "user", buf_str(&f->joined), f->joined.len, 0) &&
+           push_text(f, "assistant", output, n_output, 1);
 }
 
-/* A form is recognised by either of its keys, so that a row with half of one is told what is missing. */
+/* In the order in which they win. A form is recognised by either of its keys, so that a row with half of one is told what is
+ * missing; it is whole when `target`, the member that holds what is trained, is there and not empty, and `key` is there. */
 static const struct form {
-    const char *key, *other;
+    enum row_form form;
+    const char *key, *target;
     bool (*read)(struct record_form *, const char *, const json_t *, struct record *);
 } forms[] = {
-    {"text", "text", read_text},
-    {"prompt", "completion", read_completion},
-    {"messages", "messages", read_messages},
-    {"conversations", "conversations", read_sharegpt},
-    {"instruction", "output", read_alpaca},
+    {ROW_FORM_MESSAGES, "messages", "messages", read_messages},
+    {ROW_FORM_CONVERSATIONS, "conversations", "conversations", read_sharegpt},
+    {ROW_FORM_INSTRUCTION, "instruction", "output", read_alpaca},
+    {ROW_FORM_PROMPT, "prompt", "completion", read_completion},
+    {ROW_FORM_TEXT, "text", "text", read_text},
 };
+enum { N_FORMS = sizeof forms / sizeof forms[0] };
 
-bool record_form_read(struct record_form *f, const char *what, const json_t *row, struct record *out)
+static bool is_whole(const json_t *row, const struct form *form)
 {
-    const struct form *found = NULL;
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        if (!member(row, forms[i].key) && !member(row, forms[i].other)) continue;
-        if (found) {
-            ctx_fail(f->c, E_INPUT, "%s: both '%s' and '%s': which is meant?", what, found->key, forms[i].key);
-            return false;
-        }
-        found = &forms[i];
+    return record_member(row, form->key) && !record_is_empty(json_object_get(row, form->target));
+}
+
+static const char *present_key(const json_t *row, const struct form *form)
+{
+    if (!record_is_empty(json_object_get(row, form->key))) return form->key;
+    return record_is_empty(json_object_get(row, form->target)) ? NULL : form->target;
+}
+
+/* Remembers that a row holds more than the form that is read. */
+static bool note_mixed(struct record_form *f, const char *what, const json_t *row, const struct form *found)
+{
+    for (size_t i = 0; i < N_FORMS; i++) {
+        const char *key = &forms[i] == found ? NULL : present_key(row, &forms[i]);
+        if (!key) continue;
+        if (f->n_mixed++ > 0) return true;
+        snprintf(f->mixed, sizeof f->mixed, "'%s' is read, and not '%s'", found->key, key);
+        f->mixed_row = mem_strdup(f->c, what);
+        return f->mixed_row != NULL;
     }
-    if (!found) {
-        ctx_fail(f->c, E_INPUT,
-                 "%s: no text: want text, prompt and completion, messages, conversations, or instruction and output", what);
+    return true;
+}
+
+static bool fail_no_form(struct record_form *f, const char *what, const json_t *row)
+{
+    struct member_list members = {.n = 0};
+    struct buf names;
+    const char *key;
+    json_t *value;
+    if (record_member(row, "chosen") && record_member(row, "rejected")) {
+        ctx_fail(f->c, E_INPUT, "%s: a pair of answers ('chosen', 'rejected'): training on preferences is not done here",
+                 what);
         return false;
     }
+    if (record_member(row, "input_ids")) {
+        ctx_fail(f->c, E_INPUT, "%s: a row of token ids ('input_ids'): rows are given as text here", what);
+        return false;
+    }
+    json_object_foreach((json_t *)row, key, value) member_list_add(&members, key);
+    buf_init(&names, f->c, 1 << 12);
+    for (size_t i = 0; i < members.n; i++)
+        buf_printf(&names, "%s%.40s", i ? ", " : "; this row has ", members.items[i].name);
+    ctx_fail(f->c, E_INPUT,
+             "%s: no text: want text, prompt and completion, messages, conversations, or instruction and output%s", what,
+             buf_str(&names));
+    buf_release(&names);
+    return false;
+}
+
+static const struct form *find_form(struct record_form *f, const char *what, const json_t *row)
+{
+    for (size_t i = 0; i < N_FORMS; i++)
+        if (f->choice == forms[i].form) return &forms[i];
+    for (size_t i = 0; i < N_FORMS; i++)
+        if (is_whole(row, &forms[i])) return note_mixed(f, what, row, &forms[i]) ? &forms[i] : NULL;
+    for (size_t i = 0; i < N_FORMS; i++)
+        if (record_member(row, forms[i].key) || record_member(row, forms[i].target)) return &forms[i];
+    fail_no_form(f, what, row);
+    return NULL;
+}
+
+/* ---- members that no form reads ---- */
+
+/* What would be lost although it belongs to what the model is to see. */
+static bool refuse_lost(struct ctx *c, const char *what, const json_t *row, const struct record *out)
+{
+    static const char *const lost[] = {"images", "image", "audio", "audios", "video", "videos", "tools", "functions"};
+    for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+        const json_t *v = json_object_get(row, lost[i]);
+        bool empty = record_is_empty(v) || (json_is_string(v) && strcmp(json_string_value(v), "[]") == 0);
+        if (empty || (i >= 6 && out->kind != RECORD_MESSAGES)) continue;
+        ctx_fail(c, E_INPUT,
+                 "%s: the row has '%s', which is not rendered here and would be lost: remove it or leave the row out", what,
+                 lost[i]);
+        return false;
+    }
+    return true;
+}
+
+static const char *const used[] = {"text",         "prompt", "completion",  "messages", "conversations", "instruction",
+                                   "input",        "output", "system",      "history",  "auth_weight",   "loss_weight",
+                                   "prov_entropy", "weight", "source_type", "metadata"};
+
+static void list_unused(struct record_form *f, const json_t *row)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)row, key, value)
+    {
+        bool known = record_is_empty(value);
+        for (size_t i = 0; i < sizeof used / sizeof used[0] && !known; i++) known = strcmp(key, used[i]) == 0;
+        if (!known) member_list_add(&f->unused_row, key);
+    }
+}
+
+/* A member that is nearly called like one that is read is most likely meant to be it. */
+static void report_typos(const struct record_form *f)
+{
+    for (size_t i = 0; i < f->unused_row.n; i++)
+        for (size_t k = 0; k < sizeof used / sizeof used[0]; k++) {
+            const char *name = f->unused_row.items[i].name;
+            if (strlen(used[k]) < 6 || options_distance(name, used[k]) > 2) continue;
+            ctx_log(f->c, LOG_WARN, "'%s' is not read: is '%s' meant?", name, used[k]);
+        }
+}
+
+void record_form_report(const struct record_form *f)
+{
+    struct buf names;
+    if (!ctx_ok(f->c)) return;
+    if (f->n_mixed)
+        ctx_log(f->c, LOG_WARN, "%s: the row has more than one form: %s (%lld rows like it; --row-form chooses)",
+                f->mixed_row, f->mixed, (long long)f->n_mixed);
+    report_typos(f);
+    buf_init(&names, f->c, 1 << 14);
+    member_list_print(&f->unused_row, &names);
+    if (names.len > 0) ctx_log(f->c, LOG_INFO, "members of rows that are not read, with their number: %s", buf_str(&names));
+    buf_clear(&names);
+    member_list_print(&f->unused_turn, &names);
+    if (names.len > 0)
+        ctx_log(f->c, LOG_INFO, "members of messages that are not read, with their number: %s", buf_str(&names));
+    buf_release(&names);
+}
+
+/* Makes `joined` long enough that it does not move while texts of the row are put into it. */
+static bool reserve(struct record_form *f, size_t row_bytes)
+{
+    static const char zeros[4096];
+    buf_clear(&f->joined);
+    while (f->joined.room < row_bytes + 16 && buf_ok(&f->joined)) {
+        size_t left = row_bytes + 16 - f->joined.len;
+        buf_append(&f->joined, zeros, left < sizeof zeros ? left : sizeof zeros);
+    }
+    bool ok = buf_ok(&f->joined);
+    buf_clear(&f->joined);
+    return ok;
+}
+
+bool record_form_read(struct record_form *f, const char *what, const json_t *row, size_t row_bytes, struct record *out)
+{
     f->n_messages = 0;
-    if (!found->read(f, what, row, out)) return false;
+    if (!reserve(f, row_bytes)) return false;
+    const struct form *found = find_form(f, what, row);
+    if (!found || !found->read(f, what, row, out) || !refuse_lost(f->c, what, row, out)) return false;
+    list_unused(f, row);
     out->messages = f->messages;
     out->n_messages = f->n_messages;
     return true;

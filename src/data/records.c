@@ -1,48 +1,39 @@
-/* records: see records.h. Lines are gathered from fixed-size reads rather than from a mapping: the resident size then
- * follows the longest line and not the file, and a file that shrinks meanwhile is just a shorter file. A faulty row is an
- * ordinary failure in the ctx with the reason beside it; when bad rows are skipped, records_next counts it and clears the
- * failure. */
+/* records: see records.h. The files are taken apart into rows by row_file; here a row's bytes become a record. A faulty row
+ * is an ordinary failure in the ctx with the reason beside it; when bad rows are skipped, records_next counts it and clears
+ * the failure. */
 #include "data/records.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
-#include "base/sha256.h"
-#include "base/str.h"
 #include "base/utf8.h"
 #include "data/record_form.h"
+#include "data/row_path.h"
 #include "io/json.h"
 
-enum { CHUNK_BYTES = 1 << 16, ROWS_LOGGED = 10 };
+enum { ROWS_LOGGED = 10 };
 
-struct digest {
+struct source {
+    struct row_path path;
+    const char *name; /* what messages call it */
     uint64_t bytes;
     char hex[65];
 };
 
 struct records {
     struct ctx *c;
-    const char *const *paths;
-    size_t n_paths;
     bool skip_bad_rows;
-    struct digest *digests; /* (n_paths) */
+    struct source *sources; /* (n_paths) */
+    size_t n_paths;
 
-    /* the file being read */
-    size_t file;
-    int fd; /* -1: not open yet */
-    bool whole_file;
-    struct sha256 sha;
-    size_t at, n; /* unread part of the chunk */
-    uint8_t chunk[CHUNK_BYTES];
+    size_t file;         /* the one being read */
+    struct row_file *in; /* NULL: not open yet */
+    int64_t file_rows;   /* seen in it */
 
     /* the row being read */
-    int64_t row;
-    bool too_long;
-    struct buf line;
+    struct row_bytes bytes;
     char *what; /* "FILE:ROW" */
     json_t *doc;
     struct record_form form;
@@ -64,19 +55,30 @@ const char *record_fault_name(enum record_fault fault)
     return (unsigned)fault < FAULT_COUNT ? names[fault] : "unknown";
 }
 
-struct records *records_open(struct ctx *c, const char *const *paths, size_t n_paths, bool skip_bad_rows)
+static enum status parse_paths(struct records *r, const char *const *paths)
+{
+    bool seen_stdin = false;
+    for (size_t i = 0; i < r->n_paths; i++) {
+        struct source *s = &r->sources[i];
+        TRY(row_path_parse(r->c, paths[i], &s->path));
+        bool is_stdin = row_path_is_stdin(&s->path);
+        if (is_stdin && seen_stdin) return ctx_fail(r->c, E_INPUT, "standard input (-) can be read once only");
+        seen_stdin |= is_stdin;
+        s->name = is_stdin ? "standard input" : s->path.path;
+    }
+    return OK;
+}
+
+struct records *records_open(struct ctx *c, const char *const *paths, size_t n_paths, bool skip_bad_rows, enum row_form form)
 {
     struct records *r = mem_alloc(c, 1, sizeof *r);
     if (!r) return NULL;
     r->c = c;
-    r->paths = paths;
     r->n_paths = n_paths;
     r->skip_bad_rows = skip_bad_rows;
-    r->fd = -1;
-    buf_init(&r->line, c, RECORDS_LINE_MAX_BYTES);
-    record_form_init(&r->form, c);
-    r->digests = mem_alloc(c, n_paths, sizeof *r->digests);
-    if (r->digests) return r;
+    record_form_init(&r->form, c, form);
+    r->sources = mem_alloc(c, n_paths, sizeof *r->sources);
+    if (r->sources && parse_paths(r, paths) == OK) return r;
     records_close(r);
     return NULL;
 }
@@ -94,101 +96,39 @@ void records_close(struct records *r)
     if (!r) return;
     release_row(r);
     record_form_release(&r->form);
-    buf_release(&r->line);
-    if (r->fd >= 0) close(r->fd);
-    mem_free(r->c, r->digests);
+    row_file_close(r->in);
+    for (size_t i = 0; r->sources && i < r->n_paths; i++) row_path_release(r->c, &r->sources[i].path);
+    mem_free(r->c, r->sources);
     mem_free(r->c, r);
 }
 
-/* ---- lines ---- */
-
-static bool open_file(struct records *r)
-{
-    uint64_t expected;
-    r->fd = file_open(r->c, r->paths[r->file], &expected);
-    if (r->fd < 0) return false;
-    r->whole_file = str_has_suffix(r->paths[r->file], ".txt");
-    r->row = 0;
-    r->at = r->n = 0;
-    sha256_init(&r->sha);
-    return true;
-}
+/* ---- files ---- */
 
 static void finish_file(struct records *r)
 {
-    uint8_t digest[32];
-    struct digest *d = &r->digests[r->file];
-    d->bytes = r->sha.bytes;
-    sha256_final(&r->sha, digest);
-    sha256_hex(digest, d->hex);
-    close(r->fd);
-    r->fd = -1;
-    r->file++;
+    struct source *s = &r->sources[r->file++];
+    row_file_digest(r->in, &s->bytes, s->hex);
+    row_file_close(r->in);
+    r->in = NULL;
+    if (r->file_rows == 0) ctx_log(r->c, LOG_WARN, "%s: holds no rows (%llu bytes)", s->name, (unsigned long long)s->bytes);
+    if (r->file == r->n_paths) record_form_report(&r->form);
 }
 
-/* Refills the chunk. False at the end of the file and on failure. */
-static bool refill(struct records *r)
-{
-    int64_t got = file_read_some(r->c, r->fd, r->paths[r->file], r->chunk, sizeof r->chunk);
-    if (got <= 0) return false;
-    r->at = 0;
-    r->n = (size_t)got;
-    sha256_update(&r->sha, r->chunk, r->n);
-    return true;
-}
-
-/* Takes bytes into the line; past the cap the line is given up, its memory with it, and only its end is looked for. */
-static void gather(struct records *r, const uint8_t *bytes, size_t n)
-{
-    if (r->too_long) return;
-    if (n > RECORDS_LINE_MAX_BYTES - r->line.len) {
-        r->too_long = true;
-        buf_release(&r->line);
-        return;
-    }
-    buf_append(&r->line, bytes, n);
-}
-
-/* Reads up to and without the next newline (a .txt file: up to its end). False when nothing is left, and on failure. */
-static bool next_line(struct records *r)
-{
-    bool any = false;
-    buf_clear(&r->line);
-    r->too_long = false;
-    for (;;) {
-        if (r->at == r->n && !refill(r)) break;
-        any = true;
-        const uint8_t *from = r->chunk + r->at;
-        const uint8_t *end = r->whole_file ? NULL : memchr(from, '\n', r->n - r->at);
-        size_t n = end ? (size_t)(end - from) : r->n - r->at;
-        gather(r, from, n);
-        r->at += end ? n + 1 : n;
-        if (end || !ctx_ok(r->c) || (r->too_long && !r->skip_bad_rows)) break;
-    }
-    if (any) r->row++;
-    return any && ctx_ok(r->c);
-}
-
-static bool is_blank(const struct buf *line)
-{
-    for (size_t i = 0; i < line->len; i++) {
-        char ch = line->data[i];
-        if (ch != ' ' && ch != '\t' && ch != '\r' && ch != '\n') return false;
-    }
-    return true;
-}
-
-/* Moves on to the next line that is not blank, over the ends of files. */
+/* Moves on to the next row, over the ends of files. */
 static bool next_row(struct records *r)
 {
     while (ctx_ok(r->c) && r->file < r->n_paths) {
-        if (r->fd < 0 && !open_file(r)) return false;
-        if (!next_line(r)) {
-            if (ctx_ok(r->c)) finish_file(r);
-        } else if (r->too_long || !is_blank(&r->line)) {
+        if (!r->in) {
+            r->in = row_file_open(r->c, r->sources[r->file].path.path);
+            r->file_rows = 0;
+            if (!r->in) return false;
+        }
+        if (row_file_next(r->in, &r->bytes)) {
             r->rows++;
+            r->file_rows++;
             return true;
         }
+        if (ctx_ok(r->c)) finish_file(r);
     }
     return false;
 }
@@ -214,41 +154,59 @@ static bool read_scores(struct records *r, struct record *out)
            json_member_string(c, what, r->doc, "source_type", false, &out->source_type);
 }
 
-/* The line from byte `at` on as a JSON row. */
-static bool read_json(struct records *r, size_t at, struct record *out, enum record_fault *why)
+/* The weight of the row times that of its file. */
+static bool weigh(struct records *r, struct record *out)
+{
+    out->loss_weight *= r->sources[r->file].path.weight;
+    if (out->loss_weight <= RECORDS_LOSS_WEIGHT_MAX) return true;
+    ctx_fail(r->c, E_INPUT, "%s: its weight times that of its file is %g, more than %d", r->what, out->loss_weight,
+             RECORDS_LOSS_WEIGHT_MAX);
+    return false;
+}
+
+/* The bytes as a JSON row. */
+static bool read_json(struct records *r, struct record *out, enum record_fault *why)
 {
     *why = FAULT_JSON;
-    r->doc = json_parse(r->c, r->what, r->line.data + at, r->line.len - at);
+    if (r->bytes.n > 0 && r->bytes.bytes[0] == ',') {
+        ctx_fail(r->c, E_INPUT, "%s: a comma between two rows: JSON Lines have none, and an array stands between [ and ]",
+                 r->what);
+        return false;
+    }
+    r->doc = json_parse(r->c, r->what, r->bytes.bytes, r->bytes.n);
     if (!r->doc) return false;
     *why = FAULT_FORM;
     if (!json_is_object(r->doc)) return ctx_fail(r->c, E_INPUT, "%s: a row must be a JSON object", r->what), false;
-    if (!record_form_read(&r->form, r->what, r->doc, out)) return false;
+    if (!record_form_read(&r->form, r->what, r->doc, r->bytes.n, out)) return false;
     *why = FAULT_SCORE;
-    return read_scores(r, out);
+    return read_scores(r, out) && weigh(r, out);
 }
 
-/* The line as a record. False with the failure in the ctx and its reason in *why. */
+/* The row as a record. False with the failure in the ctx and its reason in *why. */
 static bool read_row(struct records *r, struct record *out, enum record_fault *why)
 {
+    const struct row_bytes *b = &r->bytes;
     *why = FAULT_LONG_LINE;
-    if (r->too_long) {
+    if (b->too_long) {
         ctx_fail(r->c, E_INPUT, "%s: longer than %d bytes", r->what, RECORDS_LINE_MAX_BYTES);
         return false;
     }
     *why = FAULT_UTF8;
-    size_t bad = utf8_check(r->line.data, r->line.len);
-    if (bad < r->line.len) return ctx_fail(r->c, E_INPUT, "%s: invalid UTF-8 at byte %zu", r->what, bad), false;
-
-    /* a byte order mark at the start of a file is no part of its text */
-    size_t mark = r->row == 1 && r->line.len >= 3 && memcmp(r->line.data, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
-    *out = (struct record){.file = (int)r->file, .row = r->row};
-    if (!r->whole_file) return read_json(r, mark, out, why);
+    size_t bad = utf8_check(b->bytes, b->n);
+    if (bad < b->n) {
+        ctx_fail(r->c, E_INPUT, "%s: invalid UTF-8 at byte %zu (of an older encoding? iconv -f WINDOWS-1252 -t UTF-8)",
+                 r->what, bad);
+        return false;
+    }
+    *out = (struct record){.file = (int)r->file, .row = b->row};
+    if (!b->is_text) return read_json(r, out, why);
     out->kind = RECORD_TEXT;
-    out->text = r->line.data + mark;
-    out->text_bytes = r->line.len - mark;
+    out->text = b->bytes;
+    out->text_bytes = b->n;
     out->auth_weight = out->prov_entropy = NAN;
     out->loss_weight = 1;
-    return true;
+    *why = FAULT_SCORE;
+    return weigh(r, out);
 }
 
 /* After a failure: true when it was the row's and bad rows are skipped; it is then counted, logged and forgotten. */
@@ -272,7 +230,7 @@ bool records_next(struct records *r, struct record *out)
     do {
         release_row(r);
         if (!next_row(r)) return false;
-        r->what = mem_printf(r->c, "%s:%lld", r->paths[r->file], (long long)r->row);
+        r->what = mem_printf(r->c, "%s:%lld", r->sources[r->file].name, (long long)r->bytes.row);
         if (!r->what) return false;
         if (read_row(r, out, &why)) return true;
     } while (skipped(r, why));
@@ -300,9 +258,15 @@ int64_t records_faults(const struct records *r, enum record_fault why)
     return r->skipped[why];
 }
 
+const char *records_name(const struct records *r, size_t file)
+{
+    BUG_ON(r->c, file >= r->n_paths, "file %zu", file);
+    return r->sources[file].name;
+}
+
 void records_digest(const struct records *r, size_t file, uint64_t *bytes, char hex[65])
 {
     BUG_ON(r->c, file >= r->file, "file %zu has not been read to its end", file);
-    *bytes = r->digests[file].bytes;
-    memcpy(hex, r->digests[file].hex, 65);
+    *bytes = r->sources[file].bytes;
+    memcpy(hex, r->sources[file].hex, 65);
 }

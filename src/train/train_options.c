@@ -2,6 +2,8 @@
  * stand in the order of the enums that they fill. */
 #include "train/train_options.h"
 
+#include <string.h>
+
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/options_json.h"
@@ -19,8 +21,11 @@
 
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, config.model, "model", 'm', "MODEL", "Input and output", "folder or .gguf file of the base model"),
-    LIST_ROW(V, data, "data", 'd', true, "FILE", "Input and output", "JSONL file of training rows"),
-    TEXT(config.valid, "valid", 0, NULL, "FILE", "Input and output", "JSONL file of validation rows"),
+    LIST_ROW(V, data, "data", 'd', true, "FILE", "Input and output",
+             "rows: JSON Lines, JSON, .txt, .gz, .zst; -: stdin; FILE:2 counts twice"),
+    TEXT(config.valid, "valid", 0, NULL, "FILE", "Input and output", "validation rows, in the same forms"),
+    NUMBER(config.valid_share, "valid-share", 0, "0", 0, 0.9, "Input and output",
+           "share of the training rows kept for validation instead"),
     MODEL_ROWS(V, config.form, "Input and output"),
     REQUIRED_ROW(V, config.run, "output", 'o', "RUN", "Input and output", "folder of the run; new or empty"),
     TEXT(config.start, "adapter", 0, NULL, "DIR", "Input and output", "PEFT adapter that training starts from"),
@@ -49,6 +54,8 @@ static const struct option_spec specs[] = {
     CHOICE(config.rows.long_documents, "long", 0, "split", "split|truncate", "Data", "documents longer than that"),
     SWITCH(config.packs.packing, "packing", 0, "true", "Data", "several documents in a sequence, unseen by each other"),
     SWITCH(config.rows.skip_bad_rows, "skip-bad-rows", 0, "false", "Data", "count faulty rows instead of stopping"),
+    CHOICE(config.rows.form, "row-form", 0, "auto", "auto|text|prompt|messages|conversations|instruction", "Data",
+           "form to read of rows that have several"),
     CHOICE(config.rows.chat, "template", 0, "auto", "auto|chatml|llama3", "Data", "chat template of message rows"),
 
     INTEGER(config.packs.batch, "batch", 'b', "4", 1, 65536, "Optimisation", "sequences of a micro-batch"),
@@ -84,18 +91,27 @@ static const struct option_spec specs[] = {
 
 /* A CHOICE_ROW fills an int; every enum that one fills has an int's size. */
 _Static_assert(sizeof(enum distrust) == sizeof(int) && sizeof(enum dataset_long) == sizeof(int) &&
-                   sizeof(enum chat_template) == sizeof(int) && sizeof(enum schedule_kind) == sizeof(int) &&
-                   sizeof(enum clip_mode) == sizeof(int) && sizeof(enum plan_checkpoint) == sizeof(int),
+                   sizeof(enum chat_template) == sizeof(int) && sizeof(enum row_form) == sizeof(int) &&
+                   sizeof(enum schedule_kind) == sizeof(int) && sizeof(enum clip_mode) == sizeof(int) &&
+                   sizeof(enum plan_checkpoint) == sizeof(int),
                "choices fill enums");
 
 const struct option_table train_table = {specs, sizeof(specs) / sizeof(specs[0])};
 
 enum { CONFIG_CAP_BYTES = 1 << 20 };
 
-/* The absolute form of a JSON string, as a JSON string; NULL with the error set. */
+/* Whether a path of rows is standard input, with or without a weight. */
+static bool is_stdin(const char *path)
+{
+    return strcmp(path, "-") == 0 || strncmp(path, "-:", 2) == 0;
+}
+
+/* The absolute form of a JSON string, as a JSON string; NULL with the error set. The weight behind a path stays behind it.
+ */
 static json_t *make_absolute(struct ctx *c, const char *option, const json_t *relative)
 {
-    char *path = path_absolute(c, json_string_value(relative));
+    const char *given = json_string_value(relative);
+    char *path = is_stdin(given) ? mem_strdup(c, given) : path_absolute(c, given);
     json_t *absolute = path ? json_string(path) : NULL;
     if (path && !absolute)
         ctx_fail(c, E_INPUT, "--%s: %s is not valid UTF-8, so it cannot be kept in config.json", option, path);

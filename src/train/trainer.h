@@ -26,7 +26,7 @@ enum { TRAIN_WARMUP_PERCENT = 5 };
  * fill in what follows from other members, each marked "set by the trainer". Strings are borrowed. */
 struct train_config {
     const char *model, *run; /* model folder or .gguf; run folder */
-    const char *valid;       /* JSONL of validation rows or NULL */
+    const char *valid;       /* file of validation rows or NULL */
     const char *start;       /* PEFT folder that training starts from, or NULL: a fresh adapter */
     const char *targets;     /* "all", or names of target modules separated by commas; not used with `start` */
 
@@ -34,7 +34,8 @@ struct train_config {
     struct lora_config
         adapter; /* with `start` only dropout counts: the rest comes with it. targets, seed: set by the trainer */
     struct objective_options objective;
-    struct dataset_options rows; /* n_paths JSONL files of training rows; negative default scores mean none */
+    struct dataset_options rows; /* n_paths files of training rows; negative default scores mean none */
+    double valid_share;          /* of the training rows, kept for validation instead of `valid`; 0: none */
     struct pack_options packs;   /* max_length, seed: set by the trainer */
     struct optim optim;
     struct schedule schedule; /* a negative warmup: TRAIN_WARMUP_PERCENT of the run. total: set by the trainer */

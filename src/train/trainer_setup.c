@@ -5,6 +5,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/dataset_split.h"
+#include "data/row_path.h"
 #include "train/run.h"
 #include "train/trainer_parts.h"
 
@@ -107,6 +109,19 @@ static enum status build_cache(struct trainer *t, const char *const *paths, size
     return t->c->status;
 }
 
+static enum status build_valid(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    if (k->valid) return build_cache(t, &k->valid, 1, "valid.cache");
+    if (k->valid_share <= 0) return OK;
+    char *train = path_join(t->c, k->run, "data.cache"), *valid = path_join(t->c, k->run, "valid.cache");
+    if (train && valid) dataset_split(t->c, train, valid, k->valid_share);
+    ctx_prefix(t->c, "--valid-share");
+    mem_free(t->c, train);
+    mem_free(t->c, valid);
+    return t->c->status;
+}
+
 static struct dataset *open_cache(struct trainer *t, const char *name)
 {
     char *cache = path_join(t->c, t->config.run, name);
@@ -124,7 +139,7 @@ static enum status open_data(struct trainer *t)
     t->data = open_cache(t, "data.cache");
     if (!t->data || !ctx_ok(t->c)) return t->c->status;
     TRY(objective_fit(t->c, &k->objective, t->data, &t->objective));
-    if (!k->valid) return OK;
+    if (!k->valid && k->valid_share <= 0) return OK;
     t->valid = open_cache(t, "valid.cache");
     if (!t->valid || !ctx_ok(t->c)) return t->c->status;
     TRY(objective_check(t->c, &t->objective, t->valid));
@@ -220,30 +235,54 @@ static enum status plan_run(struct trainer *t)
 
 /* ---- the files that describe a run ----------------------------------------------------------------------------------- */
 
-/* All files whose bytes decide the result: data, validation, the adapter at the start. *n of them; owner the caller. */
-static const char **input_files(struct trainer *t, size_t *n, char **start)
+/* All files whose bytes decide the result: data, validation, the adapter at the start. Owned paths. */
+struct input_files {
+    char **paths;
+    size_t n;
+};
+
+static void release_inputs(struct trainer *t, struct input_files *in)
+{
+    for (size_t i = 0; i < in->n; i++) mem_free(t->c, in->paths[i]);
+    mem_free(t->c, in->paths);
+}
+
+/* Standard input cannot be read again; the hash of what came from there is in data.cache. */
+static enum status add_rows(struct trainer *t, const char *text, struct input_files *in)
+{
+    struct row_path p;
+    TRY(row_path_parse(t->c, text, &p));
+    if (row_path_is_stdin(&p))
+        row_path_release(t->c, &p);
+    else
+        in->paths[in->n++] = p.path;
+    return OK;
+}
+
+static enum status list_inputs(struct trainer *t, struct input_files *in)
 {
     const struct train_config *k = &t->config;
-    const char **files = mem_alloc(t->c, k->rows.n_paths + 2, sizeof(*files));
-    *start = k->start ? path_join(t->c, k->start, "adapter_model.safetensors") : NULL;
-    *n = 0;
-    if (!files) return NULL;
-    for (size_t i = 0; i < k->rows.n_paths; i++) files[(*n)++] = k->rows.paths[i];
-    if (k->valid) files[(*n)++] = k->valid;
-    if (*start) files[(*n)++] = *start;
-    return files;
+    in->paths = mem_alloc(t->c, k->rows.n_paths + 2, sizeof *in->paths);
+    if (!in->paths) return t->c->status;
+    for (size_t i = 0; i < k->rows.n_paths; i++) TRY(add_rows(t, k->rows.paths[i], in));
+    if (k->valid) TRY(add_rows(t, k->valid, in));
+    char *start = k->start ? path_join(t->c, k->start, "adapter_model.safetensors") : NULL;
+    if (start) in->paths[in->n++] = start;
+    return t->c->status;
 }
 
 static enum status describe_run(struct trainer *t, bool check_only)
 {
-    size_t n;
-    char *start;
-    const char **files = input_files(t, &n, &start);
+    struct input_files in = {0};
     const struct train_config *k = &t->config;
-    if (files && check_only) run_check_manifest(t->c, k->run, k->model, files, n);
-    if (files && !check_only) run_write_manifest(t->c, k->run, k->model, files, n);
-    mem_free(t->c, start);
-    mem_free(t->c, files);
+    if (list_inputs(t, &in) == OK) {
+        const char *const *paths = (const char *const *)in.paths;
+        if (check_only)
+            run_check_manifest(t->c, k->run, k->model, paths, in.n);
+        else
+            run_write_manifest(t->c, k->run, k->model, paths, in.n);
+    }
+    release_inputs(t, &in);
     return t->c->status;
 }
 
@@ -279,10 +318,28 @@ static double score_or_nan(double value)
     return value < 0.0 ? (double)NAN : value;
 }
 
+/* E_INPUT when validation rows are asked for in two ways, or from where the training rows come. */
+static enum status check_valid(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    struct row_path valid, data;
+    if (!k->valid) return OK;
+    if (k->valid_share > 0) return ctx_fail(t->c, E_INPUT, "--valid and --valid-share: give one of them");
+    TRY(row_path_parse(t->c, k->valid, &valid));
+    for (size_t i = 0; i < k->rows.n_paths && row_path_is_stdin(&valid); i++) {
+        if (row_path_parse(t->c, k->rows.paths[i], &data) != OK) break;
+        if (row_path_is_stdin(&data)) ctx_fail(t->c, E_INPUT, "-d and --valid: standard input (-) can be read once only");
+        row_path_release(t->c, &data);
+    }
+    row_path_release(t->c, &valid);
+    return t->c->status;
+}
+
 /* What follows from other options (trainer.h: "set by the trainer"). */
 static enum status settle_config(struct trainer *t)
 {
     struct train_config *k = &t->config;
+    TRY(check_valid(t));
     k->adapter.seed = k->packs.seed = (uint64_t)k->seed;
     k->packs.max_length = k->rows.max_length;
     k->rows.default_auth_weight = score_or_nan(k->rows.default_auth_weight);
@@ -308,7 +365,7 @@ static enum status start(struct trainer *t, const char *config_text)
     TRY(settle_config(t));
     TRY(open_engine(t));
     TRY(build_cache(t, k->rows.paths, k->rows.n_paths, "data.cache"));
-    if (k->valid) TRY(build_cache(t, &k->valid, 1, "valid.cache"));
+    TRY(build_valid(t));
     TRY(open_data(t));
     TRY(plan_run(t));
     TRY(plan_check(t->c, &t->plan_input, &t->plan));

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "base/sha256.h"
 #include "data/dataset_layout.h"
+#include "data/dataset_split.h"
 
 /* Compares document i with a picture of it: each token is followed by '+' when it is trained. Bytes stand for themselves,
  * "<s>", "</s>" ... for the special ids, "ab" merged is written as "@". */
@@ -180,22 +181,109 @@ static void long_documents_are_split(void **state)
     assert_document(d, 0, "<s>@+c+d+");
     assert_document(d, 1, "de+f+g+");
     assert_document(d, 2, "gh+</s>+");
-    /* <s>0123456xy</s>: <s>012 and 2345 hold nothing to train on */
-    assert_document(d, 3, "56x+y+");
-    assert_document(d, 4, "y</s>+");
-    assert_document(d, 5, "<s>1+2+</s>+"); /* exactly max_length: whole */
-    assert_document(d, 6, "<s>1+2+3+");
-    assert_document(d, 7, "3</s>+");
-    assert_int_equal(n.documents, 8);
+    /* <s>0123456xy</s>: the answer whole, with the end of its prompt */
+    assert_document(d, 3, "6x+y+</s>+");
+    assert_document(d, 4, "<s>1+2+</s>+"); /* exactly max_length: whole */
+    assert_document(d, 5, "<s>1+2+3+");
+    assert_document(d, 6, "3</s>+");
+    assert_int_equal(n.documents, 7);
     assert_int_equal(n.split_rows, 3);
     assert_int_equal(n.trained, 8 + 3 + 3 + 4);
-    assert_int_equal(n.left_out_tokens, 4 + 3);
+    assert_int_equal(n.left_out_tokens, 7);
     assert_int_equal(n.truncated_rows, 0);
     for (int64_t i = 0; i < 3; i++) {
         assert_int_equal(dataset_document(d, i)->row, 1);
         assert_true(dataset_document(d, i)->auth_weight == 0.5);
     }
     dataset_close(d);
+}
+
+/* Every target of a long conversation stands once, with as much as fits before it. */
+static void long_conversations_keep_their_answers_whole(void **state)
+{
+    struct ctx *c = *state;
+    struct dataset_counts n;
+    struct dataset_options o = defaults();
+    o.max_length = 24;
+    const char *rows = "{\"messages\":[{\"role\":\"user\",\"content\":\"0123\"},{\"role\":\"assistant\",\"content\":\"xy\"},"
+                       "{\"role\":\"user\",\"content\":\"z\"},{\"role\":\"assistant\",\"content\":\"w\"}]}\n"
+                       "{\"prompt\":\"0123456789\",\"completion\":\"1234567890123456789012345678901234567890\"}\n";
+    struct dataset *d = build(c, (struct tokenizer_kind){0}, rows, o, &n);
+    assert_document(d, 0, "ser\n0123<]>\n<[>assistant\nx+y+<]>+");
+    assert_document(d, 1, "<]>\n<[>user\nz<]>\n<[>assistant\nw+<]>+");
+    /* an answer that does not fit: its start with what stands before it, then piece after piece */
+    assert_document(d, 2, "01234567891+2+3+4+5+6+7+8+9+0+1+2+3+4+");
+    assert_document(d, 3, "45+6+7+8+9+0+1+2+3+4+5+6+7+8+9+0+1+2+3+4+5+6+7+");
+    assert_document(d, 4, "78+9+0+</s>+");
+    assert_int_equal(n.documents, 5);
+    assert_int_equal(n.left_out_tokens, 3); /* "<[>u", and the line end behind the last turn */
+    assert_int_equal(n.trained, 3 + 2 + 41);
+    dataset_close(d);
+}
+
+static void source_types_are_kept(void **state)
+{
+    struct ctx *c = *state;
+    struct dataset_counts n;
+    struct dataset *d = build(c, (struct tokenizer_kind){0},
+                              "{\"text\":\"a\",\"source_type\":\"wiki\"}\n{\"text\":\"b\"}\n"
+                              "{\"text\":\"c\",\"source_type\":\"patent\"}\n{\"text\":\"d\",\"source_type\":\"wiki\"}\n",
+                              defaults(), &n);
+    static const int expected[] = {0, -1, 1, 0};
+    for (int64_t i = 0; i < 4; i++) assert_int_equal(dataset_document(d, i)->source_type, expected[i]);
+    assert_int_equal(dataset_n_types(d), 2);
+    assert_string_equal(dataset_type(d, 0), "wiki");
+    assert_string_equal(dataset_type(d, 1), "patent");
+    dataset_close(d);
+    char *rows = malloc(300 * 64), *end = rows; /* more than there is room for */
+    for (int i = 0; i < 300; i++) end += sprintf(end, "{\"text\":\"a\",\"source_type\":\"type %d\"}\n", i);
+    d = build(c, (struct tokenizer_kind){0}, rows, defaults(), &n);
+    assert_int_equal(dataset_n_types(d), DATASET_TYPES_MAX);
+    assert_string_equal(dataset_type(d, 254), "type 254");
+    assert_string_equal(dataset_type(d, 255), "(other)");
+    for (int64_t i = 250; i < 300; i++) assert_int_equal(dataset_document(d, i)->source_type, i < 255 ? i : 255);
+    dataset_close(d);
+    free(rows);
+}
+
+/* A share for validation: exact, the same whatever the order, equal rows on one side. */
+static void a_share_is_kept_for_validation(void **state)
+{
+    struct ctx *c = *state;
+    struct dataset_counts n;
+    char rows[2][16384] = {"", ""}, valid_rows[2][400] = {"", ""};
+    for (int i = 0; i < 100; i++) {
+        char row[100];
+        sprintf(row, "{\"text\":\"row %d\",\"source_type\":\"%s\"}\n", i, i % 2 ? "odd" : "even");
+        strcat(rows[0], row);
+        memmove(rows[1] + strlen(row), rows[1], strlen(rows[1]) + 1);
+        memcpy(rows[1], row, strlen(row));
+    }
+    char path[2][300];
+    snprintf(path[0], sizeof path[0], "%s", scratch_path("cache"));
+    snprintf(path[1], sizeof path[1], "%s", scratch_path("valid"));
+    for (int k = 0; k < 2; k++) {
+        dataset_close(build(c, (struct tokenizer_kind){0}, rows[k], defaults(), &n));
+        assert_int_equal(dataset_split(c, path[0], path[1], 0.1), OK);
+        struct dataset *train = dataset_open(c, path[0]), *valid = dataset_open(c, path[1]);
+        assert_int_equal(dataset_n_documents(train), 90);
+        assert_int_equal(dataset_n_documents(valid), 10);
+        assert_int_equal(dataset_counts(train)->rows, 90);
+        assert_int_equal(dataset_counts(valid)->rows, 10);
+        assert_int_equal(dataset_counts(train)->tokens + dataset_counts(valid)->tokens, n.tokens);
+        for (int64_t i = 0; i < 10; i++) {
+            const struct dataset_document *e = dataset_document(valid, i);
+            int64_t row = k ? 100 - e->row : e->row - 1; /* the file of the second round is turned round */
+            valid_rows[k][row] = 1;
+            assert_string_equal(dataset_type(valid, (size_t)e->source_type), row % 2 ? "odd" : "even");
+        }
+        dataset_close(train);
+        dataset_close(valid);
+    }
+    assert_memory_equal(valid_rows[0], valid_rows[1], 100);
+    dataset_close(build(c, (struct tokenizer_kind){0}, "{\"text\":\"a\"}\n{\"text\":\"a\"}\n", defaults(), &n));
+    assert_int_equal(dataset_split(c, path[0], path[1], 0.5), E_INPUT);
+    assert_failed(c, E_INPUT, "would leave none to train on");
 }
 
 static void long_documents_are_truncated(void **state)
@@ -205,6 +293,8 @@ static void long_documents_are_truncated(void **state)
     struct dataset_options o = defaults();
     o.max_length = 4;
     o.long_documents = LONG_TRUNCATE;
+    assert_null(build(c, (struct tokenizer_kind){0}, "{\"prompt\":\"0123456\",\"completion\":\"xy\"}", o, &n));
+    assert_failed(c, E_INPUT, "none of its first 4 tokens (of 10) is trained: raise --max-length, or use --long split");
     o.skip_bad_rows = true;
     struct dataset *d = build(c, (struct tokenizer_kind){0},
                               "{\"text\":\"12345678\"}\n{\"prompt\":\"0123\",\"completion\":\"xy\",\"auth_weight\":0,"
@@ -474,7 +564,7 @@ static void each_rule_is_checked(void **state)
         const char *message;
     } lies[] = {
         {0, 1, 'Z', "magic"},
-        {8, 4, 2, "version"},
+        {8, 4, 1, "version"},
         {12, 4, 0x04030201, "byte order"},
         {doc, 4, -1, "tokens of document (0)"},
         {doc + 16, 1, 1, "tokens of document (0)"}, /* the first token can not be a target */
@@ -489,7 +579,7 @@ static void each_rule_is_checked(void **state)
         {IN_TABLE(row), 8, 0, "source of document"},
         {IN_TABLE(file), 4, 1, "source of document"},
         {IN_TABLE(file), 4, -1, "source of document"},
-        {IN_TABLE(reserved), 4, 1, "source of document"},
+        {IN_TABLE(source_type), 4, 1, "source of document"},
         {IN_TABLE(auth_weight), 8, 0x3FF0000000000000, "scores"},  /* 1.0 */
         {IN_TABLE(prov_entropy), 8, 0x7FF0000000000000, "scores"}, /* infinity */
         {IN_TABLE(loss_weight), 8, 0, "weight of document"},
@@ -503,7 +593,11 @@ static void each_rule_is_checked(void **state)
         {IN_FOOT(n_files), 8, 2, "cut in file"},
         {IN_FOOT(files_at), 8, f.files_at - 8, "file"},
         {IN_FOOT(files_at), 8, f.files_at + 4, "offset of the files"},
-        {IN_FOOT(files_at), 8, INT64_MAX - 7, "offset of the table"},
+        {IN_FOOT(files_at), 8, INT64_MAX - 7, "offset of the types"},
+        {IN_FOOT(n_types), 8, 257, "number of source types"},
+        {IN_FOOT(n_types), 8, 1, "cut in source type"},
+        {IN_FOOT(types_at), 8, f.types_at - 8, "path of file"},
+        {IN_FOOT(types_at), 8, f.types_at + 4, "offset of the types"},
         {IN_FOOT(table_at), 8, f.table_at + 8, "number of documents"},
         {IN_FOOT(table_at), 8, INT64_MAX - 7, "number of documents"},
         {IN_FOOT(counts.documents), 8, 2, "number of documents"},
@@ -584,7 +678,10 @@ int main(void)
         DATA_TEST(neither_bos_nor_eos),
         DATA_TEST(conversations_are_rendered),
         DATA_TEST(long_documents_are_split),
+        DATA_TEST(long_conversations_keep_their_answers_whole),
         DATA_TEST(long_documents_are_truncated),
+        DATA_TEST(source_types_are_kept),
+        DATA_TEST(a_share_is_kept_for_validation),
         DATA_TEST(faulty_rows),
         DATA_TEST(nothing_to_train_on),
         DATA_TEST(defaults_fill_missing_scores),

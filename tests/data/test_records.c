@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "data/row_path.h"
 
 static struct records *open_rows(struct ctx *c, const char *rows, bool skip)
 {
     static const char *path;
     path = write_rows("rows.jsonl", rows);
-    struct records *r = records_open(c, &path, 1, skip);
+    struct records *r = records_open(c, &path, 1, skip, ROW_FORM_AUTO);
     assert_non_null(r);
     return r;
 }
@@ -125,9 +126,14 @@ static const struct {
     {FAULT_JSON, "{\"text\":\"a\"", "rows.jsonl:2"},
     {FAULT_JSON, "{\"text\":\"a\",\"text\":\"b\"}", "text"},
     {FAULT_JSON, "{\"text\":\"\\ud800\"}", "rows.jsonl:2"},
-    {FAULT_JSON, "{\"text\":\"a\",\"prov_entropy\":NaN}", "rows.jsonl:2"},
+    {FAULT_JSON, "{\"text\":\"a\",\"prov_entropy\":NaN}", "NaN is no JSON value: write null"},
     {FAULT_JSON, "{\"text\":\"a\",\"prov_entropy\":1e999}", "rows.jsonl:2"},
-    {FAULT_JSON, "{\"text\":\"a\"} {\"text\":\"b\"}", "rows.jsonl:2"},
+    {FAULT_JSON, "{\"text\":\"a\",}", "rows.jsonl:2"},
+    {FAULT_JSON, "{\"text\":\"a\" \"b\"}", "rows.jsonl:2"},
+    {FAULT_JSON, ", ", "a comma between two rows"},
+    {FAULT_JSON, "{'text':'a'}", "rows.jsonl:2"},
+    {FAULT_JSON, "{\"text\":'a'}", "double quotes"},
+    {FAULT_JSON, "{\"text\":None}", "write null"},
     {FAULT_UTF8, "{\"text\":\"a\xff\"}", "invalid UTF-8 at byte 10"},
     {FAULT_UTF8, "{\"text\":\"\xc0\x80\"}", "invalid UTF-8 at byte 9"},
     {FAULT_FORM, "[\"text\"]", "must be a JSON object"},
@@ -137,7 +143,14 @@ static const struct {
     {FAULT_FORM, "{\"text\":null}", "no text"},
     {FAULT_FORM, "{\"text\":\"\"}", "'text' is empty"},
     {FAULT_FORM, "{\"text\":7}", "'text' is a number"},
-    {FAULT_FORM, "{\"text\":\"a\",\"prompt\":\"b\",\"completion\":\"c\"}", "both 'text' and 'prompt'"},
+    {FAULT_FORM, "{\"id\":1,\"question\":\"a\",\"answer\":\"b\"}", "this row has id, question, answer"},
+    {FAULT_FORM, "{\"prompt\":\"p\",\"chosen\":\"a\",\"rejected\":\"b\"}", "'completion' is missing"},
+    {FAULT_FORM, "{\"chosen\":\"a\",\"rejected\":\"b\"}", "preferences"},
+    {FAULT_FORM, "{\"input_ids\":[1,2],\"labels\":[1,2]}", "token ids"},
+    {FAULT_FORM, "{\"prompt\":\"p\",\"completion\":\"c\",\"label\":false}", "'label' is false"},
+    {FAULT_FORM, "{\"text\":\"a\",\"images\":[\"x.png\"]}", "'images', which is not rendered"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":\"u\"}],\"tools\":[{}]}", "'tools', which is not rendered"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"system\",\"content\":\"u\"}],\"system\":\"s\"}", "which is meant?"},
     {FAULT_FORM, "{\"prompt\":\"a\"}", "'completion' is missing"},
     {FAULT_FORM, "{\"completion\":\"a\"}", "'prompt' is missing"},
     {FAULT_FORM, "{\"prompt\":\"a\",\"completion\":\"\"}", "'completion' is empty"},
@@ -146,15 +159,28 @@ static const struct {
     {FAULT_FORM, "{\"messages\":[]}", "'messages' is empty"},
     {FAULT_FORM, "{\"messages\":\"a\"}", "'messages' is a string"},
     {FAULT_FORM, "{\"messages\":[\"a\"]}", "a message is a string"},
-    {FAULT_FORM, "{\"messages\":[{\"content\":\"a\"}]}", "'role' is missing"},
-    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", "'content' is missing"},
-    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", "'content' is an array"},
-    {FAULT_FORM, "{\"messages\":[{\"role\":\"tool\",\"content\":\"a\"}]}", "unknown role 'tool'"},
-    {FAULT_FORM, "{\"messages\":[{\"role\":\"human\",\"content\":\"a\"}]}", "unknown role 'human'"},
-    {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}]}", "0 or 1, not 0.5"},
+    {FAULT_FORM, "{\"messages\":[{\"content\":\"a\"}]}", "no 'role'"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":7,\"content\":\"a\"}]}", "a role is a number"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", "no 'content'"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", "an empty array"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":{}}]}", "is an object"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\"}]}]}", "of type image"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\",\"text\":\"a\"}]}]}", "of type image"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":[7]}]}", "no text"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"value\":\"b\"}]}",
+     "'content' and 'value', and they differ"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"asistant\",\"content\":\"a\"}]}", "unknown role 'asistant'"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}]}",
+     "'weight' of a message is neither 0 nor 1"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"loss\":\"no\"}]}", "'loss' of a message"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"user\",\"content\":\"a\",\"train\":true}]}", "only those of the assistant"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[{}]}]}", "'tool_calls'"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"r\"}]}",
+     "'reasoning_content'"},
+    {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"thinking\":\"r\"}]}", "'thinking'"},
     {FAULT_FORM, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":2}]}", "weight"},
-    {FAULT_FORM, "{\"conversations\":[{\"from\":\"function_call\",\"value\":\"a\"}]}", "unknown role 'function_call'"},
-    {FAULT_FORM, "{\"conversations\":[{\"from\":\"human\"}]}", "'value' is missing"},
+    {FAULT_FORM, "{\"conversations\":[{\"from\":\"function_call\",\"value\":\"a\"}]}", "role 'function_call'"},
+    {FAULT_FORM, "{\"conversations\":[{\"from\":\"human\"}]}", "no 'content' (or 'value')"},
     {FAULT_FORM, "{\"instruction\":\"a\"}", "'output' is missing"},
     {FAULT_FORM, "{\"instruction\":\"a\",\"output\":\"b\",\"history\":[[\"q\"]]}", "'history'"},
     {FAULT_FORM, "{\"instruction\":\"a\",\"output\":\"b\",\"history\":\"q\"}", "'history' is a string"},
@@ -168,6 +194,7 @@ static const struct {
     {FAULT_SCORE, "{\"text\":\"a\",\"weight\":true}", "weight"},
     {FAULT_SCORE, "{\"text\":\"a\",\"weight\":1,\"loss_weight\":1}", "both loss_weight and weight"},
     {FAULT_SCORE, "{\"text\":\"a\",\"source_type\":3}", "source_type"},
+    {FAULT_FORM, "{\"prompt\":\"p\",\"completion\":\"c\",\"system\":5}", "'system' is a number"},
 };
 enum { N_BAD = sizeof bad_rows / sizeof bad_rows[0] };
 
@@ -187,20 +214,232 @@ static void bad_rows_are_named(void **state)
     }
 }
 
+/* Spellings of a conversation that all mean: Hello, fine. */
+static const char *const hello_fine[] = {
+    "{\"conversations\":[{\"role\":\"user\",\"content\":\"Hello\"},{\"role\":\"assistant\",\"content\":\"fine\"}]}",
+    "{\"messages\":[{\"from\":\"human\",\"value\":\"Hello\"},{\"from\":\"gpt\",\"value\":\"fine\"}]}",
+    "{\"conversations\":[{\"from\":\"human\",\"value\":\"Hello\"},{\"from\":\"chatgpt\",\"value\":\"fine\"}]}",
+    "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Hel\"},{\"text\":\"l\"},\"o\"]},"
+    "{\"role\":\"model\",\"content\":[{\"type\":\"text\",\"text\":\"fine\"}],\"tool_calls\":[],\"thinking\":null}],"
+    "\"tools\":\"[]\"}",
+    "{\"messages\":[{\"role\":\"user\",\"from\":\"user\",\"content\":\"Hello\",\"name\":\"Al\"},"
+    "{\"role\":\"assistant\",\"content\":\"fine\",\"value\":\"fine\",\"train\":true,\"weight\":1}]}",
+    /* several forms: what says most of what is trained wins */
+    "{\"prompt\":\"Hello\",\"prompt_id\":\"ab12\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"},"
+    "{\"role\":\"assistant\",\"content\":\"fine\"}]}",
+    "{\"instruction\":\"Hello\",\"input\":\"\",\"output\":\"fine\",\"text\":\"Below is a task.\"}",
+    "{\"text\":\"\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"},{\"role\":\"assistant\",\"content\":\"fine\"}]}",
+    "{\"chosen\":[{}],\"rejected\":[{}],\"prompt\":\"x\",\"instruction\":\"Hello\",\"output\":\"fine\"}",
+};
+
+static void spellings_of_a_conversation(void **state)
+{
+    struct ctx *c = *state;
+    for (size_t i = 0; i < sizeof hello_fine / sizeof hello_fine[0]; i++) {
+        struct record row;
+        struct records *r = open_rows(c, hello_fine[i], false);
+        if (!records_next(r, &row)) fail_msg("%s: %s", hello_fine[i], c->message);
+        assert_int_equal(row.kind, RECORD_MESSAGES);
+        assert_int_equal(row.n_messages, 2);
+        assert_message(&row, 0, "user", "Hello", 0);
+        assert_message(&row, 1, "assistant", "fine", 1);
+        assert_false(records_next(r, &row));
+        assert_true(ctx_ok(c));
+        records_close(r);
+    }
+}
+
+static void other_roles_keep_their_names(void **state)
+{
+    struct ctx *c = *state;
+    struct record row;
+    struct records *r = open_rows(c,
+                                  "{\"messages\":[{\"role\":\"developer\",\"content\":\"Be brief\"},"
+                                  "{\"role\":\"tool\",\"content\":\"15\"},{\"from\":\"observation\",\"value\":\"16\"}]}\n"
+                                  "{\"system\":\"s\",\"messages\":[{\"role\":\"user\",\"content\":\"u\"}]}\n"
+                                  "{\"system\":\"s\",\"prompt\":\"p\",\"completion\":\"c\"}\n",
+                                  false);
+    assert_true(records_next(r, &row));
+    assert_message(&row, 0, "developer", "Be brief", 0);
+    assert_message(&row, 1, "tool", "15", 0);
+    assert_message(&row, 2, "tool", "16", 0);
+    assert_true(records_next(r, &row));
+    assert_message(&row, 0, "system", "s", 0);
+    assert_message(&row, 1, "user", "u", 0);
+    assert_true(records_next(r, &row)); /* a system prompt makes a conversation of it */
+    assert_int_equal(row.kind, RECORD_MESSAGES);
+    assert_message(&row, 0, "system", "s", 0);
+    assert_message(&row, 1, "user", "p", 0);
+    assert_message(&row, 2, "assistant", "c", 1);
+    records_close(r);
+}
+
+static void masked_turns_are_not_trained(void **state)
+{
+    struct ctx *c = *state;
+    static const char *const masks[] = {"\"train\":false", "\"loss\":false", "\"trainable\":false", "\"training\":0",
+                                        "\"weight\":0,\"train\":true"};
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        char rows[512];
+        struct record row;
+        snprintf(rows, sizeof rows,
+                 "{\"conversations\":[{\"from\":\"human\",\"value\":\"q\",\"train\":false},"
+                 "{\"from\":\"gpt\",\"value\":\"bad\",%s},{\"from\":\"gpt\",\"value\":\"good\",\"train\":true}]}",
+                 masks[i]);
+        struct records *r = open_rows(c, rows, false);
+        assert_true(records_next(r, &row));
+        assert_message(&row, 1, "assistant", "bad", 0);
+        assert_message(&row, 2, "assistant", "good", 1);
+        records_close(r);
+    }
+}
+
+static char log_text[4096];
+static void keep_log(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    size_t n = strlen(log_text);
+    snprintf(log_text + n, sizeof log_text - n, "%s%s\n", level == LOG_WARN ? "warning: " : "", message);
+}
+
+static void what_is_not_read_is_said_once(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(&(struct ctx_hooks){.log = keep_log});
+    struct record row;
+    *log_text = '\0';
+    struct records *r = open_rows(c,
+                                  "{\"text\":\"a\",\"id\":1,\"url\":\"\",\"auth_wieght\":0.5}\n"
+                                  "{\"prompt\":\"p\",\"completion\":\"c\",\"text\":\"t\",\"id\":2,\"metadata\":{\"x\":1}}\n"
+                                  "{\"messages\":[{\"role\":\"user\",\"content\":\"u\",\"name\":\"n\"}],\"text\":\"t\"}\n",
+                                  false);
+    while (records_next(r, &row)) continue;
+    records_close(r);
+    assert_true(ctx_ok(c));
+    assert_string_equal(strstr(log_text, "rows.jsonl"),
+                        "rows.jsonl:2: the row has more than one form: 'prompt' is read, and not 'text' (2 rows like it; "
+                        "--row-form chooses)\n"
+                        "warning: 'auth_wieght' is not read: is 'auth_weight' meant?\n"
+                        "members of rows that are not read, with their number: id (2), auth_wieght (1)\n"
+                        "members of messages that are not read, with their number: name (1)\n");
+    *log_text = '\0';
+    r = open_rows(c, "", false);
+    assert_false(records_next(r, &row));
+    records_close(r);
+    assert_non_null(strstr(log_text, "rows.jsonl: holds no rows (0 bytes)"));
+    ctx_free(c);
+}
+
+static void the_form_can_be_chosen(void **state)
+{
+    struct ctx *c = *state;
+    static const char rows[] = "{\"instruction\":\"Hello\",\"output\":\"fine\",\"text\":\"Below\",\"prompt\":\"p\","
+                               "\"completion\":\"c\",\"messages\":[{\"role\":\"user\",\"content\":\"u\"}],"
+                               "\"conversations\":[{\"from\":\"gpt\",\"value\":\"g\"}]}";
+    static const char *const texts[] = {"u", "Below", "p", "u", "g", "Hello"}; /* the first text of each enum row_form */
+    const char *path = write_rows("rows.jsonl", rows);
+    for (int form = ROW_FORM_AUTO; form <= ROW_FORM_INSTRUCTION; form++) {
+        struct record row;
+        struct records *r = records_open(c, &path, 1, false, (enum row_form)form);
+        assert_true(records_next(r, &row));
+        const char *text = row.kind == RECORD_MESSAGES     ? row.messages[0].content
+                           : row.kind == RECORD_COMPLETION ? row.prompt
+                                                           : row.text;
+        assert_string_equal(text, texts[form]);
+        records_close(r);
+    }
+    path = write_rows("rows.jsonl", "{\"text\":\"a\"}");
+    struct record row;
+    struct records *r = records_open(c, &path, 1, false, ROW_FORM_MESSAGES);
+    assert_false(records_next(r, &row));
+    assert_failed(c, E_INPUT, "rows.jsonl:1: 'messages' is missing");
+    records_close(r);
+}
+
+/* FILE:WEIGHT multiplies the loss_weight of its rows. */
+static void files_have_weights(void **state)
+{
+    struct ctx *c = *state;
+    char weighted[300], heavy[300];
+    const char *plain =
+        write_rows("a.jsonl", "{\"text\":\"1\"}\n{\"text\":\"2\",\"weight\":3}\n{\"text\":\"3\",\"weight\":0}");
+    snprintf(weighted, sizeof weighted, "%s:0.5", write_rows("b.jsonl", "{\"text\":\"1\"}\n{\"text\":\"2\",\"weight\":3}"));
+    const char *paths[] = {plain, weighted};
+    static const double expected[] = {1, 3, 0, 0.5, 1.5};
+    struct records *r = records_open(c, paths, 2, false, ROW_FORM_AUTO);
+    struct record row;
+    for (int i = 0; i < 5; i++) {
+        assert_true(records_next(r, &row));
+        assert_true(row.loss_weight == expected[i]);
+    }
+    assert_false(records_next(r, &row));
+    assert_string_equal(strrchr(records_name(r, 1), '/'), "/b.jsonl");
+    records_close(r);
+    snprintf(heavy, sizeof heavy, "%s:1e6", plain);
+    const char *path = heavy;
+    r = records_open(c, &path, 1, false, ROW_FORM_AUTO);
+    assert_true(records_next(r, &row));
+    assert_false(records_next(r, &row));
+    assert_failed(c, E_INPUT, "a.jsonl:2: its weight times that of its file is 3e+06");
+    records_close(r);
+}
+
+static void paths_with_colons(void **state)
+{
+    struct ctx *c = *state;
+    struct row_path p;
+    static const struct {
+        const char *text, *path;
+        double weight;
+    } good[] = {{"a.jsonl", "a.jsonl", 1},
+                {"a.jsonl:2", "a.jsonl", 2},
+                {"a.jsonl:.25", "a.jsonl", 0.25},
+                {"a:b.jsonl", "a:b.jsonl", 1},
+                {"a:1:3e2", "a:1", 300},
+                {"a.jsonl:", "a.jsonl:", 1},
+                {"a.jsonl:x", "a.jsonl:x", 1},
+                {"a.jsonl:inf", "a.jsonl:inf", 1},
+                {"-", "-", 1},
+                {"-:2", "-", 2},
+                {":2", ":2", 1},
+                {"a:1.2.3", "a:1.2.3", 1}};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(row_path_parse(c, good[i].text, &p), OK);
+        assert_string_equal(p.path, good[i].path);
+        assert_true(p.weight == good[i].weight);
+        assert_int_equal(row_path_is_stdin(&p), strcmp(p.path, "-") == 0);
+        row_path_release(c, &p);
+    }
+    static const char *const bad[] = {"a:0", "a:-1", "a:1e7", "a:1e999"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(row_path_parse(c, bad[i], &p), E_INPUT);
+        assert_failed(c, E_INPUT, "the weight of a file is above 0");
+    }
+    const char *named = write_rows("rows:2", "{}"); /* a file that is called so */
+    assert_int_equal(row_path_parse(c, named, &p), OK);
+    assert_true(p.weight == 1 && strcmp(p.path, named) == 0);
+    row_path_release(c, &p);
+    write_rows("rows", "{}");
+    assert_int_equal(row_path_parse(c, named, &p), E_INPUT);
+    assert_failed(c, E_INPUT, "which is meant?");
+    const char *twice[] = {"-", "-:2"};
+    assert_null(records_open(c, twice, 2, false, ROW_FORM_AUTO));
+    assert_failed(c, E_INPUT, "standard input (-) can be read once only");
+}
+
 static int n_logged;
 static void count_log(void *user, enum log_level level, const char *message)
 {
     (void)user;
     (void)level;
-    assert_non_null(strstr(message, "skipped"));
-    n_logged++;
+    n_logged += strstr(message, "skipped") != NULL;
 }
 
 static void bad_rows_are_skipped_and_counted(void **state)
 {
     (void)state;
     struct ctx *c = ctx_new(&(struct ctx_hooks){.log = count_log});
-    char rows[16384];
+    char rows[1 << 15];
     size_t n = 0;
     int64_t expected[FAULT_COUNT] = {0};
     for (int i = 0; i < N_BAD; i++) {
@@ -257,11 +496,11 @@ static void a_huge_line_is_not_held(void **state)
     fclose(f);
     const char *path = scratch_path("huge.jsonl");
     struct record row;
-    struct records *r = records_open(c, &path, 1, false);
+    struct records *r = records_open(c, &path, 1, false, ROW_FORM_AUTO);
     assert_false(records_next(r, &row));
     assert_failed(c, E_INPUT, "huge.jsonl:1: longer than 67108864 bytes");
     records_close(r);
-    r = records_open(c, &path, 1, true);
+    r = records_open(c, &path, 1, true, ROW_FORM_AUTO);
     assert_true(records_next(r, &row));
     assert_int_equal(row.row, 2);
     assert_text(row.text, row.text_bytes, "after");
@@ -284,7 +523,7 @@ static void several_files_and_their_digests(void **state)
         int64_t row;
         const char *text;
     } expected[] = {{0, 1, "1"}, {0, 2, "2"}, {1, 1, "one\n\ntwo\n"}, {4, 1, "3"}};
-    struct records *r = records_open(c, paths, 5, false);
+    struct records *r = records_open(c, paths, 5, false, ROW_FORM_AUTO);
     struct record row;
     for (int i = 0; i < 4; i++) {
         assert_true(records_next(r, &row));
@@ -310,7 +549,7 @@ static void missing_file(void **state)
     struct ctx *c = *state;
     const char *path = scratch_path("none.jsonl");
     struct record row;
-    struct records *r = records_open(c, &path, 1, true); /* skipping is for rows, not for files */
+    struct records *r = records_open(c, &path, 1, true, ROW_FORM_AUTO); /* skipping is for rows, not for files */
     assert_false(records_next(r, &row));
     assert_failed(c, E_INPUT, "none.jsonl: No such file");
     records_close(r);
@@ -322,7 +561,7 @@ static void text_files_are_checked(void **state)
     struct ctx *c = *state;
     const char *path = write_rows("bad.txt", "abc\n\xff");
     struct record row;
-    struct records *r = records_open(c, &path, 1, false);
+    struct records *r = records_open(c, &path, 1, false, ROW_FORM_AUTO);
     assert_false(records_next(r, &row));
     assert_failed(c, E_INPUT, "bad.txt:1: invalid UTF-8 at byte 4");
     records_close(r);
@@ -361,6 +600,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DATA_TEST(plain_forms),
         DATA_TEST(conversations),
+        DATA_TEST(spellings_of_a_conversation),
+        DATA_TEST(other_roles_keep_their_names),
+        DATA_TEST(masked_turns_are_not_trained),
+        DATA_TEST(what_is_not_read_is_said_once),
+        DATA_TEST(the_form_can_be_chosen),
+        DATA_TEST(files_have_weights),
+        DATA_TEST(paths_with_colons),
         DATA_TEST(bad_rows_are_named),
         DATA_TEST(bad_rows_are_skipped_and_counted),
         DATA_TEST(rejected_rows_follow_the_same_rule),

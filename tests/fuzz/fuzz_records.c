@@ -1,4 +1,7 @@
-/* JSONL rows, bad ones fatal and bad ones skipped. */
+/* Rows, bad ones fatal and bad ones skipped. */
+#include <ctype.h>
+#include <string.h>
+
 #include "data/records.h"
 #include "fuzz/fuzz.h"
 
@@ -6,7 +9,7 @@ static void read_all(struct ctx *c, const char *path, bool skip)
 {
     const char *paths[] = {path};
     struct record row;
-    struct records *r = records_open(c, paths, 1, skip);
+    struct records *r = records_open(c, paths, 1, skip, ROW_FORM_AUTO);
     while (r && records_next(r, &row)) {
         if (row.kind != RECORD_MESSAGES) fuzz_read(row.text, row.text_bytes);
         for (size_t i = 0; row.kind == RECORD_MESSAGES && i < row.n_messages; i++) {
@@ -16,13 +19,21 @@ static void read_all(struct ctx *c, const char *path, bool skip)
     records_close(r);
 }
 
+/* Whether the failure is a row's: "PATH:7: ...", and not the whole file's: "PATH: is UTF-16 text". */
+static bool is_of_a_row(const struct ctx *c, const char *path)
+{
+    size_t n = strlen(path);
+    return strncmp(c->message, path, n) == 0 && c->message[n] == ':' && isdigit((unsigned char)c->message[n + 1]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ctx *c = ctx_new(NULL);
     read_all(c, fuzz_file(data, size), false);
     ctx_clear(c);
-    read_all(c, fuzz_file(data, size), true);
-    if (!ctx_ok(c)) __builtin_trap(); /* skipping means that nothing is fatal */
+    const char *path = fuzz_file(data, size);
+    read_all(c, path, true);
+    if (!ctx_ok(c) && is_of_a_row(c, path)) __builtin_trap(); /* skipping means that no row is fatal */
     fuzz_check(c, size, 64, 1 << 20);
     ctx_free(c);
     return 0;

@@ -26,7 +26,8 @@ static void give(struct ctx *c, struct train_values *v, const char *const (*pair
 #define GIVE(c, v, ...)                                                                                                     \
     give(c, v, (const char *const[][2]){__VA_ARGS__}, sizeof((const char *const[][2]){__VA_ARGS__}) / sizeof(char *[2]))
 
-/* The bytes were written by the program before its options moved here: runs that lie on disks must stay resumable. */
+/* The bytes were written by the program before its options moved here, and options that are newer were added by hand: runs
+ * that lie on disks must stay resumable. */
 static void config_json_keeps_its_bytes(void **state)
 {
     (void)state;
