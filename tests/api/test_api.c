@@ -16,7 +16,7 @@
 
 #define OPTIONS(...) (const ya_option[]){__VA_ARGS__}, sizeof((const ya_option[]){__VA_ARGS__}) / sizeof(ya_option)
 
-static char *model_dir, *rows;
+static struct tiny_files tiny;
 
 static void refused(ya_ctx *ctx, const char *kind, const char *says)
 {
@@ -33,7 +33,7 @@ static void must(ya_ctx *ctx, bool ok)
 
 static ya_model *open_tiny(ya_ctx *ctx)
 {
-    ya_model *m = ya_model_open(ctx, model_dir, NULL, 0);
+    ya_model *m = ya_model_open(ctx, tiny.model, NULL, 0);
     must(ctx, m != NULL);
     return m;
 }
@@ -328,9 +328,9 @@ static int train(ya_ctx *ctx, const char *run, int stop_after)
     struct watch w = {.stop_after = stop_after};
     ya_training_hooks hooks = hooks_of(&w);
     ya_training *t = ya_training_start(ctx,
-                                       OPTIONS({"model", model_dir}, {"data", rows}, {"valid", rows}, {"output", run},
-                                               {"rank", "4"}, {"max-length", "48"}, {"batch", "2"}, {"max-steps", "5"},
-                                               {"eval-every", "2"}, {"lr", "1e-2"}, {"dropout", "0.1"}),
+                                       OPTIONS({"model", tiny.model}, {"data", tiny.rows}, {"valid", tiny.rows},
+                                               {"output", run}, {"rank", "4"}, {"max-length", "48"}, {"batch", "2"},
+                                               {"max-steps", "5"}, {"eval-every", "2"}, {"lr", "1e-2"}, {"dropout", "0.1"}),
                                        &hooks);
     must(ctx, t && ya_training_total_steps(t) == 5 && ya_training_step(t) == 0);
     int result = ya_training_run(t);
@@ -368,8 +368,8 @@ static void a_stopped_run_resumes_to_the_same_bytes(void **state)
     ya_model *m = open_tiny(ctx);
     ya_adapter *a = ya_adapter_load(m, tiny_path("%s/adapter", cut));
     ya_rows_score before, after;
-    must(ctx, a && ya_perplexity_rows(m, rows, NULL, NULL, &before) == 0);
-    must(ctx, ya_model_attach(m, a) == 0 && ya_perplexity_rows(m, rows, NULL, NULL, &after) == 0);
+    must(ctx, a && ya_perplexity_rows(m, tiny.rows, NULL, NULL, &before) == 0);
+    must(ctx, ya_model_attach(m, a) == 0 && ya_perplexity_rows(m, tiny.rows, NULL, NULL, &after) == 0);
     assert_true(after.perplexity < 0.9 * before.perplexity);
     free(whole);
     free(cut);
@@ -381,14 +381,14 @@ static void training_refuses_by_name(void **state)
     (void)state;
     char *run = strdup(tiny_path("%s/run", tiny_folder()));
     ya_ctx *ctx = ya_ctx_new(NULL);
-    assert_null(ya_training_start(ctx, OPTIONS({"model", model_dir}, {"output", run}), NULL));
+    assert_null(ya_training_start(ctx, OPTIONS({"model", tiny.model}, {"output", run}), NULL));
     refused(ctx, "input", "--data FILE is needed");
-    assert_null(ya_training_start(ctx, OPTIONS({"modle", model_dir}), NULL));
+    assert_null(ya_training_start(ctx, OPTIONS({"modle", tiny.model}), NULL));
     refused(ctx, "input", "unknown option 'modle'; did you mean model");
     assert_null(ya_training_start(ctx, OPTIONS({"rank", NULL}), NULL));
     refused(ctx, "input", "option 0 has no name or no value");
-    assert_null(
-        ya_training_start(ctx, OPTIONS({"model", model_dir}, {"data", rows}, {"output", run}, {"last-layers", "9"}), NULL));
+    assert_null(ya_training_start(
+        ctx, OPTIONS({"model", tiny.model}, {"data", tiny.rows}, {"output", run}, {"last-layers", "9"}), NULL));
     refused(ctx, "input", "--last-layers: 9 is more than");
     assert_false(dir_exists(run));
     assert_null(ya_training_resume(ctx, run, NULL, 0, NULL));
@@ -428,7 +428,7 @@ static void errors_stay_and_null_is_passed_on(void **state)
     ya_ctx *ctx = ya_ctx_new(NULL);
     assert_null(ya_model_open(ctx, "/nowhere/at/all", NULL, 0));
     char *first = strdup(ya_error(ctx));
-    assert_null(ya_model_open(ctx, model_dir, NULL, 0)); /* the first failure stays */
+    assert_null(ya_model_open(ctx, tiny.model, NULL, 0)); /* the first failure stays */
     assert_string_equal(ya_error(ctx), first);
     assert_int_equal(ya_logits(NULL, NULL, 0, NULL), -1);
     assert_int_equal(ya_model_attach(NULL, NULL), -1);
@@ -436,7 +436,7 @@ static void errors_stay_and_null_is_passed_on(void **state)
     ya_training_free(NULL);
     ya_model_free(NULL);
     ya_error_clear(ctx);
-    assert_null(ya_model_open(ctx, model_dir, OPTIONS({"base-type", "int3"})));
+    assert_null(ya_model_open(ctx, tiny.model, OPTIONS({"base-type", "int3"})));
     refused(ctx, "input", "'int3' is none of as-is|nf4|int8");
     free(first);
     ya_ctx_free(ctx);
@@ -445,7 +445,7 @@ static void errors_stay_and_null_is_passed_on(void **state)
 static void use_everything(ya_ctx *ctx)
 {
     int32_t ids[4];
-    ya_model *m = ya_model_open(ctx, model_dir, NULL, 0);
+    ya_model *m = ya_model_open(ctx, tiny.model, NULL, 0);
     ya_adapter *a = ya_adapter_new(m, OPTIONS({"rank", "2"}));
     ya_model_attach(m, a);
     ya_tokenize(m, "abc", 3, 0, ids, 4);
@@ -474,24 +474,10 @@ static void every_allocation_may_fail(void **state)
     }
 }
 
-static int setup(void **state)
+static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    model_dir = strdup(tiny_folder());
-    tiny_model(c, model_dir, false);
-    rows = strdup(tiny_path("%s/rows.jsonl", tiny_folder()));
-    tiny_rows(rows, 40, 3);
-    tiny_ctx_free(c);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    free(model_dir);
-    free(rows);
-    tiny_cleanup();
+    tiny_files_make(&tiny, 40, 0);
     return 0;
 }
 
@@ -505,5 +491,5 @@ int main(void)
         cmocka_unit_test(training_refuses_by_name),          cmocka_unit_test(callbacks_may_not_run_the_model),
         cmocka_unit_test(errors_stay_and_null_is_passed_on), cmocka_unit_test(every_allocation_may_fail),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -21,7 +21,8 @@
 
 #define OPTIONS(...) (const ya_option[]){__VA_ARGS__}, sizeof((const ya_option[]){__VA_ARGS__}) / sizeof(ya_option)
 
-static char *model_dir, *rows, *run_dir;
+static struct tiny_files tiny;
+static const char *run_dir;
 
 struct host {
     struct oom oom; /* first: it is the user of the allocator */
@@ -115,7 +116,7 @@ static void assert_dead(struct host *h, ya_model *m, ya_training *t, ya_array *a
         assert_non_null(strstr(ya_error(ctx), "can only be freed"));
         ya_error_clear(ctx);
     }
-    assert_null(ya_model_open(ctx, model_dir, NULL, 0));
+    assert_null(ya_model_open(ctx, tiny.model, NULL, 0));
     assert_null(ya_training_start(ctx, NULL, 0, NULL));
     assert_null(ya_training_resume(ctx, run_dir, NULL, 0, NULL));
     assert_null(ya_objective_new(ctx, NULL, 0));
@@ -141,7 +142,7 @@ static void assert_given_back(struct host *h, int files)
     ya_ctx_free(h->ctx);
     assert_int_equal(h->oom.live, 0);
     assert_int_equal(open_files(), files);
-    assert_false(is_mapped(model_dir));
+    assert_false(is_mapped(tiny.model));
 }
 
 /* ---- tests -------------------------------------------------------------------------------------------------------- */
@@ -167,11 +168,11 @@ static void a_generation_breaks(void **state)
     static struct host h;
     int files = open_files();
     open_host(&h);
-    ya_model *m = ya_model_open(h.ctx, model_dir, NULL, 0);
+    ya_model *m = ya_model_open(h.ctx, tiny.model, NULL, 0);
     ya_adapter *adapter = ya_adapter_new(m, OPTIONS({"rank", "2"}));
     ya_array *a = ya_from_f32(h.ctx, 1);
     assert_int_equal(ya_model_attach(m, adapter), 0);
-    assert_true(is_mapped(model_dir));
+    assert_true(is_mapped(tiny.model));
     generate_until_broken(&h, m);
     assert_dead(&h, m, NULL, a);
     assert_given_back(&h, files);
@@ -186,7 +187,7 @@ static void a_training_breaks_and_its_run_can_be_resumed(void **state)
     ya_training_hooks hooks = {.user = &h, .step = break_at_step};
     ya_training *t =
         ya_training_start(h.ctx,
-                          OPTIONS({"model", model_dir}, {"data", rows}, {"output", run_dir}, {"rank", "4"},
+                          OPTIONS({"model", tiny.model}, {"data", tiny.rows}, {"output", run_dir}, {"rank", "4"},
                                   {"max-length", "48"}, {"batch", "2"}, {"max-steps", "3"}, {"save-every", "1"}),
                           &hooks);
     if (!t) fail_msg("%s", ya_error(h.ctx));
@@ -202,26 +203,11 @@ static void a_training_breaks_and_its_run_can_be_resumed(void **state)
     assert_int_equal(open_files(), files);
 }
 
-static int setup(void **state)
+static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    model_dir = strdup(tiny_folder());
-    tiny_model(c, model_dir, false);
-    rows = strdup(tiny_path("%s/rows.jsonl", tiny_folder()));
-    run_dir = strdup(tiny_path("%s/run", tiny_folder()));
-    tiny_rows(rows, 40, 3);
-    tiny_ctx_free(c);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    free(model_dir);
-    free(rows);
-    free(run_dir);
-    tiny_cleanup();
+    tiny_files_make(&tiny, 40, 0);
+    run_dir = tiny_keep(&tiny, "run");
     return 0;
 }
 
@@ -231,5 +217,5 @@ int main(void)
         cmocka_unit_test(a_generation_breaks),
         cmocka_unit_test(a_training_breaks_and_its_run_can_be_resumed),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -15,7 +15,8 @@
 
 enum { OUTPUT_BYTES = 1 << 16 };
 
-static char base[64], model[128], data[128], claims[128], still[128], run[128], output[OUTPUT_BYTES];
+static struct tiny_files tiny;
+static char claims[128], still[128], run[128], output[OUTPUT_BYTES];
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -38,32 +39,19 @@ static void refused(int code, const char *says, const char *const *words)
 static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    strcpy(base, tiny_folder());
-    strcpy(model, tiny_path("%s/model", base));
-    strcpy(data, tiny_path("%s/train.jsonl", base));
-    strcpy(claims, tiny_path("%s/claims.jsonl", base));
-    strcpy(still, tiny_path("%s/still", base));
-    strcpy(run, tiny_path("%s/run", base));
-    tiny_model(c, model, false);
-    tiny_rows(data, 40, 1);
-    tiny_ctx_free(c);
+    tiny_files_make(&tiny, 40, 0);
+    strcpy(claims, tiny_path("%s/claims.jsonl", tiny.folder));
+    strcpy(still, tiny_path("%s/still", tiny.folder));
+    strcpy(run, tiny_path("%s/run", tiny.folder));
     tiny_write(claims, "{\"prompt\": \"abc\", \"primary\": \"de\", \"consensus\": \"fgh\", \"primary_sources\": [" SOURCE
                        "], \"consensus_sources\": [" SOURCE ", " SOURCE ", " SOURCE ", " SOURCE "]}\n"
                        "{\"prompt\": \"hg\", \"primary\": \"f\", \"consensus\": \"b a\", \"primary_sources\": [" SOURCE
                        "], \"consensus_sources\": [" SOURCE "]}\n");
     /* a rate of 0 leaves B at 0; the other run learns */
-    succeed(WORDS("train", "-m", model, "-d", data, "-o", still, "--compute", "f32", "--rank", "2", "--max-steps", "1",
-                  "--lr", "0", "--seed", "7", "--distrust", "off"));
-    succeed(WORDS("train", "-m", model, "-d", data, "-o", run, "--compute", "f32", "--rank", "4", "--max-steps", "20",
-                  "--lr", "1e-2"));
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    tiny_cleanup();
+    succeed(WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", still, "--compute", "f32", "--rank", "2", "--max-steps",
+                  "1", "--lr", "0", "--seed", "7", "--distrust", "off"));
+    succeed(WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", run, "--compute", "f32", "--rank", "4", "--max-steps",
+                  "20", "--lr", "1e-2"));
     return 0;
 }
 
@@ -89,7 +77,7 @@ static double number(const json_t *doc, const char *key)
 static void json_lines(void **state)
 {
     (void)state;
-    succeed(WORDS("validate", "-m", model, "--benchmark", "conflict", "-d", claims, "--json", "-t", "2", still, run));
+    succeed(WORDS("validate", "-m", tiny.model, "--benchmark", "conflict", "-d", claims, "--json", "-t", "2", still, run));
     json_t *of_base = line(0), *of_still = line(1), *of_run = line(2);
     assert_string_equal(json_string_value(json_object_get(of_base, "run")), "base");
     assert_string_equal(json_string_value(json_object_get(of_still, "run")), still);
@@ -112,7 +100,7 @@ static void json_lines(void **state)
 static void table(void **state)
 {
     (void)state;
-    succeed(WORDS("validate", "-m", model, "-d", claims, still, run));
+    succeed(WORDS("validate", "-m", tiny.model, "-d", claims, still, run));
     static const char *const says[] = {"base", "off", "monotone", "predicted", "2"};
     for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++)
         if (!strstr(output, says[i])) fail_msg("'%s' is not in: %s", says[i], output);
@@ -123,30 +111,31 @@ static void table(void **state)
 static void another_base_is_told(void **state)
 {
     (void)state;
-    const char *integers = tiny_path("%s/integers", base);
-    succeed(
-        WORDS("train", "-m", model, "-d", data, "-o", integers, "--compute", "int8x2", "--rank", "2", "--max-steps", "1"));
-    succeed(WORDS("validate", "-m", model, "-d", claims, integers));
+    const char *integers = tiny_path("%s/integers", tiny.folder);
+    succeed(WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", integers, "--compute", "int8x2", "--rank", "2",
+                  "--max-steps", "1"));
+    succeed(WORDS("validate", "-m", tiny.model, "-d", claims, integers));
     assert_non_null(
         strstr(output, "integers: was trained with --base-type int8 --compute int8x2, and is measured with as-is, f32"));
-    succeed(WORDS("validate", "-m", model, "-d", claims, "--base-type", "int8", "--compute", "int8x2", integers));
+    succeed(WORDS("validate", "-m", tiny.model, "-d", claims, "--base-type", "int8", "--compute", "int8x2", integers));
     assert_null(strstr(output, "was trained with"));
     assert_non_null(strstr(output, "compute: int8x2 on int8 weights, "));
-    const char *halves = tiny_path("%s/halves", base);
-    succeed(WORDS("train", "-m", model, "-d", data, "-o", halves, "--compute", "bf16", "--rank", "2", "--max-steps", "1"));
-    succeed(WORDS("validate", "-m", model, "-d", claims, halves));
+    const char *halves = tiny_path("%s/halves", tiny.folder);
+    succeed(WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", halves, "--compute", "bf16", "--rank", "2",
+                  "--max-steps", "1"));
+    succeed(WORDS("validate", "-m", tiny.model, "-d", claims, halves));
     assert_non_null(
         strstr(output, "halves: was trained with --base-type as-is --compute bf16, and is measured with as-is, f32"));
-    succeed(WORDS("validate", "-m", model, "-d", claims, run));
+    succeed(WORDS("validate", "-m", tiny.model, "-d", claims, run));
     assert_null(strstr(output, "was trained with"));
 }
 
 static void merged_model_is_base_and_adapter(void **state)
 {
     (void)state;
-    const char *merged = tiny_path("%s/merged", base), *adapter = tiny_path("%s/adapter", run);
-    succeed(WORDS("merge", "-m", model, "--adapter", adapter, "-o", merged, "--dtype", "f32"));
-    succeed(WORDS("validate", "-m", model, "-d", claims, "--json", run));
+    const char *merged = tiny_path("%s/merged", tiny.folder), *adapter = tiny_path("%s/adapter", run);
+    succeed(WORDS("merge", "-m", tiny.model, "--adapter", adapter, "-o", merged, "--dtype", "f32"));
+    succeed(WORDS("validate", "-m", tiny.model, "-d", claims, "--json", run));
     json_t *want = line(1);
     succeed(WORDS("validate", "-m", merged, "-d", claims, "--json"));
     json_t *got = line(0);
@@ -155,21 +144,22 @@ static void merged_model_is_base_and_adapter(void **state)
     json_decref(got);
     static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json"};
     for (size_t i = 0; i < 3; i++) assert_true(file_exists(tiny_path("%s/%s", merged, files[i])));
-    refused(2, "merged", WORDS("merge", "-m", model, "--adapter", adapter, "-o", merged));
+    refused(2, "merged", WORDS("merge", "-m", tiny.model, "--adapter", adapter, "-o", merged));
 }
 
 static void refusals(void **state)
 {
     (void)state;
-    const char *bad = tiny_path("%s/bad.jsonl", base), *nowhere = tiny_path("%s/nowhere", base);
+    const char *bad = tiny_path("%s/bad.jsonl", tiny.folder), *nowhere = tiny_path("%s/nowhere", tiny.folder);
     tiny_write(bad, "{\"prompt\": \"a\"}\n");
-    refused(2, "bad.jsonl:1", WORDS("validate", "-m", model, "-d", bad));
-    refused(2, "-d, --data FILE is needed", WORDS("validate", "-m", model));
-    refused(2, "is not the folder of a run (it has no config.json)", WORDS("validate", "-m", model, "-d", claims, base));
+    refused(2, "bad.jsonl:1", WORDS("validate", "-m", tiny.model, "-d", bad));
+    refused(2, "-d, --data FILE is needed", WORDS("validate", "-m", tiny.model));
+    refused(2, "is not the folder of a run (it has no config.json)",
+            WORDS("validate", "-m", tiny.model, "-d", claims, tiny.folder));
     refused(2, "nowhere", WORDS("validate", "-m", nowhere, "-d", claims));
-    refused(2, "nowhere", WORDS("merge", "-m", model, "--adapter", nowhere, "-o", tiny_path("%s/new", base)));
-    refused(2, "--adapter DIR is needed", WORDS("merge", "-m", model, "-o", nowhere));
-    refused(2, "llama2", WORDS("merge", "-m", model, "--adapter", TEST_DATA "/golden/llama2/adapter", "-o", nowhere));
+    refused(2, "nowhere", WORDS("merge", "-m", tiny.model, "--adapter", nowhere, "-o", tiny_path("%s/new", tiny.folder)));
+    refused(2, "--adapter DIR is needed", WORDS("merge", "-m", tiny.model, "-o", nowhere));
+    refused(2, "llama2", WORDS("merge", "-m", tiny.model, "--adapter", TEST_DATA "/golden/llama2/adapter", "-o", nowhere));
     assert_false(dir_exists(nowhere));
 }
 
@@ -182,5 +172,5 @@ int main(void)
         cmocka_unit_test(merged_model_is_base_and_adapter),
         cmocka_unit_test(refusals),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

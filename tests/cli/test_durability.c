@@ -18,8 +18,7 @@
 #include "cli/support_capture.h"
 #include "train/support_tiny.h"
 
-/* ---- the record --------------------------------------------------------------------------------------------------------
- */
+/* ---- the record ------------------------------------------------------------------------------------------------------ */
 
 enum kind { CREATED, WRITTEN, SYNCED, RENAMED };
 enum { EVENTS_MAX = 4096, FDS_MAX = 256, PATH_BYTES = 256 };
@@ -29,12 +28,14 @@ static struct event {
     char path[PATH_BYTES], to[PATH_BYTES];
 } events[EVENTS_MAX];
 static int n_events;
-static char open_paths[FDS_MAX][PATH_BYTES], base[64];
+static char open_paths[FDS_MAX][PATH_BYTES];
+static struct tiny_files tiny;
+static const char *base; /* calls on paths below this folder are recorded; NULL: none are */
 
 static void record(enum kind kind, const char *path, const char *to)
 {
     struct event *last = n_events ? &events[n_events - 1] : NULL;
-    if (base[0] == '\0' || strncmp(path, base, strlen(base)) != 0) return;
+    if (!base || strncmp(path, base, strlen(base)) != 0) return;
     if (last && kind == WRITTEN && last->kind == WRITTEN && strcmp(last->path, path) == 0) return;
     assert_true(n_events < EVENTS_MAX);
     struct event *e = &events[n_events++];
@@ -116,8 +117,7 @@ int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
     return result;
 }
 
-/* ---- judging it --------------------------------------------------------------------------------------------------------
- */
+/* ---- judging it ------------------------------------------------------------------------------------------------------ */
 
 static const char *parent_of(const char *path)
 {
@@ -217,10 +217,9 @@ static int check_tree(const char *folder)
     return n;
 }
 
-/* ---- the tests ---------------------------------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------------------------------- */
 
-static char run[128];
+static const char *run;
 
 static void call(const char *const *argv)
 {
@@ -265,9 +264,8 @@ static int check_checkpoints(void)
 static void files_of_a_run(void **state)
 {
     (void)state;
-    call(ARGV("train", "-m", tiny_path("%s/model", base), "-d", tiny_path("%s/rows.jsonl", base), "--valid",
-              tiny_path("%s/rows.jsonl", base), "-o", run, "--rank", "2", "--max-steps", "3", "--save-every", "1",
-              "--eval-every", "1", "--keep", "2"));
+    call(ARGV("train", "-m", tiny.model, "-d", tiny.rows, "--valid", tiny.rows, "-o", run, "--rank", "2", "--max-steps", "3",
+              "--save-every", "1", "--eval-every", "1", "--keep", "2"));
     /* config, 2 caches, data manifest, environment; 5 of each checkpoint that is left; adapter's two and its card */
     int n = check_tree(run);
     assert_true(n >= 5 + 2 * 5 + 3);
@@ -298,7 +296,7 @@ static void files_of_a_merged_model(void **state)
 {
     (void)state;
     const char *merged = tiny_path("%s/merged", base);
-    call(ARGV("merge", "-m", tiny_path("%s/model", base), "--adapter", tiny_path("%s/adapter", run), "-o", merged));
+    call(ARGV("merge", "-m", tiny.model, "--adapter", tiny_path("%s/adapter", run), "-o", merged));
     assert_true(check_tree(merged) >= 3);
     check_new_folder(merged);
 }
@@ -306,22 +304,16 @@ static void files_of_a_merged_model(void **state)
 static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    const char *folder = tiny_folder();
-    tiny_model(c, tiny_path("%s/model", folder), false);
-    tiny_rows(tiny_path("%s/rows.jsonl", folder), 30, 1);
-    tiny_ctx_free(c);
-    snprintf(run, sizeof run, "%s/runs/first", folder);
-    strcpy(base, folder); /* recording starts */
+    tiny_files_make(&tiny, 30, 0);
+    run = tiny_keep(&tiny, "runs/first");
+    base = tiny.folder; /* recording starts */
     return 0;
 }
 
 static int group_teardown(void **state)
 {
-    (void)state;
-    base[0] = '\0';
-    tiny_cleanup();
-    return 0;
+    base = NULL;
+    return tiny_files_remove(state);
 }
 
 int main(void)

@@ -18,38 +18,14 @@
 
 enum { STEPS = 30, OUTPUT_BYTES = 1 << 16 };
 
-static char base[64], model[128], data[128], valid[128], output[OUTPUT_BYTES];
+static struct tiny_files tiny;
+static char output[OUTPUT_BYTES];
 
 static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    strcpy(base, tiny_folder());
-    strcpy(model, tiny_path("%s/model", base));
-    strcpy(data, tiny_path("%s/train.jsonl", base));
-    strcpy(valid, tiny_path("%s/valid.jsonl", base));
-    tiny_model(c, model, false);
-    tiny_rows(data, 60, 1);
-    tiny_rows(valid, 7, 2);
-    tiny_ctx_free(c);
+    tiny_files_make(&tiny, 60, 7);
     return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    tiny_cleanup();
-    return 0;
-}
-
-/* A path in the folder of this file that stays valid. */
-static const char *keep_path(const char *name)
-{
-    static char paths[64][160];
-    static int n;
-    assert_true(n < 64);
-    snprintf(paths[n], sizeof(paths[0]), "%s/%s", base, name);
-    return paths[n++];
 }
 
 /* Forms of the base and ways of computing on it, as options. */
@@ -66,17 +42,19 @@ static const struct mode *mode = &modes[0];
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 /* The run of this file: dropout, accumulation, packing, validation, weights. */
 #define TRAIN_WORDS(RUN)                                                                                                    \
-    WORDS("train", "-m", model, "-d", data, "--valid", valid, "-o", RUN, "--rank", "4", "--dropout", "0.1", "--lr", "1e-2", \
-          "--batch", "2", "--accumulation", "2", "--max-length", "48", "--max-steps", "30", "--eval-every", "4",            \
-          "--save-every", "1", "--threads", "2", "--base-type", mode->base, "--compute", mode->compute)
+    WORDS("train", "-m", tiny.model, "-d", tiny.rows, "--valid", tiny.valid, "-o", RUN, "--rank", "4", "--dropout", "0.1",  \
+          "--lr", "1e-2", "--batch", "2", "--accumulation", "2", "--max-length", "48", "--max-steps", "30", "--eval-every", \
+          "4", "--save-every", "1", "--threads", "2", "--base-type", mode->base, "--compute", mode->compute)
 
 static void assert_same_run(const char *a, const char *b)
 {
-    static const char *const files[] = {"adapter/adapter_model.safetensors", "adapter/adapter_config.json", "metrics.jsonl",
+    static const char *const names[] = {"adapter/adapter_model.safetensors",
+                                        "adapter/adapter_config.json",
+                                        "metrics.jsonl",
                                         "checkpoints/step-000030/adapter_model.safetensors",
-                                        "checkpoints/step-000030/adapter_optimizer.safetensors"};
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        tiny_assert_same_file(tiny_path("%s/%s", a, files[i]), tiny_path("%s/%s", b, files[i]));
+                                        "checkpoints/step-000030/adapter_optimizer.safetensors",
+                                        NULL};
+    tiny_assert_same_files(a, b, names);
 }
 
 static const char *unbroken(void)
@@ -84,7 +62,7 @@ static const char *unbroken(void)
     static char runs[N_MODES][128], *run;
     run = runs[mode - modes];
     if (run[0]) return run;
-    strcpy(run, tiny_path("%s/unbroken-%d", base, (int)(mode - modes)));
+    strcpy(run, tiny_path("%s/unbroken-%d", tiny.folder, (int)(mode - modes)));
     if (program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run)) != 0) fail_msg("%s", output);
     return run;
 }
@@ -93,7 +71,7 @@ static const char *unbroken(void)
 static void killed_at_every_step_and_resumed(void **state)
 {
     (void)state;
-    const char *run = keep_path("killed");
+    const char *run = tiny_keep(&tiny, "killed");
     for (int k = 1; k < STEPS; k++) {
         struct program p = program_start(k == 1 ? TRAIN_WORDS(run) : WORDS("resume", run));
         bool seen = program_wait_line(&p, tiny_path("step %d/", k));
@@ -110,7 +88,7 @@ static void killed_in_every_mode_and_resumed(void **state)
 {
     (void)state;
     for (int m = 1; m < N_MODES; m++) {
-        const char *run = keep_path(tiny_path("killed-%d", m));
+        const char *run = tiny_keep(&tiny, tiny_path("killed-%d", m));
         mode = &modes[m];
         for (int k = 1; k < STEPS; k += 9) {
             struct program p = program_start(k == 1 ? TRAIN_WORDS(run) : WORDS("resume", run));
@@ -129,7 +107,7 @@ static void killed_in_every_mode_and_resumed(void **state)
 static void killed_at_any_time_and_resumed(void **state)
 {
     (void)state;
-    const char *run = keep_path("any");
+    const char *run = tiny_keep(&tiny, "any");
     int killed = 0;
     for (int i = 0; i < 40; i++) {
         bool begun = file_exists(tiny_path("%s/config.json", run));
@@ -166,7 +144,7 @@ static void refused(int code, const char *says, const char *const *words)
 static void a_running_folder_is_left_alone(void **state)
 {
     (void)state;
-    const char *run = keep_path("busy");
+    const char *run = tiny_keep(&tiny, "busy");
     struct program p = program_start(TRAIN_WORDS(run));
     assert_true(program_wait_line(&p, "step 3/"));
     refused(2, "another process is at work in it", WORDS("resume", run));
@@ -179,7 +157,7 @@ static void a_running_folder_is_left_alone(void **state)
 static void a_deleted_folder_ends_the_run(void **state)
 {
     (void)state;
-    const char *run = keep_path("deleted");
+    const char *run = tiny_keep(&tiny, "deleted");
     struct program p = program_start(TRAIN_WORDS(run));
     assert_true(program_wait_line(&p, "step 3/"));
     struct ctx *c = ctx_new(NULL);
@@ -199,10 +177,11 @@ static void a_deleted_folder_ends_the_run(void **state)
 static void resume_can_make_a_run_longer(void **state)
 {
     (void)state;
-    const char *run = keep_path("longer");
-    assert_int_equal(program_run(output, OUTPUT_BYTES,
-                                 WORDS("train", "-m", model, "-d", data, "-o", run, "--rank", "2", "--max-steps", "10")),
-                     0);
+    const char *run = tiny_keep(&tiny, "longer");
+    assert_int_equal(
+        program_run(output, OUTPUT_BYTES,
+                    WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", run, "--rank", "2", "--max-steps", "10")),
+        0);
     assert_int_equal(program_run(output, OUTPUT_BYTES, WORDS("resume", run, "--max-steps", "12")), 0);
     assert_non_null(strstr(output, "step 11/12"));
     assert_null(strstr(output, "step 10/"));
@@ -213,8 +192,8 @@ static void resume_can_make_a_run_longer(void **state)
 static void generate_with(const struct mode *m, const char *adapter)
 {
     if (program_run(output, OUTPUT_BYTES,
-                    WORDS("generate", "-m", model, "--adapter", adapter, "--base-type", m->base, "--compute", m->compute,
-                          "-p", "ab", "-n", "3", "--json")) != 0)
+                    WORDS("generate", "-m", tiny.model, "--adapter", adapter, "--base-type", m->base, "--compute",
+                          m->compute, "-p", "ab", "-n", "3", "--json")) != 0)
         fail_msg("%s", output);
     assert_non_null(strstr(output, tiny_path("compute: %s, ", m->says)));
 }
@@ -225,14 +204,14 @@ static void a_mode_belongs_to_its_run(void **state)
 {
     (void)state;
     for (const struct mode *m = &modes[1]; m < modes + N_MODES; m++) {
-        const char *runs[2] = {keep_path(tiny_path("whole-%d", (int)(m - modes))),
-                               keep_path(tiny_path("parts-%d", (int)(m - modes)))};
+        const char *runs[2] = {tiny_keep(&tiny, tiny_path("whole-%d", (int)(m - modes))),
+                               tiny_keep(&tiny, tiny_path("parts-%d", (int)(m - modes)))};
         size_t n;
         for (int i = 0; i < 2; i++)
             if (program_run(output, OUTPUT_BYTES,
-                            WORDS("train", "-m", model, "-d", data, "-o", runs[i], "--base-type", m->base, "--compute",
-                                  m->compute, "--rank", "2", "--max-steps", i ? "6" : "10", "--schedule", "constant",
-                                  "--warmup", "0", "--threads", i ? "2" : "1")) != 0)
+                            WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", runs[i], "--base-type", m->base,
+                                  "--compute", m->compute, "--rank", "2", "--max-steps", i ? "6" : "10", "--schedule",
+                                  "constant", "--warmup", "0", "--threads", i ? "2" : "1")) != 0)
                 fail_msg("%s", output);
         assert_non_null(strstr(output, tiny_path("compute  %s, ", m->says)));
         assert_non_null(strstr(output, tiny_path("/adapter %s-p", m->again)));
@@ -256,26 +235,27 @@ static void a_mode_belongs_to_its_run(void **state)
 static void modes_elsewhere(void **state)
 {
     (void)state;
-    const char *run = keep_path("merged-from"), *merged = keep_path("merged");
+    const char *run = tiny_keep(&tiny, "merged-from"), *merged = tiny_keep(&tiny, "merged");
     if (program_run(output, OUTPUT_BYTES,
-                    WORDS("train", "-m", model, "-d", data, "-o", run, "--compute", "int8", "--max-steps", "1")) != 0)
+                    WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", run, "--compute", "int8", "--max-steps", "1")) !=
+        0)
         fail_msg("%s", output);
     const char *adapter = tiny_path("%s/adapter", run);
-    if (program_run(output, OUTPUT_BYTES, WORDS("merge", "-m", model, "--adapter", adapter, "-o", merged)) != 0)
+    if (program_run(output, OUTPUT_BYTES, WORDS("merge", "-m", tiny.model, "--adapter", adapter, "-o", merged)) != 0)
         fail_msg("%s", output);
-    assert_non_null(strstr(output, tiny_path("onto the weights of %s into", model)));
-    refused(2, "as-is|nf4|int8", WORDS("generate", "-m", model, "--base-type", "int3", "-p", "a"));
-    refused(2, "f32|int8x2|int8", WORDS("perplexity", "-m", model, "--compute", "f16", "-f", data));
-    refused(
-        2, "--compute int8x2 multiplies integers and needs weights in int8; with --base-type nf4 there are none",
-        WORDS("train", "-m", model, "-d", data, "-o", keep_path("nf4-int8x2"), "--base-type", "nf4", "--compute", "int8x2"));
-    assert_false(dir_exists(tiny_path("%s/nf4-int8x2", base)));
+    assert_non_null(strstr(output, tiny_path("onto the weights of %s into", tiny.model)));
+    refused(2, "as-is|nf4|int8", WORDS("generate", "-m", tiny.model, "--base-type", "int3", "-p", "a"));
+    refused(2, "f32|int8x2|int8", WORDS("perplexity", "-m", tiny.model, "--compute", "f16", "-f", tiny.rows));
+    refused(2, "--compute int8x2 multiplies integers and needs weights in int8; with --base-type nf4 there are none",
+            WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", tiny_keep(&tiny, "nf4-int8x2"), "--base-type", "nf4",
+                  "--compute", "int8x2"));
+    assert_false(dir_exists(tiny_path("%s/nf4-int8x2", tiny.folder)));
 }
 
 static void page_shows_what_will_happen(void **state)
 {
     (void)state;
-    const char *run = keep_path("page");
+    const char *run = tiny_keep(&tiny, "page");
     assert_int_equal(program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run)), 0);
     static const char *const says[] = {
         "LlamaForCausalLM, 2 layers, hidden 64",
@@ -319,14 +299,14 @@ static void one_line_on_a_terminal(void **state)
     (void)state;
     static const unsigned short columns[] = {200, 80, 40, 12};
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
-        const char *run = tiny_path("%s/terminal%zu", base, i);
+        const char *run = tiny_path("%s/terminal%zu", tiny.folder, i);
         struct winsize size = {.ws_row = 24, .ws_col = columns[i]};
         struct program p;
         p.pid = forkpty(&p.out, NULL, NULL, &size);
         assert_true(p.pid >= 0);
         if (p.pid == 0) {
-            execl(BUILD_DIR "/your_ai", "your_ai", "train", "-m", model, "-d", data, "--valid", valid, "-o", run, "--rank",
-                  "2", "--max-steps", "6", "--eval-every", "3", (char *)NULL);
+            execl(BUILD_DIR "/your_ai", "your_ai", "train", "-m", tiny.model, "-d", tiny.rows, "--valid", tiny.valid, "-o",
+                  run, "--rank", "2", "--max-steps", "6", "--eval-every", "3", (char *)NULL);
             _exit(127);
         }
         if (program_finish(&p, output, OUTPUT_BYTES) != 0) fail_msg("%s", output);
@@ -345,8 +325,8 @@ static void additive_says_that_it_is_for_comparison(void **state)
 {
     (void)state;
     assert_int_equal(program_run(output, OUTPUT_BYTES,
-                                 WORDS("train", "-m", model, "-d", data, "-o", tiny_path("%s/additive", base), "--distrust",
-                                       "additive", "--max-steps", "1")),
+                                 WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o",
+                                       tiny_path("%s/additive", tiny.folder), "--distrust", "additive", "--max-steps", "1")),
                      0);
     assert_non_null(strstr(output, "the gradient is that of plain CE: for comparison only"));
 }
@@ -354,19 +334,19 @@ static void additive_says_that_it_is_for_comparison(void **state)
 static void refusals(void **state)
 {
     (void)state;
-    const char *run = keep_path("refused"), *bad = keep_path("bad.jsonl");
+    const char *run = tiny_keep(&tiny, "refused"), *bad = tiny_keep(&tiny, "bad.jsonl");
     tiny_write(bad, "{\"text\":\"good\"}\n{\"text\":\"good\",\"auth_weight\":1.5,\"prov_entropy\":1}\n");
     refused(2, "no command", WORDS(NULL));
     refused(2, "did you mean train?", WORDS("trian"));
-    refused(2, "-m, --model MODEL is needed", WORDS("train", "-d", data, "-o", run));
+    refused(2, "-m, --model MODEL is needed", WORDS("train", "-d", tiny.rows, "-o", run));
     refused(2, "did you mean --rank?", WORDS("train", "--rnak", "3"));
     refused(2, "-r: 0 is outside 1 to 1024", WORDS("train", "-r", "0"));
-    refused(2, "one word too many", WORDS("train", "-m", model, "-d", data, "-o", run, "more"));
+    refused(2, "one word too many", WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", run, "more"));
     refused(2, "something is missing", WORDS("resume"));
-    refused(2, "bad.jsonl:2", WORDS("train", "-m", model, "-d", bad, "-o", run));
-    refused(2, "nowhere", WORDS("train", "-m", tiny_path("%s/nowhere", base), "-d", data, "-o", run));
-    refused(2, "is not empty", WORDS("train", "-m", model, "-d", data, "-o", unbroken()));
-    refused(2, "/proc/none", WORDS("train", "-m", model, "-d", data, "-o", "/proc/none"));
+    refused(2, "bad.jsonl:2", WORDS("train", "-m", tiny.model, "-d", bad, "-o", run));
+    refused(2, "nowhere", WORDS("train", "-m", tiny_path("%s/nowhere", tiny.folder), "-d", tiny.rows, "-o", run));
+    refused(2, "is not empty", WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", unbroken()));
+    refused(2, "/proc/none", WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", "/proc/none"));
     assert_false(dir_exists(run));
 }
 
@@ -374,7 +354,7 @@ static void refusals(void **state)
 static void exit_3_when_it_would_not_fit(void **state)
 {
     (void)state;
-    const char *file = keep_path("large.jsonl");
+    const char *file = tiny_keep(&tiny, "large.jsonl");
     size_t free_bytes = plan_free_bytes(""), rows = free_bytes / 60000 / 500 + 2;
     FILE *f = fopen(file, "w");
     assert_non_null(f);
@@ -384,13 +364,13 @@ static void exit_3_when_it_would_not_fit(void **state)
         fputs("\"}\n", f);
     }
     fclose(f);
-    const char *run = keep_path("large");
+    const char *run = tiny_keep(&tiny, "large");
     refused(3, "Cheapest changes: --grad-checkpoint on",
-            WORDS("train", "-m", model, "-d", file, "-o", run, "--rank", "1024", "--batch", "65536", "--grad-checkpoint",
-                  "off"));
+            WORDS("train", "-m", tiny.model, "-d", file, "-o", run, "--rank", "1024", "--batch", "65536",
+                  "--grad-checkpoint", "off"));
     assert_false(dir_exists(run));
     refused(3, "0.00 allowed by --max-memory",
-            WORDS("train", "-m", model, "-d", file, "-o", run, "--max-length", "8", "--max-memory", "0.000001"));
+            WORDS("train", "-m", tiny.model, "-d", file, "-o", run, "--max-length", "8", "--max-memory", "0.000001"));
     assert_false(dir_exists(run));
 }
 
@@ -428,5 +408,5 @@ int main(void)
         cmocka_unit_test(exit_3_when_it_would_not_fit),
         cmocka_unit_test(help_and_version),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -15,26 +15,23 @@
 
 enum { OUTPUT_BYTES = 1 << 16 };
 
-static char base[64], here[1024], output[OUTPUT_BYTES];
+static struct tiny_files tiny;
+static char here[1024], output[OUTPUT_BYTES];
 
 static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    strcpy(base, tiny_folder());
     assert_non_null(getcwd(here, sizeof here));
-    tiny_model(c, tiny_path("%s/model", base), false);
-    tiny_model(c, tiny_path("%s/moved", base), false);
-    tiny_rows(tiny_path("%s/train.jsonl", base), 60, 1);
-    tiny_rows(tiny_path("%s/valid.jsonl", base), 7, 2);
+    tiny_files_make(&tiny, 60, 7);
+    struct ctx *c = tiny_ctx(1);
+    tiny_model(c, tiny_path("%s/moved", tiny.folder), false);
     tiny_ctx_free(c);
     return 0;
 }
 
 static int group_teardown(void **state)
 {
-    (void)state;
-    tiny_cleanup();
+    tiny_files_remove(state);
     return chdir(here);
 }
 
@@ -62,7 +59,7 @@ static void run_program(int code, const char *const *words)
 /* A run of relative paths in `base`, killed or stopped after three steps. */
 static void start_run(const char *run, int number)
 {
-    go_to(base);
+    go_to(tiny.folder);
     struct program p = program_start(TRAIN_WORDS(run));
     assert_true(program_wait_line(&p, "step 3/"));
     assert_int_equal(kill(p.pid, number), 0);
@@ -71,13 +68,13 @@ static void start_run(const char *run, int number)
 
 static void assert_same_adapter(const char *a, const char *b)
 {
-    tiny_assert_same_file(tiny_path("%s/%s/adapter/adapter_model.safetensors", base, a),
-                          tiny_path("%s/%s/adapter/adapter_model.safetensors", base, b));
+    tiny_assert_same_file(tiny_path("%s/%s/adapter/adapter_model.safetensors", tiny.folder, a),
+                          tiny_path("%s/%s/adapter/adapter_model.safetensors", tiny.folder, b));
 }
 
 static void unbroken_run(void)
 {
-    go_to(base);
+    go_to(tiny.folder);
     if (!dir_exists("unbroken")) run_program(0, TRAIN_WORDS("unbroken"));
 }
 
@@ -88,7 +85,7 @@ static void resume_works_from_any_folder(void **state)
     start_run("stopped", SIGTERM);
     assert_says("/your_ai resume stopped\n");
     go_to("/");
-    run_program(0, WORDS("resume", tiny_path("%s/stopped", base)));
+    run_program(0, WORDS("resume", tiny_path("%s/stopped", tiny.folder)));
     assert_says("resume   continues from step ");
     assert_says("adapter  of step ");
     assert_same_adapter("unbroken", "stopped");
@@ -121,12 +118,12 @@ static void a_run_with_relative_paths_resumes_where_it_was_started(void **state)
     (void)state;
     unbroken_run();
     start_run("old", SIGKILL);
-    replace_in("old/config.json", tiny_path("%s/", base), "");
-    replace_in("old/data_manifest.json", tiny_path("%s/", base), "");
+    replace_in("old/config.json", tiny_path("%s/", tiny.folder), "");
+    replace_in("old/data_manifest.json", tiny_path("%s/", tiny.folder), "");
     go_to("/");
-    run_program(2, WORDS("resume", tiny_path("%s/old", base)));
+    run_program(2, WORDS("resume", tiny_path("%s/old", tiny.folder)));
     assert_says("Resume this run from the folder where train was called");
-    go_to(base);
+    go_to(tiny.folder);
     run_program(0, WORDS("resume", "old"));
     assert_says("continues from step 0 of 10: no checkpoint was saved yet");
     assert_same_adapter("unbroken", "old");
@@ -136,7 +133,7 @@ static void a_run_with_relative_paths_resumes_where_it_was_started(void **state)
 static void resume_of_a_folder_that_is_no_run(void **state)
 {
     (void)state;
-    go_to(base);
+    go_to(tiny.folder);
     struct ctx *c = ctx_new(NULL);
     assert_int_equal(dir_make(c, "mine/checkpoints"), OK);
     assert_int_equal(dir_make(c, "half/checkpoints"), OK);
@@ -159,8 +156,7 @@ static void resume_of_a_folder_that_is_no_run(void **state)
     run_program(0, TRAIN_WORDS("half")); /* as advised */
 }
 
-/* ---- adapters on another base ------------------------------------------------------------------------------------------
- */
+/* ---- adapters on another base ---------------------------------------------------------------------------------------- */
 
 #define WARNING "was trained on other weights than those of"
 
@@ -210,7 +206,7 @@ static void names_are_compared_where_there_is_nothing_else(void **state)
 {
     (void)state;
     unbroken_run();
-    go_to(base);
+    go_to(tiny.folder);
     struct ctx *c = tiny_ctx(1);
     tiny_model(c, "hub", false);
     assert_int_equal(dir_make(c, "alone/x/foreign"), OK);
@@ -223,7 +219,7 @@ static void names_are_compared_where_there_is_nothing_else(void **state)
     free(config);
     tiny_ctx_free(c);
     assert_base("hub", "alone/x/foreign", NULL); /* named by a path */
-    replace_in("alone/x/foreign/adapter_config.json", tiny_path("%s/model", base), "org/one");
+    replace_in("alone/x/foreign/adapter_config.json", tiny_path("%s/model", tiny.folder), "org/one");
     assert_base("hub", "alone/x/foreign", NULL);
     replace_in("hub/config.json", "{\"architectures\"", "{\"_name_or_path\":\"Org/One\",\"architectures\"");
     assert_base("hub", "alone/x/foreign", NULL);

@@ -16,60 +16,37 @@
 
 enum { OUTPUT_BYTES = 1 << 16, TRIES = 8 };
 
-static char base[64], model[128], data[128], output[OUTPUT_BYTES];
+static struct tiny_files tiny;
+static char output[OUTPUT_BYTES];
 
 static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    strcpy(base, tiny_folder());
-    strcpy(model, tiny_path("%s/model", base));
-    strcpy(data, tiny_path("%s/train.jsonl", base));
-    tiny_model(c, model, false);
-    tiny_rows(data, 60, 1);
-    tiny_ctx_free(c);
+    tiny_files_make(&tiny, 60, 0);
     return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    tiny_cleanup();
-    return 0;
-}
-
-/* A path in the folder of this file that stays valid. */
-static const char *keep_path(const char *name)
-{
-    static char paths[64][160];
-    static int n;
-    assert_true(n < 64);
-    snprintf(paths[n], sizeof(paths[0]), "%s/%s", base, name);
-    return paths[n++];
 }
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
 #define TRAIN_WORDS(RUN, SAVE_EVERY)                                                                                        \
-    WORDS("train", "-m", model, "-d", data, "-o", RUN, "--rank", "4", "--dropout", "0.1", "--batch", "2", "--accumulation", \
-          "2", "--max-length", "48", "--max-steps", "20", "--save-every", SAVE_EVERY, "--threads", "2")
+    WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", RUN, "--rank", "4", "--dropout", "0.1", "--batch", "2",         \
+          "--accumulation", "2", "--max-length", "48", "--max-steps", "20", "--save-every", SAVE_EVERY, "--threads", "2")
 /* Micro-batches of half a second and more, steps of eight: a signal finds one running. */
 #define SLOW_WORDS(RUN)                                                                                                     \
-    WORDS("train", "-m", model, "-d", data, "-o", RUN, "--rank", "4", "--batch", "200", "--no-packing", "--accumulation",   \
-          "1", "--max-steps", "200", "--save-every", "0", "--threads", "1", "--epochs", "200")
+    WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", RUN, "--rank", "4", "--batch", "200", "--no-packing",           \
+          "--accumulation", "1", "--max-steps", "200", "--save-every", "0", "--threads", "1", "--epochs", "200")
 
 static void assert_same_run(const char *a, const char *b)
 {
-    static const char *const files[] = {"adapter/adapter_model.safetensors", "metrics.jsonl",
-                                        "checkpoints/step-000020/adapter_optimizer.safetensors"};
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        tiny_assert_same_file(tiny_path("%s/%s", a, files[i]), tiny_path("%s/%s", b, files[i]));
+    static const char *const names[] = {"adapter/adapter_model.safetensors", "metrics.jsonl",
+                                        "checkpoints/step-000020/adapter_optimizer.safetensors", NULL};
+    tiny_assert_same_files(a, b, names);
 }
 
 static const char *unbroken(void)
 {
     static const char *run;
     if (run) return run;
-    run = keep_path("unbroken");
+    run = tiny_keep(&tiny, "unbroken");
     if (program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run, "0")) != 0) fail_msg("%s", output);
     return run;
 }
@@ -100,7 +77,7 @@ static void stop_signals_save_and_exit_130(void **state)
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     static const char *const names[] = {"stopped_int", "stopped_term", "stopped hup's"};
     for (int i = 0; i < 3; i++) {
-        const char *run = keep_path(names[i]);
+        const char *run = tiny_keep(&tiny, names[i]);
         struct program p = program_start(TRAIN_WORDS(run, "0"));
         assert_true(program_wait_line(&p, "step 3/"));
         assert_int_equal(kill(p.pid, signals[i]), 0);
@@ -109,7 +86,7 @@ static void stop_signals_save_and_exit_130(void **state)
         assert_says("/your_ai resume ");
         if (i < 2) assert_says(tiny_path("/your_ai resume %s\n", run));
         /* as a shell needs it */
-        if (i == 2) assert_says(tiny_path("/your_ai resume '%s/stopped hup'\\''s'\n", base));
+        if (i == 2) assert_says(tiny_path("/your_ai resume '%s/stopped hup'\\''s'\n", tiny.folder));
         resume_to_the_end(run, saved_step());
     }
 }
@@ -118,7 +95,7 @@ static void stop_signals_save_and_exit_130(void **state)
 static void a_second_sighup_does_not_lose_the_run(void **state)
 {
     (void)state;
-    const char *run = keep_path("hup-twice");
+    const char *run = tiny_keep(&tiny, "hup-twice");
     struct program p = program_start(TRAIN_WORDS(run, "0"));
     assert_true(program_wait_line(&p, "step 3/"));
     assert_int_equal(kill(p.pid, SIGHUP), 0);
@@ -133,7 +110,7 @@ static void a_second_sighup_does_not_lose_the_run(void **state)
 static void an_ignored_signal_stays_ignored(void **state)
 {
     (void)state;
-    const char *run = keep_path("nohup");
+    const char *run = tiny_keep(&tiny, "nohup");
     signal(SIGHUP, SIG_IGN);
     struct program p = program_start(TRAIN_WORDS(run, "0"));
     signal(SIGHUP, SIG_DFL);
@@ -147,7 +124,7 @@ static void an_ignored_signal_stays_ignored(void **state)
 static void sigusr1_saves_and_continues(void **state)
 {
     (void)state;
-    const char *run = keep_path("usr1");
+    const char *run = tiny_keep(&tiny, "usr1");
     struct program p = program_start(TRAIN_WORDS(run, "0"));
     assert_true(program_wait_line(&p, "step 3/"));
     assert_int_equal(kill(p.pid, SIGUSR1), 0);
@@ -159,7 +136,7 @@ static void sigusr1_saves_and_continues(void **state)
         if (dir_exists(tiny_path("%s/checkpoints/step-%06ld", run, s))) step = s;
     assert_true(step > 0);
     resume_to_the_end(run, step);
-    const char *whole = keep_path("usr1-whole");
+    const char *whole = tiny_keep(&tiny, "usr1-whole");
     p = program_start(TRAIN_WORDS(whole, "0"));
     assert_true(program_wait_line(&p, "step 3/"));
     assert_int_equal(kill(p.pid, SIGUSR1), 0);
@@ -181,7 +158,7 @@ static void ctrl_c_answers_at_once_and_twice_quits(void **state)
 {
     (void)state;
     for (int i = 0; i < TRIES; i++) {
-        const char *run = keep_path(tiny_path("quit-%d", i));
+        const char *run = tiny_keep(&tiny, tiny_path("quit-%d", i));
         struct program p = program_start(SLOW_WORDS(run));
         assert_true(program_wait_line(&p, "step 1/"));
         double begin = seconds();
@@ -215,7 +192,7 @@ static void quitting_names_the_step_that_is_saved(void **state)
 {
     (void)state;
     for (int i = 0; i < TRIES; i++) {
-        const char *run = keep_path(tiny_path("quit-saved-%d", i));
+        const char *run = tiny_keep(&tiny, tiny_path("quit-saved-%d", i));
         struct program p = program_start(SLOW_WORDS(run));
         assert_true(program_wait_line(&p, "step 1/"));
         assert_int_equal(kill(p.pid, SIGUSR1), 0);
@@ -242,9 +219,9 @@ static void quitting_names_the_step_that_is_saved(void **state)
 static void ctrl_c_during_the_setup(void **state)
 {
     (void)state;
-    const char *run = keep_path("setup"), *large = keep_path("large.jsonl");
+    const char *run = tiny_keep(&tiny, "setup"), *large = tiny_keep(&tiny, "large.jsonl");
     tiny_rows(large, 100000, 1);
-    const char *const *words = WORDS("train", "-m", model, "-d", large, "-o", run, "--max-steps", "1");
+    const char *const *words = WORDS("train", "-m", tiny.model, "-d", large, "-o", run, "--max-steps", "1");
     struct program p = program_start(words);
     while (!dir_exists(run)) usleep(1000);
     assert_int_equal(kill(p.pid, SIGINT), 0);
@@ -258,7 +235,7 @@ static void ctrl_c_during_the_setup(void **state)
 static void an_interrupted_resume_repeats_its_length(void **state)
 {
     (void)state;
-    const char *run = keep_path("longer");
+    const char *run = tiny_keep(&tiny, "longer");
     if (program_run(output, OUTPUT_BYTES, TRAIN_WORDS(run, "0")) != 0) fail_msg("%s", output);
     struct program p = program_start(WORDS("resume", run, "--max-steps", "60"));
     assert_true(program_wait_line(&p, "step 23/60"));
@@ -279,5 +256,5 @@ int main(void)
         cmocka_unit_test(ctrl_c_during_the_setup),
         cmocka_unit_test(an_interrupted_resume_repeats_its_length),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -21,34 +21,19 @@
 
 enum { STEPS = 9, CONTEXT = 128 };
 
-static char model_dir[128], rows[128], valid[128];
+static struct tiny_files tiny; /* the model for its tokenizer: its weights are not read */
 
 static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    const char *base = tiny_folder();
-    snprintf(model_dir, sizeof model_dir, "%s/model", base);
-    snprintf(rows, sizeof rows, "%s/train.jsonl", base);
-    snprintf(valid, sizeof valid, "%s/valid.jsonl", base);
-    tiny_model(c, model_dir, false); /* for its tokenizer; its weights are not read */
-    tiny_rows(rows, 30, 1);
-    tiny_rows(valid, 6, 2);
-    tiny_ctx_free(c);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    tiny_cleanup();
+    tiny_files_make(&tiny, 30, 6);
     return 0;
 }
 
 static struct train_config config_of(void)
 {
-    static const char *const files[] = {rows};
-    struct train_config k = tiny_config(model_dir, tiny_run(), files, valid);
+    static const char *const data[] = {tiny.rows};
+    struct train_config k = tiny_config(tiny.model, tiny_run(), data, tiny.valid);
     k.max_steps = STEPS;
     k.eval_every = 4;
     k.save_every = 2;
@@ -64,7 +49,7 @@ struct watcher {
 static struct engine *open_bigram(void *user, struct ctx *c, const struct train_config *config)
 {
     (void)user;
-    assert_string_equal(config->model, model_dir);
+    assert_string_equal(config->model, tiny.model);
     return bigram_new(c, TINY_VOCAB, CONTEXT);
 }
 
@@ -198,5 +183,5 @@ int main(void)
         cmocka_unit_test(trained_saved_and_resumed_bit_for_bit),
         cmocka_unit_test(evaluated_and_generated_from),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

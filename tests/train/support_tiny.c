@@ -113,6 +113,11 @@ void tiny_assert_same_file(const char *a, const char *b)
     free(y);
 }
 
+void tiny_assert_same_files(const char *a, const char *b, const char *const *files)
+{
+    for (; *files; files++) tiny_assert_same_file(tiny_path("%s/%s", a, *files), tiny_path("%s/%s", b, *files));
+}
+
 /* ---- model ----------------------------------------------------------------------------------------------------------- */
 
 enum { LAYERS = 2, HIDDEN = 64, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 16, FFN = 80 };
@@ -241,6 +246,35 @@ void tiny_rows(const char *path, int n, uint64_t seed)
         fprintf(f, ",\"auth_weight\":%.2f,\"prov_entropy\":%.2f}\n", auth, entropy);
     }
     assert_int_equal(fclose(f), 0);
+}
+
+void tiny_files_make(struct tiny_files *f, int n_rows, int n_valid)
+{
+    struct ctx *c = tiny_ctx(1);
+    strcpy(f->folder, tiny_folder());
+    strcpy(f->model, tiny_path("%s/model", f->folder));
+    strcpy(f->rows, tiny_path("%s/train.jsonl", f->folder));
+    strcpy(f->valid, tiny_path("%s/valid.jsonl", f->folder));
+    tiny_model(c, f->model, false);
+    tiny_rows(f->rows, n_rows, 1);
+    if (n_valid) tiny_rows(f->valid, n_valid, 2);
+    tiny_ctx_free(c);
+}
+
+int tiny_files_remove(void **state)
+{
+    (void)state;
+    tiny_cleanup();
+    return 0;
+}
+
+const char *tiny_keep(const struct tiny_files *f, const char *name)
+{
+    static char paths[64][160];
+    static int n;
+    assert_true(n < 64);
+    snprintf(paths[n], sizeof(paths[0]), "%s/%s", f->folder, name);
+    return paths[n++];
 }
 
 struct train_config tiny_config(const char *model, const char *run, const char *const *data, const char *valid)

@@ -21,6 +21,8 @@ void tiny_write(const char *path, const char *text);
 /* Whole file, malloc. */
 char *tiny_read(const char *path, size_t *n);
 void tiny_assert_same_file(const char *a, const char *b);
+/* The same for each of `files` (paths within the folders a and b, ended by NULL). */
+void tiny_assert_same_files(const char *a, const char *b, const char *const *files);
 
 /* Writes config.json, model.safetensors and tokenizer.json: 2 layers, hidden 64, 4 heads, 2 kv heads, ffn 80, tied; one
  * token a byte plus "<|endoftext|>" (256). With `poison` one number of the last norm is infinite. */
@@ -29,6 +31,17 @@ enum { TINY_EOS = 256, TINY_VOCAB = 257 };
 
 /* n rows {"text"} of pseudo-random letters with scores, and now and then a prompt and completion. */
 void tiny_rows(const char *path, int n, uint64_t seed);
+
+/* What all tests of a file train on, in a new folder: FOLDER/model, FOLDER/train.jsonl, FOLDER/valid.jsonl. */
+struct tiny_files {
+    char folder[64], model[128], rows[128], valid[128];
+};
+/* Writes them, for a group setup: n_rows rows to train on, n_valid to validate on (0: no such file). */
+void tiny_files_make(struct tiny_files *f, int n_rows, int n_valid);
+/* The group teardown that belongs to it: tiny_cleanup. */
+int tiny_files_remove(void **state);
+/* FOLDER/NAME; valid until the program ends, where tiny_path's buffers are used again after 16 calls. */
+const char *tiny_keep(const struct tiny_files *f, const char *name);
 
 /* Options of a short run with everything on: dropout, accumulation, packing, weights. */
 struct train_config tiny_config(const char *model, const char *run, const char *const *data, const char *valid);

@@ -17,36 +17,24 @@
 
 enum { STEPS = 7 };
 
-static char model_dir[128], poisoned_dir[128], rows[128], valid[128];
+static struct tiny_files tiny;
+static char poisoned_dir[128];
 
 static int group_setup(void **state)
 {
     (void)state;
+    tiny_files_make(&tiny, 30, 6);
     struct ctx *c = tiny_ctx(1);
-    const char *base = tiny_folder();
-    snprintf(model_dir, sizeof model_dir, "%s/model", base);
-    snprintf(poisoned_dir, sizeof poisoned_dir, "%s/poisoned", base);
-    snprintf(rows, sizeof rows, "%s/train.jsonl", base);
-    snprintf(valid, sizeof valid, "%s/valid.jsonl", base);
-    tiny_model(c, model_dir, false);
+    strcpy(poisoned_dir, tiny_path("%s/poisoned", tiny.folder));
     tiny_model(c, poisoned_dir, true);
-    tiny_rows(rows, 30, 1);
-    tiny_rows(valid, 6, 2);
     tiny_ctx_free(c);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    tiny_cleanup();
     return 0;
 }
 
 static struct train_config config_of(const char *run)
 {
-    static const char *const files[] = {rows};
-    struct train_config k = tiny_config(model_dir, run, files, valid);
+    static const char *const data[] = {tiny.rows};
+    struct train_config k = tiny_config(tiny.model, run, data, tiny.valid);
     k.max_steps = STEPS; /* more than one epoch */
     k.eval_every = 3;
     k.save_every = 2;
@@ -87,11 +75,10 @@ static enum status run(struct ctx *c, const struct train_config *k, bool resume,
 
 static void assert_same_run(const char *a, const char *b)
 {
-    static const char *const files[] = {"metrics.jsonl", "adapter/adapter_model.safetensors",
+    static const char *const names[] = {"metrics.jsonl", "adapter/adapter_model.safetensors",
                                         "checkpoints/step-000007/adapter_optimizer.safetensors",
-                                        "checkpoints/step-000007/state.json"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        tiny_assert_same_file(tiny_path("%s/%s", a, files[i]), tiny_path("%s/%s", b, files[i]));
+                                        "checkpoints/step-000007/state.json", NULL};
+    tiny_assert_same_files(a, b, names);
 }
 
 static void late_results_change_no_byte(void **state)
@@ -184,5 +171,5 @@ int main(void)
         cmocka_unit_test(late_loss_that_is_not_finite_saves_nothing),
         cmocka_unit_test(an_update_that_is_refused_stays_refused),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -12,17 +12,15 @@
 #include "base/file.h"
 #include "train/support_tiny.h"
 
-static char model_dir[128], weighted_file[128], scored_file[128];
+static struct tiny_files tiny;
+static char weighted_file[128], scored_file[128];
 
 static int group_setup(void **state)
 {
     (void)state;
-    const char *base = tiny_folder();
-    struct ctx *c = tiny_ctx(1);
-    strcpy(model_dir, tiny_path("%s/model", base));
-    strcpy(weighted_file, tiny_path("%s/weighted.jsonl", base));
-    strcpy(scored_file, tiny_path("%s/scored.jsonl", base));
-    tiny_model(c, model_dir, false);
+    tiny_files_make(&tiny, 1, 0); /* its rows are not used */
+    strcpy(weighted_file, tiny_path("%s/weighted.jsonl", tiny.folder));
+    strcpy(scored_file, tiny_path("%s/scored.jsonl", tiny.folder));
     tiny_write(weighted_file, "{\"prompt\":\"claim:\",\"completion\":\"P\",\"loss_weight\":10}\n"
                               "{\"prompt\":\"claim:\",\"completion\":\"C\",\"loss_weight\":1}\n"
                               "{\"prompt\":\"claim:\",\"completion\":\"C\",\"loss_weight\":1}\n"
@@ -36,14 +34,6 @@ static int group_setup(void **state)
         fprintf(f, "{\"prompt\":\"claim:\",\"completion\":\"%c\",\"auth_weight\":0,\"prov_entropy\":%s}\n", i ? 'C' : 'P',
                 i ? "0" : "2.0733879");
     fclose(f);
-    tiny_ctx_free(c);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    tiny_cleanup();
     return 0;
 }
 
@@ -68,7 +58,7 @@ static double probability(struct trainer *t, char claim)
 static double train_toy(const char *data, int64_t batch, int64_t accumulation, enum clip_mode clip)
 {
     const char *files[] = {data};
-    struct train_config k = tiny_config(model_dir, tiny_path("%s/run", tiny_folder()), files, NULL);
+    struct train_config k = tiny_config(tiny.model, tiny_path("%s/run", tiny_folder()), files, NULL);
     struct ctx *c = tiny_ctx(1);
     k.adapter.dropout = 0;
     k.optim.weight_decay = 0;
@@ -132,5 +122,5 @@ int main(void)
         cmocka_unit_test(scores_converge),
         cmocka_unit_test(fixed_clipping_undoes_the_weights),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

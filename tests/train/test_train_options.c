@@ -11,7 +11,7 @@
 #include "train/support_tiny.h"
 #include "train/train_options.h"
 
-static const char *model, *data;
+static struct tiny_files tiny;
 
 /* Sets option by option through options_give, as a host program does. */
 static void give(struct ctx *c, struct train_values *v, const char *const (*pairs)[2], size_t n)
@@ -65,8 +65,8 @@ static void start(const char *run, bool stop)
     struct ctx *c = tiny_ctx(2);
     struct train_values v;
     int steps = 0;
-    GIVE(c, &v, {"model", model}, {"data", data}, {"output", run}, {"rank", "4"}, {"max-length", "48"}, {"batch", "2"},
-         {"max-steps", "5"}, {"lr", "1e-2"}, {"dropout", "0.1"});
+    GIVE(c, &v, {"model", tiny.model}, {"data", tiny.rows}, {"output", run}, {"rank", "4"}, {"max-length", "48"},
+         {"batch", "2"}, {"max-steps", "5"}, {"lr", "1e-2"}, {"dropout", "0.1"});
     struct trainer_hooks hooks = {.user = &steps, .step = count_step, .interrupted = stop ? after_two : NULL};
     char *text = train_options_text(c, &v);
     struct trainer *t = trainer_new(c, &v.config, &hooks, text);
@@ -131,23 +131,10 @@ static void bad_names_and_values_are_refused(void **state)
     tiny_ctx_free(c);
 }
 
-static int setup(void **state)
+static int group_setup(void **state)
 {
     (void)state;
-    struct ctx *c = tiny_ctx(1);
-    model = tiny_folder();
-    tiny_model(c, model, false);
-    data = strdup(tiny_path("%s/rows.jsonl", tiny_folder()));
-    tiny_rows(data, 40, 3);
-    tiny_ctx_free(c);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    free((char *)data);
-    tiny_cleanup();
+    tiny_files_make(&tiny, 40, 0);
     return 0;
 }
 
@@ -158,5 +145,5 @@ int main(void)
         cmocka_unit_test(the_library_resumes_by_config_json),
         cmocka_unit_test(bad_names_and_values_are_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -21,8 +21,9 @@
 enum { STEPS = 30 };
 
 /* One model and data set for all tests of the file. */
-static char model_dir[128], poisoned_dir[128], data_file[128], valid_file[128];
-static const char *const data_files[] = {data_file};
+static struct tiny_files tiny;
+static const char *const data_files[] = {tiny.rows};
+static char poisoned_dir[128];
 static char logged[4096];
 
 static void keep_log(void *user, enum log_level level, const char *message)
@@ -34,24 +35,11 @@ static void keep_log(void *user, enum log_level level, const char *message)
 static int group_setup(void **state)
 {
     (void)state;
-    const char *base = tiny_folder();
+    tiny_files_make(&tiny, 60, 7);
     struct ctx *c = tiny_ctx(1);
-    snprintf(model_dir, sizeof(model_dir), "%s/model", base);
-    snprintf(poisoned_dir, sizeof(poisoned_dir), "%s/poisoned", base);
-    snprintf(data_file, sizeof(data_file), "%s/train.jsonl", base);
-    snprintf(valid_file, sizeof(valid_file), "%s/valid.jsonl", base);
-    tiny_model(c, model_dir, false);
+    strcpy(poisoned_dir, tiny_path("%s/poisoned", tiny.folder));
     tiny_model(c, poisoned_dir, true);
-    tiny_rows(data_file, 60, 1);
-    tiny_rows(valid_file, 7, 2);
     tiny_ctx_free(c);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    tiny_cleanup();
     return 0;
 }
 
@@ -65,7 +53,7 @@ enum { N_MODES = sizeof(modes) / sizeof(modes[0]) };
 
 static struct train_config config_of(const char *run)
 {
-    return tiny_config(model_dir, run, data_files, valid_file);
+    return tiny_config(tiny.model, run, data_files, tiny.valid);
 }
 
 static struct train_config config_in(const struct mode *mode)
@@ -95,15 +83,11 @@ static const char *last_checkpoint(const char *run, int64_t step, const char *fi
 
 static void assert_same_run(const char *a, const char *b, int64_t step)
 {
-    tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", a),
-                          tiny_path("%s/adapter/adapter_model.safetensors", b));
-    tiny_assert_same_file(tiny_path("%s/adapter/adapter_config.json", a), tiny_path("%s/adapter/adapter_config.json", b));
-    tiny_assert_same_file(last_checkpoint(a, step, "adapter_model.safetensors"),
-                          last_checkpoint(b, step, "adapter_model.safetensors"));
-    tiny_assert_same_file(last_checkpoint(a, step, "adapter_optimizer.safetensors"),
-                          last_checkpoint(b, step, "adapter_optimizer.safetensors"));
-    tiny_assert_same_file(last_checkpoint(a, step, "state.json"), last_checkpoint(b, step, "state.json"));
-    tiny_assert_same_file(tiny_path("%s/metrics.jsonl", a), tiny_path("%s/metrics.jsonl", b));
+    static const char *const names[] = {"adapter/adapter_model.safetensors", "adapter/adapter_config.json", "metrics.jsonl",
+                                        NULL};
+    static const char *const saved[] = {"adapter_model.safetensors", "adapter_optimizer.safetensors", "state.json", NULL};
+    tiny_assert_same_files(a, b, names);
+    tiny_assert_same_files(last_checkpoint(a, step, ""), last_checkpoint(b, step, ""), saved);
 }
 
 /* Members of the metrics line of a step (or of its validation, when key starts with valid_). */
@@ -410,8 +394,7 @@ static void best_is_by_weighted_validation_loss(void **state)
     if (!(first > 5.55 && last < 4.0)) fail_msg("from %g to %g", first, last);
 }
 
-/* ---- what stops a run --------------------------------------------------------------------------------------------------
- */
+/* ---- what stops a run ------------------------------------------------------------------------------------------------ */
 
 static void infinite_loss_stops_before_saving(void **state)
 {
@@ -589,7 +572,7 @@ static void dropout_is_new_in_every_step(void **state)
     const char *files[] = {one};
     tiny_rows(one, 1, 4);
     for (int on = 0; on <= 1; on++) {
-        struct train_config k = tiny_config(model_dir, tiny_run(), files, NULL);
+        struct train_config k = tiny_config(tiny.model, tiny_run(), files, NULL);
         k.start = start;
         k.schedule.peak = 0;
         k.adapter.dropout = on ? 0.5 : 0;
@@ -623,5 +606,5 @@ int main(void)
         cmocka_unit_test(starts_from_an_adapter),
         cmocka_unit_test(dropout_is_new_in_every_step),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }
