@@ -7,33 +7,10 @@ import re
 import statistics
 import sys
 
+from c_sources import functions, sources
+
 ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-DEFINITION = re.compile(r"^(?:static |inline |const |unsigned |struct |enum )*[a-z_0-9]+[ *]+(?:const )?\*?([a-z_0-9]+)\(", re.M)
 STRUCT = re.compile(r"^struct ([a-z_0-9]+) \{", re.M)
-
-
-def sources(tops, endings=(".c", ".h", ".cu", ".cuh")):
-    for top in tops:
-        for folder, _, files in os.walk(os.path.join(ROOT, top)):
-            for name in sorted(files):
-                if name.endswith(endings) and not name.endswith(("_table.c", "_tables.c")):
-                    with open(os.path.join(folder, name), encoding="utf-8") as f:
-                        yield os.path.relpath(os.path.join(folder, name), ROOT), f.read()
-
-
-def functions(text):
-    """(name, lines) of every function body, found by braces in column 0."""
-    lines, start = text.split("\n"), None
-    for i, line in enumerate(lines):
-        if line.startswith("{") and i and lines[i - 1].rstrip().endswith((")", ")\\")):
-            start = i
-        elif line.startswith("}") and start is not None:
-            head = start - 1
-            while head > 0 and lines[head].startswith((" ", "\t")):
-                head -= 1
-            match = DEFINITION.match(lines[head])
-            yield (match.group(1) if match else "?"), i - head + 1
-            start = None
 
 
 def comment_lines(text):
@@ -47,13 +24,13 @@ def comment_lines(text):
 
 
 def main():
-    code = list(sources(["src", "include"]))
-    tests = sum(text.count("\n") for _, text in sources(["tests"], (".c", ".h", ".sh")))
+    code = [(p, t) for p, t in sources(ROOT, ["src", "include"]) if not p.endswith(("_table.c", "_tables.c"))]
+    tests = sum(text.count("\n") for _, text in sources(ROOT, ["tests"], (".c", ".h", ".sh")))
     lines = sum(text.count("\n") for _, text in code)
     filled = sum(1 for _, text in code for line in text.split("\n") if line.strip())
     sizes, where = [], collections.defaultdict(set)
     for path, text in code:
-        for name, size in functions(text):
+        for name, _, size in functions(text):
             sizes.append(size)
             where[name].add(path)
         for name in STRUCT.findall(text):
