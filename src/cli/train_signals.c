@@ -19,8 +19,7 @@ static atomic_llong step_done, step_saved;
 static char continue_command[TRAIN_COMMAND_BYTES];
 static bool was_there, on_terminal;
 
-/* ---- text without stdio ------------------------------------------------------------------------------------------------
- */
+/* ---- text without stdio ---------------------------------------------------------------------------------------------- */
 
 struct signals_line {
     char text[LINE_BYTES];
@@ -58,8 +57,7 @@ static void say(const struct signals_line *l)
     }
 }
 
-/* ---- handlers ----------------------------------------------------------------------------------------------------------
- */
+/* ---- handlers -------------------------------------------------------------------------------------------------------- */
 
 static void say_stopping(void)
 {
@@ -135,8 +133,7 @@ static void signals_on_save(int number)
     atomic_store(&save_asked, 1);
 }
 
-/* ---- for the program ---------------------------------------------------------------------------------------------------
- */
+/* ---- for the program ------------------------------------------------------------------------------------------------- */
 
 static void install(int number, void (*handler)(int))
 {

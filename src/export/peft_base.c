@@ -33,8 +33,7 @@ struct records {
     char *from; /* owned: the file that they were read from */
 };
 
-/* ---- what is on record -------------------------------------------------------------------------------------------------
- */
+/* ---- what is on record ----------------------------------------------------------------------------------------------- */
 
 static bool is_sha256(const char *s)
 {
@@ -112,8 +111,7 @@ static bool read_records(struct records *r, const char *dir)
            read_place(r, dir, "../../data_manifest.json", false);
 }
 
-/* ---- comparison --------------------------------------------------------------------------------------------------------
- */
+/* ---- comparison ------------------------------------------------------------------------------------------------------ */
 
 /* The record that a file of the model is, marked as found; NULL when it is none. `sha256` NULL: the size alone decides. */
 static struct record *find_record(struct records *r, uint64_t bytes, const char *sha256)

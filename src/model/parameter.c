@@ -38,8 +38,7 @@ void parameters_release(struct ctx *c, struct parameters *p)
     *p = (struct parameters){0};
 }
 
-/* ---- slabs ------------------------------------------------------------------------------------------------------------
- */
+/* ---- slabs ----------------------------------------------------------------------------------------------------------- */
 
 struct array *parameters_slab(struct ctx *c, const struct parameters *p)
 {
@@ -67,8 +66,7 @@ enum status parameter_write(struct array *view, const float *values)
     return array_upload(view, values, array_size(view));
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------------------------------- */
 
 static const char *tensor_name(char *out, const struct parameter *p, const struct parameter_set *set)
 {

@@ -40,8 +40,7 @@ struct array *parameter_view(struct array *slab, const struct parameter *p);
 enum status parameter_read(struct array *view, float *out);
 enum status parameter_write(struct array *view, const float *values);
 
-/* ---- files ------------------------------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------------------------------- */
 
 /* One of the sets of values that a file holds for every parameter: tensors called PREFIX name SUFFIX. */
 struct parameter_set {

@@ -81,8 +81,7 @@ static bool writes_strided(enum op op)
     return op == OP_COPY || op == OP_ROPE || op == OP_SWIGLU_BWD;
 }
 
-/* ---- the front ends' half of the contract ------------------------------------------------------------------------------
- */
+/* ---- the front ends' half of the contract ---------------------------------------------------------------------------- */
 
 static void check_dtype(enum op op, enum dtype t, bool is_output)
 {

@@ -135,8 +135,7 @@ static void accumulate_case(struct ref_fixture *f)
     ref_check(f, a, "binary", "add");
 }
 
-/* ---- integers and bools -------------------------------------------------------------------------------------------------
- */
+/* ---- integers and bools ---------------------------------------------------------------------------------------------- */
 
 static void integer_binary(struct ref_fixture *f, enum op op, enum dtype t, const double *a, const double *b,
                            const double *y)
@@ -187,8 +186,7 @@ static void integer_reduce_case(struct ref_fixture *f)
     assert_true(ref_get(wide, 0) == 0x1p40 + 0x1p41);
 }
 
-/* ---- casts and moves ----------------------------------------------------------------------------------------------------
- */
+/* ---- casts and moves ------------------------------------------------------------------------------------------------- */
 
 static void cast_one(struct ref_fixture *f, enum dtype from, double x, enum dtype to, double expect)
 {
@@ -285,8 +283,7 @@ static void concat_case(struct ref_fixture *f)
     ref_check_values(f, z, (double[]){3, 4, 7, 3, 4, 5, 6, 8, 5, 6}, 10, "concat columns");
 }
 
-/* ---- what is refused ----------------------------------------------------------------------------------------------------
- */
+/* ---- what is refused ------------------------------------------------------------------------------------------------- */
 
 static void refuse_case(struct ref_fixture *f)
 {

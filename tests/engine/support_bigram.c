@@ -224,8 +224,7 @@ static enum status bigram_extend(struct engine_sequence *s, const int32_t *token
     return OK;
 }
 
-/* ---- parameters and life -----------------------------------------------------------------------------------------------
- */
+/* ---- parameters and life --------------------------------------------------------------------------------------------- */
 
 static size_t bytes_of(const struct engine *e, size_t i)
 {

@@ -158,8 +158,7 @@ static void test_loglik_refused(void **state)
     tiny_close(&t);
 }
 
-/* ---- generation ---------------------------------------------------------------------------------------------------------
- */
+/* ---- generation ------------------------------------------------------------------------------------------------------ */
 
 /* The most probable next token by one pass over everything, nothing of which was cached. */
 static int32_t next_without_cache(struct tiny *t, const int32_t *ids, int64_t n)

@@ -493,8 +493,7 @@ static void a_tokenizer_that_cannot_be_said(void **state)
     gguf_close(g);
 }
 
-/* ---- the adapter's card ------------------------------------------------------------------------------------------------
- */
+/* ---- the adapter's card ---------------------------------------------------------------------------------------------- */
 
 static void card_names_the_base(void **state)
 {

@@ -38,8 +38,7 @@ struct parser {
 
 static struct fragment parse_choice(struct parser *ps);
 
-/* ---- failures: after one, the parser stops at the next check and what it built so far is dropped ------------------------
- */
+/* ---- failures: after one, the parser stops at the next check and what it built so far is dropped --------------------- */
 
 static void refuse(struct parser *ps, const char *construct)
 {
@@ -52,8 +51,7 @@ static void malformed(struct parser *ps, const char *why)
     ctx_fail(ps->c, E_INPUT, "%s: pattern \"%.120s\" is malformed: %s", ps->what, ps->source, why);
 }
 
-/* ---- pieces of program ---------------------------------------------------------------------------------------------------
- */
+/* ---- pieces of program ----------------------------------------------------------------------------------------------- */
 
 static int add_step(struct parser *ps, enum step_kind kind, int out, int alt)
 {

@@ -70,8 +70,7 @@ static void tile(const struct bf16_tile *t)
     tiles[t->rows - 1](t);
 }
 
-/* ---- rounding and packing ------------------------------------------------------------------------------------------------
- */
+/* ---- rounding and packing -------------------------------------------------------------------------------------------- */
 
 void bf16_avx512bf16_round(uint16_t *out, const float *x, int64_t n)
 {

@@ -183,8 +183,7 @@ static void pack_rows_16(void *run, int64_t panel_stride, const int8_t *const *r
     for (int64_t panel = 0; panel * NR < n; panel++) write_head((int32_t *)run + panel * panel_stride, k);
 }
 
-/* ---- codes of activations: of 16 bits first, in a buffer, then as the tile wants them. ----------------------------------
- */
+/* ---- codes of activations: of 16 bits first, in a buffer, then as the tile wants them. ------------------------------- */
 
 static float quantise_8(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {

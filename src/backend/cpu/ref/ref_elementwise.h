@@ -163,8 +163,7 @@ static enum status run_less_equal(struct ctx *c, const struct op_call *call)
     return map_compare(c, call, less_equal);
 }
 
-/* ---- SwiGLU (Shazeer 2020): y = silu(gate) * up, silu(x) = x sigmoid(x) ------------------------------------------------
- */
+/* ---- SwiGLU (Shazeer 2020): y = silu(gate) * up, silu(x) = x sigmoid(x) ---------------------------------------------- */
 
 static double swiglu(double gate, double up)
 {

@@ -60,8 +60,7 @@ enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, co
     return OK;
 }
 
-/* ---- rows of views: gradients go into columns of wider arrays by COPY --------------------------------------------------
- */
+/* ---- rows of views: gradients go into columns of wider arrays by COPY ------------------------------------------------ */
 
 static void copy_job(void *arg, int64_t job, int worker)
 {
