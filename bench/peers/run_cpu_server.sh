@@ -4,8 +4,9 @@
 # PyTorch's, f32 and bf16, on 1, 2 and all threads.
 #
 # usage: run_cpu_server.sh BUILD_FOLDER OUT_FOLDER     PYTHON: an interpreter with torch, transformers and peft
-# BUILD_FOLDER: built here (`ninja bench_step bench_gemm` and the tests), or brought along with the libraries that this machine lacks in BUILD_FOLDER/lib (cmake, a compiler
-# and the network are not needed): bench/bench_step, bench/bench_gemm, tests/test_cpu_*. Without PyTorch the steps are left out.
+# BUILD_FOLDER has bench/bench_step, bench/bench_gemm and tests/test_cpu_*. It is built here (`ninja bench_step bench_gemm` and the
+# tests), or built elsewhere and brought along, with the libraries that this machine lacks in BUILD_FOLDER/lib; cmake, a compiler and
+# the network are not needed then. Without PyTorch the steps are left out.
 set -uo pipefail
 
 build=$(realpath "${1:?build folder}")
