@@ -176,7 +176,7 @@ static const struct choice {
 };
 
 /* The entry that `wanted` names, with or without "cpu-" in front; the best that runs here when it is NULL or empty. */
-static const struct choice *choose(struct ctx *c, const char *wanted)
+static const struct choice *dispatch_choose(struct ctx *c, const char *wanted)
 {
     bool any = !wanted || !*wanted;
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
@@ -197,6 +197,6 @@ static const struct choice *choose(struct ctx *c, const char *wanted)
 struct backend *cpu_backend_open(struct ctx *c, const char *name, bool counting)
 {
     if (!ctx_ok(c)) return NULL;
-    const struct choice *choice = choose(c, name ? name : getenv("YA_CPU"));
+    const struct choice *choice = dispatch_choose(c, name ? name : getenv("YA_CPU"));
     return choice ? cpu_backend_new(c, choice->name, choice->kernels, choice->fast_integers, counting) : NULL;
 }

@@ -16,7 +16,7 @@
 /* Keys of a slice: a few jobs a thread already at a hundred keys, at most some SLICES to join at thousands. */
 enum { KEYS = 32, SLICES = 64 };
 
-struct work {
+struct attention_token_work {
     const struct op_call *call;
     const struct cpu_kernels *kernels;
     float scale;
@@ -37,7 +37,7 @@ static void call_in(const struct array *a, int64_t first, int64_t end)
 }
 
 /* Scores of every head for keys [key, key + n): row h at scores + h * slice_keys. V is called in meanwhile. */
-static void score(const struct work *w, int64_t key, int64_t n, float *scores)
+static void score(const struct attention_token_work *w, int64_t key, int64_t n, float *scores)
 {
     const struct array *q = w->call->in[0], *k = w->call->in[1];
     struct cpu_dot d = {.form = WEIGHT_STORED, .type = TENSOR_F32, .k = w->d};
@@ -59,7 +59,7 @@ static void score(const struct work *w, int64_t key, int64_t n, float *scores)
 
 static void slice_job(void *arg, int64_t job, int worker)
 {
-    const struct work *w = arg;
+    const struct attention_token_work *w = arg;
     int64_t slice = threads_stretch(job, w->slices, w->threads);
     const struct array *v = w->call->in[2];
     int64_t key = w->first_key + slice * w->slice_keys, n = cpu_min(w->slice_keys, w->first_key + w->keys - key);
@@ -89,7 +89,7 @@ static void slice_job(void *arg, int64_t job, int worker)
     }
 }
 
-static void join_slices(const struct work *w)
+static void join_slices(const struct attention_token_work *w)
 {
     for (int64_t h = 0; h < w->heads; h++) {
         float *o = attention_row(w->call->out[0], 0, h), max = -FLT_MAX, sum = 0;
@@ -119,15 +119,15 @@ enum status cpu_attention_token(struct ctx *c, const struct op_call *call, const
     const struct array *q = call->in[0], *k = call->in[1];
     struct cpu_segments segments = cpu_segments_of(p, call->in[3], call->in[4]);
     struct attention_segment seg = attention_segment_of(&segments, 0);
-    struct work w = {.call = call,
-                     .kernels = kernels,
-                     .scale = (float)p->scale,
-                     .threads = threads_count(c),
-                     .heads = q->shape[1],
-                     .groups = k->shape[1],
-                     .share = q->shape[1] / k->shape[1],
-                     .d = q->shape[2],
-                     .ld = gemm_direct_ld(q->shape[2])};
+    struct attention_token_work w = {.call = call,
+                                     .kernels = kernels,
+                                     .scale = (float)p->scale,
+                                     .threads = threads_count(c),
+                                     .heads = q->shape[1],
+                                     .groups = k->shape[1],
+                                     .share = q->shape[1] / k->shape[1],
+                                     .d = q->shape[2],
+                                     .ld = gemm_direct_ld(q->shape[2])};
     w.first_key = seg.k + attention_first_key(&seg, 0);
     w.keys = seg.k + attention_end_key(&seg, 0) - w.first_key;
     w.slice_keys = cpu_round_up(cpu_div_up(w.keys, SLICES), KEYS);

@@ -9,7 +9,7 @@ int64_t gemm_run_length(int64_t k)
     return k > GEMM_CHUNK ? GEMM_RUN : cpu_div_up(k, cpu_div_up(k, GEMM_RUN)); /* even, so that no run is a sliver */
 }
 
-static void edge_tile(const struct cpu_kernels *kernels, struct gemm_tile t, int64_t columns)
+static void gemm_block_edge(const struct cpu_kernels *kernels, struct gemm_tile t, int64_t columns)
 {
     struct gemm_edge e = {.c = t.c, .ldc = t.ldc, .nr = kernels->nr, .columns = columns, .rows = t.rows};
     t.c = gemm_edge_open(&e, t.accumulate);
@@ -43,7 +43,7 @@ void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *g)
                 if (t.columns % kernels->column_step == 0)
                     kernels->tile(&t);
                 else
-                    edge_tile(kernels, t, g->n - j);
+                    gemm_block_edge(kernels, t, g->n - j);
             }
         }
     }

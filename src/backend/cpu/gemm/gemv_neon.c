@@ -100,7 +100,7 @@ INLINE void dot_blocks(const void *const *rows, const float *x, int64_t k, float
 }
 
 /* Rows of array/codec/int8.h: one scale for the whole row; the rest of a row is copied to where zeros follow it. */
-static void dot_int8(const void *const *rows, const float *x, int64_t k, float *out)
+static void gemv_neon_dot_int8(const void *const *rows, const float *x, int64_t k, float *out)
 {
     float32x4_t sum[ROWS], v[8];
     int64_t whole = k / BLOCK * BLOCK;
@@ -184,7 +184,7 @@ INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float 
     vst1q_f32(out, sum_rows(vaddq_f32(s0.a, s0.b), vaddq_f32(s1.a, s1.b), vaddq_f32(s2.a, s2.b), vaddq_f32(s3.a, s3.b)));
 }
 
-static bool dot_stored(const struct cpu_dot *d, float *out)
+static bool gemv_neon_dot_stored(const struct cpu_dot *d, float *out)
 {
     switch (d->type) {
     case TENSOR_F32:
@@ -212,7 +212,7 @@ static bool dot_stored(const struct cpu_dot *d, float *out)
 
 bool gemv_neon_dot_rows(const struct cpu_dot *d, float *out)
 {
-    if (d->form == WEIGHT_STORED) return dot_stored(d, out);
-    if (d->form == WEIGHT_INT8) dot_int8(d->row, d->x, d->k, out);
+    if (d->form == WEIGHT_STORED) return gemv_neon_dot_stored(d, out);
+    if (d->form == WEIGHT_INT8) gemv_neon_dot_int8(d->row, d->x, d->k, out);
     return d->form == WEIGHT_INT8;
 }

@@ -88,7 +88,7 @@ static void tile_at(const struct bf16_tile *t, float *c, int64_t ldc)
 }
 
 /* Registers hold whole tiles: one that C ends in is computed beside it. */
-static void tile(const struct bf16_tile *t)
+static void bf16_amx_tile(const struct bf16_tile *t)
 {
     if (t->rows % ROWS == 0 && t->columns % 16 == 0) {
         tile_at(t, t->c, t->ldc);
@@ -106,7 +106,7 @@ const struct bf16_kernels bf16_kernels_amx = {.mr = MR,
                                               .fast = true,
                                               .open = open_tiles,
                                               .close = close_tiles,
-                                              .tile = tile,
+                                              .tile = bf16_amx_tile,
                                               .round = bf16_avx512bf16_round,
                                               .pack_columns = bf16_avx512bf16_pack_columns,
                                               .pack_rows = bf16_avx512bf16_pack_rows};

@@ -64,7 +64,7 @@ INLINE void tile_rows(const struct bf16_tile *t, const int rows)
 
 COUNTS(TILE)
 
-static void tile(const struct bf16_tile *t)
+static void avx512bf16_tile(const struct bf16_tile *t)
 {
     static void (*const tiles[MR])(const struct bf16_tile *t) = {COUNTS(NAME)};
     tiles[t->rows - 1](t);
@@ -119,7 +119,7 @@ void bf16_avx512bf16_pack_rows(uint32_t *panel, int64_t panel_stride, const uint
 }
 
 const struct bf16_kernels bf16_kernels_avx512bf16 = {.mr = MR,
-                                                     .tile = tile,
+                                                     .tile = avx512bf16_tile,
                                                      .round = bf16_avx512bf16_round,
                                                      .pack_columns = bf16_avx512bf16_pack_columns,
                                                      .pack_rows = bf16_avx512bf16_pack_rows};

@@ -48,7 +48,7 @@ INLINE void add_group(vf sum[MR], const uint32_t *const a[MR], const uint32_t *b
     for (int i = 0; i < MR; i++) sum[i] = sum[i] + (even[i] + odd[i]);
 }
 
-static void tile(const struct bf16_tile *t)
+static void bf16_loops_tile(const struct bf16_tile *t)
 {
     for (int64_t j = 0; j < t->columns; j += LANES) {
         size_t bytes = (size_t)(t->columns - j < LANES ? t->columns - j : LANES) * sizeof(float);
@@ -84,7 +84,7 @@ INLINE uint32_t normal(uint16_t x)
     return x & 0x7f80 ? x : 0;
 }
 
-static void pack_columns(uint32_t *panel, const uint16_t *const *rows, int n, int64_t k)
+static void bf16_loops_pack_columns(uint32_t *panel, const uint16_t *const *rows, int n, int64_t k)
 {
     int64_t padded = (k + BF16_GROUP - 1) / BF16_GROUP * BF16_GROUP;
     for (int64_t at = 0; at < padded; at += 2)
@@ -95,7 +95,7 @@ static void pack_columns(uint32_t *panel, const uint16_t *const *rows, int n, in
         }
 }
 
-static void pack_rows(uint32_t *panel, int64_t panel_stride, const uint16_t *const *rows, int64_t k, int64_t n)
+static void bf16_loops_pack_rows(uint32_t *panel, int64_t panel_stride, const uint16_t *const *rows, int64_t k, int64_t n)
 {
     int64_t padded = (k + BF16_GROUP - 1) / BF16_GROUP * BF16_GROUP;
     for (int64_t at = 0; at < padded; at += 2)
@@ -111,5 +111,6 @@ static void pack_rows(uint32_t *panel, int64_t panel_stride, const uint16_t *con
 
 #define BF16_LOOPS                                                                                                          \
     {                                                                                                                       \
-        .mr = MR, .tile = tile, .round = round_row, .pack_columns = pack_columns, .pack_rows = pack_rows                    \
+        .mr = MR, .tile = bf16_loops_tile, .round = round_row, .pack_columns = bf16_loops_pack_columns,                     \
+        .pack_rows = bf16_loops_pack_rows                                                                                   \
     }

@@ -78,7 +78,7 @@ void int_pack_rows(const struct cpu_kernels *kernels, const struct int_kernels *
     }
 }
 
-static void edge_tile(const struct cpu_kernels *kernels, const struct int_kernels *q, struct int_tile t, int64_t columns)
+static void gemm_int_edge(const struct cpu_kernels *kernels, const struct int_kernels *q, struct int_tile t, int64_t columns)
 {
     struct gemm_edge e = {.c = t.c, .ldc = t.ldc, .nr = kernels->nr, .columns = columns, .rows = t.rows};
     t.c = gemm_edge_open(&e, t.accumulate);
@@ -111,7 +111,7 @@ void int_block(const struct cpu_kernels *kernels, const struct int_block *g)
                 if (g->n - j >= nr)
                     g->q->tile(&t);
                 else
-                    edge_tile(kernels, g->q, t, g->n - j);
+                    gemm_int_edge(kernels, g->q, t, g->n - j);
             }
         }
     }

@@ -71,7 +71,7 @@ INLINE void tile_rows(const struct int_tile *t, const int rows)
     ROWS(STORE)
 }
 
-static void tile(const struct int_tile *t){CPU_TILE_OF_SIX(t)}
+static void int_avx2_tile(const struct int_tile *t){CPU_TILE_OF_SIX(t)}
 
 /* 8 rows of 8 steps turned: step i of the 8 columns at dst + i * NR steps. */
 INLINE void transpose_8x8(int32_t *dst, const __m256i r[8])
@@ -93,7 +93,7 @@ INLINE void transpose_8x8(int32_t *dst, const __m256i r[8])
     }
 }
 
-static void pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
+static void int_avx2_pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int64_t whole = n == NR ? k / 16 * 16 : 0;
     for (int64_t at = 0; at < whole; at += 16)
@@ -121,7 +121,7 @@ static void interleave(int16_t *out, const int8_t *even, const int8_t *odd, int6
     }
 }
 
-static void pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+static void int_avx2_pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t s = 0; 2 * s < k; s++) {
         const int8_t *even = rows[2 * s], *odd = 2 * s + 1 < k ? rows[2 * s + 1] : NULL;
@@ -138,5 +138,5 @@ static void pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows
     }
 }
 
-const struct int_kernels int_kernels_avx2_16 = INT_KERNELS_16(32767);
-const struct int_kernels int_kernels_avx2_8 = INT_KERNELS_16(127);
+const struct int_kernels int_kernels_avx2_16 = INT_KERNELS_16(avx2, 32767);
+const struct int_kernels int_kernels_avx2_8 = INT_KERNELS_16(avx2, 127);

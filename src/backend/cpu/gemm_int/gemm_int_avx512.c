@@ -160,7 +160,7 @@ INLINE void pack_columns(int32_t *run, const int8_t *const *rows, int n, int64_t
         }
 }
 
-static void pack_columns_16(void *run, const int8_t *const *rows, int n, int64_t k)
+static void int_avx512_pack_columns_16(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     pack_columns(run, rows, n, k, 2);
 }
@@ -179,7 +179,7 @@ static void fill_head(int32_t *head, int64_t k)
     }
 }
 
-static void pack_columns_8(void *run, const int8_t *const *rows, int n, int64_t k)
+static void int_avx512_pack_columns_8(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     pack_columns((int32_t *)run + NR, rows, n, k, 4);
     fill_head(run, k);
@@ -192,7 +192,7 @@ INLINE __m256i load_codes(const int8_t *row, int64_t n)
 }
 
 /* Unpacking goes by halves of a register: low columns are 0-7 and 16-23, high ones 8-15 and 24-31. */
-static void pack_rows_16(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+static void int_avx512_pack_rows_16(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t s = 0; 2 * s < k; s++) {
         const int8_t *odd = 2 * s + 1 < k ? rows[2 * s + 1] : NULL;
@@ -206,7 +206,7 @@ static void pack_rows_16(void *run, int64_t panel_stride, const int8_t *const *r
     }
 }
 
-static void pack_rows_8(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+static void int_avx512_pack_rows_8(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t s = 0; 4 * s < k; s++) {
         int32_t *out = (int32_t *)run + (s + 1) * NR;
@@ -229,13 +229,13 @@ static void pack_rows_8(void *run, int64_t panel_stride, const int8_t *const *ro
 
 /* ---- quantising ------------------------------------------------------------------------------------------------------- */
 
-static float quantise_16(void *codes, const float *x, const float *fold, int64_t n, int limit)
+static float int_avx512_quantise_16(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {
     return int_quantise_16(codes, x, fold, n, limit);
 }
 
 /* The 16-bit codes, which have at most 8 bits here, with 128 added. */
-static float quantise_8(void *codes, const float *x, const float *fold, int64_t n, int limit)
+static float int_avx512_quantise_8(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {
     int16_t wide[INT_RUN];
     uint8_t *out = codes;
@@ -247,8 +247,8 @@ static float quantise_8(void *codes, const float *x, const float *fold, int64_t 
 
 #define KERNELS(CODES, HEAD, LIMIT, TILE, BITS)                                                                             \
     {                                                                                                                       \
-        .codes = CODES, .head = HEAD, .limit = LIMIT, .tile = TILE, .quantise = quantise_##BITS,                            \
-        .pack_columns = pack_columns_##BITS, .pack_rows = pack_rows_##BITS                                                  \
+        .codes = CODES, .head = HEAD, .limit = LIMIT, .tile = TILE, .quantise = int_avx512_quantise_##BITS,                 \
+        .pack_columns = int_avx512_pack_columns_##BITS, .pack_rows = int_avx512_pack_rows_##BITS                            \
     }
 const struct int_kernels int_kernels_avx512_16 = KERNELS(2, 0, 32767, tile_madd, 16);
 const struct int_kernels int_kernels_avx512_8 = KERNELS(2, 0, 127, tile_madd, 16);

@@ -64,12 +64,12 @@ static inline float int_quantise_16(void *codes, const float *x, const float *fo
     return scale;
 }
 
-/* A struct int_kernels of 16-bit codes from -LIMIT to LIMIT, of the functions tile, pack_columns and pack_rows of the file.
- */
-#define INT_KERNELS_16(LIMIT)                                                                                               \
+/* A struct int_kernels of 16-bit codes from -LIMIT to LIMIT (32767 for int8x2, 127 for int8), of the including file's
+ * functions int_SET_tile, int_SET_pack_columns and int_SET_pack_rows. */
+#define INT_KERNELS_16(SET, LIMIT)                                                                                          \
     {                                                                                                                       \
-        .codes = 2, .limit = LIMIT, .tile = tile, .quantise = int_quantise_16, .pack_columns = pack_columns,                \
-        .pack_rows = pack_rows                                                                                              \
+        .codes = 2, .limit = LIMIT, .tile = int_##SET##_tile, .quantise = int_quantise_16,                                  \
+        .pack_columns = int_##SET##_pack_columns, .pack_rows = int_##SET##_pack_rows                                        \
     }
 
 #endif

@@ -43,7 +43,7 @@ INLINE void tile_rows(const struct int_tile *t, const int rows)
     ROWS(STORE)
 }
 
-static void tile(const struct int_tile *t){CPU_TILE_OF_SIX(t)}
+static void int_neon_tile(const struct int_tile *t){CPU_TILE_OF_SIX(t)}
 
 /* 8 rows of 8 codes turned, as 16 bits: code k of the 8 columns at out + k * NR. */
 INLINE void turn_8x8(int16_t *out, const int8_t *const *rows, int64_t at)
@@ -66,7 +66,7 @@ INLINE void turn_8x8(int16_t *out, const int8_t *const *rows, int64_t at)
     }
 }
 
-static void pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
+static void int_neon_pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int16_t *out = run;
     int64_t whole = n == NR ? k / 8 * 8 : 0;
@@ -76,7 +76,7 @@ static void pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
         for (int j = 0; j < NR; j++) out[at * NR + j] = j < n && at < k ? rows[j][at] : 0;
 }
 
-static void pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+static void int_neon_pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t at = 0; at < (k + 1) / 2 * 2; at++) {
         int16_t *out = (int16_t *)run + at * NR;
@@ -92,5 +92,5 @@ static void pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows
     }
 }
 
-const struct int_kernels int_kernels_neon_16 = INT_KERNELS_16(32767);
-const struct int_kernels int_kernels_neon_8 = INT_KERNELS_16(127);
+const struct int_kernels int_kernels_neon_16 = INT_KERNELS_16(neon, 32767);
+const struct int_kernels int_kernels_neon_8 = INT_KERNELS_16(neon, 127);

@@ -132,7 +132,7 @@ INLINE void turn_4_columns(int8_t *out, const int8_t *const *rows, int64_t at)
     vst1q_s8(out + 3 * STEP, vreinterpretq_s8_s64(vzip2q_s64(ab1, cd1)));
 }
 
-static void pack_columns_8(void *run, const int8_t *const *rows, int n, int64_t k)
+static void int_neon_dot_pack_columns_8(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int8_t *out = run;
     int64_t whole = n == NR ? k / 16 * 16 : 0;
@@ -143,7 +143,7 @@ static void pack_columns_8(void *run, const int8_t *const *rows, int n, int64_t 
             for (int i = 0; i < 4; i++) out[at * NR + 4 * j + i] = j < n && at + i < k ? rows[j][at + i] : 0;
 }
 
-static void pack_rows_8(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+static void int_neon_dot_pack_rows_8(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t at = 0; at < k; at += 4) {
         int8_t *out = (int8_t *)run + at * NR;
@@ -171,21 +171,21 @@ static void write_head(int32_t *head, int64_t k)
     for (int i = 0; i < 4; i++) vst1q_s32(head + 4 * i, vshlq_n_s32(sum[i], 7));
 }
 
-static void pack_columns_16(void *run, const int8_t *const *rows, int n, int64_t k)
+static void int_neon_dot_pack_columns_16(void *run, const int8_t *const *rows, int n, int64_t k)
 {
-    pack_columns_8((int32_t *)run + NR, rows, n, k);
+    int_neon_dot_pack_columns_8((int32_t *)run + NR, rows, n, k);
     write_head(run, k);
 }
 
-static void pack_rows_16(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+static void int_neon_dot_pack_rows_16(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
-    pack_rows_8((int32_t *)run + NR, panel_stride, rows, k, n);
+    int_neon_dot_pack_rows_8((int32_t *)run + NR, panel_stride, rows, k, n);
     for (int64_t panel = 0; panel * NR < n; panel++) write_head((int32_t *)run + panel * panel_stride, k);
 }
 
 /* ---- codes of activations: of 16 bits first, in a buffer, then as the tile wants them. ------------------------------- */
 
-static float quantise_8(void *codes, const float *x, const float *fold, int64_t n, int limit)
+static float int_neon_dot_quantise_8(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {
     int16_t wide[INT_RUN];
     int8_t *out = codes;
@@ -195,7 +195,7 @@ static float quantise_8(void *codes, const float *x, const float *fold, int64_t 
     return scale;
 }
 
-static float quantise_16(void *codes, const float *x, const float *fold, int64_t n, int limit)
+static float int_neon_dot_quantise_16(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {
     int16_t wide[INT_RUN];
     int32_t *out = codes;
@@ -214,12 +214,12 @@ const struct int_kernels int_kernels_neon_dot_16 = {.codes = 2,
                                                     .head = 1,
                                                     .limit = 32767,
                                                     .tile = tile_16,
-                                                    .quantise = quantise_16,
-                                                    .pack_columns = pack_columns_16,
-                                                    .pack_rows = pack_rows_16};
+                                                    .quantise = int_neon_dot_quantise_16,
+                                                    .pack_columns = int_neon_dot_pack_columns_16,
+                                                    .pack_rows = int_neon_dot_pack_rows_16};
 const struct int_kernels int_kernels_neon_dot_8 = {.codes = 4,
                                                    .limit = 127,
                                                    .tile = tile_8,
-                                                   .quantise = quantise_8,
-                                                   .pack_columns = pack_columns_8,
-                                                   .pack_rows = pack_rows_8};
+                                                   .quantise = int_neon_dot_quantise_8,
+                                                   .pack_columns = int_neon_dot_pack_columns_8,
+                                                   .pack_rows = int_neon_dot_pack_rows_8};

@@ -4,7 +4,7 @@
 
 enum { MR = 4, NR = 8 }; /* of cpu_loops_portable.c */
 
-static void tile(const struct int_tile *t)
+static void int_portable_tile(const struct int_tile *t)
 {
     for (int i = 0; i < t->rows; i++) {
         const int16_t *a = (const int16_t *)t->a + 2 * i * t->rs, *b = t->b;
@@ -20,7 +20,7 @@ static void tile(const struct int_tile *t)
     }
 }
 
-static void pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
+static void int_portable_pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int16_t *out = run;
     for (int64_t s = 0; 2 * s < k; s++)
@@ -30,7 +30,7 @@ static void pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
         }
 }
 
-static void pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+static void int_portable_pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t s = 0; 2 * s < k; s++)
         for (int64_t panel = 0; panel * NR < n; panel++) {
@@ -43,5 +43,5 @@ static void pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows
         }
 }
 
-const struct int_kernels int_kernels_portable_16 = INT_KERNELS_16(32767);
-const struct int_kernels int_kernels_portable_8 = INT_KERNELS_16(127);
+const struct int_kernels int_kernels_portable_16 = INT_KERNELS_16(portable, 32767);
+const struct int_kernels int_kernels_portable_8 = INT_KERNELS_16(portable, 127);

@@ -29,7 +29,7 @@ INLINE void tile_rows(const struct gemm_tile *t, const int rows)
     }
 }
 
-static void tile(const struct gemm_tile *t)
+static void portable_tile(const struct gemm_tile *t)
 {
     switch (t->rows) {
     case 1:
@@ -61,6 +61,6 @@ const struct cpu_kernels cpu_kernels_portable = {
     .nr = NR,
     .column_step = NR,
     .block_rows = 96,
-    .tile = tile,
+    .tile = portable_tile,
     .transpose = transpose,
     CPU_LOOPS};

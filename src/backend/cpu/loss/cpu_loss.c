@@ -68,7 +68,7 @@ static void join_row(const struct loss_work *w, int64_t i, float *scratch)
                      w->width);
 }
 
-static void join_job(void *arg, int64_t job, int worker)
+static void loss_join_job(void *arg, int64_t job, int worker)
 {
     const struct loss_work *w = arg;
     int64_t end = cpu_min((job + 1) * JOIN_ROWS, w->n);
@@ -128,7 +128,7 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
         for (int i = 2; i < 4; i++)
             if (call->out[i]) memset(call->out[i]->data, 0, (size_t)array_size(call->out[i]) * sizeof(float));
         threads_run(c, cpu_div_up(w.n, w.group * w.way->rows) * w.slices, loss_job, &w);
-        threads_run(c, cpu_div_up(w.n, JOIN_ROWS), join_job, &w);
+        threads_run(c, cpu_div_up(w.n, JOIN_ROWS), loss_join_job, &w);
         store_sums(&w);
     }
     scope_close(c, mark);

@@ -14,7 +14,7 @@ enum {
     COPY_ROWS = ROWS > WORDS ? ROWS : WORDS /* rows of h before the tiles, of W in them */
 };
 
-struct block {
+struct loss_f32_block {
     int64_t first, n; /* rows [first, first + n) of the compacted */
     float *turned;    /* their h as panels, (.., C, nr) */
     float *max;       /* (ROWS) */
@@ -27,7 +27,7 @@ struct block {
     float *dh; /* (n, ld) */
 };
 
-static int64_t scratch_floats(const struct loss_work *w)
+static int64_t loss_f32_scratch(const struct loss_work *w)
 {
     return w->group * (PANEL_ROWS * w->width + ROWS) + WORDS * ROWS + COPY_ROWS * w->ld + 2 * ROWS +
            WORDS * cpu_round_up(w->width, w->kernels->nr);
@@ -51,7 +51,7 @@ static const float *words_at(const struct loss_work *w, int64_t word, int64_t n,
     return copy;
 }
 
-static void turn_rows(const struct loss_work *w, const struct block *b)
+static void turn_rows(const struct loss_work *w, const struct loss_f32_block *b)
 {
     int64_t nr = w->kernels->nr;
     memset(b->turned, 0, (size_t)(PANEL_ROWS * w->width) * sizeof(float));
@@ -62,7 +62,7 @@ static void turn_rows(const struct loss_work *w, const struct block *b)
                               1.0f);
 }
 
-static void softmax_tile(const struct loss_work *w, const struct block *b, int64_t words)
+static void softmax_tile(const struct loss_work *w, const struct loss_f32_block *b, int64_t words)
 {
     float old[ROWS];
     memcpy(old, b->max, sizeof old);
@@ -78,8 +78,8 @@ static void softmax_tile(const struct loss_work *w, const struct block *b, int64
 }
 
 /* Words [word, word + words), which are `rows` of W, ld apart, for one block. */
-static void word_tile(const struct loss_work *w, const struct block *b, int64_t word, int64_t words, const float *rows,
-                      int64_t ld)
+static void loss_f32_word_tile(const struct loss_work *w, const struct loss_f32_block *b, int64_t word, int64_t words,
+                               const float *rows, int64_t ld)
 {
     int64_t nr = w->kernels->nr;
     struct gemm_block logits = {.m = words,
@@ -116,30 +116,30 @@ static void word_tile(const struct loss_work *w, const struct block *b, int64_t 
 }
 
 /* Cuts the job into blocks and lays their parts out; returns how many there are. */
-static int lay_out(const struct loss_work *w, const struct loss_job *job, struct block *blocks)
+static int loss_f32_lay_out(const struct loss_work *w, const struct loss_job *job, struct loss_f32_block *blocks)
 {
     float *tile = job->scratch, *copy = tile + WORDS * ROWS, *change = copy + COPY_ROWS * w->ld, *packed = change + 2 * ROWS;
     float *part = packed + WORDS * cpu_round_up(w->width, w->kernels->nr);
     int n = 0;
     for (int64_t at = 0; at < job->n; at += ROWS, part += PANEL_ROWS * w->width + ROWS)
-        blocks[n++] = (struct block){.first = job->first + at,
-                                     .n = cpu_min(ROWS, job->n - at),
-                                     .turned = part,
-                                     .max = part + PANEL_ROWS * w->width,
-                                     .tile = tile,
-                                     .copy = copy,
-                                     .packed = packed,
-                                     .change = change,
-                                     .tile_sum = change + ROWS,
-                                     .sum = job->sum + at,
-                                     .dh = job->dh ? job->dh + at * w->ld : NULL};
+        blocks[n++] = (struct loss_f32_block){.first = job->first + at,
+                                              .n = cpu_min(ROWS, job->n - at),
+                                              .turned = part,
+                                              .max = part + PANEL_ROWS * w->width,
+                                              .tile = tile,
+                                              .copy = copy,
+                                              .packed = packed,
+                                              .change = change,
+                                              .tile_sum = change + ROWS,
+                                              .sum = job->sum + at,
+                                              .dh = job->dh ? job->dh + at * w->ld : NULL};
     return n;
 }
 
-static void run(const struct loss_work *w, const struct loss_job *job)
+static void loss_f32_run(const struct loss_work *w, const struct loss_job *job)
 {
-    struct block blocks[LOSS_MOST_BLOCKS];
-    int n = lay_out(w, job, blocks);
+    struct loss_f32_block blocks[LOSS_MOST_BLOCKS];
+    int n = loss_f32_lay_out(w, job, blocks);
     for (int i = 0; i < n; i++) {
         turn_rows(w, &blocks[i]);
         for (int64_t j = 0; j < ROWS; j++) blocks[i].max[j] = -FLT_MAX;
@@ -154,9 +154,9 @@ static void run(const struct loss_work *w, const struct loss_job *job)
                               .dst = blocks[0].packed,
                               .panel_stride = words * w->kernels->nr};
         if (job->dh) gemm_pack_panels(w->kernels, &p, NULL);
-        for (int i = 0; i < n; i++) word_tile(w, &blocks[i], word, words, rows, ld);
+        for (int i = 0; i < n; i++) loss_f32_word_tile(w, &blocks[i], word, words, rows, ld);
     }
     for (int i = 0; i < n; i++) memcpy(job->max + i * ROWS, blocks[i].max, (size_t)blocks[i].n * sizeof(float));
 }
 
-const struct loss_way loss_way_f32 = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};
+const struct loss_way loss_way_f32 = {.rows = ROWS, .words = WORDS, .scratch_floats = loss_f32_scratch, .run = loss_f32_run};

@@ -13,7 +13,7 @@
 enum { ROWS = 96, WORDS = 128 /* whole panels of any width */ };
 
 /* Of a job. */
-struct parts {
+struct loss_int_parts {
     const struct loss_job *job;
     const struct int_kernels *q;
     struct int_cut h_cut, p_cut;         /* of C; of WORDS */
@@ -25,7 +25,7 @@ struct parts {
 };
 
 /* Lays the job's parts out from `scratch` on; returns its end. */
-static float *lay_out(const struct loss_work *w, struct parts *b, float *scratch)
+static float *loss_int_lay_out(const struct loss_work *w, struct loss_int_parts *b, float *scratch)
 {
     int64_t nr = w->kernels->nr;
     b->q = int_kernels_for(w->kernels, w->w);
@@ -44,19 +44,19 @@ static float *lay_out(const struct loss_work *w, struct parts *b, float *scratch
     return loss_lay_out(parts, sizeof parts / sizeof *parts, scratch);
 }
 
-static int64_t scratch_floats(const struct loss_work *w)
+static int64_t loss_int_scratch(const struct loss_work *w)
 {
     static float origin[1];
-    struct parts b;
-    return lay_out(w, &b, origin) - origin;
+    struct loss_int_parts b;
+    return loss_int_lay_out(w, &b, origin) - origin;
 }
 
 /* Rows [at, at + n) of the job: a block. */
-struct block {
+struct loss_int_block {
     int64_t at, n;
 };
 
-static void pack_words(const struct loss_work *w, const struct parts *b, int64_t word, int64_t words)
+static void loss_int_pack_words(const struct loss_work *w, const struct loss_int_parts *b, int64_t word, int64_t words)
 {
     int_pack_transposed(w->kernels, b->q, &b->h_cut, w->w, 0, word, words, b->columns, b->columns_stride);
     for (int64_t v = 0; v < words; v++) b->scale[v] = int8_row_scale(weight_row(w->w, word + v));
@@ -64,7 +64,7 @@ static void pack_words(const struct loss_work *w, const struct parts *b, int64_t
     if (b->job->dh) int_pack_rows(w->kernels, b->q, &cut, w->w, word, 0, w->width, b->rows, b->rows_stride);
 }
 
-static void logits(const struct loss_work *w, const struct parts *b, struct block block, int64_t words)
+static void logits(const struct loss_work *w, const struct loss_int_parts *b, struct loss_int_block block, int64_t words)
 {
     struct int_block product = {.q = b->q,
                                 .cut = &b->h_cut,
@@ -80,7 +80,8 @@ static void logits(const struct loss_work *w, const struct parts *b, struct bloc
     int_block(w->kernels, &product);
 }
 
-static void word_tile(const struct loss_work *w, const struct parts *b, struct block block, int64_t word, int64_t words)
+static void loss_int_word_tile(const struct loss_work *w, const struct loss_int_parts *b, struct loss_int_block block,
+                               int64_t word, int64_t words)
 {
     logits(w, b, block, words);
     struct loss_tile tile = {block.at, block.n, word, words, b->tile, WORDS};
@@ -102,10 +103,10 @@ static void word_tile(const struct loss_work *w, const struct parts *b, struct b
     int_block(w->kernels, &product);
 }
 
-static void run(const struct loss_work *w, const struct loss_job *job)
+static void loss_int_run(const struct loss_work *w, const struct loss_job *job)
 {
-    struct parts b = {.job = job};
-    lay_out(w, &b, job->scratch);
+    struct loss_int_parts b = {.job = job};
+    loss_int_lay_out(w, &b, job->scratch);
     for (int64_t i = 0; i < job->n; i++) {
         job->max[i] = -FLT_MAX;
         int_quantise_rows(b.q, &b.h_cut, cpu_row_at(w->call->in[0], w->row[job->first + i]), 0, NULL, 1,
@@ -113,10 +114,10 @@ static void run(const struct loss_work *w, const struct loss_job *job)
     }
     for (int64_t word = job->word; word < job->end; word += WORDS) {
         int64_t words = cpu_min(WORDS, job->end - word);
-        pack_words(w, &b, word, words);
+        loss_int_pack_words(w, &b, word, words);
         for (int64_t at = 0; at < job->n; at += ROWS)
-            word_tile(w, &b, (struct block){at, cpu_min(ROWS, job->n - at)}, word, words);
+            loss_int_word_tile(w, &b, (struct loss_int_block){at, cpu_min(ROWS, job->n - at)}, word, words);
     }
 }
 
-const struct loss_way loss_way_int = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};
+const struct loss_way loss_way_int = {.rows = ROWS, .words = WORDS, .scratch_floats = loss_int_scratch, .run = loss_int_run};

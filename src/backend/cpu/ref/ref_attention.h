@@ -7,7 +7,7 @@
 enum { ATTENTION_ROWS = 8 }; /* queries or keys a block */
 
 /* A range of rows [begin, end). */
-struct span {
+struct ref_attention_span {
     int64_t begin, end;
 };
 
@@ -27,22 +27,22 @@ static int segment_of(const int32_t *cu, int n_seg, int64_t row)
 }
 
 /* Keys that query row n sees. */
-static struct span keys_of(const struct cpu_segments *g, int64_t n)
+static struct ref_attention_span ref_attention_keys(const struct cpu_segments *g, int64_t n)
 {
     int s = segment_of(g->q, g->n, n);
     int64_t nq = g->q[s + 1] - g->q[s], nk = g->k[s + 1] - g->k[s];
     int64_t last = n - g->q[s] + nk - nq, first = g->window > 0 ? max_i64(0, last - g->window + 1) : 0;
-    return (struct span){g->k[s] + first, g->k[s] + max_i64(first, last + 1)};
+    return (struct ref_attention_span){g->k[s] + first, g->k[s] + max_i64(first, last + 1)};
 }
 
 /* Queries that see key row j: the inverse of keys_of. */
-static struct span queries_of(const struct cpu_segments *g, int64_t j)
+static struct ref_attention_span queries_of(const struct cpu_segments *g, int64_t j)
 {
     int s = segment_of(g->k, g->n, j);
     int64_t nq = g->q[s + 1] - g->q[s], nk = g->k[s + 1] - g->k[s];
     int64_t own = j - g->k[s] - (nk - nq), first = max_i64(0, own);
     int64_t end = g->window > 0 ? min_i64(nq, own + g->window) : nq;
-    return (struct span){g->q[s] + first, g->q[s] + max_i64(first, end)};
+    return (struct ref_attention_span){g->q[s] + first, g->q[s] + max_i64(first, end)};
 }
 
 struct attention_job {
@@ -54,9 +54,9 @@ struct attention_job {
     int64_t width, max_keys;
 };
 
-static void attention_row(const struct attention_job *job, int64_t n, int64_t h, double *scratch)
+static void ref_attention_row(const struct attention_job *job, int64_t n, int64_t h, double *scratch)
 {
-    struct span keys = keys_of(&job->segments, n);
+    struct ref_attention_span keys = ref_attention_keys(&job->segments, n);
     const REAL *q = real_head(job->q, n, h);
     double *scores = scratch, *sums = scratch + job->max_keys, m = -INFINITY, total = 0;
     for (int64_t j = keys.begin; j < keys.end; j++) {
@@ -80,12 +80,12 @@ static void attention_block(void *arg, int64_t block, int worker)
     const struct attention_job *job = arg;
     int64_t end = min_i64(job->n, (block + 1) * ATTENTION_ROWS);
     for (int64_t n = block * ATTENTION_ROWS; n < end; n++) {
-        for (int64_t h = 0; h < job->heads; h++) attention_row(job, n, h, job->scratch + worker * job->width);
+        for (int64_t h = 0; h < job->heads; h++) ref_attention_row(job, n, h, job->scratch + worker * job->width);
     }
 }
 
 /* Checks shared with backward: q (N, H, D), k and v (S, G, D), o as q, lse (N, H). */
-static enum status check_attention(struct ctx *c, const struct op_call *call, struct attention_job *job)
+static enum status ref_attention_check(struct ctx *c, const struct op_call *call, struct attention_job *job)
 {
     check_operand(c, call->op, job->q, 3);
     check_operand(c, call->op, job->k, 3);
@@ -115,11 +115,11 @@ static enum status run_attention(struct ctx *c, const struct op_call *call)
     job.o = call->out[0];
     job.lse = call->out[1];
     job.segments = cpu_segments_of(job.p, call->in[3], call->in[4]);
-    TRY(check_attention(c, call, &job));
+    TRY(ref_attention_check(c, call, &job));
     job.width = job.max_keys + job.d;
     job.scratch = mem_alloc(c, (size_t)threads_count(c), (size_t)job.width * sizeof(double));
     if (!job.scratch) return E_MEMORY;
-    threads_run(c, blocks_of(job.n, ATTENTION_ROWS), attention_block, &job);
+    threads_run(c, ref_blocks(job.n, ATTENTION_ROWS), attention_block, &job);
     mem_free(c, job.scratch);
     return OK;
 }

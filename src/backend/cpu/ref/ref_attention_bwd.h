@@ -29,7 +29,7 @@ static void attention_bwd_q_block(void *arg, int64_t block, int worker)
     double *sums = a->scratch + worker * a->width, p, ds;
     int64_t end = min_i64(a->n, (block + 1) * ATTENTION_ROWS);
     for (int64_t i = block * ATTENTION_ROWS; i < end; i++) {
-        struct span keys = keys_of(&a->segments, i);
+        struct ref_attention_span keys = ref_attention_keys(&a->segments, i);
         for (int64_t h = 0; h < a->heads; h++) {
             job->delta[i * a->heads + h] = dot(real_head(job->d_o, i, h), real_head(a->o, i, h), a->d);
             memset(sums, 0, (size_t)a->d * sizeof(*sums));
@@ -46,7 +46,7 @@ static void attention_bwd_q_block(void *arg, int64_t block, int worker)
 static void attention_bwd_key(const struct attention_bwd_job *job, int64_t j, int64_t g, double *k_sums, double *v_sums)
 {
     const struct attention_job *a = &job->a;
-    struct span queries = {0, 0};
+    struct ref_attention_span queries = {0, 0};
     if (j < a->segments.k[a->segments.n]) queries = queries_of(&a->segments, j);
     double p, ds;
     for (int64_t h = g * a->group; h < (g + 1) * a->group; h++) {
@@ -85,7 +85,7 @@ static enum status run_attention_bwd(struct ctx *c, const struct op_call *call)
     job.dv = call->out[2];
     BUG_ON(c, !job.a.lse, "attention_bwd: lse is missing");
     job.a.segments = cpu_segments_of(job.a.p, call->in[6], call->in[7]);
-    TRY(check_attention(c, call, &job.a));
+    TRY(ref_attention_check(c, call, &job.a));
     check_operand(c, call->op, job.d_o, 3);
     check_operand(c, call->op, job.dq, 3);
     check_operand(c, call->op, job.dk, 3);
@@ -99,8 +99,8 @@ static enum status run_attention_bwd(struct ctx *c, const struct op_call *call)
     job.delta = mem_alloc(c, (size_t)(job.a.n * job.a.heads), sizeof(double));
     if (job.a.scratch && job.delta) {
         /* The first pass also fills delta, which the second reads. */
-        threads_run(c, blocks_of(job.a.n, ATTENTION_ROWS), attention_bwd_q_block, &job);
-        threads_run(c, blocks_of(job.a.k->shape[0], ATTENTION_ROWS), attention_bwd_k_block, &job);
+        threads_run(c, ref_blocks(job.a.n, ATTENTION_ROWS), attention_bwd_q_block, &job);
+        threads_run(c, ref_blocks(job.a.k->shape[0], ATTENTION_ROWS), attention_bwd_k_block, &job);
     }
     mem_free(c, job.a.scratch);
     mem_free(c, job.delta);

@@ -12,7 +12,7 @@ static const struct array *leading(const struct op_call *call)
     return call->op == OP_EMBED ? call->out[0] : call->in[0];
 }
 
-static ref_row find(enum op op, enum dtype dtype)
+static ref_row ref_backend_find(enum op op, enum dtype dtype)
 {
     if (ref_kernels_move[op]) return ref_kernels_move[op];
     switch (dtype) {
@@ -34,7 +34,7 @@ enum status ref_backend_run(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = leading(call);
     BUG_ON(c, !a, "%s: leading operand is missing", op_name(call->op));
-    ref_row row = find(call->op, a->dtype);
+    ref_row row = ref_backend_find(call->op, a->dtype);
     if (!row) {
         return ctx_fail(c, E_DTYPE, "%s does not take %s arrays; cast to f32 first", op_name(call->op),
                         dtype_name(a->dtype));

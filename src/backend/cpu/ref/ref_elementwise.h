@@ -7,7 +7,7 @@ typedef bool (*compare_fn)(double a, double b);
 static enum status map_unary(struct ctx *c, const struct op_call *call, unary_fn f)
 {
     const struct array *a = call->in[0], *out = call->out[0];
-    check_real(c, call->op, out);
+    ref_check_real(c, call->op, out);
     BUG_ON(c, !array_same_shape(a, out), "%s: shapes differ", op_name(call->op));
     struct axes ax = axes_rows(a), ox = axes_rows(out);
     int64_t n = last_size(a), as = last_stride(a), os = last_stride(out);
@@ -22,7 +22,7 @@ static enum status map_unary(struct ctx *c, const struct op_call *call, unary_fn
 static void check_binary(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];
-    check_real(c, call->op, b);
+    ref_check_real(c, call->op, b);
     BUG_ON(c, !array_same_shape(a, out) || !array_same_shape(b, out), "%s: shapes differ", op_name(call->op));
 }
 
@@ -30,7 +30,7 @@ static enum status map_binary(struct ctx *c, const struct op_call *call, binary_
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];
     check_binary(c, call);
-    check_real(c, call->op, out);
+    ref_check_real(c, call->op, out);
     struct axes ax = axes_rows(a), bx = axes_rows(b), ox = axes_rows(out);
     int64_t n = last_size(a), as = last_stride(a), bs = last_stride(b), os = last_stride(out);
     for (int64_t r = 0; r < ox.size; r++) {
@@ -180,8 +180,8 @@ static enum status run_swiglu_bwd(struct ctx *c, const struct op_call *call)
 {
     const struct array *dy = call->in[0], *gate = call->in[1], *up = call->in[2];
     const struct array *dgate = call->out[0], *dup = call->out[1];
-    check_real(c, call->op, gate);
-    check_real(c, call->op, up);
+    ref_check_real(c, call->op, gate);
+    ref_check_real(c, call->op, up);
     BUG_ON(c, !array_same_shape(dy, gate) || !array_same_shape(dy, up), "swiglu_bwd: shapes differ");
     BUG_ON(c, !array_same_shape(dy, dgate) || !array_same_shape(dy, dup), "swiglu_bwd: shapes differ");
     struct axes yx = axes_all(dy), gx = axes_all(gate), ux = axes_all(up), dgx = axes_all(dgate), dux = axes_all(dup);

@@ -71,7 +71,7 @@ static inline int64_t last_stride(const struct array *a)
     return a->ndim > 0 ? a->stride[a->ndim - 1] : 0;
 }
 
-static inline int64_t blocks_of(int64_t n, int64_t block)
+static inline int64_t ref_blocks(int64_t n, int64_t block)
 {
     return (n + block - 1) / block;
 }

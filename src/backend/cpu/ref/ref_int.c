@@ -6,7 +6,7 @@
 #include "backend/cpu/ref/ref_backend.h"
 #include "backend/cpu/ref/ref_index.h"
 
-static int64_t load(const struct array *a, int64_t offset)
+static int64_t ref_int_load(const struct array *a, int64_t offset)
 {
     switch (a->dtype) {
     case DTYPE_BOOL:
@@ -20,7 +20,7 @@ static int64_t load(const struct array *a, int64_t offset)
     }
 }
 
-static void store(struct ctx *c, const struct array *a, int64_t offset, int64_t x)
+static void ref_int_store(struct ctx *c, const struct array *a, int64_t offset, int64_t x)
 {
     switch (a->dtype) {
     case DTYPE_BOOL:
@@ -42,91 +42,92 @@ static void store(struct ctx *c, const struct array *a, int64_t offset, int64_t 
 
 /* ---- elementwise ------------------------------------------------------------------------------------------------------ */
 
-static int64_t add(int64_t a, int64_t b)
+static int64_t ref_int_add(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
-static int64_t sub(int64_t a, int64_t b)
+static int64_t ref_int_sub(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a - (uint64_t)b);
 }
-static int64_t mul(int64_t a, int64_t b)
+static int64_t ref_int_mul(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a * (uint64_t)b);
 }
-static int64_t maximum(int64_t a, int64_t b)
+static int64_t ref_int_maximum(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
-static int64_t equal(int64_t a, int64_t b)
+static int64_t ref_int_equal(int64_t a, int64_t b)
 {
     return a == b;
 }
-static int64_t not_equal(int64_t a, int64_t b)
+static int64_t ref_int_not_equal(int64_t a, int64_t b)
 {
     return a != b;
 }
-static int64_t less(int64_t a, int64_t b)
+static int64_t ref_int_less(int64_t a, int64_t b)
 {
     return a < b;
 }
-static int64_t less_equal(int64_t a, int64_t b)
+static int64_t ref_int_less_equal(int64_t a, int64_t b)
 {
     return a <= b;
 }
 
-static enum status map_binary(struct ctx *c, const struct op_call *call, int64_t (*f)(int64_t, int64_t))
+static enum status ref_int_map_binary(struct ctx *c, const struct op_call *call, int64_t (*f)(int64_t, int64_t))
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];
     BUG_ON(c, a->dtype != b->dtype, "%s: dtypes differ", op_name(call->op));
     BUG_ON(c, !array_same_shape(a, out) || !array_same_shape(b, out), "%s: shapes differ", op_name(call->op));
     struct axes ax = axes_all(a), bx = axes_all(b), ox = axes_all(out);
     for (int64_t i = 0; i < ox.size; i++) {
-        store(c, out, axes_offset(&ox, i), f(load(a, axes_offset(&ax, i)), load(b, axes_offset(&bx, i))));
+        ref_int_store(c, out, axes_offset(&ox, i),
+                      f(ref_int_load(a, axes_offset(&ax, i)), ref_int_load(b, axes_offset(&bx, i))));
     }
     return OK;
 }
 
-static enum status run_add(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_add(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, add);
+    return ref_int_map_binary(c, call, ref_int_add);
 }
-static enum status run_sub(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_sub(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, sub);
+    return ref_int_map_binary(c, call, ref_int_sub);
 }
-static enum status run_mul(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_mul(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, mul);
+    return ref_int_map_binary(c, call, ref_int_mul);
 }
-static enum status run_maximum(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_maximum(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, maximum);
+    return ref_int_map_binary(c, call, ref_int_maximum);
 }
-static enum status run_equal(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_equal(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, equal);
+    return ref_int_map_binary(c, call, ref_int_equal);
 }
-static enum status run_not_equal(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_not_equal(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, not_equal);
+    return ref_int_map_binary(c, call, ref_int_not_equal);
 }
-static enum status run_less(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_less(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, less);
+    return ref_int_map_binary(c, call, ref_int_less);
 }
-static enum status run_less_equal(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_less_equal(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, less_equal);
+    return ref_int_map_binary(c, call, ref_int_less_equal);
 }
 
-static enum status run_neg(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_neg(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = call->in[0], *out = call->out[0];
     BUG_ON(c, !array_same_shape(a, out), "neg: shapes differ");
     struct axes ax = axes_all(a), ox = axes_all(out);
     for (int64_t i = 0; i < ox.size; i++) {
-        store(c, out, axes_offset(&ox, i), sub(0, load(a, axes_offset(&ax, i))));
+        ref_int_store(c, out, axes_offset(&ox, i), ref_int_sub(0, ref_int_load(a, axes_offset(&ax, i))));
     }
     return OK;
 }
@@ -134,7 +135,7 @@ static enum status run_neg(struct ctx *c, const struct op_call *call)
 /* ---- reductions ------------------------------------------------------------------------------------------------------- */
 
 /* Folds the axes of the mask; the result's dtype is the front end's choice (sums of bool and u8 are i32). */
-static enum status reduce(struct ctx *c, const struct op_call *call, int64_t first, int64_t (*f)(int64_t, int64_t))
+static enum status ref_int_reduce(struct ctx *c, const struct op_call *call, int64_t first, int64_t (*f)(int64_t, int64_t))
 {
     const struct axes_params *p = call->params;
     const struct array *a = call->in[0], *out = call->out[0];
@@ -143,27 +144,27 @@ static enum status reduce(struct ctx *c, const struct op_call *call, int64_t fir
     BUG_ON(c, kept.size != ox.size, "%s: result has the wrong size", op_name(call->op));
     for (int64_t i = 0; i < kept.size; i++) {
         int64_t base = axes_offset(&kept, i), x = first;
-        for (int64_t j = 0; j < reduced.size; j++) x = f(x, load(a, base + axes_offset(&reduced, j)));
-        store(c, out, axes_offset(&ox, i), x);
+        for (int64_t j = 0; j < reduced.size; j++) x = f(x, ref_int_load(a, base + axes_offset(&reduced, j)));
+        ref_int_store(c, out, axes_offset(&ox, i), x);
     }
     return OK;
 }
 
-static enum status run_sum(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_sum(struct ctx *c, const struct op_call *call)
 {
-    return reduce(c, call, 0, add);
+    return ref_int_reduce(c, call, 0, ref_int_add);
 }
 
-static enum status run_max(struct ctx *c, const struct op_call *call)
+static enum status ref_int_run_max(struct ctx *c, const struct op_call *call)
 {
-    return reduce(c, call, INT64_MIN, maximum);
+    return ref_int_reduce(c, call, INT64_MIN, ref_int_maximum);
 }
 
 const ref_row ref_kernels_int[OP_COUNT] = {
-    [OP_ADD] = run_add,   [OP_SUB] = run_sub,
-    [OP_MUL] = run_mul,   [OP_MAXIMUM] = run_maximum,
-    [OP_NEG] = run_neg,   [OP_EQUAL] = run_equal,
-    [OP_LESS] = run_less, [OP_NOT_EQUAL] = run_not_equal,
-    [OP_SUM] = run_sum,   [OP_LESS_EQUAL] = run_less_equal,
-    [OP_MAX] = run_max,
+    [OP_ADD] = ref_int_run_add,   [OP_SUB] = ref_int_run_sub,
+    [OP_MUL] = ref_int_run_mul,   [OP_MAXIMUM] = ref_int_run_maximum,
+    [OP_NEG] = ref_int_run_neg,   [OP_EQUAL] = ref_int_run_equal,
+    [OP_LESS] = ref_int_run_less, [OP_NOT_EQUAL] = ref_int_run_not_equal,
+    [OP_SUM] = ref_int_run_sum,   [OP_LESS_EQUAL] = ref_int_run_less_equal,
+    [OP_MAX] = ref_int_run_max,
 };

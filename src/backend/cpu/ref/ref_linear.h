@@ -128,7 +128,7 @@ static int64_t linear_place_h(struct ctx *c, struct linear_slot *s, const struct
     return n * s->rank;
 }
 
-static enum status run_linear(struct ctx *c, const struct op_call *call)
+static enum status ref_run_linear(struct ctx *c, const struct op_call *call)
 {
     struct linear_job job = {.params = call->params, .step = call->step, .x = call->in[0], .y = call->out[0]};
     check_operand(c, call->op, job.x, 2);
@@ -146,8 +146,8 @@ static enum status run_linear(struct ctx *c, const struct op_call *call)
         for (int i = 0; i < job.params->n; i++) {
             next += linear_place_h(c, &job.slot[i], call->out[1 + i], job.n_tokens, next);
         }
-        if (ranks > 0) threads_run(c, blocks_of(job.n_tokens, LINEAR_TOKENS), linear_adapter_block, &job);
-        if (job.y) threads_run(c, blocks_of(job.m, LINEAR_ROWS), linear_block, &job);
+        if (ranks > 0) threads_run(c, ref_blocks(job.n_tokens, LINEAR_TOKENS), linear_adapter_block, &job);
+        if (job.y) threads_run(c, ref_blocks(job.m, LINEAR_ROWS), linear_block, &job);
     }
     mem_free(c, h);
     mem_free(c, job.rows);

@@ -153,11 +153,11 @@ static enum status run_linear_bwd(struct ctx *c, const struct op_call *call)
         BUG_ON(c, !array_same_shape(job.dx, job.l.x), "linear_bwd: dx has the wrong shape");
     }
     if (linear_bwd_prepare(c, call, &job)) {
-        int64_t token_blocks = blocks_of(job.l.n_tokens, LINEAR_TOKENS), ranks = job.rank_start[job.l.params->n];
+        int64_t token_blocks = ref_blocks(job.l.n_tokens, LINEAR_TOKENS), ranks = job.rank_start[job.l.params->n];
         if (ranks > 0) threads_run(c, token_blocks, linear_bwd_u_block, &job);
         if (job.dx) threads_run(c, token_blocks, linear_bwd_dx_block, &job);
         if (ranks > 0) threads_run(c, ranks, linear_bwd_da_block, &job);
-        if (ranks > 0) threads_run(c, blocks_of(job.l.m, LINEAR_ROWS), linear_bwd_db_block, &job);
+        if (ranks > 0) threads_run(c, ref_blocks(job.l.m, LINEAR_ROWS), linear_bwd_db_block, &job);
     }
     for (int i = 0; i < LINEAR_MAX; i++) {
         mem_free(c, job.u[i]);

@@ -7,7 +7,7 @@
 
 enum { LOSS_ROWS = 8 }; /* tokens a block */
 
-struct loss_job {
+struct ref_loss_job {
     const struct linear_cross_entropy_params *p;
     const struct array *h, *targets, *weights, *dh; /* dh NULL: not wanted */
     int64_t n, c, v;
@@ -33,7 +33,7 @@ static double softmax_in_place(double *logits, int64_t n)
 }
 
 /* The counted tokens of a block, as row numbers; returns how many. */
-static int loss_rows(const struct loss_job *job, int64_t block, int64_t rows[LOSS_ROWS])
+static int loss_rows(const struct ref_loss_job *job, int64_t block, int64_t rows[LOSS_ROWS])
 {
     int n = 0;
     int64_t end = min_i64(job->n, (block + 1) * LOSS_ROWS);
@@ -43,7 +43,7 @@ static int loss_rows(const struct loss_job *job, int64_t block, int64_t rows[LOS
     return n;
 }
 
-static void loss_dh(const struct loss_job *job, const int64_t *rows, int n, const double *probs, REAL *row, double *sums)
+static void loss_dh(const struct ref_loss_job *job, const int64_t *rows, int n, const double *probs, REAL *row, double *sums)
 {
     memset(sums, 0, (size_t)(n * job->c) * sizeof(*sums));
     for (int64_t v = 0; v < job->v; v++) {
@@ -58,7 +58,7 @@ static void loss_dh(const struct loss_job *job, const int64_t *rows, int n, cons
 
 static void loss_block(void *arg, int64_t block, int worker)
 {
-    const struct loss_job *job = arg;
+    const struct ref_loss_job *job = arg;
     int64_t rows[LOSS_ROWS];
     int n = loss_rows(job, block, rows);
     if (n == 0) return;
@@ -76,7 +76,7 @@ static void loss_block(void *arg, int64_t block, int worker)
 }
 
 /* Targets of counted rows must be ids: they come from data. */
-static enum status loss_check_targets(struct ctx *c, const struct loss_job *job)
+static enum status loss_check_targets(struct ctx *c, const struct ref_loss_job *job)
 {
     for (int64_t i = 0; i < job->n; i++) {
         int32_t id = id_at(job->targets, i);
@@ -88,7 +88,7 @@ static enum status loss_check_targets(struct ctx *c, const struct loss_job *job)
     return OK;
 }
 
-static void loss_totals(const struct loss_job *job, const struct op_call *call)
+static void loss_totals(const struct ref_loss_job *job, const struct op_call *call)
 {
     double weighted = 0, unweighted = 0, count = 0;
     for (int64_t i = 0; i < job->n; i++) {
@@ -106,7 +106,7 @@ static void loss_totals(const struct loss_job *job, const struct op_call *call)
     *(REAL *)call->out[0]->data = (REAL)weighted;
 }
 
-static void check_loss(struct ctx *c, const struct op_call *call, const struct loss_job *job)
+static void check_loss(struct ctx *c, const struct op_call *call, const struct ref_loss_job *job)
 {
     check_operand(c, call->op, job->h, 2);
     check_operand(c, call->op, call->out[0], 0);
@@ -125,7 +125,7 @@ static void check_loss(struct ctx *c, const struct op_call *call, const struct l
 
 static enum status run_linear_cross_entropy(struct ctx *c, const struct op_call *call)
 {
-    struct loss_job job = {.p = call->params, .h = call->in[0], .targets = call->in[1], .weights = call->in[2]};
+    struct ref_loss_job job = {.p = call->params, .h = call->in[0], .targets = call->in[1], .weights = call->in[2]};
     job.dh = call->out[3];
     job.n = job.h->shape[0];
     job.c = job.h->shape[1];
@@ -139,7 +139,7 @@ static enum status run_linear_cross_entropy(struct ctx *c, const struct op_call 
     job.rows = mem_alloc(c, workers, (size_t)job.c * sizeof(REAL));
     if (job.nll && job.logits && job.sums && job.rows) {
         for (int64_t i = 0; job.dh && i < job.n; i++) memset(real_row(job.dh, i), 0, (size_t)job.c * sizeof(REAL));
-        threads_run(c, blocks_of(job.n, LOSS_ROWS), loss_block, &job);
+        threads_run(c, ref_blocks(job.n, LOSS_ROWS), loss_block, &job);
         loss_totals(&job, call);
     }
     mem_free(c, job.nll);

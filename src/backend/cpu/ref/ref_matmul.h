@@ -47,8 +47,8 @@ static void matmul_block(void *arg, int64_t block, int worker)
 static enum status run_matmul(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];
-    check_real(c, call->op, b);
-    check_real(c, call->op, out);
+    ref_check_real(c, call->op, b);
+    ref_check_real(c, call->op, out);
     BUG_ON(c, out->ndim < 2 || a->ndim != out->ndim || b->ndim != out->ndim, "matmul: ranks differ");
     const int r = out->ndim - 2, s = out->ndim - 1;
     BUG_ON(c, a->shape[s] != b->shape[r] || a->shape[r] != out->shape[r] || b->shape[s] != out->shape[s], "matmul: shapes");
@@ -57,7 +57,7 @@ static enum status run_matmul(struct ctx *c, const struct op_call *call)
     for (int d = 0; d <= r; d++) job.rows *= out->shape[d];
     job.sums = mem_alloc(c, (size_t)threads_count(c), (size_t)job.n * sizeof(double));
     if (!job.sums) return E_MEMORY;
-    threads_run(c, blocks_of(job.rows, MATMUL_ROWS), matmul_block, &job);
+    threads_run(c, ref_blocks(job.rows, MATMUL_ROWS), matmul_block, &job);
     mem_free(c, job.sums);
     return OK;
 }

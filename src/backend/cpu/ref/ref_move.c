@@ -65,7 +65,7 @@ static enum status concat(struct ctx *c, const struct op_call *call)
 }
 
 /* out (N, C) = rows of table (R, C). */
-static enum status take(struct ctx *c, const struct op_call *call)
+static enum status ref_move_take(struct ctx *c, const struct op_call *call)
 {
     const struct array *table = call->in[0], *ids = call->in[1], *out = call->out[0];
     BUG_ON(c, table->ndim != 2 || out->ndim != 2 || table->dtype != out->dtype, "take: operands");
@@ -94,7 +94,7 @@ static enum status take_along(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
-static enum status fill(struct ctx *c, const struct op_call *call)
+static enum status ref_move_fill(struct ctx *c, const struct op_call *call)
 {
     const struct fill_params *p = call->params;
     const struct array *a = call->in[0];
@@ -141,6 +141,7 @@ static enum status cast(struct ctx *c, const struct op_call *call)
 }
 
 const ref_row ref_kernels_move[OP_COUNT] = {
-    [OP_COPY] = copy, [OP_WHERE] = where, [OP_CONCAT] = concat,       [OP_TAKE] = take, [OP_TAKE_ALONG] = take_along,
-    [OP_CAST] = cast, [OP_FILL] = fill,   [OP_CHECK_IDS] = check_ids,
+    [OP_COPY] = copy,          [OP_WHERE] = where,           [OP_CONCAT] = concat,
+    [OP_TAKE] = ref_move_take, [OP_TAKE_ALONG] = take_along, [OP_CAST] = cast,
+    [OP_FILL] = ref_move_fill, [OP_CHECK_IDS] = check_ids,
 };

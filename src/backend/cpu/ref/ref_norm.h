@@ -67,7 +67,7 @@ static enum status run_rms_norm_bwd(struct ctx *c, const struct op_call *call)
     check_operand(c, call->op, dy, x->ndim);
     check_operand(c, call->op, x, dy->ndim);
     check_operand(c, call->op, g, 1);
-    check_real(c, call->op, rstd);
+    ref_check_real(c, call->op, rstd);
     BUG_ON(c, !array_same_shape(dy, x) || (dx && !array_same_shape(dx, x)) || g->shape[0] != last_size(x),
            "rms_norm_bwd: shapes");
     int64_t n = last_size(x);

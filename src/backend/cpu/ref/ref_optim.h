@@ -6,7 +6,7 @@ static enum status run_adamw(struct ctx *c, const struct op_call *call)
     const struct adamw_params *p = call->params;
     const struct array *param = call->in[0], *grad = call->in[1], *first = call->in[2], *second = call->in[3];
     for (int i = 1; i < 4; i++) {
-        check_real(c, call->op, call->in[i]);
+        ref_check_real(c, call->op, call->in[i]);
         BUG_ON(c, !array_same_shape(param, call->in[i]), "adamw: shapes differ");
     }
     double scale;

@@ -44,7 +44,7 @@ static REAL *real_head(const struct array *a, int64_t i, int64_t h)
     return real_at(a, i * a->stride[0] + h * a->stride[1]);
 }
 
-static void check_real(struct ctx *c, enum op op, const struct array *a)
+static void ref_check_real(struct ctx *c, enum op op, const struct array *a)
 {
     BUG_ON(c, a->dtype != REAL_DTYPE, "%s: an operand is %s, not %s", op_name(op), dtype_name(a->dtype),
            dtype_name(REAL_DTYPE));
@@ -54,7 +54,7 @@ static void check_real(struct ctx *c, enum op op, const struct array *a)
 static void check_operand(struct ctx *c, enum op op, const struct array *a, int ndim)
 {
     BUG_ON(c, !a, "%s: an operand is missing", op_name(op));
-    check_real(c, op, a);
+    ref_check_real(c, op, a);
     BUG_ON(c, a->ndim != ndim || !array_has_unit_last(a), "%s: an operand has the wrong rank or stride", op_name(op));
 }
 
@@ -125,7 +125,7 @@ const ref_row REAL_KERNELS[OP_COUNT] = {
     [OP_RMS_NORM] = run_rms_norm,
     [OP_RMS_NORM_BWD] = run_rms_norm_bwd,
     [OP_ROPE] = run_rope,
-    [OP_LINEAR] = run_linear,
+    [OP_LINEAR] = ref_run_linear,
     [OP_LINEAR_BWD] = run_linear_bwd,
     [OP_ATTENTION] = run_attention,
     [OP_ATTENTION_BWD] = run_attention_bwd,

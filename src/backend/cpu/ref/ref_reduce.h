@@ -7,7 +7,7 @@ static enum status run_sum(struct ctx *c, const struct op_call *call)
     const struct array *a = call->in[0], *out = call->out[0];
     struct axes reduced, kept, ox = axes_all(out);
     axes_split(a, p->axes, &reduced, &kept);
-    check_real(c, call->op, out);
+    ref_check_real(c, call->op, out);
     BUG_ON(c, kept.size != ox.size, "sum: the result has the wrong size");
     for (int64_t i = 0; i < kept.size; i++) {
         int64_t base = axes_offset(&kept, i);
@@ -32,7 +32,7 @@ static enum status run_max(struct ctx *c, const struct op_call *call)
     const struct array *a = call->in[0], *out = call->out[0];
     struct axes reduced, kept, ox = axes_all(out);
     axes_split(a, p->axes, &reduced, &kept);
-    check_real(c, call->op, out);
+    ref_check_real(c, call->op, out);
     BUG_ON(c, kept.size != ox.size, "max: the result has the wrong size");
     if (reduced.size == 0 && kept.size > 0) return ctx_fail(c, E_SHAPE, "max of no elements");
     for (int64_t i = 0; i < kept.size; i++) {
@@ -54,7 +54,7 @@ static enum status run_softmax(struct ctx *c, const struct op_call *call)
 {
     const struct axis_params *p = call->params;
     const struct array *a = call->in[0], *out = call->out[0];
-    check_real(c, call->op, out);
+    ref_check_real(c, call->op, out);
     BUG_ON(c, !array_same_shape(a, out), "softmax: shapes differ");
     struct axes along, kept, out_along, out_kept;
     axes_split(a, UINT32_C(1) << p->axis, &along, &kept);
@@ -77,7 +77,7 @@ static enum status run_logsumexp(struct ctx *c, const struct op_call *call)
     const struct array *a = call->in[0], *out = call->out[0];
     struct axes along, kept, ox = axes_all(out);
     axes_split(a, UINT32_C(1) << p->axis, &along, &kept);
-    check_real(c, call->op, out);
+    ref_check_real(c, call->op, out);
     BUG_ON(c, kept.size != ox.size, "logsumexp: the result has the wrong size");
     for (int64_t i = 0; i < kept.size; i++) {
         int64_t from = axes_offset(&kept, i);
@@ -106,7 +106,7 @@ static enum status run_sum_squares(struct ctx *c, const struct op_call *call)
 static enum status run_accumulate(struct ctx *c, const struct op_call *call)
 {
     const struct array *dst = call->in[0], *src = call->in[1];
-    check_real(c, call->op, src);
+    ref_check_real(c, call->op, src);
     BUG_ON(c, !array_same_shape(dst, src), "accumulate: shapes differ");
     struct axes dx = axes_all(dst), sx = axes_all(src);
     for (int64_t i = 0; i < dx.size; i++) {

@@ -9,7 +9,7 @@
 
 enum { PIECE = 1 << 14, COPY_ROWS = 32 };
 
-struct work {
+struct elementwise_work {
     const struct op_call *call;
     const struct cpu_kernels *kernels;
     int64_t n;
@@ -22,25 +22,25 @@ static float *piece(const struct array *a, int64_t job)
     return (float *)a->data + job * PIECE;
 }
 
-static int64_t piece_length(const struct work *w, int64_t job)
+static int64_t piece_length(const struct elementwise_work *w, int64_t job)
 {
     return cpu_min(PIECE, w->n - job * PIECE);
 }
 
-static void run_pieces(struct ctx *c, struct work *w, void (*job)(void *, int64_t, int))
+static void run_pieces(struct ctx *c, struct elementwise_work *w, void (*job)(void *, int64_t, int))
 {
     threads_run(c, cpu_div_up(w->n, PIECE), job, w);
 }
 
-static struct work work_of(const struct op_call *call, const struct cpu_kernels *kernels)
+static struct elementwise_work elementwise_work_of(const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    return (struct work){.call = call, .kernels = kernels, .n = array_size(call->in[0])};
+    return (struct elementwise_work){.call = call, .kernels = kernels, .n = array_size(call->in[0])};
 }
 
 static void add_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct elementwise_work *w = arg;
     w->kernels->add(piece(w->call->out[0], job), piece(w->call->in[0], job), piece(w->call->in[1], job),
                     piece_length(w, job));
 }
@@ -48,14 +48,14 @@ static void add_job(void *arg, int64_t job, int worker)
 static void mul_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct elementwise_work *w = arg;
     w->kernels->mul(piece(w->call->out[0], job), piece(w->call->in[0], job), piece(w->call->in[1], job),
                     piece_length(w, job));
 }
 
 enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    struct work w = work_of(call, kernels);
+    struct elementwise_work w = elementwise_work_of(call, kernels);
     run_pieces(c, &w, call->op == OP_ADD ? add_job : mul_job);
     return OK;
 }
@@ -65,7 +65,7 @@ enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, co
 static void copy_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct elementwise_work *w = arg;
     int64_t n = cpu_row_length(w->call->in[0]), rows = w->n / n, end = cpu_min((job + 1) * COPY_ROWS, rows);
     for (int64_t i = job * COPY_ROWS; i < end; i++)
         memcpy(cpu_row_at(w->call->out[0], i), cpu_row_at(w->call->in[0], i), (size_t)n * sizeof(float));
@@ -73,7 +73,7 @@ static void copy_job(void *arg, int64_t job, int worker)
 
 enum status cpu_elementwise_copy(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    struct work w = work_of(call, kernels);
+    struct elementwise_work w = elementwise_work_of(call, kernels);
     threads_run(c, cpu_div_up(w.n / cpu_row_length(call->in[0]), COPY_ROWS), copy_job, &w);
     return OK;
 }
@@ -83,13 +83,13 @@ enum status cpu_elementwise_copy(struct ctx *c, const struct op_call *call, cons
 static void exp_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct elementwise_work *w = arg;
     w->kernels->exp(piece(w->call->out[0], job), piece(w->call->in[0], job), piece_length(w, job));
 }
 
 enum status cpu_elementwise_exp(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    struct work w = work_of(call, kernels);
+    struct elementwise_work w = elementwise_work_of(call, kernels);
     run_pieces(c, &w, exp_job);
     return OK;
 }
@@ -97,14 +97,14 @@ enum status cpu_elementwise_exp(struct ctx *c, const struct op_call *call, const
 static void accumulate_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct elementwise_work *w = arg;
     float *dst = piece(w->call->in[0], job);
     w->kernels->add(dst, dst, piece(w->call->in[1], job), piece_length(w, job));
 }
 
 enum status cpu_elementwise_accumulate(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    struct work w = work_of(call, kernels);
+    struct elementwise_work w = elementwise_work_of(call, kernels);
     run_pieces(c, &w, accumulate_job);
     return OK;
 }
@@ -112,7 +112,7 @@ enum status cpu_elementwise_accumulate(struct ctx *c, const struct op_call *call
 static void adamw_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct elementwise_work *w = arg;
     struct array *const *in = w->call->in;
     w->kernels->adamw(piece(in[0], job), piece(in[1], job), piece(in[2], job), piece(in[3], job), &w->adamw,
                       piece_length(w, job));
@@ -121,7 +121,7 @@ static void adamw_job(void *arg, int64_t job, int worker)
 enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct adamw_params *p = call->params;
-    struct work w = work_of(call, kernels);
+    struct elementwise_work w = elementwise_work_of(call, kernels);
     double scale;
     if (!cpu_adamw_scale(call, &scale)) return OK;
     w.adamw = (struct adamw_constants){.lr = (float)p->lr,
@@ -141,13 +141,13 @@ enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, con
 static void sum_squares_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct elementwise_work *w = arg;
     w->partial[job] = w->kernels->sum_squares(piece(w->call->in[0], job), piece_length(w, job));
 }
 
 enum status cpu_elementwise_sum_squares(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    struct work w = work_of(call, kernels);
+    struct elementwise_work w = elementwise_work_of(call, kernels);
     int64_t pieces = cpu_div_up(w.n, PIECE);
     int mark = scope_open(c);
     w.partial = cpu_scratch(c, DTYPE_F64, pieces);

@@ -12,7 +12,7 @@
 
 enum { ROWS = 16 };
 
-struct work {
+struct norm_work {
     const struct op_call *call;
     const struct cpu_kernels *kernels;
     int64_t rows, n;
@@ -22,7 +22,7 @@ struct work {
 static void norm_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct norm_work *w = arg;
     const struct array *gain = w->call->in[1], *residual = w->call->in[2];
     float *rstd = w->call->out[2]->data;
     int64_t end = cpu_min((job + 1) * ROWS, w->rows);
@@ -38,16 +38,16 @@ static void norm_job(void *arg, int64_t job, int worker)
     }
 }
 
-static struct work work_of(const struct op_call *call, const struct cpu_kernels *kernels, const struct array *x)
+static struct norm_work norm_work_of(const struct op_call *call, const struct cpu_kernels *kernels, const struct array *x)
 {
     const struct rms_norm_params *p = call->params;
     int64_t n = cpu_row_length(x);
-    return (struct work){.call = call, .kernels = kernels, .rows = array_size(x) / n, .n = n, .eps = p->eps};
+    return (struct norm_work){.call = call, .kernels = kernels, .rows = array_size(x) / n, .n = n, .eps = p->eps};
 }
 
 enum status cpu_norm(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    struct work w = work_of(call, kernels, call->in[0]);
+    struct norm_work w = norm_work_of(call, kernels, call->in[0]);
     threads_run(c, cpu_div_up(w.rows, ROWS), norm_job, &w);
     return OK;
 }
@@ -55,7 +55,7 @@ enum status cpu_norm(struct ctx *c, const struct op_call *call, const struct cpu
 static void norm_bwd_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct norm_work *w = arg;
     const struct array *dsum = w->call->in[1], *gain = w->call->in[3];
     const float *rstd = w->call->in[4]->data;
     int64_t end = cpu_min((job + 1) * ROWS, w->rows);
@@ -69,7 +69,7 @@ static void norm_bwd_job(void *arg, int64_t job, int worker)
 
 enum status cpu_norm_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    struct work w = work_of(call, kernels, call->in[2]);
+    struct norm_work w = norm_work_of(call, kernels, call->in[2]);
     threads_run(c, cpu_div_up(w.rows, ROWS), norm_bwd_job, &w);
     return OK;
 }

@@ -8,7 +8,7 @@
 
 enum { ROWS = 16 };
 
-struct work {
+struct rope_work {
     const struct op_call *call;
     const struct cpu_kernels *kernels;
     int64_t n_tokens, half, n_table;
@@ -16,7 +16,7 @@ struct work {
     float *table;     /* (n_table, 2, half): cosines, sines */
 };
 
-static int32_t position_of(const struct work *w, int64_t token)
+static int32_t position_of(const struct rope_work *w, int64_t token)
 {
     return ((const int32_t *)w->call->in[1]->data)[token];
 }
@@ -24,7 +24,7 @@ static int32_t position_of(const struct work *w, int64_t token)
 static void table_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct rope_work *w = arg;
     const struct rope_params *p = w->call->params;
     const float *inv_freq = w->call->in[2]->data;
     int64_t end = cpu_min((job + 1) * ROWS, w->n_table);
@@ -42,7 +42,7 @@ static void table_job(void *arg, int64_t job, int worker)
 static void rotate_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct rope_work *w = arg;
     const struct array *x = w->call->in[0], *y = w->call->out[0];
     int64_t end = cpu_min((job + 1) * ROWS, w->n_tokens), half = w->half;
     for (int64_t i = job * ROWS; i < end; i++) {
@@ -58,7 +58,7 @@ static void rotate_job(void *arg, int64_t job, int worker)
 enum status cpu_rope(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct array *x = call->in[0];
-    struct work w = {.call = call, .kernels = kernels, .n_tokens = x->shape[0], .half = x->shape[2] / 2};
+    struct rope_work w = {.call = call, .kernels = kernels, .n_tokens = x->shape[0], .half = x->shape[2] / 2};
     int64_t low = 0, high = 0;
     for (int64_t i = 0; i < w.n_tokens; i++) {
         low = cpu_min(low, position_of(&w, i));

@@ -5,7 +5,7 @@
 
 enum { ROWS = 8 };
 
-struct work {
+struct swiglu_work {
     const struct op_call *call;
     const struct cpu_kernels *kernels;
     int64_t rows, n;
@@ -14,7 +14,7 @@ struct work {
 static void swiglu_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct swiglu_work *w = arg;
     struct array *const *in = w->call->in;
     int64_t end = cpu_min((job + 1) * ROWS, w->rows);
     for (int64_t i = job * ROWS; i < end; i++)
@@ -24,7 +24,7 @@ static void swiglu_job(void *arg, int64_t job, int worker)
 static void swiglu_bwd_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct swiglu_work *w = arg;
     struct array *const *in = w->call->in, *const *out = w->call->out;
     int64_t end = cpu_min((job + 1) * ROWS, w->rows);
     for (int64_t i = job * ROWS; i < end; i++)
@@ -36,7 +36,7 @@ static enum status run_rows(struct ctx *c, const struct op_call *call, const str
                             void (*job)(void *, int64_t, int))
 {
     int64_t n = cpu_row_length(call->in[0]);
-    struct work w = {.call = call, .kernels = kernels, .rows = array_size(call->in[0]) / n, .n = n};
+    struct swiglu_work w = {.call = call, .kernels = kernels, .rows = array_size(call->in[0]) / n, .n = n};
     threads_run(c, cpu_div_up(w.rows, ROWS), job, &w);
     return OK;
 }
