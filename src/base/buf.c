@@ -30,7 +30,7 @@ void buf_clear(struct buf *b)
 }
 
 /* Makes room for n more bytes and the NUL; doubles, so appending stays linear. */
-static bool reserve(struct buf *b, size_t n)
+static bool buf_grow(struct buf *b, size_t n)
 {
     if (b->failed) return false;
     if (n > b->cap_bytes - b->len) {
@@ -55,7 +55,7 @@ static bool reserve(struct buf *b, size_t n)
 
 void buf_append(struct buf *b, const void *bytes, size_t n)
 {
-    if (!reserve(b, n)) return;
+    if (!buf_grow(b, n)) return;
     if (n > 0) memcpy(b->data + b->len, bytes, n);
     b->len += n;
     b->data[b->len] = '\0';
@@ -79,7 +79,7 @@ void buf_printf(struct buf *b, const char *format, ...)
     int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
     BUG_ON(b->c, n < 0, "a format that cannot be printed: %s", format);
-    if (reserve(b, (size_t)n)) {
+    if (buf_grow(b, (size_t)n)) {
         vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
         b->len += (size_t)n;
     }
@@ -88,7 +88,7 @@ void buf_printf(struct buf *b, const char *format, ...)
 
 char *buf_take(struct buf *b)
 {
-    reserve(b, 0); /* an empty buffer still gives a string */
+    buf_grow(b, 0); /* an empty buffer still gives a string */
     char *taken = b->failed ? NULL : b->data;
     if (!taken) mem_free(b->c, b->data);
     if (taken) taken[b->len] = '\0';

@@ -127,12 +127,12 @@ void dir_unlock(int fd)
     if (fd >= 0) close(fd);
 }
 
-static int compare_names(const void *a, const void *b)
+static int dir_compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static enum status add_name(struct ctx *c, const char *name, char ***names, size_t *n, size_t *room)
+static enum status dir_add_name(struct ctx *c, const char *name, char ***names, size_t *n, size_t *room)
 {
     if (*n == *room) {
         size_t wider = *room ? 2 * *room : 16;
@@ -158,7 +158,7 @@ enum status dir_list(struct ctx *c, const char *path, char ***names, size_t *n)
     errno = 0;
     for (struct dirent *e; status == OK && (e = readdir(d)) != NULL; errno = 0) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        status = add_name(c, e->d_name, names, n, &room);
+        status = dir_add_name(c, e->d_name, names, n, &room);
     }
     if (status == OK && errno != 0) status = file_fail(c, "list", path, errno);
     closedir(d);
@@ -168,7 +168,7 @@ enum status dir_list(struct ctx *c, const char *path, char ***names, size_t *n)
         *n = 0;
         return status;
     }
-    if (*n > 1) qsort(*names, *n, sizeof **names, compare_names);
+    if (*n > 1) qsort(*names, *n, sizeof **names, dir_compare_names);
     return OK;
 }
 

@@ -53,7 +53,7 @@ int64_t file_read_some(struct ctx *c, int fd, const char *path, void *to, size_t
 }
 
 /* Reads to the end of the file, whatever fstat said: files under /proc claim to be empty, others may be growing. */
-static char *read_all(struct ctx *c, int fd, const char *path, size_t expected, size_t max_bytes, size_t *size)
+static char *file_read_bytes(struct ctx *c, int fd, const char *path, size_t expected, size_t max_bytes, size_t *size)
 {
     size_t n = 0, room = expected < max_bytes ? expected + 1 : max_bytes;
     char *text = mem_alloc(c, room + 1, 1);
@@ -93,7 +93,7 @@ char *file_read(struct ctx *c, const char *path, size_t max_bytes, size_t *size)
     if (expected > max_bytes) {
         ctx_fail(c, E_INPUT, "%s: %" PRIu64 " bytes, larger than the limit of %zu", path, expected, max_bytes);
     } else {
-        text = read_all(c, fd, path, (size_t)expected, max_bytes, size);
+        text = file_read_bytes(c, fd, path, (size_t)expected, max_bytes, size);
     }
     close(fd);
     return text;

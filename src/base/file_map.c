@@ -134,7 +134,7 @@ static bool map_pages(struct file_map *m, uint64_t bytes)
     return true;
 }
 
-static void give_back(struct resource *r)
+static void file_map_give_back(struct resource *r)
 {
     struct file_map *m = (struct file_map *)r;
     if (m->entry) {
@@ -151,7 +151,7 @@ struct file_map *file_map_open(struct ctx *c, const char *path)
     uint64_t bytes;
     if (!m) return NULL;
     *m = (struct file_map){.c = c, .fd = -1, .path = mem_strdup(c, path)};
-    resource_hold(c, &m->resource, give_back);
+    resource_hold(c, &m->resource, file_map_give_back);
     if (m->path && (m->fd = file_open(c, path, &bytes)) >= 0 && map_pages(m, bytes)) return m;
     file_map_close(m);
     return NULL;
@@ -161,7 +161,7 @@ void file_map_close(struct file_map *m)
 {
     if (!m) return;
     resource_drop(m->c, &m->resource);
-    give_back(&m->resource);
+    file_map_give_back(&m->resource);
     mem_free(m->c, m->path);
     mem_free(m->c, m);
 }

@@ -74,13 +74,13 @@ struct file_writer *file_writer_open(struct ctx *c, const char *path)
     return NULL;
 }
 
-static void fail(struct file_writer *w, const char *verb, int error)
+static void file_write_fail(struct file_writer *w, const char *verb, int error)
 {
     w->failed = true;
     ctx_fail(w->c, E_IO, "cannot %s %s: %s; %s is as it was before", verb, w->temporary, strerror(error), w->path);
 }
 
-static void write_all(struct file_writer *w, const char *bytes, size_t n)
+static void file_write_all(struct file_writer *w, const char *bytes, size_t n)
 {
     while (n > 0 && !w->failed) {
         ssize_t done = write(w->fd, bytes, n);
@@ -88,7 +88,7 @@ static void write_all(struct file_writer *w, const char *bytes, size_t n)
             bytes += done;
             n -= (size_t)done;
         } else if (done == 0 || errno != EINTR) {
-            fail(w, "write", done == 0 ? ENOSPC : errno);
+            file_write_fail(w, "write", done == 0 ? ENOSPC : errno);
         }
     }
 }
@@ -97,11 +97,11 @@ void file_writer_write(struct file_writer *w, const void *bytes, size_t n)
 {
     if (w->failed || n == 0) return;
     if (n > BUFFER_BYTES - w->n) {
-        write_all(w, w->buffer, w->n);
+        file_write_all(w, w->buffer, w->n);
         w->n = 0;
     }
     if (n >= BUFFER_BYTES) {
-        write_all(w, bytes, n);
+        file_write_all(w, bytes, n);
         return;
     }
     memcpy(w->buffer + w->n, bytes, n);
@@ -112,14 +112,14 @@ enum status file_writer_commit(struct file_writer *w)
 {
     struct ctx *c = w->c;
     if (!ctx_ok(c)) w->failed = true; /* what was to be written may be incomplete */
-    if (!w->failed) write_all(w, w->buffer, w->n);
-    if (!w->failed && fsync(w->fd) != 0) fail(w, "fsync", errno);
+    if (!w->failed) file_write_all(w, w->buffer, w->n);
+    if (!w->failed && fsync(w->fd) != 0) file_write_fail(w, "fsync", errno);
     if (!w->failed) {
         int fd = w->fd;
         w->fd = -1; /* closed even when close reports an error */
-        if (close(fd) != 0) fail(w, "close", errno);
+        if (close(fd) != 0) file_write_fail(w, "close", errno);
     }
-    if (!w->failed && rename(w->temporary, w->path) != 0) fail(w, "rename", errno);
+    if (!w->failed && rename(w->temporary, w->path) != 0) file_write_fail(w, "rename", errno);
     if (!w->failed) {
         mem_free(c, w->temporary);
         w->temporary = NULL;

@@ -82,7 +82,7 @@ static uint64_t sip_hash(const uint64_t key[2], const void *bytes, size_t n)
 
 /* ---- byte strings ---- */
 
-struct slot {
+struct map_slot {
     const void *key; /* NULL: free */
     size_t key_bytes;
     uint64_t hash, value;
@@ -90,7 +90,7 @@ struct slot {
 
 struct map {
     struct ctx *c;
-    struct slot *slots;
+    struct map_slot *slots;
     size_t n_slots, count;
     uint64_t key[2];
 };
@@ -116,26 +116,27 @@ void map_free(struct map *m)
 }
 
 /* The slot of the key, or the free one where it belongs. */
-static struct slot *find(struct slot *slots, size_t n_slots, const void *key, size_t key_bytes, uint64_t hash)
+static struct map_slot *map_find_slot(struct map_slot *slots, size_t n_slots, const void *key, size_t key_bytes,
+                                      uint64_t hash)
 {
     size_t at = hash & (n_slots - 1);
     for (;; at = (at + 1) & (n_slots - 1)) {
-        struct slot *s = &slots[at];
+        struct map_slot *s = &slots[at];
         if (!s->key) return s;
         if (s->hash == hash && s->key_bytes == key_bytes && memcmp(s->key, key, key_bytes) == 0) return s;
     }
 }
 
-static enum status grow(struct map *m)
+static enum status map_grow(struct map *m)
 {
     size_t n_slots = slots_checked(m->c, m->count + 1);
     if (n_slots == 0) return m->c->status;
     if (n_slots <= m->n_slots) return OK;
-    struct slot *slots = mem_alloc(m->c, n_slots, sizeof *slots);
+    struct map_slot *slots = mem_alloc(m->c, n_slots, sizeof *slots);
     if (!slots) return m->c->status;
     for (size_t i = 0; i < m->n_slots; i++) {
-        const struct slot *s = &m->slots[i];
-        if (s->key) *find(slots, n_slots, s->key, s->key_bytes, s->hash) = *s;
+        const struct map_slot *s = &m->slots[i];
+        if (s->key) *map_find_slot(slots, n_slots, s->key, s->key_bytes, s->hash) = *s;
     }
     mem_free(m->c, m->slots);
     m->slots = slots;
@@ -145,13 +146,13 @@ static enum status grow(struct map *m)
 
 enum status map_put(struct map *m, const void *key, size_t key_bytes, uint64_t value, bool *was_there)
 {
-    TRY(grow(m));
+    TRY(map_grow(m));
     if (!key) key = ""; /* the empty string may come without an address */
     uint64_t hash = sip_hash(m->key, key, key_bytes);
-    struct slot *s = find(m->slots, m->n_slots, key, key_bytes, hash);
+    struct map_slot *s = map_find_slot(m->slots, m->n_slots, key, key_bytes, hash);
     bool there = s->key != NULL;
     if (!there) {
-        *s = (struct slot){key, key_bytes, hash, value};
+        *s = (struct map_slot){key, key_bytes, hash, value};
         m->count++;
     }
     s->value = value;
@@ -162,7 +163,7 @@ enum status map_put(struct map *m, const void *key, size_t key_bytes, uint64_t v
 bool map_get(const struct map *m, const void *key, size_t key_bytes, uint64_t *value)
 {
     if (!key) key = "";
-    const struct slot *s = find(m->slots, m->n_slots, key, key_bytes, sip_hash(m->key, key, key_bytes));
+    const struct map_slot *s = map_find_slot(m->slots, m->n_slots, key, key_bytes, sip_hash(m->key, key, key_bytes));
     if (!s->key) return false;
     *value = s->value;
     return true;

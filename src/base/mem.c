@@ -21,7 +21,7 @@ struct mem_block {
 };
 _Static_assert(sizeof(struct mem_block) % 16 == 0, "blocks keep the allocator's 16-byte alignment behind the header");
 
-static struct mem_block *block_of(void *p)
+static struct mem_block *mem_block_of(void *p)
 {
     return (struct mem_block *)p - 1;
 }
@@ -51,7 +51,7 @@ static void count_change(struct ctx *c, size_t old_bytes, size_t bytes)
     if (c->alloc_bytes > c->alloc_peak) c->alloc_peak = c->alloc_bytes;
 }
 
-static void *out_of_memory(struct ctx *c, size_t bytes)
+static void *mem_out_of_memory(struct ctx *c, size_t bytes)
 {
     ctx_fail(c, E_MEMORY, "out of memory: %zu bytes were refused while %zu are in use", bytes, c->alloc_bytes);
     return NULL;
@@ -70,7 +70,7 @@ void *mem_alloc(struct ctx *c, size_t count, size_t size)
     size_t bytes, total;
     if (!sizes(c, count, size, sizeof(struct mem_block), &bytes, &total)) return NULL;
     struct mem_block *h = c->hooks.alloc(c->hooks.user, NULL, total);
-    if (!h) return out_of_memory(c, bytes);
+    if (!h) return mem_out_of_memory(c, bytes);
     memset(h, 0, total);
     *h = (struct mem_block){h, bytes, c->blocks, NULL};
     link_block(c, h);
@@ -81,13 +81,13 @@ void *mem_alloc(struct ctx *c, size_t count, size_t size)
 void *mem_resize(struct ctx *c, void *p, size_t old_count, size_t count, size_t size)
 {
     if (!p) return mem_alloc(c, count, size);
-    size_t bytes, total, old_bytes = block_of(p)->bytes;
-    BUG_ON(c, block_of(p)->base != block_of(p), "an aligned block cannot be resized");
+    size_t bytes, total, old_bytes = mem_block_of(p)->bytes;
+    BUG_ON(c, mem_block_of(p)->base != mem_block_of(p), "an aligned block cannot be resized");
     BUG_ON(c, old_count * size > old_bytes, "resize from %zu elements of a block that holds %zu bytes", old_count,
            old_bytes);
     if (!sizes(c, count, size, sizeof(struct mem_block), &bytes, &total)) return NULL;
-    struct mem_block *h = c->hooks.alloc(c->hooks.user, block_of(p), total);
-    if (!h) return out_of_memory(c, bytes);
+    struct mem_block *h = c->hooks.alloc(c->hooks.user, mem_block_of(p), total);
+    if (!h) return mem_out_of_memory(c, bytes);
     h->base = h;
     h->bytes = bytes;
     link_block(c, h);
@@ -101,11 +101,11 @@ void *mem_alloc_aligned(struct ctx *c, size_t bytes)
     size_t total;
     if (!sizes(c, bytes, 1, sizeof(struct mem_block) + ALIGNMENT_BYTES, &bytes, &total)) return NULL;
     char *base = c->hooks.alloc(c->hooks.user, NULL, total);
-    if (!base) return out_of_memory(c, bytes);
+    if (!base) return mem_out_of_memory(c, bytes);
     uintptr_t at = (uintptr_t)base + sizeof(struct mem_block) + ALIGNMENT_BYTES - 1;
     char *p = base + (at / ALIGNMENT_BYTES * ALIGNMENT_BYTES - (uintptr_t)base);
-    *block_of(p) = (struct mem_block){base, bytes, c->blocks, NULL};
-    link_block(c, block_of(p));
+    *mem_block_of(p) = (struct mem_block){base, bytes, c->blocks, NULL};
+    link_block(c, mem_block_of(p));
     count_change(c, 0, bytes);
     return p;
 }
@@ -113,7 +113,7 @@ void *mem_alloc_aligned(struct ctx *c, size_t bytes)
 void mem_free(struct ctx *c, void *p)
 {
     if (!p) return;
-    struct mem_block *h = block_of(p);
+    struct mem_block *h = mem_block_of(p);
     count_change(c, h->bytes, 0);
     unlink_block(c, h);
     c->hooks.alloc(c->hooks.user, h->base, 0);

@@ -233,7 +233,7 @@ static enum status unknown_option(struct line *l, const char *origin)
 }
 
 /* Takes the value of row i: after '=' in the word, or the next word. */
-static enum status take_value(struct line *l, long i, const char *origin, const char *after_equals)
+static enum status options_take_value(struct line *l, long i, const char *origin, const char *after_equals)
 {
     const struct option_spec *spec = &l->table->specs[i];
     const char *text = after_equals;
@@ -256,7 +256,7 @@ static enum status parse_long(struct line *l, const char *word)
     const char *name = word + 2, *equals = strchr(name, '=');
     size_t n = equals ? (size_t)(equals - name) : strlen(name);
     long i = find_long(l->table, name, n);
-    if (i >= 0) return take_value(l, i, origin, equals ? equals + 1 : NULL);
+    if (i >= 0) return options_take_value(l, i, origin, equals ? equals + 1 : NULL);
     bool negated = n > 3 && memcmp(name, "no-", 3) == 0;
     i = negated ? find_long(l->table, name + 3, n - 3) : -1;
     if (i < 0 || l->table->specs[i].type != OPTION_FLAG) return unknown_option(l, origin);
@@ -272,7 +272,7 @@ static enum status parse_short(struct line *l, const char *word)
     origin_of(word, origin, sizeof(origin));
     long i = find_short(l->table, word[1]);
     if (i < 0 || (word[2] != '\0' && word[2] != '=')) return unknown_option(l, origin);
-    return take_value(l, i, origin, word[2] == '=' ? word + 3 : NULL);
+    return options_take_value(l, i, origin, word[2] == '=' ? word + 3 : NULL);
 }
 
 static enum status add_operand(struct line *l, const char *word)

@@ -47,7 +47,7 @@ static size_t class_bytes(int class)
 }
 
 /* The smallest class that holds `bytes`; N_CLASSES when there is none. */
-static int class_of(size_t bytes)
+static int pool_class_of(size_t bytes)
 {
     if (bytes <= (size_t)1 << CLASS_MIN_LOG2) return 0;
     int log2 = 63 - __builtin_clzll((unsigned long long)bytes - 1);
@@ -58,7 +58,7 @@ static int class_of(size_t bytes)
 
 size_t pool_class_bytes(size_t bytes)
 {
-    int class = class_of(bytes);
+    int class = pool_class_of(bytes);
     return class < N_CLASSES ? class_bytes(class) : SIZE_MAX;
 }
 
@@ -112,7 +112,7 @@ static void poison(const struct pool *p, void *block, size_t bytes, size_t usabl
     ASAN_UNPOISON_MEMORY_REGION(block, usable);
 }
 
-static void give_back(struct pool *p, int class)
+static void pool_give_back(struct pool *p, int class)
 {
     struct size_class *k = &p->classes[class];
     size_t bytes = class_bytes(class);
@@ -127,7 +127,7 @@ static void give_back(struct pool *p, int class)
 static void shrink(struct pool *p, size_t bytes)
 {
     for (int class = N_CLASSES - 1; class >= 0 && p->limit > 0; class --)
-        while (p->classes[class].n_free > 0 && p->stats.held_bytes + bytes > p->limit) give_back(p, class);
+        while (p->classes[class].n_free > 0 && p->stats.held_bytes + bytes > p->limit) pool_give_back(p, class);
 }
 
 /* Notes that a request reached so far into a block. */
@@ -170,7 +170,7 @@ static int serving_class(const struct pool *p, int class)
 
 void *pool_get(struct pool *p, size_t bytes, size_t *taken)
 {
-    int class = class_of(bytes);
+    int class = pool_class_of(bytes);
     if (class == N_CLASSES) {
         ctx_fail(p->c, E_MEMORY, "out of memory: a block of %zu bytes", bytes);
         return NULL;
@@ -193,7 +193,7 @@ void *pool_get(struct pool *p, size_t bytes, size_t *taken)
 void pool_put(struct pool *p, void *block, size_t taken)
 {
     if (!block) return;
-    int class = class_of(taken);
+    int class = pool_class_of(taken);
     BUG_ON(p->c, class == N_CLASSES || p->n_live == 0, "a block of %zu bytes that this pool never gave", taken);
     struct size_class *k = &p->classes[class];
     BUG_ON(p->c, k->n_free >= k->n_blocks, "a block of %zu bytes is put back twice, or with another size", taken);
@@ -207,7 +207,7 @@ void pool_put(struct pool *p, void *block, size_t taken)
 void pool_trim(struct pool *p)
 {
     for (int class = 0; class < N_CLASSES; class ++) {
-        while (p->classes[class].n_free > 0) give_back(p, class);
+        while (p->classes[class].n_free > 0) pool_give_back(p, class);
     }
 }
 

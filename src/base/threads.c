@@ -111,7 +111,7 @@ static void wait_for_job(struct threads *t, uint64_t seen)
 }
 
 /* False when the job is closed. *seen becomes its number either way. */
-static bool join(struct threads *t, uint64_t *seen)
+static bool threads_join(struct threads *t, uint64_t *seen)
 {
     uint64_t word = atomic_load(&t->word);
     while (word & OPEN)
@@ -120,7 +120,7 @@ static bool join(struct threads *t, uint64_t *seen)
     return word & OPEN;
 }
 
-static void leave(struct threads *t)
+static void threads_leave(struct threads *t)
 {
     uint64_t word = atomic_fetch_sub(&t->word, 1);
     if (word & OPEN || (word & (OPEN - 1)) != 1 || !atomic_load(&t->waiting)) return;
@@ -137,9 +137,9 @@ static void *worker_main(void *arg)
     for (;;) {
         wait_for_job(t, seen);
         if (atomic_load(&t->stop)) return NULL;
-        if (!join(t, &seen)) continue;
+        if (!threads_join(t, &seen)) continue;
         work_caught(t, w->index);
-        leave(t);
+        threads_leave(t);
     }
 }
 
@@ -229,7 +229,7 @@ int threads_count(const struct ctx *c)
     return c->threads ? c->threads->n : 1;
 }
 
-static bool is_empty(struct threads *t)
+static bool threads_is_empty(struct threads *t)
 {
     return (atomic_load(&t->word) & (OPEN - 1)) == 0;
 }
@@ -237,13 +237,13 @@ static bool is_empty(struct threads *t)
 static void wait_for_workers(struct threads *t)
 {
     for (int i = 0; i < t->spins; i++) {
-        if (is_empty(t)) return;
+        if (threads_is_empty(t)) return;
         relax();
     }
-    if (is_empty(t)) return;
+    if (threads_is_empty(t)) return;
     pthread_mutex_lock(&t->lock);
     atomic_store(&t->waiting, true);
-    while (!is_empty(t)) pthread_cond_wait(&t->done, &t->lock);
+    while (!threads_is_empty(t)) pthread_cond_wait(&t->done, &t->lock);
     atomic_store(&t->waiting, false);
     pthread_mutex_unlock(&t->lock);
 }
