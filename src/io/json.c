@@ -23,7 +23,7 @@
 enum { COST_OBJECT = 256, COST_ARRAY = 144, COST_ITEM = 24, COST_KEY = 96, COST_SCALAR = 64 };
 enum { COST_FREE = 16 << 20, COST_PER_BYTE = 32 };
 
-struct builder {
+struct json_builder {
     struct json_scan scan;
     struct buf key; /* the key whose value comes next */
     locale_t locale;
@@ -32,13 +32,13 @@ struct builder {
     json_t *open[JSON_MAX_DEPTH]; /* borrowed: each is reachable from root */
 };
 
-static bool out_of_memory(struct builder *b)
+static bool json_out_of_memory(struct json_builder *b)
 {
     ctx_fail(b->scan.c, E_MEMORY, "%s: out of memory while parsing JSON", b->scan.what);
     return false;
 }
 
-static json_t *real_node(struct builder *b)
+static json_t *real_node(struct json_builder *b)
 {
     char literal[JSON_MAX_NUMBER + 1];
     memcpy(literal, b->scan.string, b->scan.string_bytes);
@@ -49,7 +49,7 @@ static json_t *real_node(struct builder *b)
     return NULL;
 }
 
-static json_t *make_node(struct builder *b, enum json_token t)
+static json_t *make_node(struct json_builder *b, enum json_token t)
 {
     int64_t v;
     switch (t) {
@@ -74,7 +74,7 @@ static json_t *make_node(struct builder *b, enum json_token t)
     }
 }
 
-static size_t node_cost(const struct builder *b, enum json_token t)
+static size_t node_cost(const struct json_builder *b, enum json_token t)
 {
     switch (t) {
     case SCAN_OBJECT:
@@ -92,7 +92,7 @@ static size_t node_cost(const struct builder *b, enum json_token t)
 }
 
 /* Adds to the estimate before anything of that size is allocated. */
-static bool pay(struct builder *b, size_t bytes)
+static bool pay(struct json_builder *b, size_t bytes)
 {
     b->cost += bytes; /* each addend is bounded by the text, which is in memory: no overflow */
     if (b->cost <= COST_FREE || (b->cost - COST_FREE) / COST_PER_BYTE <= b->scan.n) return true;
@@ -102,7 +102,7 @@ static bool pay(struct builder *b, size_t bytes)
 }
 
 /* Puts node under the open object's current key; takes the reference. Jansson before 2.14 has no keys with lengths. */
-static bool add_member(struct builder *b, json_t *object, json_t *node)
+static bool add_member(struct json_builder *b, json_t *object, json_t *node)
 {
     const char *key = buf_str(&b->key);
 #if JANSSON_VERSION_HEX >= 0x020e00
@@ -110,64 +110,64 @@ static bool add_member(struct builder *b, json_t *object, json_t *node)
         json_decref(node);
         return json_scan_fail(&b->scan, "duplicate key \"%s\"", key);
     }
-    return json_object_setn_new_nocheck(object, key, b->key.len, node) == 0 || out_of_memory(b);
+    return json_object_setn_new_nocheck(object, key, b->key.len, node) == 0 || json_out_of_memory(b);
 #else
     if (strlen(key) != b->key.len || json_object_get(object, key)) {
         json_decref(node);
         return json_scan_fail(&b->scan, "duplicate key, or one with U+0000: \"%s\"", key);
     }
-    return json_object_set_new_nocheck(object, key, node) == 0 || out_of_memory(b);
+    return json_object_set_new_nocheck(object, key, node) == 0 || json_out_of_memory(b);
 #endif
 }
 
-static bool attach(struct builder *b, json_t *parent, json_t *node)
+static bool attach(struct json_builder *b, json_t *parent, json_t *node)
 {
     if (!parent) {
         b->root = node;
         return true;
     }
     if (json_is_object(parent)) return add_member(b, parent, node);
-    return json_array_append_new(parent, node) == 0 || out_of_memory(b);
+    return json_array_append_new(parent, node) == 0 || json_out_of_memory(b);
 }
 
-static bool take_key(struct builder *b)
+static bool take_key(struct json_builder *b)
 {
     buf_clear(&b->key);
     buf_append(&b->key, b->scan.string, b->scan.string_bytes);
     return buf_ok(&b->key) && pay(b, COST_KEY + b->key.len);
 }
 
-static bool take_value(struct builder *b, enum json_token t)
+static bool json_take_value(struct json_builder *b, enum json_token t)
 {
     bool container = t == SCAN_OBJECT || t == SCAN_ARRAY;
     int level = b->scan.depth - container; /* of the value itself */
     if (!pay(b, COST_ITEM + node_cost(b, t))) return false;
     json_t *node = make_node(b, t);
-    if (!node) return ctx_ok(b->scan.c) ? out_of_memory(b) : false;
+    if (!node) return ctx_ok(b->scan.c) ? json_out_of_memory(b) : false;
     if (!attach(b, level ? b->open[level - 1] : NULL, node)) return false;
     if (container) b->open[level] = node;
     return true;
 }
 
-static bool build(struct builder *b)
+static bool json_build(struct json_builder *b)
 {
     for (;;) {
         enum json_token t = json_scan_next(&b->scan);
         if (t == SCAN_END) return true;
         if (t == SCAN_FAILED) return false;
         if (t == SCAN_OBJECT_END || t == SCAN_ARRAY_END) continue;
-        if (!(t == SCAN_KEY ? take_key(b) : take_value(b, t))) return false;
+        if (!(t == SCAN_KEY ? take_key(b) : json_take_value(b, t))) return false;
     }
 }
 
 json_t *json_parse(struct ctx *c, const char *what, const char *text, size_t n)
 {
     if (!ctx_ok(c)) return NULL;
-    struct builder b = {.root = NULL};
+    struct json_builder b = {.root = NULL};
     json_scan_init(&b.scan, c, what, text, n);
     buf_init(&b.key, c, n + 1);
     b.locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* the host program may have set one with a decimal comma */
-    bool ok = b.locale ? build(&b) : out_of_memory(&b);
+    bool ok = b.locale ? json_build(&b) : json_out_of_memory(&b);
     if (b.locale) freelocale(b.locale);
     buf_release(&b.key);
     json_scan_release(&b.scan);
@@ -208,7 +208,8 @@ static const char *kind_name(const json_t *v)
 }
 
 /* The member, or NULL; *ok says whether NULL is fine (optional and absent or null). */
-static const json_t *member(struct ctx *c, const char *what, const json_t *o, const char *key, bool required, bool *ok)
+static const json_t *json_read_member(struct ctx *c, const char *what, const json_t *o, const char *key, bool required,
+                                      bool *ok)
 {
     *ok = false;
     if (!json_is_object(o)) {
@@ -232,7 +233,7 @@ bool json_member_i64(struct ctx *c, const char *what, const json_t *o, const cha
                      int64_t max, int64_t *out)
 {
     bool ok;
-    const json_t *v = member(c, what, o, key, required, &ok);
+    const json_t *v = json_read_member(c, what, o, key, required, &ok);
     if (!v) return ok;
     if (!json_is_integer(v)) return wrong_type(c, what, key, "an integer", v);
     int64_t value = json_integer_value(v);
@@ -249,7 +250,7 @@ bool json_member_f64(struct ctx *c, const char *what, const json_t *o, const cha
                      double max, double *out)
 {
     bool ok;
-    const json_t *v = member(c, what, o, key, required, &ok);
+    const json_t *v = json_read_member(c, what, o, key, required, &ok);
     if (!v) return ok;
     if (!json_is_number(v)) return wrong_type(c, what, key, "a number", v);
     double value = json_number_value(v);
@@ -264,7 +265,7 @@ bool json_member_f64(struct ctx *c, const char *what, const json_t *o, const cha
 bool json_member_bool(struct ctx *c, const char *what, const json_t *o, const char *key, bool required, bool *out)
 {
     bool ok;
-    const json_t *v = member(c, what, o, key, required, &ok);
+    const json_t *v = json_read_member(c, what, o, key, required, &ok);
     if (!v) return ok;
     if (!json_is_boolean(v)) return wrong_type(c, what, key, "true or false", v);
     *out = json_is_true(v);
@@ -274,7 +275,7 @@ bool json_member_bool(struct ctx *c, const char *what, const json_t *o, const ch
 bool json_member_string(struct ctx *c, const char *what, const json_t *o, const char *key, bool required, const char **out)
 {
     bool ok;
-    const json_t *v = member(c, what, o, key, required, &ok);
+    const json_t *v = json_read_member(c, what, o, key, required, &ok);
     if (!v) return ok;
     if (!json_is_string(v)) return wrong_type(c, what, key, "a string", v);
     const char *s = json_string_value(v);

@@ -19,12 +19,12 @@
 
 enum { HEADER_CAP_BYTES = 100000000 };
 
-struct item {
+struct safetensors_item {
     struct tensor_view view;
     uint32_t shard;
 };
 
-struct pair {
+struct safetensors_pair {
     const char *key, *value; /* in the shard's pool */
 };
 
@@ -32,7 +32,7 @@ struct shard {
     struct file_map *map;
     char *pool; /* owned: NUL-terminated names and metadata; never longer than the header, whose quotes make room for NULs */
     size_t pool_bytes, pool_used;
-    struct pair *metadata; /* sorted by key */
+    struct safetensors_pair *metadata; /* sorted by key */
     size_t n_metadata, room;
 };
 
@@ -40,8 +40,8 @@ struct safetensors {
     struct ctx *c;
     struct shard *shards; /* fixed length: views of the shards are taken while parsing */
     size_t n_shards;
-    size_t first;       /* the shard whose file name sorts first: its metadata speaks for the set */
-    struct item *items; /* sorted by name once open */
+    size_t first;                   /* the shard whose file name sorts first: its metadata speaks for the set */
+    struct safetensors_item *items; /* sorted by name once open */
     size_t n_items, room;
 };
 
@@ -59,20 +59,21 @@ struct header {
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct item *)a)->view.name, ((const struct item *)b)->view.name);
+    return strcmp(((const struct safetensors_item *)a)->view.name, ((const struct safetensors_item *)b)->view.name);
 }
 
 /* By start, empty tensors before the one that starts at the same place. */
 static int by_offset(const void *a, const void *b)
 {
-    const struct tensor_view *x = &((const struct item *)a)->view, *y = &((const struct item *)b)->view;
+    const struct tensor_view *x = &((const struct safetensors_item *)a)->view,
+                             *y = &((const struct safetensors_item *)b)->view;
     if (x->data != y->data) return (const char *)x->data < (const char *)y->data ? -1 : 1;
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
 static int by_key(const void *a, const void *b)
 {
-    return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
+    return strcmp(((const struct safetensors_pair *)a)->key, ((const struct safetensors_pair *)b)->key);
 }
 
 static void sort(void *items, size_t n, size_t size, int (*compare)(const void *, const void *))
@@ -88,7 +89,7 @@ static void sort(void *items, size_t n, size_t size, int (*compare)(const void *
 /* ---- header ---- */
 
 /* Room for one more element; the list doubles. NULL on failure. */
-static void *grow(struct ctx *c, void *list, size_t n, size_t *room, size_t size)
+static void *safetensors_grow(struct ctx *c, void *list, size_t n, size_t *room, size_t size)
 {
     if (n < *room) return list;
     size_t wanted = *room ? *room * 2 : 16; /* n is bounded by the header cap: no overflow */
@@ -129,10 +130,10 @@ static bool refuse_duplicate_metadata(struct header *h)
 static bool read_metadata_pair(struct header *h)
 {
     struct shard *sh = h->shard;
-    struct pair *grown = grow(h->s->c, sh->metadata, sh->n_metadata, &sh->room, sizeof *grown);
+    struct safetensors_pair *grown = safetensors_grow(h->s->c, sh->metadata, sh->n_metadata, &sh->room, sizeof *grown);
     if (!grown) return false;
     sh->metadata = grown;
-    struct pair pair = {.key = pool_string(h)};
+    struct safetensors_pair pair = {.key = pool_string(h)};
     if (!pair.key) return false;
     enum json_token t = json_scan_next(&h->scan);
     if (t != SCAN_STRING) return json_scan_fail(&h->scan, "metadata \"%s\" is not a string", pair.key);
@@ -142,7 +143,7 @@ static bool read_metadata_pair(struct header *h)
 }
 
 /* "__metadata__": an object of strings, or null (some writers leave it so). */
-static bool read_metadata(struct header *h)
+static bool safetensors_read_metadata(struct header *h)
 {
     if (h->has_metadata) return json_scan_fail(&h->scan, "duplicate key \"__metadata__\"");
     h->has_metadata = true;
@@ -178,7 +179,7 @@ static bool read_sizes(struct header *h, const char *name, const char *field, in
     }
 }
 
-static bool read_type(struct header *h, struct tensor_view *view)
+static bool safetensors_read_type(struct header *h, struct tensor_view *view)
 {
     if (json_scan_next(&h->scan) != SCAN_STRING) {
         return json_scan_fail(&h->scan, "tensor \"%s\": dtype is not a string", view->name);
@@ -207,14 +208,14 @@ static bool read_entry_field(struct header *h, struct tensor_view *view, int64_t
     if (!field) return json_scan_fail(&h->scan, "tensor \"%s\": unknown field", view->name);
     if (*seen & field) return json_scan_fail(&h->scan, "tensor \"%s\": duplicate field", view->name);
     *seen |= field;
-    if (field == SEEN_TYPE) return read_type(h, view);
+    if (field == SEEN_TYPE) return safetensors_read_type(h, view);
     if (field == SEEN_SHAPE) return read_sizes(h, view->name, "shape", TENSOR_MAX_DIMS, view->shape, &view->ndim);
     if (!read_sizes(h, view->name, "data_offsets", 2, offsets, &n)) return false;
     return n == 2 || json_scan_fail(&h->scan, "tensor \"%s\": data_offsets needs two entries", view->name);
 }
 
 /* Checks the entry against itself and the file, and points the view at its bytes. */
-static bool place(struct header *h, struct tensor_view *view, const int64_t offsets[2])
+static bool safetensors_place(struct header *h, struct tensor_view *view, const int64_t offsets[2])
 {
     size_t begin = (size_t)offsets[0], end = (size_t)offsets[1];
     if (begin > end || end > h->data_bytes) {
@@ -237,7 +238,7 @@ static bool place(struct header *h, struct tensor_view *view, const int64_t offs
 static bool read_entry(struct header *h)
 {
     struct safetensors *s = h->s;
-    struct item item = {.shard = (uint32_t)(h->shard - s->shards)};
+    struct safetensors_item item = {.shard = (uint32_t)(h->shard - s->shards)};
     int64_t offsets[2] = {0, 0};
     int seen = 0;
     item.view.name = pool_string(h);
@@ -255,8 +256,8 @@ static bool read_entry(struct header *h)
                                               : "data_offsets");
         return false;
     }
-    if (!place(h, &item.view, offsets)) return false;
-    struct item *grown = grow(s->c, s->items, s->n_items, &s->room, sizeof *grown);
+    if (!safetensors_place(h, &item.view, offsets)) return false;
+    struct safetensors_item *grown = safetensors_grow(s->c, s->items, s->n_items, &s->room, sizeof *grown);
     if (!grown) return false;
     s->items = grown;
     s->items[s->n_items++] = item;
@@ -268,7 +269,7 @@ static bool read_header(struct header *h)
     enum json_token t = json_scan_next(&h->scan);
     if (t != SCAN_OBJECT) return json_scan_fail(&h->scan, "the header is not an object");
     while ((t = json_scan_next(&h->scan)) == SCAN_KEY) {
-        if (!(json_scan_is(&h->scan, "__metadata__") ? read_metadata(h) : read_entry(h))) return false;
+        if (!(json_scan_is(&h->scan, "__metadata__") ? safetensors_read_metadata(h) : read_entry(h))) return false;
     }
     return t == SCAN_OBJECT_END && json_scan_next(&h->scan) == SCAN_END;
 }
@@ -337,7 +338,7 @@ static enum status header_length(struct ctx *c, const struct file_map *map, size
 }
 
 /* Reads one file into the next shard slot. */
-static enum status add_file(struct safetensors *s, const char *path)
+static enum status safetensors_add_file(struct safetensors *s, const char *path)
 {
     struct ctx *c = s->c;
     struct shard *sh = &s->shards[s->n_shards];
@@ -394,7 +395,8 @@ struct safetensors *safetensors_open(struct ctx *c, const char *path)
     if (!ctx_ok(c)) return NULL;
     struct safetensors *s = new_set(c, 1);
     if (!s) return NULL;
-    if (add_file(s, path) == OK && refuse_duplicates(s, 0) == OK) return s; /* the second call sorts by name again */
+    if (safetensors_add_file(s, path) == OK && refuse_duplicates(s, 0) == OK)
+        return s; /* the second call sorts by name again */
     close_set(c, s);
     return NULL;
 }
@@ -425,7 +427,7 @@ static enum status open_shard(const struct safetensors_index *x, struct safetens
     if (!file_exists(path))
         ctx_fail(x->c, E_INPUT, "%s: shard %s is not in the folder", x->path, x->files[i]);
     else
-        add_file(s, path);
+        safetensors_add_file(s, path);
     mem_free(x->c, path);
     return x->c->status;
 }
@@ -491,8 +493,8 @@ const struct tensor_view *safetensors_tensor(const struct safetensors *s, size_t
 
 const struct tensor_view *safetensors_find(const struct safetensors *s, const char *name)
 {
-    struct item key = {.view.name = name};
-    const struct item *found = s->n_items ? bsearch(&key, s->items, s->n_items, sizeof key, by_name) : NULL;
+    struct safetensors_item key = {.view.name = name};
+    const struct safetensors_item *found = s->n_items ? bsearch(&key, s->items, s->n_items, sizeof key, by_name) : NULL;
     return found ? &found->view : NULL;
 }
 
@@ -500,8 +502,9 @@ const char *safetensors_metadata(const struct safetensors *s, const char *key)
 {
     if (s->n_shards == 0) return NULL; /* an index without tensors */
     const struct shard *sh = &s->shards[s->first];
-    struct pair wanted = {.key = key};
-    const struct pair *found = sh->n_metadata ? bsearch(&wanted, sh->metadata, sh->n_metadata, sizeof wanted, by_key) : NULL;
+    struct safetensors_pair wanted = {.key = key};
+    const struct safetensors_pair *found =
+        sh->n_metadata ? bsearch(&wanted, sh->metadata, sh->n_metadata, sizeof wanted, by_key) : NULL;
     return found ? found->value : NULL;
 }
 

@@ -57,7 +57,7 @@ static bool read_index_file(struct safetensors_index *x, uint32_t *shard)
 }
 
 /* Room for one more entry; the list doubles (the count is bounded by the file's cap). */
-static bool make_room(struct safetensors_index *x)
+static bool safetensors_index_grow(struct safetensors_index *x)
 {
     if (x->n_entries < x->room) return true;
     size_t wanted = x->room ? 2 * x->room : 256;
@@ -75,7 +75,7 @@ static bool read_weight_map(struct safetensors_index *x)
     x->has_map = true;
     if (json_scan_next(&x->scan) != SCAN_OBJECT) return json_scan_fail(&x->scan, "weight_map is not an object");
     while ((t = json_scan_next(&x->scan)) == SCAN_KEY) {
-        if (!make_room(x)) return false;
+        if (!safetensors_index_grow(x)) return false;
         struct safetensors_index_entry *e = &x->entries[x->n_entries++];
         e->name = index_string(x);
         if (!e->name || !read_index_file(x, &e->shard)) return false;

@@ -34,7 +34,7 @@ static enum status open_single(struct tensor_file *f, const char *path)
     return f->c->status;
 }
 
-static enum status open_folder(struct tensor_file *f, const char *path)
+static enum status tensor_file_open_folder(struct tensor_file *f, const char *path)
 {
     f->config_path = path_join(f->c, path, "config.json");
     f->safetensors = f->config_path ? safetensors_open_dir(f->c, path) : NULL;
@@ -46,7 +46,7 @@ struct tensor_file *tensor_file_open(struct ctx *c, const char *path)
     struct tensor_file *f = mem_alloc(c, 1, sizeof *f);
     if (!f) return NULL;
     f->c = c;
-    if ((dir_exists(path) ? open_folder(f, path) : open_single(f, path)) == OK) return f;
+    if ((dir_exists(path) ? tensor_file_open_folder(f, path) : open_single(f, path)) == OK) return f;
     tensor_file_close(f);
     return NULL;
 }

@@ -81,7 +81,7 @@ void bpe_work_forget(struct bpe_work *w)
 }
 
 /* A hash to choose a slot by; equality is checked on the bytes. */
-static size_t slot_of(const char *piece, size_t n)
+static size_t bpe_slot_of(const char *piece, size_t n)
 {
     uint64_t h = n * 0x9E3779B97F4A7C15u;
     for (size_t i = 0; i < n; i += 8) {
@@ -206,7 +206,7 @@ enum status bpe_encode(struct ctx *c, const struct bpe *b, struct bpe_work *w, c
     if (n > SHORT) return encode_long(c, b, w, piece, n, out);
     if (!w->seen) return encode_short(c, b, piece, n, out);
 
-    struct bpe_seen *seen = &w->seen[slot_of(piece, n) & (w->n_seen - 1)];
+    struct bpe_seen *seen = &w->seen[bpe_slot_of(piece, n) & (w->n_seen - 1)];
     if (seen->generation == w->generation && seen->n == n && memcmp(seen->piece, piece, n) == 0) {
         for (size_t i = 0; i < seen->n_ids; i++) TRY(ids_push(c, out, out->data[seen->at + i]));
         return OK;

@@ -45,7 +45,7 @@ void expression_work_release(struct ctx *c, struct expression_work *w)
     *w = (struct expression_work){0};
 }
 
-static enum status reserve(struct ctx *c, struct expression_work *w, size_t n)
+static enum status expression_reserve(struct ctx *c, struct expression_work *w, size_t n)
 {
     if (n < w->room) return OK;
     size_t room = n + n / 2 + 64;
@@ -59,7 +59,7 @@ static enum status reserve(struct ctx *c, struct expression_work *w, size_t n)
     return OK;
 }
 
-static uint8_t class_of(const struct expression *p, uint32_t cp)
+static uint8_t expression_class_of(const struct expression *p, uint32_t cp)
 {
     if (cp < 128) return p->ascii[cp];
     size_t low = 0, high = p->n_breaks; /* the range is in [low, high) */
@@ -75,11 +75,11 @@ static uint8_t class_of(const struct expression *p, uint32_t cp)
 
 enum status expression_read(struct ctx *c, const struct expression *p, struct expression_work *w, const char *text, size_t n)
 {
-    TRY(reserve(c, w, n));
+    TRY(expression_reserve(c, w, n));
     w->n = n;
     for (size_t at = 0; at < n;) {
         struct unicode_unit u = unicode_next(text + at, n - at);
-        w->classes[at++] = class_of(p, u.cp);
+        w->classes[at++] = expression_class_of(p, u.cp);
         for (size_t k = 1; k < u.bytes; k++) w->classes[at++] = EXPRESSION_INSIDE;
     }
     size_t contexts = (size_t)p->n_contexts, classes = (size_t)p->n_classes, state = 0, at = n;
@@ -103,7 +103,7 @@ size_t expression_step(const struct expression_work *w, size_t at)
     return at;
 }
 
-static bool is_alive(const struct expression *p, const struct expression_work *w, size_t at, int node)
+static bool expression_is_alive(const struct expression *p, const struct expression_work *w, size_t at, int node)
 {
     return p->alive[w->states[at] * p->words + (size_t)node / 64] >> (node % 64) & 1;
 }
@@ -115,9 +115,9 @@ bool expression_find(const struct expression *p, const struct expression_work *w
     if (!p->accepts[w->states[at]]) return false;
     *start = at;
     for (int node = p->start; p->nodes[node].kind != NODE_MATCH;) {
-        const struct node *v = &p->nodes[node];
+        const struct expression_node *v = &p->nodes[node];
         if (v->kind == NODE_SET) at = expression_step(w, at);
-        node = v->kind == NODE_SPLIT && !is_alive(p, w, at, v->next) ? v->other : v->next;
+        node = v->kind == NODE_SPLIT && !expression_is_alive(p, w, at, v->next) ? v->other : v->next;
     }
     *end = at;
     return true;

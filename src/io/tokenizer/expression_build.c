@@ -33,7 +33,7 @@ static enum status too_large(struct build *b)
 
 /* ---- nodes ---- */
 
-static int node_add(struct build *b, struct node node)
+static int node_add(struct build *b, struct expression_node node)
 {
     struct expression *p = b->p;
     if (p->n_nodes == EXPRESSION_NODES_MAX) {
@@ -42,7 +42,7 @@ static int node_add(struct build *b, struct node node)
     }
     if (p->n_nodes == b->room) {
         int room = b->room * 2 + 32;
-        struct node *nodes = mem_resize(b->c, p->nodes, (size_t)b->room, (size_t)room, sizeof *nodes);
+        struct expression_node *nodes = mem_resize(b->c, p->nodes, (size_t)b->room, (size_t)room, sizeof *nodes);
         if (!nodes) return -1;
         p->nodes = nodes;
         b->room = room;
@@ -53,23 +53,26 @@ static int node_add(struct build *b, struct node node)
 
 static int node_split(struct build *b, int first, int second)
 {
-    return first < 0 || second < 0 ? -1 : node_add(b, (struct node){.kind = NODE_SPLIT, .next = first, .other = second});
+    return first < 0 || second < 0
+               ? -1
+               : node_add(b, (struct expression_node){.kind = NODE_SPLIT, .next = first, .other = second});
 }
 
-static int compile(struct build *b, int tree, int next);
+static int expression_build_compile(struct build *b, int tree, int next);
 
 /* A negative look-ahead for one character of a set, then `next`. */
 static int compile_unless(struct build *b, int set, int next)
 {
-    int match = node_add(b, (struct node){.kind = NODE_MATCH});
-    int one = match < 0 ? -1 : node_add(b, (struct node){.kind = NODE_SET, .set = set, .next = match});
-    return one < 0 ? -1 : node_add(b, (struct node){.kind = NODE_AHEAD, .other = one, .next = next, .negative = true});
+    int match = node_add(b, (struct expression_node){.kind = NODE_MATCH});
+    int one = match < 0 ? -1 : node_add(b, (struct expression_node){.kind = NODE_SET, .set = set, .next = match});
+    return one < 0 ? -1
+                   : node_add(b, (struct expression_node){.kind = NODE_AHEAD, .other = one, .next = next, .negative = true});
 }
 
 static int compile_loop(struct build *b, const struct tree *t, int next)
 {
     int loop = node_split(b, next, next);
-    int body = loop < 0 ? -1 : compile(b, t->a, loop);
+    int body = loop < 0 ? -1 : expression_build_compile(b, t->a, loop);
     if (body < 0) return -1;
     *(t->lazy ? &b->p->nodes[loop].other : &b->p->nodes[loop].next) = body;
     return t->min > 0 ? body : loop;
@@ -87,41 +90,42 @@ static int compile_repeat(struct build *b, const struct tree *t, int next)
         copies = t->min > 0 ? t->min - 1 : 0;
     }
     for (int i = t->min; i < t->max && at >= 0; i++) {
-        int body = compile(b, t->a, at);
+        int body = expression_build_compile(b, t->a, at);
         at = t->lazy ? node_split(b, leave, body) : node_split(b, body, leave);
     }
-    for (int i = 0; i < copies && at >= 0; i++) at = compile(b, t->a, at);
+    for (int i = 0; i < copies && at >= 0; i++) at = expression_build_compile(b, t->a, at);
     return at;
 }
 
 static int compile_ahead(struct build *b, const struct tree *t, int next)
 {
-    int match = node_add(b, (struct node){.kind = NODE_MATCH});
-    int inner = match < 0 ? -1 : compile(b, t->a, match);
+    int match = node_add(b, (struct expression_node){.kind = NODE_MATCH});
+    int inner = match < 0 ? -1 : expression_build_compile(b, t->a, match);
     return inner < 0 ? -1
-                     : node_add(b, (struct node){.kind = NODE_AHEAD, .other = inner, .next = next, .negative = t->negative});
+                     : node_add(b, (struct expression_node){
+                                       .kind = NODE_AHEAD, .other = inner, .next = next, .negative = t->negative});
 }
 
 /* The left spines of sequences and alternatives are walked, not recursed into: depth is that of the parentheses. */
 static int compile_alternatives(struct build *b, const struct tree *t, int next)
 {
-    int at = compile(b, t->b, next);
+    int at = expression_build_compile(b, t->b, next);
     const struct tree *left = &b->t->nodes[t->a];
     int left_id = t->a;
     while (at >= 0 && left->kind == TREE_ALT) {
-        at = node_split(b, compile(b, left->b, next), at);
+        at = node_split(b, expression_build_compile(b, left->b, next), at);
         left_id = left->a;
         left = &b->t->nodes[left_id];
     }
-    return at < 0 ? -1 : node_split(b, compile(b, left_id, next), at);
+    return at < 0 ? -1 : node_split(b, expression_build_compile(b, left_id, next), at);
 }
 
 /* The node where the tree begins, when `next` is where it goes on; -1 with the failure in the ctx. */
-static int compile(struct build *b, int tree, int next)
+static int expression_build_compile(struct build *b, int tree, int next)
 {
     const struct tree *t = &b->t->nodes[tree];
     while (t->kind == TREE_CAT) {
-        next = compile(b, t->b, next);
+        next = expression_build_compile(b, t->b, next);
         if (next < 0) return -1;
         tree = t->a;
         t = &b->t->nodes[tree];
@@ -130,7 +134,7 @@ static int compile(struct build *b, int tree, int next)
     case TREE_EMPTY:
         return next;
     case TREE_SET:
-        return node_add(b, (struct node){.kind = NODE_SET, .set = t->set, .next = next});
+        return node_add(b, (struct expression_node){.kind = NODE_SET, .set = t->set, .next = next});
     case TREE_ALT:
         return compile_alternatives(b, t, next);
     case TREE_REPEAT:
@@ -138,9 +142,10 @@ static int compile(struct build *b, int tree, int next)
     case TREE_AHEAD:
         return compile_ahead(b, t, next);
     case TREE_BEHIND:
-        return node_add(b, (struct node){.kind = NODE_BEHIND, .set = t->set, .next = next, .at_start = t->at_start});
+        return node_add(b,
+                        (struct expression_node){.kind = NODE_BEHIND, .set = t->set, .next = next, .at_start = t->at_start});
     case TREE_END:
-        return node_add(b, (struct node){.kind = NODE_END, .next = next});
+        return node_add(b, (struct expression_node){.kind = NODE_END, .next = next});
     case TREE_CAT:
         break;
     }
@@ -148,7 +153,7 @@ static int compile(struct build *b, int tree, int next)
 }
 
 /* The nodes that the life of node v at a place depends on at the same place; returns their number. */
-static int dependencies(const struct node *v, int out[2])
+static int dependencies(const struct expression_node *v, int out[2])
 {
     out[0] = v->next;
     out[1] = v->other;
@@ -250,8 +255,8 @@ static bool bit_at(const uint64_t *bits, int i)
 
 /* Whether node v is alive at a place: class of the character right of it (-1: the end of the text), context left of it,
  * `here` with the nodes it depends on settled, `after` the state one character further right (not read at the end). */
-static bool is_alive(const struct build *b, const struct node *v, int class, int context, const uint64_t *here,
-                     const uint64_t *after)
+static bool expression_build_is_alive(const struct build *b, const struct expression_node *v, int class, int context,
+                                      const uint64_t *here, const uint64_t *after)
 {
     const bool *member = b->member + v->set * EXPRESSION_CLASSES_MAX;
     switch (v->kind) {
@@ -284,7 +289,7 @@ static int state_for(struct build *b, int class, int context, const uint64_t *af
     memset(here, 0, p->words * sizeof *here);
     for (int i = 0; i < p->n_nodes; i++) {
         int v = b->order[i];
-        if (is_alive(b, &p->nodes[v], class, context, here, after)) here[v / 64] |= (uint64_t)1 << (v % 64);
+        if (expression_build_is_alive(b, &p->nodes[v], class, context, here, after)) here[v / 64] |= (uint64_t)1 << (v % 64);
     }
     if (map_get(b->states, here, p->words * sizeof *here, &found)) return (int)found;
     if (map_put(b->states, here, p->words * sizeof *here, (uint64_t)p->n_states, NULL) != OK) return -1;
@@ -346,8 +351,8 @@ static enum status make_states(struct build *b)
 enum status expression_build(struct ctx *c, struct expression *p, const struct expression_tree *t, const char *name)
 {
     struct build b = {.c = c, .p = p, .t = t, .name = name};
-    int match = node_add(&b, (struct node){.kind = NODE_MATCH});
-    p->start = match < 0 ? -1 : compile(&b, t->root, match);
+    int match = node_add(&b, (struct expression_node){.kind = NODE_MATCH});
+    p->start = match < 0 ? -1 : expression_build_compile(&b, t->root, match);
     if (p->start >= 0 && sort_nodes(&b) == OK && make_classes(&b) == OK) make_states(&b);
     mem_free(c, b.order);
     mem_free(c, b.member);

@@ -40,7 +40,7 @@ enum status expression_parse(struct ctx *c, struct expression_tree *t, const cha
 
 /* The automaton. A node is alive at a place of the text when a match can be completed from there. */
 enum node_kind { NODE_MATCH, NODE_SET, NODE_SPLIT, NODE_AHEAD, NODE_BEHIND, NODE_END };
-struct node {
+struct expression_node {
     enum node_kind kind;
     int next, other; /* SPLIT: next is tried first; AHEAD: other is where the look-ahead begins */
     int set;
@@ -49,7 +49,7 @@ struct node {
 
 struct expression {
     struct ctx *c;
-    struct node *nodes; /* owned */
+    struct expression_node *nodes; /* owned */
     int n_nodes, start;
     uint32_t *breaks; /* owned: first code point of each range of one class of characters */
     uint8_t *class_of;

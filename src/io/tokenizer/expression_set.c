@@ -36,7 +36,7 @@ bool set_equal(const struct set *a, const struct set *b)
     return a->n == b->n && (a->n == 0 || memcmp(a->bounds, b->bounds, a->n * sizeof *a->bounds) == 0);
 }
 
-static enum status push(struct ctx *c, struct set *s, uint32_t bound)
+static enum status set_push(struct ctx *c, struct set *s, uint32_t bound)
 {
     if (s->n == s->room) {
         size_t room = s->room * 2 + 8;
@@ -61,7 +61,7 @@ enum status set_combine(struct ctx *c, struct set *s, const struct set *t, bool 
         i += a == at;
         k += b == at;
         bool now = i % 2 + k % 2 >= needed;
-        if (now != inside) st = push(c, &out, at);
+        if (now != inside) st = set_push(c, &out, at);
         inside = now;
     }
     if (st != OK) {
@@ -77,8 +77,8 @@ enum status set_add(struct ctx *c, struct set *s, uint32_t first, uint32_t last)
 {
     if (s->n == 0 || s->bounds[s->n - 1] < first) { /* the usual case: in rising order */
         if (s->n % 2 == 1) return OK;
-        TRY(push(c, s, first));
-        return push(c, s, last + 1);
+        TRY(set_push(c, s, first));
+        return set_push(c, s, last + 1);
     }
     if (s->n % 2 == 0 && s->bounds[s->n - 1] == first) {
         s->bounds[s->n - 1] = last + 1;
@@ -94,7 +94,7 @@ enum status set_negate(struct ctx *c, struct set *s)
         memmove(s->bounds, s->bounds + 1, --s->n * sizeof *s->bounds);
         return OK;
     }
-    TRY(push(c, s, 0));
+    TRY(set_push(c, s, 0));
     memmove(s->bounds + 1, s->bounds, (s->n - 1) * sizeof *s->bounds);
     s->bounds[0] = 0;
     return OK;
@@ -113,7 +113,7 @@ static enum status add_bit(struct ctx *c, struct set *s, unsigned bit)
 }
 
 /* Adds the rows for which (value & mask) is in the bit set `wanted` once it is shifted down. */
-static enum status add_rows(struct ctx *c, struct set *s, unsigned shift, unsigned mask, uint32_t wanted)
+static enum status set_add_rows(struct ctx *c, struct set *s, unsigned shift, unsigned mask, uint32_t wanted)
 {
     for (size_t i = 0; i < unicode_category_rows; i++) {
         uint32_t end = i + 1 < unicode_category_rows ? unicode_category_table[i + 1].first : UNICODE_INVALID;
@@ -144,14 +144,14 @@ enum status set_add_property(struct ctx *c, struct set *s, const char *name, siz
     else if (n == 1 && name[0] == 'd')
         return set_add_property(c, s, "Nd", 2, known);
     else if (n == 1 && name[0] == 'w')
-        st = add_rows(c, &found, 10, 1, 1u << 1);
+        st = set_add_rows(c, &found, 10, 1, 1u << 1);
     else if (is_named(name, n,
                       "=Punctuation")) /* no name of the reference's: what its Punctuation pre-tokenizer sets apart */
         st = add_bit(c, &found, UNICODE_MARK);
     else if (categories)
-        st = add_rows(c, &found, 0, UNICODE_CATEGORY, categories);
+        st = set_add_rows(c, &found, 0, UNICODE_CATEGORY, categories);
     else if (scripts)
-        st = add_rows(c, &found, UNICODE_SCRIPT_SHIFT, UNICODE_SCRIPT, scripts);
+        st = set_add_rows(c, &found, UNICODE_SCRIPT_SHIFT, UNICODE_SCRIPT, scripts);
     else
         *known = false;
     if (st == OK) st = set_combine(c, s, &found, false);

@@ -79,7 +79,7 @@ size_t rewriter_cap(size_t n)
 }
 
 /* One step: what it reads, and where it writes bytes and, when they are wanted, their places in what it reads. */
-struct step {
+struct rewriter_step {
     struct rewriter_work *w;
     const char *text;
     size_t n;
@@ -87,7 +87,7 @@ struct step {
 };
 
 /* Appends bytes that stand for text[from...]: with `copy` one for one, else all for the place `from`. */
-static void put(struct step *s, const char *bytes, size_t n, size_t from, bool copy)
+static void rewriter_put(struct rewriter_step *s, const char *bytes, size_t n, size_t from, bool copy)
 {
     buf_append(s->out, bytes, n);
     for (size_t i = 0; s->places && i < n; i++) {
@@ -96,19 +96,19 @@ static void put(struct step *s, const char *bytes, size_t n, size_t from, bool c
     }
 }
 
-static void replace_string(struct step *s, const struct rewrite *r)
+static void replace_string(struct rewriter_step *s, const struct rewrite *r)
 {
     size_t done = 0;
     for (const char *hit; done < s->n && (hit = memmem(s->text + done, s->n - done, r->from, r->n_from)) != NULL;) {
         size_t at = (size_t)(hit - s->text);
-        put(s, s->text + done, at - done, done, true);
-        put(s, r->to, r->n_to, at, false);
+        rewriter_put(s, s->text + done, at - done, done, true);
+        rewriter_put(s, r->to, r->n_to, at, false);
         done = at + r->n_from;
     }
-    put(s, s->text + done, s->n - done, done, true);
+    rewriter_put(s, s->text + done, s->n - done, done, true);
 }
 
-static enum status replace_pattern(struct ctx *c, struct step *s, const struct rewrite *r)
+static enum status replace_pattern(struct ctx *c, struct rewriter_step *s, const struct rewrite *r)
 {
     struct expression_cut cut;
     struct expression_segment segment;
@@ -116,14 +116,14 @@ static enum status replace_pattern(struct ctx *c, struct step *s, const struct r
     expression_cut_start(&cut, r->pattern, &s->w->pattern);
     while (expression_cut_next(&cut, &segment)) {
         if (segment.is_match)
-            put(s, r->to, r->n_to, segment.start, false);
+            rewriter_put(s, r->to, r->n_to, segment.start, false);
         else
-            put(s, s->text + segment.start, segment.end - segment.start, segment.start, true);
+            rewriter_put(s, s->text + segment.start, segment.end - segment.start, segment.start, true);
     }
     return OK;
 }
 
-static void strip(struct step *s, const struct rewrite *r)
+static void strip(struct rewriter_step *s, const struct rewrite *r)
 {
     size_t start = 0, end = s->n;
     while (r->left && start < end) {
@@ -136,7 +136,7 @@ static void strip(struct step *s, const struct rewrite *r)
         if (!(unicode_class(u.cp) & UNICODE_SPACE)) break;
         end -= u.bytes;
     }
-    put(s, s->text + start, end - start, start, true);
+    rewriter_put(s, s->text + start, end - start, start, true);
 }
 
 /* Whether the step would leave the text as it is, as far as that shows at a glance. */
@@ -157,7 +157,7 @@ static bool is_idle(const struct rewrite *r, const char *text, size_t n, bool fi
     return false;
 }
 
-static enum status run_step(struct ctx *c, struct step *s, const struct rewrite *r)
+static enum status rewriter_run_step(struct ctx *c, struct rewriter_step *s, const struct rewrite *r)
 {
     switch (r->kind) {
     case REWRITE_NFC:
@@ -165,8 +165,8 @@ static enum status run_step(struct ctx *c, struct step *s, const struct rewrite 
     case REWRITE_NFKC:
         return unicode_normalize(c, UNICODE_NFKC, s->text, s->n, s->out, s->places);
     case REWRITE_PREPEND:
-        put(s, r->to, r->n_to, 0, false);
-        put(s, s->text, s->n, 0, true);
+        rewriter_put(s, r->to, r->n_to, 0, false);
+        rewriter_put(s, s->text, s->n, 0, true);
         return OK;
     case REWRITE_REPLACE:
         if (r->pattern) return replace_pattern(c, s, r);
@@ -201,10 +201,10 @@ enum status rewriter_run(struct ctx *c, const struct rewriter *r, struct rewrite
     w->origin = NULL;
     for (int i = 0, k = 0; i < r->n; i++) {
         if (is_idle(&r->steps[i], w->text, w->n, first)) continue;
-        struct step s = {w, w->text, w->n, &w->texts[k], w->track ? &w->scratch : NULL};
+        struct rewriter_step s = {w, w->text, w->n, &w->texts[k], w->track ? &w->scratch : NULL};
         buf_clear(s.out);
         buf_clear(&w->scratch);
-        TRY(run_step(c, &s, &r->steps[i]));
+        TRY(rewriter_run_step(c, &s, &r->steps[i]));
         if (w->track) compose(w, &w->scratch, &w->origins[k], w->n);
         if (!buf_ok(s.out) || !buf_ok(&w->scratch) || !buf_ok(&w->origins[k])) return c->status;
         w->text = buf_str(s.out);

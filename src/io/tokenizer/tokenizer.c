@@ -49,7 +49,7 @@ static bool ends_in(const char *path, const char *end)
 }
 
 /* In a folder tokenizer.json goes before tokenizer.model. */
-static struct tokenizer *open_folder(struct ctx *c, const char *dir)
+static struct tokenizer *tokenizer_open_folder(struct ctx *c, const char *dir)
 {
     struct tokenizer *t = NULL;
     char *json = path_join(c, dir, "tokenizer.json"), *proto = path_join(c, dir, "tokenizer.model");
@@ -62,7 +62,7 @@ static struct tokenizer *open_folder(struct ctx *c, const char *dir)
 
 struct tokenizer *tokenizer_open(struct ctx *c, const char *model_path)
 {
-    if (dir_exists(model_path)) return open_folder(c, model_path);
+    if (dir_exists(model_path)) return tokenizer_open_folder(c, model_path);
     if (ends_in(model_path, ".json")) return tokenizer_open_json(c, model_path);
     if (ends_in(model_path, ".model")) return tokenizer_open_proto(c, model_path);
     struct gguf *g = gguf_open(c, model_path);

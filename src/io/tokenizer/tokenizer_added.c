@@ -23,7 +23,7 @@ void tokenizer_added_add(struct tokenizer *t, const struct added *a, bool specia
 }
 
 /* Index of a fresh node, or 0 with the failure in the ctx. */
-static uint32_t node_new(struct ctx *c, struct trie *trie, uint8_t byte)
+static uint32_t added_node_new(struct ctx *c, struct trie *trie, uint8_t byte)
 {
     if (trie->n + 1 >= trie->room) {
         size_t room = trie->room * 2 + 64;
@@ -48,14 +48,14 @@ static enum status trie_add(struct ctx *c, struct trie *trie, const char *text, 
 {
     uint32_t node = trie->root[(uint8_t)text[0]];
     if (node == 0) {
-        node = node_new(c, trie, (uint8_t)text[0]);
+        node = added_node_new(c, trie, (uint8_t)text[0]);
         if (node == 0) return c->status;
         trie->root[(uint8_t)text[0]] = node;
     }
     for (size_t i = 1; i < n; i++) {
         uint32_t next = find_child(trie, node, (uint8_t)text[i]);
         if (next == 0) {
-            next = node_new(c, trie, (uint8_t)text[i]);
+            next = added_node_new(c, trie, (uint8_t)text[i]);
             if (next == 0) return c->status;
             trie->nodes[next].sibling = trie->nodes[node].child;
             trie->nodes[node].child = next;

@@ -18,8 +18,8 @@ static const char *token_text(const json_t *v)
     return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
 }
 
-static enum status read_token(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file, const char *key,
-                              int32_t *out)
+static enum status tokenizer_config_read_token(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file,
+                                               const char *key, int32_t *out)
 {
     const char *text = token_text(json_object_get(o, key));
     if (!text || *out >= 0) return OK;
@@ -30,7 +30,7 @@ static enum status read_token(struct ctx *c, struct tokenizer *t, const json_t *
 }
 
 /* The template is a string, or a list of named ones of which "default" is meant. */
-static enum status read_template(struct ctx *c, struct tokenizer *t, const json_t *v)
+static enum status tokenizer_config_read_template(struct ctx *c, struct tokenizer *t, const json_t *v)
 {
     const char *source = json_string_value(v);
     for (size_t i = 0; !source && i < json_array_size(v); i++) {
@@ -46,20 +46,20 @@ static enum status read_template(struct ctx *c, struct tokenizer *t, const json_
 static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     int32_t bos = -1; /* the config's word goes before the post-processor's */
-    TRY(read_token(c, t, o, "tokenizer_config.json", "bos_token", &bos));
+    TRY(tokenizer_config_read_token(c, t, o, "tokenizer_config.json", "bos_token", &bos));
     if (bos >= 0) t->bos = bos;
-    TRY(read_token(c, t, o, "tokenizer_config.json", "eos_token", &t->eos));
+    TRY(tokenizer_config_read_token(c, t, o, "tokenizer_config.json", "eos_token", &t->eos));
     const json_t *adds = json_object_get(o, "add_bos_token");
     if (json_is_boolean(adds)) t->adds_bos = json_is_true(adds);
     adds = json_object_get(o, "add_eos_token");
     if (json_is_boolean(adds)) t->adds_eos = json_is_true(adds);
-    return read_template(c, t, json_object_get(o, "chat_template"));
+    return tokenizer_config_read_template(c, t, json_object_get(o, "chat_template"));
 }
 
 static enum status read_special_map(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
-    TRY(read_token(c, t, o, "special_tokens_map.json", "bos_token", &t->bos));
-    return read_token(c, t, o, "special_tokens_map.json", "eos_token", &t->eos);
+    TRY(tokenizer_config_read_token(c, t, o, "special_tokens_map.json", "bos_token", &t->bos));
+    return tokenizer_config_read_token(c, t, o, "special_tokens_map.json", "eos_token", &t->eos);
 }
 
 static enum status read_stop(struct ctx *c, struct tokenizer *t, const json_t *v)

@@ -45,19 +45,19 @@ static enum status read_pre(struct ctx *c, struct tokenizer *t, const struct ggu
     return pretokenizer_from_rules(c, &t->pre, t->name, rules, false);
 }
 
-static bool is_text(struct gguf_string s, const char *text)
+static bool tokenizer_gguf_is_text(struct gguf_string s, const char *text)
 {
     return s.n == strlen(text) && memcmp(s.data, text, s.n) == 0;
 }
 
 /* Fills in what model and pre-tokenizer imply; *whole: pieces that are tokens are not merged. */
-static enum status read_kind(struct ctx *c, struct tokenizer *t, const struct gguf *g, bool *whole)
+static enum status tokenizer_gguf_read_kind(struct ctx *c, struct tokenizer *t, const struct gguf *g, bool *whole)
 {
     struct gguf_string model = {0};
     if (!gguf_get_string(c, g, "tokenizer.ggml.model", &model))
         return ctx_ok(c) ? ctx_fail(c, E_INPUT, "%s: no tokenizer.ggml.model", t->name) : c->status;
-    if (is_text(model, "gpt2")) return read_pre(c, t, g, whole);
-    if (!is_text(model, "llama"))
+    if (tokenizer_gguf_is_text(model, "gpt2")) return read_pre(c, t, g, whole);
+    if (!tokenizer_gguf_is_text(model, "llama"))
         return ctx_fail(
             c, E_UNSUPPORTED,
             "%s: tokenizer model \"%.*s\" is not supported, only byte-level BPE (\"gpt2\") and SentencePiece's BPE "
@@ -112,7 +112,8 @@ static enum status read_tokens(struct ctx *c, struct tokenizer *t, const struct 
 }
 
 /* A special token's id; absent, and llama.cpp's "none" (2^32 - 1), leave *out as it is. */
-static enum status read_id(struct ctx *c, struct tokenizer *t, const struct gguf *g, const char *key, int32_t *out)
+static enum status tokenizer_gguf_read_id(struct ctx *c, struct tokenizer *t, const struct gguf *g, const char *key,
+                                          int32_t *out)
 {
     int64_t id;
     if (!gguf_get_i64(c, g, key, &id) || id == UINT32_MAX) return c->status;
@@ -122,11 +123,11 @@ static enum status read_id(struct ctx *c, struct tokenizer *t, const struct gguf
 static enum status read_special(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     static const char *const stops[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
-    TRY(read_id(c, t, g, "tokenizer.ggml.bos_token_id", &t->bos));
-    TRY(read_id(c, t, g, "tokenizer.ggml.eos_token_id", &t->eos));
+    TRY(tokenizer_gguf_read_id(c, t, g, "tokenizer.ggml.bos_token_id", &t->bos));
+    TRY(tokenizer_gguf_read_id(c, t, g, "tokenizer.ggml.eos_token_id", &t->eos));
     for (int i = 0; i < 2; i++) {
         int32_t id = -1;
-        TRY(read_id(c, t, g, stops[i], &id));
+        TRY(tokenizer_gguf_read_id(c, t, g, stops[i], &id));
         if (id >= 0) t->tokens[id].flags |= TOKEN_STOP;
     }
     gguf_get_bool(c, g, "tokenizer.ggml.add_bos_token", &t->adds_bos);
@@ -136,7 +137,7 @@ static enum status read_special(struct ctx *c, struct tokenizer *t, const struct
     return c->status;
 }
 
-static enum status read_merges(struct ctx *c, struct tokenizer *t, const struct gguf *g)
+static enum status tokenizer_gguf_read_merges(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     const struct gguf_value *merges = NULL;
     TRY(get_strings(c, t, g, "tokenizer.ggml.merges", &merges));
@@ -147,11 +148,11 @@ static enum status read_merges(struct ctx *c, struct tokenizer *t, const struct 
     return OK;
 }
 
-static enum status read_scores(struct ctx *c, struct tokenizer *t, const struct gguf *g)
+static enum status tokenizer_gguf_read_scores(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     const char *key = "tokenizer.ggml.scores";
     const struct gguf_value *v = gguf_get(g, key);
-    TRY(read_id(c, t, g, "tokenizer.ggml.unknown_token_id", &t->bpe.unknown_id));
+    TRY(tokenizer_gguf_read_id(c, t, g, "tokenizer.ggml.unknown_token_id", &t->bpe.unknown_id));
     if (!v || v->kind != GGUF_ARRAY || v->item_kind != GGUF_F32) return wrong(c, t, key, "there as a list of float32");
     if (v->n != (uint64_t)t->n_tokens) return wrong(c, t, key, "as long as the list of tokens");
     float *scores = mem_alloc(c, (size_t)t->n_tokens, sizeof *scores);
@@ -161,16 +162,16 @@ static enum status read_scores(struct ctx *c, struct tokenizer *t, const struct 
     return c->status;
 }
 
-static enum status read_all(struct ctx *c, struct tokenizer *t, const struct gguf *g)
+static enum status tokenizer_gguf_read_all(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     const struct gguf_value *tokens = NULL, *types = NULL;
     bool whole = false;
-    TRY(read_kind(c, t, g, &whole));
+    TRY(tokenizer_gguf_read_kind(c, t, g, &whole));
     TRY(get_strings(c, t, g, "tokenizer.ggml.tokens", &tokens));
     TRY(get_types(c, t, g, tokens->n, &types));
     TRY(read_tokens(c, t, tokens, types));
     TRY(tokenizer_vocab_finish(c, t, whole));
-    TRY(t->by_char ? read_scores(c, t, g) : read_merges(c, t, g));
+    TRY(t->by_char ? tokenizer_gguf_read_scores(c, t, g) : tokenizer_gguf_read_merges(c, t, g));
     TRY(tokenizer_added_finish(c, t));
     TRY(read_special(c, t, g));
     tokenizer_vocab_mark_stops(t);
@@ -180,7 +181,7 @@ static enum status read_all(struct ctx *c, struct tokenizer *t, const struct ggu
 struct tokenizer *tokenizer_open_gguf(struct ctx *c, const struct gguf *g)
 {
     struct tokenizer *t = tokenizer_vocab_new(c, gguf_path(g));
-    if (t && read_all(c, t, g) == OK) return t;
+    if (t && tokenizer_gguf_read_all(c, t, g) == OK) return t;
     tokenizer_free(t);
     return NULL;
 }

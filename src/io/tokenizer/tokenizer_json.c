@@ -12,24 +12,25 @@
 enum { JSON_MAX_BYTES = 512 << 20 };
 
 /* The "type" of an object, or "" when it has none. */
-static const char *type_of(const json_t *o)
+static const char *tokenizer_json_type(const json_t *o)
 {
     const char *type = json_string_value(json_object_get(o, "type"));
     return type ? type : "";
 }
 
-static bool is_true(const json_t *o, const char *key, bool absent)
+static bool json_is_member_true(const json_t *o, const char *key, bool absent)
 {
     const json_t *v = json_object_get(o, key);
     return json_is_boolean(v) ? json_is_true(v) : absent;
 }
 
 /* Flags of the model that would change the ids. */
-static enum status check_model(struct ctx *c, struct tokenizer *t, const json_t *m)
+static enum status json_check_model(struct ctx *c, struct tokenizer *t, const json_t *m)
 {
     const json_t *type = json_object_get(m, "type");
     if (!json_is_object(m)) return ctx_fail(c, E_INPUT, "%s: no \"model\" object", t->name);
-    if (type && strcmp(type_of(m), "BPE") != 0) return tokenizer_refuse(c, t, "model type", type_of(m));
+    if (type && strcmp(tokenizer_json_type(m), "BPE") != 0)
+        return tokenizer_refuse(c, t, "model type", tokenizer_json_type(m));
     if (!json_is_object(json_object_get(m, "vocab")))
         return ctx_fail(c, E_INPUT, "%s: model.vocab is not an object", t->name);
     if (!json_is_array(json_object_get(m, "merges"))) return ctx_fail(c, E_INPUT, "%s: model.merges is not a list", t->name);
@@ -44,7 +45,8 @@ static enum status check_model(struct ctx *c, struct tokenizer *t, const json_t 
 }
 
 /* The id of a vocabulary entry or added token, in [0, 2^31). */
-static enum status read_id(struct ctx *c, const struct tokenizer *t, const json_t *v, const char *token, int64_t *out)
+static enum status tokenizer_json_read_id(struct ctx *c, const struct tokenizer *t, const json_t *v, const char *token,
+                                          int64_t *out)
 {
     if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
         return ctx_fail(c, E_INPUT, "%s: the id of token \"%.80s\" is not an integer in [0, 2147483647]", t->name, token);
@@ -53,7 +55,7 @@ static enum status read_id(struct ctx *c, const struct tokenizer *t, const json_
 }
 
 /* Looks over vocabulary and added tokens for the sizes that the table needs. */
-static enum status reserve(struct ctx *c, struct tokenizer *t, json_t *vocab, const json_t *added)
+static enum status tokenizer_json_reserve(struct ctx *c, struct tokenizer *t, json_t *vocab, const json_t *added)
 {
     int64_t max_id = -1, id;
     size_t bytes = 0;
@@ -61,7 +63,7 @@ static enum status reserve(struct ctx *c, struct tokenizer *t, json_t *vocab, co
     json_t *v;
     json_object_foreach(vocab, text, v)
     {
-        TRY(read_id(c, t, v, text, &id));
+        TRY(tokenizer_json_read_id(c, t, v, text, &id));
         if (id > max_id) max_id = id;
         bytes += strlen(text);
     }
@@ -69,7 +71,7 @@ static enum status reserve(struct ctx *c, struct tokenizer *t, json_t *vocab, co
         const json_t *o = json_array_get(added, i);
         text = json_string_value(json_object_get(o, "content"));
         if (!text) return ctx_fail(c, E_INPUT, "%s: added_tokens[%zu] has no content", t->name, i);
-        TRY(read_id(c, t, json_object_get(o, "id"), text, &id));
+        TRY(tokenizer_json_read_id(c, t, json_object_get(o, "id"), text, &id));
         if (id > max_id) max_id = id;
         bytes += strlen(text);
     }
@@ -82,7 +84,7 @@ static enum status read_added(struct ctx *c, struct tokenizer *t, const json_t *
 {
     const char *text = json_string_value(json_object_get(o, "content"));
     int64_t id = json_integer_value(json_object_get(o, "id"));
-    bool special = is_true(o, "special", false);
+    bool special = json_is_member_true(o, "special", false);
     int32_t known = tokenizer_vocab_find(t, text, strlen(text));
     if (known < 0) {
         TRY(tokenizer_vocab_add(c, t, id, text, strlen(text), 0));
@@ -91,10 +93,10 @@ static enum status read_added(struct ctx *c, struct tokenizer *t, const json_t *
                         (long long)id, known);
     }
     struct added a = {.id = (int32_t)id,
-                      .lstrip = is_true(o, "lstrip", false),
-                      .rstrip = is_true(o, "rstrip", false),
-                      .single_word = is_true(o, "single_word", false),
-                      .normalized = is_true(o, "normalized", !special)};
+                      .lstrip = json_is_member_true(o, "lstrip", false),
+                      .rstrip = json_is_member_true(o, "rstrip", false),
+                      .single_word = json_is_member_true(o, "single_word", false),
+                      .normalized = json_is_member_true(o, "normalized", !special)};
     tokenizer_added_add(t, &a, special);
     return OK;
 }
@@ -103,14 +105,14 @@ static enum status read_vocab(struct ctx *c, struct tokenizer *t, json_t *vocab,
 {
     const char *text;
     json_t *v;
-    TRY(reserve(c, t, vocab, added));
+    TRY(tokenizer_json_reserve(c, t, vocab, added));
     json_object_foreach(vocab, text, v) TRY(tokenizer_vocab_add(c, t, json_integer_value(v), text, strlen(text), 0));
     for (size_t i = 0; i < json_array_size(added); i++) TRY(read_added(c, t, json_array_get(added, i)));
     return OK;
 }
 
 /* A merge is "left right" or ["left", "right"]. */
-static enum status read_merges(struct ctx *c, struct tokenizer *t, const json_t *merges)
+static enum status tokenizer_json_read_merges(struct ctx *c, struct tokenizer *t, const json_t *merges)
 {
     for (size_t i = 0; i < json_array_size(merges); i++) {
         const json_t *v = json_array_get(merges, i);
@@ -133,7 +135,7 @@ static enum status read_unknown(struct ctx *c, struct tokenizer *t, const json_t
     int32_t id = tokenizer_vocab_find(t, unknown, strlen(unknown));
     if (id < 0) return ctx_fail(c, E_INPUT, "%s: unk_token \"%.80s\" is not in the vocabulary", t->name, unknown);
     t->bpe.unknown_id = id;
-    t->bpe.fuse_unknown = is_true(model, "fuse_unk", false);
+    t->bpe.fuse_unknown = json_is_member_true(model, "fuse_unk", false);
     return OK;
 }
 
@@ -151,7 +153,7 @@ static enum status template_token(struct ctx *c, struct tokenizer *t, const json
 }
 
 /* The template of a post-processor: which tokens it puts around a text. One before is the BOS, one behind the EOS. */
-static enum status read_template(struct ctx *c, struct tokenizer *t, const json_t *o)
+static enum status tokenizer_json_read_template(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const json_t *single = json_object_get(o, "single");
     size_t n = json_array_size(single), texts = 0;
@@ -173,47 +175,47 @@ static enum status read_template(struct ctx *c, struct tokenizer *t, const json_
 
 static enum status read_post_processor(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
-    if (!o || json_is_null(o) || strcmp(type_of(o), "ByteLevel") == 0) return OK;
-    if (strcmp(type_of(o), "TemplateProcessing") == 0) return read_template(c, t, o);
+    if (!o || json_is_null(o) || strcmp(tokenizer_json_type(o), "ByteLevel") == 0) return OK;
+    if (strcmp(tokenizer_json_type(o), "TemplateProcessing") == 0) return tokenizer_json_read_template(c, t, o);
     const json_t *list = json_object_get(o, "processors");
-    if (strcmp(type_of(o), "Sequence") != 0 || !json_is_array(list))
-        return tokenizer_refuse(c, t, "post_processor", type_of(o));
+    if (strcmp(tokenizer_json_type(o), "Sequence") != 0 || !json_is_array(list))
+        return tokenizer_refuse(c, t, "post_processor", tokenizer_json_type(o));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
-        if (strcmp(type_of(item), "TemplateProcessing") == 0)
-            TRY(read_template(c, t, item));
-        else if (strcmp(type_of(item), "ByteLevel") != 0)
-            return tokenizer_refuse(c, t, "post_processor", type_of(item));
+        if (strcmp(tokenizer_json_type(item), "TemplateProcessing") == 0)
+            TRY(tokenizer_json_read_template(c, t, item));
+        else if (strcmp(tokenizer_json_type(item), "ByteLevel") != 0)
+            return tokenizer_refuse(c, t, "post_processor", tokenizer_json_type(item));
     }
     return OK;
 }
 
-static enum status read_document(struct ctx *c, struct tokenizer *t, const json_t *doc)
+static enum status tokenizer_json_read_document(struct ctx *c, struct tokenizer *t, const json_t *doc)
 {
     const json_t *model = json_object_get(doc, "model"), *added = json_object_get(doc, "added_tokens");
-    TRY(check_model(c, t, model));
+    TRY(json_check_model(c, t, model));
     if (added && !json_is_null(added) && !json_is_array(added))
         return ctx_fail(c, E_INPUT, "%s: added_tokens is not a list", t->name);
-    t->bpe.byte_fallback = is_true(model, "byte_fallback", false);
+    t->bpe.byte_fallback = json_is_member_true(model, "byte_fallback", false);
     TRY(tokenizer_text_read(c, t, doc));
     TRY(read_vocab(c, t, json_object_get(model, "vocab"), added));
     TRY(read_unknown(c, t, model));
-    TRY(tokenizer_vocab_finish(c, t, is_true(model, "ignore_merges", false)));
-    TRY(read_merges(c, t, json_object_get(model, "merges")));
+    TRY(tokenizer_vocab_finish(c, t, json_is_member_true(model, "ignore_merges", false)));
+    TRY(tokenizer_json_read_merges(c, t, json_object_get(model, "merges")));
     TRY(tokenizer_added_finish(c, t));
     return read_post_processor(c, t, json_object_get(doc, "post_processor"));
 }
 
-static enum status read_json(struct ctx *c, struct tokenizer *t, const char *path)
+static enum status tokenizer_json_read_file(struct ctx *c, struct tokenizer *t, const char *path)
 {
     json_t *doc = json_parse_file(c, path, JSON_MAX_BYTES);
     if (!doc) return c->status;
-    enum status st = read_document(c, t, doc);
+    enum status st = tokenizer_json_read_document(c, t, doc);
     json_decref(doc);
     return st;
 }
 
 struct tokenizer *tokenizer_open_json(struct ctx *c, const char *path)
 {
-    return tokenizer_open_with(c, path, read_json);
+    return tokenizer_open_with(c, path, tokenizer_json_read_file);
 }

@@ -34,7 +34,7 @@ static bool read_varint(struct proto_message *m, uint64_t *out)
     return false;
 }
 
-static bool read_fixed(struct proto_message *m, size_t n, uint64_t *out)
+static bool proto_read_fixed(struct proto_message *m, size_t n, uint64_t *out)
 {
     if ((size_t)(m->end - m->at) < n) return false;
     *out = 0;
@@ -56,8 +56,8 @@ static bool next_field(struct proto_message *m, struct proto_field *f, bool *bro
         f->bytes = (struct proto_message){m->at, m->at + n};
         m->at += n;
     } else if (f->wire == WIRE_VARINT ? !read_varint(m, &f->value)
-               : f->wire == WIRE_32   ? !read_fixed(m, 4, &f->value)
-               : f->wire == WIRE_64   ? !read_fixed(m, 8, &f->value)
+               : f->wire == WIRE_32   ? !proto_read_fixed(m, 4, &f->value)
+               : f->wire == WIRE_64   ? !proto_read_fixed(m, 8, &f->value)
                                       : true) {
         return false;
     }
@@ -134,7 +134,7 @@ static void read_trainer(struct proto_model *m, struct proto_message bytes)
     }
 }
 
-static void read_normalizer(struct proto_model *m, struct proto_message bytes)
+static void proto_read_normalizer(struct proto_model *m, struct proto_message bytes)
 {
     struct proto_field f;
     while (next_field(&bytes, &f, &m->broken)) {
@@ -154,13 +154,13 @@ static enum status read_model(struct ctx *c, struct proto_model *m, const char *
         if (f.wire != WIRE_BYTES) continue;
         if (f.number == 1) TRY(add_piece(c, m, f.bytes));
         if (f.number == 2) read_trainer(m, f.bytes);
-        if (f.number == 3) read_normalizer(m, f.bytes);
+        if (f.number == 3) proto_read_normalizer(m, f.bytes);
     }
     if (m->broken || m->n == 0) return ctx_fail(c, E_INPUT, "%s: this is no SentencePiece model", name);
     return OK;
 }
 
-static enum status check_model(struct ctx *c, const struct tokenizer *t, const struct proto_model *m)
+static enum status proto_check_model(struct ctx *c, const struct tokenizer *t, const struct proto_model *m)
 {
     static const char *const types[] = {"", "unigram", "BPE", "word", "char"};
     if (m->type != 2) return tokenizer_refuse(c, t, "SentencePiece model type", m->type < 5 ? types[m->type] : "?");
@@ -293,9 +293,9 @@ static enum status set_ids(struct ctx *c, struct tokenizer *t, const struct prot
     return OK;
 }
 
-static enum status build(struct ctx *c, struct tokenizer *t, const struct proto_model *m, const struct extras *x)
+static enum status proto_build(struct ctx *c, struct tokenizer *t, const struct proto_model *m, const struct extras *x)
 {
-    TRY(check_model(c, t, m));
+    TRY(proto_check_model(c, t, m));
     t->by_char = true;
     t->bpe.byte_fallback = m->byte_fallback;
     t->bpe.fuse_unknown = true;
@@ -319,7 +319,7 @@ static enum status read_proto(struct ctx *c, struct tokenizer *t, const char *pa
     struct extras *x = bytes ? mem_alloc(c, 1, sizeof *x) : NULL;
     if (x && read_model(c, &m, path, (struct proto_message){(const uint8_t *)bytes, (const uint8_t *)bytes + n}) == OK &&
         read_extras(c, t, path, x) == OK)
-        build(c, t, &m, x);
+        proto_build(c, t, &m, x);
     if (x) {
         json_decref(x->docs[0]);
         json_decref(x->docs[1]);

@@ -79,7 +79,7 @@ static enum status add_merge(struct ctx *c, struct tokenizer *t, int32_t left, i
 }
 
 /* All ways to make a piece of two. */
-static enum status cut_piece(struct ctx *c, struct tokenizer *t, int32_t id, size_t *room)
+static enum status scores_cut_piece(struct ctx *c, struct tokenizer *t, int32_t id, size_t *room)
 {
     const char *text = t->tokens[id].text;
     size_t n = t->tokens[id].n_text;
@@ -113,7 +113,7 @@ enum status tokenizer_scores_apply(struct ctx *c, struct tokenizer *t, const flo
     enum status st = sort_pieces(c, t, scores, &list, &n);
     for (size_t i = 0; i < n && st == OK; i++) {
         size_t merges = t->n_merges;
-        st = cut_piece(c, t, list[i].id, &room);
+        st = scores_cut_piece(c, t, list[i].id, &room);
         if (st != OK || t->n_merges == merges) continue;
         if (before >= 0 && scores[before] == list[i].score && !(is_space_run(t, before) && is_space_run(t, list[i].id)))
             st = ctx_fail(c, E_UNSUPPORTED, "%s: pieces %d and %d have the same score, so which merges first is not known",

@@ -9,7 +9,7 @@
 
 static const char space_mark[] = "\xE2\x96\x81"; /* U+2581 */
 
-static const char *type_of(const json_t *o)
+static const char *text_type_of(const json_t *o)
 {
     const char *type = json_string_value(json_object_get(o, "type"));
     return type ? type : "";
@@ -17,10 +17,10 @@ static const char *type_of(const json_t *o)
 
 static bool is_type(const json_t *o, const char *type)
 {
-    return strcmp(type_of(o), type) == 0;
+    return strcmp(text_type_of(o), type) == 0;
 }
 
-static bool is_true(const json_t *o, const char *key, bool absent)
+static bool text_is_true(const json_t *o, const char *key, bool absent)
 {
     const json_t *v = json_object_get(o, key);
     return json_is_boolean(v) ? json_is_true(v) : absent;
@@ -45,7 +45,7 @@ static enum status read_replace(struct ctx *c, struct tokenizer *t, const json_t
                                 json_string_value(to), json_string_length(to));
 }
 
-static enum status read_normalizer(struct ctx *c, struct tokenizer *t, const json_t *o)
+static enum status text_read_normalizer(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const char *prepend = json_string_value(json_object_get(o, "prepend"));
     if (is_type(o, "NFC")) return rewriter_add(c, &t->normal, t->name, &(struct rewrite){.kind = REWRITE_NFC});
@@ -53,19 +53,20 @@ static enum status read_normalizer(struct ctx *c, struct tokenizer *t, const jso
     if (is_type(o, "Replace")) return read_replace(c, t, o);
     if (is_type(o, "Prepend") && prepend) return rewriter_add_prepend(c, &t->normal, t->name, prepend, false, false);
     if (is_type(o, "Strip")) {
-        struct rewrite strip = {
-            .kind = REWRITE_STRIP, .left = is_true(o, "strip_left", true), .right = is_true(o, "strip_right", true)};
+        struct rewrite strip = {.kind = REWRITE_STRIP,
+                                .left = text_is_true(o, "strip_left", true),
+                                .right = text_is_true(o, "strip_right", true)};
         return rewriter_add(c, &t->normal, t->name, &strip);
     }
-    return tokenizer_refuse(c, t, "normalizer", type_of(o));
+    return tokenizer_refuse(c, t, "normalizer", text_type_of(o));
 }
 
 static enum status read_normalizers(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const json_t *list = json_object_get(o, "normalizers");
     if (!o || json_is_null(o)) return OK;
-    if (!is_type(o, "Sequence") || !json_is_array(list)) return read_normalizer(c, t, o);
-    for (size_t i = 0; i < json_array_size(list); i++) TRY(read_normalizer(c, t, json_array_get(list, i)));
+    if (!is_type(o, "Sequence") || !json_is_array(list)) return text_read_normalizer(c, t, o);
+    for (size_t i = 0; i < json_array_size(list); i++) TRY(text_read_normalizer(c, t, json_array_get(list, i)));
     return OK;
 }
 
@@ -104,7 +105,7 @@ static enum status add_string(struct ctx *c, struct tokenizer *t, const char *te
 static enum status read_split(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     enum pretokenizer_behavior behavior;
-    bool is_pattern, invert = is_true(o, "invert", false);
+    bool is_pattern, invert = text_is_true(o, "invert", false);
     const json_t *text = pattern_of(o, &is_pattern);
     if (!json_is_string(text) || json_string_length(text) == 0)
         return tokenizer_refuse(c, t, "pre_tokenizer", "Split of nothing");
@@ -133,13 +134,13 @@ static enum status read_metaspace(struct ctx *c, struct tokenizer *t, const json
 {
     const char *mark = json_string_value(json_object_get(o, "replacement"));
     const char *scheme = json_string_value(json_object_get(o, "prepend_scheme"));
-    if (!scheme) scheme = is_true(o, "add_prefix_space", true) ? "always" : "never";
+    if (!scheme) scheme = text_is_true(o, "add_prefix_space", true) ? "always" : "never";
     bool never = strcmp(scheme, "never") == 0, only_first = strcmp(scheme, "first") == 0;
     if (!first || !mark || strcmp(mark, space_mark) != 0 || (!never && !only_first && strcmp(scheme, "always") != 0))
         return tokenizer_refuse(c, t, "pre_tokenizer", "Metaspace (this form of it)");
     TRY(rewriter_add_replace(c, &t->pre_write, t->name, " ", 1, false, space_mark, strlen(space_mark)));
     if (!never) TRY(rewriter_add_prepend(c, &t->pre_write, t->name, space_mark, true, only_first));
-    if (!is_true(o, "split", true)) return OK;
+    if (!text_is_true(o, "split", true)) return OK;
     return pretokenizer_add_pattern(c, &t->pre, t->name, space_mark, strlen(space_mark), SPLIT_WITH_NEXT, false, false);
 }
 
@@ -147,12 +148,12 @@ static enum status read_byte_level(struct ctx *c, struct tokenizer *t, const jso
 {
     if (!last) return tokenizer_refuse(c, t, "pre_tokenizer", "ByteLevel before others");
     t->by_char = false;
-    if (is_true(o, "add_prefix_space", true)) {
+    if (text_is_true(o, "add_prefix_space", true)) {
         if (!first) return tokenizer_refuse(c, t, "pre_tokenizer", "ByteLevel with add_prefix_space behind others");
         TRY(rewriter_add_prepend(c, &t->pre_write, t->name, " ", true, false));
         t->drops_prefix = false; /* nor does the reference's decoder drop it */
     }
-    return is_true(o, "use_regex", true) ? pretokenizer_add(c, &t->pre, t->name, PRE_GPT2) : OK;
+    return text_is_true(o, "use_regex", true) ? pretokenizer_add(c, &t->pre, t->name, PRE_GPT2) : OK;
 }
 
 static enum status read_pre_tokenizer(struct ctx *c, struct tokenizer *t, const json_t *o, bool first, bool last)
@@ -160,11 +161,11 @@ static enum status read_pre_tokenizer(struct ctx *c, struct tokenizer *t, const 
     if (is_type(o, "Split")) return read_split(c, t, o);
     if (is_type(o, "Digits"))
         return pretokenizer_add(c, &t->pre, t->name,
-                                is_true(o, "individual_digits", false) ? PRE_DIGIT_EACH : PRE_DIGIT_RUN);
+                                text_is_true(o, "individual_digits", false) ? PRE_DIGIT_EACH : PRE_DIGIT_RUN);
     if (is_type(o, "Punctuation")) return read_punctuation(c, t, o);
     if (is_type(o, "Metaspace")) return read_metaspace(c, t, o, first);
     if (is_type(o, "ByteLevel")) return read_byte_level(c, t, o, first, last);
-    return tokenizer_refuse(c, t, "pre_tokenizer", type_of(o));
+    return tokenizer_refuse(c, t, "pre_tokenizer", text_type_of(o));
 }
 
 static enum status read_pre_tokenizers(struct ctx *c, struct tokenizer *t, const json_t *o)
@@ -190,21 +191,21 @@ static enum status read_char_decoder(struct ctx *c, struct tokenizer *t, const j
         return OK;
     if (is_type(o, "Metaspace")) {
         const char *scheme = json_string_value(json_object_get(o, "prepend_scheme"));
-        t->drops_prefix = scheme ? strcmp(scheme, "never") != 0 : is_true(o, "add_prefix_space", true);
+        t->drops_prefix = scheme ? strcmp(scheme, "never") != 0 : text_is_true(o, "add_prefix_space", true);
         return OK;
     }
     if (is_type(o, "Strip") && to && strcmp(to, " ") == 0 && json_integer_value(json_object_get(o, "stop")) == 0) {
         t->drops_prefix = json_integer_value(json_object_get(o, "start")) > 0;
         return OK;
     }
-    return tokenizer_refuse(c, t, "decoder", type_of(o));
+    return tokenizer_refuse(c, t, "decoder", text_type_of(o));
 }
 
 static enum status read_decoder(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const json_t *list = json_object_get(o, "decoders");
     if (!t->by_char) {
-        if (json_is_object(o) && !is_type(o, "ByteLevel")) return tokenizer_refuse(c, t, "decoder", type_of(o));
+        if (json_is_object(o) && !is_type(o, "ByteLevel")) return tokenizer_refuse(c, t, "decoder", text_type_of(o));
         return OK;
     }
     if (!json_is_object(o)) return tokenizer_refuse(c, t, "decoder", "null, with no ByteLevel pre_tokenizer");

@@ -86,7 +86,7 @@ struct cluster {
 };
 
 /* Appends bytes that came from s[at...], one from each place or, for a cluster, all from its beginning. */
-static void put(struct buf *out, struct buf *origins, const void *bytes, size_t n, size_t at, bool one_by_one)
+static void unicode_put(struct buf *out, struct buf *origins, const void *bytes, size_t n, size_t at, bool one_by_one)
 {
     buf_append(out, bytes, n);
     for (size_t i = 0; origins && i < n; i++) {
@@ -160,7 +160,7 @@ static void cluster_flush(struct ctx *c, struct cluster *k, struct buf *out, str
     for (utf8proc_ssize_t i = 0; i < n; i++) {
         utf8proc_uint8_t bytes[4];
         size_t length = (size_t)utf8proc_encode_char(k->cps[i], bytes);
-        put(out, origins, bytes, length, k->at, false);
+        unicode_put(out, origins, bytes, length, k->at, false);
     }
     k->n = 0;
 }
@@ -174,7 +174,7 @@ static enum status cluster_start(struct ctx *c, struct cluster *k, const char *s
     if (at > run) base = unicode_last(s + run, at - run);
     bool has_base = at > run && !is_inert(k->form, base.cp);
     k->at = has_base ? at - base.bytes : at;
-    put(out, origins, s + run, k->at - run, run, true);
+    unicode_put(out, origins, s + run, k->at - run, run, true);
     return has_base ? cluster_push(c, k, base.cp) : OK;
 }
 
@@ -196,7 +196,7 @@ enum status unicode_normalize(struct ctx *c, enum unicode_form form, const char 
         at += u.bytes;
     }
     if (k.n && st == OK) cluster_flush(c, &k, out, origins);
-    put(out, origins, s + run, n - run, run, true);
+    unicode_put(out, origins, s + run, n - run, run, true);
     mem_free(c, k.cps);
     mem_free(c, k.spare);
     if (st != OK) return st;
