@@ -43,7 +43,7 @@ static enum status describe_file(struct ctx *c, const char *dir, const char *nam
 
 /* Text of the manifest that the files in `dir` ask for. With `recorded` every line is looked for in it, so that the message
  * names the file. */
-static enum status make_manifest(struct ctx *c, const char *dir, const char *recorded, struct buf *out)
+static enum status checkpoint_make_manifest(struct ctx *c, const char *dir, const char *recorded, struct buf *out)
 {
     char **names = NULL;
     size_t n = 0, written = 0;
@@ -70,7 +70,7 @@ static enum status write_manifest(struct ctx *c, const char *dir)
 {
     struct buf text;
     buf_init(&text, c, MANIFEST_CAP_BYTES);
-    enum status status = make_manifest(c, dir, NULL, &text);
+    enum status status = checkpoint_make_manifest(c, dir, NULL, &text);
     char *path = path_join(c, dir, "manifest.json");
     if (status == OK && path) file_write_atomic(c, path, buf_str(&text), text.len);
     mem_free(c, path);
@@ -101,7 +101,7 @@ enum status checkpoint_verify(struct ctx *c, const char *dir)
         ctx_fail(c, E_INPUT, "%s: is missing: the checkpoint is incomplete", path);
         goto out;
     }
-    if (check_required(c, dir) != OK || make_manifest(c, dir, recorded, &text) != OK) goto out;
+    if (check_required(c, dir) != OK || checkpoint_make_manifest(c, dir, recorded, &text) != OK) goto out;
     if (n != text.len || memcmp(recorded, buf_str(&text), n) != 0)
         ctx_fail(c, E_INPUT, "%s: does not describe exactly the files of its folder", path);
 out:

@@ -6,7 +6,7 @@
 
 /* ---- restore --------------------------------------------------------------------------------------------------------- */
 
-static enum status write_values(void *user, int which, size_t i, const float *values)
+static enum status restore_write_values(void *user, int which, size_t i, const float *values)
 {
     struct engine *e = user;
     return e->ops->write(e, (enum engine_values)which, i, values);
@@ -17,7 +17,8 @@ enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e)
     for (int i = 0; ctx_ok(c) && i < CHECKPOINT_VALUE_FILES; i++) {
         const struct checkpoint_file *f = &checkpoint_value_file[i];
         char *path = path_join(c, dir, f->name);
-        if (path) parameters_load(c, path, e->parameters->list, e->parameters->n, f->sets, f->n_sets, write_values, e);
+        if (path)
+            parameters_load(c, path, e->parameters->list, e->parameters->n, f->sets, f->n_sets, restore_write_values, e);
         mem_free(c, path);
     }
     return c->status;
@@ -25,7 +26,7 @@ enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e)
 
 /* ---- publish --------------------------------------------------------------------------------------------------------- */
 
-static enum status copy_file(struct ctx *c, const char *from_dir, const char *to_dir, const char *name)
+static enum status restore_copy_file(struct ctx *c, const char *from_dir, const char *to_dir, const char *name)
 {
     char *from = path_join(c, from_dir, name), *to = path_join(c, to_dir, name);
     struct file_map *map = from && to ? file_map_open(c, from) : NULL;
@@ -51,8 +52,8 @@ enum status checkpoint_publish(struct ctx *c, const char *dir, const char *run_d
     if (!final || !temporary || !aside) goto out;
     if (dir_exists(temporary) && dir_remove(c, temporary) != OK) goto out;
     if (dir_make(c, temporary) != OK) goto out;
-    if (copy_file(c, dir, temporary, "adapter_config.json") != OK) goto out;
-    if (copy_file(c, dir, temporary, "adapter_model.safetensors") != OK) goto out;
+    if (restore_copy_file(c, dir, temporary, "adapter_config.json") != OK) goto out;
+    if (restore_copy_file(c, dir, temporary, "adapter_model.safetensors") != OK) goto out;
     checkpoint_replace(c, temporary, final, aside);
 out:
     mem_free(c, aside);

@@ -14,7 +14,7 @@ void clip_init(struct clip *k, enum clip_mode mode, double limit)
     k->limit = limit;
 }
 
-static int compare(const void *a, const void *b)
+static int clip_compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -26,7 +26,7 @@ static double median(const struct clip *k)
     double sorted[CLIP_WINDOW];
     if (k->n == 0) return 0.0;
     memcpy(sorted, k->window, (size_t)k->n * sizeof(double));
-    qsort(sorted, (size_t)k->n, sizeof(double), compare);
+    qsort(sorted, (size_t)k->n, sizeof(double), clip_compare);
     return (sorted[(k->n - 1) / 2] + sorted[k->n / 2]) / 2.0;
 }
 

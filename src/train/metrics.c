@@ -64,7 +64,7 @@ static enum status open_both(struct metrics *m, const char *run_dir, uint64_t ke
     return cut_back(m, keep_bytes);
 }
 
-static void give_back(struct resource *r)
+static void metrics_give_back(struct resource *r)
 {
     struct metrics *m = (struct metrics *)r;
     if (m->fd >= 0) close(m->fd);
@@ -77,7 +77,7 @@ struct metrics *metrics_open(struct ctx *c, const char *run_dir, uint64_t keep_b
     if (!m) return NULL;
     m->c = c;
     m->fd = m->timing_fd = -1;
-    resource_hold(c, &m->resource, give_back);
+    resource_hold(c, &m->resource, metrics_give_back);
     buf_init(&m->line, c, LINE_CAP_BYTES);
     if (open_both(m, run_dir, keep_bytes) == OK) return m;
     metrics_close(m);
@@ -88,7 +88,7 @@ void metrics_close(struct metrics *m)
 {
     if (!m) return;
     resource_drop(m->c, &m->resource);
-    give_back(&m->resource);
+    metrics_give_back(&m->resource);
     buf_release(&m->line);
     mem_free(m->c, m->path);
     mem_free(m->c, m->timing_path);
@@ -97,7 +97,7 @@ void metrics_close(struct metrics *m)
 
 /* ---- lines ----------------------------------------------------------------------------------------------------------- */
 
-static void begin(struct metrics *m, const char *first_key, int64_t value)
+static void metrics_begin(struct metrics *m, const char *first_key, int64_t value)
 {
     buf_clear(&m->line);
     buf_printf(&m->line, "{\"%s\":%" PRId64, first_key, value);
@@ -120,7 +120,7 @@ static void add_bool(struct metrics *m, const char *key, bool value)
 }
 
 /* Ends the line and writes all of it. */
-static enum status end(struct metrics *m, int fd, const char *path)
+static enum status metrics_end(struct metrics *m, int fd, const char *path)
 {
     buf_append_str(&m->line, "}\n");
     if (!buf_ok(&m->line)) return m->c->status;
@@ -137,7 +137,7 @@ static enum status end(struct metrics *m, int fd, const char *path)
 
 enum status metrics_add_step(struct metrics *m, const struct metrics_step *s)
 {
-    begin(m, "step", s->step);
+    metrics_begin(m, "step", s->step);
     add_i64(m, "epoch", s->epoch);
     add_f64(m, "loss", s->loss);
     add_f64(m, "weighted_loss", s->weighted_loss);
@@ -151,30 +151,30 @@ enum status metrics_add_step(struct metrics *m, const struct metrics_step *s)
     add_f64(m, "omega", s->omega);
     add_i64(m, "trained_tokens", s->trained_tokens);
     add_i64(m, "tokens", s->tokens);
-    TRY(end(m, m->fd, m->path));
+    TRY(metrics_end(m, m->fd, m->path));
     m->bytes += m->line.len;
     return OK;
 }
 
 enum status metrics_add_eval(struct metrics *m, const struct metrics_eval *e)
 {
-    begin(m, "step", e->step);
+    metrics_begin(m, "step", e->step);
     add_f64(m, "valid_loss", e->loss);
     add_f64(m, "valid_weighted_loss", e->weighted_loss);
     add_i64(m, "valid_trained_tokens", e->trained_tokens);
     add_bool(m, "best", e->best);
-    TRY(end(m, m->fd, m->path));
+    TRY(metrics_end(m, m->fd, m->path));
     m->bytes += m->line.len;
     return OK;
 }
 
 enum status metrics_add_timing(struct metrics *m, const struct metrics_timing *t)
 {
-    begin(m, "step", t->step);
+    metrics_begin(m, "step", t->step);
     add_f64(m, "seconds", t->seconds);
     add_f64(m, "tokens_per_s", t->tokens_per_s);
     add_i64(m, "peak_bytes", (int64_t)t->peak_bytes);
-    return end(m, m->timing_fd, m->timing_path);
+    return metrics_end(m, m->timing_fd, m->timing_path);
 }
 
 enum status metrics_sync(struct metrics *m, uint64_t *bytes)

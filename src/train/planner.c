@@ -15,7 +15,7 @@ const char *const plan_item_name[PLAN_ITEMS] = {
 enum { ADVICE_MAX = 3 };
 
 /* The plan with so many blocks recomputed. */
-static enum status fill(struct plan *p, const struct plan_input *in, int64_t recomputed)
+static enum status planner_fill(struct plan *p, const struct plan_input *in, int64_t recomputed)
 {
     size_t values = (size_t)in->parameters * sizeof(float);
     struct plan_step step = {0, 0};
@@ -40,13 +40,13 @@ static enum status fill_auto(struct plan *p, const struct plan_input *in, int64_
     if (high <= low) return OK;
     while (high - low > 1) {
         int64_t middle = (low + high) / 2;
-        TRY(fill(p, in, middle));
+        TRY(planner_fill(p, in, middle));
         if (p->total <= p->free_bytes)
             high = middle;
         else
             low = middle;
     }
-    return fill(p, in, high);
+    return planner_fill(p, in, high);
 }
 
 enum status plan_make(const struct plan_input *in, size_t free_bytes, struct plan *out)
@@ -55,8 +55,8 @@ enum status plan_make(const struct plan_input *in, size_t free_bytes, struct pla
     *out = (struct plan){.limited = in->max_bytes > 0 && in->max_bytes < free_bytes};
     out->free_bytes = out->limited ? in->max_bytes : free_bytes;
     if (in->recomputed_blocks >= 0)
-        return fill(out, in, in->recomputed_blocks < in->n_blocks ? in->recomputed_blocks : in->n_blocks);
-    TRY(fill(out, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0));
+        return planner_fill(out, in, in->recomputed_blocks < in->n_blocks ? in->recomputed_blocks : in->n_blocks);
+    TRY(planner_fill(out, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0));
     if (in->checkpoint != PLAN_CHECKPOINT_AUTO || out->total <= out->free_bytes) return OK;
     return fill_auto(out, in, most);
 }

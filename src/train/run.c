@@ -115,7 +115,7 @@ struct manifest {
 };
 
 /* One line for a file. */
-static enum status add_file(struct manifest *m, const char *kind, const char *path)
+static enum status run_add_file(struct manifest *m, const char *kind, const char *path)
 {
     char hex[65];
     uint64_t bytes = 0;
@@ -135,24 +135,24 @@ static enum status add_model(struct manifest *m, const char *model)
 {
     char **names = NULL;
     size_t n = 0;
-    if (!dir_exists(model)) return add_file(m, "model", model);
+    if (!dir_exists(model)) return run_add_file(m, "model", model);
     TRY(dir_list(m->c, model, &names, &n));
     for (size_t i = 0; i < n && ctx_ok(m->c); i++) {
         char *path = path_join(m->c, model, names[i]);
-        if (path && file_exists(path)) add_file(m, "model", path);
+        if (path && file_exists(path)) run_add_file(m, "model", path);
         mem_free(m->c, path);
     }
     dir_list_free(m->c, names, n);
     return m->c->status;
 }
 
-static enum status make_manifest(struct ctx *c, const char *model, const char *const *data, size_t n_data,
-                                 const char *recorded, struct buf *out)
+static enum status run_make_manifest(struct ctx *c, const char *model, const char *const *data, size_t n_data,
+                                     const char *recorded, struct buf *out)
 {
     struct manifest m = {c, out, recorded, 0};
     buf_append_str(out, "[\n");
     TRY(add_model(&m, model));
-    for (size_t i = 0; i < n_data; i++) TRY(add_file(&m, "data", data[i]));
+    for (size_t i = 0; i < n_data; i++) TRY(run_add_file(&m, "data", data[i]));
     buf_append_str(out, "\n]\n");
     return buf_ok(out) ? OK : c->status;
 }
@@ -161,7 +161,7 @@ enum status run_write_manifest(struct ctx *c, const char *dir, const char *model
 {
     struct buf text;
     buf_init(&text, c, TEXT_CAP_BYTES);
-    if (make_manifest(c, model, data, n_data, NULL, &text) == OK)
+    if (run_make_manifest(c, model, data, n_data, NULL, &text) == OK)
         run_write(c, dir, "data_manifest.json", buf_str(&text), text.len);
     buf_release(&text);
     return c->status;
@@ -174,7 +174,7 @@ enum status run_check_manifest(struct ctx *c, const char *dir, const char *model
     char *path = path_join(c, dir, "data_manifest.json");
     char *recorded = path ? file_read(c, path, TEXT_CAP_BYTES, &n) : NULL;
     buf_init(&text, c, TEXT_CAP_BYTES);
-    if (recorded && make_manifest(c, model, data, n_data, recorded, &text) == OK &&
+    if (recorded && run_make_manifest(c, model, data, n_data, recorded, &text) == OK &&
         (n != text.len || memcmp(recorded, buf_str(&text), n) != 0))
         ctx_fail(c, E_INPUT, "%s: lists other files than the run's options name", path);
     buf_release(&text);

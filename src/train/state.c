@@ -89,7 +89,7 @@ static bool get_compute(struct ctx *c, const char *what, const json_t *o, enum c
     return false;
 }
 
-static bool read_window(struct ctx *c, const char *what, const json_t *o, struct clip *k)
+static bool state_read_window(struct ctx *c, const char *what, const json_t *o, struct clip *k)
 {
     const json_t *window = json_object_get(o, "window");
     size_t n = json_array_size(window);
@@ -114,7 +114,7 @@ static bool read_clip(struct ctx *c, const char *what, const json_t *o, struct c
     bool good = json_member_i64(c, what, o, "mode", true, CLIP_RELATIVE, CLIP_OFF, &mode) &&
                 json_member_i64(c, what, o, "next", true, 0, CLIP_WINDOW - 1, &next) &&
                 get_f64(c, what, o, "limit", &k->limit) && get_i64(c, what, o, "steps", &k->steps) &&
-                get_i64(c, what, o, "clipped", &k->clipped) && read_window(c, what, o, k);
+                get_i64(c, what, o, "clipped", &k->clipped) && state_read_window(c, what, o, k);
     k->mode = (enum clip_mode)mode;
     k->next = (int)next;
     return good;

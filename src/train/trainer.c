@@ -135,7 +135,7 @@ static enum status settle(struct trainer *t)
 }
 
 /* Counts a step whose update is queued; true when it was the last of its epoch. */
-static bool count_step(struct trainer *t, const struct train_pending *p)
+static bool trainer_count_step(struct trainer *t, const struct train_pending *p)
 {
     struct train_state *s = &t->state;
     t->pending = *p;
@@ -149,7 +149,7 @@ static bool count_step(struct trainer *t, const struct train_pending *p)
     return true;
 }
 
-static enum status run_step(struct trainer *t)
+static enum status trainer_run_step(struct trainer *t)
 {
     struct train_pending p = {.metrics = {.step = t->state.step + 1, .epoch = t->state.epoch + 1},
                               .epoch_step = t->state.epoch_step};
@@ -160,7 +160,7 @@ static enum status run_step(struct trainer *t)
     if (late && is_interrupted(t)) return E_INTERRUPTED; /* a hook that saw the step before may have asked for it */
     TRY(queue_update(t, &p));
     p.seconds = now_seconds() - begin;
-    bool epoch_ends = count_step(t, &p);
+    bool epoch_ends = trainer_count_step(t, &p);
     if (t->engine->synchronous || epoch_ends) TRY(settle(t)); /* its rows are named by this epoch's pack */
     return epoch_ends && t->state.step < t->schedule.total ? trainer_open_epoch(t, t->state.epoch) : OK;
 }
@@ -241,7 +241,7 @@ enum status trainer_run(struct trainer *t)
     if (t->state.step < t->schedule.total) TRY(trainer_open_epoch(t, t->state.epoch));
     enter_phase(t, TRAINER_STEPS);
     while (t->state.step < t->schedule.total) {
-        enum status status = run_step(t);
+        enum status status = trainer_run_step(t);
         if (status == E_INTERRUPTED) return stop(t);
         if (status != OK) return status;
         TRY(validate(t, &improved));
