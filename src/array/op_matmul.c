@@ -11,14 +11,14 @@ static struct array *as_matrix(struct ctx *c, struct array *a, bool left)
     return a->ndim == 1 ? op_expand_dims(c, a, &axis, 1) : a;
 }
 
-static struct array *fail(struct ctx *c, const struct array *a, const struct array *b)
+static struct array *matmul_fail(struct ctx *c, const struct array *a, const struct array *b)
 {
     ctx_fail(c, E_SHAPE, "matmul: %s and %s do not multiply", FRONT_DESCRIBE(a), FRONT_DESCRIBE(b));
     return NULL;
 }
 
 /* Broadcasts the leading axes to `lead` and keeps the operand's own last two. */
-static struct array *spread(struct ctx *c, struct array *a, enum dtype dtype, int n_lead, const int64_t *lead)
+static struct array *matmul_spread(struct ctx *c, struct array *a, enum dtype dtype, int n_lead, const int64_t *lead)
 {
     int64_t shape[ARRAY_MAX_DIMS];
     memcpy(shape, lead, (size_t)n_lead * sizeof *lead);
@@ -40,16 +40,16 @@ struct array *op_matmul(struct ctx *c, struct array *a, struct array *b)
     int n_lead, ndim = 0;
     int64_t shape[ARRAY_MAX_DIMS + 2], final[ARRAY_MAX_DIMS];
     if (!front_operand(c, a) || !front_operand(c, b)) return NULL;
-    if (a->ndim == 0 || b->ndim == 0) return fail(c, a, b);
+    if (a->ndim == 0 || b->ndim == 0) return matmul_fail(c, a, b);
     struct array *left = as_matrix(c, a, true), *right = as_matrix(c, b, false);
     if (!left || !right) return NULL;
     if (left->shape[left->ndim - 1] != right->shape[right->ndim - 2] ||
         !front_broadcast(left->ndim - 2, left->shape, right->ndim - 2, right->shape, &n_lead, shape)) {
-        return fail(c, a, b);
+        return matmul_fail(c, a, b);
     }
     enum dtype result = front_float_dtype(dtype_promote(a->dtype, b->dtype)), compute = front_compute_dtype(result);
-    left = spread(c, left, compute, n_lead, shape);
-    right = spread(c, right, compute, n_lead, shape);
+    left = matmul_spread(c, left, compute, n_lead, shape);
+    right = matmul_spread(c, right, compute, n_lead, shape);
     if (!left || !right) return NULL;
     shape[n_lead] = left->shape[n_lead];
     shape[n_lead + 1] = right->shape[n_lead + 1];

@@ -24,7 +24,7 @@ static enum dtype sum_dtype(enum dtype t)
     return t == DTYPE_BOOL || t == DTYPE_U8 ? DTYPE_I32 : t;
 }
 
-static struct array *reduce(struct ctx *c, enum op op, struct array *a, struct axes_params p, enum dtype result)
+static struct array *reduce_axes(struct ctx *c, enum op op, struct array *a, struct axes_params p, enum dtype result)
 {
     int64_t shape[ARRAY_MAX_DIMS];
     enum dtype compute = front_compute_dtype(result);
@@ -41,7 +41,7 @@ struct array *op_sum(struct ctx *c, struct array *a, const int *axes, int n_axes
     struct axes_params p = {.keep = keep};
     if (!front_operand(c, a) || front_axes(c, "sum", a, axes, n_axes, &p.axes) != OK) return NULL;
     if (p.axes == 0) return n_axes == 0 ? a : op_cast(c, a, sum_dtype(a->dtype)); /* no axes asked for, or none there */
-    return reduce(c, OP_SUM, a, p, sum_dtype(a->dtype));
+    return reduce_axes(c, OP_SUM, a, p, sum_dtype(a->dtype));
 }
 
 struct array *op_mean(struct ctx *c, struct array *a, const int *axes, int n_axes, bool keep)
@@ -65,7 +65,7 @@ struct array *op_max(struct ctx *c, struct array *a, const int *axes, int n_axes
         ctx_fail(c, E_SHAPE, "max: %s has no elements", FRONT_DESCRIBE(a));
         return NULL;
     }
-    return reduce(c, OP_MAX, a, p, a->dtype);
+    return reduce_axes(c, OP_MAX, a, p, a->dtype);
 }
 
 struct array *op_softmax(struct ctx *c, struct array *a, int axis)

@@ -39,7 +39,7 @@ static struct conflict_source *read_sources(struct ctx *c, const char *what, con
     return sources;
 }
 
-static char *read_text(struct ctx *c, const char *what, const json_t *row, const char *key)
+static char *conflict_read_text(struct ctx *c, const char *what, const json_t *row, const char *key)
 {
     const char *text = NULL;
     if (!json_member_string(c, what, row, key, true, &text)) return NULL;
@@ -56,9 +56,9 @@ static void read_claim(struct ctx *c, const char *what, const json_t *row, struc
         ctx_fail(c, E_INPUT, "%s: the row is not an object", what);
         return;
     }
-    claim->prompt = read_text(c, what, row, "prompt");
-    claim->primary = read_text(c, what, row, "primary");
-    claim->consensus = read_text(c, what, row, "consensus");
+    claim->prompt = conflict_read_text(c, what, row, "prompt");
+    claim->primary = conflict_read_text(c, what, row, "primary");
+    claim->consensus = conflict_read_text(c, what, row, "consensus");
     claim->primary_sources = read_sources(c, what, row, "primary_sources", &claim->n_primary);
     claim->consensus_sources = read_sources(c, what, row, "consensus_sources", &claim->n_consensus);
 }

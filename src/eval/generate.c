@@ -74,7 +74,8 @@ static bool is_stop(const struct generate_params *p, int32_t id)
     return p->tokenizer && tokenizer_is_stop(p->tokenizer, id);
 }
 
-static enum status run(struct generation *g, const int32_t *prompt, size_t n_prompt, struct ids *out, enum generate_end *end)
+static enum status generate_tokens(struct generation *g, const int32_t *prompt, size_t n_prompt, struct ids *out,
+                                   enum generate_end *end)
 {
     const struct generate_params *p = g->params;
     int64_t room = g->context - (int64_t)n_prompt;
@@ -101,7 +102,7 @@ enum status generate_run(struct engine *e, const int32_t *prompt, size_t n, cons
 {
     struct generation g = {.c = e->c, .engine = e, .params = p, .sample = {.c = e->c}};
     TRY(check_prompt(e, prompt, n));
-    enum status status = open_generation(&g, n) ? run(&g, prompt, n, out, end) : e->c->status;
+    enum status status = open_generation(&g, n) ? generate_tokens(&g, prompt, n, out, end) : e->c->status;
     close_generation(&g);
     return status;
 }

@@ -8,13 +8,13 @@
 #include "base/mem.h"
 
 /* Host arrays of one window, reused by the next. */
-struct window {
+struct loglik_window {
     int32_t *positions, *targets;
     float *weights;
     float *logprob;
 };
 
-static enum status window_new(struct ctx *c, struct window *w, size_t n)
+static enum status window_new(struct ctx *c, struct loglik_window *w, size_t n)
 {
     w->positions = mem_alloc(c, n, sizeof(*w->positions));
     w->targets = mem_alloc(c, n, sizeof(*w->targets));
@@ -23,7 +23,7 @@ static enum status window_new(struct ctx *c, struct window *w, size_t n)
     return c->status;
 }
 
-static void window_free(struct ctx *c, struct window *w)
+static void window_free(struct ctx *c, struct loglik_window *w)
 {
     mem_free(c, w->positions);
     mem_free(c, w->targets);
@@ -32,7 +32,7 @@ static void window_free(struct ctx *c, struct window *w)
 }
 
 /* w->logprob[i] = log p(ids[i + 1] | ids[0..i]) for i < n - 1. */
-static enum status window_run(struct engine *e, struct window *w, const int32_t *ids, int64_t n)
+static enum status window_run(struct engine *e, struct loglik_window *w, const int32_t *ids, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         w->positions[i] = (int32_t)i;
@@ -48,7 +48,7 @@ static enum status window_run(struct engine *e, struct window *w, const int32_t 
     return e->ops->check(e);
 }
 
-static enum status check(const struct engine *e, const int32_t *ids, size_t n, int64_t window)
+static enum status loglik_check(const struct engine *e, const int32_t *ids, size_t n, int64_t window)
 {
     if (window > e->context)
         return ctx_fail(e->c, E_INPUT, "a window of %lld tokens is longer than the model's context of %lld",
@@ -67,8 +67,8 @@ enum status loglik_ids(struct engine *e, const int32_t *ids, size_t n, int64_t w
 {
     struct ctx *c = e->c;
     if (window == 0) window = e->context;
-    TRY(check(e, ids, n, window));
-    struct window w = {0};
+    TRY(loglik_check(e, ids, n, window));
+    struct loglik_window w = {0};
     enum status status = window_new(c, &w, n < (size_t)window ? n : (size_t)window);
     logprob[0] = NAN;
     for (size_t first = 0; first + 1 < n && status == OK; first += (size_t)window - 1) {

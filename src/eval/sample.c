@@ -45,7 +45,7 @@ static enum status most_probable(struct sample *s, const float *logits, int32_t 
 }
 
 /* Most probable first, then by id. */
-static int compare(const void *a, const void *b)
+static int sample_compare(const void *a, const void *b)
 {
     const struct sample_candidate *x = a, *y = b;
     if (x->value != y->value) return x->value > y->value ? -1 : 1;
@@ -93,7 +93,7 @@ enum status sample_next(struct sample *s, const float *logits, int32_t *id)
     }
     int64_t n = s->n_vocab;
     if (s->params.top_k > 0 || s->params.top_p < 1) {
-        qsort(s->candidates, (size_t)n, sizeof(*s->candidates), compare);
+        qsort(s->candidates, (size_t)n, sizeof(*s->candidates), sample_compare);
         if (s->params.top_k > 0 && s->params.top_k < n) n = s->params.top_k;
         n = nucleus(s, n);
     }

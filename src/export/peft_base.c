@@ -19,16 +19,16 @@ enum { TEXT_MAX_BYTES = 4 << 20, RECORDS_MAX = 1024, NAME_BYTES = 256, HEX_DIGIT
 static const uint64_t quick_bytes = (uint64_t)4 << 30;
 
 /* One weight file that an adapter was trained on. */
-struct record {
+struct peft_base_record {
     char name[NAME_BYTES];
     uint64_t bytes;
     char sha256[HEX_DIGITS + 1];
     bool found; /* among the files of the model */
 };
 
-struct records {
+struct peft_base_records {
     struct ctx *c;
-    struct record *items; /* owned: RECORDS_MAX */
+    struct peft_base_record *items; /* owned: RECORDS_MAX */
     size_t n;
     char *from; /* owned: the file that they were read from */
 };
@@ -40,17 +40,17 @@ static bool is_sha256(const char *s)
     return strspn(s, "0123456789abcdef") >= HEX_DIGITS;
 }
 
-static void add_record(struct records *r, const char *name, size_t name_bytes, uint64_t bytes, const char *sha256)
+static void add_record(struct peft_base_records *r, const char *name, size_t name_bytes, uint64_t bytes, const char *sha256)
 {
     if (r->n == RECORDS_MAX || !is_sha256(sha256)) return;
-    struct record *to = &r->items[r->n++];
+    struct peft_base_record *to = &r->items[r->n++];
     memcpy(to->name, name, name_bytes < NAME_BYTES ? name_bytes : NAME_BYTES - 1);
     to->bytes = bytes;
     memcpy(to->sha256, sha256, HEX_DIGITS);
 }
 
 /* Rows "| `name` | bytes | `sha256` |" as peft_write_card writes them; anything else in the text is passed over. */
-static void read_card(struct records *r, const char *text)
+static void read_card(struct peft_base_records *r, const char *text)
 {
     for (const char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
@@ -69,7 +69,7 @@ static bool is_weights_name(const char *name)
 }
 
 /* Entries of kind "model" that are weights: a folder's manifest names its other files too. */
-static void read_manifest(struct records *r, const char *path)
+static void read_manifest(struct peft_base_records *r, const char *path)
 {
     json_t *doc = json_parse_file(r->c, path, TEXT_MAX_BYTES), *item;
     size_t i;
@@ -87,7 +87,7 @@ static void read_manifest(struct records *r, const char *path)
 }
 
 /* Reads one place; true when it has records. What cannot be read there is no record, and no error of the adapter. */
-static bool read_place(struct records *r, const char *dir, const char *name, bool card)
+static bool read_place(struct peft_base_records *r, const char *dir, const char *name, bool card)
 {
     size_t n;
     r->from = path_join(r->c, dir, name);
@@ -105,7 +105,7 @@ static bool read_place(struct records *r, const char *dir, const char *name, boo
     return false;
 }
 
-static bool read_records(struct records *r, const char *dir)
+static bool read_records(struct peft_base_records *r, const char *dir)
 {
     return read_place(r, dir, "README.md", true) || read_place(r, dir, "../data_manifest.json", false) ||
            read_place(r, dir, "../../data_manifest.json", false);
@@ -114,10 +114,10 @@ static bool read_records(struct records *r, const char *dir)
 /* ---- comparison ------------------------------------------------------------------------------------------------------ */
 
 /* The record that a file of the model is, marked as found; NULL when it is none. `sha256` NULL: the size alone decides. */
-static struct record *find_record(struct records *r, uint64_t bytes, const char *sha256)
+static struct peft_base_record *find_record(struct peft_base_records *r, uint64_t bytes, const char *sha256)
 {
     for (size_t i = 0; i < r->n; i++) {
-        struct record *k = &r->items[i];
+        struct peft_base_record *k = &r->items[i];
         if (k->found || k->bytes != bytes || (sha256 && strcmp(k->sha256, sha256) != 0)) continue;
         k->found = true;
         return k;
@@ -125,7 +125,7 @@ static struct record *find_record(struct records *r, uint64_t bytes, const char 
     return NULL;
 }
 
-static const struct record *first_missing(const struct records *r)
+static const struct peft_base_record *first_missing(const struct peft_base_records *r)
 {
     for (size_t i = 0; i < r->n; i++)
         if (!r->items[i].found) return &r->items[i];
@@ -133,7 +133,7 @@ static const struct record *first_missing(const struct records *r)
 }
 
 /* Marks the records that the files are; names do not matter, so a renamed file is the same one. */
-static enum status match_files(struct records *r, char *const *paths, size_t n, bool by_hash, uint64_t *total)
+static enum status match_files(struct peft_base_records *r, char *const *paths, size_t n, bool by_hash, uint64_t *total)
 {
     for (size_t i = 0; i < r->n; i++) r->items[i].found = false;
     *total = 0;
@@ -148,7 +148,7 @@ static enum status match_files(struct records *r, char *const *paths, size_t n, 
     return OK;
 }
 
-static enum status compare_records(struct records *r, const struct model *m, const char *dir, bool thorough)
+static enum status compare_records(struct peft_base_records *r, const struct model *m, const char *dir, bool thorough)
 {
     char **paths = NULL;
     size_t n = 0;
@@ -158,7 +158,7 @@ static enum status compare_records(struct records *r, const struct model *m, con
     if (status == OK && !first_missing(r) && (thorough || total <= quick_bytes))
         status = match_files(r, paths, n, true, &total);
     dir_list_free(r->c, paths, n);
-    const struct record *missing = first_missing(r);
+    const struct peft_base_record *missing = first_missing(r);
     if (status != OK || !missing) return status;
     ctx_log(
         r->c, LOG_WARN,
@@ -169,7 +169,7 @@ static enum status compare_records(struct records *r, const struct model *m, con
 }
 
 /* Adapters without a record: hub ids that differ name different models; paths say nothing, as models are moved. */
-static enum status compare_names(const struct model *m, const char *dir)
+static enum status peft_base_compare_names(const struct model *m, const char *dir)
 {
     struct ctx *c = m->c;
     char *path = path_join(c, dir, "adapter_config.json");
@@ -188,13 +188,13 @@ static enum status compare_names(const struct model *m, const char *dir)
 
 enum status peft_check_base(const struct model *m, const char *dir, bool thorough)
 {
-    struct records r = {.c = m->c};
+    struct peft_base_records r = {.c = m->c};
     r.items = mem_alloc(m->c, RECORDS_MAX, sizeof *r.items);
     if (!r.items) return m->c->status;
     if (read_records(&r, dir))
         compare_records(&r, m, dir, thorough);
     else if (ctx_ok(m->c))
-        compare_names(m, dir);
+        peft_base_compare_names(m, dir);
     mem_free(m->c, r.from);
     mem_free(m->c, r.items);
     return m->c->status;

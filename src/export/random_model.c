@@ -149,7 +149,7 @@ static void random_block(void *arg, int64_t block, int worker)
     }
 }
 
-static void write_values(struct random_writer *w, struct safetensors_writer *out, size_t tensor)
+static void random_model_write_values(struct random_writer *w, struct safetensors_writer *out, size_t tensor)
 {
     const struct safetensors_entry *e = &w->entries[tensor];
     int64_t count = e->shape[0] * (e->ndim == 2 ? e->shape[1] : 1);
@@ -172,7 +172,7 @@ static enum status write_weights(struct random_writer *w)
     mem_free(w->c, path);
     if (!out) return w->c->status;
     threads_run(w->c, DEVIATES / BLOCK, quantile_block, w->table);
-    for (size_t i = 0; i < w->n && ctx_ok(w->c); i++) write_values(w, out, i);
+    for (size_t i = 0; i < w->n && ctx_ok(w->c); i++) random_model_write_values(w, out, i);
     if (ctx_ok(w->c)) return safetensors_commit(out);
     safetensors_abort(out);
     return w->c->status;
@@ -181,7 +181,7 @@ static enum status write_weights(struct random_writer *w)
 /* ---- the files beside
  * ------------------------------------------------------------------------------------------------------ */
 
-static enum status write_text(struct random_writer *w, const char *name, const struct buf *text)
+static enum status random_model_write_text(struct random_writer *w, const char *name, const struct buf *text)
 {
     if (!buf_ok(text)) return w->c->status;
     char *path = path_join(w->c, w->dir, name);
@@ -190,7 +190,7 @@ static enum status write_text(struct random_writer *w, const char *name, const s
     return w->c->status;
 }
 
-static json_t *make_config(const struct random_shape *s)
+static json_t *random_model_make_config(const struct random_shape *s)
 {
     json_t *doc =
         json_pack("{s:[s], s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:i, s:i}", "architectures",
@@ -212,9 +212,9 @@ static enum status write_config(struct random_writer *w)
 {
     struct buf text;
     buf_init(&text, w->c, TEXT_MAX);
-    json_t *doc = make_config(w->s);
+    json_t *doc = random_model_make_config(w->s);
     BUG_ON(w->c, !doc, "config.json of a random model");
-    if (json_write(w->c, doc, true, &text) == OK) write_text(w, "config.json", &text);
+    if (json_write(w->c, doc, true, &text) == OK) random_model_write_text(w, "config.json", &text);
     json_decref(doc);
     buf_release(&text);
     return w->c->status;
@@ -233,7 +233,7 @@ static unsigned byte_character(int byte)
     return next;
 }
 
-static enum status write_tokenizer(struct random_writer *w)
+static enum status random_model_write_tokenizer(struct random_writer *w)
 {
     struct buf text;
     buf_init(&text, w->c, TEXT_MAX);
@@ -250,7 +250,7 @@ static enum status write_tokenizer(struct random_writer *w)
                    "\"ByteLevel\"}, \"model\": {\"type\": \"BPE\", \"vocab\": {");
     for (int b = 0; b < 256; b++) buf_printf(&text, "%s\"\\u%04x\": %d", b ? ", " : "", byte_character(b), b);
     buf_append_str(&text, ", \"<|begin_of_text|>\": 256, \"<|end_of_text|>\": 257}, \"merges\": []}}\n");
-    write_text(w, "tokenizer.json", &text);
+    random_model_write_text(w, "tokenizer.json", &text);
     buf_release(&text);
     return w->c->status;
 }
@@ -259,7 +259,7 @@ static enum status write_files(struct random_writer *w)
 {
     TRY(dir_make_empty(w->c, w->dir));
     TRY(write_weights(w));
-    TRY(write_tokenizer(w));
+    TRY(random_model_write_tokenizer(w));
     return write_config(w);
 }
 

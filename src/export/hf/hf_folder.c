@@ -43,7 +43,7 @@ static json_t *base_json(const struct model *m, const char *name)
     return doc;
 }
 
-static enum status copy_file(const struct model *m, const char *dir, const char *name)
+static enum status hf_folder_copy_file(const struct model *m, const char *dir, const char *name)
 {
     struct ctx *c = m->c;
     size_t n = 0;
@@ -56,20 +56,21 @@ static enum status copy_file(const struct model *m, const char *dir, const char 
     return c->status;
 }
 
-static enum status write_tokenizer(const struct model *m, const char *dir)
+static enum status hf_folder_write_tokenizer(const struct model *m, const char *dir)
 {
     const struct gguf *g = weights_gguf(m->files);
     if (g) {
         hf_tokenizer_write(m->c, g, dir);
         return m->c->status;
     }
-    for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) TRY(copy_file(m, dir, tokenizer_files[i]));
+    for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
+        TRY(hf_folder_copy_file(m, dir, tokenizer_files[i]));
     return OK;
 }
 
 /* ---- generation_config.json ------------------------------------------------------------------------------------------- */
 
-static void add_id(json_t *list, int64_t id)
+static void hf_folder_add_id(json_t *list, int64_t id)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
         if (json_integer_value(json_array_get(list, i)) == id) return;
@@ -81,12 +82,13 @@ static void add_id(json_t *list, int64_t id)
 static json_t *stop_ids(const struct model *m, const json_t *listed)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(listed); i++) add_id(list, json_integer_value(json_array_get(listed, i)));
-    if (json_is_integer(listed)) add_id(list, json_integer_value(listed));
-    add_id(list, m->config.eos);
+    for (size_t i = 0; i < json_array_size(listed); i++)
+        hf_folder_add_id(list, json_integer_value(json_array_get(listed, i)));
+    if (json_is_integer(listed)) hf_folder_add_id(list, json_integer_value(listed));
+    hf_folder_add_id(list, m->config.eos);
     struct tokenizer *t = tokenizer_open(m->c, m->path);
     for (int64_t id = 0; t && id < tokenizer_vocab_size(t) && json_array_size(list) < MAX_STOPS; id++)
-        if (tokenizer_is_stop(t, (int32_t)id)) add_id(list, id);
+        if (tokenizer_is_stop(t, (int32_t)id)) hf_folder_add_id(list, id);
     if (!t) { /* a tokenizer that is not known here does not make the weights wrong */
         ctx_log(m->c, LOG_WARN, "stop tokens are those of the config only: %s", m->c->message);
         ctx_clear(m->c);
@@ -115,7 +117,7 @@ static enum status write_generation_config(const struct model *m, const char *di
 
 /* ---- config.json ------------------------------------------------------------------------------------------------------ */
 
-static json_t *make_config(const struct model *m)
+static json_t *hf_folder_make_config(const struct model *m)
 {
     if (weights_gguf(m->files)) return hf_config_make(m);
     json_t *doc = base_json(m, "config.json");
@@ -134,16 +136,16 @@ static void set_dtype(json_t *doc, enum tensor_type type)
 
 enum status hf_folder_check(const struct model *m)
 {
-    json_t *doc = make_config(m);
+    json_t *doc = hf_folder_make_config(m);
     json_decref(doc);
     return m->c->status;
 }
 
 enum status hf_folder_write(const struct model *m, const char *dir, enum tensor_type type)
 {
-    TRY(write_tokenizer(m, dir));
+    TRY(hf_folder_write_tokenizer(m, dir));
     TRY(write_generation_config(m, dir));
-    json_t *doc = make_config(m);
+    json_t *doc = hf_folder_make_config(m);
     if (!doc) return m->c->status;
     set_dtype(doc, type);
     enum status status = write_json(m->c, dir, "config.json", doc);

@@ -48,7 +48,7 @@ static bool has_duplicates(struct vocab *v)
     return twice;
 }
 
-static bool is_text(struct gguf_string s, const char *text)
+static bool hf_tokenizer_is_text(struct gguf_string s, const char *text)
 {
     return s.n == strlen(text) && memcmp(s.data, text, s.n) == 0;
 }
@@ -58,11 +58,11 @@ static const char *open_kind(struct vocab *v)
 {
     struct gguf_string model = {0}, pre = {0};
     if (!gguf_get_string(v->c, v->g, "tokenizer.ggml.model", &model)) return "the file names no kind of tokenizer";
-    if (is_text(model, "llama")) {
+    if (hf_tokenizer_is_text(model, "llama")) {
         v->t = tokenizer_open_gguf(v->c, v->g);
         return v->t ? NULL : "it cannot be read";
     }
-    if (!is_text(model, "gpt2")) return "its model is neither byte-level BPE nor SentencePiece's BPE";
+    if (!hf_tokenizer_is_text(model, "gpt2")) return "its model is neither byte-level BPE nor SentencePiece's BPE";
     v->merges = array_of(v->g, "tokenizer.ggml.merges", GGUF_STRING);
     if (!v->merges) return "merges are missing";
     if (gguf_get_string(v->c, v->g, "tokenizer.ggml.pre", &pre)) v->rules = pretokenizer_rules_find(pre.data, pre.n);
@@ -271,8 +271,8 @@ static void append_config(const struct vocab *v, struct buf *b)
     buf_append_str(b, "\n}\n");
 }
 
-static enum status write_text(const struct vocab *v, const char *dir, const char *name,
-                              void (*append)(const struct vocab *, struct buf *))
+static enum status hf_tokenizer_write_text(const struct vocab *v, const char *dir, const char *name,
+                                           void (*append)(const struct vocab *, struct buf *))
 {
     struct buf text;
     buf_init(&text, v->c, TEXT_MAX_BYTES);
@@ -292,8 +292,8 @@ bool hf_tokenizer_write(struct ctx *c, const struct gguf *g, const char *dir)
     if (ctx_ok(c) && why)
         ctx_log(c, LOG_WARN, "%s: no tokenizer is written, because %s", gguf_path(g), why);
     else if (ctx_ok(c))
-        done = write_text(&v, dir, "tokenizer.json", append_tokenizer) == OK &&
-               write_text(&v, dir, "tokenizer_config.json", append_config) == OK;
+        done = hf_tokenizer_write_text(&v, dir, "tokenizer.json", append_tokenizer) == OK &&
+               hf_tokenizer_write_text(&v, dir, "tokenizer_config.json", append_config) == OK;
     tokenizer_free(v.t);
     return done;
 }

@@ -12,7 +12,7 @@ enum { PATTERN_MAX_BYTES = 512, PATTERN_MAX_DEPTH = 32, STEPS_A_BYTE = 4, STEPS_
 
 enum step_kind { STEP_SET, STEP_SPLIT, STEP_BEGIN, STEP_END, STEP_MATCH };
 
-struct step {
+struct pattern_step {
     enum step_kind kind;
     int out, alt;    /* successors, -1: none; alt only of SPLIT */
     uint8_t set[32]; /* SET: one bit a byte that it takes */
@@ -22,65 +22,65 @@ struct pattern {
     struct ctx *c;
     char *plain; /* the source when it has no operators but '.': compared directly. Owned */
     int n, start;
-    struct step *steps; /* otherwise the program. Owned */
+    struct pattern_step *steps; /* otherwise the program. Owned */
 };
 
 struct fragment {
     int start, end;
 };
 
-struct parser {
+struct pattern_parser {
     struct ctx *c;
     const char *what, *source, *at;
     struct pattern *p;
     int depth;
 };
 
-static struct fragment parse_choice(struct parser *ps);
+static struct fragment parse_choice(struct pattern_parser *ps);
 
 /* ---- failures: after one, the parser stops at the next check and what it built so far is dropped --------------------- */
 
-static void refuse(struct parser *ps, const char *construct)
+static void pattern_refuse(struct pattern_parser *ps, const char *construct)
 {
     ctx_fail(ps->c, E_UNSUPPORTED, "%s: pattern \"%.120s\" uses %s, which is not supported", ps->what, ps->source,
              construct);
 }
 
-static void malformed(struct parser *ps, const char *why)
+static void malformed(struct pattern_parser *ps, const char *why)
 {
     ctx_fail(ps->c, E_INPUT, "%s: pattern \"%.120s\" is malformed: %s", ps->what, ps->source, why);
 }
 
 /* ---- pieces of program ----------------------------------------------------------------------------------------------- */
 
-static int add_step(struct parser *ps, enum step_kind kind, int out, int alt)
+static int add_step(struct pattern_parser *ps, enum step_kind kind, int out, int alt)
 {
-    struct step *s = &ps->p->steps[ps->p->n];
+    struct pattern_step *s = &ps->p->steps[ps->p->n];
     s->kind = kind;
     s->out = out;
     s->alt = alt;
     return ps->p->n++;
 }
 
-static int add_exit(struct parser *ps)
+static int add_exit(struct pattern_parser *ps)
 {
     return add_step(ps, STEP_SPLIT, -1, -1);
 }
 
 /* A fragment of one consuming or asserting step. */
-static struct fragment single(struct parser *ps, enum step_kind kind)
+static struct fragment single(struct pattern_parser *ps, enum step_kind kind)
 {
     int end = add_exit(ps);
     return (struct fragment){add_step(ps, kind, end, -1), end};
 }
 
-static struct fragment join(struct parser *ps, struct fragment a, struct fragment b)
+static struct fragment pattern_join(struct pattern_parser *ps, struct fragment a, struct fragment b)
 {
     ps->p->steps[a.end].out = b.start;
     return (struct fragment){a.start, b.end};
 }
 
-static struct fragment repeat(struct parser *ps, struct fragment a, char quantifier)
+static struct fragment pattern_repeat(struct pattern_parser *ps, struct fragment a, char quantifier)
 {
     int end = add_exit(ps), split = add_step(ps, STEP_SPLIT, a.start, end);
     ps->p->steps[a.end].out = quantifier == '?' ? end : split;
@@ -94,13 +94,13 @@ static void set_range(uint8_t *set, int from, int to)
     for (int i = from; i <= to; i++) set[i / 8] |= (uint8_t)(1u << i % 8);
 }
 
-static bool set_has(const uint8_t *set, char ch)
+static bool pattern_set_has(const uint8_t *set, char ch)
 {
     return set[(uint8_t)ch / 8] >> (uint8_t)ch % 8 & 1;
 }
 
 /* The bytes of an escape; ps->at is behind the backslash. */
-static void parse_escape(struct parser *ps, uint8_t *set)
+static void parse_escape(struct pattern_parser *ps, uint8_t *set)
 {
     char ch = *ps->at;
     bool letter = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9');
@@ -118,11 +118,11 @@ static void parse_escape(struct parser *ps, uint8_t *set)
     if (!letter)
         set_range(set, (uint8_t)ch, (uint8_t)ch);
     else if (ch != 'd' && ch != 'w')
-        refuse(ps, "an escape other than \\d, \\w and punctuation");
+        pattern_refuse(ps, "an escape other than \\d, \\w and punctuation");
 }
 
 /* A [...] class; ps->at is behind the bracket. A ] in first place is a literal. */
-static void parse_class(struct parser *ps, uint8_t *set)
+static void pattern_parse_class(struct pattern_parser *ps, uint8_t *set)
 {
     bool invert = *ps->at == '^';
     if (invert) ps->at++;
@@ -149,10 +149,10 @@ static void parse_class(struct parser *ps, uint8_t *set)
     for (int i = 0; invert && i < 32; i++) set[i] = (uint8_t)~set[i];
 }
 
-static struct fragment parse_group(struct parser *ps)
+static struct fragment pattern_parse_group(struct pattern_parser *ps)
 {
     struct fragment none = {0, 0};
-    if (*ps->at == '?') refuse(ps, "a (?...) group");
+    if (*ps->at == '?') pattern_refuse(ps, "a (?...) group");
     if (++ps->depth > PATTERN_MAX_DEPTH) malformed(ps, "groups are nested too deeply");
     if (!ctx_ok(ps->c)) return none;
     struct fragment inside = parse_choice(ps);
@@ -164,12 +164,12 @@ static struct fragment parse_group(struct parser *ps)
     return inside;
 }
 
-static struct fragment parse_atom(struct parser *ps)
+static struct fragment pattern_parse_atom(struct pattern_parser *ps)
 {
     char ch = *ps->at++;
-    if (ch == '(') return parse_group(ps);
+    if (ch == '(') return pattern_parse_group(ps);
     if (ch == '^' || ch == '$') return single(ps, ch == '^' ? STEP_BEGIN : STEP_END);
-    if (ch == '{' || ch == '}') refuse(ps, "a {m,n} quantifier");
+    if (ch == '{' || ch == '}') pattern_refuse(ps, "a {m,n} quantifier");
     if (ch == '*' || ch == '+' || ch == '?') malformed(ps, "a quantifier has nothing to repeat");
     struct fragment f = single(ps, STEP_SET);
     uint8_t *set = ps->p->steps[f.start].set;
@@ -179,7 +179,7 @@ static struct fragment parse_atom(struct parser *ps)
     } else if (ch == '\\') {
         parse_escape(ps, set);
     } else if (ch == '[') {
-        parse_class(ps, set);
+        pattern_parse_class(ps, set);
     } else {
         set_range(set, (uint8_t)ch, (uint8_t)ch);
     }
@@ -191,29 +191,29 @@ static bool is_quantifier(char ch)
     return ch == '*' || ch == '+' || ch == '?';
 }
 
-static struct fragment parse_piece(struct parser *ps)
+static struct fragment parse_piece(struct pattern_parser *ps)
 {
-    struct fragment f = parse_atom(ps);
+    struct fragment f = pattern_parse_atom(ps);
     if (!ctx_ok(ps->c) || !is_quantifier(*ps->at)) return f;
-    f = repeat(ps, f, *ps->at++);
-    if (is_quantifier(*ps->at)) refuse(ps, "a lazy, possessive or repeated quantifier");
+    f = pattern_repeat(ps, f, *ps->at++);
+    if (is_quantifier(*ps->at)) pattern_refuse(ps, "a lazy, possessive or repeated quantifier");
     return f;
 }
 
-static struct fragment parse_sequence(struct parser *ps)
+static struct fragment pattern_parse_sequence(struct pattern_parser *ps)
 {
     int empty = add_exit(ps);
     struct fragment f = {empty, empty};
-    while (ctx_ok(ps->c) && *ps->at && *ps->at != '|' && *ps->at != ')') f = join(ps, f, parse_piece(ps));
+    while (ctx_ok(ps->c) && *ps->at && *ps->at != '|' && *ps->at != ')') f = pattern_join(ps, f, parse_piece(ps));
     return f;
 }
 
-static struct fragment parse_choice(struct parser *ps)
+static struct fragment parse_choice(struct pattern_parser *ps)
 {
-    struct fragment f = parse_sequence(ps);
+    struct fragment f = pattern_parse_sequence(ps);
     while (ctx_ok(ps->c) && *ps->at == '|') {
         ps->at++;
-        struct fragment other = parse_sequence(ps);
+        struct fragment other = pattern_parse_sequence(ps);
         int end = add_exit(ps);
         ps->p->steps[f.end].out = ps->p->steps[other.end].out = end;
         f = (struct fragment){add_step(ps, STEP_SPLIT, f.start, other.start), end};
@@ -227,7 +227,7 @@ static bool is_plain(const char *source)
     return source[strcspn(source, "\\[](){}|*+?^$\n")] == 0;
 }
 
-static void compile(struct parser *ps)
+static void pattern_compile_node(struct pattern_parser *ps)
 {
     struct fragment whole = parse_choice(ps);
     if (ctx_ok(ps->c) && *ps->at) malformed(ps, "a ) was not opened");
@@ -248,9 +248,9 @@ struct pattern *pattern_new(struct ctx *c, const char *what, const char *source)
     if (is_plain(source)) {
         p->plain = mem_strdup(c, source);
     } else {
-        struct parser ps = {c, what, source, source, p, 0};
+        struct pattern_parser ps = {c, what, source, source, p, 0};
         p->steps = mem_alloc(c, STEPS_A_BYTE * n + STEPS_MORE, sizeof *p->steps);
-        if (p->steps) compile(&ps);
+        if (p->steps) pattern_compile_node(&ps);
     }
     if (ctx_ok(c)) return p;
     pattern_free(p);
@@ -280,14 +280,14 @@ struct places {
 
 /* Puts the machine at `step` and wherever it gets from there without consuming. Recursion is at most as deep as there are
  * steps, for each is entered once. */
-static void enter(const struct pattern *p, struct places *places, int step, bool at_begin, bool at_end)
+static void pattern_enter(const struct pattern *p, struct places *places, int step, bool at_begin, bool at_end)
 {
     while (step >= 0 && !places->on[step]) {
-        const struct step *s = &p->steps[step];
+        const struct pattern_step *s = &p->steps[step];
         places->on[step] = 1;
         if (s->kind == STEP_SET || s->kind == STEP_MATCH) return;
         if ((s->kind == STEP_BEGIN && !at_begin) || (s->kind == STEP_END && !at_end)) return;
-        if (s->alt >= 0) enter(p, places, s->alt, at_begin, at_end);
+        if (s->alt >= 0) pattern_enter(p, places, s->alt, at_begin, at_end);
         step = s->out;
     }
 }
@@ -306,13 +306,13 @@ static bool match_program(const struct pattern *p, const char *text)
 {
     struct places now = {{0}}, next;
     size_t n = strlen(text);
-    enter(p, &now, p->start, true, n == 0);
+    pattern_enter(p, &now, p->start, true, n == 0);
     for (size_t i = 0; i < n; i++) {
         memset(&next, 0, sizeof next);
         for (int s = 0; s < p->n; s++)
-            if (now.on[s] && p->steps[s].kind == STEP_SET && set_has(p->steps[s].set, text[i]))
-                enter(p, &next, p->steps[s].out, false, i + 1 == n);
-        if (text[i] == '.') enter(p, &next, p->start, false, i + 1 == n); /* a tail may begin here */
+            if (now.on[s] && p->steps[s].kind == STEP_SET && pattern_set_has(p->steps[s].set, text[i]))
+                pattern_enter(p, &next, p->steps[s].out, false, i + 1 == n);
+        if (text[i] == '.') pattern_enter(p, &next, p->start, false, i + 1 == n); /* a tail may begin here */
         now = next;
     }
     for (int s = 0; s < p->n; s++)
