@@ -5,12 +5,10 @@
 #include "base/checked.h"
 
 static const struct tensor_type_info types[TENSOR_TYPE_COUNT] = {
-    [TENSOR_F32] = {"F32", 1, 4},     [TENSOR_F16] = {"F16", 1, 2},     [TENSOR_BF16] = {"BF16", 1, 2},
-    [TENSOR_F64] = {"F64", 1, 8},     [TENSOR_I64] = {"I64", 1, 8},     [TENSOR_I32] = {"I32", 1, 4},
-    [TENSOR_I16] = {"I16", 1, 2},     [TENSOR_I8] = {"I8", 1, 1},       [TENSOR_U8] = {"U8", 1, 1},
-    [TENSOR_BOOL] = {"BOOL", 1, 1},   [TENSOR_Q4_0] = {"Q4_0", 32, 18}, /* f16 scale, 16 bytes of nibbles */
-    [TENSOR_Q4_1] = {"Q4_1", 32, 20},                                   /* f16 scale, f16 minimum, 16 bytes of nibbles */
-    [TENSOR_Q8_0] = {"Q8_0", 32, 34},                                   /* f16 scale, 32 int8 */
+#define NUMBER(name, gguf, bytes)               [TENSOR_##name] = {#name, 1, bytes, gguf},
+#define COUNT(name, gguf, bytes)                [TENSOR_##name] = {#name, 1, bytes, gguf},
+#define BLOCK(name, gguf, block, bytes, decode) [TENSOR_##name] = {#name, block, bytes, gguf},
+#include "io/tensor_types.def"
 };
 
 const struct tensor_type_info *tensor_type_info(enum tensor_type type)

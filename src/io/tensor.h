@@ -4,32 +4,25 @@
 
 #include "base/ctx.h"
 
-/* Element or block type of stored tensors. Block types store `block` elements in `bytes` bytes (tensor_type_info). */
+/* Element or block type of stored tensors: TENSOR_F32, TENSOR_Q4_K and so on, the rows of tensor_types.def. Block types
+ * store `block` elements in `bytes` bytes (tensor_type_info). */
 enum tensor_type {
-    TENSOR_F32,
-    TENSOR_F16,
-    TENSOR_BF16,
-    TENSOR_F64,
-    TENSOR_I64,
-    TENSOR_I32,
-    TENSOR_I16,
-    TENSOR_I8,
-    TENSOR_U8,
-    TENSOR_BOOL,
-    TENSOR_Q4_0,
-    TENSOR_Q4_1,
-    TENSOR_Q8_0, /* GGUF blocks of 32 along the last (fastest) axis */
+#define NUMBER(name, gguf, bytes)               TENSOR_##name,
+#define COUNT(name, gguf, bytes)                TENSOR_##name,
+#define BLOCK(name, gguf, block, bytes, decode) TENSOR_##name,
+#include "io/tensor_types.def"
     TENSOR_TYPE_COUNT
 };
 
 struct tensor_type_info {
     const char *name; /* "F32", "Q4_1", ... as safetensors and GGUF spell it */
-    int block;        /* elements a block: 1 or 32 */
+    int block;        /* elements a block: 1, or a multiple of 32 up to TENSOR_MAX_BLOCK */
     int bytes;        /* bytes a block */
+    int gguf;         /* its number in GGUF files, -1: none */
 };
 const struct tensor_type_info *tensor_type_info(enum tensor_type type);
 
-enum { TENSOR_MAX_DIMS = 8 };
+enum { TENSOR_MAX_DIMS = 8, TENSOR_MAX_BLOCK = 256 };
 
 /* Shape is row-major, slowest axis first (GGUF's order is reversed while reading). data points into the owner's mapping.
  * GGUF data is always aligned to at least 8 bytes. Safetensors data may lie at any byte (old writers did not pad the

@@ -8,6 +8,7 @@
 
 #include "base/sha256.h"
 #include "base/threads.h"
+#include "support_blocks.h"
 
 /* ---- known answers -------------------------------------------------------------------------------------------------- */
 
@@ -143,11 +144,11 @@ void form_check_unfit(const struct form_case *f)
 
 /* ---- weights -------------------------------------------------------------------------------------------------------- */
 
-enum { ROWS = 70, COLS = 160 };
+enum { ROWS = 70, COLS = 160, MOST_COLS = TENSOR_MAX_BLOCK /* where blocks are longer */ };
 
 struct stored {
     struct weight_source source;
-    uint8_t data[ROWS * COLS * 8];
+    uint8_t data[ROWS * MOST_COLS * 8];
     int32_t map[ROWS];
 };
 
@@ -155,45 +156,45 @@ struct stored {
 static void store(struct stored *s, enum tensor_type type)
 {
     const struct tensor_type_info *info = tensor_type_info(type);
-    s->source = (struct weight_source){.type = type, .rows = ROWS, .cols = COLS, .data = s->data, .row_map = s->map};
-    s->source.row_bytes = (size_t)(COLS / info->block * info->bytes);
+    int cols = COLS % info->block == 0 ? COLS : MOST_COLS;
+    s->source = (struct weight_source){.type = type, .rows = ROWS, .cols = cols, .data = s->data, .row_map = s->map};
+    s->source.row_bytes = (size_t)(cols / info->block * info->bytes);
     for (size_t i = 0; i < ROWS * s->source.row_bytes; i++) s->data[i] = (uint8_t)(i * 37 + i / 11 * 101);
     for (int i = 0; i < ROWS; i++) s->map[i] = ROWS - 1 - i;
-    for (size_t i = 0; i < ROWS * s->source.row_bytes; i += (size_t)info->bytes) { /* the byte with the exponent */
-        size_t last = info->block > 1 ? 1 : (size_t)info->bytes - 1;
-        s->data[i + last] = (uint8_t)(info->block > 1 ? 0x24 : 0x3c + (i % 3 == 0) * 0x80);
-        if (type == TENSOR_Q4_1) s->data[i + 3] = 0xa4;
-    }
+    size_t stride = (size_t)info->bytes, n = ROWS * s->source.row_bytes / stride;
+    for (size_t i = 0; i < n && info->block == 1; i++) /* the byte with the exponent */
+        s->data[i * stride + stride - 1] = (uint8_t)(0x3c + (i * stride % 3 == 0) * 0x80);
+    if (info->block > 1) blocks_tame(type, s->data, n, 0.1f);
 }
 
 /* Row r of the one is row r of the other, through the map. */
 static void check_rows(const struct form_case *f, const struct weight_source *stored, const struct weight *made)
 {
+    int64_t cols = stored->cols;
     for (int r = 0; r < ROWS; r++) {
-        float x[COLS], y[COLS], expected[COLS];
-        double d[COLS];
-        uint8_t row[2 * COLS];
+        float x[MOST_COLS], y[MOST_COLS], expected[MOST_COLS];
+        double d[MOST_COLS];
+        uint8_t row[2 * MOST_COLS];
         weight_source_row_f32(stored, r, x);
-        assert_true(f->quantise_row(x, COLS, row));
-        f->to_f32(row, COLS, 0, COLS, expected);
+        assert_true(f->quantise_row(x, cols, row));
+        f->to_f32(row, cols, 0, cols, expected);
         weight_row_f32(made, r, y);
         weight_row_f64(made, r, d);
-        assert_memory_equal(y, expected, sizeof y);
-        for (int j = 0; j < COLS; j++) assert_true(fabs(d[j] - (double)y[j]) <= 0x1p-23 * fabs(d[j]));
+        assert_memory_equal(y, expected, (size_t)cols * sizeof *y);
+        for (int j = 0; j < cols; j++) assert_true(fabs(d[j] - (double)y[j]) <= 0x1p-23 * fabs(d[j]));
     }
 }
 
 void form_check_weights(const struct form_case *f)
 {
-    static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_F64,
-                                             TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
     static const int threads[] = {1, 2, 3, 7};
     static struct stored s;
     struct ctx *c = ctx_new(NULL);
-    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
-        store(&s, types[t]);
+    for (enum tensor_type type = 0; type < TENSOR_TYPE_COUNT; type++) {
+        if (!quant_is_weight_type(type)) continue;
+        store(&s, type);
         size_t bytes = weight_form_bytes(&s.source, f->form);
-        assert_int_equal(bytes, ROWS * f->row_bytes(COLS));
+        assert_int_equal(bytes, ROWS * f->row_bytes(s.source.cols));
         uint8_t *codes[4];
         for (int i = 0; i < 4; i++) {
             struct weight w;

@@ -3,6 +3,7 @@
 #include "array/codec/int8.h"
 #include "backend/cpu/cpu.h"
 #include "base/threads.h"
+#include "support_blocks.h"
 
 static const int thread_counts[] = {1, 3, 2, 7};
 
@@ -97,8 +98,7 @@ struct twin cpu_ints(struct cpu_fixture *t, int64_t n, const int32_t *values)
 
 /* ---- weights -------------------------------------------------------------------------------------------------------- */
 
-/* Fills one row of stored elements: floats of every type, or blocks of random bytes whose first two (four: Q4_1) are small
- * f16 numbers. */
+/* Fills one row of stored elements: floats of every type, or tame blocks of random bytes. */
 static void fill_row(enum tensor_type type, char *row, int64_t cols, const struct array *noise, int64_t at)
 {
     const struct tensor_type_info *info = tensor_type_info(type);
@@ -110,10 +110,10 @@ static void fill_row(enum tensor_type type, char *row, int64_t cols, const struc
             memcpy(to, &x, sizeof x);
             continue;
         }
-        if (info->block > 1) half = f32_to_f16(x * (type == TENSOR_Q8_0 ? 1.0f / 128 : 1.0f / 8));
-        memcpy(to, &half, sizeof half);
-        for (int b = 2; b < info->bytes; b++) to[b] = (char)(ref_get(noise, at + j + b) * 127);
-        if (type == TENSOR_Q4_1) memcpy(to + 2, &half, sizeof half);
+        memcpy(to, &half, info->block > 1 ? 0 : sizeof half);
+        for (int b = 0; b < info->bytes && info->block > 1; b++)
+            to[b] = (char)(ref_get(noise, at + j + b % info->block) * 127);
+        if (info->block > 1) block_tame(type, (uint8_t *)to, 0.5f + 0.5f * fabsf(x));
     }
 }
 

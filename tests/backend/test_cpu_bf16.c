@@ -157,7 +157,8 @@ static void test_products(void **state)
 static void test_types(void **state)
 {
     (void)state;
-    static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
+    static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1,
+                                             TENSOR_Q8_0, TENSOR_Q5_0, TENSOR_Q4_K, TENSOR_Q6_K};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         for (int rows = 0; rows < 2; rows++) {
             struct product p = {.m = 5, .n = rows ? 320 : 33, .k = rows ? 33 : 320, .from = 64, .first = 128};

@@ -16,7 +16,16 @@ struct shape_case {
     int64_t pad;
 };
 
-static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
+/* Those with loops of their own in some table, and some that go the way of all others. */
+static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0,
+                                         TENSOR_Q5_0, TENSOR_Q5_1, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K, TENSOR_IQ1_S};
+
+/* k, or as many columns as are whole blocks. */
+static int64_t fit(enum tensor_type type, int64_t k)
+{
+    int64_t block = tensor_type_info(type)->block;
+    return (k + block - 1) / block * block;
+}
 
 struct linear_case {
     struct linear_params params;
@@ -94,6 +103,7 @@ static void test_stored_types(void **state)
         for (int mapped = 0; mapped < 2; mapped++) {
             struct shape_case s = {.n = 37, .k = 352, .m = {64, 33, 160}, .n_weights = 3, .rank = 5, .bias = true};
             s.type = types[i];
+            s.k = fit(s.type, s.k);
             s.mapped = mapped;
             check(&s, tensor_type_info(types[i])->name);
             s.n = 3; /* the path of a few tokens */
@@ -102,6 +112,20 @@ static void test_stored_types(void **state)
             s.n_weights = 1;
             s.odd = true;
             check(&s, "weights at an odd address");
+        }
+}
+
+/* Blocks of 256 columns that chunks of the reduction, multiples of 320, and panels of 128 columns cut. */
+static void test_cut_blocks(void **state)
+{
+    (void)state;
+    static const enum tensor_type cut[] = {TENSOR_Q4_K, TENSOR_Q6_K, TENSOR_IQ2_XS};
+    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++)
+        for (int compute = COMPUTE_F32; compute <= COMPUTE_BF16; compute += COMPUTE_BF16 - COMPUTE_F32) {
+            struct shape_case s = {.n = 9, .k = 2816, .m = {1100}, .n_weights = 1, .type = cut[i], .odd = i % 2};
+            s.compute = compute;
+            check(&s, tensor_type_info(cut[i])->name);
+            if (getenv("YA_TEST_TABLE")) return; /* emulated: the whole takes minutes */
         }
 }
 
@@ -121,7 +145,8 @@ static void check_form(enum weight_form form, const char *name)
             check(&s, name);
         }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        struct shape_case s = {.n = 19, .k = 352, .m = {33}, .n_weights = 1, .form = form, .mapped = true, .type = types[i]};
+        struct shape_case s = {.n = 19, .m = {33}, .n_weights = 1, .form = form, .mapped = true, .type = types[i]};
+        s.k = fit(s.type, 352);
         check(&s, name);
     }
     struct shape_case wide = {.n = 7, .k = 16384 + 100, .m = {17}, .n_weights = 1, .rank = 2, .form = form};
@@ -173,6 +198,7 @@ static void test_bf16(void **state)
             s.form = (enum weight_form)form;
             s.compute = COMPUTE_BF16;
             s.type = types[i];
+            s.k = fit(s.type, s.k);
             s.mapped = i % 2;
             s.accumulate = i % 3 == 0;
             s.rate = i % 4 == 0 ? 0.3f : 0;
@@ -190,7 +216,7 @@ static void test_bf16(void **state)
 static void test_few_tokens(void **state)
 {
     (void)state;
-    static const int64_t widths[] = {9, 32, 47, 97, 1056};
+    static const int64_t widths[] = {9, 32, 47, 97, 256, 1056, 1280};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         for (size_t j = 0; j < sizeof widths / sizeof *widths; j++) {
             if (widths[j] % tensor_type_info(types[i])->block != 0) continue;
@@ -334,12 +360,13 @@ static void test_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_odd_shapes),      cmocka_unit_test(test_stored_types),
-        cmocka_unit_test(test_made_forms),      cmocka_unit_test(test_int8),
-        cmocka_unit_test(test_few_tokens),      cmocka_unit_test(test_fixed_point),
-        cmocka_unit_test(test_fixed_point_nan), cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_accumulate),      cmocka_unit_test(test_blocking),
-        cmocka_unit_test(test_chunks),          cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_odd_shapes),  cmocka_unit_test(test_stored_types),
+        cmocka_unit_test(test_cut_blocks),  cmocka_unit_test(test_made_forms),
+        cmocka_unit_test(test_int8),        cmocka_unit_test(test_few_tokens),
+        cmocka_unit_test(test_fixed_point), cmocka_unit_test(test_fixed_point_nan),
+        cmocka_unit_test(test_dropout),     cmocka_unit_test(test_accumulate),
+        cmocka_unit_test(test_blocking),    cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_bf16),
     };
     cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,10 +120,12 @@ static void test_bf16(void **state)
 static void test_stored_types(void **state)
 {
     (void)state;
-    static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0};
+    static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1,
+                                             TENSOR_Q8_0, TENSOR_Q5_0, TENSOR_Q4_K, TENSOR_Q6_K};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct loss_case l = {.n = 60, .width = 64, .vocab = 500, .every = 1, .scale = 1, .logprobs = true, .dh = true};
         l.type = types[i];
+        if (tensor_type_info(l.type)->block > l.width) l.width = tensor_type_info(l.type)->block;
         check(&l, tensor_type_info(types[i])->name);
         l.mapped = true;
         check(&l, "row map");

@@ -77,7 +77,7 @@
     X(TYPE_REMOVED, E_INPUT, "unknown type 4")                                                                              \
     X(TYPE_NEXT, E_INPUT, "unknown type")                                                                                   \
     X(TYPE_MAX, E_INPUT, "unknown type 4294967295")                                                                         \
-    X(TYPE_Q4_K, E_UNSUPPORTED, "stored as Q4_K")                                                                           \
+    X(TYPE_Q8_K, E_UNSUPPORTED, "stored as Q8_K")                                                                           \
     X(OFFSET_UNALIGNED, E_INPUT, "not aligned")                                                                             \
     X(OFFSET_BEYOND, E_INPUT, "beyond the end")                                                                             \
     X(OFFSET_WRAPS, E_INPUT, "beyond the end")                                                                              \
@@ -317,7 +317,8 @@ static struct info random_info(struct rng *r, int i)
 {
     static const struct {
         uint64_t type, block, bytes;
-    } types[] = {{0, 1, 4}, {1, 1, 2}, {2, 32, 18}, {3, 32, 20}, {8, 32, 34}, {24, 1, 1}, {28, 1, 8}, {30, 1, 2}};
+    } types[] = {{0, 1, 4},  {1, 1, 2},  {2, 32, 18}, {3, 32, 20},    {8, 32, 34},
+                 {24, 1, 1}, {28, 1, 8}, {30, 1, 2},  {14, 256, 210}, {39, 32, 17}};
     struct info t = {.ndim = 1 + rng_below(r, 4), .bytes = 1};
     uint64_t k = rng_below(r, sizeof types / sizeof *types);
     snprintf(t.name, sizeof t.name, "t%d", i);
@@ -384,13 +385,13 @@ static void spoil_info(struct info *t, enum defect d, uint64_t data_bytes)
         t->type = 4;
         break;
     case TYPE_NEXT:
-        t->type = 41;
+        t->type = 42;
         break;
     case TYPE_MAX:
         t->type = UINT32_MAX;
         break;
-    case TYPE_Q4_K:
-        t->type = 12;
+    case TYPE_Q8_K:
+        t->type = 15;
         break;
     case OFFSET_UNALIGNED:
         t->offset += 1;

@@ -90,6 +90,8 @@ struct cpu_kernels {
     /* out[i] = the dot product of d's vector and its row i, decoded on the way; the sum of a row does not depend on its
      * neighbours. False for rows that it does not know; NULL: it knows none, rows are widened first. */
     bool (*dot_rows)(const struct cpu_dot *d, float *out);
+    /* The same for stored rows of any type that comes in blocks. */
+    void (*dot_blocks)(const struct cpu_dot *d, float *out);
     /* Bytes of a vector of k numbers in the form that dot_rows wants beside f32 for such rows, 0: none; and putting it into
      * that form, aligned to 64 bytes. Both NULL: none ever. */
     size_t (*fixed_bytes)(enum weight_form form, enum tensor_type type, int64_t k);

@@ -13,7 +13,7 @@
 enum {
     LEAST_ROWS = 24,          /* the last jobs, so that threads end together */
     PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
-    PANELS_A_JOB = 8,         /* packed by one job: 128 columns are whole blocks of every quantised type */
+    PANELS_A_JOB = 8,         /* packed by one job */
     ROWS_A_JOB = 64,          /* of B, where they are rows as stored: memory is read in long pieces */
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
 };

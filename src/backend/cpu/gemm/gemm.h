@@ -92,9 +92,14 @@ int64_t gemm_pack_scratch(const struct cpu_kernels *kernels);
 void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack *p, float *scratch);
 
 /* Row r, columns [first, first + n) of the source as f32: a pointer into it when it is f32 already and aligned, else `out`
- * filled. `first` is a multiple of 32; scale is not applied. */
+ * filled. Pieces may begin and end anywhere, but a block that is cut is widened once for each piece: gemm_strip cuts where
+ * blocks end. scale is not applied. */
 const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gemm_source *s, int64_t r, int64_t first,
                              int64_t n, float *out);
+
+/* How many of the columns [first, end) to widen at a time: at most 256, up to the next multiple of 256, where blocks of
+ * every type end. */
+int64_t gemm_strip(int64_t first, int64_t end);
 
 /* Rows [0, rows) of f32 memory as an unpacked B operand of gemm_block (panel_stride nr, ldb *ld): `src` itself when its n
  * columns are whole panels and its stride does not fall into few cache sets, else `copy`, filled, columns padded with 0.

@@ -10,6 +10,37 @@
 
 enum { STRIP = 256 /* columns widened at a time: a multiple of every block length, and not of a page */ };
 
+/* Whole blocks of stored elements, and anything of types without blocks. */
+static void widen(const struct cpu_kernels *kernels, enum tensor_type type, const void *src, float *out, int64_t n)
+{
+    if (!kernels->widen(type, src, out, n)) quant_to_f32(type, src, out, n);
+}
+
+/* Elements [first, first + n) of a stored row, which may begin and end inside blocks. */
+static void widen_piece(const struct cpu_kernels *kernels, enum tensor_type type, const char *row, int64_t first, int64_t n,
+                        float *out)
+{
+    const struct tensor_type_info *info = tensor_type_info(type);
+    float block[TENSOR_MAX_BLOCK];
+    for (int64_t m; n > 0; first += m, out += m, n -= m) {
+        const char *at = row + first / info->block * info->bytes;
+        int64_t inside = first % info->block;
+        if (inside == 0 && n >= info->block) {
+            m = n - n % info->block;
+            widen(kernels, type, at, out, m);
+        } else {
+            m = cpu_min(info->block - inside, n);
+            widen(kernels, type, at, block, info->block);
+            memcpy(out, block + inside, (size_t)m * sizeof *out);
+        }
+    }
+}
+
+int64_t gemm_strip(int64_t first, int64_t end)
+{
+    return cpu_min(STRIP - first % STRIP, end - first);
+}
+
 const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gemm_source *s, int64_t r, int64_t first,
                              int64_t n, float *out)
 {
@@ -23,10 +54,9 @@ const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gem
         int8_to_f32(weight_row(w, r), first, n, out);
         return out;
     }
-    const struct tensor_type_info *info = tensor_type_info(w->type);
-    const char *row = (const char *)weight_row(w, r) + first / info->block * info->bytes;
-    if (weight_is_f32(w) && (uintptr_t)row % sizeof(float) == 0) return (const float *)(const void *)row;
-    if (!kernels->widen(w->type, row, out, n)) quant_to_f32(w->type, row, out, n);
+    const char *row = weight_row(w, r);
+    if (weight_is_f32(w) && (uintptr_t)row % sizeof(float) == 0) return (const float *)(const void *)row + first;
+    widen_piece(kernels, w->type, row, first, n, out);
     return out;
 }
 
@@ -40,8 +70,8 @@ static void pack_rows(const struct cpu_kernels *kernels, const struct gemm_pack 
 {
     int64_t nr = kernels->nr, first = p->panel * nr, last = cpu_min(first + p->n_panels * nr, p->n);
     for (int64_t r = 0; r < p->k; r++) {
-        for (int64_t column = first; column < last; column += STRIP) {
-            int64_t n = cpu_min(STRIP, last - column);
+        for (int64_t column = first, n; column < last; column += n) {
+            n = gemm_strip(column, last);
             const float *row = gemm_source_row(kernels, &p->source, p->from + r, column, n, scratch);
             for (int64_t j = 0; j < n; j += nr) {
                 float *dst = p->dst + (column - first + j) / nr * p->panel_stride + r * nr;
@@ -59,8 +89,9 @@ static void pack_transposed(const struct cpu_kernels *kernels, const struct gemm
     int64_t nr = kernels->nr, first = (p->panel + panel) * nr, rows = cpu_min(nr, p->n - first);
     float *dst = p->dst + panel * p->panel_stride;
     if (rows < nr) memset(dst, 0, (size_t)(p->k * nr) * sizeof(float));
-    for (int64_t k = 0; k < p->k; k += STRIP) {
-        int64_t n = cpu_min(STRIP, p->k - k), ld = STRIP + 16;
+    for (int64_t k = 0, n; k < p->k; k += n) {
+        n = gemm_strip(p->from + k, p->from + p->k);
+        int64_t ld = STRIP + 16;
         const float *src = scratch;
         if (!p->source.weight) {
             src = p->source.data + first * p->source.ld + p->from + k;

@@ -4,6 +4,7 @@
  * of its own, they are put into it before work fans out, once for all products that share them. */
 #include "backend/cpu/gemm/gemm_small.h"
 
+#include "array/codec/quant.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
@@ -45,19 +46,26 @@ static const void *stored_row(const struct gemm_source *s, int64_t row)
     return s->weight ? weight_row(s->weight, row) : (const void *)(s->data + row * s->ld);
 }
 
+static bool dot_stored(const struct cpu_kernels *kernels, const struct cpu_dot *d, float *dot)
+{
+    if (kernels->dot_rows && kernels->dot_rows(d, dot)) return true;
+    if (d->form != WEIGHT_STORED || !quant_decoder(d->type)) return false;
+    kernels->dot_blocks(d, dot);
+    return true;
+}
+
 /* False when the kernels do not know the form of B. */
 static bool add_stored(const struct cpu_kernels *kernels, const struct gemm_term *t, const struct fixed *fixed, int64_t m,
                        struct group *group)
 {
     const struct weight *w = t->b.weight;
     struct cpu_dot d = {.form = w ? w->form : WEIGHT_STORED, .type = w ? w->type : TENSOR_F32, .k = t->k};
-    if (!kernels->dot_rows) return false;
     for (int i = 0; i < CPU_DOT_ROWS; i++) d.row[i] = stored_row(&t->b, group->column[i]);
     for (int64_t i = 0; i < m; i++) {
         float dot[CPU_DOT_ROWS];
         d.x = t->a + i * t->lda;
         d.fixed = fixed->rows ? fixed->rows + (size_t)i * fixed->row_bytes : NULL;
-        if (!kernels->dot_rows(&d, dot)) return false;
+        if (!dot_stored(kernels, &d, dot)) return false;
         for (int j = 0; j < CPU_DOT_ROWS; j++) group->sum[i][j] += t->b.scale * dot[j];
     }
     return true;

@@ -2,7 +2,7 @@
  *
  * Four rows go together: their chains of multiply-adds hide each other's latency, they share the loads of x, and their four
  * sums are turned at once. What is 8 bits or more an element is widened to f32 in registers; a block of 8-bit codes is
- * summed unscaled and multiplied by its scale once, 12 operations. 4-bit blocks have a file of their own.
+ * summed unscaled and multiplied by its scale once, 12 operations. 4- and 5-bit blocks have a file of their own.
  *
  * Bytes become dwords by a shuffle of 16 bytes that stand in both halves: one operation for 8 elements, where sign extension
  * across halves is two. They stay in the high byte, as 2^24 q: the power of two is taken out of the whole sum, exactly. */
@@ -169,6 +169,8 @@ static bool dot_stored(const struct cpu_dot *d, float *out)
         return true;
     case TENSOR_Q4_0:
     case TENSOR_Q4_1:
+    case TENSOR_Q5_0:
+    case TENSOR_Q5_1:
         gemv_fixed_avx2_dot_rows(d, out);
         return true;
     case TENSOR_Q8_0:

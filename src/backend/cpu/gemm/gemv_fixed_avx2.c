@@ -1,11 +1,11 @@
-/* gemv_fixed_avx2: rows of 4-bit blocks times a vector in fixed point.
+/* gemv_fixed_avx2: rows of 4- and 5-bit blocks times a vector in fixed point.
  *
  * As f32 numbers a block of 32 costs 20 vector operations, most of them to turn codes into floats, and a core reads Q4_1 at
  * half of what memory gives. So the vector is put into fixed point once a product, a block of 32 with a scale t of its own:
  * x = t q, |q| <= 127 * 2^14, and q = q_2 + 2^7 q_1 + 2^14 q_0 in three signed bytes, which vpmaddubsw multiplies with codes
  * as they are. Sums of a block are exact in 32 bits:
  *
- *   sum over the block of (d c + m) x = d t S + m t sum q,   S = sum c q   (Q4_0: m = -8 d)
+ *   sum over the block of (d c + m) x = d t S + m t sum q,   S = sum c q   (Q4_0: m = -8 d; Q5_0: m = -16 d)
  *
  * That is 22 bits below the block's largest number, an error of 3e-7 of the sum, no more than rounding in f32 makes.
  * Rejected: 16 bits in two bytes, a fifth fewer operations but 50 times as far off; 8 bits, as llama.cpp has it: a generated
@@ -13,8 +13,9 @@
  *
  * A step takes two blocks of four rows: a register holds the codes of two blocks of a row; the rows' sums are turned into
  * one register, a lane for each of the eight blocks, and what scales need is done once for all of them: 13 operations a
- * block. Bounds: two neighbouring products are at most 2 * 15 * 128 and two such are added, in 16 bits; 32 * 15 * 127 * 2^14
- * is below 2^31. A vector with a number that is not finite has the scale NaN, and so have all its products. */
+ * block, and 11 more for 2 blocks that have fifth bits. Bounds: two neighbouring products are at most 2 * 31 * 128 and two
+ * such are added, in 16 bits; 32 * 31 * 127 * 2^14 is below 2^31. A vector with a number that is not finite has the scale
+ * NaN, and so have all its products. */
 #include <float.h>
 #include <immintrin.h>
 #include <math.h>
@@ -25,7 +26,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum { BLOCK = 32, PARTS = 3, PART_BITS = 7, LARGEST = 127 << 2 * PART_BITS };
-enum { Q4_0_BYTES = 18, Q4_1_BYTES = 20, PREFETCH_BYTES = 3072 };
+enum { Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q5_0_BYTES = 22, Q5_1_BYTES = 24, PREFETCH_BYTES = 3072 };
 
 /* Two blocks of the vector; where it has one more only, the second is 0. */
 struct pair {
@@ -35,7 +36,8 @@ struct pair {
 
 size_t gemv_fixed_avx2_bytes(enum weight_form form, enum tensor_type type, int64_t k)
 {
-    if (form != WEIGHT_STORED || (type != TENSOR_Q4_0 && type != TENSOR_Q4_1)) return 0;
+    bool is_known = type == TENSOR_Q4_0 || type == TENSOR_Q4_1 || type == TENSOR_Q5_0 || type == TENSOR_Q5_1;
+    if (form != WEIGHT_STORED || !is_known) return 0;
     return (size_t)((k / BLOCK + 1) / 2) * sizeof(struct pair);
 }
 
@@ -113,26 +115,6 @@ void gemv_fixed_avx2_fix(void *fixed, const float *x, int64_t k)
 
 /* ---- rows ------------------------------------------------------------------------------------------------------------ */
 
-INLINE __m256i load_codes(const uint8_t *first, const uint8_t *second)
-{
-    __m128i low = _mm_loadu_si128((const __m128i *)(const void *)first);
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_loadu_si128((const __m128i *)(const void *)second), 1);
-}
-
-/* Lanes 0 .. 3 add up to S of the first of two blocks, 4 .. 7 to that of the second. */
-INLINE __m256i pair_sums(__m256i codes, const struct pair *pair)
-{
-    const __m256i nibble = _mm256_set1_epi8(15);
-    const __m256i *x = (const __m256i *)(const void *)pair->part;
-    __m256i low = _mm256_and_si256(codes, nibble), high = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
-    __m256i words[PARTS];
-    for (int p = 0; p < PARTS; p++)
-        words[p] = _mm256_add_epi16(_mm256_maddubs_epi16(low, x[2 * p]), _mm256_maddubs_epi16(high, x[2 * p + 1]));
-    __m256i a = _mm256_madd_epi16(words[0], _mm256_set1_epi16(1 << 2 * PART_BITS));
-    __m256i b = _mm256_madd_epi16(words[1], _mm256_set1_epi16(1 << PART_BITS));
-    return _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_madd_epi16(words[2], _mm256_set1_epi16(1)));
-}
-
 INLINE int32_t load_head(const uint8_t *p)
 {
     int32_t head;
@@ -140,16 +122,54 @@ INLINE int32_t load_head(const uint8_t *p)
     return head;
 }
 
+INLINE __m256i load_codes(const uint8_t *first, const uint8_t *second)
+{
+    __m128i low = _mm_loadu_si128((const __m128i *)(const void *)first);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_loadu_si128((const __m128i *)(const void *)second), 1);
+}
+
+/* 16 in the bytes whose bit is set, of a half of two bytes: their bits stand for its sixteen bytes. `order` says which
+ * bytes. */
+INLINE __m256i spread_bits(__m256i bits, __m256i order)
+{
+    const __m256i one_each = _mm256_set1_epi64x((int64_t)0x8040201008040201u);
+    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(bits, order), one_each), one_each);
+    return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+
+/* Lanes 0 .. 3 add up to S of the first of two blocks, 4 .. 7 to that of the second. The nibbles of the blocks are at
+ * `first` and `second`, fifth bits, where there are such, in 4 bytes before them. */
+INLINE __m256i pair_sums(const uint8_t *first, const uint8_t *second, const struct pair *pair, const bool has_fifths)
+{
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i *x = (const __m256i *)(const void *)pair->part;
+    __m256i codes = load_codes(first, second);
+    __m256i low = _mm256_and_si256(codes, nibble), high = _mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble);
+    __m256i words[PARTS];
+    if (has_fifths) {
+        const __m256i bytes = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
+        __m256i bits = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_cvtsi32_si128(load_head(first - 4))),
+                                               _mm_cvtsi32_si128(load_head(second - 4)), 1);
+        low = _mm256_or_si256(low, spread_bits(bits, bytes));
+        high = _mm256_or_si256(high, spread_bits(bits, _mm256_add_epi8(bytes, _mm256_set1_epi8(2))));
+    }
+    for (int p = 0; p < PARTS; p++)
+        words[p] = _mm256_add_epi16(_mm256_maddubs_epi16(low, x[2 * p]), _mm256_maddubs_epi16(high, x[2 * p + 1]));
+    __m256i a = _mm256_madd_epi16(words[0], _mm256_set1_epi16(1 << 2 * PART_BITS));
+    __m256i b = _mm256_madd_epi16(words[1], _mm256_set1_epi16(1 << PART_BITS));
+    return _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_madd_epi16(words[2], _mm256_set1_epi16(1)));
+}
+
 /* The block at p and the one `next` bytes behind it, of each row, on top of sum: lane i is row i of the first block, lane 4
  * + i of the second. */
 INLINE __m256 add_pair(__m256 sum, const uint8_t *const p[CPU_DOT_ROWS], int64_t next, const struct pair *x, const int bytes)
 {
-    const bool has_offset = bytes == Q4_1_BYTES;
+    const bool has_offset = bytes == Q4_1_BYTES || bytes == Q5_1_BYTES, has_fifths = bytes >= Q5_0_BYTES;
     const int codes = bytes - BLOCK / 2;
     const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12, 13, 2,
                                            3, 6, 7, 10, 11, 14, 15);
     __m256i s[CPU_DOT_ROWS];
-    for (int i = 0; i < CPU_DOT_ROWS; i++) s[i] = pair_sums(load_codes(p[i] + codes, p[i] + codes + next), x);
+    for (int i = 0; i < CPU_DOT_ROWS; i++) s[i] = pair_sums(p[i] + codes, p[i] + codes + next, x, has_fifths);
     __m256i heads =
         _mm256_setr_epi32(load_head(p[0]), load_head(p[1]), load_head(p[2]), load_head(p[3]), load_head(p[0] + next),
                           load_head(p[1] + next), load_head(p[2] + next), load_head(p[3] + next));
@@ -157,7 +177,7 @@ INLINE __m256 add_pair(__m256 sum, const uint8_t *const p[CPU_DOT_ROWS], int64_t
     __m256 d = _mm256_cvtph_ps(_mm256_castsi256_si128(heads)), all = _mm256_load_ps(x->sum[0]);
     __m256i rows = _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));
     __m256 products = _mm256_mul_ps(_mm256_cvtepi32_ps(rows), _mm256_load_ps(x->scale[0]));
-    if (!has_offset) return _mm256_fmadd_ps(d, _mm256_fnmadd_ps(_mm256_set1_ps(8), all, products), sum);
+    if (!has_offset) return _mm256_fmadd_ps(d, _mm256_fnmadd_ps(_mm256_set1_ps(has_fifths ? 16 : 8), all, products), sum);
     sum = _mm256_fmadd_ps(d, products, sum);
     return _mm256_fmadd_ps(_mm256_cvtph_ps(_mm256_extracti128_si256(heads, 1)), all, sum);
 }
@@ -182,8 +202,18 @@ INLINE void dot_rows(const void *const *rows, const struct pair *x, int64_t k, f
 
 void gemv_fixed_avx2_dot_rows(const struct cpu_dot *d, float *out)
 {
-    if (d->type == TENSOR_Q4_0)
+    switch (d->type) {
+    case TENSOR_Q4_0:
         dot_rows(d->row, d->fixed, d->k, out, Q4_0_BYTES);
-    else
+        break;
+    case TENSOR_Q4_1:
         dot_rows(d->row, d->fixed, d->k, out, Q4_1_BYTES);
+        break;
+    case TENSOR_Q5_0:
+        dot_rows(d->row, d->fixed, d->k, out, Q5_0_BYTES);
+        break;
+    default:
+        dot_rows(d->row, d->fixed, d->k, out, Q5_1_BYTES);
+        break;
+    }
 }

@@ -1,4 +1,4 @@
-/* gemv_fixed_avx2: dot products of rows of 4-bit blocks with one vector in fixed point, for AVX2 + FMA + F16C. */
+/* gemv_fixed_avx2: dot products of rows of 4- and 5-bit blocks with one vector in fixed point, for AVX2 + FMA + F16C. */
 #ifndef YA_BACKEND_CPU_GEMV_FIXED_AVX2_H
 #define YA_BACKEND_CPU_GEMV_FIXED_AVX2_H
 

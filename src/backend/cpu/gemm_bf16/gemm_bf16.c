@@ -6,7 +6,7 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm_ahead.h"
 
-enum { STRIP = 256 /* columns of a weight rounded at a time: a multiple of every block length */ };
+enum { STRIP = 256 /* columns of a weight rounded at a time, at most: gemm_strip */ };
 
 const struct bf16_kernels *bf16_kernels_for(const struct cpu_kernels *kernels, const struct weight *w)
 {
@@ -65,8 +65,8 @@ static void pack_transposed(const struct cpu_kernels *kernels, const struct bf16
     int nr = kernels->nr;
     for (int64_t j = 0; j < p->n; j += nr) {
         int columns = (int)cpu_min(nr, p->n - j);
-        for (int64_t k = 0; k < p->k; k += STRIP) {
-            int64_t n = cpu_min(STRIP, p->k - k);
+        for (int64_t k = 0, n; k < p->k; k += n) {
+            n = gemm_strip(p->from + k, p->from + p->k);
             for (int i = 0; i < columns; i++)
                 rows[i] = strip_of_row(kernels, q, p->w, p->first + j + i, p->from + k, n, narrow + i * STRIP, scratch);
             q->pack_columns(p->dst + j / nr * p->panel_stride + k / 2 * nr, rows, columns, n);
@@ -82,8 +82,8 @@ static void pack_rows(const struct cpu_kernels *kernels, const struct bf16_kerne
     int nr = kernels->nr;
     for (int64_t k = 0; k < p->k; k += BF16_GROUP) {
         int64_t some = cpu_min(BF16_GROUP, p->k - k);
-        for (int64_t j = 0; j < p->n; j += STRIP) {
-            int64_t n = cpu_min(STRIP, p->n - j);
+        for (int64_t j = 0, n; j < p->n; j += n) {
+            n = gemm_strip(p->first + j, p->first + p->n);
             for (int64_t i = 0; i < some; i++)
                 rows[i] = strip_of_row(kernels, q, p->w, p->from + k + i, p->first + j, n, narrow + i * STRIP, scratch);
             q->pack_rows(p->dst + j / nr * p->panel_stride + k / 2 * nr, p->panel_stride, rows, some, n);
