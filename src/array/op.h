@@ -117,6 +117,7 @@ struct rope_params {
 struct attention_params {
     double scale;
     int window;
+    enum compute compute; /* COMPUTE_BF16: operands of the products are rounded to bf16; every other way: f32 */
 };
 
 /* Softmax cross-entropy of logits h W^T without ever holding (N, V). Inputs: h (N, C), targets i32 (N), weights f32 (N).

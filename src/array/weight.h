@@ -28,9 +28,10 @@ enum weight_form {
     WEIGHT_INT8    /* rows of array/codec/int8.h, likewise */
 };
 
-/* How products with a frozen matrix are computed, y = x W^T and dx = dy W alike. Adapters, norms, attention and the
- * optimizer are f32 always. The integer ways need WEIGHT_INT8; the reference computes every way as numbers, which makes it
- * their oracle. */
+/* How products with a frozen matrix are computed, y = x W^T and dx = dy W alike. Norms, the optimizer and the gradients of
+ * adapters are f32 always; COMPUTE_BF16 also rounds the operands of what an adapter adds to y and dx, and those of attention
+ * (attention_params), the integer ways leave both in f32. The integer ways need WEIGHT_INT8; the reference computes every
+ * way as numbers, which makes it their oracle. */
 enum compute {
     COMPUTE_F32,
     COMPUTE_INT8X2, /* the other operand in 16 bits, two 8-bit limbs: near f32 */

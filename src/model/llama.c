@@ -131,7 +131,9 @@ struct array *llama_hidden(struct model *m, const struct batch *b, const struct 
         .options = *o,
         .positions = upload_i32(c, b->positions, b->n),
         .cu_q = upload_i32(c, b->cu, b->n_seg + 1),
-        .attention = {.scale = 1 / sqrt((double)m->config.head_dim), .window = (int)m->config.sliding_window},
+        .attention = {.scale = 1 / sqrt((double)m->config.head_dim),
+                      .window = (int)m->config.sliding_window,
+                      .compute = m->options.compute},
     };
     a.cu_k = key_offsets(c, o->cache, b, a.cu_q);
     struct array *x = op_embed(c, &m->embed, upload_i32(c, b->tokens, b->n), DTYPE_F32); /* (N, C) */

@@ -12,12 +12,16 @@ struct attention_case {
     double scale;
 };
 
-static void check(const struct attention_case *a, const char *what)
+/* In bf16 each product rounds both operands, each by 0.58 of 2^-9 of itself on average, and one product follows another. */
+static const double bf16_tolerance = 1.2 / 256;
+
+static void check_computed(const struct attention_case *a, enum compute compute, const char *what)
 {
     struct cpu_fixture t;
     cpu_open(&t);
+    if (compute == COMPUTE_BF16) t.tolerance = bf16_tolerance;
     t.tolerance *= 1 + a->scale; /* errors of scores are relative to scores */
-    struct attention_params p = {.scale = a->scale, .window = a->window};
+    struct attention_params p = {.scale = a->scale, .window = a->window, .compute = compute};
     struct twin cu_q = cpu_ints(&t, a->n_seg + 1, a->cu_q), cu_k = cpu_ints(&t, a->n_seg + 1, a->cu_k);
     int64_t n = a->cu_q[a->n_seg], s = a->cu_k[a->n_seg] + a->spare_keys;
     struct twin q = cpu_noise(&t, a->pad, 1, 1, SHAPE(n, a->heads, a->d));
@@ -35,6 +39,14 @@ static void check(const struct attention_case *a, const char *what)
     t.floor = a->scale; /* with one key in sight dq and dk are differences of equal numbers */
     cpu_check(&t, &backward, what);
     cpu_close(&t);
+}
+
+static void check(const struct attention_case *a, const char *what)
+{
+    char in_bf16[128];
+    snprintf(in_bf16, sizeof in_bf16, "%s, bf16", what);
+    check_computed(a, COMPUTE_F32, what);
+    check_computed(a, COMPUTE_BF16, in_bf16);
 }
 
 static void test_one_segment(void **state)

@@ -63,8 +63,7 @@ static void run(const struct product *p, const struct cpu_kernels *kernels, floa
     memset(a, 0x77, rows * (size_t)rs * sizeof *a);
     memset(b, 0x77, packed_steps * sizeof *b);
     bf16_round_rows(q, p->a, p->k, p->m, p->k, a);
-    struct bf16_pack pack = {.w = p->w,
-                             .form = p->form,
+    struct bf16_pack pack = {.source = {.form = p->form, .weight = p->w, .scale = 1.0f},
                              .from = p->from,
                              .k = p->k,
                              .first = p->first,

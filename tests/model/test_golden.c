@@ -281,13 +281,18 @@ static double cosine(const float *a, const float *b, size_t n)
 
 /* The weights' rounding, half of 1/127 of the row's largest, moves the tiny models' losses by up to 1.1e-3 and turns their
  * gradients by up to acos 0.969 (llama32; the others 0.998), whoever computes. Ways of computing on these weights are held
- * to f32 on them: 16 bits have to vanish beside that, 8 bits not to exceed it. */
-static void check_int8(struct fixture *f, const char *family)
+ * to f32 on them: 16 bits have to vanish beside that, 8 bits not to exceed it. bf16 may be as far from f32 as PyTorch's own
+ * is
+ * (`torch`, the cosine of its gradients by tools/golden_bf16.py), and from the golden by the sum of both angles. */
+static void check_int8(struct fixture *f, const char *family, double torch)
 {
     static float grad[COMPUTES][GRADIENT_MAX], golden_grad[GRADIENT_MAX];
-    static const struct {
+    const struct {
         double golden, loss, cosine;
-    } limits[COMPUTES] = {{0.96, 1e-9, 0.9999999}, {0.96, 2e-5, 0.999999}, {0.96, 2e-3, 0.998}, {0.96, 1e-3, 0.999}};
+    } limits[COMPUTES] = {{0.96, 1e-9, 0.9999999},
+                          {0.96, 2e-5, 0.999999},
+                          {0.96, 2e-3, 0.998},
+                          {cos(acos(0.9688) + acos(torch)), 1.4e-3, torch}};
     double loss[COMPUTES], golden = 0;
     for (int i = 0; i < COMPUTES; i++) {
         struct golden g;
@@ -311,8 +316,12 @@ static void check_int8(struct fixture *f, const char *family)
 
 static void int8_base(void **state)
 {
-    static const char *const families[] = {"llama2", "llama32", "mistral", "qwen2", "qwen3"};
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) check_int8(*state, families[i]);
+    static const struct {
+        const char *family;
+        double torch;
+    } list[] = {
+        {"llama2", 0.998034}, {"llama32", 0.982372}, {"mistral", 0.998163}, {"qwen2", 0.999481}, {"qwen3", 0.998730}};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) check_int8(*state, list[i].family, list[i].torch);
 }
 
 int main(void)

@@ -4,13 +4,14 @@
  * without horizontal sums, the tile is at once the A operand of P V (rs 1), and K is the A operand of K Q^T as it lies in
  * memory. The columns of a block are (query, head) pairs of one key head, query-major: grouped heads share the reads of K
  * and V, a block of 48 columns reaches over few queries, so little is computed above the diagonal. One query alone is
- * cpu_attention_token.c's. */
-#include "backend/cpu/attention/cpu_attention.h"
+ * cpu_attention_token.c's. In bf16 the products are those of cpu_attention_bf16.h, and what is summed is turned: (D,
+ * COLUMNS). */
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
+#include "backend/cpu/attention/cpu_attention_bf16.h"
 #include "backend/cpu/attention/cpu_attention_token.h"
 #include "base/threads.h"
 
@@ -19,29 +20,41 @@ struct work {
     const struct attention_params *p;
     struct cpu_segments segments;
     const struct cpu_kernels *kernels;
-    int64_t heads, groups, share, d; /* H, G, H / G, D */
-    int64_t ld;                      /* padded D */
-    int64_t *first;                  /* (n_seg + 1) jobs of segment s start here, for one key head */
+    const struct attention_bf16 *bf16; /* NULL: products in f32 */
+    int64_t heads, groups, share, d;   /* H, G, H / G, D */
+    int64_t ld;                        /* padded D */
+    int64_t *first;                    /* (n_seg + 1) jobs of segment s start here, for one key head */
     float *scratch;
     int64_t scratch_floats;
 };
 
 /* What one job works on, in its worker's scratch. */
 struct block {
+    int64_t segment;
     struct attention_segment seg;
     struct attention_columns columns;
-    float *q_turned; /* scaled Q^T as panels, (.., D, nr) */
+    float *q_turned; /* scaled Q^T as panels, (.., D, nr); in bf16 Q is not scaled, the scores are */
     float *tile;     /* (KEYS, COLUMNS) */
     float *out;      /* (COLUMNS, ld) not yet normalised */
     float *copy;     /* rows of Q, then of V, where they cannot be used in place */
     float *max, *sum, *change;
+    float *turned;              /* in bf16, (D, COLUMNS): the transpose of out */
+    uint32_t *rounded, *p_rows; /* in bf16: rows of Q, then of the tile; the tile as panels of rows */
 };
 
 enum { VECTORS = 3 /* max, sum, change */ };
 
+static int64_t rounded_steps(const struct work *w)
+{
+    return cpu_max(attention_bf16_block_steps(w->bf16), attention_bf16_tile_steps());
+}
+
 static int64_t scratch_floats(const struct work *w)
 {
-    return ATTENTION_PANEL_COLUMNS * w->d + ATTENTION_COLUMNS * (ATTENTION_KEYS + w->ld + VECTORS) + ATTENTION_KEYS * w->ld;
+    int64_t floats = ATTENTION_COLUMNS * (ATTENTION_KEYS + w->ld + VECTORS) + ATTENTION_KEYS * w->ld;
+    if (!w->bf16) return floats + ATTENTION_PANEL_COLUMNS * w->d;
+    return floats + attention_bf16_panel_steps(w->bf16, w->d, ATTENTION_COLUMNS) + ATTENTION_COLUMNS * w->d +
+           rounded_steps(w) + attention_bf16_panel_steps(w->bf16, ATTENTION_KEYS, ATTENTION_COLUMNS);
 }
 
 static struct block block_of(const struct work *w, int64_t job, int worker)
@@ -55,32 +68,34 @@ static struct block block_of(const struct work *w, int64_t job, int worker)
         else
             high = middle;
     }
-    struct block b = {.seg = attention_segment_of(&w->segments, low)};
+    struct block b = {.segment = low, .seg = attention_segment_of(&w->segments, low)};
     /* Last blocks first: they see the most keys, and threads finish together when the short ones come last. */
     int64_t first = (w->first[low + 1] - 1 - at) * ATTENTION_COLUMNS;
     int64_t n = cpu_min(ATTENTION_COLUMNS, b.seg.nq * w->share - first);
     b.columns = (struct attention_columns){.share = w->share, .group = job / per_group, .first = first, .n = n};
-    b.q_turned = w->scratch + worker * w->scratch_floats;
-    b.tile = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
+    b.tile = w->scratch + worker * w->scratch_floats;
     b.out = b.tile + ATTENTION_COLUMNS * ATTENTION_KEYS;
     b.max = b.out + ATTENTION_COLUMNS * w->ld;
     b.sum = b.max + ATTENTION_COLUMNS;
     b.change = b.sum + ATTENTION_COLUMNS;
     b.copy = b.change + ATTENTION_COLUMNS;
+    b.q_turned = b.copy + ATTENTION_KEYS * w->ld;
+    if (!w->bf16) return b;
+    b.turned = b.q_turned + attention_bf16_panel_steps(w->bf16, w->d, ATTENTION_COLUMNS);
+    b.rounded = (uint32_t *)(b.turned + ATTENTION_COLUMNS * w->d);
+    b.p_rows = b.rounded + rounded_steps(w);
     return b;
 }
 
-/* New maxima; what was summed so far shrinks by e^(old - new). */
-static void rescale(const struct work *w, const struct block *b, int64_t keys, int64_t columns)
+/* New maxima of scale times the tile, and in `change` by what the sums so far shrink, e^(old - new). */
+static void new_maxima(const struct work *w, const struct block *b, int64_t keys, int64_t columns, float scale)
 {
     float old[ATTENTION_COLUMNS];
     memcpy(old, b->max, sizeof old);
-    w->kernels->column_max(b->max, b->tile, ATTENTION_COLUMNS, keys, columns, 1.0f);
+    w->kernels->column_max(b->max, b->tile, ATTENTION_COLUMNS, keys, columns, scale);
     for (int64_t j = 0; j < columns; j++) b->change[j] = old[j] - b->max[j];
     w->kernels->exp(b->change, b->change, columns);
     w->kernels->mul(b->sum, b->sum, b->change, columns);
-    for (int64_t j = 0; j < b->columns.n; j++)
-        if (b->change[j] != 1.0f) w->kernels->scale(b->out + j * w->ld, b->change[j], b->out + j * w->ld, w->d);
 }
 
 static void attend_tile(const struct work *w, const struct block *b, int64_t key, int64_t keys)
@@ -100,7 +115,9 @@ static void attend_tile(const struct work *w, const struct block *b, int64_t key
                                 .ldc = ATTENTION_COLUMNS};
     gemm_block(w->kernels, &scores);
     attention_mask(&b->seg, &b->columns, b->tile, key, keys);
-    rescale(w, b, keys, columns);
+    new_maxima(w, b, keys, columns, 1.0f);
+    for (int64_t j = 0; j < b->columns.n; j++)
+        if (b->change[j] != 1.0f) w->kernels->scale(b->out + j * w->ld, b->change[j], b->out + j * w->ld, w->d);
     w->kernels->column_exp(b->tile, ATTENTION_COLUMNS, keys, columns, 1.0f, b->max, b->sum);
     const float *values = attention_row(v, b->seg.k + key, b->columns.group);
     values = gemm_direct_rows(w->kernels, values, &v_ld, keys, w->d, b->copy);
@@ -119,18 +136,55 @@ static void attend_tile(const struct work *w, const struct block *b, int64_t key
     gemm_block(w->kernels, &product);
 }
 
+/* The same in bf16. */
+static void attend_tile_bf16(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+{
+    const struct attention_bf16 *h = w->bf16;
+    int64_t columns = cpu_round_up(b->columns.n, 16), rs = bf16_row_steps(ATTENTION_COLUMNS), group = b->columns.group;
+    float scale = (float)w->p->scale;
+    attention_bf16_scores(h, &h->k, b->segment, group, key, keys, (const uint32_t *)b->q_turned, columns, b->tile);
+    attention_mask(&b->seg, &b->columns, b->tile, key, keys);
+    new_maxima(w, b, keys, columns, scale);
+    for (int64_t i = 0; i < w->d; i++) {
+        float *row = b->turned + i * ATTENTION_COLUMNS;
+        w->kernels->mul(row, row, b->change, columns);
+    }
+    w->kernels->column_exp(b->tile, ATTENTION_COLUMNS, keys, columns, scale, b->max, b->sum);
+    bf16_round_rows(h->q, b->tile, ATTENTION_COLUMNS, keys, ATTENTION_COLUMNS, b->rounded);
+    bf16_pack_rounded(w->kernels, h->q, GEMM_ROWS, b->rounded, rs, keys, columns, b->p_rows,
+                      bf16_steps(ATTENTION_KEYS) * w->kernels->nr);
+    attention_bf16_add_turned(h, &h->v, b->segment, group, key, keys, b->p_rows, columns, b->turned);
+}
+
+/* `out` of the block, all its keys summed. */
+static void attend(const struct work *w, const struct block *b)
+{
+    const struct array *q = w->call->in[0];
+    int64_t key = attention_first_key(&b->seg, attention_query(&b->columns, 0));
+    int64_t end = attention_end_key(&b->seg, attention_query(&b->columns, b->columns.n - 1));
+    if (!w->bf16) {
+        attention_turn(w->kernels, &b->columns, q, b->seg.q, (float)w->p->scale, b->copy, w->ld, b->q_turned);
+        memset(b->out, 0, (size_t)(ATTENTION_COLUMNS * w->ld) * sizeof(float));
+        for (; key < end; key += ATTENTION_KEYS) attend_tile(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
+        return;
+    }
+    const struct bf16_kernels *way = w->bf16->q;
+    attention_gather(&b->columns, q, b->seg.q, b->copy, w->ld);
+    attention_bf16_pack_block(w->bf16, b->copy, w->ld, b->columns.n, b->rounded, (uint32_t *)b->q_turned, NULL);
+    memset(b->turned, 0, (size_t)(ATTENTION_COLUMNS * w->d) * sizeof(float));
+    if (way->open) way->open();
+    for (key = attention_bf16_first(key); key < end; key += ATTENTION_KEYS)
+        attend_tile_bf16(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
+    if (way->close) way->close();
+    attention_turn_back(w->kernels, b->turned, w->d, b->out, w->ld);
+}
+
 static void attention_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
     struct block b = block_of(w, job, worker);
-    attention_turn(w->kernels, &b.columns, w->call->in[0], b.seg.q, (float)w->p->scale, b.copy, w->ld, b.q_turned);
-    memset(b.out, 0, (size_t)(ATTENTION_COLUMNS * w->ld) * sizeof(float));
     for (int64_t j = 0; j < ATTENTION_COLUMNS; j++) b.max[j] = -FLT_MAX, b.sum[j] = 0;
-
-    int64_t key = attention_first_key(&b.seg, attention_query(&b.columns, 0));
-    int64_t end = attention_end_key(&b.seg, attention_query(&b.columns, b.columns.n - 1));
-    for (; key < end; key += ATTENTION_KEYS) attend_tile(w, &b, key, cpu_min(ATTENTION_KEYS, end - key));
-
+    attend(w, &b);
     const struct array *lse = w->call->out[1];
     for (int64_t j = 0; j < b.columns.n; j++) {
         int64_t row = b.seg.q + attention_query(&b.columns, j), head = attention_head(&b.columns, j);
@@ -154,6 +208,11 @@ enum status cpu_attention(struct ctx *c, const struct op_call *call, const struc
     TRY(cpu_segments_check(c, &w.segments, q->shape[0], k->shape[0]));
     if (cpu_attention_token_fits(call, kernels)) return cpu_attention_token(c, call, kernels);
     int mark = scope_open(c);
+    struct attention_bf16 bf16;
+    if (w.p->compute == COMPUTE_BF16) {
+        attention_bf16_open(c, &bf16, kernels, &w.segments, k, call->in[2], (struct attention_bf16_wants){.v_turned = true});
+        w.bf16 = &bf16;
+    }
     w.first = cpu_scratch(c, DTYPE_I64, w.segments.n + 1);
     w.scratch_floats = cpu_round_up(scratch_floats(&w), 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));

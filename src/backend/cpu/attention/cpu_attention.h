@@ -64,18 +64,33 @@ static inline int64_t attention_head(const struct attention_columns *c, int64_t 
     return c->group * c->share + (c->first + column) % c->share;
 }
 
-/* Gathers the columns' rows of `a` (segment's first row `row`) into `rows` (COLUMNS, ld), and turns them, scaled, into
- * panels. Columns past n are 0 in the panels: their results are not read. */
+/* Gathers the columns' rows of `a` (segment's first row `row`) into `rows` (COLUMNS, ld). */
+static inline void attention_gather(const struct attention_columns *c, const struct array *a, int64_t row, float *rows,
+                                    int64_t ld)
+{
+    for (int64_t j = 0; j < c->n; j++)
+        memcpy(rows + j * ld, attention_row(a, row + attention_query(c, j), attention_head(c, j)),
+               (size_t)a->shape[2] * sizeof(float));
+}
+
+/* The same, and turns them, scaled, into panels. Columns past n are 0 in the panels: their results are not read. */
 static inline void attention_turn(const struct cpu_kernels *kernels, const struct attention_columns *c,
                                   const struct array *a, int64_t row, float scale, float *rows, int64_t ld, float *panels)
 {
     int64_t nr = kernels->nr, d = a->shape[2];
-    for (int64_t j = 0; j < c->n; j++)
-        memcpy(rows + j * ld, attention_row(a, row + attention_query(c, j), attention_head(c, j)),
-               (size_t)d * sizeof(float));
+    attention_gather(c, a, row, rows, ld);
     if (c->n < ATTENTION_COLUMNS) memset(panels, 0, (size_t)(ATTENTION_PANEL_COLUMNS * d) * sizeof(float));
     for (int64_t j = 0; j < c->n; j += nr)
         kernels->transpose(panels + j * d, nr, rows + j * ld, ld, cpu_min(nr, c->n - j), d, scale);
+}
+
+/* The turned results of a block, (D, COLUMNS), as rows: out (COLUMNS, ld). */
+static inline void attention_turn_back(const struct cpu_kernels *kernels, const float *turned, int64_t d, float *out,
+                                       int64_t ld)
+{
+    for (int64_t i = 0; i < d; i += kernels->nr)
+        kernels->transpose(out + i, ld, turned + i * ATTENTION_COLUMNS, ATTENTION_COLUMNS, cpu_min(kernels->nr, d - i),
+                           ATTENTION_COLUMNS, 1.0f);
 }
 
 /* Sets scores of keys outside [low, high) to -inf in columns [column, column + n) of a tile of `keys` keys. */

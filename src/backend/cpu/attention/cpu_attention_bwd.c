@@ -11,7 +11,7 @@
  * more memory and another pass; tiles of keys outside, which gathers the queries again for each. */
 #include <string.h>
 
-#include "backend/cpu/attention/cpu_attention.h"
+#include "backend/cpu/attention/cpu_attention_bf16.h"
 #include "base/threads.h"
 
 enum { ROWS = 16, JOBS = 32, PARTS_MAX = 4 };
@@ -20,6 +20,7 @@ struct work {
     const struct attention_params *p;
     struct cpu_segments segments;
     const struct cpu_kernels *kernels;
+    const struct attention_bf16 *bf16; /* NULL: products in f32 */
     const struct array *q, *k, *v, *o, *lse, *d_o, *dq, *dk, *dv;
     int64_t heads, groups, share, d, ld;
     int parts;
@@ -31,6 +32,7 @@ struct work {
 
 /* What one job works on, in its worker's scratch. */
 struct block {
+    int64_t segment;
     struct attention_segment seg;
     struct attention_columns columns;
     float *q_turned, *do_turned; /* panels (.., D, nr) of scaled Q^T and of dO^T */
@@ -41,12 +43,30 @@ struct block {
     float *lse, *delta, *ignored;
     float *dk, *dv; /* row of the segment's first key, rows `stride` apart */
     int64_t stride;
+    /* In bf16: q_turned and do_turned are panels of Q^T, not scaled, and dO^T, and in place of rows in f32: */
+    uint32_t *q_panels, *do_panels; /* panels of Q and dO as rows */
+    uint32_t *rounded, *ds_panels;  /* rows of a block, then of the tile; the tile of dS as panels of rows */
+    float *dq_turned;               /* (D, COLUMNS) */
 };
+
+static int64_t rounded_steps(const struct work *w)
+{
+    return cpu_max(attention_bf16_block_steps(w->bf16), attention_bf16_tile_steps());
+}
+
+/* Floats that a block needs for bf16 behind the rest. */
+static int64_t bf16_floats(const struct work *w)
+{
+    const struct attention_bf16 *h = w->bf16;
+    return 2 * attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS) +
+           2 * attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d) + rounded_steps(w) +
+           attention_bf16_panel_steps(h, ATTENTION_KEYS, ATTENTION_COLUMNS) + ATTENTION_COLUMNS * w->d;
+}
 
 static int64_t scratch_floats(const struct work *w)
 {
-    return 2 * ATTENTION_PANEL_COLUMNS * w->d + 2 * ATTENTION_KEYS * ATTENTION_COLUMNS + 3 * ATTENTION_COLUMNS * w->ld +
-           ATTENTION_KEYS * w->ld + 3 * ATTENTION_COLUMNS;
+    return (w->bf16 ? bf16_floats(w) : 0) + 2 * ATTENTION_PANEL_COLUMNS * w->d + 2 * ATTENTION_KEYS * ATTENTION_COLUMNS +
+           3 * ATTENTION_COLUMNS * w->ld + ATTENTION_KEYS * w->ld + 3 * ATTENTION_COLUMNS;
 }
 
 static int64_t blocks_of(const struct work *w, const struct attention_segment *g)
@@ -88,9 +108,21 @@ static int64_t part_of(const struct work *w, const struct attention_segment *g, 
     return cpu_max(end, *first);
 }
 
+static void bf16_lay_out(const struct work *w, struct block *b, float *scratch)
+{
+    const struct attention_bf16 *h = w->bf16;
+    b->q_turned = scratch;
+    b->do_turned = b->q_turned + attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS);
+    b->q_panels = (uint32_t *)(b->do_turned + attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS));
+    b->do_panels = b->q_panels + attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d);
+    b->rounded = b->do_panels + attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d);
+    b->ds_panels = b->rounded + rounded_steps(w);
+    b->dq_turned = (float *)(b->ds_panels + attention_bf16_panel_steps(h, ATTENTION_KEYS, ATTENTION_COLUMNS));
+}
+
 static struct block block_of(const struct work *w, int64_t segment, int64_t group, int64_t part, int worker)
 {
-    struct block b = {.seg = attention_segment_of(&w->segments, segment)};
+    struct block b = {.segment = segment, .seg = attention_segment_of(&w->segments, segment)};
     b.q_turned = w->scratch + worker * w->scratch_floats;
     b.do_turned = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
     b.q_rows = b.do_turned + ATTENTION_PANEL_COLUMNS * w->d;
@@ -102,6 +134,7 @@ static struct block block_of(const struct work *w, int64_t segment, int64_t grou
     b.lse = b.copy + ATTENTION_KEYS * w->ld;
     b.delta = b.lse + ATTENTION_COLUMNS;
     b.ignored = b.delta + ATTENTION_COLUMNS;
+    if (w->bf16) bf16_lay_out(w, &b, b.ignored + ATTENTION_COLUMNS);
     if (part == w->parts - 1) {
         b.dk = attention_row(w->dk, b.seg.k, group);
         b.dv = attention_row(w->dv, b.seg.k, group);
@@ -130,9 +163,17 @@ static void delta_job(void *arg, int64_t job, int worker)
 static void open_block(const struct work *w, const struct block *b)
 {
     const struct attention_columns *c = &b->columns;
-    attention_turn(w->kernels, c, w->q, b->seg.q, (float)w->p->scale, b->q_rows, w->ld, b->q_turned);
-    attention_turn(w->kernels, c, w->d_o, b->seg.q, 1.0f, b->do_rows, w->ld, b->do_turned);
-    memset(b->dq, 0, (size_t)(c->n * w->ld) * sizeof(float));
+    if (w->bf16) {
+        attention_gather(c, w->q, b->seg.q, b->q_rows, w->ld);
+        attention_gather(c, w->d_o, b->seg.q, b->do_rows, w->ld);
+        attention_bf16_pack_block(w->bf16, b->q_rows, w->ld, c->n, b->rounded, (uint32_t *)b->q_turned, b->q_panels);
+        attention_bf16_pack_block(w->bf16, b->do_rows, w->ld, c->n, b->rounded, (uint32_t *)b->do_turned, b->do_panels);
+        memset(b->dq_turned, 0, (size_t)(ATTENTION_COLUMNS * w->d) * sizeof(float));
+    } else {
+        attention_turn(w->kernels, c, w->q, b->seg.q, (float)w->p->scale, b->q_rows, w->ld, b->q_turned);
+        attention_turn(w->kernels, c, w->d_o, b->seg.q, 1.0f, b->do_rows, w->ld, b->do_turned);
+        memset(b->dq, 0, (size_t)(c->n * w->ld) * sizeof(float));
+    }
     memset(b->lse, 0, 3 * ATTENTION_COLUMNS * sizeof(float));
     for (int64_t j = 0; j < c->n; j++) {
         int64_t row = b->seg.q + attention_query(c, j), head = attention_head(c, j);
@@ -212,6 +253,59 @@ static void tile_pair(const struct work *w, const struct block *b, int64_t key, 
     add_dq(w, b, key, keys);
 }
 
+/* out (keys, D) += the tile that was rounded times panels of rows. */
+static void add_rows_bf16(const struct work *w, const struct block *b, int64_t keys, const uint32_t *panels, float *out)
+{
+    struct bf16_block g = {.q = w->bf16->q,
+                           .m = keys,
+                           .n = w->d,
+                           .k = b->columns.n,
+                           .a = b->rounded,
+                           .rs = bf16_row_steps(b->columns.n),
+                           .panels = panels,
+                           .panel_stride = bf16_steps(ATTENTION_COLUMNS) * w->kernels->nr,
+                           .c = out,
+                           .ldc = b->stride,
+                           .accumulate = true};
+    bf16_block(w->kernels, &g);
+}
+
+static void tile_pair_bf16(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+{
+    const struct attention_bf16 *h = w->bf16;
+    int64_t n = b->columns.n, columns = cpu_round_up(n, 16), group = b->columns.group;
+    float scale = (float)w->p->scale;
+    attention_bf16_scores(h, &h->k, b->segment, group, key, keys, (const uint32_t *)b->q_turned, columns, b->p);
+    attention_mask(&b->seg, &b->columns, b->p, key, keys);
+    w->kernels->column_exp(b->p, ATTENTION_COLUMNS, keys, columns, scale, b->lse, b->ignored);
+    bf16_round_rows(h->q, b->p, ATTENTION_COLUMNS, keys, n, b->rounded);
+    add_rows_bf16(w, b, keys, b->do_panels, b->dv + key * b->stride);
+    attention_bf16_scores(h, &h->v, b->segment, group, key, keys, (const uint32_t *)b->do_turned, columns, b->dp);
+    w->kernels->column_softmax_bwd(b->dp, b->p, ATTENTION_COLUMNS, keys, columns, scale, b->delta);
+    bf16_round_rows(h->q, b->dp, ATTENTION_COLUMNS, keys, n, b->rounded);
+    add_rows_bf16(w, b, keys, b->q_panels, b->dk + key * b->stride);
+    bf16_pack_rounded(w->kernels, h->q, GEMM_ROWS, b->rounded, bf16_row_steps(n), keys, n, b->ds_panels,
+                      bf16_steps(ATTENTION_KEYS) * w->kernels->nr);
+    attention_bf16_add_turned(h, &h->k, b->segment, group, key, keys, b->ds_panels, n, b->dq_turned);
+}
+
+/* dK and dV of the block's keys, and its dQ. */
+static void block_tiles(const struct work *w, const struct block *b)
+{
+    int64_t key, end = keys_of(&b->seg, &b->columns, &key);
+    open_block(w, b);
+    if (!w->bf16) {
+        for (; key < end; key += ATTENTION_KEYS) tile_pair(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
+        return;
+    }
+    const struct bf16_kernels *way = w->bf16->q;
+    if (way->open) way->open();
+    for (key = attention_bf16_first(key); key < end; key += ATTENTION_KEYS)
+        tile_pair_bf16(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
+    if (way->close) way->close();
+    attention_turn_back(w->kernels, b->dq_turned, w->d, b->dq, w->ld);
+}
+
 static void block_job(void *arg, int64_t job, int worker)
 {
     const struct work *w = arg;
@@ -223,11 +317,8 @@ static void block_job(void *arg, int64_t job, int worker)
         memset(b.dv + i * b.stride, 0, (size_t)w->d * sizeof(float));
     }
     for (int64_t i = first; i < last; i++) {
-        int64_t key;
         b.columns = columns_of(w, &b.seg, group, i);
-        int64_t end = keys_of(&b.seg, &b.columns, &key);
-        open_block(w, &b);
-        for (; key < end; key += ATTENTION_KEYS) tile_pair(w, &b, key, cpu_min(ATTENTION_KEYS, end - key));
+        block_tiles(w, &b);
         for (int64_t j = 0; j < b.columns.n; j++)
             memcpy(attention_row(w->dq, b.seg.q + attention_query(&b.columns, j), attention_head(&b.columns, j)),
                    b.dq + j * w->ld, (size_t)w->d * sizeof(float));
@@ -294,6 +385,12 @@ enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const s
     int64_t shared = w.segments.n * w.groups;
     w.parts = (int)cpu_min(cpu_div_up(JOBS, cpu_max(shared, 1)), PARTS_MAX);
     int mark = scope_open(c);
+    struct attention_bf16 bf16;
+    if (w.p->compute == COMPUTE_BF16) {
+        attention_bf16_open(c, &bf16, kernels, &w.segments, w.k, w.v,
+                            (struct attention_bf16_wants){.k_turned = true, .v_rows = true});
+        w.bf16 = &bf16;
+    }
     take_scratch(c, &w);
     if (ctx_ok(c)) {
         threads_run(c, cpu_div_up(w.q->shape[0], ROWS), delta_job, &w);

@@ -145,8 +145,7 @@ static void pack_bf16(const struct work *w, int term, const struct piece *piece,
 {
     const struct plan *plan = &w->plan[term];
     int64_t nr = w->kernels->nr, first = (w->panel + piece->panel) * nr;
-    struct bf16_pack p = {.w = w->g->term[term].b.weight,
-                          .form = w->g->term[term].b.form,
+    struct bf16_pack p = {.source = w->g->term[term].b,
                           .from = plan->from + piece->row,
                           .k = piece->rows,
                           .first = first,
@@ -306,7 +305,7 @@ static void make_plan(struct ctx *c, struct work *w)
         const struct gemm_term *t = &w->g->term[i];
         struct plan *plan = &w->plan[i];
         *plan = (struct plan){.q = int_kernels_for(w->kernels, t->b.weight), .run = GEMM_RUN};
-        plan->bf16 = bf16_kernels_for(w->kernels, t->b.weight);
+        plan->bf16 = bf16_kernels_of(w->kernels, &t->b);
         if (plan->bf16) {
             plan->run = BF16_RUN;
             w->mr = plan->bf16->mr;

@@ -28,6 +28,7 @@ struct gemm_source {
     const float *data;
     int64_t ld; /* elements from row to row of data */
     float scale;
+    bool bf16; /* of data: operands are rounded to bf16, as for a weight whose `compute` says so */
 };
 
 struct gemm_term {

@@ -13,6 +13,12 @@ const struct bf16_kernels *bf16_kernels_for(const struct cpu_kernels *kernels, c
     return w && w->compute == COMPUTE_BF16 ? kernels->bf16 : NULL;
 }
 
+const struct bf16_kernels *bf16_kernels_of(const struct cpu_kernels *kernels, const struct gemm_source *b)
+{
+    if (b->weight) return bf16_kernels_for(kernels, b->weight);
+    return b->bf16 ? kernels->bf16 : NULL;
+}
+
 int64_t bf16_steps(int64_t k)
 {
     return cpu_round_up(k, BF16_GROUP) / 2;
@@ -41,19 +47,25 @@ int64_t bf16_pack_scratch(const struct cpu_kernels *kernels)
     return cpu_max(kernels->nr, BF16_GROUP) * STRIP / 2 + STRIP;
 }
 
-/* Columns [first, first + n) of row r of w, n <= STRIP: where they lie when that is bf16 at an even address, else in `out`,
- * rounded. `wide` has STRIP floats. */
-static const uint16_t *strip_of_row(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct weight *w,
-                                    int64_t r, int64_t first, int64_t n, uint16_t *out, float *wide)
+/* Columns [first, first + n) of row r of the source, n <= STRIP: where they lie when that is bf16 at an even address and not
+ * scaled, else in `out`, rounded. `wide` has STRIP floats. */
+static const uint16_t *strip_of_row(const struct cpu_kernels *kernels, const struct bf16_kernels *q,
+                                    const struct gemm_source *s, int64_t r, int64_t first, int64_t n, uint16_t *out,
+                                    float *wide)
 {
-    if (w->form == WEIGHT_STORED && w->type == TENSOR_BF16) {
+    const struct weight *w = s->weight;
+    if (w && w->form == WEIGHT_STORED && w->type == TENSOR_BF16 && s->scale == 1.0f) {
         const char *at = (const char *)weight_row(w, r) + 2 * first;
         if ((uintptr_t)at % sizeof *out == 0) return (const uint16_t *)(const void *)at;
         memcpy(out, at, (size_t)n * sizeof *out);
         return out;
     }
-    struct gemm_source s = {.weight = w};
-    q->round(out, gemm_source_row(kernels, &s, r, first, n, wide), n);
+    const float *row = gemm_source_row(kernels, s, r, first, n, wide);
+    if (s->scale != 1.0f) {
+        kernels->scale(wide, s->scale, row, n);
+        row = wide;
+    }
+    q->round(out, row, n);
     return out;
 }
 
@@ -68,7 +80,8 @@ static void pack_transposed(const struct cpu_kernels *kernels, const struct bf16
         for (int64_t k = 0, n; k < p->k; k += n) {
             n = gemm_strip(p->from + k, p->from + p->k);
             for (int i = 0; i < columns; i++)
-                rows[i] = strip_of_row(kernels, q, p->w, p->first + j + i, p->from + k, n, narrow + i * STRIP, scratch);
+                rows[i] =
+                    strip_of_row(kernels, q, &p->source, p->first + j + i, p->from + k, n, narrow + i * STRIP, scratch);
             q->pack_columns(p->dst + j / nr * p->panel_stride + k / 2 * nr, rows, columns, n);
         }
     }
@@ -85,7 +98,8 @@ static void pack_rows(const struct cpu_kernels *kernels, const struct bf16_kerne
         for (int64_t j = 0, n; j < p->n; j += n) {
             n = gemm_strip(p->first + j, p->first + p->n);
             for (int64_t i = 0; i < some; i++)
-                rows[i] = strip_of_row(kernels, q, p->w, p->from + k + i, p->first + j, n, narrow + i * STRIP, scratch);
+                rows[i] =
+                    strip_of_row(kernels, q, &p->source, p->from + k + i, p->first + j, n, narrow + i * STRIP, scratch);
             q->pack_rows(p->dst + j / nr * p->panel_stride + k / 2 * nr, p->panel_stride, rows, some, n);
         }
     }
@@ -94,7 +108,27 @@ static void pack_rows(const struct cpu_kernels *kernels, const struct bf16_kerne
 void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
                       float *scratch)
 {
-    (p->form == GEMM_TRANSPOSED ? pack_transposed : pack_rows)(kernels, q, p, scratch);
+    (p->source.form == GEMM_TRANSPOSED ? pack_transposed : pack_rows)(kernels, q, p, scratch);
+}
+
+void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kernels *q, enum gemm_form form,
+                       const uint32_t *rows, int64_t rs, int64_t k, int64_t n, uint32_t *panels, int64_t panel_stride)
+{
+    const uint16_t *at[CPU_MAX_NR];
+    int nr = kernels->nr;
+    if (form == GEMM_TRANSPOSED) {
+        for (int64_t j = 0; j < n; j += nr, panels += panel_stride) {
+            int columns = (int)cpu_min(nr, n - j);
+            for (int i = 0; i < columns; i++) at[i] = (const uint16_t *)(rows + (j + i) * rs);
+            q->pack_columns(panels, at, columns, k);
+        }
+        return;
+    }
+    for (int64_t r = 0; r < k; r += BF16_GROUP, panels += BF16_GROUP_STEPS * nr) {
+        int64_t some = cpu_min(BF16_GROUP, k - r);
+        for (int64_t i = 0; i < some; i++) at[i] = (const uint16_t *)(rows + (r + i) * rs);
+        q->pack_rows(panels, panel_stride, at, some, n);
+    }
 }
 
 /* ---- products ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-/* gemm_bf16: products of activations and weights that are both rounded to bf16, with sums in f32.
+/* gemm_bf16: products whose operands are both rounded to bf16, with sums in f32: activations and weights, and the products
+ * of attention.
  *
  *   y_ij = sum over k of bf16(x_ik) bf16(w_jk)      dx_ik = sum over j of bf16(dy_ij) bf16(w_jk)
  *
@@ -50,8 +51,9 @@ struct bf16_kernels {
     void (*pack_rows)(uint32_t *panel, int64_t panel_stride, const uint16_t *const *rows, int64_t k, int64_t n);
 };
 
-/* The way of w's `compute`: NULL unless it is COMPUTE_BF16. */
+/* NULL unless products with the weight, or with the f32 rows of a source, are to be computed in bf16. */
 const struct bf16_kernels *bf16_kernels_for(const struct cpu_kernels *kernels, const struct weight *w);
+const struct bf16_kernels *bf16_kernels_of(const struct cpu_kernels *kernels, const struct gemm_source *b);
 
 /* Steps of k along a panel, and from row to row of A: the second avoids strides that fall into few sets of the L1. */
 int64_t bf16_steps(int64_t k);
@@ -60,12 +62,11 @@ int64_t bf16_row_steps(int64_t k);
 /* Row i of x, k numbers from x + i * ldx on, to out + i * bf16_row_steps(k). */
 void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, int64_t m, int64_t k, uint32_t *out);
 
-/* Panels of the B operand. TRANSPOSED (columns of B are rows [first, first + n) of w): k of them from `from` on; ROWS (rows
- * of B are the k rows of w from `from` on): columns [first, first + n). `first` is a multiple of nr and of 32, `from` of 32.
- * scratch: bf16_pack_scratch() floats. */
+/* Panels of the B operand. TRANSPOSED (columns of B are rows [first, first + n) of the source): k of them from `from` on;
+ * ROWS (rows of B are the k rows of the source from `from` on): columns [first, first + n). `first` is a multiple of nr and
+ * of 32, `from` of 32. scratch: bf16_pack_scratch() floats. */
 struct bf16_pack {
-    const struct weight *w;
-    enum gemm_form form;
+    struct gemm_source source;
     int64_t from, k, first, n;
     uint32_t *dst;
     int64_t panel_stride; /* in steps */
@@ -73,6 +74,11 @@ struct bf16_pack {
 int64_t bf16_pack_scratch(const struct cpu_kernels *kernels);
 void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
                       float *scratch);
+
+/* The same from rows that bf16_round_rows made, rs steps apart. TRANSPOSED: n rows of k numbers; ROWS: k rows of n. Panels
+ * are panel_stride steps apart, at least bf16_steps(k) * nr. Panels up to the one that column n - 1 lies in are written. */
+void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kernels *q, enum gemm_form form,
+                       const uint32_t *rows, int64_t rs, int64_t k, int64_t n, uint32_t *panels, int64_t panel_stride);
 
 /* C (m, n) (+)= A B on the calling thread, between q's open and close. */
 struct bf16_block {

@@ -3,7 +3,8 @@
  * is copied to where it stays in L1 (columns of dy are a page apart in wide models) and serves the product that sums over
  * columns, u, and the one that sums over tokens, dB; when u of the run is done, chunks of x serve dA of all adapters that
  * share x. Sums over tokens are kept a stretch and added in order of stretches, whose length goes by n alone. Rejected:
- * products one by one, jobs by columns: dy is read twice and x once an adapter, half of the time went into that. */
+ * products one by one, jobs by columns: dy is read twice and x once an adapter, half of the time went into that; products in
+ * bf16 by AMX: rounding and packing chunks take what the tiles save (no difference of a step's time within 2 %). */
 #include "backend/cpu/linear/cpu_adapter.h"
 
 #include <string.h>

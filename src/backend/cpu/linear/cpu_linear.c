@@ -48,9 +48,11 @@ static void linear_init(struct linear *l, const struct op_call *call, const stru
     }
 }
 
-static struct gemm_source matrix_source(const struct array *a, enum gemm_form form, float scale)
+/* A matrix of an adapter as operand: in bf16 where the products with its weight are. */
+static struct gemm_source adapter_source(const struct slot *s, const struct array *a, enum gemm_form form, float scale)
 {
-    return (struct gemm_source){.form = form, .data = a->data, .ld = a->stride[0], .scale = scale};
+    return (struct gemm_source){
+        .form = form, .data = a->data, .ld = a->stride[0], .scale = scale, .bf16 = s->w->compute == COMPUTE_BF16};
 }
 
 static struct gemm_source weight_source(const struct weight *w, enum gemm_form form)
@@ -119,7 +121,8 @@ static void adapter_hidden(struct ctx *c, struct linear *l, const struct op_call
         struct slot *s = &l->slot[i];
         if (!s->a) continue;
         s->h = call->out[1 + i] ? call->out[1 + i]->data : cpu_scratch_f32(c, l->n * s->rank);
-        struct gemm_term t = {.a = x->data, .lda = x->stride[0], .k = l->k, .b = matrix_source(s->a, GEMM_TRANSPOSED, 1.0f)};
+        struct gemm_term t = {
+            .a = x->data, .lda = x->stride[0], .k = l->k, .b = adapter_source(s, s->a, GEMM_TRANSPOSED, 1.0f)};
         if (s->rate > 0) t.a = dropped_copy(c, l, s, x), t.lda = l->k;
         list[n++] = (struct gemm){.m = l->n, .n = s->rank, .c = s->h, .ldc = s->rank, .n_terms = 1, .term = {t}};
     }
@@ -147,7 +150,7 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
             (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l.k, .b = weight_source(s->w, GEMM_TRANSPOSED)};
         if (s->a)
             g->term[g->n_terms++] = (struct gemm_term){
-                .a = s->h, .lda = s->rank, .k = s->rank, .b = matrix_source(s->b, GEMM_TRANSPOSED, s->scale)};
+                .a = s->h, .lda = s->rank, .k = s->rank, .b = adapter_source(s, s->b, GEMM_TRANSPOSED, s->scale)};
     }
     if (ctx_ok(c) && y) gemm_run_all(c, kernels, list, l.params->n);
     scope_close(c, mark);
@@ -188,7 +191,7 @@ static void masked_dx(struct ctx *c, const struct linear *l, const struct slot *
     int mark = scope_open(c);
     float *product = cpu_scratch_f32(c, l->n * l->k);
     struct gemm g = {.m = l->n, .n = l->k, .c = product, .ldc = l->k, .n_terms = 1};
-    g.term[0] = (struct gemm_term){.a = s->u, .lda = s->rank, .k = s->rank, .b = matrix_source(s->a, GEMM_ROWS, 1.0f)};
+    g.term[0] = (struct gemm_term){.a = s->u, .lda = s->rank, .k = s->rank, .b = adapter_source(s, s->a, GEMM_ROWS, 1.0f)};
     if (product && gemm_run(c, l->kernels, &g) == OK) {
         struct mask_work w = {
             .l = l, .s = s, .x = product, .ldx = l->k, .out = dx->data, .ld_out = dx->stride[0], .add = true};
@@ -208,7 +211,7 @@ static void linear_dx(struct ctx *c, const struct linear *l, const struct array 
                                                  .b = weight_source(s->w, GEMM_ROWS)};
         if (s->a && s->rate <= 0)
             g.term[g.n_terms++] =
-                (struct gemm_term){.a = s->u, .lda = s->rank, .k = s->rank, .b = matrix_source(s->a, GEMM_ROWS, 1.0f)};
+                (struct gemm_term){.a = s->u, .lda = s->rank, .k = s->rank, .b = adapter_source(s, s->a, GEMM_ROWS, 1.0f)};
     }
     gemm_run(c, l->kernels, &g);
     for (int i = 0; i < l->params->n && ctx_ok(c); i++)

@@ -45,8 +45,7 @@ static int64_t scratch_floats(const struct loss_work *w)
 
 static void pack_words(const struct loss_work *w, const struct parts *b, int64_t word, int64_t words)
 {
-    struct bf16_pack p = {.w = w->w,
-                          .form = GEMM_TRANSPOSED,
+    struct bf16_pack p = {.source = {.form = GEMM_TRANSPOSED, .weight = w->w, .scale = 1.0f},
                           .k = w->width,
                           .first = word,
                           .n = words,
@@ -54,8 +53,7 @@ static void pack_words(const struct loss_work *w, const struct parts *b, int64_t
                           .panel_stride = b->columns_stride};
     bf16_pack_panels(w->kernels, b->q, &p, b->scratch);
     if (!b->job->dh) return;
-    p = (struct bf16_pack){.w = w->w,
-                           .form = GEMM_ROWS,
+    p = (struct bf16_pack){.source = {.form = GEMM_ROWS, .weight = w->w, .scale = 1.0f},
                            .from = word,
                            .k = words,
                            .n = w->width,
