@@ -1,12 +1,14 @@
 #!/bin/bash
-# Checks and times what a server's processor has instructions for (AVX-512, VNNI, AMX), in one go of under six minutes, and
+# Checks and times what a server's processor has instructions for (AVX-512, VNNI, AMX), in one go of under eight minutes, and
 # prints a short table: tests of every table of kernels, products beside the machine's own peaks, training steps beside
-# PyTorch's, f32 and bf16, on 1, 2 and all threads.
+# PyTorch's, f32 and bf16, on all threads and on 2.
 #
 # usage: run_cpu_server.sh BUILD_FOLDER OUT_FOLDER     PYTHON: an interpreter with torch, transformers and peft
-# BUILD_FOLDER has bench/bench_step, bench/bench_gemm and tests/test_cpu_*. It is built here (`ninja bench_step bench_gemm` and the
-# tests), or built elsewhere and brought along, with the libraries that this machine lacks in BUILD_FOLDER/lib; cmake, a compiler and
-# the network are not needed then. Without PyTorch the steps are left out.
+#                                                      RUNS: of the rows that are judged, in turns (3)
+#                                                      COMPILE=1: PyTorch compiled as well, some minutes more
+# BUILD_FOLDER: built here (`ninja bench_step bench_gemm` and the tests), or brought along with the libraries that this
+# machine lacks in BUILD_FOLDER/lib (cmake, a compiler and the network are not needed): bench/bench_step, bench/bench_gemm,
+# tests/test_cpu_*. Without PyTorch the steps are left out.
 set -uo pipefail
 
 build=$(realpath "${1:?build folder}")
@@ -43,28 +45,41 @@ for n in 1536 5632; do
         grep -E "multiply|  f32  |bf16|int8, "
 done
 
+# One run of 4 steps (a line of JSON in steps.jsonl): threads, "ours" and a way or "torch" and its options.
+step() {
+    local threads=$1 who=$2
+    shift 2
+    if [ "$who" = ours ]; then
+        "$build/bench/bench_step" "$work" 4 "$threads" "$@" 2>>"$out/errors.txt"
+    else
+        timeout 400 "$python" "$here/pytorch_lora_step.py" run "$work" --steps 4 --threads "$threads" "$@" 2>>"$out/errors.txt"
+    fi | tail -n 1 >>"$out/steps.jsonl"
+}
+
 if "$python" "$here/pytorch_lora_step.py" prepare "$work" --steps 4 >"$out/prepare.txt" 2>&1; then
-    echo "== steps (SmolLM2-135M, r 16, 4 x 512 tokens): fastest of three"
-    # threads, "ours" and a way or "torch" and its options, seconds after which it is dropped
-    plan="$cores ours bf16 330;$cores ours f32 330;$cores ours int8 330;$cores ours int8x2 330
-$cores torch --bf16 300;$cores torch  300;2 ours bf16 300;2 torch --bf16 280;2 ours f32 280;2 ours int8 280;2 ours int8x2 280
-$cores torch --bf16 --compile 240;2 torch  240;1 ours bf16 300;4 ours bf16 310;8 ours bf16 310;1 ours f32 300;4 ours f32 310;8 ours f32 310"
-    echo "$plan" | tr ';' '\n' | awk '!seen[$0]++' | while read -r threads who rest; do
-        options=${rest% *} limit=${rest##* }
-        [ "$options" != "$rest" ] || options= # nothing but the limit
-        time_for "$limit" || { echo "left out: $threads threads, $who $options"; continue; }
-        [ "$threads" -le "$cores" ] || continue
-        if [ "$who" = ours ]; then
-            "$build/bench/bench_step" "$work" 4 "$threads" $options 2>>"$out/errors.txt"
-        else
-            timeout 100 "$python" "$here/pytorch_lora_step.py" run "$work" --steps 4 --threads "$threads" $options 2>>"$out/errors.txt"
-        fi | tail -n 1 | tee -a "$out/steps.jsonl" | "$python" -c '
-import json, sys
-for line in sys.stdin:
-    r = json.loads(line)
-    print("%3d threads  %-24s %8.1f tokens/s  %6.3f ms of processor time a token  %5.2f GiB" % (r["threads"], r["peer"],
-          r["tokens_per_second"], min(r["cpu_seconds"]) / r["tokens_per_step"] * 1e3, r["peak_rss_bytes"] / 2**30))'
+    echo "== steps (SmolLM2-135M, r 16, 4 x 512 tokens): the fastest step of each run; median (least - most) of runs"
+    for ((i = 0; i < ${RUNS:-3}; i++)); do
+        step "$cores" ours bf16
+        step "$cores" torch --bf16
+        step "$cores" ours f32
+        step "$cores" torch
+        [ "$i" -gt 0 ] || for way in int8 int8x2; do step "$cores" ours $way; done
+        [ "${COMPILE:-0}" = 0 ] || [ "$i" -gt 1 ] || for way in --bf16 ""; do step "$cores" torch $way --compile; done
     done
+    for way in bf16 f32; do ! time_for 400 || step 2 ours $way; done
+    ! time_for 380 || step 2 torch --bf16
+    "$python" - "$out/steps.jsonl" <<'END'
+import json, statistics, sys
+rows = {}
+for line in open(sys.argv[1]):
+    r = json.loads(line)
+    rows.setdefault((r["threads"], r["peer"]), []).append(r)
+for (threads, peer), runs in rows.items():
+    speeds = [r["tokens_per_second"] for r in runs]
+    print("%3d threads  %-32s %8.1f (%.0f - %.0f, %d runs) tokens/s  %5.2f GiB  loss %.6f  norm %.6f" % (
+        threads, peer, statistics.median(speeds), min(speeds), max(speeds), len(runs),
+        max(r["peak_rss_bytes"] for r in runs) / 2**30, runs[0]["losses"][-1], runs[0]["grad_norms"][-1]))
+END
 else
     echo "no steps: $(tail -n 1 "$out/prepare.txt")"
 fi
