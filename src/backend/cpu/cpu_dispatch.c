@@ -18,16 +18,19 @@
 #include "backend/cpu/rows/cpu_rows.h"
 #include "base/threads.h"
 
+/* An operand that is absent passes. */
 static bool is_f32(const struct array *a)
 {
     return !a || a->dtype == DTYPE_F32;
 }
 
+/* The fused rows: their front ends give all operands the dtype of the first. */
 static bool f32_operands(const struct op_call *call)
 {
     return is_f32(call->in[0]);
 }
 
+/* For rows that see their operands as one run of elements. */
 static bool f32_contiguous(const struct op_call *call)
 {
     for (int i = 0; i < OP_MAX_IN; i++)
@@ -35,7 +38,7 @@ static bool f32_contiguous(const struct op_call *call)
     return true;
 }
 
-/* The guard's two numbers are f64. */
+/* ADAMW: values, gradients and both moments. Inputs 4 and 5, the guard's squared norm and stop flag, are f64. */
 static bool f32_update(const struct op_call *call)
 {
     for (int i = 0; i < 4; i++)
@@ -49,16 +52,19 @@ static bool f32_rows(const struct op_call *call)
     return is_f32(call->in[0]) && array_has_unit_last(call->in[0]) && array_has_unit_last(call->out[0]);
 }
 
+/* RMS_NORM_BWD without dg: the norm's gain is frozen under LoRA. */
 static bool f32_frozen_gain(const struct op_call *call)
 {
     return is_f32(call->in[0]) && !call->out[1];
 }
 
+/* MATMUL of two matrices, without leading axes. */
 static bool f32_matrices(const struct op_call *call)
 {
     return is_f32(call->in[0]) && call->in[0]->ndim == 2 && call->in[1]->ndim == 2;
 }
 
+/* The rows that have a tuned kernel, and the test that a call's operands must pass for it. */
 static const struct tuned {
     cpu_row run;
     bool (*fits)(const struct op_call *call);
@@ -122,6 +128,7 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+/* VNNI: vpdpwssd and vpdpbusd, products of 16- and 8-bit integers that add to 32 bits. */
 static bool has_avx512vnni(void)
 {
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
@@ -145,6 +152,7 @@ static bool has_amx(void)
 #endif
 
 #if defined(__aarch64__)
+/* ASIMDDP: sdot, four products of bytes that add to 32 bits; only the kernel can be asked. */
 static bool has_neon_dot(void)
 {
     return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;

@@ -13,16 +13,19 @@ static inline void *cpu_scratch(struct ctx *c, enum dtype dtype, int64_t n)
     return a ? a->data : NULL;
 }
 
+/* The same in f32. */
 static inline float *cpu_scratch_f32(struct ctx *c, int64_t n)
 {
     return cpu_scratch(c, DTYPE_F32, n);
 }
 
+/* a / b rounded up, for a >= 0, b > 0: how many blocks of b hold a. */
 static inline int64_t cpu_div_up(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
 }
 
+/* The least multiple of b that is not below a. */
 static inline int64_t cpu_round_up(int64_t a, int64_t b)
 {
     return cpu_div_up(a, b) * b;
@@ -44,6 +47,8 @@ static inline int64_t cpu_row_length(const struct array *a)
     return a->ndim > 0 ? a->shape[a->ndim - 1] : 1;
 }
 
+/* Start of row number `row`, where rows are counted row-major over all axes but the last. Example: in an (N, H, D) array,
+ * row n * H + h is head h of token n. */
 static inline float *cpu_row_at(const struct array *a, int64_t row)
 {
     int64_t at = 0;

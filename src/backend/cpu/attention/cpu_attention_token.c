@@ -1,9 +1,11 @@
-/* cpu_attention_token: attention of one token over a cache. The tiles of cpu_attention.c would be nearly empty: 16 columns
- * and more for the few heads that share a key head, and as many exponentials.
+/* cpu_attention_token: attention of one token over a key-value cache, as generation needs it for every token. The tiles of
+ * cpu_attention.c would be nearly empty here: at least 16 columns for the few query heads that share a key head, and as
+ * many exponentials.
  *
- * A job is a slice of the keys, of all key heads: they lie side by side in the cache, which has to come from memory. Scores
- * four keys at a time (dot_rows), softmax within the slice, and one product of few rows with V where it lies. Slices meet at
- * the end, in order: with m the largest of their maxima m_s,
+ * A work item is a slice of the keys, with all key heads: they lie side by side in the cache, which has to come from
+ * memory, and reading it is what takes the time. Scores are computed four keys at a time (dot_rows), then a softmax within
+ * the slice, then one product of few rows with V where it lies. The slices' results are brought together at the end, in
+ * order. With m the largest of their maxima m_s:
  *
  *   o = sum of e^(m_s - m) o_s / sum of e^(m_s - m) l_s      l_s = sum over the slice of e^(score - m_s) */
 #include "backend/cpu/attention/cpu_attention_token.h"
@@ -29,14 +31,15 @@ struct attention_token_work {
     int64_t scratch_floats;
 };
 
-/* Of the numbers of rows [first, end) of all key heads. */
+/* Prefetches rows [first, end) of an (S, G, D) array, all key heads. */
 static void call_in(const struct array *a, int64_t first, int64_t end)
 {
     const char *last = (const char *)attention_row(a, end - 1, a->shape[1] - 1) + (size_t)a->shape[2] * sizeof(float);
     for (const char *p = (const char *)attention_row(a, first, 0); p < last; p += 64) __builtin_prefetch(p);
 }
 
-/* Scores of every head for keys [key, key + n): row h at scores + h * slice_keys. V is called in meanwhile. */
+/* Scores of every query head against keys [key, key + n): head h's row at scores + h * slice_keys. Rows of V that the
+ * product after the softmax will read are prefetched meanwhile. */
 static void score(const struct attention_token_work *w, int64_t key, int64_t n, float *scores)
 {
     const struct array *q = w->call->in[0], *k = w->call->in[1];
@@ -57,6 +60,7 @@ static void score(const struct attention_token_work *w, int64_t key, int64_t n, 
     }
 }
 
+/* One slice: scores, softmax, and o_s (H, D) = softmax numerators times V, left undivided with its maximum and its sum. */
 static void slice_job(void *arg, int64_t job, int worker)
 {
     const struct attention_token_work *w = arg;
@@ -89,6 +93,8 @@ static void slice_job(void *arg, int64_t job, int worker)
     }
 }
 
+/* The formula at the head of this file, for every head; also lse = m + log of the sum, which training's backward would
+ * read. */
 static void join_slices(const struct attention_token_work *w)
 {
     for (int64_t h = 0; h < w->heads; h++) {

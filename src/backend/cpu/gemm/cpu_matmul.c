@@ -2,6 +2,7 @@
 #include "backend/cpu/rows/cpu_rows.h"
 #include "backend/cpu/gemm/gemm.h"
 
+/* (M, K) x (K, N) -> (M, N), f32, row strides as they come. E_MEMORY. */
 enum status cpu_matmul(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];

@@ -6,18 +6,21 @@
 
 #include <stdint.h>
 
+/* How far the next panel has been prefetched. */
 struct gemm_ahead {
     const char *at;
     int64_t share; /* bytes, whole lines */
 };
 
-/* For `tiles` tiles that each call a share of `floats` at `panel`, which may be none. */
+/* Prepares to prefetch `floats` floats from `panel` on (0: nothing follows) during the next `tiles` calls of
+ * gemm_ahead_step. */
 static inline struct gemm_ahead gemm_ahead(const float *panel, int64_t floats, int64_t tiles)
 {
     int64_t lines = (floats * (int64_t)sizeof(float) + 63) / 64;
     return (struct gemm_ahead){(const char *)panel, (lines + tiles - 1) / tiles * 64};
 }
 
+/* Prefetches one share into L2: called once for each tile that is computed meanwhile. */
 static inline void gemm_ahead_step(struct gemm_ahead *a)
 {
     for (int64_t i = 0; i < a->share; i += 64) __builtin_prefetch(a->at + i, 0, 2);

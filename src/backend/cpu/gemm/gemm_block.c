@@ -9,6 +9,7 @@ int64_t gemm_run_length(int64_t k)
     return k > GEMM_CHUNK ? GEMM_RUN : cpu_div_up(k, cpu_div_up(k, GEMM_RUN)); /* even, so that no run is a sliver */
 }
 
+/* A tile at the right edge of C, of fewer columns than the kernel writes: computed beside C and copied. */
 static void gemm_block_edge(const struct cpu_kernels *kernels, struct gemm_tile t, int64_t columns)
 {
     struct gemm_edge e = {.c = t.c, .ldc = t.ldc, .nr = kernels->nr, .columns = columns, .rows = t.rows};

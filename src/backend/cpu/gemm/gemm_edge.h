@@ -6,6 +6,7 @@
 
 #include "backend/cpu/cpu_kernels.h"
 
+/* One tile of C that is computed in `beside`, (rows, nr), of which `columns` columns belong to C. */
 struct gemm_edge {
     float beside[CPU_MAX_MR * CPU_MAX_NR];
     float *c;
@@ -24,6 +25,7 @@ static inline float *gemm_edge_open(struct gemm_edge *e, bool accumulate)
     return e->beside;
 }
 
+/* Copies the wanted columns to C. */
 static inline void gemm_edge_close(const struct gemm_edge *e)
 {
     for (int i = 0; i < e->rows; i++) memcpy(e->c + i * e->ldc, e->beside + i * e->nr, (size_t)e->columns * sizeof(float));

@@ -6,11 +6,14 @@
 #include "backend/cpu/gemm/gemm_ahead.h"
 #include "backend/cpu/gemm/gemm_edge.h"
 
+/* compute says which precision of activations the weight is to be multiplied with; integer[] has NULL for f32 and bf16. */
 const struct int_kernels *int_kernels_for(const struct cpu_kernels *kernels, const struct weight *w)
 {
     return w && w->form == WEIGHT_INT8 ? kernels->integer[w->compute] : NULL;
 }
 
+/* A reduction of k codes cut into runs of `run`, the last one shorter. Rows of activations have room for whole runs; panels
+ * end where the last run does, rounded up to whole steps. */
 static struct int_cut cut_by(const struct int_kernels *q, int64_t k, int64_t run)
 {
     struct int_cut cut = {.k = k, .run = run, .runs = cpu_div_up(k, run)};
@@ -20,6 +23,8 @@ static struct int_cut cut_by(const struct int_kernels *q, int64_t k, int64_t run
     return cut;
 }
 
+/* The runs are as even as multiples of INT_ALIGN allow. Example: k = 576 at 16 bits gives two runs of 288, not 512 and 64.
+ */
 struct int_cut int_cut(const struct int_kernels *q, int64_t k)
 {
     int64_t runs = cpu_div_up(k, q->limit > 127 ? INT_RUN : INT_RUN_8);
@@ -53,6 +58,7 @@ void int_quantise_rows(const struct int_kernels *q, const struct int_cut *cut, c
         }
 }
 
+/* nr rows of w at a time become nr columns of a panel, run by run. */
 void int_pack_transposed(const struct cpu_kernels *kernels, const struct int_kernels *q, const struct int_cut *cut,
                          const struct weight *w, int64_t from, int64_t first, int64_t n, float *dst, int64_t panel_stride)
 {
@@ -67,6 +73,7 @@ void int_pack_transposed(const struct cpu_kernels *kernels, const struct int_ker
     }
 }
 
+/* All rows of a run at a time: each is cut into the panels that its columns belong to. */
 void int_pack_rows(const struct cpu_kernels *kernels, const struct int_kernels *q, const struct int_cut *cut,
                    const struct weight *w, int64_t row, int64_t first, int64_t n, float *dst, int64_t panel_stride)
 {
@@ -78,6 +85,7 @@ void int_pack_rows(const struct cpu_kernels *kernels, const struct int_kernels *
     }
 }
 
+/* A tile at the right edge of C: computed beside it and copied. */
 static void gemm_int_edge(const struct cpu_kernels *kernels, const struct int_kernels *q, struct int_tile t, int64_t columns)
 {
     struct gemm_edge e = {.c = t.c, .ldc = t.ldc, .nr = kernels->nr, .columns = columns, .rows = t.rows};

@@ -47,6 +47,8 @@ static inline float int_scale(uint32_t most, int limit, float *inverse)
     return largest / (float)limit;
 }
 
+/* struct int_kernels.quantise for 16-bit codes, of any limit. `fold` is tested outside of the loops, so that each of them
+ * is vectorised without a branch. */
 static inline float int_quantise_16(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {
     float inverse, scale = int_scale(fold ? int_largest_bits(x, fold, n) : int_largest_bits(x, NULL, n), limit, &inverse);

@@ -4,6 +4,7 @@
 
 enum { MR = 4, NR = 8 }; /* of cpu_loops_portable.c */
 
+/* A step is two codes of A and two of each column: their two products, added, are what vpmaddwd computes. */
 static void int_portable_tile(const struct int_tile *t)
 {
     for (int i = 0; i < t->rows; i++) {
@@ -20,6 +21,7 @@ static void int_portable_tile(const struct int_tile *t)
     }
 }
 
+/* A panel of NR columns: for each step, the pair of codes of column 0, then of column 1, and so on. */
 static void int_portable_pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int16_t *out = run;
@@ -30,6 +32,7 @@ static void int_portable_pack_columns(void *run, const int8_t *const *rows, int 
         }
 }
 
+/* The same panel from rows of B: even and odd rows of the reduction are interleaved column by column. */
 static void int_portable_pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t s = 0; 2 * s < k; s++)

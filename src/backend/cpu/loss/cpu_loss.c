@@ -27,6 +27,8 @@ enum {
     JOIN_ROWS = 16
 };
 
+/* Work item `job`: some blocks of rows against one slice of the vocabulary. Neighbouring items share their rows, so slices
+ * of the same rows run at about the same time. */
 static void loss_job(void *arg, int64_t job, int worker)
 {
     const struct loss_work *w = arg;
@@ -75,6 +77,7 @@ static void loss_join_job(void *arg, int64_t job, int worker)
     for (int64_t i = job * JOIN_ROWS; i < end; i++) join_row(w, i, w->scratch + worker * w->scratch_floats);
 }
 
+/* The scalar outputs, added in order of rows: out[0] = sum of weight * nll; stats = {that, sum of nll, rows}; logprobs. */
 static void store_sums(const struct loss_work *w)
 {
     struct array *const *out = w->call->out;
@@ -105,6 +108,8 @@ static void plan(struct loss_work *w, int threads)
     w->group = cpu_max(w->group, 1);
 }
 
+/* Inputs and outputs: struct linear_cross_entropy_params in op.h. With h (N, C) and W (V, C), scratch is dh's (slices, n,
+ * C) and what the method takes for each thread; the (N, V) logits never exist. */
 enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct linear_cross_entropy_params *p = call->params;

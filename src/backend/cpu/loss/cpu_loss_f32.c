@@ -14,6 +14,7 @@ enum {
     COPY_ROWS = ROWS > WORDS ? ROWS : WORDS /* rows of h before the tiles, of W in them */
 };
 
+/* One block of rows, and the scratch of the work item that it belongs to. */
 struct loss_f32_block {
     int64_t first, n; /* rows [first, first + n) of the compacted */
     float *turned;    /* their h as panels, (.., C, nr) */
@@ -27,6 +28,7 @@ struct loss_f32_block {
     float *dh; /* (n, ld) */
 };
 
+/* Floats of a work item, in the order in which loss_f32_lay_out cuts them. */
 static int64_t loss_f32_scratch(const struct loss_work *w)
 {
     return w->group * (PANEL_ROWS * w->width + ROWS) + WORDS * ROWS + COPY_ROWS * w->ld + 2 * ROWS +
@@ -51,6 +53,8 @@ static const float *words_at(const struct loss_work *w, int64_t word, int64_t n,
     return copy;
 }
 
+/* h of the block's rows as panels of nr columns, (.., C, nr): rows are gathered, then transposed panel by panel. Columns
+ * past n are zeros. */
 static void turn_rows(const struct loss_work *w, const struct loss_f32_block *b)
 {
     int64_t nr = w->kernels->nr;
@@ -62,6 +66,8 @@ static void turn_rows(const struct loss_work *w, const struct loss_f32_block *b)
                               1.0f);
 }
 
+/* The tile's logits, words down, become e^(logit - max); a rising maximum scales down the sum and dh so far (see
+ * loss_softmax_rows, which does the same for tiles that lie the other way). */
 static void softmax_tile(const struct loss_work *w, const struct loss_f32_block *b, int64_t words)
 {
     float old[ROWS];
@@ -136,6 +142,8 @@ static int loss_f32_lay_out(const struct loss_work *w, const struct loss_job *jo
     return n;
 }
 
+/* A work item: for each tile of words, W's rows once as they lie (A operand of the logits) and once packed (B operand of
+ * dh), then every block of rows against it. */
 static void loss_f32_run(const struct loss_work *w, const struct loss_job *job)
 {
     struct loss_f32_block blocks[LOSS_MOST_BLOCKS];

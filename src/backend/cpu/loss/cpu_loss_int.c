@@ -12,7 +12,8 @@
 
 enum { ROWS = 96, WORDS = 128 /* whole panels of any width */ };
 
-/* Of a job. */
+/* What one work item needs: two plans of quantisation, panels of the tile's words, and the scratch where codes lie. `group`
+ * is loss_work.group, blocks of ROWS rows that share each tile of words. */
 struct loss_int_parts {
     const struct loss_job *job;
     const struct int_kernels *q;
@@ -44,6 +45,7 @@ static float *loss_int_lay_out(const struct loss_work *w, struct loss_int_parts 
     return loss_lay_out(parts, sizeof parts / sizeof *parts, scratch);
 }
 
+/* Floats of a work item: the parts are laid out at an address that is never touched, and the distance is measured. */
 static int64_t loss_int_scratch(const struct loss_work *w)
 {
     static float origin[1];
@@ -56,6 +58,8 @@ struct loss_int_block {
     int64_t at, n;
 };
 
+/* Makes words [word, word + words) ready: as columns of B for the logits (reduction over C), with their scales, and, when a
+ * gradient is wanted, as rows of B for dh (reduction over the words). */
 static void loss_int_pack_words(const struct loss_work *w, const struct loss_int_parts *b, int64_t word, int64_t words)
 {
     int_pack_transposed(w->kernels, b->q, &b->h_cut, w->w, 0, word, words, b->columns, b->columns_stride);
@@ -64,6 +68,7 @@ static void loss_int_pack_words(const struct loss_work *w, const struct loss_int
     if (b->job->dh) int_pack_rows(w->kernels, b->q, &cut, w->w, word, 0, w->width, b->rows, b->rows_stride);
 }
 
+/* tile (n, words) = h W^T for a block of rows. */
 static void logits(const struct loss_work *w, const struct loss_int_parts *b, struct loss_int_block block, int64_t words)
 {
     struct int_block product = {.q = b->q,
@@ -80,6 +85,7 @@ static void logits(const struct loss_work *w, const struct loss_int_parts *b, st
     int_block(w->kernels, &product);
 }
 
+/* One tile of words for one block of rows: logits, softmax in place, and dh (n, C) += p W with p quantised again. */
 static void loss_int_word_tile(const struct loss_work *w, const struct loss_int_parts *b, struct loss_int_block block,
                                int64_t word, int64_t words)
 {
@@ -103,6 +109,7 @@ static void loss_int_word_tile(const struct loss_work *w, const struct loss_int_
     int_block(w->kernels, &product);
 }
 
+/* A work item: h is quantised once, then every tile of words of the slice is packed once and serves all blocks. */
 static void loss_int_run(const struct loss_work *w, const struct loss_job *job)
 {
     struct loss_int_parts b = {.job = job};

@@ -35,7 +35,7 @@ static struct ref_attention_span ref_attention_keys(const struct cpu_segments *g
     return (struct ref_attention_span){g->k[s] + first, g->k[s] + max_i64(first, last + 1)};
 }
 
-/* Queries that see key row j: the inverse of keys_of. */
+/* Queries that see key row j: the inverse of ref_attention_keys. */
 static struct ref_attention_span queries_of(const struct cpu_segments *g, int64_t j)
 {
     int s = segment_of(g->k, g->n, j);
@@ -45,6 +45,7 @@ static struct ref_attention_span queries_of(const struct cpu_segments *g, int64_
     return (struct ref_attention_span){g->q[s] + first, g->q[s] + max_i64(first, end)};
 }
 
+/* One call, as all its work items see it. */
 struct attention_job {
     const struct attention_params *p;
     struct cpu_segments segments;
@@ -54,6 +55,8 @@ struct attention_job {
     int64_t width, max_keys;
 };
 
+/* One query row and head: scores of the keys that it sees, their maximum, then o and lse. Head h reads key head h / (H /
+ * G). */
 static void ref_attention_row(const struct attention_job *job, int64_t n, int64_t h, double *scratch)
 {
     struct ref_attention_span keys = ref_attention_keys(&job->segments, n);

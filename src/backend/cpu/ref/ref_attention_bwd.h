@@ -6,6 +6,7 @@
  * Scores are computed twice, once for dq by query rows and once for dk and dv by key rows, so that every sum belongs to one
  * thread and nothing of size N x S is kept. Keys outside of every segment get zero gradients. */
 
+/* The forward operands, and the gradients: d_o is the incoming one, the others are results. */
 struct attention_bwd_job {
     struct attention_job a;
     const struct array *d_o, *dq, *dk, *dv;
@@ -22,6 +23,7 @@ static void attention_bwd_pair(const struct attention_bwd_job *job, int64_t i, i
     *ds = *p * (dot(real_head(job->d_o, i, h), v, a->d) - job->delta[i * a->heads + h]) * a->p->scale;
 }
 
+/* First pass, over query rows: delta_i, and dq_i as a sum over the keys that the query sees. */
 static void attention_bwd_q_block(void *arg, int64_t block, int worker)
 {
     const struct attention_bwd_job *job = arg;
@@ -58,6 +60,7 @@ static void attention_bwd_key(const struct attention_bwd_job *job, int64_t j, in
     }
 }
 
+/* Second pass, over key rows: dk_j and dv_j as sums over the queries that see the key. */
 static void attention_bwd_k_block(void *arg, int64_t block, int worker)
 {
     const struct attention_bwd_job *job = arg;

@@ -12,6 +12,7 @@ static const struct array *leading(const struct op_call *call)
     return call->op == OP_EMBED ? call->out[0] : call->in[0];
 }
 
+/* The kernel of a row for a dtype, or NULL. */
 static ref_row ref_backend_find(enum op op, enum dtype dtype)
 {
     if (ref_kernels_move[op]) return ref_kernels_move[op];

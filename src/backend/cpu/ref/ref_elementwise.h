@@ -1,9 +1,11 @@
 /* ref_elementwise: part of ref_real.h. Rows of equal shapes, element by element, any strides. */
 
+/* What an element becomes. Kernels load elements as double, call one of these and round once. */
 typedef double (*unary_fn)(double x);
 typedef double (*binary_fn)(double a, double b);
 typedef bool (*compare_fn)(double a, double b);
 
+/* out = f(a), element by element, row by row. */
 static enum status map_unary(struct ctx *c, const struct op_call *call, unary_fn f)
 {
     const struct array *a = call->in[0], *out = call->out[0];
@@ -19,6 +21,7 @@ static enum status map_unary(struct ctx *c, const struct op_call *call, unary_fn
     return OK;
 }
 
+/* Both operands and the result have one shape; operands have this file's dtype. */
 static void check_binary(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];
@@ -26,6 +29,7 @@ static void check_binary(struct ctx *c, const struct op_call *call)
     BUG_ON(c, !array_same_shape(a, out) || !array_same_shape(b, out), "%s: shapes differ", op_name(call->op));
 }
 
+/* out = f(a, b). */
 static enum status map_binary(struct ctx *c, const struct op_call *call, binary_fn f)
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];
@@ -41,6 +45,7 @@ static enum status map_binary(struct ctx *c, const struct op_call *call, binary_
     return OK;
 }
 
+/* out, bool, = f(a, b). */
 static enum status map_compare(struct ctx *c, const struct op_call *call, compare_fn f)
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];

@@ -27,6 +27,7 @@ static inline int64_t axes_offset(const struct axes *x, int64_t i)
     return offset;
 }
 
+/* Appends an axis. */
 static inline void axes_add(struct axes *x, int64_t shape, int64_t stride)
 {
     x->shape[x->n] = shape;
@@ -61,6 +62,7 @@ static inline struct axes axes_rows(const struct array *a)
     return rows;
 }
 
+/* Length and stride of the inner loop over rows; a scalar is a row of one. */
 static inline int64_t last_size(const struct array *a)
 {
     return a->ndim > 0 ? a->shape[a->ndim - 1] : 1;
@@ -71,6 +73,7 @@ static inline int64_t last_stride(const struct array *a)
     return a->ndim > 0 ? a->stride[a->ndim - 1] : 0;
 }
 
+/* Blocks of `block` elements that n elements take. */
 static inline int64_t ref_blocks(int64_t n, int64_t block)
 {
     return (n + block - 1) / block;
@@ -89,6 +92,7 @@ static inline int64_t max_i64(int64_t a, int64_t b)
 /* Ids (N) i32 must lie in [0, limit): they come from data, so this is E_INPUT, not a bug. */
 enum status ref_index_check(struct ctx *c, enum op op, const struct array *ids, int64_t limit);
 
+/* Element i of an i32 vector (ids, targets, positions). */
 static inline int32_t id_at(const struct array *ids, int64_t i)
 {
     return ((const int32_t *)ids->data)[i * ids->stride[0]];

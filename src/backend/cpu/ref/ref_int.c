@@ -6,6 +6,7 @@
 #include "backend/cpu/ref/ref_backend.h"
 #include "backend/cpu/ref/ref_index.h"
 
+/* The element at `offset` as int64; bool as 0 or 1. */
 static int64_t ref_int_load(const struct array *a, int64_t offset)
 {
     switch (a->dtype) {
@@ -20,6 +21,7 @@ static int64_t ref_int_load(const struct array *a, int64_t offset)
     }
 }
 
+/* Stores x in the array's dtype, modulo its width; bool keeps whether x is not 0. */
 static void ref_int_store(struct ctx *c, const struct array *a, int64_t offset, int64_t x)
 {
     switch (a->dtype) {
@@ -42,6 +44,7 @@ static void ref_int_store(struct ctx *c, const struct array *a, int64_t offset, 
 
 /* ---- elementwise ------------------------------------------------------------------------------------------------------ */
 
+/* Arithmetic goes by unsigned integers, where overflow is defined: it wraps. */
 static int64_t ref_int_add(int64_t a, int64_t b)
 {
     return (int64_t)((uint64_t)a + (uint64_t)b);
@@ -75,6 +78,7 @@ static int64_t ref_int_less_equal(int64_t a, int64_t b)
     return a <= b;
 }
 
+/* out = f(a, b), element by element; out may be bool where f compares. */
 static enum status ref_int_map_binary(struct ctx *c, const struct op_call *call, int64_t (*f)(int64_t, int64_t))
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];

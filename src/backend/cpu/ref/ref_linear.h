@@ -17,6 +17,7 @@ struct linear_slot {
     int64_t h_stride;
 };
 
+/* One call, as all its work items see it. */
 struct linear_job {
     const struct linear_params *params;
     const struct step_values *step;
@@ -45,6 +46,7 @@ static const REAL *dropped(const struct linear_job *job, int i, int64_t token, R
     return row;
 }
 
+/* Forward, first loop: h_i = drop_i(x) A_i^T for a block of tokens and every weight that has an adapter. */
 static void linear_adapter_block(void *arg, int64_t block, int worker)
 {
     const struct linear_job *job = arg;
@@ -68,6 +70,7 @@ static const struct linear_slot *linear_slot_of(const struct linear_job *job, in
     return &job->slot[i];
 }
 
+/* Forward, second loop: a block of columns of y, that is of rows of the weights, for all tokens. */
 static void linear_block(void *arg, int64_t block, int worker)
 {
     const struct linear_job *job = arg;

@@ -7,6 +7,7 @@
 
 enum { LOSS_ROWS = 8 }; /* tokens a block */
 
+/* One call, as all its work items see it: h (N, C), targets i32 (N), weights f32 (N), dh (N, C). */
 struct ref_loss_job {
     const struct linear_cross_entropy_params *p;
     const struct array *h, *targets, *weights, *dh; /* dh NULL: not wanted */
@@ -17,6 +18,7 @@ struct ref_loss_job {
     REAL *rows;     /* (workers, C) */
 };
 
+/* The loss weight of row i. */
 static double weight_at(const struct array *weights, int64_t i)
 {
     return (double)((const float *)weights->data)[i * weights->stride[0]];
@@ -43,6 +45,7 @@ static int loss_rows(const struct ref_loss_job *job, int64_t block, int64_t rows
     return n;
 }
 
+/* dh of a block's counted tokens: sum over the vocabulary of weight (p_v - [v is the target]) W_v. */
 static void loss_dh(const struct ref_loss_job *job, const int64_t *rows, int n, const double *probs, REAL *row, double *sums)
 {
     memset(sums, 0, (size_t)(n * job->c) * sizeof(*sums));
@@ -56,6 +59,7 @@ static void loss_dh(const struct ref_loss_job *job, const int64_t *rows, int n, 
     for (int t = 0; t < n; t++) store_row(sums + t * job->c, real_row(job->dh, rows[t]), job->c, false);
 }
 
+/* A block of tokens: logits against every row of the table, then nll and, when wanted, dh. */
 static void loss_block(void *arg, int64_t block, int worker)
 {
     const struct ref_loss_job *job = arg;
@@ -88,6 +92,7 @@ static enum status loss_check_targets(struct ctx *c, const struct ref_loss_job *
     return OK;
 }
 
+/* stats and the scalar result, added in token order; logprobs where asked for. */
 static void loss_totals(const struct ref_loss_job *job, const struct op_call *call)
 {
     double weighted = 0, unweighted = 0, count = 0;
@@ -106,6 +111,7 @@ static void loss_totals(const struct ref_loss_job *job, const struct op_call *ca
     *(REAL *)call->out[0]->data = (REAL)weighted;
 }
 
+/* Broken operands are bugs of the front end, so they stop the program. */
 static void check_loss(struct ctx *c, const struct op_call *call, const struct ref_loss_job *job)
 {
     check_operand(c, call->op, job->h, 2);

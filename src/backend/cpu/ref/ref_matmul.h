@@ -3,6 +3,7 @@
 
 enum { MATMUL_ROWS = 16 }; /* rows of the result a block: fixed, so that sums never depend on the thread count */
 
+/* One call, as all its work items see it. */
 struct matmul_job {
     const struct array *a, *b, *out;
     int64_t m, k, n, rows; /* rows of all matrices together */
@@ -20,6 +21,7 @@ static int64_t matmul_offset(const struct array *out, const struct array *a, int
     return offset;
 }
 
+/* One row of the result: sum over k of a[k] times row k of b, so that b is read along its rows. */
 static void matmul_row(const struct matmul_job *job, int64_t row, double *sums)
 {
     int64_t batch = row / job->m, i = row % job->m;

@@ -1,13 +1,12 @@
-/* ref_move: rows that move elements without arithmetic, for every dtype: copy, where, concat, take, take_along, fill, the
- * check of ids, and cast,
- * which changes their representation.
- *
- * Cast converts by dtype_convert, which says what becomes of values that do not fit. */
+/* ref_move: rows that move elements without arithmetic, for every dtype: COPY, WHERE, CONCAT, TAKE, TAKE_ALONG, FILL, the
+ * check of ids, and CAST, which changes how elements are represented. CAST converts by dtype_convert, which says what
+ * becomes of values that do not fit. */
 #include <string.h>
 
 #include "backend/cpu/ref/ref_backend.h"
 #include "backend/cpu/ref/ref_index.h"
 
+/* Address of the element at `offset` (in elements). */
 static char *at(const struct array *a, int64_t offset)
 {
     return (char *)a->data + offset * (int64_t)dtype_size(a->dtype);
@@ -23,6 +22,7 @@ static void copy_elements(const struct array *dst, const struct axes *dx, const 
     }
 }
 
+/* out = in, any strides on both sides. */
 static enum status copy(struct ctx *c, const struct op_call *call)
 {
     const struct array *in = call->in[0], *out = call->out[0];
@@ -32,6 +32,7 @@ static enum status copy(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
+/* out = cond ? a : b, element by element. */
 static enum status where(struct ctx *c, const struct op_call *call)
 {
     const struct array *cond = call->in[0], *a = call->in[1], *b = call->in[2], *out = call->out[0];
@@ -47,6 +48,7 @@ static enum status where(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
+/* Parts of equal shape but for the axis, one behind the other along it. */
 static enum status concat(struct ctx *c, const struct op_call *call)
 {
     const struct axis_params *p = call->params;
@@ -94,6 +96,7 @@ static enum status take_along(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
+/* Every element of in[0], in place, becomes params' value in its dtype. Zeros, the usual case, go by memset a row. */
 static enum status ref_move_fill(struct ctx *c, const struct op_call *call)
 {
     const struct fill_params *p = call->params;
@@ -113,6 +116,7 @@ static enum status ref_move_fill(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
+/* See struct check_ids_params: the first id out of range is an error with its place and value. */
 static enum status check_ids(struct ctx *c, const struct op_call *call)
 {
     const struct check_ids_params *p = call->params;
@@ -129,6 +133,7 @@ static enum status check_ids(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
+/* out = in converted to out's dtype. */
 static enum status cast(struct ctx *c, const struct op_call *call)
 {
     const struct array *in = call->in[0], *out = call->out[0];

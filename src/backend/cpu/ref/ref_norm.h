@@ -19,6 +19,7 @@ static double rms_norm_row(const REAL *x, const REAL *res, const REAL *g, REAL *
     return r;
 }
 
+/* Inputs and outputs: struct rms_norm_params in op.h. rstd is written when the tape asked for it. */
 static enum status run_rms_norm(struct ctx *c, const struct op_call *call)
 {
     const struct rms_norm_params *p = call->params;
@@ -60,6 +61,7 @@ static void rms_norm_bwd_row(const REAL *dy, const REAL *dsum, const REAL *x, co
     }
 }
 
+/* dx (may be NULL) row by row; dg (may be NULL) summed over rows in order. */
 static enum status run_rms_norm_bwd(struct ctx *c, const struct op_call *call)
 {
     const struct array *dy = call->in[0], *dsum = call->in[1], *x = call->in[2], *g = call->in[3], *rstd = call->in[4];

@@ -1,6 +1,8 @@
 /* ref_optim: part of ref_real.h. One AdamW update in place (Loshchilov & Hutter 2019; formula in op.h). The moments are
  * rounded when stored, the step uses them unrounded. */
 
+/* In place on in[0] (values), in[2] and in[3] (moments); in[1] is the gradient. Nothing happens when the guard has stopped.
+ */
 static enum status run_adamw(struct ctx *c, const struct op_call *call)
 {
     const struct adamw_params *p = call->params;

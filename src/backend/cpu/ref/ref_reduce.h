@@ -88,6 +88,7 @@ static enum status run_logsumexp(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
+/* out, one f64, = the sum of a's squares in index order. */
 static enum status run_sum_squares(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = call->in[0], *out = call->out[0];

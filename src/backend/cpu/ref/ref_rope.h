@@ -2,6 +2,7 @@
  * and j + D/2 of every head turn by position * inv_freq[j]. The inverse turns back: it is also the derivative. Angles are
  * products in double, so that long contexts lose nothing. */
 
+/* One head of one token. */
 static void rope_row(const REAL *x, REAL *y, const double *cosines, const double *sines, int64_t half)
 {
     for (int64_t j = 0; j < half; j++) {
@@ -11,6 +12,7 @@ static void rope_row(const REAL *x, REAL *y, const double *cosines, const double
     }
 }
 
+/* x (N, H, D), positions i32 (N), inv_freq f32 (D / 2) -> y as x. Sines and cosines are made once a token, for all heads. */
 static enum status run_rope(struct ctx *c, const struct op_call *call)
 {
     const struct rope_params *p = call->params;

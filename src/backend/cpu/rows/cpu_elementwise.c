@@ -1,5 +1,9 @@
-/* cpu_elementwise: the elementwise rows over contiguous f32 arrays, in pieces of a fixed length. What they cost is memory.
- */
+/* cpu_elementwise: the elementwise rows (ADD, MUL, EXP, COPY, ACCUMULATE, ADAMW, SUM_SQUARES) over f32 arrays. These rows
+ * are bound by memory bandwidth, not by arithmetic, so the only things that matter here are that all threads take part and
+ * that each element is read once.
+ *
+ * A contiguous array is one run of n elements whatever its shape, and is cut into pieces of a fixed length: how it is cut
+ * depends on n alone, so a result, also the order in which SUM_SQUARES adds, does not depend on the number of threads. */
 #include <string.h>
 
 #include "backend/cpu/cpu_adamw.h"
@@ -7,8 +11,11 @@
 #include "backend/cpu/rows/cpu_rows.h"
 #include "base/threads.h"
 
+/* PIECE: 16,384 elements are 64 KiB, a few microseconds of work, long enough to pay for being handed out and short enough
+ * that three operands stay in L2. COPY_ROWS: rows of a strided copy that one work item takes. */
 enum { PIECE = 1 << 14, COPY_ROWS = 32 };
 
+/* What the work items of one call share. */
 struct elementwise_work {
     const struct op_call *call;
     const struct cpu_kernels *kernels;
@@ -17,11 +24,13 @@ struct elementwise_work {
     double *partial; /* a piece: its sum of squares */
 };
 
+/* First element of piece `job` of a contiguous array. */
 static float *piece(const struct array *a, int64_t job)
 {
     return (float *)a->data + job * PIECE;
 }
 
+/* Elements of piece `job`: PIECE, fewer in the last one. */
 static int64_t piece_length(const struct elementwise_work *w, int64_t job)
 {
     return cpu_min(PIECE, w->n - job * PIECE);
@@ -32,6 +41,7 @@ static void run_pieces(struct ctx *c, struct elementwise_work *w, void (*job)(vo
     threads_run(c, cpu_div_up(w->n, PIECE), job, w);
 }
 
+/* All operands of an elementwise row have as many elements as the first one. */
 static struct elementwise_work elementwise_work_of(const struct op_call *call, const struct cpu_kernels *kernels)
 {
     return (struct elementwise_work){.call = call, .kernels = kernels, .n = array_size(call->in[0])};
@@ -53,6 +63,7 @@ static void mul_job(void *arg, int64_t job, int worker)
                     piece_length(w, job));
 }
 
+/* out[0] = in[0] + in[1] or in[0] * in[1], all of one shape: the front end has broadcast them. */
 enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
@@ -71,6 +82,7 @@ static void copy_job(void *arg, int64_t job, int worker)
         memcpy(cpu_row_at(w->call->out[0], i), cpu_row_at(w->call->in[0], i), (size_t)n * sizeof(float));
 }
 
+/* out[0] = in[0], any row strides: dispatch asks for unit last strides only. */
 enum status cpu_elementwise_copy(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
@@ -102,6 +114,7 @@ static void accumulate_job(void *arg, int64_t job, int worker)
     w->kernels->add(dst, dst, piece(w->call->in[1], job), piece_length(w, job));
 }
 
+/* in[0] += in[1], in place: how gradients of an array with several readers are added up. */
 enum status cpu_elementwise_accumulate(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
@@ -118,6 +131,9 @@ static void adamw_job(void *arg, int64_t job, int worker)
                       piece_length(w, job));
 }
 
+/* One AdamW update of a whole slab, in place (formula at struct adamw_params in op.h). in: values, gradients, first and
+ * second moments, f32 of one length; then the guard's squared norm and stop flag, f64. Constants are rounded to f32 once,
+ * here. */
 enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct adamw_params *p = call->params;
@@ -145,6 +161,7 @@ static void sum_squares_job(void *arg, int64_t job, int worker)
     w->partial[job] = w->kernels->sum_squares(piece(w->call->in[0], job), piece_length(w, job));
 }
 
+/* out[0], one f64, = the sum of in[0]'s squares. Each piece is summed by itself and the pieces are added in order. */
 enum status cpu_elementwise_sum_squares(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);

@@ -6,6 +6,7 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
+/* Tokens, or rows of the table, that a work item takes. */
 enum { ROWS = 16 };
 
 struct rope_work {
@@ -21,6 +22,8 @@ static int32_t position_of(const struct rope_work *w, int64_t token)
     return ((const int32_t *)w->call->in[1]->data)[token];
 }
 
+/* Fills rows of the table: cos and sin of position * inv_freq[j], j < D / 2, times the attention factor p->scale. The
+ * inverse rotation (backward) has -sin. */
 static void table_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
@@ -39,6 +42,7 @@ static void table_job(void *arg, int64_t job, int worker)
     }
 }
 
+/* y = x turned, for all H heads of some tokens: elements j and j + D / 2 of a head are one pair. */
 static void rotate_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
@@ -55,6 +59,8 @@ static void rotate_job(void *arg, int64_t job, int worker)
     }
 }
 
+/* x (N, H, D), positions i32 (N), inv_freq f32 (D / 2) -> y as x. The table is indexed by position where all positions lie
+ * in [0, N), and has one row for each token otherwise (long contexts continued from a cache). */
 enum status cpu_rope(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct array *x = call->in[0];

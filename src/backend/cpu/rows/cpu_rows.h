@@ -8,6 +8,7 @@
 #include "array/backend.h"
 #include "backend/cpu/cpu_kernels.h"
 
+/* One tuned row. `kernels` is the table of the opened backend. Returns the ctx's status. */
 typedef enum status (*cpu_row)(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
 
 enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);

@@ -1,16 +1,21 @@
-/* cpu_swiglu: silu(gate) * up and its backward, rows of row-strided columns of one wide array. */
+/* cpu_swiglu: y = silu(gate) * up (Shazeer 2020) and its backward. gate and up are usually the two halves of the columns of
+ * one (N, 2 F) result of LINEAR, and the gradients go into the halves of one (N, 2 F) array, so rows are strided and only
+ * the last axis is contiguous. */
 #include "backend/cpu/rows/cpu_rows.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
+/* Rows a work item: F is 1,536 to 14,336, so a row is some kilobytes. */
 enum { ROWS = 8 };
 
+/* Operands as `rows` rows of n = F elements. */
 struct swiglu_work {
     const struct op_call *call;
     const struct cpu_kernels *kernels;
     int64_t rows, n;
 };
 
+/* in: gate, up (rows, F). out: y. */
 static void swiglu_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
@@ -21,6 +26,7 @@ static void swiglu_job(void *arg, int64_t job, int worker)
         w->kernels->swiglu(cpu_row_at(w->call->out[0], i), cpu_row_at(in[0], i), cpu_row_at(in[1], i), w->n);
 }
 
+/* in: dy, gate, up (rows, F). out: dgate, dup. */
 static void swiglu_bwd_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
