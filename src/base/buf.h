@@ -12,9 +12,13 @@ struct buf {
     bool failed;
 };
 
+/* Empty, without memory yet. cap_bytes: the most that it may ever hold, chosen by what the text is for; below SIZE_MAX / 2.
+ */
 void buf_init(struct buf *b, struct ctx *c, size_t cap_bytes);
+/* Frees the memory; the buffer is empty and may be used again. */
 void buf_release(struct buf *b);
 void buf_clear(struct buf *b); /* empties it and forgets its failure (not the ctx's); keeps the memory */
+/* Appending after a failure does nothing. Past the cap: E_INPUT; no memory: E_MEMORY. All of these copy. */
 void buf_append(struct buf *b, const void *bytes, size_t n);
 void buf_append_str(struct buf *b, const char *s);
 void buf_append_char(struct buf *b, char ch);
@@ -24,10 +28,12 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
  * an empty buffer gives "". */
 char *buf_take(struct buf *b);
 
+/* False when an append failed: the text is then not complete. */
 static inline bool buf_ok(const struct buf *b)
 {
     return !b->failed;
 }
+/* The text as a C string, valid until the next append. */
 static inline const char *buf_str(const struct buf *b)
 {
     return b->data ? b->data : "";

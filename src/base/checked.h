@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* a + b. */
 static inline bool checked_add(size_t a, size_t b, size_t *out)
 {
     size_t r;
@@ -14,6 +15,7 @@ static inline bool checked_add(size_t a, size_t b, size_t *out)
     return true;
 }
 
+/* a b: elements times their size, rows times columns. */
 static inline bool checked_mul(size_t a, size_t b, size_t *out)
 {
     size_t r;
@@ -22,6 +24,7 @@ static inline bool checked_mul(size_t a, size_t b, size_t *out)
     return true;
 }
 
+/* The same for dimensions of arrays. */
 static inline bool checked_mul_i64(int64_t a, int64_t b, int64_t *out)
 {
     int64_t r;

@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "base/utf8.h"
 
+/* The malloc family behind the hook's realloc semantics. */
 static void *default_alloc(void *user, void *old, size_t bytes)
 {
     (void)user;
@@ -22,6 +23,7 @@ static void *default_alloc(void *user, void *old, size_t bytes)
     return realloc(old, bytes);
 }
 
+/* A library that was given no log hook is silent. */
 static void default_log(void *user, enum log_level level, const char *message)
 {
     (void)user;
@@ -83,6 +85,7 @@ void ctx_escape(char *out, size_t room, const char *text)
     out[at] = '\0';
 }
 
+/* The first failure wins: `c->status` keeps it, and what follows is dropped. Returns `status` itself either way. */
 enum status ctx_vfail(struct ctx *c, enum status status, const char *format, va_list args)
 {
     BUG_ON(c, status <= OK || status >= STATUS_COUNT, "a failure needs a status, got %d", (int)status);
@@ -103,6 +106,7 @@ enum status ctx_fail(struct ctx *c, enum status status, const char *format, ...)
     return status;
 }
 
+/* Puts "prefix: " in front of the recorded message, as the error passes a caller that knows more of where it happened. */
 void ctx_prefix(struct ctx *c, const char *format, ...)
 {
     if (c->status == OK) return;

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 
+/* Makes each folder of the path in turn, as mkdir -p does, and syncs the parent of each new one. */
 enum status dir_make(struct ctx *c, const char *path)
 {
     char *partial = mem_strdup(c, path);
@@ -109,6 +110,8 @@ enum status dir_commit(struct ctx *c, const char *temporary, const char *final)
     return dir_sync_parent(c, final);
 }
 
+/* The lock is on the open folder and goes with the process, also after kill -9. A file system without locks gives none, and
+ * no error: refusing to work there would be worse. */
 int dir_lock(struct ctx *c, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -127,11 +130,13 @@ void dir_unlock(int fd)
     if (fd >= 0) close(fd);
 }
 
+/* For qsort: byte order, so that a listing is the same on every file system. */
 static int dir_compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Appends a copy of the name to a list that grows by doubling. */
 static enum status dir_add_name(struct ctx *c, const char *name, char ***names, size_t *n, size_t *room)
 {
     if (*n == *room) {

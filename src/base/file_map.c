@@ -21,6 +21,7 @@
 
 enum { MAPPINGS_MAX = 4096 };
 
+/* What the signal handler knows of a mapping. */
 struct entry {
     atomic_uintptr_t begin, end; /* page-aligned; end 0: free */
     atomic_bool torn;
@@ -61,6 +62,7 @@ static void pass_on(int sig, siginfo_t *info, void *context)
     passing = 0;
 }
 
+/* The handler for SIGBUS. si_addr is the address whose page could not be read. */
 static void on_bus_error(int sig, siginfo_t *info, void *context)
 {
     int saved = errno;
@@ -93,6 +95,7 @@ void file_guard_install(void)
     pthread_mutex_unlock(&guard_lock);
 }
 
+/* Enters a mapping; NULL when the table is full. `end` is stored last, because it is what makes the entry count. */
 static struct entry *entry_take(const void *data, size_t size)
 {
     struct entry *taken = NULL;
@@ -113,6 +116,7 @@ static void entry_return(struct entry *e)
     if (e) atomic_store(&e->end, 0);
 }
 
+/* Maps the whole file. An empty one cannot be mapped and needs no entry. */
 static bool map_pages(struct file_map *m, uint64_t bytes)
 {
     static const uint8_t nothing[1];

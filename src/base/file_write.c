@@ -16,6 +16,7 @@
 
 enum { BUFFER_BYTES = 1 << 18, NAMES_TRIED = 100 };
 
+/* One file that is being written. It is a resource of the ctx, so a panic removes the temporary. */
 struct file_writer {
     struct resource resource;
     struct ctx *c;
@@ -74,12 +75,14 @@ struct file_writer *file_writer_open(struct ctx *c, const char *path)
     return NULL;
 }
 
+/* The first failure is recorded; all later calls of this writer then do nothing. */
 static void file_write_fail(struct file_writer *w, const char *verb, int error)
 {
     w->failed = true;
     ctx_fail(w->c, E_IO, "cannot %s %s: %s; %s is as it was before", verb, w->temporary, strerror(error), w->path);
 }
 
+/* Writes to the descriptor, again after short writes and interruptions. */
 static void file_write_all(struct file_writer *w, const char *bytes, size_t n)
 {
     while (n > 0 && !w->failed) {

@@ -31,6 +31,7 @@ static size_t slots_for(size_t n)
     return slots;
 }
 
+/* slots_for, with an error in the ctx where it gives 0. */
 static size_t slots_checked(struct ctx *c, size_t n)
 {
     size_t slots = slots_for(n);
@@ -57,6 +58,7 @@ static void sip_round(uint64_t v[4])
     v[2] = rotl(v[2], 32);
 }
 
+/* SipHash-1-3: one round for each 8 bytes of input, three at the end. */
 static uint64_t sip_hash(const uint64_t key[2], const void *bytes, size_t n)
 {
     uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du, key[0] ^ 0x6c7967656e657261u,
@@ -127,6 +129,7 @@ static struct map_slot *map_find_slot(struct map_slot *slots, size_t n_slots, co
     }
 }
 
+/* Room for one more key: a larger table, filled again, when the load would pass 2/3. */
 static enum status map_grow(struct map *m)
 {
     size_t n_slots = slots_checked(m->c, m->count + 1);
@@ -176,6 +179,7 @@ size_t map_count(const struct map *m)
 
 /* ---- integers ---- */
 
+/* One entry; map64.used tells whether it is one. */
 struct slot64 {
     uint64_t key, value;
 };
@@ -188,6 +192,7 @@ struct map64 {
     uint64_t key[2];
 };
 
+/* An empty table of n_slots; false leaves m as it was. */
 static bool alloc64(struct map64 *m, size_t n_slots)
 {
     if (n_slots == 0) return false;
@@ -223,6 +228,7 @@ void map64_free(struct map64 *m)
     mem_free(m->c, m);
 }
 
+/* The slot of the key, or the free one where it belongs. */
 static size_t find64(const struct map64 *m, uint64_t key)
 {
     unsigned __int128 wide = (unsigned __int128)(key ^ m->key[0]) * (m->key[1] | 1);
@@ -231,6 +237,7 @@ static size_t find64(const struct map64 *m, uint64_t key)
     return at;
 }
 
+/* As map_grow. */
 static enum status grow64(struct map64 *m)
 {
     size_t n_slots = slots_checked(m->c, m->count + 1);

@@ -14,6 +14,7 @@
 
 enum { ALIGNMENT_BYTES = 64 };
 
+/* The header in front of every block. */
 struct mem_block {
     void *base;   /* what the allocator returned */
     size_t bytes; /* what was asked for, headers not counted */
@@ -21,6 +22,7 @@ struct mem_block {
 };
 _Static_assert(sizeof(struct mem_block) % 16 == 0, "blocks keep the allocator's 16-byte alignment behind the header");
 
+/* The header of what a caller holds. */
 static struct mem_block *mem_block_of(void *p)
 {
     return (struct mem_block *)p - 1;
@@ -36,6 +38,7 @@ static void link_block(struct ctx *c, struct mem_block *h)
         c->blocks = h;
 }
 
+/* Takes a block off the ctx's list. */
 static void unlink_block(struct ctx *c, struct mem_block *h)
 {
     if (h->next) h->next->previous = h->previous;
@@ -45,6 +48,7 @@ static void unlink_block(struct ctx *c, struct mem_block *h)
         c->blocks = h->next;
 }
 
+/* One block's size changed: keeps the live total and its peak. */
 static void count_change(struct ctx *c, size_t old_bytes, size_t bytes)
 {
     c->alloc_bytes = c->alloc_bytes - old_bytes + bytes;
@@ -96,6 +100,7 @@ void *mem_resize(struct ctx *c, void *p, size_t old_count, size_t count, size_t 
     return h + 1;
 }
 
+/* Contents undefined, unlike mem_alloc: these blocks are large and written whole. */
 void *mem_alloc_aligned(struct ctx *c, size_t bytes)
 {
     size_t total;
@@ -119,6 +124,7 @@ void mem_free(struct ctx *c, void *p)
     c->hooks.alloc(c->hooks.user, h->base, 0);
 }
 
+/* For ctx_free after a panic, when nobody knows any more who owned what. */
 void mem_free_all(struct ctx *c)
 {
     for (struct mem_block *h = c->blocks, *next; h; h = next) {
@@ -153,6 +159,7 @@ char *mem_strdup(struct ctx *c, const char *s)
     return mem_strndup(c, s, strlen(s));
 }
 
+/* Formats twice: once for the length. */
 char *mem_printf(struct ctx *c, const char *format, ...)
 {
     va_list args, again;

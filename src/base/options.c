@@ -10,6 +10,7 @@
 
 enum { WORD_MAX = 64 };
 
+/* Where the row's member lies in the command's struct. */
 static void *value_at(const struct option_spec *spec, void *values)
 {
     return (char *)values + spec->offset;
@@ -17,6 +18,7 @@ static void *value_at(const struct option_spec *spec, void *values)
 
 /* ---- one value ------------------------------------------------------------------------------------------------------- */
 
+/* `origin` is how messages name the option: "--rank", or a key of config.json. */
 static enum status set_i64(struct ctx *c, const struct option_spec *spec, const char *origin, const char *text, int64_t *out)
 {
     char *end;
@@ -29,6 +31,7 @@ static enum status set_i64(struct ctx *c, const struct option_spec *spec, const 
     return OK;
 }
 
+/* Infinity and NaN are refused: no option of this program means anything by them. */
 static enum status set_f64(struct ctx *c, const struct option_spec *spec, const char *origin, const char *text, double *out)
 {
     char *end;
@@ -48,6 +51,7 @@ static enum status set_flag(struct ctx *c, const char *origin, const char *text,
     return OK;
 }
 
+/* *out becomes the index of the text among "one|two|three". */
 static enum status set_choice(struct ctx *c, const struct option_spec *spec, const char *origin, const char *text, int *out)
 {
     size_t n = strlen(text);

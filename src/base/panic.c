@@ -1,4 +1,6 @@
-/* panic: see panic.h. */
+/* panic: what happens when BUG_ON finds a broken invariant. Where a catch is open on this thread (a worker inside
+ * threads_run), the panic jumps there and is raised again on the calling thread; otherwise the ctx is marked, and the
+ * host's hook is called. */
 #include "base/panic.h"
 
 #include <stdio.h>
@@ -6,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The catch that a panic of this thread goes to; they nest. */
 static _Thread_local struct panic_catch *innermost;
 
 void panic_catch_open(struct panic_catch *k)

@@ -41,6 +41,7 @@ struct pool {
 
 /* ---- classes ------------------------------------------------------------------------------------------------------ */
 
+/* Size of class 4 e + q: (4 + q) / 4 of 2^(e + 6) bytes. Example: classes 0 to 4 hold 64, 80, 96, 112 and 128 bytes. */
 static size_t class_bytes(int class)
 {
     return (size_t)(4 + class % 4) << (class / 4 + CLASS_MIN_LOG2 - 2);
@@ -64,6 +65,7 @@ size_t pool_class_bytes(size_t bytes)
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
 
+/* The source of a pool without one: aligned blocks of the ctx's allocator. */
 static void *heap_alloc(void *user, size_t bytes)
 {
     return mem_alloc_aligned(user, bytes);
@@ -105,6 +107,7 @@ void pool_free(struct pool *p)
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------- */
 
+/* Of a block of `bytes`, only the first `usable` may be touched from now on. Only the host's memory can be watched. */
 static void poison(const struct pool *p, void *block, size_t bytes, size_t usable)
 {
     if (!p->source.host) return;
@@ -112,6 +115,7 @@ static void poison(const struct pool *p, void *block, size_t bytes, size_t usabl
     ASAN_UNPOISON_MEMORY_REGION(block, usable);
 }
 
+/* Returns the free block that was put back last to the source. */
 static void pool_give_back(struct pool *p, int class)
 {
     struct size_class *k = &p->classes[class];
@@ -168,6 +172,7 @@ static int serving_class(const struct pool *p, int class)
     return class;
 }
 
+/* Under a limit a larger class may serve the request: *taken tells which, and pool_put must be given it. */
 void *pool_get(struct pool *p, size_t bytes, size_t *taken)
 {
     int class = pool_class_of(bytes);
@@ -190,6 +195,8 @@ void *pool_get(struct pool *p, size_t bytes, size_t *taken)
     return block;
 }
 
+/* The block goes on top of its class's stack: the next request of the class gets this very block, still warm in the cache.
+ */
 void pool_put(struct pool *p, void *block, size_t taken)
 {
     if (!block) return;

@@ -1,4 +1,5 @@
-/* resource: see resource.h. */
+/* resource: a doubly linked list of what a ctx has to give back (descriptors, mappings, temporaries) when a panic ends it.
+ * An owner that ends in the ordinary way takes its resource off the list and releases it itself. */
 #include "base/resource.h"
 
 void resource_hold(struct ctx *c, struct resource *r, void (*release)(struct resource *r))

@@ -25,6 +25,7 @@ void rng_init(struct rng *r, uint64_t seed, enum rng_purpose purpose, uint32_t s
     *r = (struct rng){.seed = seed, .purpose = (uint32_t)purpose, .stream = stream};
 }
 
+/* 128 random bits for the next index of the stream. */
 static void next_block(struct rng *r, uint64_t out[2])
 {
     uint32_t ctr[4] = {(uint32_t)r->index, (uint32_t)(r->index >> 32), r->purpose, r->stream};
@@ -64,6 +65,7 @@ double rng_uniform(struct rng *r)
     return unit(rng_u64(r));
 }
 
+/* Box and Muller (1958), one of the two results. */
 double rng_normal(struct rng *r)
 {
     uint64_t x[2];

@@ -38,6 +38,7 @@ static inline __attribute__((always_inline)) void round_step(uint32_t v[8], cons
 }
 #undef V
 
+/* Section 6.2.2 for one block of 64 bytes. */
 static void compress(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t w[64], v[8];
@@ -66,6 +67,7 @@ void sha256_blocks_portable(uint32_t state[8], const uint8_t *p, size_t n)
     for (; n > 0; n--, p += 64) compress(state, p);
 }
 
+/* n whole blocks, by the processor's instructions where it has them. */
 static void blocks(uint32_t state[8], const uint8_t *p, size_t n)
 {
     (sha256_blocks_x86_usable() ? sha256_blocks_x86 : sha256_blocks_portable)(state, p, n);

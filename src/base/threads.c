@@ -29,6 +29,7 @@ enum { SPINS = 1000, THREADS_MAX = 1024 };
 #define OPEN (UINT64_C(1) << 31)
 #define JOB  (UINT64_C(1) << 32)
 
+/* One thread of the pool; the caller of threads_run counts as worker 0 and has none. */
 struct worker {
     struct threads *pool;
     int index;
@@ -57,6 +58,7 @@ struct threads {
     char panic_message[CTX_MESSAGE_BYTES];
 };
 
+/* Tells the processor that this is a spinning loop, so that it leaves the core's other hardware thread its share. */
 static void relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -92,11 +94,13 @@ static void work_caught(struct threads *t, int worker)
     panic_catch_close(&here);
 }
 
+/* True when there is something to wake up for: another parallel loop than number `seen`, or the end. */
 static bool is_new(struct threads *t, uint64_t seen)
 {
     return atomic_load(&t->word) / JOB != seen || atomic_load(&t->stop);
 }
 
+/* Watches the word for `spins` rounds, then sleeps. */
 static void wait_for_job(struct threads *t, uint64_t seen)
 {
     for (int i = 0; i < t->spins; i++) {
@@ -120,6 +124,7 @@ static bool threads_join(struct threads *t, uint64_t *seen)
     return word & OPEN;
 }
 
+/* The last worker to leave a closed loop wakes the caller if that is asleep already. */
 static void threads_leave(struct threads *t)
 {
     uint64_t word = atomic_fetch_sub(&t->word, 1);
@@ -143,6 +148,7 @@ static void *worker_main(void *arg)
     }
 }
 
+/* Costs no system call while nobody sleeps. */
 static void wake_workers(struct threads *t)
 {
     if (atomic_load(&t->asleep) == 0) return;
@@ -164,6 +170,7 @@ static void threads_free(struct ctx *c, struct threads *t)
     mem_free(c, t);
 }
 
+/* Cores that this process may run on: fewer than the machine has under taskset or in a container with a CPU set. */
 static int cores_usable(void)
 {
     cpu_set_t set;
@@ -234,6 +241,7 @@ static bool threads_is_empty(struct threads *t)
     return (atomic_load(&t->word) & (OPEN - 1)) == 0;
 }
 
+/* Returns when every worker has left the closed loop: then fn and arg may change. */
 static void wait_for_workers(struct threads *t)
 {
     for (int i = 0; i < t->spins; i++) {
@@ -253,6 +261,8 @@ void threads_idle(struct ctx *c, bool idle)
     c->threads_idle = idle;
 }
 
+/* Blocks are handed out one by one from an atomic counter, so a slow thread takes fewer of them. Which thread computes a
+ * block is chance; what it computes is not. */
 void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t block, int worker), void *arg)
 {
     struct threads *t = c->threads;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+/* A continuation byte, 10xxxxxx. */
 static bool tail(uint8_t b)
 {
     return (b & 0xC0) == 0x80;
