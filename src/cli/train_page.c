@@ -53,6 +53,7 @@ static enum status print_run(const struct train_view *v, const struct trainer *t
     return status;
 }
 
+/* A row's place in its file, its counts, and its text with the trained parts marked. */
 static enum status print_row(const struct train_view *v, const struct trainer *t, int64_t i)
 {
     const struct dataset_document *d = dataset_document(t->data, i);
@@ -71,6 +72,7 @@ static enum status print_row(const struct train_view *v, const struct trainer *t
 
 /* ---- parts of the page ------------------------------------------------------------------------------------------------ */
 
+/* Whether the adapter is new, continues, or starts from another one; how many parameters are trained. */
 static void print_adapter(const struct train_view *v, const struct trainer *t)
 {
     printf("adapter  ");
@@ -104,6 +106,7 @@ static void print_sizes(const struct train_view *v, const struct trainer *t)
     printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));
 }
 
+/* The planned peak, item by item. */
 static void print_plan(const struct plan *p, int64_t n_layers)
 {
     double mib = 1.0 / (double)(1 << 20);
@@ -117,6 +120,7 @@ static void print_plan(const struct plan *p, int64_t n_layers)
     putchar('\n');
 }
 
+/* What became of the rows: documents, tokens, and each reason for which rows were left out. */
 static void print_counts(const char *name, const struct dataset_counts *k)
 {
     printf("%-9s%" PRId64 " rows, %" PRId64 " documents, %" PRId64 " tokens: %" PRId64 " trained, %" PRId64 " masked\n",
@@ -130,6 +134,7 @@ static void print_counts(const char *name, const struct dataset_counts *k)
     }
 }
 
+/* Trained tokens by weight, as bars. */
 static void print_histogram(const struct objective *o)
 {
     int64_t most = 1;
@@ -142,6 +147,8 @@ static void print_histogram(const struct objective *o)
     }
 }
 
+/* What the objective does with the rows' scores. The effective sample size is (sum of omega)^2 / sum of omega^2 over
+ * trained tokens: how many equally weighted tokens would tell as much. */
 static void print_weights(const struct objective *o)
 {
     printf("weights  %s", objective_mode_name(o->options.mode));

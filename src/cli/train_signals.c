@@ -14,6 +14,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "a sign
 
 enum { EXIT_INTERRUPTED = 130, LINE_BYTES = TRAIN_COMMAND_BYTES + 256, PHASE_SETUP = -1 };
 
+/* What the handlers and the training tell each other. */
 static atomic_int stop_asked, save_asked, phase_now;
 static atomic_llong step_done, step_saved;
 static char continue_command[TRAIN_COMMAND_BYTES];
@@ -21,6 +22,7 @@ static bool was_there, on_terminal;
 
 /* ---- text without stdio ---------------------------------------------------------------------------------------------- */
 
+/* A line that is put together without stdio, which a handler may not call. */
 struct signals_line {
     char text[LINE_BYTES];
     size_t n;
@@ -31,6 +33,7 @@ static void signals_add_text(struct signals_line *l, const char *s)
     for (; *s && l->n < LINE_BYTES; s++) l->text[l->n++] = *s;
 }
 
+/* In decimal; values are not negative. */
 static void add_number(struct signals_line *l, long long value)
 {
     char digits[24];
@@ -48,6 +51,7 @@ static void start_line(struct signals_line *l)
     if (on_terminal) signals_add_text(l, "\n");
 }
 
+/* write(2) until all is out. */
 static void say(const struct signals_line *l)
 {
     for (size_t at = 0; at < l->n;) {
@@ -59,6 +63,7 @@ static void say(const struct signals_line *l)
 
 /* ---- handlers -------------------------------------------------------------------------------------------------------- */
 
+/* The answer to the first Ctrl-C: what is still finished before the run is saved. */
 static void say_stopping(void)
 {
     static const char *const what[TRAINER_PHASES] = {
@@ -74,6 +79,7 @@ static void say_stopping(void)
     say(&l);
 }
 
+/* Before the first step there is nothing to save. */
 static _Noreturn void quit_in_setup(void)
 {
     struct signals_line l;
@@ -89,6 +95,7 @@ static _Noreturn void quit_in_setup(void)
     _exit(EXIT_INTERRUPTED);
 }
 
+/* The second Ctrl-C: says which steps are lost, and how to continue. */
 static _Noreturn void quit_now(void)
 {
     long long done = atomic_load(&step_done), saved = atomic_load(&step_saved);
@@ -116,6 +123,7 @@ static _Noreturn void quit_now(void)
     _exit(EXIT_INTERRUPTED);
 }
 
+/* SIGINT, SIGTERM, SIGHUP. Only SIGINT quits when it comes twice: a closing terminal sends SIGHUP more than once. */
 static void on_stop(int number)
 {
     int error = errno; /* of the code that was interrupted */
@@ -127,6 +135,7 @@ static void on_stop(int number)
     errno = error;
 }
 
+/* SIGUSR1: save at the next step and train on. */
 static void signals_on_save(int number)
 {
     (void)number;
@@ -135,6 +144,7 @@ static void signals_on_save(int number)
 
 /* ---- for the program ------------------------------------------------------------------------------------------------- */
 
+/* A signal that the parent told us to ignore stays ignored (nohup). */
 static void install(int number, void (*handler)(int))
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, old;

@@ -17,6 +17,7 @@ enum {
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------- */
 
+/* A list of sources. Owner of the result: the caller. NULL with the error in the ctx; *n is their count. */
 static struct conflict_source *read_sources(struct ctx *c, const char *what, const json_t *row, const char *key, size_t *n)
 {
     const json_t *list = json_object_get(row, key);
@@ -39,6 +40,7 @@ static struct conflict_source *read_sources(struct ctx *c, const char *what, con
     return sources;
 }
 
+/* A required string that is not empty, copied. */
 static char *conflict_read_text(struct ctx *c, const char *what, const json_t *row, const char *key)
 {
     const char *text = NULL;
@@ -50,6 +52,7 @@ static char *conflict_read_text(struct ctx *c, const char *what, const json_t *r
     return mem_strdup(c, text);
 }
 
+/* One row into *claim. What was read before a failure is freed by conflict_close. */
 static void read_claim(struct ctx *c, const char *what, const json_t *row, struct conflict_claim *claim)
 {
     if (!json_is_object(row)) {
@@ -91,6 +94,7 @@ static void read_lines(struct conflict_set *s, const char *path, const char *tex
     if (ctx_ok(c) && s->n == 0) ctx_fail(c, E_INPUT, "%s: holds no claim", path);
 }
 
+/* The whole file is read before anything is measured, so a wrong line near its end costs nothing. */
 struct conflict_set *conflict_open(struct ctx *c, const char *path)
 {
     size_t size = 0;
@@ -136,6 +140,7 @@ struct pass {
     size_t n_docs, docs_room;
 };
 
+/* Frees what the pass holds; it may be one that never began. */
 static void pass_release(struct pass *p)
 {
     ids_release(p->c, &p->tokens);
@@ -146,6 +151,7 @@ static void pass_release(struct pass *p)
     mem_free(p->c, p->claims);
 }
 
+/* Makes it empty for the next documents: cu starts with 0. */
 static enum status pass_clear(struct pass *p)
 {
     p->tokens.n = p->positions.n = p->targets.n = p->cu.n = p->n_docs = 0;
@@ -180,6 +186,8 @@ static enum status pass_close_document(struct pass *p, size_t first, size_t comp
     return ids_push(c, &p->cu, (int32_t)n);
 }
 
+/* Appends one document, BOS + prompt + completion, tokenised in two parts as rows of training are, so that the boundary of
+ * the completion lies between two tokens. */
 static enum status pass_add(struct pass *p, const struct engine *e, const struct tokenizer *t, const char *prompt,
                             const char *completion, int32_t claim)
 {
@@ -225,6 +233,7 @@ static enum status pass_run(struct pass *p, struct engine *e, double *delta)
     return c->status;
 }
 
+/* delta[i] = log p(primary | prompt) - log p(consensus | prompt) in nats, under the engine's weights and adapter. */
 enum status conflict_measure(struct engine *e, const struct tokenizer *t, const struct conflict_set *s, double *delta)
 {
     struct pass p = {.c = e->c};
@@ -245,6 +254,7 @@ enum status conflict_measure(struct engine *e, const struct tokenizer *t, const 
 
 /* ---- prediction and summary ------------------------------------------------------------------------------------------- */
 
+/* What one side's sources weigh together in training: the sum of their omega. */
 static double omega_sum(const struct objective *o, const struct conflict_source *sources, size_t n)
 {
     double sum = 0;
@@ -252,6 +262,7 @@ static double omega_sum(const struct objective *o, const struct conflict_source 
     return sum;
 }
 
+/* Weighted maximum likelihood: the log-odds that a model which fits the weighted counts would have (DESIGN.md section 6). */
 void conflict_predict(const struct conflict_set *s, const struct objective *o, double *predicted)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -261,6 +272,7 @@ void conflict_predict(const struct conflict_set *s, const struct objective *o, d
     }
 }
 
+/* sd is the sample's standard deviation (n - 1), 0 for a single value. */
 struct conflict_summary conflict_summarise(const double *values, size_t n)
 {
     struct conflict_summary r = {0};

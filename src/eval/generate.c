@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+/* One call of generate_run. */
 struct generation {
     struct ctx *c;
     struct engine *engine;
@@ -20,6 +21,8 @@ const char *generate_end_name(enum generate_end end)
     return names[end];
 }
 
+/* Ids come from outside (the library's callers), so they are looked at before the engine reads its embedding table by them.
+ */
 static enum status check_prompt(const struct engine *e, const int32_t *prompt, size_t n)
 {
     if (n == 0) return ctx_fail(e->c, E_INPUT, "the prompt has no tokens");
@@ -66,6 +69,7 @@ static enum status next_token(struct generation *g, const int32_t *tokens, int64
     return sample_next(&g->sample, g->logits, id);
 }
 
+/* Ids that the caller named, or the tokenizer's own end tokens. */
 static bool is_stop(const struct generate_params *p, int32_t id)
 {
     for (size_t i = 0; i < p->n_stop; i++) {
@@ -74,6 +78,8 @@ static bool is_stop(const struct generate_params *p, int32_t id)
     return p->tokenizer && tokenizer_is_stop(p->tokenizer, id);
 }
 
+/* The prompt goes through the model in one pass, then one token at a time; keys and values of what came before are kept in
+ * the sequence, so each pass costs one token. */
 static enum status generate_tokens(struct generation *g, const int32_t *prompt, size_t n_prompt, struct ids *out,
                                    enum generate_end *end)
 {
@@ -107,6 +113,7 @@ enum status generate_run(struct engine *e, const int32_t *prompt, size_t n, cons
     return status;
 }
 
+/* Logits (V) of the token after the prompt. */
 enum status generate_logits(struct engine *e, const int32_t *prompt, size_t n, float *logits)
 {
     TRY(check_prompt(e, prompt, n));

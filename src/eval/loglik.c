@@ -48,6 +48,7 @@ static enum status window_run(struct engine *e, struct loglik_window *w, const i
     return e->ops->check(e);
 }
 
+/* The window must fit in the model's context, and ids in its vocabulary. */
 static enum status loglik_check(const struct engine *e, const int32_t *ids, size_t n, int64_t window)
 {
     if (window > e->context)
@@ -63,6 +64,7 @@ static enum status loglik_check(const struct engine *e, const int32_t *ids, size
     return OK;
 }
 
+/* Windows begin where the one before had its last token, so every token but the first is scored exactly once. */
 enum status loglik_ids(struct engine *e, const int32_t *ids, size_t n, int64_t window, double *logprob)
 {
     struct ctx *c = e->c;

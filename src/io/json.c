@@ -23,6 +23,7 @@
 enum { COST_OBJECT = 256, COST_ARRAY = 144, COST_ITEM = 24, COST_KEY = 96, COST_SCALAR = 64 };
 enum { COST_FREE = 16 << 20, COST_PER_BYTE = 32 };
 
+/* One parse: the scanner, the tree so far and what it has cost. */
 struct json_builder {
     struct json_scan scan;
     struct buf key; /* the key whose value comes next */
@@ -38,6 +39,7 @@ static bool json_out_of_memory(struct json_builder *b)
     return false;
 }
 
+/* A number that is no 64-bit integer, as a double; one that would be infinite is refused. */
 static json_t *real_node(struct json_builder *b)
 {
     char literal[JSON_MAX_NUMBER + 1];
@@ -49,6 +51,7 @@ static json_t *real_node(struct json_builder *b)
     return NULL;
 }
 
+/* The node that a token stands for: a new reference. NULL when memory is short or the number does not fit. */
 static json_t *make_node(struct json_builder *b, enum json_token t)
 {
     int64_t v;
@@ -74,6 +77,7 @@ static json_t *make_node(struct json_builder *b, enum json_token t)
     }
 }
 
+/* What make_node will allocate for the token. */
 static size_t node_cost(const struct json_builder *b, enum json_token t)
 {
     switch (t) {
@@ -120,6 +124,7 @@ static bool add_member(struct json_builder *b, json_t *object, json_t *node)
 #endif
 }
 
+/* Puts the node where it belongs; takes the reference. */
 static bool attach(struct json_builder *b, json_t *parent, json_t *node)
 {
     if (!parent) {
@@ -130,6 +135,7 @@ static bool attach(struct json_builder *b, json_t *parent, json_t *node)
     return json_array_append_new(parent, node) == 0 || json_out_of_memory(b);
 }
 
+/* Keeps the key until its value comes: the scanner's buffer is used again by then. */
 static bool take_key(struct json_builder *b)
 {
     buf_clear(&b->key);
@@ -137,6 +143,7 @@ static bool take_key(struct json_builder *b)
     return buf_ok(&b->key) && pay(b, COST_KEY + b->key.len);
 }
 
+/* A scalar is attached at once; a container also becomes the parent of what follows. */
 static bool json_take_value(struct json_builder *b, enum json_token t)
 {
     bool container = t == SCAN_OBJECT || t == SCAN_ARRAY;
@@ -149,6 +156,7 @@ static bool json_take_value(struct json_builder *b, enum json_token t)
     return true;
 }
 
+/* The loop over tokens. No recursion: depth is bounded by the scanner, and open containers are an array. */
 static bool json_build(struct json_builder *b)
 {
     for (;;) {
@@ -176,6 +184,7 @@ json_t *json_parse(struct ctx *c, const char *what, const char *text, size_t n)
     return NULL;
 }
 
+/* A Git LFS pointer in the file's place is recognised and named as such. */
 json_t *json_parse_file(struct ctx *c, const char *path, size_t max_bytes)
 {
     size_t n;
@@ -186,6 +195,7 @@ json_t *json_parse_file(struct ctx *c, const char *path, size_t max_bytes)
     return doc;
 }
 
+/* For messages: "must be an integer, found a string". */
 static const char *kind_name(const json_t *v)
 {
     switch (json_typeof(v)) {
@@ -223,6 +233,7 @@ static const json_t *json_read_member(struct ctx *c, const char *what, const jso
     return NULL;
 }
 
+/* Records the fault and returns false. */
 static bool wrong_type(struct ctx *c, const char *what, const char *key, const char *expected, const json_t *v)
 {
     ctx_fail(c, E_INPUT, "%s: \"%s\" must be %s, found %s", what, key, expected, kind_name(v));
@@ -287,6 +298,7 @@ bool json_member_string(struct ctx *c, const char *what, const json_t *o, const 
     return true;
 }
 
+/* Bytes that are no UTF-8 become U+FFFD: what is written is always valid JSON. */
 void json_append_string(struct buf *b, const char *s, size_t n)
 {
     static const char special[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
@@ -336,6 +348,7 @@ void json_append_f64(struct buf *b, double v)
 
 static void write_value(struct buf *b, const json_t *v, bool pretty, int depth);
 
+/* Between members, when the text is for people. */
 static void newline(struct buf *b, bool pretty, int depth)
 {
     if (pretty) buf_printf(b, "\n%*s", 2 * depth, "");
@@ -372,6 +385,7 @@ static size_t key_bytes(void *iter)
 #endif
 }
 
+/* Pretty files have their members in byte order, so that two of them can be compared as text. */
 static int compare_members(const void *a, const void *b)
 {
     void *x = *(void *const *)a, *y = *(void *const *)b;
@@ -380,6 +394,7 @@ static int compare_members(const void *a, const void *b)
     return order ? order : (nx > ny) - (nx < ny);
 }
 
+/* Members in the order in which they were added, or sorted when pretty. */
 static void write_object(struct buf *b, json_t *v, bool pretty, int depth)
 {
     size_t n = json_object_size(v), i = 0;

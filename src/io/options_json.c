@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+/* NULL when an item is no UTF-8 or memory is short, as with every function here that makes a node. */
 static json_t *list_to_json(const struct option_list *list)
 {
     json_t *array = json_array();
@@ -10,6 +11,7 @@ static json_t *list_to_json(const struct option_list *list)
     return array;
 }
 
+/* A value as JSON of its own type; a choice is written as its word. */
 static json_t *value_to_json(const struct option_spec *s, const void *values)
 {
     const void *at = (const char *)values + s->offset;

@@ -15,6 +15,7 @@ static int by_entry_name(const void *a, const void *b)
     return strcmp(((const struct safetensors_index_entry *)a)->name, ((const struct safetensors_index_entry *)b)->name);
 }
 
+/* A copy of the scanner's current string in the pool. */
 static const char *index_string(struct safetensors_index *x)
 {
     char *copy = x->pool + x->pool_used;
@@ -36,6 +37,7 @@ static bool shard_name_ok(const char *name)
     return n > n_suffix && strcmp(name + n - n_suffix, ".safetensors") == 0 && name[0] != '.' && !strpbrk(name, "/\\");
 }
 
+/* The file name behind a tensor's name; each file gets a number when it first appears. */
 static bool read_index_file(struct safetensors_index *x, uint32_t *shard)
 {
     uint64_t id;
@@ -68,6 +70,7 @@ static bool safetensors_index_grow(struct safetensors_index *x)
     return true;
 }
 
+/* "weight_map": {tensor name: file name}. */
 static bool read_weight_map(struct safetensors_index *x)
 {
     enum json_token t;
@@ -83,6 +86,7 @@ static bool read_weight_map(struct safetensors_index *x)
     return t == SCAN_OBJECT_END;
 }
 
+/* Members other than weight_map (metadata with a total size) are skipped: nothing here needs to believe them. */
 static bool read_index(struct safetensors_index *x)
 {
     enum json_token t = json_scan_next(&x->scan);
@@ -96,6 +100,7 @@ static bool read_index(struct safetensors_index *x)
     return x->has_map || json_scan_fail(&x->scan, "weight_map is missing");
 }
 
+/* By name, as the set's own list is, so that the two can be compared in one pass; a name twice is refused. */
 static enum status sort_entries(struct safetensors_index *x)
 {
     if (x->n_entries == 0) return OK;

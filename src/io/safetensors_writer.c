@@ -13,12 +13,14 @@
 
 enum { HEADER_CAP_BYTES = 100000000 };
 
+/* One file that is being written. */
 struct safetensors_writer {
     struct ctx *c;
     struct file_writer *file;
     size_t due_bytes; /* declared and not yet written */
 };
 
+/* "format": "pt" is what Hugging Face's reader asks for; the caller's pairs follow. */
 static void append_metadata(struct buf *b, const char *const *metadata, size_t n)
 {
     buf_append_str(b, "{\"__metadata__\":{\"format\":\"pt\"");
@@ -33,6 +35,7 @@ static void append_metadata(struct buf *b, const char *const *metadata, size_t n
     buf_append_char(b, '}');
 }
 
+/* One tensor's entry; *at is the end of the data so far and becomes the end of this tensor. */
 static enum status append_entry(struct buf *b, const struct safetensors_entry *e, size_t *at)
 {
     const struct tensor_type_info *info = tensor_type_info(e->type);
@@ -51,6 +54,7 @@ static enum status append_entry(struct buf *b, const struct safetensors_entry *e
     return OK;
 }
 
+/* Names are this program's own, so one that is twice there is a bug. */
 static void check_names(struct ctx *c, const struct safetensors_entry *entries, size_t n)
 {
     struct map *seen = map_new(c, n);

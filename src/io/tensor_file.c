@@ -17,6 +17,7 @@ struct tensor_file {
     struct gguf *gguf;
 };
 
+/* A file is a GGUF model or an error that says what was expected; its first bytes decide, not its name. */
 static enum status open_single(struct tensor_file *f, const char *path)
 {
     char start[32] = "";
@@ -34,6 +35,7 @@ static enum status open_single(struct tensor_file *f, const char *path)
     return f->c->status;
 }
 
+/* A folder is a Hugging Face model: config.json and safetensors, one file or several with an index. */
 static enum status tensor_file_open_folder(struct tensor_file *f, const char *path)
 {
     f->config_path = path_join(f->c, path, "config.json");
@@ -85,6 +87,7 @@ enum status tensor_file_check(struct ctx *c, const struct tensor_file *f)
     return f->gguf ? file_check(c, gguf_file(f->gguf)) : safetensors_check(c, f->safetensors);
 }
 
+/* Tells the kernel that the tensor's pages in the mapping are not needed any more: a copy of them has been made. */
 void tensor_file_drop(const struct tensor_view *t)
 {
     file_map_drop(t->data, t->bytes);

@@ -14,9 +14,11 @@
 #include "model/lora.h"
 #include "train/checkpoint_parts.h"
 
+/* Folders under construction begin so, and are never taken for checkpoints: the next start sweeps them away. */
 #define TEMPORARY_PREFIX ".tmp-"
 enum { MANIFEST_CAP_BYTES = 1 << 16 };
 
+/* What a checkpoint consists of besides its manifest. A folder without one of these is not a checkpoint. */
 static const char *const required_files[] = {"adapter_config.json", "adapter_model.safetensors",
                                              "adapter_optimizer.safetensors", "state.json"};
 
@@ -66,6 +68,7 @@ static enum status checkpoint_make_manifest(struct ctx *c, const char *dir, cons
     return status;
 }
 
+/* The last file of a checkpoint: once it is there, everything that it names was written and fsynced. */
 static enum status write_manifest(struct ctx *c, const char *dir)
 {
     struct buf text;
@@ -78,6 +81,7 @@ static enum status write_manifest(struct ctx *c, const char *dir)
     return c->status;
 }
 
+/* E_INPUT naming the first file that is missing. */
 static enum status check_required(struct ctx *c, const char *dir)
 {
     for (size_t i = 0; i < sizeof(required_files) / sizeof(required_files[0]); i++) {
@@ -89,6 +93,8 @@ static enum status check_required(struct ctx *c, const char *dir)
     return c->status;
 }
 
+/* Hashes every file again. The manifest is made anew and compared as text, so a missing file, an additional one and a
+ * changed one are all found by the same comparison. */
 enum status checkpoint_verify(struct ctx *c, const char *dir)
 {
     struct buf text;
@@ -118,6 +124,7 @@ char *checkpoint_path(struct ctx *c, const char *run_dir, int64_t step)
     return mem_printf(c, "%s/checkpoints/step-%06" PRId64, run_dir, step);
 }
 
+/* The adapter goes to a file of its own, under PEFT's tensor names, so that PEFT can load any checkpoint as it is. */
 const struct checkpoint_file checkpoint_value_file[CHECKPOINT_VALUE_FILES] = {
     {"adapter_model.safetensors", 1, {{ENGINE_PARAMETERS, LORA_TENSOR_PREFIX, LORA_TENSOR_SUFFIX}}},
     {"adapter_optimizer.safetensors",
@@ -125,12 +132,14 @@ const struct checkpoint_file checkpoint_value_file[CHECKPOINT_VALUE_FILES] = {
      {{ENGINE_FIRST_MOMENTS, "", ".exp_avg"}, {ENGINE_SECOND_MOMENTS, "", ".exp_avg_sq"}}},
 };
 
+/* parameters_save asks for one parameter at a time; the engine copies it from the device. */
 static enum status read_values(void *user, int which, size_t i, float *out)
 {
     struct engine *e = user;
     return e->ops->read(e, (enum engine_values)which, i, out);
 }
 
+/* One file of values, f32, one tensor a parameter and set. */
 static enum status save_values(struct ctx *c, struct engine *e, const char *dir, const struct checkpoint_file *f)
 {
     char *path = path_join(c, dir, f->name);
@@ -139,6 +148,7 @@ static enum status save_values(struct ctx *c, struct engine *e, const char *dir,
     return c->status;
 }
 
+/* All files of a checkpoint, the manifest last. */
 static enum status fill_folder(struct ctx *c, const char *dir, const struct train_state *s, struct engine *e)
 {
     /* without its parents: a folder that was deleted under the run is not made up again */
@@ -159,6 +169,8 @@ enum status checkpoint_replace(struct ctx *c, const char *temporary, const char 
     return replaces ? dir_remove(c, aside) : OK;
 }
 
+/* Written as a temporary folder, which takes its final name by rename. A kill at any moment leaves the earlier checkpoints
+ * and at most a temporary folder. */
 enum status checkpoint_save(struct ctx *c, const char *run_dir, const struct train_state *s, struct engine *e)
 {
     char *final = checkpoint_path(c, run_dir, s->step);
@@ -193,6 +205,7 @@ static int64_t step_of(const char *name)
     return *end == '\0' ? step : -1;
 }
 
+/* For qsort: the newest step first. */
 static int by_step_descending(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -220,6 +233,7 @@ static int64_t *list_steps(struct ctx *c, const char *run_dir, size_t *n)
     return steps;
 }
 
+/* A checkpoint that does not verify is skipped with a warning and the one before it is tried. */
 char *checkpoint_last(struct ctx *c, const char *run_dir)
 {
     size_t n = 0;
@@ -264,6 +278,8 @@ static bool is_in(const int64_t *list, size_t n, int64_t step)
     return false;
 }
 
+/* Keeps the newest `keep` checkpoints, and those that one of them names as the best: an interrupted run that is resumed
+ * from an older one must still find its best. */
 enum status checkpoint_prune(struct ctx *c, const char *run_dir, int64_t keep)
 {
     size_t n = 0, kept = 0;
@@ -284,6 +300,7 @@ out:
     return c->status;
 }
 
+/* Removes what a kill in the middle of a save left behind. */
 enum status checkpoint_sweep(struct ctx *c, const char *run_dir)
 {
     char **names = NULL;

@@ -11,6 +11,7 @@ struct checkpoint_file {
     size_t n_sets;
     struct parameter_set sets[2]; /* `which` is an enum engine_values */
 };
+/* The adapter, and the moments. */
 enum { CHECKPOINT_VALUE_FILES = 2 };
 extern const struct checkpoint_file checkpoint_value_file[CHECKPOINT_VALUE_FILES];
 

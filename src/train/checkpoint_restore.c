@@ -6,12 +6,14 @@
 
 /* ---- restore --------------------------------------------------------------------------------------------------------- */
 
+/* parameters_load hands over one parameter at a time; the engine copies it to the device. */
 static enum status restore_write_values(void *user, int which, size_t i, const float *values)
 {
     struct engine *e = user;
     return e->ops->write(e, (enum engine_values)which, i, values);
 }
 
+/* Values and both moments. Names, shapes and dtypes are checked against the engine's parameter table (parameters_load). */
 enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e)
 {
     for (int i = 0; ctx_ok(c) && i < CHECKPOINT_VALUE_FILES; i++) {
@@ -26,6 +28,7 @@ enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e)
 
 /* ---- publish --------------------------------------------------------------------------------------------------------- */
 
+/* Through a mapping, which notices a file that is cut short meanwhile. */
 static enum status restore_copy_file(struct ctx *c, const char *from_dir, const char *to_dir, const char *name)
 {
     char *from = path_join(c, from_dir, name), *to = path_join(c, to_dir, name);
@@ -44,6 +47,7 @@ static enum status restore_copy_file(struct ctx *c, const char *from_dir, const 
     return c->status;
 }
 
+/* RUN/adapter gets what PEFT needs and nothing else: no moments, no state. */
 enum status checkpoint_publish(struct ctx *c, const char *dir, const char *run_dir)
 {
     char *final = path_join(c, run_dir, "adapter");

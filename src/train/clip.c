@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A step may be four times as long as the median before its gradient is scaled down: that leaves ordinary steps alone and
+ * stops outliers. */
 enum { MEDIAN_FACTOR = 4 };
 
 void clip_init(struct clip *k, enum clip_mode mode, double limit)
@@ -14,6 +16,7 @@ void clip_init(struct clip *k, enum clip_mode mode, double limit)
     k->limit = limit;
 }
 
+/* For qsort. */
 static int clip_compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;

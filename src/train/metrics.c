@@ -17,6 +17,7 @@
 #include "base/resource.h"
 #include "io/json.h"
 
+/* Both open files and one buffer in which every line is put together. */
 struct metrics {
     struct resource resource;
     struct ctx *c;
@@ -28,6 +29,7 @@ struct metrics {
 
 enum { LINE_CAP_BYTES = 4096 };
 
+/* O_NOFOLLOW: a symbolic link under the name of a run's own file is refused. */
 static enum status open_append(struct ctx *c, const char *path, int *fd)
 {
     *fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -52,6 +54,7 @@ static enum status cut_back(struct metrics *m, uint64_t keep_bytes)
     return OK;
 }
 
+/* Paths, descriptors, and the cut. */
 static enum status open_both(struct metrics *m, const char *run_dir, uint64_t keep_bytes)
 {
     m->path = mem_printf(m->c, "%s/metrics.jsonl", run_dir);
@@ -97,6 +100,7 @@ void metrics_close(struct metrics *m)
 
 /* ---- lines ----------------------------------------------------------------------------------------------------------- */
 
+/* A line is one JSON object, whose first member is the step. */
 static void metrics_begin(struct metrics *m, const char *first_key, int64_t value)
 {
     buf_clear(&m->line);
@@ -108,6 +112,7 @@ static void add_i64(struct metrics *m, const char *key, int64_t value)
     buf_printf(&m->line, ",\"%s\":%" PRId64, key, value);
 }
 
+/* 17 digits, so the value reads back to the same bits; what is not finite becomes null. */
 static void add_f64(struct metrics *m, const char *key, double value)
 {
     buf_printf(&m->line, ",\"%s\":", key);

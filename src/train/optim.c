@@ -1,4 +1,4 @@
-/* optim: see optim.h. */
+/* optim: the constants of one AdamW step, in double. The engine applies them to the slab in f32. */
 #include "train/optim.h"
 
 #include <math.h>

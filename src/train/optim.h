@@ -5,6 +5,7 @@
 
 #include "engine/engine.h"
 
+/* The options of a run: --beta1, --beta2, --eps, --weight-decay. */
 struct optim {
     double beta1, beta2, eps, weight_decay;
 };

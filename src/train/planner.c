@@ -8,13 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* As the page before step 1 names them. */
 const char *const plan_item_name[PLAN_ITEMS] = {
     "base weights", "adapter", "gradients", "optimizer moments", "activations and loss", "program and data index",
 };
 
 enum { ADVICE_MAX = 3 };
 
-/* The plan with so many blocks recomputed. */
+/* The plan with `recomputed` blocks computed again in backward. The step's item is the peak of a real step that computes
+ * nothing; the others are arithmetic on the number of trainable parameters, all of which are f32. */
 static enum status planner_fill(struct plan *p, const struct plan_input *in, int64_t recomputed)
 {
     size_t values = (size_t)in->parameters * sizeof(float);
@@ -49,6 +51,7 @@ static enum status fill_auto(struct plan *p, const struct plan_input *in, int64_
     return planner_fill(p, in, high);
 }
 
+/* A given number of recomputed blocks (a resumed run's) wins over the option. */
 enum status plan_make(const struct plan_input *in, size_t free_bytes, struct plan *out)
 {
     int64_t most = in->n_blocks > 0 ? in->n_blocks - 1 : 0;
@@ -63,11 +66,13 @@ enum status plan_make(const struct plan_input *in, size_t free_bytes, struct pla
 
 /* ---- refusal --------------------------------------------------------------------------------------------------------- */
 
+/* One change of an option, and the bytes that it would save. */
 struct advice {
     char text[96];
     size_t saves;
 };
 
+/* Changes that save less than 1 MiB are not worth naming. */
 static void add_advice(struct advice *list, int *n, size_t saves, const char *option, int64_t value)
 {
     if (*n == ADVICE_MAX || saves < ((size_t)1 << 20)) return;

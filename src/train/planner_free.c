@@ -1,4 +1,6 @@
-/* planner_free: how much memory this process may still take on Linux. */
+/* planner_free: how much memory this process may still take on Linux: what the machine has available, or less where a
+ * control group (a container, a service) is allowed less. `root` is "" and only tests put another folder in front of the
+ * paths. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +52,7 @@ static size_t group_left(const char *folder, const char *limit_name, const char 
     return used < limit ? (size_t)(limit - (used > 0 ? used : 0)) : 0;
 }
 
+/* SIZE_MAX stands for "no limit". */
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -85,6 +88,7 @@ static size_t line_left(const char *root, char *line)
     return SIZE_MAX;
 }
 
+/* Anonymous memory of this process so far, which the plan counts for itself: mapped files can be dropped by the kernel. */
 size_t plan_used_bytes(const char *root)
 {
     char path[LINE_BYTES];
@@ -93,6 +97,7 @@ size_t plan_used_bytes(const char *root)
     return kib > 0 ? (size_t)kib * 1024 : 0;
 }
 
+/* The least of MemAvailable and what each control group above us leaves. */
 size_t plan_free_bytes(const char *root)
 {
     char path[LINE_BYTES], line[LINE_BYTES];

@@ -107,6 +107,7 @@ enum status run_sha256(struct ctx *c, const char *dir, const char *name, char he
 
 /* ---- data manifest --------------------------------------------------------------------------------------------------- */
 
+/* The text of data_manifest.json while it is made. */
 struct manifest {
     struct ctx *c;
     struct buf *out;
@@ -131,6 +132,7 @@ static enum status run_add_file(struct manifest *m, const char *kind, const char
     return OK;
 }
 
+/* A model is a file (GGUF), or a folder, of which all regular files count. */
 static enum status add_model(struct manifest *m, const char *model)
 {
     char **names = NULL;
@@ -146,6 +148,7 @@ static enum status add_model(struct manifest *m, const char *model)
     return m->c->status;
 }
 
+/* The whole text. With `recorded`, every line is looked for in it, so that the message names the file that changed. */
 static enum status run_make_manifest(struct ctx *c, const char *model, const char *const *data, size_t n_data,
                                      const char *recorded, struct buf *out)
 {
@@ -201,6 +204,7 @@ static void cpu_name(char *out, size_t out_bytes)
     if (f) fclose(f);
 }
 
+/* For the reader of an old run: nothing is compared with it on resume. */
 enum status run_write_environment(struct ctx *c, const char *dir, const char *backend)
 {
     struct utsname u;

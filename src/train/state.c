@@ -10,10 +10,12 @@
 #include "io/json.h"
 
 enum { STATE_VERSION = 1 };
+/* Integers up to 2^53 are the same in every JSON reader. */
 #define BIGGEST ((int64_t)1 << 53)
 
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
 
+/* The window in the order in which it lies, with the place of the next value: so it is read back bit for bit. */
 static json_t *clip_to_json(const struct clip *k)
 {
     json_t *window = json_array();
@@ -22,6 +24,7 @@ static json_t *clip_to_json(const struct clip *k)
                      (json_int_t)k->steps, "clipped", (json_int_t)k->clipped, "window", window);
 }
 
+/* NULL when there is no memory. */
 static json_t *state_to_json(const struct train_state *s)
 {
     return json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:f, s:f, s:I, s:s, s:s, s:s, s:o}", "version",
@@ -65,6 +68,7 @@ static bool get_f64(struct ctx *c, const char *what, const json_t *o, const char
     return json_member_f64(c, what, o, key, true, 0, DBL_MAX, out);
 }
 
+/* SHA-256 as 64 hexadecimal digits. */
 static bool get_hash(struct ctx *c, const char *what, const json_t *o, const char *key, char out[65])
 {
     const char *text = NULL;
@@ -89,6 +93,7 @@ static bool get_compute(struct ctx *c, const char *what, const json_t *o, enum c
     return false;
 }
 
+/* At most CLIP_WINDOW norms, none negative. */
 static bool state_read_window(struct ctx *c, const char *what, const json_t *o, struct clip *k)
 {
     const json_t *window = json_object_get(o, "window");
@@ -120,6 +125,7 @@ static bool read_clip(struct ctx *c, const char *what, const json_t *o, struct c
     return good;
 }
 
+/* Every member is required, with its type and range: a state that was edited by hand fails here. */
 static bool read_state(struct ctx *c, const char *what, const json_t *o, struct train_state *s)
 {
     int64_t version = 0, metrics_bytes = 0;

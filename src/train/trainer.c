@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "train/trainer_parts.h"
 
+/* For rates on the screen and in timing.jsonl only: nothing of the training depends on a clock. */
 static double now_seconds(void)
 {
     struct timespec t;
@@ -28,6 +29,7 @@ static bool is_interrupted(const struct trainer *t)
     return t->hooks.interrupted && t->hooks.interrupted(t->hooks.user);
 }
 
+/* Tells the program's page what is being done, for what takes longer than a step. */
 static void enter_phase(const struct trainer *t, enum trainer_phase phase)
 {
     if (t->hooks.phase) t->hooks.phase(t->hooks.user, phase);
@@ -88,6 +90,8 @@ static enum status queue_update(struct trainer *t, struct train_pending *p)
     return dataset_check(t->c, t->data);
 }
 
+/* Losses are sums over the step, divided by N, its trained tokens. `total` is what the original system reported: in
+ * additive mode it holds the published term, which has no gradient. */
 static void fill_metrics(const struct trainer *t, const struct engine_result *r, struct metrics_step *m)
 {
     m->loss = r->loss.unweighted / (double)m->trained_tokens;
@@ -99,6 +103,7 @@ static void fill_metrics(const struct trainer *t, const struct engine_result *r,
     m->clip_share = clip_share(&t->state.clip);
 }
 
+/* One line in each of the two files, and the hook. */
 static enum status report_step(struct trainer *t, const struct metrics_step *m, double seconds)
 {
     struct train_progress *p = &t->progress;
@@ -167,6 +172,7 @@ static enum status trainer_run_step(struct trainer *t)
 
 /* ---- validation and checkpoints -------------------------------------------------------------------------------------- */
 
+/* True at every `every`-th step, and at the last one; 0: at the last one only. */
 static bool is_due(const struct trainer *t, int64_t every)
 {
     return t->state.step == t->schedule.total || (every > 0 && t->state.step % every == 0);
@@ -196,6 +202,7 @@ static enum status validate(struct trainer *t, bool *improved)
     return OK;
 }
 
+/* metrics.jsonl is synced first: a checkpoint counts on its length. */
 static enum status save(struct trainer *t)
 {
     TRY(settle(t));
@@ -234,6 +241,7 @@ static enum status publish(struct trainer *t)
     return t->c->status;
 }
 
+/* The plan is checked again here, because memory may have become scarce since the page was shown. */
 enum status trainer_run(struct trainer *t)
 {
     bool improved;

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "train/trainer_parts.h"
 
+/* A message names so many rows, and counts the rest. */
 enum { ROWS_NAMED = 8, ROWS_CAP_BYTES = 1 << 16 };
 
 /* Appends the source rows of the last micro-batch of a pack, "train.jsonl:3, train.jsonl:17", as long as *named is below the
@@ -32,6 +33,7 @@ static void name_step(struct trainer *t, int64_t epoch_step, int64_t micro, stru
     if (micro < 0 && named > ROWS_NAMED) buf_printf(out, " and %d more", named - ROWS_NAMED);
 }
 
+/* Takes over `rows`. */
 static enum status fail_numeric(struct trainer *t, int64_t step, const char *what, double value, struct buf *rows)
 {
     ctx_fail(t->c, E_NUMERIC,
@@ -50,6 +52,7 @@ enum status trainer_numeric_step(struct trainer *t, const struct train_pending *
     return fail_numeric(t, p->metrics.step, what, value, &rows);
 }
 
+/* The rows of one validation micro-batch. */
 static enum status numeric_validation(struct trainer *t, const struct batch *b, double value)
 {
     struct buf rows;
@@ -59,6 +62,7 @@ static enum status numeric_validation(struct trainer *t, const struct batch *b, 
     return fail_numeric(t, t->state.step, "validation loss", value, &rows);
 }
 
+/* Means over all trained tokens of the validation rows, not over micro-batches: their sizes differ. */
 enum status trainer_evaluate(struct trainer *t, struct metrics_eval *eval)
 {
     struct engine_loss sum = {0};

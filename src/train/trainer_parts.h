@@ -15,7 +15,8 @@ enum status trainer_evaluate(struct trainer *t, struct metrics_eval *eval);
 enum status trainer_numeric_step(struct trainer *t, const struct train_pending *p, int64_t micro, const char *what,
                                  double value);
 
-/* Parses "q_proj,v_proj" or "all" into a bit set of lora places; E_INPUT naming what is no linear. */
+/* Parses target modules, "q_proj,v_proj" or "all", into a bit set of the linear layers that get an adapter; E_INPUT naming
+ * the word that is not one of them. */
 enum status trainer_targets(struct ctx *c, const char *text, uint32_t *out);
 
 #endif
