@@ -14,6 +14,7 @@
 
 enum { SHORT = 48, SEEN_MIN = 64, SEEN_MAX = 8192, BYTES_PER_SEEN = 16 };
 
+/* One piece that was encoded before in this call: its bytes, and where in the output its ids lie. */
 struct bpe_seen {
     const char *piece;
     size_t at; /* index of the first id in the output */
@@ -36,16 +37,19 @@ void bpe_release(struct bpe *b)
     *b = (struct bpe){0};
 }
 
+/* Two ids as one key of the table of merges. */
 static uint64_t pair_key(int32_t left, int32_t right)
 {
     return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
 }
 
+/* The order of the calls is the rank of the merges: earlier ones are applied first. */
 enum status bpe_add_merge(struct bpe *b, int32_t left, int32_t right, int32_t result)
 {
     return map64_put(b->merges, pair_key(left, right), (uint64_t)b->n_merges++ << 32 | (uint32_t)result, NULL);
 }
 
+/* Rank in the upper half, resulting id in the lower half: the smallest value is the merge to apply. */
 uint64_t bpe_merge(const struct bpe *b, int32_t left, int32_t right)
 {
     uint64_t value;
@@ -71,6 +75,7 @@ void bpe_work_release(struct ctx *c, struct bpe_work *w)
     *w = (struct bpe_work){0};
 }
 
+/* The text that remembered pieces point into is about to change. */
 void bpe_work_forget(struct bpe_work *w)
 {
     w->generation++;
@@ -93,6 +98,7 @@ static size_t bpe_slot_of(const char *piece, size_t n)
     return (size_t)h;
 }
 
+/* True when each byte of a character has a token of its own, as byte fallback needs. */
 static bool has_bytes(const struct bpe *b, const char *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -100,6 +106,7 @@ static bool has_bytes(const struct bpe *b, const char *bytes, size_t n)
     return true;
 }
 
+/* The first symbol of a piece: its length in bytes, and whether the vocabulary has it. */
 size_t bpe_unit(const struct bpe *b, const char *piece, size_t n, bool *known)
 {
     uint64_t id;
@@ -198,6 +205,7 @@ static enum status encode_long(struct ctx *c, const struct bpe *b, struct bpe_wo
     return bpe_queue_run(c, b, w->symbols, first_symbols(b, piece, n, w->symbols), out);
 }
 
+/* A piece that is one byte, or a token as a whole, needs no merging; a piece that came before in this text is copied. */
 enum status bpe_encode(struct ctx *c, const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, struct ids *out)
 {
     uint64_t whole;

@@ -45,6 +45,7 @@ void expression_work_release(struct ctx *c, struct expression_work *w)
     *w = (struct expression_work){0};
 }
 
+/* Room for a text of n bytes, and for the state at its end. */
 static enum status expression_reserve(struct ctx *c, struct expression_work *w, size_t n)
 {
     if (n < w->room) return OK;
@@ -59,6 +60,7 @@ static enum status expression_reserve(struct ctx *c, struct expression_work *w, 
     return OK;
 }
 
+/* The class of a character: characters that no part of the pattern distinguishes share one. */
 static uint8_t expression_class_of(const struct expression *p, uint32_t cp)
 {
     if (cp < 128) return p->ascii[cp];
@@ -73,6 +75,8 @@ static uint8_t expression_class_of(const struct expression *p, uint32_t cp)
     return p->class_of[low];
 }
 
+/* Classes from left to right, then states from right to left. A state is found in a table by the state to its right, the
+ * class of the character and, where a look-behind asks, the class of the character before. */
 enum status expression_read(struct ctx *c, const struct expression *p, struct expression_work *w, const char *text, size_t n)
 {
     TRY(expression_reserve(c, w, n));
@@ -103,11 +107,14 @@ size_t expression_step(const struct expression_work *w, size_t at)
     return at;
 }
 
+/* Whether a match can be completed from `node` at place `at`. */
 static bool expression_is_alive(const struct expression *p, const struct expression_work *w, size_t at, int node)
 {
     return p->alive[w->states[at] * p->words + (size_t)node / 64] >> (node % 64) & 1;
 }
 
+/* The next match from `from` on: the first place where one starts, and from there along the first alternative that is
+ * alive. */
 bool expression_find(const struct expression *p, const struct expression_work *w, size_t from, size_t *start, size_t *end)
 {
     size_t at = from;

@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "io/tokenizer/unicode.h"
 
-/* Of the real ones, NFKC makes the most of a text, 11 times. Steps that multiply each other end at the cap. */
+/* How long a text may become. Of the steps that exist, NFKC makes the longest, 11 times the text; steps that multiply each
+ * other end at the cap. */
 enum { GROWTH = 64, GROWTH_FREE = 4096, TO_MAX = 64 };
 
 void rewriter_release(struct ctx *c, struct rewriter *r)
@@ -96,6 +97,7 @@ static void rewriter_put(struct rewriter_step *s, const char *bytes, size_t n, s
     }
 }
 
+/* Every occurrence from left to right, none overlapping another. */
 static void replace_string(struct rewriter_step *s, const struct rewrite *r)
 {
     size_t done = 0;
@@ -108,6 +110,7 @@ static void replace_string(struct rewriter_step *s, const struct rewrite *r)
     rewriter_put(s, s->text + done, s->n - done, done, true);
 }
 
+/* The same with the matches of an expression. */
 static enum status replace_pattern(struct ctx *c, struct rewriter_step *s, const struct rewrite *r)
 {
     struct expression_cut cut;
@@ -123,6 +126,7 @@ static enum status replace_pattern(struct ctx *c, struct rewriter_step *s, const
     return OK;
 }
 
+/* Copies the text without the white space at the asked ends. */
 static void strip(struct rewriter_step *s, const struct rewrite *r)
 {
     size_t start = 0, end = s->n;
@@ -157,6 +161,7 @@ static bool is_idle(const struct rewrite *r, const char *text, size_t n, bool fi
     return false;
 }
 
+/* Writes what the step makes of s->text. */
 static enum status rewriter_run_step(struct ctx *c, struct rewriter_step *s, const struct rewrite *r)
 {
     switch (r->kind) {
@@ -193,6 +198,8 @@ static void compose(struct rewriter_work *w, struct buf *places, struct buf *out
     }
 }
 
+/* Steps write in turn into two buffers, each reading what the one before it wrote. Steps that would change nothing are
+ * passed over, so that ordinary text is not copied at all. */
 enum status rewriter_run(struct ctx *c, const struct rewriter *r, struct rewriter_work *w, const char *text, size_t n,
                          bool first)
 {

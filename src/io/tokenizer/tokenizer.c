@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "io/gguf.h"
 #include "io/tokenizer/tokenizer_internal.h"
 #include "io/tokenizer/unicode.h"
@@ -42,12 +43,6 @@ void token_spans_release(struct ctx *c, struct token_spans *spans)
     *spans = (struct token_spans){0};
 }
 
-static bool ends_in(const char *path, const char *end)
-{
-    size_t n = strlen(path), k = strlen(end);
-    return n > k && strcmp(path + n - k, end) == 0;
-}
-
 /* In a folder tokenizer.json goes before tokenizer.model. */
 static struct tokenizer *tokenizer_open_folder(struct ctx *c, const char *dir)
 {
@@ -63,8 +58,8 @@ static struct tokenizer *tokenizer_open_folder(struct ctx *c, const char *dir)
 struct tokenizer *tokenizer_open(struct ctx *c, const char *model_path)
 {
     if (dir_exists(model_path)) return tokenizer_open_folder(c, model_path);
-    if (ends_in(model_path, ".json")) return tokenizer_open_json(c, model_path);
-    if (ends_in(model_path, ".model")) return tokenizer_open_proto(c, model_path);
+    if (str_has_suffix(model_path, ".json")) return tokenizer_open_json(c, model_path);
+    if (str_has_suffix(model_path, ".model")) return tokenizer_open_proto(c, model_path);
     struct gguf *g = gguf_open(c, model_path);
     if (!g) return NULL;
     struct tokenizer *t = tokenizer_open_gguf(c, g);
@@ -92,6 +87,7 @@ void tokenizer_free(struct tokenizer *t)
     mem_free(c, t);
 }
 
+/* One call of tokenizer_encode. */
 struct encoder {
     struct ctx *c;
     const struct tokenizer *t;
@@ -109,6 +105,7 @@ typedef enum status (*encode_fn)(struct encoder *e, const char *text, size_t n);
 
 /* ---- places ---- */
 
+/* Appends the place of a token, bytes [start, end) of the whole text. */
 static enum status push_span(struct encoder *e, size_t start, size_t end)
 {
     struct token_spans *s = e->spans;
@@ -173,6 +170,7 @@ static enum status push_piece_spans(struct encoder *e, size_t first, size_t piec
 
 /* ---- encoding ---- */
 
+/* The innermost steps: cut into pieces, merge each. */
 static enum status encode_pieces(struct encoder *e, const char *text, size_t n)
 {
     const char *piece;
@@ -196,6 +194,7 @@ static enum status encode_chunk(struct encoder *e, const char *text, size_t n)
     return encode_pieces(e, e->chunk.text, e->chunk.n);
 }
 
+/* A letter, digit or mark: what \w matches. */
 static bool is_word(uint32_t cp)
 {
     return unicode_class(cp) & UNICODE_WORD;

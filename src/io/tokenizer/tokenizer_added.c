@@ -37,6 +37,7 @@ static uint32_t added_node_new(struct ctx *c, struct trie *trie, uint8_t byte)
     return at;
 }
 
+/* The node for `byte` among a node's children, which are a list; 0: none. */
 static uint32_t find_child(const struct trie *trie, uint32_t node, uint8_t byte)
 {
     uint32_t at = trie->nodes[node].child;
@@ -44,6 +45,7 @@ static uint32_t find_child(const struct trie *trie, uint32_t node, uint8_t byte)
     return at;
 }
 
+/* Enters a text; its last node names the added token. */
 static enum status trie_add(struct ctx *c, struct trie *trie, const char *text, size_t n, int32_t added)
 {
     uint32_t node = trie->root[(uint8_t)text[0]];

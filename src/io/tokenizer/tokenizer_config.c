@@ -56,12 +56,14 @@ static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, con
     return tokenizer_config_read_template(c, t, json_object_get(o, "chat_template"));
 }
 
+/* Only for what tokenizer_config.json left open. */
 static enum status read_special_map(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     TRY(tokenizer_config_read_token(c, t, o, "special_tokens_map.json", "bos_token", &t->bos));
     return tokenizer_config_read_token(c, t, o, "special_tokens_map.json", "eos_token", &t->eos);
 }
 
+/* One id of eos_token_id: it ends a generation, and the first is EOS where nothing else said so. */
 static enum status read_stop(struct ctx *c, struct tokenizer *t, const json_t *v)
 {
     int32_t id;

@@ -137,6 +137,7 @@ static enum status read_special(struct ctx *c, struct tokenizer *t, const struct
     return c->status;
 }
 
+/* "left right" a string, as in tokenizer.json. */
 static enum status tokenizer_gguf_read_merges(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     const struct gguf_value *merges = NULL;
@@ -148,6 +149,7 @@ static enum status tokenizer_gguf_read_merges(struct ctx *c, struct tokenizer *t
     return OK;
 }
 
+/* SentencePiece's scores, one a token, from which the merges follow. */
 static enum status tokenizer_gguf_read_scores(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     const char *key = "tokenizer.ggml.scores";

@@ -14,6 +14,9 @@
 #include "io/tokenizer/rewriter.h"
 #include "io/tokenizer/tokenizer.h"
 
+/* U+2581, which stands for a space where tokens are spelled in characters (SentencePiece). */
+#define TOKENIZER_SPACE "\xE2\x96\x81"
+
 enum {
     TOKEN_PRESENT = 1,
     TOKEN_ADDED = 2,   /* recognised in text as a whole */
@@ -97,6 +100,9 @@ enum status tokenizer_scores_apply(struct ctx *c, struct tokenizer *t, const flo
 /* What SentencePiece does to a text: a space in front (with `prefix`: of every section between added tokens, or with `first`
  * of the whole text only), U+2581 for every space. */
 enum status tokenizer_escape_spaces(struct ctx *c, struct tokenizer *t, bool prefix, bool first);
+/* The "type" of an object of a tokenizer.json, "" when it has none; a member that is true or false, `absent` otherwise. */
+const char *tokenizer_member_type(const json_t *o);
+bool tokenizer_member_true(const json_t *o, const char *key, bool absent);
 /* normalizer, pre_tokenizer and decoder of a tokenizer.json. */
 enum status tokenizer_text_read(struct ctx *c, struct tokenizer *t, const json_t *doc);
 /* E_UNSUPPORTED: field "value". */

@@ -11,26 +11,13 @@
 
 enum { JSON_MAX_BYTES = 512 << 20 };
 
-/* The "type" of an object, or "" when it has none. */
-static const char *tokenizer_json_type(const json_t *o)
-{
-    const char *type = json_string_value(json_object_get(o, "type"));
-    return type ? type : "";
-}
-
-static bool json_is_member_true(const json_t *o, const char *key, bool absent)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_boolean(v) ? json_is_true(v) : absent;
-}
-
 /* Flags of the model that would change the ids. */
 static enum status json_check_model(struct ctx *c, struct tokenizer *t, const json_t *m)
 {
     const json_t *type = json_object_get(m, "type");
     if (!json_is_object(m)) return ctx_fail(c, E_INPUT, "%s: no \"model\" object", t->name);
-    if (type && strcmp(tokenizer_json_type(m), "BPE") != 0)
-        return tokenizer_refuse(c, t, "model type", tokenizer_json_type(m));
+    if (type && strcmp(tokenizer_member_type(m), "BPE") != 0)
+        return tokenizer_refuse(c, t, "model type", tokenizer_member_type(m));
     if (!json_is_object(json_object_get(m, "vocab")))
         return ctx_fail(c, E_INPUT, "%s: model.vocab is not an object", t->name);
     if (!json_is_array(json_object_get(m, "merges"))) return ctx_fail(c, E_INPUT, "%s: model.merges is not a list", t->name);
@@ -84,7 +71,7 @@ static enum status read_added(struct ctx *c, struct tokenizer *t, const json_t *
 {
     const char *text = json_string_value(json_object_get(o, "content"));
     int64_t id = json_integer_value(json_object_get(o, "id"));
-    bool special = json_is_member_true(o, "special", false);
+    bool special = tokenizer_member_true(o, "special", false);
     int32_t known = tokenizer_vocab_find(t, text, strlen(text));
     if (known < 0) {
         TRY(tokenizer_vocab_add(c, t, id, text, strlen(text), 0));
@@ -93,14 +80,15 @@ static enum status read_added(struct ctx *c, struct tokenizer *t, const json_t *
                         (long long)id, known);
     }
     struct added a = {.id = (int32_t)id,
-                      .lstrip = json_is_member_true(o, "lstrip", false),
-                      .rstrip = json_is_member_true(o, "rstrip", false),
-                      .single_word = json_is_member_true(o, "single_word", false),
-                      .normalized = json_is_member_true(o, "normalized", !special)};
+                      .lstrip = tokenizer_member_true(o, "lstrip", false),
+                      .rstrip = tokenizer_member_true(o, "rstrip", false),
+                      .single_word = tokenizer_member_true(o, "single_word", false),
+                      .normalized = tokenizer_member_true(o, "normalized", !special)};
     tokenizer_added_add(t, &a, special);
     return OK;
 }
 
+/* Sizes first, then the tokens, then the added ones. */
 static enum status read_vocab(struct ctx *c, struct tokenizer *t, json_t *vocab, const json_t *added)
 {
     const char *text;
@@ -128,6 +116,7 @@ static enum status tokenizer_json_read_merges(struct ctx *c, struct tokenizer *t
     return OK;
 }
 
+/* unk_token and fuse_unk: what becomes of characters that no token stands for. */
 static enum status read_unknown(struct ctx *c, struct tokenizer *t, const json_t *model)
 {
     const char *unknown = json_string_value(json_object_get(model, "unk_token"));
@@ -135,7 +124,7 @@ static enum status read_unknown(struct ctx *c, struct tokenizer *t, const json_t
     int32_t id = tokenizer_vocab_find(t, unknown, strlen(unknown));
     if (id < 0) return ctx_fail(c, E_INPUT, "%s: unk_token \"%.80s\" is not in the vocabulary", t->name, unknown);
     t->bpe.unknown_id = id;
-    t->bpe.fuse_unknown = json_is_member_true(model, "fuse_unk", false);
+    t->bpe.fuse_unknown = tokenizer_member_true(model, "fuse_unk", false);
     return OK;
 }
 
@@ -173,34 +162,36 @@ static enum status tokenizer_json_read_template(struct ctx *c, struct tokenizer 
     return OK;
 }
 
+/* What is put around a text: templates count, ByteLevel (which only trims offsets) does not. */
 static enum status read_post_processor(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
-    if (!o || json_is_null(o) || strcmp(tokenizer_json_type(o), "ByteLevel") == 0) return OK;
-    if (strcmp(tokenizer_json_type(o), "TemplateProcessing") == 0) return tokenizer_json_read_template(c, t, o);
+    if (!o || json_is_null(o) || strcmp(tokenizer_member_type(o), "ByteLevel") == 0) return OK;
+    if (strcmp(tokenizer_member_type(o), "TemplateProcessing") == 0) return tokenizer_json_read_template(c, t, o);
     const json_t *list = json_object_get(o, "processors");
-    if (strcmp(tokenizer_json_type(o), "Sequence") != 0 || !json_is_array(list))
-        return tokenizer_refuse(c, t, "post_processor", tokenizer_json_type(o));
+    if (strcmp(tokenizer_member_type(o), "Sequence") != 0 || !json_is_array(list))
+        return tokenizer_refuse(c, t, "post_processor", tokenizer_member_type(o));
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
-        if (strcmp(tokenizer_json_type(item), "TemplateProcessing") == 0)
+        if (strcmp(tokenizer_member_type(item), "TemplateProcessing") == 0)
             TRY(tokenizer_json_read_template(c, t, item));
-        else if (strcmp(tokenizer_json_type(item), "ByteLevel") != 0)
-            return tokenizer_refuse(c, t, "post_processor", tokenizer_json_type(item));
+        else if (strcmp(tokenizer_member_type(item), "ByteLevel") != 0)
+            return tokenizer_refuse(c, t, "post_processor", tokenizer_member_type(item));
     }
     return OK;
 }
 
+/* The members in the order in which later ones need earlier ones. */
 static enum status tokenizer_json_read_document(struct ctx *c, struct tokenizer *t, const json_t *doc)
 {
     const json_t *model = json_object_get(doc, "model"), *added = json_object_get(doc, "added_tokens");
     TRY(json_check_model(c, t, model));
     if (added && !json_is_null(added) && !json_is_array(added))
         return ctx_fail(c, E_INPUT, "%s: added_tokens is not a list", t->name);
-    t->bpe.byte_fallback = json_is_member_true(model, "byte_fallback", false);
+    t->bpe.byte_fallback = tokenizer_member_true(model, "byte_fallback", false);
     TRY(tokenizer_text_read(c, t, doc));
     TRY(read_vocab(c, t, json_object_get(model, "vocab"), added));
     TRY(read_unknown(c, t, model));
-    TRY(tokenizer_vocab_finish(c, t, json_is_member_true(model, "ignore_merges", false)));
+    TRY(tokenizer_vocab_finish(c, t, tokenizer_member_true(model, "ignore_merges", false)));
     TRY(tokenizer_json_read_merges(c, t, json_object_get(model, "merges")));
     TRY(tokenizer_added_finish(c, t));
     return read_post_processor(c, t, json_object_get(doc, "post_processor"));

@@ -14,6 +14,7 @@ enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 /* SentencePiece.Type */
 enum { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER, PIECE_UNUSED, PIECE_BYTE };
 
+/* Bytes of a message that are not read yet. */
 struct proto_message {
     const uint8_t *at, *end;
 };
@@ -23,6 +24,7 @@ struct proto_field {
     struct proto_message bytes;
 };
 
+/* 7 bits a byte, the lowest first; at most 10 bytes. False when the bytes end too early. */
 static bool read_varint(struct proto_message *m, uint64_t *out)
 {
     *out = 0;
@@ -34,6 +36,7 @@ static bool read_varint(struct proto_message *m, uint64_t *out)
     return false;
 }
 
+/* n bytes, the lowest first. */
 static bool proto_read_fixed(struct proto_message *m, size_t n, uint64_t *out)
 {
     if ((size_t)(m->end - m->at) < n) return false;
@@ -65,6 +68,7 @@ static bool next_field(struct proto_message *m, struct proto_field *f, bool *bro
     return true;
 }
 
+/* One entry of the vocabulary. */
 struct proto_piece {
     const char *text;
     size_t n;
@@ -83,6 +87,7 @@ struct proto_model {
     bool broken;
 };
 
+/* Message SentencePiece: 1 piece, 2 score, 3 type. */
 static void read_piece(struct proto_model *m, struct proto_message bytes, struct proto_piece *out)
 {
     struct proto_field f;
@@ -119,6 +124,7 @@ static int64_t signed_value(uint64_t value)
     return (int64_t)(int32_t)(uint32_t)value;
 }
 
+/* Message TrainerSpec: the numbers are those of sentencepiece_model.proto. */
 static void read_trainer(struct proto_model *m, struct proto_message bytes)
 {
     struct proto_field f;
@@ -134,6 +140,7 @@ static void read_trainer(struct proto_model *m, struct proto_message bytes)
     }
 }
 
+/* Message NormalizerSpec: 2 precompiled_charsmap, 3 add_dummy_prefix, 4 remove_extra_whitespaces, 5 escape_whitespaces. */
 static void proto_read_normalizer(struct proto_model *m, struct proto_message bytes)
 {
     struct proto_field f;
@@ -145,6 +152,7 @@ static void proto_read_normalizer(struct proto_model *m, struct proto_message by
     }
 }
 
+/* Message ModelProto: 1 pieces, 2 trainer_spec, 3 normalizer_spec. What is absent has the defaults of proto2. */
 static enum status read_model(struct ctx *c, struct proto_model *m, const char *name, struct proto_message bytes)
 {
     struct proto_field f;
@@ -160,6 +168,7 @@ static enum status read_model(struct ctx *c, struct proto_model *m, const char *
     return OK;
 }
 
+/* What would change ids and is not done here is refused by its name. */
 static enum status proto_check_model(struct ctx *c, const struct tokenizer *t, const struct proto_model *m)
 {
     static const char *const types[] = {"", "unigram", "BPE", "word", "char"};
@@ -186,6 +195,7 @@ struct extras {
     size_t n;
 };
 
+/* A JSON file beside the model; NULL when it is not there, and on failure. */
 static json_t *parse_beside(struct ctx *c, const char *dir, const char *name)
 {
     char *path = path_join(c, dir, name);
@@ -194,6 +204,7 @@ static json_t *parse_beside(struct ctx *c, const char *dir, const char *name)
     return doc;
 }
 
+/* Notes an added token unless an earlier file named it. */
 static enum status push_extra(struct ctx *c, struct tokenizer *t, struct extras *x, const char *text, int64_t id,
                               const json_t *o)
 {
@@ -214,6 +225,7 @@ static enum status push_extra(struct ctx *c, struct tokenizer *t, struct extras 
     return OK;
 }
 
+/* tokenizer_config.json first, then added_tokens.json. */
 static enum status read_extras(struct ctx *c, struct tokenizer *t, const char *path, struct extras *x)
 {
     const char *slash = strrchr(path, '/'), *key;
@@ -242,6 +254,7 @@ static enum status read_extras(struct ctx *c, struct tokenizer *t, const char *p
     return OK;
 }
 
+/* Adds one to the vocabulary, or marks the token that it repeats. */
 static enum status add_extra(struct ctx *c, struct tokenizer *t, const struct extra *e)
 {
     size_t n = strlen(e->text);
@@ -256,11 +269,13 @@ static enum status add_extra(struct ctx *c, struct tokenizer *t, const struct ex
 
 /* ---- the whole ---- */
 
+/* Pieces that are recognised in text as a whole. */
 static bool is_added(uint64_t type)
 {
     return type == PIECE_UNKNOWN || type == PIECE_CONTROL || type == PIECE_USER;
 }
 
+/* Pieces have their index as id; tokens of the files beside it follow. */
 static enum status fill_vocab(struct ctx *c, struct tokenizer *t, const struct proto_model *m, const struct extras *x)
 {
     size_t bytes = 0, n_added = x->n;
@@ -284,6 +299,7 @@ static enum status fill_vocab(struct ctx *c, struct tokenizer *t, const struct p
     return OK;
 }
 
+/* -1 in the file means that the model has no such token. */
 static enum status set_ids(struct ctx *c, struct tokenizer *t, const struct proto_model *m)
 {
     if (m->bos >= 0) TRY(tokenizer_vocab_set_id(c, t, "bos_id", m->bos, &t->bos));
@@ -311,6 +327,7 @@ static enum status proto_build(struct ctx *c, struct tokenizer *t, const struct 
     return st == OK ? tokenizer_added_finish(c, t) : st;
 }
 
+/* Reads the files and builds the tokenizer; the order of steps is that of tokenizer_internal.h. */
 static enum status read_proto(struct ctx *c, struct tokenizer *t, const char *path)
 {
     size_t n;

@@ -20,11 +20,13 @@
 /* Looking up all ways to cut a piece reads each of its bytes once a cut. */
 enum { CUT_WORK_MAX = 1 << 30 };
 
+/* A piece that takes part, while they are sorted. */
 struct scored {
     float score;
     int32_t id;
 };
 
+/* The best score first; equal ones in the order of their ids. */
 static int compare_scores(const void *a, const void *b)
 {
     const struct scored *x = a, *y = b;
@@ -32,6 +34,7 @@ static int compare_scores(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
+/* Added tokens, bytes and placeholders are never made by merging. */
 static bool takes_part(const struct tokenizer *t, int32_t id)
 {
     unsigned flags = id >= 0 ? t->tokens[id].flags : 0;
@@ -59,11 +62,13 @@ static enum status sort_pieces(struct ctx *c, const struct tokenizer *t, const f
     return OK;
 }
 
+/* True when the bytes are a single character. */
 static bool is_one_char(const char *text, size_t n)
 {
     return unicode_next(text, n).bytes == n;
 }
 
+/* Keeps the merge in the list (for export) and in the table. */
 static enum status add_merge(struct ctx *c, struct tokenizer *t, int32_t left, int32_t right, int32_t result, size_t *room)
 {
     if (t->n_merges == *room) {
@@ -101,7 +106,7 @@ static bool is_space_run(const struct tokenizer *t, int32_t id)
 {
     size_t n = t->tokens[id].n_text;
     for (size_t i = 0; i + 3 <= n; i += 3)
-        if (memcmp(t->tokens[id].text + i, "\xE2\x96\x81", 3) != 0) return false;
+        if (memcmp(t->tokens[id].text + i, TOKENIZER_SPACE, 3) != 0) return false;
     return n % 3 == 0;
 }
 
@@ -134,8 +139,7 @@ bool tokenizer_scored_merge(const struct tokenizer *t, size_t i, int32_t *left, 
 
 enum status tokenizer_escape_spaces(struct ctx *c, struct tokenizer *t, bool prefix, bool first)
 {
-    static const char space[] = "\xE2\x96\x81";
-    if (prefix) TRY(rewriter_add_prepend(c, &t->normal, t->name, space, false, first));
+    if (prefix) TRY(rewriter_add_prepend(c, &t->normal, t->name, TOKENIZER_SPACE, false, first));
     t->drops_prefix = prefix;
-    return rewriter_add_replace(c, &t->normal, t->name, " ", 1, false, space, strlen(space));
+    return rewriter_add_replace(c, &t->normal, t->name, " ", 1, false, TOKENIZER_SPACE, strlen(TOKENIZER_SPACE));
 }

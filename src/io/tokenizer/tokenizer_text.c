@@ -7,23 +7,22 @@
 #include "base/mem.h"
 #include "io/tokenizer/tokenizer_internal.h"
 
-static const char space_mark[] = "\xE2\x96\x81"; /* U+2581 */
-
-static const char *text_type_of(const json_t *o)
+const char *tokenizer_member_type(const json_t *o)
 {
     const char *type = json_string_value(json_object_get(o, "type"));
     return type ? type : "";
 }
 
-static bool is_type(const json_t *o, const char *type)
-{
-    return strcmp(text_type_of(o), type) == 0;
-}
-
-static bool text_is_true(const json_t *o, const char *key, bool absent)
+bool tokenizer_member_true(const json_t *o, const char *key, bool absent)
 {
     const json_t *v = json_object_get(o, key);
     return json_is_boolean(v) ? json_is_true(v) : absent;
+}
+
+/* True when the object's "type" is this one. */
+static bool is_type(const json_t *o, const char *type)
+{
+    return strcmp(tokenizer_member_type(o), type) == 0;
 }
 
 /* "pattern": {"String": ...} or {"Regex": ...}. */
@@ -36,6 +35,7 @@ static const json_t *pattern_of(const json_t *o, bool *is_pattern)
 
 /* ---- normalizer ---- */
 
+/* A Replace normalizer: a string, or an expression, by a string. */
 static enum status read_replace(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     bool is_pattern;
@@ -45,6 +45,7 @@ static enum status read_replace(struct ctx *c, struct tokenizer *t, const json_t
                                 json_string_value(to), json_string_length(to));
 }
 
+/* One normalizer becomes one step of the rewriter. */
 static enum status text_read_normalizer(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const char *prepend = json_string_value(json_object_get(o, "prepend"));
@@ -54,13 +55,14 @@ static enum status text_read_normalizer(struct ctx *c, struct tokenizer *t, cons
     if (is_type(o, "Prepend") && prepend) return rewriter_add_prepend(c, &t->normal, t->name, prepend, false, false);
     if (is_type(o, "Strip")) {
         struct rewrite strip = {.kind = REWRITE_STRIP,
-                                .left = text_is_true(o, "strip_left", true),
-                                .right = text_is_true(o, "strip_right", true)};
+                                .left = tokenizer_member_true(o, "strip_left", true),
+                                .right = tokenizer_member_true(o, "strip_right", true)};
         return rewriter_add(c, &t->normal, t->name, &strip);
     }
-    return tokenizer_refuse(c, t, "normalizer", text_type_of(o));
+    return tokenizer_refuse(c, t, "normalizer", tokenizer_member_type(o));
 }
 
+/* One, or a Sequence of them; null is none. */
 static enum status read_normalizers(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const json_t *list = json_object_get(o, "normalizers");
@@ -72,6 +74,7 @@ static enum status read_normalizers(struct ctx *c, struct tokenizer *t, const js
 
 /* ---- pre_tokenizer ---- */
 
+/* The word for what becomes of a delimiter, as an enum. */
 static bool read_behavior(const json_t *o, enum pretokenizer_behavior *out)
 {
     static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
@@ -102,10 +105,11 @@ static enum status add_string(struct ctx *c, struct tokenizer *t, const char *te
     return c->status;
 }
 
+/* A Split pre-tokenizer. */
 static enum status read_split(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     enum pretokenizer_behavior behavior;
-    bool is_pattern, invert = text_is_true(o, "invert", false);
+    bool is_pattern, invert = tokenizer_member_true(o, "invert", false);
     const json_t *text = pattern_of(o, &is_pattern);
     if (!json_is_string(text) || json_string_length(text) == 0)
         return tokenizer_refuse(c, t, "pre_tokenizer", "Split of nothing");
@@ -134,26 +138,29 @@ static enum status read_metaspace(struct ctx *c, struct tokenizer *t, const json
 {
     const char *mark = json_string_value(json_object_get(o, "replacement"));
     const char *scheme = json_string_value(json_object_get(o, "prepend_scheme"));
-    if (!scheme) scheme = text_is_true(o, "add_prefix_space", true) ? "always" : "never";
+    if (!scheme) scheme = tokenizer_member_true(o, "add_prefix_space", true) ? "always" : "never";
     bool never = strcmp(scheme, "never") == 0, only_first = strcmp(scheme, "first") == 0;
-    if (!first || !mark || strcmp(mark, space_mark) != 0 || (!never && !only_first && strcmp(scheme, "always") != 0))
+    if (!first || !mark || strcmp(mark, TOKENIZER_SPACE) != 0 || (!never && !only_first && strcmp(scheme, "always") != 0))
         return tokenizer_refuse(c, t, "pre_tokenizer", "Metaspace (this form of it)");
-    TRY(rewriter_add_replace(c, &t->pre_write, t->name, " ", 1, false, space_mark, strlen(space_mark)));
-    if (!never) TRY(rewriter_add_prepend(c, &t->pre_write, t->name, space_mark, true, only_first));
-    if (!text_is_true(o, "split", true)) return OK;
-    return pretokenizer_add_pattern(c, &t->pre, t->name, space_mark, strlen(space_mark), SPLIT_WITH_NEXT, false, false);
+    TRY(rewriter_add_replace(c, &t->pre_write, t->name, " ", 1, false, TOKENIZER_SPACE, strlen(TOKENIZER_SPACE)));
+    if (!never) TRY(rewriter_add_prepend(c, &t->pre_write, t->name, TOKENIZER_SPACE, true, only_first));
+    if (!tokenizer_member_true(o, "split", true)) return OK;
+    return pretokenizer_add_pattern(c, &t->pre, t->name, TOKENIZER_SPACE, strlen(TOKENIZER_SPACE), SPLIT_WITH_NEXT, false,
+                                    false);
 }
 
+/* ByteLevel says that tokens are spelled in the alphabet of 256 visible characters, one for each byte (GPT-2), and with
+ * use_regex cuts by GPT-2's expression. */
 static enum status read_byte_level(struct ctx *c, struct tokenizer *t, const json_t *o, bool first, bool last)
 {
     if (!last) return tokenizer_refuse(c, t, "pre_tokenizer", "ByteLevel before others");
     t->by_char = false;
-    if (text_is_true(o, "add_prefix_space", true)) {
+    if (tokenizer_member_true(o, "add_prefix_space", true)) {
         if (!first) return tokenizer_refuse(c, t, "pre_tokenizer", "ByteLevel with add_prefix_space behind others");
         TRY(rewriter_add_prepend(c, &t->pre_write, t->name, " ", true, false));
         t->drops_prefix = false; /* nor does the reference's decoder drop it */
     }
-    return text_is_true(o, "use_regex", true) ? pretokenizer_add(c, &t->pre, t->name, PRE_GPT2) : OK;
+    return tokenizer_member_true(o, "use_regex", true) ? pretokenizer_add(c, &t->pre, t->name, PRE_GPT2) : OK;
 }
 
 static enum status read_pre_tokenizer(struct ctx *c, struct tokenizer *t, const json_t *o, bool first, bool last)
@@ -161,13 +168,14 @@ static enum status read_pre_tokenizer(struct ctx *c, struct tokenizer *t, const 
     if (is_type(o, "Split")) return read_split(c, t, o);
     if (is_type(o, "Digits"))
         return pretokenizer_add(c, &t->pre, t->name,
-                                text_is_true(o, "individual_digits", false) ? PRE_DIGIT_EACH : PRE_DIGIT_RUN);
+                                tokenizer_member_true(o, "individual_digits", false) ? PRE_DIGIT_EACH : PRE_DIGIT_RUN);
     if (is_type(o, "Punctuation")) return read_punctuation(c, t, o);
     if (is_type(o, "Metaspace")) return read_metaspace(c, t, o, first);
     if (is_type(o, "ByteLevel")) return read_byte_level(c, t, o, first, last);
-    return tokenizer_refuse(c, t, "pre_tokenizer", text_type_of(o));
+    return tokenizer_refuse(c, t, "pre_tokenizer", tokenizer_member_type(o));
 }
 
+/* One, or a Sequence of them. Without ByteLevel among them, tokens are spelled in characters. */
 static enum status read_pre_tokenizers(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const json_t *list = json_object_get(o, "pretokenizers");
@@ -187,25 +195,27 @@ static enum status read_char_decoder(struct ctx *c, struct tokenizer *t, const j
     bool is_pattern;
     const char *from = json_string_value(pattern_of(o, &is_pattern)), *to = json_string_value(json_object_get(o, "content"));
     if (is_type(o, "ByteFallback") || is_type(o, "Fuse")) return OK;
-    if (is_type(o, "Replace") && from && to && !is_pattern && strcmp(from, space_mark) == 0 && strcmp(to, " ") == 0)
+    if (is_type(o, "Replace") && from && to && !is_pattern && strcmp(from, TOKENIZER_SPACE) == 0 && strcmp(to, " ") == 0)
         return OK;
     if (is_type(o, "Metaspace")) {
         const char *scheme = json_string_value(json_object_get(o, "prepend_scheme"));
-        t->drops_prefix = scheme ? strcmp(scheme, "never") != 0 : text_is_true(o, "add_prefix_space", true);
+        t->drops_prefix = scheme ? strcmp(scheme, "never") != 0 : tokenizer_member_true(o, "add_prefix_space", true);
         return OK;
     }
     if (is_type(o, "Strip") && to && strcmp(to, " ") == 0 && json_integer_value(json_object_get(o, "stop")) == 0) {
         t->drops_prefix = json_integer_value(json_object_get(o, "start")) > 0;
         return OK;
     }
-    return tokenizer_refuse(c, t, "decoder", text_type_of(o));
+    return tokenizer_refuse(c, t, "decoder", tokenizer_member_type(o));
 }
 
+/* The decoder is only checked: it must undo what was read before, because tokenizer_decode goes by that. */
 static enum status read_decoder(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     const json_t *list = json_object_get(o, "decoders");
     if (!t->by_char) {
-        if (json_is_object(o) && !is_type(o, "ByteLevel")) return tokenizer_refuse(c, t, "decoder", text_type_of(o));
+        if (json_is_object(o) && !is_type(o, "ByteLevel"))
+            return tokenizer_refuse(c, t, "decoder", tokenizer_member_type(o));
         return OK;
     }
     if (!json_is_object(o)) return tokenizer_refuse(c, t, "decoder", "null, with no ByteLevel pre_tokenizer");

@@ -118,10 +118,9 @@ static int spelled_byte(const char *text, size_t n)
 /* Writes a text with spaces for U+2581 and returns its length. */
 static size_t unescape_spaces(const char *text, size_t n, char *bytes)
 {
-    static const char escape[] = "\xE2\x96\x81";
     size_t count = 0;
     for (size_t i = 0; i < n;) {
-        bool space = n - i >= 3 && memcmp(text + i, escape, 3) == 0;
+        bool space = n - i >= 3 && memcmp(text + i, TOKENIZER_SPACE, 3) == 0;
         bytes[count++] = space ? ' ' : text[i];
         i += space ? 3 : 1;
     }

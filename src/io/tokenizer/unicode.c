@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 
+/* The bits of unicode_table.c for a code point: a binary search over ranges. */
 unsigned unicode_class(uint32_t cp)
 {
     if (cp >= UNICODE_INVALID) return 0;
@@ -111,6 +112,7 @@ static enum status cluster_reserve(struct ctx *c, struct cluster *k, size_t need
 
 enum { MAX_DECOMPOSED = 32 }; /* no decomposition has more than 18 characters */
 
+/* Appends the decomposition of one character. */
 static enum status cluster_push(struct ctx *c, struct cluster *k, uint32_t cp)
 {
     TRY(cluster_reserve(c, k, k->n + MAX_DECOMPOSED));
@@ -122,6 +124,7 @@ static enum status cluster_push(struct ctx *c, struct cluster *k, uint32_t cp)
     return OK;
 }
 
+/* 0 for a base; marks are ordered by it. */
 static unsigned combining_class(utf8proc_int32_t cp)
 {
     return (unsigned)utf8proc_get_property(cp)->combining_class & 0xFF;
