@@ -89,7 +89,7 @@ void dropout_mask(const struct step_values *values, uint32_t slot_id, int64_t to
  * Outputs: y (N, M_0 + M_1 + M_2) or NULL where nobody reads it, and for the tape h_i = drop_i(x) A_i^T (N, R_i) or NULL.
  * Backward inputs: dy (N, sum M), x, A_0, B_0, .., h_0, h_1, h_2; outputs: dx or NULL, dA_i, dB_i or NULL. With `accumulate`
  * the kernel adds dA_i, dB_i to what is there. x is all zeros (row stride 0) when no dA_i is wanted, h_i when neither dA_i
- * nor dB_i is: they need not be kept then. */
+ * nor dB_i is: they need not be kept then. Which place in the call's lists each of these has: linear_view.h. */
 struct linear_params {
     int n;
     const struct weight *w[LINEAR_MAX];

@@ -2,6 +2,7 @@
  * operands of noise, and the weights are those of block 0 as the file stores them, so that decoding them is in the time.
  * Rounds go over all kernels, so that a disturbance does not fall on one. */
 #include "array/array.h"
+#include "array/linear_view.h"
 #include "base/threads.h"
 #include "measure/bench.h"
 #include "base/mem.h"
@@ -107,24 +108,25 @@ static void add_linear(struct list *l, const char *forward, const char *backward
     double flops = 0, grad_flops = 0, bytes = 0;
     *p = (struct linear_params){.n = n, .want_dx = true, .accumulate = true};
     struct op_call y = {.op = OP_LINEAR, .params = p}, d = {.op = OP_LINEAR_BWD, .params = p};
-    y.in[0] = d.in[1] = noise(l, l->n, k);
+    struct linear_view v = {.x = noise(l, l->n, k), .dx = noise(l, l->n, k)};
     for (int i = 0; i < n; i++) {
         int64_t m = w[i]->rows;
         p->w[i] = w[i];
         p->scale[i] = 2;
-        y.in[1 + 2 * i] = d.in[2 + 2 * i] = noise(l, l->rank, k);
-        y.in[2 + 2 * i] = d.in[3 + 2 * i] = noise(l, m, l->rank);
-        y.out[1 + i] = d.in[8 + i] = noise(l, l->n, l->rank);
-        d.out[1 + 2 * i] = noise(l, l->rank, k);
-        d.out[2 + 2 * i] = noise(l, m, l->rank);
+        v.slot[i] = (struct linear_view_slot){.a = noise(l, l->rank, k),
+                                              .b = noise(l, m, l->rank),
+                                              .h = noise(l, l->n, l->rank),
+                                              .da = noise(l, l->rank, k),
+                                              .db = noise(l, m, l->rank)};
         flops += 2.0 * (double)l->n * ((double)k * (double)m + (double)l->rank * (double)(k + m));
         grad_flops += 2.0 * (double)l->n * (double)l->rank * (double)(k + m);
         bytes += weight_bytes(w[i]);
         total += m;
     }
-    y.out[0] = noise(l, l->n, total);
-    d.in[0] = noise(l, l->n, total);
-    d.out[0] = noise(l, l->n, k);
+    v.y = noise(l, l->n, total);
+    v.dy = noise(l, l->n, total);
+    linear_view_put(&v, &y);
+    linear_view_put(&v, &d);
     add_row(l, forward, flops, l->m->config.n_layers, &y)->bytes += bytes;
     add_row(l, backward, flops + grad_flops, l->m->config.n_layers, &d)->bytes += bytes;
 }

@@ -90,7 +90,7 @@ static void linear_block(void *arg, int64_t block, int worker)
 }
 
 /* Fills the slots and checks every operand of the adapter; x must be set. h comes later. */
-static void linear_slots(struct ctx *c, const struct op_call *call, struct linear_job *job, int first_adapter)
+static void linear_slots(struct ctx *c, const struct op_call *call, struct linear_job *job, const struct linear_view *v)
 {
     const struct linear_params *p = job->params;
     BUG_ON(c, p->n < 1 || p->n > LINEAR_MAX, "%s: %d weights", op_name(call->op), p->n);
@@ -102,8 +102,8 @@ static void linear_slots(struct ctx *c, const struct op_call *call, struct linea
         BUG_ON(c, s->w->cols != job->k, "%s: weight %d has %lld columns, x %lld", op_name(call->op), i,
                (long long)s->w->cols, (long long)job->k);
         job->m += s->w->rows;
-        s->a = call->in[first_adapter + 2 * i];
-        s->b = call->in[first_adapter + 2 * i + 1];
+        s->a = v->slot[i].a;
+        s->b = v->slot[i].b;
         BUG_ON(c, !s->a != !s->b, "%s: adapter %d is half there", op_name(call->op), i);
         if (!s->a) continue;
         check_operand(c, call->op, s->a, 2);
@@ -133,10 +133,11 @@ static int64_t linear_place_h(struct ctx *c, struct linear_slot *s, const struct
 
 static enum status ref_run_linear(struct ctx *c, const struct op_call *call)
 {
-    struct linear_job job = {.params = call->params, .step = call->step, .x = call->in[0], .y = call->out[0]};
+    const struct linear_view v = linear_view_of(call);
+    struct linear_job job = {.params = call->params, .step = call->step, .x = v.x, .y = v.y};
     check_operand(c, call->op, job.x, 2);
     if (job.y) check_operand(c, call->op, job.y, 2);
-    linear_slots(c, call, &job, 1);
+    linear_slots(c, call, &job, &v);
     BUG_ON(c, job.y && (job.y->shape[0] != job.n_tokens || job.y->shape[1] != job.m), "linear: y has the wrong shape");
 
     int64_t ranks = 0;
@@ -147,7 +148,7 @@ static enum status ref_run_linear(struct ctx *c, const struct op_call *call)
     job.keep = mem_alloc(c, workers, (size_t)job.k);
     if (h && job.rows && job.keep) {
         for (int i = 0; i < job.params->n; i++) {
-            next += linear_place_h(c, &job.slot[i], call->out[1 + i], job.n_tokens, next);
+            next += linear_place_h(c, &job.slot[i], v.slot[i].h, job.n_tokens, next);
         }
         if (ranks > 0) threads_run(c, ref_blocks(job.n_tokens, LINEAR_TOKENS), linear_adapter_block, &job);
         if (job.y) threads_run(c, ref_blocks(job.m, LINEAR_ROWS), linear_block, &job);

@@ -10,7 +10,7 @@
 struct linear_bwd_job {
     struct linear_job l; /* x, slots, sizes; l.rows is a widened weight row for each worker */
     const struct array *dy, *dx;
-    struct array *const *grads;         /* dA_0, dB_0, dA_1, .. */
+    const struct linear_view *view;     /* the call's operands: dA_i, dB_i and h_i are taken from it */
     double *u[LINEAR_MAX];              /* (N, R) */
     uint8_t *keep[LINEAR_MAX];          /* (N, K), NULL without dropout */
     int64_t rank_start[LINEAR_MAX + 1]; /* rows of all A before slot i */
@@ -79,7 +79,7 @@ static void linear_bwd_da_block(void *arg, int64_t block, int worker)
     int i = 0;
     while (block >= job->rank_start[i + 1]) i++;
     const struct linear_slot *s = &job->l.slot[i];
-    const struct array *da = job->grads[2 * i];
+    const struct array *da = job->view->slot[i].da;
     if (!da) return;
     int64_t r = block - job->rank_start[i], k = job->l.k;
     double *sums = job->sums + worker * LINEAR_TOKENS * k, up = 1.0 / (1.0 - (double)s->p);
@@ -103,7 +103,7 @@ static void linear_bwd_db_block(void *arg, int64_t block, int worker)
     int64_t end = min_i64(job->l.m, (block + 1) * LINEAR_ROWS);
     for (int64_t m = block * LINEAR_ROWS; m < end; m++) {
         const struct linear_slot *s = linear_slot_of(&job->l, m);
-        const struct array *db = job->grads[2 * (s - job->l.slot) + 1];
+        const struct array *db = job->view->slot[s - job->l.slot].db;
         if (!s->a || !db) continue;
         memset(sums, 0, (size_t)s->rank * sizeof(*sums));
         for (int64_t n = 0; n < job->l.n_tokens; n++) {
@@ -118,7 +118,7 @@ static bool linear_bwd_prepare(struct ctx *c, const struct op_call *call, struct
 {
     for (int i = 0; i < job->l.params->n; i++) {
         struct linear_slot *s = &job->l.slot[i];
-        const struct array *h = call->in[8 + i], *da = call->out[1 + 2 * i], *db = call->out[2 + 2 * i];
+        const struct array *h = job->view->slot[i].h, *da = job->view->slot[i].da, *db = job->view->slot[i].db;
         job->rank_start[i + 1] = job->rank_start[i] + s->rank;
         BUG_ON(c, !s->a && (da || db), "linear_bwd: a gradient without its adapter");
         if (!s->a) continue;
@@ -140,13 +140,14 @@ static bool linear_bwd_prepare(struct ctx *c, const struct op_call *call, struct
 
 static enum status run_linear_bwd(struct ctx *c, const struct op_call *call)
 {
-    struct linear_bwd_job job = {.dy = call->in[0], .dx = call->out[0], .grads = &call->out[1]};
+    const struct linear_view v = linear_view_of(call);
+    struct linear_bwd_job job = {.view = &v, .dy = v.dy, .dx = v.dx};
     job.l.params = call->params;
     job.l.step = call->step;
-    job.l.x = call->in[1];
+    job.l.x = v.x;
     check_operand(c, call->op, job.dy, 2);
     check_operand(c, call->op, job.l.x, 2);
-    linear_slots(c, call, &job.l, 2);
+    linear_slots(c, call, &job.l, &v);
     BUG_ON(c, job.dy->shape[0] != job.l.n_tokens || job.dy->shape[1] != job.l.m, "linear_bwd: dy has the wrong shape");
     if (job.dx) {
         check_operand(c, call->op, job.dx, 2);

@@ -19,6 +19,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "array/linear_view.h"
 #include "backend/cpu/attention/cpu_segments.h"
 #include "backend/cpu/cpu_adamw.h"
 #include "backend/cpu/ref/ref_backend.h"
