@@ -20,8 +20,12 @@ enum backend_memory { MEMORY_DEVICE, MEMORY_HOST };
  * kernel may rely on:
  *  - Dtypes. COPY and CAST see every dtype. All other generic rows see operands of one dtype among f32, f64, i32 and i64
  *    (front ends widen f16 and bf16 to f32, bool and u8 to i32, and narrow the result); DIV, EXP, LOG, SQRT, SIGMOID,
- *    SOFTMAX, LOGSUMEXP, MATMUL and the fused rows see f32 and f64 only. EQUAL .. LESS_EQUAL write bool; WHERE's condition
- *    is bool; ids, targets, positions and offsets are i32. Elsewhere outputs have the operands' dtype.
+ *    SOFTMAX, LOGSUMEXP and MATMUL see f32 and f64 only. EQUAL .. LESS_EQUAL write bool; WHERE's condition is bool; ids,
+ *    targets, positions and offsets are i32. Elsewhere outputs have the operands' dtype.
+ *  - Activations. On a backend whose `activations` is bf16, model code makes bf16 arrays. ADD, TAKE, TAKE_BWD and ACCUMULATE
+ *    then see them as they are, and so do the fused rows, which otherwise see f32 and f64 only. Of a fused row on bf16, x,
+ *    y, q, k, v, gate, h, dh and what has their names in backward are bf16; gains, adapters and their gradients, rstd, lse
+ *    and the loss are f32. (On f64 all of them are f64.)
  *  - Strides. COPY's operand and output have any strides (0 on broadcast axes of the operand). Everything else has unit last
  *    stride (array_has_unit_last) and any strides before it, 0 on broadcast axes; 1-D helpers (ids, gain, targets, weights,
  *    rstd, lse, bias, offsets) have unit stride by that. Outputs are contiguous, but for COPY, and for ROPE and SWIGLU_BWD,
@@ -51,7 +55,10 @@ struct backend_stats {
 
 struct backend {
     struct ctx *c;
-    const char *name;           /* "cpu-avx2", "cpu-neon", "cpu-reference"; backend/cpu/cpu.h lists the CPU's */
+    const char *name;           /* "cpu-avx2", "cpu-neon", "cpu-reference" (backend/cpu/cpu.h), "cuda:0 (NVIDIA H200)" */
+    const char *device;         /* what backend_open is given to open it again: "cpu-avx2", "cuda:0" */
+    enum dtype activations;     /* of hidden states and of what is made from them: DTYPE_F32 or DTYPE_BF16 */
+    bool synchronous;           /* calls return when their work is done, so reading a result costs nothing at any time */
     bool host_memory;           /* device memory is the host's: AddressSanitizer may watch it */
     bool counting;              /* allocates address space only and computes nothing: for the planner */
     bool fast_integers;         /* products by COMPUTE_INT8X2 take less time than those in f32 */
@@ -86,6 +93,9 @@ struct backend {
     enum status (*sequence_end)(struct backend *b);
 
     struct backend_stats (*stats)(const struct backend *b);
+    /* Bytes of device memory that alloc can still hand out. NULL: device memory is the process's own, which the system gives
+     * page by page as it is written, and what is free is the system's to say. */
+    size_t (*free_bytes)(struct backend *b);
     void (*close)(struct backend *b); /* frees it */
 };
 

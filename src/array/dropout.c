@@ -8,19 +8,28 @@
 #include "array/op.h"
 #include "base/rng.h"
 
+void dropout_key(const struct step_values *values, uint32_t key[4])
+{
+    const uint32_t purpose[2] = {RNG_DROPOUT, 0};
+    const uint64_t seed = values->seed, step = (uint64_t)values->step;
+    const uint32_t from[4] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)step, (uint32_t)(step >> 32)};
+    rng_philox(from, purpose, key);
+}
+
+uint64_t dropout_threshold(float p)
+{
+    return (uint64_t)((double)p * 4294967296.0);
+}
+
 void dropout_mask(const struct step_values *values, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep)
 {
     if (p <= 0) {
         memset(keep, 1, (size_t)n);
         return;
     }
-    const uint32_t purpose[2] = {RNG_DROPOUT, 0};
-    const uint64_t seed = values->seed, step = (uint64_t)values->step, where = (uint64_t)token;
-    const uint32_t from[4] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)step, (uint32_t)(step >> 32)};
+    const uint64_t where = (uint64_t)token, threshold = dropout_threshold(p);
     uint32_t philox_key[4];
-    rng_philox(from, purpose, philox_key);
-
-    const uint64_t threshold = (uint64_t)((double)p * 4294967296.0);
+    dropout_key(values, philox_key);
     for (int64_t j = 0; j < n; j += 4) {
         const uint32_t counter[4] = {(uint32_t)where, (uint32_t)(where >> 32), slot_id, (uint32_t)(j / 4)};
         uint32_t numbers[4];

@@ -20,6 +20,10 @@ struct array *front_finish(struct ctx *c, const struct op_call *call, uint32_t s
 
 /* The dtype in which generic rows compute values of type t: f16 and bf16 in f32, bool and u8 in i32. */
 enum dtype front_compute_dtype(enum dtype t);
+/* The backend's dtype of activations. */
+enum dtype front_activations(const struct ctx *c);
+/* The same for the rows that see activations as they are (struct op_call): t itself when it is their dtype. */
+enum dtype front_activation_dtype(const struct ctx *c, enum dtype t);
 /* t itself when it is a float, else f32: for rows that only exist for floats. */
 enum dtype front_float_dtype(enum dtype t);
 

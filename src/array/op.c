@@ -103,6 +103,16 @@ enum dtype front_compute_dtype(enum dtype t)
     }
 }
 
+enum dtype front_activations(const struct ctx *c)
+{
+    return c->array_env->backend->activations;
+}
+
+enum dtype front_activation_dtype(const struct ctx *c, enum dtype t)
+{
+    return t == front_activations(c) ? t : front_compute_dtype(t);
+}
+
 enum dtype front_float_dtype(enum dtype t)
 {
     return dtype_is_float(t) ? t : DTYPE_F32;

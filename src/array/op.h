@@ -83,6 +83,9 @@ struct step_values {
  * are scaled by 1 / (1 - p). A mask depends on nothing else, so it is the same whatever the split into micro-batches. Pure:
  * any thread may call it. */
 void dropout_mask(const struct step_values *values, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep);
+/* For devices that make the mask themselves: the key (the first two words) and p * 2^32. */
+void dropout_key(const struct step_values *values, uint32_t key[4]);
+uint64_t dropout_threshold(float p);
 
 /* y_i = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for n <= 3 weights that share x.
  * Inputs: x (N, K), A_0, B_0, A_1, B_1, A_2, B_2 (NULL where slot i has none).
@@ -109,8 +112,8 @@ struct rope_params {
  * h / (H / G); offsets cu_q and cu_k, i32 (n + 1) for n segments. Segment s has queries [cu_q[s], cu_q[s+1]) and keys
  * [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk keys sees key j when j <= i + nk - nq and, with
  * window > 0, j > i + nk - nq - window. Outputs: o (N, H, D), lse (N, H), the log-sum-exp of the scaled scores, f32 (f64 for
- * f64). Backward inputs: q, k, v, o, lse, do, cu_q, cu_k; outputs: dq, dk, dv, zeros for keys that no query sees. Never
- * holds N x S scores.
+ * f64), in whatever order the backend's own backward reads it. Backward inputs: q, k, v, o, lse, do, cu_q, cu_k; outputs:
+ * dq, dk, dv, zeros for keys that no query sees. Never holds N x S scores.
  *
  * Offsets ascend from 0, cover the N queries, stay inside the S keys, and every query sees a key. Whoever makes a batch
  * checks that (batch_check in model/batch.h); a kernel whose memory is the host's checks again and records E_SHAPE. */
@@ -121,7 +124,7 @@ struct attention_params {
 };
 
 /* Softmax cross-entropy of logits h W^T without ever holding (N, V). Inputs: h (N, C), targets i32 (N), weights f32 (N).
- * Outputs: sum_i weight_i * nll_i, scalar of h's dtype; stats f64 (3): the weighted sum, the sum of nll over rows whose
+ * Outputs: sum_i weight_i * nll_i, scalar f32 (f64 for f64); stats f64 (3): the weighted sum, the sum of nll over rows whose
  * weight is not 0, their count; logprobs f32 (N) when asked for (0 where skipped), else NULL; dh (N, C) = d out0 / dh while
  * the tape records (wanted by want_dh), else NULL. Rows of weight 0 are skipped altogether and their dh is 0. */
 struct linear_cross_entropy_params {
@@ -200,7 +203,8 @@ struct array *op_take_along(struct ctx *c, struct array *a, struct array *ids);
 
 struct array *op_matmul(struct ctx *c, struct array *a, struct array *b); /* NumPy matmul rules, leading axes broadcast */
 
-/* (N) i32 ids -> (N, C) rows of a frozen table, widened to dtype (f32 or f64). E_SHAPE when an id is out of range. */
+/* (N) i32 ids -> (N, C) rows of a frozen table in dtype: f32, f64 or the backend's activations. E_SHAPE when an id is out of
+ * range. */
 struct array *op_embed(struct ctx *c, const struct weight *table, struct array *ids, enum dtype dtype);
 
 /* y = rms_norm(x) * gain over the last axis; the second normalises x + residual and gives that sum in *sum as well (NULL on

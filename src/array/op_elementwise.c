@@ -64,7 +64,7 @@ static struct array *binary(struct ctx *c, enum op op, struct array *a, struct a
     }
     enum dtype result = dtype_promote(a->dtype, b->dtype);
     if (op == OP_DIV) result = front_float_dtype(result);
-    enum dtype compute = front_compute_dtype(result);
+    enum dtype compute = op == OP_ADD ? front_activation_dtype(c, result) : front_compute_dtype(result);
     a = spread(c, a, compute, ndim, shape);
     b = spread(c, b, compute, ndim, shape);
     if (!a || !b) return NULL;

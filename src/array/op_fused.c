@@ -1,14 +1,15 @@
-/* op_fused: front ends of the rows that training is made of. They work in f32 (f64 for the oracle) and refuse other dtypes
- * instead of converting: an activation of another type here is a mistake in the model code. */
+/* op_fused: front ends of the rows that training is made of. They work in the backend's dtype of activations, in f32 or in
+ * f64 (for the oracle), and refuse other dtypes instead of converting: an activation of another type here is a mistake in
+ * the model code. */
 #include <string.h>
 
 #include "array/front.h"
 #include "array/codec/quant.h"
 
-/* E_DTYPE unless `a` is f32 or f64. */
+/* E_DTYPE unless `a` is f32, f64 or of the backend's activations. */
 static enum status check_real(struct ctx *c, const char *op, const struct array *a)
 {
-    if (a->dtype == DTYPE_F32 || a->dtype == DTYPE_F64) return OK;
+    if (a->dtype == DTYPE_F32 || a->dtype == DTYPE_F64 || a->dtype == front_activations(c)) return OK;
     return ctx_fail(c, E_DTYPE, "%s works in f32 or f64, not on %s", op, FRONT_DESCRIBE(a));
 }
 
@@ -19,7 +20,7 @@ static enum status check_weight(struct ctx *c, const char *op, const struct weig
                     tensor_type_info(w->type)->name);
 }
 
-/* Statistics of a row are f32, but f64 for f64. */
+/* Statistics of a row, gains and adapters are f32, but f64 for f64. */
 static enum dtype stat_dtype(enum dtype t)
 {
     return t == DTYPE_F64 ? DTYPE_F64 : DTYPE_F32;
@@ -32,7 +33,8 @@ struct array *op_embed(struct ctx *c, const struct weight *table, struct array *
     struct embed_params p;
     memset(&p, 0, sizeof p);
     if (!front_operand(c, ids) || check_weight(c, "embed", table) != OK) return NULL;
-    BUG_ON(c, dtype != DTYPE_F32 && dtype != DTYPE_F64, "embed gives f32 or f64, not %s", dtype_name(dtype));
+    BUG_ON(c, dtype != DTYPE_F32 && dtype != DTYPE_F64 && dtype != front_activations(c), "embed does not give %s",
+           dtype_name(dtype));
     ids = front_prepare_ids(c, "embed", ids, NULL, table->rows);
     if (!ids) return NULL;
     p.table = table;
@@ -67,7 +69,7 @@ static struct array *rms_norm(struct ctx *c, struct array *x, struct array *resi
     memset(&p, 0, sizeof p);
     if (check_rms_norm(c, x, residual, gain) != OK) return NULL;
     x = front_prepare(c, x, x->dtype);
-    gain = front_prepare(c, gain, x ? x->dtype : DTYPE_F32);
+    gain = front_prepare(c, gain, x ? stat_dtype(x->dtype) : DTYPE_F32);
     if (residual) residual = front_prepare(c, residual, residual->dtype);
     if (!x || !gain || !ctx_ok(c)) return NULL;
     p.eps = eps;
@@ -105,7 +107,7 @@ static enum status check_lora(struct ctx *c, const struct array *x, const struct
                 b->shape[0] == w->rows && a->shape[0] > 0;
     BUG_ON(c, !fits, "linear: the adapter of %s does not fit its weight", w->name ? w->name : "?");
     BUG_ON(c, w->lora->dropout < 0 || w->lora->dropout >= 1, "linear: dropout %g", (double)w->lora->dropout);
-    if (a->dtype != x->dtype || b->dtype != x->dtype) {
+    if (a->dtype != stat_dtype(x->dtype) || b->dtype != a->dtype) {
         return ctx_fail(c, E_DTYPE, "linear: the adapter (%s, %s) of %s has another dtype than x (%s)", FRONT_DESCRIBE(a),
                         FRONT_DESCRIBE(b), w->name ? w->name : "?", FRONT_DESCRIBE(x));
     }
@@ -138,7 +140,7 @@ static void linear_call(struct ctx *c, struct op_call *call, struct linear_param
         p->scale[i] = lora->scale;
         p->p[i] = dropout ? lora->dropout : 0;
         p->id[i] = lora->id;
-        struct array *a = front_prepare(c, lora->a, x->dtype), *b = front_prepare(c, lora->b, x->dtype);
+        struct array *a = front_prepare(c, lora->a, lora->a->dtype), *b = front_prepare(c, lora->b, lora->b->dtype);
         call->in[1 + 2 * i] = a;
         call->in[2 + 2 * i] = b;
         const int64_t h_shape[2] = {x->shape[0], lora->a->shape[0]};
@@ -302,7 +304,7 @@ enum status op_linear_cross_entropy(struct ctx *c, struct array *h, const struct
     p.want_logprobs = want_logprobs;
     p.want_dh = tape_wants(c, h);
     struct op_call call = {OP_LINEAR_CROSS_ENTROPY, .in = {h, targets, weights}, .params = &p};
-    call.out[0] = array_empty(c, h->dtype, 0, NULL);
+    call.out[0] = array_empty(c, stat_dtype(h->dtype), 0, NULL);
     call.out[1] = array_empty(c, DTYPE_F64, 1, &three);
     if (want_logprobs) call.out[2] = array_empty(c, DTYPE_F32, 1, h->shape);
     if (p.want_dh) call.out[3] = array_empty(c, h->dtype, 2, h->shape);

@@ -8,6 +8,11 @@ static enum status check_pair(struct ctx *c, const char *op, const struct array 
                     FRONT_DESCRIBE(b));
 }
 
+static bool are_activations(struct ctx *c, const struct array *a, const struct array *b)
+{
+    return array_same_shape(a, b) && a->dtype == front_activations(c) && b->dtype == a->dtype;
+}
+
 enum status op_fill(struct ctx *c, struct array *dst, double value)
 {
     if (!front_operand(c, dst)) return c->status;
@@ -30,7 +35,7 @@ enum status op_write(struct ctx *c, struct array *dst, struct array *src)
 enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src)
 {
     if (!front_operand(c, dst) || !front_operand(c, src)) return c->status;
-    TRY(check_pair(c, "accumulate", dst, src));
+    if (!are_activations(c, dst, src)) TRY(check_pair(c, "accumulate", dst, src));
     BUG_ON(c, !array_has_unit_last(dst), "accumulate: the destination's last stride is not 1");
     src = front_prepare(c, src, src->dtype);
     if (!src) return c->status;

@@ -275,7 +275,7 @@ struct array *op_take(struct ctx *c, struct array *table, struct array *ids)
         return NULL;
     }
     ids = front_prepare_ids(c, "take", ids, NULL, table->shape[0]);
-    enum dtype result = table->dtype, compute = front_compute_dtype(result);
+    enum dtype result = table->dtype, compute = front_activation_dtype(c, result);
     table = front_prepare(c, table, compute);
     if (!ids || !table) return NULL;
     const int64_t shape[2] = {ids->shape[0], table->shape[1]};

@@ -19,7 +19,7 @@
  * hand the same array, or views of one, to several inputs. */
 #include <string.h>
 
-#include "array/env.h"
+#include "array/front.h"
 
 static struct tape *tape_of(const struct ctx *c)
 {
@@ -224,7 +224,7 @@ struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry,
 static bool owned(const struct array *g)
 {
     return g->refs == 1 && g->storage->refs == 1 && array_is_contiguous(g) &&
-           (g->dtype == DTYPE_F32 || g->dtype == DTYPE_F64);
+           (g->dtype == DTYPE_F32 || g->dtype == DTYPE_F64 || g->dtype == front_activations(g->c));
 }
 
 static void add_cotangent(struct ctx *c, struct node *n, int out, struct array *g)

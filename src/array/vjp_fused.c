@@ -210,8 +210,10 @@ struct array *vjp_again(struct ctx *c, const struct node *n)
 
 /* ---- linear_cross_entropy --------------------------------------------------------------------------------------------- */
 
-/* Forward left d loss / dh behind; only the factor is missing. */
+/* Forward left d loss / dh behind; only the factor is missing, which stays f32 where dh is bf16: rounding it would scale
+ * every gradient. */
 void vjp_linear_cross_entropy(struct ctx *c, struct node *n)
 {
-    vjp_give(c, n, 0, op_mul(c, n->saved_out[3], n->grad[0]));
+    struct array *dh = op_mul(c, n->saved_out[3], n->grad[0]);
+    if (dh) vjp_give(c, n, 0, op_cast(c, dh, n->in[0].dtype));
 }

@@ -85,6 +85,12 @@ static struct backend_stats wrap_stats(const struct backend *b)
     return inner->stats(inner);
 }
 
+static size_t wrap_free_bytes(struct backend *b)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->free_bytes(inner);
+}
+
 static void wrap_close(struct backend *b)
 {
     struct backend *inner = backend_wrap_inner(b);
@@ -108,6 +114,7 @@ void backend_wrap_init(struct backend_wrap *w, struct backend *inner)
     b->sequence_begin = wrap_sequence_begin;
     b->sequence_end = wrap_sequence_end;
     b->stats = wrap_stats;
+    if (inner->free_bytes) b->free_bytes = wrap_free_bytes;
     b->close = wrap_close;
     for (int op = 0; op < OP_COUNT; op++)
         if (inner->kernel[op]) b->kernel[op] = backend_wrap_run;

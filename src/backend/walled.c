@@ -194,7 +194,7 @@ struct backend *walled_open(struct backend *inner)
     backend_wrap_init(&w->wrap, inner);
     struct backend *b = &w->wrap.backend;
     w->base = base;
-    b->name = "walled";
+    b->name = b->device = "walled";
     b->host_memory = false;
     b->alloc = walled_alloc;
     b->free = walled_free;

@@ -19,7 +19,7 @@ enum status {
     E_INPUT,       /* a file, row, flag or argument from outside is wrong        -> exit 2 */
     E_IO,          /* the system refused: open, write, fsync, rename, disk full  -> exit 1 */
     E_MEMORY,      /* an allocation failed                                       -> exit 1 */
-    E_FIT,         /* the plan says that the work would not fit in memory        -> exit 3 */
+    E_FIT,         /* the work does not fit: the plan says so, or a card does    -> exit 3 */
     E_SHAPE,       /* array operands whose shapes do not go together             -> exit 1 */
     E_DTYPE,       /* array operands whose dtypes do not go together             -> exit 1 */
     E_UNSUPPORTED, /* valid, but this program or backend does not do it          -> exit 2 */

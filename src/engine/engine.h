@@ -51,7 +51,8 @@ struct engine_memory {
     size_t weights_bytes;   /* base model, mapped or in memory */
     size_t allocated_bytes; /* how many of them are allocations and not a mapped file */
     size_t trained_bytes;   /* parameters, gradients and moments */
-    size_t peak_bytes;      /* most that the process held beside mapped weights */
+    size_t peak_bytes;      /* most that the process held beside mapped weights; of a device with memory of its own, there */
+    size_t free_bytes;      /* what a device with memory of its own can still give; 0: its memory is the process's */
 };
 
 /* What an optimizer step holds at its peak beside weights, parameters, gradients, moments and the batch itself. */

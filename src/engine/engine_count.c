@@ -22,13 +22,15 @@ static enum status count_step(struct ctx *c, struct engine *e, const struct batc
     struct pool_stats pool = array_pool_stats(c);
     size_t host = c->alloc_peak - before; /* structs of arrays and of the tape, the batch on its way */
     *out = (struct engine_need){.held_bytes = pool.peak_held_bytes + host, .touched_bytes = pool.touched_bytes + host};
+    /* A device with memory of its own gives whole blocks, and what the host holds is not in it. */
+    if (array_backend(c)->free_bytes) out->held_bytes = out->touched_bytes = pool.peak_held_bytes;
     return OK;
 }
 
 static enum status count_in(struct ctx *c, struct model *model, const struct batch *b, int64_t recomputed_blocks,
                             struct engine_need *out)
 {
-    TRY(array_env_new(c, backend_open_counting(c, NULL)));
+    TRY(array_env_new(c, backend_open_counting(c, array_backend(model->c)->device)));
     struct model *shadow = model_shadow_new(c, model);
     struct engine *e = shadow ? engine_native_new(c, shadow, shadow->lora) : NULL;
     if (e) count_step(c, e, b, recomputed_blocks, out);

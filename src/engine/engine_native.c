@@ -337,11 +337,13 @@ static enum status native_check(struct engine *e)
 static struct engine_memory native_memory(const struct engine *e)
 {
     const struct native *n = (const struct native *)e;
+    struct backend *b = array_backend(e->c);
     return (struct engine_memory){
         .weights_bytes = model_weight_bytes(n->model),
         .allocated_bytes = model_made_bytes(n->model),
         .trained_bytes = (size_t)e->parameters->count * sizeof(float) * 4,
-        .peak_bytes = e->c->alloc_peak,
+        .peak_bytes = b->free_bytes ? b->stats(b).peak_bytes : e->c->alloc_peak,
+        .free_bytes = b->free_bytes ? b->free_bytes(b) : 0,
     };
 }
 
@@ -417,7 +419,7 @@ struct engine *engine_native_new(struct ctx *c, struct model *model, struct lora
                               .vocab = model->config.vocab,
                               .context = model->config.max_positions,
                               .parameters = lora ? &lora->parameters : &none,
-                              .synchronous = true};
+                              .synchronous = array_backend(c)->synchronous};
     for (int k = 0; k < SLOTS; k++) n->slot[k].step = -1;
     if (!lora || make_training(n) == OK) return &n->base;
     native_free(&n->base);

@@ -1,7 +1,7 @@
 /* kv_cache: see kv_cache.h. */
 #include "model/kv_cache.h"
 
-#include "array/op.h"
+#include "array/backend.h"
 #include "base/mem.h"
 #include "model/config.h"
 
@@ -14,8 +14,8 @@ struct kv_cache *kv_cache_new(struct ctx *c, const struct model_config *config, 
     cache->k = mem_alloc(c, (size_t)config->n_layers, sizeof(struct array *));
     cache->v = mem_alloc(c, (size_t)config->n_layers, sizeof(struct array *));
     for (int64_t i = 0; ctx_ok(c) && i < config->n_layers; i++) {
-        cache->k[i] = array_persistent(c, DTYPE_F32, 3, shape);
-        cache->v[i] = array_persistent(c, DTYPE_F32, 3, shape);
+        cache->k[i] = array_persistent(c, array_backend(c)->activations, 3, shape);
+        cache->v[i] = array_persistent(c, array_backend(c)->activations, 3, shape);
     }
     if (ctx_ok(c)) return cache;
     kv_cache_free(cache);

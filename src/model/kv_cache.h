@@ -9,7 +9,7 @@ struct model_config;
 struct kv_cache {
     int64_t n, capacity; /* tokens held, room */
     int64_t n_layers;
-    struct array **k, **v; /* n_layers of (capacity, G, D) f32, persistent; rows from n on are not read */
+    struct array **k, **v; /* n_layers of (capacity, G, D) activations, persistent; rows from n on are not read */
     struct ctx *c;
 };
 

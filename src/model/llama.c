@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "array/backend.h"
 #include "array/tape.h"
 
 /* What a block needs besides x; copied by tape_checkpoint, so pointers in it outlive backward. */
@@ -136,7 +137,7 @@ struct array *llama_hidden(struct model *m, const struct batch *b, const struct 
                       .compute = m->options.compute},
     };
     a.cu_k = key_offsets(c, o->cache, b, a.cu_q);
-    struct array *x = op_embed(c, &m->embed, upload_i32(c, b->tokens, b->n), DTYPE_F32); /* (N, C) */
+    struct array *x = op_embed(c, &m->embed, upload_i32(c, b->tokens, b->n), array_backend(c)->activations); /* (N, C) */
     for (a.layer = 0; a.layer < m->config.n_layers; a.layer++) {
         a.rows = a.layer == m->config.n_layers - 1 ? o->rows : NULL;
         x = run_block(c, &a, x);

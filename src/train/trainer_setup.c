@@ -197,6 +197,7 @@ static enum status count_step(void *user, int64_t recomputed_blocks, struct plan
  * largest parameter on the host, and the writer's buffers. */
 static size_t program_bytes(const struct trainer *t, const struct engine_memory *memory)
 {
+    if (memory->free_bytes) return 0; /* a card's memory holds nothing but what the plan counts */
     size_t used = plan_used_bytes(""), counted = memory->trained_bytes + memory->allocated_bytes, saving = PLAN_SAVE_BYTES;
     if (used == 0) used = t->c->alloc_bytes;
     for (size_t i = 0; i < t->engine->parameters->n; i++) {
@@ -228,7 +229,9 @@ static enum status plan_run(struct trainer *t)
     in->batch = k->packs.batch;
     in->max_length = k->rows.max_length;
     in->rank = k->adapter.rank;
-    TRY(plan_make(in, plan_free_bytes(""), &t->plan));
+    /* On a card, weights and adapter have taken their memory by now: the plan counts them. */
+    size_t taken = memory.allocated_bytes + memory.trained_bytes;
+    TRY(plan_make(in, memory.free_bytes ? memory.free_bytes + taken : plan_free_bytes(""), &t->plan));
     if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes);
     return OK;
 }

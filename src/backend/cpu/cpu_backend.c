@@ -125,6 +125,9 @@ struct backend *cpu_backend_new(struct ctx *c, const char *name, const struct cp
     cpu->kernels = kernels;
     cpu->backend = (struct backend){.c = c,
                                     .name = name,
+                                    .device = name,
+                                    .activations = DTYPE_F32,
+                                    .synchronous = true,
                                     .host_memory = !counting,
                                     .counting = counting,
                                     .fast_integers = fast_integers,
