@@ -62,7 +62,9 @@ ya_ctx *ya_ctx_new(const ya_hooks *hooks)
                                          .alloc = pass_alloc,
                                          .log = first.hooks.log ? pass_log : NULL,
                                          .panic = first.hooks.panic ? pass_panic : NULL});
-    if (ctx->c && array_env_new(ctx->c, backend_open(ctx->c, NULL)) == OK) return ctx;
+    /* Arrays need rows that only the CPU's backend has all of: a card is taken when it is asked for, not where it is. */
+    const char *device = getenv("YA_DEVICE");
+    if (ctx->c && array_env_new(ctx->c, backend_open(ctx->c, device && *device ? device : "cpu")) == OK) return ctx;
     ctx_close(ctx);
     return NULL;
 }

@@ -1,20 +1,50 @@
 /* backend_open: the list of backends. */
 #include "backend/backend_open.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
 #include "backend/walled.h"
 
+#ifdef YA_HAVE_CUDA
+#include "backend/cuda/cuda_backend.h"
+#else
+static int cuda_count(void)
+{
+    return 0;
+}
+
+static struct backend *cuda_backend_open(struct ctx *c, int index, bool counting)
+{
+    (void)index, (void)counting;
+    ctx_fail(c, E_UNSUPPORTED, "this program was built without CUDA (YA_CUDA): use --device cpu");
+    return NULL;
+}
+#endif
+
+/* The number of "cuda" or "cuda:N"; -1 when the name is neither. */
+static int cuda_index(const char *name)
+{
+    if (strncmp(name, "cuda", 4) != 0) return -1;
+    if (name[4] == '\0') return 0;
+    if (name[4] != ':' || !isdigit((unsigned char)name[5]) || strlen(name) > 8) return -1;
+    char *end;
+    long index = strtol(name + 5, &end, 10);
+    return *end == '\0' ? (int)index : -1;
+}
+
 static struct backend *open_named(struct ctx *c, const char *name, bool counting)
 {
-    if (!name) name = getenv("YA_DEVICE");
-    if (!name || !*name || strcmp(name, "auto") == 0 || strcmp(name, "cpu") == 0) return cpu_backend_open(c, NULL, counting);
+    if (!name || !*name || strcmp(name, "auto") == 0) name = getenv("YA_DEVICE");
+    if (!name || !*name || strcmp(name, "auto") == 0) name = cuda_count() > 0 ? "cuda" : "cpu";
+    if (strcmp(name, "cpu") == 0) return cpu_backend_open(c, NULL, counting);
     if (strncmp(name, "cpu-", 4) == 0) return cpu_backend_open(c, name, counting);
+    if (cuda_index(name) >= 0) return cuda_backend_open(c, cuda_index(name), counting);
     if (strcmp(name, "walled") == 0)
         return counting ? cpu_backend_open(c, NULL, true) : walled_open(cpu_backend_open(c, NULL, false));
-    ctx_fail(c, E_INPUT, "there is no device '%s'; it must be auto, cpu, cpu-NAME or walled", name);
+    ctx_fail(c, E_INPUT, "there is no device '%s'; it must be auto, cpu, cpu-NAME, cuda, cuda:N or walled", name);
     return NULL;
 }
 
@@ -26,4 +56,11 @@ struct backend *backend_open(struct ctx *c, const char *name)
 struct backend *backend_open_counting(struct ctx *c, const char *name)
 {
     return open_named(c, name, true);
+}
+
+bool backend_is(const struct backend *b, const char *name)
+{
+    if (!name || strcmp(name, "auto") == 0) return true;
+    if (strcmp(name, "cpu") == 0) return strncmp(b->device, "cpu-", 4) == 0;
+    return strcmp(strcmp(name, "cuda") == 0 ? "cuda:0" : name, b->device) == 0;
 }

@@ -4,11 +4,14 @@
 
 #include "array/backend.h"
 
-/* Opens a backend: "auto" (the best there is), "cpu" (the best CPU backend), one of the names in backend/cpu/cpu.h, or
- * "walled" (backend/walled.h). NULL: what YA_DEVICE in the environment names, else "auto". Owner of the result: the caller,
- * usually array_env_new. NULL with E_INPUT for an unknown name, else as the backend's own open. */
+/* Opens a backend: "cpu" (the best CPU backend), one of the names in backend/cpu/cpu.h, "cuda" or "cuda:N" (an NVIDIA card),
+ * or "walled" (backend/walled.h). NULL or "auto": what YA_DEVICE in the environment names, else the first card where a
+ * driver shows one, else "cpu". Owner of the result: the caller, usually array_env_new. NULL with E_INPUT for an unknown
+ * name, else as the backend's own open. */
 struct backend *backend_open(struct ctx *c, const char *name);
 /* The same backend in its counting form (struct backend): allocates address space only and computes nothing. */
 struct backend *backend_open_counting(struct ctx *c, const char *name);
+/* Whether an open backend is what a name asks for: "cpu" any of the CPU's, "cuda" card 0; NULL and "auto" are any. */
+bool backend_is(const struct backend *b, const char *name);
 
 #endif

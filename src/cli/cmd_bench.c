@@ -14,6 +14,7 @@ struct bench_values {
     bool json;
     int only; /* 0: all; else enum part */
     struct model_options form;
+    const char *device;
     int64_t documents, length, rank, new_tokens, runs, threads;
 };
 #define V struct bench_values
@@ -41,6 +42,7 @@ static const struct option_spec specs[] = {
     I64_ROW(V, runs, "runs", 0, "3", 1, 1000, "What is measured", "runs of each part, of which the fastest counts"),
 
     FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object instead of tables"),
+    DEVICE_ROW(V, device, "Running"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
 };
 
@@ -62,7 +64,7 @@ static enum status open_profiled(struct loaded *l, struct ctx *c, const struct b
 {
     *l = (struct loaded){.c = c};
     TRY(ctx_set_threads(c, (int)v->threads));
-    TRY(array_env_new(c, profile_open(p, backend_open(c, NULL))));
+    TRY(array_env_new(c, profile_open(p, backend_open(c, v->device))));
     struct loaded_options options = {.model = v->model, .form = v->form};
     return loaded_open_files(l, c, &options);
 }

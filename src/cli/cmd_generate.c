@@ -14,6 +14,7 @@ struct generate_values {
     bool chat, json;
     struct model_options form;
     int chat_template; /* 0: as the model says; else enum chat_template */
+    const char *device;
     int64_t max_tokens, top_k, seed, threads;
     double temperature, top_p;
 };
@@ -37,6 +38,7 @@ static const struct option_spec specs[] = {
     I64_ROW(V, seed, "seed", 0, "0", 0, 0x1p53, "Choice of tokens", "of the random numbers"),
 
     FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object at the end: prompt_tokens, ids, text, end"),
+    DEVICE_ROW(V, device, "Running"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
 };
 
@@ -129,7 +131,7 @@ static enum status cmd_generate_run(const struct command_call *call)
 {
     const struct generate_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, v->form, v->threads};
+    struct loaded_options options = {v->model, v->adapter, v->form, v->device, v->threads};
     struct ids prompt = {0};
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) status = encode_prompt(v, &l, &prompt);

@@ -40,7 +40,7 @@ static enum status merge(struct model *m, const struct merge_values *v)
 static enum status cmd_merge_run(const struct command_call *call)
 {
     const struct merge_values *v = call->values;
-    TRY(command_compute(call->c, v->threads));
+    TRY(command_compute(call->c, "cpu", v->threads));
     struct model *m = model_open(call->c, v->model);
     if (!m) return call->c->status;
     enum status status = merge(m, v);

@@ -13,6 +13,7 @@ struct perplexity_values {
     const char *model, *adapter, *file;
     struct model_options form;
     bool json;
+    const char *device;
     int64_t window, threads;
 };
 #define V struct perplexity_values
@@ -25,6 +26,7 @@ static const struct option_spec specs[] = {
     FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object a token: id, logprob"),
     I64_ROW(V, window, "window", 0, "2048", 0, 1 << 24, "Running",
             "tokens of a pass; 0: the model's whole context, which is also the most"),
+    DEVICE_ROW(V, device, "Running"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
 };
 
@@ -77,7 +79,7 @@ static enum status cmd_perplexity_run(const struct command_call *call)
 {
     const struct perplexity_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, v->form, v->threads};
+    struct loaded_options options = {v->model, v->adapter, v->form, v->device, v->threads};
     struct file_map *text = NULL;
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) {

@@ -1,16 +1,21 @@
-/* cmd_resume: continues a run. Its options are those of its config.json; only the length and the threads may change. */
+/* cmd_resume: continues a run. Its options are those of its config.json; only the length, the device and the
+ * threads may change. */
 #include "base/file.h"
 #include "cli/command.h"
 #include "train/train_options.h"
 #include "cli/train_view.h"
 
 struct resume_values {
-    int64_t max_steps, threads;
+    int64_t max_steps;
+    const char *device;
+    int64_t threads;
 };
 
 static const struct option_spec specs[] = {
     I64_ROW(struct resume_values, max_steps, "max-steps", 0, "0", 0, 1000000000, "Running",
             "another length of the whole run; 0: as it was"),
+    STRING_ROW(struct resume_values, device, "device", 0, NULL, "NAME", "Running",
+               "auto, cpu, cuda or cuda:N; else as it was"),
     I64_ROW(struct resume_values, threads, "threads", 't', "-1", -1, 1024, "Running", "0: one a core; -1: as it was"),
 };
 
@@ -40,7 +45,9 @@ static enum status cmd_resume_run(const struct command_call *call)
     if (status != OK) goto out;
     if (mine->max_steps) values.config.max_steps = mine->max_steps;
     status = resume_check_model(c, values.config.model);
-    if (status == OK) status = command_compute(c, mine->threads >= 0 ? mine->threads : values.threads);
+    if (status == OK)
+        status = command_compute(c, mine->device ? mine->device : values.device,
+                                 mine->threads >= 0 ? mine->threads : values.threads);
     if (status != OK) goto out;
     status = train_view_start(&view, c, &options, &hooks);
     if (status != OK) goto out;

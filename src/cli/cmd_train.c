@@ -19,7 +19,7 @@ static enum status cmd_train_run(const struct command_call *call)
     if (status == OK) status = train_options_settle(c, &values);
     if (status == OK) text = train_options_text(c, &values);
     if (!text) goto out;
-    status = command_compute(c, values.threads);
+    status = command_compute(c, values.device, values.threads);
     if (status == OK) status = train_view_start(&view, c, &options, &hooks);
     if (status != OK) goto out;
     t = trainer_new(c, &values.config, &hooks, text);

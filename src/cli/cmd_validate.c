@@ -17,6 +17,7 @@ struct validate_values {
     struct model_options form;
     int benchmark;
     bool json;
+    const char *device;
     int64_t threads;
 };
 
@@ -27,6 +28,7 @@ static const struct option_spec specs[] = {
     REQUIRED_ROW(V, data, "data", 'd', "FILE", "Input", "JSONL file of claims"),
     MODEL_ROWS(V, form, "Input"),
     FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object a line instead of tables"),
+    DEVICE_ROW(V, device, "Running"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core"),
 };
 #undef V
@@ -216,7 +218,7 @@ static enum status cmd_validate_run(const struct command_call *call)
     size_t n = 1 + parse->n_operands;
     for (size_t i = 1; i < n; i++) arms[i] = (struct arm){.name = parse->operands[i - 1]};
     struct loaded l = {.c = c};
-    struct loaded_options options = {.model = v->model, .form = v->form, .threads = v->threads};
+    struct loaded_options options = {.model = v->model, .form = v->form, .device = v->device, .threads = v->threads};
     struct conflict_set *s = conflict_open(c, v->data);
     if (s && loaded_open(&l, c, &options) == OK && measure_all(l.model, l.tokenizer, s, arms, n) == OK) {
         for (size_t i = 0; i < n && v->json; i++) validate_print_json(c, &arms[i], s->n);

@@ -47,10 +47,10 @@ bool command_color(int fd)
     return isatty(fd) && (!no || *no == '\0');
 }
 
-enum status command_compute(struct ctx *c, int64_t threads)
+enum status command_compute(struct ctx *c, const char *device, int64_t threads)
 {
     TRY(ctx_set_threads(c, (int)threads));
-    return array_env_new(c, backend_open(c, NULL));
+    return array_env_new(c, backend_open(c, device));
 }
 
 /* ---- help ------------------------------------------------------------------------------------------------------------ */

@@ -28,9 +28,9 @@ struct command {
  * 130 interrupted and saved. */
 int command_main(int argc, char **argv);
 
-/* What every command that computes does first: `threads` (0: one a usable core), the CPU backend and the array environment.
- * Undone by the program at its end. */
-enum status command_compute(struct ctx *c, int64_t threads);
+/* What every command that computes does first: `threads` (0: one a usable core), the backend of the device (backend_open)
+ * and the array environment. Undone by the program at its end. */
+enum status command_compute(struct ctx *c, const char *device, int64_t threads);
 
 /* True when the stream is a terminal and NO_COLOR is not set. */
 bool command_color(int fd);

@@ -8,7 +8,7 @@ enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_opt
 {
     char text[128];
     *l = (struct loaded){.c = c};
-    TRY(command_compute(c, o->threads));
+    TRY(command_compute(c, o->device, o->threads));
     TRY(loaded_open_files(l, c, o));
     if (l->model->options.base != BASE_AS_IS)
         ctx_log(c, LOG_INFO, "compute: %s", model_compute_text(l->model, text, sizeof text));
@@ -19,7 +19,7 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
 {
     *l = (struct loaded){.c = c};
     struct model_options form = o->form;
-    TRY(model_rows_settle(c, &form, false));
+    TRY(model_rows_settle(c, o->device, &form, false));
     l->model = model_open_with(c, o->model, &form);
     if (!l->model) return c->status;
     l->tokenizer = tokenizer_open(c, o->model);

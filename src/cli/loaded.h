@@ -17,6 +17,7 @@ struct loaded {
 struct loaded_options {
     const char *model, *adapter; /* adapter: a PEFT folder or NULL */
     struct model_options form;   /* of the frozen weights and of products with them */
+    const char *device;          /* for backend_open */
     int64_t threads;             /* 0: one a usable core */
 };
 

@@ -5,17 +5,39 @@
 /* A CHOICE_ROW fills an int; the enums that it fills here have an int's size. */
 _Static_assert(sizeof(enum base_type) == sizeof(int) && sizeof(enum compute) == sizeof(int), "choices fill enums");
 
-enum status model_rows_settle(struct ctx *c, struct model_options *o, bool training)
+/* A device whose activations are bf16 has no other way of computing. */
+static enum status settle_bf16(struct ctx *c, const struct backend *b, struct model_options *o)
 {
+    if ((int)o->compute == MODEL_ROWS_AUTO) o->compute = COMPUTE_BF16;
+    if (o->compute != COMPUTE_BF16)
+        return ctx_fail(c, E_UNSUPPORTED, "--compute %s: %s computes in bf16. Leave it out, or use --device cpu",
+                        compute_name[o->compute], b->device);
+    if (o->base != BASE_AS_IS)
+        return ctx_fail(c, E_UNSUPPORTED, "--base-type %s is not done on %s yet: leave it out, or use --device cpu",
+                        base_type_name[o->base], b->device);
+    return OK;
+}
+
+static enum status settle(struct ctx *c, const struct backend *b, struct model_options *o, bool training)
+{
+    if (b->activations == DTYPE_BF16) return settle_bf16(c, b, o);
     if ((int)o->compute != MODEL_ROWS_AUTO) return OK;
-    struct backend *backend = backend_open(c, NULL);
-    if (!backend) return c->status;
     o->compute = COMPUTE_F32;
-    if (o->base == BASE_INT8 && backend->fast_integers) o->compute = COMPUTE_INT8X2;
-    if (backend->fast_bf16 && training) o->compute = COMPUTE_BF16;
+    if (o->base == BASE_INT8 && b->fast_integers) o->compute = COMPUTE_INT8X2;
+    if (b->fast_bf16 && training) o->compute = COMPUTE_BF16;
     if (o->compute == COMPUTE_BF16)
         ctx_log(c, LOG_INFO, "compute: auto takes bf16: fastest on %s, and its gradients are f32's to a cosine above 0.999",
-                backend->name);
-    backend->close(backend);
+                b->name);
     return OK;
+}
+
+enum status model_rows_settle(struct ctx *c, const char *device, struct model_options *o, bool training)
+{
+    if (c->array_env && !backend_is(array_backend(c), device))
+        return ctx_fail(c, E_INPUT, "--device %s: this computes on %s", device, array_backend(c)->name);
+    struct backend *opened = c->array_env ? NULL : backend_open_counting(c, device);
+    if (!c->array_env && !opened) return c->status;
+    enum status status = settle(c, opened ? opened : array_backend(c), o, training);
+    if (opened) opened->close(opened);
+    return status;
 }

@@ -86,6 +86,7 @@ static const struct option_spec specs[] = {
             "the first N blocks, instead of --grad-checkpoint; -1: that decides"),
     NUMBER(config.max_memory, "max-memory", 0, "0", 0, 1e6, "Running", "GiB that the run may take; 0: what is free"),
     INTEGER(config.seed, "seed", 0, "0", 0, 1LL << 53, "Running", "of adapter, order and dropout"),
+    DEVICE_ROW(V, device, "Running"),
     INTEGER(threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core; results do not depend on it"),
 };
 
@@ -153,7 +154,7 @@ enum status train_options_settle(struct ctx *c, struct train_values *values)
 {
     values->config.rows.paths = values->data.items;
     values->config.rows.n_paths = values->data.n;
-    return model_rows_settle(c, &values->config.form, true);
+    return model_rows_settle(c, values->device, &values->config.form, true);
 }
 
 char *train_options_text(struct ctx *c, const struct train_values *values)

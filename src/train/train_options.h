@@ -10,6 +10,7 @@
 struct train_values {
     struct train_config config;
     struct option_list data; /* becomes config.data */
+    const char *device;      /* for backend_open */
     int64_t threads;
 };
 
@@ -21,7 +22,7 @@ extern const struct option_table train_table;
 enum status train_options_absolute(struct ctx *c, struct train_values *values, json_t **doc);
 
 /* Fills in what follows from the values: config.rows.paths from `data` (so *values must stay where it is) and a --compute
- * auto from this processor. Before trainer_new and train_options_text. E_UNSUPPORTED when YA_CPU names no kernels here. */
+ * auto from the device. Before trainer_new and train_options_text. E_UNSUPPORTED when YA_CPU names no kernels here. */
 enum status train_options_settle(struct ctx *c, struct train_values *values);
 
 /* The text of config.json for these values: every option with its value. Owner the caller (mem_free). NULL with E_INPUT for

@@ -202,11 +202,11 @@ static void auto_is_settled(void **state)
         if (portable) setenv("YA_CPU", "portable", 1);
         for (int i = 0; i < 3; i++) {
             struct model_options o = {(enum base_type)bases[i], (enum compute)MODEL_ROWS_AUTO};
-            assert_int_equal(model_rows_settle(c, &o, training), OK);
+            assert_int_equal(model_rows_settle(c, "cpu", &o, training), OK);
             enum compute expected = bases[i] == BASE_INT8 && fast && !portable ? COMPUTE_INT8X2 : COMPUTE_F32;
             assert_int_equal(o.compute, bf16 && training && !portable ? COMPUTE_BF16 : expected);
             o.compute = COMPUTE_INT8;
-            assert_int_equal(model_rows_settle(c, &o, training), OK);
+            assert_int_equal(model_rows_settle(c, "cpu", &o, training), OK);
             assert_int_equal(o.compute, COMPUTE_INT8);
         }
         unsetenv("YA_CPU");

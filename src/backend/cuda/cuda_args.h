@@ -66,6 +66,79 @@ struct cuda_fill_args {
     uint32_t word; /* the element's bits */
 };
 
+/* to[i] = a[i] + b[i], all bf16, rows of `cols` elements. */
+struct cuda_add_args {
+    const bf16_bits *a, *b;
+    bf16_bits *to;
+    int64_t a_stride, b_stride, to_stride, rows;
+    int cols;
+};
+
+/* y[i] += bias, f32, on every row. */
+struct cuda_bias_args {
+    bf16_bits *y;
+    const float *bias;
+    int64_t y_stride, rows;
+    int cols;
+};
+
+enum { CUDA_MAX_DIMS = 8 };
+/* What strided does to each element; STRIDED_BITS copies bytes and reads no types. */
+enum cuda_strided_op { STRIDED_BITS, STRIDED_CAST, STRIDED_ADD, STRIDED_SUB, STRIDED_MUL, STRIDED_FILL };
+/* Element types, in the order of enum dtype. */
+enum cuda_type { CUDA_BOOL, CUDA_U8, CUDA_I32, CUDA_I64, CUDA_F16, CUDA_BF16, CUDA_F32, CUDA_F64 };
+
+/* to = a, or a op b, or `value`, for arrays of any strides: slow, for what is small or rare. */
+struct cuda_strided_args {
+    const void *a, *b;
+    void *to;
+    double value;
+    int64_t count;
+    int64_t shape[CUDA_MAX_DIMS], a_stride[CUDA_MAX_DIMS], b_stride[CUDA_MAX_DIMS], to_stride[CUDA_MAX_DIMS];
+    int ndim, op;
+    int a_type, b_type, to_type; /* enum cuda_type */
+    int bytes;                   /* of an element, for STRIDED_BITS */
+};
+
+/* to[r] = sum of from[i] over the i with ids[i] = r, in the order of i: bf16, summed in f32. to has `limit` rows. */
+struct cuda_rows_sum_args {
+    const bf16_bits *from;
+    const int32_t *ids;
+    bf16_bits *to;
+    int64_t from_stride, to_stride;
+    int rows, cols, limit;
+};
+
+/* The first id that was found out of range; read by the host when it waits. */
+struct cuda_fault {
+    int32_t taken;
+    int32_t row_fault; /* set by kernels that read by index, should an id get past check_ids */
+    int64_t index, value, limit;
+    uint64_t what; /* the host's pointer to the name of the op */
+};
+
+/* Looks for ids outside [0, limit) where weights (NULL: everywhere) is not 0. */
+struct cuda_check_ids_args {
+    const void *ids;
+    const float *weights;
+    struct cuda_fault *fault;
+    int64_t count, limit;
+    uint64_t what;
+    int type; /* enum cuda_type: an integer */
+};
+
+/* to = from where the mask of array/dropout.c keeps it, times scale, else 0; add: to += that. key is Philox's for this step.
+ */
+struct cuda_dropout_args {
+    const bf16_bits *from;
+    bf16_bits *to;
+    int64_t from_stride, to_stride, first_token;
+    uint64_t threshold; /* p * 2^32: kept are random integers from here on */
+    uint32_t key[2], slot;
+    int rows, cols, add;
+    float scale; /* 1 / (1 - p) */
+};
+
 /* to[i] = table[ids[i]]; scatter: to[ids[i]] = table[i]. Rows of cols bf16 elements. Rows whose id is outside [0, limit) set
  * *fault to 1 + i and are left alone. */
 struct cuda_rows_args {
@@ -86,7 +159,7 @@ struct cuda_softmax_loss_args {
     const float *weights;
     float *nll;
     int32_t *fault;
-    int64_t stride;
+    int64_t stride; /* a multiple of 8, at least vocab; columns from vocab on are padding and become 0 */
     int rows, vocab;
     int want_grad;
 };
@@ -97,6 +170,13 @@ struct cuda_loss_stats_args {
     double *stats;
     float *loss; /* stats[0] as f32; NULL: not wanted */
     int rows;
+};
+
+/* to[i] = -from[i]. */
+struct cuda_negate_args {
+    const float *from;
+    float *to;
+    int count;
 };
 
 enum { CUDA_SUM_BLOCKS = 256 };

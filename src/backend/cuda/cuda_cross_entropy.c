@@ -6,15 +6,15 @@
 static enum status cross_entropy_chunk(struct cuda *d, const struct cuda_cross_entropy *a, int first, int rows)
 {
     struct cuda_matrix h = {(CUdeviceptr)(a->h + first * a->h_stride), rows, a->cols, a->h_stride, false, false};
-    struct cuda_matrix table = {(CUdeviceptr)a->table, a->vocab, a->cols, a->table_stride, true, false};
-    struct cuda_matrix logits = {(CUdeviceptr)a->logits, rows, a->vocab, a->vocab, false, false};
+    struct cuda_matrix table = {(CUdeviceptr)a->table, a->padded, a->cols, a->table_stride, true, false};
+    struct cuda_matrix logits = {(CUdeviceptr)a->logits, rows, a->padded, a->padded, false, false};
     struct cuda_softmax_loss_args softmax = {
         .logits = a->logits,
         .targets = a->targets + first,
         .weights = a->weights + first,
         .nll = a->nll + first,
         .fault = a->fault,
-        .stride = a->vocab,
+        .stride = a->padded,
         .rows = rows,
         .vocab = a->vocab,
         .want_grad = a->dh != NULL,
@@ -29,13 +29,17 @@ static enum status cross_entropy_chunk(struct cuda *d, const struct cuda_cross_e
 
 enum status cuda_cross_entropy(struct cuda *d, const struct cuda_cross_entropy *a)
 {
-    if (a->vocab % 8 || a->cols % 8) {
-        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: cross-entropy over %d words of %d columns: multiples of 8 are supported",
-                        a->vocab, a->cols);
-    }
+    BUG_ON(d->c, a->padded != (a->vocab + 7) / 8 * 8, "cross-entropy: %d words padded to %d", a->vocab, a->padded);
+    if (a->cols % 8)
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: cross-entropy of rows of %d: a multiple of 8 is supported", a->cols);
     for (int first = 0; first < a->rows; first += a->chunk) {
         TRY(cross_entropy_chunk(d, a, first, a->rows - first < a->chunk ? a->rows - first : a->chunk));
     }
     struct cuda_loss_stats_args stats = {a->nll, a->weights, a->stats, a->loss, a->rows};
     return cuda_launch(d, CUDA_loss_stats, (struct cuda_grid){1, 1, 512, 0}, &stats);
+}
+
+enum status cuda_negate(struct cuda *d, const struct cuda_negate_args *a)
+{
+    return cuda_launch(d, CUDA_negate, (struct cuda_grid){(unsigned)(a->count + 511) / 512, 1, 512, 0}, a);
 }

@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cuda/cuda_gemm.h"
 #include "backend/cuda/cuda_modules.h"
+
+/* More than any card has: what is counted with it (slices of tall products) is never too little. */
+enum { CUDA_COUNTED_PROCESSORS = 264 };
 
 static const char *const KERNEL_NAMES[CUDA_KERNEL_COUNT] = {
 #define CUDA_NAME(name, file) #name,
@@ -21,7 +25,7 @@ enum status cuda_check(struct cuda *d, CUresult result, const char *what)
     if (result == CUDA_SUCCESS) return d->c->status;
     const char *text = NULL;
     d->driver.cuGetErrorString(result, &text);
-    enum status status = result == CUDA_ERROR_OUT_OF_MEMORY ? E_MEMORY : E_IO;
+    enum status status = result == CUDA_ERROR_OUT_OF_MEMORY ? E_FIT : E_IO;
     return ctx_fail(d->c, status, "CUDA: %s failed: %s (%d)", what, text ? text : "unknown error", (int)result);
 }
 
@@ -103,6 +107,7 @@ void cuda_close(struct cuda *d)
 {
     if (!d) return;
     const struct cuda_driver *f = &d->driver;
+    cuda_gemm_forget(d);
     if (d->stream) f->cuStreamSynchronize(d->stream);
     if (d->workspace) f->cuMemFree(d->workspace);
     if (d->lt) f->cublasLtDestroy(d->lt);
@@ -112,8 +117,40 @@ void cuda_close(struct cuda *d)
     if (d->stream) f->cuStreamDestroy(d->stream);
     if (d->context) f->cuDevicePrimaryCtxRelease(d->device);
     cuda_driver_close(&d->driver);
-    free(d->plans);
     free(d);
+}
+
+struct cuda *cuda_open_counting(struct ctx *c)
+{
+    struct cuda *d = calloc(1, sizeof(*d));
+    if (!d) {
+        ctx_fail(c, E_MEMORY, "CUDA: no memory for the card's description");
+        return NULL;
+    }
+    *d = (struct cuda){.c = c, .counting = true, .name = "no card", .processors = CUDA_COUNTED_PROCESSORS};
+    return d;
+}
+
+int cuda_count(void)
+{
+    struct ctx *c = ctx_new(NULL); /* the answer is a number: what is missing is told when a card is asked for by name */
+    struct cuda_driver driver;
+    int count = 0;
+    if (!c) return 0;
+    if (cuda_driver_open(c, &driver) == OK) {
+        if (driver.cuDeviceGetCount(&count) != CUDA_SUCCESS) count = 0;
+        cuda_driver_close(&driver);
+    }
+    ctx_clear(c);
+    ctx_free(c);
+    return count;
+}
+
+size_t cuda_free_bytes(struct cuda *d)
+{
+    size_t available = 0, total = 0;
+    cuda_check(d, d->driver.cuMemGetInfo(&available, &total), "asking for free memory");
+    return available;
 }
 
 CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes)
@@ -125,8 +162,8 @@ CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes)
     size_t available = 0, total = 0;
     d->driver.cuMemGetInfo(&available, &total);
     if (result == CUDA_ERROR_OUT_OF_MEMORY) {
-        ctx_fail(d->c, E_MEMORY, "CUDA: no room for %.1f MiB on %s: %.1f of %.1f MiB are free", (double)bytes / 0x1p20,
-                 d->name, (double)available / 0x1p20, (double)total / 0x1p20);
+        ctx_fail(d->c, E_FIT, "CUDA: no room for %.1f MiB on %s: %.1f of %.1f MiB are free", (double)bytes / 0x1p20, d->name,
+                 (double)available / 0x1p20, (double)total / 0x1p20);
     }
     cuda_check(d, result, "allocating memory");
     return 0;
@@ -156,9 +193,15 @@ enum status cuda_wait(struct cuda *d)
     return cuda_check(d, d->driver.cuStreamSynchronize(d->stream), "work on the card");
 }
 
+enum status cuda_zero(struct cuda *d, CUdeviceptr to, size_t bytes)
+{
+    if (!ctx_ok(d->c) || d->counting) return d->c->status;
+    return cuda_check(d, d->driver.cuMemsetD8Async(to, 0, bytes, d->stream), "filling memory");
+}
+
 enum status cuda_launch(struct cuda *d, enum cuda_kernel kernel, struct cuda_grid g, const void *args)
 {
-    if (!ctx_ok(d->c)) return d->c->status;
+    if (!ctx_ok(d->c) || d->counting) return d->c->status;
     if (g.shared > d->shared_bytes) {
         return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: %s needs %u bytes of shared memory a block; %s has %zu",
                         KERNEL_NAMES[kernel], g.shared, d->name, d->shared_bytes);

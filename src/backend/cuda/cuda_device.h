@@ -13,12 +13,13 @@ enum cuda_kernel {
         CUDA_KERNEL_COUNT
 };
 
-enum { CUDA_MAX_MODULES = 16, CUDA_GEMM_PLANS = 256, CUDA_WORKSPACE_BYTES = 64 << 20 };
+enum { CUDA_MAX_MODULES = 16, CUDA_WORKSPACE_BYTES = 64 << 20 };
 
 struct cuda_gemm_plan; /* cuda_gemm.c */
 
 struct cuda {
     struct ctx *c;
+    bool counting; /* no card is open: launches and products return at once */
     struct cuda_driver driver;
     CUdevice device;
     CUcontext context;
@@ -33,21 +34,29 @@ struct cuda {
     CUdeviceptr workspace; /* CUDA_WORKSPACE_BYTES, for cuBLASLt */
     struct cuda_gemm_plan *plans;
     int n_plans;
+    bool timed; /* products take the fastest of cuBLASLt's algorithms, by trial; else the one that it proposes first */
 };
 
 /* Opens card `index`. NULL with E_UNSUPPORTED (no driver, no such card, a card older than compute capability 8.0). */
 struct cuda *cuda_open(struct ctx *c, int index);
+/* What stands for a card when memory is counted: nothing is opened and nothing runs. NULL with E_MEMORY. */
+struct cuda *cuda_open_counting(struct ctx *c);
 void cuda_close(struct cuda *d);
+/* Cards that the driver shows; 0 without a driver, without cuBLASLt or without a card. Records nothing. */
+int cuda_count(void);
 
 /* Records a driver error with the name of what was tried; returns the ctx's status. */
 enum status cuda_check(struct cuda *d, CUresult result, const char *what);
 
-/* Device memory, at least 256-byte aligned, contents undefined. 0 with E_MEMORY. */
+/* Bytes of the card's memory that nobody has taken. */
+size_t cuda_free_bytes(struct cuda *d);
+/* Device memory, at least 256-byte aligned, contents undefined. 0 with E_FIT when the card has no more. */
 CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes);
 void cuda_free(struct cuda *d, CUdeviceptr block);
 void cuda_upload(struct cuda *d, CUdeviceptr to, const void *from, size_t bytes); /* host reusable on return */
 void cuda_download(struct cuda *d, void *to, CUdeviceptr from, size_t bytes);     /* there on return */
 enum status cuda_wait(struct cuda *d);                                            /* all queued work is done */
+enum status cuda_zero(struct cuda *d, CUdeviceptr to, size_t bytes);              /* queued */
 
 /* Queues a kernel. `args` points to its argument struct (cuda_args.h). */
 struct cuda_grid {

@@ -37,6 +37,14 @@
     X(cuMemcpyDtoDAsync)                                                                                                    \
     X(cuMemsetD8Async)                                                                                                      \
     X(cuStreamCreate)                                                                                                       \
+    X(cuMemGetAllocationGranularity)                                                                                        \
+    X(cuMemAddressReserve)                                                                                                  \
+    X(cuMemAddressFree)                                                                                                     \
+    X(cuMemCreate)                                                                                                          \
+    X(cuMemRelease)                                                                                                         \
+    X(cuMemMap)                                                                                                             \
+    X(cuMemUnmap)                                                                                                           \
+    X(cuMemSetAccess)                                                                                                       \
     X(cuStreamDestroy)                                                                                                      \
     X(cuStreamSynchronize)                                                                                                  \
     X(cuEventCreate)                                                                                                        \

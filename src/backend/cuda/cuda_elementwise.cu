@@ -56,6 +56,28 @@ MOVE_KERNEL(move_bf16_f32, __nv_bfloat16, float)
 MOVE_KERNEL(move_f32_bf16, float, __nv_bfloat16)
 MOVE_KERNEL(move_f32_f32, float, float)
 
+extern "C" __global__ void __launch_bounds__(MOVE_THREADS) add_bf16(const cuda_add_args a)
+{
+    int col = (blockIdx.x * MOVE_THREADS + threadIdx.x) * 8;
+    for (int64_t row = blockIdx.y; row < a.rows && col < a.cols; row += gridDim.y) {
+        float x[8], y[8];
+        octet_widen(octet_load(a.a + row * a.a_stride + col), x);
+        octet_widen(octet_load(a.b + row * a.b_stride + col), y);
+#pragma unroll
+        for (int i = 0; i < 8; i++) x[i] += y[i];
+        octet_store(a.to + row * a.to_stride + col, octet_round(x));
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(MOVE_THREADS) add_bias(const cuda_bias_args a)
+{
+    int col = blockIdx.x * MOVE_THREADS + threadIdx.x;
+    for (int64_t row = blockIdx.y; row < a.rows && col < a.cols; row += gridDim.y) {
+        __nv_bfloat16 *y = (__nv_bfloat16 *)a.y + row * a.y_stride + col;
+        *y = __float2bfloat16_rn(__bfloat162float(*y) + a.bias[col]);
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(MOVE_THREADS) fill_32(const cuda_fill_args a)
 {
     int64_t step = (int64_t)gridDim.x * MOVE_THREADS;

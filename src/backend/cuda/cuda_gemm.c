@@ -5,16 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GEMM_CANDIDATES = 16, GEMM_REPEATS = 4 };
+/* Batches of documents have as many lengths as there are steps: beyond this many shapes the table begins anew. */
+enum { GEMM_CANDIDATES = 16, GEMM_REPEATS = 4, GEMM_SLOTS = 2048, GEMM_MOST = GEMM_SLOTS / 2 };
 
 /* What the choice of an algorithm may depend on. Compared by its bytes: no padding. */
 struct gemm_key {
-    int32_t m, n, k, flags; /* flags: a transposed, b transposed, f32 result, beta is not 0 */
+    int32_t m, n, k, flags; /* flags: a transposed, b transposed, f32 result, beta is not 0, alignment of a, b and c */
     int64_t lda, ldb, ldc;
 };
 
 struct cuda_gemm_plan {
     struct gemm_key key;
+    bool used;  /* this slot of the table is taken */
     bool ready; /* descriptors exist */
     cublasLtMatmulAlgo_t algo;
     bool chosen;
@@ -34,6 +36,13 @@ static enum status gemm_check(struct cuda *d, cublasStatus_t status, const char 
     return ctx_fail(d->c, E_IO, "CUDA: cuBLASLt: %s failed with status %d", what, (int)status);
 }
 
+/* log2 of the bytes at whose multiples all rows of a matrix begin, at most 4 (16 bytes). */
+static int gemm_alignment(const struct cuda_matrix *m)
+{
+    uint64_t at = (uint64_t)m->data | (uint64_t)m->stride * (m->f32 ? 4 : 2) | 16;
+    return __builtin_ctzll(at);
+}
+
 static struct gemm_key gemm_key_of(struct cuda *d, const struct cuda_matrix *a, const struct cuda_matrix *b,
                                    const struct cuda_matrix *c, float beta)
 {
@@ -41,7 +50,8 @@ static struct gemm_key gemm_key_of(struct cuda *d, const struct cuda_matrix *a, 
         .m = c->rows,
         .n = c->cols,
         .k = a->transposed ? a->rows : a->cols,
-        .flags = a->transposed | b->transposed << 1 | c->f32 << 2 | (beta != 0) << 3,
+        .flags = a->transposed | b->transposed << 1 | c->f32 << 2 | (beta != 0) << 3 | gemm_alignment(a) << 4 |
+                 gemm_alignment(b) << 8 | gemm_alignment(c) << 12,
         .lda = a->stride,
         .ldb = b->stride,
         .ldc = c->stride,
@@ -100,6 +110,23 @@ static float gemm_time(struct cuda *d, const struct cuda_gemm_plan *p, const cub
     return total / GEMM_REPEATS;
 }
 
+/* By default algorithms may count on pointers at multiples of 256 bytes; columns and rows of larger arrays are at 16, and at
+ * less in a matrix whose rows have an odd length. */
+static void gemm_prefer_alignment(struct cuda *d, const struct cuda_gemm_plan *p, cublasLtMatmulPreference_t preference)
+{
+    static const struct {
+        cublasLtMatmulPreferenceAttributes_t attribute;
+        int shift;
+    } LIST[] = {{CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 8}, /* cuBLAS's a is our b */
+                {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, 4},
+                {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, 12},
+                {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, 12}};
+    for (int i = 0; i < 4; i++) {
+        uint32_t bytes = 1u << (p->key.flags >> LIST[i].shift & 15);
+        d->driver.cublasLtMatmulPreferenceSetAttribute(preference, LIST[i].attribute, &bytes, sizeof(bytes));
+    }
+}
+
 static int gemm_candidates(struct cuda *d, const struct cuda_gemm_plan *p, cublasLtMatmulHeuristicResult_t *results)
 {
     const struct cuda_driver *f = &d->driver;
@@ -112,14 +139,7 @@ static int gemm_candidates(struct cuda *d, const struct cuda_gemm_plan *p, cubla
                                             sizeof(workspace));
     f->cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions,
                                             sizeof(reductions));
-    /* By default algorithms may count on pointers at multiples of 256 bytes; columns and rows of larger arrays are at 16. */
-    static const cublasLtMatmulPreferenceAttributes_t ALIGNMENTS[] = {
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-    const uint32_t alignment = 16;
-    for (int i = 0; i < 4; i++) {
-        f->cublasLtMatmulPreferenceSetAttribute(preference, ALIGNMENTS[i], &alignment, sizeof(alignment));
-    }
+    gemm_prefer_alignment(d, p, preference);
     gemm_check(d,
                f->cublasLtMatmulAlgoGetHeuristic(d->lt, p->desc, p->a, p->b, p->c, p->c, preference, GEMM_CANDIDATES,
                                                  results, &found),
@@ -137,11 +157,10 @@ static bool gemm_splits(struct cuda *d, const cublasLtMatmulAlgo_t *algo)
 }
 
 /* Times the candidates into a result of their own, so that the caller's is not added to more than once. */
-static enum status gemm_tune(struct cuda *d, struct cuda_gemm_plan *p, const struct gemm_operands *operands)
+static enum status gemm_time_all(struct cuda *d, struct cuda_gemm_plan *p, const struct gemm_operands *operands,
+                                 const cublasLtMatmulHeuristicResult_t *results, int found)
 {
-    cublasLtMatmulHeuristicResult_t results[GEMM_CANDIDATES];
     struct gemm_operands o = *operands;
-    int found = gemm_candidates(d, p, results);
     CUdeviceptr scratch = cuda_alloc(d, (size_t)p->key.m * (size_t)p->key.ldc * (p->key.flags & 4 ? 4 : 2));
     CUevent from = NULL, to = NULL;
     if (!scratch) return d->c->status;
@@ -160,33 +179,70 @@ static enum status gemm_tune(struct cuda *d, struct cuda_gemm_plan *p, const str
     d->driver.cuEventDestroy(from);
     d->driver.cuEventDestroy(to);
     cuda_free(d, scratch);
+    return d->c->status;
+}
+
+/* The first algorithm that cuBLASLt proposes, or the fastest by trial. The first is a function of the shape, the card and
+ * the library's version, so that another run takes it too. */
+static enum status gemm_tune(struct cuda *d, struct cuda_gemm_plan *p, const struct gemm_operands *operands)
+{
+    cublasLtMatmulHeuristicResult_t results[GEMM_CANDIDATES];
+    int found = gemm_candidates(d, p, results);
+    if (d->timed) TRY(gemm_time_all(d, p, operands, results, found));
+    for (int i = 0; i < found && !p->chosen; i++) {
+        if (results[i].state != CUBLAS_STATUS_SUCCESS || gemm_splits(d, &results[i].algo)) continue;
+        p->algo = results[i].algo;
+        p->chosen = true;
+    }
     if (p->chosen) return d->c->status;
     return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: cuBLASLt has no algorithm without split-K for %d x %d x %d (%d proposed)",
                     p->key.m, p->key.n, p->key.k, found);
 }
 
+void cuda_gemm_forget(struct cuda *d)
+{
+    for (int i = 0; d->plans && i < GEMM_SLOTS; i++) {
+        struct cuda_gemm_plan *p = &d->plans[i];
+        if (p->a) d->driver.cublasLtMatrixLayoutDestroy(p->a);
+        if (p->b) d->driver.cublasLtMatrixLayoutDestroy(p->b);
+        if (p->c) d->driver.cublasLtMatrixLayoutDestroy(p->c);
+        if (p->desc) d->driver.cublasLtMatmulDescDestroy(p->desc);
+    }
+    free(d->plans);
+    d->plans = NULL;
+    d->n_plans = 0;
+}
+
+/* FNV-1a over the words of a key. */
+static uint64_t gemm_hash(const struct gemm_key *key)
+{
+    const uint32_t *word = (const uint32_t *)key;
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < sizeof(*key) / sizeof(*word); i++) hash = (hash ^ word[i]) * 0x100000001b3;
+    return hash ^ hash >> 32;
+}
+
 static struct cuda_gemm_plan *gemm_plan(struct cuda *d, const struct gemm_key *key)
 {
-    if (!d->plans) d->plans = calloc(CUDA_GEMM_PLANS, sizeof(*d->plans));
+    if (d->n_plans == GEMM_MOST) cuda_gemm_forget(d);
+    if (!d->plans) d->plans = calloc(GEMM_SLOTS, sizeof(*d->plans));
     if (!d->plans) {
         ctx_fail(d->c, E_MEMORY, "CUDA: no memory for the list of products");
         return NULL;
     }
-    for (int i = 0; i < d->n_plans; i++) {
-        if (memcmp(&d->plans[i].key, key, sizeof(*key)) == 0) return &d->plans[i];
-    }
-    if (d->n_plans == CUDA_GEMM_PLANS) {
-        ctx_fail(d->c, E_UNSUPPORTED, "CUDA: more than %d shapes of products in one run", CUDA_GEMM_PLANS);
-        return NULL;
-    }
-    d->plans[d->n_plans].key = *key;
-    return &d->plans[d->n_plans++];
+    size_t i = gemm_hash(key) % GEMM_SLOTS;
+    while (d->plans[i].used && memcmp(&d->plans[i].key, key, sizeof(*key)) != 0) i = (i + 1) % GEMM_SLOTS;
+    if (d->plans[i].used) return &d->plans[i];
+    d->n_plans++;
+    d->plans[i].used = true;
+    d->plans[i].key = *key;
+    return &d->plans[i];
 }
 
 enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct cuda_matrix *b, const struct cuda_matrix *c,
                       float alpha, float beta)
 {
-    if (!ctx_ok(d->c)) return d->c->status;
+    if (!ctx_ok(d->c) || d->counting) return d->c->status;
     struct gemm_key key = gemm_key_of(d, a, b, c, beta);
     struct cuda_gemm_plan *p = gemm_plan(d, &key);
     if (!p) return d->c->status;
@@ -199,7 +255,7 @@ enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct 
 size_t cuda_gemm_choices(const struct cuda *d, char *text, size_t bytes)
 {
     size_t used = (size_t)snprintf(text, bytes, "cublaslt %zu\n", d->driver.cublasLtGetVersion());
-    for (int i = 0; i < d->n_plans; i++) {
+    for (int i = 0; d->plans && i < GEMM_SLOTS; i++) {
         const struct cuda_gemm_plan *p = &d->plans[i];
         const struct gemm_key *k = &p->key;
         if (!p->chosen) continue;

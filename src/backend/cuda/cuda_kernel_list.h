@@ -22,8 +22,15 @@
     X(fill_32, cuda_elementwise)                                                                                            \
     X(fill_16, cuda_elementwise)                                                                                            \
     X(move_rows_by_id, cuda_elementwise)                                                                                    \
+    X(add_bf16, cuda_elementwise)                                                                                           \
+    X(add_bias, cuda_elementwise)                                                                                           \
+    X(strided, cuda_generic)                                                                                                \
+    X(sum_rows_by_id, cuda_generic)                                                                                         \
+    X(check_ids, cuda_generic)                                                                                              \
+    X(dropout, cuda_dropout)                                                                                                \
     X(softmax_loss, cuda_loss)                                                                                              \
     X(loss_stats, cuda_loss)                                                                                                \
+    X(negate, cuda_loss)                                                                                                    \
     X(sum_squares_partial, cuda_optim)                                                                                      \
     X(sum_squares_total, cuda_optim)                                                                                        \
     X(adamw, cuda_optim)                                                                                                    \

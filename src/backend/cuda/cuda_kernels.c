@@ -75,6 +75,40 @@ enum status cuda_rows(struct cuda *d, const struct cuda_rows_args *a)
     return cuda_launch(d, CUDA_move_rows_by_id, (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
 }
 
+enum status cuda_add(struct cuda *d, const struct cuda_add_args *a)
+{
+    TRY(check_octets(d, "add", a->cols, 1 << 24));
+    return cuda_launch(d, CUDA_add_bf16, (struct cuda_grid){blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0}, a);
+}
+
+enum status cuda_dropout(struct cuda *d, const struct cuda_dropout_args *a)
+{
+    TRY(check_octets(d, "dropout", a->cols, 1 << 24));
+    return cuda_launch(d, CUDA_dropout, (struct cuda_grid){blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0}, a);
+}
+
+enum status cuda_rows_sum(struct cuda *d, const struct cuda_rows_sum_args *a)
+{
+    TRY(check_octets(d, "sums of rows", a->cols, 1 << 24));
+    return cuda_launch(d, CUDA_sum_rows_by_id, (struct cuda_grid){(unsigned)a->limit, 1, 256, 0}, a);
+}
+
+enum status cuda_bias(struct cuda *d, const struct cuda_bias_args *a)
+{
+    return cuda_launch(d, CUDA_add_bias, (struct cuda_grid){blocks_for(a->cols, 256), grid_rows(a->rows), 256, 0}, a);
+}
+
+enum status cuda_strided(struct cuda *d, const struct cuda_strided_args *a)
+{
+    int64_t blocks = (a->count + 255) / 256;
+    return cuda_launch(d, CUDA_strided, (struct cuda_grid){(unsigned)(blocks < 65535 ? blocks : 65535), 1, 256, 0}, a);
+}
+
+enum status cuda_check_ids(struct cuda *d, const struct cuda_check_ids_args *a)
+{
+    return cuda_launch(d, CUDA_check_ids, (struct cuda_grid){blocks_for(a->count, 256), 1, 256, 0}, a);
+}
+
 enum status cuda_sum_squares(struct cuda *d, const struct cuda_sum_squares_args *a)
 {
     TRY(cuda_launch(d, CUDA_sum_squares_partial, (struct cuda_grid){CUDA_SUM_BLOCKS, 1, 256, 0}, a));

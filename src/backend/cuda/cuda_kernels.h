@@ -22,9 +22,17 @@ enum status cuda_attention_bounds(struct cuda *d, const struct cuda_attention_bo
 enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a);     /* dim 16, 32, 64, 96 or 128 */
 enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args *a); /* delta is scratch */
 
-/* Cross-entropy of h table^T by chunks of `chunk` rows: logits is scratch of chunk * vocab. dh may be NULL. */
+/* Columns and strides: multiples of 8. */
+enum status cuda_add(struct cuda *d, const struct cuda_add_args *a);
+enum status cuda_dropout(struct cuda *d, const struct cuda_dropout_args *a);
+enum status cuda_rows_sum(struct cuda *d, const struct cuda_rows_sum_args *a);
+enum status cuda_bias(struct cuda *d, const struct cuda_bias_args *a);
+enum status cuda_strided(struct cuda *d, const struct cuda_strided_args *a);
+enum status cuda_check_ids(struct cuda *d, const struct cuda_check_ids_args *a);
+
+/* Cross-entropy of h table^T by chunks of `chunk` rows: logits is scratch of chunk * padded. dh may be NULL. */
 struct cuda_cross_entropy {
-    const bf16_bits *h, *table; /* (rows, cols), (vocab, cols) */
+    const bf16_bits *h, *table; /* (rows, cols), (padded, cols): rows of the table from vocab on are zeros */
     const int32_t *targets;
     const float *weights;
     bf16_bits *logits, *dh;
@@ -33,7 +41,9 @@ struct cuda_cross_entropy {
     int32_t *fault;
     int64_t h_stride, table_stride, dh_stride;
     int rows, cols, vocab, chunk;
+    int padded; /* vocab rounded up to a multiple of 8 */
 };
 enum status cuda_cross_entropy(struct cuda *d, const struct cuda_cross_entropy *a);
+enum status cuda_negate(struct cuda *d, const struct cuda_negate_args *a);
 
 #endif

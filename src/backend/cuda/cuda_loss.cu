@@ -27,10 +27,13 @@ static __device__ __forceinline__ running running_warp(running r)
     return r;
 }
 
-static __device__ __forceinline__ running running_octet(running r, const octet &from)
+/* `left`: how many of the eight are words; the others are padding. */
+static __device__ __forceinline__ running running_octet(running r, const octet &from, int left)
 {
     float x[8], m = r.m;
     octet_widen(from, x);
+#pragma unroll
+    for (int i = 0; i < 8; i++) x[i] = i < left ? x[i] : -CUDART_INF_F;
 #pragma unroll
     for (int i = 0; i < 8; i++) m = fmaxf(m, x[i]);
     float s = m == -CUDART_INF_F ? 0.0f : r.s * __expf(r.m - m);
@@ -43,7 +46,7 @@ static __device__ running running_row(const bf16_bits *logits, int vocab)
 {
     __shared__ running part[LOSS_THREADS / 32];
     running r = {-CUDART_INF_F, 0.0f};
-    for (int v = threadIdx.x * 8; v < vocab; v += LOSS_THREADS * 8) r = running_octet(r, octet_load(logits + v));
+    for (int v = threadIdx.x * 8; v < vocab; v += LOSS_THREADS * 8) r = running_octet(r, octet_load(logits + v), vocab - v);
     r = running_warp(r);
     int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     if (lane == 0) part[warp] = r;
@@ -51,13 +54,13 @@ static __device__ running running_row(const bf16_bits *logits, int vocab)
     return running_warp(lane < LOSS_THREADS / 32 ? part[lane] : running{-CUDART_INF_F, 0.0f});
 }
 
-/* The vocabulary is a multiple of 8 (the launcher pads the chunk with -inf columns otherwise). */
 extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmax_loss(const cuda_softmax_loss_args a)
 {
     int64_t row = blockIdx.x;
     bf16_bits *logits = a.logits + row * a.stride;
     float weight = a.weights[row];
     int32_t target = a.targets[row];
+    int padded = (a.vocab + 7) / 8 * 8;
     if (weight != 0.0f && (target < 0 || target >= a.vocab)) {
         if (threadIdx.x == 0) atomicCAS(a.fault, 0, (int32_t)row + 1);
         weight = 0.0f;
@@ -65,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmax_loss(const cu
     if (weight == 0.0f) {
         if (threadIdx.x == 0) a.nll[row] = 0.0f;
         const float zero[8] = {0};
-        for (int v = threadIdx.x * 8; a.want_grad && v < a.vocab; v += LOSS_THREADS * 8) octet_store(logits + v, octet_round(zero));
+        for (int v = threadIdx.x * 8; a.want_grad && v < padded; v += LOSS_THREADS * 8) octet_store(logits + v, octet_round(zero));
         return;
     }
     float at_target = __bfloat162float(reinterpret_cast<const __nv_bfloat16 *>(logits)[target]);
@@ -77,7 +80,9 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmax_loss(const cu
         float x[8];
         octet_widen(octet_load(logits + v), x);
 #pragma unroll
-        for (int i = 0; i < 8; i++) x[i] = factor * __expf(x[i] - r.m) - (v + i == target ? weight : 0.0f);
+        for (int i = 0; i < 8; i++) {
+            x[i] = v + i < a.vocab ? factor * __expf(x[i] - r.m) - (v + i == target ? weight : 0.0f) : 0.0f;
+        }
         octet_store(logits + v, octet_round(x));
     }
 }
@@ -99,4 +104,11 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) loss_stats(const cuda
     a.stats[1] = unweighted;
     a.stats[2] = count;
     if (a.loss) *a.loss = (float)weighted;
+}
+
+/* Log-probabilities from what the loss is made of; -0 becomes 0, for rows that were skipped. */
+extern "C" __global__ void __launch_bounds__(LOSS_THREADS) negate(const cuda_negate_args a)
+{
+    int i = blockIdx.x * LOSS_THREADS + threadIdx.x;
+    if (i < a.count) a.to[i] = 0.0f - a.from[i];
 }

@@ -9,7 +9,9 @@
 
 #include "backend/cuda/cuda_attention.cu"
 #include "backend/cuda/cuda_attention_bwd.cu"
+#include "backend/cuda/cuda_dropout.cu"
 #include "backend/cuda/cuda_elementwise.cu"
+#include "backend/cuda/cuda_generic.cu"
 #include "backend/cuda/cuda_kernel_list.h"
 #include "backend/cuda/cuda_lora.cu"
 #include "backend/cuda/cuda_loss.cu"

@@ -1,0 +1,277 @@
+/* cuda_linear: products with frozen weights, and the adapters beside them.
+ *
+ * Forward: y = x W^T, one product for weights that lie one behind the other, then y_i += scale z_i B_i^T with z_i = x A_i^T.
+ * Backward: dx = dy W, u_i = dy_i B_i, dx += scale u_i A_i, dA_i += scale u_i^T x, dB_i += scale dy_i^T z_i. A and B are
+ * rounded to bf16 for products; dA and dB are summed in f32. With dropout x in z_i and dA_i is drop_i(x), made again from
+ * the counters, and the adapter's part of dx goes through the same mask. */
+#include "backend/cuda/cuda_backend.h"
+
+static struct cuda_matrix matrix(const void *data, int64_t rows, int64_t cols, int64_t stride)
+{
+    return (struct cuda_matrix){(CUdeviceptr)data, (int)rows, (int)cols, stride, false, false};
+}
+
+static struct cuda_matrix transposed(struct cuda_matrix m)
+{
+    m.transposed = true;
+    return m;
+}
+
+/* The same `count` columns of all rows, from `first` on. */
+static struct cuda_rows columns(struct cuda_rows r, int64_t first, int64_t count)
+{
+    r.data = (uint16_t *)r.data + first;
+    r.cols = (int)count;
+    return r;
+}
+
+static struct cuda_matrix of_rows(struct cuda_rows r)
+{
+    return matrix(r.data, r.rows, r.cols, r.stride);
+}
+
+/* Weights [i, end) lie one behind the other: their rows together are one matrix. */
+static int run_of_weights(const struct linear_params *p, int i, int64_t *rows)
+{
+    int end = i + 1;
+    *rows = p->w[i]->rows;
+    for (; end < p->n; end++) {
+        const struct weight *before = p->w[end - 1], *w = p->w[end];
+        if ((const char *)before->data + (size_t)before->rows * before->row_bytes != (const char *)w->data) break;
+        *rows += w->rows;
+    }
+    return end;
+}
+
+/* ---- adapters ----------------------------------------------------------------------------------------------------------
+ */
+
+/* One adapter of a call. */
+struct linear_adapter {
+    const bf16_bits *a, *b; /* (r, K), (M, r) */
+    int64_t rank, rows;     /* r, M */
+    float scale, p;
+    uint32_t id;
+};
+
+static enum status adapter_of(struct cuda_backend *b, const struct linear_params *p, int i, const struct array *a,
+                              const struct array *bb, struct linear_adapter *out)
+{
+    TRY(cuda_expect(b, OP_LINEAR, a, DTYPE_F32));
+    *out = (struct linear_adapter){cuda_narrow(b, a), cuda_narrow(b, bb), a->shape[0], p->w[i]->rows, p->scale[i], p->p[i],
+                                   p->id[i]};
+    return b->backend.c->status;
+}
+
+/* to = drop(from), or to += drop(from). */
+static enum status drop(struct cuda_backend *b, const struct linear_adapter *l, const struct step_values *step,
+                        struct cuda_rows from, struct cuda_rows to, bool add)
+{
+    uint32_t key[4];
+    dropout_key(step, key);
+    const struct cuda_dropout_args a = {.from = from.data,
+                                        .to = to.data,
+                                        .from_stride = from.stride,
+                                        .to_stride = to.stride,
+                                        .first_token = step->first_token,
+                                        .threshold = dropout_threshold(l->p),
+                                        .key = {key[0], key[1]},
+                                        .slot = l->id,
+                                        .rows = (int)from.rows,
+                                        .cols = from.cols,
+                                        .add = add,
+                                        .scale = 1 / (1 - l->p)};
+    return cuda_dropout(b->d, &a);
+}
+
+static enum status scratch_rows(struct cuda_backend *b, int64_t rows, int64_t cols, struct cuda_rows *out)
+{
+    *out = (struct cuda_rows){cuda_scratch(b, DTYPE_BF16, rows * cols), rows, cols, (int)cols};
+    return b->backend.c->status;
+}
+
+/* What the adapter sees of x: x itself without dropout. */
+static enum status adapter_input(struct cuda_backend *b, const struct linear_adapter *l, const struct step_values *step,
+                                 struct cuda_rows x, struct cuda_rows *out)
+{
+    *out = x;
+    if (l->p <= 0) return OK;
+    TRY(scratch_rows(b, x.rows, x.cols, out));
+    return drop(b, l, step, x, *out, false);
+}
+
+/* y_i += scale z B^T; z goes to `keep` where backward wants it. y NULL: only z. */
+static enum status adapter_forward(struct cuda_backend *b, const struct linear_adapter *l, const struct step_values *step,
+                                   struct cuda_rows x, const struct array *keep, const struct cuda_rows *y)
+{
+    struct cuda_rows seen, z;
+    TRY(adapter_input(b, l, step, x, &seen));
+    if (keep)
+        z = (struct cuda_rows){keep->data, x.rows, l->rank, (int)l->rank};
+    else
+        TRY(scratch_rows(b, x.rows, l->rank, &z));
+    struct cuda_matrix mx = of_rows(seen), mz = of_rows(z);
+    struct cuda_matrix ma = transposed(matrix(l->a, l->rank, x.cols, x.cols));
+    TRY(cuda_gemm(b->d, &mx, &ma, &mz, 1, 0));
+    if (!y) return OK;
+    struct cuda_matrix mb = transposed(matrix(l->b, l->rows, l->rank, l->rank)), my = of_rows(*y);
+    return cuda_gemm(b->d, &mz, &mb, &my, l->scale, 1);
+}
+
+/* ---- forward ------------------------------------------------------------------------------------------------------------
+ */
+
+static enum status frozen_forward(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows x,
+                                  struct cuda_rows y)
+{
+    int64_t first = 0, rows = 0;
+    for (int i = 0, end; i < p->n; i = end, first += rows) {
+        end = run_of_weights(p, i, &rows);
+        struct cuda_matrix mx = of_rows(x), my = of_rows(columns(y, first, rows));
+        struct cuda_matrix mw = transposed(matrix(p->w[i]->data, rows, x.cols, x.cols));
+        TRY(cuda_gemm(b->d, &mx, &mw, &my, 1, 0));
+    }
+    first = 0;
+    for (int i = 0; i < p->n; first += p->w[i++]->rows) {
+        if (!p->w[i]->bias) continue;
+        struct cuda_rows part = columns(y, first, p->w[i]->rows);
+        const struct cuda_bias_args a = {part.data, p->w[i]->bias->data, part.stride, part.rows, part.cols};
+        TRY(cuda_bias(b->d, &a));
+    }
+    return OK;
+}
+
+enum status cuda_row_linear(struct cuda_backend *b, const struct op_call *call)
+{
+    const struct linear_params *p = call->params;
+    struct cuda_rows x, y = {0};
+    int64_t first = 0;
+    TRY(cuda_expect(b, OP_LINEAR, call->in[0], DTYPE_BF16));
+    TRY(cuda_rows_in(b, call->in[0], 1, &x));
+    if (call->out[0]) {
+        const struct array *out = call->out[0];
+        y = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
+        TRY(frozen_forward(b, p, x, y));
+    }
+    for (int i = 0; i < p->n; first += p->w[i++]->rows) {
+        struct linear_adapter l;
+        if (!call->in[1 + 2 * i] || (!call->out[0] && !call->out[1 + i])) continue;
+        TRY(adapter_of(b, p, i, call->in[1 + 2 * i], call->in[2 + 2 * i], &l));
+        struct cuda_rows part = columns(y, first, l.rows);
+        TRY(adapter_forward(b, &l, call->step, x, call->out[1 + i], call->out[0] ? &part : NULL));
+    }
+    return OK;
+}
+
+/* ---- backward -----------------------------------------------------------------------------------------------------------
+ */
+
+static enum status frozen_backward(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows dy,
+                                   struct cuda_rows dx)
+{
+    int64_t first = 0, rows = 0;
+    for (int i = 0, end; i < p->n; i = end, first += rows) {
+        end = run_of_weights(p, i, &rows);
+        struct cuda_matrix my = of_rows(columns(dy, first, rows)), mx = of_rows(dx);
+        struct cuda_matrix mw = matrix(p->w[i]->data, rows, dx.cols, dx.cols);
+        TRY(cuda_gemm(b->d, &my, &mw, &mx, 1, i > 0));
+    }
+    return OK;
+}
+
+/* out += alpha wide^T thin, (n, r); or its transpose (r, n). wide (N, n), thin (N, r). */
+static enum status adapter_gradient(struct cuda_backend *b, struct cuda_rows wide, struct cuda_rows thin, bool turn,
+                                    float alpha, const struct array *out)
+{
+    int n = wide.cols, r = thin.cols;
+    bool own = (r == 16 || r == 32) && n % 8 == 0 && ((uintptr_t)wide.data & 15) == 0 && wide.stride % 8 == 0;
+    if (!own) {
+        struct cuda_matrix mw = of_rows(wide), mt = of_rows(thin),
+                           mo = matrix(out->data, turn ? r : n, turn ? n : r, turn ? n : r);
+        mo.f32 = true;
+        struct cuda_matrix left = transposed(turn ? mt : mw);
+        return cuda_gemm(b->d, &left, turn ? &mw : &mt, &mo, alpha, 1);
+    }
+    struct cuda_tall_args a = {.a = wide.data,
+                               .b = thin.data,
+                               .out = out->data,
+                               .a_stride = wide.stride,
+                               .b_stride = thin.stride,
+                               .out_stride = turn ? n : r,
+                               .rows = (int)wide.rows,
+                               .n = n,
+                               .r = r,
+                               .slices = cuda_tall_slices(b->d, (int)wide.rows, n),
+                               .transposed = turn,
+                               .alpha = alpha};
+    a.partial = cuda_scratch(b, DTYPE_F32, (int64_t)a.slices * n * r);
+    return a.partial ? cuda_tall_product(b->d, &a) : b->backend.c->status;
+}
+
+/* dx += scale u A, through the adapter's mask. */
+static enum status adapter_dx(struct cuda_backend *b, const struct linear_adapter *l, const struct step_values *step,
+                              struct cuda_rows u, struct cuda_rows dx)
+{
+    struct cuda_matrix mu = of_rows(u), ma = matrix(l->a, l->rank, dx.cols, dx.cols), mx = of_rows(dx);
+    if (l->p <= 0) return cuda_gemm(b->d, &mu, &ma, &mx, l->scale, 1);
+    struct cuda_rows seen;
+    TRY(scratch_rows(b, dx.rows, dx.cols, &seen));
+    mx = of_rows(seen);
+    TRY(cuda_gemm(b->d, &mu, &ma, &mx, l->scale, 0));
+    return drop(b, l, step, seen, dx, true);
+}
+
+static enum status zero_first(struct cuda_backend *b, const struct linear_params *p, const struct array *out)
+{
+    if (p->accumulate || !out) return OK;
+    return cuda_zero(b->d, (CUdeviceptr)out->data, (size_t)array_size(out) * dtype_size(out->dtype));
+}
+
+/* Adapter i: its gradients and its part of dx. */
+static enum status adapter_backward(struct cuda_backend *b, const struct op_call *call, int i, struct cuda_rows dy,
+                                    struct cuda_rows x, const struct cuda_rows *dx)
+{
+    const struct linear_params *p = call->params;
+    const struct array *da = call->out[1 + 2 * i], *db = call->out[2 + 2 * i], *h = call->in[8 + i];
+    struct linear_adapter l;
+    struct cuda_rows u, seen;
+    TRY(adapter_of(b, p, i, call->in[2 + 2 * i], call->in[3 + 2 * i], &l));
+    TRY(zero_first(b, p, da));
+    TRY(zero_first(b, p, db));
+    if (db) {
+        struct cuda_rows z = {h->data, x.rows, l.rank, (int)l.rank};
+        TRY(adapter_gradient(b, dy, z, false, l.scale, db));
+    }
+    if (!da && !dx) return OK;
+    TRY(scratch_rows(b, dy.rows, l.rank, &u));
+    struct cuda_matrix my = of_rows(dy), mb = matrix(l.b, l.rows, l.rank, l.rank), mu = of_rows(u);
+    TRY(cuda_gemm(b->d, &my, &mb, &mu, 1, 0));
+    if (da) {
+        TRY(adapter_input(b, &l, call->step, x, &seen));
+        TRY(adapter_gradient(b, seen, u, true, l.scale, da));
+    }
+    return dx ? adapter_dx(b, &l, call->step, u, *dx) : OK;
+}
+
+enum status cuda_row_linear_bwd(struct cuda_backend *b, const struct op_call *call)
+{
+    const struct linear_params *p = call->params;
+    struct cuda_rows dy, x, dx = {0};
+    int64_t first = 0;
+    TRY(cuda_expect(b, OP_LINEAR_BWD, call->in[0], DTYPE_BF16));
+    TRY(cuda_rows_in(b, call->in[0], 1, &dy));
+    cuda_rows_fit(call->in[1], 1, &x); /* zeros on one row when it is not needed */
+    bool needs_x = call->out[1] || call->out[3] || call->out[5];
+    if (needs_x) TRY(cuda_rows_in(b, call->in[1], 1, &x));
+    if (call->out[0]) {
+        const struct array *out = call->out[0];
+        dx = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
+        TRY(frozen_backward(b, p, dy, dx));
+    }
+    for (int i = 0; i < p->n; first += p->w[i++]->rows) {
+        if (!call->in[2 + 2 * i]) continue;
+        struct cuda_rows part = columns(dy, first, p->w[i]->rows);
+        TRY(adapter_backward(b, call, i, part, x, call->out[0] ? &dx : NULL));
+    }
+    return OK;
+}

@@ -1,0 +1,74 @@
+/* cuda_train_rows: the loss, the gradient's norm and the update. */
+#include "backend/cuda/cuda_backend.h"
+
+/* Logits exist for so many bytes of them at a time. */
+enum { LOGITS_BYTES = 256 << 20, LOGITS_ROWS = 128 };
+
+static int rows_a_chunk(int64_t rows, int padded)
+{
+    int64_t fit = LOGITS_BYTES / ((int64_t)padded * 2) / LOGITS_ROWS * LOGITS_ROWS;
+    if (fit < LOGITS_ROWS) fit = LOGITS_ROWS;
+    return (int)(fit < rows ? fit : rows);
+}
+
+enum status cuda_row_cross_entropy(struct cuda_backend *b, const struct op_call *call)
+{
+    const struct linear_cross_entropy_params *p = call->params;
+    const struct array *logprobs = call->out[2], *dh = call->out[3];
+    struct cuda_rows h;
+    TRY(cuda_expect(b, OP_LINEAR_CROSS_ENTROPY, call->in[0], DTYPE_BF16));
+    TRY(cuda_rows_in(b, call->in[0], 1, &h));
+    struct cuda_cross_entropy a = {.h = h.data,
+                                   .table = p->w->data,
+                                   .targets = call->in[1]->data,
+                                   .weights = call->in[2]->data,
+                                   .dh = p->want_dh ? dh->data : NULL,
+                                   .loss = call->out[0]->data,
+                                   .stats = call->out[1]->data,
+                                   .fault = b->fault ? &b->fault->row_fault : NULL,
+                                   .h_stride = h.stride,
+                                   .table_stride = h.cols,
+                                   .dh_stride = h.cols,
+                                   .rows = (int)h.rows,
+                                   .cols = h.cols,
+                                   .vocab = (int)p->w->rows,
+                                   .padded = cuda_padded(p->w->rows)};
+    a.chunk = rows_a_chunk(h.rows, a.padded);
+    a.nll = cuda_scratch(b, DTYPE_F32, h.rows);
+    a.logits = cuda_scratch(b, DTYPE_BF16, (int64_t)a.chunk * a.padded);
+    if (!a.nll || !a.logits) return b->backend.c->status;
+    TRY(cuda_cross_entropy(b->d, &a));
+    if (!p->want_logprobs) return OK;
+    const struct cuda_negate_args n = {a.nll, logprobs->data, (int)h.rows};
+    return cuda_negate(b->d, &n);
+}
+
+enum status cuda_row_sum_squares(struct cuda_backend *b, const struct op_call *call)
+{
+    struct cuda_rows x;
+    TRY(cuda_expect(b, OP_SUM_SQUARES, call->in[0], DTYPE_F32));
+    TRY(cuda_rows_in(b, call->in[0], call->in[0]->ndim, &x));
+    const struct cuda_sum_squares_args a = {x.data, (double *)b->partial, call->out[0]->data, array_size(call->in[0])};
+    return cuda_sum_squares(b->d, &a);
+}
+
+enum status cuda_row_adamw(struct cuda_backend *b, const struct op_call *call)
+{
+    const struct adamw_params *p = call->params;
+    const struct cuda_adamw_step step = {p->lr, p->correction1, p->correction2, p->grad_scale, p->threshold};
+    for (int i = 0; i < 4; i++) TRY(cuda_expect(b, OP_ADAMW, call->in[i], DTYPE_F32));
+    cuda_backend_upload(&b->backend, (void *)b->step, &step, sizeof(step));
+    const struct cuda_adamw_args a = {.param = call->in[0]->data,
+                                      .m = call->in[2]->data,
+                                      .v = call->in[3]->data,
+                                      .grad = call->in[1]->data,
+                                      .sum_squares = call->in[4] ? call->in[4]->data : NULL,
+                                      .stopped = call->in[5] ? call->in[5]->data : NULL,
+                                      .step = (const struct cuda_adamw_step *)b->step,
+                                      .count = array_size(call->in[0]),
+                                      .beta1 = p->beta1,
+                                      .beta2 = p->beta2,
+                                      .eps = p->eps,
+                                      .weight_decay = p->weight_decay};
+    return cuda_adamw(b->d, &a);
+}

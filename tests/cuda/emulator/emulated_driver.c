@@ -1,0 +1,446 @@
+/* emulated_driver: the functions of NVIDIA's driver and of cuBLASLt that the backend calls, on the host and with the kernels
+ * of emulator.cc, in one shared object: a program that finds it under YA_LIBCUDA and YA_LIBCUBLASLT runs whole without a
+ * card. Everything happens at once, so streams and events have nothing to do; new memory is full of NaN. YA_EMULATED_BYTES
+ * says how much memory the card seems to have (default 4 GiB). */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cublasLt.h>
+#include <cuda.h>
+
+#include "backend/cuda/cuda_kernel_list.h"
+
+void emulator_launch(int kernel, unsigned x, unsigned y, unsigned threads, unsigned shared, const void *args);
+
+#define EXPORT __attribute__((visibility("default")))
+
+static const char *const KERNELS[] = {
+#define EMULATED_NAME(name, file) #name,
+    CUDA_KERNELS(EMULATED_NAME)
+#undef EMULATED_NAME
+};
+enum { N_KERNELS = sizeof(KERNELS) / sizeof(*KERNELS) };
+
+static size_t taken;
+
+static size_t card_bytes(void)
+{
+    const char *text = getenv("YA_EMULATED_BYTES");
+    return text ? strtoull(text, NULL, 10) : (size_t)4 << 30;
+}
+
+/* ---- the card --------------------------------------------------------------------------------------------------------- */
+
+EXPORT CUresult cuInit(unsigned flags)
+{
+    (void)flags;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuDriverGetVersion(int *version)
+{
+    *version = 13000;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuGetErrorString(CUresult error, const char **text)
+{
+    *text = error == CUDA_ERROR_OUT_OF_MEMORY ? "out of memory" : "an error of the emulator";
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuDeviceGetCount(int *count)
+{
+    *count = 1;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuDeviceGet(CUdevice *device, int index)
+{
+    *device = index;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuDeviceGetName(char *name, int bytes, CUdevice device)
+{
+    (void)device;
+    snprintf(name, (size_t)bytes, "emulator");
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)
+{
+    (void)device;
+    *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR            ? 9
+             : attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT              ? 3
+             : attribute == CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN ? 227 << 10
+                                                                                  : 0;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device)
+{
+    (void)device;
+    *context = (CUcontext)1;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuDevicePrimaryCtxRelease(CUdevice device)
+{
+    (void)device;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuCtxSetCurrent(CUcontext context)
+{
+    (void)context;
+    return CUDA_SUCCESS;
+}
+
+/* ---- kernels ---------------------------------------------------------------------------------------------------------- */
+
+EXPORT CUresult cuModuleLoadData(CUmodule *module, const void *image)
+{
+    (void)image;
+    *module = (CUmodule)1;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuModuleUnload(CUmodule module)
+{
+    (void)module;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name)
+{
+    (void)module;
+    for (size_t i = 0; i < N_KERNELS; i++) {
+        if (strcmp(KERNELS[i], name) != 0) continue;
+        *function = (CUfunction)(i + 1);
+        return CUDA_SUCCESS;
+    }
+    return CUDA_ERROR_NOT_FOUND;
+}
+EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, int value)
+{
+    (void)function, (void)attribute, (void)value;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned ty,
+                               unsigned tz, unsigned shared, CUstream stream, void **params, void **extra)
+{
+    (void)stream, (void)extra;
+    if (x == 0 || y == 0 || z != 1 || ty != 1 || tz != 1 || x > 0x7fffffff || y > 65535) return CUDA_ERROR_INVALID_VALUE;
+    emulator_launch((int)(size_t)function - 1, x, y, threads, shared, params[0]);
+    return CUDA_SUCCESS;
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+
+/* The size stands in front of a block. */
+EXPORT CUresult cuMemAlloc(CUdeviceptr *block, size_t bytes)
+{
+    if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+    if (bytes > card_bytes() - taken) return CUDA_ERROR_OUT_OF_MEMORY;
+    char *made = aligned_alloc(256, (bytes + 511) / 256 * 256);
+    if (!made) return CUDA_ERROR_OUT_OF_MEMORY;
+    *(size_t *)made = bytes;
+    memset(made + 256, 0xff, bytes);
+    taken += bytes;
+    *block = (CUdeviceptr)(made + 256);
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemFree(CUdeviceptr block)
+{
+    char *made = (char *)block - 256;
+    taken -= *(size_t *)made;
+    free(made);
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemGetInfo(size_t *available, size_t *total)
+{
+    *total = card_bytes();
+    *available = *total - taken;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemAllocHost(void **block, size_t bytes)
+{
+    *block = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    return *block ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+EXPORT CUresult cuMemFreeHost(void *block)
+{
+    free(block);
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp *properties,
+                                              CUmemAllocationGranularity_flags option)
+{
+    (void)properties, (void)option;
+    *bytes = 2 << 20;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemAddressReserve(CUdeviceptr *at, size_t bytes, size_t alignment, CUdeviceptr wanted,
+                                    unsigned long long flags)
+{
+    (void)alignment, (void)wanted, (void)flags;
+    void *made = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    *at = (CUdeviceptr)made;
+    return made == MAP_FAILED ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemAddressFree(CUdeviceptr at, size_t bytes)
+{
+    munmap((void *)at, bytes);
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *properties,
+                            unsigned long long flags)
+{
+    (void)properties, (void)flags;
+    if (bytes % (2 << 20)) return CUDA_ERROR_INVALID_VALUE;
+    if (bytes > card_bytes() - taken) return CUDA_ERROR_OUT_OF_MEMORY;
+    taken += bytes;
+    *handle = bytes;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemRelease(CUmemGenericAllocationHandle handle)
+{
+    taken -= handle;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemMap(CUdeviceptr at, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle,
+                         unsigned long long flags)
+{
+    (void)offset, (void)flags, (void)at;
+    return bytes == handle ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+EXPORT CUresult cuMemUnmap(CUdeviceptr at, size_t bytes)
+{
+    return mprotect((void *)at, bytes, PROT_NONE) == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+EXPORT CUresult cuMemSetAccess(CUdeviceptr at, size_t bytes, const CUmemAccessDesc *access, size_t n)
+{
+    (void)access, (void)n;
+    if (mprotect((void *)at, bytes, PROT_READ | PROT_WRITE) != 0) return CUDA_ERROR_INVALID_VALUE;
+    memset((void *)at, 0xff, bytes);
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
+{
+    (void)stream;
+    memcpy((void *)to, from, bytes);
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+    (void)stream;
+    memcpy(to, (const void *)from, bytes);
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+    (void)stream;
+    memmove((void *)to, (const void *)from, bytes);
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream)
+{
+    (void)stream;
+    memset((void *)to, value, bytes);
+    return CUDA_SUCCESS;
+}
+
+/* ---- streams and events ------------------------------------------------------------------------------------------------
+ */
+
+EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned flags)
+{
+    (void)flags;
+    *stream = (CUstream)1;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuStreamDestroy(CUstream stream)
+{
+    (void)stream;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuStreamSynchronize(CUstream stream)
+{
+    (void)stream;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuEventCreate(CUevent *event, unsigned flags)
+{
+    (void)flags;
+    *event = (CUevent)1;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuEventDestroy(CUevent event)
+{
+    (void)event;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuEventRecord(CUevent event, CUstream stream)
+{
+    (void)event, (void)stream;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuEventSynchronize(CUevent event)
+{
+    (void)event;
+    return CUDA_SUCCESS;
+}
+EXPORT CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to)
+{
+    (void)from, (void)to;
+    *milliseconds = 1;
+    return CUDA_SUCCESS;
+}
+
+/* ---- cuBLASLt --------------------------------------------------------------------------------------------------------- */
+
+struct emulated_desc {
+    cublasOperation_t a, b;
+};
+struct emulated_layout {
+    cudaDataType type;
+    uint64_t rows, cols;
+    int64_t stride; /* from column to column */
+};
+
+EXPORT cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
+{
+    *handle = (cublasLtHandle_t)1;
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
+{
+    (void)handle;
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT size_t cublasLtGetVersion(void)
+{
+    return 1;
+}
+EXPORT cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute, cudaDataType scale)
+{
+    if (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
+    *desc = calloc(1, sizeof(struct emulated_desc));
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc)
+{
+    free(desc);
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute,
+                                                     const void *value, size_t bytes)
+{
+    struct emulated_desc *d = (void *)desc;
+    cublasOperation_t *slot = attribute == CUBLASLT_MATMUL_DESC_TRANSA   ? &d->a
+                              : attribute == CUBLASLT_MATMUL_DESC_TRANSB ? &d->b
+                                                                         : NULL;
+    if (!slot || bytes != sizeof(*slot)) return CUBLAS_STATUS_NOT_SUPPORTED;
+    memcpy(slot, value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDataType type, uint64_t rows,
+                                                 uint64_t cols, int64_t stride)
+{
+    if (stride < (int64_t)rows || (type != CUDA_R_16BF && type != CUDA_R_32F)) return CUBLAS_STATUS_INVALID_VALUE;
+    struct emulated_layout *l = malloc(sizeof(*l));
+    *l = (struct emulated_layout){type, rows, cols, stride};
+    *layout = (void *)l;
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout)
+{
+    free(layout);
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference)
+{
+    *preference = malloc(1);
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference)
+{
+    free(preference);
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
+                                                           cublasLtMatmulPreferenceAttributes_t attribute, const void *value,
+                                                           size_t bytes)
+{
+    (void)preference, (void)attribute, (void)value, (void)bytes;
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
+                                                     cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                                     cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                                     cublasLtMatmulPreference_t preference, int wanted,
+                                                     cublasLtMatmulHeuristicResult_t results[], int *found)
+{
+    (void)handle, (void)desc, (void)a, (void)b, (void)c, (void)d, (void)preference;
+    *found = wanted > 0;
+    if (wanted > 0) memset(&results[0], 0, sizeof(results[0])); /* state: success */
+    return CUBLAS_STATUS_SUCCESS;
+}
+EXPORT cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algo,
+                                                           cublasLtMatmulAlgoConfigAttributes_t attribute, void *value,
+                                                           size_t bytes, size_t *written)
+{
+    (void)algo, (void)attribute;
+    memset(value, 0, bytes);
+    *written = bytes;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+static float element(const struct emulated_layout *l, const void *data, uint64_t row, uint64_t col)
+{
+    int64_t at = (int64_t)col * l->stride + (int64_t)row;
+    uint32_t word = l->type == CUDA_R_32F ? ((const uint32_t *)data)[at] : (uint32_t)((const uint16_t *)data)[at] << 16;
+    float f;
+    memcpy(&f, &word, 4);
+    return f;
+}
+
+static void put(const struct emulated_layout *l, void *data, uint64_t row, uint64_t col, float f)
+{
+    int64_t at = (int64_t)col * l->stride + (int64_t)row;
+    uint32_t word;
+    memcpy(&word, &f, 4);
+    if (l->type == CUDA_R_32F)
+        ((uint32_t *)data)[at] = word;
+    else
+        ((uint16_t *)data)[at] = f != f ? 0x7fff : (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
+}
+
+/* op(m) as lines of `depth` f32: line i is row i of op(a), or column i of op(b). */
+static float *lines_of(const struct emulated_layout *l, const void *data, bool swap, uint64_t n, uint64_t depth)
+{
+    float *lines = malloc(n * depth * sizeof(*lines));
+    for (uint64_t i = 0; i < n; i++)
+        for (uint64_t k = 0; k < depth; k++) lines[i * depth + k] = swap ? element(l, data, k, i) : element(l, data, i, k);
+    return lines;
+}
+
+EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void *alpha, const void *a,
+                                     cublasLtMatrixLayout_t la, const void *b, cublasLtMatrixLayout_t lb, const void *beta,
+                                     const void *c, cublasLtMatrixLayout_t lc, void *d, cublasLtMatrixLayout_t ld,
+                                     const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes, CUstream stream)
+{
+    (void)handle, (void)ld, (void)algo, (void)workspace, (void)bytes, (void)stream;
+    const struct emulated_desc *op = (void *)desc;
+    const struct emulated_layout *x = (void *)la, *y = (void *)lb, *z = (void *)lc;
+    uint64_t depth = op->a == CUBLAS_OP_T ? x->rows : x->cols;
+    if ((op->a == CUBLAS_OP_T ? x->cols : x->rows) != z->rows || (op->b == CUBLAS_OP_T ? y->rows : y->cols) != z->cols ||
+        (op->b == CUBLAS_OP_T ? y->cols : y->rows) != depth)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    float *left = lines_of(x, a, op->a == CUBLAS_OP_T, z->rows, depth);
+    float *right = lines_of(y, b, op->b != CUBLAS_OP_T, z->cols, depth);
+    float by = *(const float *)alpha, keep = *(const float *)beta;
+    for (uint64_t j = 0; j < z->cols; j++) {
+        for (uint64_t i = 0; i < z->rows; i++) {
+            float sum = 0;
+            for (uint64_t k = 0; k < depth; k++) sum += left[i * depth + k] * right[j * depth + k];
+            put(z, d, i, j, by * sum + (keep != 0 ? keep * element(z, c, i, j) : 0));
+        }
+    }
+    free(left);
+    free(right);
+    return CUBLAS_STATUS_SUCCESS;
+}
