@@ -332,6 +332,7 @@ static enum status run_loss(const struct bench *b, CUdeviceptr base)
                                    .rows = m->tokens,
                                    .cols = m->width,
                                    .vocab = m->vocab,
+                                   .padded = m->vocab,
                                    .chunk = b->extra};
     return cuda_cross_entropy(d, &a);
 }

@@ -2,6 +2,7 @@
 """The peer of training on a card: LoRA steps with PyTorch and Transformers, on a folder that `your_ai init` wrote.
 
   gpu_peer.py MODEL [--batch B] [--length T] [--steps N] [--compile] [--checkpoint] [--adapter PEFT_DIR] [--tokens FILE]
+              [--dtype bf16|f32] [--gradients FILE]
 
 LoRA r=16, alpha=32 on all seven linear layers, AdamW on the adapter, no dropout, no clipping, mean loss over B * (T - 1) targets,
 bf16 weights and activations. With the package peft the adapter is PEFT's (its adapters in f32 cast to bf16, as its users run it
@@ -47,7 +48,7 @@ def by_hand(model):
     return model
 
 
-def with_adapter(model, adapter):
+def with_adapter(model, adapter, dtype):
     """The model with an adapter whose B is not zero, and the words that say how it was made."""
     try:
         import peft
@@ -63,7 +64,7 @@ def with_adapter(model, adapter):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_" in name:
-                parameter.data = parameter.data.to(torch.bfloat16)
+                parameter.data = parameter.data.to(dtype)
                 if "lora_B" in name and not adapter:
                     parameter.normal_(0.0, 0.02)
     return model, "peft " + peft.__version__
@@ -84,7 +85,21 @@ def driver_used():
     return total - free
 
 
-def train(model, forward, data):
+def place(name):
+    """Sorts parameters as our adapters do: by layer, linear layer, A before B."""
+    layer = int(name.split("layers.")[1].split(".")[0])
+    target = next(i for i, t in enumerate(TARGETS) if t in name)
+    return layer, target, "lora_B" in name
+
+
+def save_gradients(model, path):
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    with open(path, "wb") as f:
+        for _, p in sorted(named, key=lambda item: place(item[0])):
+            f.write(p.grad.float().cpu().numpy().tobytes())
+
+
+def train(model, forward, data, gradients):
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, fused=True, **ADAMW)
     seconds, losses, norms, peak = [], [], [], 0
@@ -95,6 +110,8 @@ def train(model, forward, data):
         loss = forward(input_ids=ids, labels=ids).loss
         loss.backward()
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm([p.grad for p in parameters])).float())
+        if gradients and not losses:
+            save_gradients(model, gradients)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         torch.cuda.synchronize()
@@ -116,23 +133,26 @@ def main():
     parser.add_argument("--checkpoint", action="store_true", help="recompute each layer's activations in backward")
     parser.add_argument("--adapter")
     parser.add_argument("--tokens", help="int32 ids, (steps, batch, length)")
+    parser.add_argument("--dtype", choices=["bf16", "f32"], default="bf16")
+    parser.add_argument("--gradients", help="writes those of the first step, f32, in the order of our adapter's parameters")
     options = parser.parse_args()
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(options.seed)
-    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.bfloat16, attn_implementation="sdpa").cuda()
+    dtype = torch.bfloat16 if options.dtype == "bf16" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype, attn_implementation="sdpa").cuda()
     model.config.use_cache = False
-    model, made = with_adapter(model, options.adapter)
+    model, made = with_adapter(model, options.adapter, dtype)
     if options.checkpoint:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()
     forward = torch.compile(model) if options.compile else model
     data = batches(options, model.config.vocab_size)
-    seconds, losses, norms, peak = train(model, forward, data)
+    seconds, losses, norms, peak = train(model, forward, data, options.gradients)
     steady = seconds[min(3, len(seconds) - 1):]
     print(json.dumps({
         "peer": ("compiled" if options.compile else "eager") + (", checkpointing" if options.checkpoint else ""),
-        "card": torch.cuda.get_device_name(), "torch": torch.__version__, "adapter": made,
+        "dtype": options.dtype, "card": torch.cuda.get_device_name(), "torch": torch.__version__, "adapter": made,
         "batch": options.batch, "length": options.length,
         "tokens_per_second": options.batch * options.length / statistics.median(steady),
         "step_seconds": statistics.median(steady), "peak_gib": peak / 2**30, "losses": losses, "grad_norms": norms,
