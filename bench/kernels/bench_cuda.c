@@ -275,7 +275,7 @@ static enum status run_gradient(const struct bench *b, CUdeviceptr base)
     struct cuda_tall_args a = {.a = (void *)base,
                                .b = (void *)h,
                                .partial = (void *)partial,
-                               .out = (void *)out,
+                               .out = {(void *)out},
                                .a_stride = b->k,
                                .b_stride = r,
                                .out_stride = b->k,
@@ -284,7 +284,9 @@ static enum status run_gradient(const struct bench *b, CUdeviceptr base)
                                .r = r,
                                .slices = cuda_tall_slices(d, t, b->k),
                                .transposed = 1,
-                               .alpha = 1};
+                               .first = {0, r},
+                               .parts = 1,
+                               .alpha = {1}};
     struct cuda_matrix mh = {h, t, r, r, true, false}, mx = {base, t, b->k, b->k, false, false},
                        mo = {out, r, b->k, b->k, false, true};
     return b->backward ? cuda_gemm(d, &mh, &mx, &mo, 1, 1) : cuda_tall_product(d, &a);

@@ -28,8 +28,9 @@ enum backend_memory { MEMORY_DEVICE, MEMORY_HOST };
  *    and the loss are f32. (On f64 all of them are f64.)
  *  - Strides. COPY's operand and output have any strides (0 on broadcast axes of the operand). Everything else has unit last
  *    stride (array_has_unit_last) and any strides before it, 0 on broadcast axes; 1-D helpers (ids, gain, targets, weights,
- *    rstd, lse, bias, offsets) have unit stride by that. Outputs are contiguous, but for COPY, and for ROPE and SWIGLU_BWD,
- *    which may be told to write into columns of a wider array (any row stride). In place rows: unit last stride.
+ *    rstd, lse, bias, offsets) have unit stride by that. Outputs are contiguous, but for COPY, for ROPE and SWIGLU_BWD,
+ *    which may be told to write into columns of a wider array (any row stride), and for the h of LINEAR on bf16, which are
+ *    columns of one array in the order of the adapters. In place rows: unit last stride.
  *  - Sizes. No operand and no output has zero elements; axes are normalised to [0, ndim).
  *  - Values. Ids of EMBED, TAKE, TAKE_ALONG are in range, and so are targets where the weight is not 0: CHECK_IDS ran
  *    before. Offsets of ATTENTION have not been looked at: see attention_params.

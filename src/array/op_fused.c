@@ -126,6 +126,29 @@ static enum status check_linear(struct ctx *c, const struct array *x, const stru
     return w->lora ? check_lora(c, x, w) : OK;
 }
 
+/* The h_i that backward wants, each an array of its own; on bf16 they are columns of one array, which a card makes and reads
+ * in one product. */
+static void linear_keeps(struct ctx *c, struct op_call *call, const struct linear_params *p)
+{
+    const struct array *x = call->in[0];
+    int64_t shape[2] = {x->shape[0], 0}, first = 0;
+    struct array *all = NULL;
+    for (int i = 0; i < p->n; i++)
+        if (call->in[1 + 2 * i]) shape[1] += call->in[1 + 2 * i]->shape[0];
+    for (int i = 0; i < p->n; i++) {
+        const struct array *a = call->in[1 + 2 * i];
+        if (!a) continue;
+        const int64_t part[2] = {x->shape[0], a->shape[0]};
+        bool wanted = tape_wants(c, a) || tape_wants(c, call->in[2 + 2 * i]);
+        if (wanted && x->dtype != DTYPE_BF16) call->out[1 + i] = array_empty(c, x->dtype, 2, part);
+        if (wanted && x->dtype == DTYPE_BF16) {
+            if (!all) all = array_empty(c, x->dtype, 2, shape);
+            call->out[1 + i] = all ? array_view(all, 2, part, all->stride, first) : NULL;
+        }
+        first += part[1];
+    }
+}
+
 /* The params, the adapters as inputs, and the outputs of the call. */
 static void linear_call(struct ctx *c, struct op_call *call, struct linear_params *p, const struct weight *const *w,
                         bool dropout, bool unread)
@@ -140,12 +163,10 @@ static void linear_call(struct ctx *c, struct op_call *call, struct linear_param
         p->scale[i] = lora->scale;
         p->p[i] = dropout ? lora->dropout : 0;
         p->id[i] = lora->id;
-        struct array *a = front_prepare(c, lora->a, lora->a->dtype), *b = front_prepare(c, lora->b, lora->b->dtype);
-        call->in[1 + 2 * i] = a;
-        call->in[2 + 2 * i] = b;
-        const int64_t h_shape[2] = {x->shape[0], lora->a->shape[0]};
-        if (tape_wants(c, a) || tape_wants(c, b)) call->out[1 + i] = array_empty(c, x->dtype, 2, h_shape);
+        call->in[1 + 2 * i] = front_prepare(c, lora->a, lora->a->dtype);
+        call->in[2 + 2 * i] = front_prepare(c, lora->b, lora->b->dtype);
     }
+    linear_keeps(c, call, p);
     if (!unread) call->out[0] = array_empty(c, x->dtype, 2, shape);
 }
 

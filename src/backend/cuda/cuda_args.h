@@ -228,15 +228,37 @@ struct cuda_attention_args {
     float scale;
 };
 
-/* dW (n, r) += alpha * a^T b for tall a (rows, n) and b (rows, r), r <= 64: adapter gradients. Blocks own slices of rows and
- * write partial sums; a second kernel adds them in order. */
+enum { CUDA_ADAPTERS = 3 }; /* most that share an input */
+
+/* out[i] (n, r_i) += alpha[i] * a^T b_i for tall a (rows, n) and b (rows, r), whose columns [first[i], first[i + 1]) are
+ * b_i: adapter gradients. Blocks own slices of rows and write partial sums; a second kernel adds them in order. */
 struct cuda_tall_args {
     const bf16_bits *a, *b;
-    float *partial, *out;
+    float *partial, *out[CUDA_ADAPTERS];
     int64_t a_stride, b_stride, out_stride;
-    int rows, n, r;
-    int slices, transposed; /* transposed: out is (r, n) */
-    float alpha;
+    int first[CUDA_ADAPTERS + 1];
+    float alpha[CUDA_ADAPTERS];
+    int rows, n, r, parts;
+    int slices, transposed; /* transposed: out[i] is (r_i, n) */
+};
+
+/* out (rows, r) = wide (rows, depth) thin: thin is (r, depth), or by columns (depth, r). */
+struct cuda_thin_args {
+    const bf16_bits *wide, *thin;
+    bf16_bits *out;
+    int64_t wide_stride, thin_stride, out_stride;
+    int rows, depth;
+};
+
+/* Adapters that share an input as bf16: a (r, cols), the A_i one below the other; b (all, r), the B_i times their scales on
+ * the diagonal and zeros beside them. Adapter i has ranks [first[i], first[i + 1]) and rows [row[i], row[i + 1]) of b;
+ * from_a NULL: none there. */
+struct cuda_pack_args {
+    const float *from_a[CUDA_ADAPTERS], *from_b[CUDA_ADAPTERS];
+    bf16_bits *a, *b;
+    int first[CUDA_ADAPTERS + 1], row[CUDA_ADAPTERS + 1];
+    float scale[CUDA_ADAPTERS];
+    int parts, cols;
 };
 
 #endif

@@ -36,6 +36,18 @@
     X(adamw, cuda_optim)                                                                                                    \
     X(tall_product_16, cuda_lora)                                                                                           \
     X(tall_product_32, cuda_lora)                                                                                           \
+    X(tall_product_48, cuda_lora)                                                                                           \
+    X(tall_product_64, cuda_lora)                                                                                           \
+    X(tall_product_96, cuda_lora)                                                                                           \
+    X(thin_16, cuda_thin)                                                                                                   \
+    X(thin_32, cuda_thin)                                                                                                   \
+    X(thin_48, cuda_thin)                                                                                                   \
+    X(thin_64, cuda_thin)                                                                                                   \
+    X(thin_96, cuda_thin)                                                                                                   \
+    X(thin_columns_16, cuda_thin)                                                                                           \
+    X(thin_columns_32, cuda_thin)                                                                                           \
+    X(thin_columns_64, cuda_thin)                                                                                           \
+    X(adapter_pack, cuda_thin)                                                                                              \
     X(tall_total, cuda_lora)                                                                                                \
     X(attention_bounds, cuda_attention)                                                                                     \
     X(attention_delta, cuda_attention_bwd)                                                                                  \

@@ -124,7 +124,13 @@ enum status cuda_adamw(struct cuda *d, const struct cuda_adamw_args *a)
 /* ---- adapter gradients: tall products ----------------------------------------------------------------------------------
  */
 
-enum { TALL_WIDTH = 128, TALL_STEP = 64 };
+enum { TALL_WIDTH = 128, TALL_STEP = 64, THIN_ROWS = 32, THIN_DEPTH = 128, THIN_STAGES = 4, ROW_PAD = 8 };
+
+/* Position of a rank among the compiled ones: 16, 32, 48, 64, 96. -1: none. */
+static int rank_variant(int r)
+{
+    return r % 16 != 0 || r < 16 ? -1 : r <= 64 ? r / 16 - 1 : r == 96 ? 4 : -1;
+}
 
 int cuda_tall_slices(const struct cuda *d, int rows, int n)
 {
@@ -136,11 +142,35 @@ int cuda_tall_slices(const struct cuda *d, int rows, int n)
 enum status cuda_tall_product(struct cuda *d, const struct cuda_tall_args *a)
 {
     TRY(check_octets(d, "an adapter's gradient", a->n, 1 << 24));
-    if (a->r != 16 && a->r != 32)
-        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: an adapter's gradient of rank %d: 16 or 32", a->r);
-    struct cuda_grid g = {blocks_for(a->n, TALL_WIDTH), (unsigned)a->slices, 256, 0};
-    TRY(cuda_launch(d, a->r == 16 ? CUDA_tall_product_16 : CUDA_tall_product_32, g, a));
+    int variant = rank_variant(a->r);
+    if (variant < 0)
+        return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: an adapter's gradient of rank %d: 16, 32, 48, 64 or 96", a->r);
+    unsigned shared = 2 * TALL_STEP * (unsigned)(TALL_WIDTH + ROW_PAD + a->r + ROW_PAD) * 2;
+    struct cuda_grid g = {blocks_for(a->n, TALL_WIDTH), (unsigned)a->slices, 256, shared};
+    TRY(cuda_launch(d, CUDA_tall_product_16 + variant, g, a));
     return cuda_launch(d, CUDA_tall_total, (struct cuda_grid){blocks_for((int64_t)a->n * a->r, 256), 1, 256, 0}, a);
+}
+
+bool cuda_thin_has(int r, bool columns)
+{
+    return columns ? r == 16 || r == 32 || r == 64 : rank_variant(r) >= 0;
+}
+
+enum status cuda_thin(struct cuda *d, const struct cuda_thin_args *a, int r, bool columns)
+{
+    BUG_ON(d->c, !cuda_thin_has(r, columns), "a thin product of %d", r);
+    int thin = columns ? THIN_DEPTH * (r + ROW_PAD) : r * (THIN_DEPTH + ROW_PAD);
+    unsigned shared = (unsigned)(THIN_STAGES * (THIN_ROWS * (THIN_DEPTH + ROW_PAD) + thin) * 2);
+    struct cuda_grid g = {blocks_for(a->rows, THIN_ROWS), 1, 128, shared};
+    TRY(check_octets(d, "an adapter's product", a->depth, 1 << 24));
+    if (!columns) return cuda_launch(d, CUDA_thin_16 + rank_variant(r), g, a);
+    return cuda_launch(d, r == 16 ? CUDA_thin_columns_16 : r == 32 ? CUDA_thin_columns_32 : CUDA_thin_columns_64, g, a);
+}
+
+enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a)
+{
+    int64_t r = a->first[a->parts], count = r * a->cols + r * a->row[a->parts];
+    return cuda_launch(d, CUDA_adapter_pack, (struct cuda_grid){blocks_for(count, 512), 1, 256, 0}, a);
 }
 
 /* ---- attention

@@ -16,7 +16,10 @@ enum status cuda_fill(struct cuda *d, const struct cuda_fill_args *a, int elemen
 enum status cuda_rows(struct cuda *d, const struct cuda_rows_args *a);
 enum status cuda_sum_squares(struct cuda *d, const struct cuda_sum_squares_args *a);
 enum status cuda_adamw(struct cuda *d, const struct cuda_adamw_args *a);
-enum status cuda_tall_product(struct cuda *d, const struct cuda_tall_args *a); /* r 16 or 32 */
+enum status cuda_tall_product(struct cuda *d, const struct cuda_tall_args *a); /* r 16, 32, 48, 64 or 96 */
+bool cuda_thin_has(int r, bool columns); /* r 16, 32, 48, 64 or 96; by columns 16, 32 or 64 */
+enum status cuda_thin(struct cuda *d, const struct cuda_thin_args *a, int r, bool columns);
+enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a);
 int cuda_tall_slices(const struct cuda *d, int rows, int n); /* what to set `slices` to; partial holds slices * n * r */
 enum status cuda_attention_bounds(struct cuda *d, const struct cuda_attention_bounds_args *a);
 enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a);     /* dim 16, 32, 64, 96 or 128 */

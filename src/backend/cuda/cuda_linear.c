@@ -3,7 +3,11 @@
  * Forward: y = x W^T, one product for weights that lie one behind the other, then y_i += scale z_i B_i^T with z_i = x A_i^T.
  * Backward: dx = dy W, u_i = dy_i B_i, dx += scale u_i A_i, dA_i += scale u_i^T x, dB_i += scale dy_i^T z_i. A and B are
  * rounded to bf16 for products; dA and dB are summed in f32. With dropout x in z_i and dA_i is drop_i(x), made again from
- * the counters, and the adapter's part of dx goes through the same mask. */
+ * the counters, and the adapter's part of dx goes through the same mask.
+ *
+ * Without dropout, and for ranks that the kernels have, the adapters of a call go together: x is read once for all z_i and
+ * once for all dA_i, and what the adapters add to y and dx is written first, for the product with W to add to, so that it
+ * costs a pass of writing and none of its own for reading. */
 #include "backend/cuda/cuda_backend.h"
 
 static struct cuda_matrix matrix(const void *data, int64_t rows, int64_t cols, int64_t stride)
@@ -107,7 +111,7 @@ static enum status adapter_forward(struct cuda_backend *b, const struct linear_a
     struct cuda_rows seen, z;
     TRY(adapter_input(b, l, step, x, &seen));
     if (keep)
-        z = (struct cuda_rows){keep->data, x.rows, l->rank, (int)l->rank};
+        z = (struct cuda_rows){keep->data, x.rows, keep->stride[0], (int)l->rank};
     else
         TRY(scratch_rows(b, x.rows, l->rank, &z));
     struct cuda_matrix mx = of_rows(seen), mz = of_rows(z);
@@ -121,15 +125,16 @@ static enum status adapter_forward(struct cuda_backend *b, const struct linear_a
 /* ---- forward ------------------------------------------------------------------------------------------------------------
  */
 
+/* y = x W^T + bias, or with `add` y += that. */
 static enum status frozen_forward(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows x,
-                                  struct cuda_rows y)
+                                  struct cuda_rows y, bool add)
 {
     int64_t first = 0, rows = 0;
     for (int i = 0, end; i < p->n; i = end, first += rows) {
         end = run_of_weights(p, i, &rows);
         struct cuda_matrix mx = of_rows(x), my = of_rows(columns(y, first, rows));
         struct cuda_matrix mw = transposed(matrix(p->w[i]->data, rows, x.cols, x.cols));
-        TRY(cuda_gemm(b->d, &mx, &mw, &my, 1, 0));
+        TRY(cuda_gemm(b->d, &mx, &mw, &my, 1, add));
     }
     first = 0;
     for (int i = 0; i < p->n; first += p->w[i++]->rows) {
@@ -141,40 +146,119 @@ static enum status frozen_forward(struct cuda_backend *b, const struct linear_pa
     return OK;
 }
 
+/* The adapters of a call together; `have` is false when they do not go together. */
+struct linear_group {
+    bool have;
+    struct cuda_pack_args pack;
+    int ranks;
+};
+
+/* a: A_0, B_0, A_1, .. of the call. */
+static enum status group_of(struct cuda_backend *b, const struct linear_params *p, struct array *const *a, int64_t cols,
+                            struct linear_group *g)
+{
+    struct cuda_pack_args *k = &g->pack;
+    *g = (struct linear_group){.pack = {.parts = p->n, .cols = (int)cols}};
+    for (int i = 0; i < p->n; i++) {
+        const struct array *ai = a[2 * i], *bi = a[2 * i + 1];
+        int64_t rank = ai ? ai->shape[0] : 0;
+        if (ai && (p->p[i] > 0 || rank % 16 != 0 || !array_is_contiguous(ai) || !array_is_contiguous(bi))) return OK;
+        k->from_a[i] = ai ? ai->data : NULL;
+        k->from_b[i] = ai ? bi->data : NULL;
+        k->scale[i] = p->scale[i];
+        k->first[i + 1] = k->first[i] + (int)rank;
+        k->row[i + 1] = k->row[i] + (int)p->w[i]->rows;
+        if (rank > 0) TRY(cuda_expect(b, OP_LINEAR, ai, DTYPE_F32));
+        if (rank > 0 && !cuda_thin_has((int)rank, true)) return OK;
+    }
+    g->ranks = k->first[p->n];
+    g->have = g->ranks > 0 && cuda_thin_has(g->ranks, false);
+    if (!g->have) return OK;
+    k->a = cuda_scratch(b, DTYPE_BF16, g->ranks * cols);
+    k->b = cuda_scratch(b, DTYPE_BF16, (int64_t)g->ranks * k->row[p->n]);
+    return k->a && k->b ? cuda_pack(b->d, k) : b->backend.c->status;
+}
+
+/* Where the z_i go: the columns of one array that backward keeps, or scratch. */
+static enum status group_z(struct cuda_backend *b, const struct op_call *call, const struct linear_group *g, int64_t rows,
+                           struct cuda_rows *z)
+{
+    for (int i = 0; i < g->pack.parts; i++) {
+        const struct array *h = call->out[1 + i];
+        if (!h) continue;
+        BUG_ON(b->backend.c, h->stride[0] != g->ranks, "linear: h is %lld apart, not %d", (long long)h->stride[0], g->ranks);
+        *z = (struct cuda_rows){(bf16_bits *)h->data - g->pack.first[i], rows, g->ranks, g->ranks};
+        return OK;
+    }
+    return scratch_rows(b, rows, g->ranks, z);
+}
+
+/* All z_i, and y = sum of scale z_i B_i^T unless y is not wanted. */
+static enum status group_forward(struct cuda_backend *b, const struct op_call *call, const struct linear_group *g,
+                                 struct cuda_rows x, const struct cuda_rows *y)
+{
+    struct cuda_rows z;
+    TRY(group_z(b, call, g, x.rows, &z));
+    const struct cuda_thin_args thin = {.wide = x.data,
+                                        .thin = g->pack.a,
+                                        .out = z.data,
+                                        .wide_stride = x.stride,
+                                        .thin_stride = x.cols,
+                                        .out_stride = z.stride,
+                                        .rows = (int)x.rows,
+                                        .depth = x.cols};
+    TRY(cuda_thin(b->d, &thin, g->ranks, false));
+    if (!y) return OK;
+    struct cuda_matrix mz = of_rows(z), my = of_rows(*y);
+    struct cuda_matrix mb = transposed(matrix(g->pack.b, y->cols, g->ranks, g->ranks));
+    return cuda_gemm(b->d, &mz, &mb, &my, 1, 0);
+}
+
+/* Adapters one by one, onto y. */
+static enum status adapters_forward(struct cuda_backend *b, const struct op_call *call, struct cuda_rows x,
+                                    const struct cuda_rows *y)
+{
+    const struct linear_params *p = call->params;
+    int64_t first = 0;
+    for (int i = 0; i < p->n; first += p->w[i++]->rows) {
+        struct linear_adapter l;
+        struct cuda_rows part = {0};
+        if (!call->in[1 + 2 * i] || (!y && !call->out[1 + i])) continue;
+        TRY(adapter_of(b, p, i, call->in[1 + 2 * i], call->in[2 + 2 * i], &l));
+        if (y) part = columns(*y, first, l.rows);
+        TRY(adapter_forward(b, &l, call->step, x, call->out[1 + i], y ? &part : NULL));
+    }
+    return OK;
+}
+
 enum status cuda_row_linear(struct cuda_backend *b, const struct op_call *call)
 {
     const struct linear_params *p = call->params;
+    const struct array *out = call->out[0];
     struct cuda_rows x, y = {0};
-    int64_t first = 0;
+    struct linear_group g;
     TRY(cuda_expect(b, OP_LINEAR, call->in[0], DTYPE_BF16));
     TRY(cuda_rows_in(b, call->in[0], 1, &x));
-    if (call->out[0]) {
-        const struct array *out = call->out[0];
-        y = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
-        TRY(frozen_forward(b, p, x, y));
-    }
-    for (int i = 0; i < p->n; first += p->w[i++]->rows) {
-        struct linear_adapter l;
-        if (!call->in[1 + 2 * i] || (!call->out[0] && !call->out[1 + i])) continue;
-        TRY(adapter_of(b, p, i, call->in[1 + 2 * i], call->in[2 + 2 * i], &l));
-        struct cuda_rows part = columns(y, first, l.rows);
-        TRY(adapter_forward(b, &l, call->step, x, call->out[1 + i], call->out[0] ? &part : NULL));
-    }
-    return OK;
+    TRY(group_of(b, p, call->in + 1, x.cols, &g));
+    if (out) y = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
+    if (g.have) TRY(group_forward(b, call, &g, x, out ? &y : NULL));
+    if (out) TRY(frozen_forward(b, p, x, y, g.have));
+    return g.have ? OK : adapters_forward(b, call, x, out ? &y : NULL);
 }
 
 /* ---- backward -----------------------------------------------------------------------------------------------------------
  */
 
+/* dx = dy W, or with `add` dx += that. */
 static enum status frozen_backward(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows dy,
-                                   struct cuda_rows dx)
+                                   struct cuda_rows dx, bool add)
 {
     int64_t first = 0, rows = 0;
     for (int i = 0, end; i < p->n; i = end, first += rows) {
         end = run_of_weights(p, i, &rows);
         struct cuda_matrix my = of_rows(columns(dy, first, rows)), mx = of_rows(dx);
         struct cuda_matrix mw = matrix(p->w[i]->data, rows, dx.cols, dx.cols);
-        TRY(cuda_gemm(b->d, &my, &mw, &mx, 1, i > 0));
+        TRY(cuda_gemm(b->d, &my, &mw, &mx, 1, add || i > 0));
     }
     return OK;
 }
@@ -184,7 +268,7 @@ static enum status adapter_gradient(struct cuda_backend *b, struct cuda_rows wid
                                     float alpha, const struct array *out)
 {
     int n = wide.cols, r = thin.cols;
-    bool own = (r == 16 || r == 32) && n % 8 == 0 && ((uintptr_t)wide.data & 15) == 0 && wide.stride % 8 == 0;
+    bool own = cuda_thin_has(r, false) && n % 8 == 0 && ((uintptr_t)wide.data & 15) == 0 && wide.stride % 8 == 0;
     if (!own) {
         struct cuda_matrix mw = of_rows(wide), mt = of_rows(thin),
                            mo = matrix(out->data, turn ? r : n, turn ? n : r, turn ? n : r);
@@ -194,16 +278,18 @@ static enum status adapter_gradient(struct cuda_backend *b, struct cuda_rows wid
     }
     struct cuda_tall_args a = {.a = wide.data,
                                .b = thin.data,
-                               .out = out->data,
+                               .out = {out->data},
                                .a_stride = wide.stride,
                                .b_stride = thin.stride,
                                .out_stride = turn ? n : r,
+                               .first = {0, r},
+                               .alpha = {alpha},
                                .rows = (int)wide.rows,
                                .n = n,
                                .r = r,
+                               .parts = 1,
                                .slices = cuda_tall_slices(b->d, (int)wide.rows, n),
-                               .transposed = turn,
-                               .alpha = alpha};
+                               .transposed = turn};
     a.partial = cuda_scratch(b, DTYPE_F32, (int64_t)a.slices * n * r);
     return a.partial ? cuda_tall_product(b->d, &a) : b->backend.c->status;
 }
@@ -239,7 +325,7 @@ static enum status adapter_backward(struct cuda_backend *b, const struct op_call
     TRY(zero_first(b, p, da));
     TRY(zero_first(b, p, db));
     if (db) {
-        struct cuda_rows z = {h->data, x.rows, l.rank, (int)l.rank};
+        struct cuda_rows z = {h->data, dy.rows, h->stride[0], (int)l.rank};
         TRY(adapter_gradient(b, dy, z, false, l.scale, db));
     }
     if (!da && !dx) return OK;
@@ -253,25 +339,93 @@ static enum status adapter_backward(struct cuda_backend *b, const struct op_call
     return dx ? adapter_dx(b, &l, call->step, u, *dx) : OK;
 }
 
+/* The u_i = scale dy_i B_i side by side, and with dx all that the adapters give to it. */
+static enum status group_u(struct cuda_backend *b, const struct linear_group *g, struct cuda_rows dy, struct cuda_rows *u,
+                           const struct cuda_rows *dx)
+{
+    const struct cuda_pack_args *k = &g->pack;
+    TRY(scratch_rows(b, dy.rows, g->ranks, u));
+    for (int i = 0; i < k->parts; i++) {
+        int rank = k->first[i + 1] - k->first[i];
+        const struct cuda_thin_args thin = {.wide = (const bf16_bits *)dy.data + k->row[i],
+                                            .thin = k->b + (int64_t)k->row[i] * g->ranks + k->first[i],
+                                            .out = (bf16_bits *)u->data + k->first[i],
+                                            .wide_stride = dy.stride,
+                                            .thin_stride = g->ranks,
+                                            .out_stride = g->ranks,
+                                            .rows = (int)dy.rows,
+                                            .depth = k->row[i + 1] - k->row[i]};
+        if (rank > 0) TRY(cuda_thin(b->d, &thin, rank, true));
+    }
+    if (!dx) return OK;
+    struct cuda_matrix mu = of_rows(*u), ma = matrix(k->a, g->ranks, k->cols, k->cols), mx = of_rows(*dx);
+    return cuda_gemm(b->d, &mu, &ma, &mx, 1, 0);
+}
+
+/* dA_i += u_i^T x, in one pass over x; the scale is in u. Those that are not wanted get none. */
+static enum status group_da(struct cuda_backend *b, const struct op_call *call, const struct linear_group *g,
+                            struct cuda_rows x, struct cuda_rows u)
+{
+    const struct cuda_pack_args *k = &g->pack;
+    struct cuda_tall_args a = {.a = x.data,
+                               .b = u.data,
+                               .a_stride = x.stride,
+                               .b_stride = u.stride,
+                               .out_stride = x.cols,
+                               .rows = (int)x.rows,
+                               .n = x.cols,
+                               .r = g->ranks,
+                               .parts = k->parts,
+                               .slices = cuda_tall_slices(b->d, (int)x.rows, x.cols),
+                               .transposed = true};
+    for (int i = 0; i < k->parts; i++) {
+        a.out[i] = call->out[1 + 2 * i] ? call->out[1 + 2 * i]->data : NULL;
+        a.alpha[i] = 1;
+        a.first[i + 1] = k->first[i + 1];
+    }
+    a.partial = cuda_scratch(b, DTYPE_F32, (int64_t)a.slices * a.n * a.r);
+    return a.partial ? cuda_tall_product(b->d, &a) : b->backend.c->status;
+}
+
+static enum status group_backward(struct cuda_backend *b, const struct op_call *call, const struct linear_group *g,
+                                  struct cuda_rows dy, struct cuda_rows x, const struct cuda_rows *dx)
+{
+    const struct linear_params *p = call->params;
+    const struct cuda_pack_args *k = &g->pack;
+    struct cuda_rows u;
+    bool wants_a = call->out[1] || call->out[3] || call->out[5];
+    if (dx || wants_a) TRY(group_u(b, g, dy, &u, dx));
+    for (int i = 0; i < k->parts; i++) {
+        const struct array *db = call->out[2 + 2 * i], *h = call->in[8 + i];
+        TRY(zero_first(b, p, call->out[1 + 2 * i]));
+        TRY(zero_first(b, p, db));
+        if (!db) continue;
+        struct cuda_rows z = {h->data, dy.rows, h->stride[0], k->first[i + 1] - k->first[i]};
+        TRY(adapter_gradient(b, columns(dy, k->row[i], k->row[i + 1] - k->row[i]), z, false, p->scale[i], db));
+    }
+    return wants_a ? group_da(b, call, g, x, u) : OK;
+}
+
 enum status cuda_row_linear_bwd(struct cuda_backend *b, const struct op_call *call)
 {
     const struct linear_params *p = call->params;
+    const struct array *out = call->out[0];
     struct cuda_rows dy, x, dx = {0};
+    struct linear_group g;
     int64_t first = 0;
     TRY(cuda_expect(b, OP_LINEAR_BWD, call->in[0], DTYPE_BF16));
     TRY(cuda_rows_in(b, call->in[0], 1, &dy));
     cuda_rows_fit(call->in[1], 1, &x); /* zeros on one row when it is not needed */
     bool needs_x = call->out[1] || call->out[3] || call->out[5];
     if (needs_x) TRY(cuda_rows_in(b, call->in[1], 1, &x));
-    if (call->out[0]) {
-        const struct array *out = call->out[0];
-        dx = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
-        TRY(frozen_backward(b, p, dy, dx));
-    }
-    for (int i = 0; i < p->n; first += p->w[i++]->rows) {
+    if (out) dx = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
+    TRY(group_of(b, p, call->in + 2, call->in[1]->shape[1], &g));
+    if (g.have) TRY(group_backward(b, call, &g, dy, x, out ? &dx : NULL));
+    if (out) TRY(frozen_backward(b, p, dy, dx, g.have));
+    for (int i = 0; i < p->n && !g.have; first += p->w[i++]->rows) {
         if (!call->in[2 + 2 * i]) continue;
         struct cuda_rows part = columns(dy, first, p->w[i]->rows);
-        TRY(adapter_backward(b, call, i, part, x, call->out[0] ? &dx : NULL));
+        TRY(adapter_backward(b, call, i, part, x, out ? &dx : NULL));
     }
     return OK;
 }

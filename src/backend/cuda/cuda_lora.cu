@@ -1,5 +1,5 @@
 /* cuda_lora: gradients of adapters, dA = alpha (dy B)^T x and dB = alpha dy^T h: products of two tall matrices (tokens along the
- * long side) with one side of rank <= 64. Blocks own 128 columns of the wide matrix and a slice of the tokens, read each element
+ * long side) with one side of rank <= 96, of one adapter or of several that share x. Blocks own 128 columns of the wide matrix and a slice of the tokens, read each element
  * once, and write f32 partial sums; a second kernel adds the slices in order and adds the total to the gradient. */
 #include "backend/cuda/cuda_mma.cuh"
 
@@ -8,7 +8,9 @@ enum { TALL_COLS = 128, TALL_ROWS = 64, TALL_THREADS = 256 };
 /* Each warp owns 16 columns of a (as rows of the result) and all of RANK. */
 template <int RANK> static __device__ __forceinline__ void tall_slice(const cuda_tall_args &a)
 {
-    __shared__ __align__(16) bf16_bits left[2][TALL_ROWS * tile<TALL_COLS>::STRIDE], right[2][TALL_ROWS * tile<RANK>::STRIDE];
+    const int LEFT = TALL_ROWS * tile<TALL_COLS>::STRIDE, RIGHT = TALL_ROWS * tile<RANK>::STRIDE;
+    DYNAMIC_SHARED(bf16_bits, shared);
+    bf16_bits *left = shared, *right = shared + 2 * LEFT;
     int col0 = blockIdx.x * TALL_COLS, slice = blockIdx.y, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     int steps = (a.rows + TALL_ROWS - 1) / TALL_ROWS;
     int from = (int)((int64_t)steps * slice / a.slices), to = (int)((int64_t)steps * (slice + 1) / a.slices);
@@ -19,7 +21,7 @@ template <int RANK> static __device__ __forceinline__ void tall_slice(const cuda
         fetch_wait<0>();
         __syncthreads();
         if (t + 1 < to) {
-            bf16_bits *l = left[(t + 1) & 1];
+            bf16_bits *l = left + ((t + 1) & 1) * LEFT;
 #pragma unroll
             for (int i = 0; i < TALL_ROWS * TALL_COLS / 8 / TALL_THREADS; i++) {
                 int item = i * TALL_THREADS + threadIdx.x, row = item / (TALL_COLS / 8), chunk = item % (TALL_COLS / 8);
@@ -28,11 +30,11 @@ template <int RANK> static __device__ __forceinline__ void tall_slice(const cuda
                 const bf16_bits *source = wide + (inside ? token * a.a_stride + col : 0);
                 fetch_octet(l + row * tile<TALL_COLS>::STRIDE + chunk * 8, source, inside);
             }
-            tile_fetch<RANK, TALL_ROWS, TALL_THREADS>(right[(t + 1) & 1], a.b, a.b_stride, (t + 1) * TALL_ROWS, a.rows);
+            tile_fetch<RANK, TALL_ROWS, TALL_THREADS>(right + ((t + 1) & 1) * RIGHT, a.b, a.b_stride, (t + 1) * TALL_ROWS, a.rows);
             fetch_commit();
         }
         if (t < from) continue;
-        const bf16_bits *l = left[t & 1], *r = right[t & 1];
+        const bf16_bits *l = left + (t & 1) * LEFT, *r = right + (t & 1) * RIGHT;
 #pragma unroll
         for (int k = 0; k < TALL_ROWS / 16; k++) {
             /* A = left^T: 16 columns of the tile by 16 tokens. ldmatrix.trans turns each 8 x 8 block. */
@@ -65,6 +67,9 @@ template <int RANK> static __device__ __forceinline__ void tall_slice(const cuda
     }
 TALL_KERNEL(16)
 TALL_KERNEL(32)
+TALL_KERNEL(48)
+TALL_KERNEL(64)
+TALL_KERNEL(96)
 
 extern "C" __global__ void __launch_bounds__(TALL_THREADS) tall_total(const cuda_tall_args a)
 {
@@ -73,5 +78,9 @@ extern "C" __global__ void __launch_bounds__(TALL_THREADS) tall_total(const cuda
     float sum = 0;
     for (int s = 0; s < a.slices; s++) sum += a.partial[s * count + i];
     int64_t row = i / a.r, col = i % a.r;
-    a.out[a.transposed ? col * a.out_stride + row : row * a.out_stride + col] += a.alpha * sum;
+    int part = 0;
+    while (part + 1 < a.parts && col >= a.first[part + 1]) part++;
+    col -= a.first[part];
+    if (!a.out[part]) return;
+    a.out[part][a.transposed ? col * a.out_stride + row : row * a.out_stride + col] += a.alpha[part] * sum;
 }

@@ -20,6 +20,7 @@
 #include "backend/cuda/cuda_rope.cu"
 #include "backend/cuda/cuda_swiglu.cu"
 
+#include "backend/cuda/cuda_thin.cu"
 enum { MOST_THREADS = 1024, STACK_BYTES = 128 << 10 };
 
 struct fiber {
