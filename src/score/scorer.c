@@ -1,0 +1,77 @@
+#include "score/scorer.h"
+
+#include "base/mem.h"
+#include "score/score_common.h"
+#include "score/word.h"
+
+static const char *const citation_authority[] = {"base", "citations", "institution", "consensus", "age", "primary", NULL};
+static const char *const citation_entropy[] = {"base", "types", "primary", "variety", "institution", "consensus", NULL};
+static const char *const heuristic_authority[] = {"age", "institution", "citations", "type", "primary", "consensus", NULL};
+static const char *const heuristic_entropy[] = {"base", "uneditable", "scan", "chain", "institution", "consensus", "vintage",
+                                                NULL};
+
+const char *const *score_authority_names(enum scorer scorer)
+{
+    return scorer == SCORER_CITATION ? citation_authority : heuristic_authority;
+}
+
+const char *const *score_entropy_names(enum scorer scorer)
+{
+    return scorer == SCORER_CITATION ? citation_entropy : heuristic_entropy;
+}
+
+struct matcher_count *score_counts_new(struct ctx *c, const struct rules *r)
+{
+    return mem_alloc(c, r->n_patterns, sizeof(struct matcher_count));
+}
+
+double score_shannon(const uint32_t *counts, size_t n)
+{
+    double total = 0, entropy = 0;
+    for (size_t i = 0; i < n; i++) total += counts[i];
+    for (size_t i = 0; i < n; i++)
+        if (counts[i] > 0) entropy -= counts[i] / total * log2(counts[i] / total);
+    return entropy;
+}
+
+bool score_contains(const struct score_value *v, const char *word)
+{
+    size_t bytes = strlen(word);
+    if (v->kind != VALUE_STRING) return false;
+    for (size_t at = 0; at + bytes <= v->n; at++) {
+        size_t i = 0;
+        while (i < bytes && word_lower(v->text[at + i]) == word_lower(word[i])) i++;
+        if (i == bytes) return true;
+    }
+    return false;
+}
+
+bool score_given_citations(const struct score_value *v, int64_t *citations)
+{
+    if (v->kind != VALUE_INTEGER || v->integer < 0) return false;
+    *citations = v->integer;
+    return true;
+}
+
+/* Whether the text has fewer characters than the rules ask for. */
+static bool is_short(const struct rules *r, const struct score_input *in)
+{
+    size_t shortest = (size_t)r->weights.shortest;
+    return in->n == 0 || (in->n < 4 * shortest && citation_head(in->text, in->n, shortest - 1) == in->n);
+}
+
+void score_document(const struct rules *r, struct matcher_count *counts, const struct score_input *in,
+                    struct score_result *out)
+{
+    memset(out, 0, sizeof *out);
+    if (is_short(r, in)) {
+        const struct rules_kind *unknown = rules_kind(r, "unknown", 7);
+        out->auth_weight = unknown->auth_weight;
+        out->prov_entropy = unknown->prov_entropy;
+        out->method = "default";
+    } else if (r->scorer == SCORER_CITATION) {
+        score_citation(r, counts, in, out);
+    } else {
+        score_heuristic(r, counts, in, out);
+    }
+}
