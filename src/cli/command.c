@@ -74,12 +74,35 @@ static enum status print_help(struct ctx *c, const struct command *cmd)
     return c->status;
 }
 
-static const struct command *find_command(const char *name)
+/* Whether the command's name is these words, of which it takes one or two ("data score"); *words is how many. */
+static bool is_called(const struct command *cmd, int n, char **words, int *taken)
+{
+    const char *space = strchr(cmd->name, ' ');
+    size_t first = space ? (size_t)(space - cmd->name) : strlen(cmd->name);
+    *taken = space ? 2 : 1;
+    if (n < *taken || strncmp(words[0], cmd->name, first) != 0 || words[0][first] != 0) return false;
+    return !space || strcmp(words[1], space + 1) == 0;
+}
+
+static const struct command *find_command(int n, char **words, int *taken)
 {
     for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(commands[i]->name, name) == 0) return commands[i];
+        if (is_called(commands[i], n, words, taken)) return commands[i];
     }
     return NULL;
+}
+
+/* The commands whose first word of two this is: how many there are, and optionally their lines of the overview. */
+static int family(const char *word, bool print)
+{
+    int members = 0;
+    size_t n = strlen(word);
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strncmp(commands[i]->name, word, n) != 0 || commands[i]->name[n] != ' ') continue;
+        if (print) printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+        members++;
+    }
+    return members;
 }
 
 static enum status unknown_command(struct ctx *c, const char *name)
@@ -132,17 +155,27 @@ static enum status dispatch(struct ctx *c, int argc, char **argv)
 {
     if (argc < 2) return ctx_fail(c, E_INPUT, "no command; try: your_ai --help");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        const struct command *cmd = argc > 2 ? find_command(argv[2]) : NULL;
+        int taken;
+        const struct command *cmd = argc > 2 ? find_command(argc - 2, argv + 2, &taken) : NULL;
         if (cmd) return print_help(c, cmd);
-        print_overview();
+        if (argc < 3 || !family(argv[2], true)) print_overview();
         return OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("your_ai %s\n", ya_version());
         return OK;
     }
-    const struct command *cmd = find_command(argv[1]);
-    return cmd ? run_command(c, cmd, argc - 2, argv + 2) : unknown_command(c, argv[1]);
+    int taken;
+    const struct command *cmd = find_command(argc - 1, argv + 1, &taken);
+    if (cmd) return run_command(c, cmd, argc - 1 - taken, argv + 1 + taken);
+    if (!family(argv[1], false)) return unknown_command(c, argv[1]);
+    if (argc > 2 && strcmp(argv[2], "--help") != 0 && strcmp(argv[2], "-h") != 0) {
+        char name[64];
+        snprintf(name, sizeof name, "%s %s", argv[1], argv[2]);
+        return unknown_command(c, name);
+    }
+    family(argv[1], true);
+    return OK;
 }
 
 int command_main(int argc, char **argv)

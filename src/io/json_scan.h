@@ -48,6 +48,8 @@ struct json_scan {
 /* `text` must outlive the scan and is not copied. */
 void json_scan_init(struct json_scan *s, struct ctx *c, const char *what, const char *text, size_t n);
 void json_scan_release(struct json_scan *s);
+/* Starts over on another text with the memory of the one before: for many small documents. The ctx must hold no failure. */
+void json_scan_restart(struct json_scan *s, const char *what, const char *text, size_t n);
 
 /* The next token. After SCAN_END or SCAN_FAILED it returns the same again. */
 enum json_token json_scan_next(struct json_scan *s);

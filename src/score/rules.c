@@ -259,6 +259,11 @@ static bool read_type(struct rules_reader *s, json_t *o)
     if (!only_members(s, "a source type", o, "name tests number_prefixes")) return false;
     struct rules_use use = {.group = GROUP_TYPE, .type = (uint32_t)r->n_types};
     if (!string(s, o, "name", &r->types[r->n_types])) return false;
+    for (const char *p = r->types[r->n_types]; *p; p++) /* it becomes a key in the output as it is */
+        if ((uint8_t)*p >= 0x80 || !(*p == '-' || word_ascii[(uint8_t)*p] & WORD_LETTER))
+            return ctx_fail(s->c, E_INPUT, "%s: source type \"%.60s\": use letters, digits, _ and -", s->what,
+                            r->types[r->n_types]),
+                   false;
     for (size_t i = 0; i < r->n_types; i++)
         if (strcmp(r->types[i], r->types[r->n_types]) == 0)
             return ctx_fail(s->c, E_INPUT, "%s: two source types \"%.60s\"", s->what, r->types[i]), false;

@@ -1,0 +1,266 @@
+/* cmd_data_score: provenance scores for files of rows. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/threads.h"
+#include "cli/command.h"
+#include "score/score_run.h"
+#include "your_ai.h"
+
+struct data_score_values {
+    const char *output, *rules;
+    int scorer, on_error, existing;
+    bool compat, prior, breakdown, quiet;
+    int64_t threads;
+};
+#define V struct data_score_values
+
+static const struct option_spec specs[] = {
+    STRING_ROW(V, output, "output", 'o', NULL, "OUT", "Output",
+               "file, or a folder (existing, or with / at the end) for one file an input; default: standard output"),
+    FLAG_ROW(V, breakdown, "breakdown", 0, "true", "Output", "also write what the scores are made of"),
+    CHOICE_ROW(V, existing, "existing", 0, "stop", "stop|keep|replace", "Output", "rows that have scores already"),
+    CHOICE_ROW(V, on_error, "on-error", 0, "stop", "stop|skip", "Output", "faulty rows: end, or leave out and count"),
+    CHOICE_ROW(V, scorer, "scorer", 0, "citation", "citation|heuristic", "Scoring", "formula (docs/score.md)"),
+    FLAG_ROW(V, prior, "prior", 0, "true", "Scoring", "blend with the usual scores of the row's source_type"),
+    STRING_ROW(V, rules, "rules", 0, NULL, "FILE", "Scoring", "words and numbers of the formulas, in place of the built-in ones"),
+    FLAG_ROW(V, compat, "compat", 0, "false", "Scoring", "the results of the original scorer, its false positives included"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    FLAG_ROW(V, quiet, "quiet", 'q', "false", "Running", "no progress and no summary on standard error"),
+};
+static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+/* ---- progress on standard error ------------------------------------------------------------------------------------------- */
+
+struct score_view {
+    struct timespec start;
+    double last; /* seconds after the start at which a line was written */
+    bool terminal, open_line;
+};
+
+static double seconds_since(const struct timespec *start)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - start->tv_sec) + 1e-9 * (double)(now.tv_nsec - start->tv_nsec);
+}
+
+/* A line twice a second on a terminal, every ten seconds elsewhere. */
+static void show_progress(void *user, const struct score_progress *p)
+{
+    struct score_view *v = user;
+    double now = seconds_since(&v->start), done = (double)p->bytes_done / 1e6;
+    if (now - v->last < (v->terminal ? 0.5 : 10)) return;
+    v->last = now;
+    fprintf(stderr, "%s%.0f MB", v->terminal ? "\r\033[K" : "", done);
+    if (p->bytes_all > 0) {
+        double all = (double)p->bytes_all / 1e6, left = done > 0 ? now * (all - done) / done : 0;
+        fprintf(stderr, " of %.0f MB, %.0f %%, %.0f MB/s, %d:%02d left", all, 100 * done / all, done / now, (int)left / 60,
+                (int)left % 60);
+    } else {
+        fprintf(stderr, ", %.0f MB/s", done / now);
+    }
+    if (p->skipped > 0) fprintf(stderr, ", %lld faulty", (long long)p->skipped);
+    if (!v->terminal) fputc('\n', stderr);
+    v->open_line = v->terminal;
+    fflush(stderr);
+}
+
+static void end_line(struct score_view *v)
+{
+    if (v->open_line) fputs("\r\033[K", stderr);
+    v->open_line = false;
+}
+
+static void show_summary(struct score_view *v, const char *out, const struct score_run_result *r)
+{
+    end_line(v);
+    if (r->done_before) {
+        fprintf(stderr, "%s: done before, %lld rows (its manifest and files agree)\n", out, (long long)r->rows);
+        return;
+    }
+    fprintf(stderr, "%s: %lld rows", out ? out : "standard output", (long long)r->rows);
+    if (r->skipped > 0) fprintf(stderr, ", %lld faulty ones left out", (long long)r->skipped);
+    fprintf(stderr, ", %.1f s\n", seconds_since(&v->start));
+}
+
+/* ---- inputs ----------------------------------------------------------------------------------------------------------------- */
+
+/* Files to be scored, in order: those named, and those of the folders that are named. */
+struct score_inputs {
+    char **paths; /* owned */
+    size_t n, room;
+};
+
+static enum status add_input(struct ctx *c, struct score_inputs *in, char *path)
+{
+    if (!path) return c->status;
+    if (in->n == in->room) {
+        size_t wider = in->room ? 2 * in->room : 64;
+        char **moved = mem_resize(c, in->paths, in->room, wider, sizeof *moved);
+        if (!moved) {
+            mem_free(c, path);
+            return c->status;
+        }
+        in->paths = moved;
+        in->room = wider;
+    }
+    in->paths[in->n++] = path;
+    return OK;
+}
+
+static bool is_row_file(const char *name)
+{
+    return str_has_suffix(name, ".jsonl") || str_has_suffix(name, ".ndjson") ||
+           (str_has_suffix(name, ".json") && !str_has_suffix(name, ".manifest.json"));
+}
+
+/* The row files of a folder, by name; says how many others there are. */
+static enum status add_folder(struct ctx *c, struct score_inputs *in, const char *path)
+{
+    char **names = NULL;
+    size_t n = 0, others = 0, before = in->n;
+    TRY(dir_list(c, path, &names, &n));
+    enum status status = OK;
+    for (size_t i = 0; i < n && status == OK; i++) {
+        if (is_row_file(names[i]))
+            status = add_input(c, in, path_join(c, path, names[i]));
+        else
+            others++;
+    }
+    dir_list_free(c, names, n);
+    if (status == OK && in->n == before) return ctx_fail(c, E_INPUT, "%s: no *.jsonl, *.ndjson or *.json in the folder", path);
+    if (others > 0) ctx_log(c, LOG_WARN, "%s: %zu entries that are no *.jsonl, *.ndjson or *.json are left out", path, others);
+    return status;
+}
+
+static enum status find_inputs(struct ctx *c, const struct option_parse *parse, struct score_inputs *in)
+{
+    if (parse->n_operands == 0) return add_input(c, in, mem_strdup(c, "-"));
+    for (size_t i = 0; i < parse->n_operands; i++) {
+        const char *path = parse->operands[i];
+        TRY(dir_exists(path) ? add_folder(c, in, path) : add_input(c, in, mem_strdup(c, path)));
+    }
+    return OK;
+}
+
+static void inputs_release(struct ctx *c, struct score_inputs *in)
+{
+    for (size_t i = 0; i < in->n; i++) mem_free(c, in->paths[i]);
+    mem_free(c, in->paths);
+}
+
+/* ---- one output, or one an input ---------------------------------------------------------------------------------------------- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* FOLDER/NAME.jsonl for an input NAME.json, NAME.jsonl, ... */
+static char *output_name(struct ctx *c, const char *folder, const char *input)
+{
+    const char *name = strcmp(input, "-") == 0 ? "stdin" : base_name(input), *dot = strrchr(name, '.');
+    int n = dot && dot > name ? (int)(dot - name) : (int)strlen(name);
+    const char *slash = str_has_suffix(folder, "/") ? "" : "/";
+    return mem_printf(c, "%s%s%.*s.jsonl", folder, slash, n, name);
+}
+
+/* An output that is an input, or the output of another input, would be lost. */
+static enum status check_outputs(struct ctx *c, const struct score_inputs *in, char *const *out)
+{
+    for (size_t i = 0; i < in->n; i++)
+        for (size_t k = 0; k < in->n; k++) {
+            if (k > i && strcmp(out[i], out[k]) == 0)
+                return ctx_fail(c, E_INPUT, "%s and %s would both become %s; use another folder for one of them", in->paths[i],
+                                in->paths[k], out[i]);
+            if (strcmp(out[i], in->paths[k]) == 0)
+                return ctx_fail(c, E_INPUT, "%s is an input; choose another folder for the outputs", out[i]);
+        }
+    return OK;
+}
+
+static enum status run_one(struct ctx *c, struct score_run_options *o, const char *const *in, size_t n, const char *out,
+                           struct score_view *v, bool quiet)
+{
+    struct score_run_result result;
+    clock_gettime(CLOCK_MONOTONIC, &v->start);
+    v->last = 0;
+    enum status status = score_run(c, o, in, n, out, &result);
+    if (status == OK && !quiet) show_summary(v, out, &result);
+    end_line(v);
+    return status;
+}
+
+static enum status run_folder(struct ctx *c, struct score_run_options *o, const struct score_inputs *in, const char *folder,
+                              struct score_view *v, bool quiet)
+{
+    TRY(dir_make(c, folder));
+    char **out = mem_alloc(c, in->n, sizeof *out);
+    enum status status = c->status;
+    for (size_t i = 0; i < in->n && status == OK; i++) {
+        out[i] = output_name(c, folder, in->paths[i]);
+        status = c->status;
+    }
+    if (status == OK) status = check_outputs(c, in, out);
+    for (size_t i = 0; i < in->n && status == OK; i++)
+        status = run_one(c, o, (const char *const *)&in->paths[i], 1, out[i], v, quiet);
+    for (size_t i = 0; out && i < in->n; i++) mem_free(c, out[i]);
+    mem_free(c, out);
+    return status;
+}
+
+static enum status run_inputs(const struct command_call *call, struct score_run_options *o, const struct score_inputs *in)
+{
+    const struct data_score_values *v = call->values;
+    struct score_view view = {.terminal = isatty(STDERR_FILENO)};
+    if (!v->quiet) o->progress = show_progress;
+    o->user = &view;
+    const char *out = v->output && strcmp(v->output, "-") != 0 ? v->output : NULL;
+    if (out && (dir_exists(out) || str_has_suffix(out, "/"))) return run_folder(call->c, o, in, out, &view, v->quiet);
+    for (size_t i = 0; out && i < in->n; i++)
+        if (strcmp(out, in->paths[i]) == 0) return ctx_fail(call->c, E_INPUT, "%s is an input; choose another output", out);
+    return run_one(call->c, o, (const char *const *)in->paths, in->n, out, &view, v->quiet);
+}
+
+static enum status cmd_data_score_run(const struct command_call *call)
+{
+    const struct data_score_values *v = call->values;
+    struct ctx *c = call->c;
+    if (v->rules && v->compat) return ctx_fail(c, E_INPUT, "--compat are rules of their own; leave out --rules or --compat");
+    TRY(ctx_set_threads(c, (int)v->threads));
+    struct rules *r = rules_open(c, v->rules, v->compat, v->scorer == 0 ? SCORER_CITATION : SCORER_HEURISTIC);
+    if (!r) return c->status;
+    struct score_run_options o = {
+        .rules = r,
+        .row = {.existing = (enum score_existing)v->existing, .breakdown = v->breakdown, .use_prior = v->prior},
+        .skip_faulty = v->on_error == 1,
+        .program_version = ya_version(),
+    };
+    struct score_inputs in = {0};
+    enum status status = find_inputs(c, call->parse, &in);
+    if (status == OK) status = run_inputs(call, &o, &in);
+    inputs_release(c, &in);
+    rules_free(c, r);
+    return status;
+}
+
+const struct command command_data_score = {
+    .name = "data score",
+    .summary = "scores the provenance of documents: auth_weight and prov_entropy",
+    .usage = "[IN...] [-o OUT] [options]",
+    .about = "Reads rows (JSON Lines or a JSON array; files, folders, or standard input) and writes each one with its own members\n"
+             "byte for byte and auth_weight, prov_entropy and provenance_score behind them. Beside an output file stands\n"
+             "OUT.manifest.json, written last; a run that its manifest shows to be done is not done again. A high auth_weight\n"
+             "means that training weighs the document less. Scores rate where a text seems to come from, not its truth.",
+    .table = &table,
+    .values_bytes = sizeof(struct data_score_values),
+    .max_operands = OPTION_MAX_OPERANDS,
+    .run = cmd_data_score_run,
+};

@@ -1,0 +1,328 @@
+/* row_batch: see the header. Bytes that do not make a whole row yet stay at the front of the next batch. The two forms are
+ * told apart by the first character that is no white space: "[" begins an array. */
+#include "score/row_batch.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+
+enum row_form { FORM_UNKNOWN, FORM_LINES, FORM_ARRAY };
+/* What an array is expected to go on with. */
+enum array_state { ARRAY_FIRST, ARRAY_ITEM, ARRAY_COMMA, ARRAY_DONE };
+
+struct row_source {
+    struct ctx *c;
+    const char *path;
+    int fd;
+    uint64_t size, read;
+    struct sha256 sha;
+    const uint8_t *fresh; /* read by the last fill and not yet hashed */
+    size_t n_fresh;
+    enum row_form form;
+    enum array_state state;
+    int64_t row;  /* of the last line or item */
+    bool skipping; /* inside a row that is too long */
+    bool ended;
+    char *rest; /* owned: the beginning of a row whose end was not there; (rest_room) */
+    size_t n_rest, rest_room;
+};
+
+struct row_source *row_source_open(struct ctx *c, const char *path)
+{
+    struct row_source *s = mem_alloc(c, 1, sizeof *s);
+    if (!s) return NULL;
+    s->c = c;
+    s->path = path;
+    s->fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : file_open(c, path, &s->size);
+    sha256_init(&s->sha);
+    if (s->fd < 0 && ctx_ok(c)) ctx_fail(c, E_IO, "standard input is closed");
+    if (s->fd >= 0) return s;
+    mem_free(c, s);
+    return NULL;
+}
+
+void row_source_close(struct row_source *s)
+{
+    if (!s) return;
+    close(s->fd);
+    mem_free(s->c, s->rest);
+    mem_free(s->c, s);
+}
+
+const char *row_source_name(const struct row_source *s)
+{
+    return strcmp(s->path, "-") == 0 ? "standard input" : s->path;
+}
+
+uint64_t row_source_size(const struct row_source *s)
+{
+    return s->size;
+}
+
+uint64_t row_source_read(const struct row_source *s)
+{
+    return s->read;
+}
+
+void row_source_hash(struct row_source *s)
+{
+    sha256_update(&s->sha, s->fresh, s->n_fresh);
+    s->n_fresh = 0;
+}
+
+void row_source_digest(struct row_source *s, char hex[65])
+{
+    uint8_t digest[32];
+    sha256_final(&s->sha, digest);
+    sha256_hex(digest, hex);
+}
+
+void row_batch_release(struct ctx *c, struct row_batch *b)
+{
+    mem_free(c, b->bytes);
+    mem_free(c, b->spans);
+    *b = (struct row_batch){0};
+}
+
+static enum status batch_reserve(struct ctx *c, struct row_batch *b, size_t room)
+{
+    if (room <= b->room) return OK;
+    char *moved = mem_alloc_aligned(c, room);
+    if (!moved) return c->status;
+    if (b->n > 0) memcpy(moved, b->bytes, b->n);
+    mem_free(c, b->bytes);
+    b->bytes = moved;
+    b->room = room;
+    return OK;
+}
+
+static enum status add_span(struct ctx *c, struct row_batch *b, struct row_span span)
+{
+    if (b->n_spans == b->spans_room) {
+        size_t wider = b->spans_room ? 2 * b->spans_room : 4096;
+        struct row_span *moved = mem_resize(c, b->spans, b->spans_room, wider, sizeof *moved);
+        if (!moved) return c->status;
+        b->spans = moved;
+        b->spans_room = wider;
+    }
+    b->spans[b->n_spans++] = span;
+    return OK;
+}
+
+static bool is_blank(char ch)
+{
+    return ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n';
+}
+
+/* ---- the two forms: each goes on at *at, adds spans and leaves *at behind the last whole row ----------------------------- */
+
+static enum status split_lines(struct row_source *s, struct row_batch *b, size_t *at)
+{
+    while (*at < b->n) {
+        const char *end = memchr(b->bytes + *at, '\n', b->n - *at);
+        if (!end && !s->ended) return OK;
+        size_t stop = end ? (size_t)(end - b->bytes) : b->n, from = *at, to = stop;
+        *at = end ? stop + 1 : stop;
+        s->row++;
+        if (s->skipping) {
+            s->skipping = false;
+            TRY(add_span(s->c, b, (struct row_span){from, 0, s->row, true}));
+            continue;
+        }
+        while (to > from && is_blank(b->bytes[to - 1])) to--;
+        while (from < to && is_blank(b->bytes[from])) from++;
+        if (to > from) TRY(add_span(s->c, b, (struct row_span){from, to - from, s->row, to - from > ROW_BATCH_ROW_MAX}));
+    }
+    return OK;
+}
+
+/* Where the item that begins at `at` ends: at the comma or bracket behind it. SIZE_MAX: not in these bytes. */
+static size_t item_end(const char *p, size_t at, size_t n)
+{
+    for (int64_t depth = 0; at < n; at++) {
+        switch (p[at]) {
+        case '"':
+            for (at++; at < n && p[at] != '"'; at++)
+                if (p[at] == '\\') at++;
+            break;
+        case '{':
+        case '[':
+            depth++;
+            break;
+        case '}':
+        case ']':
+            if (depth == 0) return at;
+            depth--;
+            break;
+        case ',':
+            if (depth == 0) return at;
+            break;
+        default:
+            break;
+        }
+    }
+    return SIZE_MAX;
+}
+
+static enum status array_fail(const struct row_source *s, const char *expected, char found)
+{
+    return ctx_fail(s->c, E_INPUT, "%s: expected %s item %lld of the JSON array, found '%c'", row_source_name(s), expected,
+                    (long long)s->row, found);
+}
+
+/* One item from *at on, which is no white space. False in *whole: its end is not there yet. */
+static enum status take_item(struct row_source *s, struct row_batch *b, size_t *at, bool *whole)
+{
+    char ch = b->bytes[*at];
+    if (ch == ']' && s->state == ARRAY_FIRST) {
+        s->state = ARRAY_DONE;
+        ++*at;
+        return OK;
+    }
+    size_t end = item_end(b->bytes, *at, b->n), to = end;
+    *whole = end != SIZE_MAX;
+    if (!*whole) return OK;
+    if (end == *at) return array_fail(s, "an object behind", ch);
+    while (is_blank(b->bytes[to - 1])) to--;
+    TRY(add_span(s->c, b, (struct row_span){*at, to - *at, ++s->row, to - *at > ROW_BATCH_ROW_MAX}));
+    *at = end;
+    s->state = ARRAY_COMMA;
+    return OK;
+}
+
+static enum status split_array(struct row_source *s, struct row_batch *b, size_t *at)
+{
+    for (bool whole = true; whole;) {
+        while (*at < b->n && is_blank(b->bytes[*at])) ++*at;
+        if (*at == b->n) return OK;
+        char ch = b->bytes[*at];
+        if (s->state == ARRAY_DONE) return array_fail(s, "nothing behind", ch);
+        if (s->state != ARRAY_COMMA) {
+            TRY(take_item(s, b, at, &whole));
+            continue;
+        }
+        if (ch == '}') return array_fail(s, "',' or ']' behind", ch);
+        s->state = ch == ',' ? ARRAY_ITEM : ARRAY_DONE;
+        ++*at;
+    }
+    return OK;
+}
+
+/* ---- filling ------------------------------------------------------------------------------------------------------------ */
+
+/* Files that are no text at all, by their first bytes: a clear word instead of a complaint about row 1. The place where a
+ * reader of packed files would open them. */
+static enum status refuse_binary(const struct row_source *s, const char *p, size_t n)
+{
+    static const struct {
+        const char *magic, *what;
+    } known[] = {{"\x1f\x8b", "gzip; unpack it first (gunzip -c FILE | your_ai data score -)"},
+                 {"\x28\xb5\x2f\xfd", "Zstandard; unpack it first (zstd -dc FILE | your_ai data score -)"},
+                 {"PAR1", "Parquet, which this command does not read"},
+                 {"\xff\xfe", "UTF-16; save it as UTF-8"},
+                 {"\xfe\xff", "UTF-16; save it as UTF-8"},
+                 {"PK\x03\x04", "a ZIP archive; unpack it first"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        size_t bytes = strlen(known[i].magic);
+        if (n >= bytes && memcmp(p, known[i].magic, bytes) == 0)
+            return ctx_fail(s->c, E_UNSUPPORTED, "%s: the file is %s", row_source_name(s), known[i].what);
+    }
+    return OK;
+}
+
+/* Tells the form by the start of the file; *at moves over a byte order mark and an array's bracket. */
+static enum status detect(struct row_source *s, const struct row_batch *b, size_t *at)
+{
+    TRY(refuse_binary(s, b->bytes, b->n));
+    if (b->n >= 3 && memcmp(b->bytes, "\xef\xbb\xbf", 3) == 0) *at = 3;
+    size_t first = *at;
+    while (first < b->n && is_blank(b->bytes[first])) first++;
+    s->form = first < b->n && b->bytes[first] == '[' ? FORM_ARRAY : FORM_LINES;
+    if (s->form == FORM_ARRAY) *at = first + 1;
+    return OK;
+}
+
+/* Reads until the batch holds `full` bytes or the file ends. */
+static enum status read_more(struct row_source *s, struct row_batch *b, size_t full)
+{
+    size_t before = b->n;
+    while (!s->ended && b->n < full) {
+        int64_t got = file_read_some(s->c, s->fd, row_source_name(s), b->bytes + b->n, full - b->n);
+        if (got < 0) return s->c->status;
+        s->ended = got == 0;
+        b->n += (size_t)got;
+        s->read += (uint64_t)got;
+    }
+    s->fresh = (const uint8_t *)b->bytes + before;
+    s->n_fresh = b->n - before;
+    return OK;
+}
+
+/* The bytes from `at` on are kept for the next fill. */
+static enum status keep_rest(struct row_source *s, const struct row_batch *b, size_t at)
+{
+    size_t n = b->n - at;
+    if (n > s->rest_room) {
+        mem_free(s->c, s->rest);
+        s->rest_room = 0;
+        s->rest = mem_alloc_aligned(s->c, n);
+        if (!s->rest) return s->c->status;
+        s->rest_room = n;
+    }
+    if (n > 0) memcpy(s->rest, b->bytes + at, n);
+    s->n_rest = n;
+    return OK;
+}
+
+/* At the end of the file an array must be closed, and a row that was passed over is a row. */
+static enum status finish(struct row_source *s, struct row_batch *b, size_t at)
+{
+    if (s->skipping) TRY(add_span(s->c, b, (struct row_span){0, 0, ++s->row, true}));
+    s->skipping = false;
+    if (s->form != FORM_ARRAY || (at == b->n && s->state == ARRAY_DONE)) return OK;
+    return ctx_fail(s->c, E_INPUT, "%s: the JSON array ends within or behind item %lld; is the file cut off?",
+                    row_source_name(s), (long long)s->row + (at < b->n));
+}
+
+/* No whole row is in the batch: room for more of it, at the front or by a wider batch. At the limit the row is given up;
+ * what comes behind an array's item cannot be found without reading it, so there the file is. */
+static enum status make_room(struct row_source *s, struct row_batch *b, size_t *at, size_t *full)
+{
+    row_source_hash(s); /* the bytes are about to move */
+    if (*at > 0 || s->skipping) {
+        b->n = s->skipping ? 0 : b->n - *at;
+        memmove(b->bytes, b->bytes + *at, b->n);
+    } else if (*full <= ROW_BATCH_ROW_MAX) {
+        *full *= 2;
+    } else if (s->form == FORM_ARRAY) {
+        return ctx_fail(s->c, E_INPUT, "%s: item %lld of the JSON array is longer than %d bytes", row_source_name(s),
+                        (long long)s->row + 1, ROW_BATCH_ROW_MAX);
+    } else {
+        s->skipping = true;
+        b->n = 0;
+    }
+    *at = 0;
+    return batch_reserve(s->c, b, *full);
+}
+
+enum status row_source_fill(struct row_source *s, struct row_batch *b)
+{
+    size_t at = 0, full = s->n_rest > ROW_BATCH_BYTES / 2 ? 2 * s->n_rest : ROW_BATCH_BYTES;
+    b->n = b->n_spans = 0;
+    TRY(batch_reserve(s->c, b, full));
+    if (s->n_rest > 0) memcpy(b->bytes, s->rest, s->n_rest);
+    b->n = s->n_rest;
+    s->n_rest = 0;
+    for (;;) {
+        TRY(read_more(s, b, full));
+        if (s->form == FORM_UNKNOWN) TRY(detect(s, b, &at));
+        TRY((s->form == FORM_ARRAY ? split_array : split_lines)(s, b, &at));
+        if (s->ended) return finish(s, b, at);
+        if (b->n_spans > 0) return keep_rest(s, b, at);
+        TRY(make_room(s, b, &at, &full));
+    }
+}

@@ -1,0 +1,319 @@
+/* score_run: see the header. A batch of rows is cut into blocks of about BLOCK_BYTES, whose number does not depend on the
+ * threads. Each block has a ctx, scratch and an output of its own, so threads share nothing but the rules. The digests, which
+ * have to be taken in order, are blocks of the same loop: that of the batch's input, and that of the output of the batch
+ * before, which is then written. */
+#include "score/score_run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "base/threads.h"
+#include "score/row_batch.h"
+#include "score/score_manifest.h"
+
+enum { BLOCK_BYTES = 1 << 18, BLOCKS_MAX = ROW_BATCH_BYTES / BLOCK_BYTES + 1, HASH_BLOCKS = 2 };
+enum { OUT_KEPT_BYTES = 4 << 20 }; /* of an output's memory, between two batches */
+enum { FAULTS_LOGGED = 10 };
+static const size_t OUT_CAP_BYTES = (size_t)1 << 32;
+
+/* Rows [first, end) of a batch and what became of them. Two outputs: one is filled while the other is hashed. */
+struct score_block {
+    struct ctx *c; /* its own */
+    struct score_row row;
+    struct buf out[2];
+    size_t first, end;
+    int64_t rows, skipped;
+    char *faults[FAULTS_LOGGED]; /* messages of the first faulty rows, owned */
+    size_t n_faults;
+    enum status status; /* not OK: of a failure that ends the run */
+};
+
+struct score_sink {
+    struct file_writer *file; /* NULL: standard output */
+    struct sha256 sha;
+    uint64_t bytes;
+};
+
+struct run {
+    struct ctx *c;
+    const struct score_run_options *o;
+    struct row_source *source;
+    struct row_batch batch;
+    struct score_block blocks[BLOCKS_MAX];
+    size_t n_blocks, n_before; /* of this batch; of the one before, whose outputs wait */
+    int side;                  /* the output that is filled */
+    struct score_sink sink;
+    struct score_progress progress;
+    int64_t logged;
+};
+
+/* ---- blocks, on any thread ------------------------------------------------------------------------------------------------ */
+
+/* A faulty row: its message is kept, or it is the end of the block. */
+static void block_fault(struct run *r, struct score_block *b)
+{
+    b->skipped++;
+    if (b->n_faults < FAULTS_LOGGED) {
+        char message[CTX_MESSAGE_BYTES];
+        memcpy(message, b->c->message, sizeof message);
+        enum status status = b->c->status;
+        ctx_clear(b->c);
+        b->faults[b->n_faults] = mem_strdup(b->c, message);
+        if (b->faults[b->n_faults]) b->n_faults++;
+        if (!r->o->skip_faulty && ctx_ok(b->c)) b->status = status;
+    }
+    if (ctx_ok(b->c) || b->c->status == E_INPUT) ctx_clear(b->c);
+}
+
+static void block_row(struct run *r, struct score_block *b, const struct row_span *span)
+{
+    struct buf *out = &b->out[r->side];
+    size_t before = out->len;
+    const char *bytes = r->batch.bytes + span->at;
+    if (!span->too_long && score_row_write(&b->row, "", bytes, span->n, out) == OK) {
+        b->rows++;
+        return;
+    }
+    out->len = before;
+    if (!ctx_ok(b->c) && b->c->status != E_INPUT) return;
+    ctx_clear(b->c);
+    char *what = mem_printf(b->c, "%s:%lld", row_source_name(r->source), (long long)span->row);
+    if (!what) return;
+    if (span->too_long)
+        ctx_fail(b->c, E_INPUT, "%s: the row is longer than %d bytes", what, ROW_BATCH_ROW_MAX);
+    else
+        score_row_write(&b->row, what, bytes, span->n, out); /* once more, for the message */
+    mem_free(b->c, what);
+    block_fault(r, b);
+}
+
+static void score_block(struct run *r, struct score_block *b)
+{
+    buf_clear(&b->out[r->side]);
+    for (size_t i = b->first; i < b->end && b->status == OK; i++) {
+        block_row(r, b, &r->batch.spans[i]);
+        if (!ctx_ok(b->c)) b->status = b->c->status;
+    }
+}
+
+static void hash_before(struct run *r)
+{
+    for (size_t i = 0; i < r->n_before; i++) {
+        const struct buf *out = &r->blocks[i].out[!r->side];
+        sha256_update(&r->sink.sha, buf_str(out), out->len);
+    }
+}
+
+static void run_block(void *arg, int64_t block, int worker)
+{
+    struct run *r = arg;
+    (void)worker;
+    if (block == 0)
+        row_source_hash(r->source);
+    else if (block == 1)
+        hash_before(r);
+    else
+        score_block(r, &r->blocks[block - HASH_BLOCKS]);
+}
+
+/* ---- batches ---------------------------------------------------------------------------------------------------------------- */
+
+static enum status block_open(struct run *r, struct score_block *b)
+{
+    if (b->c) return OK;
+    b->c = ctx_new(&r->c->hooks);
+    if (!b->c) return ctx_fail(r->c, E_MEMORY, "out of memory");
+    buf_init(&b->out[0], b->c, OUT_CAP_BYTES);
+    buf_init(&b->out[1], b->c, OUT_CAP_BYTES);
+    if (score_row_init(&b->row, b->c, r->o->rules, r->o->row) == OK) return OK;
+    return ctx_fail(r->c, b->c->status, "%s", b->c->message);
+}
+
+static void block_close(struct score_block *b)
+{
+    if (!b->c) return;
+    for (size_t i = 0; i < b->n_faults; i++) mem_free(b->c, b->faults[i]);
+    score_row_release(&b->row);
+    buf_release(&b->out[0]);
+    buf_release(&b->out[1]);
+    ctx_clear(b->c);
+    ctx_free(b->c);
+}
+
+/* Deals the batch's rows out to blocks. */
+static enum status deal(struct run *r)
+{
+    size_t n = r->batch.n_spans, at = 0;
+    for (r->n_blocks = 0; at < n; r->n_blocks++) {
+        struct score_block *b = &r->blocks[r->n_blocks];
+        TRY(block_open(r, b));
+        b->first = at;
+        size_t bytes = 0;
+        bool last = r->n_blocks == BLOCKS_MAX - 1;
+        for (; at < n && (last || bytes < BLOCK_BYTES); at++) bytes += r->batch.spans[at].n;
+        b->end = at;
+        b->rows = b->skipped = 0;
+        b->status = OK;
+    }
+    return OK;
+}
+
+static enum status write_out(struct run *r, const struct buf *out)
+{
+    r->sink.bytes += out->len;
+    if (r->sink.file) {
+        file_writer_write(r->sink.file, buf_str(out), out->len);
+        return r->c->status;
+    }
+    if (fwrite(buf_str(out), 1, out->len, stdout) == out->len) return OK;
+    return ctx_fail(r->c, E_IO, "standard output cannot be written: %s", strerror(errno));
+}
+
+/* Takes over what a block found: counts, messages, the failure that ends the run. */
+static enum status collect_block(struct run *r, struct score_block *b)
+{
+    r->progress.rows += b->rows;
+    r->progress.skipped += r->o->skip_faulty ? b->skipped : 0;
+    for (size_t i = 0; i < b->n_faults; i++) {
+        if (!r->o->skip_faulty)
+            ctx_fail(r->c, E_INPUT, "%s", b->faults[i]);
+        else if (r->logged++ < FAULTS_LOGGED)
+            ctx_log(r->c, LOG_WARN, "skipped: %s", b->faults[i]);
+        mem_free(b->c, b->faults[i]);
+    }
+    if (r->logged == FAULTS_LOGGED && b->n_faults > 0) {
+        ctx_log(r->c, LOG_WARN, "further faulty rows are only counted");
+        r->logged++;
+    }
+    b->n_faults = 0;
+    if (!ctx_ok(b->c)) ctx_fail(r->c, b->c->status, "%s", b->c->message);
+    return r->c->status;
+}
+
+/* After the loop: the blocks' outputs are written, up to the block with the fault that ends the run. */
+static enum status collect(struct run *r)
+{
+    for (size_t i = 0; i < r->n_blocks; i++) {
+        struct score_block *b = &r->blocks[i];
+        enum status write = write_out(r, &b->out[r->side]);
+        if (write != OK || collect_block(r, b) != OK) return r->c->status;
+        if (b->out[!r->side].room > OUT_KEPT_BYTES) buf_release(&b->out[!r->side]);
+    }
+    r->n_before = r->n_blocks;
+    r->side = !r->side;
+    return OK;
+}
+
+static enum status one_batch(struct run *r)
+{
+    TRY(deal(r));
+    threads_run(r->c, (int64_t)r->n_blocks + HASH_BLOCKS, run_block, r);
+    TRY(collect(r));
+    return OK;
+}
+
+/* One input file. */
+static enum status run_file(struct run *r, struct score_file *f)
+{
+    int64_t rows = r->progress.rows, skipped = r->progress.skipped;
+    uint64_t before = r->progress.bytes_done;
+    r->source = row_source_open(r->c, f->path);
+    if (!r->source) return r->c->status;
+    enum status status;
+    do {
+        status = row_source_fill(r->source, &r->batch);
+        if (status == OK) status = one_batch(r);
+        r->progress.bytes_done = before + row_source_read(r->source);
+        if (status == OK && r->o->progress) r->o->progress(r->o->user, &r->progress);
+    } while (status == OK && r->batch.n_spans > 0);
+    f->bytes = row_source_read(r->source);
+    f->rows = r->progress.rows - rows;
+    f->skipped = r->progress.skipped - skipped;
+    row_source_digest(r->source, f->sha256);
+    row_source_close(r->source);
+    r->source = NULL;
+    return status;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------------------- */
+
+/* Bytes of all inputs, 0 when one is a pipe. Also finds what is missing before anything is written. */
+static enum status add_up(struct run *r, const char *const *in, size_t n_in)
+{
+    bool pipe = false;
+    for (size_t i = 0; i < n_in; i++) {
+        uint64_t bytes = 0;
+        pipe |= strcmp(in[i], "-") == 0;
+        int fd = strcmp(in[i], "-") == 0 ? -1 : file_open(r->c, in[i], &bytes);
+        TRY(r->c->status);
+        if (fd >= 0) close(fd);
+        r->progress.bytes_all += bytes;
+    }
+    if (pipe) r->progress.bytes_all = 0;
+    return OK;
+}
+
+/* The file takes its name, then the manifest is written. An older manifest goes first: it must not stand beside new rows. */
+static enum status publish(struct run *r, struct score_file *files, size_t n_in, const char *out)
+{
+    uint8_t digest[32];
+    struct score_file made = {.path = out, .bytes = r->sink.bytes, .rows = r->progress.rows, .skipped = r->progress.skipped};
+    hash_before(r);
+    sha256_final(&r->sink.sha, digest);
+    sha256_hex(digest, made.sha256);
+    char *manifest = score_manifest_path(r->c, out);
+    if (!manifest) return r->c->status;
+    if (unlink(manifest) != 0 && errno != ENOENT) file_fail(r->c, "remove", manifest, errno);
+    mem_free(r->c, manifest);
+    TRY(r->c->status);
+    struct file_writer *w = r->sink.file;
+    r->sink.file = NULL;
+    TRY(file_writer_commit(w));
+    return score_manifest_write(r->c, r->o, files, n_in, &made);
+}
+
+static enum status run_all(struct run *r, struct score_file *files, const char *const *in, size_t n_in, const char *out)
+{
+    TRY(add_up(r, in, n_in));
+    sha256_init(&r->sink.sha);
+    if (out) {
+        r->sink.file = file_writer_open(r->c, out);
+        if (!r->sink.file) return r->c->status;
+    }
+    for (size_t i = 0; i < n_in; i++) {
+        files[i].path = in[i];
+        TRY(run_file(r, &files[i]));
+    }
+    if (r->progress.rows == 0)
+        return ctx_fail(r->c, E_INPUT, "no rows: the input %s", r->progress.skipped ? "has faulty rows only" : "is empty");
+    if (out) return publish(r, files, n_in, out);
+    return fflush(stdout) == 0 ? OK : ctx_fail(r->c, E_IO, "standard output cannot be written: %s", strerror(errno));
+}
+
+enum status score_run(struct ctx *c, const struct score_run_options *o, const char *const *in, size_t n_in, const char *out,
+                      struct score_run_result *result)
+{
+    *result = (struct score_run_result){0};
+    if (out) TRY(score_manifest_check(c, o, in, n_in, out, &result->done_before, result));
+    if (result->done_before) return OK;
+    struct run *r = mem_alloc(c, 1, sizeof *r);
+    struct score_file *files = mem_alloc(c, n_in, sizeof *files);
+    if (r && files) {
+        r->c = c;
+        r->o = o;
+        run_all(r, files, in, n_in, out);
+        file_writer_abort(r->sink.file);
+        row_source_close(r->source);
+        for (size_t i = 0; i < BLOCKS_MAX; i++) block_close(&r->blocks[i]);
+        row_batch_release(c, &r->batch);
+        *result = (struct score_run_result){.rows = r->progress.rows, .skipped = r->progress.skipped};
+    }
+    mem_free(c, files);
+    mem_free(c, r);
+    return c->status;
+}

@@ -1,0 +1,36 @@
+/* score_run: scores files of rows into an output of rows, by several threads, in input order. The output is the same bytes for
+ * any number of threads, since each row is scored by itself.
+ *
+ * Files are written by a temporary name, fsync and rename, and beside each stands OUT.manifest.json, written last: what was
+ * asked (rules, options, inputs with sizes and SHA-256) and what came out (rows, skipped rows, size and SHA-256). A run whose
+ * manifest answers the same question, and whose output is still as it says, is not done again. */
+#ifndef YA_SCORE_RUN_H
+#define YA_SCORE_RUN_H
+
+#include "score/score_row.h"
+
+struct score_progress {
+    uint64_t bytes_done, bytes_all; /* all: 0 when a pipe is read */
+    int64_t rows, skipped;
+};
+
+struct score_run_options {
+    const struct rules *rules;
+    struct score_row_options row;
+    bool skip_faulty; /* faulty rows are counted, the first ones logged, and left out; else the first one is the end */
+    const char *program_version;
+    void (*progress)(void *user, const struct score_progress *p); /* after each batch; NULL: none */
+    void *user;
+};
+
+struct score_run_result {
+    int64_t rows, skipped; /* rows written; faulty rows left out */
+    bool done_before;      /* nothing was to do */
+};
+
+/* Scores the files `in` ("-": standard input) one after the other into the file `out`, or to standard output for NULL (then
+ * without a manifest; rows before a fault are written). Threads are the ctx's. */
+enum status score_run(struct ctx *c, const struct score_run_options *o, const char *const *in, size_t n_in, const char *out,
+                      struct score_run_result *result);
+
+#endif
