@@ -28,14 +28,16 @@ static const struct option_spec specs[] = {
     CHOICE_ROW(V, on_error, "on-error", 0, "stop", "stop|skip", "Output", "faulty rows: end, or leave out and count"),
     CHOICE_ROW(V, scorer, "scorer", 0, "citation", "citation|heuristic", "Scoring", "formula (docs/score.md)"),
     FLAG_ROW(V, prior, "prior", 0, "true", "Scoring", "blend with the usual scores of the row's source_type"),
-    STRING_ROW(V, rules, "rules", 0, NULL, "FILE", "Scoring", "words and numbers of the formulas, in place of the built-in ones"),
+    STRING_ROW(V, rules, "rules", 0, NULL, "FILE", "Scoring",
+               "words and numbers of the formulas, in place of the built-in ones"),
     FLAG_ROW(V, compat, "compat", 0, "false", "Scoring", "the results of the original scorer, its false positives included"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
     FLAG_ROW(V, quiet, "quiet", 'q', "false", "Running", "no progress and no summary on standard error"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
-/* ---- progress on standard error ------------------------------------------------------------------------------------------- */
+/* ---- progress on standard error
+ * ------------------------------------------------------------------------------------------- */
 
 struct score_view {
     struct timespec start;
@@ -89,7 +91,8 @@ static void show_summary(struct score_view *v, const char *out, const struct sco
     fprintf(stderr, ", %.1f s\n", seconds_since(&v->start));
 }
 
-/* ---- inputs ----------------------------------------------------------------------------------------------------------------- */
+/* ---- inputs
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 /* Files to be scored, in order: those named, and those of the folders that are named. */
 struct score_inputs {
@@ -134,8 +137,10 @@ static enum status add_folder(struct ctx *c, struct score_inputs *in, const char
             others++;
     }
     dir_list_free(c, names, n);
-    if (status == OK && in->n == before) return ctx_fail(c, E_INPUT, "%s: no *.jsonl, *.ndjson or *.json in the folder", path);
-    if (others > 0) ctx_log(c, LOG_WARN, "%s: %zu entries that are no *.jsonl, *.ndjson or *.json are left out", path, others);
+    if (status == OK && in->n == before)
+        return ctx_fail(c, E_INPUT, "%s: no *.jsonl, *.ndjson or *.json in the folder", path);
+    if (others > 0)
+        ctx_log(c, LOG_WARN, "%s: %zu entries that are no *.jsonl, *.ndjson or *.json are left out", path, others);
     return status;
 }
 
@@ -155,7 +160,8 @@ static void inputs_release(struct ctx *c, struct score_inputs *in)
     mem_free(c, in->paths);
 }
 
-/* ---- one output, or one an input ---------------------------------------------------------------------------------------------- */
+/* ---- one output, or one an input
+ * ---------------------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path)
 {
@@ -178,8 +184,8 @@ static enum status check_outputs(struct ctx *c, const struct score_inputs *in, c
     for (size_t i = 0; i < in->n; i++)
         for (size_t k = 0; k < in->n; k++) {
             if (k > i && strcmp(out[i], out[k]) == 0)
-                return ctx_fail(c, E_INPUT, "%s and %s would both become %s; use another folder for one of them", in->paths[i],
-                                in->paths[k], out[i]);
+                return ctx_fail(c, E_INPUT, "%s and %s would both become %s; use another folder for one of them",
+                                in->paths[i], in->paths[k], out[i]);
             if (strcmp(out[i], in->paths[k]) == 0)
                 return ctx_fail(c, E_INPUT, "%s is an input; choose another folder for the outputs", out[i]);
         }
@@ -255,10 +261,12 @@ const struct command command_data_score = {
     .name = "data score",
     .summary = "scores the provenance of documents: auth_weight and prov_entropy",
     .usage = "[IN...] [-o OUT] [options]",
-    .about = "Reads rows (JSON Lines or a JSON array; files, folders, or standard input) and writes each one with its own members\n"
-             "byte for byte and auth_weight, prov_entropy and provenance_score behind them. Beside an output file stands\n"
-             "OUT.manifest.json, written last; a run that its manifest shows to be done is not done again. A high auth_weight\n"
-             "means that training weighs the document less. Scores rate where a text seems to come from, not its truth.",
+    .about =
+        "Reads rows (JSON Lines or a JSON array; files, folders, or standard input) and writes each one with its own "
+        "members\n"
+        "byte for byte and auth_weight, prov_entropy and provenance_score behind them. Beside an output file stands\n"
+        "OUT.manifest.json, written last; a run that its manifest shows to be done is not done again. A high auth_weight\n"
+        "means that training weighs the document less. Scores rate where a text seems to come from, not its truth.",
     .table = &table,
     .values_bytes = sizeof(struct data_score_values),
     .max_operands = OPTION_MAX_OPERANDS,

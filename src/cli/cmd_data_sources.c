@@ -48,7 +48,8 @@ static void print_table(const struct rules *r)
                log(1 - k->auth_weight + 1e-8) + k->prov_entropy, k->about);
     }
     puts("\nWrite \"source_type\" in a row and `your_ai data score` blends these values with what the text shows, or write\n"
-         "auth_weight and prov_entropy yourself. s = ln(1 - auth_weight) + prov_entropy: training weighs a document more the\n"
+         "auth_weight and prov_entropy yourself. s = ln(1 - auth_weight) + prov_entropy: training weighs a document more "
+         "the\n"
          "larger its s is. The values rate provenance, not truth.");
 }
 

@@ -81,7 +81,8 @@ static int parenthesis(const char *text, size_t n, size_t at)
 
 /* ---- numbered bibliographies ------------------------------------------------------------------------------------------ */
 
-/* Where four digits in a row end, from `at` on and before the end of the line; 0: nowhere on this line, which ends at *line. */
+/* Where four digits in a row end, from `at` on and before the end of the line; 0: nowhere on this line, which ends at *line.
+ */
 static size_t year_on_line(const char *text, size_t n, size_t at, size_t *line)
 {
     int run = 0;
@@ -248,7 +249,8 @@ bool citation_year(const char *text, size_t n, bool original, int *year)
     return found;
 }
 
-/* ---- tests at a hit ---------------------------------------------------------------------------------------------------- */
+/* ---- tests at a hit ----------------------------------------------------------------------------------------------------
+ */
 
 bool citation_number_any(const char *text, size_t n, size_t begin, size_t end)
 {

@@ -1,9 +1,9 @@
-/* citation: how a text refers to others, and the year that it gives for itself. Hand-written matchers with the results of the
- * regular expressions in docs/score.md, in time linear in the text.
+/* citation: how a text refers to others, and the year that it gives for itself. Hand-written matchers with the results of
+ * the regular expressions in docs/score.md, in time linear in the text.
  *
  * `original` reproduces the expressions as they were published; the default differs from them in four places: a number in
- * brackets counts once, not also as "word and year"; ibid., op. cit. and loc. cit. are whole words; so are the words before a
- * year ("unpublished 1890" is no date of publication). */
+ * brackets counts once, not also as "word and year"; ibid., op. cit. and loc. cit. are whole words; so are the words before
+ * a year ("unpublished 1890" is no date of publication). */
 #ifndef YA_SCORE_CITATION_H
 #define YA_SCORE_CITATION_H
 
@@ -15,8 +15,8 @@
  * (Smith et al., 2020)  "1. Smith, Title, 2020" on one line. */
 int64_t citation_count(const char *text, size_t n, bool original);
 
-/* The year of a text, from its first 2,000 characters: behind a word of publication, or else the first number that looks like
- * a year from 1800 to 2029. False: none. */
+/* The year of a text, from its first 2,000 characters: behind a word of publication, or else the first number that looks
+ * like a year from 1800 to 2029. False: none. */
 bool citation_year(const char *text, size_t n, bool original, int *year);
 /* The first year from 1000 to 2029 in a date ("1923-03-15"). */
 bool citation_year_of_date(const char *text, size_t n, int *year);

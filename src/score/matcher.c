@@ -1,7 +1,7 @@
-/* The table holds offsets of rows instead of their numbers, which saves the multiplication in the inner loop, and the rows at
- * which some pattern ends come last, so that one comparison tells whether there is anything to look at. Rejected: searching
- * each pattern by itself (a hundred passes), and a vectorised prefilter on the first bytes of patterns: every letter starts
- * some pattern, so it filters nothing out of English text. */
+/* The table holds offsets of rows instead of their numbers, which saves the multiplication in the inner loop, and the rows
+ * at which some pattern ends come last, so that one comparison tells whether there is anything to look at. Rejected:
+ * searching each pattern by itself (a hundred passes), and a vectorised prefilter on the first bytes of patterns: every
+ * letter starts some pattern, so it filters nothing out of English text. */
 #include "score/matcher.h"
 
 #include <string.h>
@@ -173,7 +173,8 @@ static void lay_out(struct matcher_build *b)
 static enum status build_check(struct ctx *c, const struct matcher_pattern *patterns, size_t n, size_t *bytes)
 {
     *bytes = 0;
-    if (n > MATCHER_MAX_PATTERNS) return ctx_fail(c, E_INPUT, "%zu patterns: at most %d are allowed", n, MATCHER_MAX_PATTERNS);
+    if (n > MATCHER_MAX_PATTERNS)
+        return ctx_fail(c, E_INPUT, "%zu patterns: at most %d are allowed", n, MATCHER_MAX_PATTERNS);
     for (size_t i = 0; i < n; i++) {
         const struct matcher_pattern *p = &patterns[i];
         BUG_ON(c, p->bytes == 0, "pattern %zu is empty", i);

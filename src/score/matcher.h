@@ -1,10 +1,10 @@
 /* matcher: counts many words and phrases in one pass over a text.
  *
- * An Aho-Corasick automaton (Aho and Corasick, 1975) with its failure links resolved into a dense table, so the text costs one
- * load a byte, however many patterns there are. Bytes that no pattern tells apart share a column (byte classes): upper and
- * lower case of ASCII letters always, and all white space where `any_space` is set. What the table cannot say is checked at a
- * hit: word boundaries (a letter or digit of any script, or an underscore, must not stand next to the word), exact case,
- * and whether the same pattern already covers these bytes (occurrences do not overlap, as with Python's re.findall).
+ * An Aho-Corasick automaton (Aho and Corasick, 1975) with its failure links resolved into a dense table, so the text costs
+ * one load a byte, however many patterns there are. Bytes that no pattern tells apart share a column (byte classes): upper
+ * and lower case of ASCII letters always, and all white space where `any_space` is set. What the table cannot say is checked
+ * at a hit: word boundaries (a letter or digit of any script, or an underscore, must not stand next to the word), exact
+ * case, and whether the same pattern already covers these bytes (occurrences do not overlap, as with Python's re.findall).
  *
  * Patterns with letters beyond ASCII match in lower case, in upper case and capitalised. Not done: folding of the four
  * characters beyond ASCII whose lower case is ASCII (Kelvin sign, long s, I with and without dot). */
@@ -34,8 +34,8 @@ struct matcher_pattern {
 
 struct matcher; /* opaque, not changed by searching: threads may share it */
 
-/* any_space: a space in a pattern matches any run of ASCII white space, so that phrases are found across line ends. `patterns`
- * is borrowed until matcher_free. NULL with E_INPUT when the limits are passed, E_MEMORY. */
+/* any_space: a space in a pattern matches any run of ASCII white space, so that phrases are found across line ends.
+ * `patterns` is borrowed until matcher_free. NULL with E_INPUT when the limits are passed, E_MEMORY. */
 struct matcher *matcher_new(struct ctx *c, const struct matcher_pattern *patterns, size_t n, bool any_space);
 void matcher_free(struct ctx *c, struct matcher *m); /* accepts NULL */
 

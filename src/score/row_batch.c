@@ -24,7 +24,7 @@ struct row_source {
     size_t n_fresh;
     enum row_form form;
     enum array_state state;
-    int64_t row;  /* of the last line or item */
+    int64_t row;   /* of the last line or item */
     bool skipping; /* inside a row that is too long */
     bool ended;
     char *rest; /* owned: the beginning of a row whose end was not there; (rest_room) */
@@ -118,7 +118,8 @@ static bool is_blank(char ch)
     return ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n';
 }
 
-/* ---- the two forms: each goes on at *at, adds spans and leaves *at behind the last whole row ----------------------------- */
+/* ---- the two forms: each goes on at *at, adds spans and leaves *at behind the last whole row -----------------------------
+ */
 
 static enum status split_lines(struct row_source *s, struct row_batch *b, size_t *at)
 {
@@ -212,7 +213,8 @@ static enum status split_array(struct row_source *s, struct row_batch *b, size_t
     return OK;
 }
 
-/* ---- filling ------------------------------------------------------------------------------------------------------------ */
+/* ---- filling ------------------------------------------------------------------------------------------------------------
+ */
 
 /* Files that are no text at all, by their first bytes: a clear word instead of a complaint about row 1. The place where a
  * reader of packed files would open them. */

@@ -1,8 +1,8 @@
 /* row_batch: the rows of a file of JSON Lines, or of one JSON array, some megabytes at a time and not looked into.
  *
  * A batch holds the bytes of whole rows and where each one lies, so that threads can take rows without searching for them.
- * Memory follows the batch and the longest row, not the file. A row longer than ROW_BATCH_ROW_MAX bytes is passed over without
- * being held and marked; what a row means is not this file's business. */
+ * Memory follows the batch and the longest row, not the file. A row longer than ROW_BATCH_ROW_MAX bytes is passed over
+ * without being held and marked; what a row means is not this file's business. */
 #ifndef YA_SCORE_ROW_BATCH_H
 #define YA_SCORE_ROW_BATCH_H
 

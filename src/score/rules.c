@@ -1,5 +1,5 @@
-/* rules: see the header. Reading is driven by tables (sections of words, numbers with their ranges), so that what is not in a
- * table is unknown and refused. */
+/* rules: see the header. Reading is driven by tables (sections of words, numbers with their ranges), so that what is not in
+ * a table is unknown and refused. */
 #include "score/rules.h"
 
 #include <stddef.h>
@@ -74,7 +74,7 @@ struct rules_number {
 };
 #define NUMBER(NAME, SCORERS, MIN, MAX)                                                                                     \
     {                                                                                                                       \
-        #NAME, SCORERS, offsetof(struct rules_weights, NAME), MIN, MAX                                                      \
+#NAME, SCORERS, offsetof(struct rules_weights, NAME), MIN, MAX                                                      \
     }
 static const struct rules_number numbers[] = {
     NUMBER(base, 1, 0, 1),
@@ -189,15 +189,17 @@ static bool word_text(struct rules_reader *s, json_t *item, const char **text, s
     *bytes = *text ? json_string_length(item) : 0;
     if (*bytes == 0) return ctx_fail(s->c, E_INPUT, "%s: a word must be a string that is not empty", s->what), false;
     if (*bytes > RULES_MAX_WORD_BYTES)
-        return ctx_fail(s->c, E_INPUT, "%s: \"%.40s...\" is longer than %d bytes", s->what, *text, RULES_MAX_WORD_BYTES), false;
+        return ctx_fail(s->c, E_INPUT, "%s: \"%.40s...\" is longer than %d bytes", s->what, *text, RULES_MAX_WORD_BYTES),
+               false;
     bool space = true; /* before the first character as after a space: no space may follow */
     for (size_t i = 0; i < *bytes; i++) {
         uint8_t ch = (uint8_t)(*text)[i];
         bool bad = ch < 0x20 || ch == 0x7f || (ch == ' ' && (space || i + 1 == *bytes));
         if (bad)
-            return ctx_fail(s->c, E_INPUT,
-                            "%s: \"%.60s\": words have no control characters, and single spaces only between other characters",
-                            s->what, *text),
+            return ctx_fail(
+                       s->c, E_INPUT,
+                       "%s: \"%.60s\": words have no control characters, and single spaces only between other characters",
+                       s->what, *text),
                    false;
         space = ch == ' ';
     }
@@ -409,8 +411,8 @@ static bool read_all(struct rules_reader *s, const char *text, size_t n)
         !string(s, r->doc, "format", &format))
         return false;
     if (strcmp(format, "your_ai score rules 1") != 0)
-        return ctx_fail(s->c, E_UNSUPPORTED, "%s: \"format\" is \"%.60s\"; this program reads \"your_ai score rules 1\"", s->what,
-                        format),
+        return ctx_fail(s->c, E_UNSUPPORTED, "%s: \"format\" is \"%.60s\"; this program reads \"your_ai score rules 1\"",
+                        s->what, format),
                false;
     if (!string(s, r->doc, "name", &r->name) || !string(s, r->doc, "version", &r->version) ||
         !json_member_bool(s->c, s->what, r->doc, "original", true, &r->original) ||

@@ -104,7 +104,8 @@ static double institution_in_fields(const struct rules *r, struct matcher_count 
     return most;
 }
 
-/* The year that the row gives, else that of the text. The original takes any integer but 0 as a year, `true` as the year 1. */
+/* The year that the row gives, else that of the text. The original takes any integer but 0 as a year, `true` as the year 1.
+ */
 static bool find_year(const struct rules *r, const struct score_input *in, int *year)
 {
     for (int f = FIELD_YEAR; f <= FIELD_PUBLISHED; f++) {

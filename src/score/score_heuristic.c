@@ -38,7 +38,8 @@ static void gather(const struct rules *r, const struct matcher_count *counts, bo
 static bool find_year(const struct rules *r, const struct score_input *in, int *year)
 {
     static const enum score_field given[] = {FIELD_YEAR, FIELD_DATE, FIELD_PUBLISHED};
-    static const enum score_field checked[] = {FIELD_YEAR, FIELD_DATE, FIELD_PUBLISHED, FIELD_CREATED, FIELD_PUBLICATION_DATE};
+    static const enum score_field checked[] = {FIELD_YEAR, FIELD_DATE, FIELD_PUBLISHED, FIELD_CREATED,
+                                               FIELD_PUBLICATION_DATE};
     for (int i = 0; i < 3; i++) {
         const struct score_value *v = &in->field[given[i]];
         if (r->original && v->kind == VALUE_INTEGER && v->integer != 0) {

@@ -30,9 +30,9 @@ static json_t *request(const struct score_run_options *o, const struct score_fil
     json_t *inputs = json_array();
     for (size_t i = 0; i < n_in; i++) json_array_append_new(inputs, file_object(&in[i], false));
     return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:b, s:b, s:b, s:o}", "program", o->program_version, "scorer",
-                     r->scorer == SCORER_CITATION ? "citation" : "heuristic", "rules", "name", r->name, "version", r->version,
-                     "sha256", r->sha256, "existing", existing[o->row.existing], "breakdown", o->row.breakdown, "prior",
-                     o->row.use_prior, "skip_faulty", o->skip_faulty, "inputs", inputs);
+                     r->scorer == SCORER_CITATION ? "citation" : "heuristic", "rules", "name", r->name, "version",
+                     r->version, "sha256", r->sha256, "existing", existing[o->row.existing], "breakdown", o->row.breakdown,
+                     "prior", o->row.use_prior, "skip_faulty", o->skip_faulty, "inputs", inputs);
 }
 
 static enum status no_memory(struct ctx *c)
@@ -73,7 +73,8 @@ static bool is_file(struct ctx *c, const char *path, const json_t *o)
 }
 
 /* Reads the inputs for their digests and compares the questions. */
-static bool same_request(struct ctx *c, const struct score_run_options *o, const char *const *in, size_t n_in, const json_t *doc)
+static bool same_request(struct ctx *c, const struct score_run_options *o, const char *const *in, size_t n_in,
+                         const json_t *doc)
 {
     const json_t *asked = json_object_get(doc, "request");
     if (!asked || json_array_size(json_object_get(asked, "inputs")) != n_in) return false;

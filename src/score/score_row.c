@@ -18,32 +18,19 @@ static const struct {
     const char *name;
     int member;
 } members[] = {
-    {"source", FIELD_SOURCE},
-    {"url", FIELD_URL},
-    {"publisher", FIELD_PUBLISHER},
-    {"source_type", FIELD_SOURCE_TYPE},
-    {"type", FIELD_TYPE},
-    {"year", FIELD_YEAR},
-    {"date", FIELD_DATE},
-    {"publication_date", FIELD_PUBLICATION_DATE},
-    {"published", FIELD_PUBLISHED},
-    {"created", FIELD_CREATED},
-    {"citations", FIELD_CITATIONS},
-    {"citation_count", FIELD_CITATION_COUNT},
-    {"has_scan", FIELD_HAS_SCAN},
-    {"text", MEMBER_TEXT},
-    {"prompt", MEMBER_PIECE},
-    {"completion", MEMBER_PIECE},
-    {"messages", MEMBER_PIECE},
-    {"conversations", MEMBER_PIECE},
-    {"instruction", MEMBER_PIECE},
-    {"input", MEMBER_PIECE},
-    {"output", MEMBER_PIECE},
-    {"system", MEMBER_PIECE},
-    {"metadata", MEMBER_METADATA},
-    {"auth_weight", MEMBER_SCORE},
-    {"prov_entropy", MEMBER_SCORE},
-    {"provenance_score", MEMBER_SCORE},
+    {"source", FIELD_SOURCE},       {"url", FIELD_URL},
+    {"publisher", FIELD_PUBLISHER}, {"source_type", FIELD_SOURCE_TYPE},
+    {"type", FIELD_TYPE},           {"year", FIELD_YEAR},
+    {"date", FIELD_DATE},           {"publication_date", FIELD_PUBLICATION_DATE},
+    {"published", FIELD_PUBLISHED}, {"created", FIELD_CREATED},
+    {"citations", FIELD_CITATIONS}, {"citation_count", FIELD_CITATION_COUNT},
+    {"has_scan", FIELD_HAS_SCAN},   {"text", MEMBER_TEXT},
+    {"prompt", MEMBER_PIECE},       {"completion", MEMBER_PIECE},
+    {"messages", MEMBER_PIECE},     {"conversations", MEMBER_PIECE},
+    {"instruction", MEMBER_PIECE},  {"input", MEMBER_PIECE},
+    {"output", MEMBER_PIECE},       {"system", MEMBER_PIECE},
+    {"metadata", MEMBER_METADATA},  {"auth_weight", MEMBER_SCORE},
+    {"prov_entropy", MEMBER_SCORE}, {"provenance_score", MEMBER_SCORE},
 };
 enum { N_MEMBERS = sizeof members / sizeof *members, NOT_LISTED = -1 };
 static const char OTHER_BORDER = 1; /* between strings of other members: no word and no phrase crosses it */
@@ -69,7 +56,8 @@ void score_row_release(struct score_row *s)
     mem_free(s->c, s->kept);
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------------------------------------
+ */
 
 /* Index into members of the key that was just read, or NOT_LISTED. */
 static int find_member(const struct json_scan *scan)
@@ -79,8 +67,8 @@ static int find_member(const struct json_scan *scan)
     return NOT_LISTED;
 }
 
-/* The last string as a value, copied where it will not lie still. Values point into `values`, so it gets memory for the whole
- * row at its first string: decoded strings are never longer than the row. */
+/* The last string as a value, copied where it will not lie still. Values point into `values`, so it gets memory for the
+ * whole row at its first string: decoded strings are never longer than the row. */
 static struct score_value take_string(struct score_row *s, enum score_value_kind kind)
 {
     struct score_value v = {.kind = kind, .n = s->scan.string_bytes, .text = s->scan.string};
@@ -148,7 +136,8 @@ static bool read_metadata(struct score_row *s, enum json_token t)
     }
 }
 
-/* ---- text ---------------------------------------------------------------------------------------------------------------- */
+/* ---- text ----------------------------------------------------------------------------------------------------------------
+ */
 
 /* Takes the last string as the text, or as one more piece of it. */
 static void add_text(struct score_row *s, bool piece)
@@ -198,7 +187,8 @@ static bool read_text(struct score_row *s, enum json_token t)
     return true;
 }
 
-/* ---- the row ------------------------------------------------------------------------------------------------------------- */
+/* ---- the row -------------------------------------------------------------------------------------------------------------
+ */
 
 /* Remembers a member that is written out again when old scores are left out. */
 static bool keep_member(struct score_row *s, size_t begin)
@@ -263,7 +253,8 @@ static void begin_row(struct score_row *s, const char *what, const char *bytes, 
 
 static bool read_object(struct score_row *s)
 {
-    if (json_scan_next(&s->scan) != SCAN_OBJECT) return ctx_ok(s->c) && json_scan_fail(&s->scan, "a row must be a JSON object");
+    if (json_scan_next(&s->scan) != SCAN_OBJECT)
+        return ctx_ok(s->c) && json_scan_fail(&s->scan, "a row must be a JSON object");
     for (;;) {
         enum json_token t = json_scan_next(&s->scan);
         if (t == SCAN_FAILED) return false;
@@ -292,20 +283,22 @@ static bool finish_row(struct score_row *s, const char *what)
     if (s->options.use_prior) in->prior = *type;
     if (s->rules->original && s->rules->scorer == SCORER_CITATION) /* it looks at the text alone */
         in->field[FIELD_CITATIONS].kind = in->field[FIELD_CITATION_COUNT].kind = VALUE_ABSENT;
-    if (!s->has_scores || s->options.existing != EXISTING_STOP) return buf_ok(&s->text) && buf_ok(&s->values) && buf_ok(&s->other);
-    ctx_fail(s->c, E_INPUT, "%s: the row has scores already; --existing keep leaves such rows, replace scores them anew", what);
+    if (!s->has_scores || s->options.existing != EXISTING_STOP)
+        return buf_ok(&s->text) && buf_ok(&s->values) && buf_ok(&s->other);
+    ctx_fail(s->c, E_INPUT, "%s: the row has scores already; --existing keep leaves such rows, replace scores them anew",
+             what);
     return false;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------------------------------------------
+ */
 
 /* Digits of an integer; snprintf would cost more than the whole scan. */
 static size_t digits(char *out, uint64_t v)
 {
     char last_first[24];
     size_t n = 0, at = 0;
-    do
-        last_first[n++] = (char)('0' + v % 10);
+    do last_first[n++] = (char)('0' + v % 10);
     while ((v /= 10) > 0);
     while (n > 0) out[at++] = last_first[--n];
     return at;
@@ -397,13 +390,14 @@ static void add_line(struct buf *out, const char *bytes, size_t n)
         if (out->data[i] == '\n' || out->data[i] == '\r') out->data[i] = ' ';
 }
 
-/* The row's own members, without its last brace. Rows with a member of ours (null counts as no score, but it is there) are put
- * together again from the others; all others are copied as they are. */
+/* The row's own members, without its last brace. Rows with a member of ours (null counts as no score, but it is there) are
+ * put together again from the others; all others are copied as they are. */
 static void add_members(struct score_row *s, struct buf *out)
 {
     if (!s->has_members) {
         size_t end = s->close;
-        while (s->bytes[end - 1] == ' ' || s->bytes[end - 1] == '\t' || s->bytes[end - 1] == '\n' || s->bytes[end - 1] == '\r')
+        while (s->bytes[end - 1] == ' ' || s->bytes[end - 1] == '\t' || s->bytes[end - 1] == '\n' ||
+               s->bytes[end - 1] == '\r')
             end--;
         add_line(out, s->bytes, end);
         return;
@@ -431,7 +425,8 @@ enum status score_row_write(struct score_row *s, const char *what, const char *b
 {
     begin_row(s, what, bytes, n);
     if (!read_object(s) || !finish_row(s, what)) return s->c->status;
-    if (!s->has_scores || s->options.existing == EXISTING_REPLACE) score_document(s->rules, s->counts, &s->input, &s->result);
+    if (!s->has_scores || s->options.existing == EXISTING_REPLACE)
+        score_document(s->rules, s->counts, &s->input, &s->result);
     add_row(s, out);
     return s->c->status;
 }

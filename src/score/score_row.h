@@ -37,12 +37,12 @@ struct score_row {
     struct score_result result;
     /* while a row is read */
     const char *bytes;
-    size_t n, close;           /* close: offset of the row's last brace */
-    const char *direct;        /* text without escapes, in the row itself; NULL: in `text` */
-    bool has_text;             /* the member "text" was there: pieces no longer count */
+    size_t n, close;    /* close: offset of the row's last brace */
+    const char *direct; /* text without escapes, in the row itself; NULL: in `text` */
+    bool has_text;      /* the member "text" was there: pieces no longer count */
     bool has_pieces;
     bool has_members, has_scores; /* a member of ours is there; one that is not null */
-    uint32_t seen;             /* members found, a bit each */
+    uint32_t seen;                /* members found, a bit each */
     struct score_value nested[SCORE_FIELDS];
     struct row_range *kept; /* (n_kept, kept_room) members other than scores */
     size_t n_kept, kept_room;

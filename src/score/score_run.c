@@ -1,7 +1,7 @@
 /* score_run: see the header. A batch of rows is cut into blocks of about BLOCK_BYTES, whose number does not depend on the
- * threads. Each block has a ctx, scratch and an output of its own, so threads share nothing but the rules. The digests, which
- * have to be taken in order, are blocks of the same loop: that of the batch's input, and that of the output of the batch
- * before, which is then written. */
+ * threads. Each block has a ctx, scratch and an output of its own, so threads share nothing but the rules. The digests,
+ * which have to be taken in order, are blocks of the same loop: that of the batch's input, and that of the output of the
+ * batch before, which is then written. */
 #include "score/score_run.h"
 
 #include <errno.h>
@@ -52,7 +52,8 @@ struct run {
     int64_t logged;
 };
 
-/* ---- blocks, on any thread ------------------------------------------------------------------------------------------------ */
+/* ---- blocks, on any thread
+ * ------------------------------------------------------------------------------------------------ */
 
 /* A faulty row: its message is kept, or it is the end of the block. */
 static void block_fault(struct run *r, struct score_block *b)
@@ -121,7 +122,8 @@ static void run_block(void *arg, int64_t block, int worker)
         score_block(r, &r->blocks[block - HASH_BLOCKS]);
 }
 
-/* ---- batches ---------------------------------------------------------------------------------------------------------------- */
+/* ---- batches
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static enum status block_open(struct run *r, struct score_block *b)
 {
@@ -240,7 +242,8 @@ static enum status run_file(struct run *r, struct score_file *f)
     return status;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * --------------------------------------------------------------------------------------------------------------- */
 
 /* Bytes of all inputs, 0 when one is a pipe. Also finds what is missing before anything is written. */
 static enum status add_up(struct run *r, const char *const *in, size_t n_in)

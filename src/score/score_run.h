@@ -1,9 +1,9 @@
-/* score_run: scores files of rows into an output of rows, by several threads, in input order. The output is the same bytes for
- * any number of threads, since each row is scored by itself.
+/* score_run: scores files of rows into an output of rows, by several threads, in input order. The output is the same bytes
+ * for any number of threads, since each row is scored by itself.
  *
  * Files are written by a temporary name, fsync and rename, and beside each stands OUT.manifest.json, written last: what was
- * asked (rules, options, inputs with sizes and SHA-256) and what came out (rows, skipped rows, size and SHA-256). A run whose
- * manifest answers the same question, and whose output is still as it says, is not done again. */
+ * asked (rules, options, inputs with sizes and SHA-256) and what came out (rows, skipped rows, size and SHA-256). A run
+ * whose manifest answers the same question, and whose output is still as it says, is not done again. */
 #ifndef YA_SCORE_RUN_H
 #define YA_SCORE_RUN_H
 

@@ -7,8 +7,8 @@
 static const char *const citation_authority[] = {"base", "citations", "institution", "consensus", "age", "primary", NULL};
 static const char *const citation_entropy[] = {"base", "types", "primary", "variety", "institution", "consensus", NULL};
 static const char *const heuristic_authority[] = {"age", "institution", "citations", "type", "primary", "consensus", NULL};
-static const char *const heuristic_entropy[] = {"base", "uneditable", "scan", "chain", "institution", "consensus", "vintage",
-                                                NULL};
+static const char *const heuristic_entropy[] = {"base",        "uneditable", "scan",    "chain",
+                                                "institution", "consensus",  "vintage", NULL};
 
 const char *const *score_authority_names(enum scorer scorer)
 {

@@ -1,6 +1,6 @@
 /* scorer: the authority weight and the provenance entropy of one document, with what they are made of. Formulas, their
- * reasons and their limits: docs/score.md. The scores rate where a text seems to come from; they say nothing about whether it
- * is true. */
+ * reasons and their limits: docs/score.md. The scores rate where a text seems to come from; they say nothing about whether
+ * it is true. */
 #ifndef YA_SCORE_SCORER_H
 #define YA_SCORE_SCORER_H
 
@@ -53,8 +53,8 @@ struct score_result {
     const char *method;  /* "default": too short to score; "dynamic": from the text; "hybrid": with a prior; "heuristic" */
     bool has_year;
     int year;
-    int64_t citations;   /* found in the text, or given by the row */
-    int64_t primary;     /* words of primary sources */
+    int64_t citations;                                   /* found in the text, or given by the row */
+    int64_t primary;                                     /* words of primary sources */
     double authority[SCORE_PARTS], entropy[SCORE_PARTS]; /* the parts, before they are added, clamped and blended */
     uint32_t types[RULES_MAX_TYPES];                     /* the kinds of source found (citation scorer) */
 };

@@ -3,8 +3,8 @@
  * The classes are those of Python's `re` on str, because the scorer's rules were first written as such expressions: \w is a
  * letter or number of any script or the underscore, \s is white space of any script. \d is narrowed to the ten ASCII digits
  * (years and reference numbers in other digits are not read). Classes of characters beyond ASCII come from the project's own
- * table (io/tokenizer/unicode.h), so results do not depend on the machine's libraries. A byte outside well-formed UTF-8 is of
- * no class. */
+ * table (io/tokenizer/unicode.h), so results do not depend on the machine's libraries. A byte outside well-formed UTF-8 is
+ * of no class. */
 #ifndef YA_SCORE_WORD_H
 #define YA_SCORE_WORD_H
 
@@ -17,7 +17,8 @@ enum { WORD_LETTER = 1, WORD_SPACE = 2, WORD_DIGIT = 4 }; /* a digit is a LETTER
 /* Classes of the ASCII bytes; 0 from 0x80 up, where the functions below ask the table of characters. */
 extern const uint8_t word_ascii[256];
 
-/* Whether the character that starts at `at`, or the one that ends there, is part of a word. False at the ends of the text. */
+/* Whether the character that starts at `at`, or the one that ends there, is part of a word. False at the ends of the text.
+ */
 bool word_starts_at(const char *text, size_t n, size_t at);
 bool word_ends_at(const char *text, size_t at);
 

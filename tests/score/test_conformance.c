@@ -1,7 +1,7 @@
 /* The conformance cases of the scorers, case by case: with the rules of the original its own results, with the default rules
- * the same ones except where the original is at fault. Such cases give both values. The numbers in the names are those of the
- * table that the results were collected in, by running the original (tests of the loss, the schedule and other parts of that
- * table are elsewhere). Texts of cases 41 to 44 are not the original's but have the same words of evidence. */
+ * the same ones except where the original is at fault. Such cases give both values. The numbers in the names are those of
+ * the table that the results were collected in, by running the original (tests of the loss, the schedule and other parts of
+ * that table are elsewhere). Texts of cases 41 to 44 are not the original's but have the same words of evidence. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,7 +14,8 @@
 enum { NEAR = -1 }; /* of an expected count: not looked at */
 #define ANY NAN
 
-/* ---- the citation scorer ----------------------------------------------------------------------------------------------- */
+/* ---- the citation scorer -----------------------------------------------------------------------------------------------
+ */
 
 struct citation_case {
     const char *name, *text;
@@ -24,15 +25,18 @@ struct citation_case {
     int primary, citations;
 };
 
-static const char edison[] = "Patent of the United States, granted in 1923.\nThis patent explains a measurement of resistance. The\n"
-                             "experiment used one measurement bridge.";
-static const char consensus[] = "Wikipedia and the World Health Organization (WHO) hold that the scientific consensus stands.\n"
-                                "Experts agree: a well-established fact, as government guidelines say. Studies show it, with\n"
-                                "overwhelming evidence.";
+static const char edison[] =
+    "Patent of the United States, granted in 1923.\nThis patent explains a measurement of resistance. The\n"
+    "experiment used one measurement bridge.";
+static const char consensus[] =
+    "Wikipedia and the World Health Organization (WHO) hold that the scientific consensus stands.\n"
+    "Experts agree: a well-established fact, as government guidelines say. Studies show it, with\n"
+    "overwhelming evidence.";
 static const char paper[] = "Abstract: results of an experimental study. Introduction: we measured it, in 2019.\n"
                             "References: [1] Smith et al. [2] Jones.";
-static const char notebook[] = "Lab notebook, June 1956. Measurement one: sample A. Observation, recorded at noon. Experiment ends,\n"
-                               "photograph taken.";
+static const char notebook[] =
+    "Lab notebook, June 1956. Measurement one: sample A. Observation, recorded at noon. Experiment ends,\n"
+    "photograph taken.";
 
 static const struct citation_case citation_cases[] = {
     {"41: a patent of 1923", edison, NULL, NULL, NULL, 0, 9.1, 0, 0, 5, 0},
@@ -60,13 +64,14 @@ static const struct citation_case citation_cases[] = {
     {"60: government", "Sample text", NULL, "government", NULL, .71, .95, 0, 0, 1, 0},
     {"30: a URL", "Sample text", NULL, NULL, "https://who.int", .15 + .30, 2.0 - .45, 0, 0, 1, 0},
     {"31: who is not in whole (false positive)", "The whole story", NULL, NULL, NULL, .30, 1.5, .60, 1.05, 0, 0},
-    {"31: nature is not in signature (false positive)", "He signed his signature with conscience", NULL, NULL, NULL, .30, 1.5,
-     .65, 1.5 - .525, 0, 0},
+    {"31: nature is not in signature (false positive)", "He signed his signature with conscience", NULL, NULL, NULL, .30,
+     1.5, .65, 1.5 - .525, 0, 0},
     {"P21: an archive's host is no author (false positive)", "A page of an old paper.", NULL, NULL,
      "https://chroniclingamerica.loc.gov/lccn/1", .30, 1.5, .55, 1.5 - .375, 0, 0},
-    {"the pronoun is no organization (false positive)", "people who know the nature of science", NULL, NULL, NULL, .30, 1.5, .65,
-     1.5 - .525, 0, 0},
-    {"a phrase over the end of a line (missed by the original)", "experts\n  agree", NULL, NULL, NULL, .40, 1.1, .30, 1.5, 0, 0},
+    {"the pronoun is no organization (false positive)", "people who know the nature of science", NULL, NULL, NULL, .30, 1.5,
+     .65, 1.5 - .525, 0, 0},
+    {"a phrase over the end of a line (missed by the original)", "experts\n  agree", NULL, NULL, NULL, .40, 1.1, .30, 1.5, 0,
+     0},
 };
 
 static void check_near(const char *name, const char *what, double want, double got)
@@ -103,7 +108,8 @@ static void each_citation_case(void **state)
     ctx_free(c);
 }
 
-/* ---- its parts --------------------------------------------------------------------------------------------------------- */
+/* ---- its parts ---------------------------------------------------------------------------------------------------------
+ */
 
 struct part_case {
     const char *name, *text;
@@ -123,7 +129,8 @@ static const struct part_case count_cases[] = {
     {"25: prose", "plain prose", 0, NAN},
     {"a long number is one citation (counted twice by the original)", "[20201]", 1, 2},
     {"op cit inside words (false positive)", "Stop citing bloc citizens.", 0, 2},
-    {"letters beyond ASCII", "(M\xC3\xBCller, 2020) (\xD0\x98\xD0\xB2\xD0\xB0\xD0\xBD\xD0\xBE\xD0\xB2 et al., 2019)", 2, NAN},
+    {"letters beyond ASCII", "(M\xC3\xBCller, 2020) (\xD0\x98\xD0\xB2\xD0\xB0\xD0\xBD\xD0\xBE\xD0\xB2 et al., 2019)", 2,
+     NAN},
     {"over a line end", "(Smith et\nal., 2020) op.\ncit.", 2, NAN},
     {"a line without a year", "1. Smith, no year\n2020", 0, NAN},
     {"three of one line", "1. A, 1999 2. B, 2000 3. C, 2001", 3, NAN},
@@ -161,8 +168,8 @@ static const struct {
     {"29: WHO", "The WHO guidelines recommend it.", 0, .30, 0},
     {"29: blog", "Personal blog post about random topic.", 0, .05, 0},
     {"32",
-     "The scientific consensus is clear. Experts agree and studies show that this is widely accepted and well-established.", 0,
-     0, .20},
+     "The scientific consensus is clear. Experts agree and studies show that this is widely accepted and well-established.",
+     0, 0, .20},
     {"33", "experts agree", 0, 0, .10},
     {"33: twice", "experts agree, experts agree", 0, 0, .20},
 };
@@ -370,7 +377,8 @@ static void short_texts_get_the_default(void **state)
     ctx_free(c);
 }
 
-/* ---- the heuristic scorer ---------------------------------------------------------------------------------------------- */
+/* ---- the heuristic scorer ----------------------------------------------------------------------------------------------
+ */
 
 struct heuristic_case {
     const char *name, *text;
@@ -392,11 +400,13 @@ static const struct heuristic_case heuristic_cases[] = {
     {"64: patent", "A document.", 2020, NEAR, "patent", .15, ANY, NAN, NAN, false},
     {"65", "WHO and CDC official government document from 2020.", 0, NEAR, NULL, .80, 0, NAN, NAN, false},
     {"66", "Patent and lab notebook with measurement from 2020.", 0, NEAR, NULL, 0, 3.54, NAN, NAN, false},
-    {"67: words, not substrings (false positives)", "The whole excellent conscience", 2020, NEAR, NULL, .30, 1.5, .75, 0, false},
+    {"67: words, not substrings (false positives)", "The whole excellent conscience", 2020, NEAR, NULL, .30, 1.5, .75, 0,
+     false},
     {"68: historical", "Historical document.", 1956, NEAR, NULL, ANY, 5.8, NAN, NAN, false},
     {"68: plain", "A document.", 1985, NEAR, NULL, ANY, 3.5, NAN, NAN, false},
     {"68: scan", "A document.", 2000, NEAR, NULL, ANY, 2.5, NAN, NAN, true},
-    {"70", "Historical vintage classic early pioneer original document from 1950.", 0, NEAR, NULL, ANY, 7.8, NAN, NAN, false},
+    {"70", "Historical vintage classic early pioneer original document from 1950.", 0, NEAR, NULL, ANY, 7.8, NAN, NAN,
+     false},
 };
 
 static void each_heuristic_case(void **state)

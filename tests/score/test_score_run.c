@@ -1,0 +1,263 @@
+/* Files of rows: the same bytes for any number of threads and any form of the input, rows longer than a batch and longer
+ * than the limit, faulty rows, manifests. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/threads.h"
+#include "score/row_batch.h"
+#include "score/score_run.h"
+#include "score/support_score.h"
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/test_score_run_XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    enum status status = dir_remove(c, folder);
+    ctx_clear(c);
+    ctx_free(c);
+    return status == OK ? 0 : -1;
+}
+
+static const char *in_folder(const char *name)
+{
+    static char paths[8][128];
+    static int turn;
+    char *path = paths[turn++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+/* Rows of 10 to 3,000 bytes with different words; `separator` stands between them. */
+static void write_rows(const char *path, int n, const char *before, const char *separator, const char *after)
+{
+    static const char *const words[] = {"patent", "experts agree", "measurement", "in 1923",
+                                        "[12]",   "caf\xC3\xA9",   "Nature",      "a\\nb"};
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(before, f);
+    uint32_t state = 1;
+    for (int i = 0; i < n; i++) {
+        fprintf(f, "%s{\"id\":%d,\"text\":\"", i ? separator : "", i);
+        state = state * 1664525 + 1013904223;
+        for (uint32_t k = 0; k < (state >> 20) % 300; k++)
+            fprintf(f, "%s %u ", words[(state >> 7 ^ k * 2654435761u) % 8], k);
+        fprintf(f, "\"}");
+    }
+    fputs(after, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static enum status run_as(const char *in, const char *out, int threads, struct score_run_options o,
+                          struct score_run_result *result, char *message)
+{
+    struct ctx *c = ctx_new(NULL);
+    assert_int_equal(ctx_set_threads(c, threads), OK);
+    struct rules *r = rules_open(c, NULL, false, SCORER_CITATION);
+    o.rules = r;
+    o.program_version = "test";
+    enum status status = score_run(c, &o, &in, 1, out, result);
+    if (message) snprintf(message, CTX_MESSAGE_BYTES, "%s", c->message);
+    ctx_clear(c);
+    rules_free(c, r);
+    assert_int_equal(c->alloc_bytes > 0, threads > 1); /* the thread pool */
+    ctx_free(c);
+    return status;
+}
+
+static const struct score_run_options plain = {.row = {.breakdown = true, .use_prior = true}};
+
+static void assert_same_file(const char *a, const char *b)
+{
+    struct ctx *c = ctx_new(NULL);
+    char x[65], y[65];
+    uint64_t n;
+    assert_int_equal(file_sha256(c, a, x, &n), OK);
+    assert_int_equal(file_sha256(c, b, y, &n), OK);
+    assert_string_equal(x, y);
+    ctx_free(c);
+}
+
+static void threads_and_forms_give_the_same_bytes(void **state)
+{
+    (void)state;
+    enum { ROWS = 12000 }; /* several batches */
+    struct score_run_result result;
+    write_rows(in_folder("lines.jsonl"), ROWS, "", "\n", "");
+    write_rows(in_folder("blank.jsonl"), ROWS, "\xEF\xBB\xBF\n\n", "\r\n \n", "\n\n");
+    write_rows(in_folder("array.json"), ROWS, " \n[", " ,\n", "]\n");
+    assert_int_equal(run_as(in_folder("lines.jsonl"), in_folder("1"), 1, plain, &result, NULL), OK);
+    assert_int_equal(result.rows, ROWS);
+    assert_false(result.done_before);
+    static const int threads[] = {2, 5};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(run_as(in_folder("lines.jsonl"), in_folder("n"), threads[i], plain, &result, NULL), OK);
+        assert_same_file(in_folder("1"), in_folder("n"));
+        unlink(in_folder("n.manifest.json"));
+    }
+    assert_int_equal(run_as(in_folder("blank.jsonl"), in_folder("b"), 2, plain, &result, NULL), OK);
+    assert_same_file(in_folder("1"), in_folder("b"));
+    assert_int_equal(run_as(in_folder("array.json"), in_folder("a"), 2, plain, &result, NULL), OK);
+    assert_same_file(in_folder("1"), in_folder("a"));
+}
+
+static void a_run_that_is_done_is_not_done_again(void **state)
+{
+    (void)state;
+    struct score_run_result result;
+    write_rows(in_folder("in"), 50, "", "\n", "\n");
+    assert_int_equal(run_as(in_folder("in"), in_folder("out"), 1, plain, &result, NULL), OK);
+    assert_int_equal(run_as(in_folder("in"), in_folder("out"), 1, plain, &result, NULL), OK);
+    assert_true(result.done_before);
+    assert_int_equal(result.rows, 50);
+    struct score_run_options other = plain;
+    other.row.breakdown = false;
+    assert_int_equal(run_as(in_folder("in"), in_folder("out"), 1, other, &result, NULL), OK);
+    assert_false(result.done_before); /* another question */
+    FILE *f = fopen(in_folder("out"), "r+");
+    fputc('[', f);
+    fclose(f);
+    assert_int_equal(run_as(in_folder("in"), in_folder("out"), 1, other, &result, NULL), OK);
+    assert_false(result.done_before); /* the output is another */
+    f = fopen(in_folder("in"), "a");
+    fputs("{\"text\":\"one more\"}", f);
+    fclose(f);
+    assert_int_equal(run_as(in_folder("in"), in_folder("out"), 1, other, &result, NULL), OK);
+    assert_false(result.done_before); /* the input is */
+    assert_int_equal(result.rows, 51);
+    f = fopen(in_folder("out.manifest.json"), "w");
+    fputs("{\"format\":", f);
+    fclose(f);
+    assert_int_equal(run_as(in_folder("in"), in_folder("out"), 1, other, &result, NULL), OK);
+    assert_false(result.done_before); /* a broken manifest is none */
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void faults_have_file_and_row(void **state)
+{
+    (void)state;
+    struct score_run_result result;
+    char message[CTX_MESSAGE_BYTES], want[256];
+    write_text(in_folder("bad"), "{\"text\":\"a\"}\n\n{\"text\":\n{\"text\":\"b\"}\nx\n");
+    assert_int_equal(run_as(in_folder("bad"), in_folder("none"), 2, plain, &result, message), E_INPUT);
+    snprintf(want, sizeof want, "%s:3: line 1, column", in_folder("bad"));
+    assert_int_equal(strncmp(message, want, strlen(want)), 0);
+    assert_false(file_exists(in_folder("none")));
+    assert_false(file_exists(in_folder("none.manifest.json")));
+    struct score_run_options skip = plain;
+    skip.skip_faulty = true;
+    assert_int_equal(run_as(in_folder("bad"), in_folder("some"), 2, skip, &result, NULL), OK);
+    assert_int_equal(result.rows, 2);
+    assert_int_equal(result.skipped, 2);
+    write_text(in_folder("bad"), "x\ny\n");
+    assert_int_equal(run_as(in_folder("bad"), in_folder("none"), 1, skip, &result, message), E_INPUT);
+    assert_non_null(strstr(message, "faulty rows only"));
+    write_text(in_folder("bad"), " \n\n");
+    assert_int_equal(run_as(in_folder("bad"), in_folder("none"), 1, plain, &result, message), E_INPUT);
+    assert_non_null(strstr(message, "is empty"));
+}
+
+static const struct {
+    const char *text, *message;
+    int rows; /* -1: the file is refused */
+} arrays[] = {
+    {"[]", "is empty", -1},
+    {"[{\"text\":\"]}\\\"\"}]", NULL, 1},
+    {"[{\"text\":\"a\"},{\"text\":\"b\"}", "ends within or behind item 2", -1},
+    {"[{\"text\":\"a\"},{\"text\":\"b", "ends within or behind item 2", -1},
+    {"[{\"text\":\"a\"},]", "expected an object behind item 1", -1},
+    {"[,{\"text\":\"a\"}]", "expected an object behind item 0", -1},
+    {"[{\"text\":\"a\"}] x", "expected nothing behind item 1", -1},
+    {"[{\"text\":\"a\"} {\"text\":\"b\"}]", ":1: line 1, column 14: unexpected text", -1},
+    {"[{\"text\":\"a\"},7]", "array:2: line 1, column 1: a row must be", -1},
+    {"[", "ends within or behind item 0", -1},
+};
+
+static void arrays_are_checked(void **state)
+{
+    (void)state;
+    struct score_run_result result;
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        char message[CTX_MESSAGE_BYTES];
+        write_text(in_folder("array"), arrays[i].text);
+        enum status status = run_as(in_folder("array"), in_folder("out"), 1, plain, &result, message);
+        if (arrays[i].message && !strstr(message, arrays[i].message)) print_error("%s: %s\n", arrays[i].text, message);
+        assert_int_equal(status == OK, arrays[i].rows >= 0);
+        if (arrays[i].message) assert_non_null(strstr(message, arrays[i].message));
+        if (arrays[i].rows >= 0) assert_int_equal(result.rows, arrays[i].rows);
+    }
+}
+
+static void packed_files_are_named(void **state)
+{
+    (void)state;
+    struct score_run_result result;
+    char message[CTX_MESSAGE_BYTES];
+    static const char *const starts[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd", "PAR1", "\xff\xfe", "PK\x03\x04"};
+    static const char *const names[] = {"gzip", "Zstandard", "Parquet", "UTF-16", "ZIP"};
+    for (int i = 0; i < 5; i++) {
+        write_text(in_folder("packed"), starts[i]);
+        assert_int_equal(run_as(in_folder("packed"), in_folder("out"), 1, plain, &result, message), E_UNSUPPORTED);
+        assert_non_null(strstr(message, names[i]));
+    }
+}
+
+/* A row longer than a batch is a row; one longer than the limit is passed over, whether or not a line end follows. */
+static void gigantic_rows(void **state)
+{
+    (void)state;
+    struct score_run_result result;
+    struct score_run_options skip = plain;
+    skip.skip_faulty = true;
+    static char block[1 << 20];
+    memset(block, 'x', sizeof block);
+    static const int megabytes[] = {20, 66, 66};
+    for (int i = 0; i < 3; i++) {
+        FILE *f = fopen(in_folder("long"), "w");
+        fputs("{\"text\":\"a\"}\n{\"text\":\"", f);
+        for (int k = 0; k < megabytes[i]; k++) fwrite(block, 1, sizeof block, f);
+        fputs(i == 2 ? "\"}" : "\"}\n{\"text\":\"b\"}\nfaulty\n", f);
+        fclose(f);
+        char message[CTX_MESSAGE_BYTES];
+        assert_int_equal(run_as(in_folder("long"), in_folder("out"), 2, skip, &result, message), OK);
+        assert_int_equal(result.rows, i == 0 ? 3 : i == 1 ? 2 : 1);
+        assert_int_equal(result.skipped, i == 1 ? 2 : 1);
+        if (i == 0) continue;
+        assert_int_equal(run_as(in_folder("long"), in_folder("none"), 2, plain, &result, message), E_INPUT);
+        assert_non_null(strstr(message, "long:2: the row is longer than 67108864 bytes"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_and_forms_give_the_same_bytes),
+        cmocka_unit_test(a_run_that_is_done_is_not_done_again),
+        cmocka_unit_test(faults_have_file_and_row),
+        cmocka_unit_test(arrays_are_checked),
+        cmocka_unit_test(packed_files_are_named),
+        cmocka_unit_test(gigantic_rows),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
