@@ -119,8 +119,14 @@ static enum status add_input(struct ctx *c, struct score_inputs *in, char *path)
 
 static bool is_row_file(const char *name)
 {
-    return str_has_suffix(name, ".jsonl") || str_has_suffix(name, ".ndjson") ||
-           (str_has_suffix(name, ".json") && !str_has_suffix(name, ".manifest.json"));
+    static const char *const endings[] = {".jsonl", ".ndjson", ".json"}, *const packings[] = {"", ".gz", ".zst"};
+    char ending[16];
+    if (str_has_suffix(name, ".manifest.json")) return false;
+    for (int i = 0; i < 9; i++) {
+        snprintf(ending, sizeof ending, "%s%s", endings[i / 3], packings[i % 3]);
+        if (str_has_suffix(name, ending)) return true;
+    }
+    return false;
 }
 
 /* The row files of a folder, by name; says how many others there are. */
@@ -138,9 +144,10 @@ static enum status add_folder(struct ctx *c, struct score_inputs *in, const char
     }
     dir_list_free(c, names, n);
     if (status == OK && in->n == before)
-        return ctx_fail(c, E_INPUT, "%s: no *.jsonl, *.ndjson or *.json in the folder", path);
+        return ctx_fail(c, E_INPUT, "%s: no *.jsonl, *.ndjson or *.json (.gz, .zst) in the folder", path);
     if (others > 0)
-        ctx_log(c, LOG_WARN, "%s: %zu entries that are no *.jsonl, *.ndjson or *.json are left out", path, others);
+        ctx_log(c, LOG_WARN, "%s: %zu entries that are no *.jsonl, *.ndjson or *.json (.gz, .zst) are left out", path,
+                others);
     return status;
 }
 
@@ -169,11 +176,15 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* FOLDER/NAME.jsonl for an input NAME.json, NAME.jsonl, ... */
+/* FOLDER/NAME.jsonl for an input NAME.json, NAME.jsonl.gz, ... */
 static char *output_name(struct ctx *c, const char *folder, const char *input)
 {
     const char *name = strcmp(input, "-") == 0 ? "stdin" : base_name(input), *dot = strrchr(name, '.');
     int n = dot && dot > name ? (int)(dot - name) : (int)strlen(name);
+    if (dot && (strcmp(dot, ".gz") == 0 || strcmp(dot, ".zst") == 0)) {
+        dot = memrchr(name, '.', (size_t)n);
+        if (dot && dot > name) n = (int)(dot - name);
+    }
     const char *slash = str_has_suffix(folder, "/") ? "" : "/";
     return mem_printf(c, "%s%s%.*s.jsonl", folder, slash, n, name);
 }
@@ -262,7 +273,8 @@ const struct command command_data_score = {
     .summary = "scores the provenance of documents: auth_weight and prov_entropy",
     .usage = "[IN...] [-o OUT] [options]",
     .about =
-        "Reads rows (JSON Lines or a JSON array; files, folders, or standard input) and writes each one with its own "
+        "Reads rows (JSON Lines or a JSON array, plain, gzip or zstd; files, folders, or standard input) and writes each "
+        "one with its own "
         "members\n"
         "byte for byte and auth_weight, prov_entropy and provenance_score behind them. Beside an output file stands\n"
         "OUT.manifest.json, written last; a run that its manifest shows to be done is not done again. A high auth_weight\n"

@@ -155,14 +155,14 @@ static bool unicode_escape(struct json_scan *s)
 /* One escape, s->at on the backslash. */
 static bool read_escape(struct json_scan *s)
 {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    static const char meaning[128] = {
+        ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
     s->at++;
     if (s->at == s->n) return refuse_at(s, s->token_at, "unterminated string");
     char ch = s->text[s->at++];
     if (ch == 'u') return unicode_escape(s);
-    const char *found = ch ? strchr(from, ch) : NULL;
-    if (!found) return refuse_at(s, s->at - 2, "unknown escape in a string");
-    buf_append_char(&s->decoded, to[found - from]);
+    if ((uint8_t)ch >= 128 || !meaning[(uint8_t)ch]) return refuse_at(s, s->at - 2, "unknown escape in a string");
+    buf_append_char(&s->decoded, meaning[(uint8_t)ch]);
     return true;
 }
 

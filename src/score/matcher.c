@@ -11,7 +11,8 @@
 #include "io/tokenizer/unicode.h"
 #include "score/word.h"
 
-enum { NONE = 0 }; /* as an index of outputs and links: the root has neither */
+enum { SHORTEST_PART = 64 }; /* bytes; shorter texts are searched in one part */
+enum { NONE = 0 };           /* as an index of outputs and links: the root has neither */
 
 /* A pattern that ends at a node; several may. */
 struct output {
@@ -297,35 +298,87 @@ static bool same_case(const struct matcher *m, const struct matcher_pattern *p, 
     return true;
 }
 
-static void take_hit(const struct matcher *m, uint32_t pattern, const char *text, size_t n, size_t end,
-                     struct matcher_count *counts)
+/* Where an occurrence was found: in which part of which text, and where it ends. */
+struct hit {
+    const char *text;
+    size_t n, end;
+    int stream;
+};
+
+static void take_hit(const struct matcher *m, uint32_t pattern, const struct hit *h, struct matcher_count *k)
 {
     const struct matcher_pattern *p = &m->patterns[pattern];
-    if (p->flags & MATCH_RIGHT && word_ends_at(text, end) && word_starts_at(text, n, end)) return;
-    size_t begin = begin_of(m, p, text, end);
-    if (p->flags & MATCH_LEFT && word_ends_at(text, begin) && word_starts_at(text, n, begin)) return;
-    if (p->flags & MATCH_EXACT && !same_case(m, p, text, begin)) return;
-    if (counts[pattern].count > 0 && begin < counts[pattern].end) return;
-    if (p->accept && !p->accept(text, n, begin, end)) return;
-    counts[pattern].count++;
-    counts[pattern].end = end;
+    if (p->flags & MATCH_RIGHT && word_ends_at(h->text, h->end) && word_starts_at(h->text, h->n, h->end)) return;
+    size_t begin = begin_of(m, p, h->text, h->end);
+    if (p->flags & MATCH_LEFT && word_ends_at(h->text, begin) && word_starts_at(h->text, h->n, begin)) return;
+    if (p->flags & MATCH_EXACT && !same_case(m, p, h->text, begin)) return;
+    if (begin < k->end[h->stream]) return;
+    if (p->accept && !p->accept(h->text, h->n, begin, h->end)) return;
+    k->count++;
+    k->end[h->stream] = (uint32_t)h->end;
 }
 
-static __attribute__((noinline)) void take_hits(const struct matcher *m, size_t row, const char *text, size_t n, size_t end,
+static __attribute__((noinline)) void take_hits(const struct matcher *m, size_t row, struct hit h,
                                                 struct matcher_count *counts)
 {
     for (; row != NONE; row = m->suffix[row])
         for (uint32_t o = m->outputs_of[row]; o != NONE; o = m->outputs[o].next)
-            take_hit(m, m->outputs[o].pattern, text, n, end, counts);
+            take_hit(m, m->outputs[o].pattern, &h, &counts[m->outputs[o].pattern]);
+}
+
+/* The part [from, to) of a text, from state s. */
+static void run_part(const struct matcher *m, const char *text, size_t n, size_t from, size_t to, int stream, uint32_t s,
+                     struct matcher_count *counts)
+{
+    const uint32_t *next = m->next, first_hit = m->first_hit;
+    for (size_t i = from; i < to; i++) {
+        s = next[s + m->class_of[(uint8_t)text[i]]];
+        if (__builtin_expect(s >= first_hit, 0))
+            take_hits(m, s / m->n_classes, (struct hit){text, n, i + 1, stream}, counts);
+    }
+}
+
+/* Where to cut in [at, end): behind a byte of no pattern. SIZE_MAX: there is none. */
+static size_t find_cut(const struct matcher *m, const char *text, size_t at, size_t end)
+{
+    for (size_t i = at; i < end; i++)
+        if (m->class_of[(uint8_t)text[i]] == 0) return i + 1;
+    return SIZE_MAX;
+}
+
+/* The parts [cut[k], cut[k + 1]) side by side for as long as the shortest one lasts, and then each to its end. */
+static void run_streams(const struct matcher *m, const char *text, size_t n, const size_t *cut, struct matcher_count *counts)
+{
+    const uint32_t *next = m->next, first_hit = m->first_hit;
+    const uint8_t *class_of = m->class_of, *from[MATCHER_STREAMS];
+    uint32_t s[MATCHER_STREAMS] = {0};
+    size_t shortest = SIZE_MAX;
+    for (int k = 0; k < MATCHER_STREAMS; k++) {
+        from[k] = (const uint8_t *)text + cut[k];
+        if (cut[k + 1] - cut[k] < shortest) shortest = cut[k + 1] - cut[k];
+    }
+    for (size_t i = 0; i < shortest; i++) {
+        s[0] = next[s[0] + class_of[from[0][i]]];
+        s[1] = next[s[1] + class_of[from[1][i]]];
+        s[2] = next[s[2] + class_of[from[2][i]]];
+        s[3] = next[s[3] + class_of[from[3][i]]];
+        if (__builtin_expect((s[0] >= first_hit) | (s[1] >= first_hit) | (s[2] >= first_hit) | (s[3] >= first_hit), 0))
+            for (int k = 0; k < MATCHER_STREAMS; k++)
+                if (s[k] >= first_hit) take_hits(m, s[k] / m->n_classes, (struct hit){text, n, cut[k] + i + 1, k}, counts);
+    }
+    for (int k = 0; k < MATCHER_STREAMS; k++) run_part(m, text, n, cut[k] + shortest, cut[k + 1], k, s[k], counts);
 }
 
 void matcher_run(const struct matcher *m, const char *text, size_t n, struct matcher_count *counts)
 {
-    const uint32_t *next = m->next, first_hit = m->first_hit;
-    const uint8_t *class_of = m->class_of;
-    uint32_t s = 0;
-    for (size_t i = 0; i < n; i++) {
-        s = next[s + class_of[(uint8_t)text[i]]];
-        if (__builtin_expect(s >= first_hit, 0)) take_hits(m, s / m->n_classes, text, n, i + 1, counts);
+    size_t cut[MATCHER_STREAMS + 1] = {0, 0, 0, 0, n}, each = n / MATCHER_STREAMS;
+    bool cuts = each >= SHORTEST_PART;
+    for (size_t k = 1; k < MATCHER_STREAMS && cuts; k++) {
+        cut[k] = find_cut(m, text, k * each, (k + 1) * each);
+        cuts = cut[k] != SIZE_MAX;
     }
+    if (cuts)
+        run_streams(m, text, n, cut, counts);
+    else
+        run_part(m, text, n, 0, n, 0, 0, counts);
 }

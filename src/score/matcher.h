@@ -39,13 +39,15 @@ struct matcher; /* opaque, not changed by searching: threads may share it */
 struct matcher *matcher_new(struct ctx *c, const struct matcher_pattern *patterns, size_t n, bool any_space);
 void matcher_free(struct ctx *c, struct matcher *m); /* accepts NULL */
 
+enum { MATCHER_STREAMS = 4, MATCHER_TEXT_MAX = 1 << 30 };
+
 /* One a pattern. Zeroed by the caller before each text. */
 struct matcher_count {
     uint32_t count;
-    size_t end; /* of the last occurrence that counted */
+    uint32_t end[MATCHER_STREAMS]; /* of the last occurrence that counted, in each part of the text */
 };
 
-/* Adds the occurrences in text[0..n) to counts[0..n_patterns). */
+/* Adds the occurrences in text[0..n) to counts[0..n_patterns); n is at most MATCHER_TEXT_MAX. */
 void matcher_run(const struct matcher *m, const char *text, size_t n, struct matcher_count *counts);
 
 /* Rows and columns of the table: what the rules cost. */

@@ -2,13 +2,16 @@
  * told apart by the first character that is no white space: "[" begins an array. */
 #include "score/row_batch.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "io/foreign_file.h"
+#include "io/packed_file.h"
+
+enum { LOOK_BYTES = 512 }; /* of a file's start, for what else it could be */
 
 enum row_form { FORM_UNKNOWN, FORM_LINES, FORM_ARRAY };
 /* What an array is expected to go on with. */
@@ -17,6 +20,7 @@ enum array_state { ARRAY_FIRST, ARRAY_ITEM, ARRAY_COMMA, ARRAY_DONE };
 struct row_source {
     struct ctx *c;
     const char *path;
+    struct packed_file *packed; /* of a pipe or a packed file, which takes its own digest; NULL: fd is read as it is */
     int fd;
     uint64_t size, read;
     struct sha256 sha;
@@ -31,24 +35,37 @@ struct row_source {
     size_t n_rest, rest_room;
 };
 
+/* Whether gzip or zstd packed the file (packed_file.h knows more about them; a wrong yes does no harm). */
+static bool is_packed(int fd)
+{
+    uint8_t b[4] = {0};
+    return pread(fd, b, sizeof b, 0) == sizeof b && ((b[0] == 0x1f && b[1] == 0x8b) || (b[1] == 0xb5 && b[2] == 0x2f) ||
+                                                     (b[1] == 0x2a && b[2] == 0x4d && b[3] == 0x18));
+}
+
 struct row_source *row_source_open(struct ctx *c, const char *path)
 {
     struct row_source *s = mem_alloc(c, 1, sizeof *s);
     if (!s) return NULL;
     s->c = c;
     s->path = path;
-    s->fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : file_open(c, path, &s->size);
     sha256_init(&s->sha);
-    if (s->fd < 0 && ctx_ok(c)) ctx_fail(c, E_IO, "standard input is closed");
-    if (s->fd >= 0) return s;
-    mem_free(c, s);
+    bool pipe = strcmp(path, "-") == 0;
+    s->fd = pipe ? -1 : file_open(c, path, &s->size);
+    if (ctx_ok(c) && (pipe || is_packed(s->fd))) {
+        s->packed = packed_file_open(c, path);
+        s->size = 0;
+    }
+    if (ctx_ok(c)) return s;
+    row_source_close(s);
     return NULL;
 }
 
 void row_source_close(struct row_source *s)
 {
     if (!s) return;
-    close(s->fd);
+    packed_file_close(s->packed);
+    if (s->fd >= 0) close(s->fd);
     mem_free(s->c, s->rest);
     mem_free(s->c, s);
 }
@@ -70,13 +87,18 @@ uint64_t row_source_read(const struct row_source *s)
 
 void row_source_hash(struct row_source *s)
 {
-    sha256_update(&s->sha, s->fresh, s->n_fresh);
+    if (!s->packed) sha256_update(&s->sha, s->fresh, s->n_fresh);
     s->n_fresh = 0;
 }
 
-void row_source_digest(struct row_source *s, char hex[65])
+void row_source_digest(struct row_source *s, char hex[65], uint64_t *bytes)
 {
     uint8_t digest[32];
+    *bytes = s->read;
+    if (s->packed) {
+        packed_file_digest(s->packed, bytes, hex);
+        return;
+    }
     sha256_final(&s->sha, digest);
     sha256_hex(digest, hex);
 }
@@ -216,30 +238,14 @@ static enum status split_array(struct row_source *s, struct row_batch *b, size_t
 /* ---- filling ------------------------------------------------------------------------------------------------------------
  */
 
-/* Files that are no text at all, by their first bytes: a clear word instead of a complaint about row 1. The place where a
- * reader of packed files would open them. */
-static enum status refuse_binary(const struct row_source *s, const char *p, size_t n)
-{
-    static const struct {
-        const char *magic, *what;
-    } known[] = {{"\x1f\x8b", "gzip; unpack it first (gunzip -c FILE | your_ai data score -)"},
-                 {"\x28\xb5\x2f\xfd", "Zstandard; unpack it first (zstd -dc FILE | your_ai data score -)"},
-                 {"PAR1", "Parquet, which this command does not read"},
-                 {"\xff\xfe", "UTF-16; save it as UTF-8"},
-                 {"\xfe\xff", "UTF-16; save it as UTF-8"},
-                 {"PK\x03\x04", "a ZIP archive; unpack it first"}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        size_t bytes = strlen(known[i].magic);
-        if (n >= bytes && memcmp(p, known[i].magic, bytes) == 0)
-            return ctx_fail(s->c, E_UNSUPPORTED, "%s: the file is %s", row_source_name(s), known[i].what);
-    }
-    return OK;
-}
-
 /* Tells the form by the start of the file; *at moves over a byte order mark and an array's bracket. */
 static enum status detect(struct row_source *s, const struct row_batch *b, size_t *at)
 {
-    TRY(refuse_binary(s, b->bytes, b->n));
+    size_t look = b->n < LOOK_BYTES ? b->n : LOOK_BYTES;
+    if (foreign_file_refuse(s->c, row_source_name(s), b->bytes, look)) return s->c->status;
+    if (b->n >= 4 && memcmp(b->bytes, "PAR1", 4) == 0)
+        return ctx_fail(s->c, E_UNSUPPORTED, "%s: is a Parquet file, which is not scored yet: save the table as JSON Lines",
+                        row_source_name(s));
     if (b->n >= 3 && memcmp(b->bytes, "\xef\xbb\xbf", 3) == 0) *at = 3;
     size_t first = *at;
     while (first < b->n && is_blank(b->bytes[first])) first++;
@@ -253,7 +259,8 @@ static enum status read_more(struct row_source *s, struct row_batch *b, size_t f
 {
     size_t before = b->n;
     while (!s->ended && b->n < full) {
-        int64_t got = file_read_some(s->c, s->fd, row_source_name(s), b->bytes + b->n, full - b->n);
+        int64_t got = s->packed ? packed_file_read(s->packed, b->bytes + b->n, full - b->n)
+                                : file_read_some(s->c, s->fd, s->path, b->bytes + b->n, full - b->n);
         if (got < 0) return s->c->status;
         s->ended = got == 0;
         b->n += (size_t)got;

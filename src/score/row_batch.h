@@ -25,21 +25,22 @@ struct row_batch {
 
 struct row_source; /* opaque: an open file */
 
-/* Opens a file, or standard input for "-". The path is borrowed. NULL with the errors of file_open, and E_UNSUPPORTED for
- * packed and binary files that are known by their first bytes. */
+/* Opens a file, or standard input for "-"; gzip and zstd are expanded on the way (io/packed_file.h). The path is borrowed.
+ * NULL with the errors of file_open. */
 struct row_source *row_source_open(struct ctx *c, const char *path);
 void row_source_close(struct row_source *s); /* accepts NULL */
 const char *row_source_name(const struct row_source *s);
-/* Bytes of the file, 0 for a pipe; and how many have been read so far. */
+/* Bytes of the file, 0 for a pipe or a packed file; and how many (expanded) have been read so far. */
 uint64_t row_source_size(const struct row_source *s);
 uint64_t row_source_read(const struct row_source *s);
 /* Takes the next bytes that were read into the file's SHA-256; to be called once after each fill, from one thread. */
 void row_source_hash(struct row_source *s);
-/* Hex digest of the whole file, after the last fill was hashed. */
-void row_source_digest(struct row_source *s, char hex[65]);
+/* Hex digest and size of the whole file as it stands, after the last fill was hashed. */
+void row_source_digest(struct row_source *s, char hex[65], uint64_t *bytes);
 
 /* Fills the batch with the next rows; none are left when it comes back without rows. Blank lines are counted and left out.
- * Errors: E_IO, E_MEMORY, E_INPUT "FILE: ..." for an array that is not one. */
+ * Errors: E_IO, E_MEMORY, E_INPUT "FILE: ..." for an array that is not one and for files
+ * that are known to be something else (io/foreign_file.h). */
 enum status row_source_fill(struct row_source *s, struct row_batch *b);
 void row_batch_release(struct ctx *c, struct row_batch *b);
 

@@ -233,10 +233,9 @@ static enum status run_file(struct run *r, struct score_file *f)
         r->progress.bytes_done = before + row_source_read(r->source);
         if (status == OK && r->o->progress) r->o->progress(r->o->user, &r->progress);
     } while (status == OK && r->batch.n_spans > 0);
-    f->bytes = row_source_read(r->source);
     f->rows = r->progress.rows - rows;
     f->skipped = r->progress.skipped - skipped;
-    row_source_digest(r->source, f->sha256);
+    if (status == OK) row_source_digest(r->source, f->sha256, &f->bytes);
     row_source_close(r->source);
     r->source = NULL;
     return status;
@@ -245,19 +244,22 @@ static enum status run_file(struct run *r, struct score_file *f)
 /* ---- the whole
  * --------------------------------------------------------------------------------------------------------------- */
 
-/* Bytes of all inputs, 0 when one is a pipe. Also finds what is missing before anything is written. */
+/* Bytes of all inputs, 0 when one of them is not known before. Also finds what is missing before anything is written. */
 static enum status add_up(struct run *r, const char *const *in, size_t n_in)
 {
-    bool pipe = false;
+    bool known = true;
     for (size_t i = 0; i < n_in; i++) {
-        uint64_t bytes = 0;
-        pipe |= strcmp(in[i], "-") == 0;
-        int fd = strcmp(in[i], "-") == 0 ? -1 : file_open(r->c, in[i], &bytes);
-        TRY(r->c->status);
-        if (fd >= 0) close(fd);
-        r->progress.bytes_all += bytes;
+        if (strcmp(in[i], "-") == 0) {
+            known = false;
+            continue;
+        }
+        struct row_source *s = row_source_open(r->c, in[i]);
+        if (!s) return r->c->status;
+        known &= row_source_size(s) > 0;
+        r->progress.bytes_all += row_source_size(s);
+        row_source_close(s);
     }
-    if (pipe) r->progress.bytes_all = 0;
+    if (!known) r->progress.bytes_all = 0;
     return OK;
 }
 

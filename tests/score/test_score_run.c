@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <zlib.h>
 #include <cmocka.h>
 
 #include "base/file.h"
@@ -209,16 +210,40 @@ static void arrays_are_checked(void **state)
     }
 }
 
-static void packed_files_are_named(void **state)
+static void packed_files_are_expanded(void **state)
+{
+    (void)state;
+    struct score_run_result result;
+    write_rows(in_folder("plain"), 3000, "", "\n", "\n");
+    assert_int_equal(run_as(in_folder("plain"), in_folder("1"), 2, plain, &result, NULL), OK);
+    FILE *f = fopen(in_folder("plain"), "r");
+    gzFile z = gzopen(in_folder("packed"), "wb");
+    static char block[1 << 16];
+    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;) assert_int_equal(gzwrite(z, block, (unsigned)n), n);
+    fclose(f);
+    assert_int_equal(gzclose(z), Z_OK);
+    assert_int_equal(run_as(in_folder("packed"), in_folder("2"), 2, plain, &result, NULL), OK);
+    assert_same_file(in_folder("1"), in_folder("2"));
+    assert_int_equal(run_as(in_folder("packed"), in_folder("2"), 2, plain, &result, NULL), OK);
+    assert_true(result.done_before); /* the manifest has the digest of the packed file */
+    char message[CTX_MESSAGE_BYTES];
+    assert_int_equal(truncate(in_folder("packed"), 5000), 0);
+    assert_int_equal(run_as(in_folder("packed"), in_folder("3"), 2, plain, &result, message), E_INPUT);
+    assert_non_null(strstr(message, "packed"));
+    assert_false(file_exists(in_folder("3")));
+}
+
+static void other_files_are_named(void **state)
 {
     (void)state;
     struct score_run_result result;
     char message[CTX_MESSAGE_BYTES];
-    static const char *const starts[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd", "PAR1", "\xff\xfe", "PK\x03\x04"};
-    static const char *const names[] = {"gzip", "Zstandard", "Parquet", "UTF-16", "ZIP"};
-    for (int i = 0; i < 5; i++) {
-        write_text(in_folder("packed"), starts[i]);
-        assert_int_equal(run_as(in_folder("packed"), in_folder("out"), 1, plain, &result, message), E_UNSUPPORTED);
+    static const char *const starts[] = {"PAR1", "\xff\xfe", "PK\x03\x04", "text,id\na,b\n"};
+    static const char *const names[] = {"Parquet", "UTF-16", "ZIP", "table"};
+    for (int i = 0; i < 4; i++) {
+        write_text(in_folder("other"), starts[i]);
+        assert_int_not_equal(run_as(in_folder("other"), in_folder("out"), 1, plain, &result, message), OK);
+        if (!strstr(message, names[i])) print_error("%s\n", message);
         assert_non_null(strstr(message, names[i]));
     }
 }
@@ -256,7 +281,8 @@ int main(void)
         cmocka_unit_test(a_run_that_is_done_is_not_done_again),
         cmocka_unit_test(faults_have_file_and_row),
         cmocka_unit_test(arrays_are_checked),
-        cmocka_unit_test(packed_files_are_named),
+        cmocka_unit_test(packed_files_are_expanded),
+        cmocka_unit_test(other_files_are_named),
         cmocka_unit_test(gigantic_rows),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
