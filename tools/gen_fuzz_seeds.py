@@ -172,7 +172,40 @@ def row_files():
     put("row_file", "two_members.gz", two + two + b"\0\0")
 
 
-for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files):
+def score_rows():
+    text = "Published in 1923, this patent of the lab notebook: experts agree [1] (Smith, 2020) (Jones et al., 1999) ibid. op. cit."
+    rows = [
+        {"text": text, "source_type": "wiki", "url": "https://a@www.who.int:80/x?y", "year": 1923, "z": [{"a": "scan"}]},
+        {"text": text + "\n1. Smith, Title, 2020\tUS1234567 caf\u00e9", "metadata": {"date": "1850-01-01", "citations": 7}},
+        {"auth_weight": 0.1, "text": text, "prov_entropy": None, "provenance_score": {"a": [1]}, "year": True},
+        {"messages": [{"role": "user", "content": text}, {"content": [{"type": "text", "text": "WHO"}]}], "has_scan": False},
+        {"prompt": text, "completion": "yes\n", "source": "W\u0048O", "published": 1e3, "citation_count": -1},
+        {"text": "short"},
+    ]
+    for i, row in enumerate(rows):
+        put("score_rows", f"row_{i}", json.dumps(row) + "\n")
+    put("score_rows", "lines", "\n".join(json.dumps(r, ensure_ascii=False) for r in rows))
+    put("score_rows", "array", json.dumps(rows, indent=1))
+    put("score_rows", "bad", '{"text":7}\n{"text":"x","text":"y"}\n[]\n{}\n{"source_type":3,"text":""}\n\x01')
+
+
+def score_rules():
+    for name in ("rules", "rules_original"):
+        put("score_rules", name, read(ROOT, "data", "score", name + ".json"))
+    rules = json.loads(read(ROOT, "data", "score", "rules.json"))
+    words = [{"match": "word", "case": "fold", "words": ["\u00e9tude", "lab notebook", ".gov", "aa"]}]
+    for scorer, keys in (("citation", ("consensus", "primary")), ("heuristic", ("uneditable", "vintage", "consensus", "coordinated"))):
+        part = rules[scorer]
+        part.update({k: words for k in keys}, institution=[dict(words[0], value=0.3)] if scorer == "citation" else words)
+        if scorer == "citation":
+            part["source_types"], part["declared"] = part["source_types"][:2], part["declared"][:1]
+    rules["kinds"] = rules["kinds"][-1:]
+    put("score_rules", "small", json.dumps(rules))
+    rules["citation"]["primary"] = [{"match": "prefix", "case": "exact", "words": ["\u00e9" * 40] * 3}]
+    put("score_rules", "wide", json.dumps(rules))
+
+
+for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files, score_rows, score_rules):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))
