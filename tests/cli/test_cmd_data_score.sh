@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# data score, data sources and data inspect: pipes, folders, restarts, kills, a full disk, what is refused. YOUR_AI is the program.
+set -u
+failed=0
+rm -rf ./* && mkdir in
+
+# check LABEL WANT GOT
+check() {
+    [ "$2" = "$3" ] && return
+    printf 'FAILED %s\n  want: %s\n  got:  %s\n' "$1" "$2" "$3"
+    failed=1
+}
+
+# refuse LABEL PART ARGUMENTS...: exit code 2 and a last line on stderr with PART in it
+refuse() {
+    local label=$1 part=$2 code
+    shift 2
+    "$YOUR_AI" data "$@" >out 2>err </dev/null
+    code=$?
+    check "$label: exit code" 2 "$code"
+    tail -1 err | grep -qF -- "$part" || check "$label: message" "...$part..." "$(cat err)"
+}
+
+row='{"id":1, "text":"Published in 1923, this patent describes experiments; it was written long ago."}'
+scored='{"id":1, "text":"Published in 1923, this patent describes experiments; it was written long ago.","auth_weight":0,"prov_entropy":7.6}'
+
+# Pipes: what goes in comes out, with two members behind it; so from a file.
+check "pipe" "$scored" "$(echo "$row" | "$YOUR_AI" data score --no-breakdown -q)"
+echo "$row" >in/a.jsonl
+check "file" "$scored" "$("$YOUR_AI" data score --no-breakdown -q in/a.jsonl)"
+check "nothing on stderr" "" "$("$YOUR_AI" data score -q in/a.jsonl 2>&1 >/dev/null)"
+
+# A folder of inputs: an output and a manifest each, and only what is missing is done again.
+printf '[%s,\n%s]' "$row" "$row" >in/b.json
+gzip -c in/a.jsonl >in/c.jsonl.gz
+echo notes >in/readme.txt
+"$YOUR_AI" data score in -o out.d/ 2>err || check "folder" 0 $?
+check "outputs" "a.jsonl a.jsonl.manifest.json b.jsonl b.jsonl.manifest.json c.jsonl c.jsonl.manifest.json" "$(echo $(ls out.d))"
+grep -q "1 entries that are no" err || check "what is left out is said" "1 entries" "$(cat err)"
+cmp out.d/a.jsonl out.d/c.jsonl || failed=1
+check "rows of the array" 2 "$(wc -l <out.d/b.jsonl)"
+before=$(sha256sum out.d/*)
+rm out.d/b.jsonl
+"$YOUR_AI" data score in -o out.d 2>err || check "again" 0 $?
+check "done before" 2 "$(grep -c 'done before' err)"
+check "the same" "$before" "$(sha256sum out.d/*)"
+grep -q '"sha256": "'"$(sha256sum "$SOURCE_DIR/data/score/rules.json" | cut -d' ' -f1)" out.d/a.jsonl.manifest.json ||
+    check "the manifest names the rules" "their SHA-256" "$(cat out.d/a.jsonl.manifest.json)"
+
+# A kill leaves nothing that looks finished: the input is a pipe that stays open.
+mkfifo pipe
+"$YOUR_AI" data score - -o killed.jsonl <pipe 2>/dev/null &
+pid=$!
+exec 9>pipe
+for i in $(seq 300); do echo "$row"; done >&9
+sleep 0.3
+kill -9 $pid
+wait $pid 2>/dev/null
+exec 9>&-
+[ -e killed.jsonl ] || [ -e killed.jsonl.manifest.json ] && check "after a kill" "nothing" "$(ls killed*)"
+
+# A full disk (a limit on the size of files): the failure is said and the output is not there.
+for i in $(seq 3000); do echo "$row"; done >in.big
+(ulimit -f 100 && "$YOUR_AI" data score in.big -o full.jsonl -q 2>err)
+check "full disk: exit code" 1 $?
+grep -q "cannot write" err || check "full disk: message" "cannot write" "$(cat err)"
+[ -e full.jsonl ] && check "full disk" "no output" "$(ls -la full*)"
+"$YOUR_AI" data score in.big -q >/dev/full 2>err
+check "full pipe: exit code" 1 $?
+
+# Rules of one's own.
+sed 's/"widely accepted"/"long ago"/' "$SOURCE_DIR/data/score/rules.json" >mine.json
+"$YOUR_AI" data score in/a.jsonl -q --rules mine.json | grep -q '"consensus":0.1,' || check "--rules" 0.1 "$("$YOUR_AI" data score in/a.jsonl -q --rules mine.json)"
+echo '{"text":"The whole story of a signature, told without any other words at all"}' >compat
+check "words" 0.3 "$("$YOUR_AI" data score -q compat | sed 's/.*"auth_weight":\([0-9.]*\).*/\1/')"
+check "--compat" 0.65 "$("$YOUR_AI" data score -q compat --compat | sed 's/.*"auth_weight":\([0-9.]*\).*/\1/')"
+
+echo '{' >faulty
+echo "$row" >>faulty
+refuse "faulty row" "faulty:1: line 1, column 2" score faulty -o none
+[ -e none ] && check "faulty row" "no output" "$(cat none)"
+check "skipped" "$scored" "$("$YOUR_AI" data score --on-error skip --no-breakdown faulty 2>/dev/null)"
+refuse "no such file" "no such" score "no such"
+refuse "empty" "is empty" score
+refuse "output is input" "is an input" score in/a.jsonl -o in/a.jsonl
+refuse "outputs meet" "would both become" score in/a.jsonl out.d/a.jsonl -o elsewhere/
+refuse "two rules" "--compat" score --compat --rules mine.json in/a.jsonl
+refuse "rules" "must be an object" score --rules in/b.json in/a.jsonl
+refuse "no such word" "did you mean data score?" scor
+
+check "sources" 14 "$("$YOUR_AI" data sources --json | wc -l)"
+"$YOUR_AI" data sources | grep -q '^wiki  *0.90  *1.0' || check "sources" "wiki 0.90 1.0" "$("$YOUR_AI" data sources)"
+
+# Two kinds of source, two files: 1/2 of the text each, and a weight of 32 to 1.
+echo '{"text":"aaaa","auth_weight":0.05,"prov_entropy":7,"source_type":"p"}' >p.jsonl
+echo '{"text":"bbbb","auth_weight":0.95,"prov_entropy":0.5,"source_type":"c"}' >c.jsonl
+"$YOUR_AI" data inspect p.jsonl c.jsonl >page || check "inspect" 0 $?
+check "inspect: share of p" "97.0%" "$(awk '$1 == "p" { print $NF }' page)"
+check "inspect: s of c" "-2.496" "$(awk '$1 == "c" { print $6 }' page)"
+check "inspect: files" 2 "$(grep -c '^[pc].jsonl' page)"
+"$YOUR_AI" data inspect --json p.jsonl c.jsonl | grep -q '"D":130.368' || check "inspect: D" 130.368 "$("$YOUR_AI" data inspect --json p.jsonl c.jsonl)"
+refuse "inspect nothing" "something is missing" inspect
+exit $failed
