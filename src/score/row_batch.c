@@ -318,9 +318,17 @@ static enum status make_room(struct row_source *s, struct row_batch *b, size_t *
     return batch_reserve(s->c, b, *full);
 }
 
+/* Bytes that the next batch should read: a small file, or the end of one, needs no more than itself, and one byte to find
+ * that it has ended. */
+static size_t batch_bytes(const struct row_source *s)
+{
+    bool all = s->size >= s->read && s->size - s->read < ROW_BATCH_BYTES && !s->packed;
+    return all ? (size_t)(s->size - s->read) + 1 : ROW_BATCH_BYTES;
+}
+
 enum status row_source_fill(struct row_source *s, struct row_batch *b)
 {
-    size_t at = 0, full = s->n_rest > ROW_BATCH_BYTES / 2 ? 2 * s->n_rest : ROW_BATCH_BYTES;
+    size_t at = 0, full = s->n_rest + batch_bytes(s);
     b->n = b->n_spans = 0;
     TRY(batch_reserve(s->c, b, full));
     if (s->n_rest > 0) memcpy(b->bytes, s->rest, s->n_rest);

@@ -47,6 +47,10 @@ check "the same" "$before" "$(sha256sum out.d/*)"
 grep -q '"sha256": "'"$(sha256sum "$SOURCE_DIR/data/score/rules.json" | cut -d' ' -f1)" out.d/a.jsonl.manifest.json ||
     check "the manifest names the rules" "their SHA-256" "$(cat out.d/a.jsonl.manifest.json)"
 
+# Shards by a scheduler: several processes into one folder.
+printf '%s\0' in/*.json* | xargs -0 -n 1 -P 3 "$YOUR_AI" data score -q -t 1 -o parallel/ || check "xargs" 0 $?
+for f in a b c; do cmp out.d/$f.jsonl parallel/$f.jsonl || failed=1; done
+
 # A kill leaves nothing that looks finished: the input is a pipe that stays open.
 mkfifo pipe
 "$YOUR_AI" data score - -o killed.jsonl <pipe 2>/dev/null &

@@ -133,6 +133,7 @@ static const struct part_case count_cases[] = {
      NAN},
     {"over a line end", "(Smith et\nal., 2020) op.\ncit.", 2, NAN},
     {"a line without a year", "1. Smith, no year\n2020", 0, NAN},
+    {"a year is no number of the next item", "1. A, 1999. B, 2000", 1, NAN},
     {"three of one line", "1. A, 1999 2. B, 2000 3. C, 2001", 3, NAN},
     {"unfinished", "[ ( (Smith (Smith, [1 (Smith et al. (Smith, 202", 0, NAN},
 };
