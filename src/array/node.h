@@ -1,4 +1,4 @@
-/* node: what the tape remembers of one recorded op, and the rules that turn cotangents of its outputs into cotangents of its
+/* node: what the tape remembers of one recorded op, and the rules that turn gradients of its outputs into gradients of its
  * inputs. Private to src/array.
  *
  * A node is counted: the tape holds it until backward leaves it, arrays that it made hold it as long as they live. Once left
@@ -12,7 +12,7 @@
 /* Kinds beyond the rows of ops.def. */
 enum { NODE_LEAF = OP_COUNT, NODE_CHECKPOINT };
 
-/* Where the cotangent of one input goes. Nodes that edges point to are older on the tape, or leaves, so they outlive it. */
+/* Where the gradient of one input goes. Nodes that edges point to are older on the tape, or leaves, so they outlive it. */
 struct edge {
     struct node *node; /* NULL: no gradient is wanted */
     int out;
@@ -30,7 +30,7 @@ struct node {
     struct array *saved_in[OP_MAX_IN], *saved_out[OP_MAX_OUT]; /* retained; NULL what the row does not save */
     bool again;        /* output 0 can be made again from what this node saves: nobody has to keep it */
     uint32_t again_in; /* bit i: input i is saved as the node that made it; saved_in[i] is there while the rule runs */
-    struct array *grad[OP_MAX_OUT]; /* cotangents so far; retained */
+    struct array *grad[OP_MAX_OUT]; /* of each output, what has been added up so far; retained */
     _Alignas(16) char params[OP_MAX_PARAMS_BYTES];
 
     bool grad_is_callers; /* NODE_LEAF: grad[0] was given to tape_watch */
@@ -65,7 +65,7 @@ struct tape {
     struct pointers nodes;  /* a stack that backward pops */
     struct pointers leaves; /* watched arrays, retained; their nodes are not on the stack and live until tape_end */
     int checkpoint_paused;  /* value of `paused` inside a checkpointed function's forward run, 0 outside: nothing is */
-    bool replaying;         /* a checkpointed function runs again, and its result's numbers will not be read */
+    bool replaying;         /* a checkpointed function runs again, and the values of its result will not be read */
     bool touched;           /* recorded there, but this says whether one of its ops had an operand that wants a gradient */
 };
 
@@ -94,7 +94,7 @@ static inline bool vjp_needs(const struct node *n, int i)
 {
     return n->in[i].node != NULL;
 }
-/* Adds `g`, an array of the scope, to the cotangent of input i; does nothing when it is NULL (an error is recorded) or not
+/* Adds `g`, an array of the scope, to the gradient of input i; does nothing when it is NULL (an error is recorded) or not
  * needed. */
 void vjp_give(struct ctx *c, struct node *n, int i, struct array *g);
 /* An array with the shape of input i for a kernel to write its gradient to, to be given by vjp_give afterwards. Where the

@@ -18,8 +18,8 @@ void tape_resume(struct ctx *c);
  * ADDS into it, so gradients of micro-batches accumulate; NULL: the tape allocates one, read by tape_grad. */
 enum status tape_watch(struct ctx *c, struct array *a, struct array *grad);
 
-/* Runs backward from `y` with cotangent seed * 1. y must be a scalar (shape []). Nodes and what they saved are freed as they
- * are left. */
+/* Runs backward from `y` whose gradient is set to seed. y must be a scalar (shape []). Nodes and what they saved are freed
+ * as they are left. */
 enum status tape_backward(struct ctx *c, struct array *y, double seed);
 
 /* The gradient of a watched array, or NULL when none reached it. Belongs to the innermost scope. */
@@ -28,7 +28,7 @@ struct array *tape_grad(struct ctx *c, struct array *a);
 /* y = fn(arg, x) whose inside is not kept but computed again in backward (Chen et al. 2016). fn must be a pure function of
  * x, of watched leaves and of values that do not change until backward has run. Without recording it is a plain call. */
 typedef struct array *(*tape_fn)(struct ctx *c, void *arg, struct array *x);
-/* True while such a function runs again for backward: nobody reads the numbers of its result then, only what is recorded
+/* True while such a function runs again for backward: nobody reads the values of its result then, only what is recorded
  * counts. Not inside a checkpoint of its own, whose result it needs. */
 bool tape_replaying(const struct ctx *c);
 struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x);

@@ -1,6 +1,6 @@
 /* vjp: the derivative rules of the generic rows, one short function each.
  *
- * A rule reads the cotangents n->grad[j] of the row's outputs (NULL: zero) and what the row saved, and gives a cotangent for
+ * A rule reads the gradients n->grad[j] of the row's outputs (NULL: zero) and what the row saved, and gives a gradient for
  * every input that needs one. Rules are written in ops; recording is off while they run. For rows with one output the walk
  * only calls a rule when n->grad[0] is there. */
 #include <string.h>
@@ -177,7 +177,7 @@ static struct array *sliced(struct ctx *c, const struct node *n, struct array *w
     return op_slice(c, whole, p->start, p->stop, p->step);
 }
 
-/* Adds dy to the part of the input's cotangent that the slice shows, in place when there is one already. */
+/* Adds dy to the part of the input's gradient that the slice shows, in place when there is one already. */
 static void rule_slice(struct ctx *c, struct node *n)
 {
     struct array *whole = vjp_buffer(n, 0), *fresh = NULL;

@@ -89,7 +89,7 @@ static bool get_compute(struct ctx *c, const char *what, const json_t *o, enum c
         *out = (enum compute)i;
         if (strcmp(text, compute_name[i]) == 0) return true;
     }
-    ctx_fail(c, E_INPUT, "%s: compute: '%.32s' is no way to compute", what, text);
+    ctx_fail(c, E_INPUT, "%s: compute: '%.32s' is none of f32, int8x2, int8 and bf16", what, text);
     return false;
 }
 

@@ -31,7 +31,7 @@ static inline const int8_t *int8_row_codes(const void *row)
  * undefined. */
 bool int8_quantise_row(const float *x, int64_t cols, void *row);
 
-/* Elements [first, first + n) of a row as numbers. */
+/* Elements [first, first + n) of a row widened to f32 or f64. */
 void int8_to_f32(const void *row, int64_t first, int64_t n, float *out);
 void int8_to_f64(const void *row, int64_t first, int64_t n, double *out);
 

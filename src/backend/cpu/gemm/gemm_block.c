@@ -1,4 +1,4 @@
-/* gemm_block: the loops around the tile of numbers, on one thread; gemm.h says what and why. */
+/* gemm_block: the loops around the f32 tile, on one thread; gemm.h says what and why. */
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm.h"
 #include "backend/cpu/gemm/gemm_ahead.h"

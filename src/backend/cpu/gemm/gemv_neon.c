@@ -129,7 +129,7 @@ static void gemv_neon_dot_int8(const void *const *rows, const float *x, int64_t 
 
 /* ---- one number an element ------------------------------------------------------------------------------------------- */
 
-/* Eight numbers. */
+/* Eight floats. */
 struct eight {
     float32x4_t a, b;
 };
@@ -146,7 +146,7 @@ INLINE struct eight load_plain(const uint8_t *p, const enum tensor_type type)
                           vreinterpretq_f32_u32(vshll_high_n_u16(half, 16))};
 }
 
-/* What is left of a row behind its last whole vector, as the first of 8 numbers. */
+/* What is left of a row behind its last whole vector, as the first of 8 floats. */
 INLINE struct eight load_rest(const uint8_t *p, size_t bytes, const enum tensor_type type)
 {
     uint8_t copy[32] = {0};

@@ -42,7 +42,7 @@ struct int_tile {
     int64_t ldc;
 };
 
-/* One instruction set's way to one grade of precision. mr and nr are those of its struct cpu_kernels. */
+/* The kernels of one instruction set for one precision of activations. mr and nr are those of its struct cpu_kernels. */
 struct int_kernels {
     int codes; /* in a step: 2 of 16 bits or 4 of 8 */
     int head;  /* rows of nr steps in front of each run of a panel: what the tile wants to know of its columns, or 0 */
@@ -60,7 +60,8 @@ struct int_kernels {
     void (*pack_rows)(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n);
 };
 
-/* The way of w's `compute`, NULL when w is to be read as numbers: by its wish, or since this instruction set has no way. */
+/* The kernels for w's `compute`. NULL: w is to be widened to f32, because its compute says so or because this instruction
+ * set has no kernels for it. */
 const struct int_kernels *int_kernels_for(const struct cpu_kernels *kernels, const struct weight *w);
 
 /* How k codes are cut: even runs of `run` codes, the last may be shorter. */
@@ -102,7 +103,7 @@ struct int_block {
 };
 void int_block(const struct cpu_kernels *kernels, const struct int_block *g);
 
-/* The instruction sets' ways. */
+/* One table for each instruction set and precision. */
 extern const struct int_kernels int_kernels_portable_16, int_kernels_portable_8;
 #if defined(__x86_64__)
 extern const struct int_kernels int_kernels_avx2_16, int_kernels_avx2_8;

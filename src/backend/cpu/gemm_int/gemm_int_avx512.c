@@ -1,9 +1,9 @@
-/* gemm_int_avx512: the tile of gemm_avx512.c in integers, in three ways. vpmaddwd with vpaddd: 32 multiply-adds of 16-bit
- * codes in two instructions, to the 16 of vfmadd in one. With VNNI one instruction: vpdpwssd for 16-bit codes, vpdpbusd for
- * 8-bit ones, 64 multiply-adds.
+/* gemm_int_avx512: the tile of gemm_avx512.c in integers, with three kinds of instructions. vpmaddwd with vpaddd: 32
+ * multiply-adds of 16-bit codes in two instructions, to the 16 of vfmadd in one. With VNNI one instruction: vpdpwssd for
+ * 16-bit codes, vpdpbusd for 8-bit ones, 64 multiply-adds.
  *
  * vpdpbusd wants one operand without sign: activations have 128 added, and the head of a run of a panel holds what that adds
- * to each column, -128 times its sum, which sums begin with. No way saturates: 255 * 127 * 512 < 2^31. */
+ * to each column, -128 times its sum, which sums begin with. None of them saturates: 255 * 127 * 512 < 2^31. */
 #include <immintrin.h>
 
 #include "backend/cpu/gemm/gemm_avx512.h"
@@ -13,9 +13,10 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum { MR = GEMM_AVX512_MR, NR = GEMM_AVX512_NR, OFFSET = 128 };
-enum way { MADD, DOT_16, DOT_8 };
+/* How a step is multiplied: vpmaddwd and vpaddd, vpdpwssd, vpdpbusd. */
+enum multiply { MADD, DOT_16, DOT_8 };
 
-/* Rows of 14 as in gemm_avx512.c; `rows` and `way` are constants where this is expanded. */
+/* Rows of 14 as in gemm_avx512.c; `rows` and `multiply` are constants where this is expanded. */
 #define ROWS(DO)   DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13)
 #define DECLARE(i) __m512i low##i = low, high##i = high;
 #define PREFETCH(i)                                                                                                         \
@@ -26,24 +27,24 @@ enum way { MADD, DOT_16, DOT_8 };
     }
 #define BASE(i) ((i) < 3 ? a : (i) < 6 ? a3 : (i) < 9 ? a6 : (i) < 12 ? a9 : a12)
 #define MULTIPLY(i)                                                                                                         \
-    if (rows > (i)) multiply_add(&low##i, &high##i, BASE(i) + (i) % 3 * rs, b0, b1, way);
+    if (rows > (i)) multiply_add(&low##i, &high##i, BASE(i) + (i) % 3 * rs, b0, b1, multiply);
 #define STORE(i)                                                                                                            \
     if (rows > (i)) store_row(t, i, low##i, high##i);
 
 /* One row's step. Assembly, because gcc 12 moves all products of the intrinsics in front of all sums, or copies the sums of
  * the VNNI ones, and then has to spill. The product of vpmaddwd with b1 takes the register of x: 28 sums, two vectors of B,
  * x and one product are all 32. */
-INLINE void multiply_add(__m512i *low, __m512i *high, const char *a, __m512i b0, __m512i b1, const enum way way)
+INLINE void multiply_add(__m512i *low, __m512i *high, const char *a, __m512i b0, __m512i b1, const enum multiply multiply)
 {
     int32_t step;
     memcpy(&step, a, sizeof step);
     __m512i x = _mm512_set1_epi32(step);
-    if (way == MADD) {
+    if (multiply == MADD) {
         __m512i product;
         __asm__("vpmaddwd %4, %2, %3\n\tvpmaddwd %5, %2, %2\n\tvpaddd %3, %0, %0\n\tvpaddd %2, %1, %1"
                 : "+v"(*low), "+v"(*high), "+v"(x), "=&v"(product)
                 : "v"(b0), "v"(b1));
-    } else if (way == DOT_16) {
+    } else if (multiply == DOT_16) {
         __asm__("vpdpwssd %3, %2, %0\n\tvpdpwssd %4, %2, %1" : "+v"(*low), "+v"(*high) : "v"(x), "v"(b0), "v"(b1));
     } else {
         __asm__("vpdpbusd %3, %2, %0\n\tvpdpbusd %4, %2, %1" : "+v"(*low), "+v"(*high) : "v"(x), "v"(b0), "v"(b1));
@@ -67,14 +68,14 @@ INLINE void store_row(const struct int_tile *t, int i, __m512i low, __m512i high
     _mm512_storeu_ps(c + 16, y1);
 }
 
-INLINE void tile_rows(const struct int_tile *t, const int rows, const enum way way)
+INLINE void tile_rows(const struct int_tile *t, const int rows, const enum multiply multiply)
 {
     const int64_t rs = 4 * t->rs;
     const char *a = t->a, *a3 = rows > 3 ? a + 3 * rs : a, *a6 = rows > 6 ? a + 6 * rs : a, *a9 = rows > 9 ? a + 9 * rs : a,
                *a12 = rows > 12 ? a + 12 * rs : a;
     const int32_t *b = t->b;
     __m512i low = _mm512_setzero_si512(), high = low;
-    if (way == DOT_8) {
+    if (multiply == DOT_8) {
         low = _mm512_loadu_si512(b);
         high = _mm512_loadu_si512(b + 16);
         b += NR;
@@ -110,11 +111,11 @@ INLINE void tile_rows(const struct int_tile *t, const int rows, const enum way w
     {                                                                                                                       \
         tile_rows(t, n, DOT_8);                                                                                             \
     }
-#define WAYS(n) {madd_##n, dot_16_##n, dot_8_##n},
+#define KINDS(n) {madd_##n, dot_16_##n, dot_8_##n},
 
 COUNTS(TILES)
 
-static void (*const tiles[MR][3])(const struct int_tile *t) = {COUNTS(WAYS)};
+static void (*const tiles[MR][3])(const struct int_tile *t) = {COUNTS(KINDS)};
 
 static void tile_madd(const struct int_tile *t)
 {

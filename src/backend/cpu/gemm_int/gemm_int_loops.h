@@ -9,7 +9,7 @@
 
 #include "backend/cpu/gemm_int/gemm_int.h"
 
-/* Largest |x[i] * fold[i]| as bits, which are in the order of the numbers, infinity and NaN last. */
+/* Largest |x[i] * fold[i]| as bits, which sort like the values, infinity and NaN last. */
 static inline uint32_t int_largest_bits(const float *x, const float *fold, int64_t n)
 {
     uint32_t most = 0;
@@ -35,7 +35,7 @@ static inline void int_round(int16_t *out, const float *x, const float *fold, in
     }
 }
 
-/* The scale of n numbers whose largest has these bits; *inverse is 0 where codes are to be 0. */
+/* The scale of n values whose largest has these bits; *inverse is 0 where codes are to be 0. */
 static inline float int_scale(uint32_t most, int limit, float *inverse)
 {
     float largest;

@@ -34,7 +34,7 @@ static double softmax_in_place(double *logits, int64_t n)
     return n > 0 ? m + log(total) : -INFINITY;
 }
 
-/* The counted tokens of a block, as row numbers; returns how many. */
+/* The counted tokens of a block, as their indices; returns how many. */
 static int loss_rows(const struct ref_loss_job *job, int64_t block, int64_t rows[LOSS_ROWS])
 {
     int n = 0;
