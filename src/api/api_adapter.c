@@ -8,6 +8,7 @@
 #include "export/peft.h"
 #include "train/trainer_parts.h"
 
+/* Called once, when the handle is freed or its context is: detaches the adapter first. */
 static void release_adapter(struct api_object *o)
 {
     ya_adapter *adapter = (ya_adapter *)o;
@@ -19,6 +20,8 @@ static void release_adapter(struct api_object *o)
     mem_free(o->ctx->c, adapter->base_name);
 }
 
+/* An empty adapter handle that knows which model it was made for: its name goes to the adapter's files, its shape is
+ * checked when the adapter is attached. */
 static ya_adapter *adapter_of(ya_model *model)
 {
     ya_adapter *adapter = api_object_new(model->object.ctx, sizeof *adapter, release_adapter);
@@ -99,6 +102,7 @@ static enum status check_attachable(const ya_model *model, const ya_adapter *ada
     return OK;
 }
 
+/* The model runs with one adapter or none; both handles know of each other, so that either may be freed first. */
 int ya_model_attach(ya_model *model, ya_adapter *adapter)
 {
     if (!model || !api_enter(model->object.ctx, "ya_model_attach")) return -1;
@@ -110,6 +114,7 @@ int ya_model_attach(ya_model *model, ya_adapter *adapter)
     return 0;
 }
 
+/* Merging rounds once, from the file's weights plus the adapter: a base that was rounded when it was opened is refused. */
 int ya_model_merge(ya_model *model, const char *folder, const char *type)
 {
     if (!model || !api_enter(model->object.ctx, "ya_model_merge")) return -1;

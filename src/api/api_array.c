@@ -12,6 +12,7 @@
 #include "array/tape.h"
 #include "base/mem.h"
 
+/* A handle: what the host program holds of an array. */
 struct ya_array {
     ya_ctx *ctx;
     struct array *a; /* retained */
@@ -82,6 +83,7 @@ static bool usable_pair(const ya_array *a, const ya_array *b)
 
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
+/* A contiguous array of the n elements at `data`. */
 static ya_array *from_slice(ya_ctx *ctx, enum dtype dtype, const void *data, int64_t n, int ndim, const int64_t *shape)
 {
     if (!ctx_ok(ctx->c)) return NULL;

@@ -8,6 +8,7 @@
 
 enum { TEXT_CAP_BYTES = 1 << 30 };
 
+/* Engine before weights: it holds arrays that refer to them. */
 static void release_model(struct api_object *o)
 {
     ya_model *model = (ya_model *)o;
@@ -18,6 +19,7 @@ static void release_model(struct api_object *o)
     model_free(model->m);
 }
 
+/* Weights, engine, tokenizer; what was opened before a failure is released with the handle. */
 static enum status open_model(ya_model *model, const char *path, const ya_option *options, size_t n)
 {
     struct ctx *c = model->object.ctx->c;
@@ -59,6 +61,7 @@ int64_t ya_model_context(const ya_model *model)
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------- */
 
+/* Returns how many ids the text has, also when fewer fit into `room`. */
 int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags, int32_t *ids, size_t room)
 {
     if (!model || !api_usable(model->object.ctx)) return -1;
@@ -103,6 +106,7 @@ int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, 
     return bytes;
 }
 
+/* The model's own chat template, with the opening of an answer at its end. */
 static enum status model_render_chat(ya_model *model, const ya_message *messages, size_t n, struct ids *ids)
 {
     struct ctx *c = model->object.ctx->c;

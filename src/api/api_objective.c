@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "data/objective.h"
 
+/* Options, and after fitting the quantile and the mean by which weights are normalised. */
 struct ya_objective {
     struct api_object object;
     struct objective o;
@@ -64,6 +65,7 @@ int ya_objective_fitted(const ya_objective *objective, double *q, double *mean_g
     return 0;
 }
 
+/* One document's values; omega is NaN until the objective is fitted, because it needs the whole training set. */
 static ya_distrust score_of(const ya_objective *objective, double auth_weight, double prov_entropy)
 {
     const struct objective *o = &objective->o;
@@ -75,6 +77,7 @@ static ya_distrust score_of(const ya_objective *objective, double auth_weight, d
     };
 }
 
+/* *sum += times * *x. */
 static void add_times(ya_distrust *sum, const ya_distrust *x, double times)
 {
     sum->s += x->s * times;
@@ -88,6 +91,8 @@ int ya_objective_score(const ya_objective *objective, double auth_weight, double
     return ya_objective_batch(objective, &auth_weight, &prov_entropy, NULL, 1, score, NULL, NULL);
 }
 
+/* Every score is checked before any result is written. Sum and mean are over tokens where these are given, else over
+ * documents. */
 int ya_objective_batch(const ya_objective *objective, const double *auth_weight, const double *prov_entropy,
                        const int64_t *tokens, size_t n, ya_distrust *each, ya_distrust *sum, ya_distrust *mean)
 {

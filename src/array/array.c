@@ -15,11 +15,13 @@
 
 /* ---- storage ------------------------------------------------------------------------------------------------------ */
 
+/* Every ctx with arrays has one. */
 static struct backend *backend_of(const struct ctx *c)
 {
     return c->array_env->backend;
 }
 
+/* One reference less. At the last one a step's block goes back to the pool, and a persistent one to the backend. */
 static void storage_drop(struct storage *s)
 {
     if (--s->refs > 0) return;
@@ -31,6 +33,7 @@ static void storage_drop(struct storage *s)
     pool_put(s->c->array_env->host, s, sizeof *s);
 }
 
+/* Device memory for so many bytes, contents undefined. NULL with E_MEMORY. */
 static struct storage *storage_new(struct ctx *c, size_t bytes, bool persistent)
 {
     struct backend *b = backend_of(c);
@@ -93,6 +96,7 @@ void array_release(struct array *a)
 
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
+/* E_SHAPE for what is no shape, also when its bytes overflow; *bytes is what a contiguous array takes. */
 enum status array_check_shape(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, size_t *bytes)
 {
     if (ndim < 0 || ndim > ARRAY_MAX_DIMS) {
@@ -111,6 +115,7 @@ enum status array_check_shape(struct ctx *c, enum dtype dtype, int ndim, const i
     return OK;
 }
 
+/* In no scope yet. */
 static struct array *make_contiguous(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, bool persistent)
 {
     size_t bytes;
@@ -136,6 +141,7 @@ struct array *array_zeros(struct ctx *c, enum dtype dtype, int ndim, const int64
     return array_full(c, dtype, ndim, shape, 0);
 }
 
+/* Zeroed by the backend itself, as everything that touches device memory is. */
 struct array *array_persistent(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape)
 {
     struct array *a = make_contiguous(c, dtype, ndim, shape, true);
@@ -169,6 +175,7 @@ static void check_extent(const struct array *a, int ndim, const int64_t *shape, 
            a->storage->bytes);
 }
 
+/* Shares the storage, which lives until its last array is released. */
 struct array *array_view(struct array *a, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset)
 {
     if (!a || !ctx_ok(a->c)) return NULL;

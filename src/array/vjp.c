@@ -7,11 +7,13 @@
 
 #include "array/front.h"
 
+/* The constants of the recorded call. */
 static const void *params(const struct node *n)
 {
     return n->params;
 }
 
+/* A scalar 0, which broadcasts. */
 static struct array *zero(struct ctx *c, const struct array *like)
 {
     return array_scalar(c, like->dtype, 0);
@@ -19,6 +21,7 @@ static struct array *zero(struct ctx *c, const struct array *like)
 
 /* ---- elementwise -------------------------------------------------------------------------------------------------- */
 
+/* dy reaches both. Kernels see equal shapes: a broadcast was a row of its own, whose rule sums. */
 static void rule_add(struct ctx *c, struct node *n)
 {
     vjp_give(c, n, 0, n->grad[0]);
@@ -31,6 +34,7 @@ static void rule_sub(struct ctx *c, struct node *n)
     if (vjp_needs(n, 1)) vjp_give(c, n, 1, op_neg(c, n->grad[0]));
 }
 
+/* da = dy b, db = dy a. */
 static void rule_mul(struct ctx *c, struct node *n)
 {
     if (vjp_needs(n, 0)) vjp_give(c, n, 0, op_mul(c, n->grad[0], n->saved_in[1]));
@@ -58,28 +62,33 @@ static void rule_neg(struct ctx *c, struct node *n)
     vjp_give(c, n, 0, op_neg(c, n->grad[0]));
 }
 
+/* dx = dy y. */
 static void rule_exp(struct ctx *c, struct node *n)
 {
     vjp_give(c, n, 0, op_mul(c, n->grad[0], n->saved_out[0]));
 }
 
+/* dx = dy / x. */
 static void rule_log(struct ctx *c, struct node *n)
 {
     vjp_give(c, n, 0, op_div(c, n->grad[0], n->saved_in[0]));
 }
 
+/* dx = dy / (2 y). */
 static void rule_sqrt(struct ctx *c, struct node *n)
 {
     struct array *y = n->saved_out[0];
     vjp_give(c, n, 0, op_div(c, n->grad[0], op_add(c, y, y)));
 }
 
+/* dx = dy y (1 - y). */
 static void rule_sigmoid(struct ctx *c, struct node *n)
 {
     struct array *y = n->saved_out[0], *slope = op_mul(c, y, op_sub(c, array_scalar(c, y->dtype, 1), y));
     vjp_give(c, n, 0, op_mul(c, n->grad[0], slope));
 }
 
+/* Each operand gets dy where it was taken, else 0. The condition has no gradient. */
 static void rule_where(struct ctx *c, struct node *n)
 {
     struct array *cond = n->saved_in[0], *none = zero(c, n->grad[0]);
@@ -87,6 +96,7 @@ static void rule_where(struct ctx *c, struct node *n)
     if (vjp_needs(n, 2)) vjp_give(c, n, 2, op_where(c, cond, none, n->grad[0]));
 }
 
+/* dy in the operand's dtype. */
 static void rule_cast(struct ctx *c, struct node *n)
 {
     vjp_give(c, n, 0, op_cast(c, n->grad[0], n->in[0].dtype));
@@ -107,6 +117,7 @@ static struct array *with_axes(struct ctx *c, const struct node *n, struct array
     return op_reshape(c, a, n->in[0].ndim, shape);
 }
 
+/* Every element that was added gets dy. */
 static void rule_sum(struct ctx *c, struct node *n)
 {
     const struct axes_params *p = params(n);
@@ -136,6 +147,7 @@ static void rule_softmax(struct ctx *c, struct node *n)
     vjp_give(c, n, 0, op_sub(c, weighted, op_mul(c, y, mean)));
 }
 
+/* dx = dy exp(x - lse), which is dy softmax(x). */
 static void rule_logsumexp(struct ctx *c, struct node *n)
 {
     const struct axis_params *p = params(n);
@@ -151,6 +163,7 @@ static void rule_reshape(struct ctx *c, struct node *n)
     vjp_give(c, n, 0, op_reshape(c, n->grad[0], n->in[0].ndim, n->in[0].shape));
 }
 
+/* The inverse permutation. */
 static void rule_transpose(struct ctx *c, struct node *n)
 {
     const struct perm_params *p = params(n);
@@ -159,6 +172,7 @@ static void rule_transpose(struct ctx *c, struct node *n)
     vjp_give(c, n, 0, op_transpose(c, n->grad[0], inverse));
 }
 
+/* dy summed over the axes that were repeated or added. */
 static void rule_broadcast(struct ctx *c, struct node *n)
 {
     const struct shape_params *p = params(n);

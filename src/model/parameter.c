@@ -13,6 +13,7 @@
  */
 enum { ALIGN_ELEMENTS = 16, TENSOR_NAME_BYTES = PARAMETER_NAME_BYTES + 64, FIRST_CAPACITY = 32 };
 
+/* Offsets are given in the order of the calls, so the table alone says where each parameter lies in every slab. */
 enum status parameters_add(struct ctx *c, struct parameters *p, const char *name, int64_t rows, int64_t cols)
 {
     bool full = p->n == 0 || (p->n >= FIRST_CAPACITY && (p->n & (p->n - 1)) == 0); /* grows at each power of two */
@@ -40,11 +41,14 @@ void parameters_release(struct ctx *c, struct parameters *p)
 
 /* ---- slabs ----------------------------------------------------------------------------------------------------------- */
 
+/* One array of all parameters, f32, zeros, also between them where alignment left gaps: zeros change no norm and no update.
+ */
 struct array *parameters_slab(struct ctx *c, const struct parameters *p)
 {
     return array_persistent(c, DTYPE_F32, 1, &p->slab_size);
 }
 
+/* (rows, cols) in the slab. Owner: the caller. */
 struct array *parameter_view(struct array *slab, const struct parameter *p)
 {
     if (!slab) return NULL;
@@ -68,6 +72,7 @@ enum status parameter_write(struct array *view, const float *values)
 
 /* ---- files ----------------------------------------------------------------------------------------------------------- */
 
+/* The name of the tensor in a file; NULL when it would be cut. */
 static const char *tensor_name(char *out, const struct parameter *p, const struct parameter_set *set)
 {
     int n = snprintf(out, TENSOR_NAME_BYTES, "%s%s%s", set->prefix, p->name, set->suffix);
@@ -82,6 +87,7 @@ static float *largest_buffer(struct ctx *c, const struct parameter *list, size_t
     return mem_alloc(c, (size_t)most, sizeof(float));
 }
 
+/* Parameter by parameter, so that host memory is one parameter's, whatever their number. */
 static enum status write_tensors(struct ctx *c, struct safetensors_writer *w, const struct parameter *list, size_t n,
                                  const struct parameter_set *sets, size_t n_sets, parameter_read_fn read, void *user)
 {

@@ -18,6 +18,7 @@ struct tile_config {
     uint8_t rows[16];
 };
 
+/* Loads the configuration, 64 bytes, which every thread needs before its first tile instruction. */
 static void open_tiles(void)
 {
     struct tile_config config = {.palette = 1};

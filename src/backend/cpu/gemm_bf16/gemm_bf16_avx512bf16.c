@@ -26,6 +26,7 @@ enum { MR = GEMM_AVX512_MR, NR = GEMM_AVX512_NR };
 #define STORE(i)                                                                                                            \
     if (rows > (i)) store_row(t, i, low##i, high##i, left, right);
 
+/* Row i of the tile: `left` and `right` are the lanes that belong to C in its two vectors of 16. */
 INLINE void store_row(const struct bf16_tile *t, int i, __m512 low, __m512 high, __mmask16 left, __mmask16 right)
 {
     float *c = t->c + i * t->ldc;
@@ -37,6 +38,8 @@ INLINE void store_row(const struct bf16_tile *t, int i, __m512 low, __m512 high,
     _mm512_mask_storeu_ps(c + 16, right, high);
 }
 
+/* A row of A is read by broadcasting one step (two k, 4 bytes); a step of B is 32 columns, two registers. Five pointers
+ * stand for the 14 rows, three rows each: base + {0, 1, 2} * stride is an addressing mode. */
 INLINE void tile_rows(const struct bf16_tile *t, const int rows)
 {
     const int64_t rs = t->rs;
@@ -64,6 +67,7 @@ INLINE void tile_rows(const struct bf16_tile *t, const int rows)
 
 COUNTS(TILE)
 
+/* Each count of rows has a function of its own, so that a tile at the lower edge computes no rows that C does not have. */
 static void avx512bf16_tile(const struct bf16_tile *t)
 {
     static void (*const tiles[MR])(const struct bf16_tile *t) = {COUNTS(NAME)};
@@ -72,6 +76,7 @@ static void avx512bf16_tile(const struct bf16_tile *t)
 
 /* ---- rounding and packing -------------------------------------------------------------------------------------------- */
 
+/* The instruction rounds to nearest, halves to even, and makes subnormals 0, as gemm_bf16.h asks. */
 void bf16_avx512bf16_round(uint16_t *out, const float *x, int64_t n)
 {
     int64_t i = 0;
@@ -89,6 +94,7 @@ INLINE __mmask32 words(int64_t n)
     return n >= 32 ? 0xffffffffu : n <= 0 ? 0 : (1u << n) - 1;
 }
 
+/* 16 columns at a time: 16 steps of each, transposed in registers. */
 void bf16_avx512bf16_pack_columns(uint32_t *panel, const uint16_t *const *rows, int n, int64_t k)
 {
     for (int64_t at = 0; at < k; at += BF16_GROUP, panel += BF16_GROUP_STEPS * NR)
@@ -100,6 +106,8 @@ void bf16_avx512bf16_pack_columns(uint32_t *panel, const uint16_t *const *rows, 
         }
 }
 
+/* Two rows of B, an even and an odd k, are interleaved element by element: `first` and `second` are the places of the lower
+ * and the upper 16 columns. */
 void bf16_avx512bf16_pack_rows(uint32_t *panel, int64_t panel_stride, const uint16_t *const *rows, int64_t k, int64_t n)
 {
     const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5,

@@ -37,6 +37,7 @@ INLINE __m256i multiply_add(__m256i sum, __m256i x, __m256i y)
     return sum;
 }
 
+/* The exact sum of a run as float, times the row's scale and, in the forward product, the column's. */
 INLINE void store_row(const struct int_tile *t, int i, __m256i low, __m256i high)
 {
     float *c = t->c + i * t->ldc;
@@ -54,6 +55,7 @@ INLINE void store_row(const struct int_tile *t, int i, __m256i low, __m256i high
     _mm256_storeu_ps(c + 8, y1);
 }
 
+/* 6 rows x 16 columns of 32-bit sums in 12 registers; a step is two codes of A, broadcast, against two rows of B. */
 INLINE void tile_rows(const struct int_tile *t, const int rows)
 {
     const int64_t rs = 4 * t->rs;
@@ -93,6 +95,7 @@ INLINE void transpose_8x8(int32_t *dst, const __m256i r[8])
     }
 }
 
+/* Whole blocks of 16 codes by 8 columns are widened and transposed in registers; what is left goes code by code. */
 static void int_avx2_pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int64_t whole = n == NR ? k / 16 * 16 : 0;
@@ -121,6 +124,7 @@ static void interleave(int16_t *out, const int8_t *even, const int8_t *odd, int6
     }
 }
 
+/* Two rows of B interleaved, 16 columns at a time, and widened to 16 bits. */
 static void int_avx2_pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t s = 0; 2 * s < k; s++) {
