@@ -73,7 +73,7 @@ struct bf16_kernels; /* gemm_bf16.h */
 
 struct cpu_kernels {
     const char *name;
-    const struct int_kernels *integer[COMPUTES]; /* NULL: no way to compute so; products are then those of numbers */
+    const struct int_kernels *integer[COMPUTES]; /* NULL: this instruction set has none, weights are widened to f32 */
     const struct bf16_kernels *bf16;             /* products by COMPUTE_BF16 */
     int mr, nr;                                  /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
     int column_step;                             /* a tile of so many columns, or a multiple, touches no others */
@@ -92,7 +92,7 @@ struct cpu_kernels {
     bool (*dot_rows)(const struct cpu_dot *d, float *out);
     /* The same for stored rows of any type that comes in blocks. */
     void (*dot_blocks)(const struct cpu_dot *d, float *out);
-    /* Bytes of a vector of k numbers in the form that dot_rows wants beside f32 for such rows, 0: none; and putting it into
+    /* Bytes of a vector of k floats in the form that dot_rows wants beside f32 for such rows, 0: none; and putting it into
      * that form, aligned to 64 bytes. Both NULL: none ever. */
     size_t (*fixed_bytes)(enum weight_form form, enum tensor_type type, int64_t k);
     void (*fix)(void *fixed, const float *x, int64_t k);

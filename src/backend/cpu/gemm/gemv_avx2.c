@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "array/codec/int8.h"
+#include "backend/cpu/gemm/gemv_dots.h"
 #include "backend/cpu/gemm/gemv_fixed_avx2.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -86,7 +87,7 @@ INLINE void add_int8(__m256 sum[ROWS], const uint8_t *const p[ROWS], const float
 }
 
 /* Rows of array/codec/int8.h: one scale for the whole row; the rest of a row is copied to where zeros follow it. */
-static void dot_int8(const void *const *rows, const float *x, int64_t k, float *out)
+static void gemv_avx2_int8(const void *const *rows, const float *x, int64_t k, float *out)
 {
     const uint8_t *p[ROWS];
     uint8_t codes[ROWS][BLOCK] = {{0}};
@@ -155,35 +156,26 @@ INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float 
     _mm_storeu_ps(out, sum_rows(s0, s1, s2, s3));
 }
 
-static bool dot_stored(const struct cpu_dot *d, float *out)
+/* ---- which rows go where --------------------------------------------------------------------------------------------- */
+
+GEMV_DOTS_PLAIN
+
+static void dot_stored_q8_0(const struct cpu_dot *d, float *out)
 {
-    switch (d->type) {
-    case TENSOR_F32:
-        dot_plain(d->row, d->x, d->k, out, TENSOR_F32, 4);
-        return true;
-    case TENSOR_F16:
-        dot_plain(d->row, d->x, d->k, out, TENSOR_F16, 2);
-        return true;
-    case TENSOR_BF16:
-        dot_plain(d->row, d->x, d->k, out, TENSOR_BF16, 2);
-        return true;
-    case TENSOR_Q4_0:
-    case TENSOR_Q4_1:
-    case TENSOR_Q5_0:
-    case TENSOR_Q5_1:
-        gemv_fixed_avx2_dot_rows(d, out);
-        return true;
-    case TENSOR_Q8_0:
-        dot_q8_0(d->row, d->x, d->k, out);
-        return true;
-    default:
-        return false;
-    }
+    dot_q8_0(d->row, d->x, d->k, out);
+}
+
+static void dot_int8_avx2(const struct cpu_dot *d, float *out)
+{
+    gemv_avx2_int8(d->row, d->x, d->k, out);
 }
 
 bool gemv_avx2_dot_rows(const struct cpu_dot *d, float *out)
 {
-    if (d->form == WEIGHT_STORED) return dot_stored(d, out);
-    if (d->form == WEIGHT_INT8) dot_int8(d->row, d->x, d->k, out);
-    return d->form == WEIGHT_INT8;
+    static const struct gemv_dots dots = {
+        .stored = {GEMV_DOTS_PLAIN_LIST, [TENSOR_Q4_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q4_1] = gemv_fixed_avx2_dot_rows,
+                   [TENSOR_Q5_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q5_1] = gemv_fixed_avx2_dot_rows,
+                   [TENSOR_Q8_0] = dot_stored_q8_0},
+        .int8 = dot_int8_avx2};
+    return gemv_dots_run(&dots, d, out);
 }

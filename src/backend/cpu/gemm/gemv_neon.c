@@ -7,6 +7,8 @@
  * in 8 bits, besides the scale. */
 #include "backend/cpu/gemm/gemv_neon.h"
 
+#include "backend/cpu/gemm/gemv_dots.h"
+
 #include <arm_neon.h>
 #include <string.h>
 
@@ -100,7 +102,7 @@ INLINE void dot_blocks(const void *const *rows, const float *x, int64_t k, float
 }
 
 /* Rows of array/codec/int8.h: one scale for the whole row; the rest of a row is copied to where zeros follow it. */
-static void gemv_neon_dot_int8(const void *const *rows, const float *x, int64_t k, float *out)
+static void gemv_neon_int8(const void *const *rows, const float *x, int64_t k, float *out)
 {
     float32x4_t sum[ROWS], v[8];
     int64_t whole = k / BLOCK * BLOCK;
@@ -184,35 +186,34 @@ INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float 
     vst1q_f32(out, sum_rows(vaddq_f32(s0.a, s0.b), vaddq_f32(s1.a, s1.b), vaddq_f32(s2.a, s2.b), vaddq_f32(s3.a, s3.b)));
 }
 
-static bool gemv_neon_dot_stored(const struct cpu_dot *d, float *out)
+/* ---- which rows go where --------------------------------------------------------------------------------------------- */
+
+GEMV_DOTS_PLAIN
+
+static void dot_q4_0(const struct cpu_dot *d, float *out)
 {
-    switch (d->type) {
-    case TENSOR_F32:
-        dot_plain(d->row, d->x, d->k, out, TENSOR_F32, 4);
-        return true;
-    case TENSOR_F16:
-        dot_plain(d->row, d->x, d->k, out, TENSOR_F16, 2);
-        return true;
-    case TENSOR_BF16:
-        dot_plain(d->row, d->x, d->k, out, TENSOR_BF16, 2);
-        return true;
-    case TENSOR_Q4_0:
-        dot_blocks(d->row, d->x, d->k, out, TENSOR_Q4_0, Q4_0_BYTES);
-        return true;
-    case TENSOR_Q4_1:
-        dot_blocks(d->row, d->x, d->k, out, TENSOR_Q4_1, Q4_1_BYTES);
-        return true;
-    case TENSOR_Q8_0:
-        dot_blocks(d->row, d->x, d->k, out, TENSOR_Q8_0, Q8_0_BYTES);
-        return true;
-    default:
-        return false;
-    }
+    dot_blocks(d->row, d->x, d->k, out, TENSOR_Q4_0, Q4_0_BYTES);
+}
+
+static void dot_q4_1(const struct cpu_dot *d, float *out)
+{
+    dot_blocks(d->row, d->x, d->k, out, TENSOR_Q4_1, Q4_1_BYTES);
+}
+
+static void dot_q8_0_neon(const struct cpu_dot *d, float *out)
+{
+    dot_blocks(d->row, d->x, d->k, out, TENSOR_Q8_0, Q8_0_BYTES);
+}
+
+static void dot_int8_neon(const struct cpu_dot *d, float *out)
+{
+    gemv_neon_int8(d->row, d->x, d->k, out);
 }
 
 bool gemv_neon_dot_rows(const struct cpu_dot *d, float *out)
 {
-    if (d->form == WEIGHT_STORED) return gemv_neon_dot_stored(d, out);
-    if (d->form == WEIGHT_INT8) gemv_neon_dot_int8(d->row, d->x, d->k, out);
-    return d->form == WEIGHT_INT8;
+    static const struct gemv_dots dots = {
+        .stored = {GEMV_DOTS_PLAIN_LIST, [TENSOR_Q4_0] = dot_q4_0, [TENSOR_Q4_1] = dot_q4_1, [TENSOR_Q8_0] = dot_q8_0_neon},
+        .int8 = dot_int8_neon};
+    return gemv_dots_run(&dots, d, out);
 }

@@ -3,7 +3,7 @@
  *
  *   y_ij = sum over k of bf16(x_ik) bf16(w_jk)      dx_ik = sum over j of bf16(dy_ij) bf16(w_jk)
  *
- * Rounding is to nearest, halves to even; numbers below 2^-126 become 0. Weights that are stored in bf16 are used as they
+ * Rounding is to nearest, halves to even; values below 2^-126 become 0. Weights that are stored in bf16 are used as they
  * are. k goes in groups of BF16_GROUP, in order; within a group the even and the odd k are summed separately, one after the
  * other, each step rounded (a product of two bf16 is exact in f32), then even + odd is added to the sum. That is what AMX's
  * tdpbf16ps computes, and every table but `avx512bf16` does the same: the same bits wherever a sum is not below 2^-126.
@@ -35,10 +35,10 @@ struct bf16_tile {
     int64_t ldc;
 };
 
-/* One instruction set's way. nr is that of its struct cpu_kernels. */
+/* The kernels of one instruction set. nr is that of its struct cpu_kernels. */
 struct bf16_kernels {
     int mr;
-    bool fast; /* faster than every other way to compute products on this instruction set */
+    bool fast; /* faster than f32 and integer products on this instruction set */
     /* Around the tiles of a job, on the thread that computes them; NULL: nothing to do. */
     void (*open)(void);
     void (*close)(void);
@@ -59,7 +59,7 @@ const struct bf16_kernels *bf16_kernels_of(const struct cpu_kernels *kernels, co
 int64_t bf16_steps(int64_t k);
 int64_t bf16_row_steps(int64_t k);
 
-/* Row i of x, k numbers from x + i * ldx on, to out + i * bf16_row_steps(k). */
+/* Row i of x, k elements from x + i * ldx on, to out + i * bf16_row_steps(k). */
 void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, int64_t m, int64_t k, uint32_t *out);
 
 /* Panels of the B operand. TRANSPOSED (columns of B are rows [first, first + n) of the source): k of them from `from` on;
@@ -75,7 +75,7 @@ int64_t bf16_pack_scratch(const struct cpu_kernels *kernels);
 void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
                       float *scratch);
 
-/* The same from rows that bf16_round_rows made, rs steps apart. TRANSPOSED: n rows of k numbers; ROWS: k rows of n. Panels
+/* The same from rows that bf16_round_rows made, rs steps apart. TRANSPOSED: n rows of k elements; ROWS: k rows of n. Panels
  * are panel_stride steps apart, at least bf16_steps(k) * nr. Panels up to the one that column n - 1 lies in are written. */
 void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kernels *q, enum gemm_form form,
                        const uint32_t *rows, int64_t rs, int64_t k, int64_t n, uint32_t *panels, int64_t panel_stride);
@@ -94,7 +94,7 @@ struct bf16_block {
 };
 void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g);
 
-/* The instruction sets' ways; `model` is plain C, what the others are held against. */
+/* One table for each instruction set; `model` is plain C, what the others are held against. */
 extern const struct bf16_kernels bf16_kernels_portable;
 #if defined(__x86_64__)
 extern const struct bf16_kernels bf16_kernels_avx2, bf16_kernels_avx512, bf16_kernels_avx512bf16, bf16_kernels_amx;

@@ -7,6 +7,7 @@
  * pass the mask first and cannot: it takes a pass of its own then, and drop_i(x) a copy. */
 #include <string.h>
 
+#include "array/linear_view.h"
 #include "backend/cpu/linear/cpu_adapter.h"
 #include "backend/cpu/rows/cpu_rows.h"
 #include "backend/cpu/cpu_scratch.h"
@@ -15,8 +16,9 @@
 
 enum { MASK_ROWS = 32 };
 
+/* Weight i of the call and its adapter. */
 struct slot {
-    const struct weight *w;
+    const struct weight *w;    /* (M, K) */
     const struct array *a, *b; /* (R, K), (M, R); NULL without an adapter */
     int64_t first, rank;       /* first column of y; R */
     float scale, rate;         /* rate 0: no dropout in this call */
@@ -25,6 +27,7 @@ struct slot {
 };
 
 struct linear {
+    struct linear_view view; /* the call's operands */
     const struct linear_params *params;
     const struct step_values *step;
     const struct cpu_kernels *kernels;
@@ -32,16 +35,17 @@ struct linear {
     struct slot slot[LINEAR_MAX];
 };
 
-static void linear_init(struct linear *l, const struct op_call *call, const struct cpu_kernels *kernels,
-                        const struct array *x, int first_adapter)
+static void linear_init(struct linear *l, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct linear_params *p = call->params;
-    *l = (struct linear){.params = p, .step = call->step, .kernels = kernels, .n = x->shape[0], .k = x->shape[1]};
+    *l = (struct linear){.view = linear_view_of(call), .params = p, .step = call->step, .kernels = kernels};
+    l->n = l->view.x->shape[0];
+    l->k = l->view.x->shape[1];
     for (int i = 0; i < p->n; i++) {
         struct slot *s = &l->slot[i];
         *s = (struct slot){.w = p->w[i], .first = l->m, .scale = p->scale[i], .id = p->id[i]};
-        s->a = call->in[first_adapter + 2 * i];
-        s->b = call->in[first_adapter + 2 * i + 1];
+        s->a = l->view.slot[i].a;
+        s->b = l->view.slot[i].b;
         s->rank = s->a ? s->a->shape[0] : 0;
         s->rate = s->a ? p->p[i] : 0.0f;
         l->m += s->w->rows;
@@ -112,15 +116,16 @@ static const float *dropped_copy(struct ctx *c, const struct linear *l, const st
 /* ---- forward -------------------------------------------------------------------------------------------------------- */
 
 /* h_i = drop_i(x) A_i^T of all adapters. */
-static void adapter_hidden(struct ctx *c, struct linear *l, const struct op_call *call)
+static void adapter_hidden(struct ctx *c, struct linear *l)
 {
-    const struct array *x = call->in[0];
+    const struct array *x = l->view.x;
     struct gemm list[LINEAR_MAX];
     int n = 0;
     for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
         struct slot *s = &l->slot[i];
         if (!s->a) continue;
-        s->h = call->out[1 + i] ? call->out[1 + i]->data : cpu_scratch_f32(c, l->n * s->rank);
+        const struct array *h = l->view.slot[i].h; /* wanted by the tape */
+        s->h = h ? h->data : cpu_scratch_f32(c, l->n * s->rank);
         struct gemm_term t = {
             .a = x->data, .lda = x->stride[0], .k = l->k, .b = adapter_source(s, s->a, GEMM_TRANSPOSED, 1.0f)};
         if (s->rate > 0) t.a = dropped_copy(c, l, s, x), t.lda = l->k;
@@ -131,12 +136,12 @@ static void adapter_hidden(struct ctx *c, struct linear *l, const struct op_call
 
 enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    const struct array *x = call->in[0], *y = call->out[0];
     struct gemm list[LINEAR_MAX];
     struct linear l;
-    linear_init(&l, call, kernels, x, 1);
+    linear_init(&l, call, kernels);
+    const struct array *x = l.view.x, *y = l.view.y;
     int mark = scope_open(c);
-    adapter_hidden(c, &l, call);
+    adapter_hidden(c, &l);
     for (int i = 0; i < l.params->n && y; i++) {
         const struct slot *s = &l.slot[i];
         struct gemm *g = &list[i];
@@ -160,9 +165,9 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
 /* ---- backward ------------------------------------------------------------------------------------------------------- */
 
 /* u, dA and dB of all adapters; u stays in the scope of the call, dropped copies of x do not. */
-static void adapter_grads(struct ctx *c, struct linear *l, const struct op_call *call)
+static void adapter_grads(struct ctx *c, struct linear *l)
 {
-    const struct array *dy = call->in[0], *x = call->in[1];
+    const struct array *dy = l->view.dy, *x = l->view.x;
     struct cpu_adapter list[LINEAR_MAX];
     int n = 0;
     for (int i = 0; i < l->params->n; i++)
@@ -170,7 +175,7 @@ static void adapter_grads(struct ctx *c, struct linear *l, const struct op_call 
     int mark = scope_open(c);
     for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
         const struct slot *s = &l->slot[i];
-        const struct array *da = call->out[1 + 2 * i], *db = call->out[2 + 2 * i], *h = call->in[8 + i];
+        const struct array *da = l->view.slot[i].da, *db = l->view.slot[i].db, *h = l->view.slot[i].h;
         if (!s->a) continue;
         struct cpu_adapter *a = &list[n++];
         *a = (struct cpu_adapter){.m = s->w->rows, .k = l->k, .r = s->rank, .scale = s->scale, .u = s->u};
@@ -220,12 +225,11 @@ static void linear_dx(struct ctx *c, const struct linear *l, const struct array 
 
 enum status cpu_linear_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
-    const struct array *dy = call->in[0];
     struct linear l;
-    linear_init(&l, call, kernels, call->in[1], 2);
+    linear_init(&l, call, kernels);
     int mark = scope_open(c);
-    adapter_grads(c, &l, call);
-    if (ctx_ok(c) && call->out[0]) linear_dx(c, &l, dy, call->out[0]);
+    adapter_grads(c, &l);
+    if (ctx_ok(c) && l.view.dx) linear_dx(c, &l, l.view.dy, l.view.dx);
     scope_close(c, mark);
     return c->status;
 }

@@ -32,7 +32,7 @@ enum {
 static void loss_job(void *arg, int64_t job, int worker)
 {
     const struct loss_work *w = arg;
-    int64_t rows = w->group * w->way->rows;
+    int64_t rows = w->group * w->method->rows;
     int64_t slice = job % w->slices, first = job / w->slices * rows, at = slice * w->n + first;
     struct loss_job b = {.first = first,
                          .n = cpu_min(rows, w->n - first),
@@ -44,7 +44,7 @@ static void loss_job(void *arg, int64_t job, int worker)
                          .scratch = w->scratch + worker * w->scratch_floats};
     for (int64_t j = 0; j < b.n; j++) b.sum[j] = 0;
     if (b.dh) memset(b.dh, 0, (size_t)(b.n * w->ld) * sizeof(float));
-    w->way->run(w, &b);
+    w->method->run(w, &b);
 }
 
 /* Brings the slices of one row together: nll, and dh = weight (sum_v p_v W_v - W_t). */
@@ -99,11 +99,11 @@ static void plan(struct loss_work *w, int threads)
     const float *weights = w->call->in[2]->data;
     for (int64_t i = 0; i < w->call->in[0]->shape[0]; i++)
         if (weights[i] != 0) w->row[w->n++] = i;
-    int64_t blocks = cpu_max(cpu_div_up(w->n, w->way->rows), 1), tiles = cpu_div_up(w->w->rows, w->way->words);
+    int64_t blocks = cpu_max(cpu_div_up(w->n, w->method->rows), 1), tiles = cpu_div_up(w->w->rows, w->method->words);
     int64_t slices = cpu_min(cpu_div_up(JOBS, blocks), tiles);
-    w->slice_words = cpu_div_up(tiles, slices) * w->way->words;
+    w->slice_words = cpu_div_up(tiles, slices) * w->method->words;
     w->slices = cpu_div_up(w->w->rows, w->slice_words);
-    int64_t fit = GROUP_BYTES / (w->way->rows * w->ld * (int64_t)sizeof(float));
+    int64_t fit = GROUP_BYTES / (w->method->rows * w->ld * (int64_t)sizeof(float));
     w->group = cpu_min(cpu_min(blocks * w->slices / (JOBS_A_THREAD * threads), fit), LOSS_MOST_BLOCKS);
     w->group = cpu_max(w->group, 1);
 }
@@ -117,9 +117,9 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     struct loss_work w = {
         .call = call, .kernels = kernels, .w = p->w, .width = h->shape[1], .ld = gemm_direct_ld(h->shape[1])};
     int mark = scope_open(c);
-    w.way = int_kernels_for(kernels, p->w)    ? &loss_way_int
-            : bf16_kernels_for(kernels, p->w) ? &loss_way_bf16
-                                              : &loss_way_f32;
+    w.method = int_kernels_for(kernels, p->w)    ? &loss_method_int
+               : bf16_kernels_for(kernels, p->w) ? &loss_method_bf16
+                                                 : &loss_method_f32;
     w.row = cpu_scratch(c, DTYPE_I64, h->shape[0]);
     if (w.row) plan(&w, threads_count(c));
     w.sum = cpu_scratch(c, DTYPE_F64, w.slices * w.n);
@@ -127,12 +127,12 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     w.max = cpu_scratch_f32(c, w.slices * w.n);
     w.target = cpu_scratch_f32(c, w.n);
     if (call->out[3]) w.dh = cpu_scratch_f32(c, w.slices * w.n * w.ld);
-    w.scratch_floats = cpu_round_up(w.way->scratch_floats(&w), 16);
+    w.scratch_floats = cpu_round_up(w.method->scratch_floats(&w), 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     if (ctx_ok(c) && !threads_are_idle(c)) {
         for (int i = 2; i < 4; i++)
             if (call->out[i]) memset(call->out[i]->data, 0, (size_t)array_size(call->out[i]) * sizeof(float));
-        threads_run(c, cpu_div_up(w.n, w.group * w.way->rows) * w.slices, loss_job, &w);
+        threads_run(c, cpu_div_up(w.n, w.group * w.method->rows) * w.slices, loss_job, &w);
         threads_run(c, cpu_div_up(w.n, JOIN_ROWS), loss_join_job, &w);
         store_sums(&w);
     }

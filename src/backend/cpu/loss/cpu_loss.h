@@ -1,5 +1,9 @@
-/* cpu_loss: what LINEAR_CROSS_ENTROPY's frame (cpu_loss.c) and its ways of computing share. A job is a block of rows
- * against a slice of the vocabulary; a way carries it out and leaves the running softmax of the slice. */
+/* cpu_loss: what LINEAR_CROSS_ENTROPY's frame (cpu_loss.c) and its three methods of computing (f32, integers, bf16) share.
+ *
+ * The frame cuts the work: a work item (struct loss_job) is some blocks of rows of h against a slice of the vocabulary. The
+ * method carries it out, one tile of logits (rows x words) after the other, and leaves the running softmax of the slice: its
+ * maximum, the sum of e^(logit - max), and when a gradient is wanted the sum of e^(logit - max) W_v. The frame then joins
+ * the slices. */
 #ifndef YA_BACKEND_CPU_CPU_LOSS_H
 #define YA_BACKEND_CPU_CPU_LOSS_H
 
@@ -8,7 +12,7 @@
 
 struct loss_work {
     const struct op_call *call;
-    const struct loss_way *way;
+    const struct loss_method *method;
     const struct cpu_kernels *kernels;
     const struct weight *w;
     int64_t n, width, ld; /* rows that count; C; padded C */
@@ -27,23 +31,23 @@ struct loss_work {
 enum { LOSS_MOST_BLOCKS = 4 };
 
 struct loss_job {
-    int64_t first, n;  /* rows [first, first + n) of the compacted, at most group * way->rows */
-    int64_t word, end; /* of the vocabulary; word is a multiple of way->words */
+    int64_t first, n;  /* rows [first, first + n) of the compacted, at most group * method->rows */
+    int64_t word, end; /* of the vocabulary; word is a multiple of method->words */
     float *max;        /* (n): to be written, as are sum and dh */
     double *sum;
     float *dh; /* (n, ld) or NULL; columns past width are undefined */
     float *scratch;
 };
 
-struct loss_way {
+struct loss_method {
     int64_t rows, words; /* a tile of logits: of a block of rows and some words */
     int64_t (*scratch_floats)(const struct loss_work *w);
     /* Also notes the logits of the targets that lie in the slice. */
     void (*run)(const struct loss_work *w, const struct loss_job *job);
 };
-extern const struct loss_way loss_way_f32, loss_way_int, loss_way_bf16;
+extern const struct loss_method loss_method_f32, loss_method_int, loss_method_bf16;
 
-/* For ways whose tiles of logits have rows down and words across, `ld` apart. Rows [at, at + n) of the job against words
+/* For methods whose tiles of logits have rows down and words across, `ld` apart. Rows [at, at + n) of the job against words
  * [word, word + words): notes the logits of the targets among them, makes p = e^(logit - max) of the logits, and scales down
  * what the rows have so far, sum and dh, where the maximum rose. */
 struct loss_tile {

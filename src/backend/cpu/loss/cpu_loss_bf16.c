@@ -1,6 +1,6 @@
 /* cpu_loss_bf16: the loss with both products in bf16 (gemm_bf16.h). Logits lie with rows down and words across, as in
  * cpu_loss_int.c: h against panels of the tile's words, then p = e^(logit - max), which is at most 1, against panels of the
- * same words as rows. A tile of words is packed both ways once for all blocks of a job. */
+ * same words as rows. A tile of words is packed as columns and as rows, once for all blocks of a work item. */
 #include <float.h>
 
 #include "backend/cpu/cpu_scratch.h"
@@ -112,4 +112,4 @@ static void run(const struct loss_work *w, const struct loss_job *job)
     if (b.q->close) b.q->close();
 }
 
-const struct loss_way loss_way_bf16 = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};
+const struct loss_method loss_method_bf16 = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};

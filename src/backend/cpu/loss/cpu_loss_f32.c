@@ -167,4 +167,5 @@ static void loss_f32_run(const struct loss_work *w, const struct loss_job *job)
     for (int i = 0; i < n; i++) memcpy(job->max + i * ROWS, blocks[i].max, (size_t)blocks[i].n * sizeof(float));
 }
 
-const struct loss_way loss_way_f32 = {.rows = ROWS, .words = WORDS, .scratch_floats = loss_f32_scratch, .run = loss_f32_run};
+const struct loss_method loss_method_f32 = {
+    .rows = ROWS, .words = WORDS, .scratch_floats = loss_f32_scratch, .run = loss_f32_run};

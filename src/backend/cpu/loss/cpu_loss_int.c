@@ -1,7 +1,7 @@
 /* cpu_loss_int: the loss with both products in integers (gemm_int.h). Logits lie with rows down and words across: codes of h
  * against panels of the tile's words, then codes of p = e^(logit - max), with the words' scales folded in, against panels of
- * the same words as rows. A tile of words is packed both ways once for all blocks of a job. p has a scale of its own for
- * each row and tile, so a tile far below the maximum keeps its precision. */
+ * the same words as rows. A tile of words is packed as columns and as rows, once for all blocks of a work item. p has a
+ * scale of its own for each row and tile, so a tile far below the maximum keeps its precision. */
 #include <float.h>
 #include <string.h>
 
@@ -127,4 +127,5 @@ static void loss_int_run(const struct loss_work *w, const struct loss_job *job)
     }
 }
 
-const struct loss_way loss_way_int = {.rows = ROWS, .words = WORDS, .scratch_floats = loss_int_scratch, .run = loss_int_run};
+const struct loss_method loss_method_int = {
+    .rows = ROWS, .words = WORDS, .scratch_floats = loss_int_scratch, .run = loss_int_run};
