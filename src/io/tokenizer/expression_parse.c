@@ -25,7 +25,7 @@ void expression_tree_release(struct ctx *c, struct expression_tree *t)
 }
 
 /* Always -1, the failed node. */
-static int refuse(struct parser *p, const char *what)
+static int expression_refuse(struct parser *p, const char *what)
 {
     ctx_fail(p->c, E_UNSUPPORTED, "%s: pattern \"%.*s\": %s (at byte %zu) is not supported", p->name,
              p->n < 120 ? (int)p->n : 120, p->source, what, p->at);
@@ -35,7 +35,7 @@ static int refuse(struct parser *p, const char *what)
 static int tree_add(struct parser *p, struct tree node)
 {
     struct expression_tree *t = p->t;
-    if (t->n == EXPRESSION_NODES_MAX) return refuse(p, "a pattern of this length");
+    if (t->n == EXPRESSION_NODES_MAX) return expression_refuse(p, "a pattern of this length");
     if (t->n == t->room) {
         int room = t->room * 2 + 32;
         struct tree *nodes = mem_resize(p->c, t->nodes, (size_t)t->room, (size_t)room, sizeof *nodes);
@@ -58,7 +58,7 @@ static int set_intern(struct parser *p, struct set *s)
         }
     if (t->n_sets == EXPRESSION_SETS_MAX) {
         set_release(p->c, s);
-        return refuse(p, "a pattern with so many classes");
+        return expression_refuse(p, "a pattern with so many classes");
     }
     t->sets[t->n_sets] = *s;
     *s = (struct set){0};
@@ -105,7 +105,7 @@ static bool peek(const struct parser *p, const char *text)
     return p->n - p->at >= n && memcmp(p->source + p->at, text, n) == 0;
 }
 
-static bool take(struct parser *p, const char *text)
+static bool expression_take(struct parser *p, const char *text)
 {
     if (!peek(p, text)) return false;
     p->at += strlen(text);
@@ -130,7 +130,7 @@ static enum status add_range(struct parser *p, struct set *s, uint32_t first, ui
     TRY(set_add(p->c, s, first, last));
     if (!p->any_case) return OK;
     if (last >= 0x80) {
-        refuse(p, "a character outside ASCII in (?i:...)");
+        expression_refuse(p, "a character outside ASCII in (?i:...)");
         return p->c->status;
     }
     for (uint32_t cp = first; cp <= last; cp++) {
@@ -163,7 +163,7 @@ static uint32_t take_escape(struct parser *p)
 {
     static const char letters[] = "nrtfvae", values[] = "\n\r\t\f\v\a\x1b";
     if (p->at >= p->n) {
-        refuse(p, "a backslash at the end");
+        expression_refuse(p, "a backslash at the end");
         return UINT32_MAX;
     }
     uint32_t cp = take_unit(p), value = 0;
@@ -174,18 +174,18 @@ static uint32_t take_escape(struct parser *p)
         int digits = cp == 'u' ? 4 : 2;
         value = take_hex(p, digits);
         if (p->at == from + (size_t)digits && value < (cp == 'u' ? 0x110000u : 0x80u)) return value;
-        refuse(p, "this form of \\u or \\x");
+        expression_refuse(p, "this form of \\u or \\x");
         return UINT32_MAX;
     }
     if (cp == 'x') {
         p->at++;
         value = take_hex(p, 7);
-        if (take(p, "}") && value < 0x110000) return value;
-        refuse(p, "this form of \\x{...}");
+        if (expression_take(p, "}") && value < 0x110000) return value;
+        expression_refuse(p, "this form of \\x{...}");
         return UINT32_MAX;
     }
     if (is_letter(cp) || (cp >= '0' && cp <= '9')) {
-        refuse(p, "this escape");
+        expression_refuse(p, "this escape");
         return UINT32_MAX;
     }
     return cp;
@@ -198,20 +198,20 @@ static enum status add_named(struct parser *p, struct set *s, bool negative)
 {
     const char *end = p->at < p->n ? memchr(p->source + p->at, '}', p->n - p->at) : NULL;
     if (!peek(p, "{") || !end) {
-        refuse(p, "\\p without a name in braces");
+        expression_refuse(p, "\\p without a name in braces");
         return p->c->status;
     }
     p->at++;
-    if (take(p, "^")) negative = !negative;
+    if (expression_take(p, "^")) negative = !negative;
     const char *name = p->source + p->at;
     size_t n = (size_t)(end - name);
     char upper = n == 1 ? (char)(name[0] & ~0x20) : 0;
     struct set found = {0};
     bool known = false;
     enum status st = set_add_property(p->c, &found, n == 1 ? &upper : name, n, &known);
-    if (st == OK && !known) refuse(p, "this property");
+    if (st == OK && !known) expression_refuse(p, "this property");
     if (st == OK && p->any_case && n == 2 && upper == 0 && (name[0] | 0x20) == 'l')
-        refuse(p, "a cased category in (?i:...)");
+        expression_refuse(p, "a cased category in (?i:...)");
     if (ctx_ok(p->c) && negative) st = set_negate(p->c, &found);
     if (ctx_ok(p->c) && st == OK) st = set_combine(p->c, s, &found, false);
     set_release(p->c, &found);
@@ -245,32 +245,33 @@ static bool add_shorthand(struct parser *p, struct set *s)
     return true;
 }
 
-static enum status parse_class(struct parser *p, struct set *out);
+static enum status expression_parse_class(struct parser *p, struct set *out);
 
 /* One member of a class: a nested class, a shorthand, a character or a range. */
 static enum status parse_member(struct parser *p, struct set *s)
 {
     if (peek(p, "[:")) {
-        refuse(p, "a POSIX bracket");
+        expression_refuse(p, "a POSIX bracket");
         return p->c->status;
     }
     if (peek(p, "[")) {
         struct set inner = {0};
-        if (parse_class(p, &inner) == OK) set_combine(p->c, s, &inner, false);
+        if (expression_parse_class(p, &inner) == OK) set_combine(p->c, s, &inner, false);
         set_release(p->c, &inner);
         return p->c->status;
     }
     if (add_shorthand(p, s)) return p->c->status;
-    uint32_t first = take(p, "\\") ? take_escape(p) : take_unit(p), last = first;
+    uint32_t first = expression_take(p, "\\") ? take_escape(p) : take_unit(p), last = first;
     if (!ctx_ok(p->c)) return p->c->status;
     if (peek(p, "-") && p->at + 1 < p->n && p->source[p->at + 1] != ']') {
         p->at++;
         if (peek(p, "[") || peek(p, "\\p") || peek(p, "\\s") || peek(p, "\\w") || peek(p, "\\d"))
-            refuse(p, "a range that ends in a class");
+            expression_refuse(p, "a range that ends in a class");
         else
-            last = take(p, "\\") ? take_escape(p) : take_unit(p);
+            last = expression_take(p, "\\") ? take_escape(p) : take_unit(p);
     }
-    if (ctx_ok(p->c) && (last < first || last >= UNICODE_INVALID || first >= UNICODE_INVALID)) refuse(p, "this range");
+    if (ctx_ok(p->c) && (last < first || last >= UNICODE_INVALID || first >= UNICODE_INVALID))
+        expression_refuse(p, "this range");
     return ctx_ok(p->c) ? add_range(p, s, first, last) : p->c->status;
 }
 
@@ -280,7 +281,7 @@ static enum status parse_members(struct parser *p, struct set *s)
     bool first = true;
     while (p->at < p->n && !peek(p, "&&") && (first || !peek(p, "]"))) {
         if (first && peek(p, "]")) {
-            refuse(p, "a class that is empty or begins with ]");
+            expression_refuse(p, "a class that is empty or begins with ]");
             return p->c->status;
         }
         TRY(parse_member(p, s));
@@ -290,23 +291,23 @@ static enum status parse_members(struct parser *p, struct set *s)
 }
 
 /* From the opening bracket to behind the closing one. */
-static enum status parse_class(struct parser *p, struct set *out)
+static enum status expression_parse_class(struct parser *p, struct set *out)
 {
     if (++p->depth > EXPRESSION_DEPTH_MAX) {
-        refuse(p, "so deep a nesting");
+        expression_refuse(p, "so deep a nesting");
         return p->c->status;
     }
     p->at++;
-    bool negative = take(p, "^");
+    bool negative = expression_take(p, "^");
     TRY(parse_members(p, out));
-    while (take(p, "&&")) {
+    while (expression_take(p, "&&")) {
         struct set right = {0};
         if (parse_members(p, &right) == OK) set_combine(p->c, out, &right, true);
         set_release(p->c, &right);
         TRY(p->c->status);
     }
-    if (!take(p, "]")) {
-        refuse(p, "a class without its closing bracket");
+    if (!expression_take(p, "]")) {
+        expression_refuse(p, "a class without its closing bracket");
         return p->c->status;
     }
     p->depth--;
@@ -369,7 +370,7 @@ static int parse_behind(struct parser *p, bool negative)
 {
     int inner = parse_alternatives(p);
     if (inner < 0) return -1;
-    if (p->t->nodes[inner].kind != TREE_SET) return refuse(p, "a look-behind of more than one character");
+    if (p->t->nodes[inner].kind != TREE_SET) return expression_refuse(p, "a look-behind of more than one character");
     struct set s = {0};
     if (set_combine(p->c, &s, &p->t->sets[p->t->nodes[inner].set], false) == OK && negative) set_negate(p->c, &s);
     return tree_behind(p, &s, negative);
@@ -378,26 +379,26 @@ static int parse_behind(struct parser *p, bool negative)
 /* What stands in parentheses, after the opening one. */
 static int parse_inside(struct parser *p)
 {
-    if (take(p, "?=")) return tree_ahead(p, parse_alternatives(p), false);
-    if (take(p, "?!")) return tree_ahead(p, parse_alternatives(p), true);
-    if (take(p, "?<=")) return parse_behind(p, false);
-    if (take(p, "?<!")) return parse_behind(p, true);
-    if (take(p, "?i:")) {
+    if (expression_take(p, "?=")) return tree_ahead(p, parse_alternatives(p), false);
+    if (expression_take(p, "?!")) return tree_ahead(p, parse_alternatives(p), true);
+    if (expression_take(p, "?<=")) return parse_behind(p, false);
+    if (expression_take(p, "?<!")) return parse_behind(p, true);
+    if (expression_take(p, "?i:")) {
         p->any_case = true;
         return parse_alternatives(p);
     }
-    if (take(p, "?:")) return parse_alternatives(p);
-    if (peek(p, "?")) return refuse(p, "this kind of group");
+    if (expression_take(p, "?:")) return parse_alternatives(p);
+    if (peek(p, "?")) return expression_refuse(p, "this kind of group");
     return parse_alternatives(p);
 }
 
-static int parse_group(struct parser *p)
+static int expression_parse_group(struct parser *p)
 {
     bool any_case = p->any_case;
-    if (++p->depth > EXPRESSION_DEPTH_MAX) return refuse(p, "so deep a nesting");
+    if (++p->depth > EXPRESSION_DEPTH_MAX) return expression_refuse(p, "so deep a nesting");
     p->at++;
     int node = parse_inside(p);
-    if (node >= 0 && !take(p, ")")) return refuse(p, "a group without its closing parenthesis");
+    if (node >= 0 && !expression_take(p, ")")) return expression_refuse(p, "a group without its closing parenthesis");
     p->any_case = any_case;
     p->depth--;
     return node;
@@ -407,10 +408,10 @@ static int parse_special_escape(struct parser *p, bool *found)
 {
     struct set none = {0};
     *found = true;
-    if (take(p, "\\A")) return tree_behind(p, &none, true);
-    if (take(p, "\\z")) return tree_end(p);
-    if (take(p, "\\b")) return word_border(p);
-    if (take(p, "\\Z")) {
+    if (expression_take(p, "\\A")) return tree_behind(p, &none, true);
+    if (expression_take(p, "\\z")) return tree_end(p);
+    if (expression_take(p, "\\b")) return word_border(p);
+    if (expression_take(p, "\\Z")) {
         int feed = tree_pair(p, TREE_CAT, tree_one(p, '\n'), tree_end(p));
         return tree_ahead(p, tree_pair(p, TREE_ALT, tree_end(p), feed), false);
     }
@@ -422,31 +423,31 @@ static int parse_special_escape(struct parser *p, bool *found)
 static int parse_literal(struct parser *p)
 {
     struct set s = {0};
-    uint32_t cp = take(p, "\\") ? take_escape(p) : take_unit(p);
+    uint32_t cp = expression_take(p, "\\") ? take_escape(p) : take_unit(p);
     if (!ctx_ok(p->c)) return -1;
-    if (cp >= UNICODE_INVALID) return refuse(p, "a byte that is not UTF-8");
+    if (cp >= UNICODE_INVALID) return expression_refuse(p, "a byte that is not UTF-8");
     add_range(p, &s, cp, cp);
     int node = tree_set(p, &s);
     if (node >= 0 && p->any_case && is_letter(cp)) p->t->nodes[node].fold_letter = (char)(cp | 0x20);
     return node;
 }
 
-static int parse_atom(struct parser *p)
+static int expression_parse_atom(struct parser *p)
 {
     struct set s = {0};
     bool found;
-    if (peek(p, "(")) return parse_group(p);
+    if (peek(p, "(")) return expression_parse_group(p);
     if (peek(p, "[")) {
-        parse_class(p, &s);
+        expression_parse_class(p, &s);
         return tree_set(p, &s);
     }
-    if (take(p, ".")) {
+    if (expression_take(p, ".")) {
         if (set_add(p->c, &s, '\n', '\n') == OK) set_negate(p->c, &s);
         return tree_set(p, &s);
     }
-    if (take(p, "^")) return line_start(p);
-    if (take(p, "$")) return tree_ahead(p, tree_pair(p, TREE_ALT, tree_end(p), tree_one(p, '\n')), false);
-    if (peek(p, "*") || peek(p, "+") || peek(p, "?")) return refuse(p, "a quantifier with nothing before it");
+    if (expression_take(p, "^")) return line_start(p);
+    if (expression_take(p, "$")) return tree_ahead(p, tree_pair(p, TREE_ALT, tree_end(p), tree_one(p, '\n')), false);
+    if (peek(p, "*") || peek(p, "+") || peek(p, "?")) return expression_refuse(p, "a quantifier with nothing before it");
     int special = parse_special_escape(p, &found);
     if (found) return special;
     if (add_shorthand(p, &s)) return tree_set(p, &s);
@@ -455,11 +456,11 @@ static int parse_atom(struct parser *p)
 
 /* ---- quantifiers and sequences ---- */
 
-static int repeat(struct parser *p, int a, int min, int max)
+static int expression_repeat(struct parser *p, int a, int min, int max)
 {
     if (a < 0) return -1;
     struct tree inner = p->t->nodes[a];
-    if (inner.nullable && max != 1 && max != 0) return refuse(p, "the repetition of something that may be empty");
+    if (inner.nullable && max != 1 && max != 0) return expression_refuse(p, "the repetition of something that may be empty");
     return tree_add(
         p, (struct tree){.kind = TREE_REPEAT, .a = a, .min = min, .max = max, .nullable = min == 0 || inner.nullable});
 }
@@ -478,17 +479,17 @@ static bool take_number(struct parser *p, int *out)
 static bool take_interval(struct parser *p, int *min, int *max)
 {
     size_t from = p->at;
-    if (!take(p, "{")) return false;
+    if (!expression_take(p, "{")) return false;
     bool low = take_number(p, min);
     *max = *min;
-    if (take(p, ",")) {
+    if (expression_take(p, ",")) {
         bool high = take_number(p, max);
         if (!high) *max = -1;
         if (!low && !high) *max = -2;
     } else if (!low) {
         *max = -2;
     }
-    if (*max != -2 && take(p, "}")) return true;
+    if (*max != -2 && expression_take(p, "}")) return true;
     p->at = from;
     return false;
 }
@@ -497,12 +498,12 @@ static bool take_interval(struct parser *p, int *min, int *max)
 static int parse_suffix(struct parser *p, int node, bool interval)
 {
     struct tree *t = &p->t->nodes[node];
-    if (take(p, "?")) {
-        if (interval && t->min == t->max) return refuse(p, "{n}?");
+    if (expression_take(p, "?")) {
+        if (interval && t->min == t->max) return expression_refuse(p, "{n}?");
         t->lazy = true;
-    } else if (take(p, "+")) {
-        if (interval) return repeat(p, node, 1, -1);
-        if (p->t->nodes[t->a].kind != TREE_SET) return refuse(p, "a possessive quantifier behind a group");
+    } else if (expression_take(p, "+")) {
+        if (interval) return expression_repeat(p, node, 1, -1);
+        if (p->t->nodes[t->a].kind != TREE_SET) return expression_refuse(p, "a possessive quantifier behind a group");
         t->possessive = true;
     }
     return node;
@@ -510,7 +511,7 @@ static int parse_suffix(struct parser *p, int node, bool interval)
 
 static int parse_quantified(struct parser *p)
 {
-    int node = parse_atom(p), min = 0, max = -1;
+    int node = expression_parse_atom(p), min = 0, max = -1;
     for (bool again = false; node >= 0; again = true) {
         bool interval = false, plus = peek(p, "+"), maybe = peek(p, "?");
         if (plus || maybe || peek(p, "*")) {
@@ -520,12 +521,12 @@ static int parse_quantified(struct parser *p)
         } else if (take_interval(p, &min, &max)) {
             interval = true;
             if (min > EXPRESSION_REPEAT_MAX || max > EXPRESSION_REPEAT_MAX || (max >= 0 && max < min))
-                return refuse(p, "this interval");
+                return expression_refuse(p, "this interval");
         } else {
             return node;
         }
-        if (again) return refuse(p, "two quantifiers in a row");
-        node = repeat(p, node, min, max);
+        if (again) return expression_refuse(p, "two quantifiers in a row");
+        node = expression_repeat(p, node, min, max);
         if (node >= 0) node = parse_suffix(p, node, interval);
     }
     return -1;
@@ -541,13 +542,13 @@ static bool folds_together(const struct parser *p, int a, int b)
            (first == 'f' && (second == 'f' || second == 'i' || second == 'l'));
 }
 
-static int parse_sequence(struct parser *p)
+static int expression_parse_sequence(struct parser *p)
 {
     int node = -1;
     while (p->at < p->n && !peek(p, "|") && !peek(p, ")")) {
         int next = parse_quantified(p);
         if (next < 0) return -1;
-        if (folds_together(p, node, next)) return refuse(p, "ss, st, ff, fi or fl in (?i:...)");
+        if (folds_together(p, node, next)) return expression_refuse(p, "ss, st, ff, fi or fl in (?i:...)");
         node = node < 0 ? next : tree_pair(p, TREE_CAT, node, next);
         if (node < 0) return -1;
     }
@@ -556,8 +557,8 @@ static int parse_sequence(struct parser *p)
 
 static int parse_alternatives(struct parser *p)
 {
-    int node = parse_sequence(p);
-    while (node >= 0 && take(p, "|")) node = tree_pair(p, TREE_ALT, node, parse_sequence(p));
+    int node = expression_parse_sequence(p);
+    while (node >= 0 && expression_take(p, "|")) node = tree_pair(p, TREE_ALT, node, expression_parse_sequence(p));
     return node;
 }
 
@@ -566,8 +567,8 @@ enum status expression_parse(struct ctx *c, struct expression_tree *t, const cha
     struct parser p = {.c = c, .name = name, .source = source, .n = n, .t = t};
     t->sets = mem_alloc(c, EXPRESSION_SETS_MAX, sizeof *t->sets);
     if (!t->sets) return c->status;
-    if (n == 0) refuse(&p, "an empty pattern");
+    if (n == 0) expression_refuse(&p, "an empty pattern");
     t->root = ctx_ok(c) ? parse_alternatives(&p) : -1;
-    if (t->root >= 0 && p.at < n) refuse(&p, "a closing parenthesis without its opening one");
+    if (t->root >= 0 && p.at < n) expression_refuse(&p, "a closing parenthesis without its opening one");
     return c->status;
 }

@@ -15,7 +15,7 @@
 #include "backend/cpu/attention/cpu_attention_token.h"
 #include "base/threads.h"
 
-struct work {
+struct attention_work {
     const struct op_call *call;
     const struct attention_params *p;
     struct cpu_segments segments;
@@ -29,7 +29,7 @@ struct work {
 };
 
 /* What one job works on, in its worker's scratch. */
-struct block {
+struct attention_block {
     int64_t segment;
     struct attention_segment seg;
     struct attention_columns columns;
@@ -44,20 +44,20 @@ struct block {
 
 enum { VECTORS = 3 /* max, sum, change */ };
 
-static int64_t rounded_steps(const struct work *w)
+static int64_t attention_rounded_steps(const struct attention_work *w)
 {
     return cpu_max(attention_bf16_block_steps(w->bf16), attention_bf16_tile_steps());
 }
 
-static int64_t scratch_floats(const struct work *w)
+static int64_t attention_scratch_floats(const struct attention_work *w)
 {
     int64_t floats = ATTENTION_COLUMNS * (ATTENTION_KEYS + w->ld + VECTORS) + ATTENTION_KEYS * w->ld;
     if (!w->bf16) return floats + ATTENTION_PANEL_COLUMNS * w->d;
     return floats + attention_bf16_panel_steps(w->bf16, w->d, ATTENTION_COLUMNS) + ATTENTION_COLUMNS * w->d +
-           rounded_steps(w) + attention_bf16_panel_steps(w->bf16, ATTENTION_KEYS, ATTENTION_COLUMNS);
+           attention_rounded_steps(w) + attention_bf16_panel_steps(w->bf16, ATTENTION_KEYS, ATTENTION_COLUMNS);
 }
 
-static struct block block_of(const struct work *w, int64_t job, int worker)
+static struct attention_block attention_block_of(const struct attention_work *w, int64_t job, int worker)
 {
     int64_t per_group = w->first[w->segments.n];
     int64_t at = job % per_group, low = 0, high = w->segments.n;
@@ -68,7 +68,7 @@ static struct block block_of(const struct work *w, int64_t job, int worker)
         else
             high = middle;
     }
-    struct block b = {.segment = low, .seg = attention_segment_of(&w->segments, low)};
+    struct attention_block b = {.segment = low, .seg = attention_segment_of(&w->segments, low)};
     /* Last blocks first: they see the most keys, and threads finish together when the short ones come last. */
     int64_t first = (w->first[low + 1] - 1 - at) * ATTENTION_COLUMNS;
     int64_t n = cpu_min(ATTENTION_COLUMNS, b.seg.nq * w->share - first);
@@ -83,12 +83,13 @@ static struct block block_of(const struct work *w, int64_t job, int worker)
     if (!w->bf16) return b;
     b.turned = b.q_turned + attention_bf16_panel_steps(w->bf16, w->d, ATTENTION_COLUMNS);
     b.rounded = (uint32_t *)(b.turned + ATTENTION_COLUMNS * w->d);
-    b.p_rows = b.rounded + rounded_steps(w);
+    b.p_rows = b.rounded + attention_rounded_steps(w);
     return b;
 }
 
 /* New maxima of scale times the tile, and in `change` by what the sums so far shrink, e^(old - new). */
-static void new_maxima(const struct work *w, const struct block *b, int64_t keys, int64_t columns, float scale)
+static void new_maxima(const struct attention_work *w, const struct attention_block *b, int64_t keys, int64_t columns,
+                       float scale)
 {
     float old[ATTENTION_COLUMNS];
     memcpy(old, b->max, sizeof old);
@@ -98,7 +99,7 @@ static void new_maxima(const struct work *w, const struct block *b, int64_t keys
     w->kernels->mul(b->sum, b->sum, b->change, columns);
 }
 
-static void attend_tile(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+static void attend_tile(const struct attention_work *w, const struct attention_block *b, int64_t key, int64_t keys)
 {
     const struct array *k = w->call->in[1], *v = w->call->in[2];
     int64_t nr = w->kernels->nr, columns = cpu_round_up(b->columns.n, 16), v_ld = v->stride[0];
@@ -137,7 +138,7 @@ static void attend_tile(const struct work *w, const struct block *b, int64_t key
 }
 
 /* The same in bf16. */
-static void attend_tile_bf16(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+static void attend_tile_bf16(const struct attention_work *w, const struct attention_block *b, int64_t key, int64_t keys)
 {
     const struct attention_bf16 *h = w->bf16;
     int64_t columns = cpu_round_up(b->columns.n, 16), rs = bf16_row_steps(ATTENTION_COLUMNS), group = b->columns.group;
@@ -157,7 +158,7 @@ static void attend_tile_bf16(const struct work *w, const struct block *b, int64_
 }
 
 /* `out` of the block, all its keys summed. */
-static void attend(const struct work *w, const struct block *b)
+static void attention_run_block(const struct attention_work *w, const struct attention_block *b)
 {
     const struct array *q = w->call->in[0];
     int64_t key = attention_first_key(&b->seg, attention_query(&b->columns, 0));
@@ -181,10 +182,10 @@ static void attend(const struct work *w, const struct block *b)
 
 static void attention_job(void *arg, int64_t job, int worker)
 {
-    const struct work *w = arg;
-    struct block b = block_of(w, job, worker);
+    const struct attention_work *w = arg;
+    struct attention_block b = attention_block_of(w, job, worker);
     for (int64_t j = 0; j < ATTENTION_COLUMNS; j++) b.max[j] = -FLT_MAX, b.sum[j] = 0;
-    attend(w, &b);
+    attention_run_block(w, &b);
     const struct array *lse = w->call->out[1];
     for (int64_t j = 0; j < b.columns.n; j++) {
         int64_t row = b.seg.q + attention_query(&b.columns, j), head = attention_head(&b.columns, j);
@@ -196,14 +197,14 @@ static void attention_job(void *arg, int64_t job, int worker)
 enum status cpu_attention(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct array *q = call->in[0], *k = call->in[1];
-    struct work w = {.call = call,
-                     .p = call->params,
-                     .kernels = kernels,
-                     .heads = q->shape[1],
-                     .groups = k->shape[1],
-                     .share = q->shape[1] / k->shape[1],
-                     .d = q->shape[2],
-                     .ld = gemm_direct_ld(q->shape[2])};
+    struct attention_work w = {.call = call,
+                               .p = call->params,
+                               .kernels = kernels,
+                               .heads = q->shape[1],
+                               .groups = k->shape[1],
+                               .share = q->shape[1] / k->shape[1],
+                               .d = q->shape[2],
+                               .ld = gemm_direct_ld(q->shape[2])};
     w.segments = cpu_segments_of(w.p, call->in[3], call->in[4]);
     TRY(cpu_segments_check(c, &w.segments, q->shape[0], k->shape[0]));
     if (cpu_attention_token_fits(call, kernels)) return cpu_attention_token(c, call, kernels);
@@ -214,7 +215,7 @@ enum status cpu_attention(struct ctx *c, const struct op_call *call, const struc
         w.bf16 = &bf16;
     }
     w.first = cpu_scratch(c, DTYPE_I64, w.segments.n + 1);
-    w.scratch_floats = cpu_round_up(scratch_floats(&w), 16);
+    w.scratch_floats = cpu_round_up(attention_scratch_floats(&w), 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     if (w.first && w.scratch) {
         w.first[0] = 0;

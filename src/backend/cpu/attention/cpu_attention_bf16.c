@@ -64,7 +64,7 @@ static void round_job(void *arg, int64_t job, int worker)
     round_keys(w, &b->v, w->v, g.k + key, group, place, keys, scratch);
 }
 
-static uint32_t *rows_of(struct ctx *c, const struct attention_bf16 *b, bool wanted)
+static uint32_t *attention_bf16_rows_of(struct ctx *c, const struct attention_bf16 *b, bool wanted)
 {
     /* tiles read whole groups of mr rows */
     int64_t steps = (b->groups * b->places + b->q->mr) * b->row_steps;
@@ -91,8 +91,8 @@ enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const
     b->row_steps = bf16_row_steps(b->d);
     b->turned_rows = cpu_round_up(b->d, b->q->mr);
     b->turned_steps = bf16_row_steps(b->places);
-    b->k = (struct attention_rounded){rows_of(c, b, true), turned_of(c, b, wants.k_turned)};
-    b->v = (struct attention_rounded){rows_of(c, b, wants.v_rows), turned_of(c, b, wants.v_turned)};
+    b->k = (struct attention_rounded){attention_bf16_rows_of(c, b, true), turned_of(c, b, wants.k_turned)};
+    b->v = (struct attention_rounded){attention_bf16_rows_of(c, b, wants.v_rows), turned_of(c, b, wants.v_turned)};
     struct round_work w = {.b = b, .segments = segments, .k = k, .v = v};
     w.scratch = cpu_scratch_f32(c, b->d * ATTENTION_KEYS * threads_count(c));
     if (ctx_ok(c)) threads_run(c, b->places / ATTENTION_KEYS * b->groups, round_job, &w);

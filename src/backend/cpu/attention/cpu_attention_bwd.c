@@ -16,7 +16,7 @@
 
 enum { ROWS = 16, JOBS = 32, PARTS_MAX = 4 };
 
-struct work {
+struct attention_bwd_work {
     const struct attention_params *p;
     struct cpu_segments segments;
     const struct cpu_kernels *kernels;
@@ -31,7 +31,7 @@ struct work {
 };
 
 /* What one job works on, in its worker's scratch. */
-struct block {
+struct attention_bwd_block {
     int64_t segment;
     struct attention_segment seg;
     struct attention_columns columns;
@@ -49,33 +49,33 @@ struct block {
     float *dq_turned;               /* (D, COLUMNS) */
 };
 
-static int64_t rounded_steps(const struct work *w)
+static int64_t attention_bwd_rounded_steps(const struct attention_bwd_work *w)
 {
     return cpu_max(attention_bf16_block_steps(w->bf16), attention_bf16_tile_steps());
 }
 
 /* Floats that a block needs for bf16 behind the rest. */
-static int64_t bf16_floats(const struct work *w)
+static int64_t bf16_floats(const struct attention_bwd_work *w)
 {
     const struct attention_bf16 *h = w->bf16;
     return 2 * attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS) +
-           2 * attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d) + rounded_steps(w) +
+           2 * attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d) + attention_bwd_rounded_steps(w) +
            attention_bf16_panel_steps(h, ATTENTION_KEYS, ATTENTION_COLUMNS) + ATTENTION_COLUMNS * w->d;
 }
 
-static int64_t scratch_floats(const struct work *w)
+static int64_t attention_bwd_scratch_floats(const struct attention_bwd_work *w)
 {
     return (w->bf16 ? bf16_floats(w) : 0) + 2 * ATTENTION_PANEL_COLUMNS * w->d + 2 * ATTENTION_KEYS * ATTENTION_COLUMNS +
            3 * ATTENTION_COLUMNS * w->ld + ATTENTION_KEYS * w->ld + 3 * ATTENTION_COLUMNS;
 }
 
-static int64_t blocks_of(const struct work *w, const struct attention_segment *g)
+static int64_t blocks_of(const struct attention_bwd_work *w, const struct attention_segment *g)
 {
     return cpu_div_up(g->nq * w->share, ATTENTION_COLUMNS);
 }
 
-static struct attention_columns columns_of(const struct work *w, const struct attention_segment *g, int64_t group,
-                                           int64_t block)
+static struct attention_columns columns_of(const struct attention_bwd_work *w, const struct attention_segment *g,
+                                           int64_t group, int64_t block)
 {
     int64_t first = block * ATTENTION_COLUMNS;
     return (struct attention_columns){w->share, group, first, cpu_min(ATTENTION_COLUMNS, g->nq * w->share - first)};
@@ -89,7 +89,7 @@ static int64_t keys_of(const struct attention_segment *g, const struct attention
 }
 
 /* The blocks [*first, result) of a part: each gets as many keys as the others, to a block. */
-static int64_t part_of(const struct work *w, const struct attention_segment *g, int64_t part, int64_t *first)
+static int64_t part_of(const struct attention_bwd_work *w, const struct attention_segment *g, int64_t part, int64_t *first)
 {
     int64_t n = blocks_of(w, g), total = 0, sum = 0, key, end = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -108,7 +108,7 @@ static int64_t part_of(const struct work *w, const struct attention_segment *g, 
     return cpu_max(end, *first);
 }
 
-static void bf16_lay_out(const struct work *w, struct block *b, float *scratch)
+static void bf16_lay_out(const struct attention_bwd_work *w, struct attention_bwd_block *b, float *scratch)
 {
     const struct attention_bf16 *h = w->bf16;
     b->q_turned = scratch;
@@ -116,13 +116,14 @@ static void bf16_lay_out(const struct work *w, struct block *b, float *scratch)
     b->q_panels = (uint32_t *)(b->do_turned + attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS));
     b->do_panels = b->q_panels + attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d);
     b->rounded = b->do_panels + attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d);
-    b->ds_panels = b->rounded + rounded_steps(w);
+    b->ds_panels = b->rounded + attention_bwd_rounded_steps(w);
     b->dq_turned = (float *)(b->ds_panels + attention_bf16_panel_steps(h, ATTENTION_KEYS, ATTENTION_COLUMNS));
 }
 
-static struct block block_of(const struct work *w, int64_t segment, int64_t group, int64_t part, int worker)
+static struct attention_bwd_block attention_bwd_block_of(const struct attention_bwd_work *w, int64_t segment, int64_t group,
+                                                         int64_t part, int worker)
 {
-    struct block b = {.segment = segment, .seg = attention_segment_of(&w->segments, segment)};
+    struct attention_bwd_block b = {.segment = segment, .seg = attention_segment_of(&w->segments, segment)};
     b.q_turned = w->scratch + worker * w->scratch_floats;
     b.do_turned = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
     b.q_rows = b.do_turned + ATTENTION_PANEL_COLUMNS * w->d;
@@ -151,7 +152,7 @@ static struct block block_of(const struct work *w, int64_t segment, int64_t grou
 static void delta_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct attention_bwd_work *w = arg;
     int64_t end = cpu_min((job + 1) * ROWS, w->q->shape[0]);
     for (int64_t i = job * ROWS; i < end; i++)
         for (int64_t h = 0; h < w->heads; h++)
@@ -160,7 +161,7 @@ static void delta_job(void *arg, int64_t job, int worker)
 
 /* ---- one block of columns ------------------------------------------------------------------------------------------- */
 
-static void open_block(const struct work *w, const struct block *b)
+static void open_block(const struct attention_bwd_work *w, const struct attention_bwd_block *b)
 {
     const struct attention_columns *c = &b->columns;
     if (w->bf16) {
@@ -183,8 +184,8 @@ static void open_block(const struct work *w, const struct block *b)
 }
 
 /* tile (keys, columns) = rows of `a` times panels. */
-static void tile_product(const struct work *w, const struct block *b, float *tile, const struct array *a, int64_t key,
-                         int64_t keys, const float *panels)
+static void tile_product(const struct attention_bwd_work *w, const struct attention_bwd_block *b, float *tile,
+                         const struct array *a, int64_t key, int64_t keys, const float *panels)
 {
     struct gemm_block g = {.m = keys,
                            .n = cpu_round_up(b->columns.n, 16),
@@ -201,8 +202,8 @@ static void tile_product(const struct work *w, const struct block *b, float *til
 }
 
 /* out (keys, D) += tile (keys, columns) times the gathered rows. */
-static void add_rows(const struct work *w, const struct block *b, const float *tile, int64_t keys, const float *rows,
-                     float *out)
+static void attention_bwd_add_rows(const struct attention_bwd_work *w, const struct attention_bwd_block *b,
+                                   const float *tile, int64_t keys, const float *rows, float *out)
 {
     struct gemm_block g = {.m = keys,
                            .n = w->d,
@@ -220,7 +221,7 @@ static void add_rows(const struct work *w, const struct block *b, const float *t
 }
 
 /* dq (columns, D) += transpose of the tile times the keys. */
-static void add_dq(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+static void add_dq(const struct attention_bwd_work *w, const struct attention_bwd_block *b, int64_t key, int64_t keys)
 {
     int64_t ld = w->k->stride[0];
     const float *rows = attention_row(w->k, b->seg.k + key, b->columns.group);
@@ -240,21 +241,22 @@ static void add_dq(const struct work *w, const struct block *b, int64_t key, int
     gemm_block(w->kernels, &g);
 }
 
-static void tile_pair(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+static void tile_pair(const struct attention_bwd_work *w, const struct attention_bwd_block *b, int64_t key, int64_t keys)
 {
     int64_t columns = cpu_round_up(b->columns.n, 16);
     tile_product(w, b, b->p, w->k, key, keys, b->q_turned);
     attention_mask(&b->seg, &b->columns, b->p, key, keys);
     w->kernels->column_exp(b->p, ATTENTION_COLUMNS, keys, columns, 1.0f, b->lse, b->ignored);
-    add_rows(w, b, b->p, keys, b->do_rows, b->dv + key * b->stride);
+    attention_bwd_add_rows(w, b, b->p, keys, b->do_rows, b->dv + key * b->stride);
     tile_product(w, b, b->dp, w->v, key, keys, b->do_turned);
     w->kernels->column_softmax_bwd(b->dp, b->p, ATTENTION_COLUMNS, keys, columns, (float)w->p->scale, b->delta);
-    add_rows(w, b, b->dp, keys, b->q_rows, b->dk + key * b->stride);
+    attention_bwd_add_rows(w, b, b->dp, keys, b->q_rows, b->dk + key * b->stride);
     add_dq(w, b, key, keys);
 }
 
 /* out (keys, D) += the tile that was rounded times panels of rows. */
-static void add_rows_bf16(const struct work *w, const struct block *b, int64_t keys, const uint32_t *panels, float *out)
+static void add_rows_bf16(const struct attention_bwd_work *w, const struct attention_bwd_block *b, int64_t keys,
+                          const uint32_t *panels, float *out)
 {
     struct bf16_block g = {.q = w->bf16->q,
                            .m = keys,
@@ -270,7 +272,8 @@ static void add_rows_bf16(const struct work *w, const struct block *b, int64_t k
     bf16_block(w->kernels, &g);
 }
 
-static void tile_pair_bf16(const struct work *w, const struct block *b, int64_t key, int64_t keys)
+static void tile_pair_bf16(const struct attention_bwd_work *w, const struct attention_bwd_block *b, int64_t key,
+                           int64_t keys)
 {
     const struct attention_bf16 *h = w->bf16;
     int64_t n = b->columns.n, columns = cpu_round_up(n, 16), group = b->columns.group;
@@ -290,7 +293,7 @@ static void tile_pair_bf16(const struct work *w, const struct block *b, int64_t 
 }
 
 /* dK and dV of the block's keys, and its dQ. */
-static void block_tiles(const struct work *w, const struct block *b)
+static void block_tiles(const struct attention_bwd_work *w, const struct attention_bwd_block *b)
 {
     int64_t key, end = keys_of(&b->seg, &b->columns, &key);
     open_block(w, b);
@@ -308,9 +311,9 @@ static void block_tiles(const struct work *w, const struct block *b)
 
 static void block_job(void *arg, int64_t job, int worker)
 {
-    const struct work *w = arg;
+    const struct attention_bwd_work *w = arg;
     int64_t part = job % w->parts, group = job / w->parts % w->groups, segment = job / w->parts / w->groups, first;
-    struct block b = block_of(w, segment, group, part, worker);
+    struct attention_bwd_block b = attention_bwd_block_of(w, segment, group, part, worker);
     int64_t last = part_of(w, &b.seg, part, &first);
     for (int64_t i = 0; i < b.seg.nk; i++) {
         memset(b.dk + i * b.stride, 0, (size_t)w->d * sizeof(float));
@@ -328,7 +331,7 @@ static void block_job(void *arg, int64_t job, int worker)
 /* ---- all of them ---------------------------------------------------------------------------------------------------- */
 
 /* Keys past the last segment (a cache with room) are seen by nobody. */
-static void clear_unused(const struct work *w)
+static void clear_unused(const struct attention_bwd_work *w)
 {
     int64_t used = w->segments.k[w->segments.n], row = w->d * w->k->shape[1];
     size_t bytes = (size_t)((w->k->shape[0] - used) * row) * sizeof(float);
@@ -339,7 +342,7 @@ static void clear_unused(const struct work *w)
 static void add_parts_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct attention_bwd_work *w = arg;
     int64_t row = w->groups * w->d, first = job * ROWS, n = cpu_min(ROWS, w->segments.k[w->segments.n] - first) * row;
     float *dk = attention_row(w->dk, first, 0), *dv = attention_row(w->dv, first, 0);
     for (int64_t part = 0; part < w->parts - 1; part++) {
@@ -349,7 +352,7 @@ static void add_parts_job(void *arg, int64_t job, int worker)
     }
 }
 
-static void take_scratch(struct ctx *c, struct work *w)
+static void take_scratch(struct ctx *c, struct attention_bwd_work *w)
 {
     int64_t keys = w->k->shape[0] * w->groups * w->d;
     w->delta = cpu_scratch_f32(c, w->q->shape[0] * w->heads);
@@ -357,29 +360,29 @@ static void take_scratch(struct ctx *c, struct work *w)
         w->dk_part = cpu_scratch_f32(c, (w->parts - 1) * keys);
         w->dv_part = cpu_scratch_f32(c, (w->parts - 1) * keys);
     }
-    w->scratch_floats = cpu_round_up(scratch_floats(w), 16);
+    w->scratch_floats = cpu_round_up(attention_bwd_scratch_floats(w), 16);
     w->scratch = cpu_scratch_f32(c, w->scratch_floats * threads_count(c));
 }
 
 enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct array *const *in = call->in, *const *out = call->out;
-    struct work w = {.p = call->params,
-                     .kernels = kernels,
-                     .q = in[0],
-                     .k = in[1],
-                     .v = in[2],
-                     .o = in[3],
-                     .lse = in[4],
-                     .d_o = in[5],
-                     .dq = out[0],
-                     .dk = out[1],
-                     .dv = out[2],
-                     .heads = in[0]->shape[1],
-                     .groups = in[1]->shape[1],
-                     .share = in[0]->shape[1] / in[1]->shape[1],
-                     .d = in[0]->shape[2],
-                     .ld = gemm_direct_ld(in[0]->shape[2])};
+    struct attention_bwd_work w = {.p = call->params,
+                                   .kernels = kernels,
+                                   .q = in[0],
+                                   .k = in[1],
+                                   .v = in[2],
+                                   .o = in[3],
+                                   .lse = in[4],
+                                   .d_o = in[5],
+                                   .dq = out[0],
+                                   .dk = out[1],
+                                   .dv = out[2],
+                                   .heads = in[0]->shape[1],
+                                   .groups = in[1]->shape[1],
+                                   .share = in[0]->shape[1] / in[1]->shape[1],
+                                   .d = in[0]->shape[2],
+                                   .ld = gemm_direct_ld(in[0]->shape[2])};
     w.segments = cpu_segments_of(w.p, in[6], in[7]);
     TRY(cpu_segments_check(c, &w.segments, w.q->shape[0], w.k->shape[0]));
     int64_t shared = w.segments.n * w.groups;

@@ -19,7 +19,7 @@ enum {
 };
 
 /* How a term is computed, in integers when q is not NULL, in bf16 when bf16 is not, and its part in the chunk. */
-struct plan {
+struct gemm_plan {
     const struct int_kernels *q;
     const struct bf16_kernels *bf16;
     int64_t run;        /* parts begin at multiples of this */
@@ -29,12 +29,12 @@ struct plan {
     int64_t first;      /* its first row in a panel */
 };
 
-struct work {
+struct gemm_work {
     const struct cpu_kernels *kernels;
     const struct gemm *g;
     int threads;
     int64_t mr, block_rows; /* blocks of C are whole tiles of all terms */
-    struct plan plan[GEMM_MAX_TERMS];
+    struct gemm_plan plan[GEMM_MAX_TERMS];
     int64_t panel_rows, panel, n_panels; /* of C's columns, now packed */
     bool is_first, is_last;              /* chunk */
     float *packed;                       /* (n_panels, panel_rows, nr) */
@@ -46,7 +46,7 @@ struct work {
 
 /* Rows of C are cut into blocks of whole tiles, one a job: block_rows, towards the end fewer. Returns the number of blocks
  * of m rows, or block + 1 where that is less; *row and *rows are then this block's. */
-static int64_t find_block(const struct work *w, int64_t block, int64_t *row, int64_t *rows)
+static int64_t find_block(const struct gemm_work *w, int64_t block, int64_t *row, int64_t *rows)
 {
     int64_t n = 0, m = w->g->m, mr = w->mr, most = w->block_rows / mr * mr;
     for (int64_t at = 0; at < m && n <= block; n++) {
@@ -61,13 +61,13 @@ static int64_t find_block(const struct work *w, int64_t block, int64_t *row, int
 
 /* ---- the reduction --------------------------------------------------------------------------------------------------- */
 
-static struct int_cut cut_of(const struct plan *plan, int64_t k)
+static struct int_cut cut_of(const struct gemm_plan *plan, int64_t k)
 {
     return int_cut_part(plan->q, &(struct int_cut){.run = plan->run}, k);
 }
 
 /* Rows of a panel for k of the reduction. */
-static int64_t rows_of(const struct plan *plan, int64_t k)
+static int64_t gemm_rows_of(const struct gemm_plan *plan, int64_t k)
 {
     if (plan->bf16) return bf16_steps(k);
     return plan->q && k > 0 ? cut_of(plan, k).panel_steps : k;
@@ -75,19 +75,20 @@ static int64_t rows_of(const struct plan *plan, int64_t k)
 
 /* Gives each term its part in the chunk that follows: whole runs up to `target` rows, short terms whole. False when nothing
  * is left. */
-static bool next_chunk(struct work *w, int64_t target)
+static bool next_chunk(struct gemm_work *w, int64_t target)
 {
     w->is_first = w->is_last = true;
     w->panel_rows = 0;
     for (int i = 0; i < w->g->n_terms; i++) {
-        struct plan *plan = &w->plan[i];
+        struct gemm_plan *plan = &w->plan[i];
         int64_t k = w->g->term[i].k, room = target - w->panel_rows;
         plan->from += plan->k;
         plan->k = room > 0 ? k - plan->from : 0;
-        if (k > GEMM_CHUNK && room > 0) plan->k = cpu_min(plan->k, cpu_div_up(room, rows_of(plan, plan->run)) * plan->run);
+        if (k > GEMM_CHUNK && room > 0)
+            plan->k = cpu_min(plan->k, cpu_div_up(room, gemm_rows_of(plan, plan->run)) * plan->run);
         if (plan->q) plan->cut = cut_of(plan, cpu_max(plan->k, 1));
         plan->first = w->panel_rows;
-        w->panel_rows += rows_of(plan, plan->k);
+        w->panel_rows += gemm_rows_of(plan, plan->k);
         w->is_first = w->is_first && plan->from == 0;
         w->is_last = w->is_last && plan->from + plan->k == k;
     }
@@ -95,10 +96,10 @@ static bool next_chunk(struct work *w, int64_t target)
 }
 
 /* Rows of a panel that a chunk should have: chunks of the same length, and where C has few columns long ones. */
-static int64_t chunk_target(const struct work *w)
+static int64_t chunk_target(const struct gemm_work *w)
 {
     int64_t all = 0, row_bytes = cpu_round_up(w->g->n, w->kernels->nr) * (int64_t)sizeof(float);
-    for (int i = 0; i < w->g->n_terms; i++) all += rows_of(&w->plan[i], w->g->term[i].k);
+    for (int i = 0; i < w->g->n_terms; i++) all += gemm_rows_of(&w->plan[i], w->g->term[i].k);
     return cpu_div_up(all, cpu_div_up(all, cpu_max(PACK_BYTES / row_bytes, GEMM_CHUNK)));
 }
 
@@ -110,9 +111,9 @@ struct piece {
 };
 
 /* Cuts a term's part into pieces; returns how many there are and, when number is one of them, that piece. */
-static int64_t find_piece(const struct work *w, int term, int64_t number, struct piece *piece)
+static int64_t find_piece(const struct gemm_work *w, int term, int64_t number, struct piece *piece)
 {
-    const struct plan *plan = &w->plan[term];
+    const struct gemm_plan *plan = &w->plan[term];
     bool as_stored = w->g->term[term].b.form == GEMM_ROWS;
     int64_t rows = !as_stored ? plan->k : plan->q ? plan->run : ROWS_A_JOB, panels = as_stored ? w->n_panels : PANELS_A_JOB;
     if (plan->k == 0) return 0;
@@ -125,9 +126,9 @@ static int64_t find_piece(const struct work *w, int term, int64_t number, struct
     return n;
 }
 
-static void pack_integers(const struct work *w, int term, const struct piece *piece, float *dst)
+static void pack_integers(const struct gemm_work *w, int term, const struct piece *piece, float *dst)
 {
-    const struct plan *plan = &w->plan[term];
+    const struct gemm_plan *plan = &w->plan[term];
     const struct gemm_source *b = &w->g->term[term].b;
     int64_t nr = w->kernels->nr, stride = w->panel_rows * nr, row = plan->from + piece->row;
     int64_t first = (w->panel + piece->panel) * nr, n = cpu_min(piece->panels * nr, w->g->n - first);
@@ -141,9 +142,9 @@ static void pack_integers(const struct work *w, int term, const struct piece *pi
     for (int64_t r = row; r < row + piece->rows; r++) plan->scale[r] = b->scale * int8_row_scale(weight_row(b->weight, r));
 }
 
-static void pack_bf16(const struct work *w, int term, const struct piece *piece, float *dst, float *scratch)
+static void pack_bf16(const struct gemm_work *w, int term, const struct piece *piece, float *dst, float *scratch)
 {
-    const struct plan *plan = &w->plan[term];
+    const struct gemm_plan *plan = &w->plan[term];
     int64_t nr = w->kernels->nr, first = (w->panel + piece->panel) * nr;
     struct bf16_pack p = {.source = w->g->term[term].b,
                           .from = plan->from + piece->row,
@@ -155,14 +156,14 @@ static void pack_bf16(const struct work *w, int term, const struct piece *piece,
     bf16_pack_panels(w->kernels, plan->bf16, &p, scratch);
 }
 
-static void pack_job(void *arg, int64_t job, int worker)
+static void gemm_pack_job(void *arg, int64_t job, int worker)
 {
-    const struct work *w = arg;
+    const struct gemm_work *w = arg;
     struct piece piece;
     int term = 0;
     for (int64_t n; job >= (n = find_piece(w, term, job, &piece)); term++) job -= n;
-    const struct plan *plan = &w->plan[term];
-    int64_t stride = w->panel_rows * w->kernels->nr, row = plan->first + rows_of(plan, piece.row);
+    const struct gemm_plan *plan = &w->plan[term];
+    int64_t stride = w->panel_rows * w->kernels->nr, row = plan->first + gemm_rows_of(plan, piece.row);
     float *dst = w->packed + piece.panel * stride + row * w->kernels->nr;
     if (plan->q) {
         pack_integers(w, term, &piece, dst);
@@ -183,7 +184,7 @@ static void pack_job(void *arg, int64_t job, int worker)
     gemm_pack_panels(w->kernels, &p, w->scratch + worker * w->scratch_floats);
 }
 
-static int64_t pack_jobs(const struct work *w)
+static int64_t pack_jobs(const struct gemm_work *w)
 {
     int64_t n = 0;
     for (int i = 0; i < w->g->n_terms; i++) n += find_piece(w, i, INT64_MAX, &(struct piece){0});
@@ -203,7 +204,7 @@ static const float *spread_rows(const float *a, int64_t lda, int64_t m, int64_t 
 }
 
 /* A term's part, from `a` on, of the rows of C in `block`, in integers. */
-static void integer_part(const struct work *w, const struct plan *plan, const float *a, int64_t lda, bool forward,
+static void integer_part(const struct gemm_work *w, const struct gemm_plan *plan, const float *a, int64_t lda, bool forward,
                          const struct gemm_block *block, float *scratch)
 {
     float *scale = scratch + w->block_rows * plan->cut.row_steps;
@@ -224,7 +225,7 @@ static void integer_part(const struct work *w, const struct plan *plan, const fl
 }
 
 /* The same in bf16. */
-static void bf16_part(const struct work *w, const struct plan *plan, const float *a, int64_t lda,
+static void bf16_part(const struct gemm_work *w, const struct gemm_plan *plan, const float *a, int64_t lda,
                       const struct gemm_block *block, float *scratch)
 {
     struct bf16_block b = {.q = plan->bf16,
@@ -246,7 +247,7 @@ static void bf16_part(const struct work *w, const struct plan *plan, const float
 
 static void product_job(void *arg, int64_t job, int worker)
 {
-    const struct work *w = arg;
+    const struct gemm_work *w = arg;
     const struct gemm *g = w->g;
     float *scratch = w->scratch + worker * w->scratch_floats;
     int64_t nr = w->kernels->nr, row = 0, rows = 0, column = w->panel * nr;
@@ -260,7 +261,7 @@ static void product_job(void *arg, int64_t job, int worker)
                            .ldc = g->ldc,
                            .accumulate = g->accumulate || !w->is_first};
     for (int t = 0; t < g->n_terms; t++) {
-        const struct plan *plan = &w->plan[t];
+        const struct gemm_plan *plan = &w->plan[t];
         const struct gemm_term *term = &g->term[t];
         const float *a = term->a + row * term->lda + plan->from;
         if (plan->k == 0) continue;
@@ -284,11 +285,11 @@ static void product_job(void *arg, int64_t job, int worker)
 /* ---- the whole -------------------------------------------------------------------------------------------------------- */
 
 /* Floats of scratch that a worker needs for the chunk. */
-static int64_t chunk_scratch(const struct work *w)
+static int64_t chunk_scratch(const struct gemm_work *w)
 {
     int64_t floats = gemm_pack_scratch(w->kernels);
     for (int t = 0; t < w->g->n_terms; t++) {
-        const struct plan *plan = &w->plan[t];
+        const struct gemm_plan *plan = &w->plan[t];
         if (plan->q)
             floats = cpu_max(floats, w->block_rows * (plan->cut.row_steps + plan->cut.runs));
         else if (plan->bf16)
@@ -299,12 +300,12 @@ static int64_t chunk_scratch(const struct work *w)
     return cpu_round_up(floats, 16);
 }
 
-static void make_plan(struct ctx *c, struct work *w)
+static void make_plan(struct ctx *c, struct gemm_work *w)
 {
     for (int i = 0; i < w->g->n_terms; i++) {
         const struct gemm_term *t = &w->g->term[i];
-        struct plan *plan = &w->plan[i];
-        *plan = (struct plan){.q = int_kernels_for(w->kernels, t->b.weight), .run = GEMM_RUN};
+        struct gemm_plan *plan = &w->plan[i];
+        *plan = (struct gemm_plan){.q = int_kernels_for(w->kernels, t->b.weight), .run = GEMM_RUN};
         plan->bf16 = bf16_kernels_of(w->kernels, &t->b);
         if (plan->bf16) {
             plan->run = BF16_RUN;
@@ -329,7 +330,7 @@ enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
 {
     if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
-    struct work w = {
+    struct gemm_work w = {
         .kernels = kernels, .g = g, .threads = threads_count(c), .mr = kernels->mr, .block_rows = kernels->block_rows};
     int mark = scope_open(c);
     make_plan(c, &w);
@@ -348,7 +349,7 @@ enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const str
     while (ctx_ok(c) && next_chunk(&w, target)) {
         for (w.panel = 0; w.panel < panels; w.panel += at_once) {
             w.n_panels = cpu_min(at_once, panels - w.panel);
-            threads_run(c, pack_jobs(&w), pack_job, &w);
+            threads_run(c, pack_jobs(&w), gemm_pack_job, &w);
             threads_run(c, find_block(&w, INT64_MAX, &row, &rows), product_job, &w);
         }
     }

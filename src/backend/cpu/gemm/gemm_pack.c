@@ -66,7 +66,7 @@ int64_t gemm_pack_scratch(const struct cpu_kernels *kernels)
 }
 
 /* Rows of the source are rows of B: each strip of columns is dealt to its panels. */
-static void pack_rows(const struct cpu_kernels *kernels, const struct gemm_pack *p, float *scratch)
+static void gemm_pack_rows(const struct cpu_kernels *kernels, const struct gemm_pack *p, float *scratch)
 {
     int64_t nr = kernels->nr, first = p->panel * nr, last = cpu_min(first + p->n_panels * nr, p->n);
     for (int64_t r = 0; r < p->k; r++) {
@@ -84,7 +84,7 @@ static void pack_rows(const struct cpu_kernels *kernels, const struct gemm_pack 
 }
 
 /* Rows of the source are columns of B: nr of them, a strip at a time, are turned. */
-static void pack_transposed(const struct cpu_kernels *kernels, const struct gemm_pack *p, int64_t panel, float *scratch)
+static void gemm_pack_transposed(const struct cpu_kernels *kernels, const struct gemm_pack *p, int64_t panel, float *scratch)
 {
     int64_t nr = kernels->nr, first = (p->panel + panel) * nr, rows = cpu_min(nr, p->n - first);
     float *dst = p->dst + panel * p->panel_stride;
@@ -109,10 +109,10 @@ static void pack_transposed(const struct cpu_kernels *kernels, const struct gemm
 void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack *p, float *scratch)
 {
     if (p->source.form == GEMM_ROWS) {
-        pack_rows(kernels, p, scratch);
+        gemm_pack_rows(kernels, p, scratch);
         return;
     }
-    for (int64_t i = 0; i < p->n_panels; i++) pack_transposed(kernels, p, i, scratch);
+    for (int64_t i = 0; i < p->n_panels; i++) gemm_pack_transposed(kernels, p, i, scratch);
 }
 
 enum { SET_ELEMENTS = 1024 / 4 /* rows a multiple of this apart share at most 4 of 64 cache sets */ };

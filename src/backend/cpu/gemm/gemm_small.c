@@ -16,7 +16,7 @@ struct fixed {
     size_t row_bytes;
 };
 
-struct work {
+struct gemm_small_work {
     const struct cpu_kernels *kernels;
     const struct gemm *list;
     int n;
@@ -82,7 +82,7 @@ static void add_widened(const struct cpu_kernels *kernels, const struct gemm_ter
 
 static void small_job(void *arg, int64_t job, int worker)
 {
-    const struct work *w = arg;
+    const struct gemm_small_work *w = arg;
     int at = 0;
     job = threads_stretch(job, w->first[w->n], w->threads);
     while (job >= w->first[at + 1]) at++;
@@ -106,7 +106,7 @@ static void small_job(void *arg, int64_t job, int worker)
 }
 
 /* What an earlier term made of the same rows, or NULL. */
-static const struct fixed *find_fixed(const struct work *w, int product, int term, size_t row_bytes)
+static const struct fixed *find_fixed(const struct gemm_small_work *w, int product, int term, size_t row_bytes)
 {
     const struct gemm_term *t = &w->list[product].term[term];
     for (int i = 0; i <= product; i++)
@@ -118,7 +118,7 @@ static const struct fixed *find_fixed(const struct work *w, int product, int ter
     return NULL;
 }
 
-static void fix_rows(struct ctx *c, struct work *w, int product, int term)
+static void fix_rows(struct ctx *c, struct gemm_small_work *w, int product, int term)
 {
     const struct gemm_term *t = &w->list[product].term[term];
     const struct weight *weight = t->b.weight;
@@ -138,7 +138,7 @@ static void fix_rows(struct ctx *c, struct work *w, int product, int term)
 
 enum status gemm_small_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
 {
-    struct work w = {.kernels = kernels, .list = list, .n = n, .threads = threads_count(c)};
+    struct gemm_small_work w = {.kernels = kernels, .list = list, .n = n, .threads = threads_count(c)};
     BUG_ON(c, n < 1 || n > GEMM_MAX_LIST, "%d products in a list", n);
     int mark = scope_open(c);
     for (int i = 0; i < n; i++) {

@@ -69,8 +69,8 @@ static const uint16_t *strip_of_row(const struct cpu_kernels *kernels, const str
     return out;
 }
 
-static void pack_transposed(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
-                            float *scratch)
+static void bf16_pack_transposed(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
+                                 float *scratch)
 {
     const uint16_t *rows[CPU_MAX_NR];
     uint16_t *narrow = (uint16_t *)(scratch + STRIP);
@@ -87,8 +87,8 @@ static void pack_transposed(const struct cpu_kernels *kernels, const struct bf16
     }
 }
 
-static void pack_rows(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
-                      float *scratch)
+static void bf16_pack_rows(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
+                           float *scratch)
 {
     const uint16_t *rows[BF16_GROUP];
     uint16_t *narrow = (uint16_t *)(scratch + STRIP);
@@ -108,7 +108,7 @@ static void pack_rows(const struct cpu_kernels *kernels, const struct bf16_kerne
 void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
                       float *scratch)
 {
-    (p->source.form == GEMM_TRANSPOSED ? pack_transposed : pack_rows)(kernels, q, p, scratch);
+    (p->source.form == GEMM_TRANSPOSED ? bf16_pack_transposed : bf16_pack_rows)(kernels, q, p, scratch);
 }
 
 void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kernels *q, enum gemm_form form,

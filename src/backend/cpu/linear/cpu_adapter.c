@@ -22,7 +22,7 @@ enum {
     SET_ELEMENTS = 1024 / 4 /* rows a multiple of this apart share few cache sets */
 };
 
-struct work {
+struct adapter_work {
     const struct cpu_kernels *kernels;
     const struct cpu_adapter *adapters;
     int n_adapters;
@@ -44,7 +44,7 @@ struct run {
     float *u[CPU_ADAPTERS_MAX]; /* (TOKENS, ld) */
 };
 
-static struct run run_of(const struct work *w, int worker)
+static struct run run_of(const struct adapter_work *w, int worker)
 {
     struct run r = {.chunk = w->scratch + worker * w->scratch_floats};
     float *next = r.chunk + TOKENS * CHUNK;
@@ -53,7 +53,7 @@ static struct run run_of(const struct work *w, int worker)
     return r;
 }
 
-static int64_t scratch_floats(const struct work *w)
+static int64_t adapter_scratch_floats(const struct adapter_work *w)
 {
     int64_t rows = 0, widest = 0;
     for (int i = 0; i < w->n_adapters; i++) {
@@ -63,9 +63,9 @@ static int64_t scratch_floats(const struct work *w)
     return cpu_round_up(cpu_max(TOKENS * (CHUNK + rows + widest), gemm_pack_scratch(w->kernels)), 16);
 }
 
-static void pack_job(void *arg, int64_t job, int worker)
+static void adapter_pack_job(void *arg, int64_t job, int worker)
 {
-    const struct work *w = arg;
+    const struct adapter_work *w = arg;
     const struct cpu_adapter *a = &w->adapters[job];
     struct gemm_pack p = {.source = {.form = GEMM_ROWS, .data = a->b, .ld = a->ldb, .scale = a->scale},
                           .k = a->m,
@@ -85,7 +85,7 @@ static void prefetch(const float *rows, int64_t ld, int64_t n)
 }
 
 /* u (tokens, ld) (+)= the chunk times panels of s B. */
-static void add_u(const struct work *w, const struct run *r, int at, int64_t column, int64_t columns)
+static void add_u(const struct adapter_work *w, const struct run *r, int at, int64_t column, int64_t columns)
 {
     const struct cpu_adapter *a = &w->adapters[at];
     const float *next = column + CHUNK < a->m ? a->dy + r->token * a->ldy + column + CHUNK : NULL;
@@ -109,7 +109,7 @@ static void add_u(const struct work *w, const struct run *r, int at, int64_t col
 }
 
 /* sums (columns, ld) (+)= transpose of the chunk times rows (tokens, ld_rows). */
-static void add_sums(const struct work *w, const struct run *r, int64_t columns, const float *rows, int64_t ld_rows,
+static void add_sums(const struct adapter_work *w, const struct run *r, int64_t columns, const float *rows, int64_t ld_rows,
                      int64_t width, float *sums, int64_t ld)
 {
     struct gemm_block g = {.m = columns,
@@ -127,13 +127,13 @@ static void add_sums(const struct work *w, const struct run *r, int64_t columns,
     gemm_block(w->kernels, &g);
 }
 
-static void copy_chunk(const struct work *w, const struct run *r, const float *rows, int64_t ld, int64_t columns)
+static void copy_chunk(const struct adapter_work *w, const struct run *r, const float *rows, int64_t ld, int64_t columns)
 {
     for (int64_t t = 0; t < r->n; t++) w->kernels->scale(r->chunk + t * CHUNK, 1.0f, rows + t * ld, columns);
 }
 
 /* u of the run, and its part of dB. */
-static void pass_dy(const struct work *w, const struct run *r, int at, float *sums)
+static void pass_dy(const struct adapter_work *w, const struct run *r, int at, float *sums)
 {
     const struct cpu_adapter *a = &w->adapters[at];
     int64_t ldh = a->ldh, ld = w->ld[at];
@@ -148,7 +148,7 @@ static void pass_dy(const struct work *w, const struct run *r, int at, float *su
 }
 
 /* dA of adapters [from, to), which share x. */
-static void pass_x(const struct work *w, const struct run *r, int from, int to, float *const *sums)
+static void pass_x(const struct adapter_work *w, const struct run *r, int from, int to, float *const *sums)
 {
     const struct cpu_adapter *first = &w->adapters[from];
     for (int64_t column = 0; column < first->k; column += CHUNK) {
@@ -164,7 +164,7 @@ static void pass_x(const struct work *w, const struct run *r, int from, int to, 
 
 static void stretch_job(void *arg, int64_t job, int worker)
 {
-    const struct work *w = arg;
+    const struct adapter_work *w = arg;
     struct run r = run_of(w, worker);
     float *sums[CPU_ADAPTERS_MAX];
     int64_t begin = job * w->stretch, end = cpu_min(begin + w->stretch, w->n);
@@ -190,7 +190,7 @@ static void store(float *out, float sum, bool accumulate)
 }
 
 /* A chunk of rows of one adapter's sums: rows of dB or columns of dA. */
-static void join_chunk(const struct work *w, int at, bool is_da, int64_t row)
+static void join_chunk(const struct adapter_work *w, int at, bool is_da, int64_t row)
 {
     const struct cpu_adapter *a = &w->adapters[at];
     int64_t rows = is_da ? a->k : a->m, n = cpu_min(CHUNK, rows - row), ld = w->ld[at];
@@ -207,7 +207,7 @@ static void join_chunk(const struct work *w, int at, bool is_da, int64_t row)
 static void join_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
-    const struct work *w = arg;
+    const struct adapter_work *w = arg;
     for (int i = 0; i < w->n_adapters; i++) {
         const struct cpu_adapter *a = &w->adapters[i];
         for (int is_da = 0; is_da < 2; is_da++) {
@@ -218,7 +218,7 @@ static void join_job(void *arg, int64_t job, int worker)
     }
 }
 
-static int64_t join_jobs(const struct work *w)
+static int64_t join_jobs(const struct adapter_work *w)
 {
     int64_t jobs = 0;
     for (int i = 0; i < w->n_adapters; i++) {
@@ -231,7 +231,8 @@ static int64_t join_jobs(const struct work *w)
 enum status cpu_adapter_run(struct ctx *c, const struct cpu_kernels *kernels, int64_t n, const struct cpu_adapter *adapters,
                             int n_adapters, bool accumulate)
 {
-    struct work w = {.kernels = kernels, .adapters = adapters, .n_adapters = n_adapters, .accumulate = accumulate, .n = n};
+    struct adapter_work w = {
+        .kernels = kernels, .adapters = adapters, .n_adapters = n_adapters, .accumulate = accumulate, .n = n};
     if (n_adapters == 0) return OK;
     w.stretch = cpu_round_up(cpu_div_up(n, STRETCHES_MAX), TOKENS);
     w.stretches = cpu_div_up(n, w.stretch);
@@ -243,10 +244,10 @@ enum status cpu_adapter_run(struct ctx *c, const struct cpu_kernels *kernels, in
         w.b[i] = cpu_scratch_f32(c, a->m * cpu_round_up(a->r, kernels->nr));
         w.sums[i] = cpu_scratch_f32(c, w.stretches * (a->m + a->k) * w.ld[i]);
     }
-    w.scratch_floats = scratch_floats(&w);
+    w.scratch_floats = adapter_scratch_floats(&w);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     if (ctx_ok(c)) {
-        threads_run(c, n_adapters, pack_job, &w);
+        threads_run(c, n_adapters, adapter_pack_job, &w);
         threads_run(c, w.stretches, stretch_job, &w);
         threads_run(c, join_jobs(&w), join_job, &w);
     }

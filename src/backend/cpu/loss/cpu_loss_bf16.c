@@ -10,7 +10,7 @@
 enum { ROWS = 96, WORDS = 256 /* whole panels of any width; fewer read and write dh too often */ };
 
 /* Of a job. */
-struct parts {
+struct loss_bf16_parts {
     const struct loss_job *job;
     const struct bf16_kernels *q;
     int64_t columns_stride, rows_stride; /* of panels, in steps */
@@ -21,7 +21,7 @@ struct parts {
 };
 
 /* Lays the job's parts out from `scratch` on; returns its end. */
-static float *lay_out(const struct loss_work *w, struct parts *b, float *scratch)
+static float *loss_bf16_lay_out(const struct loss_work *w, struct loss_bf16_parts *b, float *scratch)
 {
     int64_t nr = w->kernels->nr;
     b->q = bf16_kernels_for(w->kernels, w->w);
@@ -36,14 +36,14 @@ static float *lay_out(const struct loss_work *w, struct parts *b, float *scratch
     return loss_lay_out(parts, sizeof parts / sizeof *parts, scratch);
 }
 
-static int64_t scratch_floats(const struct loss_work *w)
+static int64_t loss_bf16_scratch(const struct loss_work *w)
 {
     static float origin[1];
-    struct parts b;
-    return lay_out(w, &b, origin) - origin;
+    struct loss_bf16_parts b;
+    return loss_bf16_lay_out(w, &b, origin) - origin;
 }
 
-static void pack_words(const struct loss_work *w, const struct parts *b, int64_t word, int64_t words)
+static void loss_bf16_pack_words(const struct loss_work *w, const struct loss_bf16_parts *b, int64_t word, int64_t words)
 {
     struct bf16_pack p = {.source = {.form = GEMM_TRANSPOSED, .weight = w->w, .scale = 1.0f},
                           .k = w->width,
@@ -63,7 +63,8 @@ static void pack_words(const struct loss_work *w, const struct parts *b, int64_t
 }
 
 /* Words [word, word + words) for the rows [at, at + n) of the job, which are a block. */
-static void word_tile(const struct loss_work *w, const struct parts *b, int64_t at, int64_t n, int64_t word, int64_t words)
+static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_bf16_parts *b, int64_t at, int64_t n,
+                                int64_t word, int64_t words)
 {
     struct bf16_block product = {.q = b->q,
                                  .m = n,
@@ -94,10 +95,10 @@ static void word_tile(const struct loss_work *w, const struct parts *b, int64_t 
     bf16_block(w->kernels, &product);
 }
 
-static void run(const struct loss_work *w, const struct loss_job *job)
+static void loss_bf16_run(const struct loss_work *w, const struct loss_job *job)
 {
-    struct parts b = {.job = job};
-    lay_out(w, &b, job->scratch);
+    struct loss_bf16_parts b = {.job = job};
+    loss_bf16_lay_out(w, &b, job->scratch);
     for (int64_t i = 0; i < job->n; i++) {
         job->max[i] = -FLT_MAX;
         bf16_round_rows(b.q, cpu_row_at(w->call->in[0], w->row[job->first + i]), 0, 1, w->width,
@@ -106,10 +107,12 @@ static void run(const struct loss_work *w, const struct loss_job *job)
     if (b.q->open) b.q->open();
     for (int64_t word = job->word; word < job->end; word += WORDS) {
         int64_t words = cpu_min(WORDS, job->end - word);
-        pack_words(w, &b, word, words);
-        for (int64_t at = 0; at < job->n; at += ROWS) word_tile(w, &b, at, cpu_min(ROWS, job->n - at), word, words);
+        loss_bf16_pack_words(w, &b, word, words);
+        for (int64_t at = 0; at < job->n; at += ROWS)
+            loss_bf16_word_tile(w, &b, at, cpu_min(ROWS, job->n - at), word, words);
     }
     if (b.q->close) b.q->close();
 }
 
-const struct loss_method loss_method_bf16 = {.rows = ROWS, .words = WORDS, .scratch_floats = scratch_floats, .run = run};
+const struct loss_method loss_method_bf16 = {
+    .rows = ROWS, .words = WORDS, .scratch_floats = loss_bf16_scratch, .run = loss_bf16_run};
