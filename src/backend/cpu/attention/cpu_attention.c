@@ -15,6 +15,7 @@
 #include "backend/cpu/attention/cpu_attention_token.h"
 #include "base/threads.h"
 
+/* One call, as all its work items see it. */
 struct attention_work {
     const struct op_call *call;
     const struct attention_params *p;
@@ -44,11 +45,13 @@ struct attention_block {
 
 enum { VECTORS = 3 /* max, sum, change */ };
 
+/* The same scratch holds the rounded rows of Q, then of each tile. */
 static int64_t attention_rounded_steps(const struct attention_work *w)
 {
     return cpu_max(attention_bf16_block_steps(w->bf16), attention_bf16_tile_steps());
 }
 
+/* Floats of a work item, in the order in which attention_block_of cuts them. */
 static int64_t attention_scratch_floats(const struct attention_work *w)
 {
     int64_t floats = ATTENTION_COLUMNS * (ATTENTION_KEYS + w->ld + VECTORS) + ATTENTION_KEYS * w->ld;
@@ -57,6 +60,8 @@ static int64_t attention_scratch_floats(const struct attention_work *w)
            attention_rounded_steps(w) + attention_bf16_panel_steps(w->bf16, ATTENTION_KEYS, ATTENTION_COLUMNS);
 }
 
+/* Which columns work item `job` has (items are numbered key head by key head, segment by segment), and its parts of the
+ * scratch. */
 static struct attention_block attention_block_of(const struct attention_work *w, int64_t job, int worker)
 {
     int64_t per_group = w->first[w->segments.n];
@@ -99,6 +104,8 @@ static void new_maxima(const struct attention_work *w, const struct attention_bl
     w->kernels->mul(b->sum, b->sum, b->change, columns);
 }
 
+/* Some keys for all columns of the block: S = K Q^T, mask, softmax against the running maximum, out += P V. Where the
+ * maximum rose, what is summed so far shrinks first. */
 static void attend_tile(const struct attention_work *w, const struct attention_block *b, int64_t key, int64_t keys)
 {
     const struct array *k = w->call->in[1], *v = w->call->in[2];
@@ -169,17 +176,18 @@ static void attention_run_block(const struct attention_work *w, const struct att
         for (; key < end; key += ATTENTION_KEYS) attend_tile(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
         return;
     }
-    const struct bf16_kernels *way = w->bf16->q;
+    const struct bf16_kernels *products = w->bf16->q;
     attention_gather(&b->columns, q, b->seg.q, b->copy, w->ld);
     attention_bf16_pack_block(w->bf16, b->copy, w->ld, b->columns.n, b->rounded, (uint32_t *)b->q_turned, NULL);
     memset(b->turned, 0, (size_t)(ATTENTION_COLUMNS * w->d) * sizeof(float));
-    if (way->open) way->open();
+    if (products->open) products->open();
     for (key = attention_bf16_first(key); key < end; key += ATTENTION_KEYS)
         attend_tile_bf16(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
-    if (way->close) way->close();
+    if (products->close) products->close();
     attention_turn_back(w->kernels, b->turned, w->d, b->out, w->ld);
 }
 
+/* A block of columns from its first visible key to its last; then o = out / sum, and lse = max + log(sum) for backward. */
 static void attention_job(void *arg, int64_t job, int worker)
 {
     const struct attention_work *w = arg;
@@ -194,6 +202,8 @@ static void attention_job(void *arg, int64_t job, int worker)
     }
 }
 
+/* q (N, H, D), k and v (S, G, D), offsets i32 (n + 1) each -> o (N, H, D), lse (N, H). E_SHAPE for offsets that do not fit.
+ */
 enum status cpu_attention(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct array *q = call->in[0], *k = call->in[1];

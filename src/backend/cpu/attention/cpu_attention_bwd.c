@@ -14,8 +14,11 @@
 #include "backend/cpu/attention/cpu_attention_bf16.h"
 #include "base/threads.h"
 
+/* ROWS of delta and of the sums of parts that a work item takes; at least JOBS work items, by cutting a key head and
+ * segment into up to PARTS_MAX parts. */
 enum { ROWS = 16, JOBS = 32, PARTS_MAX = 4 };
 
+/* One call, as all its work items see it. d_o is the incoming gradient. */
 struct attention_bwd_work {
     const struct attention_params *p;
     struct cpu_segments segments;
@@ -49,6 +52,7 @@ struct attention_bwd_block {
     float *dq_turned;               /* (D, COLUMNS) */
 };
 
+/* As in cpu_attention.c. */
 static int64_t attention_bwd_rounded_steps(const struct attention_bwd_work *w)
 {
     return cpu_max(attention_bf16_block_steps(w->bf16), attention_bf16_tile_steps());
@@ -108,6 +112,7 @@ static int64_t part_of(const struct attention_bwd_work *w, const struct attentio
     return cpu_max(end, *first);
 }
 
+/* The parts that only bf16 needs, behind all others. */
 static void bf16_lay_out(const struct attention_bwd_work *w, struct attention_bwd_block *b, float *scratch)
 {
     const struct attention_bf16 *h = w->bf16;
@@ -120,6 +125,7 @@ static void bf16_lay_out(const struct attention_bwd_work *w, struct attention_bw
     b->dq_turned = (float *)(b->ds_panels + attention_bf16_panel_steps(h, ATTENTION_KEYS, ATTENTION_COLUMNS));
 }
 
+/* The scratch of a worker cut into parts, and where this part's dK and dV go. */
 static struct attention_bwd_block attention_bwd_block_of(const struct attention_bwd_work *w, int64_t segment, int64_t group,
                                                          int64_t part, int worker)
 {
@@ -149,6 +155,7 @@ static struct attention_bwd_block attention_bwd_block_of(const struct attention_
     return b;
 }
 
+/* delta (N, H): the dot product of o and do of every query and head. */
 static void delta_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
@@ -161,6 +168,7 @@ static void delta_job(void *arg, int64_t job, int worker)
 
 /* ---- one block of columns ------------------------------------------------------------------------------------------- */
 
+/* Gathers the columns' Q and dO, in both layouts that the products need, and their lse and delta; dQ starts at 0. */
 static void open_block(const struct attention_bwd_work *w, const struct attention_bwd_block *b)
 {
     const struct attention_columns *c = &b->columns;
@@ -241,6 +249,7 @@ static void add_dq(const struct attention_bwd_work *w, const struct attention_bw
     gemm_block(w->kernels, &g);
 }
 
+/* One tile of keys, in the order of the formulas above: S and P, dV; dP and dS, dK, dQ. */
 static void tile_pair(const struct attention_bwd_work *w, const struct attention_bwd_block *b, int64_t key, int64_t keys)
 {
     int64_t columns = cpu_round_up(b->columns.n, 16);
@@ -272,6 +281,7 @@ static void add_rows_bf16(const struct attention_bwd_work *w, const struct atten
     bf16_block(w->kernels, &g);
 }
 
+/* The same with all five products in bf16; dQ is summed transposed. */
 static void tile_pair_bf16(const struct attention_bwd_work *w, const struct attention_bwd_block *b, int64_t key,
                            int64_t keys)
 {
@@ -301,14 +311,15 @@ static void block_tiles(const struct attention_bwd_work *w, const struct attenti
         for (; key < end; key += ATTENTION_KEYS) tile_pair(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
         return;
     }
-    const struct bf16_kernels *way = w->bf16->q;
-    if (way->open) way->open();
+    const struct bf16_kernels *products = w->bf16->q;
+    if (products->open) products->open();
     for (key = attention_bf16_first(key); key < end; key += ATTENTION_KEYS)
         tile_pair_bf16(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
-    if (way->close) way->close();
+    if (products->close) products->close();
     attention_turn_back(w->kernels, b->dq_turned, w->d, b->dq, w->ld);
 }
 
+/* Work item: a part of the blocks of one key head and segment. Its dK and dV start at 0; each block's dQ is written once. */
 static void block_job(void *arg, int64_t job, int worker)
 {
     const struct attention_bwd_work *w = arg;
@@ -339,6 +350,7 @@ static void clear_unused(const struct attention_bwd_work *w)
     memset((float *)w->dv->data + used * row, 0, bytes);
 }
 
+/* dK and dV of the other parts are added to the last one's, in order, so that bytes do not depend on who was first. */
 static void add_parts_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
@@ -352,6 +364,7 @@ static void add_parts_job(void *arg, int64_t job, int worker)
     }
 }
 
+/* From the step pool; after E_MEMORY the ctx says so and nothing runs. */
 static void take_scratch(struct ctx *c, struct attention_bwd_work *w)
 {
     int64_t keys = w->k->shape[0] * w->groups * w->d;
@@ -364,6 +377,7 @@ static void take_scratch(struct ctx *c, struct attention_bwd_work *w)
     w->scratch = cpu_scratch_f32(c, w->scratch_floats * threads_count(c));
 }
 
+/* Inputs and outputs: struct attention_params in op.h. */
 enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct array *const *in = call->in, *const *out = call->out;

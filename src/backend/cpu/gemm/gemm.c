@@ -29,6 +29,8 @@ struct gemm_plan {
     int64_t first;      /* its first row in a panel */
 };
 
+/* One call of gemm_run. It goes chunk by chunk of the reduction, and within a chunk by as many columns of C as their packed
+ * panels fit into PACK_BYTES: first all threads pack, then all threads multiply blocks of rows of C. */
 struct gemm_work {
     const struct cpu_kernels *kernels;
     const struct gemm *g;
@@ -61,6 +63,7 @@ static int64_t find_block(const struct gemm_work *w, int64_t block, int64_t *row
 
 /* ---- the reduction --------------------------------------------------------------------------------------------------- */
 
+/* How k codes of a term's part are cut into runs. */
 static struct int_cut cut_of(const struct gemm_plan *plan, int64_t k)
 {
     return int_cut_part(plan->q, &(struct int_cut){.run = plan->run}, k);
@@ -126,6 +129,8 @@ static int64_t find_piece(const struct gemm_work *w, int term, int64_t number, s
     return n;
 }
 
+/* A piece in codes: the weight is int8 already, so packing moves bytes. The scales of its rows go to plan->scale: forward
+ * they scale columns of C, backward they scale dy before it is quantised. */
 static void pack_integers(const struct gemm_work *w, int term, const struct piece *piece, float *dst)
 {
     const struct gemm_plan *plan = &w->plan[term];
@@ -142,6 +147,7 @@ static void pack_integers(const struct gemm_work *w, int term, const struct piec
     for (int64_t r = row; r < row + piece->rows; r++) plan->scale[r] = b->scale * int8_row_scale(weight_row(b->weight, r));
 }
 
+/* A piece rounded to bf16. */
 static void pack_bf16(const struct gemm_work *w, int term, const struct piece *piece, float *dst, float *scratch)
 {
     const struct gemm_plan *plan = &w->plan[term];
@@ -156,6 +162,7 @@ static void pack_bf16(const struct gemm_work *w, int term, const struct piece *p
     bf16_pack_panels(w->kernels, plan->bf16, &p, scratch);
 }
 
+/* Work item of the first loop: finds its term and piece, and packs it into the panels. */
 static void gemm_pack_job(void *arg, int64_t job, int worker)
 {
     const struct gemm_work *w = arg;
@@ -184,6 +191,7 @@ static void gemm_pack_job(void *arg, int64_t job, int worker)
     gemm_pack_panels(w->kernels, &p, w->scratch + worker * w->scratch_floats);
 }
 
+/* How many pieces all terms have in this chunk. */
 static int64_t pack_jobs(const struct gemm_work *w)
 {
     int64_t n = 0;
@@ -245,6 +253,8 @@ static void bf16_part(const struct gemm_work *w, const struct gemm_plan *plan, c
     if (plan->bf16->close) plan->bf16->close();
 }
 
+/* Work item of the second loop: a block of rows of C (m, n) (+)= the chunk's part of every term, A block times packed B;
+ * the bias comes with the last chunk. */
 static void product_job(void *arg, int64_t job, int worker)
 {
     const struct gemm_work *w = arg;
@@ -300,6 +310,7 @@ static int64_t chunk_scratch(const struct gemm_work *w)
     return cpu_round_up(floats, 16);
 }
 
+/* How each term is computed; blocks of C get whole tiles of the largest kind of tile that occurs. */
 static void make_plan(struct ctx *c, struct gemm_work *w)
 {
     for (int i = 0; i < w->g->n_terms; i++) {
@@ -318,6 +329,7 @@ static void make_plan(struct ctx *c, struct gemm_work *w)
     }
 }
 
+/* Products of few rows go into one parallel loop, all others one after the other. */
 enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
 {
     bool small = true;
@@ -327,6 +339,7 @@ enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const
     return c->status;
 }
 
+/* The chunks are walked twice: once to learn how much scratch the largest needs, then to compute. */
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
 {
     if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);

@@ -36,11 +36,13 @@ static void widen_piece(const struct cpu_kernels *kernels, enum tensor_type type
     }
 }
 
+/* Columns from `first` to the end of its strip, or to `end`. */
 int64_t gemm_strip(int64_t first, int64_t end)
 {
     return cpu_min(STRIP - first % STRIP, end - first);
 }
 
+/* Rows that are f32 already are returned where they lie; everything else is widened into `out`. */
 const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gemm_source *s, int64_t r, int64_t first,
                              int64_t n, float *out)
 {
@@ -117,6 +119,8 @@ void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack 
 
 enum { SET_ELEMENTS = 1024 / 4 /* rows a multiple of this apart share at most 4 of 64 cache sets */ };
 
+/* Rows of n elements padded to whole panels, and a little more where the stride would put all rows into few sets of the
+ * cache. */
 int64_t gemm_direct_ld(int64_t n)
 {
     int64_t ld = cpu_round_up(n, CPU_MAX_NR);

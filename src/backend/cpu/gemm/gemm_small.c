@@ -16,6 +16,7 @@ struct fixed {
     size_t row_bytes;
 };
 
+/* One list of products, as all its work items see it. */
 struct gemm_small_work {
     const struct cpu_kernels *kernels;
     const struct gemm *list;
@@ -33,6 +34,7 @@ struct group {
     float sum[GEMM_SMALL_M][CPU_DOT_ROWS];
 };
 
+/* Rows of B must be the reduction: then a row of B is one dot product, and lies in one piece. */
 bool gemm_small_fits(const struct gemm *g)
 {
     if (g->m > GEMM_SMALL_M) return false;
@@ -41,11 +43,13 @@ bool gemm_small_fits(const struct gemm *g)
     return true;
 }
 
+/* Where row `row` of B lies, as stored. */
 static const void *stored_row(const struct gemm_source *s, int64_t row)
 {
     return s->weight ? weight_row(s->weight, row) : (const void *)(s->data + row * s->ld);
 }
 
+/* By the instruction set's own loop for these rows, or by the one that decodes blocks of any type. */
 static bool dot_stored(const struct cpu_kernels *kernels, const struct cpu_dot *d, float *dot)
 {
     if (kernels->dot_rows && kernels->dot_rows(d, dot)) return true;
@@ -71,6 +75,7 @@ static bool add_stored(const struct cpu_kernels *kernels, const struct gemm_term
     return true;
 }
 
+/* Row by row through f32. */
 static void add_widened(const struct cpu_kernels *kernels, const struct gemm_term *t, int64_t m, struct group *group,
                         float *scratch)
 {
@@ -80,6 +85,8 @@ static void add_widened(const struct cpu_kernels *kernels, const struct gemm_ter
     }
 }
 
+/* Some columns of one product, CPU_DOT_ROWS at a time. Neighbouring items are a stretch of rows of B in memory order
+ * (threads_stretch), because reading B is what takes the time. */
 static void small_job(void *arg, int64_t job, int worker)
 {
     const struct gemm_small_work *w = arg;
@@ -118,6 +125,8 @@ static const struct fixed *find_fixed(const struct gemm_small_work *w, int produ
     return NULL;
 }
 
+/* Puts A's rows into fixed point if the kernel wants that for this type of B; q, k and v, or gate and up, share one such
+ * copy. */
 static void fix_rows(struct ctx *c, struct gemm_small_work *w, int product, int term)
 {
     const struct gemm_term *t = &w->list[product].term[term];

@@ -28,6 +28,7 @@ typedef float vf_unaligned __attribute__((vector_size(LANES * 4), aligned(4), ma
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* A whole vector from any address. */
 INLINE vf load(const float *p)
 {
     return *(const vf_unaligned *)p;
@@ -51,6 +52,7 @@ INLINE void store_part(float *p, vf v, int64_t n)
     memcpy(p, &v, (size_t)n * sizeof(float));
 }
 
+/* x in every lane. */
 INLINE vf splat(float x)
 {
     return x - (vf){0};
@@ -82,6 +84,7 @@ INLINE vf choose(vi mask, vf a, vf b)
 
 /* ---- sums ------------------------------------------------------------------------------------------------------------- */
 
+/* Lane by lane in order, so that the result does not depend on how a compiler would reduce. */
 INLINE float sum_lanes(vf v)
 {
     float s = 0;

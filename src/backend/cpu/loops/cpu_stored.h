@@ -10,6 +10,7 @@ typedef uint8_t vu8 __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 enum { BLOCK = 32 };
 
+/* bf16 is the upper half of an f32. */
 static void widen_bf16(const uint8_t *p, float *dst, int64_t n)
 {
     int64_t j = 0;
@@ -17,11 +18,13 @@ static void widen_bf16(const uint8_t *p, float *dst, int64_t n)
     for (; j < n; j++) dst[j] = bf16_to_f32((uint16_t)(p[j * 2] | p[j * 2 + 1] << 8));
 }
 
+/* A scale of a block, at any address. */
 static float load_f16(const uint8_t *p)
 {
     return f16_to_f32((uint16_t)(p[0] | p[1] << 8));
 }
 
+/* Q8_0: an f16 scale and 32 signed bytes. */
 static void widen_q8(const uint8_t *p, float *dst, int64_t n)
 {
     for (int64_t j = 0; j < n; j += BLOCK, p += 2 + BLOCK) {
