@@ -33,6 +33,7 @@ struct generate_listener {
     void *user;
 };
 
+/* One token may be a part of a character, so its bytes need not be UTF-8. */
 static bool generate_hear(void *user, int32_t id)
 {
     const struct generate_listener *l = user;
@@ -96,6 +97,7 @@ struct rows {
     ya_rows_score score;
 };
 
+/* Sum of -log p over the document's trained tokens, and the host's callback. */
 static enum status score_document(struct rows *r, int64_t i)
 {
     struct ctx *c = r->model->object.ctx->c;
@@ -111,6 +113,7 @@ static enum status score_document(struct rows *r, int64_t i)
     return ctx_fail(c, E_INTERRUPTED, "ya_perplexity_rows: the callback stopped it at row %lld", (long long)d->row);
 }
 
+/* Document after document: each is one window, or several where it is longer than the context. */
 static enum status score_rows(struct rows *r)
 {
     struct ctx *c = r->model->object.ctx->c;

@@ -7,6 +7,7 @@
 #include "base/threads.h"
 #include "export/peft.h"
 
+/* A run: the trainer and what its configuration points into. */
 struct ya_training {
     struct api_object object;
     struct trainer *t;          /* owned */
@@ -19,6 +20,7 @@ struct ya_training {
     ya_training_hooks hooks;
 };
 
+/* jansson's memory is not the ctx's, so it is a resource that a panic gives back. */
 static void release_doc(struct resource *r)
 {
     json_decref(((struct config_doc *)r)->json);
@@ -35,6 +37,7 @@ static void release_training(struct api_object *o)
 
 /* ---- hooks -------------------------------------------------------------------------------------------------------- */
 
+/* The public form of a step's figures. */
 static ya_progress progress_of(const struct train_progress *p)
 {
     return (ya_progress){
@@ -93,6 +96,7 @@ static void training_on_saved(void *user, int64_t step)
     if (training->hooks.saved) training->hooks.saved(training->hooks.user, step);
 }
 
+/* The trainer always calls; the host's own hooks may be NULL. */
 static struct trainer_hooks hooks_of(ya_training *training)
 {
     return (struct trainer_hooks){.user = training,
@@ -105,6 +109,7 @@ static struct trainer_hooks hooks_of(ya_training *training)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------ */
 
+/* A handle without a trainer yet. */
 static ya_training *training_new(ya_ctx *ctx, const ya_training_hooks *hooks)
 {
     ya_training *training = api_object_new(ctx, sizeof *training, release_training);
@@ -128,6 +133,7 @@ static enum status set_threads(ya_ctx *ctx, const bool *given, int64_t threads)
     return given[options_find(&train_table, "threads")] ? ctx_set_threads(ctx->c, (int)threads) : OK;
 }
 
+/* As cmd_train.c does it, without what prints. */
 static enum status training_start(ya_training *training, const ya_option *options, size_t n)
 {
     ya_ctx *ctx = training->object.ctx;
@@ -158,6 +164,7 @@ ya_training *ya_training_start(ya_ctx *ctx, const ya_option *options, size_t n_o
     return finish_training(training);
 }
 
+/* Options of the run come from its config.json; only max-steps and threads may be given anew. */
 static enum status training_resume(ya_training *training, const char *run, const ya_option *options, size_t n)
 {
     ya_ctx *ctx = training->object.ctx;
@@ -187,6 +194,7 @@ ya_training *ya_training_resume(ya_ctx *ctx, const char *run, const ya_option *o
 
 /* ---- running ------------------------------------------------------------------------------------------------------ */
 
+/* While it runs, callbacks may not call functions that run a model (ctx->busy). */
 int ya_training_run(ya_training *training)
 {
     if (!training || !api_enter(training->object.ctx, "ya_training_run")) return -1;

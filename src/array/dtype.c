@@ -40,6 +40,7 @@ enum dtype dtype_promote(enum dtype a, enum dtype b)
 
 /* ---- halves ------------------------------------------------------------------------------------------------------- */
 
+/* A float's bits, and back: memcpy is what C allows for it. */
 static uint32_t bits_of(float f)
 {
     uint32_t u;
@@ -54,6 +55,7 @@ static float float_of(uint32_t u)
     return f;
 }
 
+/* Exact: every half is a float. */
 float f16_to_f32(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 0x3ff;
@@ -65,6 +67,7 @@ float f16_to_f32(uint16_t h)
     return float_of(sign | (exponent + 127 - 15) << 23 | mantissa << 13);
 }
 
+/* To nearest, ties to even. */
 uint16_t f32_to_f16(float f)
 {
     uint32_t u = bits_of(f), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
@@ -79,6 +82,7 @@ uint16_t f32_to_f16(float f)
     return (uint16_t)(sign | rebiased >> 13);
 }
 
+/* To nearest, ties to even; subnormals are kept. */
 uint16_t f32_to_bf16(float f)
 {
     uint32_t u = bits_of(f);
@@ -99,6 +103,7 @@ static float narrow_to_odd(double d)
     return float_of(u | 1);
 }
 
+/* The nearest integer in range; NaN becomes 0. */
 static int64_t saturate(double d, int64_t low, int64_t high)
 {
     if (isnan(d)) return 0;
@@ -113,6 +118,7 @@ static bool is_integer(enum dtype t)
     return t <= DTYPE_I64;
 }
 
+/* An element of an integer dtype or bool. */
 static int64_t load_integer(enum dtype t, const void *p)
 {
     switch (t) {
@@ -126,6 +132,7 @@ static int64_t load_integer(enum dtype t, const void *p)
     }
 }
 
+/* An element of a float dtype, exactly. */
 static double load_float(enum dtype t, const void *p)
 {
     switch (t) {
@@ -140,6 +147,7 @@ static double load_float(enum dtype t, const void *p)
     }
 }
 
+/* Rounds once; integers are cut towards zero and saturate. */
 static void store_float(enum dtype t, void *p, double d)
 {
     switch (t) {
@@ -170,6 +178,7 @@ static void store_float(enum dtype t, void *p, double d)
     }
 }
 
+/* Integers wrap modulo their width, as in NumPy. */
 static void store_integer(enum dtype t, void *p, int64_t i)
 {
     switch (t) {

@@ -18,8 +18,10 @@ enum status pointers_push(struct ctx *c, struct pointers *p, void *value)
     return OK;
 }
 
+/* What calls outside of a sequence get. */
 static const struct step_values no_values;
 
+/* The step pool's source: the backend's device memory. */
 static void *device_alloc(void *user, size_t bytes)
 {
     struct backend *b = user;
@@ -54,6 +56,7 @@ enum status array_env_new(struct ctx *c, struct backend *backend)
     return OK;
 }
 
+/* Pools before the backend, whose memory they hold. */
 void array_env_free(struct ctx *c)
 {
     struct array_env *env = c->array_env;
@@ -87,6 +90,7 @@ struct backend *array_backend(const struct ctx *c)
 
 /* ---- sequences ---------------------------------------------------------------------------------------------------- */
 
+/* From here until array_sequence_end every call carries `values`. */
 bool array_sequence_begin(struct ctx *c, uint64_t key, const struct step_values *values)
 {
     struct array_env *env = c->array_env;
@@ -119,6 +123,7 @@ void scope_close(struct ctx *c, int mark)
     while (scope->n > (size_t)mark) array_release(scope->at[--scope->n]);
 }
 
+/* A reference more on each result carries it over the closing. */
 void scope_close_keep_n(struct ctx *c, int mark, struct array **results, int n)
 {
     for (int i = 0; i < n; i++) array_retain(results[i]);
@@ -134,6 +139,7 @@ struct array *scope_close_keep(struct ctx *c, int mark, struct array *result)
     return result;
 }
 
+/* Hands the caller's reference to the innermost scope; NULL with E_MEMORY, and then the array is released. */
 struct array *scope_own(struct ctx *c, struct array *a)
 {
     if (pointers_push(c, &c->array_env->scope, a) == OK) return a;

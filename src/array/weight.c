@@ -7,10 +7,12 @@
 #include "base/mem.h"
 #include "base/threads.h"
 
+/* Rows that one work item quantises. */
 enum { ROWS_A_BLOCK = 16 };
 
 const char *const compute_name[COMPUTES] = {"f32", "int8x2", "int8", "bf16"};
 
+/* Row `row` in the order of Hugging Face: the row map is applied by weight_row. */
 void weight_row_f32(const struct weight *w, int64_t row, float *out)
 {
     if (w->form == WEIGHT_NF4)
@@ -40,6 +42,7 @@ struct form {
     bool (*quantise_row)(const float *x, int64_t cols, void *row);
 };
 
+/* NULL for rows as stored. */
 static const struct form *form_of(enum weight_form form)
 {
     static const struct form nf4 = {"NF4", nf4_row_bytes, nf4_quantise_row},
@@ -47,6 +50,7 @@ static const struct form *form_of(enum weight_form form)
     return form == WEIGHT_NF4 ? &nf4 : form == WEIGHT_INT8 ? &int8 : NULL;
 }
 
+/* One preparation, as its work items see it. */
 struct form_work {
     struct weight_source source; /* in the order of its file: without the row map */
     const struct form *form;
@@ -56,6 +60,7 @@ struct form_work {
     int64_t *bad; /* for each block of rows: its first row that does not fit, or -1 */
 };
 
+/* A block of rows: widened one at a time, then quantised. */
 static void quantise_block(void *arg, int64_t block, int worker)
 {
     const struct form_work *work = arg;
@@ -96,6 +101,8 @@ size_t weight_form_bytes(const struct weight_source *source, enum weight_form fo
     return f ? (size_t)source->rows * f->row_bytes(source->cols) : weight_source_bytes(source);
 }
 
+/* `codes`: memory of weight_form_bytes for a form that is made; not used for rows as stored, which stay where they are. On
+ * failure *w is left as it was. */
 enum status weight_prepare(struct ctx *c, struct weight *w, const char *name, const struct weight_source *source,
                            enum weight_form form, void *codes)
 {

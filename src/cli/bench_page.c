@@ -37,6 +37,7 @@ static void sum_kernels(const struct bench *b, double *flops, double *seconds)
 
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
 
+/* A line a kernel: time, arithmetic and memory rates, and their share of what the machine can do at most. */
 static void kernels_table(const struct bench *b, struct buf *out)
 {
     double flops, seconds;
@@ -54,6 +55,7 @@ static void kernels_table(const struct bench *b, struct buf *out)
                share(flops / seconds * 1e-9, b->machine.fma), "", "", seconds * 1e3);
 }
 
+/* A phase (training step, prompt, decode): rate, time in each primitive, and what is left between kernels. */
 static void phase_table(const char *name, const struct bench_phase *p, struct buf *out)
 {
     if (!p->tokens) return;
@@ -89,6 +91,7 @@ void bench_page_table(const struct bench *b, const struct model *m, struct buf *
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------------ */
 
+/* The same figures as members of the JSON object. */
 static void kernels_json(const struct bench *b, struct buf *out)
 {
     double flops, seconds;
@@ -123,6 +126,7 @@ static void phase_json(const char *name, const struct bench_phase *p, struct buf
     buf_printf(out, "},\n  \"between_kernels_seconds\": %.9f", p->seconds - kernel_seconds(p));
 }
 
+/* Prompt and decode, and the ids that were generated, so that two builds can be compared. */
 static void generation_json(const struct bench *b, struct buf *out)
 {
     phase_json("prompt", &b->prompt, out);

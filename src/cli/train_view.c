@@ -16,6 +16,7 @@
 
 /* ---- the line -------------------------------------------------------------------------------------------------------- */
 
+/* "1h02m" or "3m20s". */
 static void format_duration(double seconds, char *out, size_t out_bytes)
 {
     int64_t s = (int64_t)(seconds + 0.5);
@@ -25,6 +26,7 @@ static void format_duration(double seconds, char *out, size_t out_bytes)
         snprintf(out, out_bytes, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
 }
 
+/* Used, and what there was when the run began where that is known. */
 static void format_memory(const struct train_view *v, size_t used, char *out, size_t out_bytes)
 {
     double gib = 1.0 / (double)((size_t)1 << 30);
@@ -39,6 +41,7 @@ static void format_memory(const struct train_view *v, size_t used, char *out, si
 enum { PART_STEP, PART_VALID, PART_LR, PART_SPEED, PART_NORM, PART_MEMORY, PART_ETA, PARTS, PART_BYTES = 80 };
 static const int dispensable[] = {PART_MEMORY, PART_NORM, PART_LR, PART_VALID, PART_SPEED, PART_ETA};
 
+/* Each part with the spaces in front of it; an empty part is left out. */
 static void make_parts(const struct train_view *v, const struct train_progress *p, char parts[PARTS][PART_BYTES])
 {
     char eta[32], memory[48];
@@ -63,6 +66,7 @@ static size_t terminal_columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+/* Empties parts until the line fits. */
 static void fit_parts(char parts[PARTS][PART_BYTES], size_t columns)
 {
     size_t width = 0;
@@ -74,6 +78,7 @@ static void fit_parts(char parts[PARTS][PART_BYTES], size_t columns)
     if (width >= columns) parts[PART_STEP][columns - 1] = '\0';
 }
 
+/* On a terminal the line of the step before is overwritten; otherwise every step has a line. */
 static void show_step(void *user, const struct train_progress *p)
 {
     struct train_view *v = user;
@@ -110,6 +115,7 @@ static bool view_is_interrupted(void *user)
     return train_signals_stop();
 }
 
+/* SIGUSR1 came: remembered, so that note_saved can answer. */
 static bool is_save_asked(void *user)
 {
     struct train_view *v = user;
@@ -186,6 +192,7 @@ enum status train_view_start(struct train_view *v, struct ctx *c, const struct t
     return OK;
 }
 
+/* What was trained, where the adapter is, and a command that uses it. */
 static void say_end(const struct trainer *t)
 {
     const struct train_state *s = &t->state;

@@ -15,6 +15,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 
+/* What config.json says of a model. */
 struct random_shape {
     const char *architecture, *model_type;
     int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, positions;
@@ -37,6 +38,7 @@ enum { DEVIATES = 1 << 16, PER_CALL = 8, BLOCK = 1 << 14, PIECE = 1 << 24, NAME_
 enum { TENSORS_A_LAYER = 12, OTHER_TENSORS = 3 };
 static const double DEVIATION = 0.02;
 
+/* One call of random_model_write. */
 struct random_writer {
     struct ctx *c;
     const struct random_shape *s;
@@ -49,8 +51,7 @@ struct random_writer {
     uint16_t *piece; /* PIECE values on their way to the file */
 };
 
-/* ---- tensors
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------------------------------- */
 
 /* cols 0: a vector. */
 static void add_tensor(struct random_writer *w, int layer, const char *name, int64_t rows, int64_t cols)
@@ -100,8 +101,7 @@ uint64_t random_model_bytes(int shape)
     return 2 * ((uint64_t)s->layers * layer + h + (uint64_t)s->vocab * h * (s->tied ? 1 : 2));
 }
 
-/* ---- values
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------------------------------- */
 
 /* x with Phi(x) = p, by halving an interval: exact enough for bf16, and made once. */
 static double quantile(double p)
@@ -178,8 +178,7 @@ static enum status write_weights(struct random_writer *w)
     return w->c->status;
 }
 
-/* ---- the files beside
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the files beside ------------------------------------------------------------------------------------------------ */
 
 static enum status random_model_write_text(struct random_writer *w, const char *name, const struct buf *text)
 {

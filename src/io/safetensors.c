@@ -19,6 +19,7 @@
 
 enum { HEADER_CAP_BYTES = 100000000 };
 
+/* One tensor, and the file that holds it. */
 struct safetensors_item {
     struct tensor_view view;
     uint32_t shard;
@@ -28,6 +29,7 @@ struct safetensors_pair {
     const char *key, *value; /* in the shard's pool */
 };
 
+/* One file of the set. */
 struct shard {
     struct file_map *map;
     char *pool; /* owned: NUL-terminated names and metadata; never longer than the header, whose quotes make room for NULs */
@@ -76,6 +78,7 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const struct safetensors_pair *)a)->key, ((const struct safetensors_pair *)b)->key);
 }
 
+/* Sorts unless the list is in order already. */
 static void sort(void *items, size_t n, size_t size, int (*compare)(const void *, const void *))
 {
     const char *p = items;
@@ -115,6 +118,7 @@ static const char *pool_string(struct header *h)
     return copy;
 }
 
+/* Two values for one key would let two readers see two files. */
 static bool refuse_duplicate_metadata(struct header *h)
 {
     struct shard *sh = h->shard;
@@ -127,6 +131,7 @@ static bool refuse_duplicate_metadata(struct header *h)
     return true;
 }
 
+/* One member of "__metadata__". */
 static bool read_metadata_pair(struct header *h)
 {
     struct shard *sh = h->shard;
@@ -179,6 +184,7 @@ static bool read_sizes(struct header *h, const char *name, const char *field, in
     }
 }
 
+/* "dtype": one of the names of the format, which are those of tensor types without blocks. */
 static bool safetensors_read_type(struct header *h, struct tensor_view *view)
 {
     if (json_scan_next(&h->scan) != SCAN_STRING) {
@@ -235,6 +241,7 @@ static bool safetensors_place(struct header *h, struct tensor_view *view, const 
     return true;
 }
 
+/* One tensor's entry, checked and appended to the list. */
 static bool read_entry(struct header *h)
 {
     struct safetensors *s = h->s;
@@ -264,6 +271,7 @@ static bool read_entry(struct header *h)
     return true;
 }
 
+/* The whole JSON object, and nothing behind it but the padding that the scanner skips. */
 static bool read_header(struct header *h)
 {
     enum json_token t = json_scan_next(&h->scan);
@@ -281,6 +289,7 @@ static const char *shard_path(const struct safetensors *s, size_t shard)
     return file_map_path(s->shards[shard].map);
 }
 
+/* Sorts items from `from` on by name: equal neighbours are duplicates. */
 static enum status refuse_duplicates(struct safetensors *s, size_t from)
 {
     if (s->n_items == from) return OK; /* and s->items may be NULL */
@@ -432,6 +441,7 @@ static enum status open_shard(const struct safetensors_index *x, struct safetens
     return x->c->status;
 }
 
+/* Opens every file that the index names, then holds the index against what they contain. */
 static struct safetensors *open_shards(struct safetensors_index *x)
 {
     struct safetensors *s = new_set(x->c, x->n_files);
@@ -454,6 +464,7 @@ static struct safetensors *open_index(struct ctx *c, const char *dir, const char
     return s;
 }
 
+/* An index counts before a single file, as with Hugging Face. */
 struct safetensors *safetensors_open_dir(struct ctx *c, const char *dir)
 {
     struct safetensors *s = NULL;

@@ -140,8 +140,7 @@ static void test_matmul(void **state)
         }
 }
 
-/* ---- the exponential ---------------------------------------------------------------------------------------------------
- */
+/* ---- the exponential ------------------------------------------------------------------------------------------------- */
 
 static double ulps(float got, double expected)
 {
@@ -292,8 +291,7 @@ static void test_nan_passes(void **state)
     assert_true(isnan(out[0]) && isnan(out[1]));
 }
 
-/* ---- choosing ----------------------------------------------------------------------------------------------------------
- */
+/* ---- choosing -------------------------------------------------------------------------------------------------------- */
 
 static void check_name(struct ctx *c, const char *name, const char *opened)
 {

@@ -40,8 +40,7 @@ static void put_iq2(uint16_t row, unsigned signs, int8_t *code)
     put_signs(signs, code);
 }
 
-/* ---- IQ2 ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- IQ2 ------------------------------------------------------------------------------------------------------------- */
 
 void quant_decode_iq2_xxs(const uint8_t *p, struct quant_codes *out)
 {
@@ -79,8 +78,7 @@ void quant_decode_iq2_s(const uint8_t *p, struct quant_codes *out)
         put_iq2(quant_grid_iq2_s[index[i] | (high[i / 4] >> i % 4 * 2 & 3) << 8], signs[i], out->code + i * ROW);
 }
 
-/* ---- IQ3 ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- IQ3 ------------------------------------------------------------------------------------------------------------- */
 
 void quant_decode_iq3_xxs(const uint8_t *p, struct quant_codes *out)
 {

@@ -125,8 +125,7 @@ void quant_decode_iq4_xs(const uint8_t *p, struct quant_codes *out)
     }
 }
 
-/* ---- ternary ------------------------------------------------------------------------------------------------------------
- */
+/* ---- ternary --------------------------------------------------------------------------------------------------------- */
 
 /* `count` bytes, each a fraction of 256 whose digits to base 3 are its elements: digit j of byte i is element j count + i.
  */

@@ -18,6 +18,7 @@
 enum { TEXT_MAX_BYTES = 512 << 20 };
 enum { TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 }; /* tokenizer.ggml.token_type */
 
+/* What is read of the GGUF file, and by that of which kind its tokenizer is. */
 struct vocab {
     struct ctx *c;
     const struct gguf *g;
@@ -27,6 +28,7 @@ struct vocab {
     struct tokenizer *t;                    /* SentencePiece: owned, for its merges */
 };
 
+/* A list of the file with items of this kind, or NULL. */
 static const struct gguf_value *array_of(const struct gguf *g, const char *key, enum gguf_kind item)
 {
     const struct gguf_value *v = gguf_get(g, key);
@@ -48,6 +50,7 @@ static bool has_duplicates(struct vocab *v)
     return twice;
 }
 
+/* Strings of GGUF have a length and no NUL. */
 static bool hf_tokenizer_is_text(struct gguf_string s, const char *text)
 {
     return s.n == strlen(text) && memcmp(s.data, text, s.n) == 0;
@@ -82,6 +85,7 @@ static const char *open_vocab(struct vocab *v)
 
 /* ---- tokenizer.json --------------------------------------------------------------------------------------------------- */
 
+/* Tokens that are recognised in text as a whole, with Hugging Face's flags for them. */
 static void append_added(const struct vocab *v, struct buf *b)
 {
     bool first = true;
@@ -119,6 +123,7 @@ static void append_pretokenizer(const struct vocab *v, struct buf *b)
                own ? "true" : "false");
 }
 
+/* Whether SentencePiece puts a space in front of a text; it does unless the file says otherwise. */
 static bool adds_prefix(const struct vocab *v)
 {
     bool prefix = true;
@@ -148,6 +153,7 @@ static void append_text_rules(const struct vocab *v, struct buf *b)
                prefix ? ", {\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0}" : "");
 }
 
+/* Whether texts begin with BOS, and its id. */
 static bool adds_bos(const struct vocab *v, int64_t *id)
 {
     bool add = v->rules ? v->rules->adds_bos : true;
@@ -185,6 +191,7 @@ static void append_post_processor(const struct vocab *v, struct buf *b)
     buf_release(&bos);
 }
 
+/* Byte-level BPE's merges as the file lists them, SentencePiece's as they follow from its scores. */
 static void append_merges(const struct vocab *v, struct buf *b)
 {
     int32_t left, right;
@@ -204,6 +211,7 @@ static void append_merges(const struct vocab *v, struct buf *b)
     }
 }
 
+/* "model": vocabulary and merges. */
 static void append_model(const struct vocab *v, struct buf *b)
 {
     int64_t unknown = -1;
@@ -231,6 +239,7 @@ static void append_model(const struct vocab *v, struct buf *b)
     buf_append_str(b, "]}");
 }
 
+/* The members of tokenizer.json in the order in which Hugging Face writes them. */
 static void append_tokenizer(const struct vocab *v, struct buf *b)
 {
     buf_append_str(b, "{\"version\": \"1.0\", \"truncation\": null, \"padding\": null,\n\"added_tokens\": [");
@@ -252,6 +261,7 @@ static void append_member(const char *name, struct gguf_string s, struct buf *b)
     json_append_string(b, s.data, s.n);
 }
 
+/* tokenizer_config.json: the special tokens by their roles, and the chat template. */
 static void append_config(const struct vocab *v, struct buf *b)
 {
     static const char *const roles[][2] = {{"bos_token", "tokenizer.ggml.bos_token_id"},
@@ -271,6 +281,7 @@ static void append_config(const struct vocab *v, struct buf *b)
     buf_append_str(b, "\n}\n");
 }
 
+/* Makes a text by `append` and writes it. */
 static enum status hf_tokenizer_write_text(const struct vocab *v, const char *dir, const char *name,
                                            void (*append)(const struct vocab *, struct buf *))
 {

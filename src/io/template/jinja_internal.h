@@ -5,8 +5,7 @@
 #include "base/ctx.h"
 #include "io/template/jinja.h"
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------------- */
 
 /* Everything that a template or a run needs lies in blocks which are given back together. */
 struct jinja_block;
@@ -49,8 +48,7 @@ static inline struct jinja_string jinja_part(struct jinja_string s, size_t from,
     return (struct jinja_string){s.s + from, s.outside ? s.outside + from : NULL, to - from};
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------------------------------- */
 
 enum jinja_kind {
     JINJA_UNDEFINED,
@@ -111,8 +109,7 @@ struct jinja_method {
     struct jinja_string name;
 };
 
-/* ---- the tree ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the tree -------------------------------------------------------------------------------------------------------- */
 
 enum jinja_node_kind {
     /* expressions; `next` chains the members of a list */
@@ -182,8 +179,7 @@ int32_t jinja_symbol(struct jinja_template *t, struct jinja_string name);
 /* The number of a name that occurs in the template, or -1. */
 int32_t jinja_symbol_find(const struct jinja_template *t, struct jinja_string name);
 
-/* ---- a run -------------------------------------------------------------------------------------------------------------
- */
+/* ---- a run ----------------------------------------------------------------------------------------------------------- */
 
 struct jinja_variable {
     int32_t symbol;

@@ -12,6 +12,7 @@ enum { PATTERN_MAX_BYTES = 512, PATTERN_MAX_DEPTH = 32, STEPS_A_BYTE = 4, STEPS_
 
 enum step_kind { STEP_SET, STEP_SPLIT, STEP_BEGIN, STEP_END, STEP_MATCH };
 
+/* One step of the program. */
 struct pattern_step {
     enum step_kind kind;
     int out, alt;    /* successors, -1: none; alt only of SPLIT */
@@ -25,10 +26,12 @@ struct pattern {
     struct pattern_step *steps; /* otherwise the program. Owned */
 };
 
+/* A piece of program: where it begins, and the exit step whose successor is not known yet. */
 struct fragment {
     int start, end;
 };
 
+/* One parse: `at` is the next byte of the source. */
 struct pattern_parser {
     struct ctx *c;
     const char *what, *source, *at;
@@ -53,6 +56,7 @@ static void malformed(struct pattern_parser *ps, const char *why)
 
 /* ---- pieces of program ----------------------------------------------------------------------------------------------- */
 
+/* Appends a step; the program's memory is enough for any source (STEPS_A_BYTE). */
 static int add_step(struct pattern_parser *ps, enum step_kind kind, int out, int alt)
 {
     struct pattern_step *s = &ps->p->steps[ps->p->n];
@@ -74,12 +78,14 @@ static struct fragment single(struct pattern_parser *ps, enum step_kind kind)
     return (struct fragment){add_step(ps, kind, end, -1), end};
 }
 
+/* a, then b. */
 static struct fragment pattern_join(struct pattern_parser *ps, struct fragment a, struct fragment b)
 {
     ps->p->steps[a.end].out = b.start;
     return (struct fragment){a.start, b.end};
 }
 
+/* a*, a+ or a?, by one choice between a and what follows. */
 static struct fragment pattern_repeat(struct pattern_parser *ps, struct fragment a, char quantifier)
 {
     int end = add_exit(ps), split = add_step(ps, STEP_SPLIT, a.start, end);
@@ -94,6 +100,7 @@ static void set_range(uint8_t *set, int from, int to)
     for (int i = from; i <= to; i++) set[i / 8] |= (uint8_t)(1u << i % 8);
 }
 
+/* Whether a SET takes the byte. */
 static bool pattern_set_has(const uint8_t *set, char ch)
 {
     return set[(uint8_t)ch / 8] >> (uint8_t)ch % 8 & 1;
@@ -149,6 +156,7 @@ static void pattern_parse_class(struct pattern_parser *ps, uint8_t *set)
     for (int i = 0; invert && i < 32; i++) set[i] = (uint8_t)~set[i];
 }
 
+/* A (...) group; ps->at is behind the parenthesis. */
 static struct fragment pattern_parse_group(struct pattern_parser *ps)
 {
     struct fragment none = {0, 0};
@@ -164,6 +172,7 @@ static struct fragment pattern_parse_group(struct pattern_parser *ps)
     return inside;
 }
 
+/* A byte, a class, a group or an anchor. */
 static struct fragment pattern_parse_atom(struct pattern_parser *ps)
 {
     char ch = *ps->at++;
@@ -191,6 +200,7 @@ static bool is_quantifier(char ch)
     return ch == '*' || ch == '+' || ch == '?';
 }
 
+/* An atom and the quantifier behind it. */
 static struct fragment parse_piece(struct pattern_parser *ps)
 {
     struct fragment f = pattern_parse_atom(ps);
@@ -200,6 +210,7 @@ static struct fragment parse_piece(struct pattern_parser *ps)
     return f;
 }
 
+/* Pieces up to a '|', a ')' or the end; it may be empty. */
 static struct fragment pattern_parse_sequence(struct pattern_parser *ps)
 {
     int empty = add_exit(ps);
@@ -227,7 +238,7 @@ static bool is_plain(const char *source)
     return source[strcspn(source, "\\[](){}|*+?^$\n")] == 0;
 }
 
-static void pattern_compile_node(struct pattern_parser *ps)
+static void pattern_compile(struct pattern_parser *ps)
 {
     struct fragment whole = parse_choice(ps);
     if (ctx_ok(ps->c) && *ps->at) malformed(ps, "a ) was not opened");
@@ -250,7 +261,7 @@ struct pattern *pattern_new(struct ctx *c, const char *what, const char *source)
     } else {
         struct pattern_parser ps = {c, what, source, source, p, 0};
         p->steps = mem_alloc(c, STEPS_A_BYTE * n + STEPS_MORE, sizeof *p->steps);
-        if (p->steps) pattern_compile_node(&ps);
+        if (p->steps) pattern_compile(&ps);
     }
     if (ctx_ok(c)) return p;
     pattern_free(p);
@@ -274,6 +285,7 @@ bool pattern_is_plain(const struct pattern *p)
 
 enum { MAX_STEPS = STEPS_A_BYTE * PATTERN_MAX_BYTES + STEPS_MORE };
 
+/* Where the machine is: a flag for each step. */
 struct places {
     uint8_t on[MAX_STEPS];
 };
@@ -302,6 +314,7 @@ static bool match_plain(const char *source, const char *text)
     return true;
 }
 
+/* One pass over the text with all places at once. Every '.' may begin the tail, so the machine is started there again. */
 static bool match_program(const struct pattern *p, const char *text)
 {
     struct places now = {{0}}, next;

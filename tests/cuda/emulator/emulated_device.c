@@ -79,8 +79,7 @@ enum status cuda_launch(struct cuda *d, enum cuda_kernel kernel, struct cuda_gri
     return d->c->status;
 }
 
-/* ---- products
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------------------------------- */
 
 static float gemm_element(const struct cuda_matrix *m, int64_t row, int64_t col)
 {

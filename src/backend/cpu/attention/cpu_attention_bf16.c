@@ -9,8 +9,7 @@ struct round_work {
     float *scratch; /* (D, KEYS) a worker */
 };
 
-/* ---- keys and values ---------------------------------------------------------------------------------------------------
- */
+/* ---- keys and values ------------------------------------------------------------------------------------------------- */
 
 /* Keys [0, keys) of src, rows ld apart, as columns of `turned`, KEYS of them: 0 behind the last. */
 static void turn_keys(const struct attention_bf16 *b, const float *src, int64_t ld, int64_t keys, float *scratch,
@@ -99,8 +98,7 @@ enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const
     return c->status;
 }
 
-/* ---- blocks and tiles ---------------------------------------------------------------------------------------------------
- */
+/* ---- blocks and tiles ------------------------------------------------------------------------------------------------ */
 
 int64_t attention_bf16_tile_steps(void)
 {

@@ -131,8 +131,7 @@ void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kern
     }
 }
 
-/* ---- products ----------------------------------------------------------------------------------------------------------
- */
+/* ---- products -------------------------------------------------------------------------------------------------------- */
 
 /* Outer to inner: runs of k, panels of B, rows of A. Runs end where groups do, so that they do not touch the sums. */
 void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g)

@@ -291,8 +291,7 @@ static void loop_adamw(float *p, const float *g, float *m, float *v, const struc
 
 #include "backend/cpu/loops/cpu_stored.h"
 
-/* ---- columns of a tile --------------------------------------------------------------------------------------------------
- */
+/* ---- columns of a tile ----------------------------------------------------------------------------------------------- */
 
 /* Two vectors of columns at a time, so that one's latency hides the other's; one where vectors are as long as the 16 columns
  * that n is a multiple of. `two` is a constant where this is expanded. */
