@@ -8,6 +8,7 @@
 
 enum dtype { DTYPE_BOOL, DTYPE_U8, DTYPE_I32, DTYPE_I64, DTYPE_F16, DTYPE_BF16, DTYPE_F32, DTYPE_F64, DTYPE_COUNT };
 
+/* Bytes of an element, and its name in messages. */
 size_t dtype_size(enum dtype t);
 const char *dtype_name(enum dtype t); /* "f32", "bf16", ... */
 bool dtype_is_float(enum dtype t);

@@ -160,6 +160,8 @@ struct adamw_guard {
 
 /* ---- elementwise; operands broadcast (NumPy rules) and promote (dtype_promote) ---------------------------------------- */
 
+/* a + b, a - b, a b, a / b (integers become f32), max(a, b) with NaN from either side; -a, e^a, ln a, sqrt(a), 1 / (1 +
+ * e^-a). E_SHAPE when shapes do not broadcast. Owner of every result: the innermost scope. */
 struct array *op_add(struct ctx *c, struct array *a, struct array *b);
 struct array *op_sub(struct ctx *c, struct array *a, struct array *b);
 struct array *op_mul(struct ctx *c, struct array *a, struct array *b);
@@ -174,15 +176,19 @@ struct array *op_equal(struct ctx *c, struct array *a, struct array *b); /* bool
 struct array *op_not_equal(struct ctx *c, struct array *a, struct array *b);
 struct array *op_less(struct ctx *c, struct array *a, struct array *b);
 struct array *op_less_equal(struct ctx *c, struct array *a, struct array *b);
+/* cond (bool) ? a : b, all broadcast to one shape. */
 struct array *op_where(struct ctx *c, struct array *cond, struct array *a, struct array *b);
+/* Converted by dtype_convert; its gradient is converted back. */
 struct array *op_cast(struct ctx *c, struct array *a, enum dtype dtype);
 struct array *op_contiguous(struct ctx *c, struct array *a); /* a itself when it already is */
 
 /* ---- reductions: axes may be negative; n_axes -1 means all --------------------------------------------------------- */
 
+/* With `keep`, reduced axes stay with size 1. Sums of f32 are f32, of bool and u8 i32. max of nothing is E_SHAPE. */
 struct array *op_sum(struct ctx *c, struct array *a, const int *axes, int n_axes, bool keep);
 struct array *op_mean(struct ctx *c, struct array *a, const int *axes, int n_axes, bool keep);
 struct array *op_max(struct ctx *c, struct array *a, const int *axes, int n_axes, bool keep);
+/* e^(a - max) / sum along the axis; log sum e^a along it, without overflow. */
 struct array *op_softmax(struct ctx *c, struct array *a, int axis);
 struct array *op_logsumexp(struct ctx *c, struct array *a, int axis, bool keep);
 
@@ -190,12 +196,17 @@ struct array *op_logsumexp(struct ctx *c, struct array *a, int axis, bool keep);
 
 struct array *op_reshape(struct ctx *c, struct array *a, int ndim, const int64_t *shape); /* one dim may be -1 */
 struct array *op_transpose(struct ctx *c, struct array *a, const int *perm);              /* NULL: reverse */
+/* A view: axes of size 1, and new ones in front, repeated to `shape` with stride 0. */
 struct array *op_broadcast(struct ctx *c, struct array *a, int ndim, const int64_t *shape);
+/* A view of elements start, start + step, .. below stop on each axis; step NULL: all 1. E_SHAPE for what lies outside. */
 struct array *op_slice(struct ctx *c, struct array *a, const int64_t *start, const int64_t *stop, const int64_t *step);
 struct array *op_columns(struct ctx *c, struct array *a, int64_t first,
                          int64_t n); /* columns of (N, C): a row-strided view */
 struct array *op_expand_dims(struct ctx *c, struct array *a, const int *axes, int n_axes);
+/* Parts that agree in dtype and in all sizes but along `axis`, one behind the other. */
 struct array *op_concat(struct ctx *c, struct array **parts, int n, int axis);
+/* table (R, C), ids (N) -> (N, C): row ids[i]. a (N, C), ids (N) -> (N): element ids[i] of row i. E_SHAPE for ids out of
+ * range. */
 struct array *op_take(struct ctx *c, struct array *table, struct array *ids);
 struct array *op_take_along(struct ctx *c, struct array *a, struct array *ids);
 
@@ -221,9 +232,12 @@ enum status op_linear(struct ctx *c, struct array *x, const struct weight *const
  * the product with the weight is left out. For the end of a function that tape_checkpoint runs again (tape_replaying). */
 struct array *op_linear_unread(struct ctx *c, struct array *x, const struct weight *w, bool dropout);
 
+/* x (N, H, D), positions (N), inv_freq f32 (D / 2) -> as x. See struct rope_params. */
 struct array *op_rope(struct ctx *c, struct array *x, struct array *positions, struct array *inv_freq, double scale);
+/* q (N, H, D), k and v (S, G, D), offsets i32 -> (N, H, D). See struct attention_params. */
 struct array *op_attention(struct ctx *c, struct array *q, struct array *k, struct array *v, struct array *cu_q,
                            struct array *cu_k, const struct attention_params *p);
+/* silu(gate) * up, silu(g) = g / (1 + e^-g) (Shazeer 2020); operands of one shape. */
 struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up);
 
 struct cross_entropy_result {
@@ -231,11 +245,13 @@ struct cross_entropy_result {
     struct array *stats;    /* f64 (3): weighted sum, unweighted sum over counted rows, count */
     struct array *logprobs; /* f32 (N) or NULL when not asked for */
 };
+/* h (N, C), w (V, C), targets i32 (N), weights f32 (N). See struct linear_cross_entropy_params. */
 enum status op_linear_cross_entropy(struct ctx *c, struct array *h, const struct weight *w, struct array *targets,
                                     struct array *weights, bool want_logprobs, struct cross_entropy_result *result);
 
 /* ---- in place ------------------------------------------------------------------------------------------------------- */
 
+/* dst += src, of one shape and dtype. */
 enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src);
 /* Every element of `dst` becomes `value`, converted to its dtype. */
 enum status op_fill(struct ctx *c, struct array *dst, double value);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "array/front.h"
+#include "array/linear_view.h"
 #include "array/codec/quant.h"
 
 /* E_DTYPE unless `a` is f32, f64 or of the backend's activations. */
@@ -128,22 +129,23 @@ static enum status check_linear(struct ctx *c, const struct array *x, const stru
 
 /* The h_i that backward wants, each an array of its own; on bf16 they are columns of one array, which a card makes and reads
  * in one product. */
-static void linear_keeps(struct ctx *c, struct op_call *call, const struct linear_params *p)
+static void linear_keeps(struct ctx *c, struct linear_view *v, const struct linear_params *p)
 {
-    const struct array *x = call->in[0];
+    const struct array *x = v->x;
     int64_t shape[2] = {x->shape[0], 0}, first = 0;
     struct array *all = NULL;
     for (int i = 0; i < p->n; i++)
-        if (call->in[1 + 2 * i]) shape[1] += call->in[1 + 2 * i]->shape[0];
+        if (v->slot[i].a) shape[1] += v->slot[i].a->shape[0];
     for (int i = 0; i < p->n; i++) {
-        const struct array *a = call->in[1 + 2 * i];
+        struct linear_view_slot *s = &v->slot[i];
+        const struct array *a = s->a;
         if (!a) continue;
         const int64_t part[2] = {x->shape[0], a->shape[0]};
-        bool wanted = tape_wants(c, a) || tape_wants(c, call->in[2 + 2 * i]);
-        if (wanted && x->dtype != DTYPE_BF16) call->out[1 + i] = array_empty(c, x->dtype, 2, part);
+        bool wanted = tape_wants(c, a) || tape_wants(c, s->b);
+        if (wanted && x->dtype != DTYPE_BF16) s->h = array_empty(c, x->dtype, 2, part);
         if (wanted && x->dtype == DTYPE_BF16) {
             if (!all) all = array_empty(c, x->dtype, 2, shape);
-            call->out[1 + i] = all ? array_view(all, 2, part, all->stride, first) : NULL;
+            s->h = all ? array_view(all, 2, part, all->stride, first) : NULL;
         }
         first += part[1];
     }
@@ -153,8 +155,8 @@ static void linear_keeps(struct ctx *c, struct op_call *call, const struct linea
 static void linear_call(struct ctx *c, struct op_call *call, struct linear_params *p, const struct weight *const *w,
                         bool dropout, bool unread)
 {
-    struct array *x = call->in[0];
-    int64_t shape[2] = {x->shape[0], 0};
+    struct linear_view v = {.x = call->in[0]};
+    int64_t shape[2] = {v.x->shape[0], 0};
     for (int i = 0; i < p->n; i++) {
         const struct lora_slot *lora = w[i]->lora;
         p->w[i] = w[i];
@@ -163,19 +165,21 @@ static void linear_call(struct ctx *c, struct op_call *call, struct linear_param
         p->scale[i] = lora->scale;
         p->p[i] = dropout ? lora->dropout : 0;
         p->id[i] = lora->id;
-        call->in[1 + 2 * i] = front_prepare(c, lora->a, lora->a->dtype);
-        call->in[2 + 2 * i] = front_prepare(c, lora->b, lora->b->dtype);
+        v.slot[i].a = front_prepare(c, lora->a, lora->a->dtype);
+        v.slot[i].b = front_prepare(c, lora->b, lora->b->dtype);
     }
-    linear_keeps(c, call, p);
-    if (!unread) call->out[0] = array_empty(c, x->dtype, 2, shape);
+    linear_keeps(c, &v, p);
+    if (!unread) v.y = array_empty(c, v.x->dtype, 2, shape);
+    linear_view_put(&v, call);
 }
 
 /* Backward needs the adapters for dx and for each other, x only for dA. */
 static uint32_t linear_saves(struct ctx *c, const struct op_call *call)
 {
     uint32_t saves = op_info(OP_LINEAR)->saves & ~1u;
+    const struct linear_view v = linear_view_of(call);
     for (int i = 0; i < LINEAR_MAX; i++) {
-        if (tape_wants(c, call->in[1 + 2 * i])) saves |= 1u;
+        if (tape_wants(c, v.slot[i].a)) saves |= 1u;
     }
     return saves;
 }
@@ -199,7 +203,7 @@ static enum status run_linear(struct ctx *c, struct array *x, const struct weigh
     if (unread) call.out[0] = front_zeros(c, x->dtype, x->shape[0], w[0]->rows);
     if (!ctx_ok(c)) return c->status;
     struct node *node = tape_record(c, &call, 0, linear_saves(c, &call));
-    for (int64_t i = 0, first = 0; i < n && ctx_ok(c); first += w[i++]->rows) { /* each view has a cotangent of its own */
+    for (int64_t i = 0, first = 0; i < n && ctx_ok(c); first += w[i++]->rows) { /* each view has a gradient of its own */
         const int64_t shape[2] = {x->shape[0], w[i]->rows};
         y[i] = n == 1 ? call.out[0] : array_view(call.out[0], 2, shape, call.out[0]->stride, first);
         if (node && y[i]) node_carry(y[i], node, (int)i);

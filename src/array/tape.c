@@ -1,11 +1,11 @@
 /* tape: recording, and the backward walk.
  *
  * The tape is a stack of nodes in the order in which their ops ran; backward pops it. A popped node has all of its
- * cotangent, because everything that reads its outputs ran later and was popped before. The rule's results go to the nodes
+ * gradient, because everything that reads its outputs ran later and was popped before. The rule's results go to the nodes
  * that the edges name, and the node with all that it saved is freed at once, so memory falls while backward runs.
  *
  * A checkpointed function is one node. Popping it runs the function again with recording on, which pushes the nodes of its
- * inside onto the same stack, and the walk simply goes on with them: their edges lead to older nodes or to leaves, as if
+ * inside onto the same stack, and the walk simply continues with them: their edges lead to older nodes or to leaves, as if
  * they had been recorded in the first place. So gradients have the same bits with and without checkpointing, captured arrays
  * work, and checkpoints nest. Rejected: a tape of its own per checkpoint, which needs copies of leaves and a second sum of
  * their gradients.
@@ -217,9 +217,9 @@ struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry,
     return n;
 }
 
-/* ---- cotangents --------------------------------------------------------------------------------------------------- */
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
 
-/* May `g`, held by one cotangent slot, be changed where it lies? Storage that is counted once is seen by nobody else;
+/* May `g`, held by one gradient slot, be changed where it lies? Storage that is counted once is seen by nobody else;
  * contiguous also means not broadcast. */
 static bool owned(const struct array *g)
 {
@@ -227,7 +227,7 @@ static bool owned(const struct array *g)
            (g->dtype == DTYPE_F32 || g->dtype == DTYPE_F64 || g->dtype == front_activations(g->c));
 }
 
-static void add_cotangent(struct ctx *c, struct node *n, int out, struct array *g)
+static void add_gradient(struct ctx *c, struct node *n, int out, struct array *g)
 {
     struct array **slot = &n->grad[out];
     if (!*slot) {
@@ -249,7 +249,7 @@ void vjp_give(struct ctx *c, struct node *n, int i, struct array *g)
     BUG_ON(c,
            g->dtype != e->dtype || g->ndim != e->ndim || memcmp(g->shape, e->shape, (size_t)g->ndim * sizeof *g->shape) != 0,
            "the gradient of input %d of row %d has another shape or dtype than the input", i, n->kind);
-    add_cotangent(c, e->node, e->out, g);
+    add_gradient(c, e->node, e->out, g);
 }
 
 struct array *vjp_buffer(const struct node *n, int i)
@@ -274,10 +274,10 @@ static void replay(struct ctx *c, struct tape *t, struct node *n)
     const struct array *dy = n->grad[0];
     BUG_ON(c, !array_same_shape(y, dy) || y->dtype != dy->dtype || !y->node || !y->node->live,
            "tape_checkpoint: the function gave another result when it ran again");
-    add_cotangent(c, y->node, y->node_out, n->grad[0]);
+    add_gradient(c, y->node, y->node_out, n->grad[0]);
 }
 
-static bool has_cotangent(const struct node *n)
+static bool has_gradient(const struct node *n)
 {
     for (int i = 0; i < OP_MAX_OUT; i++) {
         if (n->grad[i]) return true;
@@ -320,11 +320,11 @@ enum status tape_backward(struct ctx *c, struct array *y, double seed)
     tape_pause(c);
     int mark = scope_open(c);
     struct array *dy = array_scalar(c, y->dtype, seed);
-    if (dy) add_cotangent(c, y->node, y->node_out, dy);
+    if (dy) add_gradient(c, y->node, y->node_out, dy);
     scope_close(c, mark);
     while (t->nodes.n > 0) {
         struct node *n = t->nodes.at[--t->nodes.n];
-        if (ctx_ok(c) && has_cotangent(n)) leave(c, t, n);
+        if (ctx_ok(c) && has_gradient(n)) leave(c, t, n);
         node_drop(c, n);
     }
     tape_resume(c);

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "array/front.h"
+#include "array/linear_view.h"
 
-/* A cotangent as kernels want it. */
+/* A gradient as kernels want it. */
 static struct array *prepared(struct ctx *c, struct array *dy)
 {
     return dy ? front_prepare(c, dy, dy->dtype) : NULL;
@@ -80,7 +81,7 @@ void vjp_rms_norm(struct ctx *c, struct node *n)
 
 /* ---- linear ------------------------------------------------------------------------------------------------------- */
 
-/* Fills one part of dy from its cotangent, unless that was written in place. */
+/* Fills one part of dy from its gradient, unless that was written in place. */
 static void fill_part(struct ctx *c, struct node *n, int view)
 {
     struct array *part = linear_part(c, n, view), *g = n->grad[view];
@@ -90,7 +91,7 @@ static void fill_part(struct ctx *c, struct node *n, int view)
     if (g) front_run(c, &call);
 }
 
-/* dy (N, sum M) from the cotangents of the views. */
+/* dy (N, sum M) from the gradients of the views. */
 static struct array *linear_dy(struct ctx *c, struct node *n, int n_views)
 {
     if (n_views == 1) return prepared(c, n->grad[0]);
@@ -116,22 +117,24 @@ void vjp_linear(struct ctx *c, struct node *n)
 {
     struct linear_params p;
     struct array *fresh[1 + 2 * LINEAR_MAX] = {0};
-    struct op_call call = {OP_LINEAR_BWD, .params = &p};
+    struct op_call forward = {.op = OP_LINEAR}, call = {.op = OP_LINEAR_BWD, .params = &p};
     memcpy(&p, n->params, sizeof p);
     p.want_dx = vjp_needs(n, 0);
     p.accumulate = true;
-    call.in[0] = linear_dy(c, n, p.n);
+    memcpy(forward.in, n->saved_in, sizeof forward.in);
+    memcpy(forward.out, n->saved_out, sizeof forward.out);
+    struct linear_view v = linear_view_of(&forward); /* what the tape kept */
+    v.dy = linear_dy(c, n, p.n);
+    /* zeros stand in for x or h where no gradient needs their values and the tape did not keep them */
     const struct edge *x = &n->in[0];
-    /* zeros stand in for x or h where no gradient needs their numbers and the tape did not keep them */
-    call.in[1] = n->saved_in[0] ? n->saved_in[0] : front_zeros(c, x->dtype, x->shape[0], x->shape[1]);
-    for (int i = 1; i <= 2 * LINEAR_MAX; i++) {
-        call.in[1 + i] = n->saved_in[i];
-        call.out[i] = linear_target(c, n, i, &call, &fresh[i]);
-    }
+    if (!v.x) v.x = front_zeros(c, x->dtype, x->shape[0], x->shape[1]);
     for (int i = 0; i < LINEAR_MAX; i++) {
-        struct array *a = n->saved_in[1 + 2 * i], *h = n->saved_out[1 + i];
-        call.in[2 + 2 * LINEAR_MAX + i] = h || !a ? h : front_zeros(c, x->dtype, x->shape[0], a->shape[0]);
+        struct linear_view_slot *s = &v.slot[i];
+        if (s->a && !s->h) s->h = front_zeros(c, x->dtype, x->shape[0], s->a->shape[0]);
     }
+    linear_view_put(&v, &call);
+    /* the gradient of LINEAR's input i is LINEAR_BWD's output i */
+    for (int i = 1; i <= 2 * LINEAR_MAX; i++) call.out[i] = linear_target(c, n, i, &call, &fresh[i]);
     if (p.want_dx) call.out[0] = empty_like_input(c, n, 0);
     if (!ctx_ok(c) || front_run(c, &call) != OK) return;
     vjp_give(c, n, 0, call.out[0]);

@@ -18,6 +18,7 @@ struct panic_catch {
 /* Puts the catch in place for this thread, until panic_catch_close. True: control came here again by a panic, with its
  * message. A macro, because the frame that calls setjmp must stay. */
 #define PANIC_CATCH(k) (panic_catch_open(k), _setjmp((k)->back) != 0)
+/* What the macro is made of. Catches nest; each is closed by the frame that opened it. */
 void panic_catch_open(struct panic_catch *k);
 void panic_catch_close(struct panic_catch *k);
 

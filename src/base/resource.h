@@ -12,6 +12,7 @@ struct resource {
     void (*release)(struct resource *r); /* gives it back; reads the holder's struct and nothing that it points to */
 };
 
+/* Puts r on the ctx's list: after a panic, ctx_free calls `release`. Cannot fail. */
 void resource_hold(struct ctx *c, struct resource *r, void (*release)(struct resource *r));
 /* Takes it off the list, without a release. */
 void resource_drop(struct ctx *c, struct resource *r);

@@ -18,6 +18,7 @@ struct rng {
     uint64_t index;  /* next number; part of a checkpoint where a stream must go on */
 };
 
+/* Starts a stream at index 0. Two streams of one seed differ in purpose or in stream number. */
 void rng_init(struct rng *r, uint64_t seed, enum rng_purpose purpose, uint32_t stream);
 uint64_t rng_u64(struct rng *r);
 uint64_t rng_below(struct rng *r, uint64_t n); /* uniform in [0, n), n > 0, no modulo bias */

@@ -11,6 +11,7 @@ struct sha256 {
     uint8_t block[64];
 };
 
+/* A digest in pieces: init, any number of updates, final. The hexadecimal form is 64 lower-case digits and a NUL. */
 void sha256_init(struct sha256 *s);
 void sha256_update(struct sha256 *s, const void *data, size_t n);
 void sha256_final(struct sha256 *s, uint8_t digest[32]);

@@ -28,6 +28,7 @@ struct clip {
     int64_t steps, clipped;     /* counted since the start of the run */
 };
 
+/* An empty window: limit is c, or with CLIP_FIXED the norm itself. */
 void clip_init(struct clip *k, enum clip_mode mode, double limit);
 
 /* The norm above which the gradient of the next step, with its Omega (> 0), is scaled down to that norm: threshold / norm.

@@ -42,6 +42,7 @@ struct metrics *metrics_open(struct ctx *c, const char *run_dir, uint64_t keep_b
 /* Closes without flushing more; accepts NULL. Data not yet synced may be lost, which resuming repairs. */
 void metrics_close(struct metrics *m);
 
+/* Appends one line, written at once. E_IO. */
 enum status metrics_add_step(struct metrics *m, const struct metrics_step *s);
 enum status metrics_add_eval(struct metrics *m, const struct metrics_eval *e);
 enum status metrics_add_timing(struct metrics *m, const struct metrics_timing *t);

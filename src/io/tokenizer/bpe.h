@@ -17,6 +17,7 @@ struct bpe {
     bool fuse_unknown;    /* neighbouring unknown ones become one unknown_id */
 };
 
+/* Empty tables with room for so many merges. E_MEMORY. */
 enum status bpe_init(struct ctx *c, struct bpe *b, size_t expected_merges);
 void bpe_release(struct bpe *b);
 /* Appends a merge to the list. A pair that is already there gets the new rank, as in the reference. */

@@ -11,6 +11,7 @@ struct set {
     size_t n, room;
 };
 
+/* Frees its ranges; the set is empty and may be used again. */
 void set_release(struct ctx *c, struct set *s);
 bool set_has(const struct set *s, uint32_t cp);
 bool set_equal(const struct set *a, const struct set *b);
