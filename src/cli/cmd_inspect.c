@@ -62,6 +62,7 @@ static enum status add_safetensors(struct inspection *x, struct safetensors *s, 
     return x->c->status;
 }
 
+/* One safetensors file of the folder. */
 static enum status add_file_in(struct inspection *x, const char *dir, const char *name)
 {
     char *path = path_join(x->c, dir, name);
@@ -91,6 +92,7 @@ static enum status add_json_in(struct inspection *x, const char *dir, const char
     return x->c->status;
 }
 
+/* Whether the folder has a file of this name. */
 static bool has_file(struct ctx *c, const char *dir, const char *name)
 {
     char *path = path_join(c, dir, name);
@@ -108,6 +110,7 @@ static const char *inspect_kind_name(enum gguf_kind kind)
     return names[kind];
 }
 
+/* Element i of a GGUF array, as JSON. */
 static void append_item(struct buf *b, const struct gguf_value *v, uint64_t i)
 {
     switch (v->item_kind) {
@@ -146,6 +149,7 @@ static void add_array(struct inspect_page *page, const struct gguf_value *v)
     buf_release(&b);
 }
 
+/* One key of a GGUF file as a fact. */
 static void add_value(struct inspect_page *page, const struct gguf *g, const struct gguf_value *v)
 {
     double f = 0;
@@ -174,6 +178,7 @@ static void add_value(struct inspect_page *page, const struct gguf *g, const str
     }
 }
 
+/* Version, keys and tensors of a GGUF file. */
 static enum status inspect_gguf(struct inspection *x, const char *path)
 {
     x->gguf = gguf_open(x->c, path);
@@ -186,6 +191,7 @@ static enum status inspect_gguf(struct inspection *x, const char *path)
 
 /* ---- tokenizer ---- */
 
+/* A special token as its text and id. */
 static void add_token(struct inspection *x, const char *name, int32_t id)
 {
     const char *text = id >= 0 ? tokenizer_token(x->tokenizer, id) : NULL;
@@ -211,6 +217,7 @@ static const char *template_name(struct inspection *x)
     return kind == CHAT_NONE ? "unknown" : chat_template_name(kind);
 }
 
+/* Size, special tokens and chat template. A tokenizer that this program cannot read fails the whole page. */
 static enum status add_tokenizer(struct inspection *x, const char *path)
 {
     x->tokenizer = tokenizer_open_json(x->c, path);
@@ -229,6 +236,7 @@ static enum status add_tokenizer(struct inspection *x, const char *path)
 
 /* ---- folders ---- */
 
+/* A Hugging Face folder: config.json, tensors, tokenizer. */
 static enum status inspect_model(struct inspection *x, const char *dir)
 {
     x->page.kind = "model folder";
@@ -241,6 +249,7 @@ static enum status inspect_model(struct inspection *x, const char *dir)
     return x->c->status;
 }
 
+/* A checkpoint of a run: its state, adapter and moments. */
 static enum status inspect_checkpoint(struct inspection *x, const char *dir)
 {
     x->page.kind = "checkpoint";
@@ -252,6 +261,7 @@ static enum status inspect_checkpoint(struct inspection *x, const char *dir)
     return add_file_in(x, dir, "adapter_optimizer.safetensors");
 }
 
+/* A PEFT adapter: its configuration and tensors. */
 static enum status inspect_adapter(struct inspection *x, const char *dir)
 {
     x->page.kind = "PEFT adapter";
@@ -259,6 +269,7 @@ static enum status inspect_adapter(struct inspection *x, const char *dir)
     return add_file_in(x, dir, "adapter_model.safetensors");
 }
 
+/* Which kind of folder it is shows in the names of its files. */
 static enum status inspect_folder(struct inspection *x, const char *dir)
 {
     if (has_file(x->c, dir, "state.json") || has_file(x->c, dir, "manifest.json")) return inspect_checkpoint(x, dir);

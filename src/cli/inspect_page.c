@@ -87,6 +87,7 @@ void inspect_page_literal(struct inspect_page *p, const char *name, const char *
 
 /* ---- printing ---- */
 
+/* Prints what has been collected once that is enough, or all of it. */
 static void flush(struct buf *b, bool all)
 {
     if (!buf_ok(b) || (!all && b->len < FLUSH_BYTES)) return;
@@ -115,6 +116,7 @@ static void append_safe(struct buf *b, const char *s, size_t n, size_t columns)
     }
 }
 
+/* Width of the column of names: the longest one. */
 static int name_columns(const struct inspect_page *p)
 {
     size_t widest = 8;
@@ -125,6 +127,7 @@ static int name_columns(const struct inspect_page *p)
     return widest < 48 ? (int)widest : 48;
 }
 
+/* Spaces up to the column. */
 static void pad(struct buf *b, size_t start, int columns)
 {
     size_t used = b->len - start;
@@ -147,6 +150,7 @@ static void facts_table(const struct inspect_page *p, struct buf *b)
     }
 }
 
+/* "4096, 128" or with another separator. */
 static void append_shape(struct buf *b, const struct tensor_view *t, const char *separator)
 {
     for (int i = 0; i < t->ndim; i++) buf_printf(b, "%s%lld", i ? separator : "", (long long)t->shape[i]);
@@ -159,6 +163,7 @@ static uint64_t elements(const struct tensor_view *t)
     return (uint64_t)(t->bytes / (size_t)info->bytes) * (uint64_t)info->block;
 }
 
+/* Sums over the tensors of a list. */
 struct totals {
     uint64_t elements, bytes, bytes_of[TENSOR_TYPE_COUNT], count_of[TENSOR_TYPE_COUNT];
 };
@@ -186,6 +191,7 @@ static int tensor_columns(const struct inspect_tensors *l)
     return widest < 80 ? (int)widest : 80;
 }
 
+/* A line a tensor: name, type, shape, bytes; then the sums. */
 static void tensors_table(const struct inspect_tensors *l, struct buf *b)
 {
     int columns = tensor_columns(l);
@@ -224,6 +230,7 @@ static void page_table(const struct inspect_page *p, struct buf *b)
     for (size_t i = 0; i < p->n_lists; i++) tensors_table(&p->lists[i], b);
 }
 
+/* The same as JSON. */
 static void tensors_json(const struct inspect_tensors *l, struct buf *b)
 {
     struct totals sum = totals_of(l);

@@ -7,6 +7,8 @@
 #include "io/tokenizer/expression_internal.h"
 #include "io/tokenizer/unicode.h"
 
+/* One parse: `at` is the next byte of the source. Functions that make nodes return their index, or -1 with the failure in
+ * the ctx. */
 struct parser {
     struct ctx *c;
     const char *name, *source;
@@ -32,6 +34,7 @@ static int expression_refuse(struct parser *p, const char *what)
     return -1;
 }
 
+/* Appends a node. */
 static int tree_add(struct parser *p, struct tree node)
 {
     struct expression_tree *t = p->t;
@@ -65,6 +68,7 @@ static int set_intern(struct parser *p, struct set *s)
     return t->n_sets++;
 }
 
+/* A node for one character of the set, which is taken over. */
 static int tree_set(struct parser *p, struct set *s)
 {
     int set = ctx_ok(p->c) ? set_intern(p, s) : -1;
@@ -75,6 +79,7 @@ static int tree_set(struct parser *p, struct set *s)
     return tree_add(p, (struct tree){.kind = TREE_SET, .set = set});
 }
 
+/* a then b, or a or b. What may match nothing is noted, because a repetition of it would be endless. */
 static int tree_pair(struct parser *p, enum tree_kind kind, int a, int b)
 {
     if (a < 0 || b < 0) return -1;
@@ -82,11 +87,13 @@ static int tree_pair(struct parser *p, enum tree_kind kind, int a, int b)
     return tree_add(p, (struct tree){.kind = kind, .a = a, .b = b, .nullable = kind == TREE_CAT ? na && nb : na || nb});
 }
 
+/* (?=a) or (?!a). */
 static int tree_ahead(struct parser *p, int a, bool negative)
 {
     return a < 0 ? -1 : tree_add(p, (struct tree){.kind = TREE_AHEAD, .a = a, .negative = negative, .nullable = true});
 }
 
+/* A look-behind for one character of the set; `at_start` says whether it holds where nothing stands before. */
 static int tree_behind(struct parser *p, struct set *s, bool at_start)
 {
     int set = ctx_ok(p->c) ? set_intern(p, s) : -1;
@@ -99,12 +106,14 @@ static int tree_behind(struct parser *p, struct set *s, bool at_start)
 
 /* ---- characters ---- */
 
+/* Whether the source goes on with `text`. */
 static bool peek(const struct parser *p, const char *text)
 {
     size_t n = strlen(text);
     return p->n - p->at >= n && memcmp(p->source + p->at, text, n) == 0;
 }
 
+/* Steps over `text` if it is there. */
 static bool expression_take(struct parser *p, const char *text)
 {
     if (!peek(p, text)) return false;
@@ -112,6 +121,7 @@ static bool expression_take(struct parser *p, const char *text)
     return true;
 }
 
+/* The next character. */
 static uint32_t take_unit(struct parser *p)
 {
     struct unicode_unit u = unicode_next(p->source + p->at, p->n - p->at);
@@ -323,6 +333,7 @@ static int tree_end(struct parser *p)
     return tree_add(p, (struct tree){.kind = TREE_END, .nullable = true});
 }
 
+/* A node for one character. */
 static int tree_one(struct parser *p, uint32_t cp)
 {
     struct set s = {0};
@@ -339,6 +350,7 @@ static int behind_property(struct parser *p, const char *property, bool negative
     return tree_behind(p, &s, negative);
 }
 
+/* A look-ahead for a word character, or for none. */
 static int word_next(struct parser *p, bool negative)
 {
     struct set s = {0};
@@ -392,6 +404,7 @@ static int parse_inside(struct parser *p)
     return parse_alternatives(p);
 }
 
+/* From the opening parenthesis to behind the closing one; (?i: holds only inside. */
 static int expression_parse_group(struct parser *p)
 {
     bool any_case = p->any_case;
@@ -404,6 +417,7 @@ static int expression_parse_group(struct parser *p)
     return node;
 }
 
+/* Escapes that stand for a place and not for a character: \A, \z, \Z, \b. */
 static int parse_special_escape(struct parser *p, bool *found)
 {
     struct set none = {0};

@@ -36,6 +36,7 @@ bool set_equal(const struct set *a, const struct set *b)
     return a->n == b->n && (a->n == 0 || memcmp(a->bounds, b->bounds, a->n * sizeof *a->bounds) == 0);
 }
 
+/* Appends a bound; sets are sorted lists of places where membership changes. */
 static enum status set_push(struct ctx *c, struct set *s, uint32_t bound)
 {
     if (s->n == s->room) {

@@ -20,6 +20,7 @@ void pretokenizer_release(struct pretokenizer *pre)
     *pre = (struct pretokenizer){0};
 }
 
+/* Appends a stage; E_UNSUPPORTED past the most. */
 static enum status add_stage(struct ctx *c, struct pretokenizer *pre, const char *name,
                              const struct pretokenizer_stage *stage)
 {
@@ -121,6 +122,7 @@ static bool take_segment(struct pretokenizer_cut *k, bool invert, struct express
     return true;
 }
 
+/* Reads a segment without using it up. */
 static void look_ahead(struct pretokenizer_cut *k, bool invert)
 {
     if (!k->have_ahead) k->have_ahead = take_segment(k, invert, &k->ahead);

@@ -19,6 +19,7 @@ const struct bf16_kernels *bf16_kernels_of(const struct cpu_kernels *kernels, co
     return b->bf16 ? kernels->bf16 : NULL;
 }
 
+/* k in whole groups, as steps. */
 int64_t bf16_steps(int64_t k)
 {
     return cpu_round_up(k, BF16_GROUP) / 2;
@@ -30,6 +31,7 @@ int64_t bf16_row_steps(int64_t k)
     return steps % 256 == 0 ? steps + BF16_GROUP_STEPS : steps; /* 1 KiB: four sets for all rows */
 }
 
+/* Behind k a row is filled with zeros up to a whole group: they add nothing. */
 void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, int64_t m, int64_t k, uint32_t *out)
 {
     int64_t rs = bf16_row_steps(k), padded = cpu_round_up(k, BF16_GROUP);
@@ -69,6 +71,7 @@ static const uint16_t *strip_of_row(const struct cpu_kernels *kernels, const str
     return out;
 }
 
+/* Rows of the source are columns of B: nr of them at a time, a strip of k each. */
 static void bf16_pack_transposed(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
                                  float *scratch)
 {
@@ -87,6 +90,7 @@ static void bf16_pack_transposed(const struct cpu_kernels *kernels, const struct
     }
 }
 
+/* Rows of the source are rows of B: a group of them at a time, dealt to all panels. */
 static void bf16_pack_rows(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
                            float *scratch)
 {

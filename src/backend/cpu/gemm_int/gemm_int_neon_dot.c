@@ -132,6 +132,7 @@ INLINE void turn_4_columns(int8_t *out, const int8_t *const *rows, int64_t at)
     vst1q_s8(out + 3 * STEP, vreinterpretq_s8_s64(vzip2q_s64(ab1, cd1)));
 }
 
+/* Whole blocks of 16 codes are turned in registers; the rest goes code by code. */
 static void int_neon_dot_pack_columns_8(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int8_t *out = run;
@@ -143,6 +144,7 @@ static void int_neon_dot_pack_columns_8(void *run, const int8_t *const *rows, in
             for (int i = 0; i < 4; i++) out[at * NR + 4 * j + i] = j < n && at + i < k ? rows[j][at + i] : 0;
 }
 
+/* Four rows of B interleaved byte by byte. */
 static void int_neon_dot_pack_rows_8(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t at = 0; at < k; at += 4) {
@@ -185,6 +187,7 @@ static void int_neon_dot_pack_rows_16(void *run, int64_t panel_stride, const int
 
 /* ---- codes of activations: of 16 bits first, in a buffer, then as the tile wants them. ------------------------------- */
 
+/* The 16-bit codes have at most 8 bits here and are narrowed. */
 static float int_neon_dot_quantise_8(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {
     int16_t wide[INT_RUN];
@@ -195,6 +198,8 @@ static float int_neon_dot_quantise_8(void *codes, const float *x, const float *f
     return scale;
 }
 
+/* A code c becomes c = 256 h + l + 128 in two bytes: sdot multiplies signed bytes, and the head of the panel corrects for
+ * 128. */
 static float int_neon_dot_quantise_16(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {
     int16_t wide[INT_RUN];

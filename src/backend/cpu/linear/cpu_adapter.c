@@ -22,6 +22,7 @@ enum {
     SET_ELEMENTS = 1024 / 4 /* rows a multiple of this apart share few cache sets */
 };
 
+/* One call, as all its work items see it. */
 struct adapter_work {
     const struct cpu_kernels *kernels;
     const struct cpu_adapter *adapters;
@@ -44,6 +45,7 @@ struct run {
     float *u[CPU_ADAPTERS_MAX]; /* (TOKENS, ld) */
 };
 
+/* A worker's scratch cut into its parts. */
 static struct run run_of(const struct adapter_work *w, int worker)
 {
     struct run r = {.chunk = w->scratch + worker * w->scratch_floats};
@@ -63,6 +65,7 @@ static int64_t adapter_scratch_floats(const struct adapter_work *w)
     return cpu_round_up(cpu_max(TOKENS * (CHUNK + rows + widest), gemm_pack_scratch(w->kernels)), 16);
 }
 
+/* s B of adapter `job`, (M, R), as panels. */
 static void adapter_pack_job(void *arg, int64_t job, int worker)
 {
     const struct adapter_work *w = arg;
@@ -127,6 +130,7 @@ static void add_sums(const struct adapter_work *w, const struct run *r, int64_t 
     gemm_block(w->kernels, &g);
 }
 
+/* Some columns of the run's rows, to where they stay in L1. */
 static void copy_chunk(const struct adapter_work *w, const struct run *r, const float *rows, int64_t ld, int64_t columns)
 {
     for (int64_t t = 0; t < r->n; t++) w->kernels->scale(r->chunk + t * CHUNK, 1.0f, rows + t * ld, columns);
@@ -162,6 +166,7 @@ static void pass_x(const struct adapter_work *w, const struct run *r, int from, 
     }
 }
 
+/* Work item: a stretch of tokens, run by run; its sums start at 0 in the first run. */
 static void stretch_job(void *arg, int64_t job, int worker)
 {
     const struct adapter_work *w = arg;
@@ -184,6 +189,7 @@ static void stretch_job(void *arg, int64_t job, int worker)
 
 /* ---- adding the stretches up ---------------------------------------------------------------------------------------- */
 
+/* out = sum, or out += sum. */
 static void store(float *out, float sum, bool accumulate)
 {
     *out = accumulate ? *out + sum : sum;
@@ -204,6 +210,7 @@ static void join_chunk(const struct adapter_work *w, int at, bool is_da, int64_t
                 store(a->db + (row + i) * a->ld_db + j, a->scale * sum[i * ld + j], w->accumulate);
 }
 
+/* Work item of the second loop: adds the stretches of some rows, in order. */
 static void join_job(void *arg, int64_t job, int worker)
 {
     (void)worker;
@@ -218,6 +225,7 @@ static void join_job(void *arg, int64_t job, int worker)
     }
 }
 
+/* How many work items the second loop has. */
 static int64_t join_jobs(const struct adapter_work *w)
 {
     int64_t jobs = 0;
