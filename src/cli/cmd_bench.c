@@ -48,11 +48,13 @@ static const struct option_spec specs[] = {
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
+/* Whether --only asks for this part, or for all. */
 static bool wanted(const struct bench_values *v, enum part part)
 {
     return v->only == PART_ALL || v->only == (int)part;
 }
 
+/* The text's tokens, checked against the model's vocabulary. */
 static enum status cmd_bench_encode(const struct loaded *l, const char *text, struct ids *ids)
 {
     TRY(tokenizer_encode_text(l->c, l->tokenizer, text, strlen(text), false, ids));
@@ -69,6 +71,7 @@ static enum status open_profiled(struct loaded *l, struct ctx *c, const struct b
     return loaded_open_files(l, c, &options);
 }
 
+/* The parts that are wanted, in the order of the page. */
 static enum status cmd_bench_measure(const struct bench_values *v, struct model *m, struct profile *p,
                                      const struct ids *text, struct bench *b)
 {

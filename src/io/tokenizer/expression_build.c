@@ -14,6 +14,7 @@
 
 enum { STATES_MAX = 4000, TABLE_MAX = 1 << 21, WORK_MAX = 1 << 25 };
 
+/* The making of one expression. */
 struct build {
     struct ctx *c;
     struct expression *p;
@@ -25,6 +26,7 @@ struct build {
     struct map *states;
 };
 
+/* A pattern whose automaton would need too much memory or time is refused when it is read, not while a text is cut. */
 static enum status too_large(struct build *b)
 {
     return ctx_fail(b->c, E_UNSUPPORTED, "%s: a pattern is too complex (%d states of %d nodes)", b->name, b->p->n_states,
@@ -33,6 +35,7 @@ static enum status too_large(struct build *b)
 
 /* ---- nodes ---- */
 
+/* Appends a node; -1 with the failure in the ctx, as all functions here that make nodes. */
 static int node_add(struct build *b, struct expression_node node)
 {
     struct expression *p = b->p;
@@ -51,6 +54,7 @@ static int node_add(struct build *b, struct expression_node node)
     return p->n_nodes++;
 }
 
+/* A choice: `first` is tried first. */
 static int node_split(struct build *b, int first, int second)
 {
     return first < 0 || second < 0
@@ -69,6 +73,7 @@ static int compile_unless(struct build *b, int set, int next)
                    : node_add(b, (struct expression_node){.kind = NODE_AHEAD, .other = one, .next = next, .negative = true});
 }
 
+/* X* or X+: a choice between X, which leads back to it, and what follows. */
 static int compile_loop(struct build *b, const struct tree *t, int next)
 {
     int loop = node_split(b, next, next);
@@ -97,6 +102,7 @@ static int compile_repeat(struct build *b, const struct tree *t, int next)
     return at;
 }
 
+/* The look-ahead's own automaton ends in a MATCH of its own. */
 static int compile_ahead(struct build *b, const struct tree *t, int next)
 {
     int match = node_add(b, (struct expression_node){.kind = NODE_MATCH});
@@ -219,6 +225,8 @@ static int class_for(struct build *b, const size_t *cursors)
     return k;
 }
 
+/* Characters that are members of the same sets are one class: the automaton's tables have a column a class, not a
+ * character. */
 static enum status make_classes(struct build *b)
 {
     struct expression *p = b->p;
@@ -248,6 +256,7 @@ static enum status make_classes(struct build *b)
 
 /* ---- states ---- */
 
+/* Whether node i is in the set. */
 static bool bit_at(const uint64_t *bits, int i)
 {
     return bits[i / 64] >> (i % 64) & 1;

@@ -27,6 +27,7 @@
 #define STORE(i)                                                                                                            \
     if (rows > (i)) store_row(t->c + (i)*t->ldc, low##i, high##i, t->accumulate);
 
+/* 16 sums to a row of C. */
 INLINE void store_row(float *c, __m256 low, __m256 high, bool accumulate)
 {
     if (accumulate) {
@@ -37,6 +38,7 @@ INLINE void store_row(float *c, __m256 low, __m256 high, bool accumulate)
     _mm256_storeu_ps(c + 8, high);
 }
 
+/* `rows` x 16 sums of C. */
 INLINE void tile_rows(const struct gemm_tile *t, const int rows)
 {
     const float *a = t->a, *a3 = rows > 3 ? a + 3 * t->rs : a, *b = t->b;

@@ -37,12 +37,15 @@ enum { LANES = 16 };
         if (wide) store_sums(t->c + (i)*t->ldc + LANES, high##i, t->accumulate);                                            \
     }
 
+/* 16 sums to a row of C, added to what is there where asked for. */
 INLINE void store_sums(float *c, __m512 sums, bool accumulate)
 {
     if (accumulate) sums = _mm512_add_ps(sums, _mm512_loadu_ps(c));
     _mm512_storeu_ps(c, sums);
 }
 
+/* `rows` x 32 sums of C, or x 16 where only the first half of the panel belongs to C: k steps of one row of B, two vectors,
+ * against one element of each row of A. */
 INLINE void tile_rows(const struct gemm_tile *t, const int rows, const bool wide)
 {
     const int64_t rs = t->rs, cs = t->cs, ldb = t->ldb;

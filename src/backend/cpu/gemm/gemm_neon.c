@@ -39,11 +39,13 @@
         store(c + 12, s##i, t->accumulate);                                                                                 \
     }
 
+/* Four sums to a row of C. */
 INLINE void store(float *c, float32x4_t sum, bool accumulate)
 {
     vst1q_f32(c, accumulate ? vaddq_f32(sum, vld1q_f32(c)) : sum);
 }
 
+/* `rows` x 16 sums of C, in up to 24 of the 32 registers. */
 INLINE void tile_rows(const struct gemm_tile *t, const int rows)
 {
     const float *b = t->b;

@@ -28,6 +28,7 @@ INLINE __m128 sum_rows(__m256 a, __m256 b, __m256 c, __m256 d)
     return _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
 }
 
+/* 16 bytes in both halves of a register. */
 INLINE __m256i both_halves(const uint8_t *p)
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
@@ -59,11 +60,13 @@ INLINE __m256 add_block(__m256 sum, const uint8_t *p, const __m256 *x)
     return _mm256_fmadd_ps(scale, add_codes(_mm256_setzero_ps(), p + 2, x), sum);
 }
 
+/* 32 elements of the vector. */
 INLINE void load_x(__m256 v[4], const float *x)
 {
     for (int i = 0; i < 4; i++) v[i] = _mm256_loadu_ps(x + 8 * i);
 }
 
+/* Four rows of Q8_0 blocks, an f16 scale and 32 codes each. */
 static void dot_q8_0(const void *const *rows, const float *x, int64_t k, float *out)
 {
     const uint8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
@@ -115,6 +118,7 @@ static void gemv_avx2_int8(const void *const *rows, const float *x, int64_t k, f
 
 /* ---- one number an element ------------------------------------------------------------------------------------------- */
 
+/* Eight elements of f32, f16 or bf16, widened. */
 INLINE __m256 load_plain(const uint8_t *p, const enum tensor_type type)
 {
     if (type == TENSOR_F32) return _mm256_loadu_ps((const float *)(const void *)p);
@@ -131,6 +135,7 @@ INLINE __m256 load_rest(const uint8_t *p, size_t bytes, const enum tensor_type t
     return load_plain(copy, type);
 }
 
+/* Four rows of elements without blocks; `type` and `bytes` are constants where this is expanded. */
 INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float *out, const enum tensor_type type,
                       const int bytes)
 {

@@ -43,6 +43,7 @@ size_t gemv_fixed_avx2_bytes(enum weight_form form, enum tensor_type type, int64
 
 /* ---- the vector ------------------------------------------------------------------------------------------------------ */
 
+/* The largest of eight lanes. */
 INLINE float largest_of(__m256 v)
 {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -79,6 +80,8 @@ INLINE __m256i low_part(__m256i q)
     return _mm256_srai_epi32(_mm256_slli_epi32(q, 32 - PART_BITS), 32 - PART_BITS);
 }
 
+/* 32 elements of the vector as integers of 22 bits and a scale, the integers split into PARTS bytes of PART_BITS bits and a
+ * sign each: a byte of the vector times a code of 4 or 5 bits fits vpmaddubsw without saturating. */
 static void fix_block(struct pair *pair, int block, const float *x)
 {
     float scale = scale_of(x);

@@ -26,6 +26,7 @@ INLINE float32x4_t sum_rows(float32x4_t a, float32x4_t b, float32x4_t c, float32
     return vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d));
 }
 
+/* A scale of a block, at any address. */
 INLINE float load_half(const uint8_t *p)
 {
     __fp16 h;
@@ -136,6 +137,7 @@ struct eight {
     float32x4_t a, b;
 };
 
+/* Eight elements of f32, f16 or bf16, widened. */
 INLINE struct eight load_plain(const uint8_t *p, const enum tensor_type type)
 {
     if (type == TENSOR_F32) return (struct eight){vreinterpretq_f32_u8(vld1q_u8(p)), vreinterpretq_f32_u8(vld1q_u8(p + 16))};
@@ -156,11 +158,13 @@ INLINE struct eight load_rest(const uint8_t *p, size_t bytes, const enum tensor_
     return load_plain(copy, type);
 }
 
+/* sum + x w, lane by lane. */
 INLINE struct eight add_products(struct eight sum, struct eight x, struct eight w)
 {
     return (struct eight){vfmaq_f32(sum.a, x.a, w.a), vfmaq_f32(sum.b, x.b, w.b)};
 }
 
+/* Four rows of elements without blocks; `type` and `bytes` are constants where this is expanded. */
 INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float *out, const enum tensor_type type,
                       const int bytes)
 {

@@ -145,6 +145,7 @@ static double loop_sum_squares(const float *x, int64_t n)
     return sum_lanes_f64(s[0] + s[1]);
 }
 
+/* f64 products of three floats are exact to 53 bits, so the sum's error does not grow with the length of the row. */
 static double loop_norm_dot(const float *dy, const float *gain, const float *x, int64_t n)
 {
     vd s[2] = {{0}};
@@ -229,6 +230,7 @@ INLINE vf sigmoid_vector(vf g)
     return 1.0f / (1.0f + exp_vector(-g));
 }
 
+/* out = g sigmoid(g) up. */
 static void loop_swiglu(float *out, const float *gate, const float *up, int64_t n)
 {
     EACH(n, {
@@ -237,6 +239,7 @@ static void loop_swiglu(float *out, const float *gate, const float *up, int64_t 
     });
 }
 
+/* dup = dy silu(g); dgate = dy up silu'(g) with silu'(g) = s (1 + g (1 - s)) = s + silu (1 - s). */
 static void loop_swiglu_bwd(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n)
 {
     EACH(n, {
@@ -251,6 +254,7 @@ static void loop_norm_apply(float *y, const float *x, const float *gain, float r
     EACH(n, STORE(y, LOAD(x) * rstd * LOAD(gain)););
 }
 
+/* Without dsum the test stands outside of the loop. */
 static void loop_norm_bwd(float *dx, const float *dy, const float *x, const float *gain, const float *dsum, float rstd,
                           float coefficient, int64_t n)
 {
@@ -260,6 +264,7 @@ static void loop_norm_bwd(float *dx, const float *dy, const float *x, const floa
         EACH(n, STORE(dx, LOAD(dy) * LOAD(gain) * rstd - LOAD(x) * coefficient););
 }
 
+/* A rotation of each pair (x, y) by the angle whose cosine and sine are c and s. */
 static void loop_rotate(float *out_a, float *out_b, const float *a, const float *b, const float *cosine, const float *sine,
                         int64_t n)
 {
@@ -277,6 +282,8 @@ INLINE vf sqrt_vector(vf v)
     return v;
 }
 
+/* m and v take the scaled gradient; the step is m-hat / (sqrt(v-hat) + eps) plus the decay, which acts on the value itself
+ * (Loshchilov & Hutter 2019). Corrections come as factors, because a product is cheaper than a quotient. */
 static void loop_adamw(float *p, const float *g, float *m, float *v, const struct adamw_constants *k, int64_t n)
 {
     EACH(n, {
@@ -341,6 +348,7 @@ static void loop_column_exp(float *s, int64_t ld, int64_t k, int64_t n, float sc
     if (j < n) column_exp(s + j, ld, k, scale, m + j, sum + j, false);
 }
 
+/* Two passes over the row: its maximum, then exponentials and their sum. */
 static void loop_row_softmax(float *s, int64_t n, float *max, float *sum)
 {
     vf m = splat(*max), total = {0};
@@ -366,6 +374,7 @@ static void loop_row_softmax(float *s, int64_t n, float *max, float *sum)
     for (int lane = 0; lane < n - i; lane++) *sum += e[lane];
 }
 
+/* The softmax's derivative, ds = p (dp - delta), times the scale of the scores. */
 static void loop_column_softmax_bwd(float *dp, const float *p, int64_t ld, int64_t k, int64_t n, float scale,
                                     const float *delta)
 {
