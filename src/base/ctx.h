@@ -1,8 +1,9 @@
 /* ctx: what every call needs to know: the error slot, the allocator, the log and the panic hook.
  *
- * Two kinds of fault exist. A broken invariant of this program goes to BUG_ON, which stays on in release builds and calls the
- * panic hook. What comes from outside (a bad file, no memory, a shape that does not fit) becomes a `status` and one message in
- * the ctx. The first failure wins: later ones are consequences and are dropped, so a chain of calls is checked once at its end.
+ * Two kinds of fault exist. A broken invariant of this program goes to BUG_ON, which stays on in release builds and calls
+ * the panic hook. What comes from outside (a bad file, no memory, a shape that does not fit) becomes a `status` and one
+ * message in the ctx. The first failure wins: later ones are consequences and are dropped, so a chain of calls is checked
+ * once at its end.
  *
  * A ctx belongs to one thread at a time. Worker threads of `threads` never touch it: kernels validate before they fan out.
  */

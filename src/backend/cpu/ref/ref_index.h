@@ -1,9 +1,9 @@
 /* ref_index: how the reference kernels walk strided arrays.
  *
- * Two methods are enough. Rows: everything but the last axis is numbered row-major and the last axis is an inner loop with its
- * own stride. Split axes: a reduction counts the kept axes and the reduced axes separately, and adds the two offsets. Offsets
- * are computed by division from the number, not carried from step to step: slower, and nothing to get wrong. All offsets
- * are in elements. */
+ * Two methods are enough. Rows: everything but the last axis is numbered row-major and the last axis is an inner loop with
+ * its own stride. Split axes: a reduction counts the kept axes and the reduced axes separately, and adds the two offsets.
+ * Offsets are computed by division from the number, not carried from step to step: slower, and nothing to get wrong. All
+ * offsets are in elements. */
 #ifndef YA_BACKEND_CPU_REF_INDEX_H
 #define YA_BACKEND_CPU_REF_INDEX_H
 
