@@ -143,7 +143,7 @@ static enum status run(struct ctx *c, const struct setting *s, double peak)
     r.open_seconds = clock_seconds(CLOCK_MONOTONIC) - start;
     fprintf(stderr, "open: %.2f s, resident %.3f GiB, most %.3f GiB\n", r.open_seconds,
             (double)status_bytes("VmRSS:") * 0x1p-30, (double)status_bytes("VmHWM:") * 0x1p-30);
-    const struct lora_config config = {.rank = 16, .alpha = 32, .targets = (1u << LORA_PLACES) - 1};
+    const struct lora_config config = {.rank = 16, .alpha = 32, .targets = LORA_ALL};
     struct lora *l = m ? lora_new(c, &m->config, &config) : NULL;
     if (l) model_attach_lora(m, l);
     struct engine *e = l && fill(c, s, m->config.vocab, &b) == OK ? engine_native_new(c, m, l) : NULL;

@@ -73,7 +73,7 @@ static const struct weight *stored_weight(const struct probe *p, const struct we
     struct model *m = p->stored;
     if (strcmp(w->name, m->head.name) == 0) return &m->head;
     for (int64_t i = 0; i < m->config.n_layers; i++)
-        for (int k = 0; k < LORA_PLACES; k++) {
+        for (int k = 0; k < LORA_SEPARATE_PLACES; k++) {
             struct weight *s = llama_block_linear(&m->blocks[i], (enum lora_place)k);
             if (strcmp(s->name, w->name) == 0) return s;
         }
@@ -220,7 +220,8 @@ static void set_compute(struct model *m, enum compute compute)
 {
     m->head.compute = compute;
     for (int64_t i = 0; i < m->config.n_layers; i++)
-        for (int k = 0; k < LORA_PLACES; k++) llama_block_linear(&m->blocks[i], (enum lora_place)k)->compute = compute;
+        for (int k = 0; k < LORA_SEPARATE_PLACES; k++)
+            llama_block_linear(&m->blocks[i], (enum lora_place)k)->compute = compute;
 }
 
 static struct outcome run_step(struct model *m, struct lora *l, const struct batch *b, double n)
@@ -321,7 +322,7 @@ static struct batch read_batch(struct ctx *c, const char *model, const char *pat
 
 static struct lora *make_adapter(struct ctx *c, const struct model *m)
 {
-    const struct lora_config config = {.rank = RANK, .alpha = 2 * RANK, .targets = (1u << LORA_PLACES) - 1};
+    const struct lora_config config = {.rank = RANK, .alpha = 2 * RANK, .targets = LORA_ALL};
     struct lora *l = must(c, lora_new(c, &m->config, &config));
     uint32_t x = 1;
     for (size_t i = 0; i < l->n_modules; i++) {

@@ -13,6 +13,7 @@
 #include "export/hf/hf_folder.h"
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "model/weights_names.h"
 
 enum { NAME_BYTES = 128, PIECE_BYTES = 8 << 20, ROWS_A_BLOCK = 16, INDEX_MAX_BYTES = 64 << 20 };
 static const size_t default_shard_bytes = 5000000000u;
@@ -72,14 +73,14 @@ static void plan_linear(struct plan *p, int64_t layer, struct llama_block *b, en
 static void plan_items(struct plan *p)
 {
     const struct model *m = p->m;
+    const struct weights_names *names = weights_names_of(CONTAINER_SAFETENSORS);
     plan_matrix(p, &m->embed);
     for (int64_t i = 0; i < m->config.n_layers; i++) {
         struct llama_block *b = &m->blocks[i];
-        plan_vector(p, i, "input_layernorm", "weight", b->attn_norm);
-        plan_vector(p, i, "self_attn.q_norm", "weight", b->q_norm);
-        plan_vector(p, i, "self_attn.k_norm", "weight", b->k_norm);
-        plan_vector(p, i, "post_attention_layernorm", "weight", b->ffn_norm);
-        for (int place = 0; place < LORA_PLACES; place++) plan_linear(p, i, b, (enum lora_place)place);
+        for (int k = 0; k < BLOCK_NORMS; k++)
+            plan_vector(p, i, names->norm[k], "weight", *llama_block_norm(b, (enum block_norm)k));
+        for (int place = 0; place < LORA_PLACES; place++)
+            if (lora_place_exists(&m->config, (enum lora_place)place)) plan_linear(p, i, b, (enum lora_place)place);
     }
     plan_add(p, "model.norm.weight", m->final_norm->shape[0])->vector = m->final_norm;
     if (!m->config.tied_embeddings) plan_matrix(p, &m->head);
@@ -272,7 +273,7 @@ enum status merge_write(struct model *m, const char *dir, const struct merge_opt
     struct ctx *c = m->c;
     BUG_ON(c, options->type != TENSOR_BF16 && options->type != TENSOR_F32, "merge to type %d", (int)options->type);
     struct plan p = {.c = c, .m = m, .dir = dir, .type = options->type};
-    size_t most = (size_t)m->config.n_layers * (2 * LORA_PLACES + 4) + 3;
+    size_t most = (size_t)m->config.n_layers * (2 * LORA_PLACES + BLOCK_NORMS) + 3;
     p.shard_bytes = options->shard_bytes ? options->shard_bytes : default_shard_bytes;
     p.items = mem_alloc(c, most, sizeof *p.items);
     p.entries = mem_alloc(c, most, sizeof *p.entries);

@@ -58,11 +58,15 @@ static struct array *noise(const struct list *l, int64_t rows, int64_t columns)
 }
 
 /* (n, heads, head_dim) */
-static struct array *heads(const struct list *l, int64_t n_heads)
+static struct array *heads_of(const struct list *l, int64_t n_heads, int64_t d)
 {
-    int64_t d = l->m->config.head_dim;
     struct array *a = noise(l, l->n, n_heads * d);
     return a ? array_view(a, 3, (int64_t[]){l->n, n_heads, d}, (int64_t[]){n_heads * d, d, 1}, 0) : NULL;
+}
+
+static struct array *heads(const struct list *l, int64_t n_heads)
+{
+    return heads_of(l, n_heads, l->m->config.head_dim);
 }
 
 /* Columns of a wider array, as LINEAR writes them. */
@@ -169,7 +173,7 @@ static void add_small(struct list *l)
     const struct model_config *m = &l->m->config;
     int64_t n = l->n, c = m->hidden, f = m->ffn, layers = m->n_layers;
     double nc = (double)n * (double)c, nf = (double)n * (double)f;
-    struct array *x = noise(l, n, c), *gain = l->m->blocks[0].attn_norm, *rstd = array_empty(l->c, DTYPE_F32, 1, &n);
+    struct array *x = noise(l, n, c), *gain = l->m->final_norm, *rstd = array_empty(l->c, DTYPE_F32, 1, &n);
     struct op_call call = {OP_RMS_NORM, .in = {x, gain, noise(l, n, c)}, .out = {noise(l, n, c), noise(l, n, c), rstd},
                            .params = &norm};
     add_row(l, "rms_norm", 6 * nc, 2 * layers, &call);
@@ -178,9 +182,9 @@ static void add_small(struct list *l)
     add_row(l, "rms_norm backward", 10 * nc, 2 * layers, &call);
 
     struct array *positions = counted(l, n, 1, l->length);
-    call = (struct op_call){OP_ROPE, .in = {heads(l, m->n_heads), positions, l->m->inv_freq}, .out = {heads(l, m->n_heads)},
-                            .params = &rope};
-    add_row(l, "rope of q", 3.0 * (double)n * (double)(m->n_heads * m->head_dim), 2 * layers, &call);
+    struct array *turned = heads_of(l, m->n_heads, m->rotary_dims), *q = heads_of(l, m->n_heads, m->rotary_dims);
+    call = (struct op_call){OP_ROPE, .in = {q, positions, l->m->inv_freq}, .out = {turned}, .params = &rope};
+    add_row(l, "rope of q", 3.0 * (double)n * (double)(m->n_heads * m->rotary_dims), 2 * layers, &call);
 
     struct array *wide = noise(l, n, 2 * f), *dwide = noise(l, n, 2 * f), *y = noise(l, n, f);
     call = (struct op_call){OP_SWIGLU, .in = {half(l, wide, 0), half(l, wide, 1)}, .out = {y}};
@@ -198,6 +202,7 @@ static void add_update(struct list *l)
     int64_t parameters = 0;
     for (int place = 0; place < LORA_PLACES; place++) {
         int64_t out, in;
+        if (!lora_place_exists(&l->m->config, (enum lora_place)place)) continue;
         lora_place_shape(&l->m->config, (enum lora_place)place, &out, &in);
         parameters += l->rank * (out + in) * l->m->config.n_layers;
     }
@@ -210,9 +215,11 @@ static void add_update(struct list *l)
 static void add_rows(struct list *l, struct array *cu)
 {
     const struct llama_block *k = &l->m->blocks[0];
-    add_linear(l, "q, k, v", "q, k, v backward", (const struct weight *[]){&k->q, &k->k, &k->v}, 3);
+    bool fused = l->m->config.fused_projections;
+    const struct weight *qkv[] = {fused ? &k->qkv : &k->q, &k->k, &k->v}, *wide[] = {fused ? &k->gate_up : &k->gate, &k->up};
+    add_linear(l, "q, k, v", "q, k, v backward", qkv, fused ? 1 : 3);
     add_linear(l, "o", "o backward", (const struct weight *[]){&k->o}, 1);
-    add_linear(l, "gate, up", "gate, up backward", (const struct weight *[]){&k->gate, &k->up}, 2);
+    add_linear(l, "gate, up", "gate, up backward", wide, fused ? 1 : 2);
     add_linear(l, "down", "down backward", (const struct weight *[]){&k->down}, 1);
     add_attention(l, cu);
     add_loss(l);

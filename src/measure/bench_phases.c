@@ -87,7 +87,7 @@ enum status bench_step_run(struct model *m, struct profile *p, const struct benc
                            struct bench *b)
 {
     struct ctx *c = m->c;
-    struct lora_config config = {.rank = o->rank, .alpha = 2 * (double)o->rank, .targets = (1u << LORA_PLACES) - 1};
+    struct lora_config config = {.rank = o->rank, .alpha = 2 * (double)o->rank, .targets = LORA_ALL};
     if (text->n < 1) return ctx_fail(c, E_INPUT, "the text to train on has no tokens");
     if (o->length > m->config.max_positions)
         return ctx_fail(c, E_INPUT, "documents of %lld tokens: the model's context holds %lld", (long long)o->length,

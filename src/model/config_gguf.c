@@ -1,6 +1,7 @@
-/* config_gguf: the numbers of a model from GGUF metadata. Architectures "llama" (which Mistral shares), "qwen2" and "qwen3".
+/* config_gguf: the numbers of a model from GGUF metadata. Several families share architecture "llama".
  * What config.json says with a field, GGUF says with the presence of a tensor: biases, tied embeddings, Llama 3's scaling
- * (rope_freqs.weight holds a divisor for each frequency). */
+ * (rope_freqs.weight holds a divisor for each frequency). What neither says follows from the architecture, as in llama.cpp.
+ */
 #include "model/config.h"
 
 #include <stdio.h>
@@ -23,19 +24,20 @@ static const char *key_of(char *buf, const struct model_config *config, const ch
 
 static enum status read_architecture(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
-    static const enum model_family known[] = {FAMILY_LLAMA, FAMILY_QWEN2, FAMILY_QWEN3};
     struct gguf_string name;
     if (!gguf_get_string(c, g, "general.architecture", &name)) {
         if (ctx_ok(c)) ctx_fail(c, E_INPUT, "%s: general.architecture is missing", gguf_path(g));
         return c->status;
     }
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (!string_is(name, model_family_names(known[i])->gguf)) continue;
-        out->family = known[i];
-        snprintf(out->architecture, sizeof out->architecture, "%s", model_family_names(known[i])->architecture);
+    for (int i = 0; i < FAMILY_COUNT; i++) { /* of the families that share a name, the first */
+        const struct model_family_names *names = model_family_names((enum model_family)i);
+        if (!names->gguf || !string_is(name, names->gguf)) continue;
+        out->family = (enum model_family)i;
+        snprintf(out->architecture, sizeof out->architecture, "%s", names->architecture);
         return OK;
     }
-    return ctx_fail(c, E_UNSUPPORTED, "%s: architecture \"%.*s\" is not supported (llama, qwen2 and qwen3 are)",
+    return ctx_fail(c, E_UNSUPPORTED,
+                    "%s: architecture \"%.*s\" is not supported (llama, qwen2, qwen3, smollm3, granite, phi3 and olmo2 are)",
                     gguf_path(g), name.n > 80 ? 80 : (int)name.n, name.data);
 }
 
@@ -65,7 +67,7 @@ static enum status read_numbers(struct ctx *c, const struct gguf *g, struct mode
 {
     out->rms_eps = 1e-6;
     out->rope_theta = 10000;
-    out->rope_factor = 1;
+    model_config_set_neutral(out);
     for (size_t i = 0; i < model_config_n_integers; i++) TRY(read_number(c, g, &model_config_integers[i], true, out));
     for (size_t i = 0; i < model_config_n_reals; i++) TRY(read_number(c, g, &model_config_reals[i], false, out));
     const struct tensor_view *table = gguf_find(g, "token_embd.weight");
@@ -86,33 +88,170 @@ static enum status require_i64(struct ctx *c, const struct gguf *g, const struct
     return c->status;
 }
 
-static enum status read_rope(struct ctx *c, const struct gguf *g, struct model_config *out)
+/* A real number under a key; absent: *out stays, or E_INPUT when it is required. */
+static enum status read_real(struct ctx *c, const struct gguf *g, const char *name, bool required, double min, double max,
+                             struct model_config *out, size_t offset)
 {
-    char key[KEY_BYTES];
-    struct gguf_string type;
-    struct model_config_field factor = {
-        offsetof(struct model_config, rope_factor), NULL, "rope.scaling.factor", false, 1, 1e6};
-    bool there = gguf_get_string(c, g, key_of(key, out, "rope.scaling.type"), &type);
-    if (!ctx_ok(c)) return c->status;
-    if (gguf_find(g, "rope_freqs.weight")) out->rope_scaling = ROPE_FACTORS;
-    if (!there || string_is(type, "none")) return OK;
-    if (!string_is(type, "linear") || out->rope_scaling == ROPE_FACTORS)
-        return ctx_fail(c, E_UNSUPPORTED, "%s: %s \"%.*s\" is not supported (none and linear are)", gguf_path(g), key,
-                        type.n > 80 ? 80 : (int)type.n, type.data);
-    factor.required = true;
-    out->rope_scaling = ROPE_LINEAR;
-    return read_number(c, g, &factor, false, out);
+    const struct model_config_field f = {offset, NULL, name, required, min, max};
+    return read_number(c, g, &f, false, out);
 }
 
-static enum status read_window(struct ctx *c, const struct gguf *g, struct model_config *out)
+/* ---- rotary scaling -------------------------------------------------------------------------------------------------- */
+
+static enum status read_factor(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
+    return read_real(c, g, "rope.scaling.factor", true, 1, 1e6, out, offsetof(struct model_config, rope_factor));
+}
+
+static enum status read_original(struct ctx *c, const struct gguf *g, struct model_config *out)
+{
+    const struct model_config_field f = {offsetof(struct model_config, rope_original_positions),
+                                         NULL,
+                                         "rope.scaling.original_context_length",
+                                         false,
+                                         1,
+                                         INT32_MAX};
+    out->rope_original_positions = out->max_positions;
+    return read_number(c, g, &f, true, out);
+}
+
+/* llama.cpp multiplies what yarn makes of the factor by rope.scaling.attn_factor, and converters have not agreed on whether
+ * the file's number is the whole of it: only files without one are clear. */
+static enum status read_yarn(struct ctx *c, const struct gguf *g, struct model_config *out)
+{
+    char key[KEY_BYTES];
+    double factor = 1, log_multiplier = 0;
+    TRY(read_factor(c, g, out));
+    TRY(read_original(c, g, out));
+    TRY(read_real(c, g, "rope.scaling.yarn_beta_fast", false, 1e-3, 1e6, out,
+                  offsetof(struct model_config, rope_beta_fast)));
+    TRY(read_real(c, g, "rope.scaling.yarn_beta_slow", false, 1e-3, 1e6, out,
+                  offsetof(struct model_config, rope_beta_slow)));
+    gguf_get_f64(c, g, key_of(key, out, "rope.scaling.yarn_log_multiplier"), &log_multiplier);
+    if (ctx_ok(c) && log_multiplier != 0)
+        return ctx_fail(c, E_UNSUPPORTED, "%s: %s is %g, which is not supported", gguf_path(g), key, log_multiplier);
+    gguf_get_f64(c, g, key_of(key, out, "rope.scaling.attn_factor"), &factor);
+    if (ctx_ok(c) && factor != 1)
+        return ctx_fail(c, E_UNSUPPORTED, "%s: %s is %g beside yarn, which programs read differently; only 1 is supported",
+                        gguf_path(g), key, factor);
+    out->rope_attention_factor = model_config_yarn_attention(out->rope_factor, 1);
+    return c->status;
+}
+
+/* Frequency divisors in a tensor of the file. */
+static enum status read_factors(struct ctx *c, const struct gguf *g, const char *name, int64_t n, float *out)
+{
+    const struct tensor_view *t = gguf_find(g, name);
+    if (!t || t->ndim != 1 || t->shape[0] != n || t->type != TENSOR_F32)
+        return ctx_fail(c, E_INPUT, "%s: tensor \"%s\" is missing or is not %lld numbers of F32", gguf_path(g), name,
+                        (long long)n);
+    memcpy(out, t->data, (size_t)n * sizeof *out);
+    for (int64_t i = 0; i < n; i++)
+        if (!(out[i] >= 1e-6f && out[i] <= 1e6f))
+            return ctx_fail(c, E_INPUT, "%s: %s[%lld] is %g; it must be in 1e-6..1e6", gguf_path(g), name, (long long)i,
+                            (double)out[i]);
+    return OK;
+}
+
+/* The file holds both sets and the factor of cos and sin; the key rope.scaling.type may be absent. */
+static enum status read_longrope(struct ctx *c, const struct gguf *g, struct model_config *out)
+{
+    int64_t n = out->rotary_dims / 2;
+    TRY(read_original(c, g, out));
+    if (out->rope_original_positions < 2)
+        return ctx_fail(c, E_INPUT, "%s: longrope needs an original context of at least 2 positions", gguf_path(g));
+    TRY(read_factors(c, g, "rope_factors_short.weight", n, out->rope_short_factors));
+    TRY(read_factors(c, g, "rope_factors_long.weight", n, out->rope_long_factors));
+    out->rope_scaling = ROPE_LONGROPE;
+    out->rope_attention_factor = model_config_longrope_attention(
+        (double)out->max_positions / (double)out->rope_original_positions, out->rope_original_positions);
+    return read_real(c, g, "rope.scaling.attn_factor", false, 1e-3, 1e3, out,
+                     offsetof(struct model_config, rope_attention_factor));
+}
+
+static enum status read_scaling(struct ctx *c, const struct gguf *g, struct model_config *out)
+{
+    char key[KEY_BYTES];
+    struct gguf_string type = {"none", 4};
+    gguf_get_string(c, g, key_of(key, out, "rope.scaling.type"), &type);
+    if (!ctx_ok(c)) return c->status;
+    bool none = string_is(type, "none"), linear = string_is(type, "linear"), yarn = string_is(type, "yarn");
+    bool two_sets = gguf_find(g, "rope_factors_long.weight"), factors = gguf_find(g, "rope_freqs.weight");
+    if (string_is(type, "longrope") || (two_sets && none)) return read_longrope(c, g, out);
+    if (factors) out->rope_scaling = ROPE_FACTORS;
+    if (none) return OK;
+    if ((!linear && !yarn) || factors || two_sets)
+        return ctx_fail(c, E_UNSUPPORTED, "%s: %s \"%.*s\" is not supported%s (none, linear, yarn and longrope are)",
+                        gguf_path(g), key, type.n > 80 ? 80 : (int)type.n, type.data,
+                        factors || two_sets ? " beside factors in tensors" : "");
+    out->rope_scaling = yarn ? ROPE_YARN : ROPE_LINEAR;
+    return yarn ? read_yarn(c, g, out) : read_factor(c, g, out);
+}
+
+/* rope.dimension_count: how many elements of a head are turned. */
+static enum status read_rotary_dims(struct ctx *c, const struct gguf *g, struct model_config *out)
+{
+    char key[KEY_BYTES];
+    gguf_get_i64(c, g, key_of(key, out, "rope.dimension_count"), &out->rotary_dims);
+    if (!ctx_ok(c)) return c->status;
+    int64_t n = out->rotary_dims;
+    if (n < 2 || n > out->head_dim || n % 2 != 0)
+        return ctx_fail(c, E_INPUT, "%s: %s is %lld; it must be even and in 2..%lld", gguf_path(g), key, (long long)n,
+                        (long long)out->head_dim);
+    if (n == out->head_dim || !model_family_names(out->family)->gguf_permutes) return OK;
+    return ctx_fail(c, E_UNSUPPORTED, "%s: %s is %lld; in this architecture only the whole head, %lld, is supported",
+                    gguf_path(g), key, (long long)n, (long long)out->head_dim);
+}
+
+/* ---- layers ---------------------------------------------------------------------------------------------------------- */
+
+/* attention.sliding_window_pattern: a flag for each layer, or n: each n-th layer sees everything. */
+static enum status read_pattern(struct ctx *c, const struct gguf *g, struct model_config *out)
+{
+    char key[KEY_BYTES];
+    const struct gguf_value *v = gguf_get(g, key_of(key, out, "attention.sliding_window_pattern"));
+    int64_t every = 0;
+    if (!v) return OK;
+    bool list = v->kind == GGUF_ARRAY && v->item_kind == GGUF_BOOL && v->n >= (uint64_t)out->n_layers;
+    if (!list && (!gguf_get_i64(c, g, key, &every) || every < 1)) {
+        ctx_clear(c);
+        return ctx_fail(c, E_INPUT, "%s: %s must be %lld flags or a number above 0", gguf_path(g), key,
+                        (long long)out->n_layers);
+    }
+    for (int64_t i = 0; i < out->n_layers; i++) {
+        bool slides = list ? ((const uint8_t *)v->data)[i] != 0 : i % every < every - 1;
+        if (!slides) out->layer_flags[i] &= (uint8_t)~LAYER_WINDOW;
+    }
+    return OK;
+}
+
+/* In "llama" and "phi3" files the window is that of every layer, which is what the models' own classes do (llama.cpp leaves
+ * it out of phi3). In others, without a pattern, which layers slide is not said. */
+static enum status read_layers(struct ctx *c, const struct gguf *g, struct model_config *out)
+{
+    char key[KEY_BYTES];
     struct model_config_field window = {
         offsetof(struct model_config, sliding_window), NULL, "attention.sliding_window", false, 0, INT32_MAX};
     TRY(read_number(c, g, &window, true, out));
-    if (out->sliding_window != 0 && out->family != FAMILY_LLAMA) /* which layers slide is not said */
-        return require_i64(c, g, out, window.gguf, 0);
+    bool every = out->family == FAMILY_LLAMA || out->family == FAMILY_PHI3;
+    if (out->sliding_window != 0 && !every && !gguf_get(g, key_of(key, out, "attention.sliding_window_pattern")))
+        TRY(require_i64(c, g, out, window.gguf, 0));
+    model_config_set_window(out, out->sliding_window);
+    if (out->sliding_window > 0) TRY(read_pattern(c, g, out));
+    for (int64_t i = 3; out->family == FAMILY_SMOLLM3 && i < out->n_layers; i += 4) out->layer_flags[i] |= LAYER_NO_ROPE;
     return OK;
 }
+
+static enum status read_multipliers(struct ctx *c, const struct gguf *g, struct model_config *out)
+{
+    if (out->family != FAMILY_GRANITE) return OK;
+    TRY(read_real(c, g, "embedding_scale", false, 1e-6, 1e6, out, offsetof(struct model_config, embedding_multiplier)));
+    TRY(read_real(c, g, "residual_scale", false, 1e-6, 1e6, out, offsetof(struct model_config, residual_multiplier)));
+    TRY(read_real(c, g, "attention.scale", false, 1e-6, 1e6, out, offsetof(struct model_config, attention_scale)));
+    return read_real(c, g, "logit_scale", false, 1e-6, 1e6, out, offsetof(struct model_config, logits_divisor));
+}
+
+/* ---- tokens, tensors -------------------------------------------------------------------------------------------------- */
 
 /* 0xffffffff and negative ids stand for "none" in files. */
 static enum status read_token(struct ctx *c, const struct gguf *g, const char *key, int32_t *out)
@@ -126,10 +265,12 @@ static enum status read_token(struct ctx *c, const struct gguf *g, const char *k
 static void read_presence(const struct gguf *g, struct model_config *out)
 {
     out->tied_embeddings = !gguf_find(g, "output.weight");
-    out->qkv_bias = out->family == FAMILY_QWEN2 || gguf_find(g, "blk.0.attn_q.bias");
+    out->qkv_bias = out->family == FAMILY_QWEN2 || gguf_find(g, "blk.0.attn_q.bias") || gguf_find(g, "blk.0.attn_qkv.bias");
     out->o_bias = gguf_find(g, "blk.0.attn_output.bias");
     out->mlp_bias = gguf_find(g, "blk.0.ffn_up.bias");
-    out->qk_norm = out->family == FAMILY_QWEN3;
+    out->qk_norm = out->family == FAMILY_QWEN3 ? QK_NORM_HEAD : out->family == FAMILY_OLMO2 ? QK_NORM_WHOLE : QK_NORM_NONE;
+    out->norm_after = out->family == FAMILY_OLMO2;
+    out->fused_projections = out->family == FAMILY_PHI3;
 }
 
 enum status model_config_from_gguf(struct ctx *c, const struct gguf *g, struct model_config *out)
@@ -137,13 +278,14 @@ enum status model_config_from_gguf(struct ctx *c, const struct gguf *g, struct m
     memset(out, 0, sizeof *out);
     TRY(read_architecture(c, g, out));
     TRY(read_numbers(c, g, out));
-    TRY(read_rope(c, g, out));
-    TRY(read_window(c, g, out));
     read_presence(g, out);
+    TRY(read_multipliers(c, g, out));
     TRY(read_token(c, g, "tokenizer.ggml.bos_token_id", &out->bos));
     TRY(read_token(c, g, "tokenizer.ggml.eos_token_id", &out->eos));
     TRY(model_config_check(c, gguf_path(g), out));
-    TRY(require_i64(c, g, out, "rope.dimension_count", out->head_dim)); /* partial rotation */
+    TRY(read_rotary_dims(c, g, out));
+    TRY(read_scaling(c, g, out));
+    TRY(read_layers(c, g, out));
     TRY(require_i64(c, g, out, "attention.value_length", out->head_dim));
     return require_i64(c, g, out, "expert_count", 0);
 }

@@ -1,65 +1,75 @@
 /* config_json: config.json of transformers, in the form of version 4 (rope_theta, rope_scaling) and of version 5
- * (rope_parameters). Defaults are those of the reference's configuration classes. Fields that change the computation and are
- * not honoured here are refused by name; fields that do not (dropout of pre-training, initializer_range, cache) are ignored.
- */
-#include "model/config.h"
+ * (rope_parameters). model_type decides, as in the reference, whatever class "architectures" names. Defaults are those of
+ * the reference's configuration classes. */
+#include "model/config_json.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "io/json.h"
 
-enum { CONFIG_MAX_BYTES = 4 << 20 };
-
-/* What each family allows beyond the common part. */
-static const struct family_rules {
-    bool attention_bias;     /* attention_bias: true is honoured (q, k, v and o) */
-    bool always_qkv_bias;    /* q, k and v have biases without a field that says so */
-    bool mlp_bias, qk_norm;  /* mlp_bias: true is honoured; q and k are normalised per head */
-    bool window, use_window; /* has sliding_window; only with use_sliding_window */
-    int64_t default_window, default_head_dim;
-} family_rules[FAMILY_COUNT] = {
-    [FAMILY_LLAMA] = {.attention_bias = true, .mlp_bias = true},
-    [FAMILY_MISTRAL] = {.window = true, .default_window = 4096},
-    [FAMILY_QWEN2] = {.always_qkv_bias = true, .window = true, .use_window = true, .default_window = 4096},
+static const struct config_json_rules rules_of[FAMILY_COUNT] = {
+    [FAMILY_LLAMA] = {.attention_bias = true, .mlp_bias = true, .positions = 2048},
+    [FAMILY_MISTRAL] = {.window = WINDOW_ALL, .window_default = 4096, .positions = 131072, .kv_heads_given = true},
+    [FAMILY_MINISTRAL] = {.window = WINDOW_TYPES, .window_default = 4096, .positions = 131072, .kv_heads_given = true},
+    [FAMILY_MINISTRAL3] = {.window = WINDOW_ALL, .head_dim = 128, .positions = 262144, .kv_heads_given = true, .eps = 1e-5},
+    [FAMILY_QWEN2] = {.always_qkv_bias = true,
+                      .window = WINDOW_FROM_LAYER,
+                      .window_default = 4096,
+                      .positions = 32768,
+                      .kv_heads_given = true},
     [FAMILY_QWEN3] = {.attention_bias = true,
-                      .qk_norm = true,
-                      .window = true,
-                      .use_window = true,
-                      .default_window = 4096,
-                      .default_head_dim = 128},
+                      .qk_norm = QK_NORM_HEAD,
+                      .window = WINDOW_FROM_LAYER,
+                      .window_default = 4096,
+                      .head_dim = 128,
+                      .positions = 32768,
+                      .kv_heads_given = true},
+    [FAMILY_SMOLLM3] = {.attention_bias = true,
+                        .mlp_bias = true,
+                        .no_rope_layers = true,
+                        .tied = true,
+                        .window = WINDOW_NO_ROPE,
+                        .positions = 32768,
+                        .kv_heads_given = true,
+                        .theta = 2000000},
+    [FAMILY_GRANITE] = {.attention_bias = true, .mlp_bias = true, .multipliers = true, .positions = 2048},
+    [FAMILY_PHI3] =
+        {.fused_projections = true, .partial_rotary = true, .window = WINDOW_ALL, .positions = 4096, .eps = 1e-5},
+    [FAMILY_OLMO2] = {.attention_bias = true, .qk_norm = QK_NORM_WHOLE, .norm_after = true, .positions = 2048, .eps = 1e-5},
 };
 
-/* Fields that must be absent, null, false, 0 or empty in every family. */
-static const char *const refused_fields[] = {
-    "quantization_config",     "num_local_experts",      "num_experts",
-    "n_routed_experts",        "rope_interleaved",       "add_cross_attention",
-    "final_logit_softcapping", "attn_logit_softcapping", "no_rope_layers",
-};
-
-/* ---- helpers ------------------------------------------------------------------------------------------------------- */
-
-static bool is_unset(const json_t *v)
+const struct config_json_rules *config_json_rules_of(enum model_family family)
 {
-    return !v || json_is_null(v) || json_is_false(v) || (json_is_integer(v) && json_integer_value(v) == 0) ||
-           (json_is_array(v) && json_array_size(v) == 0) || (json_is_object(v) && json_object_size(v) == 0);
+    BUG_ON(NULL, (unsigned)family >= FAMILY_COUNT, "family %d", (int)family);
+    return &rules_of[family];
 }
 
-static enum status refuse_set(struct ctx *c, const char *what, const json_t *doc, const char *key)
+/* ---- family ---------------------------------------------------------------------------------------------------------- */
+
+/* "LlamaForCausalLM, MistralForCausalLM and ...": all that there are. */
+static void append_families(struct buf *b)
 {
-    json_t *v = json_object_get(doc, key);
-    if (is_unset(v)) return OK;
-    struct buf text;
-    buf_init(&text, c, CONFIG_MAX_BYTES);
-    json_write(c, v, false, &text);
-    ctx_fail(c, E_UNSUPPORTED, "%s: \"%s\" is %.80s, which is not supported for this architecture", what, key,
-             buf_str(&text));
-    buf_release(&text);
+    for (int f = 0; f < FAMILY_COUNT; f++)
+        buf_printf(b, "%s%s",
+                   f == 0                  ? ""
+                   : f == FAMILY_COUNT - 1 ? " and "
+                                           : ", ",
+                   model_family_names((enum model_family)f)->architecture);
+}
+
+static enum status refuse_family(struct ctx *c, const char *what, const char *name, bool by_type)
+{
+    struct buf known;
+    buf_init(&known, c, CTX_MESSAGE_BYTES);
+    append_families(&known);
+    ctx_fail(c, E_UNSUPPORTED,
+             "%s: %s \"%.80s\" is not supported (%s are). A model of another name that computes as one of them does can be "
+             "opened with its \"model_type\" changed to theirs",
+             what, by_type ? "model_type" : "architecture", name, buf_str(&known));
+    buf_release(&known);
     return c->status;
 }
-
-/* ---- architecture -------------------------------------------------------------------------------------------------- */
 
 static enum status find_family(struct ctx *c, const char *what, const char *name, bool by_type, struct model_config *out)
 {
@@ -70,216 +80,109 @@ static enum status find_family(struct ctx *c, const char *what, const char *name
         snprintf(out->architecture, sizeof out->architecture, "%s", names->architecture);
         return OK;
     }
-    return ctx_fail(c, E_UNSUPPORTED,
-                    "%s: %s \"%.80s\" is not supported (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and "
-                    "Qwen3ForCausalLM are)",
-                    what, by_type ? "model_type" : "architecture", name);
+    return refuse_family(c, what, name, by_type);
 }
 
-static enum status read_architecture(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
+/* model_type, or in files that have none the first of "architectures". */
+static enum status read_family(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     const json_t *first = json_array_get(json_object_get(doc, "architectures"), 0);
-    if (json_is_string(first)) return find_family(c, what, json_string_value(first), false, out);
     const char *type = NULL;
-    if (!json_member_string(c, what, doc, "model_type", true, &type)) return c->status;
-    return find_family(c, what, type, true, out);
+    if (!json_member_string(c, what, doc, "model_type", !json_is_string(first), &type)) return c->status;
+    return type ? find_family(c, what, type, true, out) : find_family(c, what, json_string_value(first), false, out);
 }
 
-/* ---- rotary scaling ------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------------------------------- */
 
-static enum status read_llama3_scaling(struct ctx *c, const char *what, const json_t *rope, const json_t *doc,
-                                       struct model_config *out)
+static void set_defaults(struct model_config *out)
 {
-    const char *original = "original_max_position_embeddings";
-    out->rope_scaling = ROPE_LLAMA3;
-    out->rope_original_positions = out->max_positions;
-    if (json_member_f64(c, what, rope, "low_freq_factor", true, 1e-3, 1e3, &out->rope_low_freq_factor) &&
-        json_member_f64(c, what, rope, "high_freq_factor", true, 1e-3, 1e3, &out->rope_high_freq_factor) &&
-        json_member_i64(c, what, rope, original, false, 1, INT32_MAX, &out->rope_original_positions))
-        json_member_i64(c, what, doc, original, false, 1, INT32_MAX, &out->rope_original_positions);
-    if (ctx_ok(c) && out->rope_high_freq_factor <= out->rope_low_freq_factor)
-        ctx_fail(c, E_INPUT, "%s: high_freq_factor %g must be above low_freq_factor %g", what, out->rope_high_freq_factor,
-                 out->rope_low_freq_factor);
-    return c->status;
+    const struct config_json_rules *rules = config_json_rules_of(out->family);
+    out->rms_eps = rules->eps > 0 ? rules->eps : 1e-6;
+    out->rope_theta = rules->theta > 0 ? rules->theta : 10000;
+    out->max_positions = rules->positions;
+    out->tied_embeddings = rules->tied;
+    out->qk_norm = rules->qk_norm;
+    out->norm_after = rules->norm_after;
+    out->fused_projections = rules->fused_projections;
+    model_config_set_neutral(out);
 }
 
-static enum status read_rope_type(struct ctx *c, const char *what, const json_t *rope, const json_t *doc,
-                                  struct model_config *out)
+static enum status read_numbers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
-    const char *type = "default";
-    if (!json_member_string(c, what, rope, "type", false, &type) ||
-        !json_member_string(c, what, rope, "rope_type", false, &type))
-        return c->status;
-    if (strcmp(type, "default") == 0) return OK;
-    bool linear = strcmp(type, "linear") == 0;
-    if (!linear && strcmp(type, "llama3") != 0)
-        return ctx_fail(c, E_UNSUPPORTED,
-                        "%s: rope scaling type \"%.80s\" is not supported (default, linear and llama3 are)", what, type);
-    if (!json_member_f64(c, what, rope, "factor", true, 1, 1e6, &out->rope_factor)) return c->status;
-    if (!linear) return read_llama3_scaling(c, what, rope, doc, out);
-    out->rope_scaling = ROPE_LINEAR;
-    return OK;
-}
-
-/* rope_scaling wins over rope_parameters when it is set, and a theta inside either wins over the one outside: the
- * reference's order. */
-static enum status read_rope(struct ctx *c, const char *path, const json_t *doc, struct model_config *out)
-{
-    const char *key = is_unset(json_object_get(doc, "rope_scaling")) ? "rope_parameters" : "rope_scaling";
-    const json_t *rope = json_object_get(doc, key);
-    if (is_unset(rope)) return OK;
-    if (!json_is_object(rope)) return ctx_fail(c, E_INPUT, "%s: \"%s\" must be an object or null", path, key);
-    struct buf what;
-    buf_init(&what, c, CTX_MESSAGE_BYTES);
-    buf_printf(&what, "%s: %s", path, key);
-    double partial = 1;
-    if (buf_ok(&what) && json_member_f64(c, buf_str(&what), rope, "rope_theta", false, 1, 1e15, &out->rope_theta) &&
-        json_member_f64(c, buf_str(&what), rope, "partial_rotary_factor", false, 0, 1, &partial))
-        read_rope_type(c, buf_str(&what), rope, doc, out);
-    if (ctx_ok(c) && partial != 1)
-        ctx_fail(c, E_UNSUPPORTED, "%s: \"partial_rotary_factor\" is %g; only 1 is supported", buf_str(&what), partial);
-    buf_release(&what);
-    return c->status;
-}
-
-/* ---- sliding window --------------------------------------------------------------------------------------------------- */
-
-/* Counts the layers that use the window: layer_types when given, else those from max_window_layers on. */
-static enum status count_window_layers(struct ctx *c, const char *path, const json_t *doc, const struct model_config *config,
-                                       int64_t *n)
-{
-    const json_t *types = json_object_get(doc, "layer_types");
-    int64_t first = 28; /* the reference's default */
-    *n = 0;
-    if (is_unset(types)) {
-        if (!json_member_i64(c, path, doc, "max_window_layers", false, 0, INT32_MAX, &first)) return c->status;
-        *n = config->n_layers > first ? config->n_layers - first : 0;
-        return OK;
-    }
-    if (!json_is_array(types) || (int64_t)json_array_size(types) != config->n_layers)
-        return ctx_fail(c, E_INPUT, "%s: \"layer_types\" must be a list of %lld names", path, (long long)config->n_layers);
-    for (size_t i = 0; i < json_array_size(types); i++) {
-        const char *type = json_string_value(json_array_get(types, i));
-        if (type && strcmp(type, "full_attention") == 0) continue;
-        if (!type || strcmp(type, "sliding_attention") != 0)
-            return ctx_fail(c, E_UNSUPPORTED, "%s: \"layer_types\"[%zu] is \"%.80s\", which is not supported", path, i,
-                            type ? type : "not a string");
-        ++*n;
-    }
-    return OK;
-}
-
-static enum status read_window(struct ctx *c, const char *path, const json_t *doc, struct model_config *out)
-{
-    const struct family_rules *rules = &family_rules[out->family];
-    const json_t *field = json_object_get(doc, "sliding_window");
-    if (!rules->window) return refuse_set(c, path, doc, "sliding_window");
-    int64_t window = json_is_null(field) ? 0 : rules->default_window, n = out->n_layers;
-    bool use = !rules->use_window;
-    if (!json_member_i64(c, path, doc, "sliding_window", false, 1, INT32_MAX, &window) ||
-        !json_member_bool(c, path, doc, "use_sliding_window", false, &use))
-        return c->status;
-    if (!rules->use_window)
-        TRY(refuse_set(c, path, doc, "layer_types"));
-    else
-        TRY(count_window_layers(c, path, doc, out, &n));
-    if (!use || window == 0 || n == 0) return OK;
-    if (n != out->n_layers)
-        return ctx_fail(c, E_UNSUPPORTED,
-                        "%s: \"use_sliding_window\" with %lld of %lld layers sliding (\"max_window_layers\", "
-                        "\"layer_types\") is not supported: all layers or none",
-                        path, (long long)n, (long long)out->n_layers);
-    out->sliding_window = window;
-    return OK;
-}
-
-/* ---- the rest ------------------------------------------------------------------------------------------------------- */
-
-static enum status read_numbers(struct ctx *c, const char *path, const json_t *doc, struct model_config *out)
-{
-    out->rms_eps = 1e-6;
-    out->rope_theta = 10000;
-    out->rope_factor = 1;
+    const struct config_json_rules *rules = config_json_rules_of(out->family);
     for (size_t i = 0; i < model_config_n_integers; i++) {
         const struct model_config_field *f = &model_config_integers[i];
         int64_t *at = (void *)((char *)out + f->offset);
-        if (!json_member_i64(c, path, doc, f->json, f->required, (int64_t)f->min, (int64_t)f->max, at)) return c->status;
+        if (!json_member_i64(c, what, doc, f->json, f->required, (int64_t)f->min, (int64_t)f->max, at)) return c->status;
     }
     for (size_t i = 0; i < model_config_n_reals; i++) {
         const struct model_config_field *f = &model_config_reals[i];
         double *at = (void *)((char *)out + f->offset);
-        if (!json_member_f64(c, path, doc, f->json, f->required, f->min, f->max, at)) return c->status;
+        if (f->json && !json_member_f64(c, what, doc, f->json, f->required, f->min, f->max, at)) return c->status;
     }
-    if (out->head_dim == 0) out->head_dim = family_rules[out->family].default_head_dim;
-    /* Other families have defaults of their own here that differ between versions of the reference. */
-    if (out->family != FAMILY_LLAMA && !json_object_get(doc, "num_key_value_heads"))
-        return ctx_fail(c, E_INPUT, "%s: \"num_key_value_heads\" is missing", path);
+    if (out->head_dim == 0) out->head_dim = rules->head_dim;
+    /* The defaults of these families differ between versions of the reference. */
+    if (rules->kv_heads_given && !json_object_get(doc, "num_key_value_heads"))
+        return ctx_fail(c, E_INPUT, "%s: \"num_key_value_heads\" is missing", what);
     return OK;
 }
 
-static enum status read_biases(struct ctx *c, const char *path, const json_t *doc, struct model_config *out)
+static enum status read_biases(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
-    const struct family_rules *rules = &family_rules[out->family];
     bool attention = false;
-    out->qk_norm = rules->qk_norm;
-    if (!rules->attention_bias) TRY(refuse_set(c, path, doc, "attention_bias"));
-    if (!rules->mlp_bias) TRY(refuse_set(c, path, doc, "mlp_bias"));
-    if (!json_member_bool(c, path, doc, "attention_bias", false, &attention) ||
-        !json_member_bool(c, path, doc, "mlp_bias", false, &out->mlp_bias) ||
-        !json_member_bool(c, path, doc, "tie_word_embeddings", false, &out->tied_embeddings))
+    if (!json_member_bool(c, what, doc, "attention_bias", false, &attention) ||
+        !json_member_bool(c, what, doc, "mlp_bias", false, &out->mlp_bias) ||
+        !json_member_bool(c, what, doc, "tie_word_embeddings", false, &out->tied_embeddings))
         return c->status;
-    out->qkv_bias = attention || rules->always_qkv_bias;
+    out->qkv_bias = attention || config_json_rules_of(out->family)->always_qkv_bias;
     out->o_bias = attention;
     return OK;
 }
 
-static enum status read_refused(struct ctx *c, const char *path, const json_t *doc)
+static enum status read_multipliers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
-    const char *act = "silu";
-    double partial = 1;
-    for (size_t i = 0; i < sizeof refused_fields / sizeof *refused_fields; i++)
-        TRY(refuse_set(c, path, doc, refused_fields[i]));
-    if (!json_member_string(c, path, doc, "hidden_act", false, &act) ||
-        !json_member_f64(c, path, doc, "partial_rotary_factor", false, 0, 1, &partial))
-        return c->status;
-    if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0) /* two names of one function */
-        return ctx_fail(c, E_UNSUPPORTED, "%s: \"hidden_act\" is \"%.80s\"; only silu is supported", path, act);
-    if (partial != 1)
-        return ctx_fail(c, E_UNSUPPORTED, "%s: \"partial_rotary_factor\" is %g; only 1 is supported", path, partial);
-    return OK;
+    if (!config_json_rules_of(out->family)->multipliers) return OK;
+    out->attention_scale = 1; /* the reference's default, and not 1 / sqrt(head_dim) */
+    if (json_member_f64(c, what, doc, "embedding_multiplier", false, 1e-6, 1e6, &out->embedding_multiplier) &&
+        json_member_f64(c, what, doc, "residual_multiplier", false, 1e-6, 1e6, &out->residual_multiplier) &&
+        json_member_f64(c, what, doc, "attention_multiplier", false, 1e-6, 1e6, &out->attention_scale))
+        json_member_f64(c, what, doc, "logits_scaling", false, 1e-6, 1e6, &out->logits_divisor);
+    return c->status;
 }
 
 /* An id, null, -1 or a list of ids of which the first counts. */
-static enum status read_token(struct ctx *c, const char *path, const json_t *doc, const char *key, int32_t *out)
+static enum status read_token(struct ctx *c, const char *what, const json_t *doc, const char *key, int32_t *out)
 {
     const json_t *v = json_object_get(doc, key);
     *out = -1;
     if (json_is_array(v)) v = json_array_get(v, 0);
     if (!v || json_is_null(v)) return OK;
     if (!json_is_integer(v) || json_integer_value(v) < -1 || json_integer_value(v) > INT32_MAX)
-        return ctx_fail(c, E_INPUT, "%s: \"%s\" must be a token id, a list of them or null", path, key);
+        return ctx_fail(c, E_INPUT, "%s: \"%s\" must be a token id, a list of them or null", what, key);
     *out = (int32_t)json_integer_value(v);
     return OK;
 }
 
-static enum status read_document(struct ctx *c, const char *path, const json_t *doc, struct model_config *out)
+static enum status read_document(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
-    if (!json_is_object(doc)) return ctx_fail(c, E_INPUT, "%s: must hold a JSON object", path);
-    TRY(read_architecture(c, path, doc, out));
-    TRY(read_refused(c, path, doc));
-    TRY(read_numbers(c, path, doc, out));
-    TRY(read_biases(c, path, doc, out));
-    TRY(read_rope(c, path, doc, out));
-    TRY(read_window(c, path, doc, out));
-    TRY(read_token(c, path, doc, "bos_token_id", &out->bos));
-    TRY(read_token(c, path, doc, "eos_token_id", &out->eos));
-    return model_config_check(c, path, out);
+    if (!json_is_object(doc)) return ctx_fail(c, E_INPUT, "%s: must hold a JSON object", what);
+    TRY(read_family(c, what, doc, out));
+    TRY(config_json_check_fields(c, what, doc, out));
+    set_defaults(out);
+    TRY(read_numbers(c, what, doc, out));
+    TRY(read_biases(c, what, doc, out));
+    TRY(read_multipliers(c, what, doc, out));
+    TRY(read_token(c, what, doc, "bos_token_id", &out->bos));
+    TRY(read_token(c, what, doc, "eos_token_id", &out->eos));
+    TRY(model_config_check(c, what, out));
+    TRY(config_json_read_rope(c, what, doc, out));
+    return config_json_read_layers(c, what, doc, out);
 }
 
 enum status model_config_from_json(struct ctx *c, const char *path, struct model_config *out)
 {
     memset(out, 0, sizeof *out);
-    json_t *doc = json_parse_file(c, path, CONFIG_MAX_BYTES);
+    json_t *doc = json_parse_file(c, path, CONFIG_JSON_MAX_BYTES);
     if (!doc) return c->status;
     enum status status = read_document(c, path, doc, out);
     json_decref(doc);

@@ -6,32 +6,66 @@
  * plain add, because fusing it with the next block's norm would make the state of a block two arrays for one pass over (N,
  * C) saved.
  *
+ * What families and layers differ in is in the tables that model_open fills: a norm without a gain, a factor of 1, a window
+ * of 0 is not there.
+ *
  * Architecture: Touvron et al. 2023 (Llama), Jiang et al. 2023 (Mistral's window), Yang et al. 2024 and 2025 (Qwen2's
- * biases, Qwen3's norms of q and k). */
+ * biases, Qwen3's norms of q and k), Abdin et al. 2024 (Phi-3's fused projections), Team OLMo 2024 (OLMo-2's norms behind
+ * attention and MLP), Granite Team 2024 (factors), SmolLM3 (layers without positions). */
 #include "model/llama.h"
-
-#include <math.h>
 
 #include "array/backend.h"
 #include "array/tape.h"
+#include "model/rotation.h"
 
 /* What a block needs besides x; copied by tape_checkpoint, so pointers in it outlive backward. */
 struct block_args {
     struct model *m;
     int64_t layer;
     struct forward_options options;
-    struct array *positions;   /* (N) i32 */
+    struct rotation rotation;
     struct array *cu_q, *cu_k; /* offsets of the documents, in tokens of the batch and in keys */
     struct array *rows;        /* of the last block: see forward_options; else NULL */
-    struct attention_params attention;
+    struct array *residual;    /* scalar: factor of what a block adds to x; NULL: 1 */
 };
 
-/* One linear alone. */
+/* One linear layer alone. */
 static struct array *linear(struct ctx *c, struct array *x, const struct weight *w, const struct forward_options *o)
 {
     struct array *y = NULL;
     op_linear(c, x, &w, 1, o->dropout, &y);
     return y;
+}
+
+/* The products of x with n weights, or the same ones as ranges of columns where one matrix holds the rows of all. */
+static void project(struct ctx *c, struct array *x, const struct weight *fused, const struct weight *const *w, int n,
+                    const int64_t *rows, bool dropout, struct array **y)
+{
+    struct array *all = NULL;
+    if (fused->rows == 0) {
+        op_linear(c, x, w, n, dropout, y);
+        return;
+    }
+    op_linear(c, x, &fused, 1, dropout, &all);
+    for (int64_t i = 0, first = 0; all && i < n; first += rows[i++]) y[i] = op_columns(c, all, first, rows[i]);
+}
+
+static struct array *norm(struct ctx *c, struct array *x, struct array *gain, double eps)
+{
+    return gain ? op_rms_norm(c, x, gain, eps) : x;
+}
+
+/* norm(x + h), and the sum itself in *x. */
+static struct array *add_norm(struct ctx *c, struct array *h, struct array **x, struct array *gain, double eps)
+{
+    if (gain) return op_rms_norm_add(c, h, *x, gain, eps, x);
+    return *x = op_add(c, *x, h);
+}
+
+/* x times a factor in f32, in the dtype of x. */
+static struct array *times(struct ctx *c, struct array *x, struct array *factor)
+{
+    return x && factor ? op_cast(c, op_mul(c, x, factor), x->dtype) : x;
 }
 
 /* (N, H * D) to (N, H, D). */
@@ -40,24 +74,28 @@ static struct array *split_heads(struct ctx *c, struct array *x, int64_t head_di
     return x ? op_reshape(c, x, 3, (int64_t[]){x->shape[0], -1, head_dim}) : NULL;
 }
 
-/* q or k of each head: normalised when the model does so, then turned by its position. */
-static struct array *rotate(struct ctx *c, const struct block_args *a, struct array *x, struct array *norm)
+/* q or k: normalised when the model does so, over the elements that the gain has (of a head, or of all of them), and turned
+ * by its position where the layer does so: (N, H * D) to (N, H, D). */
+static struct array *rotate(struct ctx *c, const struct block_args *a, struct array *x, struct array *gain)
 {
     const struct model *m = a->m;
+    if (gain) x = op_rms_norm(c, split_heads(c, x, gain->shape[0]), gain, m->config.rms_eps);
     x = split_heads(c, x, m->config.head_dim);
-    if (norm) x = op_rms_norm(c, x, norm, m->config.rms_eps);
-    return op_rope(c, x, a->positions, m->inv_freq, 1);
+    return m->blocks[a->layer].turns ? rotation_turn(c, &a->rotation, x) : x;
 }
 
 /* Attention of the block's tokens over themselves, or over what the cache holds and themselves: (N, H * D). */
 static struct array *attend(struct ctx *c, const struct block_args *a, struct array *q, struct array *k, struct array *v)
 {
     struct kv_cache *cache = a->options.cache;
+    const struct attention_params p = {.scale = a->m->config.attention_scale,
+                                       .window = (int)a->m->blocks[a->layer].window,
+                                       .compute = a->m->options.compute};
     if (cache) {
         k = kv_cache_append(cache, cache->k[a->layer], k);
         v = kv_cache_append(cache, cache->v[a->layer], v);
     }
-    struct array *o = op_attention(c, q, k, v, a->cu_q, a->cu_k, &a->attention);
+    struct array *o = op_attention(c, q, k, v, a->cu_q, a->cu_k, &p);
     return o ? op_reshape(c, o, 2, (int64_t[]){o->shape[0], -1}) : NULL;
 }
 
@@ -68,33 +106,50 @@ static bool copies_v(const struct ctx *c, const struct llama_block *b)
     return tape_recording(c) && !b->q_norm && !b->k_norm;
 }
 
+/* (N, C) to (N, H * D): q, k and v of the tokens, and what attention makes of them. */
+static struct array *attention(struct ctx *c, const struct block_args *a, struct array *x)
+{
+    const struct llama_block *b = &a->m->blocks[a->layer];
+    const struct model_config *m = &a->m->config;
+    const int64_t rows[3] = {m->n_heads * m->head_dim, m->n_kv_heads * m->head_dim, m->n_kv_heads * m->head_dim};
+    struct array *y[3] = {0};
+    project(c, x, &b->qkv, (const struct weight *[]){&b->q, &b->k, &b->v}, 3, rows, a->options.dropout, y);
+    struct array *q = times(c, rotate(c, a, y[0], b->q_norm), a->rotation.q_scale); /* (N, H, D) */
+    struct array *k = rotate(c, a, y[1], b->k_norm);                                /* (N, G, D) */
+    struct array *v = split_heads(c, y[2], m->head_dim);
+    if (copies_v(c, b)) v = op_contiguous(c, v);
+    return attend(c, a, q, k, v);
+}
+
+/* (N, C) to (N, C) by F. */
+static struct array *feed_forward(struct ctx *c, const struct block_args *a, struct array *x)
+{
+    const struct llama_block *b = &a->m->blocks[a->layer];
+    const struct forward_options *o = &a->options;
+    const int64_t rows[2] = {a->m->config.ffn, a->m->config.ffn};
+    struct array *y[2] = {0};
+    project(c, x, &b->gate_up, (const struct weight *[]){&b->gate, &b->up}, 2, rows, o->dropout, y);
+    struct array *h = op_swiglu(c, y[0], y[1]); /* (N, F) */
+    /* When a block is computed again for backward, a quarter of its products make a result nobody reads, but for a norm. */
+    bool unread = tape_replaying(c) && !b->after_ffn_norm;
+    return unread ? op_linear_unread(c, h, &b->down, o->dropout) : linear(c, h, &b->down, o);
+}
+
 static struct array *block(struct ctx *c, void *arg, struct array *x)
 {
     const struct block_args *a = arg;
     const struct llama_block *b = &a->m->blocks[a->layer];
-    const struct forward_options *o = &a->options;
     double eps = a->m->config.rms_eps;
-    struct array *qkv[3] = {0}, *gate_up[2] = {0};
 
-    struct array *h = op_rms_norm(c, x, b->attn_norm, eps); /* (N, C) */
-    op_linear(c, h, (const struct weight *[]){&b->q, &b->k, &b->v}, 3, o->dropout, qkv);
-    struct array *q = rotate(c, a, qkv[0], b->q_norm); /* (N, H, D) */
-    struct array *k = rotate(c, a, qkv[1], b->k_norm); /* (N, G, D) */
-    struct array *v = split_heads(c, qkv[2], a->m->config.head_dim);
-    if (copies_v(c, b)) v = op_contiguous(c, v);
-    h = attend(c, a, q, k, v);
-    if (a->rows) { /* from here a row needs no other */
+    struct array *h = attention(c, a, norm(c, x, b->attn_norm, eps)); /* (N, H * D) */
+    if (a->rows) {                                                    /* from here a row needs no other */
         h = op_take(c, h, a->rows);
         x = op_take(c, x, a->rows);
     }
-    h = linear(c, h, &b->o, o); /* (N, C) */
-
-    h = op_rms_norm_add(c, h, x, b->ffn_norm, eps, &x); /* x = x + h */
-    op_linear(c, h, (const struct weight *[]){&b->gate, &b->up}, 2, o->dropout, gate_up);
-    h = op_swiglu(c, gate_up[0], gate_up[1]);
-    /* (N, F) -> (N, C); when a block is computed again for backward, a quarter of its products make a result nobody reads */
-    h = tape_replaying(c) ? op_linear_unread(c, h, &b->down, o->dropout) : linear(c, h, &b->down, o);
-    return op_add(c, x, h);
+    h = norm(c, linear(c, h, &b->o, &a->options), b->after_attn_norm, eps); /* (N, C) */
+    h = add_norm(c, times(c, h, a->residual), &x, b->ffn_norm, eps);        /* x = x + h */
+    h = norm(c, feed_forward(c, a, h), b->after_ffn_norm, eps);
+    return op_add(c, x, times(c, h, a->residual));
 }
 
 static struct array *run_block(struct ctx *c, struct block_args *a, struct array *x)
@@ -107,6 +162,13 @@ static struct array *run_block(struct ctx *c, struct block_args *a, struct array
 static struct array *upload_i32(struct ctx *c, const int32_t *data, int64_t n)
 {
     return array_from_host(c, DTYPE_I32, 1, &n, data);
+}
+
+/* A factor as a scalar; NULL for 1, which needs no product. */
+static struct array *factor(struct ctx *c, double value)
+{
+    float f = (float)value;
+    return value == 1 ? NULL : array_from_host(c, DTYPE_F32, 0, NULL, &f);
 }
 
 /* The offsets of the keys that the batch's tokens see: its own, or with a cache everything that the cache then holds.
@@ -127,22 +189,19 @@ struct array *llama_hidden(struct model *m, const struct batch *b, const struct 
 {
     struct ctx *c = m->c;
     if (!ctx_ok(c)) return NULL;
-    struct block_args a = {
-        .m = m,
-        .options = *o,
-        .positions = upload_i32(c, b->positions, b->n),
-        .cu_q = upload_i32(c, b->cu, b->n_seg + 1),
-        .attention = {.scale = 1 / sqrt((double)m->config.head_dim),
-                      .window = (int)m->config.sliding_window,
-                      .compute = m->options.compute},
-    };
+    const struct model_config *k = &m->config;
+    struct block_args a = {.m = m, .options = *o, .cu_q = upload_i32(c, b->cu, b->n_seg + 1)};
+    a.residual = factor(c, k->residual_multiplier);
     a.cu_k = key_offsets(c, o->cache, b, a.cu_q);
+    if (!ctx_ok(c) || rotation_make(m, b, o->cache ? o->cache->capacity : 0, &a.rotation) != OK) return NULL;
     struct array *x = op_embed(c, &m->embed, upload_i32(c, b->tokens, b->n), array_backend(c)->activations); /* (N, C) */
-    for (a.layer = 0; a.layer < m->config.n_layers; a.layer++) {
-        a.rows = a.layer == m->config.n_layers - 1 ? o->rows : NULL;
+    x = times(c, x, factor(c, k->embedding_multiplier));
+    for (a.layer = 0; a.layer < k->n_layers; a.layer++) {
+        a.rows = a.layer == k->n_layers - 1 ? o->rows : NULL;
         x = run_block(c, &a, x);
     }
-    x = op_rms_norm(c, x, m->final_norm, m->config.rms_eps);
+    x = op_rms_norm(c, x, m->final_norm, k->rms_eps);
+    x = times(c, x, factor(c, 1 / k->logits_divisor)); /* here, so that whatever the head is used for sees it */
     if (x && o->cache) o->cache->n += b->n;
     return x;
 }

@@ -1,4 +1,5 @@
-/* llama: the forward pass, one definition for the whole family (Llama 2/3.x, Mistral, SmolLM2, Qwen2/2.5, Qwen3). */
+/* llama: the forward pass, one definition for the whole family: Llama 2 and 3, Mistral, Ministral, Qwen2, Qwen2.5 and Qwen3,
+ * SmolLM2 and 3, Granite 3, Phi-3 and Phi-4-mini, OLMo-2. */
 #ifndef YA_MODEL_LLAMA_H
 #define YA_MODEL_LLAMA_H
 
@@ -15,8 +16,8 @@ struct forward_options {
                                 * need is not computed. NULL: all. Not with dropout: its masks count rows */
 };
 
-/* Final hidden states after the last norm, (N, C) f32 or (n, C) of the rows asked for, in the innermost scope, which must
- * stay open until backward has run: the tape refers to arrays of it. With a cache,
+/* Final hidden states after the last norm and divided by what divides the logits, (N, C) f32 or (n, C) of the rows asked
+ * for, in the innermost scope, which must stay open until backward has run: the tape refers to arrays of it. With a cache,
  * its n grows by the batch's; E_INPUT when it is full. */
 struct array *llama_hidden(struct model *m, const struct batch *b, const struct forward_options *o);
 /* Logits of the rows [first, N) of hidden states: (N - first, V) f32. For generation and tests: training uses

@@ -11,18 +11,38 @@
 
 enum { LORA_MAX_RANK = 4096 };
 
-const char *const lora_place_name[LORA_PLACES] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                                  "gate_proj", "up_proj", "down_proj"};
-const char *const lora_place_path[LORA_PLACES] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
-                                                  "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
-                                                  "mlp.down_proj"};
+const char *const lora_place_name[LORA_PLACES] = {"q_proj",  "k_proj",    "v_proj",   "o_proj",      "gate_proj",
+                                                  "up_proj", "down_proj", "qkv_proj", "gate_up_proj"};
+const char *const lora_place_path[LORA_PLACES] = {"self_attn.q_proj", "self_attn.k_proj",   "self_attn.v_proj",
+                                                  "self_attn.o_proj", "mlp.gate_proj",      "mlp.up_proj",
+                                                  "mlp.down_proj",    "self_attn.qkv_proj", "mlp.gate_up_proj"};
+/* The "input" part of the dropout key is layer * 8 + this: fused layers take the number of the first that they stand for. */
+static const uint32_t place_number[LORA_PLACES] = {0, 1, 2, 3, 4, 5, 6, LORA_Q, LORA_GATE};
+
+bool lora_place_exists(const struct model_config *m, enum lora_place place)
+{
+    if (place == LORA_O || place == LORA_DOWN) return true;
+    return m->fused_projections == (place == LORA_QKV || place == LORA_GATE_UP);
+}
 
 void lora_place_shape(const struct model_config *m, enum lora_place place, int64_t *out, int64_t *in)
 {
     int64_t q = m->n_heads * m->head_dim, kv = m->n_kv_heads * m->head_dim;
-    const int64_t outs[LORA_PLACES] = {q, kv, kv, m->hidden, m->ffn, m->ffn, m->hidden};
+    const int64_t outs[LORA_PLACES] = {q, kv, kv, m->hidden, m->ffn, m->ffn, m->hidden, q + 2 * kv, 2 * m->ffn};
     *out = outs[place];
     *in = place == LORA_O ? q : place == LORA_DOWN ? m->ffn : m->hidden;
+}
+
+/* Target modules by name must be there; LORA_ALL takes what there is. */
+static enum status check_targets(struct ctx *c, const struct model_config *m, uint32_t targets)
+{
+    for (int place = 0; targets != LORA_ALL && place < LORA_PLACES; place++)
+        if (targets >> place & 1 && !lora_place_exists(m, (enum lora_place)place))
+            return ctx_fail(c, E_INPUT, "target module %s: the model has no linear layer of that name; it has %s",
+                            lora_place_name[place],
+                            m->fused_projections ? "qkv_proj, o_proj, gate_up_proj, down_proj"
+                                                 : "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+    return OK;
 }
 
 static enum status check_config(struct ctx *c, const struct model_config *m, const struct lora_config *config)
@@ -34,7 +54,8 @@ static enum status check_config(struct ctx *c, const struct model_config *m, con
     if (!(config->dropout >= 0 && config->dropout < 1))
         return ctx_fail(c, E_INPUT, "LoRA dropout %g is not in [0, 1)", config->dropout);
     if (config->targets == 0 || config->targets >> LORA_PLACES != 0)
-        return ctx_fail(c, E_INPUT, "LoRA needs at least one of the seven target modules");
+        return ctx_fail(c, E_INPUT, "LoRA needs at least one target module");
+    TRY(check_targets(c, m, config->targets));
     if (config->last_layers < 0 || config->last_layers > m->n_layers)
         return ctx_fail(c, E_INPUT, "LoRA on the last %lld layers: the model has %lld", (long long)config->last_layers,
                         (long long)m->n_layers);
@@ -65,7 +86,7 @@ enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer
     BUG_ON(l->c, l->values, "a module is added to an adapter that has its memory already");
     lora_place_shape(m, place, &out, &in);
     *module = (struct lora_module){.layer = layer, .place = place, .rank = rank, .alpha = alpha};
-    module->slot.id = (uint32_t)(layer * 8 + place);
+    module->slot.id = (uint32_t)layer * 8 + place_number[place];
     module->slot.dropout = (float)l->config.dropout;
     module->slot.scale = (float)(alpha / (l->config.rslora ? sqrt((double)rank) : (double)rank));
     snprintf(name, sizeof name, "layers.%lld.%s.lora_A", (long long)layer, lora_place_path[place]);
@@ -115,7 +136,7 @@ static enum status add_modules(struct lora *l, const struct model_config *m)
     const struct lora_config *config = &l->config;
     for (int64_t layer = config->last_layers ? m->n_layers - config->last_layers : 0; layer < m->n_layers; layer++)
         for (int place = 0; place < LORA_PLACES; place++)
-            if (config->targets >> place & 1)
+            if (config->targets >> place & 1 && lora_place_exists(m, (enum lora_place)place))
                 TRY(lora_add(l, m, layer, (enum lora_place)place, config->rank, config->alpha));
     TRY(lora_make_values(l));
     for (size_t i = 0; i < l->n_modules; i++) TRY(init_a(l, &l->modules[i]));

@@ -7,18 +7,28 @@
 #include "model/config.h"
 #include "model/parameter.h"
 
-/* The seven linear layers of a block, in the order of the slot ids (layer * 8 + place). */
-enum lora_place { LORA_Q, LORA_K, LORA_V, LORA_O, LORA_GATE, LORA_UP, LORA_DOWN, LORA_PLACES };
+/* The linear layers of a block: seven, or with fused_projections four, where QKV stands for the first three and GATE_UP for
+ * gate and up. */
+enum lora_place { LORA_Q, LORA_K, LORA_V, LORA_O, LORA_GATE, LORA_UP, LORA_DOWN, LORA_QKV, LORA_GATE_UP, LORA_PLACES };
 extern const char *const lora_place_name[LORA_PLACES]; /* "q_proj", ... as PEFT names them */
 extern const char *const lora_place_path[LORA_PLACES]; /* "self_attn.q_proj", ... */
+/* Whether the model has a linear layer at a place. */
+bool lora_place_exists(const struct model_config *m, enum lora_place place);
+/* True of the linear layers whose input is the input of attention. */
+static inline bool lora_place_is_qkv(enum lora_place place)
+{
+    return place <= LORA_V || place == LORA_QKV;
+}
 /* Rows (out) and columns (in) of the linear at a place. */
 void lora_place_shape(const struct model_config *m, enum lora_place place, int64_t *out, int64_t *in);
+
+enum { LORA_ALL = (1 << LORA_PLACES) - 1, LORA_SEPARATE_PLACES = LORA_DOWN + 1 /* the seven */ };
 
 struct lora_config {
     int64_t rank;
     double alpha, dropout;
     bool rslora;
-    uint32_t targets;    /* bit p: place p has an adapter; default all */
+    uint32_t targets;    /* bit p: place p has an adapter; LORA_ALL: every place that the model has */
     int64_t last_layers; /* adapters only in the last n layers; 0: all */
     uint64_t seed;       /* of the initial A */
 };

@@ -18,16 +18,43 @@ enum base_type model_base(const struct model_options *o)
 
 struct weight *llama_block_linear(struct llama_block *b, enum lora_place place)
 {
-    struct weight *const weights[LORA_PLACES] = {&b->q, &b->k, &b->v, &b->o, &b->gate, &b->up, &b->down};
+    struct weight *const weights[LORA_PLACES] = {&b->q,  &b->k,    &b->v,   &b->o,      &b->gate,
+                                                 &b->up, &b->down, &b->qkv, &b->gate_up};
     return weights[place];
+}
+
+struct array **llama_block_norm(struct llama_block *b, enum block_norm norm)
+{
+    struct array **const norms[BLOCK_NORMS] = {&b->attn_norm,      &b->ffn_norm, &b->after_attn_norm,
+                                               &b->after_ffn_norm, &b->q_norm,   &b->k_norm};
+    return norms[norm];
+}
+
+/* What the configuration says of each layer. */
+static void fill_layers(struct model *m)
+{
+    for (int64_t i = 0; i < m->config.n_layers; i++) {
+        m->blocks[i].window = m->config.layer_flags[i] & LAYER_WINDOW ? m->config.sliding_window : 0;
+        m->blocks[i].turns = !(m->config.layer_flags[i] & LAYER_NO_ROPE);
+    }
+}
+
+static enum status make_inv_freq_beyond(struct model *m, int64_t n)
+{
+    float values[MODEL_MAX_PAIRS];
+    if (m->config.rope_scaling != ROPE_LONGROPE) return OK;
+    model_config_inv_freq(&m->config, true, values);
+    m->inv_freq_beyond = array_persistent(m->c, DTYPE_F32, 1, &n);
+    return m->inv_freq_beyond ? array_upload(m->inv_freq_beyond, values, n) : m->c->status;
 }
 
 /* The rotary frequencies, divided by the file's factors where it has some. */
 static enum status make_inv_freq(struct model *m)
 {
-    int64_t n = m->config.head_dim / 2;
-    float values[512]; /* head_dim is at most 1024: model_config_integers */
-    model_config_inv_freq(&m->config, values);
+    int64_t n = m->config.rotary_dims / 2;
+    float values[MODEL_MAX_PAIRS];
+    TRY(make_inv_freq_beyond(m, n));
+    model_config_inv_freq(&m->config, false, values);
     if (m->config.rope_scaling == ROPE_FACTORS) TRY(weights_divide_rope(m->files, values, n));
     m->inv_freq = array_persistent(m->c, DTYPE_F32, 1, &n);
     m->rope_frequencies = mem_alloc(m->c, (size_t)n, sizeof *values);
@@ -42,6 +69,7 @@ static enum status open_parts(struct model *m)
     if (!m->files) return m->c->status;
     TRY(weights_config(m->files, &m->config));
     TRY(weights_bind(m->files, m));
+    fill_layers(m);
     TRY(make_inv_freq(m));
     m->name = model_name(m->c, m->path, weights_gguf(m->files));
     if (!m->name) return m->c->status;
@@ -77,6 +105,7 @@ void model_free(struct model *m)
 {
     if (!m) return;
     array_release(m->inv_freq);
+    array_release(m->inv_freq_beyond);
     mem_free(m->c, m->rope_frequencies);
     weights_close(m->files);
     mem_free(m->c, m->blocks);

@@ -27,18 +27,27 @@ struct model_options {
  */
 enum base_type model_base(const struct model_options *o);
 
+/* The norms that a block may have. A model has the first two or, with norm_after, the next two. */
+enum block_norm { NORM_ATTN, NORM_FFN, NORM_AFTER_ATTN, NORM_AFTER_FFN, NORM_Q, NORM_K, BLOCK_NORMS };
+
 struct llama_block {
-    struct weight q, k, v, o, gate, up, down;
-    struct array *attn_norm, *ffn_norm; /* (C) f32 */
-    struct array *q_norm, *k_norm;      /* (D) f32, Qwen3 only, else NULL */
+    struct weight q, k, v, gate, up; /* without rows in a model with fused_projections, which has the next two */
+    struct weight qkv, gate_up;
+    struct weight o, down;
+    struct array *attn_norm, *ffn_norm;             /* (C) f32: gains of the norms in front; NULL: none */
+    struct array *after_attn_norm, *after_ffn_norm; /* (C) f32: of the norms behind; NULL: none */
+    struct array *q_norm, *k_norm;                  /* (D) f32, or (H D) and (G D) over all heads; NULL: none */
+    int64_t window;                                 /* tokens that attention sees; 0: all */
+    bool turns;                                     /* q and k are turned by their positions */
 };
 
 struct model {
     struct model_config config;
-    struct weight embed, head; /* head is embed's table when tied */
-    struct array *final_norm;  /* (C) f32 */
-    struct array *inv_freq;    /* (D/2) f32 */
-    float *rope_frequencies;   /* the same on the host; owned */
+    struct weight embed, head;     /* head is embed's table when tied */
+    struct array *final_norm;      /* (C) f32 */
+    struct array *inv_freq;        /* (R/2) f32, R the rotated elements of a head */
+    struct array *inv_freq_beyond; /* likewise, for documents longer than rope_original_positions; NULL: the same */
+    float *rope_frequencies;       /* inv_freq on the host; owned */
     struct llama_block *blocks;
     struct lora *lora; /* not owned; NULL: none. Set with model_attach_lora */
     struct ctx *c;
@@ -68,7 +77,9 @@ size_t model_made_bytes(const struct model *m);
 const char *model_compute_text(const struct model *m, char *out, size_t out_bytes);
 /* The options that open a model like this one, each with a space behind it: "", "--base-type nf4 ", "--compute int8 ". */
 const char *model_options_text(const struct model_options *o);
-/* The weight of a block's linear at a place. */
+/* The weight of a block's linear layer at a place; without rows when the model has none there. */
 struct weight *llama_block_linear(struct llama_block *b, enum lora_place place);
+/* Where a block keeps the gain of a norm, which is NULL when the model has none there. */
+struct array **llama_block_norm(struct llama_block *b, enum block_norm norm);
 
 #endif

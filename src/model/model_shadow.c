@@ -12,10 +12,10 @@ static struct array *shadow_array(struct ctx *c, const struct array *like)
 
 static void shadow_block(struct ctx *c, struct llama_block *b)
 {
-    b->attn_norm = shadow_array(c, b->attn_norm);
-    b->ffn_norm = shadow_array(c, b->ffn_norm);
-    b->q_norm = shadow_array(c, b->q_norm);
-    b->k_norm = shadow_array(c, b->k_norm);
+    for (int i = 0; i < BLOCK_NORMS; i++) {
+        struct array **norm = llama_block_norm(b, (enum block_norm)i);
+        *norm = shadow_array(c, *norm);
+    }
     for (int p = 0; p < LORA_PLACES; p++) {
         struct weight *w = llama_block_linear(b, (enum lora_place)p);
         w->bias = shadow_array(c, w->bias);
@@ -47,6 +47,7 @@ struct model *model_shadow_new(struct ctx *c, const struct model *m)
     s->blocks = mem_alloc(c, (size_t)m->config.n_layers, sizeof *s->blocks);
     s->final_norm = shadow_array(c, m->final_norm);
     s->inv_freq = shadow_array(c, m->inv_freq);
+    s->inv_freq_beyond = shadow_array(c, m->inv_freq_beyond);
     for (int64_t i = 0; s->blocks && i < m->config.n_layers; i++) {
         s->blocks[i] = m->blocks[i];
         shadow_block(c, &s->blocks[i]);
@@ -59,8 +60,7 @@ struct model *model_shadow_new(struct ctx *c, const struct model *m)
 
 static void free_block(struct llama_block *b)
 {
-    struct array *const vectors[] = {b->attn_norm, b->ffn_norm, b->q_norm, b->k_norm};
-    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) array_release(vectors[i]);
+    for (int i = 0; i < BLOCK_NORMS; i++) array_release(*llama_block_norm(b, (enum block_norm)i));
     for (int p = 0; p < LORA_PLACES; p++) array_release(llama_block_linear(b, (enum lora_place)p)->bias);
 }
 
@@ -71,6 +71,7 @@ void model_shadow_free(struct model *s)
     for (int64_t i = 0; s->blocks && i < s->config.n_layers; i++) free_block(&s->blocks[i]);
     array_release(s->final_norm);
     array_release(s->inv_freq);
+    array_release(s->inv_freq_beyond);
     mem_free(s->c, s->blocks);
     mem_free(s->c, s);
 }

@@ -1,15 +1,15 @@
 /* weights_bind: which tensor is which weight of the model, in which form, through one table for both containers.
  *
- * GGUF files of architecture "llama" hold the rows of q and k permuted within each head, so that rotary pairs are
- * neighbours: stored row h * D + 2 j + s is row h * D + s * D / 2 + j of the Hugging Face matrix (s = 0, 1; j < D / 2).
- * Copying the rows back would unmap them; instead the weight carries the row map. Qwen files are not permuted. */
+ * GGUF files of architecture "llama" and some others hold the rows of q and k permuted within each head, so that rotary
+ * pairs are neighbours: stored row h * D + 2 j + s is row h * D + s * D / 2 + j of the Hugging Face matrix (s = 0, 1; j < D
+ * / 2). Copying the rows back would unmap them; instead the weight carries the row map. */
 #include "array/codec/quant.h"
 #include "base/mem.h"
 #include "model/weights_internal.h"
 
 static bool has_bias(const struct model_config *config, enum lora_place place)
 {
-    if (place <= LORA_V) return config->qkv_bias;
+    if (lora_place_is_qkv(place)) return config->qkv_bias;
     return place == LORA_O ? config->o_bias : config->mlp_bias;
 }
 
@@ -47,7 +47,7 @@ static enum status bind_linear(struct model_files *f, struct model *m, int64_t l
         .hf_name = weights_block_name(hf, layer, hf->linear[place], "weight", hf_name),
         .row_map = place == LORA_Q || place == LORA_K ? f->row_map : NULL,
         .form = linear_form(&m->options),
-        .compute = place <= LORA_V ? fine_compute(&m->options) : m->options.compute,
+        .compute = lora_place_is_qkv(place) ? fine_compute(&m->options) : m->options.compute,
     };
     lora_place_shape(&m->config, place, &matrix.rows, &matrix.cols);
     TRY(weights_prepare_matrix(f, &matrix, w));
@@ -61,13 +61,12 @@ static enum status bind_norms(struct model_files *f, struct model *m, int64_t la
 {
     const struct weights_names *names = weights_names_of(tensor_file_container(f->file));
     struct llama_block *b = &m->blocks[layer];
-    struct array **const to[WEIGHTS_NORMS] = {&b->attn_norm, &b->ffn_norm, &b->q_norm, &b->k_norm};
     char name[WEIGHTS_NAME_BYTES];
-    for (int i = 0; i < WEIGHTS_NORMS && ctx_ok(f->c); i++) {
-        bool of_heads = i == WEIGHTS_Q_NORM || i == WEIGHTS_K_NORM;
-        if (of_heads && !m->config.qk_norm) continue;
+    for (int i = 0; i < BLOCK_NORMS && ctx_ok(f->c); i++) {
+        int64_t n = weights_norm_size(&m->config, (enum block_norm)i);
+        if (n == 0) continue;
         weights_block_name(names, layer, names->norm[i], "weight", name);
-        *to[i] = weights_vector(f, name, of_heads ? m->config.head_dim : m->config.hidden, NULL);
+        *llama_block_norm(b, (enum block_norm)i) = weights_vector(f, name, n, NULL);
     }
     return f->c->status;
 }
@@ -98,7 +97,7 @@ static enum status bind_ends(struct model_files *f, struct model *m)
 static enum status make_row_map(struct model_files *f, const struct model_config *config)
 {
     int64_t d = config->head_dim, n = config->n_heads * d;
-    if (tensor_file_container(f->file) != CONTAINER_GGUF || config->family != FAMILY_LLAMA) return OK;
+    if (tensor_file_container(f->file) != CONTAINER_GGUF || !model_family_names(config->family)->gguf_permutes) return OK;
     f->row_map = mem_alloc(f->c, (size_t)n, sizeof *f->row_map);
     for (int64_t i = 0; f->row_map && i < n; i++) {
         int64_t head = i / d, s = i % d / (d / 2), j = i % (d / 2);
@@ -113,13 +112,14 @@ enum status weights_bind(struct model_files *f, struct model *m)
     m->blocks = mem_alloc(f->c, n, sizeof *m->blocks);
     f->names = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->names);
     f->prepared = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->prepared); /* and embeddings, and a head */
-    f->arrays = mem_alloc(f->c, n * (LORA_PLACES + WEIGHTS_NORMS) + 1, sizeof(struct array *)); /* biases, norms */
+    f->arrays = mem_alloc(f->c, n * (LORA_PLACES + BLOCK_NORMS) + 1, sizeof(struct array *)); /* biases, norms */
     if (!ctx_ok(f->c)) return f->c->status;
     TRY(bind_ends(f, m));
     TRY(make_row_map(f, &m->config));
     for (int64_t layer = 0; layer < m->config.n_layers; layer++) {
         TRY(bind_norms(f, m, layer));
-        for (int p = 0; p < LORA_PLACES; p++) TRY(bind_linear(f, m, layer, (enum lora_place)p));
+        for (int p = 0; p < LORA_PLACES; p++)
+            if (lora_place_exists(&m->config, (enum lora_place)p)) TRY(bind_linear(f, m, layer, (enum lora_place)p));
     }
     return weights_check_all_used(f);
 }

@@ -42,10 +42,12 @@ enum status weights_check_tied_head(struct model_files *f, const char *name, con
                     "%s: tie_word_embeddings is true but \"%s\" is stored and differs from the embeddings", f->path, name);
 }
 
-/* Buffers of old checkpoints that follow from the config, and the factors that weights_divide_rope reads. */
+/* Buffers of old checkpoints that follow from the config, and the factors that weights_divide_rope and the configuration
+ * read. */
 static bool is_harmless(const char *name)
 {
-    return str_has_suffix(name, ".rotary_emb.inv_freq") || strcmp(name, "rope_freqs.weight") == 0;
+    return str_has_suffix(name, ".rotary_emb.inv_freq") || strcmp(name, "rope_freqs.weight") == 0 ||
+           strcmp(name, "rope_factors_long.weight") == 0 || strcmp(name, "rope_factors_short.weight") == 0;
 }
 
 enum status weights_check_all_used(struct model_files *f)

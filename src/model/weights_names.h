@@ -3,17 +3,17 @@
 #define YA_MODEL_WEIGHTS_NAMES_H
 
 #include "io/tensor_file.h"
-#include "model/lora.h"
+#include "model/model.h"
 
 enum { WEIGHTS_NAME_BYTES = 96 };
 
-/* The vectors of a block. */
-enum weights_norm { WEIGHTS_ATTN_NORM, WEIGHTS_FFN_NORM, WEIGHTS_Q_NORM, WEIGHTS_K_NORM, WEIGHTS_NORMS };
+/* Elements of a vector of a block, 0 when the model has none of that kind. */
+int64_t weights_norm_size(const struct model_config *m, enum block_norm norm);
 
 struct weights_names {
     const char *block;                     /* in front of the number of a layer */
     const char *const *linear;             /* [LORA_PLACES], without layer and ".weight" or ".bias" */
-    const char *norm[WEIGHTS_NORMS];       /* likewise */
+    const char *norm[BLOCK_NORMS];         /* likewise */
     const char *embed, *final_norm, *head; /* whole names */
 };
 const struct weights_names *weights_names_of(enum tensor_container container);

@@ -28,15 +28,16 @@ static uint32_t place_bit(const char *name, size_t n)
 enum status trainer_targets(struct ctx *c, const char *text, uint32_t *out)
 {
     uint32_t bits = 0;
-    *out = (1u << LORA_PLACES) - 1;
+    *out = LORA_ALL;
     if (strcmp(text, "all") == 0) return OK;
     for (const char *p = text;;) {
         size_t n = strcspn(p, ",");
         uint32_t bit = place_bit(p, n);
         if (!bit)
             return ctx_fail(c, E_INPUT,
-                            "--targets: '%.*s' is no linear of the model; there are all, or a list of q_proj, k_proj, "
-                            "v_proj, o_proj, gate_proj, up_proj, down_proj",
+                            "--targets: '%.*s' is no linear layer; there are all, or a list of q_proj, k_proj, v_proj, "
+                            "o_proj, gate_proj, up_proj, down_proj (models with fused projections: qkv_proj, o_proj, "
+                            "gate_up_proj, down_proj)",
                             (int)n, p);
         bits |= bit;
         if (p[n] == '\0') break;

@@ -44,11 +44,12 @@ static struct model *merge_and_open(struct fixture *f, struct model *m, const ch
 static double logits_differ(struct fixture *f, struct model *a, struct model *b)
 {
     struct batch_data batch;
-    float *x = calloc(12 * 50, sizeof *x), *y = calloc(12 * 50, sizeof *y);
-    batch_make(&batch, 50, 1, (int[]){12}, 4);
+    size_t n = 12 * (size_t)a->config.vocab;
+    float *x = calloc(n, sizeof *x), *y = calloc(n, sizeof *y);
+    batch_make(&batch, a->config.vocab, 1, (int[]){12}, 4);
     forward_logits(a, &batch.batch, &(struct forward_options){0}, x);
     forward_logits(b, &batch.batch, &(struct forward_options){0}, y);
-    double error = relative_error_f32(x, y, 12 * 50);
+    double error = relative_error_f32(x, y, n);
     free(x);
     free(y);
     (void)f;
@@ -83,11 +84,11 @@ static void check_matrix(const struct weight *base, const struct weight *merged,
 
 static void merge_all(struct fixture *f, struct model *m, enum tensor_type type, double tolerance)
 {
-    struct lora *l = adapter_on(f, m, (1u << LORA_PLACES) - 1);
+    struct lora *l = adapter_on(f, m, LORA_ALL);
     struct model *merged = merge_and_open(f, m, type == TENSOR_BF16 ? "bf16" : "f32", (struct merge_options){.type = type});
     assert_int_equal(merged->blocks[0].q.type, type);
     for (int64_t i = 0; i < m->config.n_layers; i++)
-        for (int p = 0; p < LORA_PLACES; p++)
+        for (int p = 0; p < LORA_SEPARATE_PLACES; p++)
             check_matrix(llama_block_linear(&m->blocks[i], (enum lora_place)p),
                          llama_block_linear(&merged->blocks[i], (enum lora_place)p), type);
     double error = logits_differ(f, merged, m);
@@ -118,7 +119,7 @@ static void the_source_is_merged_and_not_the_form(void **state)
     struct model *a = merge_and_open(f, plain, "a", (struct merge_options){TENSOR_F32, 0});
     struct model *b = merge_and_open(f, made, "b", (struct merge_options){TENSOR_F32, 0});
     assert_true(logits_differ(f, made, plain) > 1e-4);
-    for (int p = 0; p < LORA_PLACES; p++) {
+    for (int p = 0; p < LORA_SEPARATE_PLACES; p++) {
         const struct weight *x = llama_block_linear(&a->blocks[1], (enum lora_place)p);
         const struct weight *y = llama_block_linear(&b->blocks[1], (enum lora_place)p);
         assert_memory_equal(x->source.data, y->source.data, weight_source_bytes(&x->source));
@@ -146,8 +147,9 @@ static void generated_config(struct fixture *f, const struct tiny *t, enum model
     tiny_write_gguf(f, t, "g.gguf", NULL);
     struct model *m = model_open(f->c, fixture_path(f, "g.gguf"));
     assert_ok(f->c);
-    struct model *merged =
-        merge_and_open(f, m, model_family_names(family)->model_type, (struct merge_options){TENSOR_F32, 0});
+    char out[64]; /* a folder of its own, also for a family's second case */
+    snprintf(out, sizeof out, "%s-%d", model_family_names(family)->model_type, t->n_keys);
+    struct model *merged = merge_and_open(f, m, out, (struct merge_options){TENSOR_F32, 0});
     const struct model_config *a = &m->config, *b = &merged->config;
     assert_int_equal(b->family, family);
     assert_true(a->n_layers == b->n_layers && a->hidden == b->hidden && a->n_heads == b->n_heads);
@@ -155,7 +157,8 @@ static void generated_config(struct fixture *f, const struct tiny *t, enum model
     assert_true(a->max_positions == b->max_positions && a->rope_theta == b->rope_theta);
     assert_true((float)a->rms_eps == (float)b->rms_eps && b->rms_eps == 1e-5); /* the decimal that was meant */
     assert_true(a->tied_embeddings == b->tied_embeddings && a->qkv_bias == b->qkv_bias && a->o_bias == b->o_bias);
-    assert_true(a->mlp_bias == b->mlp_bias && a->qk_norm == b->qk_norm && b->sliding_window == 0);
+    assert_true(a->mlp_bias == b->mlp_bias && a->qk_norm == b->qk_norm && a->sliding_window == b->sliding_window);
+    assert_memory_equal(a->layer_flags, b->layer_flags, sizeof a->layer_flags);
     assert_true(logits_differ(f, merged, m) < 1e-6);
     model_free(m);
     model_free(merged);
@@ -173,6 +176,33 @@ static void gguf_configs_of_every_family(void **state)
     t.qkv_bias = false;
     t.qk_norm = true;
     generated_config(f, &t, FAMILY_QWEN3);
+    for (int i = 0; i < TINY_FAMILIES; i++) generated_config(f, &tiny_families[i], tiny_families[i].family);
+}
+
+/* Fused layers, norms behind and factors, from a folder: the merged model computes what the base with its adapter does. */
+static void families_from_folders(void **state)
+{
+    static const char *const names[] = {"phi3_short", "olmo2", "granite", "smollm3"};
+    struct fixture *f = *state;
+    for (int i = 0; i < 4; i++) {
+        char path[512], adapter[512];
+        snprintf(path, sizeof path, TEST_DATA "/families/%s", names[i]);
+        snprintf(adapter, sizeof adapter, TEST_DATA "/families/%s/adapter", names[i]);
+        struct model *m = model_open(f->c, path);
+        struct lora *l = lora_load_peft(f->c, &m->config, adapter);
+        assert_ok(f->c);
+        struct model *plain = merge_and_open(f, m, "plain", (struct merge_options){TENSOR_F32, 0});
+        assert_true(logits_differ(f, plain, m) == 0);
+        model_attach_lora(m, l);
+        assert_true(logits_differ(f, plain, m) > 1e-3);
+        struct model *merged = merge_and_open(f, m, "merged", (struct merge_options){TENSOR_F32, 0});
+        assert_true(logits_differ(f, merged, m) < 1e-5);
+        struct model *const models[] = {m, plain, merged};
+        for (int k = 0; k < 3; k++) model_free(models[k]);
+        lora_free(l);
+        dir_remove(f->c, fixture_path(f, "plain"));
+        dir_remove(f->c, fixture_path(f, "merged"));
+    }
 }
 
 /* A llama file with a window can only be said as the other architecture of that name. */
@@ -205,14 +235,14 @@ static void gguf_rope_factors(void **state)
     struct fixture *f = *state;
     struct tiny t = tiny_llama;
     float plain[5], factors[5];
-    struct model_config config = {.head_dim = 10, .rope_theta = 10000};
-    model_config_inv_freq(&config, plain);
+    struct model_config config = {.rotary_dims = 10, .rope_theta = 10000};
+    model_config_inv_freq(&config, false, plain);
     config.rope_scaling = ROPE_LLAMA3;
     config.rope_factor = 32;
     config.rope_low_freq_factor = 1;
     config.rope_high_freq_factor = 4;
     config.rope_original_positions = 64;
-    model_config_inv_freq(&config, factors);
+    model_config_inv_freq(&config, false, factors);
     for (int i = 0; i < 5; i++) factors[i] = plain[i] / factors[i];
     assert_true(factors[1] > 1.1f && factors[1] < 31); /* one of them is blended */
     t.rope_factors = factors;
@@ -271,7 +301,7 @@ static void threads_change_no_byte(void **state)
 {
     struct fixture *f = *state;
     struct model *m = tiny_open(f, &tiny_llama);
-    struct lora *l = adapter_on(f, m, (1u << LORA_PLACES) - 1);
+    struct lora *l = adapter_on(f, m, LORA_ALL);
     char hex[3][65], name[32];
     uint64_t bytes;
     for (int i = 0; i < 3; i++) {
@@ -543,6 +573,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(the_source_is_merged_and_not_the_form, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_in_f32, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_configs_of_every_family, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(families_from_folders, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_with_a_window_is_a_mistral, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_rope_factors, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(shards_and_index, fixture_setup, fixture_teardown),

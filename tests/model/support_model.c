@@ -69,6 +69,82 @@ void assert_failed(struct ctx *c, enum status status, const char *part)
 const struct tiny tiny_llama = {
     .family = FAMILY_LLAMA, .layers = 2, .hidden = 24, .heads = 4, .kv = 2, .dim = 10, .ffn = 40, .vocab = 50};
 
+#define REAL(name, value)                                                                                                   \
+    {                                                                                                                       \
+        .key = name, .real = true, .number = value                                                                          \
+    }
+static const struct tiny_key granite_keys[] = {REAL(".embedding_scale", 3), REAL(".residual_scale", 0.5),
+                                               REAL(".attention.scale", 0.25), REAL(".logit_scale", 4)};
+static const struct tiny_key phi3_keys[] = {{.key = ".rope.scaling.original_context_length", .number = 8},
+                                            REAL(".rope.scaling.attn_factor", 1.25),
+                                            {.key = ".attention.sliding_window", .number = 9}};
+static const struct tiny_key yarn_keys[] = {{.key = ".rope.scaling.type", .text = "yarn"},
+                                            {.key = ".rope.scaling.original_context_length", .number = 32},
+                                            REAL(".rope.scaling.factor", 4)};
+static const float short_factors[] = {1, 1.5f, 2}, long_factors[] = {1.25f, 6, 20};
+
+const struct tiny tiny_families[TINY_FAMILIES] = {
+    {.family = FAMILY_SMOLLM3,
+     .layers = 4,
+     .hidden = 24,
+     .heads = 4,
+     .kv = 2,
+     .dim = 10,
+     .ffn = 40,
+     .vocab = 50,
+     .tied = true},
+    {.family = FAMILY_GRANITE,
+     .layers = 2,
+     .hidden = 24,
+     .heads = 4,
+     .kv = 2,
+     .dim = 10,
+     .ffn = 40,
+     .vocab = 50,
+     .extra = "\"embedding_multiplier\": 3, \"residual_multiplier\": 0.5, \"attention_multiplier\": 0.25, "
+              "\"logits_scaling\": 4,",
+     .keys = granite_keys,
+     .n_keys = 4},
+    {.family = FAMILY_PHI3,
+     .layers = 2,
+     .hidden = 24,
+     .heads = 4,
+     .kv = 2,
+     .dim = 8,
+     .ffn = 40,
+     .vocab = 50,
+     .fused = true,
+     .rotated = 6,
+     .factors = {short_factors, long_factors},
+     .extra = "\"partial_rotary_factor\": 0.75, \"original_max_position_embeddings\": 8, \"sliding_window\": 9, "
+              "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1, 1.5, 2], \"long_factor\": [1.25, 6, 20], "
+              "\"attention_factor\": 1.25},",
+     .keys = phi3_keys,
+     .n_keys = 3},
+    {.family = FAMILY_QWEN3,
+     .layers = 2,
+     .hidden = 24,
+     .heads = 4,
+     .kv = 2,
+     .dim = 10,
+     .ffn = 40,
+     .vocab = 50,
+     .qk_norm = QK_NORM_HEAD,
+     .extra = "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4, \"original_max_position_embeddings\": 32},",
+     .keys = yarn_keys,
+     .n_keys = 3},
+    {.family = FAMILY_OLMO2,
+     .layers = 2,
+     .hidden = 24,
+     .heads = 4,
+     .kv = 2,
+     .dim = 10,
+     .ffn = 40,
+     .vocab = 50,
+     .qk_norm = QK_NORM_WHOLE,
+     .norm_after = true},
+};
+
 enum { TINY_TENSORS = 64 };
 
 struct tiny_tensor {
@@ -121,29 +197,43 @@ static void add_linear(struct tiny_list *l, int64_t layer, const char *hf, const
     add(l, layer, a, b, rows, 0, qk);
 }
 
+/* NULL: none. */
+static void add_factors(struct tiny_list *l, const char *name, const float *values, int64_t n)
+{
+    if (!values) return;
+    add(l, -1, "", name, n, 0, false);
+    memcpy(l->at[l->n - 1].values, values, (size_t)n * sizeof *values);
+}
+
 static void list_make(struct tiny_list *l, const struct tiny *t, bool gguf)
 {
     int64_t q = t->heads * t->dim, kv = t->kv * t->dim;
     memset(l, 0, sizeof *l);
     add(l, -1, "model.embed_tokens.weight", "token_embd.weight", t->vocab, t->hidden, false);
     for (int64_t i = 0; i < t->layers; i++) {
-        add(l, i, "input_layernorm.weight", "attn_norm.weight", t->hidden, 0, false);
-        add_linear(l, i, "self_attn.q_proj", "attn_q", q, t->hidden, t->qkv_bias);
-        add_linear(l, i, "self_attn.k_proj", "attn_k", kv, t->hidden, t->qkv_bias);
-        add_linear(l, i, "self_attn.v_proj", "attn_v", kv, t->hidden, t->qkv_bias);
+        bool whole = t->qk_norm == QK_NORM_WHOLE;
+        if (!t->norm_after) add(l, i, "input_layernorm.weight", "attn_norm.weight", t->hidden, 0, false);
+        if (t->fused) add_linear(l, i, "self_attn.qkv_proj", "attn_qkv", q + 2 * kv, t->hidden, t->qkv_bias);
+        if (!t->fused) add_linear(l, i, "self_attn.q_proj", "attn_q", q, t->hidden, t->qkv_bias);
+        if (!t->fused) add_linear(l, i, "self_attn.k_proj", "attn_k", kv, t->hidden, t->qkv_bias);
+        if (!t->fused) add_linear(l, i, "self_attn.v_proj", "attn_v", kv, t->hidden, t->qkv_bias);
         add_linear(l, i, "self_attn.o_proj", "attn_output", t->hidden, q, t->o_bias);
-        if (t->qk_norm) add(l, i, "self_attn.q_norm.weight", "attn_q_norm.weight", t->dim, 0, false);
-        if (t->qk_norm) add(l, i, "self_attn.k_norm.weight", "attn_k_norm.weight", t->dim, 0, false);
-        add(l, i, "post_attention_layernorm.weight", "ffn_norm.weight", t->hidden, 0, false);
-        add_linear(l, i, "mlp.gate_proj", "ffn_gate", t->ffn, t->hidden, t->mlp_bias);
-        add_linear(l, i, "mlp.up_proj", "ffn_up", t->ffn, t->hidden, t->mlp_bias);
+        if (t->qk_norm) add(l, i, "self_attn.q_norm.weight", "attn_q_norm.weight", whole ? q : t->dim, 0, false);
+        if (t->qk_norm) add(l, i, "self_attn.k_norm.weight", "attn_k_norm.weight", whole ? kv : t->dim, 0, false);
+        add(l, i, "post_attention_layernorm.weight", t->norm_after ? "post_attention_norm.weight" : "ffn_norm.weight",
+            t->hidden, 0, false);
+        if (t->norm_after) add(l, i, "post_feedforward_layernorm.weight", "post_ffw_norm.weight", t->hidden, 0, false);
+        if (t->fused) add_linear(l, i, "mlp.gate_up_proj", "ffn_up", 2 * t->ffn, t->hidden, t->mlp_bias);
+        if (!t->fused) add_linear(l, i, "mlp.gate_proj", "ffn_gate", t->ffn, t->hidden, t->mlp_bias);
+        if (!t->fused) add_linear(l, i, "mlp.up_proj", "ffn_up", t->ffn, t->hidden, t->mlp_bias);
         add_linear(l, i, "mlp.down_proj", "ffn_down", t->hidden, t->ffn, t->mlp_bias);
     }
     add(l, -1, "model.norm.weight", "output_norm.weight", t->hidden, 0, false);
     if (!t->tied) add(l, -1, "lm_head.weight", "output.weight", t->vocab, t->hidden, false);
-    if (!gguf || !t->rope_factors) return;
-    add(l, -1, "", "rope_freqs.weight", t->dim / 2, 0, false);
-    memcpy(l->at[l->n - 1].values, t->rope_factors, (size_t)(t->dim / 2) * sizeof(float));
+    if (!gguf) return;
+    add_factors(l, "rope_freqs.weight", t->rope_factors, t->dim / 2);
+    add_factors(l, "rope_factors_short.weight", t->factors[0], t->rotated / 2);
+    add_factors(l, "rope_factors_long.weight", t->factors[1], t->rotated / 2);
 }
 
 static void list_edit(struct tiny_list *l, const struct tiny_edit *e, bool gguf)
@@ -265,7 +355,7 @@ static void put_metadata(FILE *out, const struct tiny *t, const char *arch)
     put_key_u32(out, arch, "attention.head_count_kv", t->kv);
     put_key_u32(out, arch, "attention.key_length", t->dim);
     put_key_u32(out, arch, "attention.value_length", t->dim);
-    put_key_u32(out, arch, "rope.dimension_count", t->dim);
+    put_key_u32(out, arch, "rope.dimension_count", t->rotated ? t->rotated : t->dim);
     put_key_u32(out, arch, "context_length", 128);
     put_key_f32(out, arch, "attention.layer_norm_rms_epsilon", 1e-5f);
     put_key_f32(out, arch, "rope.freq_base", 10000.0f);
@@ -292,6 +382,7 @@ static void put_keys(FILE *out, const struct tiny *t, const char *arch)
 void tiny_write_gguf(struct fixture *f, const struct tiny *t, const char *name, const struct tiny_edit *edit)
 {
     const char *arch = model_family_names(t->family)->gguf;
+    bool permuted = model_family_names(t->family)->gguf_permutes;
     struct tiny_list l;
     uint64_t offset = 0;
     list_make(&l, t, true);
@@ -314,7 +405,7 @@ void tiny_write_gguf(struct fixture *f, const struct tiny *t, const char *name, 
         offset += (tensor_floats(&l.at[i]) * 4 + 31) / 32 * 32;
     }
     for (long at = ftell(out); at % 32; at++) fputc(0, out);
-    for (int i = 0; i < l.n; i++) put_rows(out, &l.at[i], t->dim, l.at[i].permuted && strcmp(arch, "llama") == 0);
+    for (int i = 0; i < l.n; i++) put_rows(out, &l.at[i], t->dim, l.at[i].permuted && permuted);
     assert_int_equal(fclose(out), 0);
     list_release(&l);
 }

@@ -44,13 +44,20 @@ struct tiny_key {
 struct tiny {
     enum model_family family;
     int64_t layers, hidden, heads, kv, dim, ffn, vocab;
-    bool tied, qkv_bias, o_bias, mlp_bias, qk_norm;
+    bool tied, qkv_bias, o_bias, mlp_bias;
+    enum qk_norm qk_norm;
+    bool fused, norm_after;      /* q, k, v in one matrix and gate, up in one; norms behind attention and MLP */
+    int64_t rotated;             /* elements of a head, of a GGUF; 0: all */
+    const float *factors[2];     /* (rotated / 2), rope_factors_short and _long of a GGUF; NULL: none */
     const char *extra;           /* more members of config.json, each followed by a comma; NULL: none */
     const float *rope_factors;   /* (dim / 2), written as rope_freqs.weight of a GGUF; NULL: none */
     const struct tiny_key *keys; /* of a GGUF, beside the usual ones */
     int n_keys;
 };
 extern const struct tiny tiny_llama; /* 2 layers, grouped heads, head_dim != hidden / heads */
+/* SmolLM3, Granite, Phi-3 with longrope on a part of each head, and yarn, OLMo-2: `extra` and `keys` say the same. */
+enum { TINY_FAMILIES = 5 };
+extern const struct tiny tiny_families[TINY_FAMILIES];
 
 /* What a test may change in the list of tensors before it is written. */
 struct tiny_edit {

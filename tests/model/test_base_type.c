@@ -78,7 +78,7 @@ static void which_are_made(void **state)
         size_t stored = 0, made = 0;
         assert_int_equal(plain->options.base, BASE_AS_IS);
         for (int64_t i = 0; i < t.layers; i++)
-            for (int p = 0; p < LORA_PLACES; p++) {
+            for (int p = 0; p < LORA_SEPARATE_PLACES; p++) {
                 const struct weight *x = llama_block_linear(&plain->blocks[i], (enum lora_place)p),
                                     *y = llama_block_linear(&m->blocks[i], (enum lora_place)p);
                 check_made(b, x, y, &stored, &made);
@@ -112,7 +112,7 @@ static void gguf_rows_are_put_right(void **state)
         struct model *a = open_as(f, "tiny", bases[k].base), *b = open_as(f, "m.gguf", bases[k].base);
         assert_non_null(b->blocks[0].q.row_map);
         for (int64_t i = 0; i < t.layers; i++)
-            for (int p = 0; p < LORA_PLACES; p++)
+            for (int p = 0; p < LORA_SEPARATE_PLACES; p++)
                 same_codes(llama_block_linear(&a->blocks[i], (enum lora_place)p),
                            llama_block_linear(&b->blocks[i], (enum lora_place)p));
         same_codes(&a->head, &b->head);
@@ -132,7 +132,7 @@ static void same_codes_for_any_threads(void **state)
         for (int threads = 2; threads < 8; threads += 2) {
             assert_int_equal(ctx_set_threads(f->c, threads), OK);
             struct model *m = open_as(f, "m.gguf", bases[k].base);
-            for (int p = 0; p < LORA_PLACES; p++)
+            for (int p = 0; p < LORA_SEPARATE_PLACES; p++)
                 same_codes(llama_block_linear(&one->blocks[1], (enum lora_place)p),
                            llama_block_linear(&m->blocks[1], (enum lora_place)p));
             same_codes(&one->head, &m->head);
@@ -191,7 +191,7 @@ static void computing_in_integers(void **state)
             int fine = compute == COMPUTE_INT8 ? COMPUTE_INT8X2 : compute; /* of what 8 bits cost most */
             assert_int_equal(m->options.base, int8 ? BASE_INT8 : base);
             assert_int_equal(m->options.compute, compute);
-            for (int p = 0; p < LORA_PLACES; p++) {
+            for (int p = 0; p < LORA_SEPARATE_PLACES; p++) {
                 const struct weight *w = llama_block_linear(&m->blocks[t.layers - 1], (enum lora_place)p);
                 assert_true((w->form == WEIGHT_INT8) == int8 && (int)w->compute == (p <= LORA_V ? fine : compute));
             }

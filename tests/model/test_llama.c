@@ -81,7 +81,7 @@ static void with_adapter(void **state)
                                   .n_kv_heads = tiny_llama.kv,
                                   .head_dim = tiny_llama.dim,
                                   .ffn = tiny_llama.ffn};
-    struct lora_config lora = {.rank = 3, .alpha = 5, .targets = (1u << LORA_PLACES) - 1, .last_layers = 1, .seed = 9};
+    struct lora_config lora = {.rank = 3, .alpha = 5, .targets = LORA_ALL, .last_layers = 1, .seed = 9};
     struct lora *l = lora_new(f->c, &config, &lora);
     for (size_t i = 0; i < l->n_modules; i++) {
         float *b = host_f32(l->modules[i].slot.b);
@@ -206,8 +206,8 @@ static void gguf_rope_factors(void **state)
 {
     struct fixture *f = *state;
     float plain[5], scaled[5], factors[5];
-    struct model_config config = {.head_dim = 10, .rope_theta = 10000};
-    model_config_inv_freq(&config, plain);
+    struct model_config config = {.rotary_dims = 10, .rope_theta = 10000};
+    model_config_inv_freq(&config, false, plain);
     struct tiny t = tiny_llama;
     t.extra = "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, "
               "\"high_freq_factor\": 4, \"original_max_position_embeddings\": 16},";

@@ -23,7 +23,7 @@ static struct model_config config_of(const struct tiny *t)
 
 static struct lora_config all_targets(int64_t rank)
 {
-    return (struct lora_config){.rank = rank, .alpha = 8, .targets = (1u << LORA_PLACES) - 1, .seed = 3};
+    return (struct lora_config){.rank = rank, .alpha = 8, .targets = LORA_ALL, .seed = 3};
 }
 
 static void fill(struct array *a, float from)
@@ -80,7 +80,7 @@ static void init_depends_on_seed_and_module_only(void **state)
     struct lora *a = lora_new(f->c, &m, &config), *b = lora_new(f->c, &m, &one), *d = lora_new(f->c, &m, &other);
     assert_int_equal(b->n_modules, 1);
     assert_int_equal(b->modules[0].layer, 1);
-    struct array *same = a->modules[LORA_PLACES + LORA_UP].slot.a, *wanted = b->modules[0].slot.a;
+    struct array *same = a->modules[LORA_SEPARATE_PLACES + LORA_UP].slot.a, *wanted = b->modules[0].slot.a;
     assert_memory_equal(host_f32(same), host_f32(wanted), 4 * 24 * sizeof(float));
     assert_memory_not_equal(host_f32(a->modules[0].slot.a), host_f32(d->modules[0].slot.a), 4 * 24 * sizeof(float));
     assert_memory_not_equal(host_f32(a->modules[0].slot.a), host_f32(a->modules[1].slot.a), 4 * 24 * sizeof(float));

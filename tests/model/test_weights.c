@@ -124,23 +124,40 @@ static void assert_same_rows(const struct weight *a, const struct weight *b)
     if (a->bias) assert_memory_equal(host_f32(a->bias), host_f32(b->bias), (size_t)a->rows * sizeof(float));
 }
 
+/* Of a document longer than every window and original context here. */
+static void compare_logits(struct model *a, struct model *b)
+{
+    struct batch_data batch;
+    float x[12 * 50], y[12 * 50];
+    batch_make(&batch, 50, 1, (int[]){12}, 4);
+    forward_logits(a, &batch.batch, &(struct forward_options){0}, x);
+    forward_logits(b, &batch.batch, &(struct forward_options){0}, y);
+    assert_true(relative_error_f32(x, y, 12 * 50) < 1e-6);
+}
+
 static void compare_formats(struct fixture *f, const struct tiny *t, bool permuted)
 {
     tiny_write_gguf(f, t, "same.gguf", NULL);
     struct model *a = tiny_open(f, t), *b = model_open(f->c, fixture_path(f, "same.gguf"));
     assert_ok(f->c);
     for (int64_t i = 0; i < t->layers; i++) {
-        for (int p = 0; p < LORA_PLACES; p++)
+        for (int p = 0; p < LORA_SEPARATE_PLACES; p++)
             assert_same_rows(llama_block_linear(&a->blocks[i], (enum lora_place)p),
                              llama_block_linear(&b->blocks[i], (enum lora_place)p));
-        assert_memory_equal(host_f32(a->blocks[i].ffn_norm), host_f32(b->blocks[i].ffn_norm), (size_t)t->hidden * 4);
+        for (int k = 0; k < BLOCK_NORMS; k++) {
+            struct array *x = *llama_block_norm(&a->blocks[i], (enum block_norm)k);
+            struct array *y = *llama_block_norm(&b->blocks[i], (enum block_norm)k);
+            assert_true(!x == !y);
+            if (x) assert_memory_equal(host_f32(x), host_f32(y), (size_t)array_size(x) * 4);
+        }
         assert_int_equal(b->blocks[i].q.row_map != NULL, permuted);
         assert_int_equal(b->blocks[i].k.row_map != NULL, permuted);
         assert_null(b->blocks[i].v.row_map);
     }
     assert_same_rows(&a->embed, &b->embed);
     assert_same_rows(&a->head, &b->head);
-    assert_memory_equal(host_f32(a->inv_freq), host_f32(b->inv_freq), (size_t)t->dim / 2 * 4);
+    assert_memory_equal(host_f32(a->inv_freq), host_f32(b->inv_freq), (size_t)array_size(a->inv_freq) * 4);
+    compare_logits(a, b);
     assert_int_equal(model_weight_bytes(a), model_weight_bytes(b));
     assert_string_equal(b->name, fixture_path(f, "same.gguf"));
     model_free(a);
@@ -164,6 +181,13 @@ static void gguf_qwen_rows_stay(void **state)
     t.qkv_bias = false;
     t.qk_norm = true;
     compare_formats(*state, &t, false);
+}
+
+/* SmolLM3, Granite, Phi-3, OLMo-2 and yarn: what folders say with fields, files say with keys, tensors and names. */
+static void gguf_families_say_the_same(void **state)
+{
+    for (int i = 0; i < TINY_FAMILIES; i++)
+        compare_formats(*state, &tiny_families[i], model_family_names(tiny_families[i].family)->gguf_permutes);
 }
 
 /* A file that shrinks under the mapping is an error, not a crash. */
@@ -288,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(not_a_model, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_llama_rows_are_put_right, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_qwen_rows_stay, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(gguf_families_say_the_same, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(truncation_is_an_error, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(names_of_folders, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(names_of_gguf_files, fixture_setup, fixture_teardown),

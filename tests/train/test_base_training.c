@@ -29,7 +29,7 @@ static void open_run(struct ctx *c, struct run *r, const char *path, enum base_t
 {
     *r = (struct run){.model = model_open_with(c, path, &(struct model_options){base, compute})};
     if (!r->model) fail_msg("%s", c->message);
-    struct lora_config config = {.rank = RANK, .alpha = 6, .targets = (1u << LORA_PLACES) - 1, .seed = 4};
+    struct lora_config config = {.rank = RANK, .alpha = 6, .targets = LORA_ALL, .seed = 4};
     config.dropout = dropout;
     r->lora = lora_new(c, &r->model->config, &config);
     assert_non_null(r->lora);
@@ -63,7 +63,7 @@ static void unpack_weight(struct run *r, const struct weight *made, struct weigh
 static void unpack(struct run *r, const struct model *from)
 {
     for (int64_t layer = 0; layer < from->config.n_layers; layer++)
-        for (int p = 0; p < LORA_PLACES; p++)
+        for (int p = 0; p < LORA_SEPARATE_PLACES; p++)
             unpack_weight(r, llama_block_linear(&from->blocks[layer], (enum lora_place)p),
                           llama_block_linear(&r->model->blocks[layer], (enum lora_place)p));
     if (from->head.form == WEIGHT_STORED) return;

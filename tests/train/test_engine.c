@@ -35,7 +35,7 @@ static void open_case(struct case_ *k)
     tiny_model(k->c, folder, false);
     k->model = model_open(k->c, folder);
     assert_non_null(k->model);
-    struct lora_config config = {.rank = 4, .alpha = 8, .targets = (1u << LORA_PLACES) - 1, .seed = 11};
+    struct lora_config config = {.rank = 4, .alpha = 8, .targets = LORA_ALL, .seed = 11};
     k->lora = lora_new(k->c, &k->model->config, &config);
     assert_non_null(k->lora);
     for (size_t i = 0; i < k->lora->n_modules; i++) { /* B is 0 at first, and so would be the gradients of A */

@@ -72,7 +72,8 @@ static uint32_t places_of(const struct lora *l)
 /* target_modules sorted as PEFT sorts them, and layers_to_transform when some layers have none. */
 static void add_targets(const struct lora *l, json_t *doc)
 {
-    static const enum lora_place by_name[] = {LORA_DOWN, LORA_GATE, LORA_K, LORA_O, LORA_Q, LORA_UP, LORA_V};
+    static const enum lora_place by_name[] = {LORA_DOWN, LORA_GATE, LORA_GATE_UP, LORA_K, LORA_O,
+                                              LORA_Q,    LORA_QKV,  LORA_UP,      LORA_V};
     uint32_t places = places_of(l);
     json_t *targets = json_array(), *layers = json_array();
     bool grid = modules_are_grid(l, places);
@@ -298,6 +299,7 @@ static bool parse_name(const struct peft *p, const char *name, int64_t *layer, i
     for (*layer = 0; *at >= '0' && *at <= '9' && *layer < p->model->n_layers; at++) *layer = *layer * 10 + (*at - '0');
     if (*at++ != '.' || *layer >= p->model->n_layers) return false;
     for (*place = 0; *place < LORA_PLACES; ++*place) {
+        if (!lora_place_exists(p->model, (enum lora_place) * place)) continue;
         size_t n = strlen(lora_place_path[*place]);
         if (strncmp(at, lora_place_path[*place], n) != 0 || at[n] != '.') continue;
         for (*half = 0; *half < 2; ++*half)
@@ -315,8 +317,9 @@ static enum status sort_tensors(struct peft *p, const char *path)
         if (!parse_name(p, t->name, &layer, &place, &half))
             return ctx_fail(
                 p->c, E_UNSUPPORTED,
-                "%s: tensor \"%.200s\" is not the lora_A or lora_B of one of the seven linear layers of the %lld layers",
-                path, t->name, (long long)p->model->n_layers);
+                "%s: tensor \"%.200s\" is not the lora_A or lora_B of a linear layer of the model: %s in %lld layers", path,
+                t->name, p->model->fused_projections ? "qkv_proj, o_proj, gate_up_proj, down_proj" : "the seven",
+                (long long)p->model->n_layers);
         if (t->ndim != 2 || (t->type != TENSOR_F32 && t->type != TENSOR_F16 && t->type != TENSOR_BF16))
             return ctx_fail(p->c, E_INPUT, "%s: tensor \"%s\" must be a matrix of F32, F16 or BF16", path, t->name);
         p->found[(layer * LORA_PLACES + place) * 2 + half] = t;
