@@ -1,7 +1,7 @@
 /* cuda_attention: causal attention over packed segments, grouped query heads, forward. Online softmax over tiles of keys (Dao
  * 2023, FlashAttention-2); products on the tensor cores by mma.sync, so every card from sm_80 on runs it. One block a tile of
  * queries of one head; each warp owns 16 * MT of its rows. */
-#include "backend/cuda/cuda_mma.cuh"
+#include "backend/cuda/cuda_attention.cuh"
 
 /* One thread a query and a key: finds its segment and from that its bounds (cuda_args.h). */
 extern "C" __global__ void attention_bounds(const cuda_attention_bounds_args a)
@@ -31,64 +31,6 @@ extern "C" __global__ void attention_bounds(const cuda_attention_bounds_args a)
         a.first_query[i] = i < a.cu_k[a.segments] ? max(q0, same) : a.queries;
         int last = a.window > 0 ? min(q1 - 1, same + a.window - 1) : q1 - 1;
         a.last_query[i] = i < a.cu_k[a.segments] ? last : a.queries - 1;
-    }
-}
-
-/* Scores of one tile become exponentials; the running maximum, sum and output of each row follow. Scores are in units of
- * 1 / (scale * log2 e), so that exp2 is enough. */
-template <int DIM, int BC, int MT>
-static __device__ __forceinline__ void online_softmax(float s[MT][BC / 8][4], float o[MT][DIM / 8][4], float top[MT][2],
-                                                      float sum[MT][2], float scale_log2)
-{
-#pragma unroll
-    for (int m = 0; m < MT; m++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            float most = top[m][h];
-#pragma unroll
-            for (int n = 0; n < BC / 8; n++) most = fmaxf(most, fmaxf(s[m][n][2 * h], s[m][n][2 * h + 1]));
-            most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
-            most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
-            float offset = most == -CUDART_INF_F ? 0.0f : most * scale_log2;
-            float shrink = exp2_fast(top[m][h] * scale_log2 - offset), total = 0;
-#pragma unroll
-            for (int n = 0; n < BC / 8; n++) {
-#pragma unroll
-                for (int e = 2 * h; e < 2 * h + 2; e++) total += s[m][n][e] = exp2_fast(fmaf(s[m][n][e], scale_log2, -offset));
-            }
-            sum[m][h] = sum[m][h] * shrink + total;
-            top[m][h] = most;
-#pragma unroll
-            for (int n = 0; n < DIM / 8; n++) {
-                o[m][n][2 * h] *= shrink;
-                o[m][n][2 * h + 1] *= shrink;
-            }
-        }
-    }
-}
-
-template <int DIM, int MT>
-static __device__ __forceinline__ void store_output(const cuda_attention_args &a, float o[MT][DIM / 8][4], float top[MT][2],
-                                                    float sum[MT][2], int head, int row0)
-{
-    int lane = threadIdx.x & 31;
-#pragma unroll
-    for (int m = 0; m < MT; m++) {
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            int row = row0 + 16 * m + 8 * h + (lane >> 2);
-            float total = sum[m][h];
-            total += __shfl_xor_sync(0xffffffffu, total, 1);
-            total += __shfl_xor_sync(0xffffffffu, total, 2);
-            if (row >= a.queries) continue;
-            float inverse = 1.0f / total;
-            bf16_bits *to = a.o + (int64_t)row * a.o_stride + head * DIM + (lane & 3) * 2;
-#pragma unroll
-            for (int n = 0; n < DIM / 8; n++) {
-                *reinterpret_cast<uint32_t *>(to + 8 * n) = pack_bf16(o[m][n][2 * h] * inverse, o[m][n][2 * h + 1] * inverse);
-            }
-            if ((lane & 3) == 0) a.lse[(int64_t)head * a.queries + row] = top[m][h] * a.scale + logf(total);
-        }
     }
 }
 

@@ -56,6 +56,12 @@
     X(attention_64, cuda_attention)                                                                                         \
     X(attention_96, cuda_attention)                                                                                         \
     X(attention_128, cuda_attention)                                                                                        \
+    X(attention_wide_64, cuda_attention_wide)                                                                               \
+    X(attention_wide_128, cuda_attention_wide)                                                                              \
+    X(attention_wide_dq_64, cuda_attention_wide)                                                                            \
+    X(attention_wide_dq_128, cuda_attention_wide)                                                                           \
+    X(attention_wide_dkv_64, cuda_attention_wide)                                                                           \
+    X(attention_wide_dkv_128, cuda_attention_wide)                                                                          \
     X(attention_dq_16, cuda_attention_bwd)                                                                                  \
     X(attention_dq_32, cuda_attention_bwd)                                                                                  \
     X(attention_dq_64, cuda_attention_bwd)                                                                                  \

@@ -199,13 +199,40 @@ static unsigned tile_bytes(int rows, int dim)
     return (unsigned)(rows * (dim + 8) * 2);
 }
 
+/* By wgmma: cuda_attention_wide.cu. Elements of its tiles of 128 rows and of double-buffered ones of `columns` rows, and
+ * what aligns the first of them. */
+enum { WIDE_ROWS = 128, WIDE_COLUMNS = 128, WIDE_COLUMNS_BWD = 64, WIDE_ALIGN = 1024 };
+
+static bool attention_wide(const struct cuda *d, int dim)
+{
+    return d->major == 9 && (dim == 64 || dim == 128);
+}
+
+static unsigned wide_bytes(int tiles, int columns, int dim)
+{
+    return (unsigned)((tiles * WIDE_ROWS + 4 * columns) * dim * 2 + WIDE_ALIGN);
+}
+
 enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a)
 {
+    struct cuda_grid wide = {blocks_for(a->queries, WIDE_ROWS), (unsigned)a->heads, 256,
+                             wide_bytes(1, WIDE_COLUMNS, a->dim)};
+    if (attention_wide(d, a->dim))
+        return cuda_launch(d, a->dim == 64 ? CUDA_attention_wide_64 : CUDA_attention_wide_128, wide, a);
     enum { ROWS = 128, COLUMNS = 64 };
     int variant = attention_variant(d, a->dim);
     if (variant < 0) return d->c->status;
     struct cuda_grid g = {blocks_for(a->queries, ROWS), (unsigned)a->heads, 128, tile_bytes(ROWS + 4 * COLUMNS, a->dim)};
     return cuda_launch(d, CUDA_attention_16 + variant, g, a);
+}
+
+static enum status attention_wide_bwd(struct cuda *d, const struct cuda_attention_args *a)
+{
+    unsigned shared = wide_bytes(2, WIDE_COLUMNS_BWD, a->dim), values = 4 * WIDE_COLUMNS_BWD * (unsigned)sizeof(float);
+    struct cuda_grid dq = {blocks_for(a->queries, WIDE_ROWS), (unsigned)a->heads, 256, shared};
+    struct cuda_grid dkv = {blocks_for(a->keys, WIDE_ROWS), (unsigned)a->groups, 256, shared + values};
+    TRY(cuda_launch(d, a->dim == 64 ? CUDA_attention_wide_dq_64 : CUDA_attention_wide_dq_128, dq, a));
+    return cuda_launch(d, a->dim == 64 ? CUDA_attention_wide_dkv_64 : CUDA_attention_wide_dkv_128, dkv, a);
 }
 
 enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args *a)
@@ -220,6 +247,7 @@ enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args 
                             tile_bytes(2 * KEY_ROWS + 4 * QUERY_COLUMNS, a->dim) +
                                 4 * QUERY_COLUMNS * (unsigned)sizeof(float)};
     TRY(cuda_launch(d, CUDA_attention_delta, delta, a));
+    if (attention_wide(d, a->dim)) return attention_wide_bwd(d, a);
     TRY(cuda_launch(d, CUDA_attention_dq_16 + variant, dq, a));
     return cuda_launch(d, CUDA_attention_dkv_16 + variant, dkv, a);
 }

@@ -1,0 +1,218 @@
+/* cuda_wgmma: products of 64 rows by a group of four warps, the tensor cores' full rate on compute capability 9.0: operands lie
+ * in shared memory (or the left one in registers) and the instruction runs beside the warps until they wait for it.
+ *
+ * Tiles are laid out for it: halves of 64 columns one behind the other, rows of 128 bytes, their 16-byte chunks exchanged by the
+ * row's number (the 128-byte swizzle), from a multiple of 1024 bytes on. Where there is no such instruction (another card's
+ * code, the emulator of the tests) the same products are made by mma_bf16: slow, and from the same tiles. */
+#ifndef YA_BACKEND_CUDA_WGMMA_CUH
+#define YA_BACKEND_CUDA_WGMMA_CUH
+
+#include "backend/cuda/cuda_mma.cuh"
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define HAVE_WGMMA 1
+#else
+#define HAVE_WGMMA 0
+#endif
+
+/* Element (row, col) of a tile of ROWS rows. */
+template <int ROWS> static __device__ __forceinline__ int wide_at(int row, int col)
+{
+    return (col >> 6) * (ROWS * 64) + row * 64 + ((((col >> 3) & 7) ^ (row & 7)) << 3) + (col & 7);
+}
+
+/* The first multiple of 1024 bytes in dynamic shared memory, which is asked for with 1024 bytes more. */
+static __device__ __forceinline__ bf16_bits *wide_begin(bf16_bits *shared)
+{
+    return shared + (1024 - (int)((uintptr_t)shared_address(shared) & 1023)) % 1024 / 2;
+}
+
+/* Starts copying rows [first, first + ROWS) of a matrix of `limit` rows into a tile; rows past the end become zeros. */
+template <int DIM, int ROWS, int THREADS>
+static __device__ __forceinline__ void wide_fetch(bf16_bits *s, const bf16_bits *from, int64_t stride, int first, int limit)
+{
+    const int CHUNKS = DIM / 8;
+#pragma unroll
+    for (int i = 0; i < ROWS * CHUNKS / THREADS; i++) {
+        int item = i * THREADS + threadIdx.x, row = item / CHUNKS, chunk = item % CHUNKS;
+        bool inside = first + row < limit;
+        const bf16_bits *source = from + (int64_t)(inside ? first + row : 0) * stride + chunk * 8;
+        fetch_octet(s + wide_at<ROWS>(row, chunk * 8), source, inside);
+    }
+}
+
+#if HAVE_WGMMA
+
+/* What was copied to shared memory by this thread is seen by wgmma after this and a barrier. */
+static __device__ __forceinline__ void wgmma_see()
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+static __device__ __forceinline__ void wgmma_begin()
+{
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+
+static __device__ __forceinline__ void wgmma_wait()
+{
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+}
+
+/* Keeps the compiler from moving uses of accumulators over a wait. */
+template <int N> static __device__ __forceinline__ void wgmma_hold(float d[N][4])
+{
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) asm volatile("" : "+f"(d[n][e])::"memory");
+    }
+}
+
+/* Groups of eight rows are 1024 bytes apart; `halves`: bytes between the halves of columns, where the product crosses them. */
+static __device__ __forceinline__ uint64_t wgmma_operand(const bf16_bits *at, int halves)
+{
+    return (uint64_t)((shared_address(at) & 0x3ffff) >> 4) | (uint64_t)(halves >> 4) << 16 | (uint64_t)(1024 >> 4) << 32 |
+           (uint64_t)1 << 62;
+}
+
+#define WGMMA_OUT(d, i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
+#define WGMMA_OUT_8(d, i)                                                                                                   \
+    WGMMA_OUT(d, i), WGMMA_OUT(d, i + 1), WGMMA_OUT(d, i + 2), WGMMA_OUT(d, i + 3), WGMMA_OUT(d, i + 4), WGMMA_OUT(d, i + 5), \
+        WGMMA_OUT(d, i + 6), WGMMA_OUT(d, i + 7)
+
+static __device__ __forceinline__ void wgmma_shared_64(float d[8][4], uint64_t a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+                 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "
+                 "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31 "
+                 "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
+                 : WGMMA_OUT_8(d, 0)
+                 : "l"(a), "l"(b), "r"(add));
+}
+
+static __device__ __forceinline__ void wgmma_registers_64(float d[8][4], const uint32_t a[4], uint64_t b)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+                 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "
+                 "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31 "
+                 "}, {%32, %33, %34, %35}, %36, p, 1, 1, 1;\n}\n"
+                 : WGMMA_OUT_8(d, 0)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+}
+
+static __device__ __forceinline__ void wgmma_shared_128(float d[16][4], uint64_t a, uint64_t b, int add)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+                 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "
+                 "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35,  "
+                 "%36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52,  "
+                 "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63 "
+                 "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
+                 : WGMMA_OUT_8(d, 0), WGMMA_OUT_8(d, 8)
+                 : "l"(a), "l"(b), "r"(add));
+}
+
+static __device__ __forceinline__ void wgmma_registers_128(float d[16][4], const uint32_t a[4], uint64_t b)
+{
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+                 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "
+                 "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35,  "
+                 "%36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52,  "
+                 "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63 "
+                 "}, {%64, %65, %66, %67}, %68, p, 1, 1, 1;\n}\n"
+                 : WGMMA_OUT_8(d, 0), WGMMA_OUT_8(d, 8)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+}
+
+/* Queues s (64, N) = rows [row, row + 64) of the tile a (A_ROWS, DIM) times the N rows of the tile b, transposed. */
+template <int DIM, int N, int A_ROWS>
+static __device__ __forceinline__ void wide_scores(float s[N / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
+{
+#pragma unroll
+    for (int k = 0; k < DIM / 16; k++) {
+        uint64_t left = wgmma_operand(a + (k >> 2) * (A_ROWS * 64) + row * 64 + (k & 3) * 16, 16);
+        uint64_t right = wgmma_operand(b + (k >> 2) * (N * 64) + (k & 3) * 16, 16);
+        if (N == 64) wgmma_shared_64(s, left, right, k > 0);
+        else wgmma_shared_128(s, left, right, k > 0);
+    }
+}
+
+/* p as left operands of 16 columns each. */
+template <int K> static __device__ __forceinline__ void wide_round(uint32_t left[K / 16][4], float p[K / 8][4])
+{
+#pragma unroll
+    for (int k = 0; k < K / 16; k++) accumulators_as_a(left[k], p[2 * k], p[2 * k + 1]);
+}
+
+/* Queues o (64, DIM) += p (64, K) times the tile b (K, DIM). */
+template <int DIM, int K>
+static __device__ __forceinline__ void wide_weighted(float o[DIM / 8][4], const uint32_t left[K / 16][4], const bf16_bits *b)
+{
+#pragma unroll
+    for (int k = 0; k < K / 16; k++) {
+        uint64_t right = wgmma_operand(b + 16 * k * 64, K * 128);
+        if (DIM == 64) wgmma_registers_64(o, left[k], right);
+        else wgmma_registers_128(o, left[k], right);
+    }
+}
+
+#else
+
+static __device__ __forceinline__ void wgmma_see()
+{
+}
+static __device__ __forceinline__ void wgmma_begin()
+{
+}
+static __device__ __forceinline__ void wgmma_wait()
+{
+}
+template <int N> static __device__ __forceinline__ void wgmma_hold(float d[N][4])
+{
+    (void)d;
+}
+
+/* Two neighbours along a row, or one below the other. */
+template <int ROWS> static __device__ __forceinline__ uint32_t wide_pair(const bf16_bits *t, int row, int col, bool below)
+{
+    bf16_bits x = t[wide_at<ROWS>(row, col)], y = below ? t[wide_at<ROWS>(row + 1, col)] : t[wide_at<ROWS>(row, col + 1)];
+    return (uint32_t)x | (uint32_t)y << 16;
+}
+
+template <int DIM, int N, int A_ROWS>
+static __device__ __forceinline__ void wide_scores(float s[N / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
+{
+    int lane = threadIdx.x & 31, g = lane >> 2, t = 2 * (lane & 3), r = row + 16 * ((threadIdx.x >> 5) & 3) + g;
+    for (int n = 0; n < N / 8; n++) {
+        for (int e = 0; e < 4; e++) s[n][e] = 0;
+        for (int k = 0; k < DIM; k += 16) {
+            const uint32_t left[4] = {wide_pair<A_ROWS>(a, r, k + t, false), wide_pair<A_ROWS>(a, r + 8, k + t, false),
+                                      wide_pair<A_ROWS>(a, r, k + 8 + t, false), wide_pair<A_ROWS>(a, r + 8, k + 8 + t, false)};
+            mma_bf16(s[n], left, wide_pair<N>(b, 8 * n + g, k + t, false), wide_pair<N>(b, 8 * n + g, k + 8 + t, false));
+        }
+    }
+}
+
+template <int K> static __device__ __forceinline__ void wide_round(uint32_t left[K / 16][4], float p[K / 8][4])
+{
+    for (int k = 0; k < K / 16; k++) accumulators_as_a(left[k], p[2 * k], p[2 * k + 1]);
+}
+
+template <int DIM, int K>
+static __device__ __forceinline__ void wide_weighted(float o[DIM / 8][4], const uint32_t left[K / 16][4], const bf16_bits *b)
+{
+    int lane = threadIdx.x & 31, g = lane >> 2, t = 2 * (lane & 3);
+    for (int n = 0; n < DIM / 8; n++) {
+        for (int k = 0; k < K; k += 16)
+            mma_bf16(o[n], left[k / 16], wide_pair<K>(b, k + t, 8 * n + g, true), wide_pair<K>(b, k + 8 + t, 8 * n + g, true));
+    }
+}
+
+#endif
+#endif
