@@ -1,0 +1,255 @@
+/* Rows on a card (or its emulator) against the CPU's in f32, where model code does not take them: views with odd offsets and
+ * strides, every dtype, repeated ids, results written into parts of other arrays. Numbers are exact in bf16, so that both
+ * sides begin with the same. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "array/backend.h"
+#include "array/op.h"
+#include "array/tape.h"
+#include "base/rng.h"
+#include "support_cuda_card.h"
+
+enum { MOST = 4096 };
+
+/* What a case leaves for comparison; its own status must be OK. */
+typedef struct array *(*row_case)(struct ctx *c);
+
+static struct ctx *open_ctx(const char *device)
+{
+    struct ctx *c = ctx_new(NULL);
+    assert_non_null(c);
+    if (array_env_new(c, backend_open(c, device)) != OK) fail_msg("%s: %s", device, c->message);
+    return c;
+}
+
+static void close_ctx(struct ctx *c)
+{
+    if (!ctx_ok(c)) fail_msg("%s", c->message);
+    array_env_free(c);
+    ctx_free(c);
+}
+
+static int64_t run(const char *device, row_case f, double *out)
+{
+    struct ctx *c = open_ctx(device);
+    int mark = scope_open(c);
+    struct array *y = f(c);
+    if (!y) fail_msg("%s: %s", device, c->message);
+    int64_t n = array_size(y);
+    assert_true(n <= MOST);
+    assert_int_equal(array_to_host(y, DTYPE_F64, out), OK);
+    scope_close(c, mark);
+    close_ctx(c);
+    return n;
+}
+
+static void compare(row_case f, double tolerance, const char *what)
+{
+    static double cpu[MOST], card[MOST];
+    int64_t n = run("cpu", f, cpu);
+    assert_int_equal(run("cuda", f, card), n);
+    double difference = 0, size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        difference += (card[i] - cpu[i]) * (card[i] - cpu[i]);
+        size += cpu[i] * cpu[i];
+    }
+    assert_true(size > 0);
+    double error = sqrt(difference / size);
+    if (!(error <= tolerance)) fail_msg("%s: error %g", what, error);
+}
+
+/* Random numbers that bf16 holds. */
+static struct array *numbers(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, uint64_t seed)
+{
+    static float values[MOST];
+    struct rng r;
+    int64_t n = 1;
+    for (int i = 0; i < ndim; i++) n *= shape[i];
+    assert_true(n <= MOST);
+    rng_init(&r, seed, RNG_TEST, 0);
+    for (int64_t i = 0; i < n; i++) values[i] = bf16_to_f32(f32_to_bf16((float)(2 * rng_uniform(&r) - 1)));
+    return op_cast(c, array_from_host(c, DTYPE_F32, ndim, shape, values), dtype);
+}
+
+static struct array *activations(struct ctx *c, int ndim, const int64_t *shape, uint64_t seed)
+{
+    return numbers(c, array_backend(c)->activations, ndim, shape, seed);
+}
+
+#define SHAPE(...)                                                                                                          \
+    (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[])                                      \
+    {                                                                                                                       \
+        __VA_ARGS__                                                                                                         \
+    }
+
+/* (rows, cols) out of a wider and higher array, at an odd place. */
+static struct array *odd_view(struct ctx *c, struct array *a, int64_t rows, int64_t cols)
+{
+    return op_slice(c, a, (const int64_t[]){1, 3}, (const int64_t[]){1 + rows, 3 + cols}, NULL);
+}
+
+/* ---- fused rows on views ------------------------------------------------------------------------------------------------
+ */
+
+static struct array *norm_of_a_view(struct ctx *c)
+{
+    struct array *x = odd_view(c, activations(c, SHAPE(9, 45), 1), 7, 40), *sum;
+    struct array *r = odd_view(c, activations(c, SHAPE(9, 45), 2), 7, 40);
+    return op_rms_norm_add(c, x, r, numbers(c, DTYPE_F32, SHAPE(40), 3), 1e-5, &sum);
+}
+
+static struct array *swiglu_of_views(struct ctx *c)
+{
+    return op_swiglu(c, odd_view(c, activations(c, SHAPE(9, 45), 1), 7, 40),
+                     odd_view(c, activations(c, SHAPE(9, 52), 2), 7, 40));
+}
+
+static struct array *heads(struct ctx *c, uint64_t seed, int64_t n)
+{
+    struct array *a = activations(c, SHAPE(12, n * 20), seed); /* heads of 16, 20 apart, from the third token on */
+    return a ? array_view(a, 3, (const int64_t[]){9, n, 16}, (const int64_t[]){n * 20, 20, 1}, 2 * n * 20 + 1) : NULL;
+}
+
+static struct array *rope_of_a_view(struct ctx *c)
+{
+    const int32_t positions[9] = {0, 1, 2, 3, 4, 0, 1, 2, 7};
+    struct array *at = array_from_host(c, DTYPE_I32, SHAPE(9), positions);
+    return op_rope(c, heads(c, 5, 3), at, numbers(c, DTYPE_F32, SHAPE(8), 6), 1.25);
+}
+
+static struct array *attention_of_views(struct ctx *c)
+{
+    const int32_t offsets[3] = {0, 4, 9};
+    struct array *cu = array_from_host(c, DTYPE_I32, SHAPE(3), offsets);
+    const struct attention_params p = {.scale = 0.25};
+    return op_attention(c, heads(c, 7, 4), heads(c, 8, 2), heads(c, 9, 2), cu, cu, &p);
+}
+
+static void fused_rows_take_views(void **state)
+{
+    (void)state;
+    compare(norm_of_a_view, 6e-3, "rms_norm");
+    compare(swiglu_of_views, 6e-3, "swiglu");
+    compare(rope_of_a_view, 6e-3, "rope");
+    compare(attention_of_views, 1e-2, "attention");
+}
+
+/* ---- generic rows -------------------------------------------------------------------------------------------------------
+ */
+
+static enum dtype tried; /* the dtype of the case that runs */
+
+static struct array *turned(struct ctx *c)
+{
+    struct array *a =
+        op_cast(c, op_mul(c, numbers(c, DTYPE_F32, SHAPE(5, 7, 6), 1), array_scalar(c, DTYPE_F32, 100)), tried);
+    return op_contiguous(c, op_transpose(c, a, (const int[]){2, 0, 1}));
+}
+
+static struct array *written(struct ctx *c)
+{
+    struct array *a = numbers(c, tried, SHAPE(9, 45), 1), *b = numbers(c, tried, SHAPE(7, 40), 2);
+    if (!b || op_write(c, odd_view(c, a, 7, 40), b) != OK) return NULL;
+    return op_fill(c, odd_view(c, a, 2, 3), 0.5) == OK ? a : NULL;
+}
+
+static struct array *accumulated(struct ctx *c)
+{
+    struct array *a = numbers(c, tried, SHAPE(9, 45), 1), *b = numbers(c, tried, SHAPE(7, 40), 2);
+    return b && op_accumulate(c, odd_view(c, a, 7, 40), b) == OK ? a : NULL;
+}
+
+static struct array *sums_and_products(struct ctx *c)
+{
+    struct array *a = numbers(c, tried, SHAPE(6, 5), 1), *b = numbers(c, tried, SHAPE(5), 2),
+                 *one = array_scalar(c, tried, 3);
+    return op_sub(c, op_mul(c, op_add(c, a, b), one), a);
+}
+
+static struct array *residual(struct ctx *c)
+{
+    return op_add(c, odd_view(c, activations(c, SHAPE(9, 45), 1), 7, 37), activations(c, SHAPE(7, 37), 2));
+}
+
+static struct array *squares(struct ctx *c)
+{
+    struct array *out = array_scalar(c, DTYPE_F64, 0);
+    return op_sum_squares(c, odd_view(c, numbers(c, DTYPE_F32, SHAPE(9, 45), 1), 7, 40), out) == OK ? out : NULL;
+}
+
+static void generic_rows_take_every_dtype(void **state)
+{
+    (void)state;
+    static const enum dtype all[] = {DTYPE_BOOL, DTYPE_U8, DTYPE_I32, DTYPE_I64, DTYPE_BF16, DTYPE_F32, DTYPE_F64};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        tried = all[i];
+        compare(turned, 0, dtype_name(tried));
+    }
+    static const enum dtype real[] = {DTYPE_F32, DTYPE_F64};
+    for (size_t i = 0; i < 2; i++) {
+        tried = real[i];
+        compare(written, 0, "write and fill");
+        compare(accumulated, 1e-7, "accumulate");
+        compare(sums_and_products, 1e-6, "add, sub and mul");
+    }
+    compare(residual, 3e-3, "add");
+    compare(squares, 1e-12, "sum_squares");
+}
+
+/* ---- rows by index ------------------------------------------------------------------------------------------------------
+ */
+
+static struct array *taken(struct ctx *c)
+{
+    const int32_t ids[6] = {3, 0, 3, 7, 3, 1};
+    return op_take(c, odd_view(c, activations(c, SHAPE(10, 45), 1), 8, 40), array_from_host(c, DTYPE_I32, SHAPE(6), ids));
+}
+
+/* Rows that are taken three times get the sum of three gradients, others none: through swiglu, which gives each its own. */
+static struct array *taken_back(struct ctx *c)
+{
+    const int32_t ids[6] = {3, 0, 3, 7, 3, 1}, targets[6] = {0, 1, 2, 3, 4, 5};
+    static uint16_t table[8 * 40];
+    struct array *x = activations(c, SHAPE(8, 40), 1), *gradient = NULL;
+    struct cross_entropy_result loss;
+    struct weight w;
+    struct backend *b = array_backend(c);
+    for (int i = 0; i < 8 * 40; i++) table[i] = f32_to_bf16((float)(i * 7 % 11 - 5) / 8);
+    const struct weight_source source = {TENSOR_BF16, 8, 40, table, 80, NULL};
+    if (b->weight_prepare(b, &w, "table", &source, WEIGHT_STORED) != OK || tape_begin(c) != OK ||
+        tape_watch(c, x, NULL) != OK)
+        return NULL;
+    struct array *y = op_take(c, x, array_from_host(c, DTYPE_I32, SHAPE(6), ids));
+    y = op_swiglu(c, y, activations(c, SHAPE(6, 40), 2));
+    op_linear_cross_entropy(c, y, &w, array_from_host(c, DTYPE_I32, SHAPE(6), targets),
+                            array_full(c, DTYPE_F32, SHAPE(6), 1), false, &loss);
+    if (ctx_ok(c) && tape_backward(c, loss.loss, 0.5) == OK) gradient = op_cast(c, tape_grad(c, x), DTYPE_F32);
+    tape_end(c);
+    if (b->wait(b, b->mark(b)) == OK) b->weight_release(b, &w);
+    return gradient;
+}
+
+static void rows_by_index(void **state)
+{
+    (void)state;
+    compare(taken, 0, "take");
+    compare(taken_back, 2e-2, "take_bwd");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fused_rows_take_views),
+        cmocka_unit_test(generic_rows_take_every_dtype),
+        cmocka_unit_test(rows_by_index),
+    };
+    if (!card_find()) return CARD_SKIPPED;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
