@@ -1,11 +1,17 @@
 /* gpu_step: LoRA training steps on a card, timed one by one, on what the peer (gpu_peer.py) is given too.
  *
- *   gpu_step make MODEL FOLDER BATCH LENGTH STEPS   writes FOLDER/adapter (r = 16 on all seven linear layers, B not zero)
- * and FOLDER/tokens.i32, random ids, (STEPS, BATCH, LENGTH) gpu_step run MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS]
- * prints one JSON line like the peer's gpu_step profile MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS] the same with
- * the time of each primitive; each waits for the card, so the step takes longer The device is YA_DEVICE's. AdamW, no
- * clipping, no dropout, mean loss over the BATCH * (LENGTH - 1) targets of a step. With GPU_STEP_GRADIENTS=FILE the
- * gradients of the first step are written there, f32, in the order of the adapter's parameters. */
+ * gpu_step make MODEL FOLDER BATCH LENGTH STEPS: writes FOLDER/adapter (r = 16 on all seven linear layers, B not zero) and
+ * FOLDER/tokens.i32, random ids, (STEPS, BATCH, LENGTH).
+ *
+ * gpu_step run MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS]: prints one JSON line like the peer's.
+ *
+ * gpu_step profile, with the same words: with the time of each primitive; each waits for the card, so a step takes longer.
+ *
+ * gpu_step decode MODEL FOLDER 1 LENGTH TOKENS: tokens/s of generation behind a prompt of LENGTH tokens, without sampling.
+ *
+ * The device is YA_DEVICE's. AdamW, no clipping, no dropout, mean loss over the BATCH * (LENGTH - 1) targets of a step. With
+ * GPU_STEP_GRADIENTS=FILE the gradients of the first step are written there, f32, in the order of the adapter's
+ * parameters. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +144,11 @@ static enum status documents_new(struct ctx *c, const struct work *w, struct doc
     return c->status;
 }
 
+static void documents_free(struct ctx *c, struct documents *d)
+{
+    mem_free(c, d->tokens), mem_free(c, d->positions), mem_free(c, d->targets), mem_free(c, d->weights), mem_free(c, d->cu);
+}
+
 /* The last token of each document has nothing to predict. */
 static bool documents_read(FILE *f, const struct work *w, struct documents *d)
 {
@@ -256,9 +267,44 @@ static enum status run(struct ctx *c, struct work *w, struct model *m)
     }
     if (ctx_ok(c)) report(c, w);
     if (f) fclose(f);
-    mem_free(c, d.tokens), mem_free(c, d.positions), mem_free(c, d.targets), mem_free(c, d.weights), mem_free(c, d.cu);
+    documents_free(c, &d);
     if (e) e->ops->free(e);
     lora_free(lora);
+    return c->status;
+}
+
+/* A prompt in one pass, then tokens one by one, each with its logits on the host; the first eight are not timed. */
+static enum status decode(struct ctx *c, const struct work *w, struct model *m)
+{
+    enum { WARM = 8 };
+    struct documents d = {0};
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tokens.i32", w->folder);
+    FILE *f = fopen(path, "rb");
+    if (!f || documents_new(c, w, &d) != OK || !documents_read(f, w, &d))
+        return ctx_fail(c, E_IO, "%s cannot be read", path);
+    struct engine *e = engine_native_new(c, m, NULL);
+    float *logits = mem_alloc(c, (size_t)m->config.vocab, sizeof *logits);
+    struct engine_sequence *s = e && logits ? e->ops->sequence_new(e, w->length + WARM + w->steps) : NULL;
+    double prompt = now(), start = 0;
+    if (s) e->ops->extend(s, d.tokens, w->length, 1, logits);
+    prompt = now() - prompt;
+    for (int i = 0; s && ctx_ok(c) && i < WARM + w->steps; i++) {
+        if (i == WARM) start = now();
+        e->ops->extend(s, d.tokens + i % w->length, 1, 1, logits);
+    }
+    double seconds = now() - start, bytes = (double)model_weight_bytes(m);
+    if (ctx_ok(c))
+        printf(
+            "{\"decode\": \"%s\", \"prompt\": %lld, \"prompt_seconds\": %.4f, \"tokens\": %d, \"tokens_per_second\": %.2f, "
+            "\"weight_bytes\": %.0f, \"gigabytes_per_second\": %.1f}\n",
+            array_backend(c)->name, (long long)w->length, prompt, w->steps, w->steps / seconds, bytes,
+            bytes * w->steps / seconds * 1e-9);
+    if (s) e->ops->sequence_free(s);
+    if (e) e->ops->free(e);
+    fclose(f);
+    mem_free(c, logits);
+    documents_free(c, &d);
     return c->status;
 }
 
@@ -266,9 +312,9 @@ int main(int argc, char **argv)
 {
     static struct profile profile;
     const char *what = argc > 1 ? argv[1] : "";
-    bool makes = strcmp(what, "make") == 0, profiles = strcmp(what, "profile") == 0;
-    if (argc < 7 || !(makes || profiles || strcmp(what, "run") == 0)) {
-        fprintf(stderr, "usage: gpu_step make|run|profile MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS]\n");
+    bool makes = strcmp(what, "make") == 0, profiles = strcmp(what, "profile") == 0, decodes = strcmp(what, "decode") == 0;
+    if (argc < 7 || !(makes || profiles || decodes || strcmp(what, "run") == 0)) {
+        fprintf(stderr, "usage: gpu_step make|run|profile|decode MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS]\n");
         return 2;
     }
     struct work w = {.model = argv[2],
@@ -278,7 +324,7 @@ int main(int argc, char **argv)
                      .steps = atoi(argv[6]),
                      .recomputed = argc > 7 ? atoll(argv[7]) : 0,
                      .profile = profiles ? &profile : NULL};
-    if (w.steps < 1 || w.steps > STEPS_MAX || w.batch < 1 || w.length < 2) return 2;
+    if (w.steps < 1 || (w.steps > STEPS_MAX && !decodes) || w.batch < 1 || w.length < 2) return 2;
     struct ctx *c = ctx_new(NULL);
     if (!c || ctx_set_threads(c, 0) != OK) return 1;
     struct backend *b = backend_open(c, makes ? "cpu" : NULL);
@@ -286,7 +332,7 @@ int main(int argc, char **argv)
     w.backend = b;
     struct model *m = array_env_new(c, b && profiles ? profile_open(&profile, b) : b) == OK ? model_open(c, w.model) : NULL;
     fprintf(stderr, "gpu_step: %s opened in %.2f s\n", w.model, now() - start);
-    if (m) makes ? make(c, &w, m) : run(c, &w, m);
+    if (m) makes ? make(c, &w, m) : decodes ? decode(c, &w, m) : run(c, &w, m);
     if (!ctx_ok(c)) fprintf(stderr, "gpu_step: %s\n", c->message);
     int failed = !ctx_ok(c);
     if (m) model_attach_lora(m, NULL);
