@@ -50,6 +50,39 @@ def gguf():
                      for n, t, at in (("a", 2, 0), ("b", 3, 64), ("c", 8, 128)))
     head = b"GGUF" + struct.pack("<IQQ", 3, 3, 0) + infos
     put("gguf", "blocks", head + bytes(-len(head) % 32) + bytes(range(196)))
+    put("gguf", "types", gguf_types())
+    gguf_sets()
+
+
+def gguf_types():
+    """A block of every type that comes in blocks, from the table that the program is built from."""
+    with open(os.path.join(ROOT, "src", "io", "tensor_types.def"), encoding="utf-8") as f:
+        rows = [line[len("BLOCK("):-2].split(", ") for line in f if line.startswith("BLOCK(")]
+    infos, data = b"", b""
+    for name, number, block, size, _ in rows:
+        infos += gguf_string(name) + struct.pack("<IQIQ", 1, int(block), int(number), len(data))
+        data += bytes(i * 37 % 256 for i in range(int(size))) + bytes(-int(size) % 32)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(rows), 0) + infos
+    return head + bytes(-len(head) % 32) + data
+
+
+def gguf_part(no, count, total, tensors):
+    """A part of a split model with tensors of two f32 each."""
+    keys = [gguf_string("split.no") + struct.pack("<IH", 2, no), gguf_string("split.count") + struct.pack("<IH", 2, count),
+            gguf_string("split.tensors.count") + struct.pack("<Ii", 5, total)]
+    infos = b"".join(gguf_string(t) + struct.pack("<IQIQ", 1, 2, 0, 32 * i) for i, t in enumerate(tensors))
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys)) + b"".join(keys) + infos
+    return head + bytes(-len(head) % 32) + bytes(32 * len(tensors))
+
+
+def gguf_sets():
+    cases = {"two": ((0, 2, 3, "ab"), (1, 2, 3, "c")), "twice": ((0, 2, 3, "ab"), (1, 2, 3, "a")),
+             "wrong_part": ((0, 2, 2, "a"), (0, 2, 2, "b")), "three": ((0, 3, 2, "a"), (1, 3, 2, "b")),
+             "whole": ((0, 1, 1, "a"), (0, 1, 1, "b"))}
+    for name, (one, two) in cases.items():
+        for last in (0, 1):
+            first = gguf_part(*one)
+            put("gguf_set", f"{name}_{last + 1}", struct.pack("<I", len(first)) + first + gguf_part(*two) + bytes([last]))
 
 
 def json_texts():

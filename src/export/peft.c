@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "io/gguf_set.h"
 #include "io/json.h"
 
 enum { CARD_MAX_BYTES = 1 << 20 };
@@ -25,12 +26,11 @@ enum status peft_weight_files(const struct model *m, char ***paths, size_t *n)
     struct ctx *c = m->c;
     char **names = NULL;
     size_t n_names = 0;
+    if (!dir_exists(m->path)) return gguf_set_paths(c, m->path, paths, n);
     *n = 0;
     *paths = NULL;
-    bool folder = dir_exists(m->path);
-    if (folder) TRY(dir_list(c, m->path, &names, &n_names));
+    TRY(dir_list(c, m->path, &names, &n_names));
     *paths = mem_alloc(c, n_names + 1, sizeof **paths);
-    if (*paths && !folder) (*paths)[(*n)++] = mem_strdup(c, m->path);
     for (size_t i = 0; *paths && i < n_names; i++)
         if (str_has_suffix(names[i], ".safetensors")) (*paths)[(*n)++] = path_join(c, m->path, names[i]);
     dir_list_free(c, names, n_names);

@@ -12,7 +12,8 @@ enum status peft_write_card(const struct model *m, const struct lora *l, const c
 /* The same for the adapter that a run of training has published, in RUN/adapter. */
 enum status peft_write_run_card(const struct model *m, const struct lora *l, const char *run);
 
-/* Paths of the weight files of a model, sorted: the .gguf itself, or the .safetensors of its folder. Owner: the caller
+/* Paths of the weight files of a model, sorted: the .gguf itself or all parts of a split one, or the .safetensors of its
+ * folder. Owner: the caller
  * (dir_list_free). */
 enum status peft_weight_files(const struct model *m, char ***paths, size_t *n);
 

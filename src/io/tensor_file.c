@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/gguf.h"
+#include "io/gguf_set.h"
 #include "io/lfs_pointer.h"
 #include "io/safetensors.h"
 
@@ -14,7 +14,7 @@ struct tensor_file {
     struct ctx *c;
     char *config_path;               /* owned; NULL for GGUF */
     struct safetensors *safetensors; /* one of the two is open */
-    struct gguf *gguf;
+    struct gguf_set *gguf;
 };
 
 /* A file is a GGUF model or an error that says what was expected; its first bytes decide, not its name. */
@@ -31,7 +31,7 @@ static enum status open_single(struct tensor_file *f, const char *path)
     if (n < 4 || memcmp(start, "GGUF", 4) != 0)
         return ctx_fail(f->c, E_INPUT, "%s: not a model: give a folder with config.json and safetensors, or a GGUF file",
                         path);
-    f->gguf = gguf_open(f->c, path);
+    f->gguf = gguf_set_open(f->c, path);
     return f->c->status;
 }
 
@@ -57,7 +57,7 @@ void tensor_file_close(struct tensor_file *f)
 {
     if (!f) return;
     safetensors_close(f->safetensors);
-    gguf_close(f->gguf);
+    gguf_set_close(f->gguf);
     mem_free(f->c, f->config_path);
     mem_free(f->c, f);
 }
@@ -69,22 +69,22 @@ enum tensor_container tensor_file_container(const struct tensor_file *f)
 
 size_t tensor_file_count(const struct tensor_file *f)
 {
-    return f->gguf ? gguf_tensor_count(f->gguf) : safetensors_count(f->safetensors);
+    return f->gguf ? gguf_set_tensor_count(f->gguf) : safetensors_count(f->safetensors);
 }
 
 const struct tensor_view *tensor_file_at(const struct tensor_file *f, size_t i)
 {
-    return f->gguf ? gguf_tensor(f->gguf, i) : safetensors_tensor(f->safetensors, i);
+    return f->gguf ? gguf_set_tensor(f->gguf, i) : safetensors_tensor(f->safetensors, i);
 }
 
 const struct tensor_view *tensor_file_find(const struct tensor_file *f, const char *name)
 {
-    return f->gguf ? gguf_find(f->gguf, name) : safetensors_find(f->safetensors, name);
+    return f->gguf ? gguf_set_find(f->gguf, name) : safetensors_find(f->safetensors, name);
 }
 
 enum status tensor_file_check(struct ctx *c, const struct tensor_file *f)
 {
-    return f->gguf ? file_check(c, gguf_file(f->gguf)) : safetensors_check(c, f->safetensors);
+    return f->gguf ? gguf_set_check(c, f->gguf) : safetensors_check(c, f->safetensors);
 }
 
 /* Tells the kernel that the tensor's pages in the mapping are not needed any more: a copy of them has been made. */
@@ -95,7 +95,7 @@ void tensor_file_drop(const struct tensor_view *t)
 
 const struct gguf *tensor_file_gguf(const struct tensor_file *f)
 {
-    return f->gguf;
+    return f->gguf ? gguf_set_part(f->gguf, 0) : NULL;
 }
 
 const char *tensor_file_config_path(const struct tensor_file *f)

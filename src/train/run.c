@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "io/gguf_set.h"
 #include "io/json.h"
 
 enum { TEXT_CAP_BYTES = 1 << 22 };
@@ -137,7 +138,12 @@ static enum status add_model(struct manifest *m, const char *model)
 {
     char **names = NULL;
     size_t n = 0;
-    if (!dir_exists(model)) return run_add_file(m, "model", model);
+    if (!dir_exists(model)) {
+        TRY(gguf_set_paths(m->c, model, &names, &n));
+        for (size_t i = 0; i < n && ctx_ok(m->c); i++) run_add_file(m, "model", names[i]);
+        dir_list_free(m->c, names, n);
+        return m->c->status;
+    }
     TRY(dir_list(m->c, model, &names, &n));
     for (size_t i = 0; i < n && ctx_ok(m->c); i++) {
         char *path = path_join(m->c, model, names[i]);

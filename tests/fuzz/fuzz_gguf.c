@@ -1,3 +1,4 @@
+#include "array/codec/quant.h"
 #include "fuzz/fuzz.h"
 #include "io/gguf.h"
 
@@ -24,6 +25,20 @@ static void read_value(struct ctx *c, const struct gguf *g, const struct gguf_va
     }
 }
 
+/* Widens a tensor of weights, 1,024 elements at a time. */
+static void widen(const struct tensor_view *t)
+{
+    enum { STEP = 1024 };
+    const struct tensor_type_info *info = tensor_type_info(t->type);
+    int64_t n = (int64_t)(t->bytes / (size_t)info->bytes) * info->block;
+    float x[STEP];
+    for (int64_t i = 0; quant_is_weight_type(t->type) && i < n; i += STEP) {
+        int64_t some = n - i < STEP ? n - i : STEP;
+        quant_to_f32(t->type, (const uint8_t *)t->data + i / info->block * info->bytes, x, some);
+        fuzz_read(x, (size_t)some * sizeof *x);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ctx *c = ctx_new(NULL);
@@ -33,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct tensor_view *t = gguf_tensor(g, i);
         if (gguf_find(g, t->name) != t) __builtin_trap();
         fuzz_read(t->data, t->bytes);
+        widen(t);
     }
     gguf_close(g);
     fuzz_check(c, size, 16, 65536);

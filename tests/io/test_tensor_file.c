@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "io/gguf.h"
+#include "io/gguf_set.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "support_file.h"
@@ -119,6 +119,134 @@ static void gguf_whatever_its_name(void **state)
     free(bytes);
 }
 
+/* ---- split models ------------------------------------------------------------------------------------------------------
+ */
+
+/* A part with one F32 tensor of two elements; keys are left out where they are negative. */
+struct part {
+    int no, count, total;
+    const char *tensor;
+};
+
+static size_t put(uint8_t *to, uint64_t v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) to[i] = (uint8_t)(v >> 8 * i);
+    return n;
+}
+
+static size_t put_name(uint8_t *to, const char *name)
+{
+    size_t n = put(to, strlen(name), 8);
+    memcpy(to + n, name, strlen(name));
+    return n + strlen(name);
+}
+
+static size_t put_key(uint8_t *to, const char *name, enum gguf_kind kind, size_t bytes, int value)
+{
+    if (value < 0) return 0;
+    size_t n = put_name(to, name);
+    n += put(to + n, kind, 4);
+    return n + put(to + n, (uint64_t)value, bytes);
+}
+
+static void write_part(struct setup *s, const char *name, struct part p)
+{
+    uint8_t b[512] = "GGUF";
+    size_t n = 4 + put(b + 4, 3, 4), keys = (size_t)((p.no >= 0) + (p.count >= 0) + (p.total >= 0));
+    n += put(b + n, 1, 8);
+    n += put(b + n, keys, 8);
+    n += put_key(b + n, "split.no", GGUF_U16, 2, p.no);
+    n += put_key(b + n, "split.count", GGUF_U16, 2, p.count);
+    n += put_key(b + n, "split.tensors.count", GGUF_I32, 4, p.total);
+    n += put_name(b + n, p.tensor);
+    n += put(b + n, 1, 4);
+    n += put(b + n, 2, 8);
+    n += put(b + n, 0, 4);
+    n += put(b + n, 0, 8);
+    n = (n + 31) / 32 * 32;
+    b[n + 3] = (uint8_t)p.no; /* the tensor's first number is its part's */
+    write_file(s, name, b, n + 8);
+}
+
+static void write_three(struct setup *s)
+{
+    write_part(s, "m-00001-of-00003.gguf", (struct part){0, 3, 3, "a"});
+    write_part(s, "m-00002-of-00003.gguf", (struct part){1, 3, -1, "b"});
+    write_part(s, "m-00003-of-00003.gguf", (struct part){2, 3, 3, "c"});
+}
+
+static void split_models_are_one(void **state)
+{
+    struct setup *s = *state;
+    static const char *const any[] = {"m-00001-of-00003.gguf", "m-00003-of-00003.gguf"};
+    write_three(s);
+    for (int i = 0; i < 2; i++) {
+        struct tensor_file *f = tensor_file_open(s->c, path_of(s, any[i]));
+        if (!f) fail_msg("%s", s->c->message);
+        check_views(f, 3, "b");
+        assert_string_equal(tensor_file_at(f, 2)->name, "c");
+        for (uint8_t part = 0; part < 3; part++) {
+            const char name[2] = {(char)('a' + part), 0};
+            assert_int_equal(((const uint8_t *)tensor_file_find(f, name)->data)[3], part);
+        }
+        int64_t no;
+        assert_true(gguf_get_i64(s->c, tensor_file_gguf(f), "split.no", &no) && no == 0); /* its metadata is the model's */
+        assert_int_equal(truncate(path_of(s, "m-00002-of-00003.gguf"), 16), 0);
+        assert_int_equal(tensor_file_check(s->c, f), E_IO);
+        ctx_clear(s->c);
+        tensor_file_close(f);
+        write_three(s);
+    }
+    char **paths;
+    size_t n;
+    assert_int_equal(gguf_set_paths(s->c, path_of(s, any[1]), &paths, &n), OK);
+    assert_int_equal(n, 3);
+    assert_non_null(strstr(paths[0], "m-00001-of-00003.gguf"));
+    dir_list_free(s->c, paths, n);
+    /* Without the ending, and a model "split" into one. */
+    write_part(s, "n-00001-of-00002", (struct part){0, 2, 2, "a"});
+    write_part(s, "n-00002-of-00002", (struct part){1, 2, 2, "b"});
+    write_part(s, "one", (struct part){0, 1, 1, "a"});
+    for (int i = 0; i < 2; i++) {
+        struct tensor_file *f = tensor_file_open(s->c, path_of(s, i ? "one" : "n-00001-of-00002"));
+        check_views(f, i ? 1 : 2, "a");
+        tensor_file_close(f);
+    }
+}
+
+static void refuse(struct setup *s, const char *name, const char *part);
+
+static void bad_splits_are_named(void **state)
+{
+    struct setup *s = *state;
+    static const char first[] = "m-00001-of-00003.gguf", second[] = "m-00002-of-00003.gguf";
+    write_three(s);
+    assert_int_equal(unlink(path_of(s, second)), 0);
+    refuse(s, first, "m-00002-of-00003.gguf: part 2 of 3 of this model is missing");
+    write_part(s, second, (struct part){1, 4, -1, "b"});
+    refuse(s, first, "its name says part 2 of 3, but split.no and split.count say part 2 of 4");
+    write_part(s, second, (struct part){2, 3, -1, "b"});
+    refuse(s, first, "say part 3 of 3");
+    write_part(s, second, (struct part){-1, -1, -1, "b"});
+    refuse(s, first, "say part 1 of 1");
+    write_part(s, second, (struct part){1, 3, -1, "a"});
+    refuse(s, first, "tensor \"a\" is in two parts");
+    write_part(s, second, (struct part){1, 3, -1, "b"});
+    write_part(s, first, (struct part){0, 3, 7, "a"});
+    refuse(s, first, "the parts hold 3 tensors, but split.tensors.count is 7");
+    write_part(s, first, (struct part){3, 3, 3, "a"});
+    refuse(s, first, "split.no is missing, or not below split.count");
+    write_part(s, first, (struct part){-1, 3, 3, "a"});
+    refuse(s, first, "split.no is missing");
+    write_part(s, first, (struct part){0, 1025, 3, "a"});
+    refuse(s, first, "split.count is above 1024");
+    write_part(s, "renamed.gguf", (struct part){1, 3, 3, "a"});
+    refuse(s, "renamed.gguf", "this is part 2 of 3 of a split model");
+    write_file(s, second, "hello", 5);
+    write_part(s, first, (struct part){0, 3, 3, "a"});
+    refuse(s, first, "m-00002-of-00003.gguf: ");
+}
+
 static void refuse(struct setup *s, const char *name, const char *part)
 {
     assert_null(tensor_file_open(s->c, name ? path_of(s, name) : s->dir));
@@ -160,6 +288,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(gguf_whatever_its_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(split_models_are_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_splits_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_model_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(lfs_pointers_are_named, setup, teardown),
     };

@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "io/gguf.h"
+#include "io/gguf_set.h"
 #include "io/tokenizer/tokenizer_internal.h"
 #include "io/tokenizer/unicode.h"
 
@@ -60,10 +60,10 @@ struct tokenizer *tokenizer_open(struct ctx *c, const char *model_path)
     if (dir_exists(model_path)) return tokenizer_open_folder(c, model_path);
     if (str_has_suffix(model_path, ".json")) return tokenizer_open_json(c, model_path);
     if (str_has_suffix(model_path, ".model")) return tokenizer_open_proto(c, model_path);
-    struct gguf *g = gguf_open(c, model_path);
+    struct gguf_set *g = gguf_set_open(c, model_path);
     if (!g) return NULL;
-    struct tokenizer *t = tokenizer_open_gguf(c, g);
-    gguf_close(g);
+    struct tokenizer *t = tokenizer_open_gguf(c, gguf_set_part(g, 0));
+    gguf_set_close(g);
     return t;
 }
 
