@@ -17,6 +17,7 @@
 #include "io/safetensors.h"
 #include "support_file.h"
 #include "support_gguf.h"
+#include "support_oom.h"
 
 static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n"
                               "oid sha256:0000000000000000000000000000000000000000000000000000000000000000\n"
@@ -214,6 +215,32 @@ static void split_models_are_one(void **state)
     }
 }
 
+/* Every allocation of opening three parts fails once. */
+static void splits_without_memory(void **state)
+{
+    struct setup *s = *state;
+    write_three(s);
+    for (long at = 0;; at++) {
+        struct oom oom = {.fail_at = -1, .once = true};
+        struct ctx *c = oom_ctx(&oom);
+        assert_non_null(c);
+        const long before = oom.live;
+        char **paths = NULL;
+        size_t n;
+        oom.calls = 0;
+        oom.fail_at = at;
+        enum status status = gguf_set_paths(c, path_of(s, "m-00001-of-00003.gguf"), &paths, &n);
+        bool is_through = oom.calls <= at;
+        if (is_through) dir_list_free(c, paths, n);
+        assert_int_equal(status, is_through ? OK : E_MEMORY);
+        assert_int_equal(oom.live, before);
+        ctx_free(c);
+        if (!is_through) continue;
+        assert_true(at > 20);
+        break;
+    }
+}
+
 static void refuse(struct setup *s, const char *name, const char *part);
 
 static void bad_splits_are_named(void **state)
@@ -289,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(gguf_whatever_its_name, setup, teardown),
         cmocka_unit_test_setup_teardown(split_models_are_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(splits_without_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_splits_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_model_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(lfs_pointers_are_named, setup, teardown),

@@ -22,7 +22,7 @@ struct quant_codes {
 };
 
 /* Takes the block at `block` (at any address) apart. */
-typedef void quant_decode(const uint8_t *block, struct quant_codes *out);
+typedef void quant_decode(const uint8_t *restrict block, struct quant_codes *restrict out);
 
 /* The function of a type; NULL for types that do not come in blocks. */
 quant_decode *quant_decoder(enum tensor_type type);

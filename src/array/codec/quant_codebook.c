@@ -42,7 +42,7 @@ static void put_iq2(uint16_t row, unsigned signs, int8_t *code)
 
 /* ---- IQ2 ------------------------------------------------------------------------------------------------------------- */
 
-void quant_decode_iq2_xxs(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq2_xxs(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     float d = quant_f16(p);
     p += 2;
@@ -61,7 +61,7 @@ static void set_iq2_scales(const uint8_t *p, float d, struct quant_codes *out)
         quant_set_groups(out, i, 1, d * (0.5f + (float)(p[i / 2] >> i % 2 * 4 & 15)) * 0.25f, -0.0f);
 }
 
-void quant_decode_iq2_xs(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq2_xs(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     set_iq2_scales(p + 66, quant_f16(p), out);
     for (int i = 0; i < ROWS; i++) {
@@ -70,7 +70,7 @@ void quant_decode_iq2_xs(const uint8_t *p, struct quant_codes *out)
     }
 }
 
-void quant_decode_iq2_s(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq2_s(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     const uint8_t *index = p + 2, *signs = p + 34, *high = p + 66;
     set_iq2_scales(p + 74, quant_f16(p), out);
@@ -80,7 +80,7 @@ void quant_decode_iq2_s(const uint8_t *p, struct quant_codes *out)
 
 /* ---- IQ3 ------------------------------------------------------------------------------------------------------------- */
 
-void quant_decode_iq3_xxs(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq3_xxs(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     float d = quant_f16(p);
     for (int run = 0; run < ROWS / 4; run++) {
@@ -96,7 +96,7 @@ void quant_decode_iq3_xxs(const uint8_t *p, struct quant_codes *out)
     }
 }
 
-void quant_decode_iq3_s(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq3_s(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     const uint8_t *index = p + 2, *high = p + 66, *signs = p + 74, *scales = p + 106;
     float d = quant_f16(p);
@@ -119,7 +119,7 @@ static void put_iq1(unsigned index, bool is_shifted_down, int8_t *code)
     for (int i = 0; i < ROW; i++) code[i] = (int8_t)(8 * (row >> 2 * i & 3) - 8 + (is_shifted_down ? -1 : 1));
 }
 
-void quant_decode_iq1_s(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq1_s(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     float d = quant_f16(p);
     for (int run = 0; run < ROWS / 4; run++) {
@@ -131,7 +131,7 @@ void quant_decode_iq1_s(const uint8_t *p, struct quant_codes *out)
     }
 }
 
-void quant_decode_iq1_m(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq1_m(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     const uint8_t *high = p + 32, *scales = p + 48;
     unsigned bits = 0;

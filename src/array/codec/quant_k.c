@@ -24,21 +24,21 @@
 enum { ELEMENTS = 256, RUN = 32 /* elements of which one byte holds one */, RUN_GROUPS = RUN / QUANT_GROUP };
 
 /* 64 bytes of pairs of bits. */
-static void split_pairs(const uint8_t *p, int zero, int8_t *code)
+static void split_pairs(const uint8_t *restrict p, int zero, int8_t *restrict code)
 {
     for (int run = 0; run < ELEMENTS / RUN; run++)
         for (int i = 0; i < RUN; i++) code[run * RUN + i] = (int8_t)((p[run / 4 * RUN + i] >> run % 4 * 2 & 3) - zero);
 }
 
 /* Adds `value` where the bit of an element is set. */
-static void add_bits(const uint8_t *p, int value, int8_t *code)
+static void add_bits(const uint8_t *restrict p, int value, int8_t *restrict code)
 {
     for (int run = 0; run < ELEMENTS / RUN; run++)
         for (int i = 0; i < RUN; i++) code[run * RUN + i] = (int8_t)(code[run * RUN + i] + (p[i] >> run & 1) * value);
 }
 
 /* 32 bytes of nibbles: low ones 32 elements, high ones the next 32. */
-static void split_nibble_runs(const uint8_t *p, int8_t *code)
+static void split_nibble_runs(const uint8_t *restrict p, int8_t *restrict code)
 {
     for (int run = 0; run < ELEMENTS / RUN; run += 2, p += RUN)
         for (int i = 0; i < RUN; i++) {
@@ -47,14 +47,14 @@ static void split_nibble_runs(const uint8_t *p, int8_t *code)
         }
 }
 
-void quant_decode_q2_k(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q2_k(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     float d = quant_f16(p + 80), m = quant_f16(p + 82);
     for (int i = 0; i < QUANT_GROUPS; i++) quant_set_groups(out, i, 1, d * (float)(p[i] & 15), -(m * (float)(p[i] >> 4)));
     split_pairs(p + 16, 0, out->code);
 }
 
-void quant_decode_q3_k(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q3_k(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     const uint8_t *s = p + 96;
     float d = quant_f16(p + 108);
@@ -79,13 +79,13 @@ static void set_scales(const uint8_t *p, struct quant_codes *out)
     }
 }
 
-void quant_decode_q4_k(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q4_k(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     set_scales(p, out);
     split_nibble_runs(p + 16, out->code);
 }
 
-void quant_decode_q5_k(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q5_k(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     set_scales(p, out);
     split_nibble_runs(p + 48, out->code);
@@ -93,7 +93,7 @@ void quant_decode_q5_k(const uint8_t *p, struct quant_codes *out)
 }
 
 /* 64 bytes of nibbles hold 128 elements: low ones the first 64, high ones the next. */
-void quant_decode_q6_k(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q6_k(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     float d = quant_f16(p + 208);
     for (int i = 0; i < QUANT_GROUPS; i++) quant_set_groups(out, i, 1, d * (float)(int8_t)p[192 + i], -0.0f);
@@ -110,7 +110,7 @@ void quant_decode_q6_k(const uint8_t *p, struct quant_codes *out)
 }
 
 /* 16 bytes of nibbles hold 32 elements: low ones the first 16, high ones the next. */
-void quant_decode_iq4_xs(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq4_xs(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     float d = quant_f16(p);
     uint16_t high = quant_u16(p + 2);
@@ -129,13 +129,13 @@ void quant_decode_iq4_xs(const uint8_t *p, struct quant_codes *out)
 
 /* `count` bytes, each a fraction of 256 whose digits to base 3 are its elements: digit j of byte i is element j count + i.
  */
-static void split_digits(const uint8_t *p, int count, int digits, int8_t *code)
+static void split_digits(const uint8_t *restrict p, int count, int digits, int8_t *restrict code)
 {
     for (int j = 0, power = 1; j < digits; j++, power *= 3)
         for (int i = 0; i < count; i++) code[j * count + i] = (int8_t)(((uint8_t)(p[i] * power) * 3 >> 8) - 1);
 }
 
-void quant_decode_tq1_0(const uint8_t *p, struct quant_codes *out)
+void quant_decode_tq1_0(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, QUANT_GROUPS, quant_f16(p + 52), -0.0f);
     split_digits(p, 32, 5, out->code);
@@ -143,7 +143,7 @@ void quant_decode_tq1_0(const uint8_t *p, struct quant_codes *out)
     split_digits(p + 48, 4, 4, out->code + 240);
 }
 
-void quant_decode_tq2_0(const uint8_t *p, struct quant_codes *out)
+void quant_decode_tq2_0(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, QUANT_GROUPS, quant_f16(p + 64), -0.0f);
     split_pairs(p, 1, out->code);

@@ -21,7 +21,7 @@
 
 enum { HALF = 16, SMALL_GROUPS = 2 * HALF / QUANT_GROUP };
 
-static void split_nibbles(const uint8_t *p, int zero, int8_t *code)
+static void split_nibbles(const uint8_t *restrict p, int zero, int8_t *restrict code)
 {
     for (int i = 0; i < HALF; i++) {
         code[i] = (int8_t)((p[i] & 15) - zero);
@@ -54,7 +54,7 @@ static void split_fifths(const uint8_t *bits, const uint8_t *p, uint64_t zero, i
 }
 
 /* `count` bytes of nibbles, which choose from a table. */
-static void look_up_nibbles(const uint8_t *p, int count, const int8_t level[16], int8_t *code)
+static void look_up_nibbles(const uint8_t *p, int count, const int8_t level[16], int8_t *restrict code)
 {
     for (int i = 0; i < count; i++) {
         code[i] = level[p[i] & 15];
@@ -62,37 +62,37 @@ static void look_up_nibbles(const uint8_t *p, int count, const int8_t level[16],
     }
 }
 
-void quant_decode_q4_0(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q4_0(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, SMALL_GROUPS, quant_f16(p), -0.0f);
     split_nibbles(p + 2, 8, out->code);
 }
 
-void quant_decode_q4_1(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q4_1(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, SMALL_GROUPS, quant_f16(p), quant_f16(p + 2));
     split_nibbles(p + 4, 0, out->code);
 }
 
-void quant_decode_q5_0(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q5_0(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, SMALL_GROUPS, quant_f16(p), -0.0f);
     split_fifths(p + 2, p + 6, 0x1010101010101010u, out->code);
 }
 
-void quant_decode_q5_1(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q5_1(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, SMALL_GROUPS, quant_f16(p), quant_f16(p + 2));
     split_fifths(p + 4, p + 8, 0, out->code);
 }
 
-void quant_decode_q8_0(const uint8_t *p, struct quant_codes *out)
+void quant_decode_q8_0(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, SMALL_GROUPS, quant_f16(p), -0.0f);
     memcpy(out->code, p + 2, 2 * HALF);
 }
 
-void quant_decode_iq4_nl(const uint8_t *p, struct quant_codes *out)
+void quant_decode_iq4_nl(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, SMALL_GROUPS, quant_f16(p), -0.0f);
     look_up_nibbles(p + 2, HALF, quant_level_iq4, out->code);
@@ -103,7 +103,7 @@ void quant_decode_iq4_nl(const uint8_t *p, struct quant_codes *out)
 /* Twice the E2M1 numbers: sign, two bits of exponent, one of mantissa. Minus zero is read as zero. */
 static const int8_t e2m1_twice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-void quant_decode_mxfp4(const uint8_t *p, struct quant_codes *out)
+void quant_decode_mxfp4(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     quant_set_groups(out, 0, SMALL_GROUPS, ldexpf(1, p[0] - 128), -0.0f);
     look_up_nibbles(p + 1, HALF, e2m1_twice, out->code);
@@ -117,7 +117,7 @@ static float half_of_e4m3(uint8_t byte)
     return exponent == 0 ? ldexpf((float)mantissa, -10) : ldexpf((float)(8 + mantissa), exponent - 11);
 }
 
-void quant_decode_nvfp4(const uint8_t *p, struct quant_codes *out)
+void quant_decode_nvfp4(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     for (int group = 0; group < 4; group++) {
         quant_set_groups(out, group, 1, half_of_e4m3(p[group]), -0.0f);

@@ -5,10 +5,48 @@
 #include "array/codec/quant.h"
 
 typedef uint16_t vu16 __attribute__((vector_size(LANES * 2), aligned(1), may_alias));
-typedef int8_t vi8 __attribute__((vector_size(LANES), aligned(1), may_alias));
-typedef uint8_t vu8 __attribute__((vector_size(LANES), aligned(1), may_alias));
 
-enum { BLOCK = 32 };
+/* LANES bytes as f32, and LANES bytes' nibbles, those from bit `shift` on. gcc 12 turns a conversion of a vector of bytes
+ * into one of each element, so that instructions are named where they exist. */
+#if defined(__AVX512F__)
+INLINE vf bytes_to_f32(const int8_t *p)
+{
+    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
+INLINE vf nibbles_to_f32(const uint8_t *p, const int shift)
+{
+    __m128i bytes = _mm_srli_epi16(_mm_loadu_si128((const __m128i *)(const void *)p), shift);
+    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_and_si128(bytes, _mm_set1_epi8(15))));
+}
+#elif defined(__AVX2__)
+INLINE vf bytes_to_f32(const int8_t *p)
+{
+    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
+INLINE vf nibbles_to_f32(const uint8_t *p, const int shift)
+{
+    __m128i bytes = _mm_srli_epi16(_mm_loadl_epi64((const __m128i *)(const void *)p), shift);
+    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_and_si128(bytes, _mm_set1_epi8(15))));
+}
+#else
+INLINE vf bytes_to_f32(const int8_t *p)
+{
+    vf v;
+    for (int i = 0; i < LANES; i++) v[i] = (float)p[i];
+    return v;
+}
+
+INLINE vf nibbles_to_f32(const uint8_t *p, const int shift)
+{
+    vf v;
+    for (int i = 0; i < LANES; i++) v[i] = (float)(p[i] >> shift & 15);
+    return v;
+}
+#endif
+
+enum { BLOCK = 32, PREFETCH_BYTES = 2048 };
 
 /* bf16 is the upper half of an f32. */
 static void widen_bf16(const uint8_t *p, float *dst, int64_t n)
@@ -29,8 +67,7 @@ static void widen_q8(const uint8_t *p, float *dst, int64_t n)
 {
     for (int64_t j = 0; j < n; j += BLOCK, p += 2 + BLOCK) {
         float d = load_f16(p);
-        for (int i = 0; i < BLOCK; i += LANES)
-            store(dst + j + i, d * __builtin_convertvector(*(const vi8 *)(p + 2 + i), vf));
+        for (int i = 0; i < BLOCK; i += LANES) store(dst + j + i, d * bytes_to_f32((const int8_t *)p + 2 + i));
     }
 }
 
@@ -42,9 +79,8 @@ INLINE void widen_q4(const uint8_t *p, float *dst, int64_t n, const bool has_off
         float d = load_f16(p), m = has_offset ? load_f16(p + 2) : -0.0f;
         p += has_offset ? 4 : 2;
         for (int i = 0; i < BLOCK / 2; i += LANES) {
-            vu8 q = *(const vu8 *)(p + i);
-            store(dst + j + i, d * (__builtin_convertvector(q & 15, vf) - zero) + m);
-            store(dst + j + BLOCK / 2 + i, d * (__builtin_convertvector(q >> 4, vf) - zero) + m);
+            store(dst + j + i, d * (nibbles_to_f32(p + i, 0) - zero) + m);
+            store(dst + j + BLOCK / 2 + i, d * (nibbles_to_f32(p + i, 4) - zero) + m);
         }
     }
 }
@@ -52,8 +88,7 @@ INLINE void widen_q4(const uint8_t *p, float *dst, int64_t n, const bool has_off
 /* Elements i .. of a block, within a group. */
 INLINE vf widen_codes(const struct quant_codes *c, int i)
 {
-    vf code = __builtin_convertvector(*(const vi8 *)(c->code + i), vf);
-    return c->scale[i / QUANT_GROUP] * code + c->offset[i / QUANT_GROUP];
+    return c->scale[i / QUANT_GROUP] * bytes_to_f32(c->code + i) + c->offset[i / QUANT_GROUP];
 }
 
 /* Blocks of any type. */
@@ -77,7 +112,11 @@ static void loop_dot_blocks(const struct cpu_dot *d, float *out)
     vf sum[CPU_DOT_ROWS] = {{0}};
     size_t at = 0;
     for (int64_t j = 0; j < d->k; j += info->block, at += (size_t)info->bytes) {
-        for (int r = 0; r < CPU_DOT_ROWS; r++) decode((const uint8_t *)d->row[r] + at, &c[r]);
+        for (int r = 0; r < CPU_DOT_ROWS; r++) {
+            const uint8_t *block = (const uint8_t *)d->row[r] + at;
+            for (int line = 0; line < info->bytes; line += 64) __builtin_prefetch(block + PREFETCH_BYTES + line);
+            decode(block, &c[r]);
+        }
         for (int i = 0; i < info->block; i += LANES) {
             vf x = load(d->x + j + i);
             for (int r = 0; r < CPU_DOT_ROWS; r++) sum[r] += widen_codes(&c[r], i) * x;
