@@ -202,6 +202,11 @@ int64_t packed_file_read(struct packed_file *f, void *to, size_t n)
     }
 }
 
+bool packed_file_is_plain(const struct packed_file *f)
+{
+    return f->packing == PACKED_NOT && f->fd != STDIN_FILENO;
+}
+
 const char *packed_file_name(const struct packed_file *f)
 {
     return f->name;

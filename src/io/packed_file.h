@@ -23,6 +23,9 @@ void packed_file_close(struct packed_file *f); /* accepts NULL */
  * short, followed by something else, or expands beyond the limit; E_IO, E_MEMORY. */
 int64_t packed_file_read(struct packed_file *f, void *to, size_t n);
 
+/* Whether the file's bytes are those that are read: not standard input, and not packed; once something has been read. */
+bool packed_file_is_plain(const struct packed_file *f);
+
 /* What messages call it: the path, or "standard input". */
 const char *packed_file_name(const struct packed_file *f);
 /* Size and SHA-256 (hex) of the file as it stands, not expanded; once packed_file_read has returned 0. */

@@ -10,14 +10,17 @@
 #include "base/str.h"
 #include "io/foreign_file.h"
 #include "io/packed_file.h"
+#include "io/parquet/parquet.h"
 
 enum { ROW_FILE_CHUNK_BYTES = 1 << 16, LOOK_BYTES = 512 };
 
-enum row_file_form { FORM_UNKNOWN, FORM_LINES, FORM_OBJECTS, FORM_ARRAY, FORM_TEXT };
+enum row_file_form { FORM_UNKNOWN, FORM_LINES, FORM_OBJECTS, FORM_ARRAY, FORM_TEXT, FORM_TABLE };
 
 struct row_file {
     struct ctx *c;
+    const char *path;
     struct packed_file *in;
+    struct parquet *table; /* FORM_TABLE */
     enum row_file_form form;
     bool decided; /* whether objects end with their line (FORM_LINES) is known */
     bool ended;   /* the array is closed */
@@ -42,9 +45,10 @@ struct row_file *row_file_open(struct ctx *c, const char *path)
     struct row_file *f = mem_alloc(c, 1, sizeof *f);
     if (!f) return NULL;
     f->c = c;
+    f->path = path;
     f->form = is_text_name(path) ? FORM_TEXT : FORM_UNKNOWN;
     f->line = 1;
-    buf_init(&f->row, c, ROW_FILE_MAX_BYTES);
+    buf_init(&f->row, c, (size_t)ROW_FILE_MAX_BYTES + 1);
     f->in = packed_file_open(c, path);
     if (f->in) return f;
     row_file_close(f);
@@ -55,6 +59,7 @@ void row_file_close(struct row_file *f)
 {
     if (!f) return;
     buf_release(&f->row);
+    parquet_close(f->table);
     packed_file_close(f->in);
     mem_free(f->c, f);
 }
@@ -124,9 +129,24 @@ static bool look(struct row_file *f)
     return true;
 }
 
+static bool open_table(struct row_file *f)
+{
+    f->form = FORM_TABLE;
+    if (packed_file_is_plain(f->in)) {
+        f->table = parquet_open(f->c, f->path);
+        return f->table != NULL;
+    }
+    ctx_fail(f->c, E_INPUT,
+             "%s: is a Parquet file, which is read by its place on the disk: give it as a file, and not packed (it is "
+             "packed inside)",
+             row_file_name(f));
+    return false;
+}
+
 static bool recognise(struct row_file *f)
 {
     if (!look(f)) return false;
+    if (f->n >= 4 && memcmp(f->chunk, "PAR1", 4) == 0) return open_table(f);
     if (foreign_file_refuse(f->c, row_file_name(f), f->chunk + f->at, f->n - f->at)) return false;
     if (!skip_space(f)) return false;
     f->form = FORM_LINES;
@@ -258,11 +278,24 @@ static bool next_text(struct row_file *f, struct row_bytes *out)
     return !blank && ctx_ok(f->c);
 }
 
+/* At the end the file is read once more, for its digest. */
+static bool next_of_table(struct row_file *f, struct row_bytes *out)
+{
+    buf_clear(&f->row);
+    if (parquet_next(f->table, &f->row, ROW_FILE_MAX_BYTES, &f->too_long)) {
+        *out = (struct row_bytes){f->too_long ? NULL : buf_str(&f->row), f->row.len, ++f->item, false, f->too_long};
+        return true;
+    }
+    while (ctx_ok(f->c) && packed_file_read(f->in, f->chunk, sizeof f->chunk) > 0) continue;
+    return false;
+}
+
 bool row_file_next(struct row_file *f, struct row_bytes *out)
 {
     if (!ctx_ok(f->c)) return false;
     if (f->form == FORM_TEXT) return next_text(f, out);
     if (f->form == FORM_UNKNOWN && !recognise(f)) return false;
+    if (f->form == FORM_TABLE) return next_of_table(f, out);
     if (!finish_row(f)) return false;
     if (f->form == FORM_ARRAY ? !find_item(f) : !skip_space(f)) return false;
     begin_row(f);

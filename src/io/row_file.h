@@ -4,13 +4,14 @@
  *   JSON Lines      an object a line; blank lines are skipped, several objects on a line are several rows
  *   JSON objects    one or more objects that take several lines each, when the first one does ("{" ends its first line)
  *   JSON array      its items, in one line or many
+ *   Parquet         its rows as the JSON objects that they would be (parquet/parquet.h); not packed, not from standard input
  *   text            a file called *.txt (or *.txt.gz, *.txt.zst) is one row: its whole text
  *
  * Each of them may be packed by gzip or zstd (packed_file.h) and may come from standard input ("-"), where it has no name
  * and is JSON. A byte order mark at the start is no part of the rows. Anything else (UTF-16, CSV, an archive, a web page) is
  * refused by name, with what to do.
  *
- * A row's number is that of the line where it begins, or in an array that of the item, from 1. */
+ * A row's number is that of the line where it begins, or in an array or a Parquet file that of the item or row, from 1. */
 #ifndef YA_IO_ROW_FILE_H
 #define YA_IO_ROW_FILE_H
 
@@ -35,7 +36,8 @@ struct row_file *row_file_open(struct ctx *c, const char *path);
 void row_file_close(struct row_file *f); /* accepts NULL */
 
 /* Reads the next row. False at the end of the file and on failure: E_INPUT when the file as a whole is not one of rows, when
- * something stands between the items of an array, and as packed_file_read. */
+ * something stands between the items of an array, and as packed_file_read
+ * and parquet_next. */
 bool row_file_next(struct row_file *f, struct row_bytes *out);
 
 /* What messages call it: the path, or "standard input". */

@@ -22,7 +22,7 @@
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, config.model, "model", 'm', "MODEL", "Input and output", "folder or .gguf file of the base model"),
     LIST_ROW(V, data, "data", 'd', true, "FILE", "Input and output",
-             "rows: JSON Lines, JSON, .txt, .gz, .zst; -: stdin; FILE:2 counts twice"),
+             "rows: JSON Lines, JSON, Parquet, .txt, .gz, .zst; -: stdin; FILE:2 counts twice"),
     TEXT(config.valid, "valid", 0, NULL, "FILE", "Input and output", "validation rows, in the same forms"),
     NUMBER(config.valid_share, "valid-share", 0, "0", 0, 0.9, "Input and output",
            "share of the training rows kept for validation instead"),

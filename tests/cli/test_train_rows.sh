@@ -42,6 +42,7 @@ data-file-shapes/rows.jsonl.gz
 data-file-shapes/nan.jsonl NaN is no JSON value
 data-file-shapes/table.csv is a CSV table
 data-file-shapes/utf16.jsonl is UTF-16 text
+data-file-shapes/table.parquet the footer of the Parquet file is corrupt
 two-forms-in-a-row/rows.jsonl
 turn-masks-ignored/rows.jsonl
 tool-calls-dropped/rows.jsonl 'tool_calls'

@@ -286,6 +286,33 @@ static void a_share_is_kept_for_validation(void **state)
     assert_failed(c, E_INPUT, "would leave none to train on");
 }
 
+/* A table gives the records that the same rows as JSON Lines give. */
+static void tables_give_the_same_documents(void **state)
+{
+    struct ctx *c = *state;
+    const char *paths[] = {TEST_DATA "/io/parquet/training_zstd_v2.parquet", TEST_DATA "/io/parquet/training.jsonl"};
+    struct dataset_counts n[2];
+    struct dataset *d[2];
+    struct tokenizer *t = byte_tokenizer(c, (struct tokenizer_kind){0});
+    for (int i = 0; i < 2; i++) {
+        struct dataset_options o = dataset_options_default(&paths[i], 1);
+        o.skip_bad_rows = true; /* some texts are empty */
+        assert_int_equal(dataset_build(c, t, &o, scratch_path("cache"), &n[i]), OK);
+        d[i] = dataset_open(c, scratch_path("cache"));
+        assert_non_null(d[i]);
+    }
+    assert_memory_equal(&n[0], &n[1], sizeof n[0]);
+    assert_true(n[0].documents > 15 && n[0].rows == 40);
+    for (int64_t i = 0; i < n[0].documents; i++) {
+        const struct dataset_document *a = dataset_document(d[0], i), *b = dataset_document(d[1], i);
+        assert_memory_equal(a, b, sizeof *a);
+        assert_memory_equal(dataset_tokens(d[0], i), dataset_tokens(d[1], i), (size_t)a->n * 4);
+    }
+    dataset_close(d[0]);
+    dataset_close(d[1]);
+    tokenizer_free(t);
+}
+
 static void long_documents_are_truncated(void **state)
 {
     struct ctx *c = *state;
@@ -681,6 +708,7 @@ int main(void)
         DATA_TEST(long_conversations_keep_their_answers_whole),
         DATA_TEST(long_documents_are_truncated),
         DATA_TEST(source_types_are_kept),
+        DATA_TEST(tables_give_the_same_documents),
         DATA_TEST(a_share_is_kept_for_validation),
         DATA_TEST(faulty_rows),
         DATA_TEST(nothing_to_train_on),

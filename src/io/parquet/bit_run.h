@@ -1,0 +1,43 @@
+/* bit_run: Parquet's hybrid of runs and bit-packed numbers (levels, indices into a dictionary, booleans), and its delta
+ * encoding of integers. Both are read number by number from bytes that are checked as they are used. */
+#ifndef YA_IO_PARQUET_BIT_RUN_H
+#define YA_IO_PARQUET_BIT_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Numbers of `width` bits (0 to 32). All zero with width 0 gives zeros for ever. */
+struct bit_run {
+    const uint8_t *at, *end;
+    int width;
+    uint64_t left; /* numbers left in the run */
+    bool packed;
+    uint32_t value; /* of a run of equals */
+    uint64_t bit;   /* of a packed run: bits used from `start` */
+    const uint8_t *start;
+};
+
+void bit_run_init(struct bit_run *r, const uint8_t *bytes, size_t n, int width);
+/* False when the bytes end before. */
+bool bit_run_next(struct bit_run *r, uint32_t *out);
+
+/* DELTA_BINARY_PACKED: blocks of miniblocks of differences. */
+struct bit_delta {
+    const uint8_t *at, *end;
+    uint64_t total, given;
+    uint64_t per_mini, minis;
+    int64_t last, least;   /* the number before; the least difference of the block */
+    const uint8_t *widths; /* (minis) of the block */
+    uint64_t mini, in_mini;
+    int width;
+};
+
+/* Reads the header. False when it is corrupt or has more than `most` numbers. */
+bool bit_delta_init(struct bit_delta *d, const uint8_t *bytes, size_t n, uint64_t most);
+/* False past the last number, and when the bytes are corrupt. */
+bool bit_delta_next(struct bit_delta *d, int64_t *out);
+/* Reads over all numbers; d->at is then behind the last byte. False when the bytes are corrupt. */
+bool bit_delta_end(struct bit_delta *d);
+
+#endif
