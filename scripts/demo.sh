@@ -12,7 +12,7 @@ for seed in 1 2 3; do
     for mode in off monotone; do
         run=$out/$mode-seed$seed
         start=$SECONDS
-        if ! build/your_ai train -m $model -d data/conflict/train.jsonl -o "$run" --distrust $mode --seed $seed \
+        if ! build/your_ai train -m $model -d data/conflict/train.jsonl --raw -o "$run" --distrust $mode --seed $seed \
             --rank 8 --alpha 16 --lr 1e-3 --batch 24 --no-packing --max-length 64 --epochs 8 >"$run.log" 2>&1; then
             cat "$run.log" >&2
             exit 1

@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/api_model.h"
 #include "base/mem.h"
-#include "data/dataset.h"
+#include "data/dataset_temporary.h"
 #include "eval/generate.h"
 #include "eval/loglik.h"
 
@@ -124,26 +123,12 @@ static enum status score_rows(struct rows *r)
     return c->status;
 }
 
-/* Tokenises the rows into a file whose name is gone when this returns. */
 static struct dataset *open_rows(ya_model *model, const char *path)
 {
-    struct ctx *c = model->object.ctx->c;
     struct dataset_options options = dataset_options_default(&path, 1);
-    const char *folder = getenv("TMPDIR");
     options.max_length = model->engine->context;
     if (options.max_length > DATASET_LENGTH_MAX) options.max_length = DATASET_LENGTH_MAX;
-    struct dataset_counts counts;
-    struct dataset *d = NULL;
-    char *cache = mem_printf(c, "%s/your_ai_rows_XXXXXX", folder && *folder ? folder : "/tmp");
-    int fd = cache ? mkstemp(cache) : -1;
-    if (cache && fd < 0) ctx_fail(c, E_IO, "%s: cannot be made: the tokenised rows need room in $TMPDIR", cache);
-    if (fd >= 0) {
-        close(fd);
-        if (dataset_build(c, model->tokenizer, &options, cache, &counts) == OK) d = dataset_open(c, cache);
-        unlink(cache);
-    }
-    mem_free(c, cache);
-    return d;
+    return dataset_temporary_new(model->object.ctx->c, model->tokenizer, &options);
 }
 
 int ya_perplexity_rows(ya_model *model, const char *path, ya_row_callback on_row, void *user, ya_rows_score *score)

@@ -1,15 +1,20 @@
-/* cmd_tokenize: text to ids and back, through pipes: what a script or a test needs to see the tokenizer's work. */
+/* cmd_tokenize: text to ids and back, through pipes: what a script or a test needs to see the tokenizer's work; and rows as
+ * training will see them. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/tokenize_rows.h"
+#include "data/data_rows.h"
 #include "io/tokenizer/tokenizer.h"
 
 struct tokenize_values {
     const char *model;
     bool decode, special;
+    struct option_list data;
+    struct tokenize_rows_options rows;
 };
 #define V struct tokenize_values
 
@@ -18,8 +23,12 @@ static const size_t STDIN_CAP_BYTES = (size_t)1 << 32;
 
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, tokenizer.json or .gguf file"),
-    FLAG_ROW(V, decode, "decode", 'd', "false", "Running", "ids to text; special tokens are written as their text"),
+    FLAG_ROW(V, decode, "decode", 0, "false", "Running", "ids to text; special tokens are written as their text"),
     FLAG_ROW(V, special, "special", 's', "false", "Running", "text of special tokens (<|im_end|>) becomes their ids"),
+    LIST_ROW(V, data, "data", 'd', false, "FILE", "Rows", "rows instead of a text, as train -d takes them"),
+    FLAG_ROW(V, rows.json, "json", 0, "false", "Rows", "a JSON line a document: row, ids, trained, omega"),
+    DATA_ROWS(V, rows.rows, "512", "Rows"),
+    OBJECTIVE_ROWS(V, rows.objective, rows.rows, "Rows"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -75,29 +84,49 @@ static enum status print_text(struct ctx *c, const struct tokenizer *t, const st
     return status;
 }
 
-static enum status cmd_tokenize_run(const struct command_call *call)
+static enum status convert_stdin(struct ctx *c, const struct tokenizer *t, const struct tokenize_values *v)
 {
-    const struct tokenize_values *v = call->values;
-    struct ctx *c = call->c;
-    if (v->decode && v->special) return ctx_fail(c, E_INPUT, "--special is for encoding; --decode always writes them");
-    struct tokenizer *t = tokenizer_open(c, v->model);
-    if (!t) return c->status;
     struct buf text;
     buf_init(&text, c, STDIN_CAP_BYTES);
     enum status status = read_stdin(c, &text);
     if (status == OK) status = v->decode ? print_text(c, t, &text) : print_ids(c, t, v->special, &text);
     buf_release(&text);
+    return status;
+}
+
+static enum status print_rows(struct ctx *c, const struct tokenizer *t, const struct tokenize_values *v)
+{
+    struct tokenize_rows_options o = v->rows;
+    if (v->decode) return ctx_fail(c, E_INPUT, "--decode turns ids on standard input into text; it does not go with -d");
+    o.rows.paths = v->data.items;
+    o.rows.n_paths = v->data.n;
+    o.rows.special = v->special;
+    data_rows_settle(&o.rows);
+    return tokenize_rows(c, t, &o);
+}
+
+static enum status cmd_tokenize_run(const struct command_call *call)
+{
+    const struct tokenize_values *v = call->values;
+    struct ctx *c = call->c;
+    if (v->rows.json && v->data.n == 0) return ctx_fail(c, E_INPUT, "--json is for rows, which -d names");
+    if (v->decode && v->special) return ctx_fail(c, E_INPUT, "--special is for encoding; --decode always writes them");
+    struct tokenizer *t = tokenizer_open(c, v->model);
+    if (!t) return c->status;
+    enum status status = v->data.n > 0 ? print_rows(c, t, v) : convert_stdin(c, t, v);
     tokenizer_free(t);
     return status;
 }
 
 const struct command command_tokenize = {
     .name = "tokenize",
-    .summary = "turns text into token ids, or ids into text",
-    .usage = "-m MODEL [--special | --decode] < INPUT",
+    .summary = "turns text into token ids or back; shows rows as training will see them",
+    .usage = "-m MODEL [--special | --decode] < INPUT  or  -m MODEL -d ROWS [--json]",
     .about =
         "Reads standard input whole and writes one line of ids, separated by spaces, without BOS or EOS. Input may be any\n"
-        "bytes. With --decode it reads ids and writes exactly the bytes that they stand for.",
+        "bytes. With --decode it reads ids and writes exactly the bytes that they stand for.\n\n"
+        "With -d it prints what training will see of rows, document by document, with the weight omega that their scores\n"
+        "give them: text with the trained part in [[ ]] (green on a terminal), or JSON lines. Options as for train.",
     .table = &table,
     .values_bytes = sizeof(struct tokenize_values),
     .run = cmd_tokenize_run,

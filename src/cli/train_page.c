@@ -7,66 +7,23 @@
 
 #include "array/array.h"
 #include "base/threads.h"
-#include "base/utf8.h"
+#include "cli/data_page.h"
+#include "cli/token_view.h"
 #include "cli/train_view.h"
 
-enum { ROWS_SHOWN = 2, ROW_BYTES_SHOWN = 700, ROW_CAP_BYTES = 1 << 20, BAR_WIDTH = 40 };
+enum { ROWS_SHOWN = 2, ROW_BYTES_SHOWN = 700, BAR_WIDTH = 40 };
 
-/* ---- text from outside ------------------------------------------------------------------------------------------------ */
-
-/* Prints bytes of a document on one line: line ends as \n, control characters and what is no UTF-8 as \xNN. Returns the
- * columns used. */
-static size_t print_safe(const char *bytes, size_t n)
-{
-    size_t columns = 0;
-    for (size_t i = 0; i < n;) {
-        const uint8_t *p = (const uint8_t *)bytes + i;
-        size_t k = utf8_length(p, n - i);
-        bool control = k == 0 || (k == 1 && (*p < 0x20 || *p == 0x7f)) || (k == 2 && p[0] == 0xc2 && p[1] < 0xa0);
-        if (*p == '\n')
-            columns += (size_t)printf("\\n");
-        else if (control)
-            columns += (size_t)printf("\\x%02x", *p);
-        else
-            columns += fwrite(p, 1, k, stdout);
-        i += control ? 1 : k;
-    }
-    return columns;
-}
-
-/* One run of tokens that are all trained or all masked. */
-static enum status print_run(const struct train_view *v, const struct trainer *t, const int32_t *ids, size_t n, bool trained,
-                             size_t *columns)
-{
-    struct buf text;
-    buf_init(&text, t->c, ROW_CAP_BYTES);
-    enum status status = tokenizer_decode(t->c, t->tokenizer, ids, n, false, &text);
-    if (status == OK) {
-        if (v->color) fputs(trained ? "\033[32m" : "\033[2m", stdout);
-        if (!v->color && trained) fputs("[[", stdout);
-        size_t room = ROW_BYTES_SHOWN - *columns;
-        *columns += print_safe(buf_str(&text), text.len < room ? text.len : room);
-        if (!v->color && trained) fputs("]]", stdout);
-        if (v->color) fputs("\033[0m", stdout);
-    }
-    buf_release(&text);
-    return status;
-}
-
-/* A row's place in its file, its counts, and its text with the trained parts marked. */
+/* A row's place in its file, its counts and weight, and its text with the trained parts marked. */
 static enum status print_row(const struct train_view *v, const struct trainer *t, int64_t i)
 {
     const struct dataset_document *d = dataset_document(t->data, i);
-    const int32_t *ids = dataset_tokens(t->data, i);
-    const uint8_t *trained = dataset_trained(t->data, i);
-    size_t columns = 0;
-    printf("  %s:%" PRId64 "  %d tokens, %d trained\n    ", dataset_file(t->data, (size_t)d->file).path, d->row, d->n,
-           d->n_trained);
-    for (int32_t from = 0, to; from < d->n && columns < ROW_BYTES_SHOWN; from = to) {
-        for (to = from; to < d->n && trained[to] == trained[from];) to++;
-        TRY(print_run(v, t, ids + from, (size_t)(to - from), trained[from] != 0, &columns));
-    }
-    puts(columns >= ROW_BYTES_SHOWN ? " ..." : "");
+    struct token_view view = {.c = t->c, .tokenizer = t->tokenizer, .color = v->color, .most = ROW_BYTES_SHOWN};
+    printf("  %s:%" PRId64 "  %d tokens, %d trained, omega %.3f", dataset_file(t->data, (size_t)d->file).path, d->row, d->n,
+           d->n_trained, data_page_omega(&t->objective, d));
+    if (d->loss_weight != 1) printf(", loss_weight %g", d->loss_weight);
+    fputs("\n    ", stdout);
+    TRY(token_view_print(&view, dataset_tokens(t->data, i), dataset_trained(t->data, i), (size_t)d->n));
+    putchar('\n');
     return OK;
 }
 
@@ -172,8 +129,9 @@ enum status train_view_page(struct train_view *v, const struct trainer *t)
     print_counts("data", dataset_counts(t->data));
     if (t->valid) print_counts("valid", dataset_counts(t->valid));
     print_weights(&t->objective);
+    TRY(data_page_print(t));
     puts(v->color ? "rows (green: trained)" : "rows ([[trained]])");
     for (int64_t i = 0; i < ROWS_SHOWN && i < dataset_n_documents(t->data); i++) TRY(print_row(v, t, i));
     fflush(stdout);
-    return OK;
+    return v->resumed ? OK : data_page_warn(t);
 }

@@ -3,11 +3,13 @@
  *
  * What becomes of a row:
  *   text                 [BOS] text [EOS], all trained
- *   prompt, completion   [BOS] prompt completion [EOS], completion and EOS trained. The two strings are tokenised apart: a
+ *   prompt, completion   with a chat template the conversation of a user and an assistant. Without one, or `raw`:
+ *                        [BOS] prompt completion [EOS], completion and EOS trained. The two strings are tokenised apart: a
  *                        token that spans the boundary would be half trained, and at inference the prompt ends there too.
  *   messages             as the model's chat template renders them; assistant turns trained
  * BOS by the model's own rule (tokenizer_adds_bos), EOS when the model has one. Text of special tokens in a row is plain
- * text. The first token of a document has nothing before it and is never trained.
+ * text, unless `special` says otherwise; then a BOS or EOS that the text has itself is not doubled. The first token of a
+ * document has nothing before it and is never trained.
  *
  * Rows longer than max_length are split, so that every trained token is trained exactly once. A run of trained tokens that
  * fits stays whole and has before it as much as fits of what precedes it: of a long prompt its end. A run that does not fit
@@ -28,7 +30,9 @@ struct dataset_options {
     int64_t max_length;       /* most tokens of a document, 2 to DATASET_LENGTH_MAX */
     enum dataset_long long_documents;
     bool skip_bad_rows;
-    enum row_form form;                               /* of rows that have several */
+    bool raw;           /* prompt and completion are joined as they stand, also when the model has a chat template */
+    bool special;       /* control tokens spelled in text, prompt and completion become those tokens */
+    enum row_form form; /* of rows that have several */
     double default_auth_weight, default_prov_entropy; /* for rows without; NaN: none given */
     enum chat_template chat;                          /* CHAT_NONE: recognised from the tokenizer when a row needs it */
 };

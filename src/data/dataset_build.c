@@ -17,6 +17,7 @@ struct builder {
 
     struct dataset_writer *out;
     struct dataset_counts counts;
+    int64_t pairs;        /* rows of prompt and completion, put into the template or joined although there is one */
     int64_t spelled_rows; /* rows whose plain text spells special tokens out */
     int64_t spelled_row;  /* the first of them, and its file and first such token */
     uint32_t spelled_file;
@@ -58,7 +59,7 @@ static enum status add_id(struct builder *b, int32_t id, bool trained)
 
 static enum status add_text(struct builder *b, const char *text, size_t n, bool trained)
 {
-    TRY(tokenizer_encode(b->c, b->t, text, n, false, &b->ids));
+    TRY(tokenizer_encode(b->c, b->t, text, n, b->options.special, &b->ids));
     char run[256];
     memset(run, trained, sizeof run);
     while (ctx_ok(b->c) && b->trained.len < b->ids.n) {
@@ -97,19 +98,76 @@ static void warn_spelled(const struct builder *b)
     ctx_log(
         b->c, LOG_WARN,
         "%s:%lld: the text spells the control token %s, which is trained as plain characters and not as the token it names "
-        "(%lld rows like it). Give conversations as \"messages\" instead",
+        "(%lld rows like it). Give conversations as \"messages\" instead, or --special makes tokens of them",
         records_name(b->rows, b->spelled_file), (long long)b->spelled_row, tokenizer_token(b->t, b->spelled_token),
         (long long)b->spelled_rows);
 }
 
-static enum status render(struct builder *b, const struct record *row)
+/* A BOS that the text spells itself stands behind the one that was added: one of them goes. */
+static void drop_doubled_bos(struct builder *b)
 {
-    if (row->kind == RECORD_MESSAGES) return render_messages(b, row);
-    note_spelled(b, row);
+    if (b->ids.n < 2 || b->ids.data[0] != b->ids.data[1] || !tokenizer_adds_bos(b->t)) return;
+    b->ids.n--;
+    memmove(b->ids.data, b->ids.data + 1, b->ids.n * sizeof *b->ids.data);
+    memmove(b->trained.data, b->trained.data + 1, --b->trained.len);
+}
+
+static enum status render_text(struct builder *b, const struct record *row)
+{
     if (tokenizer_adds_bos(b->t)) TRY(add_id(b, tokenizer_bos(b->t), false));
     if (row->kind == RECORD_COMPLETION) TRY(add_text(b, row->prompt, row->prompt_bytes, false));
     TRY(add_text(b, row->text, row->text_bytes, true));
-    return tokenizer_eos(b->t) < 0 ? OK : add_id(b, tokenizer_eos(b->t), true);
+    if (b->options.special) drop_doubled_bos(b);
+    int32_t eos = tokenizer_eos(b->t);
+    return eos < 0 || b->ids.data[b->ids.n - 1] == eos ? OK : add_id(b, eos, true);
+}
+
+static bool has_template(const struct builder *b)
+{
+    return b->options.chat != CHAT_NONE || tokenizer_chat_template(b->t) != NULL;
+}
+
+/* A prompt and its completion as the conversation that a chat model has seen; `pair` is room for it. */
+static void make_conversation(struct record *row, struct chat_message pair[2])
+{
+    pair[0] = (struct chat_message){.role = "user", .content = row->prompt, .content_bytes = row->prompt_bytes};
+    pair[1] =
+        (struct chat_message){.role = "assistant", .content = row->text, .content_bytes = row->text_bytes, .weight = 1};
+    row->kind = RECORD_MESSAGES;
+    row->messages = pair;
+    row->n_messages = 2;
+}
+
+static enum status render(struct builder *b, struct record *row)
+{
+    struct chat_message pair[2];
+    if (row->kind != RECORD_MESSAGES && !b->options.special) note_spelled(b, row);
+    if (row->kind == RECORD_COMPLETION && has_template(b)) {
+        b->pairs++;
+        if (!b->options.raw) make_conversation(row, pair);
+    }
+    if (row->kind != RECORD_MESSAGES) return render_text(b, row);
+    enum status status = render_messages(b, row);
+    row->messages = NULL; /* may be `pair` */
+    row->n_messages = 0;
+    return status;
+}
+
+static void report_pairs(const struct builder *b)
+{
+    if (b->pairs == 0) return;
+    if (b->options.raw)
+        ctx_log(
+            b->c, LOG_WARN,
+            "%lld rows of prompt and completion are joined as they stand (--raw), without the model's chat template: a chat "
+            "will not show what is learned from them",
+            (long long)b->pairs);
+    else
+        ctx_log(
+            b->c, LOG_INFO,
+            "%lld rows of prompt and completion are put into the model's chat template, as user and assistant (--raw joins "
+            "them as they stand)",
+            (long long)b->pairs);
 }
 
 /* True when BOS would stand twice: as ids, or because the row's text spells it out. As text it would be encoded as plain
@@ -122,7 +180,7 @@ static bool doubles_bos(const struct builder *b, const struct record *row)
     const char *start = row->kind == RECORD_COMPLETION && row->prompt_bytes > 0 ? row->prompt : row->text;
     size_t n = start == row->text ? row->text_bytes : row->prompt_bytes;
     const char *spelling = tokenizer_token(b->t, bos);
-    if (row->kind == RECORD_MESSAGES || !tokenizer_adds_bos(b->t) || !spelling) return false;
+    if (row->kind == RECORD_MESSAGES || b->options.special || !tokenizer_adds_bos(b->t) || !spelling) return false;
     return strlen(spelling) <= n && memcmp(start, spelling, strlen(spelling)) == 0;
 }
 
@@ -261,6 +319,7 @@ static enum status fill(struct builder *b)
     TRY(b->c->status);
     count_faults(b);
     warn_spelled(b);
+    report_pairs(b);
     if (dataset_write_count(b->out) == 0)
         return ctx_fail(b->c, E_INPUT, "%s%s: no row can be used: %lld rows, %lld of them bad, %lld of weight 0",
                         records_name(b->rows, 0), b->options.n_paths > 1 ? " and others" : "", (long long)b->counts.rows,

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/data_rows.h"
 #include "io/options_json.h"
 #include "model/model_rows.h"
 #include "train/run.h"
@@ -38,25 +39,12 @@ static const struct option_spec specs[] = {
     INTEGER(config.adapter.last_layers, "last-layers", 0, "0", 0, 10000, "Adapter", "only the last N layers; 0: all"),
     SWITCH(config.adapter.rslora, "rslora", 0, "false", "Adapter", "scale: alpha / sqrt(rank)"),
 
-    CHOICE(config.objective.mode, "distrust", 0, "monotone", "off|monotone|published|additive", "Objective",
-           "how scores of documents become weights"),
-    NUMBER(config.objective.lambda, "lambda", 0, "1", 0, 1, "Objective", "strength of the weights; 0: none"),
-    NUMBER(config.objective.power, "distrust-power", 0, "2", 0.01, 16, "Objective", "p of softplus(s)^p (monotone)"),
-    NUMBER(config.objective.ratio, "distrust-ratio", 0, "32", 1, 1e6, "Objective", "R: largest weight over smallest"),
-    NUMBER(config.objective.alpha, "distrust-alpha", 0, "2.7", 2.3, 3, "Objective",
-           "alpha of the published term; in the log only"),
-    NUMBER(config.rows.default_auth_weight, "default-auth-weight", 0, "-1", -1, 0.99, "Objective",
-           "for rows without; negative: none"),
-    NUMBER(config.rows.default_prov_entropy, "default-prov-entropy", 0, "-1", -1, 1e6, "Objective",
-           "bits, for rows without; negative: none"),
+    OBJECTIVE_ROWS(V, config.objective, config.rows, "Objective"),
 
-    INTEGER(config.rows.max_length, "max-length", 0, "512", 2, 1 << 24, "Data", "tokens of a sequence"),
-    CHOICE(config.rows.long_documents, "long", 0, "split", "split|truncate", "Data", "documents longer than that"),
+    DATA_ROWS(V, config.rows, "512", "Data"),
+    SWITCH(config.rows.special, "special", 0, "false", "Data",
+           "control tokens spelled in text, prompt and completion become those tokens"),
     SWITCH(config.packs.packing, "packing", 0, "true", "Data", "several documents in a sequence, unseen by each other"),
-    SWITCH(config.rows.skip_bad_rows, "skip-bad-rows", 0, "false", "Data", "count faulty rows instead of stopping"),
-    CHOICE(config.rows.form, "row-form", 0, "auto", "auto|text|prompt|messages|conversations|instruction", "Data",
-           "form to read of rows that have several"),
-    CHOICE(config.rows.chat, "template", 0, "auto", "auto|chatml|llama3", "Data", "chat template of message rows"),
 
     INTEGER(config.packs.batch, "batch", 'b', "4", 1, 65536, "Optimisation", "sequences of a micro-batch"),
     INTEGER(config.packs.accumulation, "accumulation", 0, "1", 1, 65536, "Optimisation",
@@ -90,10 +78,8 @@ static const struct option_spec specs[] = {
     INTEGER(threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core; results do not depend on it"),
 };
 
-/* A CHOICE_ROW fills an int; every enum that one fills has an int's size. */
-_Static_assert(sizeof(enum distrust) == sizeof(int) && sizeof(enum dataset_long) == sizeof(int) &&
-                   sizeof(enum chat_template) == sizeof(int) && sizeof(enum row_form) == sizeof(int) &&
-                   sizeof(enum schedule_kind) == sizeof(int) && sizeof(enum clip_mode) == sizeof(int) &&
+/* A CHOICE_ROW fills an int; every enum that one fills has an int's size. Those of data_rows.h are held to it there. */
+_Static_assert(sizeof(enum schedule_kind) == sizeof(int) && sizeof(enum clip_mode) == sizeof(int) &&
                    sizeof(enum plan_checkpoint) == sizeof(int),
                "choices fill enums");
 

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/data_rows.h"
 #include "data/dataset_split.h"
 #include "data/row_path.h"
 #include "train/run.h"
@@ -317,11 +318,6 @@ static struct trainer *make(struct ctx *c, const struct train_config *config, co
     return t;
 }
 
-static double score_or_nan(double value)
-{
-    return value < 0.0 ? (double)NAN : value;
-}
-
 /* E_INPUT when validation rows are asked for in two ways, or from where the training rows come. */
 static enum status check_valid(struct trainer *t)
 {
@@ -346,8 +342,7 @@ static enum status settle_config(struct trainer *t)
     TRY(check_valid(t));
     k->adapter.seed = k->packs.seed = (uint64_t)k->seed;
     k->packs.max_length = k->rows.max_length;
-    k->rows.default_auth_weight = score_or_nan(k->rows.default_auth_weight);
-    k->rows.default_prov_entropy = score_or_nan(k->rows.default_prov_entropy);
+    data_rows_settle(&k->rows);
     return trainer_targets(t->c, k->targets, &k->adapter.targets);
 }
 

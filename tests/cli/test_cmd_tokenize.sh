@@ -33,14 +33,14 @@ cmp text back || failed=1
 check "special" "1" "$(printf '<|im_end|>' | "$YOUR_AI" tokenize -m "$model" --special)"
 [ "$(printf '<|im_end|>' | "$YOUR_AI" tokenize -m "$model")" = 1 ] && check "not special" "several ids" 1
 check "empty" "" "$("$YOUR_AI" tokenize -m "$model" </dev/null)"
-check "nothing to decode" "" "$("$YOUR_AI" tokenize -m "$model" -d </dev/null)"
+check "nothing to decode" "" "$("$YOUR_AI" tokenize -m "$model" --decode </dev/null)"
 
-refuse "a word" "12 x3" "number 2" -m "$model" -d
-refuse "negative" "12 -3" "number 2" -m "$model" -d
-refuse "past 64 bits" "99999999999999999999" "number 1" -m "$model" -d
-refuse "outside the vocabulary" "2147483647" "2147483647" -m "$model" -d
-refuse "commas" "1,2" "number 1" -m "$model" -d
-refuse "both ways" "" "--special" -m "$model" -d -s
+refuse "a word" "12 x3" "number 2" -m "$model" --decode
+refuse "negative" "12 -3" "number 2" -m "$model" --decode
+refuse "past 64 bits" "99999999999999999999" "number 1" -m "$model" --decode
+refuse "outside the vocabulary" "2147483647" "2147483647" -m "$model" --decode
+refuse "commas" "1,2" "number 1" -m "$model" --decode
+refuse "both ways" "" "--special" -m "$model" --decode -s
 refuse "missing model" "" "no such" -m "$TEST_DATA/no such"
 refuse "no model" "" "--model"
 exit $failed

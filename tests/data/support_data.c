@@ -79,6 +79,7 @@ struct dataset *make_dataset(struct ctx *c, const char *rows, const struct datas
 {
     const char *path = write_rows("rows.jsonl", rows);
     struct dataset_options o = options ? *options : dataset_options_default(NULL, 0);
+    if (!options) o.raw = true;
     o.paths = &path;
     o.n_paths = 1;
     struct tokenizer *t = byte_tokenizer(c, (struct tokenizer_kind){0});

@@ -20,7 +20,8 @@ struct tokenizer *byte_tokenizer(struct ctx *c, struct tokenizer_kind kind);
 /* Writes a file of rows and returns its path. */
 const char *write_rows(const char *name, const char *rows);
 
-/* Rows -> "cache" -> open dataset, which the caller closes. Options default when NULL; fails the test on any error. */
+/* Rows -> "cache" -> open dataset, which the caller closes. Options default when NULL, but raw; fails the test on any error.
+ */
 struct dataset *make_dataset(struct ctx *c, const char *rows, const struct dataset_options *options);
 
 /* setup and teardown of a test: scratch folder, and a ctx in *state that must end without live memory. */

@@ -54,14 +54,17 @@ static struct dataset *build(struct ctx *c, struct tokenizer_kind kind, const ch
     return d;
 }
 
+/* Prompt and completion joined: most tests are about tokens and not about templates. */
 static struct dataset_options defaults(void)
 {
-    return dataset_options_default(NULL, 0);
+    struct dataset_options o = dataset_options_default(NULL, 0);
+    o.raw = true;
+    return o;
 }
 
 static void keep_warning(void *user, enum log_level level, const char *message)
 {
-    if (level == LOG_WARN) snprintf(user, 400, "%s", message);
+    if (level == LOG_WARN && strstr(message, "spells")) snprintf(user, 400, "%s", message);
 }
 
 /* Control tokens written out in plain text are characters: said once, with the first row and how many there are. */
@@ -162,6 +165,67 @@ static void conversations_are_rendered(void **state)
     o.chat = CHAT_CHATML;
     d = build(c, (struct tokenizer_kind){.no_template = true}, rows, o, &n);
     assert_int_equal(n.trained, 3);
+    dataset_close(d);
+}
+
+static char log_text[2000];
+static void keep_log(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    size_t n = strlen(log_text);
+    snprintf(log_text + n, sizeof log_text - n, "%s%s\n", level == LOG_WARN ? "warning: " : "", message);
+}
+
+/* A chat model is asked through its template, so it learns prompt and completion through it; this is said either way. */
+static void pairs_get_the_template(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(&(struct ctx_hooks){.log = keep_log});
+    struct dataset_counts n;
+    struct dataset_options o = defaults();
+    const char *rows = "{\"prompt\":\"hi\",\"completion\":\"yo\"}\n{\"text\":\"t\"}\n";
+    *log_text = '\0';
+    o.raw = false;
+    struct dataset *d = build(c, (struct tokenizer_kind){.adds_bos = true}, rows, o, &n);
+    assert_document(d, 0, "<[>user\nhi<]>\n<[>assistant\ny+o+<]>+\n");
+    assert_document(d, 1, "<s>t+</s>+");
+    assert_string_equal(log_text,
+                        "1 rows of prompt and completion are put into the model's chat template, as user and assistant "
+                        "(--raw joins them as they stand)\n");
+    dataset_close(d);
+    *log_text = '\0';
+    o.raw = true;
+    d = build(c, (struct tokenizer_kind){.adds_bos = true}, rows, o, &n);
+    assert_document(d, 0, "<s>hiy+o+</s>+");
+    assert_non_null(strstr(log_text, "warning: 1 rows of prompt and completion are joined as they stand (--raw)"));
+    dataset_close(d);
+    *log_text = '\0';
+    o.raw = false; /* a model without a template has nothing else */
+    d = build(c, (struct tokenizer_kind){.no_template = true}, rows, o, &n);
+    assert_document(d, 0, "hiy+o+</s>+");
+    assert_string_equal(log_text, "");
+    dataset_close(d);
+    ctx_free(c);
+}
+
+/* --special: spelled control tokens become tokens, and what the text has itself is not added again. */
+static void spelled_tokens_can_be_parsed(void **state)
+{
+    struct ctx *c = *state;
+    struct dataset_counts n;
+    struct dataset_options o = defaults();
+    o.special = true;
+    struct dataset *d =
+        build(c, (struct tokenizer_kind){.adds_bos = true},
+              "{\"text\":\"<s><|im_start|>x<|im_end|>\"}\n{\"text\":\"x</s>\"}\n"
+              "{\"prompt\":\"<|im_start|>p\",\"completion\":\"c<|im_end|>\"}\n"
+              "{\"messages\":[{\"role\":\"user\",\"content\":\"</s>\"},{\"role\":\"assistant\",\"content\":\"a\"}]}\n",
+              o, &n);
+    assert_document(d, 0, "<s><[>+x+<]>+</s>+");
+    assert_document(d, 1, "<s>x+</s>+");
+    assert_document(d, 2, "<s><[>pc+<]>+</s>+");
+    assert_document(d, 3, "<[>user\n</s><]>\n<[>assistant\na+<]>+\n"); /* never in messages: "</s>" here is four bytes */
+    assert_int_equal(dataset_tokens(d, 3)[6], '<');
     dataset_close(d);
 }
 
@@ -704,6 +768,8 @@ int main(void)
         DATA_TEST(rows_become_tokens),
         DATA_TEST(neither_bos_nor_eos),
         DATA_TEST(conversations_are_rendered),
+        DATA_TEST(pairs_get_the_template),
+        DATA_TEST(spelled_tokens_can_be_parsed),
         DATA_TEST(long_documents_are_split),
         DATA_TEST(long_conversations_keep_their_answers_whole),
         DATA_TEST(long_documents_are_truncated),

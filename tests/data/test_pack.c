@@ -33,6 +33,7 @@ static struct dataset *mixed(struct ctx *c)
                               rng_uniform(&r) * 0.99, rng_uniform(&r) * 8, (int)rng_below(&r, 4));
     }
     struct dataset_options o = dataset_options_default(NULL, 0);
+    o.raw = true;
     o.max_length = LENGTH;
     return make_dataset(c, rows, &o);
 }

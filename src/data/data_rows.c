@@ -1,0 +1,15 @@
+/* data_rows: see data_rows.h. */
+#include "data/data_rows.h"
+
+#include <math.h>
+
+/* A CHOICE_ROW fills an int; every enum that one fills has an int's size. */
+_Static_assert(sizeof(enum distrust) == sizeof(int) && sizeof(enum dataset_long) == sizeof(int) &&
+                   sizeof(enum chat_template) == sizeof(int) && sizeof(enum row_form) == sizeof(int),
+               "choices fill enums");
+
+void data_rows_settle(struct dataset_options *o)
+{
+    if (o->default_auth_weight < 0) o->default_auth_weight = NAN;
+    if (o->default_prov_entropy < 0) o->default_prov_entropy = NAN;
+}

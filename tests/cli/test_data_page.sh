@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# What the page before step 1 says of the rows, and `tokenize -d`: weights by source type and file, the heaviest and lightest rows, and
+# each warning where it belongs and nowhere else.
+set -euo pipefail
+rm -rf ./*
+"$BUILD_DIR/tests/make_tiny" "$PWD"
+failed=0
+
+check() { # LABEL WANT GOT
+    [ "$2" = "$3" ] && return
+    printf 'FAILED %s\n  want: %s\n  got:  %s\n' "$1" "$2" "$3"
+    failed=1
+}
+train() { # OPTIONS...
+    rm -rf run
+    "$YOUR_AI" train -m model -o run -r 2 -t 1 --max-length 64 "$@" >out 2>err
+}
+has() { # FILE TEXT
+    grep -qF -- "$2" "$1" || check "$1" "...$2..." "$(cat "$1")"
+}
+lacks() { # FILE TEXT
+    ! grep -qF -- "$2" "$1" || check "$1" "without $2" "$(cat "$1")"
+}
+row() { # TEXT SOURCE_TYPE AUTH_WEIGHT PROV_ENTROPY
+    printf '{"text": "%s", "source_type": "%s", "auth_weight": %s, "prov_entropy": %s}\n' "$@"
+}
+
+# Two kinds of source, monotone weights by hand: s = ln(0.9) + 4 = 3.895 and ln(0.1) + 3 = 0.697, g = ln(1 + e^s)^2 = 15.326 and
+# 1.213, their mean 8.269, omega = 1.853 and 0.147; shares with b's rows counted twice: 0.293 of 4.147.
+{ row abcdefg patent 0.1 4; row hijklmn patent 0.1 4; row opqrstu wiki 0.9 3; } >a.jsonl
+row vwxyzab wiki 0.9 3 >b.jsonl
+train -d a.jsonl -d b.jsonl:2 --no-packing --batch 1 --epochs 10
+has out "by source_type"
+has out "  patent                                       2          14     3.89      1.853     89.4 %"
+has out "  wiki                                         2          14     0.70      0.147     10.6 %"
+has out "by file"
+check "share of file b" "7.1 %" "$(sed -n 's/.*b.jsonl .* \([0-9.]* %\)$/\1/p' out)"
+has out "heaviest rows"
+has out "a.jsonl:1  weight 1.853: bcdefg"
+has out "a.jsonl:3  weight 0.147: pqrstu"
+has out "lightest rows"
+has out "8 tokens, 7 trained, omega 1.853"
+check "no warning" "" "$(grep warning err || true)"
+
+# Warnings, one by one.
+train -d a.jsonl --epochs 2
+has err "the run has 2 steps, which is little to learn from"
+has err "--epochs 30 makes 30 steps"
+train -d rows.jsonl --epochs 2 --batch 10
+has err "--no-packing makes 8 steps of the same rows, and more --epochs more"
+{ row zzz blog 0 9; row aaa blog 0.99 0; row bbb blog 0.98 0; } >wide.jsonl
+train -d wide.jsonl
+has err "omega meets its bound: 2 documents"
+has err "rows of source_type 'blog' have auth_weight from 0 (row 1) to 0.99 (row 2)"
+train -d a.jsonl -d a.jsonl
+has err "3 documents are the same as one before them"
+train -d a.jsonl --valid a.jsonl
+has err "3 of 3 validation documents are trained on as well"
+has err "is --valid the same as -d?"
+printf '{"prompt": "%0200d", "completion": "x"}\n' 7 >long.jsonl
+train -d long.jsonl
+has err "138 of 202 tokens (68 %) are left out, in 1 rows that are longer than 64 tokens; raise --max-length"
+lacks err "the same as one before"
+
+# The rows themselves.
+check "tokenize" "$(printf 'a.jsonl:1  8 tokens, 7 trained, omega 1.443\n  a[[bcdefg<|endoftext|>]]')" \
+    "$("$YOUR_AI" tokenize -m model -d a.jsonl | head -2)"
+check "tokenize --json" '{"row": 1, "ids": [118, 119, 120, 121, 122, 97, 98, 256], "trained": [0, 1, 1, 1, 1, 1, 1, 1], "omega": 1}' \
+    "$("$YOUR_AI" tokenize -m model -d b.jsonl --json)"
+check "several files" '{"file": "a.jsonl", "row": 1' "$("$YOUR_AI" tokenize -m model -d a.jsonl -d b.jsonl --json | head -1 | cut -c1-28)"
+check "pieces" 3 "$(printf '{"text": "%0100d"}\n' 1 | "$YOUR_AI" tokenize -m model -d - --max-length 40 --json | wc -l)"
+if printf '1' | "$YOUR_AI" tokenize -m model --json 2>err; then check "--json without rows" "exit 2" "exit 0"; fi
+has err "--json is for rows"
+exit $failed
