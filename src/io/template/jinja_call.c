@@ -168,6 +168,8 @@ static enum status bind_macro(struct jinja_run *r, const struct jinja_macro *m, 
         if (!given && p->a) TRY(jinja_eval(r, p->a, &v));
         TRY(jinja_scope_set(r, scope, p->symbol, v));
     }
+    if (a->n_positional > place && jinja_symbol_find(r->t, jinja_value_text("varargs").u.s) >= 0)
+        return jinja_refuse(r, "the variable varargs");
     if (a->n_positional > place)
         return jinja_fail(r, "macro '%.*s' takes not more than %zu argument(s)", (int)m->name.n, m->name.s, place);
     return OK;
@@ -183,10 +185,12 @@ enum status jinja_call_macro(struct jinja_run *r, const struct jinja_macro *m, c
     TRY(jinja_enter(r));
     r->scope = scope;
     enum status status = bind_macro(r, m, a, scope, used);
+    bool keeps = jinja_symbol_find(r->t, jinja_value_text("kwargs").u.s) >= 0;
     for (size_t i = a->n_positional; i < a->n && status == OK; i++)
         if (!used[i])
-            status = jinja_fail(r, "macro '%.*s' takes no keyword argument '%.*s'", (int)m->name.n, m->name.s,
-                                (int)a->names[i].n, a->names[i].s);
+            status = keeps ? jinja_refuse(r, "the variable kwargs")
+                           : jinja_fail(r, "macro '%.*s' takes no keyword argument '%.*s'", (int)m->name.n, m->name.s,
+                                        (int)a->names[i].n, a->names[i].s);
     if (status == OK && caller) status = jinja_scope_set(r, scope, r->t->caller, *caller);
     if (status == OK) status = jinja_run_captured(r, m->node->b, scope, &text);
     r->scope = around;

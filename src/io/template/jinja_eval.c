@@ -100,7 +100,8 @@ static enum status eval_unary(struct jinja_run *r, const struct jinja_node *n, s
     }
     if (!jinja_value_integer(&v, &i))
         return jinja_fail(r, "bad operand type for unary %c: '%s'", n->op, jinja_value_type(&v));
-    *out = jinja_value_int(n->op == '-' ? (int64_t)(0 - (uint64_t)i) : i);
+    if (n->op == '-' && __builtin_sub_overflow((int64_t)0, i, &i)) return jinja_refuse(r, "a whole number beyond 64 bits");
+    *out = jinja_value_int(i);
     return OK;
 }
 
@@ -188,6 +189,8 @@ static enum status eval_ints(struct jinja_run *r, char op, int64_t x, int64_t y,
                              : op == '/' ? "division by zero"
                                          : "integer division or modulo by zero");
     if (op == '/') {
+        const int64_t exact = (int64_t)1 << 53; /* beyond it a double does not hold the number, and would be rounded twice */
+        if (x < -exact || x > exact || y < -exact || y > exact) return jinja_refuse(r, "a division of numbers beyond 2^53");
         *out = (struct jinja_value){.kind = JINJA_FLOAT, .u.f = (double)x / (double)y};
         return OK;
     }
@@ -202,6 +205,33 @@ static enum status eval_ints(struct jinja_run *r, char op, int64_t x, int64_t y,
     return OK;
 }
 
+/* Python's x % y: the rest has the sign of y, also when it is 0. */
+static double float_rest(double x, double y)
+{
+    double rest = fmod(x, y);
+    if (rest == 0) return copysign(0.0, y);
+    return (rest < 0) != (y < 0) ? rest + y : rest;
+}
+
+/* Python's x // y: not floor(x / y), because the quotient may have been rounded up to a whole number (1.0 // 0.1 is 9.0). */
+static double float_quotient(double x, double y)
+{
+    double rest = fmod(x, y), quotient = (x - rest) / y;
+    if (rest != 0 && (rest < 0) != (y < 0)) quotient -= 1;
+    double whole = floor(quotient);
+    if (quotient == 0) return copysign(0.0, x / y);
+    return quotient - whole > 0.5 ? whole + 1 : whole;
+}
+
+static enum status float_power(struct jinja_run *r, double x, double y, double *out)
+{
+    if (x == 0 && y < 0) return jinja_fail(r, "0.0 cannot be raised to a negative power");
+    if (x < 0 && isfinite(x) && isfinite(y) && y != floor(y)) return jinja_refuse(r, "a complex number");
+    *out = pow(x, y);
+    if (isinf(*out) && isfinite(x) && isfinite(y)) return jinja_fail(r, "(34, 'Numerical result out of range')");
+    return OK;
+}
+
 static enum status eval_floats(struct jinja_run *r, char op, double x, double y, struct jinja_value *out)
 {
     double v = 0;
@@ -210,9 +240,9 @@ static enum status eval_floats(struct jinja_run *r, char op, double x, double y,
     if (op == '-') v = x - y;
     if (op == '*') v = x * y;
     if (op == '/') v = x / y;
-    if (op == 'd') v = floor(x / y);
-    if (op == '%') v = fmod(x, y) + (fmod(x, y) != 0 && (x < 0) != (y < 0) ? y : 0);
-    if (op == 'p') v = pow(x, y);
+    if (op == 'd') v = float_quotient(x, y);
+    if (op == '%') v = float_rest(x, y);
+    if (op == 'p') TRY(float_power(r, x, y, &v));
     *out = (struct jinja_value){.kind = JINJA_FLOAT, .u.f = v};
     return OK;
 }

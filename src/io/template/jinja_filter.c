@@ -1,9 +1,11 @@
 /* Filters of single values. */
 #include "io/template/jinja_filter.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 bool jinja_filter_flag(const struct jinja_value *v, bool otherwise)
 {
@@ -139,20 +141,39 @@ static enum status filter_indent(struct jinja_filter_call *f)
     return indent_lines(f, jinja_arena_concat(&f->r->arena, s, newline), by);
 }
 
-/* Python's int() of the text of a number: no letters, spaces around allowed. */
-static bool text_number(struct jinja_string s, bool *whole, int64_t *i, double *d)
+/* Whether Python may read a number here that is not read by text_number: with "_", with digits of other scripts, "inf" or
+ * "nan", or with very many digits. */
+static bool is_other_number(struct jinja_string s)
 {
-    char text[64], *end;
+    static const char *const words[] = {"inf", "infinity", "nan"};
+    size_t at = s.s[0] == '+' || s.s[0] == '-', n = s.n - at;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (n == strlen(words[i]) && strncasecmp(s.s + at, words[i], n) == 0) return true;
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.s[i] < 0x80 && (!s.s[i] || !strchr("0123456789+-.eE_", s.s[i]))) return false;
+    return true;
+}
+
+/* Python's int() or float() of the text of a number: no letters, spaces around allowed. *known: it is one. */
+static enum status text_number(struct jinja_run *r, struct jinja_string s, bool *known, bool *whole, int64_t *i, double *d)
+{
+    char text[128], *end;
     s = jinja_text_strip(s, NULL, STRIP_LEFT | STRIP_RIGHT);
-    if (s.n == 0 || s.n >= sizeof text) return false;
-    memcpy(text, s.s, s.n);
-    text[s.n] = '\0';
-    if (strspn(text, "0123456789+-.eE") != s.n) return false;
-    *whole = strcspn(text, ".eE") == s.n && s.n < 18;
+    *known = false;
+    if (s.n == 0) return OK;
+    TRY(jinja_step(r, s.n / 16));
+    size_t n = s.n < sizeof text ? s.n : 0;
+    memcpy(text, s.s, n);
+    text[n] = '\0';
+    if (n == 0 || strspn(text, "0123456789+-.eE") != n)
+        return is_other_number(s) ? jinja_refuse(r, "the number in this text") : OK;
+    *whole = strcspn(text, ".eE") == n;
+    errno = 0;
     *i = strtoll(text, &end, 10);
-    if (*whole) return *end == '\0';
-    *d = strtod(text, &end);
-    return *end == '\0';
+    if (*whole && errno == ERANGE) return jinja_refuse(r, "a whole number beyond 64 bits");
+    if (!*whole) *d = strtod(text, &end);
+    *known = *end == '\0';
+    return OK;
 }
 
 static enum status filter_number(struct jinja_filter_call *f)
@@ -167,7 +188,7 @@ static enum status filter_number(struct jinja_filter_call *f)
     if (jinja_value_integer(f->v, &i))
         known = whole = true;
     else if (f->v->kind == JINJA_STRING)
-        known = text_number(f->v->u.s, &whole, &i, &d);
+        TRY(text_number(f->r, f->v->u.s, &known, &whole, &i, &d));
     else
         known = jinja_value_number(f->v, &d);
     if (!known) return OK;
@@ -183,7 +204,9 @@ static enum status filter_abs(struct jinja_filter_call *f)
     *f->out = *f->v;
     if (f->v->kind == JINJA_FLOAT)
         f->out->u.f = fabs(f->v->u.f);
-    else if (!jinja_value_integer(f->v, &i) || i == INT64_MIN)
+    else if (jinja_value_integer(f->v, &i) && i == INT64_MIN)
+        return jinja_refuse(f->r, "a whole number beyond 64 bits");
+    else if (!jinja_value_integer(f->v, &i))
         return jinja_fail(f->r, "bad operand type for abs(): '%s'", jinja_value_type(f->v));
     else
         *f->out = jinja_value_int(i < 0 ? -i : i);

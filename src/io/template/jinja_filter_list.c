@@ -203,15 +203,24 @@ static enum status filter_least(struct jinja_filter_call *f)
     return OK;
 }
 
+/* Whole numbers, or lists onto a list to start with; floats, which Python adds with a compensation, are refused. */
 static enum status filter_sum(struct jinja_filter_call *f)
 {
     const struct jinja_list *l;
-    int64_t sum = 0, i64;
+    struct jinja_value sum = jinja_filter_given(&f->args[1]) ? f->args[1] : jinja_value_int(0);
     TRY(all_items(f, &l));
-    for (size_t i = 0; i < l->n; i++)
-        if (!jinja_value_integer(&l->items[i], &i64) || __builtin_add_overflow(sum, i64, &sum))
+    for (size_t i = 0; i < l->n; i++) {
+        int64_t a, b;
+        struct jinja_value v = l->items[i], so_far = sum;
+        if (jinja_filter_given(&f->args[0])) TRY(jinja_lookup_path(f->r, &l->items[i], &f->args[0], NULL, &v));
+        if (so_far.kind == JINJA_LIST && v.kind == JINJA_LIST)
+            TRY(jinja_eval_add(f->r, &so_far, &v, &sum));
+        else if (jinja_value_integer(&so_far, &a) && jinja_value_integer(&v, &b) && !__builtin_add_overflow(a, b, &a))
+            sum = jinja_value_int(a);
+        else
             return jinja_refuse(f->r, "the sum of these values");
-    *f->out = jinja_value_int(sum);
+    }
+    *f->out = sum;
     return OK;
 }
 
@@ -285,7 +294,7 @@ const struct jinja_filter jinja_filter_lists[] = {
     {"select", filter_select, {NULL}, true},
     {"selectattr", filter_select, {NULL}, true},
     {"sort", filter_sort, {"reverse=", "case_sensitive=", "attribute="}, false},
-    {"sum", filter_sum, {NULL}, false},
+    {"sum", filter_sum, {"attribute=", "start="}, false},
     {"unique", filter_unique, {"case_sensitive=", "attribute="}, false},
 };
 const size_t jinja_filter_n_lists = sizeof jinja_filter_lists / sizeof jinja_filter_lists[0];

@@ -87,11 +87,19 @@ static bool has_end(struct jinja_string s, struct jinja_string part, bool end)
     return part.n <= s.n && (part.n == 0 || memcmp(end ? s.s + s.n - part.n : s.s, part.s, part.n) == 0);
 }
 
+/* The one argument of methods that look for something; where they begin and end is not supported. */
+static enum status bind_sought(struct method_call *m)
+{
+    static const char *const parameters[] = {"sub", "start=", "end="};
+    TRY(method_bind(m, parameters, 3));
+    if (!method_given(&m->v[1]) && !method_given(&m->v[2])) return OK;
+    return jinja_refuse(m->r, "a place to begin or end at in %.*s()", (int)m->name.n, m->name.s);
+}
+
 static enum status text_starts(struct method_call *m)
 {
-    static const char *const parameters[] = {"prefix"};
     bool end = m->name.s[0] == 'e', yes = false;
-    TRY(method_bind(m, parameters, 1));
+    TRY(bind_sought(m));
     struct jinja_value parts = m->v[0];
     if (parts.kind != JINJA_LIST || parts.form != LIST_TUPLE) {
         struct jinja_string part;
@@ -146,9 +154,8 @@ static enum status text_case(struct method_call *m)
 /* find, rfind and index, rindex; in code points. */
 static enum status text_find(struct method_call *m)
 {
-    static const char *const parameters[] = {"sub"};
     struct jinja_string part;
-    TRY(method_bind(m, parameters, 1));
+    TRY(bind_sought(m));
     TRY(need_string(m, &m->v[0], &part));
     TRY(jinja_step(m->r, (m->s.n + 1) * (part.n / 64 + 1)));
     size_t at = m->name.s[0] == 'r' ? jinja_text_find_last(m->s, part) : jinja_text_find(m->s, part, 0);
@@ -160,10 +167,9 @@ static enum status text_find(struct method_call *m)
 
 static enum status text_count(struct method_call *m)
 {
-    static const char *const parameters[] = {"sub"};
     struct jinja_string part;
     int64_t n = 0;
-    TRY(method_bind(m, parameters, 1));
+    TRY(bind_sought(m));
     TRY(need_string(m, &m->v[0], &part));
     if (part.n == 0) n = (int64_t)jinja_text_length(m->s) + 1;
     TRY(jinja_step(m->r, m->s.n / 16 + 1));

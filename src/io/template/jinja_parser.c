@@ -109,25 +109,44 @@ static enum status parse_target_name(struct jinja_parser *p, bool members, struc
     return jinja_symbol(p->t, name) < 0 ? p->c->status : OK;
 }
 
-/* "a", "a, b", "(a, b)", and with `members` "ns.a". */
+static bool starts_target(const struct jinja_parser *p)
+{
+    return jinja_parse_is_op(&p->token, '(') || (p->token.kind == TOKEN_NAME && !jinja_parse_is_name(&p->token, "in"));
+}
+
+static enum status parse_target(struct jinja_parser *p, bool members, struct jinja_node **out);
+
+/* A name, or targets in brackets. */
+static enum status parse_target_part(struct jinja_parser *p, bool members, struct jinja_node **out)
+{
+    bool bracket;
+    TRY(jinja_parse_skip_op(p, '(', &bracket));
+    if (!bracket) return parse_target_name(p, members, out);
+    if (p->depth == JINJA_PARSE_DEPTH_MAX) return jinja_parse_fail(p, E_UNSUPPORTED, "targets nested so deeply");
+    p->depth++;
+    TRY(parse_target(p, members, out));
+    p->depth--;
+    return jinja_parse_expect_op(p, ')');
+}
+
+/* "a", "a, b", "(a, b)", "a, (b, c)", and with `members` "ns.a". */
 static enum status parse_target(struct jinja_parser *p, bool members, struct jinja_node **out)
 {
-    bool bracket, more;
-    TRY(jinja_parse_skip_op(p, '(', &bracket));
-    TRY(parse_target_name(p, members, out));
+    bool more;
+    TRY(parse_target_part(p, members, out));
     TRY(jinja_parse_skip_op(p, ',', &more));
     if (more) {
         struct jinja_node *first = *out, **end = &first->next;
         *out = jinja_parse_node(p, NODE_TARGET_TUPLE, first->line);
         if (!*out) return p->c->status;
         (*out)->a = first;
-        while (more && p->token.kind == TOKEN_NAME && !jinja_parse_is_name(&p->token, "in")) {
-            TRY(parse_target_name(p, members, end));
+        while (more && starts_target(p)) {
+            TRY(parse_target_part(p, members, end));
             end = &(*end)->next;
             TRY(jinja_parse_skip_op(p, ',', &more));
         }
     }
-    return bracket ? jinja_parse_expect_op(p, ')') : OK;
+    return OK;
 }
 
 /* ---- statements; each begins behind its own name ---- */

@@ -89,11 +89,13 @@ enum status jinja_scope_get(struct jinja_run *r, int32_t symbol, struct jinja_va
                 return OK;
             }
     }
-    static const char *const others[] = {"lipsum", "cycler", "joiner"};
+    static const char *const others[] = {"lipsum", "cycler", "joiner"}, *const hidden[] = {"varargs", "kwargs", "self"};
     struct jinja_string name = r->t->symbols.names[symbol];
     if (jinja_call_global(name, out)) return OK;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (jinja_text_equal(name, others[i])) return jinja_refuse(r, "the function %s", others[i]);
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++)
+        if (jinja_text_equal(name, hidden[i])) return jinja_refuse(r, "the variable %s", hidden[i]);
     *out = jinja_value_undefined(UNDEFINED_NAME, name);
     return OK;
 }

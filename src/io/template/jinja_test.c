@@ -80,14 +80,15 @@ static enum status test_case(struct test_call *t)
 static enum status test_equal(struct test_call *t)
 {
     TRY(jinja_value_equal(t->r, t->v, &t->a->values[0], t->out));
-    if (jinja_text_equal(t->name, "ne")) *t->out = !*t->out;
+    if (t->name.s[0] == 'n' || t->name.s[0] == '!') *t->out = !*t->out;
     return OK;
 }
 
 static enum status test_order(struct test_call *t)
 {
     int sign;
-    bool less = t->name.s[0] == 'l', or_equal = t->name.s[1] == 'e' && t->name.n == 2;
+    char first = t->name.s[0], last = t->name.s[t->name.n - 1];
+    bool less = first == 'l' || first == '<', or_equal = t->name.n == 2 && (last == 'e' || last == '=');
     const char *const ops[] = {">", ">=", "<", "<="};
     TRY(jinja_value_order(t->r, t->v, &t->a->values[0], ops[2 * less + or_equal], &sign));
     *t->out = less ? sign < or_equal : sign > -(int)or_equal;
@@ -143,6 +144,13 @@ static const struct test {
     {"gt", 1, test_order},
     {"greaterthan", 1, test_order},
     {"ge", 1, test_order},
+    /* names that only select and its like can give */
+    {"==", 1, test_equal},
+    {"!=", 1, test_equal},
+    {"<", 1, test_order},
+    {"<=", 1, test_order},
+    {">", 1, test_order},
+    {">=", 1, test_order},
     {"in", 1, test_in},
     {"sameas", 1, test_same},
 };

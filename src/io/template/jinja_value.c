@@ -75,13 +75,47 @@ static enum status dict_push(struct jinja_run *r, struct jinja_dict *d, struct j
     return OK;
 }
 
+enum { ORDER_NONE = 2 }; /* one of two numbers is NaN */
+
+/* A whole number and a float, exactly: as doubles, 2^53 + 1 and 2^53 would be equal. */
+static int compare_mixed(int64_t i, double f)
+{
+    if (isnan(f)) return ORDER_NONE;
+    if (f >= 0x1p63) return -1;
+    if (f < -0x1p63) return 1;
+    int64_t whole = (int64_t)f;
+    if (i != whole) return i < whole ? -1 : 1;
+    double rest = f - (double)whole;
+    return (rest < 0) - (rest > 0);
+}
+
+/* False unless both are numbers; *sign is -1, 0, 1 or ORDER_NONE. */
+static bool compare_numbers(const struct jinja_value *a, const struct jinja_value *b, int *sign)
+{
+    int64_t i, k;
+    bool whole_a = jinja_value_integer(a, &i), whole_b = jinja_value_integer(b, &k);
+    if ((!whole_a && a->kind != JINJA_FLOAT) || (!whole_b && b->kind != JINJA_FLOAT)) return false;
+    if (whole_a && whole_b) {
+        *sign = (i > k) - (i < k);
+    } else if (whole_a) {
+        *sign = compare_mixed(i, b->u.f);
+    } else if (whole_b) {
+        int turned = compare_mixed(k, a->u.f);
+        *sign = turned == ORDER_NONE ? ORDER_NONE : -turned;
+    } else {
+        double x = a->u.f, y = b->u.f;
+        *sign = isnan(x) || isnan(y) ? ORDER_NONE : (x > y) - (x < y);
+    }
+    return true;
+}
+
 static bool key_equal(const struct jinja_value *a, const struct jinja_value *b)
 {
-    double x, y;
+    int sign;
     if (a->kind == JINJA_STRING && b->kind == JINJA_STRING)
         return a->u.s.n == b->u.s.n && memcmp(a->u.s.s, b->u.s.s, a->u.s.n) == 0;
     if (a->kind == JINJA_NONE || b->kind == JINJA_NONE) return a->kind == b->kind;
-    return jinja_value_number(a, &x) && jinja_value_number(b, &y) && x == y;
+    return compare_numbers(a, b, &sign) && sign == 0;
 }
 
 const struct jinja_value *jinja_value_get(struct jinja_run *r, const struct jinja_dict *d, struct jinja_value key)
@@ -259,14 +293,13 @@ static enum status equal_dicts(struct jinja_run *r, const struct jinja_dict *a, 
 
 enum status jinja_value_equal(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, bool *out)
 {
-    double x, y;
+    double x;
+    int sign;
     enum status status = OK;
     TRY(jinja_step(r, 1));
     *out = false;
-    if (a->kind == JINJA_INT && b->kind == JINJA_INT) {
-        *out = a->u.i == b->u.i;
-    } else if (jinja_value_number(a, &x)) {
-        *out = jinja_value_number(b, &y) && x == y;
+    if (jinja_value_number(a, &x)) {
+        *out = compare_numbers(a, b, &sign) && sign == 0;
     } else if (a->kind == b->kind) {
         TRY(jinja_enter(r));
         if (a->kind == JINJA_STRING)
@@ -298,18 +331,10 @@ static enum status order_lists(struct jinja_run *r, const struct jinja_list *a, 
 enum status jinja_value_order(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, const char *op,
                               int *out)
 {
-    double x, y;
     TRY(jinja_step(r, 1));
     if (a->kind == JINJA_UNDEFINED) return jinja_value_fail_undefined(r, a);
     if (b->kind == JINJA_UNDEFINED) return jinja_value_fail_undefined(r, b);
-    if (a->kind == JINJA_INT && b->kind == JINJA_INT) {
-        *out = (a->u.i > b->u.i) - (a->u.i < b->u.i);
-        return OK;
-    }
-    if (jinja_value_number(a, &x) && jinja_value_number(b, &y)) {
-        *out = (x > y) - (x < y);
-        return OK;
-    }
+    if (compare_numbers(a, b, out)) return *out == ORDER_NONE ? jinja_refuse(r, "the order of a number that is none") : OK;
     if (a->kind == JINJA_STRING && b->kind == JINJA_STRING) { /* the order of UTF-8 is that of code points */
         size_t n = a->u.s.n < b->u.s.n ? a->u.s.n : b->u.s.n;
         int sign = n > 0 ? memcmp(a->u.s.s, b->u.s.s, n) : 0;
