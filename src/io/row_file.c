@@ -102,6 +102,12 @@ static bool row_file_is_space(char ch)
     return ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n';
 }
 
+/* strchr alone would find the NUL, too. */
+static bool row_file_is_one_of(char ch, const char *of)
+{
+    return ch && strchr(of, ch);
+}
+
 /* Passes over white space. False at the end of the file and on failure. */
 static bool skip_space(struct row_file *f)
 {
@@ -164,7 +170,7 @@ static bool continues(struct row_file *f)
     f->decided = true;
     size_t n = f->row.len;
     while (n > 0 && row_file_is_space(f->row.data[n - 1])) n--;
-    if (!f->in_string && n > 0 && strchr("{[,:", f->row.data[n - 1])) f->form = FORM_OBJECTS;
+    if (!f->in_string && n > 0 && row_file_is_one_of(f->row.data[n - 1], "{[,:")) f->form = FORM_OBJECTS;
     return f->form == FORM_OBJECTS;
 }
 
@@ -251,7 +257,7 @@ static bool find_item(struct row_file *f)
         f->at++;
         more = skip_space(f);
         if (!more && ctx_ok(f->c)) return fail_array(f, "the array is not closed: the file may be cut short");
-        if (more && strchr(",]", f->chunk[f->at])) return fail_array(f, "an item is missing behind a comma");
+        if (more && row_file_is_one_of(f->chunk[f->at], ",]")) return fail_array(f, "an item is missing behind a comma");
         return more;
     }
     if (ch == ']') {

@@ -166,6 +166,28 @@ static void texts_are_one_row(void **state)
     row_file_close(NULL);
 }
 
+/* NUL bytes decide nothing: a broken first line costs its line only, and in an array they are no comma. */
+static void nul_bytes_are_bytes(void **state)
+{
+    struct ctx *c = *state;
+    static const char lines[] = "{\"a\":\0\n{\"b\":2}\n", array[] = "[{\"a\":1},\0{\"b\":2}]";
+    struct row_bytes row;
+    struct row_file *f = row_file_open(c, write_file("rows.jsonl", lines, sizeof lines - 1));
+    assert_true(row_file_next(f, &row));
+    assert_int_equal(row.n, 6);
+    assert_true(row_file_next(f, &row));
+    assert_int_equal(row.row, 2);
+    assert_false(row_file_next(f, &row));
+    row_file_close(f);
+    f = row_file_open(c, write_file("rows.json", array, sizeof array - 1));
+    assert_true(row_file_next(f, &row));
+    assert_true(row_file_next(f, &row));
+    assert_int_equal(row.n, 8); /* the caller, who reads it as JSON, refuses it */
+    assert_false(row_file_next(f, &row));
+    row_file_close(f);
+    assert_true(ctx_ok(c));
+}
+
 /* ---- packed ---- */
 
 static size_t gzip(const void *bytes, size_t n, uint8_t *out, size_t room)
@@ -336,6 +358,7 @@ int main(void)
         ROWS_TEST(bombs_are_refused),         ROWS_TEST(several_members_follow_each_other),
         ROWS_TEST(large_windows_are_refused), ROWS_TEST(cut_and_damaged_packs_are_refused),
         ROWS_TEST(standard_input_is_a_file),  ROWS_TEST(each_allocation_fails_once),
+        ROWS_TEST(nul_bytes_are_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
