@@ -207,6 +207,7 @@ static void test_refused(void **state)
         {"{{ 12345678901234567890 }}", "a number of this form"},
         {"{{ '\\N{BULLET}' }}", "the escape \\N in a string"},
         {"{{ '\\ud83d' }}", "no character"},
+        {"{{ '\\\u00dc' }}", "a backslash in front of a character that is not ASCII"},
         {"{{ 'x'.encode('utf-8') }}", "the attribute 'encode' of a str"},
         {"{{ ''.__class__ }}", "the attribute '__class__' of a str"},
         {"{{ [].__init__ }}", "the attribute '__init__'"},

@@ -106,7 +106,9 @@ static enum status skip_comment(struct jinja_lexer *l, size_t tag)
     const char *end = memmem(l->source + tag + 2, l->n - tag - 2, "#}", 2);
     if (!end) return lexer_fail(l, E_INPUT, "a comment without an end");
     size_t at = (size_t)(end - l->source);
-    char sign = at > tag + 2 ? l->source[at - 1] : 0;
+    size_t body = tag + 2; /* a sign is that of the start first: {#-#} ends without one */
+    body += l->source[body] == '-' || l->source[body] == '+';
+    char sign = at > body ? l->source[at - 1] : 0;
     lexer_move(l, after_block(l, sign == '-' || sign == '+' ? at - 1 : at));
     l->line_starting = l->at > 0 && l->source[l->at - 1] == '\n';
     return OK;
@@ -161,7 +163,6 @@ static enum status lex_root(struct jinja_lexer *l, struct jinja_token *out)
         return OK;
     }
     if (tag + 2 < l->n && (l->source[tag + 2] == '-' || l->source[tag + 2] == '+')) sign = l->source[tag + 2];
-    if (sort == '{' && sign == '+') sign = 0; /* {{+ 1 }} is a plus */
     *out = (struct jinja_token){.kind = TOKEN_TEXT, .line = l->line, .text = cut_text(l, from, tag, sort, sign)};
     return open_tag(l, tag, sort, sign);
 }
@@ -229,6 +230,8 @@ static enum status append_escape(struct jinja_lexer *l, struct jinja_builder *b,
         return append_hex(l, b, at + 1, end, digits);
     }
     if (ch == 'N') return lexer_fail(l, E_UNSUPPORTED, "the escape \\N in a string");
+    if ((unsigned char)ch >= 0x80)
+        return lexer_fail(l, E_UNSUPPORTED, "a backslash in front of a character that is not ASCII");
     if (ch >= '0' && ch <= '7') {
         uint32_t cp = 0;
         for (*used = 0; *used < 3 && at + *used < end && l->source[at + *used] >= '0' && l->source[at + *used] <= '7';
