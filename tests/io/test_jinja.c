@@ -344,6 +344,13 @@ static void test_limits(void **state)
         "{% for i in l %}{{ l | sort }}{% endfor %}",
         "{% set ns = namespace() %}{% for i in range(90000) %}{% set ns.x = dict(ns, a=1) %}{% endfor %}",
         "{{ 2 ** 999999999999 }}{{ 3 ** 2000 }}",
+        "{% set a = 'a' * 1000000 %}{% for i in range(99999) %}{{ a == a }}{% endfor %}",
+        "{% set a = 'a' * 1000000 %}{% for i in range(99999) %}{{ a < a }}{{ a is eq a }}{% endfor %}",
+        "{% set a = 'a' * 1000000 %}{% for i in range(99999) %}{{ {a: 1}[a] }}{{ a in [a] }}{{ [a].index(a) }}{% endfor %}",
+        "{% set a = 'a' * 1000000 %}{% set d = {a: 1} %}{% for i in range(99999) %}{{ d[a] }}{% endfor %}",
+        "{% set a = 'a' * 1000000 %}{% for i in range(99999) %}{{ a.startswith(a) }}{{ a.endswith(('b', a)) }}{% endfor %}",
+        "{% set a = 'a' * 1000000 %}{% for i in range(99999) %}{{ a.removeprefix(a) }}{% endfor %}",
+        "{% set a = ' ' * 1000000 %}{% for i in range(99999) %}{{ a | int }}{% endfor %}",
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) expect_bounded(cases[i], cases[i]);
     static const char *const nested[][3] = {

@@ -158,10 +158,10 @@ static bool is_other_number(struct jinja_string s)
 static enum status text_number(struct jinja_run *r, struct jinja_string s, bool *known, bool *whole, int64_t *i, double *d)
 {
     char text[128], *end;
+    TRY(jinja_step(r, s.n / 8));
     s = jinja_text_strip(s, NULL, STRIP_LEFT | STRIP_RIGHT);
     *known = false;
     if (s.n == 0) return OK;
-    TRY(jinja_step(r, s.n / 16));
     size_t n = s.n < sizeof text ? s.n : 0;
     memcpy(text, s.s, n);
     text[n] = '\0';

@@ -104,11 +104,13 @@ static enum status text_starts(struct method_call *m)
     if (parts.kind != JINJA_LIST || parts.form != LIST_TUPLE) {
         struct jinja_string part;
         TRY(need_string(m, &m->v[0], &part));
+        TRY(jinja_step(m->r, part.n / 16));
         yes = has_end(m->s, part, end);
     }
     for (size_t i = 0; parts.kind == JINJA_LIST && parts.form == LIST_TUPLE && i < parts.u.list->n && !yes; i++) {
         struct jinja_string part;
         TRY(need_string(m, &parts.u.list->items[i], &part));
+        TRY(jinja_step(m->r, 1 + part.n / 16));
         yes = has_end(m->s, part, end);
     }
     *m->out = jinja_value_bool(yes);
@@ -122,6 +124,7 @@ static enum status text_remove(struct method_call *m)
     bool end = jinja_text_equal(m->name, "removesuffix");
     TRY(method_bind(m, parameters, 1));
     TRY(need_string(m, &m->v[0], &part));
+    TRY(jinja_step(m->r, part.n / 16));
     if (has_end(s, part, end)) s = end ? jinja_part(s, 0, s.n - part.n) : jinja_part(s, part.n, s.n);
     return give_string(m, s);
 }

@@ -118,11 +118,21 @@ static bool key_equal(const struct jinja_value *a, const struct jinja_value *b)
     return compare_numbers(a, b, &sign) && sign == 0;
 }
 
+/* The cost of comparing strings, of which no more than the shorter one is read. */
+static enum status step_texts(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b)
+{
+    if (a->kind != JINJA_STRING || b->kind != JINJA_STRING) return OK;
+    size_t n = a->u.s.n < b->u.s.n ? a->u.s.n : b->u.s.n;
+    return n < 16 ? OK : jinja_step(r, n / 16);
+}
+
 const struct jinja_value *jinja_value_get(struct jinja_run *r, const struct jinja_dict *d, struct jinja_value key)
 {
     if (jinja_step(r, d->n / 8) != OK) return NULL;
-    for (size_t i = 0; i < d->n; i++)
+    for (size_t i = 0; i < d->n; i++) {
+        if (step_texts(r, &d->pairs[i].key, &key) != OK) return NULL;
         if (key_equal(&d->pairs[i].key, &key)) return &d->pairs[i].value;
+    }
     return NULL;
 }
 
@@ -297,6 +307,7 @@ enum status jinja_value_equal(struct jinja_run *r, const struct jinja_value *a, 
     int sign;
     enum status status = OK;
     TRY(jinja_step(r, 1));
+    TRY(step_texts(r, a, b));
     *out = false;
     if (jinja_value_number(a, &x)) {
         *out = compare_numbers(a, b, &sign) && sign == 0;
@@ -332,6 +343,7 @@ enum status jinja_value_order(struct jinja_run *r, const struct jinja_value *a, 
                               int *out)
 {
     TRY(jinja_step(r, 1));
+    TRY(step_texts(r, a, b));
     if (a->kind == JINJA_UNDEFINED) return jinja_value_fail_undefined(r, a);
     if (b->kind == JINJA_UNDEFINED) return jinja_value_fail_undefined(r, b);
     if (compare_numbers(a, b, out)) return *out == ORDER_NONE ? jinja_refuse(r, "the order of a number that is none") : OK;
