@@ -1,7 +1,5 @@
 #include "backend/cuda/cuda_gemm.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -250,52 +248,4 @@ enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct 
     if (!p->ready) TRY(gemm_describe(d, p));
     if (!p->chosen) TRY(gemm_tune(d, p, &o));
     return gemm_check(d, gemm_run(d, p, &p->algo, &o), "a product");
-}
-
-size_t cuda_gemm_choices(const struct cuda *d, char *text, size_t bytes)
-{
-    size_t used = (size_t)snprintf(text, bytes, "cublaslt %zu\n", d->driver.cublasLtGetVersion());
-    for (int i = 0; d->plans && i < GEMM_SLOTS; i++) {
-        const struct cuda_gemm_plan *p = &d->plans[i];
-        const struct gemm_key *k = &p->key;
-        if (!p->chosen) continue;
-        char line[320];
-        int n = snprintf(line, sizeof(line), "%d %d %d %d %" PRId64 " %" PRId64 " %" PRId64, k->m, k->n, k->k, k->flags,
-                         k->lda, k->ldb, k->ldc);
-        for (int w = 0; w < 8; w++) n += snprintf(line + n, sizeof(line) - (size_t)n, " %" PRIx64, p->algo.data[w]);
-        used += (size_t)snprintf(used < bytes ? text + used : NULL, used < bytes ? bytes - used : 0, "%s\n", line);
-    }
-    return used;
-}
-
-static bool gemm_choice_read(const char *line, struct gemm_key *k, cublasLtMatmulAlgo_t *algo)
-{
-    uint64_t *w = algo->data;
-    return sscanf(line,
-                  "%" SCNd32 " %" SCNd32 " %" SCNd32 " %" SCNd32 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNx64 " %" SCNx64
-                  " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
-                  &k->m, &k->n, &k->k, &k->flags, &k->lda, &k->ldb, &k->ldc, &w[0], &w[1], &w[2], &w[3], &w[4], &w[5], &w[6],
-                  &w[7]) == 15;
-}
-
-enum status cuda_gemm_choose(struct cuda *d, const char *text)
-{
-    size_t version = 0;
-    if (sscanf(text, "cublaslt %zu", &version) != 1 || version != d->driver.cublasLtGetVersion()) {
-        return ctx_fail(d->c, E_INPUT,
-                        "CUDA: the chosen algorithms are of cuBLASLt %zu, this is %zu: the run can go on only "
-                        "without them, and then not to the same bytes",
-                        version, d->driver.cublasLtGetVersion());
-    }
-    for (const char *line = strchr(text, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
-        struct gemm_key key = {0};
-        cublasLtMatmulAlgo_t algo;
-        if (!gemm_choice_read(line + 1, &key, &algo))
-            return ctx_fail(d->c, E_INPUT, "CUDA: not a list of chosen algorithms");
-        struct cuda_gemm_plan *p = gemm_plan(d, &key);
-        if (!p) return d->c->status;
-        p->algo = algo;
-        p->chosen = true;
-    }
-    return OK;
 }

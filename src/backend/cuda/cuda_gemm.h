@@ -2,8 +2,8 @@
  *
  * A product takes the first algorithm that cuBLASLt proposes for its shape, without split-K (whose sums depend on the order
  * in which blocks finish): a rerun on the same card with the same library gives the same bytes. With `timed` the first
- * product of a shape times every algorithm that is proposed and keeps the fastest; then another run may choose another one,
- * unless it is given what was chosen. */
+ * product of a shape times every algorithm that is proposed and keeps the fastest; then another run may choose another
+ * one. */
 #ifndef YA_BACKEND_CUDA_GEMM_H
 #define YA_BACKEND_CUDA_GEMM_H
 
@@ -21,12 +21,7 @@ struct cuda_matrix {
 enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct cuda_matrix *b, const struct cuda_matrix *c,
                       float alpha, float beta);
 
-/* The chosen algorithms as text, one a line, with cuBLASLt's version in front: for a run and its checkpoints. Returns the
- * length that is needed, writes at most `bytes`. */
-size_t cuda_gemm_choices(const struct cuda *d, char *text, size_t bytes);
-/* Drops what is known of all shapes, choices included. */
+/* Drops what is known of all shapes. */
 void cuda_gemm_forget(struct cuda *d);
-/* Takes choices of an earlier run. E_INPUT when they are of another version of cuBLASLt or not such a text. */
-enum status cuda_gemm_choose(struct cuda *d, const char *text);
 
 #endif
