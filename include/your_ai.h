@@ -83,8 +83,9 @@ void ya_error_clear(ya_ctx *ctx); /* does nothing after a panic */
 
 /* ---- models ------------------------------------------------------------------------------------------------------- */
 
-/* Opens a Hugging Face folder or a .gguf file with its tokenizer. Weights stay mapped, unless options ask for another form:
- * base-type (as-is, nf4, int8), compute (auto, f32, int8x2, int8). */
+/* Opens a Hugging Face folder, a .gguf file or "owner/name", a model in the local Hugging Face cache, with its tokenizer.
+ * Weights stay mapped, unless options ask for another form: base-type (as-is, nf4, int8), compute (auto, f32, int8x2, int8).
+ */
 ya_model *ya_model_open(ya_ctx *ctx, const char *path, const ya_option *options, size_t n_options);
 void ya_model_free(ya_model *model); /* accepts NULL; detaches its adapter, which lives on */
 

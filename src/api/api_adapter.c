@@ -61,7 +61,7 @@ ya_adapter *ya_adapter_load(ya_model *model, const char *folder)
     struct ctx *c = model->object.ctx->c;
     if (!folder) return ctx_fail(c, E_INPUT, "ya_adapter_load: no folder"), NULL;
     ya_adapter *adapter = adapter_of(model);
-    if (adapter && ctx_ok(c)) adapter->lora = lora_load_peft(c, &model->m->config, folder);
+    if (adapter && ctx_ok(c)) adapter->lora = lora_load(c, &model->m->config, folder);
     if (adapter && adapter->lora) peft_check_base(model->m, folder, false);
     return finish_adapter(adapter);
 }

@@ -3,6 +3,7 @@
 
 #include "api/api_model.h"
 #include "base/mem.h"
+#include "io/hub_cache.h"
 #include "io/template/chat_template.h"
 #include "io/tokenizer/tokenizer.h"
 
@@ -26,12 +27,12 @@ static enum status open_model(ya_model *model, const char *path, const ya_option
     struct train_values values;
     TRY(api_options(model->object.ctx, "ya_model_open", "base-type compute", options, n, &values, NULL));
     TRY(train_options_settle(c, &values));
-    model->m = model_open_with(c, path, &values.config.form);
-    if (!model->m) return c->status;
-    model->engine = engine_native_new(c, model->m, NULL);
-    if (!model->engine) return c->status;
-    model->tokenizer = tokenizer_open(c, path);
-    return model->tokenizer ? OK : c->status;
+    char *found = hub_cache_resolve(c, path);
+    model->m = found ? model_open_with(c, found, &values.config.form) : NULL;
+    if (model->m) model->engine = engine_native_new(c, model->m, NULL);
+    if (model->engine) model->tokenizer = tokenizer_open(c, found);
+    mem_free(c, found);
+    return c->status;
 }
 
 ya_model *ya_model_open(ya_ctx *ctx, const char *path, const ya_option *options, size_t n_options)

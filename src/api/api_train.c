@@ -143,6 +143,7 @@ static enum status training_start(ya_training *training, const ya_option *option
     bool given[OPTION_MAX_SPECS] = {false};
     TRY(api_options(ctx, "ya_training_start", NULL, options, n, values, given));
     TRY(options_check_required(c, &train_table, given));
+    TRY(train_options_check_start(c, values, given));
     training->run = mem_strdup(c, values->config.run);
     if (!training->run) return c->status;
     values->config.run = training->run;

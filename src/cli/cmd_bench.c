@@ -30,7 +30,7 @@ static const char default_prompt[] =
     "people who live beside it measure the year by its height, and they say that";
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the model"),
     MODEL_ROWS(V, form, "Input"),
     STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input", "text that is continued and trained on; default: English"),
 

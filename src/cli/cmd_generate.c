@@ -23,7 +23,7 @@ struct generate_values {
 enum { TEXT_CAP_BYTES = 1 << 30 };
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the model"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
     MODEL_ROWS(V, form, "Input"),
     REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input", "what the text begins with, or with --chat what the user says"),

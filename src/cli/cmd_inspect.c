@@ -8,6 +8,7 @@
 #include "cli/inspect_page.h"
 #include "io/template/chat_template.h"
 #include "io/gguf.h"
+#include "io/hub_cache.h"
 #include "io/safetensors.h"
 #include "io/tokenizer/tokenizer.h"
 #include "train/checkpoint.h"
@@ -302,8 +303,9 @@ static enum status inspect_file(struct inspection *x, const char *path)
 static enum status cmd_inspect_run(const struct command_call *call)
 {
     const struct inspect_values *v = call->values;
-    const char *path = call->parse->operands[0];
+    char *path = hub_cache_resolve(call->c, call->parse->operands[0]);
     struct inspection x = {.c = call->c};
+    if (!path) return call->c->status;
     inspect_page_init(&x.page, call->c, path);
     enum status status = dir_exists(path) ? inspect_folder(&x, path) : inspect_file(&x, path);
     if (status == OK) status = inspect_page_print(&x.page, v->json);
@@ -311,6 +313,7 @@ static enum status cmd_inspect_run(const struct command_call *call)
     gguf_close(x.gguf);
     for (int i = 0; i < x.n_files; i++) safetensors_close(x.files[i]);
     tokenizer_free(x.tokenizer);
+    mem_free(x.c, path);
     return status;
 }
 
@@ -319,7 +322,8 @@ const struct command command_inspect = {
     .summary = "shows what is in a model, adapter, checkpoint or tokenizer",
     .usage = "FILE [--json]",
     .about = "FILE is a .safetensors, .gguf or tokenizer.json file, or a folder: a model, a PEFT adapter, a checkpoint of a "
-             "run.\n"
+             "run;\n"
+             "or owner/name, a model in the Hugging Face cache.\n"
              "Everything is validated as for training; a checkpoint is compared with its manifest.",
     .table = &table,
     .values_bytes = sizeof(struct inspect_values),

@@ -14,7 +14,7 @@ struct merge_values {
 #define V struct merge_values
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the base model"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the base model"),
     REQUIRED_ROW(V, adapter, "adapter", 0, "DIR", "Input", "PEFT adapter to fold in"),
     REQUIRED_ROW(V, out, "out", 'o', "DIR", "Output", "new or empty folder for the merged model"),
     CHOICE_ROW(V, dtype, "dtype", 0, "bf16", "bf16|f32", "Output", "type of the weights that are written"),
@@ -26,7 +26,7 @@ static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0]
 static enum status merge(struct model *m, const struct merge_values *v)
 {
     static const enum tensor_type types[] = {TENSOR_BF16, TENSOR_F32};
-    struct lora *lora = lora_load_peft(m->c, &m->config, v->adapter);
+    struct lora *lora = lora_load(m->c, &m->config, v->adapter);
     if (!lora) return m->c->status;
     model_attach_lora(m, lora);
     enum status status = peft_check_base(m, v->adapter, true);

@@ -19,7 +19,7 @@ struct perplexity_values {
 #define V struct perplexity_values
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the model"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the model"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
     MODEL_ROWS(V, form, "Input"),
     REQUIRED_ROW(V, file, "file", 'f', "FILE", "Input", "text to score; control tokens in it are plain text"),

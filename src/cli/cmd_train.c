@@ -15,7 +15,8 @@ static enum status cmd_train_run(const struct command_call *call)
     struct trainer *t = NULL;
     json_t *doc = NULL;
     char *text = NULL;
-    enum status status = train_options_absolute(c, &values, &doc);
+    enum status status = train_options_check_start(c, &values, call->parse->given);
+    if (status == OK) status = train_options_absolute(c, &values, &doc);
     if (status == OK) status = train_options_settle(c, &values);
     if (status == OK) text = train_options_text(c, &values);
     if (!text) goto out;

@@ -23,7 +23,7 @@ struct validate_values {
 
 #define V struct validate_values
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder or .gguf file of the base model"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the base model"),
     CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict", "Input", "what is measured"),
     REQUIRED_ROW(V, data, "data", 'd', "FILE", "Input", "JSONL file of claims"),
     MODEL_ROWS(V, form, "Input"),
@@ -95,7 +95,7 @@ static enum status measure_run(struct model *m, const struct tokenizer *t, const
     conflict_predict(s, &objective, values);
     arm->predicted = conflict_summarise(values, s->n).mean;
     dir = path_join(c, arm->name, "adapter");
-    lora = dir ? lora_load_peft(c, &m->config, dir) : NULL;
+    lora = dir ? lora_load(c, &m->config, dir) : NULL;
     if (lora) {
         model_attach_lora(m, lora);
         validate_measure(m, t, s, values, arm);

@@ -12,6 +12,7 @@
 #include "backend/backend_open.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "io/hub_cache.h"
 #include "your_ai.h"
 
 #define COMMAND(name) extern const struct command command_##name;
@@ -131,10 +132,28 @@ static enum status check_operands(struct ctx *c, const struct command *cmd, cons
     return OK;
 }
 
+/* Models and adapters that are named as in the Hugging Face cache become paths, wherever a command takes them: options
+ * --model and --adapter. `paths` holds what their values then point to. */
+static enum status resolve_names(struct ctx *c, const struct option_table *table, void *values, char *paths[2])
+{
+    static const char *const names[2] = {"model", "adapter"};
+    for (int i = 0; i < 2; i++) {
+        long row = options_find(table, names[i]);
+        if (row < 0 || table->specs[row].type != OPTION_STRING) continue;
+        const char **value = (const char **)((char *)values + table->specs[row].offset);
+        if (!*value) continue;
+        paths[i] = hub_cache_resolve(c, *value);
+        if (!paths[i]) return c->status;
+        *value = paths[i];
+    }
+    return OK;
+}
+
 static enum status run_command(struct ctx *c, const struct command *cmd, int argc, char **argv)
 {
     struct option_parse *parse = mem_alloc(c, 1, sizeof(*parse));
     void *values = mem_alloc(c, 1, cmd->values_bytes);
+    char *paths[2] = {NULL, NULL};
     enum status status = c->status;
     if (status != OK) goto out;
     status = options_parse(c, cmd->table, argc, (const char *const *)argv, values, parse);
@@ -144,8 +163,10 @@ static enum status run_command(struct ctx *c, const struct command *cmd, int arg
         goto out;
     }
     status = check_operands(c, cmd, parse);
+    if (status == OK) status = resolve_names(c, cmd->table, values, paths);
     if (status == OK) status = cmd->run(&(struct command_call){c, values, parse});
 out:
+    for (int i = 0; i < 2; i++) mem_free(c, paths[i]);
     mem_free(c, values);
     mem_free(c, parse);
     return status;

@@ -26,7 +26,7 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
     if (!l->tokenizer) return c->status;
     l->engine = engine_native_new(c, l->model, NULL);
     if (!l->engine || !o->adapter) return c->status;
-    l->lora = lora_load_peft(c, &l->model->config, o->adapter);
+    l->lora = lora_load(c, &l->model->config, o->adapter);
     if (!l->lora) return c->status;
     model_attach_lora(l->model, l->lora);
     return peft_check_base(l->model, o->adapter, false);

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "export/peft.h"
 #include "io/json.h"
-#include "model/model_name.h"
+#include "io/hub_cache.h"
 
 enum { TEXT_MAX_BYTES = 4 << 20, RECORDS_MAX = 1024, NAME_BYTES = 256, HEX_DIGITS = 64 };
 static const uint64_t quick_bytes = (uint64_t)4 << 30;
@@ -173,9 +173,11 @@ static enum status peft_base_compare_names(const struct model *m, const char *di
 {
     struct ctx *c = m->c;
     char *path = path_join(c, dir, "adapter_config.json");
-    json_t *doc = path ? json_parse_file(c, path, TEXT_MAX_BYTES) : NULL;
+    json_t *doc = path && file_exists(path) ? json_parse_file(c, path, TEXT_MAX_BYTES) : NULL; /* a .gguf adapter has none */
     const char *name = json_string_value(json_object_get(doc, "base_model_name_or_path"));
-    if (name && model_name_is_hub_id(name) && model_name_is_hub_id(m->name) && strcasecmp(name, m->name) != 0)
+    if (!name) name = json_string_value(json_object_get(doc, "model")); /* mlx-lm's */
+    if (name && hub_cache_is_id(name, strlen(name)) && hub_cache_is_id(m->name, strlen(m->name)) &&
+        strcasecmp(name, m->name) != 0)
         ctx_log(
             c, LOG_WARN,
             "the adapter %s was trained on %s by its adapter_config.json, but %s calls itself %s. Unless they have the same "

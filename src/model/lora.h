@@ -87,5 +87,10 @@ enum status lora_save_peft_config(struct ctx *c, const struct lora *l, const cha
  * those that have tensors. Features that would change the result and are not honoured are refused by name
  * (E_UNSUPPORTED); tensors that do not fit the model or the config are E_INPUT. Owner of the result: the caller. */
 struct lora *lora_load_peft(struct ctx *c, const struct model_config *m, const char *dir);
+/* Likewise a folder written by mlx-lm, and a GGUF adapter of llama.cpp for a model of the architecture that it names. */
+struct lora *lora_load_mlx(struct ctx *c, const struct model_config *m, const char *dir);
+struct lora *lora_load_gguf(struct ctx *c, const struct model_config *m, const char *path);
+/* Any of them: a file is GGUF, a folder with adapters.safetensors and without adapter_model.safetensors mlx-lm's. */
+struct lora *lora_load(struct ctx *c, const struct model_config *m, const char *path);
 
 #endif

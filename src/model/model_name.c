@@ -7,33 +7,12 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/gguf.h"
+#include "io/hub_cache.h"
 #include "io/json.h"
 
-enum { CONFIG_MAX_BYTES = 4 << 20, HUB_PART_MAX_BYTES = 96 };
+enum { CONFIG_MAX_BYTES = 4 << 20 };
 
 /* ---- hub ids --------------------------------------------------------------------------------------------------------- */
-
-/* Length of a user or repository name at the start of s: letters, digits, "-", "_", ".", as the hub allows them. */
-static size_t hub_part(const char *s, size_t n)
-{
-    size_t k = 0;
-    while (k < n && (isalnum((unsigned char)s[k]) || s[k] == '-' || s[k] == '_' || s[k] == '.')) k++;
-    return k <= HUB_PART_MAX_BYTES && k > 0 && s[0] != '.' && s[0] != '-' ? k : 0;
-}
-
-/* "owner/name", and nothing behind it. */
-static bool is_hub_id(const char *s, size_t n)
-{
-    size_t owner = hub_part(s, n);
-    if (owner == 0 || owner == n || s[owner] != '/') return false;
-    size_t name = hub_part(s + owner + 1, n - owner - 1);
-    return name > 0 && owner + 1 + name == n;
-}
-
-bool model_name_is_hub_id(const char *name)
-{
-    return is_hub_id(name, strlen(name));
-}
 
 /* Cuts the address of a model page on the hub down to its id; other text stays as it is. */
 static struct gguf_string strip_address(struct gguf_string s)
@@ -61,7 +40,7 @@ static struct gguf_string text_of(const struct gguf *g, const char *key)
 static char *id_under(struct ctx *c, const struct gguf *g, const char *key)
 {
     struct gguf_string s = strip_address(text_of(g, key));
-    return is_hub_id(s.data, s.n) ? mem_strndup(c, s.data, s.n) : NULL;
+    return hub_cache_is_id(s.data, s.n) ? mem_strndup(c, s.data, s.n) : NULL;
 }
 
 /* The next letter or digit from *at on, in lower case; -1 at the end. */
@@ -91,7 +70,9 @@ static char *id_of_base(struct ctx *c, const struct gguf *g)
     if (!is_same_name(mine, name)) return NULL;
     char *id = id_under(c, g, "general.base_model.0.repo_url");
     if (!id && ctx_ok(c)) id = id_under(c, g, "general.base_model.0.url");
-    if (id || !ctx_ok(c) || hub_part(owner.data, owner.n) != owner.n || hub_part(name.data, name.n) != name.n) return id;
+    if (id || !ctx_ok(c) || hub_cache_name_part(owner.data, owner.n) != owner.n ||
+        hub_cache_name_part(name.data, name.n) != name.n)
+        return id;
     return mem_printf(c, "%.*s/%.*s", (int)owner.n, owner.data, (int)name.n, name.data);
 }
 
@@ -115,7 +96,7 @@ static char *id_of_folder(struct ctx *c, const char *path)
     char *config = path_join(c, path, "config.json");
     json_t *doc = config ? json_parse_file(c, config, CONFIG_MAX_BYTES) : NULL;
     const char *id = json_string_value(json_object_get(doc, "_name_or_path"));
-    char *own = id && is_hub_id(id, strlen(id)) ? mem_strdup(c, id) : NULL;
+    char *own = id && hub_cache_is_id(id, strlen(id)) ? mem_strdup(c, id) : NULL;
     json_decref(doc);
     mem_free(c, config);
     return own;
@@ -123,7 +104,8 @@ static char *id_of_folder(struct ctx *c, const char *path)
 
 char *model_name(struct ctx *c, const char *path, const struct gguf *gguf)
 {
-    char *name = gguf ? id_of_gguf(c, gguf) : id_of_folder(c, path);
+    char *name = hub_cache_id_of(c, path);
+    if (!name && ctx_ok(c)) name = gguf ? id_of_gguf(c, gguf) : id_of_folder(c, path);
     if (name || !ctx_ok(c)) return name;
     name = path_absolute(c, path);
     for (size_t n = name ? strlen(name) : 0; n > 1 && name[n - 1] == '/'; n--) name[n - 1] = '\0';

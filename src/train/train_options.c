@@ -21,7 +21,8 @@
 #define BIG 1000000000
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, config.model, "model", 'm', "MODEL", "Input and output", "folder or .gguf file of the base model"),
+    REQUIRED_ROW(V, config.model, "model", 'm', "MODEL", "Input and output",
+                 "folder, .gguf file or cached owner/name of the base model"),
     LIST_ROW(V, data, "data", 'd', true, "FILE", "Input and output",
              "rows: JSON Lines, JSON, Parquet, .txt, .gz, .zst; -: stdin; FILE:2 counts twice"),
     TEXT(config.valid, "valid", 0, NULL, "FILE", "Input and output", "validation rows, in the same forms"),
@@ -143,11 +144,28 @@ enum status train_options_settle(struct ctx *c, struct train_values *values)
     return model_rows_settle(c, values->device, &values->config.form, true);
 }
 
+/* What an adapter brings along. */
+static const char *const of_adapter[] = {"rank", "alpha", "targets", "last-layers", "rslora"};
+
+enum status train_options_check_start(struct ctx *c, const struct train_values *values, const bool *given)
+{
+    for (size_t i = 0; values->config.start && i < sizeof of_adapter / sizeof *of_adapter; i++)
+        if (given[options_find(&train_table, of_adapter[i])])
+            return ctx_fail(
+                c, E_INPUT,
+                "--%s: training starts from the adapter %s, which has its own; leave --%s out, or leave --adapter "
+                "out for a new adapter",
+                of_adapter[i], values->config.start, of_adapter[i]);
+    return OK;
+}
+
 char *train_options_text(struct ctx *c, const struct train_values *values)
 {
     struct buf text;
     json_t *doc = options_to_json(c, &train_table, values);
     if (!doc) return NULL;
+    for (size_t i = 0; values->config.start && i < sizeof of_adapter / sizeof *of_adapter; i++)
+        json_object_del(doc, of_adapter[i]);
     buf_init(&text, c, CONFIG_CAP_BYTES);
     json_write(c, doc, true, &text);
     json_decref(doc);

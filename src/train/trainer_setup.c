@@ -56,7 +56,7 @@ static enum status open_adapter(struct trainer *t)
     if (a->last_layers > t->model->config.n_layers)
         return ctx_fail(t->c, E_INPUT, "--last-layers: %" PRId64 " is more than the model's %" PRId64 " layers",
                         a->last_layers, t->model->config.n_layers);
-    t->lora = k->start ? lora_load_peft(t->c, &t->model->config, k->start) : lora_new(t->c, &t->model->config, a);
+    t->lora = k->start ? lora_load(t->c, &t->model->config, k->start) : lora_new(t->c, &t->model->config, a);
     if (!t->lora) return t->c->status;
     t->lora->config.dropout = a->dropout;
     for (size_t i = 0; i < t->lora->n_modules; i++) t->lora->modules[i].slot.dropout = (float)a->dropout;

@@ -1,0 +1,270 @@
+/* lora_import: adapters of other programs than PEFT: folders of mlx-lm (adapter_config.json with lora_parameters,
+ * adapters.safetensors) and GGUF files of llama.cpp (general.type "adapter").
+ *
+ * mlx-lm: MODULE.lora_a (in, r) and MODULE.lora_b (r, out), transposed beside PEFT's, and the scale itself: y += scale * x a
+ * b. GGUF: blk.N.NAME.weight.lora_a (r, in) and .lora_b (out, r), the rows of q and k permuted as the model's are, and
+ * adapter.lora.alpha, whose scale is alpha / r. In both the modules are those that have tensors, and a tensor that is no
+ * module's is refused. */
+#include "model/lora.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "array/codec/quant.h"
+#include "base/file.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "io/gguf.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "model/weights_names.h"
+
+enum { CONFIG_MAX_BYTES = 4 << 20, NAME_BYTES = 128, MAX_RANK = 4096 };
+
+struct import {
+    struct ctx *c;
+    const struct model_config *model;
+    const char *path;            /* of the file with the tensors */
+    struct safetensors *tensors; /* mlx-lm, or */
+    struct gguf *gguf;
+    struct map64 *used;
+    int64_t rank;        /* mlx-lm: of the configuration; GGUF: 0, the tensors say */
+    double scale, alpha; /* mlx-lm: scale; GGUF: alpha */
+    double dropout;
+};
+
+/* ---- what each format says beside its tensors ------------------------------------------------------------------------ */
+
+/* fine_tune_type "dora" and "full" are other things than LoRA; files of before that field are LoRA. */
+static enum status read_mlx_config(struct import *x, const char *path, const json_t *doc)
+{
+    const char *type = "lora";
+    const json_t *p = json_object_get(doc, "lora_parameters");
+    if (!json_member_string(x->c, path, doc, "fine_tune_type", false, &type)) return x->c->status;
+    if (strcmp(type, "lora") != 0)
+        return ctx_fail(x->c, E_UNSUPPORTED, "%s: \"fine_tune_type\" is \"%.80s\"; only lora is supported", path, type);
+    if (!json_is_object(p)) return ctx_fail(x->c, E_INPUT, "%s: \"lora_parameters\" must be an object", path);
+    if (json_member_i64(x->c, path, p, "rank", true, 1, MAX_RANK, &x->rank) &&
+        json_member_f64(x->c, path, p, "scale", true, 1e-9, 1e6, &x->scale))
+        json_member_f64(x->c, path, p, "dropout", false, 0, 1, &x->dropout);
+    return x->c->status;
+}
+
+static enum status require_text(struct import *x, const char *key, const char *wanted)
+{
+    struct gguf_string s = {"nothing", 7};
+    gguf_get_string(x->c, x->gguf, key, &s);
+    if (!ctx_ok(x->c) || (s.n == strlen(wanted) && memcmp(s.data, wanted, s.n) == 0)) return x->c->status;
+    return ctx_fail(x->c, E_UNSUPPORTED, "%s: %s is \"%.*s\"; an adapter has \"%s\"", x->path, key, s.n > 80 ? 80 : (int)s.n,
+                    s.data, wanted);
+}
+
+static enum status read_gguf_config(struct import *x)
+{
+    const char *architecture = model_family_names(x->model->family)->gguf;
+    TRY(require_text(x, "general.type", "adapter"));
+    TRY(require_text(x, "adapter.type", "lora"));
+    if (!architecture)
+        return ctx_fail(x->c, E_UNSUPPORTED, "%s: there are no GGUF adapters of %s", x->path, x->model->architecture);
+    TRY(require_text(x, "general.architecture", architecture));
+    if (!gguf_get_f64(x->c, x->gguf, "adapter.lora.alpha", &x->alpha) && ctx_ok(x->c))
+        return ctx_fail(x->c, E_INPUT, "%s: metadata key adapter.lora.alpha is missing", x->path);
+    if (ctx_ok(x->c) && !(x->alpha > 0 && x->alpha <= 1e6))
+        return ctx_fail(x->c, E_INPUT, "%s: adapter.lora.alpha is %g; it must be in (0, 1e6]", x->path, x->alpha);
+    return x->c->status;
+}
+
+/* ---- tensors --------------------------------------------------------------------------------------------------------- */
+
+static size_t count_tensors(const struct import *x)
+{
+    return x->gguf ? gguf_tensor_count(x->gguf) : safetensors_count(x->tensors);
+}
+
+static const struct tensor_view *tensor_at(const struct import *x, size_t i)
+{
+    return x->gguf ? gguf_tensor(x->gguf, i) : safetensors_tensor(x->tensors, i);
+}
+
+/* half: 'a' or 'b'; NULL: not there. */
+static const struct tensor_view *find_half(const struct import *x, int64_t layer, enum lora_place place, char half)
+{
+    const struct weights_names *names = weights_names_of(x->gguf ? CONTAINER_GGUF : CONTAINER_SAFETENSORS);
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "%s.%lld.%s%s.lora_%c", names->block, (long long)layer, names->linear[place],
+             x->gguf ? ".weight" : "", half);
+    return x->gguf ? gguf_find(x->gguf, name) : safetensors_find(x->tensors, name);
+}
+
+/* rows x cols in PEFT's orientation; counts the tensor as used. */
+static enum status check_half(struct import *x, const struct tensor_view *t, int64_t rows, int64_t cols)
+{
+    bool turned = !x->gguf, type = t->type == TENSOR_F32 || t->type == TENSOR_F16 || t->type == TENSOR_BF16;
+    int64_t first = turned ? cols : rows, second = turned ? rows : cols;
+    if (t->ndim != 2 || t->shape[0] != first || t->shape[1] != second || !type)
+        return ctx_fail(
+            x->c, E_INPUT,
+            "%s: tensor \"%.200s\" must be %lld x %lld of F32, F16 or BF16 for this model and rank; it has %d axes "
+            "and begins with %lld x %lld",
+            x->path, t->name, (long long)first, (long long)second, t->ndim, (long long)(t->ndim > 0 ? t->shape[0] : 0),
+            (long long)(t->ndim > 1 ? t->shape[1] : 0));
+    return map64_put(x->used, (uint64_t)(uintptr_t)t, 1, NULL);
+}
+
+static int64_t rank_of(const struct import *x, const struct tensor_view *a)
+{
+    return x->gguf ? (a->ndim == 2 ? a->shape[0] : 0) : x->rank;
+}
+
+/* Adds the module at a place when it has tensors. */
+static enum status add_module(struct import *x, struct lora *l, int64_t layer, enum lora_place place)
+{
+    const struct tensor_view *a = find_half(x, layer, place, 'a'), *b = find_half(x, layer, place, 'b');
+    int64_t out, in;
+    if (!a && !b) return OK;
+    if (!a || !b)
+        return ctx_fail(x->c, E_INPUT, "%s: layer %lld, %s has lora_%c but no lora_%c", x->path, (long long)layer,
+                        lora_place_name[place], a ? 'a' : 'b', a ? 'b' : 'a');
+    int64_t rank = rank_of(x, a);
+    if (rank < 1 || rank > MAX_RANK)
+        return ctx_fail(x->c, E_INPUT, "%s: tensor \"%.200s\": rank %lld is not in 1..%d", x->path, a->name, (long long)rank,
+                        MAX_RANK);
+    lora_place_shape(x->model, place, &out, &in);
+    TRY(check_half(x, a, rank, in));
+    TRY(check_half(x, b, out, rank));
+    return lora_add(l, x->model, layer, place, rank, x->gguf ? x->alpha : x->scale * (double)rank);
+}
+
+static enum status check_all_used(struct import *x)
+{
+    for (size_t i = 0; i < count_tensors(x); i++) {
+        const struct tensor_view *t = tensor_at(x, i);
+        uint64_t one;
+        if (!map64_get(x->used, (uint64_t)(uintptr_t)t, &one))
+            return ctx_fail(x->c, E_UNSUPPORTED,
+                            "%s: tensor \"%.200s\" is not the lora_a or lora_b of a linear layer of the model's %lld layers",
+                            x->path, t->name, (long long)x->model->n_layers);
+    }
+    return OK;
+}
+
+/* Where row `row` of B in Hugging Face order is stored: in files that permute q and k, element (s, j) of a head, s = 0, 1,
+ * is at 2 j + s. */
+static int64_t stored_row(const struct import *x, const struct lora_module *m, bool is_b, int64_t row)
+{
+    int64_t d = x->model->head_dim, in_head = row % d, half = d / 2;
+    bool permuted =
+        x->gguf && is_b && (m->place == LORA_Q || m->place == LORA_K) && model_family_names(x->model->family)->gguf_permutes;
+    return permuted ? row - in_head + 2 * (in_head % half) + in_head / half : row;
+}
+
+/* The values of a half into its array (rows, cols), turned and put into order. */
+static enum status copy_half(struct import *x, const struct lora_module *m, char half, struct array *to)
+{
+    const struct tensor_view *t = find_half(x, m->layer, m->place, half);
+    int64_t rows = to->shape[0], cols = to->shape[1];
+    float *stored = mem_alloc(x->c, (size_t)(rows * cols), sizeof *stored);
+    float *values = stored ? mem_alloc(x->c, (size_t)(rows * cols), sizeof *values) : NULL;
+    if (values) {
+        quant_to_f32(t->type, t->data, stored, rows * cols);
+        for (int64_t i = 0; i < rows; i++) {
+            int64_t from = stored_row(x, m, half == 'b', i);
+            for (int64_t j = 0; j < cols; j++)
+                values[i * cols + j] = x->gguf ? stored[from * cols + j] : stored[j * rows + i];
+        }
+        parameter_write(to, values);
+    }
+    mem_free(x->c, values);
+    mem_free(x->c, stored);
+    return x->c->status;
+}
+
+static enum status fill(struct import *x, struct lora *l)
+{
+    for (int64_t layer = 0; layer < x->model->n_layers; layer++)
+        for (int place = 0; place < LORA_PLACES; place++)
+            if (lora_place_exists(x->model, (enum lora_place)place)) TRY(add_module(x, l, layer, (enum lora_place)place));
+    TRY(check_all_used(x));
+    if (l->n_modules == 0) return ctx_fail(x->c, E_INPUT, "%s: the adapter holds no LoRA tensors", x->path);
+    TRY(lora_make_values(l));
+    for (size_t i = 0; i < l->n_modules; i++) {
+        TRY(copy_half(x, &l->modules[i], 'a', l->modules[i].slot.a));
+        TRY(copy_half(x, &l->modules[i], 'b', l->modules[i].slot.b));
+    }
+    return x->gguf ? file_check(x->c, gguf_file(x->gguf)) : safetensors_check(x->c, x->tensors);
+}
+
+/* The summary that a PEFT config would hold: places that have a module, last layers when the first layers have none, and the
+ * rank and alpha of the first module. */
+static struct lora_config summarise(const struct import *x)
+{
+    struct lora_config config = {.dropout = x->dropout};
+    int64_t first = -1, n = x->model->n_layers * LORA_PLACES;
+    for (int64_t i = 0; i < n; i++) {
+        enum lora_place place = (enum lora_place)(i % LORA_PLACES);
+        const struct tensor_view *a = lora_place_exists(x->model, place) ? find_half(x, i / LORA_PLACES, place, 'a') : NULL;
+        if (!a) continue;
+        config.targets |= 1u << place;
+        if (first < 0) first = i / LORA_PLACES;
+        if (config.rank == 0) config.rank = rank_of(x, a);
+    }
+    if (config.targets == 0) config.targets = LORA_ALL; /* its tensors are then refused by name */
+    if (config.rank < 1) config.rank = 1;
+    config.alpha = x->gguf ? x->alpha : x->scale * (double)config.rank;
+    config.last_layers = first > 0 ? x->model->n_layers - first : 0;
+    return config;
+}
+
+static struct lora *load(struct import *x)
+{
+    struct lora_config config = summarise(x);
+    struct lora *l = lora_empty(x->c, x->model, &config);
+    x->used = l ? map64_new(x->c, 512) : NULL;
+    if (l && (!x->used || fill(x, l) != OK)) {
+        lora_free(l);
+        l = NULL;
+    }
+    map64_free(x->used);
+    return l;
+}
+
+/* ---- entries --------------------------------------------------------------------------------------------------------- */
+
+struct lora *lora_load_mlx(struct ctx *c, const struct model_config *m, const char *dir)
+{
+    char *config_path = path_join(c, dir, "adapter_config.json"), *path = path_join(c, dir, "adapters.safetensors");
+    struct import x = {.c = c, .model = m, .path = path};
+    json_t *doc = config_path && path ? json_parse_file(c, config_path, CONFIG_MAX_BYTES) : NULL;
+    struct lora *l = NULL;
+    if (doc && read_mlx_config(&x, config_path, doc) == OK) x.tensors = safetensors_open(c, path);
+    if (x.tensors) l = load(&x);
+    json_decref(doc);
+    safetensors_close(x.tensors);
+    mem_free(c, path);
+    mem_free(c, config_path);
+    return l;
+}
+
+struct lora *lora_load_gguf(struct ctx *c, const struct model_config *m, const char *path)
+{
+    struct import x = {.c = c, .model = m, .path = path, .gguf = gguf_open(c, path)};
+    struct lora *l = x.gguf && read_gguf_config(&x) == OK ? load(&x) : NULL;
+    gguf_close(x.gguf);
+    return l;
+}
+
+static bool has_file(struct ctx *c, const char *dir, const char *name)
+{
+    char *path = path_join(c, dir, name);
+    bool there = path && file_exists(path);
+    mem_free(c, path);
+    return there;
+}
+
+struct lora *lora_load(struct ctx *c, const struct model_config *m, const char *path)
+{
+    if (file_exists(path)) return lora_load_gguf(c, m, path);
+    bool mlx = has_file(c, path, "adapters.safetensors") && !has_file(c, path, "adapter_model.safetensors");
+    return mlx ? lora_load_mlx(c, m, path) : lora_load_peft(c, m, path);
+}
