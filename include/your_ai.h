@@ -112,7 +112,8 @@ typedef struct ya_message {
 } ya_message;
 
 /* Ids of a conversation in the model's chat template, the header of the assistant's answer opened at its end. `ids` and the
- * result as for ya_tokenize. "unsupported": the model has no template, or one that is not known. */
+ * result as for ya_tokenize. "unsupported": the model has no template, or one with something that is not supported;
+ * "input": the template refuses the conversation. */
 int64_t ya_chat_prompt(ya_model *model, const ya_message *messages, size_t n_messages, int32_t *ids, size_t room);
 
 /* ---- logits, generation, perplexity ------------------------------------------------------------------------------- */

@@ -111,20 +111,19 @@ int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, 
 static enum status model_render_chat(ya_model *model, const ya_message *messages, size_t n, struct ids *ids)
 {
     struct ctx *c = model->object.ctx->c;
-    enum chat_template kind = chat_template_detect(c, model->tokenizer);
-    if (!ctx_ok(c)) return c->status;
-    struct chat_message *copies = mem_alloc(c, n, sizeof *copies);
-    struct buf trained; /* which ids training would train: of no use here */
-    buf_init(&trained, c, TEXT_CAP_BYTES);
-    for (size_t i = 0; copies && i < n && ctx_ok(c); i++) {
+    json_t *list = json_array();
+    struct chat_template *ct = chat_template_open(c, model->tokenizer, CHAT_OWN, NULL);
+    const struct chat_conversation talk = {.messages = list};
+    if (!list) ctx_fail(c, E_MEMORY, "out of memory for messages");
+    for (size_t i = 0; i < n && ctx_ok(c); i++) {
         if (!messages[i].role || !messages[i].content)
             ctx_fail(c, E_INPUT, "message %zu has no role or no content", i);
         else
-            copies[i] = (struct chat_message){messages[i].role, messages[i].content, strlen(messages[i].content), 0};
+            chat_template_add(c, list, messages[i].role, messages[i].content, strlen(messages[i].content));
     }
-    if (ctx_ok(c)) chat_template_render(c, kind, model->tokenizer, copies, n, true, ids, &trained);
-    buf_release(&trained);
-    mem_free(c, copies);
+    if (ctx_ok(c)) chat_template_prompt(c, ct, &talk, ids);
+    chat_template_close(ct);
+    json_decref(list);
     return c->status;
 }
 

@@ -83,7 +83,12 @@ static int64_t trained_bytes(const struct record *r)
 {
     if (r->kind != RECORD_MESSAGES) return (int64_t)r->text_bytes;
     int64_t bytes = 0;
-    for (size_t i = 0; i < r->n_messages; i++) bytes += (int64_t)r->messages[i].content_bytes;
+    for (size_t i = 0; i < r->n_messages; i++) {
+        const json_t *content = json_object_get(json_array_get(r->messages, i), "content");
+        bytes += (int64_t)json_string_length(content);
+        for (size_t k = 0; k < json_array_size(content); k++)
+            bytes += (int64_t)json_string_length(json_object_get(json_array_get(content, k), "text"));
+    }
     return bytes;
 }
 

@@ -13,8 +13,8 @@ struct generate_values {
     const char *model, *adapter, *prompt, *system;
     bool chat, json;
     struct model_options form;
-    int chat_template; /* 0: as the model says; else enum chat_template */
-    const char *device;
+    int chat_template; /* enum chat_choice */
+    const char *date, *device;
     int64_t max_tokens, top_k, seed, threads;
     double temperature, top_p;
 };
@@ -29,7 +29,9 @@ static const struct option_spec specs[] = {
     REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input", "what the text begins with, or with --chat what the user says"),
     FLAG_ROW(V, chat, "chat", 0, "false", "Input", "the prompt is a message: the model answers in its chat template"),
     STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Input", "system message in front, with --chat"),
-    CHOICE_ROW(V, chat_template, "template", 0, "auto", "auto|chatml|llama3", "Input", "chat template"),
+    CHOICE_ROW(V, chat_template, "template", 0, "auto", "auto|chatml|llama3", "Input",
+               "chat template: auto is the model's own"),
+    STRING_ROW(V, date, "date", 0, NULL, "DATE", "Input", "what the template takes for today: 2024-07-26 unless given"),
 
     I64_ROW(V, max_tokens, "max-tokens", 'n', "256", 1, 1 << 24, "Choice of tokens", "most tokens to add"),
     F64_ROW(V, temperature, "temperature", 0, "0", 0, 100, "Choice of tokens", "0: always the most probable token"),
@@ -49,18 +51,16 @@ static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0]
 static enum status encode_chat(const struct generate_values *v, const struct loaded *l, struct ids *ids)
 {
     struct ctx *c = l->c;
-    struct chat_message messages[2];
-    size_t n = 0;
-    enum chat_template kind = (enum chat_template)v->chat_template;
-    if (kind == CHAT_NONE) kind = chat_template_detect(c, l->tokenizer);
-    if (!ctx_ok(c)) return c->status;
-    if (v->system) messages[n++] = (struct chat_message){"system", v->system, strlen(v->system), 0};
-    messages[n++] = (struct chat_message){"user", v->prompt, strlen(v->prompt), 0};
-    struct buf trained; /* which ids training would look at: of no use here */
-    buf_init(&trained, c, TEXT_CAP_BYTES);
-    enum status status = chat_template_render(c, kind, l->tokenizer, messages, n, true, ids, &trained);
-    buf_release(&trained);
-    return status;
+    json_t *messages = json_array();
+    struct chat_template *ct = chat_template_open(c, l->tokenizer, (enum chat_choice)v->chat_template, v->date);
+    const struct chat_conversation talk = {.messages = messages};
+    if (!messages) ctx_fail(c, E_MEMORY, "out of memory for messages");
+    if (ctx_ok(c) && v->system) chat_template_add(c, messages, "system", v->system, strlen(v->system));
+    if (ctx_ok(c)) chat_template_add(c, messages, "user", v->prompt, strlen(v->prompt));
+    if (ctx_ok(c)) chat_template_prompt(c, ct, &talk, ids);
+    chat_template_close(ct);
+    json_decref(messages);
+    return c->status;
 }
 
 static enum status encode_prompt(const struct generate_values *v, const struct loaded *l, struct ids *ids)

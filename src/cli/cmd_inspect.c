@@ -209,13 +209,17 @@ static void add_token(struct inspection *x, const char *name, int32_t id)
     buf_release(&b);
 }
 
-/* "chatml", "llama3", "none", or "unknown" when there is a template that this program does not know. */
-static const char *template_name(struct inspection *x)
+/* "supported", "none", or why the template cannot be run, into `text`. */
+static const char *template_state(struct inspection *x, char text[CTX_MESSAGE_BYTES])
 {
     if (!tokenizer_chat_template(x->tokenizer)) return "none";
-    enum chat_template kind = chat_template_detect(x->c, x->tokenizer);
-    if (x->c->status == E_UNSUPPORTED) ctx_clear(x->c);
-    return kind == CHAT_NONE ? "unknown" : chat_template_name(kind);
+    struct chat_template *ct = chat_template_open(x->c, x->tokenizer, CHAT_OWN, NULL);
+    bool fine = ct != NULL;
+    chat_template_close(ct);
+    if (fine || (x->c->status != E_UNSUPPORTED && x->c->status != E_INPUT)) return "supported";
+    snprintf(text, CTX_MESSAGE_BYTES, "%s", x->c->message);
+    ctx_clear(x->c);
+    return text;
 }
 
 /* Size, special tokens and chat template. A tokenizer that this program cannot read fails the whole page. */
@@ -225,7 +229,8 @@ static enum status add_tokenizer(struct inspection *x, const char *path)
     if (!x->tokenizer) return x->c->status;
     int64_t n = tokenizer_vocab_size(x->tokenizer), special = 0;
     for (int64_t id = 0; id < n; id++) special += tokenizer_is_special(x->tokenizer, (int32_t)id);
-    const char *chat = template_name(x);
+    char text[CTX_MESSAGE_BYTES];
+    const char *chat = template_state(x, text);
     inspect_page_i64(&x->page, "tokenizer.vocab_size", n);
     inspect_page_i64(&x->page, "tokenizer.special_tokens", special);
     add_token(x, "tokenizer.bos", tokenizer_bos(x->tokenizer));

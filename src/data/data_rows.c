@@ -5,7 +5,8 @@
 
 /* A CHOICE_ROW fills an int; every enum that one fills has an int's size. */
 _Static_assert(sizeof(enum distrust) == sizeof(int) && sizeof(enum dataset_long) == sizeof(int) &&
-                   sizeof(enum chat_template) == sizeof(int) && sizeof(enum row_form) == sizeof(int),
+                   sizeof(enum chat_choice) == sizeof(int) && sizeof(enum chat_train_on) == sizeof(int) &&
+                   sizeof(enum chat_mask) == sizeof(int) && sizeof(enum row_form) == sizeof(int),
                "choices fill enums");
 
 void data_rows_settle(struct dataset_options *o)

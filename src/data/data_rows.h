@@ -5,8 +5,8 @@
 #include "base/options.h"
 #include "data/objective.h"
 
-/* In the order of the enums that they fill (dataset_long, row_form, chat_template). LENGTH is the default of --max-length.
- * S the values struct, M its member of type struct dataset_options. */
+/* In the order of the enums that they fill (dataset_long, row_form, chat_choice, chat_train_on, chat_mask). LENGTH is the
+ * default of --max-length. S the values struct, M its member of type struct dataset_options. */
 #define DATA_ROWS(S, M, LENGTH, GROUP)                                                                                      \
     I64_ROW(S, M.max_length, "max-length", 0, LENGTH, 2, 1 << 24, GROUP, "tokens of a sequence"),                           \
         CHOICE_ROW(S, M.long_documents, "long", 0, "split", "split|truncate", GROUP, "documents longer than that"),         \
@@ -14,7 +14,14 @@
         CHOICE_ROW(S, M.form, "row-form", 0, "auto", "auto|text|prompt|messages|conversations|instruction", GROUP,          \
                    "form to read of rows that have several"),                                                               \
         FLAG_ROW(S, M.raw, "raw", 0, "false", GROUP, "prompt and completion joined as they stand, without a template"),     \
-        CHOICE_ROW(S, M.chat, "template", 0, "auto", "auto|chatml|llama3", GROUP, "chat template of message rows")
+        CHOICE_ROW(S, M.chat, "template", 0, "auto", "auto|chatml|llama3", GROUP,                                           \
+                   "chat template of conversations: auto is the model's own"),                                              \
+        STRING_ROW(S, M.date, "date", 0, NULL, "DATE", GROUP,                                                               \
+                   "what chat templates take for today: 2024-07-26 unless given"),                                          \
+        CHOICE_ROW(S, M.train_on, "train-on", 0, "assistant", "assistant|last|all", GROUP,                                  \
+                   "turns of conversations to train"),                                                                      \
+        CHOICE_ROW(S, M.mask, "mask", 0, "auto", "auto|exact", GROUP,                                                       \
+                   "exact: only what the template's {% generation %} marks")
 
 /* O a member of type struct objective_options; M as above. Negative default scores mean none: data_rows_settle. */
 #define OBJECTIVE_ROWS(S, O, M, GROUP)                                                                                      \

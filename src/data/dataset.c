@@ -137,8 +137,8 @@ static enum status check_tokens(const struct dataset *d, int64_t i, struct datas
     const uint8_t *trained = dataset_trained(d, i);
     int64_t n_trained = 0;
     for (int32_t t = 0; t < n; t++) {
-        if (tokens[t] < 0 || trained[t] > (t > 0)) return fail(d, "tokens of document", i);
-        n_trained += trained[t];
+        if (tokens[t] < 0 || trained[t] > (t > 0 ? CHAT_WEIGHT_STEPS : 0)) return fail(d, "tokens of document", i);
+        n_trained += trained[t] != 0;
         if (tokens[t] > seen->max_token) seen->max_token = tokens[t];
     }
     if (n_trained < 1 || n_trained != d->documents[i].n_trained) return fail(d, "trained tokens of document", i);
@@ -227,6 +227,14 @@ const struct dataset_document *dataset_document(const struct dataset *d, int64_t
 const int32_t *dataset_tokens(const struct dataset *d, int64_t i)
 {
     return (const int32_t *)(d->bytes + dataset_document(d, i)->first);
+}
+
+double dataset_trained_weight(const struct dataset *d, int64_t i)
+{
+    const uint8_t *trained = dataset_trained(d, i);
+    double sum = 0;
+    for (int32_t t = 0; t < dataset_document(d, i)->n; t++) sum += chat_weight(trained[t]);
+    return sum;
 }
 
 const uint8_t *dataset_trained(const struct dataset *d, int64_t i)

@@ -6,7 +6,8 @@
  *   prompt, completion   with a chat template the conversation of a user and an assistant. Without one, or `raw`:
  *                        [BOS] prompt completion [EOS], completion and EOS trained. The two strings are tokenised apart: a
  *                        token that spans the boundary would be half trained, and at inference the prompt ends there too.
- *   messages             as the model's chat template renders them; assistant turns trained
+ *   messages             as the model's chat template renders them; assistant turns trained (chat_train.h). A template that
+ *                        rewrites earlier turns makes several sequences of a row
  * BOS by the model's own rule (tokenizer_adds_bos), EOS when the model has one. Text of special tokens in a row is plain
  * text, unless `special` says otherwise; then a BOS or EOS that the text has itself is not doubled. The first token of a
  * document has nothing before it and is never trained.
@@ -18,7 +19,7 @@
 #define YA_DATA_DATASET_H
 
 #include "data/records.h"
-#include "io/template/chat_template.h"
+#include "io/template/chat_train.h"
 
 struct dataset; /* opaque */
 
@@ -34,7 +35,10 @@ struct dataset_options {
     bool special;       /* control tokens spelled in text, prompt and completion become those tokens */
     enum row_form form; /* of rows that have several */
     double default_auth_weight, default_prov_entropy; /* for rows without; NaN: none given */
-    enum chat_template chat;                          /* CHAT_NONE: recognised from the tokenizer when a row needs it */
+    enum chat_choice chat;                            /* the template of conversations */
+    const char *date;                                 /* what templates are told; NULL: see chat_template.h */
+    enum chat_train_on train_on;
+    enum chat_mask mask;
 };
 enum { DATASET_FILES_MAX = 4096, DATASET_LENGTH_MAX = 1 << 24, DATASET_TYPES_MAX = 256, DATASET_TYPE_BYTES = 63 };
 
@@ -90,8 +94,10 @@ const struct dataset_counts *dataset_counts(const struct dataset *d);
 int64_t dataset_max_length(const struct dataset *d);
 int64_t dataset_n_documents(const struct dataset *d);
 const struct dataset_document *dataset_document(const struct dataset *d, int64_t i);
-const int32_t *dataset_tokens(const struct dataset *d, int64_t i);  /* (n) */
-const uint8_t *dataset_trained(const struct dataset *d, int64_t i); /* (n) 1: the token is a target; [0] is 0 */
+const int32_t *dataset_tokens(const struct dataset *d, int64_t i); /* (n) */
+/* (n) how each token is a target: 0 not, 1 fully, more: with the weight chat_weight gives (chat_train.h); [0] is 0 */
+const uint8_t *dataset_trained(const struct dataset *d, int64_t i);
+double dataset_trained_weight(const struct dataset *d, int64_t i); /* sum of these weights */
 size_t dataset_n_files(const struct dataset *d);
 struct dataset_file dataset_file(const struct dataset *d, size_t i);
 size_t dataset_n_types(const struct dataset *d);

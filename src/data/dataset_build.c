@@ -1,5 +1,6 @@
 /* dataset_build: one pass over the rows: each becomes tokens, and those one or several documents. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "data/dataset.h"
@@ -10,7 +11,7 @@ struct builder {
     const struct tokenizer *t;
     struct dataset_options options;
     struct records *rows;
-    enum chat_template chat;
+    struct chat_train chat; /* its template is opened when a row needs it */
 
     struct ids ids; /* of the current row, and which of them are trained */
     struct buf trained;
@@ -22,6 +23,10 @@ struct builder {
     int64_t spelled_row;  /* the first of them, and its file and first such token */
     uint32_t spelled_file;
     int32_t spelled_token;
+
+    struct record *row; /* being rendered, and how many sequences it has given so far */
+    int64_t sequences;
+    bool rejected; /* the row was declared faulty: what is said then names it already */
 };
 
 struct dataset_options dataset_options_default(const char *const *paths, size_t n_paths)
@@ -32,7 +37,7 @@ struct dataset_options dataset_options_default(const char *const *paths, size_t 
                                     .long_documents = LONG_SPLIT,
                                     .default_auth_weight = NAN,
                                     .default_prov_entropy = NAN,
-                                    .chat = CHAT_NONE};
+                                    .chat = CHAT_OWN};
 }
 
 static enum status check_options(struct ctx *c, const struct dataset_options *o)
@@ -66,16 +71,6 @@ static enum status add_text(struct builder *b, const char *text, size_t n, bool 
         size_t left = b->ids.n - b->trained.len;
         buf_append(&b->trained, run, left < sizeof run ? left : sizeof run);
     }
-    return b->c->status;
-}
-
-/* What can fail here is the model's template, not the row; the message still says which row asked for it. */
-static enum status render_messages(struct builder *b, const struct record *row)
-{
-    if (b->chat == CHAT_NONE) b->chat = chat_template_detect(b->c, b->t);
-    if (b->chat != CHAT_NONE)
-        chat_template_render(b->c, b->chat, b->t, row->messages, row->n_messages, false, &b->ids, &b->trained);
-    ctx_prefix(b->c, "%s:%lld", records_name(b->rows, (size_t)row->file), (long long)row->row);
     return b->c->status;
 }
 
@@ -124,33 +119,7 @@ static enum status render_text(struct builder *b, const struct record *row)
 
 static bool has_template(const struct builder *b)
 {
-    return b->options.chat != CHAT_NONE || tokenizer_chat_template(b->t) != NULL;
-}
-
-/* A prompt and its completion as the conversation that a chat model has seen; `pair` is room for it. */
-static void make_conversation(struct record *row, struct chat_message pair[2])
-{
-    pair[0] = (struct chat_message){.role = "user", .content = row->prompt, .content_bytes = row->prompt_bytes};
-    pair[1] =
-        (struct chat_message){.role = "assistant", .content = row->text, .content_bytes = row->text_bytes, .weight = 1};
-    row->kind = RECORD_MESSAGES;
-    row->messages = pair;
-    row->n_messages = 2;
-}
-
-static enum status render(struct builder *b, struct record *row)
-{
-    struct chat_message pair[2];
-    if (row->kind != RECORD_MESSAGES && !b->options.special) note_spelled(b, row);
-    if (row->kind == RECORD_COMPLETION && has_template(b)) {
-        b->pairs++;
-        if (!b->options.raw) make_conversation(row, pair);
-    }
-    if (row->kind != RECORD_MESSAGES) return render_text(b, row);
-    enum status status = render_messages(b, row);
-    row->messages = NULL; /* may be `pair` */
-    row->n_messages = 0;
-    return status;
+    return b->options.chat != CHAT_OWN || tokenizer_chat_template(b->t) != NULL;
 }
 
 static void report_pairs(const struct builder *b)
@@ -189,7 +158,7 @@ static bool doubles_bos(const struct builder *b, const struct record *row)
 static int64_t sum(const char *trained, int64_t n)
 {
     int64_t s = 0;
-    for (int64_t i = 0; i < n; i++) s += trained[i];
+    for (int64_t i = 0; i < n; i++) s += trained[i] != 0;
     return s;
 }
 
@@ -262,22 +231,116 @@ static enum status put_split(struct builder *b, const struct record *row, int64_
     return OK;
 }
 
+/* Scores that the row has not, out of the options; once a row. */
+static void settle_scores(struct builder *b, struct record *row)
+{
+    if (!isnan(row->auth_weight) && !isnan(row->prov_entropy)) b->counts.scored_rows++;
+    if (isnan(row->auth_weight)) row->auth_weight = b->options.default_auth_weight;
+    if (isnan(row->prov_entropy)) row->prov_entropy = b->options.default_prov_entropy;
+}
+
+/* One sequence of a row, which is in b->ids and b->trained. A row whose first sequence is no use is faulty; of further ones
+ * the tokens are counted. */
 static enum status put_row(struct builder *b, struct record *row)
 {
     int64_t n = (int64_t)b->ids.n, longest = b->options.max_length;
     bool truncate = n > longest && b->options.long_documents == LONG_TRUNCATE;
     int64_t kept = truncate ? longest : n;
+    b->rejected = true;
     if (doubles_bos(b, row)) return records_reject(b->rows, FAULT_BOS, "begins with BOS, which is added to every row");
-    if (kept < 2 || sum(b->trained.data + 1, kept - 1) == 0)
+    if (kept < 2 || sum(b->trained.data + 1, kept - 1) == 0) {
+        b->counts.left_out_tokens += b->sequences > 0 ? n : 0;
+        if (b->sequences > 0) return OK;
         return records_reject(b->rows, FAULT_UNTRAINED, "none of its first %lld tokens (of %lld) is trained%s",
                               (long long)kept, (long long)n, truncate ? ": raise --max-length, or use --long split" : "");
-    if (!isnan(row->auth_weight) && !isnan(row->prov_entropy)) b->counts.scored_rows++;
-    if (isnan(row->auth_weight)) row->auth_weight = b->options.default_auth_weight;
-    if (isnan(row->prov_entropy)) row->prov_entropy = b->options.default_prov_entropy;
+    }
+    b->rejected = false;
+    if (b->sequences++ == 0) settle_scores(b, row);
     if (kept > longest) return put_split(b, row, n);
     if (truncate) b->counts.truncated_rows++;
     b->counts.left_out_tokens += n - kept;
     return put_document(b, row, 0, kept);
+}
+
+/* ---- conversations ---- */
+
+static enum status put_sequence(void *user, const struct ids *ids, const char *codes)
+{
+    struct builder *b = user;
+    if (b->rejected) return OK; /* an earlier sequence has made the row faulty */
+    b->ids.n = 0;
+    buf_clear(&b->trained);
+    for (size_t i = 0; i < ids->n; i++) TRY(ids_push(b->c, &b->ids, ids->data[i]));
+    buf_append(&b->trained, codes, ids->n);
+    return buf_ok(&b->trained) ? put_row(b, b->row) : b->c->status;
+}
+
+static enum status open_template(struct builder *b)
+{
+    if (b->chat.template) return OK;
+    b->chat.template = chat_template_open(b->c, b->t, b->options.chat, b->options.date);
+    if (b->chat.template && chat_template_reads_clock(b->chat.template) && !b->options.date)
+        ctx_log(b->c, LOG_INFO, "the chat template asks for the date: it is told 26 Jul 2024 on any day (--date)");
+    return b->c->status;
+}
+
+/* A conversation that the template refuses is a faulty row; what the template cannot do at all is not the row's fault, but
+ * the message still says which row asked for it. */
+static enum status put_conversation(struct builder *b, struct record *row)
+{
+    const struct chat_conversation talk = {row->messages, row->tools, row->more};
+    enum status status = open_template(b);
+    if (status == OK && chat_train_run(b->c, &b->chat, &talk, row->codes, put_sequence, b) == OK) return OK;
+    if (b->c->status == E_INPUT && status == OK && b->sequences == 0 && b->options.skip_bad_rows && !b->rejected) {
+        char why[CTX_MESSAGE_BYTES];
+        snprintf(why, sizeof why, "%s", b->c->message);
+        ctx_clear(b->c);
+        return records_reject(b->rows, FAULT_FORM, "%s", why);
+    }
+    if (!b->rejected) ctx_prefix(b->c, "%s:%lld", records_name(b->rows, (size_t)row->file), (long long)row->row);
+    return b->c->status;
+}
+
+/* A prompt and its completion as the conversation that a chat model has seen. */
+static enum status put_pair(struct builder *b, struct record *row)
+{
+    static const uint8_t codes[2] = {0, 1};
+    json_t *messages = json_array();
+    if (!messages) return ctx_fail(b->c, E_MEMORY, "out of memory for messages");
+    chat_template_add(b->c, messages, "user", row->prompt, row->prompt_bytes);
+    chat_template_add(b->c, messages, "assistant", row->text, row->text_bytes);
+    row->kind = RECORD_MESSAGES;
+    row->messages = messages;
+    row->tools = row->more = NULL;
+    row->codes = codes;
+    if (ctx_ok(b->c)) put_conversation(b, row);
+    row->messages = NULL;
+    json_decref(messages);
+    return b->c->status;
+}
+
+/* What was noticed while conversations were rendered, once. */
+static void report_conversations(const struct builder *b)
+{
+    const struct chat_notes *n = &b->chat.notes;
+    if (n->rewritten > 0)
+        ctx_log(b->c, LOG_INFO,
+                "%lld rows: the chat template rewrites earlier turns, so each turn that looks otherwise in the whole "
+                "conversation became a sequence of its own, as the model sees it when it writes the turn",
+                (long long)n->rewritten);
+    if (n->extended > 0)
+        ctx_log(
+            b->c, LOG_INFO,
+            "%lld rows: the template's marks leave out the token that ends a turn; it is trained too (--mask exact: not)",
+            (long long)n->extended);
+    if (n->unended > 0)
+        ctx_log(b->c, LOG_WARN, "%lld rows: the chat template ends a turn with no control token, so none is learnt there",
+                (long long)n->unended);
+    if (n->unlike > 0)
+        ctx_log(b->c, LOG_WARN,
+                "%lld rows: the template's generation prompt is not what stands before these turns, so training and use "
+                "begin a turn otherwise",
+                (long long)n->unlike);
 }
 
 static enum status add_row(struct builder *b, struct record *row)
@@ -288,7 +351,15 @@ static enum status add_row(struct builder *b, struct record *row)
     }
     b->ids.n = 0;
     buf_clear(&b->trained);
-    TRY(render(b, row));
+    b->row = row;
+    b->sequences = 0;
+    b->rejected = false;
+    if (row->kind == RECORD_MESSAGES) return put_conversation(b, row);
+    if (!b->options.special) note_spelled(b, row);
+    bool pair = row->kind == RECORD_COMPLETION && has_template(b);
+    b->pairs += pair;
+    if (pair && !b->options.raw) return put_pair(b, row);
+    TRY(render_text(b, row));
     return put_row(b, row);
 }
 
@@ -320,6 +391,7 @@ static enum status fill(struct builder *b)
     count_faults(b);
     warn_spelled(b);
     report_pairs(b);
+    report_conversations(b);
     if (dataset_write_count(b->out) == 0)
         return ctx_fail(b->c, E_INPUT, "%s%s: no row can be used: %lld rows, %lld of them bad, %lld of weight 0",
                         records_name(b->rows, 0), b->options.n_paths > 1 ? " and others" : "", (long long)b->counts.rows,
@@ -332,7 +404,7 @@ enum status dataset_build(struct ctx *c, const struct tokenizer *t, const struct
                           const char *cache_path, struct dataset_counts *counts)
 {
     TRY(check_options(c, options));
-    struct builder b = {.c = c, .t = t, .options = *options, .chat = options->chat};
+    struct builder b = {.c = c, .t = t, .options = *options, .chat = {.on = options->train_on, .mask = options->mask}};
     buf_init(&b.trained, c, SIZE_MAX / 4); /* bounded by the ids, and they by the length of a line */
     b.rows = records_open(c, options->paths, options->n_paths, options->skip_bad_rows, options->form);
     b.out = b.rows ? dataset_write_open(c, cache_path) : NULL;
@@ -342,6 +414,7 @@ enum status dataset_build(struct ctx *c, const struct tokenizer *t, const struct
         *counts = b.counts;
     }
     dataset_write_abort(b.out);
+    chat_template_close(b.chat.template);
     records_close(b.rows);
     ids_release(c, &b.ids);
     buf_release(&b.trained);

@@ -108,7 +108,7 @@ enum status dataset_write_document(struct dataset_writer *w, const struct datase
     struct dataset_document *stored = new_document(w);
     if (!stored) return w->c->status;
     for (int32_t i = 0; i < d->n; i++) {
-        n_trained += trained[i];
+        n_trained += trained[i] != 0;
         if (tokens[i] > w->counts.max_token) w->counts.max_token = tokens[i];
     }
     BUG_ON(w->c, trained[0] || n_trained < 1, "a document without a target");

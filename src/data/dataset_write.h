@@ -14,7 +14,7 @@ struct dataset_writer *dataset_write_open(struct ctx *c, const char *path);
 int32_t dataset_write_type(struct dataset_writer *w, const char *name);
 
 /* Adds a document: d's scores, weight, row, file, source type and n count; `first` and `n_trained` are filled in. trained
- * (n) holds 0 or 1, [0] is 0, at least one is 1. */
+ * (n) is as dataset_trained gives it; at least one is not 0. */
 enum status dataset_write_document(struct dataset_writer *w, const struct dataset_document *d, const int32_t *tokens,
                                    const char *trained);
 /* Adds the next source file; all of them after the last document. */

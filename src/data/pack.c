@@ -306,7 +306,7 @@ double pack_step_mean_weight(const struct pack *p, int64_t step)
     struct range r = step_items(p, step);
     double sum = 0;
     for (int64_t i = r.begin; i < r.end; i++)
-        sum += (double)p->items[i].weight * dataset_document(p->d, p->items[i].document)->n_trained;
+        sum += (double)p->items[i].weight * dataset_trained_weight(p->d, p->items[i].document);
     return sum / (double)pack_step_trained_tokens(p, step);
 }
 
@@ -327,7 +327,7 @@ static void copy_document(struct pack *p, const struct item *item, int64_t at)
         bool target = t + 1 < n && trained[t + 1];
         p->positions[at + t] = t;
         p->targets[at + t] = t + 1 < n ? tokens[t + 1] : 0;
-        p->weights[at + t] = target ? item->weight : 0;
+        p->weights[at + t] = target ? (float)(item->weight * chat_weight(trained[t + 1])) : 0;
     }
 }
 

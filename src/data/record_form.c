@@ -3,8 +3,8 @@
  * A form is recognised by its keys alone. Rows that hold several (a conversation and its first prompt; Alpaca's members and
  * the text made of them) are read in the form that says most about what is to be trained, which is the order of the table
  * below, and this is said; --row-form chooses another. What a form does not know is refused where it would change what is
- * trained and listed where it would not. Strings are not copied: they stay in the JSON document, which lives until the next
- * row. */
+ * trained and listed where it would not. Texts are not copied: they stay in the JSON document, which lives until the next
+ * row; messages become a list of objects as chat templates know them, which shares its values with the document. */
 #include "data/record_form.h"
 
 #include <stdio.h>
@@ -18,15 +18,25 @@ void record_form_init(struct record_form *f, struct ctx *c, enum row_form choice
 {
     *f = (struct record_form){.c = c, .choice = choice};
     buf_init(&f->joined, c, 2 * (size_t)RECORDS_LINE_MAX_BYTES);
+    buf_init(&f->codes, c, RECORDS_LINE_MAX_BYTES);
+}
+
+static void forget_row(struct record_form *f)
+{
+    json_decref(f->messages);
+    json_decref(f->tools);
+    json_decref(f->more);
+    f->messages = f->tools = f->more = NULL;
+    buf_clear(&f->codes);
+    buf_clear(&f->joined);
 }
 
 void record_form_release(struct record_form *f)
 {
-    mem_free(f->c, f->messages);
+    forget_row(f);
     mem_free(f->c, f->mixed_row);
-    f->messages = NULL;
     f->mixed_row = NULL;
-    f->n_messages = f->room = 0;
+    buf_release(&f->codes);
     buf_release(&f->joined);
 }
 
@@ -59,22 +69,18 @@ static bool filled_member(struct ctx *c, const char *what, const json_t *o, cons
 
 /* ---- messages ---- */
 
-static bool push(struct record_form *f, struct chat_message message)
+/* Takes the message over. */
+static bool push(struct record_form *f, json_t *message, uint8_t code)
 {
-    if (f->n_messages == f->room) {
-        size_t room = f->room ? 2 * f->room : 16;
-        struct chat_message *m = mem_resize(f->c, f->messages, f->room, room, sizeof *m);
-        if (!m) return false;
-        f->messages = m;
-        f->room = room;
-    }
-    f->messages[f->n_messages++] = message;
-    return true;
+    if (!f->messages) f->messages = json_array();
+    buf_append_char(&f->codes, (char)code);
+    if (f->messages && message && json_array_append_new(f->messages, message) == 0) return buf_ok(&f->codes);
+    return ctx_fail(f->c, E_MEMORY, "out of memory for a message"), false;
 }
 
-static bool push_text(struct record_form *f, const char *role, const char *content, size_t n, double weight)
+static bool push_text(struct record_form *f, const char *role, const char *content, size_t n, uint8_t code)
 {
-    return push(f, (struct chat_message){.role = role, .content = content, .content_bytes = n, .weight = weight});
+    return push(f, json_pack("{s:s, s:s%}", "role", role, "content", content, n), code);
 }
 
 static bool read_turns(struct record_form *f, const char *what, const json_t *o, const char *key, bool trained)
@@ -87,9 +93,9 @@ static bool read_turns(struct record_form *f, const char *what, const json_t *o,
     }
     if (json_array_size(turns) == 0) return ctx_fail(f->c, E_INPUT, "%s: '%s' is empty", what, key), false;
     for (size_t i = 0; i < json_array_size(turns); i++) {
-        struct chat_message m;
-        if (!record_turn_read(f->c, what, json_array_get(turns, i), trained, &f->joined, &f->unused_turn, &m)) return false;
-        if (!push(f, m)) return false;
+        uint8_t code;
+        json_t *message = record_turn_read(f->c, what, json_array_get(turns, i), &f->unused_turn, &code);
+        if (!message || !push(f, message, trained ? code : 0)) return false;
     }
     return true;
 }
@@ -158,9 +164,10 @@ static bool read_conversation(struct record_form *f, const char *what, const jso
 {
     out->kind = RECORD_MESSAGES;
     if (!push_system(f, what, row)) return false;
-    size_t first = f->n_messages;
+    size_t first = json_array_size(f->messages);
     if (!read_turns(f, what, row, key, true)) return false;
-    if (first == 0 || strcmp(f->messages[first].role, "system") != 0) return true;
+    const json_t *role = json_object_get(json_array_get(f->messages, first), "role");
+    if (first == 0 || strcmp(json_string_value(role), "system") != 0) return true;
     ctx_fail(f->c, E_INPUT, "%s: 'system' of the row and a system message: which is meant?", what);
     return false;
 }
@@ -275,7 +282,7 @@ static const struct form *find_form(struct record_form *f, const char *what, con
 /* What would be lost although it belongs to what the model is to see. */
 static bool refuse_lost(struct ctx *c, const char *what, const json_t *row, const struct record *out)
 {
-    static const char *const lost[] = {"images", "image", "audio", "audios", "video", "videos", "tools", "functions"};
+    static const char *const lost[] = {"images", "image", "audio", "audios", "video", "videos", "functions"};
     for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
         const json_t *v = json_object_get(row, lost[i]);
         bool empty = record_is_empty(v) || (json_is_string(v) && strcmp(json_string_value(v), "[]") == 0);
@@ -288,9 +295,10 @@ static bool refuse_lost(struct ctx *c, const char *what, const json_t *row, cons
     return true;
 }
 
-static const char *const used[] = {"text",         "prompt", "completion",  "messages", "conversations", "instruction",
-                                   "input",        "output", "system",      "history",  "auth_weight",   "loss_weight",
-                                   "prov_entropy", "weight", "source_type", "metadata"};
+static const char *const used[] = {
+    "text",         "prompt", "completion",  "messages", "conversations", "instruction",
+    "input",        "output", "system",      "history",  "auth_weight",   "loss_weight",
+    "prov_entropy", "weight", "source_type", "metadata", "tools",         "chat_template_kwargs"};
 
 static void list_unused(struct record_form *f, const json_t *row)
 {
@@ -333,28 +341,53 @@ void record_form_report(const struct record_form *f)
     buf_release(&names);
 }
 
-/* Makes `joined` long enough that it does not move while texts of the row are put into it. */
-static bool reserve(struct record_form *f, size_t row_bytes)
+/* ---- what a conversation has beside its messages ---- */
+
+/* `tools`: a list, or the JSON of one in a string. */
+static bool read_tools(struct record_form *f, const char *what, const json_t *row)
 {
-    static const char zeros[4096];
-    buf_clear(&f->joined);
-    while (f->joined.room < row_bytes + 16 && buf_ok(&f->joined)) {
-        size_t left = row_bytes + 16 - f->joined.len;
-        buf_append(&f->joined, zeros, left < sizeof zeros ? left : sizeof zeros);
+    const json_t *v = record_member(row, "tools");
+    if (json_is_string(v) && json_string_length(v) > 0) {
+        f->tools = json_parse(f->c, what, json_string_value(v), json_string_length(v));
+        ctx_prefix(f->c, "'tools' of the row is a string that is not JSON");
+        if (!f->tools) return false;
+    } else if (!record_is_empty(v)) {
+        f->tools = json_incref((json_t *)v);
     }
-    bool ok = buf_ok(&f->joined);
-    buf_clear(&f->joined);
-    return ok;
+    if (f->tools && !json_is_array(f->tools)) {
+        ctx_fail(f->c, E_INPUT, "%s: 'tools' is %s, not a list", what, record_type_name(f->tools));
+        return false;
+    }
+    if (f->tools && json_array_size(f->tools) == 0) {
+        json_decref(f->tools);
+        f->tools = NULL;
+    }
+    return true;
 }
 
-bool record_form_read(struct record_form *f, const char *what, const json_t *row, size_t row_bytes, struct record *out)
+static bool read_beside(struct record_form *f, const char *what, const json_t *row)
 {
-    f->n_messages = 0;
-    if (!reserve(f, row_bytes)) return false;
+    const json_t *more = record_member(row, "chat_template_kwargs");
+    if (!read_tools(f, what, row)) return false;
+    if (more && !json_is_object(more)) {
+        ctx_fail(f->c, E_INPUT, "%s: 'chat_template_kwargs' is %s, not an object", what, record_type_name(more));
+        return false;
+    }
+    f->more = json_incref((json_t *)more);
+    return true;
+}
+
+bool record_form_read(struct record_form *f, const char *what, const json_t *row, struct record *out)
+{
+    forget_row(f);
     const struct form *found = find_form(f, what, row);
     if (!found || !found->read(f, what, row, out) || !refuse_lost(f->c, what, row, out)) return false;
+    if (out->kind == RECORD_MESSAGES && !read_beside(f, what, row)) return false;
     list_unused(f, row);
     out->messages = f->messages;
-    out->n_messages = f->n_messages;
+    out->tools = f->tools;
+    out->more = f->more;
+    out->codes = (const uint8_t *)buf_str(&f->codes);
+    out->n_messages = json_array_size(f->messages);
     return true;
 }

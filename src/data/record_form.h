@@ -10,9 +10,9 @@
 struct record_form {
     struct ctx *c;
     enum row_form choice;
-    struct chat_message *messages; /* owned; contents borrowed from the document, or from `joined` */
-    size_t n_messages, room;
-    struct buf joined; /* texts made of several: Alpaca's instruction and input, parts of a content */
+    json_t *messages, *tools, *more; /* owned: of the current row */
+    struct buf codes;                /* one a message */
+    struct buf joined;               /* Alpaca: instruction, newline, input */
 
     struct member_list unused_row, unused_turn; /* members that are not read */
     int64_t n_mixed;                            /* rows with more than one form, and the first of them */
@@ -23,9 +23,9 @@ struct record_form {
 void record_form_init(struct record_form *f, struct ctx *c, enum row_form choice);
 void record_form_release(struct record_form *f);
 
-/* Fills kind, text, prompt and messages of *out from a JSON object of `row_bytes` bytes of text; they point into the
- * document and into *f. False with E_INPUT "WHAT: ..." when the row has no form, or a faulty member. */
-bool record_form_read(struct record_form *f, const char *what, const json_t *row, size_t row_bytes, struct record *out);
+/* Fills kind, text, prompt and messages of *out from a JSON object; they point into the document and into *f. False with
+ * E_INPUT "WHAT: ..." when the row has no form, or a faulty member. */
+bool record_form_read(struct record_form *f, const char *what, const json_t *row, struct record *out);
 
 /* Says what was noticed: rows of several forms, members that are not read. Once, after the last row. */
 void record_form_report(const struct record_form *f);

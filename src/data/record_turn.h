@@ -4,14 +4,14 @@
 
 #include "data/member_list.h"
 #include "io/json.h"
-#include "io/template/chat_template.h"
+#include "io/template/chat_train.h"
 
-/* Reads {"role" or "from", "content" or "value"} and what else changes its training into *out, whose strings point into the
- * document or into *joined, which must have room for the text of the row so that it does not move. Without `trained` the
- * turn is context only. Members that are not used are added to *unused. E_INPUT "WHAT: ..." for an unknown role, content
- * that is no text, a mask that is neither 0 nor 1, and members that hold text or pictures that would be left out. */
-bool record_turn_read(struct ctx *c, const char *what, const json_t *turn, bool trained, struct buf *joined,
-                      struct member_list *unused, struct chat_message *out);
+/* A message as chat templates know it, out of {"role" or "from", "content" or "value"} and what else it has: an object,
+ * owner the caller, which shares its values with the document. *code says how the turn is trained if it is the assistant's
+ * (chat_train.h). Members that are not known to be read by templates are added to *unused, and come along. NULL with
+ * E_INPUT "WHAT: ..." for an unknown role, content that is no text, a mask that is neither 0 nor 1, a weight that cannot
+ * be, and members that hold pictures. */
+json_t *record_turn_read(struct ctx *c, const char *what, const json_t *turn, struct member_list *unused, uint8_t *code);
 
 /* A member; NULL when it is absent or null, because tables exported as JSON fill unused columns with null. */
 const json_t *record_member(const json_t *o, const char *key);

@@ -177,7 +177,7 @@ static bool read_json(struct records *r, struct record *out, enum record_fault *
     if (!r->doc) return false;
     *why = FAULT_FORM;
     if (!json_is_object(r->doc)) return ctx_fail(r->c, E_INPUT, "%s: a row must be a JSON object", r->what), false;
-    if (!record_form_read(&r->form, r->what, r->doc, r->bytes.n, out)) return false;
+    if (!record_form_read(&r->form, r->what, r->doc, out)) return false;
     *why = FAULT_SCORE;
     return read_scores(r, out) && weigh(r, out);
 }

@@ -8,9 +8,11 @@
  *   {"prompt","completion"[,"system"]}                   strings: the completion is trained; or lists of messages
  *   {"text"}                                             all of it is trained
  * and may carry auth_weight in [0, 0.99], prov_entropy >= 0 (bits), loss_weight or weight in [0, 1e6], source_type (string).
- * record_turn.c has the roles, the forms of a content, and the members that keep a turn from being trained (weight, train,
- * loss, trainable: 0 or false). Members that are known to hold text, pictures or a mask and are not read are refused unless
- * empty; all others are listed once, with their number, after the last row.
+ * A conversation may have `tools` (a list, or JSON of one in a string) and `chat_template_kwargs`, further variables of the
+ * chat template. record_turn.c has the roles, the forms of a content, the members that say how a turn is trained (weight: 0
+ * to 1; train, loss, trainable: 0 or false), and calls of tools; all members of a message reach the template. Members that
+ * are known to hold pictures or a mask and are not read are refused unless empty; all others are listed once, with their
+ * number, after the last row.
  *
  * A faulty row is E_INPUT "FILE:ROW: what", or it is skipped, counted by reason and logged. A row longer than 64 MiB is
  * faulty and passed over in small pieces, never held. A file that is none of rows is an error in any case. */
@@ -18,7 +20,7 @@
 #define YA_DATA_RECORDS_H
 
 #include "io/row_file.h"
-#include "io/template/chat_template.h"
+#include "io/template/chat_train.h"
 
 enum {
     RECORDS_LINE_MAX_BYTES = ROW_FILE_MAX_BYTES, /* of a row, and of a .txt file */
@@ -59,7 +61,11 @@ struct record {
     size_t text_bytes;
     const char *prompt; /* RECORD_COMPLETION; may be empty */
     size_t prompt_bytes;
-    const struct chat_message *messages; /* RECORD_MESSAGES */
+    /* RECORD_MESSAGES: a list of objects with role, content and what else a template may read; the tools, or NULL; further
+     * variables of the template, an object or NULL; and how each message is trained if it is the assistant's (chat_train.h).
+     */
+    const json_t *messages, *tools, *more;
+    const uint8_t *codes;
     size_t n_messages;
     double auth_weight, prov_entropy; /* NaN: the row has none */
     double loss_weight;               /* of the row (1: it has none) times that of its file */

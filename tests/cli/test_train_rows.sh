@@ -26,6 +26,9 @@ refuse() { # LABEL PART OPTIONS...
 
 if [ "${1:-}" = corpora ]; then
     cases=$SHARED_DIR/cases
+    # a template without tools, calls and reasoning, which would be lost
+    echo '{% for m in messages %}{{ m.role ~ ": " ~ m.content ~ "\n" }}{% endfor %}{{ "assistant: " if add_generation_prompt }}' \
+        >model/chat_template.jinja
     # FILE, and how the message begins after the file's name; nothing: it is read
     while read -r file part; do
         if [ -n "$part" ]; then
@@ -76,6 +79,27 @@ train shared -d rows.jsonl --valid-share 0.25
 grep -q '^data  *30 rows' shared.out || check "training rows" "30 rows" "$(grep '^data' shared.out)"
 grep -q '^valid  *10 rows' shared.out || check "validation rows" "10 rows" "$(grep '^valid' shared.out)"
 "$YOUR_AI" resume shared --max-steps 4 >resumed.out 2>&1 || check "a run with a share is resumed" 0 "$(cat resumed.out)"
+
+# Conversations: the model's own template, and which of their turns are trained.
+sed -n 's/.*/{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]}/p; 1q' \
+    rows.jsonl >talk.jsonl
+refuse "no template" "the model has no chat template" -d talk.jsonl
+echo '{% for m in messages %}{{ m.role ~ ":" ~ m.content ~ "\n" }}{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}' \
+    >model/chat_template.jinja
+train turns -d talk.jsonl
+grep -q 'ends a turn with no control token' turns.err || check "no end" "a warning" "$(cat turns.err)"
+grep -qF '[[b' turns.out || check "first turn" "trained" "$(cat turns.out)"
+train last -d talk.jsonl --train-on last
+grep -qF '[[b' last.out && check "first turn" "not trained" "$(cat last.out)"
+grep -qF '[[d' last.out || check "last turn" "trained" "$(cat last.out)"
+train all -d talk.jsonl --train-on all
+[ "$(sed -n 's/.*talk.jsonl:1  \([0-9]*\) tokens, .*/\1/p' all.out)" = "$(($(sed -n 's/.*talk.jsonl:1  [0-9]* tokens, \([0-9]*\) trained.*/\1/p' all.out) + 1))" ] ||
+    check "all turns" "all but the first token" "$(cat all.out)"
+refuse "marks of a template without" "needs a chat template with {% generation %} marks" -d talk.jsonl --mask exact
+refuse "a date" "is not a date of the form" -d talk.jsonl --date tomorrow
+refuse "a template that cannot be run" "line 1: {% include %}, which is not supported" -d talk.jsonl \
+    $(echo '{% include "x" %}' >model/chat_template.jinja)
+rm model/chat_template.jinja
 
 refuse "two kinds of validation" "--valid and --valid-share" -d rows.jsonl --valid rows.jsonl --valid-share 0.1
 refuse "standard input twice" "can be read once only" -d - --valid -

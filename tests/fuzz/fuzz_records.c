@@ -13,7 +13,9 @@ static void read_all(struct ctx *c, const char *path, bool skip)
     while (r && records_next(r, &row)) {
         if (row.kind != RECORD_MESSAGES) fuzz_read(row.text, row.text_bytes);
         for (size_t i = 0; row.kind == RECORD_MESSAGES && i < row.n_messages; i++) {
-            fuzz_read(row.messages[i].content, row.messages[i].content_bytes);
+            const json_t *content = json_object_get(json_array_get(row.messages, i), "content");
+            if (json_is_string(content)) fuzz_read(json_string_value(content), json_string_length(content));
+            fuzz_read(&row.codes[i], 1);
         }
     }
     records_close(r);

@@ -1,6 +1,6 @@
-/* Rendered conversations against transformers (golden cases made by tools/gen_tokenizer_golden.py): ids and trained tokens.
- */
-#include "io/template/chat_template.h"
+/* Rendered conversations against transformers: ids and trained tokens (golden cases made by tools/gen_tokenizer_golden.py
+ * and tools/gen_chat_golden.py), and what becomes of templates that rewrite, mark or leave open their turns. */
+#include "io/template/chat_train.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,10 +10,9 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "support_file.h"
 #include "support_tokenizer.h"
-
-enum { MAX_MESSAGES = 8 };
 
 /* The source of a golden case's template: one of tests/data/io/chat, or "corpus:NAME". free() it. */
 static char *template_source(struct ctx *c, const char *name)
@@ -48,64 +47,112 @@ static struct tokenizer *open_with(struct ctx *c, const char *name, const char *
     return t;
 }
 
+/* ---- what training sees, as text: "<trained>" in double brackets, one sequence a line ---- */
+
+struct seen {
+    struct ctx *c;
+    const struct tokenizer *t;
+    struct buf text;
+    struct ids first; /* of the first sequence, and its codes */
+    struct buf codes;
+    int sequences;
+};
+
+static enum status see(void *user, const struct ids *ids, const char *codes)
+{
+    struct seen *s = user;
+    char on = 0;
+    if (s->sequences++ > 0) buf_append_str(&s->text, "\n--\n");
+    for (size_t i = 0; i < ids->n; i++) {
+        if (s->sequences == 1) ids_push(s->c, &s->first, ids->data[i]);
+        if (codes[i] != on && on) buf_append_str(&s->text, "]]");
+        if (codes[i] != on && codes[i] == 1) buf_append_str(&s->text, "[[");
+        if (codes[i] != on && codes[i] > 1) buf_printf(&s->text, "[[%g:", chat_weight((uint8_t)codes[i]));
+        on = codes[i];
+        tokenizer_decode(s->c, s->t, &ids->data[i], 1, false, &s->text);
+    }
+    if (s->sequences == 1) buf_append(&s->codes, codes, ids->n);
+    if (on) buf_append_str(&s->text, "]]");
+    return s->c->status;
+}
+
+static void seen_init(struct seen *s, struct ctx *c, const struct tokenizer *t)
+{
+    *s = (struct seen){.c = c, .t = t};
+    buf_init(&s->text, c, 1 << 20);
+    buf_init(&s->codes, c, 1 << 20);
+}
+
+static void seen_release(struct seen *s)
+{
+    buf_release(&s->text);
+    buf_release(&s->codes);
+    ids_release(s->c, &s->first);
+}
+
+/* ---- golden ids and masks ---- */
+
 /* The template of the last row, kept open: rows of one template stand together. */
 struct golden {
     char name[64];
-    enum chat_template kind;
     struct tokenizer *t;
-    int templates;
+    struct chat_train train;
+    int templates, several;
 };
+
+static void golden_close(struct golden *g)
+{
+    chat_template_close(g->train.template);
+    tokenizer_free(g->t);
+}
 
 static void golden_open(struct ctx *c, struct golden *g, const json_t *row)
 {
     const char *name = json_string_value(json_object_get(row, "template"));
     if (strcmp(name, g->name) == 0) return;
+    golden_close(g);
     char *source = template_source(c, name);
-    tokenizer_free(g->t);
     g->t = open_with(c, json_string_value(json_object_get(row, "tokenizer")), source);
-    g->kind = chat_template_detect(c, g->t);
-    if (g->kind == CHAT_NONE) fail_msg("%s: %s", name, c->message);
-    assert_int_equal(g->kind, strstr(name, "llama3") ? CHAT_LLAMA3 : CHAT_CHATML);
+    g->train = (struct chat_train){.template = chat_template_open(c, g->t, CHAT_OWN, NULL)};
+    if (!g->train.template) fail_msg("%s: %s", name, c->message);
     snprintf(g->name, sizeof g->name, "%s", name);
     g->templates++;
     free(source);
 }
 
-static size_t read_messages(const json_t *list, struct chat_message *messages)
-{
-    size_t n = json_array_size(list);
-    assert_true(n <= MAX_MESSAGES);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *m = json_array_get(list, i), *content = json_object_get(m, "content");
-        messages[i] = (struct chat_message){json_string_value(json_object_get(m, "role")), json_string_value(content),
-                                            json_string_length(content), 1};
-    }
-    return n;
-}
-
+/* The ids of the whole text, and the trained tokens where the conversation stays one sequence. */
 static void golden_row(struct ctx *c, const json_t *row, void *user)
 {
     struct golden *g = user;
-    struct chat_message messages[MAX_MESSAGES];
-    struct ids ids = {0};
-    struct buf trained;
     golden_open(c, g, row);
-    size_t n = read_messages(json_object_get(row, "messages"), messages);
-    bool prompt = json_is_true(json_object_get(row, "prompt"));
-    /* The first Llama 3 template opens an assistant turn without being asked; the rest of it is equal. */
-    bool always = strcmp(g->name, "corpus:llama3") == 0;
-    buf_init(&trained, c, 1 << 16);
-    if (chat_template_render(c, g->kind, g->t, messages, n, prompt || always, &ids, &trained) != OK)
-        fail_msg("%s", c->message);
-    char *label = json_dumps(row, 0);
-    test_ids_equal(&ids, json_object_get(row, "ids"), label);
+    const struct chat_conversation talk = {.messages = json_object_get(row, "messages")};
     const char *want = json_string_value(json_object_get(row, "trained"));
-    assert_int_equal(trained.len, strlen(want));
-    for (size_t i = 0; i < trained.len; i++)
-        if (trained.data[i] != want[i] - '0') fail_msg("trained differs at %zu: %s", i, label);
+    bool prompt = json_is_true(json_object_get(row, "prompt"));
+    struct jinja_output text = {0};
+    struct ids ids = {0};
+    struct seen s;
+    uint8_t codes[64];
+    char *label = json_dumps(row, 0);
+    memset(codes, 1, sizeof codes);
+    seen_init(&s, c, g->t);
+    if (chat_template_render(c, g->train.template, &talk, json_array_size(talk.messages), prompt, &text) != OK ||
+        chat_template_encode(c, g->train.template, &text, &ids, NULL) != OK)
+        fail_msg("%s: %s", label, c->message);
+    test_ids_equal(&ids, json_object_get(row, "ids"), label);
+    if (!prompt) {
+        if (chat_train_run(c, &g->train, &talk, codes, see, &s) != OK) fail_msg("%s: %s", label, c->message);
+        g->several += s.sequences > 1;
+        if (s.sequences == 1) {
+            test_ids_equal(&s.first, json_object_get(row, "ids"), label);
+            assert_int_equal(s.codes.len, strlen(want));
+            for (size_t i = 0; i < s.codes.len; i++)
+                if (s.codes.data[i] != want[i] - '0') fail_msg("trained differs at %zu: %s\n%s", i, label, buf_str(&s.text));
+        }
+    }
     free(label);
-    buf_release(&trained);
+    seen_release(&s);
     ids_release(c, &ids);
+    jinja_output_release(c, &text);
 }
 
 static bool is_of_corpora(const json_t *row)
@@ -124,13 +171,14 @@ static void corpora_row(struct ctx *c, const json_t *row, void *user)
     if (is_of_corpora(row)) golden_row(c, row, user);
 }
 
-static void golden(void (*run)(struct ctx *c, const json_t *row, void *user), int templates)
+static void golden(void (*run)(struct ctx *c, const json_t *row, void *user), int templates, int several)
 {
     struct ctx *c = ctx_new(NULL);
-    struct golden g = {{0}, CHAT_NONE, NULL, 0};
+    struct golden g = {.name = ""};
     assert_int_equal(test_each_line(c, "chat/cases.jsonl", run, &g), 7 * 13 * 2);
     assert_int_equal(g.templates, templates);
-    tokenizer_free(g.t);
+    assert_int_equal(g.several, several);
+    golden_close(&g);
     assert_int_equal(c->alloc_bytes, 0);
     ctx_free(c);
 }
@@ -138,156 +186,343 @@ static void golden(void (*run)(struct ctx *c, const json_t *row, void *user), in
 static void test_golden(void **state)
 {
     (void)state;
-    golden(committed_row, 4);
+    golden(committed_row, 4, 0);
 }
 
 static void test_golden_of_corpora(void **state)
 {
     (void)state;
-    golden(corpora_row, 3);
+    golden(corpora_row, 3, 4);
 }
 
-#define CHATML_BODY                                                                                                         \
-    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n'}}"      \
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-#define LLAMA3_BODY                                                                                                         \
-    "{{ bos_token }}{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n' + m['content']" \
-    "|trim + '<|eot_id|>' }}{% endfor %}"
+/* --mask exact is transformers' return_assistant_tokens_mask. */
+static void marks_row(struct ctx *c, const json_t *row, void *user)
+{
+    int *n = user;
+    struct tokenizer *t = open_with(c, json_string_value(json_object_get(row, "tokenizer")),
+                                    json_string_value(json_object_get(row, "template")));
+    const struct chat_conversation talk = {.messages = json_object_get(row, "messages")};
+    struct chat_train train = {.template = chat_template_open(c, t, CHAT_OWN, NULL), .mask = CHAT_MASK_EXACT};
+    const char *want = json_string_value(json_object_get(row, "trained"));
+    uint8_t codes[16];
+    struct seen s;
+    char *label = json_dumps(row, 0);
+    memset(codes, 1, sizeof codes);
+    seen_init(&s, c, t);
+    if (!train.template || chat_train_run(c, &train, &talk, codes, see, &s) != OK) fail_msg("%s: %s", label, c->message);
+    test_ids_equal(&s.first, json_object_get(row, "ids"), label);
+    assert_int_equal(s.codes.len, strlen(want));
+    for (size_t i = 0; i < s.codes.len; i++)
+        if (s.codes.data[i] != want[i] - '0') fail_msg("trained differs at %zu: %s\n%s", i, label, buf_str(&s.text));
+    ++*n;
+    free(label);
+    seen_release(&s);
+    chat_template_close(train.template);
+    tokenizer_free(t);
+}
 
-/* Sources with something that would change the text, and what the message must say. */
+static void test_exact_marks(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    int n = 0;
+    test_each_line(c, "chat/marks.jsonl", marks_row, &n);
+    assert_int_equal(n, 10 * 16 + 1);
+    assert_int_equal(c->alloc_bytes, 0);
+    ctx_free(c);
+}
+
+/* ---- turns of templates in public forms (our own wording), over a small tokenizer ---- */
+
+static json_t *parse(struct ctx *c, const char *text)
+{
+    json_t *o = json_parse(c, "test", text, strlen(text));
+    if (!o) fail_msg("%s: %s", text, c->message);
+    return o;
+}
+
+struct turns_case {
+    const char *template, *messages, *want;
+    enum chat_train_on on;
+    enum chat_mask mask;
+    const char *codes; /* one a message; NULL: all 1 */
+    struct chat_notes notes;
+};
+
+#define TALK                                                                                                                \
+    "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\"},{\"role\":\"user\",\"content\":"     \
+    "\"c\"},"                                                                                                               \
+    "{\"role\":\"assistant\",\"content\":\"d\"}]"
+#define TURN(role, text) "<|im_start|>" role "\n" text "<|im_end|>\n"
+#define PLAIN                                                                                                               \
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"                  \
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+#define MARKED(before, inside, after)                                                                                       \
+    "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\n" before "' }}{% generation %}"        \
+    "{{ m.content" inside " }}{% endgeneration %}" after "{% else %}{{ '<|im_start|>' + m.role + '\n' + m.content + "       \
+    "'<|im_end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+
+static const struct turns_case turns_cases[] = {
+    {.template = PLAIN,
+     .messages = TALK,
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    {.template = PLAIN,
+     .messages = TALK,
+     .on = CHAT_TRAIN_LAST,
+     .want = TURN("user", "a") TURN("assistant", "b") TURN("user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    {.template = PLAIN,
+     .messages = TALK,
+     .codes = "\1\0\1\1",
+     .want = TURN("user", "a") TURN("assistant", "b") TURN("user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    {.template = PLAIN,
+     .messages = TALK,
+     .codes = "\1\51\1\1",
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[0.2:b<|im_end|>]]\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    {.template = PLAIN,
+     .messages = TALK,
+     .codes = "\1\0\1\0",
+     .want = TURN("user", "a") TURN("assistant", "b") TURN("user", "c") TURN("assistant", "d")},
+    {.template = "{{ 'a' }}" PLAIN,
+     .messages = "[{\"role\":\"user\",\"content\":\"b\"}]",
+     .on = CHAT_TRAIN_ALL,
+     .want = "[[a<|im_start|>user\nb<|im_end|>\n]]"},
+    /* no line break after the end; the header is written behind the question; closed only when a message follows */
+    {.template = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' }}{% endfor %}"
+                 "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+     .messages = TALK,
+     .want = "<|im_start|>user\na<|im_end|><|im_start|>assistant\n[[b<|im_end|>]]<|im_start|>user\nc<|im_end|>"
+             "<|im_start|>assistant\n[[d<|im_end|>]]"},
+    {.template = "{% for m in messages %}{% if m.role == 'user' %}{{ '<|im_start|>user\n' + m.content + '<|im_end|>\n"
+                 "<|im_start|>assistant\n' }}{% else %}{{ m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}",
+     .messages = TALK,
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    {.template = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content }}{% if not loop.last %}"
+                 "{{ '<|im_end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}"
+                 "{{ '<|im_end|>\n<|im_start|>assistant\n' }}{% endif %}",
+     .messages = TALK,
+     .notes = {.unended = 1},
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN("user", "c") "<|im_start|>assistant\n[[d]]"},
+    /* something behind the last turn stays untrained; a generation prompt that opens a block */
+    {.template = PLAIN "{% if messages[-1].role == 'assistant' %}{{ '<|endoftext|>' }}{% endif %}",
+     .messages = TALK,
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n<|endoftext|>"},
+    {.template = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+                 "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}",
+     .messages = TALK,
+     .notes = {.unlike = 1},
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    /* the assistant begins */
+    {.template = PLAIN,
+     .messages = "[{\"role\":\"assistant\",\"content\":\"b\"},{\"role\":\"user\",\"content\":\"c\"}]",
+     .want = "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN("user", "c")},
+    {.template = "{{ '' if messages[0].role else '' }}" PLAIN, /* does not render without a message */
+     .messages = "[{\"role\":\"assistant\",\"content\":\"b\"},{\"role\":\"user\",\"content\":\"c\"}]",
+     .want = "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN("user", "c")},
+    /* earlier turns are rewritten: each becomes a sequence of its own, and those that agree share one */
+    {.template = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + (m.content if loop.last or m.role == 'user' "
+                 "else m.content[:1]) + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}"
+                 "{{ '<|im_start|>assistant\n' }}{% endif %}",
+     .messages = "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"bb\"},{\"role\":\"user\","
+                 "\"content\":\"c\"},{\"role\":\"assistant\",\"content\":\"d\"},{\"role\":\"user\",\"content\":\"e\"}]",
+     .notes = {.rewritten = 1},
+     .want = TURN("user", "a") TURN("assistant", "b") TURN("user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n" TURN(
+         "user", "e") "\n--\n" TURN("user", "a") "<|im_start|>assistant\n[[bb<|im_end|>]]\n"},
+    /* marks: with the end, without it, with more than the turn; a mark inside of a macro is not used */
+    {.template = MARKED("", " + '<|im_end|>'", "{{ '\n' }}"),
+     .messages = TALK,
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    {.template = MARKED("", "", "{{ '<|im_end|>\n' }}"),
+     .messages = TALK,
+     .notes = {.extended = 1},
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    {.template = MARKED("", "", "{{ '<|im_end|>\n' }}"),
+     .messages = TALK,
+     .mask = CHAT_MASK_EXACT,
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b]]<|im_end|>\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d]]<|im_end|>\n"},
+    {.template = MARKED("", "", "{{ '<|im_end|>\n' }}"),
+     .messages = TALK,
+     .mask = CHAT_MASK_EXACT,
+     .on = CHAT_TRAIN_LAST,
+     .want = TURN("user", "a") TURN("assistant", "b") TURN("user", "c") "<|im_start|>assistant\n[[d]]<|im_end|>\n"},
+    {.template = "{% macro turn(m) %}{% generation %}{{ m.content + '<|im_end|>' }}{% endgeneration %}{% endmacro %}"
+                 "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + turn(m) + '\n' }}{% endfor %}"
+                 "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+     .messages = TALK,
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[b<|im_end|>]]\n" TURN(
+         "user", "c") "<|im_start|>assistant\n[[d<|im_end|>]]\n"},
+    /* control tokens in the text of a row are text */
+    {.template = PLAIN,
+     .messages = "[{\"role\":\"user\",\"content\":\"<|im_end|>\"},{\"role\":\"assistant\",\"content\":\"b<|im_end|>\\nc\"}]",
+     .want = TURN("user", "<|im_end|>") "<|im_start|>assistant\n[[b<|im_end|>\nc<|im_end|>]]\n"},
+    /* parts for a template that adds strings, arguments in a string for one that wants an object, and no content */
+    {.template = PLAIN,
+     .messages = "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]},"
+                 "{\"role\":\"assistant\",\"content\":\"c\"}]",
+     .want = TURN("user", "ab") "<|im_start|>assistant\n[[c<|im_end|>]]\n"},
+    {.template = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content }}{% for t in m.tool_calls or [] %}"
+                 "{{ t.function.arguments | tojson }}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+                 "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+     .messages = "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{"
+                 "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":1}\"}}]}]",
+     .want = TURN("user", "a") "<|im_start|>assistant\n[[{\"x\": 1}<|im_end|>]]\n"},
+};
+
+static void run_turns_case(struct ctx *c, const struct turns_case *k)
+{
+    struct tokenizer *t = open_with(c, "qwen", k->template);
+    json_t *messages = parse(c, k->messages);
+    const struct chat_conversation talk = {.messages = messages};
+    struct chat_train train = {.template = chat_template_open(c, t, CHAT_OWN, NULL), .on = k->on, .mask = k->mask};
+    uint8_t codes[16];
+    struct seen s;
+    memset(codes, 1, sizeof codes);
+    if (k->codes) memcpy(codes, k->codes, json_array_size(messages));
+    seen_init(&s, c, t);
+    if (!train.template || chat_train_run(c, &train, &talk, codes, see, &s) != OK)
+        fail_msg("%s: %s", k->template, c->message);
+    size_t n = strlen(k->want);
+    if (s.text.len != n || strcmp(buf_str(&s.text), k->want) != 0)
+        fail_msg("%s\ngot  %s\nwant %s", k->template, buf_str(&s.text), k->want);
+    if (memcmp(&train.notes, &k->notes, sizeof k->notes) != 0) fail_msg("%s: other notes", k->template);
+    seen_release(&s);
+    chat_template_close(train.template);
+    json_decref(messages);
+    tokenizer_free(t);
+}
+
+static void test_turns(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    for (size_t i = 0; i < sizeof turns_cases / sizeof turns_cases[0]; i++) run_turns_case(c, &turns_cases[i]);
+    assert_int_equal(c->alloc_bytes, 0);
+    ctx_free(c);
+}
+
+/* ---- templates that come with the program, tokens by name, dates, tools ---- */
+
+static void expect_prompt(struct ctx *c, const struct tokenizer *t, enum chat_choice choice, const char *date,
+                          const struct chat_conversation *talk, const char *want)
+{
+    struct chat_template *ct = chat_template_open(c, t, choice, date);
+    struct jinja_output text = {0};
+    struct ids ids = {0};
+    if (!ct || chat_template_render(c, ct, talk, json_array_size(talk->messages), true, &text) != OK ||
+        chat_template_prompt(c, ct, talk, &ids) != OK)
+        fail_msg("%s", c->message);
+    assert_string_equal(text.text, want);
+    assert_true(ids.n > 0);
+    ids_release(c, &ids);
+    jinja_output_release(c, &text);
+    chat_template_close(ct);
+}
+
+static void test_choices(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    json_t *messages = parse(c, "[{\"role\":\"user\",\"content\":\" a \"}]"), *tools = parse(c, "[{\"name\":\"f\"}]");
+    struct chat_conversation talk = {.messages = messages};
+    struct tokenizer *qwen = test_tokenizer_named(c, "qwen"), *llama = test_tokenizer_named(c, "llama3");
+    expect_prompt(c, qwen, CHAT_CHATML, NULL, &talk, "<|im_start|>user\n a <|im_end|>\n<|im_start|>assistant\n");
+    expect_prompt(c, llama, CHAT_LLAMA3, NULL, &talk,
+                  "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\na<|eot_id|>"
+                  "<|start_header_id|>assistant<|end_header_id|>\n\n");
+    tokenizer_free(qwen);
+    tokenizer_free(llama);
+    const char *const files[][2] = {
+        {"tokenizer_config.json",
+         "{\"eos_token\":\"<|im_end|>\",\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"T{{ tools | length }}\"},"
+         "{\"name\":\"default\",\"template\":\"D{{ eos_token }}{{ pad_token }}{{ strftime_now('%d %b %Y, %A') }}\"}]}"},
+        {NULL, NULL}};
+    struct tokenizer *t = test_tokenizer(c, test_tokenizer_folder("qwen", files));
+    expect_prompt(c, t, CHAT_OWN, NULL, &talk, "D<|im_end|>26 Jul 2024, Friday");
+    expect_prompt(c, t, CHAT_OWN, "2026-11-28", &talk, "D<|im_end|>28 Nov 2026, Saturday");
+    talk.tools = tools;
+    expect_prompt(c, t, CHAT_OWN, NULL, &talk, "T1");
+    tokenizer_free(t);
+    json_decref(messages);
+    json_decref(tools);
+    assert_int_equal(c->alloc_bytes, 0);
+    ctx_free(c);
+}
+
+/* What cannot be rendered, or would lose something, is refused with the reason. */
 static void test_refused(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
-        {"{{ bos_token }}" CHATML_BODY, "bos_token"},
-        {CHATML_BODY "{{ eos_token }}", "eos_token"},
-        {CHATML_BODY "{{ strftime_now('%Y') }}", "strftime_now"},
-        {CHATML_BODY "{{ message['content'] | trim }}", "trim"},
-        {CHATML_BODY "{{ content.split('</think>')[-1] }}", "think>"},
-        {"{{ '<|im_start|>' + m.role + '<|im_sep|>' + m.content + '<|im_end|>' }}{{ add_generation_prompt }}",
-         "generation prompt"},
-        {CHATML_BODY "<|im_start|>system\nYou<|im_end|>\n", "outside a string"},
-        {CHATML_BODY "{{ '<|im_start|>system You<|im_end|>' }}", "line break"},
-        {CHATML_BODY "{{ '<|im_start|>system\\nYou\\'re<|im_end|>' }}", "escapes"},
-        {CHATML_BODY "{{ '<|im_start|>system\\nA<|im_end|>' }}{{ '<|im_start|>system\\nB<|im_end|>' }}", "two system"},
-        {CHATML_BODY "{{ '<|im_start|>system\\nA<|im_end|>' }}", "without a test"},
-        {LLAMA3_BODY "{{ 'Today Date: ' + strftime_now('%d') }}", "dates"},
-        {LLAMA3_BODY "{{ 'Cutting Knowledge Date: March 2025\\nToday Date: 26 Jul 2024' }}", "dates"},
-        {LLAMA3_BODY "{{ reasoning }}", "reasoning"},
-        {"<|start_header_id|><|end_header_id|><|eot_id|> trim", "bos_token"},
-        {CHATML_BODY "Bye", "between its tags"},
-        {"A" CHATML_BODY, "between its tags"},
-        {"{% if tools %} {% endif %}" CHATML_BODY, "between its tags"},
-        {"{% if tools %}\n\n{% endif %}" CHATML_BODY, "between its tags"},
-        {"{{ tools }}\n" CHATML_BODY, "between its tags"},
-        {CHATML_BODY "{{ 'unclosed }}", "between its tags"},
-        {"<start_of_turn>", "Gemma"},
-        {"[INST] {{ x }} [/INST]", "Mistral"},
-        {"{{ messages }}", "unknown"},
-        {"", "unknown"},
+    static const struct {
+        const char *template, *messages;
+        enum chat_mask mask;
+        enum status status;
+        const char *message;
+    } cases[] = {
+        {"{% include 'x' %}", TALK, CHAT_MASK_AUTO, E_UNSUPPORTED, "line 1: {% include %}"},
+        {"{% if %}", TALK, CHAT_MASK_AUTO, E_INPUT, "the chat template: line 1"},
+        {"\n{{ raise_exception('no ' ~ messages[0].role) }}", TALK, CHAT_MASK_AUTO, E_INPUT,
+         "line 2: the template refuses the conversation: no user"},
+        {PLAIN, "[]", CHAT_MASK_AUTO, E_INPUT, "without messages"},
+        {PLAIN, "[7]", CHAT_MASK_AUTO, E_INPUT, "message 0 is not an object"},
+        {PLAIN, TALK, CHAT_MASK_EXACT, E_UNSUPPORTED, "needs a chat template with {% generation %}"},
+        {PLAIN, "[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{}]}]", CHAT_MASK_AUTO, E_INPUT, "'tool_calls'"},
+        {PLAIN, "[{\"role\":\"assistant\",\"content\":\"\",\"thinking\":\"x\"}]", CHAT_MASK_AUTO, E_INPUT, "'thinking'"},
     };
     struct ctx *c = ctx_new(NULL);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct tokenizer *t = open_with(c, "qwen", cases[i][0]);
-        assert_int_equal(chat_template_detect(c, t), CHAT_NONE);
-        test_expect(c, E_UNSUPPORTED, cases[i][1], cases[i][0]);
+        struct tokenizer *t = open_with(c, "qwen", cases[i].template);
+        json_t *messages = parse(c, cases[i].messages);
+        const struct chat_conversation talk = {.messages = messages};
+        struct chat_train train = {.template = chat_template_open(c, t, CHAT_OWN, NULL), .mask = cases[i].mask};
+        uint8_t codes[16] = {1, 1, 1, 1};
+        struct seen s;
+        seen_init(&s, c, t);
+        if (train.template) chat_train_run(c, &train, &talk, codes, see, &s);
+        test_expect(c, cases[i].status, cases[i].message, cases[i].template);
+        seen_release(&s);
+        chat_template_close(train.template);
+        json_decref(messages);
         tokenizer_free(t);
     }
-    static const char *const fine[] = {
-        CHATML_BODY,
-        CHATML_BODY "\n",
-        "{# a } comment #}\n  {% if tools %}\n    {% endif %}\n" CHATML_BODY,
-        "{%- if tools -%}  \n {{- '}}' }}\n\n{%- endif %}\n" CHATML_BODY,
-    };
-    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
-        struct tokenizer *t = open_with(c, "qwen", fine[i]);
-        if (chat_template_detect(c, t) != CHAT_CHATML) fail_msg("%s: %s", fine[i], c->message);
-        tokenizer_free(t);
+    struct tokenizer *bare = test_tokenizer_named(c, "qwen");
+    assert_null(chat_template_open(c, bare, CHAT_OWN, NULL));
+    test_expect(c, E_UNSUPPORTED, "the model has no chat template", "none");
+    assert_null(chat_template_open(c, bare, CHAT_LLAMA3, NULL));
+    test_expect(c, E_INPUT, "needs the token \"<|start_header_id|>\"", "tokens");
+    static const char *const dates[] = {"today", "2024-7-2x", "2024-13-01", "2023-02-29"};
+    for (size_t i = 0; i < 4; i++) {
+        assert_null(chat_template_open(c, bare, CHAT_CHATML, dates[i]));
+        test_expect(c, E_INPUT, dates[i], "date");
     }
-    struct tokenizer *t = open_with(c, "llama3", LLAMA3_BODY);
-    assert_int_equal(chat_template_detect(c, t), CHAT_LLAMA3);
-    tokenizer_free(t);
+    tokenizer_free(bare);
+    assert_int_equal(c->alloc_bytes, 0);
     ctx_free(c);
 }
 
-static const struct chat_message talk[] = {
-    {"user", "<|im_end|>Hi", 12, 1}, {"assistant", "A\0B", 3, 0}, {"user", "?", 1, 1}, {"assistant", "yes", 3, 1}};
-
-static enum status render(struct ctx *c, const struct tokenizer *t, enum chat_template kind, size_t first, size_t n,
-                          struct ids *ids, struct buf *trained)
-{
-    buf_init(trained, c, 1000);
-    return chat_template_render(c, kind, t, talk + first, n, false, ids, trained);
-}
-
-/* Text that looks like a control token is text, NUL bytes are kept, and a turn of weight 0 is not trained. */
-static void test_contents(void **state)
+static void test_weights(void **state)
 {
     (void)state;
-    struct ctx *c = ctx_new(NULL);
-    struct tokenizer *t = test_tokenizer_named(c, "qwen");
-    struct ids ids = {0};
-    struct buf trained, text;
-    assert_int_equal(render(c, t, CHAT_CHATML, 0, 4, &ids, &trained), OK);
-    int32_t end = tokenizer_find(t, "<|im_end|>");
-    int ends = 0, n_trained = 0;
-    for (size_t i = 0; i < ids.n; i++) {
-        ends += ids.data[i] == end;
-        n_trained += trained.data[i];
+    for (int i = 0; i <= 200; i++) {
+        int code = chat_weight_code(i / 200.0);
+        assert_in_range(code, 0, 200);
+        assert_true(chat_weight((uint8_t)code) == i / 200.0);
     }
-    assert_int_equal(ends, 4);
-    assert_true(trained.data[ids.n - 2] == 1 && ids.data[ids.n - 2] == end && trained.data[ids.n - 1] == 0);
-    assert_in_range(n_trained, 2, 4); /* "yes" and its end */
-    buf_init(&text, c, 1000);
-    assert_int_equal(tokenizer_decode(c, t, ids.data, ids.n, false, &text), OK);
-    static const char want[] = "<|im_start|>user\n<|im_end|>Hi<|im_end|>\n<|im_start|>assistant\nA\0B<|im_end|>\n"
-                               "<|im_start|>user\n?<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n";
-    assert_int_equal(text.len, sizeof want - 1);
-    assert_memory_equal(text.data, want, text.len);
-    buf_release(&text);
-    buf_release(&trained);
-    ids_release(c, &ids);
-    tokenizer_free(t);
-    ctx_free(c);
-}
-
-static void test_bad_calls(void **state)
-{
-    (void)state;
-    static const struct chat_message tool = {"tool", "1", 1, 1};
-    struct ctx *c = ctx_new(NULL);
-    struct tokenizer *qwen = test_tokenizer_named(c, "qwen");
-    struct ids ids = {0};
-    struct buf trained;
-    enum chat_template kind = CHAT_NONE;
-    assert_int_equal(chat_template_detect(c, qwen), CHAT_NONE);
-    test_expect(c, E_UNSUPPORTED, "no chat template", "none");
-    assert_int_equal(render(c, qwen, CHAT_CHATML, 0, 0, &ids, &trained), E_INPUT);
-    test_expect(c, E_INPUT, "without messages", "empty");
-    assert_int_equal(render(c, qwen, CHAT_LLAMA3, 0, 1, &ids, &trained), E_INPUT);
-    test_expect(c, E_INPUT, "<|start_header_id|>", "no control tokens");
-    assert_int_equal(chat_template_render(c, CHAT_CHATML, qwen, &tool, 1, false, &ids, &trained), E_UNSUPPORTED);
-    test_expect(c, E_UNSUPPORTED, "\"tool\"", "role");
-    assert_int_equal(chat_template_parse(c, "llama3", &kind), OK);
-    assert_int_equal(kind, CHAT_LLAMA3);
-    assert_int_equal(chat_template_parse(c, "chatml", &kind), OK);
-    assert_int_equal(kind, CHAT_CHATML);
-    assert_int_equal(chat_template_parse(c, "none", &kind), E_INPUT);
-    test_expect(c, E_INPUT, "\"none\"", "name");
-    buf_release(&trained);
-    ids_release(c, &ids);
-    tokenizer_free(qwen);
-    ctx_free(c);
+    assert_true(chat_weight_code(0.3333) == -1 && chat_weight_code(-0.5) == -1 && chat_weight_code(2) == -1);
 }
 
 /* With the word "corpora": the tests that need ../shared/corpora, which CI has and a clone has not. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_contents),
-        cmocka_unit_test(test_bad_calls),
+        cmocka_unit_test(test_golden),  cmocka_unit_test(test_exact_marks), cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_choices), cmocka_unit_test(test_refused),     cmocka_unit_test(test_weights),
     };
     const struct CMUnitTest corpora[] = {
         cmocka_unit_test(test_golden_of_corpora),

@@ -84,6 +84,7 @@ void tokenizer_free(struct tokenizer *t)
     rewriter_release(c, &t->pre_write);
     mem_free(c, t->merges);
     mem_free(c, t->chat_template);
+    mem_free(c, t->tool_template);
     mem_free(c, t);
 }
 
@@ -95,6 +96,7 @@ struct encoder {
     struct ids *out;
     struct token_spans *spans; /* NULL: not wanted */
     const char *text;          /* all of it */
+    const uint8_t *outside;    /* bytes of the text that spell no special token; NULL: none */
     struct bpe_work work;
     struct rewriter_work normal, chunk; /* the section, and the part of it between added tokens, as they became */
     size_t section_at, chunk_at;        /* where they began: in the text, in the normalised section */
@@ -200,10 +202,17 @@ static bool is_word(uint32_t cp)
     return unicode_class(cp) & UNICODE_WORD;
 }
 
-/* Whether a match stands, by the caller's wish for special tokens and the token's own. */
-static bool match_stands(const struct encoder *e, const struct added_match *m, const char *text, size_t n)
+/* Whether all bytes that a match takes up in the text came from outside. */
+static bool match_outside(const struct encoder *e, const struct added_match *m, bool raw)
 {
-    if (!e->special && tokenizer_is_special(e->t, m->added->id)) return false;
+    size_t start = raw ? m->start : place_in_section(e, m->start), end = raw ? m->end : place_in_section(e, m->end);
+    return end > start && !memchr(e->outside + start, 0, end - start);
+}
+
+/* Whether a match stands, by the caller's wish for special tokens and the token's own. */
+static bool match_stands(const struct encoder *e, const struct added_match *m, const char *text, size_t n, bool raw)
+{
+    if (tokenizer_is_special(e->t, m->added->id) && (!e->special || (e->outside && match_outside(e, m, raw)))) return false;
     if (!m->added->single_word) return true;
     if (m->start > 0 && is_word(unicode_last(text, m->start).cp)) return false;
     return m->end == n || !is_word(unicode_next(text + m->end, n - m->end).cp);
@@ -239,7 +248,7 @@ static enum status encode_between(struct encoder *e, const struct trie *trie, co
     struct added_match m;
     while (trie->n > 0 && tokenizer_added_find(e->t, trie, text, n, from, &m)) {
         from = m.end;
-        if (!match_stands(e, &m, text, n)) continue;
+        if (!match_stands(e, &m, text, n, trie == &e->t->raw)) continue;
         match_strip(&m, text, n, done);
         if (m.start > done) TRY(rest(e, text + done, m.start - done));
         TRY(push_added(e, &m, trie == &e->t->raw));
@@ -258,14 +267,15 @@ static enum status encode_section(struct encoder *e, const char *text, size_t n)
 }
 
 static enum status encode(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
-                          struct ids *out, struct token_spans *spans)
+                          const uint8_t *outside, struct ids *out, struct token_spans *spans)
 {
     if (n == 0) return OK;
-    if (n > SIZE_MAX / 8 || (spans && n >= UINT32_MAX))
+    if (n > SIZE_MAX / 8 || ((spans || outside) && n >= UINT32_MAX))
         return ctx_fail(c, E_INPUT, "a text of %zu bytes is too long to tokenize", n);
-    struct encoder e = {.c = c, .t = t, .special = special, .out = out, .spans = spans, .text = text};
-    rewriter_work_init(&e.normal, c, rewriter_cap(n), spans != NULL);
-    rewriter_work_init(&e.chunk, c, rewriter_cap(n), spans != NULL);
+    struct encoder e = {.c = c, .t = t, .special = special, .out = out, .spans = spans, .text = text, .outside = outside};
+    bool places = spans || outside;
+    rewriter_work_init(&e.normal, c, rewriter_cap(n), places);
+    rewriter_work_init(&e.chunk, c, rewriter_cap(n), places);
     enum status st = bpe_work_init(c, &e.work, n);
     if (st == OK) st = pretokenizer_walk_init(c, &e.walk, &t->pre);
     if (st == OK) st = encode_between(&e, &t->raw, text, n, encode_section);
@@ -279,13 +289,33 @@ static enum status encode(struct ctx *c, const struct tokenizer *t, const char *
 enum status tokenizer_encode(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
                              struct ids *out)
 {
-    return encode(c, t, text, n, special, out, NULL);
+    return encode(c, t, text, n, special, NULL, out, NULL);
 }
 
 enum status tokenizer_encode_spans(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
                                    struct ids *out, struct token_spans *spans)
 {
-    return encode(c, t, text, n, special, out, spans);
+    return encode(c, t, text, n, special, NULL, out, spans);
+}
+
+enum status tokenizer_encode_marked(struct ctx *c, const struct tokenizer *t, const char *text, size_t n,
+                                    const uint8_t *outside, struct ids *out, struct token_spans *spans)
+{
+    return encode(c, t, text, n, true, outside, out, spans);
+}
+
+bool tokenizer_next_special(const struct tokenizer *t, const char *text, size_t n, size_t from, size_t *start, size_t *end,
+                            int32_t *id)
+{
+    struct added_match m;
+    for (; t->raw.n > 0 && tokenizer_added_find(t, &t->raw, text, n, from, &m); from = m.end) {
+        if (!tokenizer_is_special(t, m.added->id)) continue;
+        *start = m.start;
+        *end = m.end;
+        *id = m.added->id;
+        return true;
+    }
+    return false;
 }
 
 int32_t tokenizer_find_spelled(const struct tokenizer *t, const char *text, size_t n, size_t *count)
@@ -417,4 +447,16 @@ bool tokenizer_adds_eos(const struct tokenizer *t)
 const char *tokenizer_chat_template(const struct tokenizer *t)
 {
     return t->chat_template;
+}
+
+const char *tokenizer_tool_template(const struct tokenizer *t)
+{
+    return t->tool_template;
+}
+
+const char *tokenizer_named(const struct tokenizer *t, enum tokenizer_name which)
+{
+    if (t->named[which] >= 0) return tokenizer_token(t, t->named[which]);
+    /* a BOS that every document gets is the model's even where no file names it */
+    return which == TOKENIZER_BOS && tokenizer_adds_bos(t) ? tokenizer_token(t, t->bos) : NULL;
 }

@@ -51,6 +51,11 @@ enum status tokenizer_encode(struct ctx *c, const struct tokenizer *t, const cha
 enum status tokenizer_encode_spans(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
                                    struct ids *out, struct token_spans *spans);
 
+/* With special tokens, but where all bytes of one are marked in outside (n) its text stays plain text: the rest of the text
+ * may speak as a role, what comes from outside may not. `spans` may be NULL. */
+enum status tokenizer_encode_marked(struct ctx *c, const struct tokenizer *t, const char *text, size_t n,
+                                    const uint8_t *outside, struct ids *out, struct token_spans *spans);
+
 /* A sequence as the model is to see it, begun in an empty list: tokenizer_begin puts BOS there when the model's own rule
  * says so, tokenizer_encode_text does that and appends a text (with `special`, a BOS that the text spells itself is not
  * doubled), tokenizer_close appends EOS unless it stands there already or there is none. */
@@ -66,6 +71,10 @@ enum status tokenizer_check_ids(struct ctx *c, const struct tokenizer *t, const 
 /* The first special token that the text spells out, or -1; *count is how many there are. Encoding without `special` makes
  * plain characters of them. */
 int32_t tokenizer_find_spelled(const struct tokenizer *t, const char *text, size_t n, size_t *count);
+
+/* The next special token that the text spells from byte `from` on: bytes [*start, *end). False when there is none. */
+bool tokenizer_next_special(const struct tokenizer *t, const char *text, size_t n, size_t from, size_t *start, size_t *end,
+                            int32_t *id);
 
 /* Appends the bytes of the ids; special tokens are written as their text, or left out with skip_special. */
 enum status tokenizer_decode(struct ctx *c, const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
@@ -87,5 +96,9 @@ bool tokenizer_adds_eos(const struct tokenizer *t); /* whether it ends with EOS 
 /* Merge number `i`, as ids, of a tokenizer whose merges follow from its scores (SentencePiece); false past the last one. */
 bool tokenizer_scored_merge(const struct tokenizer *t, size_t i, int32_t *left, int32_t *right);
 const char *tokenizer_chat_template(const struct tokenizer *t); /* Jinja source, or NULL */
+const char *tokenizer_tool_template(const struct tokenizer *t); /* the one for conversations with tools, if it is another */
+/* The text of a token that chat templates are given by name; NULL when the model does not name one. */
+enum tokenizer_name { TOKENIZER_BOS, TOKENIZER_EOS, TOKENIZER_UNK, TOKENIZER_PAD };
+const char *tokenizer_named(const struct tokenizer *t, enum tokenizer_name which);
 
 #endif

@@ -29,18 +29,39 @@ static enum status tokenizer_config_read_token(struct ctx *c, struct tokenizer *
     return OK;
 }
 
-/* The template is a string, or a list of named ones of which "default" is meant. */
+/* The template of a list that has this name, or NULL. */
+static const char *find_template(const json_t *list, const char *wanted)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        const char *name = json_string_value(json_object_get(item, "name"));
+        if (name && strcmp(name, wanted) == 0) return json_string_value(json_object_get(item, "template"));
+    }
+    return NULL;
+}
+
+/* The template is a string, or a list of named ones: "default", and "tool_use" where the conversation has tools. A
+ * chat_template.jinja that was read before stands for all of them. */
 static enum status tokenizer_config_read_template(struct ctx *c, struct tokenizer *t, const json_t *v)
 {
-    const char *source = json_string_value(v);
-    for (size_t i = 0; !source && i < json_array_size(v); i++) {
-        const json_t *item = json_array_get(v, i);
-        const char *name = json_string_value(json_object_get(item, "name"));
-        if (name && strcmp(name, "default") == 0) source = json_string_value(json_object_get(item, "template"));
+    const char *source = json_is_string(v) ? json_string_value(v) : find_template(v, "default");
+    const char *tools = find_template(v, "tool_use");
+    if (t->chat_template) return OK;
+    if (source) t->chat_template = mem_strdup(c, source);
+    if (source && tools) t->tool_template = mem_strdup(c, tools);
+    return c->status;
+}
+
+/* The tokens that a chat template is given by name. */
+static enum status tokenizer_config_read_named(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file)
+{
+    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
+    for (int i = 0; i < 4; i++) {
+        const char *text = token_text(json_object_get(o, keys[i]));
+        if (text && t->named[i] < 0 && tokenizer_vocab_find(t, text, strlen(text)) >= 0)
+            TRY(tokenizer_config_read_token(c, t, o, file, keys[i], &t->named[i]));
     }
-    if (!source || t->chat_template) return OK;
-    t->chat_template = mem_strdup(c, source);
-    return t->chat_template ? OK : c->status;
+    return OK;
 }
 
 static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, const json_t *o)
@@ -49,6 +70,7 @@ static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, con
     TRY(tokenizer_config_read_token(c, t, o, "tokenizer_config.json", "bos_token", &bos));
     if (bos >= 0) t->bos = bos;
     TRY(tokenizer_config_read_token(c, t, o, "tokenizer_config.json", "eos_token", &t->eos));
+    TRY(tokenizer_config_read_named(c, t, o, "tokenizer_config.json"));
     const json_t *adds = json_object_get(o, "add_bos_token");
     if (json_is_boolean(adds)) t->adds_bos = json_is_true(adds);
     adds = json_object_get(o, "add_eos_token");
@@ -59,6 +81,7 @@ static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, con
 /* Only for what tokenizer_config.json left open. */
 static enum status read_special_map(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
+    TRY(tokenizer_config_read_named(c, t, o, "special_tokens_map.json"));
     TRY(tokenizer_config_read_token(c, t, o, "special_tokens_map.json", "bos_token", &t->bos));
     return tokenizer_config_read_token(c, t, o, "special_tokens_map.json", "eos_token", &t->eos);
 }

@@ -120,6 +120,13 @@ static enum status tokenizer_gguf_read_id(struct ctx *c, struct tokenizer *t, co
     return tokenizer_vocab_set_id(c, t, key, id, out);
 }
 
+/* A token that only a chat template may ask for: an id that is none is passed over. */
+static void read_name(struct ctx *c, struct tokenizer *t, const struct gguf *g, const char *key, enum tokenizer_name which)
+{
+    int64_t id;
+    if (gguf_get_i64(c, g, key, &id) && id >= 0 && id < t->n_tokens && t->tokens[id].text) t->named[which] = (int32_t)id;
+}
+
 static enum status read_special(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     static const char *const stops[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
@@ -132,8 +139,14 @@ static enum status read_special(struct ctx *c, struct tokenizer *t, const struct
     }
     gguf_get_bool(c, g, "tokenizer.ggml.add_bos_token", &t->adds_bos);
     gguf_get_bool(c, g, "tokenizer.ggml.add_eos_token", &t->adds_eos);
+    t->named[TOKENIZER_BOS] = t->bos;
+    t->named[TOKENIZER_EOS] = t->eos;
+    read_name(c, t, g, "tokenizer.ggml.unknown_token_id", TOKENIZER_UNK);
+    read_name(c, t, g, "tokenizer.ggml.padding_token_id", TOKENIZER_PAD);
     struct gguf_string source;
     if (gguf_get_string(c, g, "tokenizer.chat_template", &source)) t->chat_template = mem_strndup(c, source.data, source.n);
+    if (t->chat_template && gguf_get_string(c, g, "tokenizer.chat_template.tool_use", &source))
+        t->tool_template = mem_strndup(c, source.data, source.n);
     return c->status;
 }
 

@@ -76,6 +76,8 @@ struct tokenizer {
     } * merges; /* owned: those made out of scores, in order; NULL otherwise */
     size_t n_merges;
     char *chat_template; /* owned; NULL: none */
+    char *tool_template; /* owned: for conversations with tools; NULL: the same */
+    int32_t named[4];    /* by enum tokenizer_name; -1: the model does not name one */
 };
 
 /* Everything empty. `name` is copied. */

@@ -19,6 +19,7 @@ struct tokenizer *tokenizer_vocab_new(struct ctx *c, const char *name)
     if (!t) return NULL;
     t->c = c;
     t->bos = t->eos = -1;
+    for (int i = 0; i < 4; i++) t->named[i] = -1;
     t->name = mem_strdup(c, name);
     if (t->name && bpe_init(c, &t->bpe, 0) == OK) return t;
     tokenizer_free(t);

@@ -86,12 +86,27 @@ struct cluster {
     size_t at; /* where in the source it begins */
 };
 
-/* Appends bytes that came from s[at...], one from each place or, for a cluster, all from its beginning. */
-static void unicode_put(struct buf *out, struct buf *origins, const void *bytes, size_t n, size_t at, bool one_by_one)
+/* Appends bytes that came from s[at...], one from each place. */
+static void unicode_put(struct buf *out, struct buf *origins, const void *bytes, size_t n, size_t at)
 {
     buf_append(out, bytes, n);
     for (size_t i = 0; origins && i < n; i++) {
-        uint32_t from = (uint32_t)(one_by_one ? at + i : at);
+        uint32_t from = (uint32_t)(at + i);
+        buf_append(origins, &from, sizeof from);
+    }
+}
+
+/* Origins of a cluster, s[at, end), whose form was appended to `out` from `start` on. Most clusters are in the form already
+ * and all are in part: what is equal at both ends comes from its own place, and the rest from where it begins to differ. */
+static void put_cluster_origins(const struct buf *out, size_t start, struct buf *origins, const char *s, size_t at,
+                                size_t end)
+{
+    size_t n = out->len - start, old = end - at, shorter = n < old ? n : old, front = 0, back = 0;
+    const char *form = out->data + start;
+    while (front < shorter && form[front] == s[at + front]) front++;
+    while (back < shorter - front && form[n - 1 - back] == s[end - 1 - back]) back++;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t from = (uint32_t)(i < front ? at + i : i >= n - back ? end - (n - i) : at + front);
         buf_append(origins, &from, sizeof from);
     }
 }
@@ -149,9 +164,11 @@ static void sort_marks(utf8proc_int32_t *cps, utf8proc_int32_t *spare, size_t n)
     memcpy(cps, spare, n * sizeof *cps);
 }
 
-/* Orders, composes and writes the cluster, and empties it. */
-static void cluster_flush(struct ctx *c, struct cluster *k, struct buf *out, struct buf *origins)
+/* Orders, composes and writes the cluster, which ends at `end_at` in the source, and empties it. */
+static void cluster_flush(struct ctx *c, struct cluster *k, const char *s, size_t end_at, struct buf *out,
+                          struct buf *origins)
 {
+    size_t start = out->len;
     for (size_t i = 0; i < k->n;) {
         size_t end = i;
         while (end < k->n && combining_class(k->cps[end]) != 0) end++;
@@ -163,8 +180,9 @@ static void cluster_flush(struct ctx *c, struct cluster *k, struct buf *out, str
     for (utf8proc_ssize_t i = 0; i < n; i++) {
         utf8proc_uint8_t bytes[4];
         size_t length = (size_t)utf8proc_encode_char(k->cps[i], bytes);
-        unicode_put(out, origins, bytes, length, k->at, false);
+        buf_append(out, bytes, length);
     }
+    if (origins && buf_ok(out) && out->len > start) put_cluster_origins(out, start, origins, s, k->at, end_at);
     k->n = 0;
 }
 
@@ -177,7 +195,7 @@ static enum status cluster_start(struct ctx *c, struct cluster *k, const char *s
     if (at > run) base = unicode_last(s + run, at - run);
     bool has_base = at > run && !is_inert(k->form, base.cp);
     k->at = has_base ? at - base.bytes : at;
-    unicode_put(out, origins, s + run, k->at - run, run, true);
+    unicode_put(out, origins, s + run, k->at - run, run);
     return has_base ? cluster_push(c, k, base.cp) : OK;
 }
 
@@ -194,12 +212,12 @@ enum status unicode_normalize(struct ctx *c, enum unicode_form form, const char 
             if (st == OK) st = cluster_push(c, &k, u.cp);
             run = at + u.bytes;
         } else if (k.n > 0) {
-            cluster_flush(c, &k, out, origins);
+            cluster_flush(c, &k, s, run, out, origins);
         }
         at += u.bytes;
     }
-    if (k.n && st == OK) cluster_flush(c, &k, out, origins);
-    unicode_put(out, origins, s + run, n - run, run, true);
+    if (k.n && st == OK) cluster_flush(c, &k, s, run, out, origins);
+    unicode_put(out, origins, s + run, n - run, run);
     mem_free(c, k.cps);
     mem_free(c, k.spare);
     if (st != OK) return st;

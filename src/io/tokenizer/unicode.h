@@ -66,7 +66,7 @@ enum { UNICODE_NFC_GROWTH = 3, UNICODE_NFKC_GROWTH = 11 };
 bool unicode_is_normal_quick(enum unicode_form form, const char *s, size_t n);
 /* Appends the form of n bytes; invalid bytes are copied. Linear time, whatever the order of combining marks. `origins`,
  * unless NULL, gets a uint32_t for each byte appended: where in s it came from. Characters that compose or change order with
- * each other count as coming from the first of them. */
+ * each other count as coming from the first of them; what the form leaves as it is comes from its own place. */
 enum status unicode_normalize(struct ctx *c, enum unicode_form form, const char *s, size_t n, struct buf *out,
                               struct buf *origins);
 
