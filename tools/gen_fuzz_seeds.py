@@ -13,6 +13,7 @@ import subprocess
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 DATA = os.path.join(ROOT, "tests", "data", "io")
+JINJA = os.path.join(ROOT, "tests", "data", "jinja")
 SEEDS = os.path.join(ROOT, "tests", "fuzz", "seeds")
 
 
@@ -238,7 +239,25 @@ def score_rules():
     put("score_rules", "wide", json.dumps(rules))
 
 
-for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files, score_rows, score_rules):
+def templates():
+    """Our own templates with a conversation, and small pieces of Jinja with their variables."""
+    with open(os.path.join(JINJA, "conversations.jsonl"), encoding="utf-8") as f:
+        rows = f.read().splitlines()
+    for i, name in enumerate(sorted(os.listdir(os.path.join(JINJA, "templates")))):
+        with open(os.path.join(JINJA, "templates", name), encoding="utf-8", newline="") as f:
+            put("jinja", name.removesuffix(".jinja"), f.read() + "\0" + rows[15 + i])
+    with open(os.path.join(JINJA, "snippets.json"), encoding="utf-8") as f:
+        variables = f.read()
+    with open(os.path.join(JINJA, "snippets.jsonl"), encoding="utf-8") as f:
+        for i, line in enumerate(f):
+            if i % 2 == 0:
+                put("jinja", f"snippet_{i}", json.loads(line)["source"] + "\0" + variables)
+    put("jinja", "endless", "{% for a in range(9999) %}{% for b in range(9999) %}{{ b }}{% endfor %}{% endfor %}")
+    put("jinja", "recursion", "{% macro f(n) %}{{ f(n + 1) ~ 'x' }}{% endmacro %}{{ f(1) }}")
+    put("jinja", "doubling", "{% set ns = namespace(x='ab', y=[1]) %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}")
+
+
+for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files, score_rows, score_rules, templates):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

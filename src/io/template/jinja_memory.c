@@ -98,7 +98,7 @@ struct jinja_string jinja_arena_concat(struct jinja_arena *arena, struct jinja_s
     if (a.n == 0) return b;
     if (b.n == 0) return a;
     if (!text_is_newest(arena, a, b.n)) {
-        if (!text_room(arena, a.n + b.n, a.n)) return (struct jinja_string){0};
+        if (!text_room(arena, a.n + b.n, a.n)) return (struct jinja_string){"", NULL, 0};
         struct jinja_block *block = arena->texts;
         char *s = block->bytes + block->used;
         uint8_t *outside = (uint8_t *)block->bytes + block->room + block->used;
@@ -155,7 +155,7 @@ void jinja_builder_str(struct jinja_builder *b, const char *s)
 
 struct jinja_string jinja_builder_string(const struct jinja_builder *b)
 {
-    return (struct jinja_string){b->s, b->outside, b->n};
+    return b->s ? (struct jinja_string){b->s, b->outside, b->n} : (struct jinja_string){"", NULL, 0};
 }
 
 /* ---- names ---- */
