@@ -506,6 +506,41 @@ static void test_refused(void **state)
     ctx_free(c);
 }
 
+static enum status count_sequence(void *user, const struct ids *ids, const char *codes)
+{
+    (void)ids;
+    (void)codes;
+    ++*(int *)user;
+    return OK;
+}
+
+/* Rendering, adapting and finding turns over a template that rewrites one and marks both. */
+static void train_something(struct ctx *c)
+{
+    static const struct chat_conversation empty = {0};
+    char *folder = strdup(test_tokenizer_folder("qwen", (const char *const[][2]){{NULL, NULL}}));
+    struct tokenizer *t = tokenizer_open(c, folder);
+    struct chat_train train = {.template = t ? chat_template_open(c, t, CHAT_CHATML, NULL) : NULL};
+    static const char text[] =
+        "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},{\"role\":\"assistant\",\"content\":\"b\"}]";
+    json_t *messages = train.template ? json_parse(c, "test", text, strlen(text)) : NULL;
+    struct chat_conversation talk = empty;
+    uint8_t codes[2] = {1, 1};
+    int n = 0;
+    talk.messages = messages;
+    if (messages) chat_train_run(c, &train, &talk, codes, count_sequence, &n);
+    json_decref(messages);
+    chat_template_close(train.template);
+    tokenizer_free(t);
+    free(folder);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    assert_true(test_every_allocation(train_something) > 20);
+}
+
 static void test_weights(void **state)
 {
     (void)state;
@@ -521,8 +556,9 @@ static void test_weights(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),  cmocka_unit_test(test_exact_marks), cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_choices), cmocka_unit_test(test_refused),     cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_golden),    cmocka_unit_test(test_exact_marks), cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_choices),   cmocka_unit_test(test_refused),     cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_no_memory),
     };
     const struct CMUnitTest corpora[] = {
         cmocka_unit_test(test_golden_of_corpora),
