@@ -6,7 +6,7 @@
 struct attention_case {
     int64_t heads, groups, d;
     int n_seg;
-    int32_t cu_q[8], cu_k[8];
+    int32_t cu_q[201], cu_k[201];
     int window;
     int64_t pad, spare_keys;
     double scale;
@@ -15,7 +15,8 @@ struct attention_case {
 /* In bf16 each product rounds both operands, each by 0.58 of 2^-9 of itself on average, and one product follows another. */
 static const double bf16_tolerance = 1.2 / 256;
 
-static void check_computed(const struct attention_case *a, enum compute compute, const char *what)
+/* Gives the bytes that the pool held at most. */
+static size_t check_computed(const struct attention_case *a, enum compute compute, const char *what)
 {
     struct cpu_fixture t;
     cpu_open(&t);
@@ -38,7 +39,9 @@ static void check_computed(const struct attention_case *a, enum compute compute,
     backward.out[2] = cpu_empty(&t, 0, SHAPE(s, a->groups, a->d));
     t.floor = a->scale; /* with one key in sight dq and dk are differences of equal numbers */
     cpu_check(&t, &backward, what);
+    size_t peak = array_pool_stats(t.f.c).peak_held_bytes;
     cpu_close(&t);
+    return peak;
 }
 
 static void check(const struct attention_case *a, const char *what)
@@ -129,11 +132,31 @@ static void test_extremes(void **state)
     check(&b, "rows that share cache sets");
 }
 
+/* Many short segments, as packing makes of short documents: each takes scratch for its keys, not for a tile of them. */
+static void test_short_segments(void **state)
+{
+    (void)state;
+    struct attention_case a = {.heads = 4, .groups = 2, .d = 20, .n_seg = 200, .scale = 0.2};
+    for (int i = 0; i <= a.n_seg; i++) a.cu_q[i] = a.cu_k[i] = 2 * i + i / 7;
+    check(&a, "short segments");
+    struct attention_case one = a; /* the same tokens in one segment; how many tables run counts on both sides */
+    one.n_seg = 1;
+    one.cu_q[1] = one.cu_k[1] = a.cu_q[a.n_seg];
+    size_t whole = check_computed(&one, COMPUTE_BF16, "the same in one segment, bf16");
+    assert_true(check_computed(&a, COMPUTE_BF16, "memory of short segments, bf16") < whole + (4 << 20));
+    a.window = 1;
+    check(&a, "short segments, window of 1");
+    for (int i = 0; i <= a.n_seg; i++) a.cu_q[i] = i / 3, a.cu_k[i] = i / 3 + 2 * i;
+    a.window = 0;
+    a.spare_keys = 5;
+    check(&a, "short caches, some without a query");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_segment), cmocka_unit_test(test_segments), cmocka_unit_test(test_window),
-        cmocka_unit_test(test_cache),       cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_cache),       cmocka_unit_test(test_extremes), cmocka_unit_test(test_short_segments),
     };
     cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);

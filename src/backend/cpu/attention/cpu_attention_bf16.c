@@ -6,21 +6,21 @@ struct round_work {
     const struct attention_bf16 *b;
     const struct cpu_segments *segments;
     const struct array *k, *v;
-    float *scratch; /* (D, KEYS) a worker */
+    float *scratch; /* (D, GROUP) a worker */
 };
 
 /* ---- keys and values ------------------------------------------------------------------------------------------------- */
 
-/* Keys [0, keys) of src, rows ld apart, as columns of `turned`, KEYS of them: 0 behind the last. */
+/* Keys [0, keys) of src, rows ld apart, as columns of `turned`, GROUP of them: 0 behind the last. */
 static void turn_keys(const struct attention_bf16 *b, const float *src, int64_t ld, int64_t keys, float *scratch,
                       uint32_t *turned)
 {
     for (int64_t i = 0; i < keys; i += b->kernels->nr)
-        b->kernels->transpose(scratch + i, ATTENTION_KEYS, src + i * ld, ld, cpu_min(b->kernels->nr, keys - i), b->d, 1.0f);
+        b->kernels->transpose(scratch + i, BF16_GROUP, src + i * ld, ld, cpu_min(b->kernels->nr, keys - i), b->d, 1.0f);
     for (int64_t r = 0; r < b->d; r++) {
-        float *row = scratch + r * ATTENTION_KEYS;
-        for (int64_t i = keys; i < ATTENTION_KEYS; i++) row[i] = 0;
-        b->q->round((uint16_t *)(turned + r * b->turned_steps), row, ATTENTION_KEYS);
+        float *row = scratch + r * BF16_GROUP;
+        for (int64_t i = keys; i < BF16_GROUP; i++) row[i] = 0;
+        b->q->round((uint16_t *)(turned + r * b->turned_steps), row, BF16_GROUP);
     }
 }
 
@@ -49,16 +49,16 @@ static void round_keys(const struct round_work *w, const struct attention_rounde
         turn_keys(b, src, from->stride[0], keys, scratch, to->turned + group * b->turned_rows * b->turned_steps + place / 2);
 }
 
-/* A job is KEYS places of one key head. */
+/* A job is GROUP places of one key head. */
 static void round_job(void *arg, int64_t job, int worker)
 {
     const struct round_work *w = arg;
     const struct attention_bf16 *b = w->b;
-    int64_t group = job % b->groups, place = job / b->groups * ATTENTION_KEYS;
+    int64_t group = job % b->groups, place = job / b->groups * BF16_GROUP;
     int64_t s = segment_of_place(b, w->segments->n, place);
     struct attention_segment g = attention_segment_of(w->segments, s);
-    int64_t key = place - b->first[s], keys = cpu_min(ATTENTION_KEYS, g.nk - key);
-    float *scratch = w->scratch + worker * b->d * ATTENTION_KEYS;
+    int64_t key = place - b->first[s], keys = cpu_min(BF16_GROUP, g.nk - key);
+    float *scratch = w->scratch + worker * b->d * BF16_GROUP;
     round_keys(w, &b->k, w->k, g.k + key, group, place, keys, scratch);
     round_keys(w, &b->v, w->v, g.k + key, group, place, keys, scratch);
 }
@@ -85,7 +85,7 @@ enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const
     if (!b->first) return c->status;
     b->first[0] = 0;
     for (int64_t s = 0; s < segments->n; s++)
-        b->first[s + 1] = b->first[s] + cpu_round_up(attention_segment_of(segments, s).nk, ATTENTION_KEYS);
+        b->first[s + 1] = b->first[s] + cpu_round_up(attention_segment_of(segments, s).nk, BF16_GROUP);
     b->places = b->first[segments->n];
     b->row_steps = bf16_row_steps(b->d);
     b->turned_rows = cpu_round_up(b->d, b->q->mr);
@@ -93,8 +93,8 @@ enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const
     b->k = (struct attention_rounded){attention_bf16_rows_of(c, b, true), turned_of(c, b, wants.k_turned)};
     b->v = (struct attention_rounded){attention_bf16_rows_of(c, b, wants.v_rows), turned_of(c, b, wants.v_turned)};
     struct round_work w = {.b = b, .segments = segments, .k = k, .v = v};
-    w.scratch = cpu_scratch_f32(c, b->d * ATTENTION_KEYS * threads_count(c));
-    if (ctx_ok(c)) threads_run(c, b->places / ATTENTION_KEYS * b->groups, round_job, &w);
+    w.scratch = cpu_scratch_f32(c, b->d * BF16_GROUP * threads_count(c));
+    if (ctx_ok(c)) threads_run(c, b->places / BF16_GROUP * b->groups, round_job, &w);
     return c->status;
 }
 

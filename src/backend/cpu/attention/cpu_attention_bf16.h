@@ -11,7 +11,8 @@
 #include "backend/cpu/attention/cpu_attention.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 
-/* Keys or values of a call as A operands, for every key head. Key j of segment s lies at place first[s] + j. */
+/* Keys or values of a call as A operands, for every key head. Key j of segment s lies at place first[s] + j;
+ * first[s] is a multiple of BF16_GROUP: of whole tiles most would be empty where segments are short. */
 struct attention_rounded {
     uint32_t *rows;   /* (G, places, row_steps): D numbers a row; NULL: not wanted */
     uint32_t *turned; /* (G, D, turned_steps): a number of every key; 0 behind a segment's last key. NULL: not wanted */
