@@ -11,8 +11,9 @@
 #ifdef YA_HAVE_CUDA
 #include "backend/cuda/cuda_backend.h"
 #else
-static int cuda_count(void)
+static int cuda_count(struct ctx *told)
 {
+    (void)told;
     return 0;
 }
 
@@ -38,7 +39,7 @@ static int cuda_index(const char *name)
 static struct backend *open_named(struct ctx *c, const char *name, bool counting)
 {
     if (!name || !*name || strcmp(name, "auto") == 0) name = getenv("YA_DEVICE");
-    if (!name || !*name || strcmp(name, "auto") == 0) name = cuda_count() > 0 ? "cuda" : "cpu";
+    if (!name || !*name || strcmp(name, "auto") == 0) name = cuda_count(counting ? NULL : c) > 0 ? "cuda" : "cpu";
     if (strcmp(name, "cpu") == 0) return cpu_backend_open(c, NULL, counting);
     if (strncmp(name, "cpu-", 4) == 0) return cpu_backend_open(c, name, counting);
     if (cuda_index(name) >= 0) return cuda_backend_open(c, cuda_index(name), counting);

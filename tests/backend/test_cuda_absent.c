@@ -57,9 +57,38 @@ static void names_cublaslt(void **state)
     unsetenv("YA_LIBCUBLASLT");
 }
 
+static void keep_log(void *user, enum log_level level, const char *message)
+{
+    (void)level;
+    strncat(user, message, 1023 - strlen(user));
+}
+
+/* auto goes on with the CPU, and where a driver is installed it says why. */
+static void auto_says_why_the_card_is_not_used(void **state)
+{
+    (void)state;
+    char said[1024] = "";
+    struct ctx *c = ctx_new(&(struct ctx_hooks){.log = keep_log, .user = said});
+    setenv("YA_LIBCUDA", "libm.so.6", 1);
+    setenv("YA_LIBCUBLASLT", "/nowhere/libcublasLt.so", 1);
+    assert_int_equal(cuda_count(c), 0);
+    assert_int_equal(c->status, OK);
+    assert_non_null(strstr(said, "device: cpu, although an NVIDIA driver is installed"));
+    assert_non_null(strstr(said, "cuBLASLt"));
+    said[0] = '\0';
+    assert_int_equal(cuda_count(NULL), 0);
+    setenv("YA_LIBCUDA", "/nowhere/libcuda.so", 1);
+    assert_int_equal(cuda_count(c), 0);
+    assert_string_equal(said, "");
+    unsetenv("YA_LIBCUDA");
+    unsetenv("YA_LIBCUBLASLT");
+    ctx_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(auto_says_why_the_card_is_not_used),
         cmocka_unit_test(names_a_driver_that_is_not_there),
         cmocka_unit_test(names_a_library_that_is_no_driver),
         cmocka_unit_test(names_cublaslt),

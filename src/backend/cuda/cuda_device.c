@@ -131,7 +131,7 @@ struct cuda *cuda_open_counting(struct ctx *c)
     return d;
 }
 
-int cuda_count(void)
+int cuda_count(struct ctx *told)
 {
     struct ctx *c = ctx_new(NULL); /* the answer is a number: what is missing is told when a card is asked for by name */
     struct cuda_driver driver;
@@ -140,6 +140,8 @@ int cuda_count(void)
     if (cuda_driver_open(c, &driver) == OK) {
         if (driver.cuDeviceGetCount(&count) != CUDA_SUCCESS) count = 0;
         cuda_driver_close(&driver);
+    } else if (told && cuda_driver_is_installed()) {
+        ctx_log(told, LOG_INFO, "device: cpu, although an NVIDIA driver is installed. %s", c->message);
     }
     ctx_clear(c);
     ctx_free(c);

@@ -42,8 +42,10 @@ struct cuda *cuda_open(struct ctx *c, int index);
 /* What stands for a card when memory is counted: nothing is opened and nothing runs. NULL with E_MEMORY. */
 struct cuda *cuda_open_counting(struct ctx *c);
 void cuda_close(struct cuda *d);
-/* Cards that the driver shows; 0 without a driver, without cuBLASLt or without a card. Records nothing. */
-int cuda_count(void);
+/* Cards that the driver shows; 0 without a driver, without cuBLASLt or without a card. Records no error. `told` (may be
+ * NULL) hears by LOG_INFO why there are none where a driver is installed: whoever has a card wants to know that it is not
+ * used. */
+int cuda_count(struct ctx *told);
 
 /* Records a driver error with the name of what was tried; returns the ctx's status. */
 enum status cuda_check(struct cuda *d, CUresult result, const char *what);

@@ -61,6 +61,16 @@ static enum status driver_start(struct ctx *c, struct cuda_driver *d)
                     text ? text : "unknown error");
 }
 
+bool cuda_driver_is_installed(void)
+{
+    struct ctx *c = ctx_new(NULL);
+    void *library = c ? driver_library_open(c, &DRIVER) : NULL;
+    if (library) dlclose(library);
+    if (c) ctx_clear(c);
+    ctx_free(c);
+    return library != NULL;
+}
+
 enum status cuda_driver_open(struct ctx *c, struct cuda_driver *d)
 {
     memset(d, 0, sizeof(*d));
