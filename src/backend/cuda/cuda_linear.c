@@ -8,6 +8,7 @@
  * Without dropout, and for ranks that the kernels have, the adapters of a call go together: x is read once for all z_i and
  * once for all dA_i, and what the adapters add to y and dx is written first, for the product with W to add to, so that it
  * costs a pass of writing and none of its own for reading. */
+#include "array/linear_view.h"
 #include "backend/cuda/cuda_backend.h"
 
 static struct cuda_matrix matrix(const void *data, int64_t rows, int64_t cols, int64_t stride)
@@ -58,12 +59,12 @@ struct linear_adapter {
     uint32_t id;
 };
 
-static enum status adapter_of(struct cuda_backend *b, const struct linear_params *p, int i, const struct array *a,
-                              const struct array *bb, struct linear_adapter *out)
+static enum status adapter_of(struct cuda_backend *b, const struct linear_params *p, int i, const struct linear_view_slot *s,
+                              struct linear_adapter *out)
 {
-    TRY(cuda_expect(b, OP_LINEAR, a, DTYPE_F32));
-    *out = (struct linear_adapter){cuda_narrow(b, a), cuda_narrow(b, bb), a->shape[0], p->w[i]->rows, p->scale[i], p->p[i],
-                                   p->id[i]};
+    TRY(cuda_expect(b, OP_LINEAR, s->a, DTYPE_F32));
+    *out = (struct linear_adapter){
+        cuda_narrow(b, s->a), cuda_narrow(b, s->b), s->a->shape[0], p->w[i]->rows, p->scale[i], p->p[i], p->id[i]};
     return b->backend.c->status;
 }
 
@@ -153,14 +154,13 @@ struct linear_group {
     int ranks;
 };
 
-/* a: A_0, B_0, A_1, .. of the call. */
-static enum status group_of(struct cuda_backend *b, const struct linear_params *p, struct array *const *a, int64_t cols,
+static enum status group_of(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v, int64_t cols,
                             struct linear_group *g)
 {
     struct cuda_pack_args *k = &g->pack;
     *g = (struct linear_group){.pack = {.parts = p->n, .cols = (int)cols}};
     for (int i = 0; i < p->n; i++) {
-        const struct array *ai = a[2 * i], *bi = a[2 * i + 1];
+        const struct array *ai = v->slot[i].a, *bi = v->slot[i].b;
         int64_t rank = ai ? ai->shape[0] : 0;
         if (ai && (p->p[i] > 0 || rank % 16 != 0 || !array_is_contiguous(ai) || !array_is_contiguous(bi))) return OK;
         k->from_a[i] = ai ? ai->data : NULL;
@@ -180,11 +180,11 @@ static enum status group_of(struct cuda_backend *b, const struct linear_params *
 }
 
 /* Where the z_i go: the columns of one array that backward keeps, or scratch. */
-static enum status group_z(struct cuda_backend *b, const struct op_call *call, const struct linear_group *g, int64_t rows,
+static enum status group_z(struct cuda_backend *b, const struct linear_view *v, const struct linear_group *g, int64_t rows,
                            struct cuda_rows *z)
 {
     for (int i = 0; i < g->pack.parts; i++) {
-        const struct array *h = call->out[1 + i];
+        const struct array *h = v->slot[i].h;
         if (!h) continue;
         BUG_ON(b->backend.c, h->stride[0] != g->ranks, "linear: h is %lld apart, not %d", (long long)h->stride[0], g->ranks);
         *z = (struct cuda_rows){(bf16_bits *)h->data - g->pack.first[i], rows, g->ranks, g->ranks};
@@ -194,11 +194,11 @@ static enum status group_z(struct cuda_backend *b, const struct op_call *call, c
 }
 
 /* All z_i, and y = sum of scale z_i B_i^T unless y is not wanted. */
-static enum status group_forward(struct cuda_backend *b, const struct op_call *call, const struct linear_group *g,
+static enum status group_forward(struct cuda_backend *b, const struct linear_view *v, const struct linear_group *g,
                                  struct cuda_rows x, const struct cuda_rows *y)
 {
     struct cuda_rows z;
-    TRY(group_z(b, call, g, x.rows, &z));
+    TRY(group_z(b, v, g, x.rows, &z));
     const struct cuda_thin_args thin = {.wide = x.data,
                                         .thin = g->pack.a,
                                         .out = z.data,
@@ -215,18 +215,19 @@ static enum status group_forward(struct cuda_backend *b, const struct op_call *c
 }
 
 /* Adapters one by one, onto y. */
-static enum status adapters_forward(struct cuda_backend *b, const struct op_call *call, struct cuda_rows x,
-                                    const struct cuda_rows *y)
+static enum status adapters_forward(struct cuda_backend *b, const struct op_call *call, const struct linear_view *v,
+                                    struct cuda_rows x, const struct cuda_rows *y)
 {
     const struct linear_params *p = call->params;
     int64_t first = 0;
     for (int i = 0; i < p->n; first += p->w[i++]->rows) {
         struct linear_adapter l;
         struct cuda_rows part = {0};
-        if (!call->in[1 + 2 * i] || (!y && !call->out[1 + i])) continue;
-        TRY(adapter_of(b, p, i, call->in[1 + 2 * i], call->in[2 + 2 * i], &l));
+        const struct linear_view_slot *s = &v->slot[i];
+        if (!s->a || (!y && !s->h)) continue;
+        TRY(adapter_of(b, p, i, s, &l));
         if (y) part = columns(*y, first, l.rows);
-        TRY(adapter_forward(b, &l, call->step, x, call->out[1 + i], y ? &part : NULL));
+        TRY(adapter_forward(b, &l, call->step, x, s->h, y ? &part : NULL));
     }
     return OK;
 }
@@ -234,16 +235,16 @@ static enum status adapters_forward(struct cuda_backend *b, const struct op_call
 enum status cuda_row_linear(struct cuda_backend *b, const struct op_call *call)
 {
     const struct linear_params *p = call->params;
-    const struct array *out = call->out[0];
+    const struct linear_view v = linear_view_of(call);
     struct cuda_rows x, y = {0};
     struct linear_group g;
-    TRY(cuda_expect(b, OP_LINEAR, call->in[0], DTYPE_BF16));
-    TRY(cuda_rows_in(b, call->in[0], 1, &x));
-    TRY(group_of(b, p, call->in + 1, x.cols, &g));
-    if (out) y = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
-    if (g.have) TRY(group_forward(b, call, &g, x, out ? &y : NULL));
-    if (out) TRY(frozen_forward(b, p, x, y, g.have));
-    return g.have ? OK : adapters_forward(b, call, x, out ? &y : NULL);
+    TRY(cuda_expect(b, OP_LINEAR, v.x, DTYPE_BF16));
+    TRY(cuda_rows_in(b, v.x, 1, &x));
+    TRY(group_of(b, p, &v, x.cols, &g));
+    if (v.y) y = (struct cuda_rows){v.y->data, v.y->shape[0], v.y->shape[1], (int)v.y->shape[1]};
+    if (g.have) TRY(group_forward(b, &v, &g, x, v.y ? &y : NULL));
+    if (v.y) TRY(frozen_forward(b, p, x, y, g.have));
+    return g.have ? OK : adapters_forward(b, call, &v, x, v.y ? &y : NULL);
 }
 
 /* ---- backward -----------------------------------------------------------------------------------------------------------
@@ -314,27 +315,26 @@ static enum status zero_first(struct cuda_backend *b, const struct linear_params
 }
 
 /* Adapter i: its gradients and its part of dx. */
-static enum status adapter_backward(struct cuda_backend *b, const struct op_call *call, int i, struct cuda_rows dy,
-                                    struct cuda_rows x, const struct cuda_rows *dx)
+static enum status adapter_backward(struct cuda_backend *b, const struct op_call *call, const struct linear_view_slot *s,
+                                    int i, struct cuda_rows dy, struct cuda_rows x, const struct cuda_rows *dx)
 {
     const struct linear_params *p = call->params;
-    const struct array *da = call->out[1 + 2 * i], *db = call->out[2 + 2 * i], *h = call->in[8 + i];
     struct linear_adapter l;
     struct cuda_rows u, seen;
-    TRY(adapter_of(b, p, i, call->in[2 + 2 * i], call->in[3 + 2 * i], &l));
-    TRY(zero_first(b, p, da));
-    TRY(zero_first(b, p, db));
-    if (db) {
-        struct cuda_rows z = {h->data, dy.rows, h->stride[0], (int)l.rank};
-        TRY(adapter_gradient(b, dy, z, false, l.scale, db));
+    TRY(adapter_of(b, p, i, s, &l));
+    TRY(zero_first(b, p, s->da));
+    TRY(zero_first(b, p, s->db));
+    if (s->db) {
+        struct cuda_rows z = {s->h->data, dy.rows, s->h->stride[0], (int)l.rank};
+        TRY(adapter_gradient(b, dy, z, false, l.scale, s->db));
     }
-    if (!da && !dx) return OK;
+    if (!s->da && !dx) return OK;
     TRY(scratch_rows(b, dy.rows, l.rank, &u));
     struct cuda_matrix my = of_rows(dy), mb = matrix(l.b, l.rows, l.rank, l.rank), mu = of_rows(u);
     TRY(cuda_gemm(b->d, &my, &mb, &mu, 1, 0));
-    if (da) {
+    if (s->da) {
         TRY(adapter_input(b, &l, call->step, x, &seen));
-        TRY(adapter_gradient(b, seen, u, true, l.scale, da));
+        TRY(adapter_gradient(b, seen, u, true, l.scale, s->da));
     }
     return dx ? adapter_dx(b, &l, call->step, u, *dx) : OK;
 }
@@ -363,7 +363,7 @@ static enum status group_u(struct cuda_backend *b, const struct linear_group *g,
 }
 
 /* dA_i += u_i^T x, in one pass over x; the scale is in u. Those that are not wanted get none. */
-static enum status group_da(struct cuda_backend *b, const struct op_call *call, const struct linear_group *g,
+static enum status group_da(struct cuda_backend *b, const struct linear_view *v, const struct linear_group *g,
                             struct cuda_rows x, struct cuda_rows u)
 {
     const struct cuda_pack_args *k = &g->pack;
@@ -379,7 +379,7 @@ static enum status group_da(struct cuda_backend *b, const struct op_call *call, 
                                .slices = cuda_tall_slices(b->d, (int)x.rows, x.cols),
                                .transposed = true};
     for (int i = 0; i < k->parts; i++) {
-        a.out[i] = call->out[1 + 2 * i] ? call->out[1 + 2 * i]->data : NULL;
+        a.out[i] = v->slot[i].da ? v->slot[i].da->data : NULL;
         a.alpha[i] = 1;
         a.first[i + 1] = k->first[i + 1];
     }
@@ -387,45 +387,53 @@ static enum status group_da(struct cuda_backend *b, const struct op_call *call, 
     return a.partial ? cuda_tall_product(b->d, &a) : b->backend.c->status;
 }
 
-static enum status group_backward(struct cuda_backend *b, const struct op_call *call, const struct linear_group *g,
-                                  struct cuda_rows dy, struct cuda_rows x, const struct cuda_rows *dx)
+/* Whether any dA is wanted: nothing else reads x. */
+static bool wants_da(const struct linear_view *v)
 {
-    const struct linear_params *p = call->params;
+    bool any = false;
+    for (int i = 0; i < LINEAR_MAX; i++) any = any || v->slot[i].da;
+    return any;
+}
+
+static enum status group_backward(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v,
+                                  const struct linear_group *g, struct cuda_rows dy, struct cuda_rows x,
+                                  const struct cuda_rows *dx)
+{
     const struct cuda_pack_args *k = &g->pack;
-    struct cuda_rows u;
-    bool wants_a = call->out[1] || call->out[3] || call->out[5];
-    if (dx || wants_a) TRY(group_u(b, g, dy, &u, dx));
+    struct cuda_rows u = {0};
+    bool wanted = wants_da(v);
+    if (dx || wanted) TRY(group_u(b, g, dy, &u, dx));
     for (int i = 0; i < k->parts; i++) {
-        const struct array *db = call->out[2 + 2 * i], *h = call->in[8 + i];
-        TRY(zero_first(b, p, call->out[1 + 2 * i]));
+        const struct array *db = v->slot[i].db, *h = v->slot[i].h;
+        TRY(zero_first(b, p, v->slot[i].da));
         TRY(zero_first(b, p, db));
         if (!db) continue;
         struct cuda_rows z = {h->data, dy.rows, h->stride[0], k->first[i + 1] - k->first[i]};
         TRY(adapter_gradient(b, columns(dy, k->row[i], k->row[i + 1] - k->row[i]), z, false, p->scale[i], db));
     }
-    return wants_a ? group_da(b, call, g, x, u) : OK;
+    return wanted ? group_da(b, v, g, x, u) : OK;
 }
 
 enum status cuda_row_linear_bwd(struct cuda_backend *b, const struct op_call *call)
 {
     const struct linear_params *p = call->params;
-    const struct array *out = call->out[0];
+    const struct linear_view v = linear_view_of(call);
+    const struct array *out = v.dx;
     struct cuda_rows dy, x, dx = {0};
     struct linear_group g;
     int64_t first = 0;
-    TRY(cuda_expect(b, OP_LINEAR_BWD, call->in[0], DTYPE_BF16));
-    TRY(cuda_rows_in(b, call->in[0], 1, &dy));
-    cuda_rows_fit(call->in[1], 1, &x); /* zeros on one row when it is not needed */
-    bool needs_x = call->out[1] || call->out[3] || call->out[5];
-    if (needs_x) TRY(cuda_rows_in(b, call->in[1], 1, &x));
+    TRY(cuda_expect(b, OP_LINEAR_BWD, v.dy, DTYPE_BF16));
+    TRY(cuda_rows_in(b, v.dy, 1, &dy));
+    cuda_rows_fit(v.x, 1, &x); /* zeros on one row when it is not needed */
+    if (wants_da(&v)) TRY(cuda_rows_in(b, v.x, 1, &x));
     if (out) dx = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
-    TRY(group_of(b, p, call->in + 2, call->in[1]->shape[1], &g));
-    if (g.have) TRY(group_backward(b, call, &g, dy, x, out ? &dx : NULL));
+    TRY(group_of(b, p, &v, v.x->shape[1], &g));
+    if (g.have) TRY(group_backward(b, p, &v, &g, dy, x, out ? &dx : NULL));
     if (out) TRY(frozen_backward(b, p, dy, dx, g.have));
     for (int i = 0; i < p->n && !g.have; first += p->w[i++]->rows) {
-        if (!call->in[2 + 2 * i]) continue;
+        if (!v.slot[i].a) continue;
         struct cuda_rows part = columns(dy, first, p->w[i]->rows);
-        TRY(adapter_backward(b, call, i, part, x, out ? &dx : NULL));
+        TRY(adapter_backward(b, call, &v.slot[i], i, part, x, out ? &dx : NULL));
     }
     return OK;
 }
