@@ -45,3 +45,20 @@ void assert_failed(struct ctx *c, enum status status, const char *part)
         fail_msg("wanted %s with \"%s\", got %s with \"%s\"", status_name(status), part, status_name(c->status), c->message);
     ctx_clear(c);
 }
+
+int scratch_setup(void **state)
+{
+    scratch_begin();
+    *state = ctx_new(NULL);
+    return 0;
+}
+
+int scratch_teardown(void **state)
+{
+    struct ctx *c = *state;
+    size_t live = c->alloc_bytes;
+    if (live != 0) print_error("%zu bytes are still allocated\n", live);
+    ctx_free(c);
+    scratch_end();
+    return live == 0 ? 0 : -1;
+}

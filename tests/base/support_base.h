@@ -16,6 +16,9 @@
 /* A fresh folder, its path valid until the next call; scratch_end removes it. */
 const char *scratch_begin(void);
 void scratch_end(void);
+/* Fixture of a test: a scratch folder and a ctx as *state; the end fails the test when anything is still allocated. */
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
 /* "SCRATCH/name" in one of 64 rotating buffers. */
 const char *scratch_path(const char *name);
 

@@ -16,22 +16,6 @@
 #include "base/mem.h"
 #include "base/threads.h"
 
-static int setup(void **state)
-{
-    scratch_begin();
-    *state = ctx_new(NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct ctx *c = *state;
-    size_t live = c->alloc_bytes;
-    ctx_free(c);
-    scratch_end();
-    return live == 0 ? 0 : -1;
-}
-
 static size_t count_entries(struct ctx *c, const char *dir)
 {
     char **names;
@@ -431,7 +415,7 @@ static void every_allocation_may_fail(void **state)
     assert_int_equal(count_entries(outer, scratch_path("")), 3); /* a, b, d: no temporary survives a failure */
 }
 
-#define FILE_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define FILE_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
 
 int main(void)
 {

@@ -90,20 +90,3 @@ struct dataset *make_dataset(struct ctx *c, const char *rows, const struct datas
     tokenizer_free(t);
     return d;
 }
-
-int data_setup(void **state)
-{
-    scratch_begin();
-    *state = ctx_new(NULL);
-    return 0;
-}
-
-int data_teardown(void **state)
-{
-    struct ctx *c = *state;
-    if (c->alloc_bytes != 0) print_error("%zu bytes are still allocated\n", c->alloc_bytes);
-    size_t live = c->alloc_bytes;
-    ctx_free(c);
-    scratch_end();
-    return live == 0 ? 0 : -1;
-}

@@ -24,9 +24,6 @@ const char *write_rows(const char *name, const char *rows);
  */
 struct dataset *make_dataset(struct ctx *c, const char *rows, const struct dataset_options *options);
 
-/* setup and teardown of a test: scratch folder, and a ctx in *state that must end without live memory. */
-int data_setup(void **state);
-int data_teardown(void **state);
-#define DATA_TEST(fn) cmocka_unit_test_setup_teardown(fn, data_setup, data_teardown)
+#define DATA_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
 
 #endif

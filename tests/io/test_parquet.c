@@ -15,22 +15,6 @@
 
 #define VECTORS TEST_DATA "/io/parquet/"
 
-static int setup(void **state)
-{
-    scratch_begin();
-    *state = ctx_new(NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct ctx *c = *state;
-    size_t live = c->alloc_bytes;
-    ctx_free(c);
-    scratch_end();
-    return live == 0 ? 0 : -1;
-}
-
 /* Next row of a file as a document; NULL at the end. */
 static json_t *next_row(struct ctx *c, struct row_file *f)
 {
@@ -284,7 +268,7 @@ static void thrift_is_bounded(void **state)
 
 int main(void)
 {
-#define PARQUET_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define PARQUET_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         PARQUET_TEST(every_file_gives_its_rows), PARQUET_TEST(cut_files_are_refused),
         PARQUET_TEST(damaged_files_do_no_harm),  PARQUET_TEST(each_allocation_fails_once),

@@ -13,22 +13,6 @@
 #include "io/packed_file.h"
 #include "io/row_file.h"
 
-static int setup(void **state)
-{
-    scratch_begin();
-    *state = ctx_new(NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct ctx *c = *state;
-    size_t live = c->alloc_bytes;
-    ctx_free(c);
-    scratch_end();
-    return live == 0 ? 0 : -1;
-}
-
 /* Reads a file; the rows as "NUMBER=BYTES|NUMBER=BYTES|". NULL when it fails (the ctx says why). */
 static const char *read_rows(struct ctx *c, const char *path)
 {
@@ -351,7 +335,7 @@ static void each_allocation_fails_once(void **state)
 
 int main(void)
 {
-#define ROWS_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define ROWS_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         ROWS_TEST(every_shape_is_read),       ROWS_TEST(what_is_no_file_of_rows_is_named),
         ROWS_TEST(texts_are_one_row),         ROWS_TEST(packed_shapes_are_read),
