@@ -63,7 +63,7 @@ static void keep_log(void *user, enum log_level level, const char *message)
     strncat(user, message, 1023 - strlen(user));
 }
 
-/* auto goes on with the CPU, and where a driver is installed it says why. */
+/* auto uses the CPU then, and says why where a driver is installed. */
 static void auto_says_why_the_card_is_not_used(void **state)
 {
     (void)state;
