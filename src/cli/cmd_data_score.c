@@ -122,6 +122,7 @@ static bool is_row_file(const char *name)
     static const char *const endings[] = {".jsonl", ".ndjson", ".json"}, *const packings[] = {"", ".gz", ".zst"};
     char ending[16];
     if (str_has_suffix(name, ".manifest.json")) return false;
+    if (str_has_suffix(name, ".parquet")) return true;
     for (int i = 0; i < 9; i++) {
         snprintf(ending, sizeof ending, "%s%s", endings[i / 3], packings[i % 3]);
         if (str_has_suffix(name, ending)) return true;
@@ -144,10 +145,10 @@ static enum status add_folder(struct ctx *c, struct score_inputs *in, const char
     }
     dir_list_free(c, names, n);
     if (status == OK && in->n == before)
-        return ctx_fail(c, E_INPUT, "%s: no *.jsonl, *.ndjson or *.json (.gz, .zst) in the folder", path);
+        return ctx_fail(c, E_INPUT, "%s: no *.jsonl, *.ndjson, *.json (.gz, .zst) or *.parquet in the folder", path);
     if (others > 0)
-        ctx_log(c, LOG_WARN, "%s: %zu entries that are no *.jsonl, *.ndjson or *.json (.gz, .zst) are left out", path,
-                others);
+        ctx_log(c, LOG_WARN, "%s: %zu entries that are no *.jsonl, *.ndjson, *.json (.gz, .zst) or *.parquet are left out",
+                path, others);
     return status;
 }
 
@@ -273,12 +274,12 @@ const struct command command_data_score = {
     .summary = "scores the provenance of documents: auth_weight and prov_entropy",
     .usage = "[IN...] [-o OUT] [options]",
     .about =
-        "Reads rows (JSON Lines or a JSON array, plain, gzip or zstd; files, folders, or standard input) and writes each "
-        "one with its own "
-        "members\n"
-        "byte for byte and auth_weight, prov_entropy and provenance_score behind them. Beside an output file stands\n"
-        "OUT.manifest.json, written last; a run that its manifest shows to be done is not done again. A high auth_weight\n"
-        "means that training weighs the document less. Scores rate where a text seems to come from, not its truth.",
+        "Reads rows from every file that training reads (JSON Lines, JSON, Parquet, texts, gzip, zstd), folders of them, "
+        "or\n"
+        "standard input, and writes each one with its own members byte for byte and auth_weight, prov_entropy and\n"
+        "provenance_score behind them. Beside an output file stands OUT.manifest.json, written last; a run that its\n"
+        "manifest shows to be done is not done again. A high auth_weight means that training weighs the document less.\n"
+        "Scores rate where a text seems to come from, not its truth.",
     .table = &table,
     .values_bytes = sizeof(struct data_score_values),
     .max_operands = OPTION_MAX_OPERANDS,

@@ -20,8 +20,7 @@ struct packed_file {
     const char *path, *name;
     int fd;
     struct sha256 sha;
-    char hex[65];
-    uint64_t taken, given; /* bytes of the file, bytes handed out */
+    uint64_t size, taken, given; /* bytes of the file: in all (0: unknown), read; bytes handed out */
     enum packing packing;
     bool started, ended;
     bool inside;  /* a member or frame has begun and has not ended */
@@ -34,7 +33,6 @@ struct packed_file {
 
 struct packed_file *packed_file_open(struct ctx *c, const char *path)
 {
-    uint64_t expected;
     struct packed_file *f = mem_alloc(c, 1, sizeof *f);
     if (!f) return NULL;
     bool standard_input = strcmp(path, "-") == 0;
@@ -42,7 +40,7 @@ struct packed_file *packed_file_open(struct ctx *c, const char *path)
     f->path = path;
     f->name = standard_input ? "standard input" : path;
     sha256_init(&f->sha);
-    f->fd = standard_input ? STDIN_FILENO : file_open(c, path, &expected);
+    f->fd = standard_input ? STDIN_FILENO : file_open(c, path, &f->size);
     if (f->fd >= 0) return f;
     packed_file_close(f);
     return NULL;
@@ -171,13 +169,9 @@ static int64_t step(struct packed_file *f, uint8_t *to, size_t n)
 
 static int64_t end(struct packed_file *f)
 {
-    uint8_t digest[32];
     if (f->inside)
         return ctx_fail(f->c, E_INPUT, "%s: the compressed data ends too early: the file is incomplete", f->name), -1;
-    if (f->ended) return 0;
     f->ended = true;
-    sha256_final(&f->sha, digest);
-    sha256_hex(digest, f->hex);
     return 0;
 }
 
@@ -202,6 +196,36 @@ int64_t packed_file_read(struct packed_file *f, void *to, size_t n)
     }
 }
 
+/* Past the first block a file that is not packed needs none: its bytes go to their place at once. */
+int64_t packed_file_read_unhashed(struct packed_file *f, void *to, size_t n, size_t *fresh)
+{
+    *fresh = 0;
+    if (!f->started || f->packing != PACKED_NOT || f->at < f->n) return packed_file_read(f, to, n);
+    int64_t got = file_read_some(f->c, f->fd, f->name, to, n);
+    if (got == 0) return end(f);
+    if (got > 0) {
+        *fresh = (size_t)got;
+        f->taken += (uint64_t)got;
+        f->given += (uint64_t)got;
+    }
+    return got;
+}
+
+void packed_file_hash(struct packed_file *f, const void *bytes, size_t n)
+{
+    sha256_update(&f->sha, bytes, n);
+}
+
+uint64_t packed_file_size(const struct packed_file *f)
+{
+    return f->size;
+}
+
+uint64_t packed_file_taken(const struct packed_file *f)
+{
+    return f->taken;
+}
+
 bool packed_file_is_plain(const struct packed_file *f)
 {
     return f->packing == PACKED_NOT && f->fd != STDIN_FILENO;
@@ -214,7 +238,10 @@ const char *packed_file_name(const struct packed_file *f)
 
 void packed_file_digest(const struct packed_file *f, uint64_t *bytes, char hex[65])
 {
+    struct sha256 sha = f->sha; /* a copy: asking twice gives the same answer */
+    uint8_t digest[32];
     BUG_ON(f->c, !f->ended, "%s has not been read to its end", f->name);
     *bytes = f->taken;
-    memcpy(hex, f->hex, 65);
+    sha256_final(&sha, digest);
+    sha256_hex(digest, hex);
 }

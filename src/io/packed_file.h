@@ -23,12 +23,23 @@ void packed_file_close(struct packed_file *f); /* accepts NULL */
  * short, followed by something else, or expands beyond the limit; E_IO, E_MEMORY. */
 int64_t packed_file_read(struct packed_file *f, void *to, size_t n);
 
+/* The same, but where the bytes are the file's own and went straight to `to`, they are not in the digest yet: *fresh says
+ * how many of them (all or none). packed_file_hash takes them in, in the order of the reads, and may do so on another thread
+ * while nothing else is done with f: SHA-256 takes longer than finding rows does. */
+int64_t packed_file_read_unhashed(struct packed_file *f, void *to, size_t n, size_t *fresh);
+void packed_file_hash(struct packed_file *f, const void *bytes, size_t n);
+
+/* Size of the file as it stands, 0 where it is not known (a pipe); and how many of these bytes have been read. */
+uint64_t packed_file_size(const struct packed_file *f);
+uint64_t packed_file_taken(const struct packed_file *f);
+
 /* Whether the file's bytes are those that are read: not standard input, and not packed; once something has been read. */
 bool packed_file_is_plain(const struct packed_file *f);
 
 /* What messages call it: the path, or "standard input". */
 const char *packed_file_name(const struct packed_file *f);
-/* Size and SHA-256 (hex) of the file as it stands, not expanded; once packed_file_read has returned 0. */
+/* Size and SHA-256 (hex) of the file as it stands, not expanded; once packed_file_read has returned 0 and
+ * all bytes were hashed. */
 void packed_file_digest(const struct packed_file *f, uint64_t *bytes, char hex[65]);
 
 #endif

@@ -33,6 +33,13 @@ struct row_file {
     bool in_string, escaped;
     bool inside;   /* the row has not ended: it was too long, and its rest is passed over */
     bool too_long; /* it is not gathered any more */
+
+    /* batches of lines */
+    char *rest; /* owned: the beginning of a line whose end was not there (rest_room) */
+    size_t n_rest, rest_room;
+    bool skipping; /* inside a line that is too long */
+    const struct row_batch *fresh_in;
+    size_t fresh_at, n_fresh; /* bytes of fresh_in that are not in the digest yet */
 };
 
 static bool is_text_name(const char *path)
@@ -59,6 +66,7 @@ void row_file_close(struct row_file *f)
 {
     if (!f) return;
     buf_release(&f->row);
+    mem_free(f->c, f->rest);
     parquet_close(f->table);
     packed_file_close(f->in);
     mem_free(f->c, f);
@@ -67,6 +75,16 @@ void row_file_close(struct row_file *f)
 const char *row_file_name(const struct row_file *f)
 {
     return packed_file_name(f->in);
+}
+
+uint64_t row_file_size(const struct row_file *f)
+{
+    return packed_file_size(f->in);
+}
+
+uint64_t row_file_taken(const struct row_file *f)
+{
+    return packed_file_taken(f->in);
 }
 
 void row_file_digest(const struct row_file *f, uint64_t *bytes, char hex[65])
@@ -310,4 +328,200 @@ bool row_file_next(struct row_file *f, struct row_bytes *out)
     if (!take_row(f)) return false;
     *out = (struct row_bytes){f->too_long ? NULL : buf_str(&f->row), f->row.len, row, false, f->too_long};
     return true;
+}
+
+/* ---- batches: lines are found by their ends alone, everything else goes through row_file_next ---- */
+
+void row_batch_release(struct ctx *c, struct row_batch *b)
+{
+    mem_free(c, b->bytes);
+    mem_free(c, b->spans);
+    *b = (struct row_batch){0};
+}
+
+static enum status row_batch_reserve(struct ctx *c, struct row_batch *b, size_t room)
+{
+    if (room <= b->room) return OK;
+    char *moved = mem_alloc_aligned(c, room);
+    if (!moved) return c->status;
+    if (b->n > 0) memcpy(moved, b->bytes, b->n);
+    mem_free(c, b->bytes);
+    b->bytes = moved;
+    b->room = room;
+    return OK;
+}
+
+static enum status row_batch_add(struct ctx *c, struct row_batch *b, struct row_span span)
+{
+    if (b->n_spans == b->spans_room) {
+        size_t wider = b->spans_room ? 2 * b->spans_room : 4096;
+        struct row_span *moved = mem_resize(c, b->spans, b->spans_room, wider, sizeof *moved);
+        if (!moved) return c->status;
+        b->spans = moved;
+        b->spans_room = wider;
+    }
+    b->spans[b->n_spans++] = span;
+    return OK;
+}
+
+void row_file_hash(struct row_file *f)
+{
+    if (f->n_fresh > 0) packed_file_hash(f->in, f->fresh_in->bytes + f->fresh_at, f->n_fresh);
+    f->n_fresh = 0;
+}
+
+/* One row by row_file_next, copied. False at the end and on failure. */
+static bool fill_row(struct row_file *f, struct row_batch *b)
+{
+    struct row_bytes row;
+    if (!row_file_next(f, &row)) return false;
+    size_t n = row.too_long ? 0 : row.n, twice = 2 * b->room;
+    if (b->n + n > b->room && row_batch_reserve(f->c, b, b->n + n > twice ? b->n + n : twice) != OK) return false;
+    if (n > 0) memcpy(b->bytes + b->n, row.bytes, n);
+    struct row_span span = {.at = b->n, .n = n, .row = row.row, .is_text = row.is_text, .too_long = row.too_long};
+    b->n += n;
+    return row_batch_add(f->c, b, span) == OK;
+}
+
+/* Whether from here on every line is taken as it is. */
+static bool is_at_lines(const struct row_file *f)
+{
+    return f->form == FORM_LINES && f->decided && !f->inside;
+}
+
+static enum status split_lines(struct row_file *f, struct row_batch *b, size_t *at, bool ended)
+{
+    while (*at < b->n) {
+        const char *end = memchr(b->bytes + *at, '\n', b->n - *at);
+        if (!end && !ended) return OK;
+        size_t from = *at, to = end ? (size_t)(end - b->bytes) : b->n;
+        *at = end ? to + 1 : to;
+        struct row_span span = {.row = f->line++, .is_line = true};
+        span.too_long = f->skipping;
+        f->skipping = false;
+        while (!span.too_long && to > from && row_file_is_space(b->bytes[to - 1])) to--;
+        while (!span.too_long && from < to && row_file_is_space(b->bytes[from])) from++;
+        if (from == to && !span.too_long) continue;
+        span.too_long |= to - from > ROW_FILE_MAX_BYTES;
+        span.at = from;
+        span.n = span.too_long ? 0 : to - from;
+        TRY(row_batch_add(f->c, b, span));
+    }
+    if (!ended || !f->skipping) return OK;
+    f->skipping = false;
+    return row_batch_add(f->c, b, (struct row_span){.row = f->line++, .is_line = true, .too_long = true});
+}
+
+/* Reads until the batch holds `full` bytes; *ended at the file's end. */
+static enum status read_lines(struct row_file *f, struct row_batch *b, size_t full, bool *ended)
+{
+    while (b->n < full) {
+        size_t fresh;
+        int64_t got = packed_file_read_unhashed(f->in, b->bytes + b->n, full - b->n, &fresh);
+        if (got < 0) return f->c->status;
+        if (fresh > 0 && f->n_fresh == 0) f->fresh_at = b->n;
+        f->n_fresh += fresh;
+        b->n += (size_t)got;
+        *ended = got == 0;
+        if (*ended) break;
+    }
+    return OK;
+}
+
+/* What begins the batch: the bytes behind its rows that were read before. */
+static void take_rest(struct row_file *f, struct row_batch *b)
+{
+    if (f->n_rest > 0) memcpy(b->bytes + b->n, f->rest, f->n_rest);
+    b->n += f->n_rest;
+    memcpy(b->bytes + b->n, f->chunk + f->at, f->n - f->at);
+    b->n += f->n - f->at;
+    f->n_rest = f->at = f->n = 0;
+}
+
+/* The bytes from `at` on are kept for the next batch. */
+static enum status keep_rest(struct row_file *f, const struct row_batch *b, size_t at)
+{
+    size_t n = b->n - at;
+    if (n > f->rest_room) {
+        mem_free(f->c, f->rest);
+        f->rest_room = 0;
+        f->rest = mem_alloc_aligned(f->c, n);
+        if (!f->rest) return f->c->status;
+        f->rest_room = n;
+    }
+    if (n > 0) memcpy(f->rest, b->bytes + at, n);
+    f->n_rest = n;
+    return OK;
+}
+
+/* No whole line is there: a wider batch, or at the limit the line is given up. */
+static enum status widen(struct row_file *f, struct row_batch *b, size_t at, size_t *full)
+{
+    if (!f->skipping && b->n - at <= ROW_FILE_MAX_BYTES) {
+        *full += *full > ROW_FILE_MAX_BYTES ? ROW_FILE_MAX_BYTES : *full;
+        return row_batch_reserve(f->c, b, *full);
+    }
+    row_file_hash(f);
+    f->skipping = true;
+    b->n = at;
+    return OK;
+}
+
+/* Bytes that a batch should read: a small file, or the end of one, needs no more than itself, and one byte to find its end.
+ */
+static size_t batch_bytes(const struct row_file *f)
+{
+    uint64_t size = row_file_size(f), taken = row_file_taken(f);
+    bool all = packed_file_is_plain(f->in) && size >= taken && size - taken < ROW_BATCH_BYTES;
+    return all ? (size_t)(size - taken) + 1 : ROW_BATCH_BYTES;
+}
+
+static enum status fill_lines(struct row_file *f, struct row_batch *b)
+{
+    size_t at = b->n, full = b->n + f->n_rest + (f->n - f->at) + batch_bytes(f);
+    bool ended = false;
+    f->fresh_in = b;
+    TRY(row_batch_reserve(f->c, b, full));
+    take_rest(f, b);
+    for (;;) {
+        TRY(read_lines(f, b, full, &ended));
+        TRY(split_lines(f, b, &at, ended));
+        if (ended) return OK;
+        if (b->n_spans > 0) return keep_rest(f, b, at);
+        if (b->n == at) { /* blank lines only */
+            row_file_hash(f);
+            b->n = at = 0;
+        }
+        if (b->n >= full) TRY(widen(f, b, at, &full));
+    }
+}
+
+enum status row_file_fill(struct row_file *f, struct row_batch *b)
+{
+    if (!ctx_ok(f->c)) return f->c->status;
+    row_file_hash(f);
+    b->n = b->n_spans = 0;
+    while (!is_at_lines(f) && b->n < ROW_BATCH_BYTES)
+        if (!fill_row(f, b)) return f->c->status;
+    return is_at_lines(f) ? fill_lines(f, b) : OK;
+}
+
+bool row_line_next(const char *line, size_t n, size_t *at, size_t *row_at, size_t *row_n)
+{
+    int depth = 0;
+    while (*at < n && row_file_is_space(line[*at])) ++*at;
+    *row_at = *at;
+    for (bool in_string = false, whole = false; *at < n && !whole; ++*at) {
+        char ch = line[*at];
+        if (in_string && ch == '\\')
+            *at += *at + 1 < n;
+        else if (ch == '"')
+            in_string = !in_string;
+        else if (!in_string && (ch == '{' || ch == '['))
+            depth++;
+        else if (!in_string && (ch == '}' || ch == ']') && depth > 0)
+            whole = --depth == 0;
+    }
+    *row_n = *at - *row_at;
+    return *row_n > 0;
 }

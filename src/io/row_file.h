@@ -40,9 +40,45 @@ void row_file_close(struct row_file *f); /* accepts NULL */
  * and parquet_next. */
 bool row_file_next(struct row_file *f, struct row_bytes *out);
 
+/* The same rows some megabytes at a time, for threads that share the work on them. A batch holds the bytes of whole rows and
+ * where each one lies; memory follows the batch and the longest row, not the file. */
+enum { ROW_BATCH_BYTES = 8 << 20 };
+
+struct row_span {
+    size_t at, n; /* bytes of the row in the batch */
+    int64_t row;  /* number, as above */
+    bool is_text, too_long;
+    /* A line of JSON Lines into which nobody has looked: one row, unless several objects stand on it. Whoever parses it sees
+     * when it is not one JSON document, and then takes it apart by row_line_next. */
+    bool is_line;
+};
+
+struct row_batch {
+    char *bytes; /* owned, as is spans: row_batch_release */
+    size_t n, room;
+    struct row_span *spans;
+    size_t n_spans, spans_room;
+};
+
+/* Fills the batch with the next rows; none are left when it comes back without any. A file is read by this function or by
+ * row_file_next, not by both. Errors: as row_file_next. */
+enum status row_file_fill(struct row_file *f, struct row_batch *b);
+/* Takes what the last fill read into the file's SHA-256, from any one thread; the next fill does it where nobody has. */
+void row_file_hash(struct row_file *f);
+void row_batch_release(struct ctx *c, struct row_batch *b);
+
+/* The row that begins at or behind *at on a line of n bytes, as row_file_next would give it: its offset and length, *at
+ * moved behind it. False when nothing but white space is left. */
+bool row_line_next(const char *line, size_t n, size_t *at, size_t *row_at, size_t *row_n);
+
+/* Size of the file as it stands, 0 where it is not known; and how many of these bytes have been read. */
+uint64_t row_file_size(const struct row_file *f);
+uint64_t row_file_taken(const struct row_file *f);
+
 /* What messages call it: the path, or "standard input". */
 const char *row_file_name(const struct row_file *f);
-/* Size and SHA-256 (hex) of the file as it stands, not expanded; once row_file_next has returned false without failure. */
+/* Size and SHA-256 (hex) of the file as it stands, not expanded; once row_file_next has returned false without failure, or
+ * row_file_fill no rows. */
 void row_file_digest(const struct row_file *f, uint64_t *bytes, char hex[65]);
 
 #endif

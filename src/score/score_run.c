@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/threads.h"
-#include "score/row_batch.h"
+#include "io/row_file.h"
 #include "score/score_manifest.h"
 
 enum { BLOCK_BYTES = 1 << 18, BLOCKS_MAX = ROW_BATCH_BYTES / BLOCK_BYTES + 1, HASH_BLOCKS = 2 };
@@ -26,6 +26,7 @@ struct score_block {
     struct ctx *c; /* its own */
     struct score_row row;
     struct buf out[2];
+    struct buf text; /* a text as the JSON row that it would be */
     size_t first, end;
     int64_t rows, skipped;
     char *faults[FAULTS_LOGGED]; /* messages of the first faulty rows, owned */
@@ -42,7 +43,7 @@ struct score_sink {
 struct run {
     struct ctx *c;
     const struct score_run_options *o;
-    struct row_source *source;
+    struct row_file *source;
     struct row_batch batch;
     struct score_block blocks[BLOCKS_MAX];
     size_t n_blocks, n_before; /* of this batch; of the one before, whose outputs wait */
@@ -71,33 +72,71 @@ static void block_fault(struct run *r, struct score_block *b)
     if (ctx_ok(b->c) || b->c->status == E_INPUT) ctx_clear(b->c);
 }
 
-static void block_row(struct run *r, struct score_block *b, const struct row_span *span)
+/* Scores one row's bytes into the block's output. False when that is faulty, or nothing more can be done. */
+static bool block_score(struct run *r, struct score_block *b, const char *what, const char *bytes, size_t n, bool is_text)
+{
+    if (!is_text) return score_row_write(&b->row, what, bytes, n, &b->out[r->side]) == OK;
+    buf_clear(&b->text);
+    buf_append_str(&b->text, "{\"text\":");
+    json_append_string(&b->text, bytes, n);
+    buf_append_char(&b->text, '}');
+    return buf_ok(&b->text) && score_row_write(&b->row, what, buf_str(&b->text), b->text.len, &b->out[r->side]) == OK;
+}
+
+/* One row of a span. A faulty one leaves nothing in the output and is scored once more for a message with its name. */
+static void block_row(struct run *r, struct score_block *b, const struct row_span *span, const char *bytes, size_t n)
 {
     struct buf *out = &b->out[r->side];
     size_t before = out->len;
-    const char *bytes = r->batch.bytes + span->at;
-    if (!span->too_long && score_row_write(&b->row, "", bytes, span->n, out) == OK) {
+    if (!span->too_long && block_score(r, b, "", bytes, n, span->is_text)) {
         b->rows++;
         return;
     }
     out->len = before;
     if (!ctx_ok(b->c) && b->c->status != E_INPUT) return;
     ctx_clear(b->c);
-    char *what = mem_printf(b->c, "%s:%lld", row_source_name(r->source), (long long)span->row);
+    char *what = mem_printf(b->c, "%s:%lld", row_file_name(r->source), (long long)span->row);
     if (!what) return;
     if (span->too_long)
-        ctx_fail(b->c, E_INPUT, "%s: the row is longer than %d bytes", what, ROW_BATCH_ROW_MAX);
+        ctx_fail(b->c, E_INPUT, "%s: the row is longer than %d bytes", what, ROW_FILE_MAX_BYTES);
     else
-        score_row_write(&b->row, what, bytes, span->n, out); /* once more, for the message */
+        block_score(r, b, what, bytes, n, span->is_text);
     mem_free(b->c, what);
     block_fault(r, b);
+}
+
+/* Whether several rows stand on a line: then each is scored. */
+static bool block_pieces(struct run *r, struct score_block *b, const struct row_span *span)
+{
+    const char *line = r->batch.bytes + span->at;
+    size_t at = 0, row_at, n;
+    if (!span->is_line || !row_line_next(line, span->n, &at, &row_at, &n) || at == span->n) return false;
+    for (at = 0; ctx_ok(b->c) && b->status == OK && row_line_next(line, span->n, &at, &row_at, &n);)
+        block_row(r, b, span, line + row_at, n);
+    return true;
+}
+
+static void block_span(struct run *r, struct score_block *b, const struct row_span *span)
+{
+    struct buf *out = &b->out[r->side];
+    size_t before = out->len;
+    const char *bytes = r->batch.bytes + span->at;
+    if (!span->is_line || span->too_long) {
+        block_row(r, b, span, bytes, span->n);
+    } else if (block_score(r, b, "", bytes, span->n, false)) {
+        b->rows++;
+    } else if (b->c->status == E_INPUT) {
+        ctx_clear(b->c);
+        out->len = before;
+        if (!block_pieces(r, b, span)) block_row(r, b, span, bytes, span->n);
+    }
 }
 
 static void score_block(struct run *r, struct score_block *b)
 {
     buf_clear(&b->out[r->side]);
     for (size_t i = b->first; i < b->end && b->status == OK; i++) {
-        block_row(r, b, &r->batch.spans[i]);
+        block_span(r, b, &r->batch.spans[i]);
         if (!ctx_ok(b->c)) b->status = b->c->status;
     }
 }
@@ -115,7 +154,7 @@ static void run_block(void *arg, int64_t block, int worker)
     struct run *r = arg;
     (void)worker;
     if (block == 0)
-        row_source_hash(r->source);
+        row_file_hash(r->source);
     else if (block == 1)
         hash_before(r);
     else
@@ -132,6 +171,7 @@ static enum status block_open(struct run *r, struct score_block *b)
     if (!b->c) return ctx_fail(r->c, E_MEMORY, "out of memory");
     buf_init(&b->out[0], b->c, OUT_CAP_BYTES);
     buf_init(&b->out[1], b->c, OUT_CAP_BYTES);
+    buf_init(&b->text, b->c, OUT_CAP_BYTES);
     if (score_row_init(&b->row, b->c, r->o->rules, r->o->row) == OK) return OK;
     return ctx_fail(r->c, b->c->status, "%s", b->c->message);
 }
@@ -143,6 +183,7 @@ static void block_close(struct score_block *b)
     score_row_release(&b->row);
     buf_release(&b->out[0]);
     buf_release(&b->out[1]);
+    buf_release(&b->text);
     ctx_clear(b->c);
     ctx_free(b->c);
 }
@@ -224,19 +265,19 @@ static enum status run_file(struct run *r, struct score_file *f)
 {
     int64_t rows = r->progress.rows, skipped = r->progress.skipped;
     uint64_t before = r->progress.bytes_done;
-    r->source = row_source_open(r->c, f->path);
+    r->source = row_file_open(r->c, f->path);
     if (!r->source) return r->c->status;
     enum status status;
     do {
-        status = row_source_fill(r->source, &r->batch);
+        status = row_file_fill(r->source, &r->batch);
         if (status == OK) status = one_batch(r);
-        r->progress.bytes_done = before + row_source_read(r->source);
+        r->progress.bytes_done = before + row_file_taken(r->source);
         if (status == OK && r->o->progress) r->o->progress(r->o->user, &r->progress);
     } while (status == OK && r->batch.n_spans > 0);
     f->rows = r->progress.rows - rows;
     f->skipped = r->progress.skipped - skipped;
-    if (status == OK) row_source_digest(r->source, f->sha256, &f->bytes);
-    row_source_close(r->source);
+    if (status == OK) row_file_digest(r->source, &f->bytes, f->sha256);
+    row_file_close(r->source);
     r->source = NULL;
     return status;
 }
@@ -253,11 +294,11 @@ static enum status add_up(struct run *r, const char *const *in, size_t n_in)
             known = false;
             continue;
         }
-        struct row_source *s = row_source_open(r->c, in[i]);
+        struct row_file *s = row_file_open(r->c, in[i]);
         if (!s) return r->c->status;
-        known &= row_source_size(s) > 0;
-        r->progress.bytes_all += row_source_size(s);
-        row_source_close(s);
+        known &= row_file_size(s) > 0;
+        r->progress.bytes_all += row_file_size(s);
+        row_file_close(s);
     }
     if (!known) r->progress.bytes_all = 0;
     return OK;
@@ -313,7 +354,7 @@ enum status score_run(struct ctx *c, const struct score_run_options *o, const ch
         r->o = o;
         run_all(r, files, in, n_in, out);
         file_writer_abort(r->sink.file);
-        row_source_close(r->source);
+        row_file_close(r->source);
         for (size_t i = 0; i < BLOCKS_MAX; i++) block_close(&r->blocks[i]);
         row_batch_release(c, &r->batch);
         *result = (struct score_run_result){.rows = r->progress.rows, .skipped = r->progress.skipped};

@@ -30,6 +30,18 @@ echo "$row" >in/a.jsonl
 check "file" "$scored" "$("$YOUR_AI" data score --no-breakdown -q in/a.jsonl)"
 check "nothing on stderr" "" "$("$YOUR_AI" data score -q in/a.jsonl 2>&1 >/dev/null)"
 
+# Every form that training reads: objects of several lines, several on a line, a text, a Parquet table.
+for form in "$(printf '{"id":1,\n"text":"a"}\n{"text":"b"\n}')" '{"text":"a"} {"text":"b"}' '[{"text":"a"},
+{"text":"b"}]'; do
+    check "rows of $form" 2 "$(echo "$form" | "$YOUR_AI" data score -q | wc -l)"
+done
+printf 'one\n"two"' >text.txt
+check "a text" '{"text":"one\n\"two\"","auth_weight":0.5,"prov_entropy":3}' "$("$YOUR_AI" data score -q --no-breakdown text.txt)"
+for kind in training.jsonl training_zstd_v2.parquet; do
+    "$YOUR_AI" data score -q --on-error skip --existing replace "$TEST_DATA/io/parquet/$kind" 2>/dev/null | wc -l
+done >table
+check "a table" "38 38" "$(echo $(cat table))"
+
 # A folder of inputs: an output and a manifest each, and only what is missing is done again.
 printf '[%s,\n%s]' "$row" "$row" >in/b.json
 gzip -c in/a.jsonl >in/c.jsonl.gz
@@ -79,9 +91,9 @@ echo '{"text":"The whole story of a signature, told without any other words at a
 check "words" 0.3 "$("$YOUR_AI" data score -q compat | sed 's/.*"auth_weight":\([0-9.]*\).*/\1/')"
 check "--compat" 0.65 "$("$YOUR_AI" data score -q compat --compat | sed 's/.*"auth_weight":\([0-9.]*\).*/\1/')"
 
-echo '{' >faulty
+echo '{"a"' >faulty
 echo "$row" >>faulty
-refuse "faulty row" "faulty:1: line 1, column 2" score faulty -o none
+refuse "faulty row" "faulty:1: line 1, column" score faulty -o none
 [ -e none ] && check "faulty row" "no output" "$(cat none)"
 check "skipped" "$scored" "$("$YOUR_AI" data score --on-error skip --no-breakdown faulty 2>/dev/null)"
 refuse "no such file" "no such" score "no such"

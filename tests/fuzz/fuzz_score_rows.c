@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "fuzz/fuzz.h"
 #include "io/json.h"
-#include "score/row_batch.h"
+#include "io/row_file.h"
 #include "score/score_row.h"
 
 /* Each line of the output parses as an object with an auth_weight in [0, 0.99]. */
@@ -36,12 +36,12 @@ static void score_all(struct ctx *c, const struct rules *rules, const char *path
     struct row_batch batch = {0};
     struct buf out;
     size_t rows = 0;
-    struct row_source *source = row_source_open(c, path);
+    struct row_file *source = row_file_open(c, path);
     buf_init(&out, c, 1 << 26);
     struct score_row_options options = {.existing = EXISTING_REPLACE, .breakdown = true, .use_prior = true};
     enum status status = score_row_init(&row, c, rules, options);
-    while (source && status == OK && row_source_fill(source, &batch) == OK && batch.n_spans > 0) {
-        row_source_hash(source);
+    while (source && status == OK && row_file_fill(source, &batch) == OK && batch.n_spans > 0) {
+        row_file_hash(source);
         for (size_t i = 0; i < batch.n_spans; i++) {
             const struct row_span *s = &batch.spans[i];
             fuzz_read(batch.bytes + s->at, s->n);
@@ -54,7 +54,7 @@ static void score_all(struct ctx *c, const struct rules *rules, const char *path
     }
     ctx_clear(c);
     check_output(c, &out, rows);
-    row_source_close(source);
+    row_file_close(source);
     row_batch_release(c, &batch);
     score_row_release(&row);
     buf_release(&out);

@@ -43,6 +43,36 @@ static const char *read_rows(struct ctx *c, const char *path)
     return ctx_ok(c) ? out : NULL;
 }
 
+/* The same by batches, lines taken apart by row_line_next. */
+static const char *read_batches(struct ctx *c, const char *path)
+{
+    static char out[1 << 16];
+    size_t n = 0;
+    struct row_batch batch = {0};
+    struct row_file *f = row_file_open(c, path);
+    while (f && row_file_fill(f, &batch) == OK && batch.n_spans > 0)
+        for (size_t i = 0; i < batch.n_spans; i++) {
+            const struct row_span *s = &batch.spans[i];
+            const char *bytes = batch.bytes + s->at;
+            size_t at = 0, row_at = 0, row_n = s->n;
+            assert_false(s->too_long);
+            while (s->is_line ? row_line_next(bytes, s->n, &at, &row_at, &row_n) : at++ == 0)
+                n += (size_t)sprintf(out + n, "%lld=%.*s|", (long long)s->row, (int)row_n, bytes + row_at);
+        }
+    out[n] = '\0';
+    if (f && ctx_ok(c) && strcmp(path, "-") != 0) {
+        char hex[65], other[65];
+        uint64_t bytes, other_bytes;
+        row_file_digest(f, &bytes, hex);
+        assert_int_equal(file_sha256(c, path, other, &other_bytes), OK);
+        assert_int_equal(bytes, other_bytes);
+        assert_string_equal(hex, other);
+    }
+    row_file_close(f);
+    row_batch_release(c, &batch);
+    return ctx_ok(c) ? out : NULL;
+}
+
 static const char *write_file(const char *name, const void *bytes, size_t n)
 {
     scratch_write(name, bytes, n);
@@ -85,7 +115,48 @@ static void every_shape_is_read(void **state)
         const char *rows = read_rows(c, write_file("rows.jsonl", shapes[i].bytes, strlen(shapes[i].bytes)));
         if (!rows) fail_msg("shape %d: %s", i, c->message);
         assert_string_equal(rows, shapes[i].rows);
+        assert_string_equal(read_batches(c, scratch_path("rows.jsonl")), shapes[i].rows);
     }
+}
+
+/* Lines over the borders of blocks, batches and the file's first chunk: the same rows and the same digest by batches as one
+ * by one; and a first line with a second object on it, which is read by both ways of taking rows. */
+static void batches_have_the_rows_of_single_reads(void **state)
+{
+    struct ctx *c = *state;
+    enum { ROWS = 4000 };
+    const char *path = scratch_path("many.jsonl");
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    fputs("{\"a\":1} {\"b\":2}\n", out);
+    for (unsigned i = 0, r = 1; i < ROWS; i++, r = r * 1664525 + 1013904223)
+        fprintf(out, "%s{\"i\":%u,\"x\":\"%0*d\"}%s", r >> 28 ? "" : "\n \n", i, (int)(r >> 18), 0,
+                r >> 29 ? "\n" : " \r\n");
+    assert_int_equal(fclose(out), 0);
+    struct row_file *one = row_file_open(c, path), *many = row_file_open(c, path);
+    struct row_batch batch = {0};
+    struct row_bytes row;
+    int64_t rows = 0;
+    char hex[65], other[65];
+    uint64_t bytes;
+    while (row_file_fill(many, &batch) == OK && batch.n_spans > 0)
+        for (size_t i = 0; i < batch.n_spans; i++) {
+            const struct row_span *s = &batch.spans[i];
+            assert_true(row_file_next(one, &row));
+            assert_int_equal(s->row, row.row);
+            assert_int_equal(s->n, row.n);
+            assert_memory_equal(batch.bytes + s->at, row.bytes, row.n);
+            rows++;
+        }
+    assert_int_equal(rows, ROWS + 2);
+    assert_false(row_file_next(one, &row));
+    assert_int_equal(row_file_taken(many), row_file_size(many));
+    row_file_digest(one, &bytes, hex);
+    row_file_digest(many, &bytes, other);
+    assert_string_equal(hex, other);
+    row_batch_release(c, &batch);
+    row_file_close(one);
+    row_file_close(many);
 }
 
 static const struct {
@@ -207,6 +278,7 @@ static void packed_shapes_are_read(void **state)
             const char *rows = read_rows(c, write_file("rows.jsonl", packed, n)); /* whatever it is called */
             if (!rows) fail_msg("shape %d: %s", i, c->message);
             assert_string_equal(rows, shapes[i].rows);
+            assert_string_equal(read_batches(c, scratch_path("rows.jsonl")), shapes[i].rows);
         }
     size_t n = gzip("one\ntwo", 7, packed, sizeof packed);
     assert_string_equal(read_rows(c, write_file("a.txt.gz", packed, n)), "1=one\ntwo|");
@@ -342,7 +414,7 @@ int main(void)
         ROWS_TEST(bombs_are_refused),         ROWS_TEST(several_members_follow_each_other),
         ROWS_TEST(large_windows_are_refused), ROWS_TEST(cut_and_damaged_packs_are_refused),
         ROWS_TEST(standard_input_is_a_file),  ROWS_TEST(each_allocation_fails_once),
-        ROWS_TEST(nul_bytes_are_bytes),
+        ROWS_TEST(nul_bytes_are_bytes),       ROWS_TEST(batches_have_the_rows_of_single_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

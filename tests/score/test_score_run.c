@@ -10,8 +10,9 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/threads.h"
-#include "score/row_batch.h"
+#include "io/row_file.h"
 #include "score/score_run.h"
 #include "score/support_score.h"
 
@@ -182,31 +183,35 @@ static void faults_have_file_and_row(void **state)
 static const struct {
     const char *text, *message;
     int rows; /* -1: the file is refused */
-} arrays[] = {
+} forms[] = {
     {"[]", "is empty", -1},
     {"[{\"text\":\"]}\\\"\"}]", NULL, 1},
-    {"[{\"text\":\"a\"},{\"text\":\"b\"}", "ends within or behind item 2", -1},
-    {"[{\"text\":\"a\"},{\"text\":\"b", "ends within or behind item 2", -1},
-    {"[{\"text\":\"a\"},]", "expected an object behind item 1", -1},
-    {"[,{\"text\":\"a\"}]", "expected an object behind item 0", -1},
-    {"[{\"text\":\"a\"}] x", "expected nothing behind item 1", -1},
-    {"[{\"text\":\"a\"} {\"text\":\"b\"}]", ":1: line 1, column 14: unexpected text", -1},
+    {"[{\"text\":\"a\"},{\"text\":\"b\"}", "array: line 1: the array is not closed", -1},
+    {"[{\"text\":\"a\"},{\"text\":\"b", "the array is not closed", -1},
+    {"[{\"text\":\"a\"},]", "an item is missing behind a comma", -1},
+    {"[,{\"text\":\"a\"}]", "a comma is missing", -1},
+    {"[{\"text\":\"a\"}] x", "something follows the end of the array", -1},
+    {"[{\"text\":\"a\"} {\"text\":\"b\"}]", "a comma is missing between two items", -1},
     {"[{\"text\":\"a\"},7]", "array:2: line 1, column 1: a row must be", -1},
-    {"[", "ends within or behind item 0", -1},
+    {"[", "the array is not closed", -1},
+    /* objects of several lines; several objects on a line, the second one faulty */
+    {"{\n\"text\":\n\"a\"}\n{\"text\":\"b\"\n}", NULL, 2},
+    {"{\"text\":\"a\"}{\"text\":\"b\"}\n{\"text\":\"c\"} {\"text\":\"d\"}", NULL, 4},
+    {"{\"text\":\"a\"}\n{\"text\":\"b\"}{\"x\":1}", "array:2: the row has no text", -1},
 };
 
-static void arrays_are_checked(void **state)
+static void forms_are_checked(void **state)
 {
     (void)state;
     struct score_run_result result;
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         char message[CTX_MESSAGE_BYTES];
-        write_text(in_folder("array"), arrays[i].text);
+        write_text(in_folder("array"), forms[i].text);
         enum status status = run_as(in_folder("array"), in_folder("out"), 1, plain, &result, message);
-        if (arrays[i].message && !strstr(message, arrays[i].message)) print_error("%s: %s\n", arrays[i].text, message);
-        assert_int_equal(status == OK, arrays[i].rows >= 0);
-        if (arrays[i].message) assert_non_null(strstr(message, arrays[i].message));
-        if (arrays[i].rows >= 0) assert_int_equal(result.rows, arrays[i].rows);
+        if (forms[i].message && !strstr(message, forms[i].message)) print_error("%s: %s\n", forms[i].text, message);
+        assert_int_equal(status == OK, forms[i].rows >= 0);
+        if (forms[i].message) assert_non_null(strstr(message, forms[i].message));
+        if (forms[i].rows >= 0) assert_int_equal(result.rows, forms[i].rows);
     }
 }
 
@@ -239,13 +244,32 @@ static void other_files_are_named(void **state)
     struct score_run_result result;
     char message[CTX_MESSAGE_BYTES];
     static const char *const starts[] = {"PAR1", "\xff\xfe", "PK\x03\x04", "text,id\na,b\n"};
-    static const char *const names[] = {"Parquet", "UTF-16", "ZIP", "table"};
+    static const char *const names[] = {"a Parquet file that", "UTF-16", "ZIP", "table"};
     for (int i = 0; i < 4; i++) {
         write_text(in_folder("other"), starts[i]);
         assert_int_not_equal(run_as(in_folder("other"), in_folder("out"), 1, plain, &result, message), OK);
         if (!strstr(message, names[i])) print_error("%s\n", message);
         assert_non_null(strstr(message, names[i]));
     }
+}
+
+/* A file called *.txt is one row: the JSON that holds it. */
+static void texts_are_rows(void **state)
+{
+    (void)state;
+    struct score_run_result result;
+    static const char want[] = "{\"text\":\"a \\\"quoted\\\"\\n{line}\",\"auth_weight\":0.5,\"prov_entropy\":3}\n";
+    struct score_run_options o = plain;
+    o.row.breakdown = false;
+    write_text(in_folder("a.txt"), "a \"quoted\"\n{line}");
+    assert_int_equal(run_as(in_folder("a.txt"), in_folder("out"), 1, o, &result, NULL), OK);
+    assert_int_equal(result.rows, 1);
+    struct ctx *c = ctx_new(NULL);
+    size_t n;
+    char *got = file_read(c, in_folder("out"), 1 << 16, &n);
+    assert_string_equal(got, want);
+    mem_free(c, got);
+    ctx_free(c);
 }
 
 /* A row longer than a batch is a row; one longer than the limit is passed over, whether or not a line end follows. */
@@ -280,9 +304,10 @@ int main(void)
         cmocka_unit_test(threads_and_forms_give_the_same_bytes),
         cmocka_unit_test(a_run_that_is_done_is_not_done_again),
         cmocka_unit_test(faults_have_file_and_row),
-        cmocka_unit_test(arrays_are_checked),
+        cmocka_unit_test(forms_are_checked),
         cmocka_unit_test(packed_files_are_expanded),
         cmocka_unit_test(other_files_are_named),
+        cmocka_unit_test(texts_are_rows),
         cmocka_unit_test(gigantic_rows),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
