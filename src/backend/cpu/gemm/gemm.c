@@ -324,6 +324,7 @@ static void make_plan(struct ctx *c, struct gemm_work *w)
             w->block_rows = BF16_BLOCK_ROWS;
         }
         if (!plan->q) continue;
+        w->mr = cpu_max(w->mr, plan->q->mr);
         plan->run = int_cut(plan->q, t->k).run;
         plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
     }

@@ -1,39 +1,14 @@
 /* gemm_bf16_amx: 32 x 32 sums in four of the eight tile registers, two of A against two of B: four instructions of 16 x 16 x
  * 32 multiply-adds for as many loads of 1 KiB. More sums do not fit, and fewer need more loads. */
-#include <immintrin.h>
-
 #include <string.h>
 
+#include "backend/cpu/gemm/tiles_amx.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16_avx512bf16.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { MR = 32, NR = 32, ROWS = 16, ROW_BYTES = 64 };
-
-/* Palette 1: every register 16 rows of 64 bytes. */
-struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-};
-
-/* Loads the configuration, 64 bytes, which every thread needs before its first tile instruction. */
-static void open_tiles(void)
-{
-    struct tile_config config = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        config.rows[i] = ROWS;
-        config.row_bytes[i] = ROW_BYTES;
-    }
-    _tile_loadconfig(&config);
-}
-
-/* Otherwise the state of the registers, 8 KiB, is saved and restored whenever the thread is. */
-static void close_tiles(void)
-{
-    _tile_release();
-}
+enum { MR = 32, NR = 32, ROWS = TILE_ROWS, ROW_BYTES = TILE_ROW_BYTES };
 
 /* Sums of registers 0 and 1 (first 16 rows), 2 and 3 (the others) of 16 columns each; `lower` and `right` say which of them
  * are wanted and are constants where this is expanded. */
@@ -105,8 +80,8 @@ static void bf16_amx_tile(const struct bf16_tile *t)
 
 const struct bf16_kernels bf16_kernels_amx = {.mr = MR,
                                               .fast = true,
-                                              .open = open_tiles,
-                                              .close = close_tiles,
+                                              .open = tiles_open,
+                                              .close = tiles_close,
                                               .tile = bf16_amx_tile,
                                               .round = bf16_avx512bf16_round,
                                               .pack_columns = bf16_avx512bf16_pack_columns,

@@ -12,14 +12,15 @@ const struct int_kernels *int_kernels_for(const struct cpu_kernels *kernels, con
     return w && w->form == WEIGHT_INT8 ? kernels->integer[w->compute] : NULL;
 }
 
-/* A reduction of k codes cut into runs of `run`, the last one shorter. Rows of activations have room for whole runs; panels
- * end where the last run does, rounded up to whole steps. */
+/* A reduction of k codes cut into runs of `run`, the last one shorter. Rows of activations hold whole runs; panels end where
+ * the last run does, rounded up to a whole group. */
 static struct int_cut cut_by(const struct int_kernels *q, int64_t k, int64_t run)
 {
     struct int_cut cut = {.k = k, .run = run, .runs = cpu_div_up(k, run)};
     int64_t last = k - (cut.runs - 1) * run;
-    cut.row_steps = cut.runs * run / q->codes;
-    cut.panel_steps = cut.runs * q->head + ((cut.runs - 1) * run + cpu_round_up(last, q->codes)) / q->codes;
+    cut.stride = cpu_round_up(run, cpu_max(q->group, INT_ALIGN));
+    cut.row_steps = cut.runs * cut.stride / q->codes;
+    cut.panel_steps = cut.runs * q->head + ((cut.runs - 1) * cut.stride + cpu_round_up(last, q->group)) / q->panel_codes;
     return cut;
 }
 
@@ -44,7 +45,7 @@ static int64_t run_codes(const struct int_cut *cut, int64_t r)
 
 static int64_t run_start(const struct int_kernels *q, const struct int_cut *cut, int64_t r)
 {
-    return r * (q->head + cut->run / q->codes);
+    return r * (q->head + cut->stride / q->panel_codes);
 }
 
 void int_quantise_rows(const struct int_kernels *q, const struct int_cut *cut, const float *x, int64_t ldx,
@@ -52,7 +53,7 @@ void int_quantise_rows(const struct int_kernels *q, const struct int_cut *cut, c
 {
     for (int64_t i = 0; i < m; i++)
         for (int64_t r = 0; r < cut->runs; r++) {
-            int32_t *to = (int32_t *)codes + i * cut->row_steps + r * cut->run / q->codes;
+            int32_t *to = (int32_t *)codes + i * cut->row_steps + r * cut->stride / q->codes;
             scale[i * cut->runs + r] =
                 q->quantise(to, x + i * ldx + r * cut->run, fold ? fold + r * cut->run : NULL, run_codes(cut, r), q->limit);
         }
@@ -98,11 +99,12 @@ static void gemm_int_edge(const struct cpu_kernels *kernels, const struct int_ke
 /* Outer to inner: runs, panels of B (one run of a panel stays in L1), rows of A (a block's codes stay in L2). */
 void int_block(const struct cpu_kernels *kernels, const struct int_block *g)
 {
-    int mr = kernels->mr, nr = kernels->nr;
+    int mr = g->q->mr, nr = kernels->nr;
+    if (g->q->open) g->q->open();
     for (int64_t r = 0; r < g->cut->runs; r++) {
         for (int64_t j = 0; j < g->n; j += nr) {
             struct int_tile t = {.accumulate = g->accumulate || r > 0,
-                                 .steps = cpu_div_up(run_codes(g->cut, r), g->q->codes),
+                                 .steps = cpu_round_up(run_codes(g->cut, r), g->q->group) / g->q->panel_codes,
                                  .rs = g->cut->row_steps,
                                  .b = g->panels + j / nr * g->panel_stride + run_start(g->q, g->cut, r) * nr,
                                  .row_scale_stride = g->cut->runs,
@@ -113,7 +115,7 @@ void int_block(const struct cpu_kernels *kernels, const struct int_block *g)
             for (int64_t i = 0; i < g->m; i += mr) {
                 gemm_ahead_step(&ahead);
                 t.rows = (int)cpu_min(mr, g->m - i);
-                t.a = (const int32_t *)g->codes + i * t.rs + r * g->cut->run / g->q->codes;
+                t.a = (const int32_t *)g->codes + i * t.rs + r * g->cut->stride / g->q->codes;
                 t.row_scale = g->scale + i * g->cut->runs + r;
                 t.c = g->c + i * g->ldc + j;
                 if (g->n - j >= nr)
@@ -123,4 +125,5 @@ void int_block(const struct cpu_kernels *kernels, const struct int_block *g)
             }
         }
     }
+    if (g->q->close) g->q->close();
 }

@@ -12,8 +12,9 @@
  *
  * Codes lie in steps of 4 bytes along the reduction, which is what one multiply-add instruction takes a lane: 2 of 16 bits,
  * or 4 of 8. The B operand is packed in panels like gemm's (nr columns, step by step), so that its memory is counted in the
- * same unit, a float. Rejected: unpacking codes to f32 (no gain over f32 weights); 8-bit limbs without VNNI (two
- * multiplications for the work of one vpmaddwd). */
+ * same unit, a float. AMX multiplies bytes only, 64 of a row at a time: there a run's codes of both operands are filled with
+ * zeros up to whole groups of 64, and 16-bit codes lie as two planes of bytes (gemm_int_amx.c). Rejected: unpacking codes to
+ * f32 (no gain over f32 weights); 8-bit limbs without VNNI (two multiplications for the work of one vpmaddwd). */
 #ifndef YA_BACKEND_CPU_GEMM_INT_H
 #define YA_BACKEND_CPU_GEMM_INT_H
 
@@ -31,7 +32,7 @@ enum {
 struct int_tile {
     int rows;
     bool accumulate; /* false: c is overwritten, its old contents are never read */
-    int64_t steps;
+    int64_t steps;   /* of B */
     const void *a;
     int64_t rs;
     const void *b; /* a run of a panel, with its head */
@@ -42,11 +43,17 @@ struct int_tile {
     int64_t ldc;
 };
 
-/* The kernels of one instruction set for one precision of activations. mr and nr are those of its struct cpu_kernels. */
+/* The kernels of one instruction set for one precision of activations. nr is that of its struct cpu_kernels. */
 struct int_kernels {
-    int codes; /* in a step: 2 of 16 bits or 4 of 8 */
-    int head;  /* rows of nr steps in front of each run of a panel: what the tile wants to know of its columns, or 0 */
-    int limit; /* largest |code| of an activation */
+    int mr;          /* rows of a tile at most; a tile may read the codes of all mr rows */
+    int codes;       /* of an activation's row in a step: 2 of 16 bits or 4 of 8 */
+    int panel_codes; /* of a column of B in a step */
+    int group;       /* codes, of both operands, that a run is filled up to with zeros */
+    int head;        /* rows of nr steps in front of each run of a panel: what the tile wants to know of its columns, or 0 */
+    int limit;       /* largest |code| of an activation */
+    /* Around the tiles of a work item, on the thread that computes them; NULL: nothing to do. */
+    void (*open)(void);
+    void (*close)(void);
     void (*tile)(const struct int_tile *t);
     /* x[i] (times fold[i], rounded, unless NULL) as codes, i < n; the room up to INT_ALIGN codes is filled with codes that
      * count as nothing. Returns the scale t = max |x| / limit; 0 when nothing is above 1e-30; NaN when a number is not
@@ -67,6 +74,7 @@ const struct int_kernels *int_kernels_for(const struct cpu_kernels *kernels, con
 /* How k codes are cut: even runs of `run` codes, the last may be shorter. */
 struct int_cut {
     int64_t k, run, runs;
+    int64_t stride;      /* codes from the start of a run to that of the next, in memory */
     int64_t row_steps;   /* of a quantised row */
     int64_t panel_steps; /* rows of a panel, heads counted: times nr is its size in floats */
 };
@@ -92,7 +100,7 @@ struct int_block {
     const struct int_kernels *q;
     const struct int_cut *cut;
     int64_t m, n;
-    const void *codes;  /* (m, row_steps) */
+    const void *codes;  /* (m, row_steps); m rounded up to mr may be read */
     const float *scale; /* (m, runs) */
     const float *panels;
     int64_t panel_stride;
@@ -108,7 +116,7 @@ extern const struct int_kernels int_kernels_portable_16, int_kernels_portable_8;
 #if defined(__x86_64__)
 extern const struct int_kernels int_kernels_avx2_16, int_kernels_avx2_8;
 extern const struct int_kernels int_kernels_avx512_16, int_kernels_avx512_8, int_kernels_avx512vnni_16,
-    int_kernels_avx512vnni_8;
+    int_kernels_avx512vnni_8, int_kernels_amx_16, int_kernels_amx_8;
 #elif defined(__aarch64__)
 extern const struct int_kernels int_kernels_neon_16, int_kernels_neon_8, int_kernels_neon_dot_16, int_kernels_neon_dot_8;
 #endif

@@ -142,5 +142,5 @@ static void int_avx2_pack_rows(void *run, int64_t panel_stride, const int8_t *co
     }
 }
 
-const struct int_kernels int_kernels_avx2_16 = INT_KERNELS_16(avx2, 32767);
-const struct int_kernels int_kernels_avx2_8 = INT_KERNELS_16(avx2, 127);
+const struct int_kernels int_kernels_avx2_16 = INT_KERNELS_16(avx2, GEMM_AVX2_MR, 32767);
+const struct int_kernels int_kernels_avx2_8 = INT_KERNELS_16(avx2, GEMM_AVX2_MR, 127);

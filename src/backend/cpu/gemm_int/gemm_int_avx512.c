@@ -6,8 +6,8 @@
  * to each column, -128 times its sum, which sums begin with. None of them saturates: 255 * 127 * 512 < 2^31. */
 #include <immintrin.h>
 
-#include "backend/cpu/gemm/gemm_avx512.h"
 #include "backend/cpu/gemm/transpose_avx512.h"
+#include "backend/cpu/gemm_int/gemm_int_avx512.h"
 #include "backend/cpu/gemm_int/gemm_int_loops.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -29,7 +29,7 @@ enum multiply { MADD, DOT_16, DOT_8 };
 #define MULTIPLY(i)                                                                                                         \
     if (rows > (i)) multiply_add(&low##i, &high##i, BASE(i) + (i) % 3 * rs, b0, b1, multiply);
 #define STORE(i)                                                                                                            \
-    if (rows > (i)) store_row(t, i, low##i, high##i);
+    if (rows > (i)) int_avx512_store_row(t, i, low##i, high##i);
 
 /* One row's step. Assembly, because gcc 12 moves all products of the intrinsics in front of all sums, or copies the sums of
  * the VNNI ones, and then has to spill. The product of vpmaddwd with b1 takes the register of x: 28 sums, two vectors of B,
@@ -49,23 +49,6 @@ INLINE void multiply_add(__m512i *low, __m512i *high, const char *a, __m512i b0,
     } else {
         __asm__("vpdpbusd %3, %2, %0\n\tvpdpbusd %4, %2, %1" : "+v"(*low), "+v"(*high) : "v"(x), "v"(b0), "v"(b1));
     }
-}
-
-INLINE void store_row(const struct int_tile *t, int i, __m512i low, __m512i high)
-{
-    float *c = t->c + i * t->ldc;
-    __m512 scale = _mm512_set1_ps(t->row_scale[i * t->row_scale_stride]);
-    __m512 y0 = _mm512_mul_ps(_mm512_cvtepi32_ps(low), scale), y1 = _mm512_mul_ps(_mm512_cvtepi32_ps(high), scale);
-    if (t->column_scale) {
-        y0 = _mm512_mul_ps(y0, _mm512_loadu_ps(t->column_scale));
-        y1 = _mm512_mul_ps(y1, _mm512_loadu_ps(t->column_scale + 16));
-    }
-    if (t->accumulate) {
-        y0 = _mm512_add_ps(_mm512_loadu_ps(c), y0);
-        y1 = _mm512_add_ps(_mm512_loadu_ps(c + 16), y1);
-    }
-    _mm512_storeu_ps(c, y0);
-    _mm512_storeu_ps(c + 16, y1);
 }
 
 INLINE void tile_rows(const struct int_tile *t, const int rows, const enum multiply multiply)
@@ -180,6 +163,11 @@ static void fill_head(int32_t *head, int64_t k)
     }
 }
 
+void int_avx512_pack_columns_bytes(int32_t *run, const int8_t *const *rows, int n, int64_t k)
+{
+    pack_columns(run, rows, n, k, 4);
+}
+
 static void int_avx512_pack_columns_8(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     pack_columns((int32_t *)run + NR, rows, n, k, 4);
@@ -207,10 +195,10 @@ static void int_avx512_pack_rows_16(void *run, int64_t panel_stride, const int8_
     }
 }
 
-static void int_avx512_pack_rows_8(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+void int_avx512_pack_rows_bytes(int32_t *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t s = 0; 4 * s < k; s++) {
-        int32_t *out = (int32_t *)run + (s + 1) * NR;
+        int32_t *out = run + s * NR;
         for (int64_t j = 0; j < n; j += NR, out += panel_stride) {
             __m256i r[4];
             for (int i = 0; i < 4; i++) r[i] = load_codes(4 * s + i < k ? rows[4 * s + i] + j : NULL, n - j);
@@ -224,7 +212,12 @@ static void int_avx512_pack_rows_8(void *run, int64_t panel_stride, const int8_t
             _mm256_storeu_si256((__m256i_u *)(out + 24), _mm256_permute2x128_si256(s2, s3, 0x31));
         }
     }
+}
+
+static void int_avx512_pack_rows_8(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
+{
     int32_t *head = run;
+    int_avx512_pack_rows_bytes(head + NR, panel_stride, rows, k, n);
     for (int64_t j = 0; j < n; j += NR, head += panel_stride) fill_head(head, k);
 }
 
@@ -248,8 +241,9 @@ static float int_avx512_quantise_8(void *codes, const float *x, const float *fol
 
 #define KERNELS(CODES, HEAD, LIMIT, TILE, BITS)                                                                             \
     {                                                                                                                       \
-        .codes = CODES, .head = HEAD, .limit = LIMIT, .tile = TILE, .quantise = int_avx512_quantise_##BITS,                 \
-        .pack_columns = int_avx512_pack_columns_##BITS, .pack_rows = int_avx512_pack_rows_##BITS                            \
+        .mr = MR, .codes = CODES, .panel_codes = CODES, .group = CODES, .head = HEAD, .limit = LIMIT, .tile = TILE,         \
+        .quantise = int_avx512_quantise_##BITS, .pack_columns = int_avx512_pack_columns_##BITS,                             \
+        .pack_rows = int_avx512_pack_rows_##BITS                                                                            \
     }
 const struct int_kernels int_kernels_avx512_16 = KERNELS(2, 0, 32767, tile_madd, 16);
 const struct int_kernels int_kernels_avx512_8 = KERNELS(2, 0, 127, tile_madd, 16);

@@ -68,10 +68,10 @@ static inline float int_quantise_16(void *codes, const float *x, const float *fo
 
 /* A struct int_kernels of 16-bit codes from -LIMIT to LIMIT (32767 for int8x2, 127 for int8), of the including file's
  * functions int_SET_tile, int_SET_pack_columns and int_SET_pack_rows. */
-#define INT_KERNELS_16(SET, LIMIT)                                                                                          \
+#define INT_KERNELS_16(SET, MR, LIMIT)                                                                                      \
     {                                                                                                                       \
-        .codes = 2, .limit = LIMIT, .tile = int_##SET##_tile, .quantise = int_quantise_16,                                  \
-        .pack_columns = int_##SET##_pack_columns, .pack_rows = int_##SET##_pack_rows                                        \
+        .mr = MR, .codes = 2, .panel_codes = 2, .group = 2, .limit = LIMIT, .tile = int_##SET##_tile,                       \
+        .quantise = int_quantise_16, .pack_columns = int_##SET##_pack_columns, .pack_rows = int_##SET##_pack_rows           \
     }
 
 #endif

@@ -92,5 +92,5 @@ static void int_neon_pack_rows(void *run, int64_t panel_stride, const int8_t *co
     }
 }
 
-const struct int_kernels int_kernels_neon_16 = INT_KERNELS_16(neon, 32767);
-const struct int_kernels int_kernels_neon_8 = INT_KERNELS_16(neon, 127);
+const struct int_kernels int_kernels_neon_16 = INT_KERNELS_16(neon, GEMM_NEON_MR, 32767);
+const struct int_kernels int_kernels_neon_8 = INT_KERNELS_16(neon, GEMM_NEON_MR, 127);

@@ -215,14 +215,20 @@ static float int_neon_dot_quantise_16(void *codes, const float *x, const float *
     return scale;
 }
 
-const struct int_kernels int_kernels_neon_dot_16 = {.codes = 2,
+const struct int_kernels int_kernels_neon_dot_16 = {.mr = GEMM_NEON_MR,
+                                                    .codes = 2,
+                                                    .panel_codes = 2,
+                                                    .group = 2,
                                                     .head = 1,
                                                     .limit = 32767,
                                                     .tile = tile_16,
                                                     .quantise = int_neon_dot_quantise_16,
                                                     .pack_columns = int_neon_dot_pack_columns_16,
                                                     .pack_rows = int_neon_dot_pack_rows_16};
-const struct int_kernels int_kernels_neon_dot_8 = {.codes = 4,
+const struct int_kernels int_kernels_neon_dot_8 = {.mr = GEMM_NEON_MR,
+                                                   .codes = 4,
+                                                   .panel_codes = 4,
+                                                   .group = 4,
                                                    .limit = 127,
                                                    .tile = tile_8,
                                                    .quantise = int_neon_dot_quantise_8,

@@ -46,5 +46,5 @@ static void int_portable_pack_rows(void *run, int64_t panel_stride, const int8_t
         }
 }
 
-const struct int_kernels int_kernels_portable_16 = INT_KERNELS_16(portable, 32767);
-const struct int_kernels int_kernels_portable_8 = INT_KERNELS_16(portable, 127);
+const struct int_kernels int_kernels_portable_16 = INT_KERNELS_16(portable, MR, 32767);
+const struct int_kernels int_kernels_portable_8 = INT_KERNELS_16(portable, MR, 127);

@@ -24,4 +24,4 @@ const struct cpu_kernels cpu_kernels_avx512vnni = {
 const struct cpu_kernels cpu_kernels_avx512bf16 = {
     .name = "avx512bf16", INTEGER(avx512vnni), .bf16 = &bf16_kernels_avx512bf16, AVX512};
 
-const struct cpu_kernels cpu_kernels_amx = {.name = "amx", INTEGER(avx512vnni), .bf16 = &bf16_kernels_amx, AVX512};
+const struct cpu_kernels cpu_kernels_amx = {.name = "amx", INTEGER(amx), .bf16 = &bf16_kernels_amx, AVX512};
