@@ -216,7 +216,7 @@ int64_t ya_adapter_parameters(const ya_adapter *adapter);
 int ya_model_attach(ya_model *model, ya_adapter *adapter);
 
 /* Writes the model with the attached adapter merged into its weights as a Hugging Face folder, which must be new or empty.
- * type: "bf16" or "f32". The model must be open in the file's own form (base-type as-is). */
+ * type: "bf16", "f16" or "f32". The model must be open in the file's own form (base-type as-is). */
 int ya_model_merge(ya_model *model, const char *folder, const char *type);
 
 /* ---- training ----------------------------------------------------------------------------------------------------- */

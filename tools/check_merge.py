@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`your_ai merge` against transformers: an adapter is trained for a few steps, merged in f32 and in bf16, and
+"""`your_ai export --to safetensors` against transformers: an adapter is trained for a few steps, merged in f32 and in bf16, and
 
   1. transformers gives the f32 folder our log-probabilities of base + adapter;
   2. transformers gives the bf16 folder our log-probabilities of the same folder, and those of base + adapter up to bf16;
@@ -45,7 +45,7 @@ def main(program, model, adapter=None):
             raise SystemExit("the adapter changes nothing, so this would prove nothing")
         for dtype in "f32", "bf16":
             merged = os.path.join(folder, dtype)
-            run(program, "merge", "-m", model, "--adapter", adapter, "-o", merged, "--dtype", dtype)
+            run(program, "export", adapter, "-m", model, "--to", f"safetensors:{dtype}", "-o", merged)
             same_ids, mine = ours(program, merged, folder)
             if same_ids != ids:
                 raise SystemExit("our own ids differ on the merged folder")

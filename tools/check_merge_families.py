@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`your_ai merge` for every family: the tiny models of tests/data/golden and tests/data/families, as a Hugging Face folder and,
+"""`your_ai export --to safetensors:f32` for every family: the tiny models of tests/data/golden and tests/data/families, as a Hugging Face folder and,
 where GGUF can say the model, written as GGUF (rows of q and k permuted for llama, granite and smollm3, Llama 3's scaling as
 rope_freqs.weight, longrope's factors as tensors, as llama.cpp's converter does), each merged with its PEFT adapter in f32. transformers, on config.json as merge copied or generated it, must give PEFT's logits (golden.safetensors)
 within 1e-4 relative. Needs torch, transformers, safetensors, gguf.
@@ -125,7 +125,7 @@ def write_gguf(config, folder, path):
 def check(program, source, base, out):
     family = os.path.basename(source)
     golden = load_file(os.path.join(source, "golden.safetensors"))
-    run(program, "merge", "-m", base, "--adapter", os.path.join(source, "adapter"), "-o", out, "--dtype", "f32")
+    run(program, "export", os.path.join(source, "adapter"), "-m", base, "--to", "safetensors:f32", "-o", out)
     with torch.no_grad():
         logits = load(out)(input_ids=golden["tokens"].long()[None]).logits[0]
     error = ((logits - golden["logits"]).norm() / golden["logits"].norm()).item()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tokenizer.json that `your_ai merge` generates for a GGUF base: the tokenizers of a folder (llama3, qwen3: each a
+"""The tokenizer.json that `your_ai export` generates for a GGUF base: the tokenizers of a folder (llama3, qwen3: each a
 tokenizer.json) are put into a GGUF as llama.cpp's converter does, on a model of a few rows, merged, and both files must give
 the same ids in Hugging Face's tokenizers: on the cases of a .inp file of llama.cpp and on texts with special tokens.
 
@@ -76,7 +76,7 @@ def write_adapter(path):
 def check(program, kind, tokenizers, cases, folder):
     source, base, out = (os.path.join(*p) for p in ((tokenizers, kind, "tokenizer.json"), (folder, kind + ".gguf"), (folder, kind)))
     write_gguf(source, *KINDS[kind], base)
-    run(program, "merge", "-m", base, "--adapter", os.path.join(folder, "adapter"), "-o", out)
+    run(program, "export", os.path.join(folder, "adapter"), "-m", base, "--to", "safetensors", "-o", out)
     a, b = Tokenizer.from_file(source), Tokenizer.from_file(os.path.join(out, "tokenizer.json"))
     with open(source, encoding="utf-8") as f:
         special = [t["content"] for t in json.load(f)["added_tokens"]][:40]

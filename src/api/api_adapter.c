@@ -123,8 +123,10 @@ int ya_model_merge(ya_model *model, const char *folder, const char *type)
     if (!folder || !type) return ctx_fail(c, E_INPUT, "ya_model_merge: no folder or no type"), -1;
     if (strcmp(type, "f32") == 0)
         options.type = TENSOR_F32;
+    else if (strcmp(type, "f16") == 0)
+        options.type = TENSOR_F16;
     else if (strcmp(type, "bf16") != 0)
-        return ctx_fail(c, E_INPUT, "ya_model_merge: type '%s' is neither bf16 nor f32", type), -1;
+        return ctx_fail(c, E_INPUT, "ya_model_merge: type '%s' is none of bf16, f16 and f32", type), -1;
     if (model->m->options.base != BASE_AS_IS)
         return ctx_fail(c, E_INPUT, "ya_model_merge: open the model with base-type as-is: rounded weights are not merged"),
                -1;

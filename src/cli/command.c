@@ -108,6 +108,9 @@ static int family(const char *word, bool print)
 
 static enum status unknown_command(struct ctx *c, const char *name)
 {
+    if (strcmp(name, "merge") == 0)
+        return ctx_fail(c, E_INPUT,
+                        "merge is part of export now: your_ai export ADAPTER --to safetensors:bf16 -o DIR [-m MODEL]");
     const char *near = NULL;
     size_t least = 3;
     for (int i = 0; i < N_COMMANDS; i++) {

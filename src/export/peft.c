@@ -73,13 +73,15 @@ static void append_base(const struct model *m, struct buf *b)
     buf_printf(b, "; the adapter fits the same form best (`%.*s`).\n\n", (int)strlen(options) - 1, options);
 }
 
-enum status peft_write_card(const struct model *m, const struct lora *l, const char *dir)
+/* The card; `name` is what it calls the base, `run` the folder of the training, or NULL. */
+static enum status write_card(const struct model *m, const struct lora *l, const char *dir, const char *name,
+                              const char *run)
 {
     struct ctx *c = m->c;
     struct buf b;
     buf_init(&b, c, CARD_MAX_BYTES);
     buf_append_str(&b, "---\nbase_model: ");
-    json_append_string(&b, m->name, strlen(m->name)); /* a JSON string is a YAML string */
+    json_append_string(&b, name, strlen(name)); /* a JSON string is a YAML string */
     buf_append_str(&b, "\nlibrary_name: peft\ntags:\n- lora\n- your_ai\n---\n\n# LoRA adapter\n\n");
     buf_printf(
         &b,
@@ -89,10 +91,22 @@ enum status peft_write_card(const struct model *m, const struct lora *l, const c
     append_base(m, &b);
     buf_append_str(&b, "Trained on exactly these weights:\n\n");
     char *path = path_join(c, dir, "README.md");
-    if (path && append_hashes(m, &b) == OK && buf_ok(&b)) file_write_atomic(c, path, buf_str(&b), b.len);
+    if (path && append_hashes(m, &b) == OK && run) peft_append_run(c, run, &b);
+    if (ctx_ok(c) && buf_ok(&b)) file_write_atomic(c, path, buf_str(&b), b.len);
     mem_free(c, path);
     buf_release(&b);
     return c->status;
+}
+
+enum status peft_write_card(const struct model *m, const struct lora *l, const char *dir)
+{
+    return write_card(m, l, dir, m->name, NULL);
+}
+
+enum status peft_write_export_card(const struct model *m, const struct lora *l, const char *dir, const char *name,
+                                   const char *run)
+{
+    return write_card(m, l, dir, name, run);
 }
 
 enum status peft_write_run_card(const struct model *m, const struct lora *l, const char *run)

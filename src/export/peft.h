@@ -3,6 +3,7 @@
 #ifndef YA_EXPORT_PEFT_H
 #define YA_EXPORT_PEFT_H
 
+#include "base/buf.h"
 #include "model/model.h"
 
 /* Writes README.md into the adapter folder `dir`, which must exist. The card names the base model and the SHA-256 of each of
@@ -11,6 +12,15 @@ enum status peft_write_card(const struct model *m, const struct lora *l, const c
 
 /* The same for the adapter that a run of training has published, in RUN/adapter. */
 enum status peft_write_run_card(const struct model *m, const struct lora *l, const char *run);
+
+/* The same for an adapter that is exported: `name` is what the card calls the base model; `run` is the folder of the
+ * training or NULL, and what peft_append_run finds there follows the hashes. */
+enum status peft_write_export_card(const struct model *m, const struct lora *l, const char *dir, const char *name,
+                                   const char *run);
+
+/* Appends what a run says about its training: options, steps and loss, data files with their SHA-256, and where the weight
+ * of its rows lies by type of source. What a run does not have is left out. E_MEMORY, E_IO. */
+enum status peft_append_run(struct ctx *c, const char *run, struct buf *b);
 
 /* Paths of the weight files of a model, sorted: the .gguf itself or all parts of a split one, or the .safetensors of its
  * folder. Owner: the caller

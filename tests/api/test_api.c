@@ -266,7 +266,7 @@ static void adapters_are_made_kept_and_merged(void **state)
     must(ctx, ya_model_attach(m, b) == 0 && ya_model_attach(other, a) == 0);
     char *merged = strdup(tiny_path("%s/merged", tiny_folder()));
     assert_int_equal(ya_model_merge(m, merged, "int8"), -1);
-    refused(ctx, "input", "neither bf16 nor f32");
+    refused(ctx, "input", "none of bf16, f16 and f32");
     must(ctx, ya_model_merge(m, merged, "f32") == 0);
     ya_model *whole = ya_model_open(ctx, merged, NULL, 0);
     must(ctx, whole && ya_logits(whole, prompt, 2, after) == 0);

@@ -133,8 +133,8 @@ static void another_base_is_told(void **state)
 static void merged_model_is_base_and_adapter(void **state)
 {
     (void)state;
-    const char *merged = tiny_path("%s/merged", tiny.folder), *adapter = tiny_path("%s/adapter", run);
-    succeed(WORDS("merge", "-m", tiny.model, "--adapter", adapter, "-o", merged, "--dtype", "f32"));
+    const char *merged = tiny_path("%s/merged", tiny.folder);
+    succeed(WORDS("export", run, "--to", "safetensors:f32", "-o", merged));
     succeed(WORDS("validate", "-m", tiny.model, "-d", claims, "--json", run));
     json_t *want = line(1);
     succeed(WORDS("validate", "-m", merged, "-d", claims, "--json"));
@@ -144,7 +144,7 @@ static void merged_model_is_base_and_adapter(void **state)
     json_decref(got);
     static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json"};
     for (size_t i = 0; i < 3; i++) assert_true(file_exists(tiny_path("%s/%s", merged, files[i])));
-    refused(2, "merged", WORDS("merge", "-m", tiny.model, "--adapter", adapter, "-o", merged));
+    refused(2, "merged: is there and not empty", WORDS("export", run, "--to", "safetensors", "-o", merged));
 }
 
 static void refusals(void **state)
@@ -157,9 +157,17 @@ static void refusals(void **state)
     refused(2, "is not the folder of a run (it has no config.json)",
             WORDS("validate", "-m", tiny.model, "-d", claims, tiny.folder));
     refused(2, "nowhere", WORDS("validate", "-m", nowhere, "-d", claims));
-    refused(2, "nowhere", WORDS("merge", "-m", tiny.model, "--adapter", nowhere, "-o", tiny_path("%s/new", tiny.folder)));
-    refused(2, "--adapter DIR is needed", WORDS("merge", "-m", tiny.model, "-o", nowhere));
-    refused(2, "llama2", WORDS("merge", "-m", tiny.model, "--adapter", TEST_DATA "/golden/llama2/adapter", "-o", nowhere));
+    const char *fresh = tiny_path("%s/new", tiny.folder), *llama2 = TEST_DATA "/golden/llama2/adapter";
+    refused(2, "nowhere", WORDS("export", nowhere, "--to", "peft", "-m", tiny.model, "-o", fresh));
+    refused(2, "nothing to export", WORDS("export", "--to", "safetensors", "-o", nowhere));
+    refused(2, "--to FORMAT[:TYPE],... is needed", WORDS("export", run, "-o", nowhere));
+    refused(2, "'onnx' is no format; there are peft, ", WORDS("export", run, "--to", "onnx", "-o", nowhere));
+    refused(2, "'peft:f8' has a type that is none of it", WORDS("export", run, "--to", "peft:f8", "-o", nowhere));
+    refused(2, "'peft' is there twice", WORDS("export", run, "--to", "peft,peft", "-o", nowhere));
+    refused(2, "holds an adapter, and none was given", WORDS("export", "-m", tiny.model, "--to", "peft", "-o", nowhere));
+    refused(2, "is neither a run nor an adapter", WORDS("export", tiny.model, "--to", "peft", "-o", nowhere));
+    refused(2, "llama2", WORDS("export", llama2, "-m", tiny.model, "--to", "safetensors", "-o", nowhere));
+    refused(2, "merge is part of export now", WORDS("merge", "-m", tiny.model));
     assert_false(dir_exists(nowhere));
 }
 

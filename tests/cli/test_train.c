@@ -241,9 +241,9 @@ static void modes_elsewhere(void **state)
         0)
         fail_msg("%s", output);
     const char *adapter = tiny_path("%s/adapter", run);
-    if (program_run(output, OUTPUT_BYTES, WORDS("merge", "-m", tiny.model, "--adapter", adapter, "-o", merged)) != 0)
+    if (program_run(output, OUTPUT_BYTES, WORDS("export", adapter, "--to", "safetensors", "-o", merged)) != 0)
         fail_msg("%s", output);
-    assert_non_null(strstr(output, tiny_path("onto the weights of %s into", tiny.model)));
+    assert_non_null(strstr(output, tiny_path("modules) on %s\n", tiny.model)));
     refused(2, "as-is|nf4|int8", WORDS("generate", "-m", tiny.model, "--base-type", "int3", "-p", "a"));
     refused(2, "f32|int8x2|int8", WORDS("perplexity", "-m", tiny.model, "--compute", "f16", "-f", tiny.rows));
     refused(2, "--compute int8x2 multiplies integers and needs weights in int8; with --base-type nf4 there are none",

@@ -165,7 +165,7 @@ static void assert_base(const char *model, const char *adapter, const char *warn
     run_program(0, WORDS("generate", "-m", model, "--adapter", adapter, "-p", "ab", "-n", "1"));
     if (warning) assert_says(warning);
     if (!warning && strstr(output, "warning")) fail_msg("%s", output);
-    run_program(0, WORDS("merge", "-m", model, "--adapter", adapter, "-o", "merged"));
+    run_program(0, WORDS("export", adapter, "-m", model, "--to", "safetensors", "-o", "merged"));
     if (warning) assert_says(warning);
     if (!warning && strstr(output, "warning")) fail_msg("%s", output);
     struct ctx *c = ctx_new(NULL);
@@ -185,7 +185,7 @@ static void change_a_weight(const char *path)
     assert_int_equal(fclose(f), 0);
 }
 
-static void generate_and_merge_warn_of_another_base(void **state)
+static void generate_and_export_warn_of_another_base(void **state)
 {
     (void)state;
     unbroken_run();
@@ -233,7 +233,7 @@ int main(void)
         cmocka_unit_test(resume_works_from_any_folder),
         cmocka_unit_test(a_run_with_relative_paths_resumes_where_it_was_started),
         cmocka_unit_test(resume_of_a_folder_that_is_no_run),
-        cmocka_unit_test(generate_and_merge_warn_of_another_base),
+        cmocka_unit_test(generate_and_export_warn_of_another_base),
         cmocka_unit_test(names_are_compared_where_there_is_nothing_else),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -116,8 +116,8 @@ static void the_source_is_merged_and_not_the_form(void **state)
     struct model *plain = model_open(f->c, fixture_path(f, "m.gguf"));
     struct model *made = model_open_with(f->c, fixture_path(f, "m.gguf"), &(struct model_options){.base = BASE_INT8});
     assert_ok(f->c);
-    struct model *a = merge_and_open(f, plain, "a", (struct merge_options){TENSOR_F32, 0});
-    struct model *b = merge_and_open(f, made, "b", (struct merge_options){TENSOR_F32, 0});
+    struct model *a = merge_and_open(f, plain, "a", (struct merge_options){.type = TENSOR_F32});
+    struct model *b = merge_and_open(f, made, "b", (struct merge_options){.type = TENSOR_F32});
     assert_true(logits_differ(f, made, plain) > 1e-4);
     for (int p = 0; p < LORA_SEPARATE_PLACES; p++) {
         const struct weight *x = llama_block_linear(&a->blocks[1], (enum lora_place)p);
@@ -149,7 +149,7 @@ static void generated_config(struct fixture *f, const struct tiny *t, enum model
     assert_ok(f->c);
     char out[64]; /* a folder of its own, also for a family's second case */
     snprintf(out, sizeof out, "%s-%d", model_family_names(family)->model_type, t->n_keys);
-    struct model *merged = merge_and_open(f, m, out, (struct merge_options){TENSOR_F32, 0});
+    struct model *merged = merge_and_open(f, m, out, (struct merge_options){.type = TENSOR_F32});
     const struct model_config *a = &m->config, *b = &merged->config;
     assert_int_equal(b->family, family);
     assert_true(a->n_layers == b->n_layers && a->hidden == b->hidden && a->n_heads == b->n_heads);
@@ -191,11 +191,11 @@ static void families_from_folders(void **state)
         struct model *m = model_open(f->c, path);
         struct lora *l = lora_load_peft(f->c, &m->config, adapter);
         assert_ok(f->c);
-        struct model *plain = merge_and_open(f, m, "plain", (struct merge_options){TENSOR_F32, 0});
+        struct model *plain = merge_and_open(f, m, "plain", (struct merge_options){.type = TENSOR_F32});
         assert_true(logits_differ(f, plain, m) == 0);
         model_attach_lora(m, l);
         assert_true(logits_differ(f, plain, m) > 1e-3);
-        struct model *merged = merge_and_open(f, m, "merged", (struct merge_options){TENSOR_F32, 0});
+        struct model *merged = merge_and_open(f, m, "merged", (struct merge_options){.type = TENSOR_F32});
         assert_true(logits_differ(f, merged, m) < 1e-5);
         struct model *const models[] = {m, plain, merged};
         for (int k = 0; k < 3; k++) model_free(models[k]);
@@ -214,7 +214,7 @@ static void gguf_with_a_window_is_a_mistral(void **state)
     t.n_keys = 1;
     tiny_write_gguf(f, &t, "m.gguf", NULL);
     struct model *m = model_open(f->c, fixture_path(f, "m.gguf"));
-    struct model *merged = merge_and_open(f, m, "out", (struct merge_options){TENSOR_F32, 0});
+    struct model *merged = merge_and_open(f, m, "out", (struct merge_options){.type = TENSOR_F32});
     assert_int_equal(merged->config.family, FAMILY_MISTRAL);
     assert_int_equal(merged->config.sliding_window, 4);
     assert_true(logits_differ(f, merged, m) < 1e-6);
@@ -223,7 +223,7 @@ static void gguf_with_a_window_is_a_mistral(void **state)
     t.qkv_bias = true; /* and Mistral has no biases */
     tiny_write_gguf(f, &t, "biased.gguf", NULL);
     m = model_open(f->c, fixture_path(f, "biased.gguf"));
-    assert_int_equal(merge_write(m, fixture_path(f, "biased"), &(struct merge_options){TENSOR_F32, 0}), E_UNSUPPORTED);
+    assert_int_equal(merge_write(m, fixture_path(f, "biased"), &(struct merge_options){.type = TENSOR_F32}), E_UNSUPPORTED);
     assert_failed(f->c, E_UNSUPPORTED, "biases");
     model_free(m);
 }
@@ -248,7 +248,7 @@ static void gguf_rope_factors(void **state)
     t.rope_factors = factors;
     tiny_write_gguf(f, &t, "m.gguf", NULL);
     struct model *m = model_open(f->c, fixture_path(f, "m.gguf"));
-    struct model *merged = merge_and_open(f, m, "out", (struct merge_options){TENSOR_F32, 0});
+    struct model *merged = merge_and_open(f, m, "out", (struct merge_options){.type = TENSOR_F32});
     assert_int_equal(merged->config.rope_scaling, ROPE_LLAMA3);
     assert_true(merged->config.rope_factor == 32 && merged->config.rope_original_positions == 64);
     assert_true(logits_differ(f, merged, m) < 2e-6);
@@ -257,7 +257,7 @@ static void gguf_rope_factors(void **state)
     factors[1] = 90;
     tiny_write_gguf(f, &t, "odd.gguf", NULL);
     m = model_open(f->c, fixture_path(f, "odd.gguf"));
-    assert_int_equal(merge_write(m, fixture_path(f, "odd"), &(struct merge_options){TENSOR_F32, 0}), E_UNSUPPORTED);
+    assert_int_equal(merge_write(m, fixture_path(f, "odd"), &(struct merge_options){.type = TENSOR_F32}), E_UNSUPPORTED);
     assert_failed(f->c, E_UNSUPPORTED, "rope_freqs.weight");
     assert_false(file_exists(fixture_path(f, "odd/model.safetensors")));
     model_free(m);
@@ -267,8 +267,8 @@ static void shards_and_index(void **state)
 {
     struct fixture *f = *state;
     struct model *m = tiny_open(f, &tiny_llama);
-    struct model *one = merge_and_open(f, m, "one", (struct merge_options){TENSOR_F32, 0});
-    struct model *many = merge_and_open(f, m, "many", (struct merge_options){TENSOR_F32, 10000});
+    struct model *one = merge_and_open(f, m, "one", (struct merge_options){.type = TENSOR_F32});
+    struct model *many = merge_and_open(f, m, "many", (struct merge_options){.type = TENSOR_F32, .shard_bytes = 10000});
     assert_true(file_exists(fixture_path(f, "one/model.safetensors")));
     assert_false(file_exists(fixture_path(f, "one/model.safetensors.index.json")));
     assert_false(file_exists(fixture_path(f, "many/model.safetensors")));
@@ -307,7 +307,7 @@ static void threads_change_no_byte(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(ctx_set_threads(f->c, 2 * i + 1), OK);
         snprintf(name, sizeof name, "t%d", i);
-        assert_int_equal(merge_write(m, fixture_path(f, name), &(struct merge_options){TENSOR_BF16, 0}), OK);
+        assert_int_equal(merge_write(m, fixture_path(f, name), &(struct merge_options){.type = TENSOR_BF16}), OK);
         strcat(name, "/model.safetensors");
         assert_int_equal(file_sha256(f->c, fixture_path(f, name), hex[i], &bytes), OK);
     }
@@ -332,7 +332,7 @@ static void config_is_copied_with_its_dtype(void **state)
     struct model *m = tiny_open(f, &t);
     fixture_write(f, "tiny/chat_template.jinja", "{{ x }}");
     fixture_write(f, "tiny/generation_config.json", "{\"temperature\": 0.5, \"eos_token_id\": 9}");
-    model_free(merge_and_open(f, m, "out", (struct merge_options){TENSOR_BF16, 0}));
+    model_free(merge_and_open(f, m, "out", (struct merge_options){.type = TENSOR_BF16}));
     json_t *doc = json_parse_file(f->c, fixture_path(f, "out/config.json"), 1 << 20);
     assert_string_equal(string_in(doc, "dtype"), "bfloat16");
     assert_string_equal(string_in(doc, "torch_dtype"), "(absent)");
@@ -356,7 +356,7 @@ static void only_into_an_empty_folder(void **state)
 {
     struct fixture *f = *state;
     struct model *m = tiny_open(f, &tiny_llama);
-    assert_int_equal(merge_write(m, fixture_path(f, "tiny"), &(struct merge_options){TENSOR_F32, 0}), E_INPUT);
+    assert_int_equal(merge_write(m, fixture_path(f, "tiny"), &(struct merge_options){.type = TENSOR_F32}), E_INPUT);
     assert_failed(f->c, E_INPUT, "not empty");
     model_free(m);
 }

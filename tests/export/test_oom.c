@@ -9,6 +9,8 @@
 
 #include "backend/backend_open.h"
 #include "base/file.h"
+#include "base/mem.h"
+#include "export/export.h"
 #include "export/merge.h"
 
 static enum status forward(struct model *m)
@@ -30,12 +32,38 @@ static void journey(struct ctx *c, struct fixture *f, const char *model, enum ba
     struct lora *l = m ? lora_load_peft(c, &m->config, fixture_path(f, "adapter")) : NULL;
     if (l) {
         model_attach_lora(m, l);
-        if (forward(m) == OK) merge_write(m, fixture_path(f, "out"), &(struct merge_options){TENSOR_BF16, 20000});
+        if (forward(m) == OK)
+            merge_write(m, fixture_path(f, "out"), &(struct merge_options){.type = TENSOR_BF16, .shard_bytes = 20000});
     }
     model_free(m);
     lora_free(l);
     array_env_free(c);
 }
+
+/* Everything that the command does: source, plan, every format written and checked. */
+static void export_journey(struct ctx *c, struct fixture *f, const char *model, enum base_type formats)
+{
+    static const char *const lists[] = {"peft,safetensors:f16"};
+    struct export_source s;
+    struct export_job job = {.n = 0};
+    struct export_logits *wanted = NULL;
+    if (array_env_new(c, backend_open(c, "cpu-reference")) != OK) return;
+    if (export_open(&s, c, fixture_path(f, "adapter"), fixture_path(f, model)) == OK &&
+        export_plan(&s, lists[formats], fixture_path(f, "out"), &job) == OK) {
+        for (size_t i = 0; i < job.n && ctx_ok(c); i++) {
+            struct export_result r;
+            export_write(&s, &job.targets[i], true, &wanted, &r);
+            mem_free(c, r.opens);
+        }
+    }
+    export_logits_free(wanted);
+    export_job_release(c, &job);
+    export_close(&s);
+    array_env_free(c);
+}
+
+typedef void journey_fn(struct ctx *c, struct fixture *f, const char *model, enum base_type base);
+static journey_fn *journey_now = journey;
 
 static void fail_everywhere(struct fixture *f, const char *model, enum base_type base, bool once)
 {
@@ -45,7 +73,7 @@ static void fail_everywhere(struct fixture *f, const char *model, enum base_type
         struct ctx *c = oom_ctx(&oom);
         failed = oom.calls > fail_at; /* of ctx_new itself */
         if (c) {
-            journey(c, f, model, base);
+            journey_now(c, f, model, base);
             failed = oom.calls > fail_at;
             if (!once && failed && c->status != E_MEMORY)
                 fail_msg("allocation %ld: %s: %s", fail_at, status_name(c->status), c->message);
@@ -95,6 +123,14 @@ static void made_forms(void **state)
     fail_everywhere(*state, "m.gguf", BASE_INT8, false);
 }
 
+static void exports(void **state)
+{
+    make_files(*state);
+    journey_now = export_journey;
+    fail_everywhere(*state, "hf", 0, false);
+    journey_now = journey;
+}
+
 /* One refusal and memory again: whatever was recovered from, nothing is lost or freed twice. */
 static void transient(void **state)
 {
@@ -107,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(folder, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(exports, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(made_forms, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(transient, fixture_setup, fixture_teardown),
     };

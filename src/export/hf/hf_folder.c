@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "io/tokenizer/tokenizer.h"
 
-enum { FILE_MAX_BYTES = 512 << 20, CONFIG_MAX_BYTES = 4 << 20, MAX_STOPS = 16 };
+enum { FILE_MAX_BYTES = 512 << 20, CONFIG_MAX_BYTES = 4 << 20, TEXT_MAX_BYTES = 64 << 20, MAX_STOPS = 16 };
 
 /* A tokenizer is any of these; those that are there are copied. */
 static const char *const tokenizer_files[] = {
@@ -15,10 +15,10 @@ static const char *const tokenizer_files[] = {
     "merges.txt",     "tokenizer.model",       "chat_template.jinja",     "chat_template.json",
 };
 
-static enum status write_json(struct ctx *c, const char *dir, const char *name, const json_t *doc)
+enum status hf_folder_write_json(struct ctx *c, const char *dir, const char *name, const json_t *doc)
 {
     struct buf text;
-    buf_init(&text, c, CONFIG_MAX_BYTES);
+    buf_init(&text, c, TEXT_MAX_BYTES); /* an index of shards has a line a tensor */
     char *path = path_join(c, dir, name);
     if (path && json_write(c, doc, true, &text) == OK) {
         buf_append_char(&text, '\n');
@@ -110,7 +110,7 @@ static enum status write_generation_config(const struct model *m, const char *di
     else if (json_array_size(stops) > 1)
         json_object_set(doc, "eos_token_id", stops);
     json_decref(stops);
-    enum status status = write_json(m->c, dir, "generation_config.json", doc);
+    enum status status = hf_folder_write_json(m->c, dir, "generation_config.json", doc);
     json_decref(doc);
     return status;
 }
@@ -128,7 +128,7 @@ static json_t *hf_folder_make_config(const struct model *m)
 /* Version 5 of transformers writes "dtype" and reads both; version 4 reads "torch_dtype". */
 static void set_dtype(json_t *doc, enum tensor_type type)
 {
-    const char *name = type == TENSOR_BF16 ? "bfloat16" : "float32";
+    const char *name = type == TENSOR_BF16 ? "bfloat16" : type == TENSOR_F16 ? "float16" : "float32";
     const char *key = json_object_get(doc, "dtype") ? "dtype" : "torch_dtype";
     if (json_object_get(doc, "torch_dtype")) json_object_set_new(doc, "torch_dtype", json_string(name));
     json_object_set_new(doc, key, json_string(name));
@@ -148,7 +148,7 @@ enum status hf_folder_write(const struct model *m, const char *dir, enum tensor_
     json_t *doc = hf_folder_make_config(m);
     if (!doc) return m->c->status;
     set_dtype(doc, type);
-    enum status status = write_json(m->c, dir, "config.json", doc);
+    enum status status = hf_folder_write_json(m->c, dir, "config.json", doc);
     json_decref(doc);
     return status;
 }

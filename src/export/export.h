@@ -1,0 +1,94 @@
+/* export: what was trained, in the formats of the programs that run models.
+ *
+ * Each format is one writer (src/export/formats, src/export/gguf, src/export/mlx) behind struct export_format. It writes
+ * into a folder that has another name until everything is there: the export is written, opened again by this program's own
+ * readers, its logits on a fixed prompt are compared with those of what was trained, export.json says what came out, and
+ * only then the folder gets its name. A killed export leaves FOLDER.your_ai-export, which the next one clears. */
+#ifndef YA_EXPORT_EXPORT_H
+#define YA_EXPORT_EXPORT_H
+
+#include "export/merged.h"
+#include "io/tokenizer/tokenizer.h"
+
+/* What is exported: a model, and the adapter on it. */
+struct export_source {
+    struct ctx *c;
+    char *run, *adapter, *model_path; /* owned; run, adapter: NULL when there is none */
+    struct model *model;              /* owned, as its file has it, with the adapter attached */
+    struct lora *lora;                /* owned; NULL: the model alone */
+    struct tokenizer *tokenizer;      /* owned; NULL: the model's cannot be read */
+    const char *base_name;            /* what adapters call the model; NULL: model->name */
+    const char *system;               /* of an Ollama Modelfile; NULL: none */
+    size_t shard_bytes;               /* of safetensors; 0: 5 * 10^9 */
+    merged_progress *report;          /* may be NULL */
+    void *report_user;
+};
+
+/* Finds and opens what `operand` names: the folder of a run (its adapter/), an adapter in any format that is read, or NULL
+ * for the model alone. `model` NULL: the model is the one that the run or the adapter names. Warns when the adapter was
+ * trained on other weights. Close with export_close, also after a failure. E_INPUT. */
+enum status export_open(struct export_source *s, struct ctx *c, const char *operand, const char *model);
+void export_close(struct export_source *s);
+
+struct export_format {
+    const char *name;  /* "gguf" */
+    const char *types; /* "bf16|f16|f32", the first is taken when none is asked for; NULL: there is one form only */
+    bool is_adapter;   /* holds the adapter; else the model with the adapter merged in */
+    /* Bytes of the tensors that write will write. */
+    uint64_t (*bytes)(const struct export_source *s, const char *type);
+    /* Writes everything into the empty folder `dir`. */
+    enum status (*write)(const struct export_source *s, const char *dir, const char *type);
+    /* What this program's readers open of it: the folder, or a file in it. Owner: the caller. */
+    char *(*opens)(const struct export_source *s, const char *dir, const char *type);
+    /* Largest relative difference of logits that this type may cause; more is a fault of the export. */
+    double (*limit)(const char *type);
+    /* How it is run, in a line; "%s" is what `opens` gave in the final folder. */
+    const char *usage;
+};
+
+/* One export that is asked for. */
+struct export_target {
+    const struct export_format *format;
+    char type[16]; /* "" for formats without types */
+    char *path;    /* owned: the folder */
+    uint64_t bytes;
+};
+enum { EXPORT_TARGETS_MAX = 16 };
+struct export_job {
+    struct export_target targets[EXPORT_TARGETS_MAX];
+    size_t n;
+};
+
+/* Parses "FORMAT[:TYPE],..." and gives each its folder: `out` itself for one format, OUT/FORMAT[-TYPE] for several. Refuses
+ * unknown formats and types (naming all), duplicates, adapter formats without an adapter, and folders that are there and not
+ * empty. E_INPUT; E_FIT when the tensors need more than the disk has free. Release with export_job_release. */
+enum status export_plan(const struct export_source *s, const char *list, const char *out, struct export_job *job);
+void export_job_release(struct ctx *c, struct export_job *job);
+
+/* What comparing an export with its source gave. */
+struct export_difference {
+    int64_t tokens, vocab;
+    double largest;   /* of |logit - logit| */
+    double relative;  /* L2 of the difference by L2 of the logits, both without their mean at each token */
+    int64_t same_top; /* tokens at which both find the same next token most probable */
+};
+
+/* What export_write did. */
+struct export_result {
+    bool verified;
+    struct export_difference difference; /* when verified */
+    uint64_t bytes;                      /* of all files */
+    char *opens;                         /* owned */
+};
+
+/* Writes one target, checks it (unless `verify` is false) and publishes it. *wanted holds the logits of the source between
+ * calls. E_NUMERIC when the export computes something else than what was trained: nothing is published then. */
+struct export_logits;
+enum status export_write(const struct export_source *s, const struct export_target *t, bool verify,
+                         struct export_logits **wanted, struct export_result *result);
+void export_logits_free(struct export_logits *l); /* accepts NULL */
+
+/* "peft, safetensors (bf16, f16, f32), ..." */
+void export_list_formats(struct buf *out);
+
+#endif
