@@ -1,7 +1,7 @@
-/* bench_cuda: time of each CUDA kernel against its floor on the card at hand: the bytes that it must move over the measured
- * rate of a copy, or its operations over the measured rate of a large product. Shapes of Llama-3.1-8B at 4,096 tokens and of
- * SmolLM2-135M at 16 sequences of 2,048. Random data; sets of operands rotate through an arena larger than the cache;
- * medians.
+/* bench_cuda: time of each CUDA kernel against its floor on the card at hand: the bytes that it must move over the
+ * measured rate of a copy, or its operations over the measured rate of a large product. Shapes of Llama-3.1-8B at 4,096
+ * tokens and of SmolLM2-135M at 16 sequences of 2,048. Random data; sets of operands rotate through an arena larger than
+ * the cache; medians.
  *
  *   bench_cuda [--short]      --short: few repeats, for a check that everything runs */
 #include <math.h>
@@ -58,8 +58,8 @@ static void make_pattern(void)
     free(bits);
 }
 
-/* Before every measurement: what one bench writes (products that grow, gradients that are mostly zero) must not be what the
- * next one reads, as infinities and zeros run faster than numbers. */
+/* Before every measurement: what one bench writes (products that grow, gradients that are mostly zero) must not be what
+ * the next one reads, as infinities and zeros run faster than numbers. */
 static void fill_arena(void)
 {
     for (size_t at = 0; at < ARENA; at += PATTERN) d->driver.cuMemcpyDtoDAsync(arena + at, pattern, PATTERN, d->stream);
@@ -112,8 +112,7 @@ static void report(const char *what, const struct bench *b, double bytes, double
     fflush(stdout);
 }
 
-/* ---- ceilings
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- ceilings -------------------------------------------------------------------------------------------------------- */
 
 static enum status run_copy(const struct bench *b, CUdeviceptr base)
 {
@@ -146,8 +145,7 @@ static void measure_ceilings(void)
            product_rate * 1e-12);
 }
 
-/* ---- kernels that move bytes
- * ------------------------------------------------------------------------------------------------ */
+/* ---- kernels that move bytes ----------------------------------------------------------------------------------------- */
 
 static bf16_bits *nth(CUdeviceptr base, const struct model_shape *m, int cols, int i)
 {
@@ -251,8 +249,7 @@ static void bench_bytes(const struct model_shape *m)
            4 * adapter, 0);
 }
 
-/* ---- products and adapters
- * ------------------------------------------------------------------------------------------------ */
+/* ---- products and adapters ------------------------------------------------------------------------------------------- */
 
 /* h = x A^T and y += h B^T, or backward dh = dy B and dx += dh A, r = 16. */
 static enum status run_branch(const struct bench *b, CUdeviceptr base)
@@ -348,8 +345,7 @@ static void bench_loss(const struct model_shape *m, int chunk)
     report(what, &b, 0, 4.0 * m->tokens * m->width * m->vocab);
 }
 
-/* ---- attention
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- attention ------------------------------------------------------------------------------------------------------- */
 
 static enum status run_attention(const struct bench *b, CUdeviceptr base)
 {
@@ -407,8 +403,7 @@ static void bench_attention(const struct model_shape *m)
            2.5 * operations);
 }
 
-/* ---- main
- * -------------------------------------------------------------------------------------------------------------------- */
+/* ---- main ------------------------------------------------------------------------------------------------------------ */
 
 static void make_helpers(void)
 {

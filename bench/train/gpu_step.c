@@ -9,8 +9,8 @@
  *
  * gpu_step decode MODEL FOLDER 1 LENGTH TOKENS: tokens/s of generation behind a prompt of LENGTH tokens, without sampling.
  *
- * The device is YA_DEVICE's. AdamW, no clipping, no dropout, mean loss over the BATCH * (LENGTH - 1) targets of a step. With
- * GPU_STEP_GRADIENTS=FILE the gradients of the first step are written there, f32, in the order of the adapter's
+ * The device is YA_DEVICE's. AdamW, no clipping, no dropout, mean loss over the BATCH * (LENGTH - 1) targets of a step.
+ * With GPU_STEP_GRADIENTS=FILE the gradients of the first step are written there, f32, in the order of the adapter's
  * parameters. */
 #include <math.h>
 #include <stdio.h>
@@ -64,8 +64,7 @@ static double used_gib(const struct backend *b)
 #endif
 }
 
-/* ---- making what both sides read ----------------------------------------------------------------------------------------
- */
+/* ---- making what both sides read ------------------------------------------------------------------------------------- */
 
 static enum status write_tokens(struct ctx *c, const struct work *w, int64_t vocab)
 {
@@ -124,8 +123,7 @@ static enum status make(struct ctx *c, const struct work *w, struct model *m)
     return c->status;
 }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------------
- */
+/* ---- steps ----------------------------------------------------------------------------------------------------------- */
 
 struct documents {
     int32_t *tokens, *positions, *targets, *cu;

@@ -1,8 +1,8 @@
 /* vjp_fused: the derivative rules of the fused rows. Each builds one call of its backward row (op.h says the operands).
  *
- * Two short cuts keep gradients from being copied around: LINEAR_BWD adds dA and dB straight into the buffers that hold the
- * adapters' gradients, and rows that read views of a LINEAR output (gate and up, q and k) write their gradients straight
- * into the parts of that row's dy (vjp_room). */
+ * Two short cuts keep gradients from being copied around: LINEAR_BWD adds dA and dB straight into the buffers that hold
+ * the adapters' gradients, and rows that read views of a LINEAR output (gate and up, q and k) write their gradients
+ * straight into the parts of that row's dy (vjp_room). */
 #include <string.h>
 
 #include "array/front.h"
@@ -99,8 +99,8 @@ static struct array *linear_dy(struct ctx *c, struct node *n, int n_views)
     return ctx_ok(c) ? n->dy_all : NULL;
 }
 
-/* Where LINEAR_BWD adds the gradient of input i: the buffer that holds it already, or zeros in *fresh. An array that serves
- * two slots gets its second gradient through zeros, because one call must not write one buffer twice. */
+/* Where LINEAR_BWD adds the gradient of input i: the buffer that holds it already, or zeros in *fresh. An array that
+ * serves two slots gets its second gradient through zeros, because one call must not write one buffer twice. */
 static struct array *linear_target(struct ctx *c, struct node *n, int i, const struct op_call *call, struct array **fresh)
 {
     struct array *g = vjp_needs(n, i) ? vjp_buffer(n, i) : NULL;
@@ -180,8 +180,7 @@ void vjp_swiglu(struct ctx *c, struct node *n)
     vjp_give(c, n, 1, call.out[1]);
 }
 
-/* ---- outputs made again -------------------------------------------------------------------------------------------------
- */
+/* ---- outputs made again ---------------------------------------------------------------------------------------------- */
 
 /* The norm of the sum that it left behind is the norm of an input without residual. */
 static struct array *norm_again(struct ctx *c, const struct node *n)

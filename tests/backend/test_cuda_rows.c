@@ -1,6 +1,6 @@
-/* Rows on a card (or its emulator) against the CPU's in f32, where model code does not take them: views with odd offsets and
- * strides, every dtype, repeated ids, results written into parts of other arrays. Numbers are exact in bf16, so that both
- * sides begin with the same. */
+/* Rows on a card (or its emulator) against the CPU's in f32, where model code does not take them: views with odd offsets
+ * and strides, every dtype, repeated ids, results written into parts of other arrays. Numbers are exact in bf16, so that
+ * both sides begin with the same. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,8 +95,7 @@ static struct array *odd_view(struct ctx *c, struct array *a, int64_t rows, int6
     return op_slice(c, a, (const int64_t[]){1, 3}, (const int64_t[]){1 + rows, 3 + cols}, NULL);
 }
 
-/* ---- fused rows on views ------------------------------------------------------------------------------------------------
- */
+/* ---- fused rows on views --------------------------------------------------------------------------------------------- */
 
 static struct array *norm_of_a_view(struct ctx *c)
 {
@@ -141,8 +140,7 @@ static void fused_rows_take_views(void **state)
     compare(attention_of_views, 1e-2, "attention");
 }
 
-/* ---- generic rows -------------------------------------------------------------------------------------------------------
- */
+/* ---- generic rows ---------------------------------------------------------------------------------------------------- */
 
 static enum dtype tried; /* the dtype of the case that runs */
 
@@ -203,8 +201,7 @@ static void generic_rows_take_every_dtype(void **state)
     compare(squares, 1e-12, "sum_squares");
 }
 
-/* ---- rows by index ------------------------------------------------------------------------------------------------------
- */
+/* ---- rows by index --------------------------------------------------------------------------------------------------- */
 
 static struct array *taken(struct ctx *c)
 {
@@ -212,7 +209,8 @@ static struct array *taken(struct ctx *c)
     return op_take(c, odd_view(c, activations(c, SHAPE(10, 45), 1), 8, 40), array_from_host(c, DTYPE_I32, SHAPE(6), ids));
 }
 
-/* Rows that are taken three times get the sum of three gradients, others none: through swiglu, which gives each its own. */
+/* Rows that are taken three times get the sum of three gradients, others none: through swiglu, which gives each its
+ * own. */
 static struct array *taken_back(struct ctx *c)
 {
     const int32_t ids[6] = {3, 0, 3, 7, 3, 1}, targets[6] = {0, 1, 2, 3, 4, 5};

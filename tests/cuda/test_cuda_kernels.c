@@ -1,6 +1,6 @@
-/* Every CUDA kernel against a reference in f64 at odd shapes: inputs are random, outputs are NaN until written, and a second
- * run must give the same bytes. Needs a card; exits 77 (skipped) without one. `--one NAME` runs one test; `--plant` also
- * launches with a wrong row count, so that compute-sanitizer has something to find. */
+/* Every CUDA kernel against a reference in f64 at odd shapes: inputs are random, outputs are NaN until written, and a
+ * second run must give the same bytes. Needs a card; exits 77 (skipped) without one. `--one NAME` runs one test; `--plant`
+ * also launches with a wrong row count, so that compute-sanitizer has something to find. */
 #include "support_cuda.h"
 
 static int failures, checks;
@@ -54,8 +54,7 @@ static double *doubles(int64_t n)
     return calloc((size_t)n, sizeof(double));
 }
 
-/* ---- rms_norm
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- rms_norm -------------------------------------------------------------------------------------------------------- */
 
 static enum status run_norm(void *a)
 {
@@ -150,8 +149,7 @@ static void test_norm(int rows, int cols, bool residual)
     free(wsum), free(wy), free(wr);
 }
 
-/* ---- rope
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rope ------------------------------------------------------------------------------------------------------------ */
 
 static enum status run_rope(void *a)
 {
@@ -197,8 +195,7 @@ static void test_rope(int rows, int heads, int dim, bool inverse)
     values_free(d, &x), values_free(d, &y), values_free(d, &f), cuda_free(d, p), free(want), free(positions);
 }
 
-/* ---- swiglu
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- swiglu ---------------------------------------------------------------------------------------------------------- */
 
 static enum status run_swiglu(void *a)
 {
@@ -248,8 +245,7 @@ static void test_swiglu(int rows, int cols)
     values_free(d, &gu), values_free(d, &dy), values_free(d, &y), values_free(d, &dgu), free(wy), free(wg);
 }
 
-/* ---- moves, fills, rows
- * --------------------------------------------------------------------------------------------------- */
+/* ---- moves, fills, rows ---------------------------------------------------------------------------------------------- */
 
 struct move_test {
     struct cuda_move_args a;
@@ -337,8 +333,7 @@ static void test_fill_and_rows(int rows, int cols)
     cuda_free(d, p), free(ids), free(want);
 }
 
-/* ---- products
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------------------------------- */
 
 struct gemm_test {
     struct cuda_matrix a, b, c;
@@ -519,8 +514,7 @@ static void test_thin(int rows, int depth, int r, bool columns)
     values_free(d, &x), values_free(d, &thin), values_free(d, &out), free(want), free(got);
 }
 
-/* ---- loss
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- loss ------------------------------------------------------------------------------------------------------------ */
 
 static enum status run_loss(void *a)
 {
@@ -615,8 +609,7 @@ static void test_loss(int rows, int cols, int vocab, int chunk)
     cuda_free(d, t), cuda_free(d, w), free(targets), free(weights), free(wn), free(wd);
 }
 
-/* ---- optimizer
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- optimizer ------------------------------------------------------------------------------------------------------- */
 
 struct adamw_test {
     struct cuda_adamw_args a;
@@ -704,8 +697,7 @@ static void test_adamw(int n)
     free(wp), free(wm), free(wv);
 }
 
-/* ---- attention
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- attention ------------------------------------------------------------------------------------------------------- */
 
 struct attention_test {
     int segments, heads, groups, dim, window;
@@ -833,8 +825,7 @@ static void test_attention(struct attention_test t)
     free(w.o), free(w.lse), free(w.dq), free(w.dk), free(w.dv);
 }
 
-/* ---- the list
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------------------------------- */
 
 static void all_norm(void)
 {

@@ -361,8 +361,7 @@ static void only_into_an_empty_folder(void **state)
     model_free(m);
 }
 
-/* ---- tokenizer.json from GGUF
- * -------------------------------------------------------------------------------------------------- */
+/* ---- tokenizer.json from GGUF ---------------------------------------------------------------------------------------- */
 
 static void same_ids(struct fixture *f, const char *vocab)
 {
@@ -403,8 +402,7 @@ static void tokenizers_give_the_same_ids(void **state)
     same_ids(*state, "llama-spm");
 }
 
-/* ---- a vocabulary of the 256 bytes, two merges and three special tokens, as GGUF
- * -------------------------------------------------- */
+/* ---- a vocabulary of the 256 bytes, two merges and three special tokens, as GGUF ------------------------------------- */
 
 static void put(FILE *out, const void *bytes, size_t n)
 {

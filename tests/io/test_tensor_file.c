@@ -120,8 +120,7 @@ static void gguf_whatever_its_name(void **state)
     free(bytes);
 }
 
-/* ---- split models ------------------------------------------------------------------------------------------------------
- */
+/* ---- split models ---------------------------------------------------------------------------------------------------- */
 
 /* A part with one F32 tensor of two elements; keys are left out where they are negative. */
 struct part {

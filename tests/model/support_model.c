@@ -63,8 +63,7 @@ void assert_failed(struct ctx *c, enum status status, const char *part)
     ctx_clear(c);
 }
 
-/* ---- tiny models
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- tiny models ----------------------------------------------------------------------------------------------------- */
 
 const struct tiny tiny_llama = {
     .family = FAMILY_LLAMA, .layers = 2, .hidden = 24, .heads = 4, .kv = 2, .dim = 10, .ffn = 40, .vocab = 50};
@@ -294,8 +293,7 @@ void tiny_write_hf(struct fixture *f, const struct tiny *t, const char *name, co
     list_release(&l);
 }
 
-/* ---- GGUF, written by hand after its specification
- * ------------------------------------------------------------------------ */
+/* ---- GGUF, written by hand after its specification ------------------------------------------------------------------- */
 
 static void put_u32(FILE *out, uint32_t v)
 {
@@ -418,8 +416,7 @@ struct model *tiny_open(struct fixture *f, const struct tiny *t)
     return m;
 }
 
-/* ---- batches
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------------------------------- */
 
 void batch_make(struct batch_data *b, int64_t vocab, int n_seg, const int *lengths, uint64_t seed)
 {
@@ -446,8 +443,7 @@ void batch_make(struct batch_data *b, int64_t vocab, int n_seg, const int *lengt
                               .weights = b->weights};
 }
 
-/* ---- forward passes
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- forward passes -------------------------------------------------------------------------------------------------- */
 
 void forward_logits(struct model *m, const struct batch *b, const struct forward_options *o, float *out)
 {

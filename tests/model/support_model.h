@@ -1,5 +1,5 @@
-/* What the model tests share: a ctx with the CPU backend and a scratch folder, tiny random models written as a Hugging Face
- * folder and as GGUF with the same numbers, batches, and a forward pass in plain double loops to compare with. */
+/* What the model tests share: a ctx with the CPU backend and a scratch folder, tiny random models written as a Hugging
+ * Face folder and as GGUF with the same numbers, batches, and a forward pass in plain double loops to compare with. */
 #ifndef YA_TESTS_SUPPORT_MODEL_H
 #define YA_TESTS_SUPPORT_MODEL_H
 
@@ -31,10 +31,10 @@ void fixture_write(struct fixture *f, const char *name, const char *text);
 void assert_failed(struct ctx *c, enum status status, const char *part);
 void assert_ok(struct ctx *c);
 
-/* ---- tiny models
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- tiny models ----------------------------------------------------------------------------------------------------- */
 
-/* One more metadata pair of a GGUF: text not NULL: a string; real: f32; else u32. The architecture is put before ".key". */
+/* One more metadata pair of a GGUF: text not NULL: a string; real: f32; else u32. The architecture is put before
+ * ".key". */
 struct tiny_key {
     const char *key, *text;
     bool real;
@@ -65,14 +65,13 @@ struct tiny_edit {
     const char *add;     /* adds one of this name, f32 (2, 2) */
     const char *reshape; /* writes this one with one row less */
 };
-/* Writes DIR/name (a folder, made here) and DIR/name (a .gguf). `edit` may be NULL. Names in `edit` are those of the format.
- */
+/* Writes DIR/name (a folder, made here) and DIR/name (a .gguf). `edit` may be NULL. Names in `edit` are those of the
+ * format. */
 void tiny_write_hf(struct fixture *f, const struct tiny *t, const char *name, const struct tiny_edit *edit);
 void tiny_write_gguf(struct fixture *f, const struct tiny *t, const char *name, const struct tiny_edit *edit);
 struct model *tiny_open(struct fixture *f, const struct tiny *t); /* hf, opened, no error */
 
-/* ---- batches
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------------------------------- */
 
 enum { BATCH_MAX = 64 };
 struct batch_data {
@@ -83,8 +82,7 @@ struct batch_data {
 /* Random tokens below `vocab`; documents of these lengths; every token but the last of a document trained. */
 void batch_make(struct batch_data *b, int64_t vocab, int n_seg, const int *lengths, uint64_t seed);
 
-/* ---- forward passes
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- forward passes -------------------------------------------------------------------------------------------------- */
 
 /* Ours: (n, vocab) f32 into `out`. */
 void forward_logits(struct model *m, const struct batch *b, const struct forward_options *o, float *out);

@@ -188,8 +188,7 @@ static void heads_must_divide(void **state)
     assert_failed(f->c, E_INPUT, "key-value heads");
 }
 
-/* ---- rotary frequencies: values of LlamaRotaryEmbedding in transformers 5.23
- * ---------------------------------------------- */
+/* ---- rotary frequencies: values of LlamaRotaryEmbedding in transformers 5.23 ----------------------------------------- */
 
 static void frequencies_equal_the_references(void **state)
 {
@@ -226,8 +225,7 @@ static void frequencies_equal_the_references(void **state)
     }
 }
 
-/* ---- GGUF
- * ------------------------------------------------------------------------------------------------------------------- */
+/* ---- GGUF ------------------------------------------------------------------------------------------------------------ */
 
 static void gguf_says_the_same(void **state)
 {

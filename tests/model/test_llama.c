@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the forward pass is its definition
- * --------------------------------------------------------------------------------------- */
+/* ---- the forward pass is its definition ------------------------------------------------------------------------------ */
 
 /* Ours against plain loops in double, three packed documents. */
 static void compare(struct fixture *f, const struct tiny *t, struct lora *lora)
@@ -117,8 +116,7 @@ static void attach_and_detach(void **state)
     lora_free(l);
 }
 
-/* ---- packing, caching, formats
- * --------------------------------------------------------------------------------------------------- */
+/* ---- packing, caching, formats --------------------------------------------------------------------------------------- */
 
 /* Each document alone, then all packed: no token sees another document. */
 static void packed_equals_separate(void **state)
@@ -199,9 +197,9 @@ static void gguf_gives_the_same_logits(void **state)
     if (!(error < 1e-6)) fail_msg("the GGUF's logits differ by %g relative", error);
 }
 
-/* A GGUF says Llama 3's scaling with a divisor for each frequency; a folder with the parameters that give these divisors has
- * the same logits. With head_dim 10, theta 10000 and an original context of 16 the wavelengths are 6, 40, 250, 1578 and
- * 9956: only the first is not above 16, and it lies between 16 / 4 and 16 / 1. */
+/* A GGUF says Llama 3's scaling with a divisor for each frequency; a folder with the parameters that give these divisors
+ * has the same logits. With head_dim 10, theta 10000 and an original context of 16 the wavelengths are 6, 40, 250, 1578
+ * and 9956: only the first is not above 16, and it lies between 16 / 4 and 16 / 1. */
 static void gguf_rope_factors(void **state)
 {
     struct fixture *f = *state;
@@ -233,8 +231,7 @@ static void gguf_rope_factors(void **state)
     assert_failed(f->c, E_INPUT, "rope_freqs.weight[2]");
 }
 
-/* ---- failures
- * ------------------------------------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------------------------------- */
 
 static void an_id_outside_the_vocabulary(void **state)
 {

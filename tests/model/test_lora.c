@@ -33,8 +33,7 @@ static void fill(struct array *a, float from)
     host_store(a, values);
 }
 
-/* ---- making
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------------------------------- */
 
 static void a_is_uniform_b_is_zero(void **state)
 {
@@ -121,8 +120,7 @@ static void wrong_configs(void **state)
     }
 }
 
-/* ---- PEFT: there and back
- * -------------------------------------------------------------------------------------------------- */
+/* ---- PEFT: there and back -------------------------------------------------------------------------------------------- */
 
 static void assert_same(const struct lora *a, const struct lora *b)
 {
@@ -226,8 +224,7 @@ static void config_is_pefts(void **state)
     lora_free(l);
 }
 
-/* ---- PEFT: what must be refused
- * ---------------------------------------------------------------------------------------------- */
+/* ---- PEFT: what must be refused -------------------------------------------------------------------------------------- */
 
 /* Saves a sound adapter, changes one field of its config (value as JSON) and loads it. */
 static struct lora *load_changed(struct fixture *f, const char *field, const char *value)

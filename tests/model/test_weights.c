@@ -107,8 +107,7 @@ static void not_a_model(void **state)
     assert_failed(f->c, E_INPUT, "model.safetensors");
 }
 
-/* ---- GGUF is seen in Hugging Face order
- * ------------------------------------------------------------------------------------- */
+/* ---- GGUF is seen in Hugging Face order ------------------------------------------------------------------------------ */
 
 static void assert_same_rows(const struct weight *a, const struct weight *b)
 {

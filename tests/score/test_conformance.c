@@ -1,7 +1,8 @@
-/* The conformance cases of the scorers, case by case: with the rules of the original its own results, with the default rules
- * the same ones except where the original is at fault. Such cases give both values. The numbers in the names are those of
- * the table that the results were collected in, by running the original (tests of the loss, the schedule and other parts of
- * that table are elsewhere). Texts of cases 41 to 44 are not the original's but have the same words of evidence. */
+/* The conformance cases of the scorers, case by case: with the rules of the original its own results, with the default
+ * rules the same ones except where the original is at fault. Such cases give both values. The numbers in the names are
+ * those of the table that the results were collected in, by running the original (tests of the loss, the schedule and
+ * other parts of that table are elsewhere). Texts of cases 41 to 44 are not the original's but have the same words of
+ * evidence. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,8 +15,7 @@
 enum { NEAR = -1 }; /* of an expected count: not looked at */
 #define ANY NAN
 
-/* ---- the citation scorer -----------------------------------------------------------------------------------------------
- */
+/* ---- the citation scorer --------------------------------------------------------------------------------------------- */
 
 struct citation_case {
     const char *name, *text;
@@ -108,8 +108,7 @@ static void each_citation_case(void **state)
     ctx_free(c);
 }
 
-/* ---- its parts ---------------------------------------------------------------------------------------------------------
- */
+/* ---- its parts ------------------------------------------------------------------------------------------------------- */
 
 struct part_case {
     const char *name, *text;
@@ -378,8 +377,7 @@ static void short_texts_get_the_default(void **state)
     ctx_free(c);
 }
 
-/* ---- the heuristic scorer ----------------------------------------------------------------------------------------------
- */
+/* ---- the heuristic scorer -------------------------------------------------------------------------------------------- */
 
 struct heuristic_case {
     const char *name, *text;

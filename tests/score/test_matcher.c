@@ -10,8 +10,7 @@
 #include "score/support_score.h"
 #include "score/word.h"
 
-/* ---- the slow way
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the slow way ---------------------------------------------------------------------------------------------------- */
 
 static bool is_space(char ch)
 {
@@ -54,8 +53,7 @@ static uint32_t count_slowly(const struct matcher_pattern *p, bool any_space, co
     return count;
 }
 
-/* ---- comparisons
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- comparisons ----------------------------------------------------------------------------------------------------- */
 
 enum { PATTERNS = 24, TEXTS = 1500, ROUNDS = 60 };
 static const char alphabet[] = "aAbBc  ._\n,"; /* patterns have the first nine; texts are cut at commas */
@@ -112,8 +110,7 @@ static void against_the_slow_way(void **unused)
     ctx_free(c);
 }
 
-/* ---- by example
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- by example ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t count(const char *pattern, unsigned flags, bool any_space, const char *text)
 {

@@ -1,5 +1,5 @@
-/* The whole engine on a card against the CPU's f32: losses, norms, gradients, log-probabilities, generation; the same bytes
- * on a rerun; memory as it was counted; faults and refusals by name.
+/* The whole engine on a card against the CPU's f32: losses, norms, gradients, log-probabilities, generation; the same
+ * bytes on a rerun; memory as it was counted; faults and refusals by name.
  *
  * Without a card the card is the emulator of tests/cuda/emulator. YA_TEST_CUDA=card takes a real one (skipped without). */
 #include <math.h>
@@ -105,8 +105,7 @@ static struct batch make_batch(int every)
                           .first_token = 17};
 }
 
-/* ---- a training step ---------------------------------------------------------------------------------------------------
- */
+/* ---- a training step ------------------------------------------------------------------------------------------------- */
 
 struct outcome {
     struct engine_result result[2];
@@ -235,8 +234,7 @@ static void rows_without_weight_are_left_out(void **state)
     steps_agree(32, 0, 4);
 }
 
-/* ---- evaluation and generation ------------------------------------------------------------------------------------------
- */
+/* ---- evaluation and generation --------------------------------------------------------------------------------------- */
 
 static void log_probabilities_are_the_cpus(void **state)
 {
@@ -286,8 +284,7 @@ static void a_cache_gives_what_one_pass_gives(void **state)
     close_side(&s);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------------- */
 
 /* What the planner counts without a card is what the step then takes on it. */
 static void memory_is_as_counted(void **state)
@@ -310,8 +307,7 @@ static void memory_is_as_counted(void **state)
     }
 }
 
-/* ---- faults and refusals ------------------------------------------------------------------------------------------------
- */
+/* ---- faults and refusals --------------------------------------------------------------------------------------------- */
 
 static void expect_failed(struct ctx *c, enum status status, const char *part)
 {

@@ -1,9 +1,9 @@
-/* cpu_kernels: the inner loops of one instruction set, as a table. What is worth writing twice is here and nowhere else: the
- * blocking, threading and meaning of the rows are in cpu_*.c and gemm*.c, which see only this table. A new instruction set
- * (AVX-512, NEON) is one more file that fills it; mr and nr may differ, all callers go by them.
+/* cpu_kernels: the inner loops of one instruction set, as a table. What is worth writing twice is here and nowhere else:
+ * the blocking, threading and meaning of the rows are in cpu_*.c and gemm*.c, which see only this table. A new instruction
+ * set (AVX-512, NEON) is one more file that fills it; mr and nr may differ, all callers go by them.
  *
- * All loops take contiguous f32 unless said, allow n = 0, and never read or write past n. In and out may be the same array.
- */
+ * All loops take contiguous f32 unless said, allow n = 0, and never read or write past n. In and out may be the same
+ * array. */
 #ifndef YA_BACKEND_CPU_CPU_KERNELS_H
 #define YA_BACKEND_CPU_CPU_KERNELS_H
 
@@ -12,8 +12,8 @@
 
 #include "array/weight.h"
 
-/* c[i][j] (+)= sum over k, in order, of a[i * rs + k * cs] * b[k * ldb + j] for i < rows <= mr and all j < nr. rs and cs let
- * A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
+/* c[i][j] (+)= sum over k, in order, of a[i * rs + k * cs] * b[k * ldb + j] for i < rows <= mr and all j < nr. rs and cs
+ * let A be rows of an array (cs 1), columns of one (rs 1) or a packed panel. Strides in elements. */
 struct gemm_tile {
     int rows;
     int columns;     /* of nr that are wanted: a tile may leave the vectors behind them alone, or compute them all */
@@ -39,8 +39,8 @@ struct cpu_dot {
     const void *row[CPU_DOT_ROWS]; /* at any address */
 };
 
-/* Calls the inlined tile_rows(T, rows) of a table of six rows with the count as a constant, so that each gets a loop of its
- * own. */
+/* Calls the inlined tile_rows(T, rows) of a table of six rows with the count as a constant, so that each gets a loop of
+ * its own. */
 #define CPU_TILE_OF_SIX(T)                                                                                                  \
     switch ((T)->rows) {                                                                                                    \
     case 1:                                                                                                                 \
@@ -77,7 +77,7 @@ struct cpu_kernels {
     const struct bf16_kernels *bf16;             /* products by COMPUTE_BF16 */
     int mr, nr;                                  /* micro-tile: at most CPU_MAX_MR rows, CPU_MAX_NR columns */
     int column_step;                             /* a tile of so many columns, or a multiple, touches no others */
-    int block_rows; /* of C a job of gemm_run: fewer read B from L3 too often, more push A out of L2 */
+    int block_rows; /* of C a work item of gemm_run: fewer read B from L3 too often, more push A out of L2 */
     void (*tile)(const struct gemm_tile *t);
 
     /* dst[k * dst_ld + i] = scale * src[i * ld + k] for i < rows, k < n. */

@@ -1,9 +1,19 @@
 /* cuda_attention: causal attention over packed segments, grouped query heads, forward. Online softmax over tiles of keys (Dao
- * 2023, FlashAttention-2); products on the tensor cores by mma.sync, so every card from sm_80 on runs it. One block a tile of
- * queries of one head; each warp owns 16 * MT of its rows. */
+ * 2023, FlashAttention-2); products on the tensor cores by mma.sync, so every card from sm_80 on runs it.
+ *
+ * A block owns BR queries of one head, and each of its warps 16 * MT of them. The queries' tile is copied to shared memory once.
+ * Then the block walks over the keys that any of its queries sees, BC at a time: S = q k^T in registers, softmax as far as the
+ * keys seen until now allow it (online_softmax), o += P v. S and P never leave registers. Keys and values of the next tile are
+ * copied into a second buffer by cp.async while the present one is multiplied; one barrier a tile is enough, as it both makes
+ * tile t visible and ends the reading of the buffer that tile t + 1 overwrites.
+ *
+ * Segments are handled by bounds, not by masks in memory: each query knows the first and the last key that it sees, and because
+ * both ascend, the tile's first and last row bound all others. Only tiles at an edge are masked. */
 #include "backend/cuda/cuda_attention.cuh"
 
-/* One thread a query and a key: finds its segment and from that its bounds (cuda_args.h). */
+/* Thread i finds the segments of query i and of key i by bisection, and from them the bounds of both (cuda_args.h). When a
+ * segment has more keys than queries (generation with a cache), its queries are the last of its positions: `shift` keys precede
+ * the first query's own. */
 extern "C" __global__ void attention_bounds(const cuda_attention_bounds_args a)
 {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -34,12 +44,14 @@ extern "C" __global__ void attention_bounds(const cuda_attention_bounds_args a)
     }
 }
 
+/* One block. DIM: elements of a head; BC: keys of a tile; MT: groups of 16 queries that a warp owns. The last tiles of queries
+ * see the most keys, so they start first and short ones fill the gaps at the end. */
 template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ void attention_tile(const cuda_attention_args &a)
 {
     const int BR = 16 * MT * WARPS, THREADS = 32 * WARPS, KV = BC * tile<DIM>::STRIDE;
     DYNAMIC_SHARED(bf16_bits, shared);
     bf16_bits *q = shared, *k = q + BR * tile<DIM>::STRIDE, *v = k + 2 * KV;
-    int block = gridDim.x - 1 - blockIdx.x, head = blockIdx.y, group = head / (a.heads / a.groups); /* long rows first */
+    int block = gridDim.x - 1 - blockIdx.x, head = blockIdx.y, group = head / (a.heads / a.groups);
     int r0 = block * BR, r1 = min(r0 + BR, a.queries) - 1, row = 16 * MT * (threadIdx.x >> 5);
     int start = a.first_key[r0], end = a.last_key[r1] + 1, tiles = (end - start + BC - 1) / BC;
     const bf16_bits *keys = a.k + group * DIM, *values = a.v + group * DIM;
@@ -77,6 +89,8 @@ template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ 
     store_output<DIM, MT>(a, o, top, sum, head, r0 + row);
 }
 
+/* Three blocks of 128 threads on a multiprocessor leave each thread 65,536 / (128 * 3) = 168 registers (in steps of 8); heads of
+ * more than 64 elements have longer outputs in registers and get two blocks. */
 #define ATTENTION_KERNEL(DIM)                                                                                               \
     extern "C" __global__ void __launch_bounds__(128, DIM <= 64 ? 3 : 2) attention_##DIM(const cuda_attention_args a)       \
     {                                                                                                                       \

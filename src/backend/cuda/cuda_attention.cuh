@@ -5,8 +5,13 @@
 
 #include "backend/cuda/cuda_mma.cuh"
 
-/* Scores of one tile become exponentials; the running maximum, sum and output of each row follow. Scores are in units of
- * 1 / (scale * log2 e), so that exp2 is enough. */
+/* One step of the online softmax: scores s of one tile become exponentials relative to the row's maximum so far. With the old
+ * maximum m, the new one m' and r = exp(m - m'), the row's sum becomes sum r + sum of exp(s - m'), and its output o r, to which
+ * the caller adds P v. After the last tile o / sum is the result, as if all scores had been known at once.
+ *
+ * Scores are still without the factor scale * log2(e), which is applied inside: then exp is one exp2. A row is shared by four
+ * neighbouring lanes, so two shuffles give its maximum; `sum` stays a lane's own part until store_output adds the four. A row
+ * that has seen no key yet has the maximum -inf; its offset is 0, so that -inf - -inf never occurs. */
 template <int DIM, int BC, int MT>
 static __device__ __forceinline__ void online_softmax(float s[MT][BC / 8][4], float o[MT][DIM / 8][4], float top[MT][2],
                                                       float sum[MT][2], float scale_log2)
@@ -38,6 +43,7 @@ static __device__ __forceinline__ void online_softmax(float s[MT][BC / 8][4], fl
     }
 }
 
+/* Divides the outputs by their sums, rounds and stores them, and stores lse = scale * maximum + log(sum) for backward. */
 template <int DIM, int MT>
 static __device__ __forceinline__ void store_output(const cuda_attention_args &a, float o[MT][DIM / 8][4], float top[MT][2],
                                                     float sum[MT][2], int head, int row0)
@@ -63,6 +69,7 @@ static __device__ __forceinline__ void store_output(const cuda_attention_args &a
     }
 }
 
+/* Stores a warp's 16 rows of accumulators times `by`, in bf16; rows from `limit` on are left out. */
 template <int DIM>
 static __device__ __forceinline__ void store_rows(bf16_bits *to, int64_t stride, float o[DIM / 8][4], int row0, int limit, float by)
 {
@@ -79,7 +86,8 @@ static __device__ __forceinline__ void store_rows(bf16_bits *to, int64_t stride,
     }
 }
 
-/* What a thread keeps of its rows of queries. */
+/* What a thread keeps of its rows of queries in backward: lse in units of log2, so that P = exp2(s scale_log2 - lse_log2), and
+ * delta = dO . O. */
 template <int MT> struct query_rows {
     float lse_log2[MT][2], delta[MT][2];
 };
@@ -99,7 +107,7 @@ static __device__ __forceinline__ void query_rows_load(query_rows<MT> &r, const 
     }
 }
 
-/* dS in place of the scores. */
+/* dS = P (dP - delta) in place of the scores s; dp holds dP = dO v^T. */
 template <int BC, int MT>
 static __device__ __forceinline__ void score_gradients(float s[MT][BC / 8][4], float dp[MT][BC / 8][4], const query_rows<MT> &r,
                                                        float scale_log2)

@@ -2,7 +2,10 @@
  * the other owns tiles of keys of one key head, walks over all query heads of its group in order and gives dk and dv. No
  * atomics and no workspace but delta; the price is that scores are computed twice.
  *
- * With P = exp(scale q k - lse), dP = dO v, dS = P (dP - delta): dv = P^T dO, dq = scale dS k, dk = scale dS^T q. */
+ * With P = exp(scale q k^T - lse), dP = dO v^T, delta = dO . O for each query and dS = P (dP - delta) (Dao 2023, section 3.2):
+ * dv = P^T dO, dq = scale dS k, dk = scale dS^T q. P is computed anew from lse, which forward kept, so no matrix of queries by
+ * keys is ever stored. The second kernel works on transposes, S^T = k q^T: then P^T and dS^T lie in registers as left operands
+ * of the products that give dv and dk, and lse and delta belong to columns, which all lanes read from shared memory. */
 #include "backend/cuda/cuda_attention.cuh"
 
 /* delta = sum over dim of dO * O: one warp a row and head. */
@@ -23,6 +26,7 @@ extern "C" __global__ void __launch_bounds__(128) attention_delta(const cuda_att
     if (lane == 0) a.delta[(int64_t)head * a.queries + row] = sum;
 }
 
+/* dq of a tile of queries: q and dO stay in shared memory, tiles of BC keys and values pass by in two buffers. */
 template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ void attention_dq_tile(const cuda_attention_args &a)
 {
     const int BR = 16 * MT * WARPS, THREADS = 32 * WARPS, KV = BC * tile<DIM>::STRIDE;
@@ -65,6 +69,8 @@ template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ 
     }
 }
 
+/* dk and dv of a tile of keys of one key head: k and v stay in shared memory; tiles of BQ queries and their dO, of every query
+ * head of the group one after the other, pass by in two buffers. Sums go in that fixed order. */
 template <int DIM, int BQ, int WARPS> static __device__ __forceinline__ void attention_dkv_tile(const cuda_attention_args &a)
 {
     const int BK = 16 * WARPS, THREADS = 32 * WARPS, Q = BQ * tile<DIM>::STRIDE;

@@ -1,12 +1,18 @@
 /* cuda_attention_wide: attention as cuda_attention and cuda_attention_bwd have it, by wgmma, for heads of 64 and 128 on cards of
  * compute capability 9.0. Two groups of four warps a block, 64 rows each: queries in attention_wide and attention_wide_dq, keys in
- * attention_wide_dkv. */
+ * attention_wide_dkv. The algorithms are the same, step by step; what differs is the instruction and the layout of tiles.
+ *
+ * wgmma runs beside the warps: products are queued between wgmma_begin and wgmma_wait, and until the wait their accumulators
+ * must not be touched. The compiler does not know that an asm statement goes on working, so wgmma_hold on every accumulator
+ * before and after pins them: without it, it moves their uses across the wait. wgmma_see makes what this thread copied to
+ * shared memory visible to the tensor cores, which read it through another path than ordinary loads. */
 #include "backend/cuda/cuda_attention.cuh"
 #include "backend/cuda/cuda_wgmma.cuh"
 
 enum { WIDE_THREADS = 256, WIDE_ROWS = 128 };
 
-/* Other cards' code never runs, and need not be long. */
+/* These kernels are only launched on cards that have wgmma (cuda_kernels.c); in the code for other cards their bodies are empty,
+ * which keeps the program small. The emulator of the tests compiles them for the host, with the bodies. */
 #if HAVE_WGMMA || !defined(__CUDA_ARCH__)
 #define WIDE_BODY(CALL) CALL
 
@@ -20,6 +26,7 @@ static __device__ __forceinline__ int wide_row()
     return wide_group() + 16 * ((threadIdx.x >> 5) & 3);
 }
 
+/* Forward, as attention_tile in cuda_attention.cu. */
 template <int DIM, int BC> static __device__ __forceinline__ void wide_forward(const cuda_attention_args &a)
 {
     DYNAMIC_SHARED(bf16_bits, shared);
@@ -65,6 +72,7 @@ template <int DIM, int BC> static __device__ __forceinline__ void wide_forward(c
     store_output<DIM, 1>(a, o, top, sum, head, r0 + row);
 }
 
+/* dq of 128 queries, as attention_dq_tile in cuda_attention_bwd.cu. */
 template <int DIM, int BC> static __device__ __forceinline__ void wide_dq(const cuda_attention_args &a)
 {
     DYNAMIC_SHARED(bf16_bits, shared);
@@ -116,6 +124,7 @@ template <int DIM, int BC> static __device__ __forceinline__ void wide_dq(const 
     store_rows<DIM>(a.dq + head * DIM, a.dq_stride, dq, r0 + row, a.queries, a.scale);
 }
 
+/* dk and dv of 128 keys, as attention_dkv_tile in cuda_attention_bwd.cu. */
 template <int DIM, int BQ> static __device__ __forceinline__ void wide_dkv(const cuda_attention_args &a)
 {
     DYNAMIC_SHARED(bf16_bits, shared);

@@ -37,7 +37,7 @@ static const cuda_row rows[OP_COUNT] = {
 };
 
 /* Scratch that the row takes lives until its work is queued: the pool's next user of the memory is queued behind it. */
-static enum status run(struct backend *base, const struct op_call *call)
+static enum status cuda_backend_run(struct backend *base, const struct op_call *call)
 {
     int mark = scope_open(base->c);
     enum status status = rows[call->op](cuda_backend_of(base), call);
@@ -45,9 +45,10 @@ static enum status run(struct backend *base, const struct op_call *call)
     return status;
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------------- */
 
-static void *reserve(struct ctx *c, size_t bytes)
+/* Address space without memory behind it, for a counting backend: nothing may read or write it, and nothing does. */
+static void *cuda_backend_reserve(struct ctx *c, size_t bytes)
 {
     void *block = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (block != MAP_FAILED) return block;
@@ -55,6 +56,7 @@ static void *reserve(struct ctx *c, size_t bytes)
     return NULL;
 }
 
+/* Page-locked memory for arrays of the host, which the card copies to without a detour. */
 static void *host_alloc(struct cuda_backend *b, size_t bytes)
 {
     void *block = NULL;
@@ -67,7 +69,7 @@ static void *cuda_backend_alloc(struct backend *base, enum backend_memory kind, 
 {
     struct cuda_backend *b = cuda_backend_of(base);
     if (kind != MEMORY_DEVICE) return host_alloc(b, bytes);
-    void *block = base->counting ? reserve(base->c, bytes) : (void *)cuda_alloc(b->d, bytes);
+    void *block = base->counting ? cuda_backend_reserve(base->c, bytes) : (void *)cuda_alloc(b->d, bytes);
     if (!block) return NULL;
     b->stats.live_bytes += bytes;
     if (b->stats.live_bytes > b->stats.peak_bytes) b->stats.peak_bytes = b->stats.live_bytes;
@@ -98,9 +100,9 @@ static size_t cuda_backend_free_bytes(struct backend *b)
     return b->counting ? SIZE_MAX : cuda_free_bytes(cuda_backend_of(b)->d);
 }
 
-/* ---- sequences: not recorded -------------------------------------------------------------------------------------------
- */
+/* ---- sequences: not recorded ----------------------------------------------------------------------------------------- */
 
+/* False: the calls that follow are to be issued one by one (array/backend.h). */
 static bool cuda_sequence_begin(struct backend *b, uint64_t key, const struct step_values *values)
 {
     (void)b, (void)key, (void)values;
@@ -112,7 +114,7 @@ static enum status cuda_sequence_end(struct backend *b)
     return b->c->status;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------------------------------- */
 
 static void cuda_backend_close(struct backend *base)
 {
@@ -130,7 +132,8 @@ static void cuda_backend_close(struct backend *base)
     mem_free(c, b);
 }
 
-static enum status open_parts(struct cuda_backend *b, int index)
+/* What cuda_backend_open makes beside the struct; on failure cuda_backend_close frees what is there. */
+static enum status cuda_backend_open_parts(struct cuda_backend *b, int index)
 {
     struct ctx *c = b->backend.c;
     bool counting = b->backend.counting;
@@ -172,8 +175,8 @@ struct backend *cuda_backend_open(struct ctx *c, int index, bool counting)
                                   .free_bytes = cuda_backend_free_bytes,
                                   .close = cuda_backend_close};
     for (int op = 0; op < OP_COUNT; op++)
-        if (rows[op]) b->backend.kernel[op] = run;
-    if (open_parts(b, index) == OK) return &b->backend;
+        if (rows[op]) b->backend.kernel[op] = cuda_backend_run;
+    if (cuda_backend_open_parts(b, index) == OK) return &b->backend;
     cuda_backend_close(&b->backend);
     return NULL;
 }

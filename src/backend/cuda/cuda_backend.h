@@ -1,11 +1,19 @@
-/* cuda_backend: the table of array/backend.h on one card. Activations are bf16; statistics, adapters, gradients and moments
- * are f32; products are bf16 with f32 sums (cuda_gemm.h).
+/* cuda_backend: the table of array/backend.h on one card. Activations are bf16; statistics, adapters, gradients and
+ * moments are f32; products are bf16 with f32 sums (cuda_gemm.h).
  *
  * Weights lie in device memory in bf16, whatever the file holds, in Hugging Face order and one behind the other, so that
  * those which share an input are one matrix to a product (cuda_weight.c).
  *
- * A counting backend opens no card: it hands out address space, and launches and products return at once. Scratch of a call
- * is an array of the step pool, taken the same way in both, so that what is counted is what is taken. */
+ * The files of this folder, from the table down to the card: cuda_*_rows.c and cuda_linear.c have one function for each
+ * row of ops.def, which brings operands into the layout that kernels read (cuda_operand.c) and fills an argument struct
+ * (cuda_args.h); cuda_kernels.c chooses grid and shared memory of a kernel and launches it; cuda_device.c holds the opened
+ * card; cuda_driver.c finds NVIDIA's libraries at run time. The kernels themselves are the .cu files.
+ *
+ * Everything is queued on one stream in the order of the calls, so a kernel may read what the call before it writes, and
+ * scratch may be given back to the pool as soon as its work is queued: whoever gets the block next is queued behind it.
+ *
+ * A counting backend opens no card: it hands out address space, and launches and products return at once. Scratch of a
+ * call is an array of the step pool in both, so what is counted is what a run allocates. */
 #ifndef YA_BACKEND_CUDA_CUDA_BACKEND_H
 #define YA_BACKEND_CUDA_CUDA_BACKEND_H
 
@@ -13,14 +21,17 @@
 #include "backend/cuda/cuda_gemm.h"
 #include "backend/cuda/cuda_kernels.h"
 
-/* Opens card `index`, or what counts for it. NULL with E_UNSUPPORTED (no driver, no such card, too old), E_MEMORY. */
+/* Opens card `index` (0 is the first that the driver shows), or with `counting` a backend that only counts memory and
+ * needs no card. The caller owns the result and gives it back through its `close`. NULL with E_UNSUPPORTED (no driver, no
+ * such card, a card older than compute capability 8.0), E_FIT (device memory) or E_MEMORY (host memory). */
 struct backend *cuda_backend_open(struct ctx *c, int index, bool counting);
 
 /* ---- private to src/backend/cuda ------------------------------------------------------------------------------------- */
 
 enum { CUDA_STAGE_BYTES = 32 << 20, CUDA_STAGE_PIECES = 4 };
 
-/* Page-locked memory through which uploads go, in pieces that are reused when their copy is done. */
+/* Page-locked host memory through which uploads go, in pieces that are reused when their copy is done. A copy from
+ * page-locked memory runs beside the host's work; one from ordinary memory would make the host wait for the queue. */
 struct cuda_stage {
     char *host;
     CUevent copied[CUDA_STAGE_PIECES];
@@ -29,7 +40,8 @@ struct cuda_stage {
     size_t used;                    /* of it */
 };
 
-/* Device memory of weights: one stretch of addresses, backed as it fills. */
+/* Device memory of weights: one range of addresses, as long as the card's memory, backed by chunks as it fills. A plain
+ * allocation for each weight would leave gaps between them; here the next weight begins where the last one ends. */
 struct cuda_arena {
     CUdeviceptr base;
     size_t reserved, backed, used, live; /* bytes; live: of weights not yet released */
@@ -48,59 +60,74 @@ struct cuda_backend {
     CUdeviceptr step, partial; /* struct cuda_adamw_step; CUDA_SUM_BLOCKS doubles */
 };
 
+/* The whole of a backend whose table is `b`; it must have been made by cuda_backend_open. */
 static inline struct cuda_backend *cuda_backend_of(const struct backend *b)
 {
     return (struct cuda_backend *)(uintptr_t)b;
 }
 
-/* cuda_copies.c */
+/* cuda_copies.c. Makes the stage and the fault word that the card writes; the backend owns both. E_FIT, E_IO with the
+ * driver's message; what was made until then is freed by close, which accepts a stage that is half made. */
 enum status cuda_copies_open(struct cuda_backend *b);
 void cuda_copies_close(struct cuda_backend *b);
 /* The next free part of the stage: at most `most` bytes, *bytes of them, page-locked, the caller's until cuda_stage_send
  * queues its copy to the card. NULL with the failure in the ctx. */
 void *cuda_stage_take(struct cuda_backend *b, size_t most, size_t *bytes);
+/* Queues the copy of the first `bytes` of `part`, which cuda_stage_take gave, to device memory. */
 void cuda_stage_send(struct cuda_backend *b, CUdeviceptr to, const void *part, size_t bytes);
+/* Members `upload`, `download`, `mark` and `wait` of the table (array/backend.h). A download waits for all queued work.
+ * wait is where a fault that a kernel found becomes an error: E_SHAPE for an id out of range, E_IO for a failed launch. */
 void cuda_backend_upload(struct backend *b, void *to, const void *host, size_t bytes);
 void cuda_backend_download(struct backend *b, void *host, const void *from, size_t bytes);
 uint64_t cuda_backend_mark(struct backend *b);
 enum status cuda_backend_wait(struct backend *b, uint64_t mark);
 
-/* cuda_weight.c */
+/* cuda_weight.c: members `weight_bytes`, `weight_prepare` and `weight_release` of the table (array/backend.h). Prepared is
+ * a matrix (rows, cols) of bf16 in device memory, whatever type the source has; only WEIGHT_STORED is done, and rows must
+ * be a multiple of 8 elements long: else E_UNSUPPORTED. E_FIT when the card is full. */
 size_t cuda_weight_bytes(struct backend *b, const struct weight_source *source, enum weight_form form);
 enum status cuda_weight_prepare(struct backend *b, struct weight *w, const char *name, const struct weight_source *source,
                                 enum weight_form form);
 void cuda_weight_release(struct backend *b, struct weight *w);
+/* Gives the memory of all weights back to the driver, released or not. */
 void cuda_weights_close(struct cuda_backend *b);
-static inline int cuda_padded(int64_t n) /* to a multiple of 8 */
+/* n rounded up to a multiple of 8, the elements of bf16 that one 16-byte load reads. */
+static inline int cuda_padded(int64_t n)
 {
     return (int)((n + 7) / 8 * 8);
 }
 
-/* cuda_operand.c: operands as kernels want them. */
-/* An array as rows of `cols` elements `stride` apart. */
+/* cuda_operand.c: operands as kernels read them. An array as rows of `cols` elements, whose beginnings are `stride`
+ * elements apart. */
 struct cuda_rows {
     void *data;
     int64_t rows, stride;
     int cols;
 };
-/* Scratch of one call: n elements owned by the scope that the call runs in; NULL with E_MEMORY. */
+/* Scratch of one call: n elements from the step pool, owned by the scope that the call runs in; NULL with E_FIT or
+ * E_MEMORY. */
 void *cuda_scratch(struct cuda_backend *b, enum dtype dtype, int64_t n);
-/* Rows of the last axis, or with keep > 1 of the last `keep` axes together. False when they are not evenly apart or do not
- * begin at multiples of 16 bytes. */
+/* Describes `a` as rows of its last axis, or with keep > 1 of its last `keep` axes together: (N, H, D) with keep 2 is N
+ * rows of H D elements. False when rows are not evenly apart or do not begin at multiples of 16 bytes, which kernels rely
+ * on. */
 bool cuda_rows_fit(const struct array *a, int keep, struct cuda_rows *out);
-/* The same of an operand; what does not fit is copied. */
+/* The same of an operand; one that does not fit is copied to scratch first. */
 enum status cuda_rows_in(struct cuda_backend *b, const struct array *a, int keep, struct cuda_rows *out);
-/* The same of a result: what does not fit is written to scratch first; cuda_rows_done brings it where it belongs. */
+/* The same of a result: *out is where the kernel writes, scratch when `a` itself does not fit; after the launch
+ * cuda_rows_done copies scratch to `a`, and does nothing when the kernel wrote to `a`. */
 enum status cuda_rows_out(struct cuda_backend *b, const struct array *a, int keep, struct cuda_rows *out);
 enum status cuda_rows_done(struct cuda_backend *b, const struct array *a, const struct cuda_rows *rows);
-/* E_UNSUPPORTED naming the row unless the dtype is that. */
+/* E_UNSUPPORTED, naming the row and both dtypes, unless `a` has this dtype. */
 enum status cuda_expect(struct cuda_backend *b, enum op op, const struct array *a, enum dtype dtype);
 /* to = from, of one shape and dtype, any strides. */
 enum status cuda_copy(struct cuda_backend *b, const struct array *to, const struct array *from);
-/* An f32 array as contiguous bf16 in scratch; NULL on failure. */
+/* An f32 array rounded to contiguous bf16 in scratch, for the tensor cores. NULL with the failure in the ctx. */
 bf16_bits *cuda_narrow(struct cuda_backend *b, const struct array *a);
 
-/* Rows. cuda_generic_rows.c */
+/* Rows: one function for each row of ops.def that the card does, called through the table with inputs, outputs and params
+ * as array/op.h gives them. Each queues its kernels and returns without waiting; the front end has checked shapes. They
+ * fail with E_UNSUPPORTED where a dtype or a shape has no kernel, and with E_FIT where scratch does not fit.
+ * cuda_generic_rows.c: */
 enum status cuda_row_copy(struct cuda_backend *b, const struct op_call *call);
 enum status cuda_row_cast(struct cuda_backend *b, const struct op_call *call);
 enum status cuda_row_binary(struct cuda_backend *b, const struct op_call *call);

@@ -7,7 +7,8 @@
 
 #include "backend/cuda/cuda_args.h"
 
-/* Eight bf16 in one 16-byte load or store. */
+/* Eight bf16 in one 16-byte load or store, the widest that a thread can do: kernels that only move bytes are bound by memory,
+ * and narrow accesses do not reach its rate. octet_widen and octet_round convert to and from f32. */
 struct __align__(16) octet {
     __nv_bfloat162 pair[4];
 };
@@ -40,6 +41,7 @@ static __device__ __forceinline__ void octet_store(bf16_bits *to, const octet &v
     *reinterpret_cast<octet *>(to) = value;
 }
 
+/* Sum and maximum over the 32 lanes of a warp, given to each of them, in an order that never changes. */
 template <typename T> static __device__ __forceinline__ T warp_sum(T x)
 {
 #pragma unroll
@@ -66,6 +68,7 @@ template <typename T> static __device__ __forceinline__ T block_sum(T x)
     return warp_sum(lane < warps ? part[lane] : T(0));
 }
 
+/* The same for the maximum. */
 static __device__ __forceinline__ float block_max(float x)
 {
     __shared__ float part[32];

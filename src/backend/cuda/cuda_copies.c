@@ -1,5 +1,9 @@
-/* cuda_copies: bytes to and from the card. Uploads go through page-locked memory of our own, so that the host need not wait
- * for the queue: a copy out of pageable memory may. */
+/* cuda_copies: bytes to and from the card. Uploads go through page-locked memory of our own, so that the host need not
+ * wait for the queue: a copy out of pageable memory may wait.
+ *
+ * The stage is a ring of four pieces. An upload copies into the piece in use and queues its transfer; when a piece is
+ * full, an event is recorded behind its last transfer, and before the ring comes round to the piece again the host waits
+ * for that event. So an upload waits only when four pieces' worth of transfers are under way. */
 #include <string.h>
 
 #include "backend/cuda/cuda_backend.h"
@@ -75,8 +79,7 @@ void cuda_backend_upload(struct backend *base, void *to, const void *host, size_
     }
 }
 
-/* ---- downloads and waiting ---------------------------------------------------------------------------------------------
- */
+/* ---- downloads and waiting ------------------------------------------------------------------------------------------- */
 
 void cuda_backend_download(struct backend *base, void *host, const void *from, size_t bytes)
 {

@@ -1,3 +1,4 @@
+/* cuda_device: opening and closing a card, plain device memory, and launches. */
 #include "backend/cuda/cuda_device.h"
 
 #include <stdlib.h>
@@ -6,7 +7,8 @@
 #include "backend/cuda/cuda_gemm.h"
 #include "backend/cuda/cuda_modules.h"
 
-/* More than any card has: what is counted with it (slices of tall products) is never too little. */
+/* More streaming multiprocessors than any card has. Scratch of tall products grows with their number (cuda_tall_slices),
+ * so a counting backend plans at least as much as a real card takes. */
 enum { CUDA_COUNTED_PROCESSORS = 264 };
 
 static const char *const KERNEL_NAMES[CUDA_KERNEL_COUNT] = {
@@ -164,8 +166,8 @@ CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes)
     size_t available = 0, total = 0;
     d->driver.cuMemGetInfo(&available, &total);
     if (result == CUDA_ERROR_OUT_OF_MEMORY) {
-        ctx_fail(d->c, E_FIT, "CUDA: no room for %.1f MiB on %s: %.1f of %.1f MiB are free", (double)bytes / 0x1p20, d->name,
-                 (double)available / 0x1p20, (double)total / 0x1p20);
+        ctx_fail(d->c, E_FIT, "CUDA: %.1f MiB more do not fit on %s: %.1f of its %.1f MiB are free", (double)bytes / 0x1p20,
+                 d->name, (double)available / 0x1p20, (double)total / 0x1p20);
     }
     cuda_check(d, result, "allocating memory");
     return 0;

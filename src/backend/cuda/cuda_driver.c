@@ -1,3 +1,4 @@
+/* cuda_driver: opening the driver and cuBLASLt with dlopen and looking up each of their functions. */
 #include "backend/cuda/cuda_driver.h"
 
 #include <dlfcn.h>

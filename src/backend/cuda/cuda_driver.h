@@ -80,8 +80,9 @@ struct cuda_driver {
 /* Opens both libraries and starts the driver. Each is looked for under the path in an environment variable (YA_LIBCUDA,
  * YA_LIBCUBLASLT), else under its usual names. E_UNSUPPORTED with what is missing and what to do; *d is zeroed then. */
 enum status cuda_driver_open(struct ctx *c, struct cuda_driver *d);
-/* Whether the driver's library opens; not whether it works. */
+/* Whether the driver's library opens; not whether it works. Records nothing. */
 bool cuda_driver_is_installed(void);
+/* Closes the libraries and zeroes *d; a zeroed *d is accepted. No pointer from it may be called afterwards. */
 void cuda_driver_close(struct cuda_driver *d);
 
 #endif

@@ -4,6 +4,7 @@
 
 enum { DROPOUT_THREADS = 256 };
 
+/* Ten rounds over the counter x with the key (k0, k1): four random 32-bit integers. */
 static __device__ __forceinline__ void philox(uint32_t x[4], uint32_t k0, uint32_t k1)
 {
 #pragma unroll

@@ -56,6 +56,7 @@ MOVE_KERNEL(move_bf16_f32, __nv_bfloat16, float)
 MOVE_KERNEL(move_f32_bf16, float, __nv_bfloat16)
 MOVE_KERNEL(move_f32_f32, float, float)
 
+/* The sum of two activations, in f32, rounded once. */
 extern "C" __global__ void __launch_bounds__(MOVE_THREADS) add_bf16(const cuda_add_args a)
 {
     int col = (blockIdx.x * MOVE_THREADS + threadIdx.x) * 8;
@@ -92,6 +93,7 @@ extern "C" __global__ void __launch_bounds__(MOVE_THREADS) fill_16(const cuda_fi
     }
 }
 
+/* One block for each row; look-up of embeddings, and its opposite (struct cuda_rows_args). */
 extern "C" __global__ void __launch_bounds__(MOVE_THREADS) move_rows_by_id(const cuda_rows_args a)
 {
     int64_t row = blockIdx.x;

@@ -1,6 +1,9 @@
-/* cuda_fused_rows: the fused rows that are one kernel: their operands as rows, its arguments, the launch. */
+/* cuda_fused_rows: the fused rows that are one kernel each: they bring the operands into rows (cuda_operand.c), fill the
+ * kernel's argument struct and launch it. The order of inputs and outputs is that of ops.def. */
 #include "backend/cuda/cuda_backend.h"
 
+/* Look-up of rows of the embedding. An id out of range, which CHECK_IDS should have found, leaves its row alone and sets
+ * the fault word, so that the next wait fails. */
 enum status cuda_row_embed(struct cuda_backend *b, const struct op_call *call)
 {
     const struct embed_params *p = call->params;
@@ -97,7 +100,8 @@ enum status cuda_row_rope(struct cuda_backend *b, const struct op_call *call)
 
 /* ---- attention -------------------------------------------------------------------------------------------------------- */
 
-/* What each query sees and what sees each key, in scratch, and the sizes and the scale of a call. */
+/* Fills *out with sizes and scale of a call, and with arrays in scratch that say which keys each query sees and which
+ * queries see each key. */
 static enum status attention_bounds(struct cuda_backend *b, const struct attention_params *p, const struct array *q,
                                     const struct array *k, const struct array *cu_q, const struct array *cu_k,
                                     struct cuda_attention_args *out)

@@ -1,9 +1,15 @@
+/* cuda_gemm: a table from shapes of products to cuBLASLt's descriptors and the algorithm that was chosen.
+ *
+ * Asking cuBLASLt for algorithms costs tens of microseconds, as long as a small product takes, so the answer is kept. What
+ * it may depend on is the key: the three sizes, which operands are transposed, the strides, the result's type, whether the
+ * result is added to, and how the operands are aligned. The table is an open hash of fixed size, at most half full. */
 #include "backend/cuda/cuda_gemm.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Batches of documents have as many lengths as there are steps: beyond this many shapes the table begins anew. */
+/* Packed batches differ in their number of tokens, so a long run meets as many shapes as it has steps: when GEMM_MOST of
+ * them are known, all are forgotten and the table begins anew. */
 enum { GEMM_CANDIDATES = 16, GEMM_REPEATS = 4, GEMM_SLOTS = 2048, GEMM_MOST = GEMM_SLOTS / 2 };
 
 /* What the choice of an algorithm may depend on. Compared by its bytes: no padding. */
@@ -108,8 +114,8 @@ static float gemm_time(struct cuda *d, const struct cuda_gemm_plan *p, const cub
     return total / GEMM_REPEATS;
 }
 
-/* By default algorithms may count on pointers at multiples of 256 bytes; columns and rows of larger arrays are at 16, and at
- * less in a matrix whose rows have an odd length. */
+/* By default algorithms may count on pointers at multiples of 256 bytes; columns and rows of larger arrays are at 16, and
+ * at less in a matrix whose rows have an odd length. */
 static void gemm_prefer_alignment(struct cuda *d, const struct cuda_gemm_plan *p, cublasLtMatmulPreference_t preference)
 {
     static const struct {

@@ -1,5 +1,5 @@
-/* cuda_generic: rows over arrays of any strides and types, one element a thread; sums of rows by index; ids that are out of
- * range. Nothing here is on a training step's path for long. */
+/* cuda_generic: rows over arrays of any strides and types, one element for each thread; sums of rows by index; the search for ids
+ * that are out of range. A training step spends next to nothing here, so these kernels are simple and not tuned. */
 #include "backend/cuda/cuda_common.cuh"
 
 enum { GENERIC_THREADS = 256 };
@@ -115,6 +115,7 @@ extern "C" __global__ void __launch_bounds__(GENERIC_THREADS) sum_rows_by_id(con
     }
 }
 
+/* Whichever thread finds a fault first writes it down; which of several is reported may differ from run to run. */
 extern "C" __global__ void __launch_bounds__(GENERIC_THREADS) check_ids(const cuda_check_ids_args a)
 {
     int64_t i = (int64_t)blockIdx.x * GENERIC_THREADS + threadIdx.x;

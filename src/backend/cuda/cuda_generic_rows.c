@@ -3,12 +3,13 @@
 
 #include "backend/cuda/cuda_backend.h"
 
+/* The types that the kernels for rows move. */
 static bool is_small(enum dtype t)
 {
     return t == DTYPE_BF16 || t == DTYPE_F32;
 }
 
-/* One element a thread, any strides. in[1] may be NULL. */
+/* to = x, or x op y, one element for each thread and with any strides. y may be NULL. f16 is refused. */
 static enum status run_strided(struct cuda_backend *b, enum op op, enum cuda_strided_op what, const struct array *to,
                                const struct array *x, const struct array *y)
 {
@@ -98,8 +99,7 @@ enum status cuda_row_fill(struct cuda_backend *b, const struct op_call *call)
     return cuda_strided(b->d, &a);
 }
 
-/* ---- rows by index ------------------------------------------------------------------------------------------------------
- */
+/* ---- rows by index --------------------------------------------------------------------------------------------------- */
 
 enum status cuda_row_take(struct cuda_backend *b, const struct op_call *call)
 {

@@ -1,10 +1,14 @@
+/* cuda_kernels: grids and shared memory of every launch. The constants here (rows of a tile, threads of a block) repeat
+ * those of the .cu files, which the C compiler cannot read: a change there needs one here. */
 #include "backend/cuda/cuda_kernels.h"
 
+/* Blocks of `each` items that hold `count` of them. */
 static unsigned blocks_for(int64_t count, int64_t each)
 {
     return (unsigned)((count + each - 1) / each);
 }
 
+/* Kernels read rows by 16 bytes, eight bf16 elements: refuses rows of another length, and those over `most` columns. */
 static enum status check_octets(struct cuda *d, const char *what, int cols, int most)
 {
     if (cols % 8 == 0 && cols <= most) return d->c->status;
@@ -42,6 +46,7 @@ enum status cuda_rope(struct cuda *d, const struct cuda_rope_args *a)
     return cuda_launch(d, CUDA_rope, (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
 }
 
+/* Blocks along y for kernels whose blocks step through rows; a grid has at most 65,535 along y. */
 static unsigned grid_rows(int64_t rows)
 {
     return (unsigned)(rows < ROWS_OF_GRID ? rows : ROWS_OF_GRID);
@@ -121,8 +126,7 @@ enum status cuda_adamw(struct cuda *d, const struct cuda_adamw_args *a)
     return cuda_launch(d, CUDA_adamw, (struct cuda_grid){blocks < most ? blocks : most, 1, 256, 0}, a);
 }
 
-/* ---- adapter gradients: tall products ----------------------------------------------------------------------------------
- */
+/* ---- adapter gradients: tall products -------------------------------------------------------------------------------- */
 
 enum { TALL_WIDTH = 128, TALL_STEP = 64, THIN_ROWS = 32, THIN_DEPTH = 128, THIN_STAGES = 4, ROW_PAD = 8 };
 
@@ -132,6 +136,8 @@ static int rank_variant(int r)
     return r % 16 != 0 || r < 16 ? -1 : r <= 64 ? r / 16 - 1 : r == 96 ? 4 : -1;
 }
 
+/* Four blocks for each multiprocessor, so that the last ones to finish leave little idle; no slice is shorter than one
+ * step. */
 int cuda_tall_slices(const struct cuda *d, int rows, int n)
 {
     int columns = (int)blocks_for(n, TALL_WIDTH), steps = (int)blocks_for(rows, TALL_STEP);
@@ -173,8 +179,7 @@ enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a)
     return cuda_launch(d, CUDA_adapter_pack, (struct cuda_grid){blocks_for(count, 512), 1, 256, 0}, a);
 }
 
-/* ---- attention
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- attention ------------------------------------------------------------------------------------------------------- */
 
 /* Position of a head size among the compiled ones. -1: none. */
 static int attention_variant(struct cuda *d, int dim)
@@ -199,15 +204,18 @@ static unsigned tile_bytes(int rows, int dim)
     return (unsigned)(rows * (dim + 8) * 2);
 }
 
-/* By wgmma: cuda_attention_wide.cu. Elements of its tiles of 128 rows and of double-buffered ones of `columns` rows, and
- * what aligns the first of them. */
+/* Sizes of cuda_attention_wide.cu: rows that a block owns, rows of the tiles that it walks over in forward and in
+ * backward, and the alignment in bytes that the 128-byte swizzle of wgmma needs. */
 enum { WIDE_ROWS = 128, WIDE_COLUMNS = 128, WIDE_COLUMNS_BWD = 64, WIDE_ALIGN = 1024 };
 
+/* Whether the wgmma kernels run this head size on this card: the instruction exists on compute capability 9.0 only. */
 static bool attention_wide(const struct cuda *d, int dim)
 {
     return d->major == 9 && (dim == 64 || dim == 128);
 }
 
+/* Shared memory of a wgmma block: `tiles` tiles that it owns (q; or q and dO), and two tiles that it walks over (k and v),
+ * each twice, so that the next is copied while one is multiplied. */
 static unsigned wide_bytes(int tiles, int columns, int dim)
 {
     return (unsigned)((tiles * WIDE_ROWS + 4 * columns) * dim * 2 + WIDE_ALIGN);

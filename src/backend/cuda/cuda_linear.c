@@ -1,13 +1,15 @@
-/* cuda_linear: products with frozen weights, and the adapters beside them.
+/* cuda_linear: products with frozen weights, and the adapters beside them. One call has up to three weights W_i (M_i, K)
+ * that share the input x (N, K), such as q, k and v of a block; y (N, sum of M_i) has their results side by side.
  *
- * Forward: y = x W^T, one product for weights that lie one behind the other, then y_i += scale z_i B_i^T with z_i = x A_i^T.
- * Backward: dx = dy W, u_i = dy_i B_i, dx += scale u_i A_i, dA_i += scale u_i^T x, dB_i += scale dy_i^T z_i. A and B are
- * rounded to bf16 for products; dA and dB are summed in f32. With dropout x in z_i and dA_i is drop_i(x), made again from
- * the counters, and the adapter's part of dx goes through the same mask.
+ * Forward: y = x W^T, one product for weights that lie one behind the other, then y_i += scale z_i B_i^T with z_i = x
+ * A_i^T. Backward: dx = dy W, u_i = dy_i B_i, dx += scale u_i A_i, dA_i += scale u_i^T x, dB_i += scale dy_i^T z_i. A (R,
+ * K) and B (M, R) are rounded to bf16 for products; dA and dB are summed in f32. With dropout x in z_i and dA_i is
+ * drop_i(x), made again from the counters of array/dropout.c, and the adapter's part of dx goes through the same mask.
  *
- * Without dropout, and for ranks that the kernels have, the adapters of a call go together: x is read once for all z_i and
- * once for all dA_i, and what the adapters add to y and dx is written first, for the product with W to add to, so that it
- * costs a pass of writing and none of its own for reading. */
+ * Without dropout, and for ranks that the kernels have, the adapters of a call form a group: their A lie one below the
+ * other, so x is read once for all z_i and once for all dA_i; and their B lie on the diagonal of one matrix, so that one
+ * product of all z gives what they add to y. That is written first and the product with W adds to it (beta = 1), which
+ * costs a pass of writing but none of reading. Otherwise adapters go one by one, after the product with W. */
 #include "array/linear_view.h"
 #include "backend/cuda/cuda_backend.h"
 
@@ -35,7 +37,9 @@ static struct cuda_matrix of_rows(struct cuda_rows r)
     return matrix(r.data, r.rows, r.cols, r.stride);
 }
 
-/* Weights [i, end) lie one behind the other: their rows together are one matrix. */
+/* Returns the end of the longest run of weights [i, end) that lie one behind the other in memory, so that their rows
+ * together are one matrix; *rows is how many. cuda_weight.c lays weights out in the order in which a model prepares
+ * them. */
 static int run_of_weights(const struct linear_params *p, int i, int64_t *rows)
 {
     int end = i + 1;
@@ -48,8 +52,7 @@ static int run_of_weights(const struct linear_params *p, int i, int64_t *rows)
     return end;
 }
 
-/* ---- adapters ----------------------------------------------------------------------------------------------------------
- */
+/* ---- adapters -------------------------------------------------------------------------------------------------------- */
 
 /* One adapter of a call. */
 struct linear_adapter {
@@ -59,8 +62,9 @@ struct linear_adapter {
     uint32_t id;
 };
 
-static enum status adapter_of(struct cuda_backend *b, const struct linear_params *p, int i, const struct linear_view_slot *s,
-                              struct linear_adapter *out)
+/* Adapter i of a call, its matrices rounded to bf16 in scratch. */
+static enum status linear_adapter_of(struct cuda_backend *b, const struct linear_params *p, int i,
+                                     const struct linear_view_slot *s, struct linear_adapter *out)
 {
     TRY(cuda_expect(b, OP_LINEAR, s->a, DTYPE_F32));
     *out = (struct linear_adapter){
@@ -89,6 +93,7 @@ static enum status drop(struct cuda_backend *b, const struct linear_adapter *l, 
     return cuda_dropout(b->d, &a);
 }
 
+/* Contiguous scratch (rows, cols) of bf16. */
 static enum status scratch_rows(struct cuda_backend *b, int64_t rows, int64_t cols, struct cuda_rows *out)
 {
     *out = (struct cuda_rows){cuda_scratch(b, DTYPE_BF16, rows * cols), rows, cols, (int)cols};
@@ -123,8 +128,7 @@ static enum status adapter_forward(struct cuda_backend *b, const struct linear_a
     return cuda_gemm(b->d, &mz, &mb, &my, l->scale, 1);
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------------------------
- */
+/* ---- forward --------------------------------------------------------------------------------------------------------- */
 
 /* y = x W^T + bias, or with `add` y += that. */
 static enum status frozen_forward(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows x,
@@ -147,15 +151,17 @@ static enum status frozen_forward(struct cuda_backend *b, const struct linear_pa
     return OK;
 }
 
-/* The adapters of a call together; `have` is false when they do not go together. */
+/* All adapters of a call as one pair of matrices; `have` is false where that cannot be (dropout, or a rank without a
+ * kernel). `ranks` is the sum of the adapters' ranks. */
 struct linear_group {
     bool have;
     struct cuda_pack_args pack;
     int ranks;
 };
 
-static enum status group_of(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v, int64_t cols,
-                            struct linear_group *g)
+/* Fills *g and queues the packing of the matrices. Returns OK with `have` false where the adapters go one by one. */
+static enum status linear_group_of(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v,
+                                   int64_t cols, struct linear_group *g)
 {
     struct cuda_pack_args *k = &g->pack;
     *g = (struct linear_group){.pack = {.parts = p->n, .cols = (int)cols}};
@@ -179,7 +185,8 @@ static enum status group_of(struct cuda_backend *b, const struct linear_params *
     return k->a && k->b ? cuda_pack(b->d, k) : b->backend.c->status;
 }
 
-/* Where the z_i go: the columns of one array that backward keeps, or scratch. */
+/* Where the z_i (N, R_i) go: the tape keeps them as columns of one array, so the first that is kept gives the place of
+ * all; where none is kept, scratch. */
 static enum status group_z(struct cuda_backend *b, const struct linear_view *v, const struct linear_group *g, int64_t rows,
                            struct cuda_rows *z)
 {
@@ -193,7 +200,7 @@ static enum status group_z(struct cuda_backend *b, const struct linear_view *v, 
     return scratch_rows(b, rows, g->ranks, z);
 }
 
-/* All z_i, and y = sum of scale z_i B_i^T unless y is not wanted. */
+/* All z_i; and y = z_i (scale B_i)^T, side by side, unless only the z_i are wanted (y NULL: backward makes them again). */
 static enum status group_forward(struct cuda_backend *b, const struct linear_view *v, const struct linear_group *g,
                                  struct cuda_rows x, const struct cuda_rows *y)
 {
@@ -214,7 +221,7 @@ static enum status group_forward(struct cuda_backend *b, const struct linear_vie
     return cuda_gemm(b->d, &mz, &mb, &my, 1, 0);
 }
 
-/* Adapters one by one, onto y. */
+/* Adapters one by one, each added to its columns of y. */
 static enum status adapters_forward(struct cuda_backend *b, const struct op_call *call, const struct linear_view *v,
                                     struct cuda_rows x, const struct cuda_rows *y)
 {
@@ -225,7 +232,7 @@ static enum status adapters_forward(struct cuda_backend *b, const struct op_call
         struct cuda_rows part = {0};
         const struct linear_view_slot *s = &v->slot[i];
         if (!s->a || (!y && !s->h)) continue;
-        TRY(adapter_of(b, p, i, s, &l));
+        TRY(linear_adapter_of(b, p, i, s, &l));
         if (y) part = columns(*y, first, l.rows);
         TRY(adapter_forward(b, &l, call->step, x, s->h, y ? &part : NULL));
     }
@@ -240,15 +247,14 @@ enum status cuda_row_linear(struct cuda_backend *b, const struct op_call *call)
     struct linear_group g;
     TRY(cuda_expect(b, OP_LINEAR, v.x, DTYPE_BF16));
     TRY(cuda_rows_in(b, v.x, 1, &x));
-    TRY(group_of(b, p, &v, x.cols, &g));
+    TRY(linear_group_of(b, p, &v, x.cols, &g));
     if (v.y) y = (struct cuda_rows){v.y->data, v.y->shape[0], v.y->shape[1], (int)v.y->shape[1]};
     if (g.have) TRY(group_forward(b, &v, &g, x, v.y ? &y : NULL));
     if (v.y) TRY(frozen_forward(b, p, x, y, g.have));
     return g.have ? OK : adapters_forward(b, call, &v, x, v.y ? &y : NULL);
 }
 
-/* ---- backward -----------------------------------------------------------------------------------------------------------
- */
+/* ---- backward -------------------------------------------------------------------------------------------------------- */
 
 /* dx = dy W, or with `add` dx += that. */
 static enum status frozen_backward(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows dy,
@@ -264,7 +270,8 @@ static enum status frozen_backward(struct cuda_backend *b, const struct linear_p
     return OK;
 }
 
-/* out += alpha wide^T thin, (n, r); or its transpose (r, n). wide (N, n), thin (N, r). */
+/* out (n, r) += alpha wide^T thin for wide (N, n) and thin (N, r), or with `turn` the transpose (r, n) of that. By the
+ * kernel of cuda_lora.cu where it has the rank, else by cuBLASLt. */
 static enum status adapter_gradient(struct cuda_backend *b, struct cuda_rows wide, struct cuda_rows thin, bool turn,
                                     float alpha, const struct array *out)
 {
@@ -308,20 +315,21 @@ static enum status adapter_dx(struct cuda_backend *b, const struct linear_adapte
     return drop(b, l, step, seen, dx, true);
 }
 
+/* Zeros a gradient that this call overwrites instead of adding to. */
 static enum status zero_first(struct cuda_backend *b, const struct linear_params *p, const struct array *out)
 {
     if (p->accumulate || !out) return OK;
     return cuda_zero(b->d, (CUdeviceptr)out->data, (size_t)array_size(out) * dtype_size(out->dtype));
 }
 
-/* Adapter i: its gradients and its part of dx. */
+/* Backward of adapter i alone: its gradients, and its part of dx where dx is not NULL. */
 static enum status adapter_backward(struct cuda_backend *b, const struct op_call *call, const struct linear_view_slot *s,
                                     int i, struct cuda_rows dy, struct cuda_rows x, const struct cuda_rows *dx)
 {
     const struct linear_params *p = call->params;
     struct linear_adapter l;
     struct cuda_rows u, seen;
-    TRY(adapter_of(b, p, i, s, &l));
+    TRY(linear_adapter_of(b, p, i, s, &l));
     TRY(zero_first(b, p, s->da));
     TRY(zero_first(b, p, s->db));
     if (s->db) {
@@ -339,7 +347,7 @@ static enum status adapter_backward(struct cuda_backend *b, const struct op_call
     return dx ? adapter_dx(b, &l, call->step, u, *dx) : OK;
 }
 
-/* The u_i = scale dy_i B_i side by side, and with dx all that the adapters give to it. */
+/* The u_i = scale dy_i B_i side by side, and with dx also dx = sum of u_i A_i, for the product with W to add to. */
 static enum status group_u(struct cuda_backend *b, const struct linear_group *g, struct cuda_rows dy, struct cuda_rows *u,
                            const struct cuda_rows *dx)
 {
@@ -395,6 +403,7 @@ static bool wants_da(const struct linear_view *v)
     return any;
 }
 
+/* Backward of all adapters of a group. */
 static enum status group_backward(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v,
                                   const struct linear_group *g, struct cuda_rows dy, struct cuda_rows x,
                                   const struct cuda_rows *dx)
@@ -427,7 +436,7 @@ enum status cuda_row_linear_bwd(struct cuda_backend *b, const struct op_call *ca
     cuda_rows_fit(v.x, 1, &x); /* zeros on one row when it is not needed */
     if (wants_da(&v)) TRY(cuda_rows_in(b, v.x, 1, &x));
     if (out) dx = (struct cuda_rows){out->data, out->shape[0], out->shape[1], (int)out->shape[1]};
-    TRY(group_of(b, p, &v, v.x->shape[1], &g));
+    TRY(linear_group_of(b, p, &v, v.x->shape[1], &g));
     if (g.have) TRY(group_backward(b, p, &v, &g, dy, x, out ? &dx : NULL));
     if (out) TRY(frozen_backward(b, p, dy, dx, g.have));
     for (int i = 0; i < p->n && !g.have; first += p->w[i++]->rows) {

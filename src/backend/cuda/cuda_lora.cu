@@ -1,11 +1,15 @@
 /* cuda_lora: gradients of adapters, dA = alpha (dy B)^T x and dB = alpha dy^T h: products of two tall matrices (tokens along the
- * long side) with one side of rank <= 96, of one adapter or of several that share x. Blocks own 128 columns of the wide matrix and a slice of the tokens, read each element
- * once, and write f32 partial sums; a second kernel adds the slices in order and adds the total to the gradient. */
+ * long side) with one side of rank <= 96, of one adapter or of several that share x.
+ *
+ * The result is small and the sum over tokens long, so the sum is what is cut: a block owns 128 columns of the wide matrix and a
+ * slice of the tokens, reads each element once, and writes f32 partial sums; a second kernel adds the slices in order and adds
+ * the total to the gradient. Atomics would save it, but then the order of additions and the last bits would change from run to
+ * run. Within a block, 64 tokens are multiplied while the next 64 are copied to the other buffer. */
 #include "backend/cuda/cuda_mma.cuh"
 
 enum { TALL_COLS = 128, TALL_ROWS = 64, TALL_THREADS = 256 };
 
-/* Each warp owns 16 columns of a (as rows of the result) and all of RANK. */
+/* The sums of one block. Each of its eight warps owns 16 columns of a, which are rows of the result, and all of RANK. */
 template <int RANK> static __device__ __forceinline__ void tall_slice(const cuda_tall_args &a)
 {
     const int LEFT = TALL_ROWS * tile<TALL_COLS>::STRIDE, RIGHT = TALL_ROWS * tile<RANK>::STRIDE;
@@ -71,6 +75,7 @@ TALL_KERNEL(48)
 TALL_KERNEL(64)
 TALL_KERNEL(96)
 
+/* Thread i adds the slices of element i and gives the sum to the adapter that it belongs to. */
 extern "C" __global__ void __launch_bounds__(TALL_THREADS) tall_total(const cuda_tall_args a)
 {
     int64_t count = (int64_t)a.n * a.r, i = (int64_t)blockIdx.x * TALL_THREADS + threadIdx.x;

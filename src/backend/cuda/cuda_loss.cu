@@ -1,10 +1,15 @@
 /* cuda_loss: softmax cross-entropy over one chunk of logits. A row is read twice: once for maximum and sum together (the online
- * softmax of Milakov & Gimelshein 2018), once to become the gradient in place. */
+ * softmax of Milakov & Gimelshein 2018), once to become the gradient in place.
+ *
+ * A block owns a row. Each thread runs over its share, groups of eight logits, with a pair (m, s): the maximum so far and the sum
+ * of exp(x - m). Two pairs join as m = max(m1, m2), s = s1 exp(m1 - m) + s2 exp(m2 - m), which is associative up to rounding; the
+ * joins form a fixed tree, so a rerun gives the same bits. Then nll = m + log s - x[target], and the gradient is
+ * weight * (exp(x - m) / s - onehot(target)). Logits are bf16, all arithmetic is f32. */
 #include "backend/cuda/cuda_common.cuh"
 
 enum { LOSS_THREADS = 512 };
 
-/* Maximum and sum of exponentials relative to it, joined pairwise in fixed order. */
+/* Maximum m, and sum s of exponentials relative to it; (-inf, 0) for no logits. */
 struct running {
     float m, s;
 };
@@ -27,7 +32,7 @@ static __device__ __forceinline__ running running_warp(running r)
     return r;
 }
 
-/* `left`: how many of the eight are words; the others are padding. */
+/* Adds eight logits. `left`: how many of them belong to the vocabulary; those behind are padding. */
 static __device__ __forceinline__ running running_octet(running r, const octet &from, int left)
 {
     float x[8], m = r.m;
@@ -42,6 +47,7 @@ static __device__ __forceinline__ running running_octet(running r, const octet &
     return running{m, s};
 }
 
+/* The pair of a whole row, given to every thread of the block. */
 static __device__ running running_row(const bf16_bits *logits, int vocab)
 {
     __shared__ running part[LOSS_THREADS / 32];
@@ -54,6 +60,7 @@ static __device__ running running_row(const bf16_bits *logits, int vocab)
     return running_warp(lane < LOSS_THREADS / 32 ? part[lane] : running{-CUDART_INF_F, 0.0f});
 }
 
+/* One row (struct cuda_softmax_loss_args). Rows of weight 0 are not read: their targets may be anything. */
 extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmax_loss(const cuda_softmax_loss_args a)
 {
     int64_t row = blockIdx.x;
@@ -87,6 +94,7 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmax_loss(const cu
     }
 }
 
+/* The sums over all rows of a batch, by one block in fixed order and in f64 (struct cuda_loss_stats_args). */
 extern "C" __global__ void __launch_bounds__(LOSS_THREADS) loss_stats(const cuda_loss_stats_args a)
 {
     double weighted = 0, unweighted = 0, count = 0;

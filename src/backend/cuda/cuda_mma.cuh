@@ -38,6 +38,7 @@ template <int DIM> static __device__ __forceinline__ void load_b_cols(uint32_t r
     ldmatrix_trans(r, shared_address(s + (row + (lane & 15)) * tile<DIM>::STRIDE + col + (lane >> 4) * 8));
 }
 
+/* Two f32 rounded to bf16 in one register, `low` in the lower half. */
 static __device__ __forceinline__ uint32_t pack_bf16(float low, float high)
 {
     __nv_bfloat162 p = __floats2bfloat162_rn(low, high);

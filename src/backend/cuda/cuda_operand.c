@@ -1,5 +1,5 @@
-/* cuda_operand: arrays as the kernels want them: rows evenly apart, beginning at multiples of 16 bytes. Model code gives
- * nothing else, so copies are for what is odd: rows padded by a stranger, heads of a view. */
+/* cuda_operand: arrays as the kernels read them: rows evenly apart, beginning at multiples of 16 bytes. Model code gives
+ * nothing else, so copies are for callers of the public array functions: views with odd strides, rows of an odd length. */
 #include "array/array.h"
 #include "backend/cuda/cuda_backend.h"
 
@@ -17,7 +17,7 @@ enum status cuda_expect(struct cuda_backend *b, enum op op, const struct array *
                     dtype_name(a->dtype), b->backend.name, dtype_name(dtype));
 }
 
-/* The last `keep` axes lie one behind the other. */
+/* Whether the last `keep` axes are contiguous; *cols is how many elements they have together. */
 static bool keeps_together(const struct array *a, int keep, int64_t *cols)
 {
     int64_t step = 1;
@@ -29,7 +29,7 @@ static bool keeps_together(const struct array *a, int keep, int64_t *cols)
     return true;
 }
 
-/* All other axes count rows that are evenly apart. */
+/* Whether the first n axes, taken as one, step evenly: *rows steps of *stride elements. Axes of length 1 do not matter. */
 static bool even_rows(const struct array *a, int n, int64_t *rows, int64_t *stride)
 {
     *rows = 1;

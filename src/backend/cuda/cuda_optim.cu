@@ -3,6 +3,8 @@
 
 enum { OPTIM_THREADS = 256 };
 
+/* The sum of squares in two kernels: a fixed number of blocks take a fixed share each, then one block adds their sums. Neither the
+ * card nor its load changes the order. */
 extern "C" __global__ void __launch_bounds__(OPTIM_THREADS) sum_squares_partial(const cuda_sum_squares_args a)
 {
     double sum = 0;
@@ -34,6 +36,7 @@ static __device__ bool adamw_refused(const cuda_adamw_args &a)
     return !finite || *a.stopped != 0.0;
 }
 
+/* The factor of all gradients: grad_scale, and below that what brings their norm down to the threshold of clipping. */
 static __device__ float adamw_scale(const cuda_adamw_args &a)
 {
     double scale = a.step->grad_scale;
@@ -54,7 +57,7 @@ static __device__ __forceinline__ void adamw_one(const adamw_factors &f, float g
     p -= f.lr * (m * f.inverse1 / (sqrtf(v * f.inverse2) + f.eps) + f.decay * p);
 }
 
-/* Four neighbours a thread; whoever comes first also does what is left at the end. */
+/* Four neighbours for each thread and turn; the at most three elements behind the last four go to the first threads. */
 extern "C" __global__ void __launch_bounds__(OPTIM_THREADS) adamw(const cuda_adamw_args a)
 {
     if (adamw_refused(a)) return;

@@ -1,11 +1,11 @@
-/* cuda_ptx: the instructions that C++ has no words for: tensor core products, ldmatrix, asynchronous copies. The emulator of the
- * tests (tests/cuda/emulator) replaces this file by functions of the same names. */
+/* cuda_ptx: the instructions that CUDA C++ has no functions for: tensor core products, ldmatrix, asynchronous copies. The emulator
+ * of the tests (tests/cuda/emulator) replaces this file by functions of the same names. */
 #ifndef YA_BACKEND_CUDA_PTX_CUH
 #define YA_BACKEND_CUDA_PTX_CUH
 
 #include "backend/cuda/cuda_common.cuh"
 
-/* Memory that is sized at the launch: one array a kernel. */
+/* Declares the shared memory whose size is given at the launch (struct cuda_grid): one array in each kernel. */
 #define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) type name[]
 
 typedef uint32_t shared_pointer; /* an address within shared memory */
@@ -15,6 +15,7 @@ static __device__ __forceinline__ shared_pointer shared_address(const void *p)
     return (shared_pointer)__cvta_generic_to_shared(p);
 }
 
+/* c (16, 8) += a (16, 16) b (16, 8), bf16 with f32 sums, by one warp; which lane holds which element: cuda_mma.cuh. */
 static __device__ __forceinline__ void mma_bf16(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
 {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -30,6 +31,8 @@ static __device__ __forceinline__ float exp2_fast(float x)
     return y;
 }
 
+/* Loads four 8 x 8 matrices of bf16 from shared memory into the warp's registers, in the layout of mma operands: lanes 8 i to
+ * 8 i + 7 give the addresses of the eight rows of matrix i. ldmatrix_trans transposes each matrix on the way. */
 static __device__ __forceinline__ void ldmatrix(uint32_t r[4], shared_pointer address)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -53,6 +56,8 @@ static __device__ __forceinline__ void fetch_octet(bf16_bits *to, const bf16_bit
                  : "memory");
 }
 
+/* Copies started since the last fetch_commit become a group; fetch_wait returns when at most PENDING groups of this thread are
+ * still under way. Other threads' copies are visible after a barrier. */
 static __device__ __forceinline__ void fetch_commit()
 {
     asm volatile("cp.async.commit_group;" ::: "memory");

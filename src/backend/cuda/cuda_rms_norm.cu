@@ -47,6 +47,7 @@ template <int OCTETS> static __device__ __forceinline__ void rms_norm_row(const 
     }
 }
 
+/* dx = rstd (g - xhat mean(g xhat)) + dsum with g = gain dy and xhat = x rstd: the derivative of x rstd(x) times the gain. */
 template <int OCTETS> static __device__ __forceinline__ void rms_norm_bwd_row(const cuda_rms_norm_bwd_args &a)
 {
     int64_t row = blockIdx.x;

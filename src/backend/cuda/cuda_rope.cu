@@ -1,5 +1,6 @@
-/* cuda_rope: rotary embedding, half-split pairing. One block a token: the angles' cosines and sines are computed once and serve
- * all heads. In place and out of place; sign -1 is the derivative. */
+/* cuda_rope: rotary embedding, half-split pairing (element j of a head turns with element j + dim / 2). One block for each token:
+ * the angles' cosines and sines are computed once and serve all heads. In place and out of place; sign -1 is the derivative, as
+ * the derivative of a rotation is the rotation back. */
 #include "backend/cuda/cuda_common.cuh"
 
 enum { ROPE_THREADS = 256, ROPE_MAX_HALF = 256 };

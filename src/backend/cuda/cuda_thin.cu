@@ -1,11 +1,15 @@
-/* cuda_thin: products of a wide matrix of activations with a thin one of an adapter: z = x A^T, u = dy B. The wide matrix is read
- * once, which is what takes the time: a block owns 32 of its rows and all of their columns, three pieces of which are under way
- * while one is multiplied; its warps take turns along the depth and their sums are added in order. And adapters as bf16. */
+/* cuda_thin: products of a wide matrix of activations with a thin one of an adapter: z = x A^T, u = dy B; and the kernel that
+ * rounds adapters to bf16 and joins those that share an input (adapter_pack).
+ *
+ * Reading the wide matrix is what takes the time, so it is read once: a block owns 32 of its rows and all of their columns, in
+ * pieces of 128 columns. Four buffers hold pieces; three are being copied while the fourth is multiplied, which covers the
+ * latency of device memory. The result has only R columns, too few for four warps, so the warps split the depth instead: each
+ * multiplies 32 of a piece's 128 columns, and at the end their four sums are added in order. */
 #include "backend/cuda/cuda_mma.cuh"
 
 enum { THIN_ROWS = 32, THIN_DEPTH = 128, THIN_STAGES = 4, THIN_WARPS = 4, THIN_THREADS = 32 * THIN_WARPS };
 
-/* A piece of a matrix into shared memory, rows STRIDE apart; zeros beyond its edges. */
+/* Starts copying a piece of a matrix into shared memory, rows STRIDE elements apart; zeros beyond the matrix's edges. */
 template <int ROWS, int COLS, int STRIDE>
 static __device__ __forceinline__ void piece_fetch(bf16_bits *to, const bf16_bits *from, int64_t stride, int row0, int rows,
                                                    int col0, int cols)
@@ -17,11 +21,13 @@ static __device__ __forceinline__ void piece_fetch(bf16_bits *to, const bf16_bit
     }
 }
 
+/* Elements of one buffer: a piece of the wide matrix and what it is multiplied with, (R, 128) or with COLUMNS (128, R). */
 template <int R, bool COLUMNS> struct thin_shape {
     static const int WIDE = THIN_ROWS * tile<THIN_DEPTH>::STRIDE;
     static const int THIN = COLUMNS ? THIN_DEPTH * tile<R>::STRIDE : R * tile<THIN_DEPTH>::STRIDE;
 };
 
+/* Starts copying both pieces for the depths [depth0, depth0 + 128) into one buffer. */
 template <int R, bool COLUMNS>
 static __device__ __forceinline__ void thin_fetch(bf16_bits *stage, const cuda_thin_args &a, int row0, int depth0)
 {
@@ -84,6 +90,8 @@ template <int R> static __device__ __forceinline__ void thin_store(float acc[2][
     }
 }
 
+/* One block: a pipeline over pieces of the depth. fetch_commit runs in every turn, even where nothing is copied, so that
+ * fetch_wait can count groups. */
 template <int R, bool COLUMNS> static __device__ __forceinline__ void thin_rows(const cuda_thin_args &a)
 {
     const int STAGE = thin_shape<R, COLUMNS>::WIDE + thin_shape<R, COLUMNS>::THIN;
@@ -121,7 +129,7 @@ THIN_KERNEL(thin_columns_16, 16, true)
 THIN_KERNEL(thin_columns_32, 32, true)
 THIN_KERNEL(thin_columns_64, 64, true)
 
-/* One thread two neighbours; first all of a, then all of b. */
+/* Each thread writes two neighbouring elements (struct cuda_pack_args); the first threads write a, those after them b. */
 extern "C" __global__ void __launch_bounds__(256) adapter_pack(const cuda_pack_args a)
 {
     int r = a.first[a.parts], rows = a.row[a.parts];

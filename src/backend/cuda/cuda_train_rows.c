@@ -1,7 +1,8 @@
 /* cuda_train_rows: the loss, the gradient's norm and the update. */
 #include "backend/cuda/cuda_backend.h"
 
-/* Logits exist for so many bytes of them at a time. */
+/* Logits of a chunk of rows exist at a time, at most LOGITS_BYTES of them; a chunk is a multiple of LOGITS_ROWS rows,
+ * whole tiles of the product. */
 enum { LOGITS_BYTES = 256 << 20, LOGITS_ROWS = 128 };
 
 static int rows_a_chunk(int64_t rows, int padded)

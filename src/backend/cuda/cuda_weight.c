@@ -13,14 +13,16 @@
 
 enum { ARENA_CHUNK = 32 << 20, ROWS_A_BLOCK = 8 };
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+/* ---- the arena's memory ---------------------------------------------------------------------------------------------- */
 
+/* Ordinary memory of this card. */
 static CUmemAllocationProp arena_properties(const struct cuda *d)
 {
     return (CUmemAllocationProp){.type = CU_MEM_ALLOCATION_TYPE_PINNED,
                                  .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = d->device}};
 }
 
+/* Reserves as many addresses as the card has bytes; they cost nothing until chunks are mapped behind them. */
 static enum status arena_open(struct cuda_backend *b)
 {
     struct cuda *d = b->d;
@@ -74,6 +76,8 @@ static CUdeviceptr arena_take(struct cuda_backend *b, size_t bytes)
     return at;
 }
 
+/* Single weights are not given back: models are opened and closed whole, and when the last weight is gone the arena starts
+ * again from its beginning. Its chunks stay mapped for the next model. */
 static void arena_release(struct cuda_backend *b, size_t bytes)
 {
     b->arena.live -= bytes;
@@ -91,7 +95,7 @@ void cuda_weights_close(struct cuda_backend *b)
     mem_free(b->backend.c, a->chunks);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------------------------------ */
 
 /* Rows on their way to the card. */
 struct weight_piece {
@@ -120,6 +124,8 @@ static void piece_block(void *arg, int64_t block, int worker)
     }
 }
 
+/* Queues all rows of `s` to device memory at `to`: threads widen and round a piece into the stage while the card copies
+ * the one before. */
 static enum status send_rows(struct cuda_backend *b, const struct weight_source *s, CUdeviceptr to)
 {
     struct ctx *c = b->backend.c;
@@ -141,8 +147,7 @@ static enum status send_rows(struct cuda_backend *b, const struct weight_source 
     return c->status;
 }
 
-/* ---- the backend's part ------------------------------------------------------------------------------------------------
- */
+/* ---- the backend's part ---------------------------------------------------------------------------------------------- */
 
 /* Rows of zeros behind the last one make their number a multiple of 8: the loss reads logits 16 bytes at a time. */
 size_t cuda_weight_bytes(struct backend *b, const struct weight_source *source, enum weight_form form)
@@ -152,6 +157,8 @@ size_t cuda_weight_bytes(struct backend *b, const struct weight_source *source, 
     return (size_t)cuda_padded(source->rows) * (size_t)source->cols * 2;
 }
 
+/* Refuses what has no kernel: quantised forms, rows that are not a multiple of 8 elements, sizes over the kernels' 32
+ * bits. */
 static enum status check_form(struct cuda_backend *b, const char *name, const struct weight_source *s, enum weight_form form)
 {
     struct ctx *c = b->backend.c;

@@ -1,9 +1,13 @@
 /* cuda_wgmma: products of 64 rows by a group of four warps, the tensor cores' full rate on compute capability 9.0: operands lie
  * in shared memory (or the left one in registers) and the instruction runs beside the warps until they wait for it.
  *
- * Tiles are laid out for it: halves of 64 columns one behind the other, rows of 128 bytes, their 16-byte chunks exchanged by the
- * row's number (the 128-byte swizzle), from a multiple of 1024 bytes on. Where there is no such instruction (another card's
- * code, the emulator of the tests) the same products are made by mma_bf16: slow, and from the same tiles. */
+ * Tiles are laid out for it: halves of 64 columns one behind the other, each a block of rows of 128 bytes, from a multiple of
+ * 1024 bytes on. Within a row chunk c of 16 bytes lies at place c XOR (row mod 8), the 128-byte swizzle: eight rows read at one
+ * column then touch all banks of shared memory instead of one. Where there is no such instruction (another card's code, the
+ * emulator of the tests) mma_bf16 makes the same products from the same tiles, slowly.
+ *
+ * Left operands in registers have the layout of accumulators (cuda_mma.cuh), warp w of the group holding rows [16 w, 16 w + 16),
+ * so probabilities go from the first product into the second without passing through shared memory. */
 #ifndef YA_BACKEND_CUDA_WGMMA_CUH
 #define YA_BACKEND_CUDA_WGMMA_CUH
 
@@ -15,7 +19,7 @@
 #define HAVE_WGMMA 0
 #endif
 
-/* Element (row, col) of a tile of ROWS rows. */
+/* Index of element (row, col) in a tile of ROWS rows, swizzled as above. */
 template <int ROWS> static __device__ __forceinline__ int wide_at(int row, int col)
 {
     return (col >> 6) * (ROWS * 64) + row * 64 + ((((col >> 3) & 7) ^ (row & 7)) << 3) + (col & 7);
@@ -43,17 +47,20 @@ static __device__ __forceinline__ void wide_fetch(bf16_bits *s, const bf16_bits 
 
 #if HAVE_WGMMA
 
-/* What was copied to shared memory by this thread is seen by wgmma after this and a barrier. */
+/* Tensor cores read shared memory through the asynchronous proxy: what this thread wrote there is visible to wgmma after this
+ * fence and a barrier. */
 static __device__ __forceinline__ void wgmma_see()
 {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+/* Orders earlier uses of the accumulators before the wgmma instructions that follow. */
 static __device__ __forceinline__ void wgmma_begin()
 {
     asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
 
+/* Closes the group of products queued since wgmma_begin and waits until it is done. */
 static __device__ __forceinline__ void wgmma_wait()
 {
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
@@ -70,7 +77,9 @@ template <int N> static __device__ __forceinline__ void wgmma_hold(float d[N][4]
     }
 }
 
-/* Groups of eight rows are 1024 bytes apart; `halves`: bytes between the halves of columns, where the product crosses them. */
+/* The descriptor of an operand in shared memory (PTX manual, "Matrix descriptor"), in units of 16 bytes: its address in bits 0 to
+ * 13; in bits 16 to 29 the distance of the halves of columns, in bytes `halves`, which matters only where a product crosses them;
+ * in bits 32 to 45 the distance of groups of eight rows, 1024 bytes; and in bits 62 and 63 the code 1 for the 128-byte swizzle. */
 static __device__ __forceinline__ uint64_t wgmma_operand(const bf16_bits *at, int halves)
 {
     return (uint64_t)((shared_address(at) & 0x3ffff) >> 4) | (uint64_t)(halves >> 4) << 16 | (uint64_t)(1024 >> 4) << 32 |
@@ -82,6 +91,9 @@ static __device__ __forceinline__ uint64_t wgmma_operand(const bf16_bits *at, in
     WGMMA_OUT(d, i), WGMMA_OUT(d, i + 1), WGMMA_OUT(d, i + 2), WGMMA_OUT(d, i + 3), WGMMA_OUT(d, i + 4), WGMMA_OUT(d, i + 5), \
         WGMMA_OUT(d, i + 6), WGMMA_OUT(d, i + 7)
 
+/* The instructions, by the number of columns of the result (64 or 128) and by where the left operand lies. Their last constants
+ * are: scale of a and of b (1), and which operands are transposed. `add` 0: d is overwritten, else added to. Products with shared
+ * left operands have b as rows of the result's columns (S = q k^T); those with registers have b as it is (o += P v). */
 static __device__ __forceinline__ void wgmma_shared_64(float d[8][4], uint64_t a, uint64_t b, int add)
 {
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
@@ -143,7 +155,7 @@ static __device__ __forceinline__ void wide_scores(float s[N / 8][4], const bf16
     }
 }
 
-/* p as left operands of 16 columns each. */
+/* Rounds p (64, K) to bf16 as left operands of 16 columns each. */
 template <int K> static __device__ __forceinline__ void wide_round(uint32_t left[K / 16][4], float p[K / 8][4])
 {
 #pragma unroll

@@ -1,9 +1,9 @@
 /* lora_peft: adapters in the folder format of PEFT (adapter_config.json, adapter_model.safetensors), both ways.
  *
  * Tensor names are "base_model.model." + the module's path + ".lora_A.weight" (r, in) or ".lora_B.weight" (out, r). The
- * scale is lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora; rank_pattern and alpha_pattern override r and lora_alpha
- * for modules whose path matches a key, the first that matches (get_pattern_key of PEFT). The config is written with the
- * fields that every PEFT since 0.5 knows and no others: an unknown field makes its reader warn.
+ * scale is lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora; rank_pattern and alpha_pattern override r and
+ * lora_alpha for modules whose path matches a key, the first that matches (get_pattern_key of PEFT). The config is written
+ * with the fields that every PEFT since 0.5 knows and no others: an unknown field makes its reader warn.
  *
  * Reading refuses rather than ignores: a field that is not listed below as harmless and is set to anything but null, false
  * or empty changes the result in some version of PEFT. */
@@ -36,8 +36,7 @@ static const char *module_path(char *buf, int64_t layer, enum lora_place place)
     return buf;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------------------------------- */
 
 /* PEFT writes whole numbers without a point. */
 static json_t *json_number(double v)
@@ -158,8 +157,7 @@ enum status lora_save_peft(struct ctx *c, const struct lora *l, const char *dir,
     return c->status;
 }
 
-/* ---- reading: the config ------------------------------------------------------------------------------------------------
- */
+/* ---- reading: the config --------------------------------------------------------------------------------------------- */
 
 struct rule {
     struct pattern *pattern;
@@ -286,8 +284,7 @@ static enum status read_config(struct peft *p)
     return read_pattern(p, "alpha_pattern", 1e6, &p->alphas);
 }
 
-/* ---- reading: the tensors -----------------------------------------------------------------------------------------------
- */
+/* ---- reading: the tensors -------------------------------------------------------------------------------------------- */
 
 /* "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight" to layer, place and half. */
 static bool parse_name(const struct peft *p, const char *name, int64_t *layer, int *place, int *half)

@@ -1,7 +1,7 @@
-/* emulated_driver: the functions of NVIDIA's driver and of cuBLASLt that the backend calls, on the host and with the kernels
- * of emulator.cc, in one shared object: a program that finds it under YA_LIBCUDA and YA_LIBCUBLASLT runs whole without a
- * card. Everything happens at once, so streams and events have nothing to do; new memory is full of NaN. YA_EMULATED_BYTES
- * says how much memory the card seems to have (default 4 GiB). */
+/* emulated_driver: the functions of NVIDIA's driver and of cuBLASLt that the backend calls, on the host and with the
+ * kernels of emulator.cc, in one shared object: a program that finds it under YA_LIBCUDA and YA_LIBCUBLASLT runs whole
+ * without a card. Everything happens at once, so streams and events have nothing to do; new memory is full of NaN.
+ * YA_EMULATED_BYTES says how much memory the card seems to have (default 4 GiB). */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,8 +243,7 @@ EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t byte
     return CUDA_SUCCESS;
 }
 
-/* ---- streams and events ------------------------------------------------------------------------------------------------
- */
+/* ---- streams and events ---------------------------------------------------------------------------------------------- */
 
 EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned flags)
 {

@@ -24,12 +24,12 @@ struct attention_work {
     const struct attention_bf16 *bf16; /* NULL: products in f32 */
     int64_t heads, groups, share, d;   /* H, G, H / G, D */
     int64_t ld;                        /* padded D */
-    int64_t *first;                    /* (n_seg + 1) jobs of segment s start here, for one key head */
+    int64_t *first;                    /* (n_seg + 1) work items of segment s start here, for one key head */
     float *scratch;
     int64_t scratch_floats;
 };
 
-/* What one job works on, in its worker's scratch. */
+/* What one work item works on, in its worker's scratch. */
 struct attention_block {
     int64_t segment;
     struct attention_segment seg;
@@ -60,12 +60,12 @@ static int64_t attention_scratch_floats(const struct attention_work *w)
            attention_rounded_steps(w) + attention_bf16_panel_steps(w->bf16, ATTENTION_KEYS, ATTENTION_COLUMNS);
 }
 
-/* Which columns work item `job` has (items are numbered key head by key head, segment by segment), and its parts of the
+/* Which columns work item `item` has (items are numbered key head by key head, segment by segment), and its parts of the
  * scratch. */
-static struct attention_block attention_block_of(const struct attention_work *w, int64_t job, int worker)
+static struct attention_block attention_block_of(const struct attention_work *w, int64_t item, int worker)
 {
     int64_t per_group = w->first[w->segments.n];
-    int64_t at = job % per_group, low = 0, high = w->segments.n;
+    int64_t at = item % per_group, low = 0, high = w->segments.n;
     while (high - low > 1) {
         int64_t middle = (low + high) / 2;
         if (w->first[middle] <= at)
@@ -77,7 +77,7 @@ static struct attention_block attention_block_of(const struct attention_work *w,
     /* Last blocks first: they see the most keys, and threads finish together when the short ones come last. */
     int64_t first = (w->first[low + 1] - 1 - at) * ATTENTION_COLUMNS;
     int64_t n = cpu_min(ATTENTION_COLUMNS, b.seg.nq * w->share - first);
-    b.columns = (struct attention_columns){.share = w->share, .group = job / per_group, .first = first, .n = n};
+    b.columns = (struct attention_columns){.share = w->share, .group = item / per_group, .first = first, .n = n};
     b.tile = w->scratch + worker * w->scratch_floats;
     b.out = b.tile + ATTENTION_COLUMNS * ATTENTION_KEYS;
     b.max = b.out + ATTENTION_COLUMNS * w->ld;
@@ -188,10 +188,10 @@ static void attention_run_block(const struct attention_work *w, const struct att
 }
 
 /* A block of columns from its first visible key to its last; then o = out / sum, and lse = max + log(sum) for backward. */
-static void attention_job(void *arg, int64_t job, int worker)
+static void attention_item(void *arg, int64_t item, int worker)
 {
     const struct attention_work *w = arg;
-    struct attention_block b = attention_block_of(w, job, worker);
+    struct attention_block b = attention_block_of(w, item, worker);
     for (int64_t j = 0; j < ATTENTION_COLUMNS; j++) b.max[j] = -FLT_MAX, b.sum[j] = 0;
     attention_run_block(w, &b);
     const struct array *lse = w->call->out[1];
@@ -202,8 +202,8 @@ static void attention_job(void *arg, int64_t job, int worker)
     }
 }
 
-/* q (N, H, D), k and v (S, G, D), offsets i32 (n + 1) each -> o (N, H, D), lse (N, H). E_SHAPE for offsets that do not fit.
- */
+/* q (N, H, D), k and v (S, G, D), offsets i32 (n + 1) each -> o (N, H, D), lse (N, H). E_SHAPE for offsets that do not
+ * fit. */
 enum status cpu_attention(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct array *q = call->in[0], *k = call->in[1];
@@ -233,7 +233,7 @@ enum status cpu_attention(struct ctx *c, const struct op_call *call, const struc
             int64_t columns = attention_segment_of(&w.segments, s).nq * w.share;
             w.first[s + 1] = w.first[s] + cpu_div_up(columns, ATTENTION_COLUMNS);
         }
-        threads_run(c, w.first[w.segments.n] * w.groups, attention_job, &w);
+        threads_run(c, w.first[w.segments.n] * w.groups, attention_item, &w);
     }
     scope_close(c, mark);
     return c->status;

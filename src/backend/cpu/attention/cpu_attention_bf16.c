@@ -49,12 +49,12 @@ static void round_keys(const struct round_work *w, const struct attention_rounde
         turn_keys(b, src, from->stride[0], keys, scratch, to->turned + group * b->turned_rows * b->turned_steps + place / 2);
 }
 
-/* A job is GROUP places of one key head. */
-static void round_job(void *arg, int64_t job, int worker)
+/* A work item is GROUP places of one key head. */
+static void round_item(void *arg, int64_t item, int worker)
 {
     const struct round_work *w = arg;
     const struct attention_bf16 *b = w->b;
-    int64_t group = job % b->groups, place = job / b->groups * BF16_GROUP;
+    int64_t group = item % b->groups, place = item / b->groups * BF16_GROUP;
     int64_t s = segment_of_place(b, w->segments->n, place);
     struct attention_segment g = attention_segment_of(w->segments, s);
     int64_t key = place - b->first[s], keys = cpu_min(BF16_GROUP, g.nk - key);
@@ -94,7 +94,7 @@ enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const
     b->v = (struct attention_rounded){attention_bf16_rows_of(c, b, wants.v_rows), turned_of(c, b, wants.v_turned)};
     struct round_work w = {.b = b, .segments = segments, .k = k, .v = v};
     w.scratch = cpu_scratch_f32(c, b->d * BF16_GROUP * threads_count(c));
-    if (ctx_ok(c)) threads_run(c, b->places / BF16_GROUP * b->groups, round_job, &w);
+    if (ctx_ok(c)) threads_run(c, b->places / BF16_GROUP * b->groups, round_item, &w);
     return c->status;
 }
 

@@ -3,20 +3,20 @@
  *
  *   dV += P dO      dS = P * (V dO^T - delta) * scale      dK += dS Q      dQ += dS^T K
  *
- * Columns are (query, head) pairs of one key head, as in the forward pass: a block of them is gathered and turned once, its
- * dQ stays in cache while tiles of keys go by, little is computed above the diagonal, and the heads of a group add to one
- * dK and dV. A job is a part of the blocks of one key head and segment; parts see equally many keys and are made where
- * segments and key heads alone are few. The last part, which sees the most keys, adds into dK and dV themselves, the others
- * beside them, and a second loop adds those in order of parts. Rejected: a job a head, whose dK and dV of every head take
- * more memory and another pass; tiles of keys outside, which gathers the queries again for each. */
+ * Columns are (query, head) pairs of one key head, as in the forward pass: a block of them is gathered and turned once,
+ * its dQ stays in cache while tiles of keys go by, little is computed above the diagonal, and the heads of a group add to
+ * one dK and dV. A work item is a part of the blocks of one key head and segment; parts see equally many keys and are made
+ * where segments and key heads alone are few. The last part, which sees the most keys, adds into dK and dV themselves, the
+ * others beside them, and a second loop adds those in order of parts. Rejected: a work item a head, whose dK and dV of
+ * every head take more memory and another pass; tiles of keys outside, which gathers the queries again for each. */
 #include <string.h>
 
 #include "backend/cpu/attention/cpu_attention_bf16.h"
 #include "base/threads.h"
 
-/* ROWS of delta and of the sums of parts that a work item takes; at least JOBS work items, by cutting a key head and
+/* ROWS of delta and of the sums of parts that a work item takes; at least ITEMS work items, by cutting a key head and
  * segment into up to PARTS_MAX parts. */
-enum { ROWS = 16, JOBS = 32, PARTS_MAX = 4 };
+enum { ROWS = 16, ITEMS = 32, PARTS_MAX = 4 };
 
 /* One call, as all its work items see it. d_o is the incoming gradient. */
 struct attention_bwd_work {
@@ -33,7 +33,7 @@ struct attention_bwd_work {
     int64_t scratch_floats;
 };
 
-/* What one job works on, in its worker's scratch. */
+/* What one work item works on, in its worker's scratch. */
 struct attention_bwd_block {
     int64_t segment;
     struct attention_segment seg;
@@ -156,12 +156,12 @@ static struct attention_bwd_block attention_bwd_block_of(const struct attention_
 }
 
 /* delta (N, H): the dot product of o and do of every query and head. */
-static void delta_job(void *arg, int64_t job, int worker)
+static void delta_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct attention_bwd_work *w = arg;
-    int64_t end = cpu_min((job + 1) * ROWS, w->q->shape[0]);
-    for (int64_t i = job * ROWS; i < end; i++)
+    int64_t end = cpu_min((item + 1) * ROWS, w->q->shape[0]);
+    for (int64_t i = item * ROWS; i < end; i++)
         for (int64_t h = 0; h < w->heads; h++)
             w->delta[i * w->heads + h] = w->kernels->dot(attention_row(w->o, i, h), attention_row(w->d_o, i, h), w->d);
 }
@@ -319,11 +319,12 @@ static void block_tiles(const struct attention_bwd_work *w, const struct attenti
     attention_turn_back(w->kernels, b->dq_turned, w->d, b->dq, w->ld);
 }
 
-/* Work item: a part of the blocks of one key head and segment. Its dK and dV start at 0; each block's dQ is written once. */
-static void block_job(void *arg, int64_t job, int worker)
+/* Work item: a part of the blocks of one key head and segment. Its dK and dV start at 0; each block's dQ is written
+ * once. */
+static void block_item(void *arg, int64_t item, int worker)
 {
     const struct attention_bwd_work *w = arg;
-    int64_t part = job % w->parts, group = job / w->parts % w->groups, segment = job / w->parts / w->groups, first;
+    int64_t part = item % w->parts, group = item / w->parts % w->groups, segment = item / w->parts / w->groups, first;
     struct attention_bwd_block b = attention_bwd_block_of(w, segment, group, part, worker);
     int64_t last = part_of(w, &b.seg, part, &first);
     for (int64_t i = 0; i < b.seg.nk; i++) {
@@ -351,11 +352,11 @@ static void clear_unused(const struct attention_bwd_work *w)
 }
 
 /* dK and dV of the other parts are added to the last one's, in order, so that bytes do not depend on who was first. */
-static void add_parts_job(void *arg, int64_t job, int worker)
+static void add_parts_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct attention_bwd_work *w = arg;
-    int64_t row = w->groups * w->d, first = job * ROWS, n = cpu_min(ROWS, w->segments.k[w->segments.n] - first) * row;
+    int64_t row = w->groups * w->d, first = item * ROWS, n = cpu_min(ROWS, w->segments.k[w->segments.n] - first) * row;
     float *dk = attention_row(w->dk, first, 0), *dv = attention_row(w->dv, first, 0);
     for (int64_t part = 0; part < w->parts - 1; part++) {
         int64_t at = (part * w->k->shape[0] + first) * row;
@@ -400,7 +401,7 @@ enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const s
     w.segments = cpu_segments_of(w.p, in[6], in[7]);
     TRY(cpu_segments_check(c, &w.segments, w.q->shape[0], w.k->shape[0]));
     int64_t shared = w.segments.n * w.groups;
-    w.parts = (int)cpu_min(cpu_div_up(JOBS, cpu_max(shared, 1)), PARTS_MAX);
+    w.parts = (int)cpu_min(cpu_div_up(ITEMS, cpu_max(shared, 1)), PARTS_MAX);
     int mark = scope_open(c);
     struct attention_bf16 bf16;
     if (w.p->compute == COMPUTE_BF16) {
@@ -410,10 +411,10 @@ enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const s
     }
     take_scratch(c, &w);
     if (ctx_ok(c)) {
-        threads_run(c, cpu_div_up(w.q->shape[0], ROWS), delta_job, &w);
-        threads_run(c, shared * w.parts, block_job, &w);
+        threads_run(c, cpu_div_up(w.q->shape[0], ROWS), delta_item, &w);
+        threads_run(c, shared * w.parts, block_item, &w);
         clear_unused(&w);
-        if (w.parts > 1) threads_run(c, cpu_div_up(w.segments.k[w.segments.n], ROWS), add_parts_job, &w);
+        if (w.parts > 1) threads_run(c, cpu_div_up(w.segments.k[w.segments.n], ROWS), add_parts_item, &w);
     }
     scope_close(c, mark);
     return c->status;

@@ -15,7 +15,7 @@
 
 #include "base/threads.h"
 
-/* Keys of a slice: a few jobs a thread already at a hundred keys, at most some SLICES to join at thousands. */
+/* Keys of a slice: a few items a thread already at a hundred keys, at most some SLICES to join at thousands. */
 enum { KEYS = 32, SLICES = 64 };
 
 struct attention_token_work {
@@ -61,10 +61,10 @@ static void score(const struct attention_token_work *w, int64_t key, int64_t n, 
 }
 
 /* One slice: scores, softmax, and o_s (H, D) = softmax numerators times V, left undivided with its maximum and its sum. */
-static void slice_job(void *arg, int64_t job, int worker)
+static void slice_item(void *arg, int64_t item, int worker)
 {
     const struct attention_token_work *w = arg;
-    int64_t slice = threads_stretch(job, w->slices, w->threads);
+    int64_t slice = threads_stretch(item, w->slices, w->threads);
     const struct array *v = w->call->in[2];
     int64_t key = w->first_key + slice * w->slice_keys, n = cpu_min(w->slice_keys, w->first_key + w->keys - key);
     float *scores = w->scratch + worker * w->scratch_floats, *copy = scores + w->heads * w->slice_keys;
@@ -145,7 +145,7 @@ enum status cpu_attention_token(struct ctx *c, const struct op_call *call, const
     w.max = cpu_scratch_f32(c, w.slices * w.heads);
     w.sum = cpu_scratch_f32(c, w.slices * w.heads);
     if (ctx_ok(c)) {
-        threads_run(c, w.slices, slice_job, &w);
+        threads_run(c, w.slices, slice_item, &w);
         join_slices(&w);
     }
     scope_close(c, mark);

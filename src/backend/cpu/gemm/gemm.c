@@ -1,4 +1,4 @@
-/* gemm: chunks, jobs and threads of the packed product; the header says what and why. */
+/* gemm: chunks, work items and threads of the packed product; the header says what and why. */
 #include "backend/cpu/gemm/gemm.h"
 
 #include <string.h>
@@ -11,10 +11,10 @@
 #include "base/threads.h"
 
 enum {
-    LEAST_ROWS = 24,          /* the last jobs, so that threads end together */
+    LEAST_ROWS = 24,          /* the last work items, so that threads end together */
     PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
-    PANELS_A_JOB = 8,         /* packed by one job */
-    ROWS_A_JOB = 64,          /* of B, where they are rows as stored: memory is read in long pieces */
+    PANELS_A_ITEM = 8,        /* packed by one work item */
+    ROWS_A_ITEM = 64,         /* of B, where they are rows as stored: memory is read in long pieces */
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
 };
 
@@ -29,8 +29,8 @@ struct gemm_plan {
     int64_t first;      /* its first row in a panel */
 };
 
-/* One call of gemm_run. It goes chunk by chunk of the reduction, and within a chunk by as many columns of C as their packed
- * panels fit into PACK_BYTES: first all threads pack, then all threads multiply blocks of rows of C. */
+/* One call of gemm_run. It goes chunk by chunk of the reduction, and within a chunk by as many columns of C as their
+ * packed panels fit into PACK_BYTES: first all threads pack, then all threads multiply blocks of rows of C. */
 struct gemm_work {
     const struct cpu_kernels *kernels;
     const struct gemm *g;
@@ -46,8 +46,8 @@ struct gemm_work {
 
 /* ---- rows of C ------------------------------------------------------------------------------------------------------ */
 
-/* Rows of C are cut into blocks of whole tiles, one a job: block_rows, towards the end fewer. Returns the number of blocks
- * of m rows, or block + 1 where that is less; *row and *rows are then this block's. */
+/* Rows of C are cut into blocks of whole tiles, one a work item: block_rows, towards the end fewer. Returns the number of
+ * blocks of m rows, or block + 1 where that is less; *row and *rows are then this block's. */
 static int64_t find_block(const struct gemm_work *w, int64_t block, int64_t *row, int64_t *rows)
 {
     int64_t n = 0, m = w->g->m, mr = w->mr, most = w->block_rows / mr * mr;
@@ -76,8 +76,8 @@ static int64_t gemm_rows_of(const struct gemm_plan *plan, int64_t k)
     return plan->q && k > 0 ? cut_of(plan, k).panel_steps : k;
 }
 
-/* Gives each term its part in the chunk that follows: whole runs up to `target` rows, short terms whole. False when nothing
- * is left. */
+/* Gives each term its part in the chunk that follows: whole runs up to `target` rows, short terms whole. False when
+ * nothing is left. */
 static bool next_chunk(struct gemm_work *w, int64_t target)
 {
     w->is_first = w->is_last = true;
@@ -108,7 +108,7 @@ static int64_t chunk_target(const struct gemm_work *w)
 
 /* ---- panels of B ----------------------------------------------------------------------------------------------------- */
 
-/* A piece of a term's part that one job packs: rows [row, row + rows) of it, panels [panel, panel + panels). */
+/* A piece of a term's part that one work item packs: rows [row, row + rows) of it, panels [panel, panel + panels). */
 struct piece {
     int64_t row, rows, panel, panels;
 };
@@ -118,7 +118,10 @@ static int64_t find_piece(const struct gemm_work *w, int term, int64_t number, s
 {
     const struct gemm_plan *plan = &w->plan[term];
     bool as_stored = w->g->term[term].b.form == GEMM_ROWS;
-    int64_t rows = !as_stored ? plan->k : plan->q ? plan->run : ROWS_A_JOB, panels = as_stored ? w->n_panels : PANELS_A_JOB;
+    int64_t rows = !as_stored ? plan->k
+                   : plan->q  ? plan->run
+                              : ROWS_A_ITEM,
+            panels = as_stored ? w->n_panels : PANELS_A_ITEM;
     if (plan->k == 0) return 0;
     int64_t across = cpu_div_up(w->n_panels, panels), n = across * cpu_div_up(plan->k, rows);
     if (number >= n) return n;
@@ -163,12 +166,12 @@ static void pack_bf16(const struct gemm_work *w, int term, const struct piece *p
 }
 
 /* Work item of the first loop: finds its term and piece, and packs it into the panels. */
-static void gemm_pack_job(void *arg, int64_t job, int worker)
+static void gemm_pack_item(void *arg, int64_t item, int worker)
 {
     const struct gemm_work *w = arg;
     struct piece piece;
     int term = 0;
-    for (int64_t n; job >= (n = find_piece(w, term, job, &piece)); term++) job -= n;
+    for (int64_t n; item >= (n = find_piece(w, term, item, &piece)); term++) item -= n;
     const struct gemm_plan *plan = &w->plan[term];
     int64_t stride = w->panel_rows * w->kernels->nr, row = plan->first + gemm_rows_of(plan, piece.row);
     float *dst = w->packed + piece.panel * stride + row * w->kernels->nr;
@@ -192,7 +195,7 @@ static void gemm_pack_job(void *arg, int64_t job, int worker)
 }
 
 /* How many pieces all terms have in this chunk. */
-static int64_t pack_jobs(const struct gemm_work *w)
+static int64_t pack_items(const struct gemm_work *w)
 {
     int64_t n = 0;
     for (int i = 0; i < w->g->n_terms; i++) n += find_piece(w, i, INT64_MAX, &(struct piece){0});
@@ -255,13 +258,13 @@ static void bf16_part(const struct gemm_work *w, const struct gemm_plan *plan, c
 
 /* Work item of the second loop: a block of rows of C (m, n) (+)= the chunk's part of every term, A block times packed B;
  * the bias comes with the last chunk. */
-static void product_job(void *arg, int64_t job, int worker)
+static void product_item(void *arg, int64_t item, int worker)
 {
     const struct gemm_work *w = arg;
     const struct gemm *g = w->g;
     float *scratch = w->scratch + worker * w->scratch_floats;
     int64_t nr = w->kernels->nr, row = 0, rows = 0, column = w->panel * nr;
-    find_block(w, job, &row, &rows);
+    find_block(w, item, &row, &rows);
     struct gemm_block b = {.m = rows,
                            .n = cpu_min(w->n_panels * nr, g->n - column),
                            .cs = 1,
@@ -356,15 +359,15 @@ enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const str
     }
     BUG_ON(c, panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
     int64_t panel_bytes = panel_rows * kernels->nr * (int64_t)sizeof(float);
-    int64_t at_once = cpu_min(cpu_max(PACK_BYTES / panel_bytes / PANELS_A_JOB, 1) * PANELS_A_JOB, panels);
+    int64_t at_once = cpu_min(cpu_max(PACK_BYTES / panel_bytes / PANELS_A_ITEM, 1) * PANELS_A_ITEM, panels);
     w.packed = cpu_scratch_f32(c, at_once * panel_rows * kernels->nr);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     for (int i = 0; i < g->n_terms; i++) w.plan[i].from = w.plan[i].k = 0;
     while (ctx_ok(c) && next_chunk(&w, target)) {
         for (w.panel = 0; w.panel < panels; w.panel += at_once) {
             w.n_panels = cpu_min(at_once, panels - w.panel);
-            threads_run(c, pack_jobs(&w), gemm_pack_job, &w);
-            threads_run(c, find_block(&w, INT64_MAX, &row, &rows), product_job, &w);
+            threads_run(c, pack_items(&w), gemm_pack_item, &w);
+            threads_run(c, find_block(&w, INT64_MAX, &row, &rows), product_item, &w);
         }
     }
     scope_close(c, mark);

@@ -1,15 +1,14 @@
 /* gemm: C (+)= A_0 B_0 + A_1 B_1 + .. in f32, the one matrix product of the CPU backend.
  *
- * A sum of products in one call, because that is what a linear with an adapter is: y = x W^T + h (s B)^T forward and
- * dx = dy_0 W_0 + .. + dh_0 A_0 + .. backward; the terms extend the reduction of the same tile of C, which then is read and
+ * A sum of products in one call, because that is what a linear with an adapter is: y = x W^T + h (s B)^T forward and dx =
+ * dy_0 W_0 + .. + dh_0 A_0 + .. backward; the terms extend the reduction of the same tile of C, which then is read and
  * written once. B operands are frozen weights of any stored type, widened while their panels are packed, or f32 rows.
  *
  * An element of C is summed over k in runs, in order, by one thread, and how runs are cut depends on the shape alone: the
- * same bytes for any number of threads and however rows of C are cut into jobs. A long reduction goes by chunks of whole
+ * same bytes for any number of threads and however rows of C are cut into items. A long reduction goes by chunks of whole
  * runs, so that a chunk of B over all columns is packed at once and A is read once. Panels of B are shared. A is read in
- * place: a tile takes mr rows as mr streams, so packing A buys nothing (measured), and only rows whose stride is a multiple
- * of the page size (they would fall into one cache set) are copied. Blocking after Goto & van de Geijn 2008.
- */
+ * place: a tile takes mr rows as mr streams, so packing A buys nothing (measured), and only rows whose stride is a
+ * multiple of the page size (they would fall into one cache set) are copied. Blocking after Goto & van de Geijn 2008. */
 #ifndef YA_BACKEND_CPU_GEMM_H
 #define YA_BACKEND_CPU_GEMM_H
 

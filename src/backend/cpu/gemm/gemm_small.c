@@ -1,14 +1,14 @@
-/* gemm_small: C of a few rows times the transpose of B, what generating a token is made of. B is read once, as it is stored,
- * and never packed: memory is the bound. A job is a run of columns of C, which are rows of B, in groups that the kernel
- * decodes and multiplies together; what it does not know is widened row by row. Where the kernel wants rows of A in a form
- * of its own, they are put into it before work fans out, once for all products that share them. */
+/* gemm_small: C of a few rows times the transpose of B, what generating a token is made of. B is read once, as it is
+ * stored, and never packed: memory is the bound. A work item is a run of columns of C, which are rows of B, in groups that
+ * the kernel decodes and multiplies together; what it does not know is widened row by row. Where the kernel wants rows of
+ * A in a form of its own, they are put into it before work fans out, once for all products that share them. */
 #include "backend/cpu/gemm/gemm_small.h"
 
 #include "array/codec/quant.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-enum { COLUMNS = 32 /* of a job: some microseconds, so that threads end together also where C has 576 columns */ };
+enum { COLUMNS = 32 /* of a work item: some microseconds, so that threads end together also where C has 576 columns */ };
 
 /* The rows of a term's A in the kernel's own form, or NULL. */
 struct fixed {
@@ -22,7 +22,7 @@ struct gemm_small_work {
     const struct gemm *list;
     int n;
     int threads;
-    int64_t first[GEMM_MAX_LIST + 1]; /* jobs of product i start here */
+    int64_t first[GEMM_MAX_LIST + 1]; /* items of product i start here */
     struct fixed fixed[GEMM_MAX_LIST][GEMM_MAX_TERMS];
     float *scratch; /* one widened row a worker */
     int64_t scratch_floats;
@@ -87,14 +87,14 @@ static void add_widened(const struct cpu_kernels *kernels, const struct gemm_ter
 
 /* Some columns of one product, CPU_DOT_ROWS at a time. Neighbouring items are a stretch of rows of B in memory order
  * (threads_stretch), because reading B is what takes the time. */
-static void small_job(void *arg, int64_t job, int worker)
+static void small_item(void *arg, int64_t item, int worker)
 {
     const struct gemm_small_work *w = arg;
     int at = 0;
-    job = threads_stretch(job, w->first[w->n], w->threads);
-    while (job >= w->first[at + 1]) at++;
+    item = threads_stretch(item, w->first[w->n], w->threads);
+    while (item >= w->first[at + 1]) at++;
     const struct gemm *g = &w->list[at];
-    int64_t column = (job - w->first[at]) * COLUMNS, end = cpu_min(column + COLUMNS, g->n);
+    int64_t column = (item - w->first[at]) * COLUMNS, end = cpu_min(column + COLUMNS, g->n);
     for (; column < end; column += CPU_DOT_ROWS) {
         struct group group;
         int64_t n = cpu_min(CPU_DOT_ROWS, end - column);
@@ -158,7 +158,7 @@ enum status gemm_small_run(struct ctx *c, const struct cpu_kernels *kernels, con
         }
     }
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
-    if (ctx_ok(c)) threads_run(c, w.first[n], small_job, &w);
+    if (ctx_ok(c)) threads_run(c, w.first[n], small_item, &w);
     scope_close(c, mark);
     return c->status;
 }

@@ -4,13 +4,13 @@
  *   y_ij = sum over k of bf16(x_ik) bf16(w_jk)      dx_ik = sum over j of bf16(dy_ij) bf16(w_jk)
  *
  * Rounding is to nearest, halves to even; values below 2^-126 become 0. Weights that are stored in bf16 are used as they
- * are. k goes in groups of BF16_GROUP, in order; within a group the even and the odd k are summed separately, one after the
- * other, each step rounded (a product of two bf16 is exact in f32), then even + odd is added to the sum. That is what AMX's
- * tdpbf16ps computes, and every table but `avx512bf16` does the same: the same bits wherever a sum is not below 2^-126.
- * `avx512bf16` (vdpbf16ps) adds the two products of a step to one sum.
+ * are. k goes in groups of BF16_GROUP, in order; within a group the even and the odd k are summed separately, one after
+ * the other, each step rounded (a product of two bf16 is exact in f32), then even + odd is added to the sum. That is what
+ * AMX's tdpbf16ps computes, and every table but `avx512bf16` does the same: the same bits wherever a sum is not below
+ * 2^-126. `avx512bf16` (vdpbf16ps) adds the two products of a step to one sum.
  *
- * Memory: a step is two k, 4 bytes. Rows of A are steps, padded with zeros to whole groups. B lies in panels like gemm's, nr
- * columns wide, step by step, so that its memory is counted in the same unit, a float. */
+ * Memory: a step is two k, 4 bytes. Rows of A are steps, padded with zeros to whole groups. B lies in panels like gemm's,
+ * nr columns wide, step by step, so that its memory is counted in the same unit, a float. */
 #ifndef YA_BACKEND_CPU_GEMM_BF16_H
 #define YA_BACKEND_CPU_GEMM_BF16_H
 
@@ -19,8 +19,9 @@
 enum {
     BF16_GROUP = 32, /* k of a group */
     BF16_GROUP_STEPS = BF16_GROUP / 2,
-    BF16_RUN = 512,       /* k of a panel and of the rows of A that are gone through at a time: both in L1 */
-    BF16_BLOCK_ROWS = 96, /* of C a job of gemm_run, on every instruction set (bench/results/2026-11-28-bf16-blocks.json) */
+    BF16_RUN = 512, /* k of a panel and of the rows of A that are gone through at a time: both in L1 */
+    BF16_BLOCK_ROWS =
+        96, /* of C a work item of gemm_run, on every instruction set (bench/results/2026-11-28-bf16-blocks.json) */
     BF16_MAX_MR = 32
 };
 
@@ -39,13 +40,13 @@ struct bf16_tile {
 struct bf16_kernels {
     int mr;
     bool fast; /* faster than f32 and integer products on this instruction set */
-    /* Around the tiles of a job, on the thread that computes them; NULL: nothing to do. */
+    /* Around the tiles of a work item, on the thread that computes them; NULL: nothing to do. */
     void (*open)(void);
     void (*close)(void);
     void (*tile)(const struct bf16_tile *t);
     void (*round)(uint16_t *out, const float *x, int64_t n);
-    /* The k of nr columns, which are the rows (n <= nr of them, the other columns are 0), into a panel. Steps are written up
-     * to a whole group. Rows are aligned to 2 bytes. */
+    /* The k of nr columns, which are the rows (n <= nr of them, the other columns are 0), into a panel. Steps are written
+     * up to a whole group. Rows are aligned to 2 bytes. */
     void (*pack_columns)(uint32_t *panel, const uint16_t *const *rows, int n, int64_t k);
     /* The same from rows of B: columns [0, n) of k rows, into the panels from `panel` on, panel_stride steps apart. */
     void (*pack_rows)(uint32_t *panel, int64_t panel_stride, const uint16_t *const *rows, int64_t k, int64_t n);
@@ -63,8 +64,8 @@ int64_t bf16_row_steps(int64_t k);
 void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, int64_t m, int64_t k, uint32_t *out);
 
 /* Panels of the B operand. TRANSPOSED (columns of B are rows [first, first + n) of the source): k of them from `from` on;
- * ROWS (rows of B are the k rows of the source from `from` on): columns [first, first + n). `first` is a multiple of nr and
- * of 32, `from` of 32. scratch: bf16_pack_scratch() floats. */
+ * ROWS (rows of B are the k rows of the source from `from` on): columns [first, first + n). `first` is a multiple of nr
+ * and of 32, `from` of 32. scratch: bf16_pack_scratch() floats. */
 struct bf16_pack {
     struct gemm_source source;
     int64_t from, k, first, n;
@@ -75,8 +76,9 @@ int64_t bf16_pack_scratch(const struct cpu_kernels *kernels);
 void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kernels *q, const struct bf16_pack *p,
                       float *scratch);
 
-/* The same from rows that bf16_round_rows made, rs steps apart. TRANSPOSED: n rows of k elements; ROWS: k rows of n. Panels
- * are panel_stride steps apart, at least bf16_steps(k) * nr. Panels up to the one that column n - 1 lies in are written. */
+/* The same from rows that bf16_round_rows made, rs steps apart. TRANSPOSED: n rows of k elements; ROWS: k rows of n.
+ * Panels are panel_stride steps apart, at least bf16_steps(k) * nr. Panels up to the one that column n - 1 lies in are
+ * written. */
 void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kernels *q, enum gemm_form form,
                        const uint32_t *rows, int64_t rs, int64_t k, int64_t n, uint32_t *panels, int64_t panel_stride);
 

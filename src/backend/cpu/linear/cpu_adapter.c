@@ -1,10 +1,17 @@
-/* cpu_adapter: the backward products of adapters. They are thin (R columns), so what they cost is reading dy and x, which do
- * not stay in a cache: each is read once here. A job is a stretch of tokens, worked off in runs: a chunk of columns of a run
- * is copied to where it stays in L1 (columns of dy are a page apart in wide models) and serves the product that sums over
- * columns, u, and the one that sums over tokens, dB; when u of the run is done, chunks of x serve dA of all adapters that
- * share x. Sums over tokens are kept a stretch and added in order of stretches, whose length goes by n alone. Rejected:
- * products one by one, jobs by columns: dy is read twice and x once an adapter, half of the time went into that; products in
- * bf16 by AMX: rounding and packing chunks take what the tiles save (no difference of a step's time within 2 %). */
+/* cpu_adapter: the backward products of adapters, u = s dy B, dB = s dy^T h and dA = u^T x (cpu_adapter.h).
+ *
+ * Their results are thin (R columns), so what they cost is reading dy (N, M) and x (N, K), which do not stay in a cache:
+ * each is read once here. The tokens are cut into stretches, one work item each, and a stretch into runs of 64 tokens.
+ * From a run a chunk of 96 columns of dy is copied to scratch, 24 KiB, which stays in the L1 cache (in the matrix itself
+ * rows are a page apart in wide models). The chunk then serves both products that need it: u, which sums over columns, and
+ * dB, which sums over tokens. When u of the run is complete, chunks of x serve dA of all adapters that share x.
+ *
+ * Sums over tokens are kept for each stretch by itself, and a second loop adds the stretches in order. The number of
+ * stretches depends on the number of tokens alone and not on that of threads, so the bits of a result do not either.
+ *
+ * Rejected: products one by one with work cut by columns, where dy is read twice and x once for each adapter, which took
+ * half of the time; products in bf16 by AMX, where rounding and packing of chunks take what the tiles save (no difference
+ * of a step's time within 2 %). */
 #include "backend/cpu/linear/cpu_adapter.h"
 
 #include <string.h>
@@ -36,8 +43,8 @@ struct adapter_work {
     int64_t scratch_floats;
 };
 
-/* A worker's scratch. */
-struct run {
+/* A run of tokens that a worker has in hand, and the worker's scratch. */
+struct adapter_run {
     int64_t token, n;           /* the tokens */
     bool first;                 /* of its stretch */
     float *chunk;               /* (TOKENS, CHUNK) */
@@ -45,10 +52,10 @@ struct run {
     float *u[CPU_ADAPTERS_MAX]; /* (TOKENS, ld) */
 };
 
-/* A worker's scratch cut into its parts. */
-static struct run run_of(const struct adapter_work *w, int worker)
+/* A worker's scratch cut into its parts, with no tokens yet. */
+static struct adapter_run adapter_run_of(const struct adapter_work *w, int worker)
 {
-    struct run r = {.chunk = w->scratch + worker * w->scratch_floats};
+    struct adapter_run r = {.chunk = w->scratch + worker * w->scratch_floats};
     float *next = r.chunk + TOKENS * CHUNK;
     for (int i = 0; i < w->n_adapters; i++, next += TOKENS * w->ld[i - 1]) r.u[i] = next;
     r.copy = next;
@@ -65,30 +72,31 @@ static int64_t adapter_scratch_floats(const struct adapter_work *w)
     return cpu_round_up(cpu_max(TOKENS * (CHUNK + rows + widest), gemm_pack_scratch(w->kernels)), 16);
 }
 
-/* s B of adapter `job`, (M, R), as panels. */
-static void adapter_pack_job(void *arg, int64_t job, int worker)
+/* s B of adapter `item`, (M, R), as panels. */
+static void adapter_pack_item(void *arg, int64_t item, int worker)
 {
     const struct adapter_work *w = arg;
-    const struct cpu_adapter *a = &w->adapters[job];
+    const struct cpu_adapter *a = &w->adapters[item];
     struct gemm_pack p = {.source = {.form = GEMM_ROWS, .data = a->b, .ld = a->ldb, .scale = a->scale},
                           .k = a->m,
                           .n = a->r,
                           .n_panels = cpu_div_up(a->r, w->kernels->nr),
-                          .dst = w->b[job],
+                          .dst = w->b[item],
                           .panel_stride = a->m * w->kernels->nr};
     gemm_pack_panels(w->kernels, &p, w->scratch + worker * w->scratch_floats);
 }
 
-/* Asks for columns [0, CHUNK) of rows that will be copied next, while others are multiplied: neither the distance of rows
- * nor the order is what hardware foresees. */
+/* Asks the cache for columns [0, CHUNK) of rows that will be copied next, while others are multiplied: rows are far apart,
+ * and the processor's own prefetcher follows neither that distance nor the order. */
 static void prefetch(const float *rows, int64_t ld, int64_t n)
 {
     for (int64_t t = 0; t < n; t++)
         for (int64_t j = 0; j < CHUNK; j += LINE) __builtin_prefetch(rows + t * ld + j, 0, 2);
 }
 
-/* u (tokens, ld) (+)= the chunk times panels of s B. */
-static void add_u(const struct adapter_work *w, const struct run *r, int at, int64_t column, int64_t columns)
+/* u (tokens, ld) = the chunk (tokens, columns) times rows [column, column + columns) of s B; added to u after the first
+ * chunk. */
+static void add_u(const struct adapter_work *w, const struct adapter_run *r, int at, int64_t column, int64_t columns)
 {
     const struct cpu_adapter *a = &w->adapters[at];
     const float *next = column + CHUNK < a->m ? a->dy + r->token * a->ldy + column + CHUNK : NULL;
@@ -111,9 +119,10 @@ static void add_u(const struct adapter_work *w, const struct run *r, int at, int
     }
 }
 
-/* sums (columns, ld) (+)= transpose of the chunk times rows (tokens, ld_rows). */
-static void add_sums(const struct adapter_work *w, const struct run *r, int64_t columns, const float *rows, int64_t ld_rows,
-                     int64_t width, float *sums, int64_t ld)
+/* sums (columns, ld) = the transposed chunk times rows (tokens, width), row stride ld_rows; added to sums after the first
+ * run of a stretch. */
+static void add_sums(const struct adapter_work *w, const struct adapter_run *r, int64_t columns, const float *rows,
+                     int64_t ld_rows, int64_t width, float *sums, int64_t ld)
 {
     struct gemm_block g = {.m = columns,
                            .n = cpu_round_up(width, w->kernels->column_step),
@@ -130,14 +139,15 @@ static void add_sums(const struct adapter_work *w, const struct run *r, int64_t 
     gemm_block(w->kernels, &g);
 }
 
-/* Some columns of the run's rows, to where they stay in L1. */
-static void copy_chunk(const struct adapter_work *w, const struct run *r, const float *rows, int64_t ld, int64_t columns)
+/* Copies `columns` columns of the run's rows to the chunk. */
+static void copy_chunk(const struct adapter_work *w, const struct adapter_run *r, const float *rows, int64_t ld,
+                       int64_t columns)
 {
     for (int64_t t = 0; t < r->n; t++) w->kernels->scale(r->chunk + t * CHUNK, 1.0f, rows + t * ld, columns);
 }
 
-/* u of the run, and its part of dB. */
-static void pass_dy(const struct adapter_work *w, const struct run *r, int at, float *sums)
+/* Passes over dy of adapter `at` once: u of the run, and the run's part of dB. */
+static void pass_dy(const struct adapter_work *w, const struct adapter_run *r, int at, float *sums)
 {
     const struct cpu_adapter *a = &w->adapters[at];
     int64_t ldh = a->ldh, ld = w->ld[at];
@@ -151,8 +161,8 @@ static void pass_dy(const struct adapter_work *w, const struct run *r, int at, f
     for (int64_t t = 0; t < r->n; t++) memcpy(a->u + (r->token + t) * a->r, r->u[at] + t * ld, (size_t)a->r * sizeof(float));
 }
 
-/* dA of adapters [from, to), which share x. */
-static void pass_x(const struct adapter_work *w, const struct run *r, int from, int to, float *const *sums)
+/* Passes over x once: the run's part of dA of adapters [from, to), which share x. */
+static void pass_x(const struct adapter_work *w, const struct adapter_run *r, int from, int to, float *const *sums)
 {
     const struct cpu_adapter *first = &w->adapters[from];
     for (int64_t column = 0; column < first->k; column += CHUNK) {
@@ -167,13 +177,13 @@ static void pass_x(const struct adapter_work *w, const struct run *r, int from, 
 }
 
 /* Work item: a stretch of tokens, run by run; its sums start at 0 in the first run. */
-static void stretch_job(void *arg, int64_t job, int worker)
+static void stretch_item(void *arg, int64_t item, int worker)
 {
     const struct adapter_work *w = arg;
-    struct run r = run_of(w, worker);
+    struct adapter_run r = adapter_run_of(w, worker);
     float *sums[CPU_ADAPTERS_MAX];
-    int64_t begin = job * w->stretch, end = cpu_min(begin + w->stretch, w->n);
-    for (int i = 0; i < w->n_adapters; i++) sums[i] = w->sums[i] + job * (w->adapters[i].m + w->adapters[i].k) * w->ld[i];
+    int64_t begin = item * w->stretch, end = cpu_min(begin + w->stretch, w->n);
+    for (int i = 0; i < w->n_adapters; i++) sums[i] = w->sums[i] + item * (w->adapters[i].m + w->adapters[i].k) * w->ld[i];
     for (r.token = begin; r.token < end; r.token += TOKENS) {
         r.n = cpu_min(TOKENS, end - r.token);
         r.first = r.token == begin;
@@ -211,7 +221,7 @@ static void join_chunk(const struct adapter_work *w, int at, bool is_da, int64_t
 }
 
 /* Work item of the second loop: adds the stretches of some rows, in order. */
-static void join_job(void *arg, int64_t job, int worker)
+static void join_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct adapter_work *w = arg;
@@ -219,21 +229,21 @@ static void join_job(void *arg, int64_t job, int worker)
         const struct cpu_adapter *a = &w->adapters[i];
         for (int is_da = 0; is_da < 2; is_da++) {
             int64_t chunks = (is_da ? a->da : a->db) ? cpu_div_up(is_da ? a->k : a->m, CHUNK) : 0;
-            if (job >= 0 && job < chunks) join_chunk(w, i, is_da, job * CHUNK);
-            job -= chunks;
+            if (item >= 0 && item < chunks) join_chunk(w, i, is_da, item * CHUNK);
+            item -= chunks;
         }
     }
 }
 
 /* How many work items the second loop has. */
-static int64_t join_jobs(const struct adapter_work *w)
+static int64_t join_items(const struct adapter_work *w)
 {
-    int64_t jobs = 0;
+    int64_t items = 0;
     for (int i = 0; i < w->n_adapters; i++) {
         const struct cpu_adapter *a = &w->adapters[i];
-        jobs += (a->da ? cpu_div_up(a->k, CHUNK) : 0) + (a->db ? cpu_div_up(a->m, CHUNK) : 0);
+        items += (a->da ? cpu_div_up(a->k, CHUNK) : 0) + (a->db ? cpu_div_up(a->m, CHUNK) : 0);
     }
-    return jobs;
+    return items;
 }
 
 enum status cpu_adapter_run(struct ctx *c, const struct cpu_kernels *kernels, int64_t n, const struct cpu_adapter *adapters,
@@ -255,9 +265,9 @@ enum status cpu_adapter_run(struct ctx *c, const struct cpu_kernels *kernels, in
     w.scratch_floats = adapter_scratch_floats(&w);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     if (ctx_ok(c)) {
-        threads_run(c, n_adapters, adapter_pack_job, &w);
-        threads_run(c, w.stretches, stretch_job, &w);
-        threads_run(c, join_jobs(&w), join_job, &w);
+        threads_run(c, n_adapters, adapter_pack_item, &w);
+        threads_run(c, w.stretches, stretch_item, &w);
+        threads_run(c, join_items(&w), join_item, &w);
     }
     scope_close(c, mark);
     return c->status;

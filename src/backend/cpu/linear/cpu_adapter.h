@@ -1,8 +1,9 @@
-/* cpu_adapter: what backward of a linear does for its adapters, in one pass over dy and x. For every adapter, with
- * u = s dy B:
+/* cpu_adapter: what backward of a linear layer computes for its LoRA adapters (Hu et al. 2021), in one pass over dy and x.
+ * An adapter adds s (x A^T) B^T to the layer's result; with h = x A^T from forward, and u = s dy B:
  *
  *   u (N, R)      dA (R, K) (+)= u^T x      dB (M, R) (+)= s dy^T h
- */
+ *
+ * The caller uses u for the adapter's part of dx = u A. All f32. */
 #ifndef YA_BACKEND_CPU_CPU_ADAPTER_H
 #define YA_BACKEND_CPU_CPU_ADAPTER_H
 
@@ -28,8 +29,10 @@ struct cpu_adapter {
 
 enum { CPU_ADAPTERS_MAX = 3 };
 
-/* All of them over the same n tokens. accumulate: dA and dB are added to, else overwritten. Scratch from the step pool:
- * partial sums of at most 16 stretches of tokens. E_MEMORY. */
+/* Computes all of them over the same n tokens, on the ctx's threads. accumulate: dA and dB are added to, else overwritten;
+ * u is always overwritten. At most CPU_ADAPTERS_MAX adapters. Scratch comes from the step pool, at most 16 times the size
+ * of dA and dB, and is given back on return. The same bits with any number of threads. E_MEMORY (results are then
+ * undefined). */
 enum status cpu_adapter_run(struct ctx *c, const struct cpu_kernels *kernels, int64_t n, const struct cpu_adapter *adapters,
                             int n_adapters, bool accumulate);
 

@@ -1,10 +1,13 @@
-/* cpu_linear: LINEAR and LINEAR_BWD as sums of products (gemm.h). With u_i = s_i dy_i B_i:
+/* cpu_linear: LINEAR and LINEAR_BWD as sums of products (gemm.h). A call has up to LINEAR_MAX weights W_i (M_i, K) that
+ * share the input x (N, K), each with or without an adapter A_i (R, K), B_i (M_i, R) of scale s_i. With u_i = s_i dy_i
+ * B_i:
  *
  *   forward   h_i = drop_i(x) A_i^T          y_i = x W_i^T + h_i (s_i B_i)^T + bias_i
  *   backward  dx = sum_i dy_i W_i + u_i A_i  dA_i = u_i^T drop_i(x)            dB_i = s_i dy_i^T h_i
  *
- * The adapter's products extend the reduction of the base product, so y and dx are written once. With dropout u_i A_i has to
- * pass the mask first and cannot: it takes a pass of its own then, and drop_i(x) a copy. */
+ * A product may have several terms, C = sum of A_t B_t, whose reductions go on in the same accumulators: the adapter is a
+ * second term of the base product, so y and dx are written once. With dropout u_i A_i must pass the mask before it is
+ * added, so it cannot be a term: it takes a pass of its own then, and drop_i(x) is copied. */
 #include <string.h>
 
 #include "array/linear_view.h"
@@ -17,7 +20,7 @@
 enum { MASK_ROWS = 32 };
 
 /* Weight i of the call and its adapter. */
-struct slot {
+struct cpu_linear_slot {
     const struct weight *w;    /* (M, K) */
     const struct array *a, *b; /* (R, K), (M, R); NULL without an adapter */
     int64_t first, rank;       /* first column of y; R */
@@ -26,13 +29,14 @@ struct slot {
     float *h, *u; /* (N, R), stride R */
 };
 
+/* One call with its operands by name. */
 struct linear {
     struct linear_view view; /* the call's operands */
     const struct linear_params *params;
     const struct step_values *step;
     const struct cpu_kernels *kernels;
     int64_t n, k, m; /* N, K, sum of M */
-    struct slot slot[LINEAR_MAX];
+    struct cpu_linear_slot slot[LINEAR_MAX];
 };
 
 static void linear_init(struct linear *l, const struct op_call *call, const struct cpu_kernels *kernels)
@@ -42,8 +46,8 @@ static void linear_init(struct linear *l, const struct op_call *call, const stru
     l->n = l->view.x->shape[0];
     l->k = l->view.x->shape[1];
     for (int i = 0; i < p->n; i++) {
-        struct slot *s = &l->slot[i];
-        *s = (struct slot){.w = p->w[i], .first = l->m, .scale = p->scale[i], .id = p->id[i]};
+        struct cpu_linear_slot *s = &l->slot[i];
+        *s = (struct cpu_linear_slot){.w = p->w[i], .first = l->m, .scale = p->scale[i], .id = p->id[i]};
         s->a = l->view.slot[i].a;
         s->b = l->view.slot[i].b;
         s->rank = s->a ? s->a->shape[0] : 0;
@@ -53,22 +57,24 @@ static void linear_init(struct linear *l, const struct op_call *call, const stru
 }
 
 /* A matrix of an adapter as operand: in bf16 where the products with its weight are. */
-static struct gemm_source adapter_source(const struct slot *s, const struct array *a, enum gemm_form form, float scale)
+static struct gemm_source adapter_source(const struct cpu_linear_slot *s, const struct array *a, enum gemm_form form,
+                                         float scale)
 {
     return (struct gemm_source){
         .form = form, .data = a->data, .ld = a->stride[0], .scale = scale, .bf16 = s->w->compute == COMPUTE_BF16};
 }
 
-static struct gemm_source weight_source(const struct weight *w, enum gemm_form form)
+static struct gemm_source weight_operand(const struct weight *w, enum gemm_form form)
 {
     return (struct gemm_source){.form = form, .weight = w, .scale = 1.0f};
 }
 
 /* ---- dropout -------------------------------------------------------------------------------------------------------- */
 
+/* One pass of a dropout mask over rows, as all its work items see it. */
 struct mask_work {
     const struct linear *l;
-    const struct slot *s;
+    const struct cpu_linear_slot *s;
     const float *x; /* (N, K), row stride ldx */
     int64_t ldx;
     float *out; /* (N, K), row stride ld_out */
@@ -77,14 +83,14 @@ struct mask_work {
     uint8_t *keep;
 };
 
-static void mask_job(void *arg, int64_t job, int worker)
+static void mask_item(void *arg, int64_t item, int worker)
 {
     const struct mask_work *w = arg;
-    int64_t k = w->l->k, end = cpu_min((job + 1) * MASK_ROWS, w->l->n);
+    int64_t k = w->l->k, end = cpu_min((item + 1) * MASK_ROWS, w->l->n);
     uint8_t *keep = w->keep + worker * k;
     float up = 1.0f / (1.0f - w->s->rate);
     const struct step_values *step = w->l->step;
-    for (int64_t i = job * MASK_ROWS; i < end; i++) {
+    for (int64_t i = item * MASK_ROWS; i < end; i++) {
         dropout_mask(step, w->s->id, step->first_token + i, w->s->rate, k, keep);
         const float *x = w->x + i * w->ldx;
         float *out = w->out + i * w->ld_out;
@@ -100,12 +106,13 @@ static void mask_run(struct ctx *c, struct mask_work *w)
 {
     int mark = scope_open(c);
     w->keep = cpu_scratch(c, DTYPE_U8, threads_count(c) * w->l->k);
-    if (w->keep && w->out) threads_run(c, cpu_div_up(w->l->n, MASK_ROWS), mask_job, w);
+    if (w->keep && w->out) threads_run(c, cpu_div_up(w->l->n, MASK_ROWS), mask_item, w);
     scope_close(c, mark);
 }
 
 /* drop(x) / (1 - p) in scratch of the innermost scope, row stride K. NULL with E_MEMORY. */
-static const float *dropped_copy(struct ctx *c, const struct linear *l, const struct slot *s, const struct array *x)
+static const float *dropped_copy(struct ctx *c, const struct linear *l, const struct cpu_linear_slot *s,
+                                 const struct array *x)
 {
     struct mask_work w = {
         .l = l, .s = s, .x = x->data, .ldx = x->stride[0], .out = cpu_scratch_f32(c, l->n * l->k), .ld_out = l->k};
@@ -122,7 +129,7 @@ static void adapter_hidden(struct ctx *c, struct linear *l)
     struct gemm list[LINEAR_MAX];
     int n = 0;
     for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
-        struct slot *s = &l->slot[i];
+        struct cpu_linear_slot *s = &l->slot[i];
         if (!s->a) continue;
         const struct array *h = l->view.slot[i].h; /* wanted by the tape */
         s->h = h ? h->data : cpu_scratch_f32(c, l->n * s->rank);
@@ -143,7 +150,7 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
     int mark = scope_open(c);
     adapter_hidden(c, &l);
     for (int i = 0; i < l.params->n && y; i++) {
-        const struct slot *s = &l.slot[i];
+        const struct cpu_linear_slot *s = &l.slot[i];
         struct gemm *g = &list[i];
         *g = (struct gemm){.m = l.n,
                            .n = s->w->rows,
@@ -152,7 +159,7 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
                            .bias = s->w->bias ? s->w->bias->data : NULL,
                            .n_terms = 1};
         g->term[0] =
-            (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l.k, .b = weight_source(s->w, GEMM_TRANSPOSED)};
+            (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l.k, .b = weight_operand(s->w, GEMM_TRANSPOSED)};
         if (s->a)
             g->term[g->n_terms++] = (struct gemm_term){
                 .a = s->h, .lda = s->rank, .k = s->rank, .b = adapter_source(s, s->b, GEMM_TRANSPOSED, s->scale)};
@@ -174,7 +181,7 @@ static void adapter_grads(struct ctx *c, struct linear *l)
         if (l->slot[i].a) l->slot[i].u = cpu_scratch_f32(c, l->n * l->slot[i].rank);
     int mark = scope_open(c);
     for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
-        const struct slot *s = &l->slot[i];
+        const struct cpu_linear_slot *s = &l->slot[i];
         const struct array *da = l->view.slot[i].da, *db = l->view.slot[i].db, *h = l->view.slot[i].h;
         if (!s->a) continue;
         struct cpu_adapter *a = &list[n++];
@@ -191,7 +198,7 @@ static void adapter_grads(struct ctx *c, struct linear *l)
 }
 
 /* dx += mask_i * (u_i A_i) */
-static void masked_dx(struct ctx *c, const struct linear *l, const struct slot *s, const struct array *dx)
+static void masked_dx(struct ctx *c, const struct linear *l, const struct cpu_linear_slot *s, const struct array *dx)
 {
     int mark = scope_open(c);
     float *product = cpu_scratch_f32(c, l->n * l->k);
@@ -205,15 +212,16 @@ static void masked_dx(struct ctx *c, const struct linear *l, const struct slot *
     scope_close(c, mark);
 }
 
+/* dx = sum of dy_i W_i and of u_i A_i; those with dropout are added afterwards, through their masks. */
 static void linear_dx(struct ctx *c, const struct linear *l, const struct array *dy, const struct array *dx)
 {
     struct gemm g = {.m = l->n, .n = l->k, .c = dx->data, .ldc = dx->stride[0]};
     for (int i = 0; i < l->params->n; i++) {
-        const struct slot *s = &l->slot[i];
+        const struct cpu_linear_slot *s = &l->slot[i];
         g.term[g.n_terms++] = (struct gemm_term){.a = (const float *)dy->data + s->first,
                                                  .lda = dy->stride[0],
                                                  .k = s->w->rows,
-                                                 .b = weight_source(s->w, GEMM_ROWS)};
+                                                 .b = weight_operand(s->w, GEMM_ROWS)};
         if (s->a && s->rate <= 0)
             g.term[g.n_terms++] =
                 (struct gemm_term){.a = s->u, .lda = s->rank, .k = s->rank, .b = adapter_source(s, s->a, GEMM_ROWS, 1.0f)};

@@ -2,13 +2,13 @@
  *
  *   nll_i = log sum_v e^(h_i . W_v) - h_i . W_t     dh_i = weight_i (sum_v p_iv W_v - W_t)
  *
- * sum_v p_v W_v with an online softmax (cpu_attention.c) needs each tile of logits once: no (rows, V) buffer, no second pass
- * over W, whose words are made ready once for several blocks of rows. Storing a chunk's logits and recomputing them were
- * rejected: 100 MB of traffic a chunk, or half as much again to compute.
+ * sum_v p_v W_v with an online softmax (cpu_attention.c) needs each tile of logits once: no (rows, V) buffer, no second
+ * pass over W, whose words are made ready once for several blocks of rows. Storing a chunk's logits and recomputing them
+ * were rejected: 100 MB of traffic a chunk, or half as much again to compute.
  *
- * Rows of weight 0 are left out by compacting. Blocks of 96 rows go against slices of the vocabulary, one slice unless rows
- * are few; partial results meet in order of slices. A job is some blocks against a slice, fewer where there are many
- * threads: blocks do not see each other. Sums are f64. */
+ * Rows of weight 0 are left out by compacting. Blocks of 96 rows go against slices of the vocabulary, one slice unless
+ * rows are few; partial results meet in order of slices. A work item is some blocks against a slice, fewer where there are
+ * many threads: blocks do not see each other. Sums are f64. */
 #include <math.h>
 #include <string.h>
 
@@ -21,27 +21,27 @@
 #include "base/threads.h"
 
 enum {
-    JOBS = 64,             /* blocks times slices are at least so many, so that few rows still use many threads */
-    JOBS_A_THREAD = 8,     /* of grouped blocks, so that threads finish together */
-    GROUP_BYTES = 1 << 20, /* of h, and as much of dh, that a job goes through for each tile of words: from L3 */
+    ITEMS = 64,            /* blocks times slices are at least so many, so that few rows still use many threads */
+    ITEMS_A_THREAD = 8,    /* of grouped blocks, so that threads finish together */
+    GROUP_BYTES = 1 << 20, /* of h, and as much of dh, that a work item goes through for each tile of words: from L3 */
     JOIN_ROWS = 16
 };
 
-/* Work item `job`: some blocks of rows against one slice of the vocabulary. Neighbouring items share their rows, so slices
- * of the same rows run at about the same time. */
-static void loss_job(void *arg, int64_t job, int worker)
+/* Work item `item`: some blocks of rows against one slice of the vocabulary. Neighbouring items share their rows, so
+ * slices of the same rows run at about the same time. */
+static void loss_item(void *arg, int64_t item, int worker)
 {
     const struct loss_work *w = arg;
     int64_t rows = w->group * w->method->rows;
-    int64_t slice = job % w->slices, first = job / w->slices * rows, at = slice * w->n + first;
-    struct loss_job b = {.first = first,
-                         .n = cpu_min(rows, w->n - first),
-                         .word = slice * w->slice_words,
-                         .end = cpu_min((slice + 1) * w->slice_words, w->w->rows),
-                         .max = w->max + at,
-                         .sum = w->sum + at,
-                         .dh = w->dh ? w->dh + at * w->ld : NULL,
-                         .scratch = w->scratch + worker * w->scratch_floats};
+    int64_t slice = item % w->slices, first = item / w->slices * rows, at = slice * w->n + first;
+    struct loss_item b = {.first = first,
+                          .n = cpu_min(rows, w->n - first),
+                          .word = slice * w->slice_words,
+                          .end = cpu_min((slice + 1) * w->slice_words, w->w->rows),
+                          .max = w->max + at,
+                          .sum = w->sum + at,
+                          .dh = w->dh ? w->dh + at * w->ld : NULL,
+                          .scratch = w->scratch + worker * w->scratch_floats};
     for (int64_t j = 0; j < b.n; j++) b.sum[j] = 0;
     if (b.dh) memset(b.dh, 0, (size_t)(b.n * w->ld) * sizeof(float));
     w->method->run(w, &b);
@@ -70,11 +70,11 @@ static void join_row(const struct loss_work *w, int64_t i, float *scratch)
                      w->width);
 }
 
-static void loss_join_job(void *arg, int64_t job, int worker)
+static void loss_join_item(void *arg, int64_t item, int worker)
 {
     const struct loss_work *w = arg;
-    int64_t end = cpu_min((job + 1) * JOIN_ROWS, w->n);
-    for (int64_t i = job * JOIN_ROWS; i < end; i++) join_row(w, i, w->scratch + worker * w->scratch_floats);
+    int64_t end = cpu_min((item + 1) * JOIN_ROWS, w->n);
+    for (int64_t i = item * JOIN_ROWS; i < end; i++) join_row(w, i, w->scratch + worker * w->scratch_floats);
 }
 
 /* The scalar outputs, added in order of rows: out[0] = sum of weight * nll; stats = {that, sum of nll, rows}; logprobs. */
@@ -100,11 +100,11 @@ static void plan(struct loss_work *w, int threads)
     for (int64_t i = 0; i < w->call->in[0]->shape[0]; i++)
         if (weights[i] != 0) w->row[w->n++] = i;
     int64_t blocks = cpu_max(cpu_div_up(w->n, w->method->rows), 1), tiles = cpu_div_up(w->w->rows, w->method->words);
-    int64_t slices = cpu_min(cpu_div_up(JOBS, blocks), tiles);
+    int64_t slices = cpu_min(cpu_div_up(ITEMS, blocks), tiles);
     w->slice_words = cpu_div_up(tiles, slices) * w->method->words;
     w->slices = cpu_div_up(w->w->rows, w->slice_words);
     int64_t fit = GROUP_BYTES / (w->method->rows * w->ld * (int64_t)sizeof(float));
-    w->group = cpu_min(cpu_min(blocks * w->slices / (JOBS_A_THREAD * threads), fit), LOSS_MOST_BLOCKS);
+    w->group = cpu_min(cpu_min(blocks * w->slices / (ITEMS_A_THREAD * threads), fit), LOSS_MOST_BLOCKS);
     w->group = cpu_max(w->group, 1);
 }
 
@@ -132,8 +132,8 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     if (ctx_ok(c) && !threads_are_idle(c)) {
         for (int i = 2; i < 4; i++)
             if (call->out[i]) memset(call->out[i]->data, 0, (size_t)array_size(call->out[i]) * sizeof(float));
-        threads_run(c, cpu_div_up(w.n, w.group * w.method->rows) * w.slices, loss_job, &w);
-        threads_run(c, cpu_div_up(w.n, JOIN_ROWS), loss_join_job, &w);
+        threads_run(c, cpu_div_up(w.n, w.group * w.method->rows) * w.slices, loss_item, &w);
+        threads_run(c, cpu_div_up(w.n, JOIN_ROWS), loss_join_item, &w);
         store_sums(&w);
     }
     scope_close(c, mark);

@@ -1,9 +1,9 @@
 /* cpu_loss: what LINEAR_CROSS_ENTROPY's frame (cpu_loss.c) and its three methods of computing (f32, integers, bf16) share.
  *
- * The frame cuts the work: a work item (struct loss_job) is some blocks of rows of h against a slice of the vocabulary. The
- * method carries it out, one tile of logits (rows x words) after the other, and leaves the running softmax of the slice: its
- * maximum, the sum of e^(logit - max), and when a gradient is wanted the sum of e^(logit - max) W_v. The frame then joins
- * the slices. */
+ * The frame cuts the work: a work item (struct loss_item) is some blocks of rows of h against a slice of the vocabulary.
+ * The method carries it out, one tile of logits (rows x words) after the other, and leaves the running softmax of the
+ * slice: its maximum, the sum of e^(logit - max), and when a gradient is wanted the sum of e^(logit - max) W_v. The frame
+ * then joins the slices. */
 #ifndef YA_BACKEND_CPU_CPU_LOSS_H
 #define YA_BACKEND_CPU_CPU_LOSS_H
 
@@ -17,7 +17,7 @@ struct loss_work {
     const struct weight *w;
     int64_t n, width, ld; /* rows that count; C; padded C */
     int64_t slices, slice_words;
-    int64_t group; /* blocks of rows a job: what is made of a tile of words serves all of them */
+    int64_t group; /* blocks of rows a work item: what is made of a tile of words serves all of them */
     int64_t *row;  /* (n) where they are */
     float *dh;     /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
     double *sum;   /* (slices, n): of e^(logit - max) */
@@ -30,7 +30,7 @@ struct loss_work {
 
 enum { LOSS_MOST_BLOCKS = 4 };
 
-struct loss_job {
+struct loss_item {
     int64_t first, n;  /* rows [first, first + n) of the compacted, at most group * method->rows */
     int64_t word, end; /* of the vocabulary; word is a multiple of method->words */
     float *max;        /* (n): to be written, as are sum and dh */
@@ -43,21 +43,21 @@ struct loss_method {
     int64_t rows, words; /* a tile of logits: of a block of rows and some words */
     int64_t (*scratch_floats)(const struct loss_work *w);
     /* Also notes the logits of the targets that lie in the slice. */
-    void (*run)(const struct loss_work *w, const struct loss_job *job);
+    void (*run)(const struct loss_work *w, const struct loss_item *item);
 };
 extern const struct loss_method loss_method_f32, loss_method_int, loss_method_bf16;
 
-/* For methods whose tiles of logits have rows down and words across, `ld` apart. Rows [at, at + n) of the job against words
- * [word, word + words): notes the logits of the targets among them, makes p = e^(logit - max) of the logits, and scales down
- * what the rows have so far, sum and dh, where the maximum rose. */
+/* For methods whose tiles of logits have rows down and words across, `ld` apart. Rows [at, at + n) of the item against
+ * words [word, word + words): notes the logits of the targets among them, makes p = e^(logit - max) of the logits, and
+ * scales down what the rows have so far, sum and dh, where the maximum rose. */
 struct loss_tile {
     int64_t at, n, word, words;
     float *logits;
     int64_t ld;
 };
-void loss_softmax_rows(const struct loss_work *w, const struct loss_job *job, const struct loss_tile *t);
+void loss_softmax_rows(const struct loss_work *w, const struct loss_item *item, const struct loss_tile *t);
 
-/* A part of a job's scratch: where its address goes, and how many floats it has. */
+/* A part of a work item's scratch: where its address goes, and how many floats it has. */
 struct loss_part {
     float **start;
     int64_t floats;

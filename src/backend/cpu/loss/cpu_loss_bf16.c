@@ -1,6 +1,6 @@
 /* cpu_loss_bf16: the loss with both products in bf16 (gemm_bf16.h). Logits lie with rows down and words across, as in
- * cpu_loss_int.c: h against panels of the tile's words, then p = e^(logit - max), which is at most 1, against panels of the
- * same words as rows. A tile of words is packed as columns and as rows, once for all blocks of a work item. */
+ * cpu_loss_int.c: h against panels of the tile's words, then p = e^(logit - max), which is at most 1, against panels of
+ * the same words as rows. A tile of words is packed as columns and as rows, once for all blocks of a work item. */
 #include <float.h>
 
 #include "backend/cpu/cpu_scratch.h"
@@ -9,9 +9,9 @@
 
 enum { ROWS = 96, WORDS = 256 /* whole panels of any width; fewer read and write dh too often */ };
 
-/* Of a job. */
+/* Of a work item. */
 struct loss_bf16_parts {
-    const struct loss_job *job;
+    const struct loss_item *item;
     const struct bf16_kernels *q;
     int64_t columns_stride, rows_stride; /* of panels, in steps */
     float *h;                            /* (group, ROWS, row steps of C) */
@@ -20,7 +20,7 @@ struct loss_bf16_parts {
     float *scratch;                      /* of packing */
 };
 
-/* Lays the job's parts out from `scratch` on; returns its end. */
+/* Lays the item's parts out from `scratch` on; returns its end. */
 static float *loss_bf16_lay_out(const struct loss_work *w, struct loss_bf16_parts *b, float *scratch)
 {
     int64_t nr = w->kernels->nr;
@@ -52,7 +52,7 @@ static void loss_bf16_pack_words(const struct loss_work *w, const struct loss_bf
                           .dst = (uint32_t *)b->columns,
                           .panel_stride = b->columns_stride};
     bf16_pack_panels(w->kernels, b->q, &p, b->scratch);
-    if (!b->job->dh) return;
+    if (!b->item->dh) return;
     p = (struct bf16_pack){.source = {.form = GEMM_ROWS, .weight = w->w, .scale = 1.0f},
                            .from = word,
                            .k = words,
@@ -62,7 +62,7 @@ static void loss_bf16_pack_words(const struct loss_work *w, const struct loss_bf
     bf16_pack_panels(w->kernels, b->q, &p, b->scratch);
 }
 
-/* Words [word, word + words) for the rows [at, at + n) of the job, which are a block. */
+/* Words [word, word + words) for the rows [at, at + n) of the item, which are a block. */
 static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_bf16_parts *b, int64_t at, int64_t n,
                                 int64_t word, int64_t words)
 {
@@ -78,8 +78,8 @@ static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_bf1
                                  .ldc = WORDS};
     bf16_block(w->kernels, &product);
     struct loss_tile tile = {at, n, word, words, b->tile, WORDS};
-    loss_softmax_rows(w, b->job, &tile);
-    if (!b->job->dh) return;
+    loss_softmax_rows(w, b->item, &tile);
+    if (!b->item->dh) return;
     bf16_round_rows(b->q, b->tile, WORDS, n, words, (uint32_t *)b->p);
     product = (struct bf16_block){.q = b->q,
                                   .m = n,
@@ -89,27 +89,27 @@ static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_bf1
                                   .rs = bf16_row_steps(words),
                                   .panels = (const uint32_t *)b->rows,
                                   .panel_stride = b->rows_stride,
-                                  .c = b->job->dh + at * w->ld,
+                                  .c = b->item->dh + at * w->ld,
                                   .ldc = w->ld,
                                   .accumulate = true};
     bf16_block(w->kernels, &product);
 }
 
-static void loss_bf16_run(const struct loss_work *w, const struct loss_job *job)
+static void loss_bf16_run(const struct loss_work *w, const struct loss_item *item)
 {
-    struct loss_bf16_parts b = {.job = job};
-    loss_bf16_lay_out(w, &b, job->scratch);
-    for (int64_t i = 0; i < job->n; i++) {
-        job->max[i] = -FLT_MAX;
-        bf16_round_rows(b.q, cpu_row_at(w->call->in[0], w->row[job->first + i]), 0, 1, w->width,
+    struct loss_bf16_parts b = {.item = item};
+    loss_bf16_lay_out(w, &b, item->scratch);
+    for (int64_t i = 0; i < item->n; i++) {
+        item->max[i] = -FLT_MAX;
+        bf16_round_rows(b.q, cpu_row_at(w->call->in[0], w->row[item->first + i]), 0, 1, w->width,
                         (uint32_t *)b.h + i * bf16_row_steps(w->width));
     }
     if (b.q->open) b.q->open();
-    for (int64_t word = job->word; word < job->end; word += WORDS) {
-        int64_t words = cpu_min(WORDS, job->end - word);
+    for (int64_t word = item->word; word < item->end; word += WORDS) {
+        int64_t words = cpu_min(WORDS, item->end - word);
         loss_bf16_pack_words(w, &b, word, words);
-        for (int64_t at = 0; at < job->n; at += ROWS)
-            loss_bf16_word_tile(w, &b, at, cpu_min(ROWS, job->n - at), word, words);
+        for (int64_t at = 0; at < item->n; at += ROWS)
+            loss_bf16_word_tile(w, &b, at, cpu_min(ROWS, item->n - at), word, words);
     }
     if (b.q->close) b.q->close();
 }

@@ -19,7 +19,7 @@ struct loss_f32_block {
     int64_t first, n; /* rows [first, first + n) of the compacted */
     float *turned;    /* their h as panels, (.., C, nr) */
     float *max;       /* (ROWS) */
-    /* of the job, one for all its blocks */
+    /* of the item, one for all its blocks */
     float *tile;   /* (WORDS, ROWS) */
     float *copy;   /* (COPY_ROWS, ld): rows of h, then tiles of W that cannot be read in place */
     float *packed; /* (.., words, nr): the tile's words as panels */
@@ -121,15 +121,16 @@ static void loss_f32_word_tile(const struct loss_work *w, const struct loss_f32_
     gemm_block(w->kernels, &product);
 }
 
-/* Cuts the job into blocks and lays their parts out; returns how many there are. */
-static int loss_f32_lay_out(const struct loss_work *w, const struct loss_job *job, struct loss_f32_block *blocks)
+/* Cuts the item into blocks and lays their parts out; returns how many there are. */
+static int loss_f32_lay_out(const struct loss_work *w, const struct loss_item *item, struct loss_f32_block *blocks)
 {
-    float *tile = job->scratch, *copy = tile + WORDS * ROWS, *change = copy + COPY_ROWS * w->ld, *packed = change + 2 * ROWS;
+    float *tile = item->scratch, *copy = tile + WORDS * ROWS, *change = copy + COPY_ROWS * w->ld,
+          *packed = change + 2 * ROWS;
     float *part = packed + WORDS * cpu_round_up(w->width, w->kernels->nr);
     int n = 0;
-    for (int64_t at = 0; at < job->n; at += ROWS, part += PANEL_ROWS * w->width + ROWS)
-        blocks[n++] = (struct loss_f32_block){.first = job->first + at,
-                                              .n = cpu_min(ROWS, job->n - at),
+    for (int64_t at = 0; at < item->n; at += ROWS, part += PANEL_ROWS * w->width + ROWS)
+        blocks[n++] = (struct loss_f32_block){.first = item->first + at,
+                                              .n = cpu_min(ROWS, item->n - at),
                                               .turned = part,
                                               .max = part + PANEL_ROWS * w->width,
                                               .tile = tile,
@@ -137,23 +138,23 @@ static int loss_f32_lay_out(const struct loss_work *w, const struct loss_job *jo
                                               .packed = packed,
                                               .change = change,
                                               .tile_sum = change + ROWS,
-                                              .sum = job->sum + at,
-                                              .dh = job->dh ? job->dh + at * w->ld : NULL};
+                                              .sum = item->sum + at,
+                                              .dh = item->dh ? item->dh + at * w->ld : NULL};
     return n;
 }
 
 /* A work item: for each tile of words, W's rows once as they lie (A operand of the logits) and once packed (B operand of
  * dh), then every block of rows against it. */
-static void loss_f32_run(const struct loss_work *w, const struct loss_job *job)
+static void loss_f32_run(const struct loss_work *w, const struct loss_item *item)
 {
     struct loss_f32_block blocks[LOSS_MOST_BLOCKS];
-    int n = loss_f32_lay_out(w, job, blocks);
+    int n = loss_f32_lay_out(w, item, blocks);
     for (int i = 0; i < n; i++) {
         turn_rows(w, &blocks[i]);
         for (int64_t j = 0; j < ROWS; j++) blocks[i].max[j] = -FLT_MAX;
     }
-    for (int64_t word = job->word; word < job->end; word += WORDS) {
-        int64_t words = cpu_min(WORDS, job->end - word), ld;
+    for (int64_t word = item->word; word < item->end; word += WORDS) {
+        int64_t words = cpu_min(WORDS, item->end - word), ld;
         const float *rows = words_at(w, word, words, blocks[0].copy, &ld);
         struct gemm_pack p = {.source = {.form = GEMM_ROWS, .data = rows, .ld = ld, .scale = 1.0f},
                               .k = words,
@@ -161,10 +162,10 @@ static void loss_f32_run(const struct loss_work *w, const struct loss_job *job)
                               .n_panels = cpu_div_up(w->width, w->kernels->nr),
                               .dst = blocks[0].packed,
                               .panel_stride = words * w->kernels->nr};
-        if (job->dh) gemm_pack_panels(w->kernels, &p, NULL);
+        if (item->dh) gemm_pack_panels(w->kernels, &p, NULL);
         for (int i = 0; i < n; i++) loss_f32_word_tile(w, &blocks[i], word, words, rows, ld);
     }
-    for (int i = 0; i < n; i++) memcpy(job->max + i * ROWS, blocks[i].max, (size_t)blocks[i].n * sizeof(float));
+    for (int i = 0; i < n; i++) memcpy(item->max + i * ROWS, blocks[i].max, (size_t)blocks[i].n * sizeof(float));
 }
 
 const struct loss_method loss_method_f32 = {

@@ -21,16 +21,16 @@ static void note_target(const struct loss_work *w, int64_t row, const struct los
 
 /* The online softmax of Milakov and Gimelshein (2018): when a tile raises a row's maximum from m to m', the sum and the
  * weighted sum of rows of W so far are multiplied by e^(m - m'), and the tile's own are added. */
-void loss_softmax_rows(const struct loss_work *w, const struct loss_job *job, const struct loss_tile *t)
+void loss_softmax_rows(const struct loss_work *w, const struct loss_item *item, const struct loss_tile *t)
 {
     for (int64_t i = 0; i < t->n; i++) {
         int64_t row = t->at + i;
-        float *logits = t->logits + i * t->ld, old = job->max[row], sum;
-        note_target(w, job->first + row, t, logits);
-        w->kernels->row_softmax(logits, t->words, &job->max[row], &sum);
-        float change = old - job->max[row];
+        float *logits = t->logits + i * t->ld, old = item->max[row], sum;
+        note_target(w, item->first + row, t, logits);
+        w->kernels->row_softmax(logits, t->words, &item->max[row], &sum);
+        float change = old - item->max[row];
         w->kernels->exp(&change, &change, 1);
-        job->sum[row] = job->sum[row] * (double)change + (double)sum;
-        if (job->dh && change != 1.0f) w->kernels->scale(job->dh + row * w->ld, change, job->dh + row * w->ld, w->width);
+        item->sum[row] = item->sum[row] * (double)change + (double)sum;
+        if (item->dh && change != 1.0f) w->kernels->scale(item->dh + row * w->ld, change, item->dh + row * w->ld, w->width);
     }
 }

@@ -46,7 +46,7 @@ static struct ref_attention_span queries_of(const struct cpu_segments *g, int64_
 }
 
 /* One call, as all its work items see it. */
-struct attention_job {
+struct attention_work {
     const struct attention_params *p;
     struct cpu_segments segments;
     const struct array *q, *k, *v, *o, *lse;
@@ -57,72 +57,72 @@ struct attention_job {
 
 /* One query row and head: scores of the keys that it sees, their maximum, then o and lse. Head h reads key head h / (H /
  * G). */
-static void ref_attention_row(const struct attention_job *job, int64_t n, int64_t h, double *scratch)
+static void ref_attention_row(const struct attention_work *work, int64_t n, int64_t h, double *scratch)
 {
-    struct ref_attention_span keys = ref_attention_keys(&job->segments, n);
-    const REAL *q = real_head(job->q, n, h);
-    double *scores = scratch, *sums = scratch + job->max_keys, m = -INFINITY, total = 0;
+    struct ref_attention_span keys = ref_attention_keys(&work->segments, n);
+    const REAL *q = real_head(work->q, n, h);
+    double *scores = scratch, *sums = scratch + work->max_keys, m = -INFINITY, total = 0;
     for (int64_t j = keys.begin; j < keys.end; j++) {
-        double s = job->p->scale * dot(q, real_head(job->k, j, h / job->group), job->d);
+        double s = work->p->scale * dot(q, real_head(work->k, j, h / work->group), work->d);
         scores[j - keys.begin] = s;
         m = maximum(m, s);
     }
-    memset(sums, 0, (size_t)job->d * sizeof(*sums));
+    memset(sums, 0, (size_t)work->d * sizeof(*sums));
     for (int64_t j = keys.begin; j < keys.end; j++) {
         double e = exp(scores[j - keys.begin] - m);
         total += e;
-        axpy(e, real_head(job->v, j, h / job->group), sums, job->d);
+        axpy(e, real_head(work->v, j, h / work->group), sums, work->d);
     }
-    REAL *o = real_head(job->o, n, h);
-    for (int64_t d = 0; d < job->d; d++) o[d] = (REAL)(keys.begin < keys.end ? sums[d] / total : 0.0);
-    if (job->lse) *real_at(job->lse, n * job->lse->stride[0] + h * job->lse->stride[1]) = (REAL)(m + log(total));
+    REAL *o = real_head(work->o, n, h);
+    for (int64_t d = 0; d < work->d; d++) o[d] = (REAL)(keys.begin < keys.end ? sums[d] / total : 0.0);
+    if (work->lse) *real_at(work->lse, n * work->lse->stride[0] + h * work->lse->stride[1]) = (REAL)(m + log(total));
 }
 
 static void attention_block(void *arg, int64_t block, int worker)
 {
-    const struct attention_job *job = arg;
-    int64_t end = min_i64(job->n, (block + 1) * ATTENTION_ROWS);
+    const struct attention_work *work = arg;
+    int64_t end = min_i64(work->n, (block + 1) * ATTENTION_ROWS);
     for (int64_t n = block * ATTENTION_ROWS; n < end; n++) {
-        for (int64_t h = 0; h < job->heads; h++) ref_attention_row(job, n, h, job->scratch + worker * job->width);
+        for (int64_t h = 0; h < work->heads; h++) ref_attention_row(work, n, h, work->scratch + worker * work->width);
     }
 }
 
 /* Checks shared with backward: q (N, H, D), k and v (S, G, D), o as q, lse (N, H). */
-static enum status ref_attention_check(struct ctx *c, const struct op_call *call, struct attention_job *job)
+static enum status ref_attention_check(struct ctx *c, const struct op_call *call, struct attention_work *work)
 {
-    check_operand(c, call->op, job->q, 3);
-    check_operand(c, call->op, job->k, 3);
-    check_operand(c, call->op, job->v, 3);
-    check_operand(c, call->op, job->o, 3);
-    BUG_ON(c, !array_same_shape(job->k, job->v) || !array_same_shape(job->q, job->o), "attention: shapes differ");
-    BUG_ON(c, job->q->shape[2] != job->k->shape[2], "attention: head sizes differ");
-    if (job->lse) {
-        check_operand(c, call->op, job->lse, 2);
-        BUG_ON(c, job->lse->shape[0] != job->q->shape[0] || job->lse->shape[1] != job->q->shape[1], "attention: lse");
+    check_operand(c, call->op, work->q, 3);
+    check_operand(c, call->op, work->k, 3);
+    check_operand(c, call->op, work->v, 3);
+    check_operand(c, call->op, work->o, 3);
+    BUG_ON(c, !array_same_shape(work->k, work->v) || !array_same_shape(work->q, work->o), "attention: shapes differ");
+    BUG_ON(c, work->q->shape[2] != work->k->shape[2], "attention: head sizes differ");
+    if (work->lse) {
+        check_operand(c, call->op, work->lse, 2);
+        BUG_ON(c, work->lse->shape[0] != work->q->shape[0] || work->lse->shape[1] != work->q->shape[1], "attention: lse");
     }
-    BUG_ON(c, job->k->shape[1] < 1 || job->q->shape[1] % job->k->shape[1] != 0,
+    BUG_ON(c, work->k->shape[1] < 1 || work->q->shape[1] % work->k->shape[1] != 0,
            "attention: query heads are no multiple of key heads");
-    TRY(cpu_segments_check(c, &job->segments, job->q->shape[0], job->k->shape[0]));
-    job->n = job->q->shape[0];
-    job->heads = job->q->shape[1];
-    job->group = job->q->shape[1] / job->k->shape[1];
-    job->d = job->q->shape[2];
-    const struct cpu_segments *g = &job->segments;
-    for (int s = 0; s < g->n; s++) job->max_keys = max_i64(job->max_keys, g->k[s + 1] - g->k[s]);
+    TRY(cpu_segments_check(c, &work->segments, work->q->shape[0], work->k->shape[0]));
+    work->n = work->q->shape[0];
+    work->heads = work->q->shape[1];
+    work->group = work->q->shape[1] / work->k->shape[1];
+    work->d = work->q->shape[2];
+    const struct cpu_segments *g = &work->segments;
+    for (int s = 0; s < g->n; s++) work->max_keys = max_i64(work->max_keys, g->k[s + 1] - g->k[s]);
     return OK;
 }
 
 static enum status run_attention(struct ctx *c, const struct op_call *call)
 {
-    struct attention_job job = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]};
-    job.o = call->out[0];
-    job.lse = call->out[1];
-    job.segments = cpu_segments_of(job.p, call->in[3], call->in[4]);
-    TRY(ref_attention_check(c, call, &job));
-    job.width = job.max_keys + job.d;
-    job.scratch = mem_alloc(c, (size_t)threads_count(c), (size_t)job.width * sizeof(double));
-    if (!job.scratch) return E_MEMORY;
-    threads_run(c, ref_blocks(job.n, ATTENTION_ROWS), attention_block, &job);
-    mem_free(c, job.scratch);
+    struct attention_work work = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]};
+    work.o = call->out[0];
+    work.lse = call->out[1];
+    work.segments = cpu_segments_of(work.p, call->in[3], call->in[4]);
+    TRY(ref_attention_check(c, call, &work));
+    work.width = work.max_keys + work.d;
+    work.scratch = mem_alloc(c, (size_t)threads_count(c), (size_t)work.width * sizeof(double));
+    if (!work.scratch) return E_MEMORY;
+    threads_run(c, ref_blocks(work.n, ATTENTION_ROWS), attention_block, &work);
+    mem_free(c, work.scratch);
     return OK;
 }

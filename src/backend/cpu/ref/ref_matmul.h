@@ -4,7 +4,7 @@
 enum { MATMUL_ROWS = 16 }; /* rows of the result a block: fixed, so that sums never depend on the thread count */
 
 /* One call, as all its work items see it. */
-struct matmul_job {
+struct matmul_work {
     const struct array *a, *b, *out;
     int64_t m, k, n, rows; /* rows of all matrices together */
     double *sums;          /* (workers, N) */
@@ -22,28 +22,28 @@ static int64_t matmul_offset(const struct array *out, const struct array *a, int
 }
 
 /* One row of the result: sum over k of a[k] times row k of b, so that b is read along its rows. */
-static void matmul_row(const struct matmul_job *job, int64_t row, double *sums)
+static void matmul_row(const struct matmul_work *work, int64_t row, double *sums)
 {
-    int64_t batch = row / job->m, i = row % job->m;
-    const int r = job->out->ndim - 2, s = job->out->ndim - 1; /* the matrix axes */
-    const REAL *a = real_at(job->a, matmul_offset(job->out, job->a, batch) + i * job->a->stride[r]);
-    const REAL *b = real_at(job->b, matmul_offset(job->out, job->b, batch));
-    REAL *y = real_at(job->out, matmul_offset(job->out, job->out, batch) + i * job->out->stride[r]);
-    int64_t b_col = job->b->stride[s];
-    memset(sums, 0, (size_t)job->n * sizeof(*sums));
-    for (int64_t k = 0; k < job->k; k++) {
-        double x = (double)a[k * job->a->stride[s]];
-        const REAL *b_row = b + k * job->b->stride[r];
-        for (int64_t j = 0; j < job->n; j++) sums[j] += x * (double)b_row[j * b_col];
+    int64_t batch = row / work->m, i = row % work->m;
+    const int r = work->out->ndim - 2, s = work->out->ndim - 1; /* the matrix axes */
+    const REAL *a = real_at(work->a, matmul_offset(work->out, work->a, batch) + i * work->a->stride[r]);
+    const REAL *b = real_at(work->b, matmul_offset(work->out, work->b, batch));
+    REAL *y = real_at(work->out, matmul_offset(work->out, work->out, batch) + i * work->out->stride[r]);
+    int64_t b_col = work->b->stride[s];
+    memset(sums, 0, (size_t)work->n * sizeof(*sums));
+    for (int64_t k = 0; k < work->k; k++) {
+        double x = (double)a[k * work->a->stride[s]];
+        const REAL *b_row = b + k * work->b->stride[r];
+        for (int64_t j = 0; j < work->n; j++) sums[j] += x * (double)b_row[j * b_col];
     }
-    for (int64_t j = 0; j < job->n; j++) y[j * job->out->stride[s]] = (REAL)sums[j];
+    for (int64_t j = 0; j < work->n; j++) y[j * work->out->stride[s]] = (REAL)sums[j];
 }
 
 static void matmul_block(void *arg, int64_t block, int worker)
 {
-    const struct matmul_job *job = arg;
-    int64_t end = min_i64(job->rows, (block + 1) * MATMUL_ROWS);
-    for (int64_t row = block * MATMUL_ROWS; row < end; row++) matmul_row(job, row, job->sums + worker * job->n);
+    const struct matmul_work *work = arg;
+    int64_t end = min_i64(work->rows, (block + 1) * MATMUL_ROWS);
+    for (int64_t row = block * MATMUL_ROWS; row < end; row++) matmul_row(work, row, work->sums + worker * work->n);
 }
 
 static enum status run_matmul(struct ctx *c, const struct op_call *call)
@@ -54,12 +54,12 @@ static enum status run_matmul(struct ctx *c, const struct op_call *call)
     BUG_ON(c, out->ndim < 2 || a->ndim != out->ndim || b->ndim != out->ndim, "matmul: ranks differ");
     const int r = out->ndim - 2, s = out->ndim - 1;
     BUG_ON(c, a->shape[s] != b->shape[r] || a->shape[r] != out->shape[r] || b->shape[s] != out->shape[s], "matmul: shapes");
-    struct matmul_job job = {a, b, out, .m = out->shape[r], .k = a->shape[s], .n = out->shape[s]};
-    job.rows = 1;
-    for (int d = 0; d <= r; d++) job.rows *= out->shape[d];
-    job.sums = mem_alloc(c, (size_t)threads_count(c), (size_t)job.n * sizeof(double));
-    if (!job.sums) return E_MEMORY;
-    threads_run(c, ref_blocks(job.rows, MATMUL_ROWS), matmul_block, &job);
-    mem_free(c, job.sums);
+    struct matmul_work work = {a, b, out, .m = out->shape[r], .k = a->shape[s], .n = out->shape[s]};
+    work.rows = 1;
+    for (int d = 0; d <= r; d++) work.rows *= out->shape[d];
+    work.sums = mem_alloc(c, (size_t)threads_count(c), (size_t)work.n * sizeof(double));
+    if (!work.sums) return E_MEMORY;
+    threads_run(c, ref_blocks(work.rows, MATMUL_ROWS), matmul_block, &work);
+    mem_free(c, work.sums);
     return OK;
 }

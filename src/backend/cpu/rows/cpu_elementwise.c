@@ -24,21 +24,21 @@ struct elementwise_work {
     double *partial; /* a piece: its sum of squares */
 };
 
-/* First element of piece `job` of a contiguous array. */
-static float *piece(const struct array *a, int64_t job)
+/* First element of piece `item` of a contiguous array. */
+static float *piece(const struct array *a, int64_t item)
 {
-    return (float *)a->data + job * PIECE;
+    return (float *)a->data + item * PIECE;
 }
 
-/* Elements of piece `job`: PIECE, fewer in the last one. */
-static int64_t piece_length(const struct elementwise_work *w, int64_t job)
+/* Elements of piece `item`: PIECE, fewer in the last one. */
+static int64_t piece_length(const struct elementwise_work *w, int64_t item)
 {
-    return cpu_min(PIECE, w->n - job * PIECE);
+    return cpu_min(PIECE, w->n - item * PIECE);
 }
 
-static void run_pieces(struct ctx *c, struct elementwise_work *w, void (*job)(void *, int64_t, int))
+static void run_pieces(struct ctx *c, struct elementwise_work *w, void (*item)(void *, int64_t, int))
 {
-    threads_run(c, cpu_div_up(w->n, PIECE), job, w);
+    threads_run(c, cpu_div_up(w->n, PIECE), item, w);
 }
 
 /* All operands of an elementwise row have as many elements as the first one. */
@@ -47,38 +47,38 @@ static struct elementwise_work elementwise_work_of(const struct op_call *call, c
     return (struct elementwise_work){.call = call, .kernels = kernels, .n = array_size(call->in[0])};
 }
 
-static void add_job(void *arg, int64_t job, int worker)
+static void add_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
-    w->kernels->add(piece(w->call->out[0], job), piece(w->call->in[0], job), piece(w->call->in[1], job),
-                    piece_length(w, job));
+    w->kernels->add(piece(w->call->out[0], item), piece(w->call->in[0], item), piece(w->call->in[1], item),
+                    piece_length(w, item));
 }
 
-static void mul_job(void *arg, int64_t job, int worker)
+static void mul_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
-    w->kernels->mul(piece(w->call->out[0], job), piece(w->call->in[0], job), piece(w->call->in[1], job),
-                    piece_length(w, job));
+    w->kernels->mul(piece(w->call->out[0], item), piece(w->call->in[0], item), piece(w->call->in[1], item),
+                    piece_length(w, item));
 }
 
 /* out[0] = in[0] + in[1] or in[0] * in[1], all of one shape: the front end has broadcast them. */
 enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
-    run_pieces(c, &w, call->op == OP_ADD ? add_job : mul_job);
+    run_pieces(c, &w, call->op == OP_ADD ? add_item : mul_item);
     return OK;
 }
 
 /* ---- rows of views: gradients go into columns of wider arrays by COPY ------------------------------------------------ */
 
-static void copy_job(void *arg, int64_t job, int worker)
+static void copy_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
-    int64_t n = cpu_row_length(w->call->in[0]), rows = w->n / n, end = cpu_min((job + 1) * COPY_ROWS, rows);
-    for (int64_t i = job * COPY_ROWS; i < end; i++)
+    int64_t n = cpu_row_length(w->call->in[0]), rows = w->n / n, end = cpu_min((item + 1) * COPY_ROWS, rows);
+    for (int64_t i = item * COPY_ROWS; i < end; i++)
         memcpy(cpu_row_at(w->call->out[0], i), cpu_row_at(w->call->in[0], i), (size_t)n * sizeof(float));
 }
 
@@ -86,49 +86,49 @@ static void copy_job(void *arg, int64_t job, int worker)
 enum status cpu_elementwise_copy(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
-    threads_run(c, cpu_div_up(w.n / cpu_row_length(call->in[0]), COPY_ROWS), copy_job, &w);
+    threads_run(c, cpu_div_up(w.n / cpu_row_length(call->in[0]), COPY_ROWS), copy_item, &w);
     return OK;
 }
 
 /* ---- contiguous ----------------------------------------------------------------------------------------------------- */
 
-static void exp_job(void *arg, int64_t job, int worker)
+static void exp_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
-    w->kernels->exp(piece(w->call->out[0], job), piece(w->call->in[0], job), piece_length(w, job));
+    w->kernels->exp(piece(w->call->out[0], item), piece(w->call->in[0], item), piece_length(w, item));
 }
 
 enum status cpu_elementwise_exp(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
-    run_pieces(c, &w, exp_job);
+    run_pieces(c, &w, exp_item);
     return OK;
 }
 
-static void accumulate_job(void *arg, int64_t job, int worker)
+static void accumulate_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
-    float *dst = piece(w->call->in[0], job);
-    w->kernels->add(dst, dst, piece(w->call->in[1], job), piece_length(w, job));
+    float *dst = piece(w->call->in[0], item);
+    w->kernels->add(dst, dst, piece(w->call->in[1], item), piece_length(w, item));
 }
 
 /* in[0] += in[1], in place: how gradients of an array with several readers are added up. */
 enum status cpu_elementwise_accumulate(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
-    run_pieces(c, &w, accumulate_job);
+    run_pieces(c, &w, accumulate_item);
     return OK;
 }
 
-static void adamw_job(void *arg, int64_t job, int worker)
+static void adamw_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
     struct array *const *in = w->call->in;
-    w->kernels->adamw(piece(in[0], job), piece(in[1], job), piece(in[2], job), piece(in[3], job), &w->adamw,
-                      piece_length(w, job));
+    w->kernels->adamw(piece(in[0], item), piece(in[1], item), piece(in[2], item), piece(in[3], item), &w->adamw,
+                      piece_length(w, item));
 }
 
 /* One AdamW update of a whole slab, in place (formula at struct adamw_params in op.h). in: values, gradients, first and
@@ -150,15 +150,15 @@ enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, con
                                        .inv_correction1 = (float)(1.0 / p->correction1),
                                        .inv_correction2 = (float)(1.0 / p->correction2),
                                        .grad_scale = (float)scale};
-    run_pieces(c, &w, adamw_job);
+    run_pieces(c, &w, adamw_item);
     return OK;
 }
 
-static void sum_squares_job(void *arg, int64_t job, int worker)
+static void sum_squares_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
-    w->partial[job] = w->kernels->sum_squares(piece(w->call->in[0], job), piece_length(w, job));
+    w->partial[item] = w->kernels->sum_squares(piece(w->call->in[0], item), piece_length(w, item));
 }
 
 /* out[0], one f64, = the sum of in[0]'s squares. Each piece is summed by itself and the pieces are added in order. */
@@ -170,7 +170,7 @@ enum status cpu_elementwise_sum_squares(struct ctx *c, const struct op_call *cal
     w.partial = cpu_scratch(c, DTYPE_F64, pieces);
     if (w.partial) {
         double sum = 0;
-        run_pieces(c, &w, sum_squares_job);
+        run_pieces(c, &w, sum_squares_item);
         for (int64_t i = 0; i < pieces; i++) sum += w.partial[i];
         *(double *)call->out[0]->data = sum;
     }

@@ -22,14 +22,14 @@ struct norm_work {
 };
 
 /* in: x (rows, C), gain (C), residual or NULL. out: y, the sum x + residual where there is one, rstd (rows). */
-static void norm_job(void *arg, int64_t job, int worker)
+static void norm_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct norm_work *w = arg;
     const struct array *gain = w->call->in[1], *residual = w->call->in[2];
     float *rstd = w->call->out[2]->data;
-    int64_t end = cpu_min((job + 1) * ROWS, w->rows);
-    for (int64_t i = job * ROWS; i < end; i++) {
+    int64_t end = cpu_min((item + 1) * ROWS, w->rows);
+    for (int64_t i = item * ROWS; i < end; i++) {
         const float *x = cpu_row_at(w->call->in[0], i);
         if (residual) {
             float *sum = cpu_row_at(w->call->out[1], i);
@@ -51,20 +51,20 @@ static struct norm_work norm_work_of(const struct op_call *call, const struct cp
 enum status cpu_norm(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct norm_work w = norm_work_of(call, kernels, call->in[0]);
-    threads_run(c, cpu_div_up(w.rows, ROWS), norm_job, &w);
+    threads_run(c, cpu_div_up(w.rows, ROWS), norm_item, &w);
     return OK;
 }
 
 /* in: dy, dsum or NULL, x, gain, rstd. out: dx. r^3 / C sum(g dy x) is one number a row, the coefficient of x. The gain is
  * frozen (dispatch sends calls that want dg to the reference). */
-static void norm_bwd_job(void *arg, int64_t job, int worker)
+static void norm_bwd_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct norm_work *w = arg;
     const struct array *dsum = w->call->in[1], *gain = w->call->in[3];
     const float *rstd = w->call->in[4]->data;
-    int64_t end = cpu_min((job + 1) * ROWS, w->rows);
-    for (int64_t i = job * ROWS; i < end; i++) {
+    int64_t end = cpu_min((item + 1) * ROWS, w->rows);
+    for (int64_t i = item * ROWS; i < end; i++) {
         const float *dy = cpu_row_at(w->call->in[0], i), *x = cpu_row_at(w->call->in[2], i);
         double r = (double)rstd[i], dot = w->kernels->norm_dot(dy, gain->data, x, w->n);
         w->kernels->norm_bwd(cpu_row_at(w->call->out[0], i), dy, x, gain->data, dsum ? cpu_row_at(dsum, i) : NULL, rstd[i],
@@ -75,6 +75,6 @@ static void norm_bwd_job(void *arg, int64_t job, int worker)
 enum status cpu_norm_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct norm_work w = norm_work_of(call, kernels, call->in[2]);
-    threads_run(c, cpu_div_up(w.rows, ROWS), norm_bwd_job, &w);
+    threads_run(c, cpu_div_up(w.rows, ROWS), norm_bwd_item, &w);
     return OK;
 }

@@ -24,14 +24,14 @@ static int32_t position_of(const struct rope_work *w, int64_t token)
 
 /* Fills rows of the table: cos and sin of position * inv_freq[j], j < D / 2, times the attention factor p->scale. The
  * inverse rotation (backward) has -sin. */
-static void table_job(void *arg, int64_t job, int worker)
+static void table_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct rope_work *w = arg;
     const struct rope_params *p = w->call->params;
     const float *inv_freq = w->call->in[2]->data;
-    int64_t end = cpu_min((job + 1) * ROWS, w->n_table);
-    for (int64_t i = job * ROWS; i < end; i++) {
+    int64_t end = cpu_min((item + 1) * ROWS, w->n_table);
+    for (int64_t i = item * ROWS; i < end; i++) {
         double position = w->by_position ? (double)i : (double)position_of(w, i);
         float *cosine = w->table + i * 2 * w->half, *sine = cosine + w->half;
         for (int64_t j = 0; j < w->half; j++) {
@@ -43,13 +43,13 @@ static void table_job(void *arg, int64_t job, int worker)
 }
 
 /* y = x turned, for all H heads of some tokens: elements j and j + D / 2 of a head are one pair. */
-static void rotate_job(void *arg, int64_t job, int worker)
+static void rotate_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct rope_work *w = arg;
     const struct array *x = w->call->in[0], *y = w->call->out[0];
-    int64_t end = cpu_min((job + 1) * ROWS, w->n_tokens), half = w->half;
-    for (int64_t i = job * ROWS; i < end; i++) {
+    int64_t end = cpu_min((item + 1) * ROWS, w->n_tokens), half = w->half;
+    for (int64_t i = item * ROWS; i < end; i++) {
         const float *cosine = w->table + (w->by_position ? position_of(w, i) : i) * 2 * half;
         for (int64_t h = 0; h < x->shape[1]; h++) {
             const float *a = (const float *)x->data + i * x->stride[0] + h * x->stride[1];
@@ -75,8 +75,8 @@ enum status cpu_rope(struct ctx *c, const struct op_call *call, const struct cpu
     int mark = scope_open(c);
     w.table = cpu_scratch_f32(c, w.n_table * 2 * w.half);
     if (w.table) {
-        threads_run(c, cpu_div_up(w.n_table, ROWS), table_job, &w);
-        threads_run(c, cpu_div_up(w.n_tokens, ROWS), rotate_job, &w);
+        threads_run(c, cpu_div_up(w.n_table, ROWS), table_item, &w);
+        threads_run(c, cpu_div_up(w.n_tokens, ROWS), rotate_item, &w);
     }
     scope_close(c, mark);
     return c->status;
