@@ -10,7 +10,7 @@
 #include "io/json.h"
 #include "score/matcher.h"
 
-/* The built-in files, byte for byte (tools/gen_score_rules.py). */
+/* The built-in files, byte for byte (tools/gen_data_texts.py). */
 extern const char rules_text_default[], rules_text_original[];
 
 enum scorer { SCORER_CITATION, SCORER_HEURISTIC };

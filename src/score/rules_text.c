@@ -1,4 +1,4 @@
-/* rules_text: made by tools/gen_score_rules.py from data/score; do not edit. */
+/* rules_text: made by tools/gen_data_texts.py from data/score; do not edit. */
 #include "score/rules.h"
 
 // clang-format off

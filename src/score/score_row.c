@@ -1,6 +1,7 @@
 #include "score/score_row.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -10,8 +11,10 @@ enum row_member {
     MEMBER_TEXT = SCORE_FIELDS,
     MEMBER_PIECE,    /* a string, or messages */
     MEMBER_METADATA, /* an object that may hold the scorers' members */
-    MEMBER_SCORE,    /* what this command writes */
-    MEMBER_OTHER
+    MEMBER_OTHER,
+    MEMBER_SCORE, /* these are what `data score` writes */
+    MEMBER_AUTH,
+    MEMBER_BITS
 };
 
 static const struct {
@@ -29,8 +32,8 @@ static const struct {
     {"messages", MEMBER_PIECE},     {"conversations", MEMBER_PIECE},
     {"instruction", MEMBER_PIECE},  {"input", MEMBER_PIECE},
     {"output", MEMBER_PIECE},       {"system", MEMBER_PIECE},
-    {"metadata", MEMBER_METADATA},  {"auth_weight", MEMBER_SCORE},
-    {"prov_entropy", MEMBER_SCORE}, {"provenance_score", MEMBER_SCORE},
+    {"metadata", MEMBER_METADATA},  {"auth_weight", MEMBER_AUTH},
+    {"prov_entropy", MEMBER_BITS},  {"provenance_score", MEMBER_SCORE},
 };
 enum { N_MEMBERS = sizeof members / sizeof *members, NOT_LISTED = -1 };
 static const char OTHER_BORDER = 1; /* between strings of other members: no word and no phrase crosses it */
@@ -216,6 +219,8 @@ static bool read_member(struct score_row *s)
     if (s->rules->original && member != MEMBER_TEXT) add_other(s);
     enum json_token t = json_scan_next(&s->scan);
     bool ok;
+    if (s->options.read_scores && (member == MEMBER_AUTH || member == MEMBER_BITS) && (t == SCAN_INTEGER || t == SCAN_REAL))
+        *(member == MEMBER_AUTH ? &s->given_auth : &s->given_entropy) = strtod(s->scan.string, NULL);
     if (member < SCORE_FIELDS)
         ok = read_field(s, t, &s->input.field[member]);
     else if (member == MEMBER_TEXT)
@@ -227,7 +232,7 @@ static bool read_member(struct score_row *s)
     else
         ok = skip_value(s, t);
     if (!ok) return false;
-    if (member != MEMBER_SCORE) return keep_member(s, begin);
+    if (member < MEMBER_SCORE) return keep_member(s, begin);
     s->has_scores |= t != SCAN_NULL;
     s->has_members = true;
     return true;
@@ -246,7 +251,8 @@ static void begin_row(struct score_row *s, const char *what, const char *bytes, 
     s->bytes = bytes;
     s->n = n;
     s->direct = NULL;
-    s->has_text = s->has_pieces = s->has_scores = s->has_members = false;
+    s->has_text = s->has_pieces = s->has_scores = s->has_members = s->no_text = false;
+    s->given_auth = s->given_entropy = NAN;
     s->seen = 0;
     s->n_kept = 0;
 }
@@ -271,7 +277,8 @@ static bool finish_row(struct score_row *s, const char *what)
     struct score_input *in = &s->input;
     for (int f = 0; f < SCORE_FIELDS; f++)
         if (in->field[f].kind == VALUE_ABSENT) in->field[f] = s->nested[f];
-    if (!s->has_text && !s->has_pieces)
+    s->no_text = !s->has_text && !s->has_pieces;
+    if (s->no_text)
         return ctx_fail(s->c, E_INPUT, "%s: the row has no text (text, prompt, messages, ...)", what), false;
     in->text = s->direct ? s->direct : buf_str(&s->text);
     if (!s->direct) in->n = s->text.len;
@@ -381,7 +388,7 @@ static void add_scores(struct score_row *s, struct buf *out)
 }
 
 /* Bytes of the row on one line: outside of strings a line end is white space, and inside of them it cannot stand. */
-static void add_line(struct buf *out, const char *bytes, size_t n)
+void score_row_line(const char *bytes, size_t n, struct buf *out)
 {
     size_t from = out->len;
     buf_append(out, bytes, n);
@@ -399,19 +406,19 @@ static void add_members(struct score_row *s, struct buf *out)
         while (s->bytes[end - 1] == ' ' || s->bytes[end - 1] == '\t' || s->bytes[end - 1] == '\n' ||
                s->bytes[end - 1] == '\r')
             end--;
-        add_line(out, s->bytes, end);
+        score_row_line(s->bytes, end, out);
         return;
     }
     for (size_t i = 0; i < s->n_kept; i++) {
         buf_append_char(out, i ? ',' : '{');
-        add_line(out, s->bytes + s->kept[i].begin, s->kept[i].end - s->kept[i].begin);
+        score_row_line(s->bytes + s->kept[i].begin, s->kept[i].end - s->kept[i].begin, out);
     }
 }
 
 static void add_row(struct score_row *s, struct buf *out)
 {
     if (s->has_scores && s->options.existing == EXISTING_KEEP) {
-        add_line(out, s->bytes, s->close + 1);
+        score_row_line(s->bytes, s->close + 1, out);
     } else {
         add_members(s, out);
         buf_append_char(out, ',');
@@ -421,10 +428,16 @@ static void add_row(struct score_row *s, struct buf *out)
     buf_append_char(out, '\n');
 }
 
-enum status score_row_write(struct score_row *s, const char *what, const char *bytes, size_t n, struct buf *out)
+enum status score_row_read(struct score_row *s, const char *what, const char *bytes, size_t n)
 {
     begin_row(s, what, bytes, n);
-    if (!read_object(s) || !finish_row(s, what)) return s->c->status;
+    if (read_object(s)) finish_row(s, what);
+    return s->c->status;
+}
+
+enum status score_row_write(struct score_row *s, const char *what, const char *bytes, size_t n, struct buf *out)
+{
+    if (score_row_read(s, what, bytes, n) != OK) return s->c->status;
     if (!s->has_scores || s->options.existing == EXISTING_REPLACE)
         score_document(s->rules, s->counts, &s->input, &s->result);
     add_row(s, out);

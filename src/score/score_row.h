@@ -16,6 +16,7 @@ struct score_row_options {
     enum score_existing existing; /* what becomes of a row that has scores already: a fault, left as it is, scored anew */
     bool breakdown;               /* write what the scores are made of, too */
     bool use_prior;               /* source_type is a prior (the blend with known kinds of source) */
+    bool read_scores;             /* take the scores that a row has into given_auth and given_entropy */
 };
 
 /* A piece of a row: bytes [begin, end) of its JSON. */
@@ -41,8 +42,10 @@ struct score_row {
     const char *direct; /* text without escapes, in the row itself; NULL: in `text` */
     bool has_text;      /* the member "text" was there: pieces no longer count */
     bool has_pieces;
-    bool has_members, has_scores; /* a member of ours is there; one that is not null */
-    uint32_t seen;                /* members found, a bit each */
+    bool has_members, has_scores;     /* a member of ours is there; one that is not null */
+    bool no_text;                     /* the row was read, and refused for want of a text */
+    double given_auth, given_entropy; /* NaN: the row has none, or it was not asked for */
+    uint32_t seen;                    /* members found, a bit each */
     struct score_value nested[SCORE_FIELDS];
     struct row_range *kept; /* (n_kept, kept_room) members other than scores */
     size_t n_kept, kept_room;
@@ -51,6 +54,12 @@ struct score_row {
 /* Prepares the scratch; `rules` is borrowed. Undone by score_row_release. */
 enum status score_row_init(struct score_row *s, struct ctx *c, const struct rules *rules, struct score_row_options options);
 void score_row_release(struct score_row *s);
+
+/* Reads a row without scoring it: `input` holds its text and members until the next row. E_INPUT as below. */
+enum status score_row_read(struct score_row *s, const char *what, const char *bytes, size_t n);
+/* Appends a row's bytes on one line, without a line end: byte for byte but for line ends between members, which become
+ * spaces. */
+void score_row_line(const char *bytes, size_t n, struct buf *out);
 
 /* Reads a row, scores it and appends it with its scores and a line end to `out`. `what` names it in messages ("FILE:ROW").
  * E_INPUT for a row that is not a JSON object, has no text, or has scores already with EXISTING_STOP; nothing is appended

@@ -17,7 +17,7 @@ static void built_in_rules_are_the_files(void **state)
     size_t n;
     char *text = file_read(c, SOURCE_DIR "/data/score/rules.json", RULES_MAX_BYTES, &n);
     assert_non_null(text);
-    assert_string_equal(text, rules_text_default); /* else: tools/gen_score_rules.py */
+    assert_string_equal(text, rules_text_default); /* else: tools/gen_data_texts.py */
     mem_free(c, text);
     text = file_read(c, SOURCE_DIR "/data/score/rules_original.json", RULES_MAX_BYTES, &n);
     assert_non_null(text);

@@ -1,0 +1,161 @@
+/* copy_groups: see copy_groups.h. Rows meet by sorting, not by a hash table: the order of memory and of work is then a
+ * function of the rows alone, and a file cannot choose keys that collide. */
+#include "prepare/copy_groups.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { COMPARED_MAX = 256 };
+
+struct copy_key {
+    uint64_t key;
+    uint32_t row;
+};
+
+struct copy_search {
+    struct ctx *c;
+    const struct minhash *m;
+    const struct copy_texts *texts;
+    double threshold;
+    uint32_t *group;       /* a forest: each row's parent, never behind it */
+    struct copy_key *keys; /* (n) */
+    size_t n_keys;
+    struct copy_counts *counts;
+};
+
+void copy_bands(double threshold, int permutations, int *bands, int *positions)
+{
+    *positions = 1;
+    for (int r = 2; r <= permutations; r++)
+        if (1 - pow(1 - pow(threshold, r), permutations / r) >= COPY_MEET) *positions = r;
+    *bands = permutations / *positions;
+}
+
+/* ---- groups ---- */
+
+static uint32_t find(uint32_t *group, uint32_t i)
+{
+    while (group[i] != i) i = group[i] = group[group[i]];
+    return i;
+}
+
+static void join(struct copy_search *s, uint32_t i, uint32_t k)
+{
+    uint32_t x = find(s->group, i), y = find(s->group, k);
+    if (x == y) return;
+    s->group[x < y ? y : x] = x < y ? x : y;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct copy_key *x = a, *y = b;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+static bool takes_part(const struct copy_search *s, size_t i)
+{
+    return !s->texts->left_out || !s->texts->left_out[i];
+}
+
+static void find_exact(struct copy_search *s)
+{
+    const uint64_t(*digest)[2] = s->texts->digest;
+    s->n_keys = 0;
+    for (size_t i = 0; i < s->texts->n; i++)
+        if (takes_part(s, i)) s->keys[s->n_keys++] = (struct copy_key){digest[i][0], (uint32_t)i};
+    qsort(s->keys, s->n_keys, sizeof *s->keys, by_key);
+    for (size_t i = 1, first = 0; i < s->n_keys; i++) {
+        uint32_t row = s->keys[i].row, before = s->keys[first].row;
+        if (s->keys[i].key != s->keys[first].key) {
+            first = i;
+        } else if (digest[row][1] == digest[before][1]) {
+            join(s, row, before);
+            s->counts->exact++;
+        }
+    }
+}
+
+/* ---- near copies ---- */
+
+static const int32_t *signature(const struct copy_search *s, uint32_t row)
+{
+    return s->texts->signatures + (size_t)row * (size_t)s->m->permutations;
+}
+
+/* Keys of one band, of the first of each exact text that has words. */
+static void find_keys(struct copy_search *s, int from, int positions)
+{
+    s->n_keys = 0;
+    for (size_t i = 0; i < s->texts->n; i++) {
+        const int32_t *sig = signature(s, (uint32_t)i) + from;
+        if (!takes_part(s, i) || (s->group[i] != i && s->texts->digest[i][0] == s->texts->digest[s->group[i]][0]) ||
+            sig[0] == INT32_MAX)
+            continue;
+        uint64_t h = (uint64_t)from;
+        for (int k = 0; k < positions; k++) {
+            h = (h ^ (uint32_t)sig[k]) * UINT64_C(0x9e3779b97f4a7c15);
+            h ^= h >> 32;
+        }
+        s->keys[s->n_keys++] = (struct copy_key){h, (uint32_t)i};
+    }
+    qsort(s->keys, s->n_keys, sizeof *s->keys, by_key);
+}
+
+/* The row at keys[i] against those before it that share its band, the nearest first. */
+static void compare_with(struct copy_search *s, size_t first, size_t i)
+{
+    size_t stop = i - first > COMPARED_MAX ? i - COMPARED_MAX : first;
+    uint32_t row = s->keys[i].row;
+    for (size_t k = i; k-- > stop;) {
+        uint32_t other = s->keys[k].row;
+        if (find(s->group, row) == find(s->group, other)) continue;
+        s->counts->compared++;
+        if (minhash_similarity(s->m, signature(s, row), signature(s, other)) >= s->threshold) join(s, row, other);
+    }
+}
+
+static void find_near(struct copy_search *s)
+{
+    int bands = 1, positions = 1;
+    copy_bands(s->threshold, s->m->permutations, &bands, &positions);
+    for (int band = 0; band < bands; band++) {
+        find_keys(s, band * positions, positions);
+        for (size_t i = 1, first = 0; i < s->n_keys; i++) {
+            if (s->keys[i].key != s->keys[first].key) first = i;
+            compare_with(s, first, i);
+        }
+    }
+}
+
+static void count_groups(struct copy_search *s)
+{
+    size_t n = s->texts->n, later = 0;
+    memset(s->keys, 0, n * sizeof *s->keys); /* now: whether a later row is in the group of this one */
+    for (size_t i = 0; i < n; i++) {
+        uint32_t first = s->group[i] = find(s->group, (uint32_t)i);
+        if (first == i) continue;
+        later++;
+        s->counts->groups += s->keys[first].row++ == 0;
+    }
+    s->counts->near_rows = later - s->counts->exact;
+}
+
+enum status copy_groups_find(struct ctx *c, const struct minhash *m, double threshold, const struct copy_texts *texts,
+                             uint32_t *group, struct copy_counts *counts)
+{
+    *counts = (struct copy_counts){0};
+    if (texts->n >= UINT32_MAX) return ctx_fail(c, E_INPUT, "%zu rows: more than can be compared", texts->n);
+    struct copy_search s = {.c = c, .m = m, .texts = texts, .threshold = threshold, .group = group, .counts = counts};
+    s.keys = mem_alloc(c, texts->n, sizeof *s.keys);
+    if (!s.keys) return c->status;
+    for (size_t i = 0; i < texts->n; i++) group[i] = (uint32_t)i;
+    find_exact(&s);
+    if (texts->signatures) find_near(&s);
+    count_groups(&s);
+    mem_free(c, s.keys);
+    return c->status;
+}

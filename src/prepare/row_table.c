@@ -1,0 +1,547 @@
+/* row_table: see row_table.h. A batch of rows is shared by threads in blocks of BLOCK_ROWS; each thread has a ctx and
+ * scratch of its own and writes to the places of its rows, so the table is the same for any number of threads. Lines that
+ * are no JSON document are looked at again afterwards, in order: they may hold several rows, or the fault that ends the
+ * reading. */
+#include "prepare/row_table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "base/threads.h"
+#include "io/json.h"
+
+enum { BLOCK_ROWS = 32, KINDS_MAX = 4096, FAULTS_SHOWN = 10, FIELD_CHARS = 50 };
+
+/* One thread's scratch. Kinds are known by their hash until all names are known. */
+struct table_worker {
+    struct ctx *c;
+    struct score_row row;
+    struct buf text, field; /* a text as JSON; a text that a member other than "text" holds */
+    struct table_kind {
+        uint64_t hash;
+        char *name;
+    } kinds[KINDS_MAX];
+    size_t n_kinds;
+    enum status status;
+};
+
+struct table_reader {
+    struct row_table *t;
+    struct row_file *in;
+    struct row_batch batch;
+    struct table_worker *workers;
+    size_t n_workers, at;  /* at: the table's row of the batch's first span */
+    const char *file_kind; /* by the file's name; NULL: none */
+    uint64_t *kind_of;     /* (rows_room) hash of each row's kind, 0: none */
+};
+
+/* ---- one row, on any thread ---- */
+
+static uint64_t digest_text(const char *text, size_t n, uint64_t out[2])
+{
+    struct sha256 sha;
+    uint8_t digest[32];
+    sha256_init(&sha);
+    sha256_update(&sha, text, n);
+    sha256_final(&sha, digest);
+    memcpy(out, digest, 16);
+    return out[0];
+}
+
+static uint64_t worker_kind(struct table_worker *w, const struct score_value *v)
+{
+    uint64_t digest[2];
+    if (v->kind != VALUE_STRING) return 0;
+    uint64_t hash = digest_text(v->text, v->n, digest) | 1;
+    for (size_t i = 0; i < w->n_kinds; i++)
+        if (w->kinds[i].hash == hash) return hash;
+    if (w->n_kinds == KINDS_MAX)
+        return ctx_fail(w->c, E_UNSUPPORTED, "more than %d different values of source_type; is it really one?", KINDS_MAX),
+               0;
+    char *name = mem_strndup(w->c, v->text, v->n);
+    if (name) w->kinds[w->n_kinds++] = (struct table_kind){hash, name};
+    return hash;
+}
+
+/* A text as the JSON row that it would be; other rows as they are. */
+static const char *row_json(struct buf *text, const char *bytes, size_t *n, bool is_text)
+{
+    if (!is_text) return bytes;
+    buf_clear(text);
+    buf_append_str(text, "{\"text\":");
+    json_append_string(text, bytes, *n);
+    buf_append_char(text, '}');
+    *n = text->len;
+    return buf_str(text);
+}
+
+/* ---- rows as they come from elsewhere ---- */
+
+static uint64_t count_chars(const char *text, size_t n)
+{
+    uint64_t chars = 0;
+    for (size_t i = 0; i < n; i++) chars += (text[i] & 0xc0) != 0x80;
+    return chars;
+}
+
+/* Takes for the row's text the first of the sources' members that is a string of more than FIELD_CHARS characters. */
+static bool find_text(const struct sources *s, struct table_worker *w, const char *bytes, size_t n, struct table_row *row)
+{
+    if (w->c->status != E_INPUT || !w->row.no_text) return false;
+    char message[CTX_MESSAGE_BYTES];
+    memcpy(message, w->c->message, sizeof message);
+    ctx_clear(w->c);
+    json_t *doc = json_parse(w->c, "", bytes, n);
+    for (size_t i = 0; doc && i < s->n_fields && !row->text_field; i++) {
+        const json_t *v = json_object_get(doc, s->fields[i]);
+        const char *text = json_string_value(v);
+        if (!text || count_chars(text, json_string_length(v)) <= FIELD_CHARS) continue;
+        buf_clear(&w->field);
+        buf_append(&w->field, text, json_string_length(v));
+        w->row.input.text = buf_str(&w->field);
+        w->row.input.n = w->field.len;
+        row->text_field = (uint8_t)(i + 1);
+    }
+    json_decref(doc);
+    if (!row->text_field && ctx_ok(w->c)) ctx_fail(w->c, E_INPUT, "%s", message);
+    return row->text_field && ctx_ok(w->c);
+}
+
+/* Gives the row what it does not say: the kind of its file, and scores. */
+static bool complete_row(struct table_reader *r, struct table_worker *w, struct table_row *row, const char *what,
+                         const char *bytes, size_t n)
+{
+    struct score_input *in = &w->row.input;
+    struct score_value *kind = &in->field[FIELD_SOURCE_TYPE];
+    static const char key[] = "\"source_type\"";
+    row->text_chars = count_chars(in->text, in->n);
+    if (kind->kind == VALUE_ABSENT && r->file_kind && !memmem(bytes, n, key, sizeof key - 1)) {
+        *kind = (struct score_value){.kind = VALUE_STRING, .text = r->file_kind, .n = strlen(r->file_kind)};
+        row->adds_kind = true;
+    }
+    bool scored = row->auth >= 0 && row->auth <= 0.99 && row->entropy >= 0;
+    if (scored) return true;
+    if (w->row.has_members)
+        return ctx_fail(w->c, E_INPUT, "%s: auth_weight in [0, 0.99] and prov_entropy from 0: give both or neither", what),
+               false;
+    in->prior = *kind;
+    score_document(r->t->rules, w->row.counts, in, &w->row.result);
+    row->auth = w->row.result.auth_weight;
+    row->entropy = w->row.result.prov_entropy;
+    row->adds_scores = true;
+    return true;
+}
+
+/* Reads one row's bytes into the table's row i. False with the worker's ctx saying why. */
+static bool read_row(struct table_reader *r, struct table_worker *w, size_t i, const char *what, const char *bytes, size_t n,
+                     bool is_text)
+{
+    struct row_table *t = r->t;
+    struct table_row *row = &t->rows[i];
+    bytes = row_json(&w->text, bytes, &n, is_text);
+    row->text_field = 0;
+    row->adds_kind = row->adds_scores = false;
+    const struct sources *sources = t->options.sources;
+    if (score_row_read(&w->row, what, bytes, n) != OK && !(sources && find_text(sources, w, bytes, n, row))) return false;
+    const struct score_input *in = &w->row.input;
+    digest_text(in->text, in->n, row->digest);
+    row->text_bytes = in->n;
+    row->auth = w->row.given_auth;
+    row->entropy = w->row.given_entropy;
+    if (sources && !complete_row(r, w, row, what, bytes, n)) return false;
+    r->kind_of[i] = worker_kind(w, &in->field[FIELD_SOURCE_TYPE]);
+    if (t->options.minhash)
+        minhash_sign(t->options.minhash, in->text, in->n, t->signatures + i * (size_t)t->options.minhash->permutations);
+    return ctx_ok(w->c);
+}
+
+static void read_block(void *arg, int64_t block, int worker)
+{
+    struct table_reader *r = arg;
+    struct table_worker *w = &r->workers[worker];
+    size_t first = (size_t)block * BLOCK_ROWS, end = first + BLOCK_ROWS;
+    if (end > r->batch.n_spans) end = r->batch.n_spans;
+    for (size_t i = first; i < end && w->status == OK; i++) {
+        const struct row_span *span = &r->batch.spans[i];
+        struct table_row *row = &r->t->rows[r->at + i];
+        row->row = span->row;
+        row->pieces = 1;
+        row->faulty = span->too_long || !read_row(r, w, r->at + i, "", r->batch.bytes + span->at, span->n, span->is_text);
+        if (!ctx_ok(w->c) && w->c->status != E_INPUT) w->status = w->c->status;
+        if (w->status == OK) ctx_clear(w->c);
+    }
+}
+
+/* ---- after the threads: faults and lines of several rows, in order ---- */
+
+static enum status table_reserve(struct table_reader *r, size_t n)
+{
+    struct row_table *t = r->t;
+    if (n <= t->rows_room) return OK;
+    size_t room = 2 * t->rows_room > n ? 2 * t->rows_room : n,
+           k = t->options.minhash ? (size_t)t->options.minhash->permutations : 0;
+    struct table_row *rows = mem_resize(t->c, t->rows, t->rows_room, room, sizeof *rows);
+    if (rows) t->rows = rows;
+    uint64_t *kinds = rows ? mem_resize(t->c, r->kind_of, t->rows_room, room, sizeof *kinds) : NULL;
+    if (kinds) r->kind_of = kinds;
+    if (kinds && k) {
+        int32_t *signatures = mem_resize(t->c, t->signatures, t->rows_room * k, room * k, sizeof *signatures);
+        if (signatures) t->signatures = signatures;
+    }
+    if (ctx_ok(t->c)) t->rows_room = room;
+    return t->c->status;
+}
+
+/* A row that is faulty: said with its name, which is the end, or counted. */
+static enum status refuse_row(struct table_reader *r, size_t i, const char *bytes, size_t n, const struct row_span *span)
+{
+    struct row_table *t = r->t;
+    struct table_worker *w = &r->workers[0];
+    char *what = mem_printf(t->c, "%s:%lld", row_file_name(r->in), (long long)span->row);
+    if (!what) return t->c->status;
+    ctx_clear(w->c);
+    if (span->too_long)
+        ctx_fail(w->c, E_INPUT, "%s: the row is longer than %d bytes", what, ROW_FILE_MAX_BYTES);
+    else
+        read_row(r, w, i, what, bytes, n, span->is_text);
+    mem_free(t->c, what);
+    t->rows[i].faulty = true;
+    t->rows[i].no_text = !span->too_long && w->row.no_text;
+    t->faulty++;
+    if (!t->options.skip_faulty) return ctx_fail(t->c, w->c->status, "%s", w->c->message);
+    if (t->faulty <= FAULTS_SHOWN) ctx_log(t->c, LOG_WARN, "left out: %s", w->c->message);
+    if (t->faulty == FAULTS_SHOWN + 1) ctx_log(t->c, LOG_WARN, "further faulty rows are only counted");
+    ctx_clear(w->c);
+    return OK;
+}
+
+/* Rows of a line behind the table's end, which move it. */
+static enum status add_pieces(struct table_reader *r, const struct row_span *span, uint32_t pieces)
+{
+    struct row_table *t = r->t;
+    const char *line = r->batch.bytes + span->at;
+    size_t at = 0, row_at, n;
+    for (uint32_t k = 0; k < pieces && row_line_next(line, span->n, &at, &row_at, &n); k++) {
+        size_t i = t->n_rows;
+        TRY(table_reserve(r, i + 1));
+        t->rows[i] = (struct table_row){.row = span->row, .pieces = k ? 0 : pieces, .file = (uint32_t)t->n_files};
+        t->n_rows++;
+        if (!read_row(r, &r->workers[0], i, "", line + row_at, n, false)) TRY(refuse_row(r, i, line + row_at, n, span));
+    }
+    return OK;
+}
+
+static uint32_t count_pieces(const char *line, const struct row_span *span)
+{
+    size_t at = 0, row_at, n;
+    uint32_t pieces = 0;
+    while (span->is_line && !span->too_long && row_line_next(line, span->n, &at, &row_at, &n)) pieces++;
+    return pieces;
+}
+
+/* One span at the table's end. */
+static enum status add_span(struct table_reader *r, const struct row_span *span)
+{
+    struct row_table *t = r->t;
+    const char *bytes = r->batch.bytes + span->at;
+    uint32_t pieces = count_pieces(bytes, span);
+    if (pieces > 1) return add_pieces(r, span, pieces);
+    size_t i = t->n_rows;
+    TRY(table_reserve(r, i + 1));
+    t->rows[i] = (struct table_row){.row = span->row, .pieces = 1, .file = (uint32_t)t->n_files};
+    t->n_rows++;
+    if (!span->too_long && read_row(r, &r->workers[0], i, "", bytes, span->n, span->is_text)) return OK;
+    return refuse_row(r, i, bytes, span->n, span);
+}
+
+/* Rows of the batch lie from r->at on. A batch with lines of several rows, which is rare, is gone through again in order. */
+static enum status settle_batch(struct table_reader *r)
+{
+    struct row_table *t = r->t;
+    size_t n = r->batch.n_spans;
+    bool several = false;
+    for (size_t i = 0; i < n; i++) {
+        const struct row_span *span = &r->batch.spans[i];
+        t->rows[r->at + i].file = (uint32_t)t->n_files;
+        several |= t->rows[r->at + i].faulty && count_pieces(r->batch.bytes + span->at, span) > 1;
+    }
+    if (!several) t->n_rows = r->at + n;
+    for (size_t i = 0; i < n; i++) {
+        const struct row_span *span = &r->batch.spans[i];
+        if (several)
+            TRY(add_span(r, span));
+        else if (t->rows[r->at + i].faulty)
+            TRY(refuse_row(r, r->at + i, r->batch.bytes + span->at, span->n, span));
+    }
+    return OK;
+}
+
+static enum status read_batch(struct table_reader *r)
+{
+    struct row_table *t = r->t;
+    r->at = t->n_rows;
+    TRY(table_reserve(r, t->n_rows + r->batch.n_spans));
+    threads_run(t->c, ((int64_t)r->batch.n_spans + BLOCK_ROWS - 1) / BLOCK_ROWS, read_block, r);
+    for (size_t i = 0; i < r->n_workers; i++)
+        if (r->workers[i].status != OK) return ctx_fail(t->c, r->workers[i].status, "%s", r->workers[i].c->message);
+    return settle_batch(r);
+}
+
+static enum status read_file(struct table_reader *r, const char *path)
+{
+    struct row_table *t = r->t;
+    struct table_file *f = &t->files[t->n_files];
+    size_t before = t->n_rows;
+    int64_t faulty = t->faulty;
+    if (strcmp(path, "-") == 0) return ctx_fail(t->c, E_INPUT, "standard input cannot be read twice: save it to a file");
+    r->in = row_file_open(t->c, path);
+    if (!r->in) return t->c->status;
+    *f = (struct table_file){.path = path, .name = path};
+    r->file_kind = t->options.sources ? sources_kind(t->options.sources, path) : NULL;
+    do {
+        if (row_file_fill(r->in, &r->batch) == OK) read_batch(r);
+    } while (ctx_ok(t->c) && r->batch.n_spans > 0);
+    if (ctx_ok(t->c)) row_file_digest(r->in, &f->bytes, f->sha256);
+    f->faulty = t->faulty - faulty;
+    f->rows = (int64_t)(t->n_rows - before) - f->faulty;
+    t->n_files++;
+    row_file_close(r->in);
+    r->in = NULL;
+    return t->c->status;
+}
+
+/* ---- kinds ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct table_kind *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+/* Gathers the names of all threads, sorted, and turns each row's hash into its index. */
+static enum status settle_kinds(struct table_reader *r)
+{
+    struct row_table *t = r->t;
+    size_t all = 0, n = 0;
+    for (size_t i = 0; i < r->n_workers; i++) all += r->workers[i].n_kinds;
+    struct table_kind *kinds = mem_alloc(t->c, all, sizeof *kinds);
+    t->kinds = mem_alloc(t->c, all, sizeof *t->kinds);
+    if (!kinds || !t->kinds) return mem_free(t->c, kinds), t->c->status;
+    for (size_t i = 0; i < r->n_workers; i++) {
+        memcpy(kinds + n, r->workers[i].kinds, r->workers[i].n_kinds * sizeof *kinds);
+        n += r->workers[i].n_kinds;
+    }
+    qsort(kinds, n, sizeof *kinds, by_name);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || kinds[i].hash != kinds[kept - 1].hash) kinds[kept++] = kinds[i];
+    struct map64 *index = map64_new(t->c, kept);
+    for (; index && t->n_kinds < kept && ctx_ok(t->c); t->n_kinds++) {
+        t->kinds[t->n_kinds] = mem_strdup(t->c, kinds[t->n_kinds].name);
+        map64_put(index, kinds[t->n_kinds].hash, t->n_kinds, NULL);
+    }
+    for (size_t i = 0; index && i < t->n_rows; i++) {
+        uint64_t kind;
+        t->rows[i].kind = map64_get(index, r->kind_of[i], &kind) ? (int32_t)kind : TABLE_NO_KIND;
+    }
+    map64_free(index);
+    mem_free(t->c, kinds);
+    return t->c->status;
+}
+
+/* ---- the whole ---- */
+
+static enum status open_workers(struct table_reader *r)
+{
+    struct row_table *t = r->t;
+    r->n_workers = (size_t)threads_count(t->c);
+    r->workers = mem_alloc(t->c, r->n_workers, sizeof *r->workers);
+    for (size_t i = 0; r->workers && i < r->n_workers; i++) {
+        struct table_worker *w = &r->workers[i];
+        w->c = ctx_new(&t->c->hooks);
+        if (!w->c) return ctx_fail(t->c, E_MEMORY, "out of memory");
+        buf_init(&w->text, w->c, 8 * (size_t)ROW_FILE_MAX_BYTES);
+        buf_init(&w->field, w->c, ROW_FILE_MAX_BYTES);
+        struct score_row_options options = {.existing = EXISTING_KEEP, .read_scores = true};
+        if (score_row_init(&w->row, w->c, t->rules, options) != OK) return ctx_fail(t->c, w->c->status, "%s", w->c->message);
+    }
+    return t->c->status;
+}
+
+static void close_workers(struct table_reader *r)
+{
+    for (size_t i = 0; r->workers && i < r->n_workers && r->workers[i].c; i++) {
+        struct table_worker *w = &r->workers[i];
+        for (size_t k = 0; k < w->n_kinds; k++) mem_free(w->c, w->kinds[k].name);
+        buf_release(&w->text);
+        buf_release(&w->field);
+        score_row_release(&w->row);
+        ctx_free(w->c);
+    }
+    mem_free(r->t->c, r->workers);
+}
+
+enum status row_table_read(struct row_table *t, struct ctx *c, const char *const *paths, size_t n_paths,
+                           struct table_options options)
+{
+    *t = (struct row_table){.c = c, .options = options};
+    struct table_reader r = {.t = t};
+    t->rules = rules_open(c, NULL, false, SCORER_CITATION);
+    t->files = mem_alloc(c, n_paths, sizeof *t->files);
+    if (t->rules && t->files) open_workers(&r);
+    for (size_t i = 0; i < n_paths && ctx_ok(c); i++) read_file(&r, paths[i]);
+    if (ctx_ok(c) && t->n_rows == (size_t)t->faulty)
+        ctx_fail(c, E_INPUT, "no rows: the input %s", t->faulty ? "has faulty rows only" : "is empty");
+    if (ctx_ok(c)) settle_kinds(&r);
+    if (r.workers) close_workers(&r);
+    row_file_close(r.in);
+    row_batch_release(c, &r.batch);
+    mem_free(c, r.kind_of);
+    return c->status;
+}
+
+void row_table_release(struct row_table *t)
+{
+    for (size_t i = 0; i < t->n_kinds; i++) mem_free(t->c, t->kinds[i]);
+    mem_free(t->c, t->kinds);
+    mem_free(t->c, t->rows);
+    mem_free(t->c, t->signatures);
+    mem_free(t->c, t->files);
+    rules_free(t->c, t->rules);
+    *t = (struct row_table){.c = t->c};
+}
+
+double table_row_signed(const struct table_row *r)
+{
+    return log(1 - r->auth + 1e-8) + r->entropy;
+}
+
+/* ---- the second reading ---- */
+
+struct table_writer {
+    struct row_table *t;
+    const uint8_t *to;
+    const struct table_outputs *outputs;
+    struct file_writer **files; /* (outputs->n) */
+    struct row_file *in;
+    struct row_batch batch;
+    struct buf line, text;
+    size_t row; /* the next of the table */
+};
+
+/* What the row does not say, behind its own members. */
+static void add_members(struct table_writer *w, size_t i, const char *bytes, size_t n)
+{
+    const struct row_table *t = w->t;
+    const struct table_row *r = &t->rows[i];
+    if (r->text_field) {
+        json_t *doc = json_parse(t->c, "", bytes, n);
+        const json_t *v = json_object_get(doc, t->options.sources->fields[r->text_field - 1]);
+        buf_append_str(&w->line, ",\"text\":");
+        json_append_string(&w->line, json_string_value(v) ? json_string_value(v) : "", json_string_length(v));
+        json_decref(doc);
+    }
+    if (r->adds_kind) {
+        buf_append_str(&w->line, ",\"source_type\":");
+        json_append_string(&w->line, t->kinds[r->kind], strlen(t->kinds[r->kind]));
+    }
+    if (r->adds_scores) buf_printf(&w->line, ",\"auth_weight\":%.6g,\"prov_entropy\":%.6g", r->auth, r->entropy);
+}
+
+static enum status write_row(struct table_writer *w, const char *bytes, size_t n, bool is_text)
+{
+    size_t i = w->row++;
+    if (!w->to[i] || w->t->rows[i].faulty) return OK;
+    bytes = row_json(&w->text, bytes, &n, is_text);
+    buf_clear(&w->line);
+    while (n > 0 && bytes[n - 1] != '}') n--;
+    score_row_line(bytes, n, &w->line);
+    if (w->line.len > 0) w->line.len--;
+    add_members(w, i, bytes, n);
+    buf_append_char(&w->line, '}');
+    buf_append_char(&w->line, '\n');
+    if (buf_ok(&w->line)) file_writer_write(w->files[w->to[i] - 1], buf_str(&w->line), w->line.len);
+    return w->t->c->status;
+}
+
+static enum status write_span(struct table_writer *w, const struct row_span *span)
+{
+    const char *bytes = w->batch.bytes + span->at;
+    struct row_table *t = w->t;
+    if (w->row >= t->n_rows) return ctx_fail(t->c, E_INPUT, "%s has changed while it was read", row_file_name(w->in));
+    uint32_t pieces = t->rows[w->row].pieces;
+    if (pieces <= 1) return write_row(w, bytes, span->n, span->is_text);
+    size_t at = 0, row_at, n;
+    for (uint32_t k = 0; k < pieces && w->row < t->n_rows && row_line_next(bytes, span->n, &at, &row_at, &n); k++)
+        TRY(write_row(w, bytes + row_at, n, false));
+    return OK;
+}
+
+static enum status write_file(struct table_writer *w, const struct table_file *f)
+{
+    struct ctx *c = w->t->c;
+    w->in = row_file_open(c, f->path);
+    if (!w->in) return c->status;
+    do {
+        row_file_fill(w->in, &w->batch);
+        for (size_t i = 0; ctx_ok(c) && i < w->batch.n_spans; i++) write_span(w, &w->batch.spans[i]);
+    } while (ctx_ok(c) && w->batch.n_spans > 0);
+    char sha256[65];
+    uint64_t bytes;
+    if (ctx_ok(c)) row_file_digest(w->in, &bytes, sha256);
+    if (ctx_ok(c) && strcmp(sha256, f->sha256) != 0) ctx_fail(c, E_INPUT, "%s has changed while it was read", f->name);
+    row_file_close(w->in);
+    w->in = NULL;
+    return c->status;
+}
+
+static enum status check_paths(struct row_table *t, const struct table_outputs *outputs)
+{
+    for (size_t i = 0; i < outputs->n; i++) {
+        for (size_t k = 0; k < t->n_files; k++)
+            if (strcmp(outputs->paths[i], t->files[k].path) == 0)
+                return ctx_fail(t->c, E_INPUT, "%s is an input; choose another output", outputs->paths[i]);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(outputs->paths[i], outputs->paths[k]) == 0)
+                return ctx_fail(t->c, E_INPUT, "%s is given for two outputs", outputs->paths[i]);
+    }
+    return OK;
+}
+
+/* All outputs take their names, or none keeps one: a first half must not look like the whole. */
+static void publish(struct table_writer *w)
+{
+    struct ctx *c = w->t->c;
+    size_t done = 0;
+    for (size_t i = 0; i < w->outputs->n; i++) {
+        if (!ctx_ok(c) || !w->files[i])
+            file_writer_abort(w->files[i]);
+        else if (file_writer_commit(w->files[i]) == OK)
+            done++;
+    }
+    for (size_t i = 0; i < done && !ctx_ok(c); i++) unlink(w->outputs->paths[i]);
+}
+
+enum status row_table_write(struct row_table *t, const uint8_t *to, const struct table_outputs *outputs)
+{
+    struct ctx *c = t->c;
+    struct table_writer w = {.t = t, .to = to, .outputs = outputs};
+    TRY(check_paths(t, outputs));
+    buf_init(&w.line, c, 8 * (size_t)ROW_FILE_MAX_BYTES);
+    buf_init(&w.text, c, 8 * (size_t)ROW_FILE_MAX_BYTES);
+    w.files = mem_alloc(c, outputs->n, sizeof *w.files);
+    for (size_t i = 0; w.files && i < outputs->n && ctx_ok(c); i++) w.files[i] = file_writer_open(c, outputs->paths[i]);
+    for (size_t i = 0; i < t->n_files && ctx_ok(c); i++) write_file(&w, &t->files[i]);
+    if (w.files) publish(&w);
+    mem_free(c, w.files);
+    buf_release(&w.line);
+    buf_release(&w.text);
+    row_batch_release(c, &w.batch);
+    return c->status;
+}

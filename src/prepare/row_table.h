@@ -1,0 +1,79 @@
+/* row_table: what has to be known of every row of some files before it is decided what becomes of them, and the second
+ * reading that writes those that were chosen. Rows themselves are not held: a row costs sizeof(struct table_row) bytes, and
+ * 4 bytes a permutation where near copies are looked for.
+ *
+ * Files are read twice, so standard input is refused, and a file that is not the same bytes the second time is an error. */
+#ifndef YA_PREPARE_ROW_TABLE_H
+#define YA_PREPARE_ROW_TABLE_H
+
+#include "io/row_file.h"
+#include "prepare/minhash.h"
+#include "prepare/sources.h"
+#include "score/score_row.h"
+
+enum { TABLE_NO_KIND = -1 };
+
+struct table_row {
+    uint64_t digest[2];   /* of the text: the first 128 bits of its SHA-256 */
+    int64_t row;          /* number in its file */
+    uint64_t text_bytes;  /* of its text (score_row.h says what that is) */
+    uint64_t text_chars;  /* where sources are given */
+    double auth, entropy; /* scores that the row has; NaN without */
+    uint32_t file;
+    int32_t kind;       /* index into kinds; TABLE_NO_KIND: the row names none */
+    uint32_t pieces;    /* rows on its line, for the first of them; 0 for the others */
+    uint8_t text_field; /* index + 1 into the sources' fields where the text was found there; 0: it is the row's own */
+    bool adds_kind, adds_scores; /* what the table knows of it and the row does not say */
+    bool faulty;                 /* no row, or one without text: never written */
+    bool no_text;                /* ... for want of a text */
+};
+
+struct table_file {
+    const char *path, *name; /* name: for messages */
+    uint64_t bytes;
+    char sha256[65];
+    int64_t rows, faulty;
+};
+
+struct table_options {
+    const struct minhash *minhash; /* NULL: no signatures */
+    /* Rows as they come from elsewhere: those without a source_type get that of their file, those without a text the first
+     * of the sources' members that is one, and those without scores are scored. NULL: rows are taken as they are. */
+    const struct sources *sources;
+    bool skip_faulty; /* faulty rows are counted and logged; else the first one is an error */
+};
+
+struct row_table {
+    struct ctx *c;
+    struct table_options options;
+    struct rules *rules; /* the built-in ones: kinds of source, and what a row's members are */
+    struct table_file *files;
+    size_t n_files;
+    struct table_row *rows; /* (n_rows), in the order of the files */
+    size_t n_rows, rows_room;
+    int32_t *signatures; /* (n_rows, permutations), or NULL */
+    char **kinds;        /* (n_kinds) values of source_type, sorted */
+    size_t n_kinds;
+    int64_t faulty;
+};
+
+/* Reads the files. `paths` must outlive the table. Undone by row_table_release, also after a failure. E_INPUT "FILE:ROW:
+ * ..." for a faulty row, and "no rows" where nothing but faulty ones are there. */
+enum status row_table_read(struct row_table *t, struct ctx *c, const char *const *paths, size_t n_paths,
+                           struct table_options options);
+void row_table_release(struct row_table *t);
+
+/* A set of outputs: rows with destination k (from 1) go to paths[k - 1], whole files or nothing: all of them take their
+ * names together at the end. */
+struct table_outputs {
+    const char *const *paths; /* distinct; none is an input */
+    size_t n;
+};
+
+/* Writes the rows whose to[i] is not 0, in order. E_IO, and E_INPUT for a file that changed since it was read. */
+enum status row_table_write(struct row_table *t, const uint8_t *to, const struct table_outputs *outputs);
+
+/* s = ln(1 - w + 1e-8) + H of a row, NaN where it has no scores. */
+double table_row_signed(const struct table_row *r);
+
+#endif
