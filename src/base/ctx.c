@@ -152,6 +152,7 @@ const char *status_name(enum status status)
         [E_NUMERIC] = "numeric",
         [E_INTERRUPTED] = "interrupted",
         [E_BUG] = "bug",
+        [E_FOUND] = "found",
     };
     return (unsigned)status < STATUS_COUNT ? names[status] : "unknown";
 }

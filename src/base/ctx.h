@@ -27,6 +27,7 @@ enum status {
     E_NUMERIC,     /* NaN or infinity where a number was needed                  -> exit 1 */
     E_INTERRUPTED, /* the user asked to stop and the work was saved              -> exit 130 */
     E_BUG,         /* a broken invariant of ours was found, and the host lives on -> exit 1 */
+    E_FOUND,       /* a check found something and has printed it                -> exit 1 */
     STATUS_COUNT
 };
 

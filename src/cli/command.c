@@ -215,7 +215,7 @@ int command_main(int argc, char **argv)
     /* results that did not reach the reader are a failure, not a success with less output */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == OK)
         status = ctx_fail(c, E_IO, "standard output cannot be written");
-    if (status != OK && status != E_INTERRUPTED) fprintf(stderr, "error: %s\n", c->message);
+    if (status != OK && status != E_INTERRUPTED && status != E_FOUND) fprintf(stderr, "error: %s\n", c->message);
     ctx_clear(c);
     if (c->array_env) array_env_free(c);
     ctx_free(c);

@@ -126,26 +126,47 @@ static inline uint32_t mixed(uint64_t h)
     return (uint32_t)(h >> 32);
 }
 
+/* The shingles of a text, one after the other. */
+struct shingle_walk {
+    const uint8_t *p;
+    size_t n, at, words, shingles;
+    uint64_t ring[MINHASH_SHINGLE_MAX], rolled; /* the hashes of the words inside; of the shingle */
+    int slot;
+};
+
+static inline bool next_shingle(const struct minhash *m, struct shingle_walk *w)
+{
+    for (uint64_t word; next_word(m->byte, w->p, w->n, &w->at, &word);) {
+        w->rolled = w->rolled * ROLL_FACTOR + word - w->ring[w->slot] * m->out;
+        w->ring[w->slot] = word;
+        w->slot = w->slot + 1 < m->shingle ? w->slot + 1 : 0;
+        if (++w->words >= (size_t)m->shingle) return ++w->shingles;
+    }
+    return w->words > 0 && w->shingles == 0 ? ++w->shingles : false; /* a text shorter than a shingle */
+}
+
 size_t minhash_sign(const struct minhash *m, const char *text, size_t n, int32_t *signature)
 {
     uint32_t hashes[SIGN_BLOCK];
-    uint64_t ring[MINHASH_SHINGLE_MAX] = {0}, rolled = 0, word;
-    size_t words = 0, held = 0, at = 0;
-    int slot = 0;
+    size_t held = 0;
+    struct shingle_walk w = {.p = (const uint8_t *)text, .n = n};
     for (int i = 0; i < m->permutations; i++) signature[i] = INT32_MAX;
-    while (next_word(m->byte, (const uint8_t *)text, n, &at, &word)) {
-        rolled = rolled * ROLL_FACTOR + word - ring[slot] * m->out;
-        ring[slot] = word;
-        slot = slot + 1 < m->shingle ? slot + 1 : 0;
-        if (++words < (size_t)m->shingle) continue;
-        hashes[held++] = mixed(rolled);
+    while (next_shingle(m, &w)) {
+        hashes[held++] = mixed(w.rolled);
         if (held < SIGN_BLOCK) continue;
         take(m, hashes, held, signature);
         held = 0;
     }
-    if (words > 0 && words < (size_t)m->shingle) hashes[held++] = mixed(rolled);
     take(m, hashes, held, signature);
-    return words < (size_t)m->shingle ? words > 0 : words - (size_t)m->shingle + 1;
+    return w.shingles;
+}
+
+bool minhash_walk(const struct minhash *m, const char *text, size_t n, bool (*see)(void *user, uint64_t hash), void *user)
+{
+    struct shingle_walk w = {.p = (const uint8_t *)text, .n = n};
+    while (next_shingle(m, &w))
+        if (!see(user, w.rolled ^ w.rolled >> 31)) return false;
+    return true;
 }
 
 double minhash_similarity(const struct minhash *m, const int32_t *x, const int32_t *y)

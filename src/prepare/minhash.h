@@ -28,6 +28,9 @@ void minhash_release(struct minhash *m, struct ctx *c);
  * signature is all INT32_MAX. Pure: any thread. */
 size_t minhash_sign(const struct minhash *m, const char *text, size_t n, int32_t *signature);
 
+/* The hashes of the text's shingles, one after the other, until `see` returns false: then false. */
+bool minhash_walk(const struct minhash *m, const char *text, size_t n, bool (*see)(void *user, uint64_t hash), void *user);
+
 /* Share of positions that agree. */
 double minhash_similarity(const struct minhash *m, const int32_t *x, const int32_t *y);
 

@@ -147,6 +147,7 @@ static bool read_row(struct table_reader *r, struct table_worker *w, size_t i, c
     bytes = row_json(&w->text, bytes, &n, is_text);
     row->text_field = 0;
     row->adds_kind = row->adds_scores = false;
+    row->flags = 0;
     const struct sources *sources = t->options.sources;
     if (score_row_read(&w->row, what, bytes, n) != OK && !(sources && find_text(sources, w, bytes, n, row))) return false;
     const struct score_input *in = &w->row.input;
@@ -158,6 +159,7 @@ static bool read_row(struct table_reader *r, struct table_worker *w, size_t i, c
     r->kind_of[i] = worker_kind(w, &in->field[FIELD_SOURCE_TYPE]);
     if (t->options.minhash)
         minhash_sign(t->options.minhash, in->text, in->n, t->signatures + i * (size_t)t->options.minhash->permutations);
+    if (t->options.look && ctx_ok(w->c)) t->options.look(t->options.user, &w->row, bytes, n, row);
     return ctx_ok(w->c);
 }
 
@@ -215,8 +217,8 @@ static enum status refuse_row(struct table_reader *r, size_t i, const char *byte
     t->rows[i].no_text = !span->too_long && w->row.no_text;
     t->faulty++;
     if (!t->options.skip_faulty) return ctx_fail(t->c, w->c->status, "%s", w->c->message);
-    if (t->faulty <= FAULTS_SHOWN) ctx_log(t->c, LOG_WARN, "left out: %s", w->c->message);
-    if (t->faulty == FAULTS_SHOWN + 1) ctx_log(t->c, LOG_WARN, "further faulty rows are only counted");
+    if (!t->options.quiet && t->faulty <= FAULTS_SHOWN) ctx_log(t->c, LOG_WARN, "left out: %s", w->c->message);
+    if (!t->options.quiet && t->faulty == FAULTS_SHOWN + 1) ctx_log(t->c, LOG_WARN, "further faulty rows are only counted");
     ctx_clear(w->c);
     return OK;
 }

@@ -24,6 +24,8 @@ struct table_row {
     uint32_t pieces;    /* rows on its line, for the first of them; 0 for the others */
     uint8_t text_field; /* index + 1 into the sources' fields where the text was found there; 0: it is the row's own */
     bool adds_kind, adds_scores; /* what the table knows of it and the row does not say */
+    uint8_t flags;               /* what `look` found */
+    double estimate;             /* ... and measured */
     bool faulty;                 /* no row, or one without text: never written */
     bool no_text;                /* ... for want of a text */
 };
@@ -41,6 +43,10 @@ struct table_options {
      * of the sources' members that is one, and those without scores are scored. NULL: rows are taken as they are. */
     const struct sources *sources;
     bool skip_faulty; /* faulty rows are counted and logged; else the first one is an error */
+    bool quiet;       /* ... counted only */
+    /* Looks at a row that was read, on any thread: row->input holds its text and members, out is its entry. NULL: not. */
+    void (*look)(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out);
+    void *user;
 };
 
 struct row_table {
