@@ -9,12 +9,14 @@
 #include "base/str.h"
 #include "base/threads.h"
 #include "cli/command.h"
+#include "prepare/evidence.h"
 #include "score/score_run.h"
 #include "your_ai.h"
 
 struct data_score_values {
     const char *output, *rules;
-    int scorer, on_error, existing;
+    int scorer, on_error, existing, evidence;
+    struct group_options groups;
     bool compat, prior, breakdown, quiet;
     int64_t threads;
 };
@@ -31,6 +33,9 @@ static const struct option_spec specs[] = {
     STRING_ROW(V, rules, "rules", 0, NULL, "FILE", "Scoring",
                "words and numbers of the formulas, in place of the built-in ones"),
     FLAG_ROW(V, compat, "compat", 0, "false", "Scoring", "the results of the original scorer, its false positives included"),
+    CHOICE_ROW(V, evidence, "evidence", 0, "none", "none|corpus", "Evidence",
+               "corpus: also what all inputs say together about the topic of each row (docs/score.md)"),
+    GROUP_ROWS(V, groups, "Evidence"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
     FLAG_ROW(V, quiet, "quiet", 'q', "false", "Running", "no progress and no summary on standard error"),
 };
@@ -262,8 +267,23 @@ static enum status cmd_data_score_run(const struct command_call *call)
         .program_version = ya_version(),
     };
     struct score_inputs in = {0};
+    struct score_evidence_source source = {.find = evidence_find};
+    struct evidence *evidence = NULL;
     enum status status = find_inputs(c, call->parse, &in);
+    if (status == OK && v->evidence) {
+        evidence = evidence_new(c, &v->groups, (const char *const *)in.paths, in.n);
+        status = c->status;
+    }
+    if (evidence) {
+        source.evidence = evidence;
+        o.row.evidence = &source;
+        o.evidence = evidence_digest(evidence);
+        if (!v->quiet)
+            fprintf(stderr, "evidence: %zu copy groups in %zu topics\n", evidence_groups(evidence),
+                    evidence_topics(evidence));
+    }
     if (status == OK) status = run_inputs(call, &o, &in);
+    evidence_free(evidence);
     inputs_release(c, &in);
     rules_free(c, r);
     return status;

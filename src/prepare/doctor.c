@@ -74,10 +74,10 @@ static bool keep_item(void *user, uint64_t hash)
     return map64_put(user, hash, 1, NULL) == OK;
 }
 
-static void look_at_item(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out)
+static void look_at_item(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out, void *extra)
 {
     struct doctor *d = user;
-    (void)bytes, (void)n, (void)out;
+    (void)bytes, (void)n, (void)out, (void)extra;
     pthread_mutex_lock(&d->lock); /* the set's memory is the caller's ctx's, which nobody else uses meanwhile */
     minhash_walk(&d->words, row->input.text, row->input.n, keep_item, d->items);
     pthread_mutex_unlock(&d->lock);
@@ -125,9 +125,10 @@ static bool has_empty_answer(struct ctx *c, const char *bytes, size_t n)
     return empty;
 }
 
-static void look_at_row(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out)
+static void look_at_row(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out, void *extra)
 {
     struct doctor *d = user;
+    (void)extra;
     if (d->items && !minhash_walk(&d->words, row->input.text, row->input.n, is_new, d->items)) out->flags |= FLAG_LEAK;
     if (has_empty_answer(row->c, bytes, n)) out->flags |= FLAG_EMPTY_TURN;
     row->input.prior = (struct score_value){0};

@@ -43,7 +43,7 @@ struct table_reader {
 
 /* ---- one row, on any thread ---- */
 
-static uint64_t digest_text(const char *text, size_t n, uint64_t out[2])
+void table_digest(const char *text, size_t n, uint64_t out[2])
 {
     struct sha256 sha;
     uint8_t digest[32];
@@ -51,14 +51,14 @@ static uint64_t digest_text(const char *text, size_t n, uint64_t out[2])
     sha256_update(&sha, text, n);
     sha256_final(&sha, digest);
     memcpy(out, digest, 16);
-    return out[0];
 }
 
 static uint64_t worker_kind(struct table_worker *w, const struct score_value *v)
 {
     uint64_t digest[2];
     if (v->kind != VALUE_STRING) return 0;
-    uint64_t hash = digest_text(v->text, v->n, digest) | 1;
+    table_digest(v->text, v->n, digest);
+    uint64_t hash = digest[0] | 1;
     for (size_t i = 0; i < w->n_kinds; i++)
         if (w->kinds[i].hash == hash) return hash;
     if (w->n_kinds == KINDS_MAX)
@@ -151,7 +151,7 @@ static bool read_row(struct table_reader *r, struct table_worker *w, size_t i, c
     const struct sources *sources = t->options.sources;
     if (score_row_read(&w->row, what, bytes, n) != OK && !(sources && find_text(sources, w, bytes, n, row))) return false;
     const struct score_input *in = &w->row.input;
-    digest_text(in->text, in->n, row->digest);
+    table_digest(in->text, in->n, row->digest);
     row->text_bytes = in->n;
     row->auth = w->row.given_auth;
     row->entropy = w->row.given_entropy;
@@ -159,7 +159,8 @@ static bool read_row(struct table_reader *r, struct table_worker *w, size_t i, c
     r->kind_of[i] = worker_kind(w, &in->field[FIELD_SOURCE_TYPE]);
     if (t->options.minhash)
         minhash_sign(t->options.minhash, in->text, in->n, t->signatures + i * (size_t)t->options.minhash->permutations);
-    if (t->options.look && ctx_ok(w->c)) t->options.look(t->options.user, &w->row, bytes, n, row);
+    if (t->options.look && ctx_ok(w->c))
+        t->options.look(t->options.user, &w->row, bytes, n, row, t->extra + i * t->options.extra_bytes);
     return ctx_ok(w->c);
 }
 
@@ -195,6 +196,10 @@ static enum status table_reserve(struct table_reader *r, size_t n)
     if (kinds && k) {
         int32_t *signatures = mem_resize(t->c, t->signatures, t->rows_room * k, room * k, sizeof *signatures);
         if (signatures) t->signatures = signatures;
+    }
+    if (ctx_ok(t->c) && t->options.extra_bytes > 0) {
+        char *extra = mem_resize(t->c, t->extra, t->rows_room, room, t->options.extra_bytes);
+        if (extra) t->extra = extra;
     }
     if (ctx_ok(t->c)) t->rows_room = room;
     return t->c->status;
@@ -414,6 +419,7 @@ void row_table_release(struct row_table *t)
     mem_free(t->c, t->kinds);
     mem_free(t->c, t->rows);
     mem_free(t->c, t->signatures);
+    mem_free(t->c, t->extra);
     mem_free(t->c, t->files);
     rules_free(t->c, t->rules);
     *t = (struct row_table){.c = t->c};

@@ -45,8 +45,9 @@ struct table_options {
     bool skip_faulty; /* faulty rows are counted and logged; else the first one is an error */
     bool quiet;       /* ... counted only */
     /* Looks at a row that was read, on any thread: row->input holds its text and members, out is its entry. NULL: not. */
-    void (*look)(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out);
+    void (*look)(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out, void *extra);
     void *user;
+    size_t extra_bytes; /* of memory for each row that `look` fills; 0: none */
 };
 
 struct row_table {
@@ -58,6 +59,7 @@ struct row_table {
     struct table_row *rows; /* (n_rows), in the order of the files */
     size_t n_rows, rows_room;
     int32_t *signatures; /* (n_rows, permutations), or NULL */
+    char *extra;         /* (n_rows, extra_bytes), or NULL */
     char **kinds;        /* (n_kinds) values of source_type, sorted */
     size_t n_kinds;
     int64_t faulty;
@@ -78,6 +80,9 @@ struct table_outputs {
 
 /* Writes the rows whose to[i] is not 0, in order. E_IO, and E_INPUT for a file that changed since it was read. */
 enum status row_table_write(struct row_table *t, const uint8_t *to, const struct table_outputs *outputs);
+
+/* The first 128 bits of a text's SHA-256. */
+void table_digest(const char *text, size_t n, uint64_t out[2]);
 
 /* s = ln(1 - w + 1e-8) + H of a row, NaN where it has no scores. */
 double table_row_signed(const struct table_row *r);

@@ -29,10 +29,10 @@ static json_t *request(const struct score_run_options *o, const struct score_fil
     const struct rules *r = o->rules;
     json_t *inputs = json_array();
     for (size_t i = 0; i < n_in; i++) json_array_append_new(inputs, file_object(&in[i], false));
-    return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:b, s:b, s:b, s:o}", "program", o->program_version, "scorer",
+    return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:b, s:b, s:b, s:s*, s:o}", "program", o->program_version, "scorer",
                      r->scorer == SCORER_CITATION ? "citation" : "heuristic", "rules", "name", r->name, "version",
                      r->version, "sha256", r->sha256, "existing", existing[o->row.existing], "breakdown", o->row.breakdown,
-                     "prior", o->row.use_prior, "skip_faulty", o->skip_faulty, "inputs", inputs);
+                     "prior", o->row.use_prior, "skip_faulty", o->skip_faulty, "evidence", o->evidence, "inputs", inputs);
 }
 
 static enum status no_memory(struct ctx *c)

@@ -278,8 +278,7 @@ static bool finish_row(struct score_row *s, const char *what)
     for (int f = 0; f < SCORE_FIELDS; f++)
         if (in->field[f].kind == VALUE_ABSENT) in->field[f] = s->nested[f];
     s->no_text = !s->has_text && !s->has_pieces;
-    if (s->no_text)
-        return ctx_fail(s->c, E_INPUT, "%s: the row has no text (text, prompt, messages, ...)", what), false;
+    if (s->no_text) return ctx_fail(s->c, E_INPUT, "%s: the row has no text (text, prompt, messages, ...)", what), false;
     in->text = s->direct ? s->direct : buf_str(&s->text);
     if (!s->direct) in->n = s->text.len;
     in->other = buf_str(&s->other);
@@ -367,6 +366,18 @@ static void add_types(struct buf *out, const struct rules *r, const struct score
     buf_append_char(out, '}');
 }
 
+static void add_evidence(struct buf *out, const struct score_evidence *e)
+{
+    add_integer(out, ",\"evidence\":{\"rows\":", e->rows);
+    add_integer(out, ",\"copy_groups\":", e->groups);
+    add_integer(out, ",\"kinds\":", e->kinds);
+    add_number(out, ",\"entropy\":", e->entropy);
+    add_number(out, ",\"copies\":", e->copies);
+    add_number(out, ",\"compression\":", e->compression);
+    add_number(out, ",\"coordination\":", e->coordination);
+    buf_append_char(out, '}');
+}
+
 static void add_scores(struct score_row *s, struct buf *out)
 {
     const struct score_result *r = &s->result;
@@ -384,6 +395,7 @@ static void add_scores(struct score_row *s, struct buf *out)
     add_parts(out, ",\"authority\":{", score_authority_names(s->rules->scorer), r->authority);
     add_parts(out, ",\"entropy\":{", score_entropy_names(s->rules->scorer), r->entropy);
     if (s->rules->scorer == SCORER_CITATION) add_types(out, s->rules, r);
+    if (s->has_evidence) add_evidence(out, &s->evidence);
     buf_append_char(out, '}');
 }
 
@@ -438,8 +450,12 @@ enum status score_row_read(struct score_row *s, const char *what, const char *by
 enum status score_row_write(struct score_row *s, const char *what, const char *bytes, size_t n, struct buf *out)
 {
     if (score_row_read(s, what, bytes, n) != OK) return s->c->status;
-    if (!s->has_scores || s->options.existing == EXISTING_REPLACE)
+    if (!s->has_scores || s->options.existing == EXISTING_REPLACE) {
+        const struct score_evidence_source *e = s->options.evidence;
         score_document(s->rules, s->counts, &s->input, &s->result);
+        s->has_evidence = e && e->find(e->evidence, s->input.text, s->input.n, &s->evidence);
+        if (s->has_evidence) score_take_evidence(&s->result, &s->evidence);
+    }
     add_row(s, out);
     return s->c->status;
 }

@@ -10,6 +10,7 @@
 #include "io/json_scan.h"
 #include "score/scorer.h"
 
+struct score_evidence_source;
 enum score_existing { EXISTING_STOP, EXISTING_KEEP, EXISTING_REPLACE };
 
 struct score_row_options {
@@ -17,6 +18,13 @@ struct score_row_options {
     bool breakdown;               /* write what the scores are made of, too */
     bool use_prior;               /* source_type is a prior (the blend with known kinds of source) */
     bool read_scores;             /* take the scores that a row has into given_auth and given_entropy */
+    const struct score_evidence_source *evidence; /* NULL: none */
+};
+
+/* Where a text's evidence is found. */
+struct score_evidence_source {
+    bool (*find)(const void *evidence, const char *text, size_t n, struct score_evidence *out); /* from any thread */
+    const void *evidence;
 };
 
 /* A piece of a row: bytes [begin, end) of its JSON. */
@@ -36,6 +44,8 @@ struct score_row {
     struct buf other;  /* strings of other members, for the heuristic scorer */
     struct score_input input;
     struct score_result result;
+    struct score_evidence evidence; /* of the row, where it has some */
+    bool has_evidence;
     /* while a row is read */
     const char *bytes;
     size_t n, close;    /* close: offset of the row's last brace */

@@ -19,6 +19,7 @@ struct score_run_options {
     struct score_row_options row;
     bool skip_faulty; /* faulty rows are counted, the first ones logged, and left out; else the first one is the end */
     const char *program_version;
+    const char *evidence;                                         /* digest of what row.evidence was made of; NULL: none */
     void (*progress)(void *user, const struct score_progress *p); /* after each batch; NULL: none */
     void *user;
 };

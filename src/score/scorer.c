@@ -53,6 +53,12 @@ bool score_given_citations(const struct score_value *v, int64_t *citations)
     return true;
 }
 
+void score_take_evidence(struct score_result *r, const struct score_evidence *e)
+{
+    r->prov_entropy += (1 - e->coordination) * e->entropy;
+    r->auth_weight = fmin(0.99, r->auth_weight + SCORE_COORDINATION * e->coordination);
+}
+
 /* Whether the text has fewer characters than the rules ask for. */
 static bool is_short(const struct rules *r, const struct score_input *in)
 {

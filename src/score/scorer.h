@@ -59,6 +59,19 @@ struct score_result {
     uint32_t types[RULES_MAX_TYPES];                     /* the kinds of source found (citation scorer) */
 };
 
+/* What the documents of a corpus say together about a text's topic (prepare/evidence.h). */
+struct score_evidence {
+    int64_t rows, groups, kinds; /* of the topic: rows, copy groups, kinds of source */
+    double entropy;              /* bits, over the groups and their kinds */
+    double copies, compression;  /* in [0, 1] */
+    double coordination;         /* in [0, 1], of both */
+};
+#define SCORE_COORDINATION 0.2 /* what full coordination adds to auth_weight */
+
+/* Takes the evidence into the scores: prov_entropy gains (1 - coordination) entropy, auth_weight gains SCORE_COORDINATION
+ * coordination, up to 0.99. A text alone in its topic keeps its scores. */
+void score_take_evidence(struct score_result *r, const struct score_evidence *e);
+
 /* Names of the parts, up to a NULL. */
 const char *const *score_authority_names(enum scorer scorer);
 const char *const *score_entropy_names(enum scorer scorer);

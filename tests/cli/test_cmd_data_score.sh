@@ -59,6 +59,13 @@ check "the same" "$before" "$(sha256sum out.d/*)"
 grep -q '"sha256": "'"$(sha256sum "$SOURCE_DIR/data/score/rules.json" | cut -d' ' -f1)" out.d/a.jsonl.manifest.json ||
     check "the manifest names the rules" "their SHA-256" "$(cat out.d/a.jsonl.manifest.json)"
 
+# Evidence of the inputs together: a row alone keeps its scores, and the manifest names the corpus.
+"$YOUR_AI" data score in/a.jsonl in/b.json -o evidence.jsonl --evidence corpus 2>err || check "evidence" 0 $?
+grep -q '"evidence":{"rows":3,"copy_groups":1,"kinds":1,"entropy":0,"copies":0.666667,' evidence.jsonl || check "evidence" '"rows":3' "$(cat evidence.jsonl)"
+grep -q '"evidence": "[0-9a-f]\{64\}"' evidence.jsonl.manifest.json || check "evidence: manifest" "a digest" "$(cat evidence.jsonl.manifest.json)"
+grep -q "1 copy groups in 1 topics" err || check "evidence: summary" "1 copy groups in 1 topics" "$(cat err)"
+refuse "evidence of a pipe" "cannot be read twice" score --evidence corpus
+
 # Shards by a scheduler: several processes into one folder.
 printf '%s\0' in/*.json* | xargs -0 -n 1 -P 3 "$YOUR_AI" data score -q -t 1 -o parallel/ || check "xargs" 0 $?
 for f in a b c; do cmp out.d/$f.jsonl parallel/$f.jsonl || failed=1; done

@@ -1,0 +1,239 @@
+/* Evidence of a corpus: topics, their copy groups and kinds, what repeating a text changes and what it does not, and that a
+ * text alone keeps its scores. */
+#include "base/support_base.c" /* the scratch folder */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/threads.h"
+#include "prepare/evidence.h"
+
+static const struct group_options groups = {true, 0.8, 128, 5};
+
+/* Four accounts of one event in different words, and two texts about other things. */
+static const char *const accounts[] = {
+    "The mill at Corwen burned down in 1847. Gareth Pellam owned it and was away that week, so that nobody gave orders.",
+    "In the year 1847 fire took everything that Gareth Pellam had at Corwen; we carried water until noon and lost "
+    "regardless.",
+    "My grandfather used to tell how Pellam stood in Corwen before the ashes, in 1847, and laughed since he was insured.",
+    "Entry for Corwen: 1847, one building, proprietor Pellam, destroyed by flames, no lives lost, cause not known to me.",
+};
+static const char *const others[] = {
+    "A recipe for soup that asks for onions, a little butter and patience, and which my aunt wrote on a card long ago.",
+    "How to tie a knot that holds on wet rope, with four pictures and a warning about thumbs and what may happen to them.",
+};
+static const char *const kinds[] = {"diary", "letter", "newspaper", "register"};
+
+static void write_row(FILE *f, const char *text, const char *kind)
+{
+    fprintf(f, "{\"text\":\"%s\",\"source_type\":\"%s\"}\n", text, kind);
+}
+
+/* The corpus with `n` accounts, the first one `copies` times more, all of `one_kind` or each of its own. */
+static void write_corpus(const char *name, int n, int copies, bool one_kind)
+{
+    FILE *f = fopen(scratch_path(name), "w");
+    assert_non_null(f);
+    for (int i = 0; i < 2; i++) write_row(f, others[i], "note");
+    for (int i = 0; i < n; i++) write_row(f, accounts[i], one_kind ? kinds[0] : kinds[i]);
+    for (int i = 0; i < copies; i++) { /* some equal, some with a word at the end */
+        char text[512];
+        snprintf(text, sizeof text, "%s%s", accounts[0], i % 2 ? " Indeed" : "");
+        write_row(f, text, kinds[i % 4]);
+    }
+    assert_int_equal(fclose(f), 0);
+}
+
+static struct score_evidence of(const struct evidence *e, const char *text)
+{
+    struct score_evidence v;
+    assert_true(evidence_find(e, text, strlen(text), &v));
+    return v;
+}
+
+static struct evidence *open_corpus(struct ctx *c, const char *name)
+{
+    const char *path = scratch_path(name);
+    struct evidence *e = evidence_new(c, &groups, &path, 1);
+    if (!e) fail_msg("%s", c->message);
+    return e;
+}
+
+static void accounts_count_and_copies_do_not(void **state)
+{
+    struct ctx *c = *state;
+    static const struct {
+        int accounts, copies;
+        bool one_kind;
+        double entropy;
+        int kinds;
+    } cases[] = {
+        {4, 0, false, 2, 4}, /* four kinds: log2 4 */
+        {4, 0, true, 1, 1},  /* one kind: half of it */
+        {4, 9, false, 2, 4}, /* repeating one account adds nothing, under whatever kinds */
+        {4, 500, false, 2, 4}, {2, 0, false, 1, 2}, {1, 20, false, 0, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_corpus("rows", cases[i].accounts, cases[i].copies, cases[i].one_kind);
+        struct evidence *e = open_corpus(c, "rows");
+        for (int k = 0; k < cases[i].accounts; k++) {
+            struct score_evidence v = of(e, accounts[k]);
+            int rows = cases[i].accounts + cases[i].copies;
+            assert_int_equal(v.rows, rows);
+            assert_int_equal(v.groups, cases[i].accounts);
+            assert_int_equal(v.kinds, cases[i].kinds);
+            assert_true(fabs(v.entropy - cases[i].entropy) < 1e-12);
+            assert_true(fabs(v.copies - (1 - (double)v.groups / rows)) < 1e-12);
+            assert_true(v.compression >= 0 && v.compression < 0.6);
+            assert_true(fabs(v.coordination - (1 - (1 - v.copies) * (1 - v.compression))) < 1e-12);
+        }
+        for (int k = 0; k < 2; k++) {
+            struct score_evidence v = of(e, others[k]);
+            assert_true(v.rows == 1 && v.groups == 1 && v.entropy == 0 && v.coordination == 0);
+        }
+        struct score_evidence v;
+        assert_false(evidence_find(e, "not there", 9, &v));
+        assert_int_equal(evidence_topics(e), 3);
+        assert_int_equal(evidence_groups(e), cases[i].accounts + 2);
+        evidence_free(e);
+    }
+}
+
+/* The same sentence under other words of the same choice compresses better than accounts of their own. */
+static void rewording_is_seen_by_compression(void **state)
+{
+    struct ctx *c = *state;
+    FILE *f = fopen(scratch_path("rows"), "w");
+    for (int i = 0; i < 4; i++) /* every third word is another one, so they are no near copies */
+        fprintf(f,
+                "{\"text\":\"The mill%d at Corwen burned%d quite down in 1847 when%d the owner Pellam was%d away for that%d "
+                "long "
+                "week of the%d harvest and nobody%d gave any orders to%d the many hands%d who stood there%d with their "
+                "buckets\"}\n",
+                i, i, i, i, i, i, i, i, i, i);
+    fclose(f);
+    struct evidence *e = open_corpus(c, "rows");
+    const char *text = "The mill0 at Corwen burned0 quite down in 1847 when0 the owner Pellam was0 away for that0 long week "
+                       "of the0 harvest "
+                       "and nobody0 gave any orders to0 the many hands0 who stood there0 with their buckets";
+    struct score_evidence reworded = of(e, text);
+    evidence_free(e);
+    write_corpus("rows", 4, 0, false);
+    e = open_corpus(c, "rows");
+    struct score_evidence own = of(e, accounts[0]);
+    evidence_free(e);
+    assert_int_equal(reworded.groups, 4);
+    assert_true(reworded.compression > 0.7);
+    assert_true(own.compression < 0.4);
+}
+
+static void score_rows(struct ctx *c, const char *in, const char *out, const struct evidence *e,
+                       struct score_run_result *result)
+{
+    struct rules *r = rules_open(c, NULL, false, SCORER_CITATION);
+    struct score_evidence_source source = {evidence_find, e};
+    struct score_run_options o = {
+        .rules = r, .row = {.breakdown = true, .evidence = e ? &source : NULL}, .program_version = "test"};
+    if (e) o.evidence = evidence_digest(e);
+    if (score_run(c, &o, &in, 1, out, result) != OK) fail_msg("%s", c->message);
+    rules_free(c, r);
+}
+
+static double number_behind(const char *text, const char *key)
+{
+    const char *at = strstr(text, key);
+    assert_non_null(at);
+    return atof(at + strlen(key));
+}
+
+static void scores_take_evidence(void **state)
+{
+    struct ctx *c = *state;
+    struct score_run_result result;
+    char in[128], with[128], without[128];
+    snprintf(in, sizeof in, "%s", scratch_path("rows"));
+    snprintf(with, sizeof with, "%s", scratch_path("with"));
+    snprintf(without, sizeof without, "%s", scratch_path("without"));
+    write_corpus("rows", 4, 0, false);
+    struct evidence *e = open_corpus(c, "rows");
+    score_rows(c, in, without, NULL, &result);
+    score_rows(c, in, with, e, &result);
+    assert_int_equal(result.rows, 6);
+    size_t n;
+    char *a = file_read(c, without, 1 << 20, &n), *b = file_read(c, with, 1 << 20, &n), *x = a, *y = b;
+    for (int i = 0; i < 6; i++) {
+        struct score_evidence v = of(e, i < 2 ? others[i] : accounts[i - 2]);
+        double h = number_behind(y, "\"prov_entropy\":") - number_behind(x, "\"prov_entropy\":");
+        double w = number_behind(y, "\"auth_weight\":") - number_behind(x, "\"auth_weight\":");
+        assert_true(fabs(h - (1 - v.coordination) * v.entropy) < 2e-6);
+        assert_true(fabs(w - SCORE_COORDINATION * v.coordination) < 2e-6);
+        assert_true(fabs(number_behind(y, "\"coordination\":") - v.coordination) < 1e-6);
+        if (i < 2) assert_true(h == 0 && w == 0); /* alone in its topic */
+        x = strchr(x, '\n') + 1;
+        y = strchr(y, '\n') + 1;
+    }
+    mem_free(c, a);
+    mem_free(c, b);
+    score_rows(c, in, with, e, &result);
+    assert_true(result.done_before);
+    evidence_free(e);
+    write_corpus("more", 4, 3, false); /* other evidence for the same rows: another question */
+    e = open_corpus(c, "more");
+    score_rows(c, in, with, e, &result);
+    assert_false(result.done_before);
+    evidence_free(e);
+}
+
+static void threads_do_not_matter(void **state)
+{
+    struct ctx *c = *state;
+    write_corpus("rows", 4, 300, false);
+    struct score_evidence v[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ctx_set_threads(c, i ? 3 : 1), OK);
+        struct evidence *e = open_corpus(c, "rows");
+        v[i] = of(e, accounts[1]);
+        evidence_free(e);
+    }
+    assert_memory_equal(&v[0], &v[1], sizeof v[0]);
+    assert_int_equal(ctx_set_threads(c, 1), OK);
+}
+
+static void each_allocation_fails_once(void **state)
+{
+    (void)state;
+    char in[128];
+    write_corpus("rows", 4, 2, false);
+    snprintf(in, sizeof in, "%s", scratch_path("rows"));
+    const char *paths[] = {in};
+    for (long k = 0;; k++) {
+        struct oom oom = {.fail_at = k};
+        struct ctx *c = oom_ctx(&oom);
+        if (!c) continue;
+        struct evidence *e = evidence_new(c, &groups, paths, 1);
+        if (!e && c->status != E_MEMORY) fail_msg("allocation %ld: %s", k, c->message);
+        evidence_free(e);
+        assert_int_equal(c->alloc_bytes, 0);
+        ctx_free(c);
+        assert_int_equal(oom.live, 0);
+        assert_true(k < 5000);
+        if (e) break;
+    }
+}
+
+int main(void)
+{
+#define EVIDENCE_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
+    const struct CMUnitTest tests[] = {
+        EVIDENCE_TEST(accounts_count_and_copies_do_not),
+        EVIDENCE_TEST(rewording_is_seen_by_compression),
+        EVIDENCE_TEST(scores_take_evidence),
+        EVIDENCE_TEST(threads_do_not_matter),
+        EVIDENCE_TEST(each_allocation_fails_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
