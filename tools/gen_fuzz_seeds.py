@@ -239,6 +239,13 @@ def score_rules():
     put("score_rules", "wide", json.dumps(rules))
 
 
+def minhash():
+    put("minhash", "prose", "The quick, brown fox jumps over the lazy dog; it does so 13 times in 1923. " * 3)
+    put("minhash", "scripts", "\u65e5\u672c\u8a9e\u306e\u6587 caf\u00e9 \u0416\u0443\u043a \ud55c\uad6d\uc5b4 na\u00efve \u0e44\u0e17\u0e22")
+    put("minhash", "many", " ".join(str(i * i) for i in range(400)))
+    put("minhash", "cut", b"\xe6\x97 \xe6 a\xe6\x97\xa5\xff\x00b")
+
+
 def templates():
     """Our own templates with a conversation, and small pieces of Jinja with their variables."""
     with open(os.path.join(JINJA, "conversations.jsonl"), encoding="utf-8") as f:
@@ -257,7 +264,7 @@ def templates():
     put("jinja", "doubling", "{% set ns = namespace(x='ab', y=[1]) %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}")
 
 
-for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files, score_rows, score_rules, templates):
+for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files, score_rows, score_rules, minhash, templates):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

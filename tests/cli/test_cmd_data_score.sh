@@ -69,6 +69,22 @@ refuse "evidence of a pipe" "cannot be read twice" score --evidence corpus
 # Shards by a scheduler: several processes into one folder.
 printf '%s\0' in/*.json* | xargs -0 -n 1 -P 3 "$YOUR_AI" data score -q -t 1 -o parallel/ || check "xargs" 0 $?
 for f in a b c; do cmp out.d/$f.jsonl parallel/$f.jsonl || failed=1; done
+if parallel --version 2>/dev/null | grep -q "^GNU parallel"; then
+    parallel --will-cite -j 3 "$YOUR_AI" data score -q -t 1 {} -o gnu/ ::: in/*.json* </dev/null || check "GNU parallel" 0 $?
+    for f in a b c; do cmp out.d/$f.jsonl gnu/$f.jsonl || failed=1; done
+fi
+
+# A list of shards that was interrupted is started once more: the killed shard is done, the others are not done again.
+mkfifo shard.jsonl
+"$YOUR_AI" data score in/a.jsonl -q -o again/ || check "shard" 0 $?
+"$YOUR_AI" data score shard.jsonl -q -o again/ 2>/dev/null </dev/null &
+kill -9 $! 2>/dev/null
+wait $! 2>/dev/null
+rm shard.jsonl
+cp in/b.json shard.jsonl
+printf '%s\0' in/a.jsonl shard.jsonl | xargs -0 -n 1 -P 2 "$YOUR_AI" data score -t 1 -o again/ 2>err || check "once more" 0 $?
+check "once more: done before" 1 "$(grep -c 'again/a.jsonl: done before' err)"
+cmp out.d/b.jsonl again/shard.jsonl || failed=1
 
 # A kill leaves nothing that looks finished: the input is a pipe that stays open.
 mkfifo pipe
