@@ -11,6 +11,8 @@ import shutil
 import struct
 import subprocess
 
+import gen_data_texts
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 DATA = os.path.join(ROOT, "tests", "data", "io")
 JINJA = os.path.join(ROOT, "tests", "data", "jinja")
@@ -225,7 +227,7 @@ def score_rows():
 
 def score_rules():
     for name in ("rules", "rules_original"):
-        put("score_rules", name, read(ROOT, "data", "score", name + ".json"))
+        put("score_rules", name, gen_data_texts.text_of(os.path.join("data", "score"), name + ".json"))
     rules = json.loads(read(ROOT, "data", "score", "rules.json"))
     words = [{"match": "word", "case": "fold", "words": ["\u00e9tude", "lab notebook", ".gov", "aa"]}]
     for scorer, keys in (("citation", ("consensus", "primary")), ("heuristic", ("uneditable", "vintage", "consensus", "coordinated"))):

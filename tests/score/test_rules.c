@@ -19,10 +19,6 @@ static void built_in_rules_are_the_files(void **state)
     assert_non_null(text);
     assert_string_equal(text, rules_text_default); /* else: tools/gen_data_texts.py */
     mem_free(c, text);
-    text = file_read(c, SOURCE_DIR "/data/score/rules_original.json", RULES_MAX_BYTES, &n);
-    assert_non_null(text);
-    assert_string_equal(text, rules_text_original);
-    mem_free(c, text);
     struct rules *a = rules_open(c, NULL, false, SCORER_CITATION);
     struct rules *b = rules_open(c, SOURCE_DIR "/data/score/rules.json", false, SCORER_CITATION);
     char hex[65];
