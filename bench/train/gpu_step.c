@@ -7,11 +7,12 @@
  *
  * gpu_step profile, with the same words: with the time of each primitive; each waits for the card, so a step takes longer.
  *
- * gpu_step decode MODEL FOLDER 1 LENGTH TOKENS: tokens/s of generation behind a prompt of LENGTH tokens, without sampling.
+ * gpu_step decode MODEL FOLDER 1 LENGTH TOKENS: tokens/s of generation behind a prompt of LENGTH tokens, without sampling;
+ * decode_profile: the last token's time by primitive.
  *
- * The device is YA_DEVICE's. AdamW, no clipping, no dropout, mean loss over the BATCH * (LENGTH - 1) targets of a step.
- * With GPU_STEP_GRADIENTS=FILE the gradients of the first step are written there, f32, in the order of the adapter's
- * parameters. */
+ * The device is YA_DEVICE's, the base GPU_STEP_BASE's (nf4, int8; else as it is stored). AdamW, no clipping, no dropout,
+ * mean loss over the BATCH * (LENGTH - 1) targets of a step. With GPU_STEP_GRADIENTS=FILE the gradients of the first step
+ * are written there, f32, in the order of the adapter's parameters. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,14 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static enum base_type base_wanted(void)
+{
+    const char *word = getenv("GPU_STEP_BASE");
+    for (int i = 0; word && i < BASE_TYPES; i++)
+        if (strcmp(word, base_type_name[i]) == 0) return (enum base_type)i;
+    return BASE_AS_IS;
 }
 
 /* All that the driver reports as taken. */
@@ -234,8 +243,10 @@ static void report(struct ctx *c, const struct work *w)
     memcpy(steady, w->seconds + first, (size_t)n * sizeof *steady);
     qsort(steady, (size_t)n, sizeof *steady, ascending);
     double median = n % 2 ? steady[n / 2] : (steady[n / 2 - 1] + steady[n / 2]) / 2;
-    printf("{\"peer\": \"your_ai\", \"device\": \"%s\", \"batch\": %lld, \"length\": %lld, \"recomputed_blocks\": %lld",
-           array_backend(c)->name, (long long)w->batch, (long long)w->length, (long long)w->recomputed);
+    printf("{\"peer\": \"your_ai\", \"base\": \"%s\", \"device\": \"%s\", \"batch\": %lld, \"length\": %lld, "
+           "\"recomputed_blocks\": %lld",
+           base_type_name[base_wanted()], array_backend(c)->name, (long long)w->batch, (long long)w->length,
+           (long long)w->recomputed);
     printf(", \"tokens_per_second\": %.2f, \"step_seconds\": %.6f, \"peak_gib\": %.3f",
            (double)(w->batch * w->length) / median, median, used_gib(w->backend));
     print_numbers("seconds", w->seconds, w->steps);
@@ -289,15 +300,18 @@ static enum status decode(struct ctx *c, const struct work *w, struct model *m)
     prompt = now() - prompt;
     for (int i = 0; s && ctx_ok(c) && i < WARM + w->steps; i++) {
         if (i == WARM) start = now();
+        if (w->profile) profile_reset(w->profile);
         e->ops->extend(s, d.tokens + i % w->length, 1, 1, logits);
     }
     double seconds = now() - start, bytes = (double)model_weight_bytes(m);
     if (ctx_ok(c))
         printf(
             "{\"decode\": \"%s\", \"prompt\": %lld, \"prompt_seconds\": %.4f, \"tokens\": %d, \"tokens_per_second\": %.2f, "
-            "\"weight_bytes\": %.0f, \"gigabytes_per_second\": %.1f}\n",
+            "\"weight_bytes\": %.0f, \"gigabytes_per_second\": %.1f",
             array_backend(c)->name, (long long)w->length, prompt, w->steps, w->steps / seconds, bytes,
             bytes * w->steps / seconds * 1e-9);
+    if (ctx_ok(c) && w->profile) print_profile(w->profile);
+    if (ctx_ok(c)) printf("}\n");
     if (s) e->ops->sequence_free(s);
     if (e) e->ops->free(e);
     fclose(f);
@@ -310,9 +324,13 @@ int main(int argc, char **argv)
 {
     static struct profile profile;
     const char *what = argc > 1 ? argv[1] : "";
-    bool makes = strcmp(what, "make") == 0, profiles = strcmp(what, "profile") == 0, decodes = strcmp(what, "decode") == 0;
+    const struct model_options options = {.base = base_wanted()};
+    bool makes = strcmp(what, "make") == 0, decodes = strncmp(what, "decode", 6) == 0;
+    bool profiles = strcmp(what, "profile") == 0 || strcmp(what, "decode_profile") == 0;
     if (argc < 7 || !(makes || profiles || decodes || strcmp(what, "run") == 0)) {
-        fprintf(stderr, "usage: gpu_step make|run|profile|decode MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS]\n");
+        fprintf(
+            stderr,
+            "usage: gpu_step make|run|profile|decode|decode_profile MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS]\n");
         return 2;
     }
     struct work w = {.model = argv[2],
@@ -328,7 +346,8 @@ int main(int argc, char **argv)
     struct backend *b = backend_open(c, makes ? "cpu" : NULL);
     double start = now();
     w.backend = b;
-    struct model *m = array_env_new(c, b && profiles ? profile_open(&profile, b) : b) == OK ? model_open(c, w.model) : NULL;
+    struct model *m =
+        array_env_new(c, b && profiles ? profile_open(&profile, b) : b) == OK ? model_open_with(c, w.model, &options) : NULL;
     fprintf(stderr, "gpu_step: %s opened in %.2f s\n", w.model, now() - start);
     if (m) makes ? make(c, &w, m) : decodes ? decode(c, &w, m) : run(c, &w, m);
     if (!ctx_ok(c)) fprintf(stderr, "gpu_step: %s\n", c->message);

@@ -12,9 +12,6 @@ static enum status settle_bf16(struct ctx *c, const struct backend *b, struct mo
     if (o->compute != COMPUTE_BF16)
         return ctx_fail(c, E_UNSUPPORTED, "--compute %s: %s computes in bf16. Leave it out, or use --device cpu",
                         compute_name[o->compute], b->device);
-    if (o->base != BASE_AS_IS)
-        return ctx_fail(c, E_UNSUPPORTED, "--base-type %s is not done on %s yet: leave it out, or use --device cpu",
-                        base_type_name[o->base], b->device);
     return OK;
 }
 

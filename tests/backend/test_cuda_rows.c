@@ -14,6 +14,7 @@
 #include "array/op.h"
 #include "array/tape.h"
 #include "base/rng.h"
+#include "support_blocks.h"
 #include "support_cuda_card.h"
 
 enum { MOST = 4096 };
@@ -241,12 +242,142 @@ static void rows_by_index(void **state)
     compare(taken_back, 2e-2, "take_bwd");
 }
 
+/* ---- compressed weights -------------------------------------------------------------------------------------------------
+ */
+
+/* What the card has in each of its codes; 72 columns end in a short block of NF4. */
+struct coded {
+    const char *name;
+    enum tensor_type type;
+    enum weight_form form;
+    int64_t cols;
+};
+static const struct coded codes[] = {
+    {"NF4", TENSOR_F32, WEIGHT_NF4, 72},        {"NF4 of whole blocks", TENSOR_F32, WEIGHT_NF4, 192},
+    {"int8", TENSOR_F32, WEIGHT_INT8, 72},      {"Q4_0", TENSOR_Q4_0, WEIGHT_STORED, 96},
+    {"Q5_0", TENSOR_Q5_0, WEIGHT_STORED, 96},   {"Q8_0", TENSOR_Q8_0, WEIGHT_STORED, 96},
+    {"Q4_K", TENSOR_Q4_K, WEIGHT_STORED, 512},  {"Q5_K", TENSOR_Q5_K, WEIGHT_STORED, 512},
+    {"Q6_K", TENSOR_Q6_K, WEIGHT_STORED, 512},  {"Q3_K, which is bf16 there", TENSOR_Q3_K, WEIGHT_STORED, 256},
+    {"bf16", TENSOR_BF16, WEIGHT_STORED, 1000},
+};
+static const struct coded *code; /* of the case that runs */
+static int64_t code_rows, code_tokens;
+static int code_of_two; /* which of the weights that share an input */
+
+/* code_rows rows whose elements are about 0.25 at most, the same for every device. Owned by the caller's ctx. */
+static struct weight *coded_weight(struct ctx *c, uint64_t seed)
+{
+    static uint8_t stored[2][16 * 4096];
+    static struct weight weights[2];
+    static int32_t map[2][16];
+    struct backend *b = array_backend(c);
+    uint8_t *bytes = stored[seed & 1];
+    size_t n = 0;
+    struct rng r;
+    rng_init(&r, seed, RNG_TEST, 0);
+    assert_true(tensor_bytes(code->type, 2, (const int64_t[]){code_rows, code->cols}, &n) && n <= sizeof stored[0]);
+    for (size_t i = 0; i < n; i++) bytes[i] = (uint8_t)rng_below(&r, 256);
+    for (size_t i = 0; code->type == TENSOR_F32 && i < n / 4; i++)
+        ((float *)(void *)bytes)[i] = (float)(rng_uniform(&r) - 0.5) / 2;
+    for (size_t i = 0; code->type == TENSOR_BF16 && i < n / 2; i++)
+        ((uint16_t *)(void *)bytes)[i] = f32_to_bf16((float)(rng_uniform(&r) - 0.5) / 2);
+    const struct tensor_type_info *info = tensor_type_info(code->type);
+    if (info->block > 1) blocks_tame(code->type, bytes, n / (size_t)info->bytes, 0.25f);
+    for (int32_t i = 0; i < code_rows; i++) map[seed & 1][i] = (int32_t)((i * 3 + 1) % code_rows);
+    const struct weight_source source = {
+        code->type, code_rows, code->cols, bytes, n / (size_t)code_rows, code_rows % 3 ? map[seed & 1] : NULL};
+    struct weight *w = &weights[seed & 1];
+    if (b->weight_prepare(b, w, "weight", &source, code->form) != OK) fail_msg("%s: %s", code->name, c->message);
+    return w;
+}
+
+static void coded_release(struct ctx *c, struct weight *w)
+{
+    struct backend *b = array_backend(c);
+    if (b->wait(b, b->mark(b)) == OK) b->weight_release(b, w);
+}
+
+/* Two weights that share an input. */
+static struct array *coded_products(struct ctx *c)
+{
+    struct weight *w[2] = {coded_weight(c, 2), coded_weight(c, 3)};
+    struct array *y[2] = {0}, *x = activations(c, SHAPE(code_tokens, code->cols), 1);
+    op_linear(c, x, (const struct weight *const *)w, 2, false, y);
+    struct array *one = op_cast(c, y[code_of_two], DTYPE_F32);
+    coded_release(c, w[1]), coded_release(c, w[0]);
+    return one;
+}
+
+/* The gradient of x: through a head of the code, or through a linear layer of it and a head in bf16. */
+static struct array *coded_gradient(struct ctx *c, bool of_head)
+{
+    static uint16_t table[8 * 16];
+    const int32_t targets[2] = {3, 5};
+    struct weight *w = coded_weight(c, 2), head;
+    struct array *x = activations(c, SHAPE(2, code->cols), 1), *y = x, *gradient = NULL;
+    struct cross_entropy_result loss;
+    struct backend *b = array_backend(c);
+    for (int i = 0; i < 8 * 16; i++) table[i] = f32_to_bf16((float)(i * 7 % 11 - 5) / 8);
+    const struct weight_source source = {TENSOR_BF16, 8, 16, table, 32, NULL};
+    if (b->weight_prepare(b, &head, "head", &source, WEIGHT_STORED) != OK || tape_begin(c) != OK ||
+        tape_watch(c, x, NULL) != OK)
+        return NULL;
+    if (!of_head) op_linear(c, x, (const struct weight *[]){w}, 1, false, &y);
+    op_linear_cross_entropy(c, y, of_head ? w : &head, array_from_host(c, DTYPE_I32, SHAPE(2), targets),
+                            array_full(c, DTYPE_F32, SHAPE(2), 1), false, &loss);
+    if (ctx_ok(c) && tape_backward(c, loss.loss, 0.5) == OK) gradient = op_cast(c, tape_grad(c, x), DTYPE_F32);
+    tape_end(c);
+    coded_release(c, &head), coded_release(c, w);
+    return gradient;
+}
+
+static struct array *coded_head(struct ctx *c)
+{
+    return coded_gradient(c, true);
+}
+
+static struct array *coded_backward(struct ctx *c)
+{
+    return coded_gradient(c, false);
+}
+
+static struct array *coded_embedding(struct ctx *c)
+{
+    const int32_t ids[4] = {3, 0, 15, 3};
+    struct weight *w = coded_weight(c, 2);
+    struct array *y = op_embed(c, w, array_from_host(c, DTYPE_I32, SHAPE(4), ids), array_backend(c)->activations);
+    y = op_cast(c, y, DTYPE_F32);
+    coded_release(c, w);
+    return y;
+}
+
+/* One token takes the weights as they lie, several take them in bf16; 15 rows go without a row map, 16 through one. */
+static void compressed_weights_are_the_cpus(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        char what[80];
+        code = &codes[i];
+        for (int k = 0; k < 8; k++) {
+            code_tokens = k % 2 ? 3 : 1, code_rows = k / 2 % 2 ? 16 : 15, code_of_two = k / 4;
+            snprintf(what, sizeof what, "%lld rows of %s, %lld tokens", (long long)code_rows, code->name,
+                     (long long)code_tokens);
+            compare(coded_products, 6e-3, what);
+        }
+        code_rows = 16;
+        compare(coded_backward, 2e-2, code->name);
+        compare(coded_head, 2e-2, code->name);
+        compare(coded_embedding, 2.5e-3, code->name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fused_rows_take_views),
         cmocka_unit_test(generic_rows_take_every_dtype),
         cmocka_unit_test(rows_by_index),
+        cmocka_unit_test(compressed_weights_are_the_cpus),
     };
     if (!card_find()) return CARD_SKIPPED;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,8 +89,6 @@ static void refusals_have_their_codes(void **state)
     (void)state;
     const char *run = tiny_path("%s/none", base);
     const char *words[] = {"train", "-m", model, "-d", data, "-o", run, "--device", "cuda", NULL, NULL, NULL};
-    words[9] = "--base-type", words[10] = "nf4";
-    expect(2, "--base-type nf4 is not done on cuda:0", words);
     words[9] = "--compute", words[10] = "f32";
     expect(2, "cuda:0 computes in bf16", words);
     words[9] = "--max-memory", words[10] = "0.0001";

@@ -882,6 +882,73 @@ static void attention_by(int major)
     test_attention((struct attention_test){2, 2, 1, 64, 0, {0, 1, 4}, {0, 90, 161}}); /* decoding */
     d->major = own;
 }
+/* ---- attention of one query ------------------------------------------------------------------------------------------- */
+
+static enum status run_one(void *a)
+{
+    return cuda_attention_one(d, a);
+}
+
+/* The last query of `keys` tokens; from a window it sees the last ones only. */
+static void test_attention_one(int keys, int heads, int groups, int dim, int window)
+{
+    uint64_t state = 31;
+    char shape[64];
+    int qs = heads * dim, ks = groups * dim, first = window && window < keys ? keys - window : 0;
+    snprintf(shape, sizeof(shape), "1/%d %d/%d x %d w%d", keys, heads, groups, dim, window);
+    struct values q = values_make(d, 1, qs, false, 1, &state), k = values_make(d, keys, ks, false, 1, &state);
+    struct values v = values_make(d, keys, ks, false, 1, &state), o = values_poison(d, 1, qs, false);
+    struct values lse = values_poison(d, heads, 1, true), bounds = values_poison(d, 2, 1, true);
+    const int32_t seen[2] = {first, keys - 1};
+    cuda_upload(d, bounds.device, seen, sizeof(seen));
+    struct cuda_attention_one_args a = {.attention = {.q = (void *)q.device,
+                                                      .k = (void *)k.device,
+                                                      .v = (void *)v.device,
+                                                      .o = (void *)o.device,
+                                                      .lse = (void *)lse.device,
+                                                      .first_key = (void *)bounds.device,
+                                                      .last_key = (void *)(bounds.device + 4),
+                                                      .q_stride = qs,
+                                                      .k_stride = ks,
+                                                      .v_stride = ks,
+                                                      .o_stride = qs,
+                                                      .queries = 1,
+                                                      .keys = keys,
+                                                      .heads = heads,
+                                                      .groups = groups,
+                                                      .dim = dim,
+                                                      .scale = (float)(1 / sqrt(dim))}};
+    if (!cuda_attention_one_fits(d, &a)) expect("attention of one", "is not taken", 1, 0);
+    struct values partial = values_poison(d, a.pieces * heads, dim + 2, true);
+    double *want = doubles(qs), *logs = doubles(heads), *score = doubles(keys);
+    a.partial = (void *)partial.device;
+    run_twice("attention of one", shape, run_one, &a, (struct values *[]){&o, &lse}, 2);
+    for (int h = 0; h < heads; h++) {
+        int g = h / (heads / groups);
+        double most = -INFINITY, sum = 0;
+        for (int j = first; j < keys; j++) {
+            score[j] = 0;
+            for (int i = 0; i < dim; i++) score[j] += (double)q.host[h * dim + i] * k.host[j * ks + g * dim + i];
+            score[j] /= sqrt(dim);
+            most = fmax(most, score[j]);
+        }
+        for (int j = first; j < keys; j++) sum += exp(score[j] - most);
+        for (int j = first; j < keys; j++)
+            for (int i = 0; i < dim; i++) want[h * dim + i] += exp(score[j] - most) / sum * v.host[j * ks + g * dim + i];
+        logs[h] = most + log(sum);
+    }
+    expect("attention of one o", shape, values_error(o.host, want, (size_t)qs), ROUNDED);
+    expect("attention of one lse", shape, values_error(lse.host, logs, (size_t)heads), 1e-5);
+    values_free(d, &q), values_free(d, &k), values_free(d, &v), values_free(d, &o), values_free(d, &lse);
+    values_free(d, &bounds), values_free(d, &partial), free(want), free(logs), free(score);
+}
+
+static void all_attention_one(void)
+{
+    test_attention_one(1, 2, 2, 64, 0), test_attention_one(77, 9, 3, 64, 0), test_attention_one(530, 8, 2, 128, 0);
+    test_attention_one(300, 8, 1, 128, 33), test_attention_one(4096, 4, 2, 64, 0);
+}
+
 static void all_attention(void)
 {
     attention_by(8), attention_by(9);
@@ -893,9 +960,9 @@ static void all_attention(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} TESTS[] = {{"norm", all_norm},   {"rope", all_rope},          {"swiglu", all_swiglu}, {"moves", all_moves},
-             {"gemm", all_gemm},   {"tall", all_tall},          {"thin", all_thin},     {"loss", all_loss},
-             {"optim", all_optim}, {"attention", all_attention}};
+} TESTS[] = {{"norm", all_norm},   {"rope", all_rope},           {"swiglu", all_swiglu},    {"moves", all_moves},
+             {"gemm", all_gemm},   {"tall", all_tall},           {"thin", all_thin},        {"loss", all_loss},
+             {"optim", all_optim}, {"attention", all_attention}, {"one", all_attention_one}};
 
 /* Writes past the end of an array, for compute-sanitizer to find. */
 static void plant(void)

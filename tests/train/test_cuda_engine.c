@@ -3,6 +3,7 @@
  *
  * Without a card the card is the emulator of tests/cuda/emulator. YA_TEST_CUDA=card takes a real one (skipped without). */
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@
 enum { N = 61, SEGMENTS = 3, MOST = 1 << 16 };
 
 static const char *folder;
+static struct model_options opened; /* how sides open the model */
 static int32_t tokens[N], positions[N], targets[N], cu[SEGMENTS + 1] = {0, 5, 24, N};
 static float weights[N];
 
@@ -56,7 +58,7 @@ static void close_ctx(struct ctx *c)
 static void open_side(struct side *s, const char *device, int64_t rank, double dropout)
 {
     s->c = open_ctx(device);
-    s->model = model_open(s->c, folder);
+    s->model = model_open_with(s->c, folder, &opened);
     if (!s->model) fail_msg("%s", s->c->message);
     const struct lora_config config = {
         .rank = rank, .alpha = 2.0 * (double)rank, .dropout = dropout, .targets = (1u << LORA_PLACES) - 1, .seed = 11};
@@ -234,6 +236,49 @@ static void rows_without_weight_are_left_out(void **state)
     steps_agree(32, 0, 4);
 }
 
+/* The same codes on both sides: what differs is bf16, as before. */
+static void a_compressed_base_is_the_cpus(void **state)
+{
+    (void)state;
+    for (enum base_type base = BASE_NF4; base < BASE_TYPES; base++) {
+        opened.base = base;
+        steps_agree(16, 0, 1);
+    }
+    opened.base = BASE_AS_IS;
+}
+
+struct elsewhere {
+    struct side *side;
+    struct batch batch;
+    struct outcome *out;
+};
+
+static void *train_elsewhere(void *arg)
+{
+    struct elsewhere *e = arg;
+    train(e->side, &e->batch, 0, e->out);
+    return NULL;
+}
+
+/* The driver keeps a context for each thread; the one that opened the card need not be the one that uses it. */
+static void another_thread_may_go_on(void **state)
+{
+    (void)state;
+    static struct outcome here, there;
+    struct side s;
+    pthread_t thread;
+    open_side(&s, "cuda", 16, 0);
+    struct elsewhere e = {&s, make_batch(1), &here};
+    train_elsewhere(&e);
+    close_side(&s);
+    open_side(&s, "cuda", 16, 0);
+    e.out = &there;
+    assert_int_equal(pthread_create(&thread, NULL, train_elsewhere, &e), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    expect_same(&here, &there);
+    close_side(&s);
+}
+
 /* ---- evaluation and generation --------------------------------------------------------------------------------------- */
 
 static void log_probabilities_are_the_cpus(void **state)
@@ -347,8 +392,6 @@ static void what_is_not_done_is_named(void **state)
         op_rms_norm(c, array_zeros(c, DTYPE_F32, 2, (int64_t[]){2, 8}), array_zeros(c, DTYPE_F32, 1, (int64_t[]){8}), 1));
     expect_failed(c, E_UNSUPPORTED, "rms_norm of f32 is not done on cuda:0");
     scope_close(c, mark);
-    assert_null(model_open_with(c, folder, &(struct model_options){.base = BASE_NF4}));
-    expect_failed(c, E_UNSUPPORTED, "nf4");
     assert_null(backend_open(c, "cuda:99"));
     expect_failed(c, E_UNSUPPORTED, "there is no card 99");
     assert_null(backend_open(c, "cuda:x"));
@@ -377,6 +420,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_is_the_cpus),
+        cmocka_unit_test(a_compressed_base_is_the_cpus),
+        cmocka_unit_test(another_thread_may_go_on),
         cmocka_unit_test(dropout_is_the_cpus),
         cmocka_unit_test(rows_without_weight_are_left_out),
         cmocka_unit_test(log_probabilities_are_the_cpus),

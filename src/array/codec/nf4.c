@@ -4,9 +4,9 @@
 #include <math.h>
 
 /* Appendix E of the paper. */
-const float nf4_level[16] = {-1.0f,          -0.696192801f, -0.525073051f, -0.394917488f, -0.284441382f, -0.18477343f,
-                             -0.0910500363f, 0.0f,          0.0795802996f, 0.160930201f,  0.246112302f,  0.337915242f,
-                             0.440709829f,   0.562617004f,  0.722956836f,  1.0f};
+const float nf4_level[16] = {
+#include "array/codec/nf4_levels.def"
+};
 
 /* x is nearer to level i + 1 than to level i exactly when it is above this: the middle, rounded down to an f32. */
 static const float threshold[15] = {-0.84809643f,  -0.610632956f,  -0.45999527f,  -0.33967945f, -0.234607413f,

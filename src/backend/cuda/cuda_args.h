@@ -228,6 +228,51 @@ struct cuda_attention_args {
     float scale;
 };
 
+/* Attention of one query without a backward pass: `piece` keys a block, `pieces` blocks a key head. partial has room for
+ * (pieces, heads, dim + 2) f32. */
+struct cuda_attention_one_args {
+    struct cuda_attention_args attention;
+    float *partial;
+    int piece, pieces;
+};
+
+/* How the rows of a frozen matrix lie on the card: bf16, the forms of array/codec/nf4.h and int8.h, or blocks as GGUF files
+ * hold them (array/codec/quant.h). */
+enum cuda_code {
+    CODE_BF16,
+    CODE_NF4,
+    CODE_INT8,
+    CODE_Q4_0,
+    CODE_Q5_0,
+    CODE_Q8_0,
+    CODE_Q4_K,
+    CODE_Q5_K,
+    CODE_Q6_K,
+    CUDA_CODES
+};
+
+/* y[i] = w_i x, with `add` y[i] += that: a matrix of any code with one vector. `row_bytes` from row to row of w. */
+struct cuda_vector_args {
+    const void *w;
+    const bf16_bits *x;
+    bf16_bits *y;
+    int64_t row_bytes;
+    int rows, cols; /* cols: a multiple of 8, as for cuda_widen_args */
+    int add;
+    int rows_a_warp; /* 1 or 2: set by cuda_vector */
+};
+
+/* to (rows, cols) = rows of a matrix of any code: row i is row ids[i] of `limit`, or without ids row i. An id outside
+ * [0, limit) sets *fault to 1 + i, and its row is left alone. */
+struct cuda_widen_args {
+    const void *from;
+    const int32_t *ids;
+    bf16_bits *to;
+    int32_t *fault;
+    int64_t row_bytes, to_stride, limit;
+    int rows, cols;
+};
+
 enum { CUDA_ADAPTERS = 3 }; /* most that share an input */
 
 /* out[i] (n, r_i) += alpha[i] * a^T b_i for tall a (rows, n) and b (rows, r), whose columns [first[i], first[i + 1]) are

@@ -40,6 +40,7 @@ static const cuda_row rows[OP_COUNT] = {
 static enum status cuda_backend_run(struct backend *base, const struct op_call *call)
 {
     int mark = scope_open(base->c);
+    cuda_bind(cuda_backend_of(base));
     enum status status = rows[call->op](cuda_backend_of(base), call);
     scope_close(base->c, mark);
     return status;
@@ -68,6 +69,7 @@ static void *host_alloc(struct cuda_backend *b, size_t bytes)
 static void *cuda_backend_alloc(struct backend *base, enum backend_memory kind, size_t bytes)
 {
     struct cuda_backend *b = cuda_backend_of(base);
+    cuda_bind(b);
     if (kind != MEMORY_DEVICE) return host_alloc(b, bytes);
     void *block = base->counting ? cuda_backend_reserve(base->c, bytes) : (void *)cuda_alloc(b->d, bytes);
     if (!block) return NULL;
@@ -79,6 +81,7 @@ static void *cuda_backend_alloc(struct backend *base, enum backend_memory kind, 
 static void cuda_backend_free(struct backend *base, enum backend_memory kind, void *block, size_t bytes)
 {
     struct cuda_backend *b = cuda_backend_of(base);
+    cuda_bind(b);
     if (kind == MEMORY_DEVICE) b->stats.live_bytes -= bytes;
     if (base->counting && kind == MEMORY_DEVICE)
         munmap(block, bytes);
@@ -97,7 +100,9 @@ static struct backend_stats cuda_backend_stats(const struct backend *b)
 
 static size_t cuda_backend_free_bytes(struct backend *b)
 {
-    return b->counting ? SIZE_MAX : cuda_free_bytes(cuda_backend_of(b)->d);
+    if (b->counting) return SIZE_MAX;
+    cuda_bind(cuda_backend_of(b));
+    return cuda_free_bytes(cuda_backend_of(b)->d);
 }
 
 /* ---- sequences: not recorded ----------------------------------------------------------------------------------------- */
@@ -122,6 +127,7 @@ static void cuda_backend_close(struct backend *base)
     struct ctx *c = base->c;
     BUG_ON(c, b->stats.live_bytes != 0, "%s is closed with %zu bytes still in use", base->name, b->stats.live_bytes);
     if (b->d && !b->d->counting) {
+        cuda_bind(b);
         b->d->driver.cuStreamSynchronize(b->d->stream);
         if (b->step) b->d->driver.cuMemFree(b->step);
         if (b->partial) b->d->driver.cuMemFree(b->partial);

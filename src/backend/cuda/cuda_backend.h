@@ -1,8 +1,8 @@
 /* cuda_backend: the table of array/backend.h on one card. Activations are bf16; statistics, adapters, gradients and
  * moments are f32; products are bf16 with f32 sums (cuda_gemm.h).
  *
- * Weights lie in device memory in bf16, whatever the file holds, in Hugging Face order and one behind the other, so that
- * those which share an input are one matrix to a product (cuda_weight.c).
+ * Weights lie in device memory in bf16 or compressed (enum cuda_code), in Hugging Face order and one behind the other, so
+ * that those which share an input are one matrix to a product (cuda_weight.c).
  *
  * The files of this folder, from the table down to the card: cuda_*_rows.c and cuda_linear.c have one function for each
  * row of ops.def, which brings operands into the layout that kernels read (cuda_operand.c) and fills an argument struct
@@ -66,6 +66,13 @@ static inline struct cuda_backend *cuda_backend_of(const struct backend *b)
     return (struct cuda_backend *)(uintptr_t)b;
 }
 
+/* A thread's driver calls go to the context that the thread made current: every function of the table that calls the driver
+ * begins with this, so that a backend may be used by one thread after another. */
+static inline void cuda_bind(struct cuda_backend *b)
+{
+    if (!b->d->counting) cuda_check(b->d, b->d->driver.cuCtxSetCurrent(b->d->context), "taking the card's context");
+}
+
 /* cuda_copies.c. Makes the stage and the fault word that the card writes; the backend owns both. E_FIT, E_IO with the
  * driver's message; what was made until then is freed by close, which accepts a stage that is half made. */
 enum status cuda_copies_open(struct cuda_backend *b);
@@ -91,6 +98,16 @@ enum status cuda_weight_prepare(struct backend *b, struct weight *w, const char 
 void cuda_weight_release(struct backend *b, struct weight *w);
 /* Gives the memory of all weights back to the driver, released or not. */
 void cuda_weights_close(struct cuda_backend *b);
+/* How a weight of that form and type lies on the card: CODE_BF16 also for types that the kernels cannot read. */
+enum cuda_code cuda_code_of(enum weight_form form, enum tensor_type type);
+static inline enum cuda_code cuda_weight_code(const struct weight *w)
+{
+    return cuda_code_of(w->form, w->type);
+}
+/* Queues to = rows of a compressed weight in bf16, rows apart by its columns: row ids[i] (ids on the card), or with ids NULL
+ * row i. */
+enum status cuda_weight_widen(struct cuda_backend *b, const struct weight *w, const int32_t *ids, int64_t rows,
+                              bf16_bits *to);
 /* n rounded up to a multiple of 8, the elements of bf16 that one 16-byte load reads. */
 static inline int cuda_padded(int64_t n)
 {

@@ -31,14 +31,20 @@ static __device__ __forceinline__ octet octet_round(const float from[8])
     return to;
 }
 
+/* By way of a uint4: nvcc copies an octet member by member, in four loads of 4 bytes. */
 static __device__ __forceinline__ octet octet_load(const bf16_bits *from)
 {
-    return *reinterpret_cast<const octet *>(from);
+    uint4 words = *reinterpret_cast<const uint4 *>(from);
+    octet value;
+    memcpy(&value, &words, sizeof(value));
+    return value;
 }
 
 static __device__ __forceinline__ void octet_store(bf16_bits *to, const octet &value)
 {
-    *reinterpret_cast<octet *>(to) = value;
+    uint4 words;
+    memcpy(&words, &value, sizeof(words));
+    *reinterpret_cast<uint4 *>(to) = words;
 }
 
 /* Sum and maximum over the 32 lanes of a warp, given to each of them, in an order that never changes. */

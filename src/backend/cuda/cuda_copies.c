@@ -71,6 +71,7 @@ void cuda_backend_upload(struct backend *base, void *to, const void *host, size_
 {
     struct cuda_backend *b = cuda_backend_of(base);
     if (base->counting) return;
+    cuda_bind(b);
     for (size_t done = 0, n = 0; done < bytes; done += n) {
         void *part = cuda_stage_take(b, bytes - done, &n);
         if (!part) return;
@@ -83,7 +84,10 @@ void cuda_backend_upload(struct backend *base, void *to, const void *host, size_
 
 void cuda_backend_download(struct backend *base, void *host, const void *from, size_t bytes)
 {
-    if (!base->counting) cuda_download(cuda_backend_of(base)->d, host, (CUdeviceptr)from, bytes);
+    struct cuda_backend *b = cuda_backend_of(base);
+    if (base->counting) return;
+    cuda_bind(b);
+    cuda_download(b->d, host, (CUdeviceptr)from, bytes);
 }
 
 /* Waiting is for all that is queued: the host waits once a step, when it reads the step's losses. */
@@ -111,6 +115,7 @@ enum status cuda_backend_wait(struct backend *base, uint64_t mark)
     struct cuda_backend *b = cuda_backend_of(base);
     (void)mark;
     if (base->counting) return base->c->status;
+    cuda_bind(b);
     cuda_wait(b->d);
     return check_fault(b);
 }

@@ -9,6 +9,8 @@ enum status cuda_row_embed(struct cuda_backend *b, const struct op_call *call)
     const struct embed_params *p = call->params;
     const struct array *y = call->out[0];
     TRY(cuda_expect(b, OP_EMBED, y, DTYPE_BF16));
+    if (cuda_weight_code(p->table) != CODE_BF16)
+        return cuda_weight_widen(b, p->table, call->in[0]->data, y->shape[0], y->data);
     const struct cuda_rows_args a = {.table = p->table->data,
                                      .ids = call->in[0]->data,
                                      .to = y->data,
@@ -26,13 +28,14 @@ enum status cuda_row_embed(struct cuda_backend *b, const struct op_call *call)
 enum status cuda_row_rms_norm(struct cuda_backend *b, const struct op_call *call)
 {
     const struct rms_norm_params *p = call->params;
-    struct cuda_rows x, residual = {0};
+    struct cuda_rows x, residual = {0}, gain;
     TRY(cuda_expect(b, OP_RMS_NORM, call->in[0], DTYPE_BF16));
     TRY(cuda_rows_in(b, call->in[0], 1, &x));
+    TRY(cuda_rows_in(b, call->in[1], 1, &gain));
     if (p->residual) TRY(cuda_rows_in(b, call->in[2], 1, &residual));
     const struct cuda_rms_norm_args a = {.x = x.data,
                                          .residual = residual.data,
-                                         .gain = call->in[1]->data,
+                                         .gain = gain.data,
                                          .y = call->out[0]->data,
                                          .sum = p->residual ? call->out[1]->data : NULL,
                                          .rstd = call->out[2]->data,
@@ -49,18 +52,19 @@ enum status cuda_row_rms_norm(struct cuda_backend *b, const struct op_call *call
 enum status cuda_row_rms_norm_bwd(struct cuda_backend *b, const struct op_call *call)
 {
     const struct rms_norm_params *p = call->params;
-    struct cuda_rows dy, dsum = {0}, x, dx;
+    struct cuda_rows dy, dsum = {0}, x, gain, dx;
     TRY(cuda_expect(b, OP_RMS_NORM_BWD, call->in[0], DTYPE_BF16));
     if (p->want_dg)
         return ctx_fail(b->backend.c, E_UNSUPPORTED, "the gradient of a norm's gains is not done on %s", b->backend.name);
     TRY(cuda_rows_in(b, call->in[0], 1, &dy));
     if (call->in[1]) TRY(cuda_rows_in(b, call->in[1], 1, &dsum));
     TRY(cuda_rows_in(b, call->in[2], 1, &x));
+    TRY(cuda_rows_in(b, call->in[3], 1, &gain));
     TRY(cuda_rows_out(b, call->out[0], 1, &dx));
     const struct cuda_rms_norm_bwd_args a = {.dy = dy.data,
                                              .dsum = dsum.data,
                                              .x = x.data,
-                                             .gain = call->in[3]->data,
+                                             .gain = gain.data,
                                              .rstd = call->in[4]->data,
                                              .dx = dx.data,
                                              .dy_stride = dy.stride,
@@ -147,13 +151,16 @@ static enum status attention_inputs(struct cuda_backend *b, const struct op_call
 
 enum status cuda_row_attention(struct cuda_backend *b, const struct op_call *call)
 {
-    struct cuda_attention_args a;
-    TRY(attention_bounds(b, call->params, call->in[0], call->in[1], call->in[3], call->in[4], &a));
-    TRY(attention_inputs(b, call, &a));
-    a.o = call->out[0]->data;
-    a.o_stride = (int64_t)a.heads * a.dim;
-    a.lse = call->out[1]->data;
-    return cuda_attention(b->d, &a);
+    struct cuda_attention_one_args one = {0};
+    struct cuda_attention_args *a = &one.attention;
+    TRY(attention_bounds(b, call->params, call->in[0], call->in[1], call->in[3], call->in[4], a));
+    TRY(attention_inputs(b, call, a));
+    a->o = call->out[0]->data;
+    a->o_stride = (int64_t)a->heads * a->dim;
+    a->lse = call->out[1]->data;
+    if (!cuda_attention_one_fits(b->d, &one)) return cuda_attention(b->d, a);
+    one.partial = cuda_scratch(b, DTYPE_F32, (int64_t)one.pieces * a->heads * (a->dim + 2));
+    return one.partial ? cuda_attention_one(b->d, &one) : b->backend.c->status;
 }
 
 enum status cuda_row_attention_bwd(struct cuda_backend *b, const struct op_call *call)

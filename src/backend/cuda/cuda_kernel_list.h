@@ -4,10 +4,12 @@
 #define YA_BACKEND_CUDA_KERNEL_LIST_H
 
 #define CUDA_KERNELS(X)                                                                                                     \
+    X(rms_norm_warp, cuda_rms_norm)                                                                                         \
     X(rms_norm_1, cuda_rms_norm)                                                                                            \
     X(rms_norm_2, cuda_rms_norm)                                                                                            \
     X(rms_norm_4, cuda_rms_norm)                                                                                            \
     X(rms_norm_8, cuda_rms_norm)                                                                                            \
+    X(rms_norm_bwd_warp, cuda_rms_norm)                                                                                     \
     X(rms_norm_bwd_1, cuda_rms_norm)                                                                                        \
     X(rms_norm_bwd_2, cuda_rms_norm)                                                                                        \
     X(rms_norm_bwd_4, cuda_rms_norm)                                                                                        \
@@ -48,6 +50,23 @@
     X(thin_columns_32, cuda_thin)                                                                                           \
     X(thin_columns_64, cuda_thin)                                                                                           \
     X(adapter_pack, cuda_thin)                                                                                              \
+    X(vector_bf16, cuda_vector)                                                                                             \
+    X(vector_nf4, cuda_vector)                                                                                              \
+    X(vector_int8, cuda_vector)                                                                                             \
+    X(vector_q4_0, cuda_vector)                                                                                             \
+    X(vector_q5_0, cuda_vector)                                                                                             \
+    X(vector_q8_0, cuda_vector)                                                                                             \
+    X(vector_q4_k, cuda_vector)                                                                                             \
+    X(vector_q5_k, cuda_vector)                                                                                             \
+    X(vector_q6_k, cuda_vector)                                                                                             \
+    X(widen_nf4, cuda_widen)                                                                                                \
+    X(widen_int8, cuda_widen)                                                                                               \
+    X(widen_q4_0, cuda_widen)                                                                                               \
+    X(widen_q5_0, cuda_widen)                                                                                               \
+    X(widen_q8_0, cuda_widen)                                                                                               \
+    X(widen_q4_k, cuda_widen)                                                                                               \
+    X(widen_q5_k, cuda_widen)                                                                                               \
+    X(widen_q6_k, cuda_widen)                                                                                               \
     X(tall_total, cuda_lora)                                                                                                \
     X(attention_bounds, cuda_attention)                                                                                     \
     X(attention_delta, cuda_attention_bwd)                                                                                  \
@@ -56,6 +75,10 @@
     X(attention_64, cuda_attention)                                                                                         \
     X(attention_96, cuda_attention)                                                                                         \
     X(attention_128, cuda_attention)                                                                                        \
+    X(attention_one_64, cuda_attention_one)                                                                                 \
+    X(attention_one_128, cuda_attention_one)                                                                                \
+    X(attention_one_total_64, cuda_attention_one)                                                                           \
+    X(attention_one_total_128, cuda_attention_one)                                                                          \
     X(attention_wide_64, cuda_attention_wide)                                                                               \
     X(attention_wide_128, cuda_attention_wide)                                                                              \
     X(attention_wide_dq_64, cuda_attention_wide)                                                                            \

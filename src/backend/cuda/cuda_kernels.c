@@ -16,26 +16,26 @@ static enum status check_octets(struct cuda *d, const char *what, int cols, int 
                     cols, most);
 }
 
-enum { NORM_WIDTH = 2048, NORM_MOST = 16384, ROWS_OF_GRID = 65535 };
+enum { NORM_NARROW = 1024, NORM_ROWS = 8, NORM_WIDTH = 2048, NORM_MOST = 16384, ROWS_OF_GRID = 65535 };
 
-/* 0 to 3 for rows of up to 2048, 4096, 8192 and 16384 elements. */
-static int norm_variant(int cols)
+/* The kernel after `warp`, the one for rows of up to 1024 elements: those for up to 2048, 4096, 8192 and 16384 follow. */
+static enum status norm_launch(struct cuda *d, enum cuda_kernel warp, int rows, int cols, const void *a)
 {
-    int variant = 0;
-    while (cols > NORM_WIDTH << variant) variant++;
-    return variant;
+    int variant = 1;
+    TRY(check_octets(d, "rms_norm", cols, NORM_MOST));
+    if (cols <= NORM_NARROW) return cuda_launch(d, warp, (struct cuda_grid){blocks_for(rows, NORM_ROWS), 1, 256, 0}, a);
+    while (cols > NORM_WIDTH << (variant - 1)) variant++;
+    return cuda_launch(d, warp + (unsigned)variant, (struct cuda_grid){(unsigned)rows, 1, 256, 0}, a);
 }
 
 enum status cuda_rms_norm(struct cuda *d, const struct cuda_rms_norm_args *a)
 {
-    TRY(check_octets(d, "rms_norm", a->cols, NORM_MOST));
-    return cuda_launch(d, CUDA_rms_norm_1 + norm_variant(a->cols), (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
+    return norm_launch(d, CUDA_rms_norm_warp, a->rows, a->cols, a);
 }
 
 enum status cuda_rms_norm_bwd(struct cuda *d, const struct cuda_rms_norm_bwd_args *a)
 {
-    TRY(check_octets(d, "rms_norm_bwd", a->cols, NORM_MOST));
-    return cuda_launch(d, CUDA_rms_norm_bwd_1 + norm_variant(a->cols), (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
+    return norm_launch(d, CUDA_rms_norm_bwd_warp, a->rows, a->cols, a);
 }
 
 enum status cuda_rope(struct cuda *d, const struct cuda_rope_args *a)
@@ -43,7 +43,8 @@ enum status cuda_rope(struct cuda *d, const struct cuda_rope_args *a)
     if (a->dim % 16 || a->dim > 512) {
         return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: rope of heads of %d: a multiple of 16 and at most 512", a->dim);
     }
-    return cuda_launch(d, CUDA_rope, (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
+    const int64_t TOKENS = 8; /* a block */
+    return cuda_launch(d, CUDA_rope, (struct cuda_grid){blocks_for(a->rows, TOKENS), 1, 256, 0}, a);
 }
 
 /* Blocks along y for kernels whose blocks step through rows; a grid has at most 65,535 along y. */
@@ -124,6 +125,26 @@ enum status cuda_adamw(struct cuda *d, const struct cuda_adamw_args *a)
 {
     unsigned blocks = blocks_for(a->count, 256), most = (unsigned)d->processors * 8;
     return cuda_launch(d, CUDA_adamw, (struct cuda_grid){blocks < most ? blocks : most, 1, 256, 0}, a);
+}
+
+/* ---- frozen weights --------------------------------------------------------------------------------------------------- */
+
+enum status cuda_vector(struct cuda *d, const struct cuda_vector_args *a, enum cuda_code code)
+{
+    enum { WARPS = 4, MANY_ROWS = 64 /* a processor */ };
+    struct cuda_vector_args one = *a;
+    TRY(check_octets(d, "a product with one vector", a->cols, 1 << 24));
+    one.rows_a_warp = a->rows < MANY_ROWS * d->processors ? 1 : 2;
+    struct cuda_grid g = {blocks_for(a->rows, WARPS * one.rows_a_warp), 1, 32 * WARPS, 0};
+    return cuda_launch(d, CUDA_vector_bf16 + code, g, &one);
+}
+
+enum status cuda_widen(struct cuda *d, const struct cuda_widen_args *a, enum cuda_code code)
+{
+    BUG_ON(d->c, code == CODE_BF16, "bf16 is widened");
+    TRY(check_octets(d, "compressed weights", a->cols, 1 << 24));
+    struct cuda_grid g = {blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0};
+    return cuda_launch(d, CUDA_widen_nf4 + (code - CODE_NF4), g, a);
 }
 
 /* ---- adapter gradients: tall products -------------------------------------------------------------------------------- */
@@ -232,6 +253,27 @@ enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a)
     if (variant < 0) return d->c->status;
     struct cuda_grid g = {blocks_for(a->queries, ROWS), (unsigned)a->heads, 128, tile_bytes(ROWS + 4 * COLUMNS, a->dim)};
     return cuda_launch(d, CUDA_attention_16 + variant, g, a);
+}
+
+bool cuda_attention_one_fits(const struct cuda *d, struct cuda_attention_one_args *one)
+{
+    enum { FEWEST_KEYS = 32, MOST_HEADS = 8 };
+    const struct cuda_attention_args *a = &one->attention;
+    if (a->queries != 1 || (a->dim != 64 && a->dim != 128) || a->heads > MOST_HEADS * a->groups) return false;
+    int most = (a->keys + FEWEST_KEYS - 1) / FEWEST_KEYS, wanted = (2 * d->processors + a->groups - 1) / a->groups;
+    int pieces = wanted < most ? wanted : most;
+    one->piece = (a->keys + pieces - 1) / pieces;
+    one->pieces = pieces;
+    return true;
+}
+
+enum status cuda_attention_one(struct cuda *d, const struct cuda_attention_one_args *one)
+{
+    const struct cuda_attention_args *a = &one->attention;
+    bool wide = a->dim == 128;
+    struct cuda_grid g = {(unsigned)one->pieces, (unsigned)a->groups, 128, 0}, total = {blocks_for(a->heads, 4), 1, 128, 0};
+    TRY(cuda_launch(d, wide ? CUDA_attention_one_128 : CUDA_attention_one_64, g, one));
+    return cuda_launch(d, wide ? CUDA_attention_one_total_128 : CUDA_attention_one_total_64, total, one);
 }
 
 static enum status attention_wide_bwd(struct cuda *d, const struct cuda_attention_args *a)

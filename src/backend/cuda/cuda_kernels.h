@@ -43,6 +43,15 @@ enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a);
 enum status cuda_attention_bounds(struct cuda *d, const struct cuda_attention_bounds_args *a);
 enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a);
 enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args *a);
+/* The same of one query, forward. cuda_attention_one_fits: whether the call has one query, heads of 64 or 128 and at most 8
+ * of them to a key head; then it sets `piece` and `pieces`, and `partial` is the caller's. */
+bool cuda_attention_one_fits(const struct cuda *d, struct cuda_attention_one_args *a);
+enum status cuda_attention_one(struct cuda *d, const struct cuda_attention_one_args *a);
+
+/* A weight of any code with one vector; rows of a compressed weight (not CODE_BF16) in bf16. A multiple of 8 columns, and
+ * of the code's block. */
+enum status cuda_vector(struct cuda *d, const struct cuda_vector_args *a, enum cuda_code code);
+enum status cuda_widen(struct cuda *d, const struct cuda_widen_args *a, enum cuda_code code);
 
 /* Sums, dropout and sums of rows by id: columns and strides are multiples of 8. A bias, arrays of any strides, and the
  * search for ids out of range have no such condition. */

@@ -37,9 +37,9 @@ static struct cuda_matrix of_rows(struct cuda_rows r)
     return matrix(r.data, r.rows, r.cols, r.stride);
 }
 
-/* Returns the end of the longest run of weights [i, end) that lie one behind the other in memory, so that their rows
- * together are one matrix; *rows is how many. cuda_weight.c lays weights out in the order in which a model prepares
- * them. */
+/* Returns the end of the longest run of weights [i, end) of one code that lie one behind the other in memory, so that
+ * their rows together are one matrix; *rows is how many. cuda_weight.c lays weights out in the order in which a model
+ * prepares them. */
 static int run_of_weights(const struct linear_params *p, int i, int64_t *rows)
 {
     int end = i + 1;
@@ -47,8 +47,24 @@ static int run_of_weights(const struct linear_params *p, int i, int64_t *rows)
     for (; end < p->n; end++) {
         const struct weight *before = p->w[end - 1], *w = p->w[end];
         if ((const char *)before->data + (size_t)before->rows * before->row_bytes != (const char *)w->data) break;
+        if (cuda_weight_code(before) != cuda_weight_code(w)) break;
         *rows += w->rows;
     }
+    return end;
+}
+
+/* A part of a call's weights as one bf16 matrix: those that lie so, or all compressed ones up to the next that is not,
+ * widened into scratch one below the other. */
+static int bf16_part(struct cuda_backend *b, const struct linear_params *p, int i, int64_t *rows, const void **data)
+{
+    int end = i;
+    *data = p->w[i]->data;
+    if (cuda_weight_code(p->w[i]) == CODE_BF16) return run_of_weights(p, i, rows);
+    for (*rows = 0; end < p->n && cuda_weight_code(p->w[end]) != CODE_BF16; end++) *rows += p->w[end]->rows;
+    bf16_bits *to = cuda_scratch(b, DTYPE_BF16, *rows * p->w[i]->cols);
+    *data = to;
+    for (; to && i < end; to += p->w[i]->rows * p->w[i]->cols, i++)
+        if (cuda_weight_widen(b, p->w[i], NULL, p->w[i]->rows, to) != OK) break;
     return end;
 }
 
@@ -130,18 +146,46 @@ static enum status adapter_forward(struct cuda_backend *b, const struct linear_a
 
 /* ---- forward --------------------------------------------------------------------------------------------------------- */
 
-/* y = x W^T + bias, or with `add` y += that. */
-static enum status frozen_forward(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows x,
-                                  struct cuda_rows y, bool add)
+/* y = x W^T for one row of x, or with `add` y += that, from the weights as they lie. */
+static enum status frozen_vector(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows x,
+                                 struct cuda_rows y, bool add)
 {
     int64_t first = 0, rows = 0;
     for (int i = 0, end; i < p->n; i = end, first += rows) {
         end = run_of_weights(p, i, &rows);
+        const struct cuda_vector_args a = {.w = p->w[i]->data,
+                                           .x = x.data,
+                                           .y = (bf16_bits *)y.data + first,
+                                           .row_bytes = (int64_t)p->w[i]->row_bytes,
+                                           .rows = (int)rows,
+                                           .cols = x.cols,
+                                           .add = add};
+        TRY(cuda_vector(b->d, &a, cuda_weight_code(p->w[i])));
+    }
+    return OK;
+}
+
+static enum status frozen_product(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows x,
+                                  struct cuda_rows y, bool add)
+{
+    int64_t first = 0, rows = 0;
+    const void *data = NULL;
+    if (x.rows == 1) return frozen_vector(b, p, x, y, add);
+    for (int i = 0, end; i < p->n; i = end, first += rows) {
+        end = bf16_part(b, p, i, &rows, &data);
         struct cuda_matrix mx = of_rows(x), my = of_rows(columns(y, first, rows));
-        struct cuda_matrix mw = transposed(matrix(p->w[i]->data, rows, x.cols, x.cols));
+        struct cuda_matrix mw = transposed(matrix(data, rows, x.cols, x.cols));
         TRY(cuda_gemm(b->d, &mx, &mw, &my, 1, add));
     }
-    first = 0;
+    return OK;
+}
+
+/* y = x W^T + bias, or with `add` y += that. */
+static enum status frozen_forward(struct cuda_backend *b, const struct linear_params *p, struct cuda_rows x,
+                                  struct cuda_rows y, bool add)
+{
+    int64_t first = 0;
+    TRY(frozen_product(b, p, x, y, add));
     for (int i = 0; i < p->n; first += p->w[i++]->rows) {
         if (!p->w[i]->bias) continue;
         struct cuda_rows part = columns(y, first, p->w[i]->rows);
@@ -261,10 +305,11 @@ static enum status frozen_backward(struct cuda_backend *b, const struct linear_p
                                    struct cuda_rows dx, bool add)
 {
     int64_t first = 0, rows = 0;
+    const void *data = NULL;
     for (int i = 0, end; i < p->n; i = end, first += rows) {
-        end = run_of_weights(p, i, &rows);
+        end = bf16_part(b, p, i, &rows, &data);
         struct cuda_matrix my = of_rows(columns(dy, first, rows)), mx = of_rows(dx);
-        struct cuda_matrix mw = matrix(p->w[i]->data, rows, dx.cols, dx.cols);
+        struct cuda_matrix mw = matrix(data, rows, dx.cols, dx.cols);
         TRY(cuda_gemm(b->d, &my, &mw, &mx, 1, add || i > 0));
     }
     return OK;

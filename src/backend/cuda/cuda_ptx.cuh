@@ -31,6 +31,25 @@ static __device__ __forceinline__ float exp2_fast(float x)
     return y;
 }
 
+/* Eight bf16 that are read once, past the first-level cache. Volatile: several of these begin in the order of the source,
+ * ahead of the first use, which the compiler would otherwise move them behind. */
+static __device__ __forceinline__ octet octet_stream(const bf16_bits *from)
+{
+    uint4 w;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(w.x), "=r"(w.y), "=r"(w.z), "=r"(w.w) : "l"(from));
+    octet value;
+    memcpy(&value, &w, sizeof(value));
+    return value;
+}
+
+/* The f32 of an f16's bits. */
+static __device__ __forceinline__ float half_widen(uint16_t bits)
+{
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(bits));
+    return f;
+}
+
 /* Loads four 8 x 8 matrices of bf16 from shared memory into the warp's registers, in the layout of mma operands: lanes 8 i to
  * 8 i + 7 give the addresses of the eight rows of matrix i. ldmatrix_trans transposes each matrix on the way. */
 static __device__ __forceinline__ void ldmatrix(uint32_t r[4], shared_pointer address)

@@ -12,6 +12,16 @@ static int rows_a_chunk(int64_t rows, int padded)
     return (int)(fit < rows ? fit : rows);
 }
 
+/* The head in bf16, with rows of zeros up to `padded`: widened into scratch where it is compressed. NULL on failure. */
+static const bf16_bits *bf16_head(struct cuda_backend *b, const struct weight *w, int padded)
+{
+    if (cuda_weight_code(w) == CODE_BF16) return w->data;
+    bf16_bits *to = cuda_scratch(b, DTYPE_BF16, padded * w->cols);
+    size_t filled = (size_t)(w->rows * w->cols) * sizeof(*to), all = (size_t)(padded * w->cols) * sizeof(*to);
+    if (!to || cuda_weight_widen(b, w, NULL, w->rows, to) != OK) return NULL;
+    return cuda_zero(b->d, (CUdeviceptr)to + filled, all - filled) == OK ? to : NULL;
+}
+
 enum status cuda_row_cross_entropy(struct cuda_backend *b, const struct op_call *call)
 {
     const struct linear_cross_entropy_params *p = call->params;
@@ -20,7 +30,7 @@ enum status cuda_row_cross_entropy(struct cuda_backend *b, const struct op_call 
     TRY(cuda_expect(b, OP_LINEAR_CROSS_ENTROPY, call->in[0], DTYPE_BF16));
     TRY(cuda_rows_in(b, call->in[0], 1, &h));
     struct cuda_cross_entropy a = {.h = h.data,
-                                   .table = p->w->data,
+                                   .table = bf16_head(b, p->w, cuda_padded(p->w->rows)),
                                    .targets = call->in[1]->data,
                                    .weights = call->in[2]->data,
                                    .dh = p->want_dh ? dh->data : NULL,
@@ -37,7 +47,7 @@ enum status cuda_row_cross_entropy(struct cuda_backend *b, const struct op_call 
     a.chunk = rows_a_chunk(h.rows, a.padded);
     a.nll = cuda_scratch(b, DTYPE_F32, h.rows);
     a.logits = cuda_scratch(b, DTYPE_BF16, (int64_t)a.chunk * a.padded);
-    if (!a.nll || !a.logits) return b->backend.c->status;
+    if (!a.table || !a.nll || !a.logits) return b->backend.c->status;
     TRY(cuda_cross_entropy(b->d, &a));
     if (!p->want_logprobs) return OK;
     const struct cuda_negate_args n = {a.nll, logprobs->data, (int)h.rows};

@@ -1,5 +1,6 @@
-/* cuda_weight: frozen matrices in device memory, in bf16. Rows are widened to f32 by the codecs and rounded, a piece at a
- * time on the host's threads, into the page-locked stage, while the piece before is on its way.
+/* cuda_weight: frozen matrices in device memory. NF4, int8 and the blocks that cuda_code.cuh reads stay compressed there;
+ * all else is bf16: rows are widened to f32 by the codecs and rounded, a piece at a time on the host's threads, into the
+ * page-locked stage, while the piece before is on its way.
  *
  * Weights lie one behind the other in one stretch of addresses (virtual memory management of the driver), in the order in
  * which they are prepared: q, k and v of a block, or gate and up, are then one matrix, and their product is one call. */
@@ -95,20 +96,53 @@ void cuda_weights_close(struct cuda_backend *b)
     mem_free(b->backend.c, a->chunks);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+/* ---- codes ------------------------------------------------------------------------------------------------------------ */
+
+enum cuda_code cuda_code_of(enum weight_form form, enum tensor_type type)
+{
+    if (form == WEIGHT_NF4) return CODE_NF4;
+    if (form == WEIGHT_INT8) return CODE_INT8;
+    switch (type) {
+    case TENSOR_Q4_0:
+        return CODE_Q4_0;
+    case TENSOR_Q5_0:
+        return CODE_Q5_0;
+    case TENSOR_Q8_0:
+        return CODE_Q8_0;
+    case TENSOR_Q4_K:
+        return CODE_Q4_K;
+    case TENSOR_Q5_K:
+        return CODE_Q5_K;
+    case TENSOR_Q6_K:
+        return CODE_Q6_K;
+    default:
+        return CODE_BF16;
+    }
+}
+
+/* Bytes of a row on the card. */
+static size_t row_bytes_of(const struct weight_source *s, enum weight_form form)
+{
+    if (cuda_code_of(form, s->type) == CODE_BF16) return (size_t)s->cols * 2;
+    return form == WEIGHT_STORED ? s->row_bytes : weight_form_bytes(s, form) / (size_t)s->rows;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------------- */
 
 /* Rows on their way to the card. */
 struct weight_piece {
-    const struct weight_source *source;
-    int64_t first, rows; /* of the source */
-    uint16_t *to;
+    const struct weight *host; /* in the form that the card gets, or wider where that is bf16 */
+    bool narrows;
+    size_t row_bytes;
+    int64_t first, rows;
+    char *to;
     float *wide; /* a row for each worker */
 };
 
-static void narrow_row(const struct weight_source *s, int64_t row, float *wide, uint16_t *to)
+static void narrow_row(const struct weight *w, int64_t row, float *wide, uint16_t *to)
 {
-    weight_source_row_f32(s, row, wide);
-    for (int64_t i = 0; i < s->cols; i++) to[i] = f32_to_bf16(wide[i]);
+    weight_row_f32(w, row, wide);
+    for (int64_t i = 0; i < w->cols; i++) to[i] = f32_to_bf16(wide[i]);
 }
 
 static void piece_block(void *arg, int64_t block, int worker)
@@ -116,29 +150,30 @@ static void piece_block(void *arg, int64_t block, int worker)
     const struct weight_piece *p = arg;
     int64_t end = (block + 1) * ROWS_A_BLOCK < p->rows ? (block + 1) * ROWS_A_BLOCK : p->rows;
     for (int64_t i = block * ROWS_A_BLOCK; i < end; i++) {
-        uint16_t *to = p->to + i * p->source->cols;
-        if (p->source->type == TENSOR_BF16)
-            memcpy(to, weight_source_row(p->source, p->first + i), (size_t)p->source->cols * 2);
+        char *to = p->to + (size_t)i * p->row_bytes;
+        if (p->narrows)
+            narrow_row(p->host, p->first + i, p->wide + worker * p->host->cols, (uint16_t *)(void *)to);
         else
-            narrow_row(p->source, p->first + i, p->wide + worker * p->source->cols, to);
+            memcpy(to, weight_row(p->host, p->first + i), p->row_bytes);
     }
 }
 
-/* Queues all rows of `s` to device memory at `to`: threads widen and round a piece into the stage while the card copies
- * the one before. */
-static enum status send_rows(struct cuda_backend *b, const struct weight_source *s, CUdeviceptr to)
+/* Queues all rows of `host` to device memory at `to`: threads copy, or widen and round, a piece into the stage while the
+ * card copies the one before. */
+static enum status send_rows(struct cuda_backend *b, const struct weight *host, CUdeviceptr to)
 {
     struct ctx *c = b->backend.c;
-    size_t row = (size_t)s->cols * 2, bytes = 0;
-    float *wide = mem_alloc(c, (size_t)threads_count(c) * (size_t)s->cols, sizeof(*wide));
-    for (int64_t first = 0; wide && first < s->rows && ctx_ok(c);) {
-        void *part = cuda_stage_take(b, row * (size_t)(s->rows - first), &bytes);
+    bool narrows = cuda_code_of(host->form, host->type) == CODE_BF16 && host->type != TENSOR_BF16;
+    size_t row = row_bytes_of(&host->source, host->form), bytes = 0;
+    float *wide = mem_alloc(c, (size_t)threads_count(c) * (size_t)host->cols, sizeof(*wide));
+    for (int64_t first = 0; wide && first < host->rows && ctx_ok(c);) {
+        void *part = cuda_stage_take(b, row * (size_t)(host->rows - first), &bytes);
         if (!part) break;
         if (bytes < row) { /* what is left of this part of the stage is too short */
             b->stage.used += bytes;
             continue;
         }
-        struct weight_piece p = {s, first, (int64_t)(bytes / row), part, wide};
+        struct weight_piece p = {host, narrows, row, first, (int64_t)(bytes / row), part, wide};
         threads_run(c, (p.rows + ROWS_A_BLOCK - 1) / ROWS_A_BLOCK, piece_block, &p);
         cuda_stage_send(b, to + (size_t)first * row, part, (size_t)p.rows * row);
         first += p.rows;
@@ -149,24 +184,20 @@ static enum status send_rows(struct cuda_backend *b, const struct weight_source 
 
 /* ---- the backend's part ---------------------------------------------------------------------------------------------- */
 
-/* Rows of zeros behind the last one make their number a multiple of 8: the loss reads logits 16 bytes at a time. */
+/* In bf16, rows of zeros behind the last one make their number a multiple of 8: the loss reads logits 16 bytes at a time.
+ * Compressed rows are widened before that. What follows begins at a multiple of 16 bytes. */
 size_t cuda_weight_bytes(struct backend *b, const struct weight_source *source, enum weight_form form)
 {
     (void)b;
-    (void)form;
-    return (size_t)cuda_padded(source->rows) * (size_t)source->cols * 2;
+    size_t row = row_bytes_of(source, form);
+    if (cuda_code_of(form, source->type) == CODE_BF16) return (size_t)cuda_padded(source->rows) * row;
+    return ((size_t)source->rows * row + 15) / 16 * 16;
 }
 
-/* Refuses what has no kernel: quantised forms, rows that are not a multiple of 8 elements, sizes over the kernels' 32
- * bits. */
-static enum status check_form(struct cuda_backend *b, const char *name, const struct weight_source *s, enum weight_form form)
+/* Refuses what has no kernel: rows that are not a multiple of 8 elements, sizes over the kernels' 32 bits. */
+static enum status check_source(struct cuda_backend *b, const char *name, const struct weight_source *s)
 {
     struct ctx *c = b->backend.c;
-    if (form != WEIGHT_STORED)
-        return ctx_fail(c, E_UNSUPPORTED,
-                        "%s: --base-type nf4 and int8 are not made on %s yet: leave it out, or use --device "
-                        "cpu",
-                        name, b->backend.name);
     if (s->cols % 8 != 0)
         return ctx_fail(c, E_UNSUPPORTED, "%s has rows of %lld elements; on %s they must be a multiple of 8", name,
                         (long long)s->cols, b->backend.name);
@@ -176,31 +207,58 @@ static enum status check_form(struct cuda_backend *b, const char *name, const st
     return OK;
 }
 
+/* The rows of `host` into memory of the arena. 0 on failure. */
+static CUdeviceptr send(struct cuda_backend *b, const struct weight *host)
+{
+    size_t bytes = cuda_weight_bytes(&b->backend, &host->source, host->form);
+    size_t filled = (size_t)host->rows * row_bytes_of(&host->source, host->form);
+    CUdeviceptr at = arena_take(b, bytes);
+    if (!at) return 0;
+    if (send_rows(b, host, at) == OK && cuda_zero(b->d, at + filled, bytes - filled) == OK) return at;
+    arena_release(b, bytes);
+    return 0;
+}
+
 enum status cuda_weight_prepare(struct backend *base, struct weight *w, const char *name, const struct weight_source *source,
                                 enum weight_form form)
 {
     struct cuda_backend *b = cuda_backend_of(base);
-    TRY(check_form(b, name, source, form));
+    struct weight host;
+    void *codes = NULL;
+    TRY(check_source(b, name, source));
+    cuda_bind(b);
     BUG_ON(base->c, base->counting, "%s: a counting backend prepares no weights", name);
-    size_t bytes = cuda_weight_bytes(base, source, form), filled = (size_t)source->rows * (size_t)source->cols * 2;
-    CUdeviceptr at = arena_take(b, bytes);
-    if (!at) return base->c->status;
-    if (send_rows(b, source, at) != OK || cuda_zero(b->d, at + filled, bytes - filled) != OK) {
-        arena_release(b, bytes);
-        return base->c->status;
+    if (form != WEIGHT_STORED) {
+        codes = mem_alloc(base->c, weight_form_bytes(source, form), 1);
+        if (!codes) return base->c->status;
     }
-    *w = (struct weight){.name = name,
-                         .source = *source,
-                         .form = form,
-                         .type = source->type,
-                         .rows = source->rows,
-                         .cols = source->cols,
-                         .data = (const void *)at,
-                         .row_bytes = (size_t)source->cols * 2};
+    enum status status = weight_prepare(base->c, &host, name, source, form, codes);
+    CUdeviceptr at = status == OK ? send(b, &host) : 0;
+    mem_free(base->c, codes); /* its copies are out of the stage's memory */
+    if (!at) return base->c->status;
+    *w = host;
+    w->row_map = NULL; /* rows were sent in Hugging Face order */
+    w->data = (const void *)at;
+    w->row_bytes = row_bytes_of(source, form);
     return OK;
 }
 
 void cuda_weight_release(struct backend *b, struct weight *w)
 {
     arena_release(cuda_backend_of(b), cuda_weight_bytes(b, &w->source, w->form));
+}
+
+enum status cuda_weight_widen(struct cuda_backend *b, const struct weight *w, const int32_t *ids, int64_t rows,
+                              bf16_bits *to)
+{
+    const struct cuda_widen_args a = {.from = w->data,
+                                      .ids = ids,
+                                      .to = to,
+                                      .fault = b->fault ? &b->fault->row_fault : NULL,
+                                      .row_bytes = (int64_t)w->row_bytes,
+                                      .to_stride = w->cols,
+                                      .limit = w->rows,
+                                      .rows = (int)rows,
+                                      .cols = (int)w->cols};
+    return cuda_widen(b->d, &a, cuda_weight_code(w));
 }

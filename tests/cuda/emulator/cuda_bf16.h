@@ -12,7 +12,8 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-#define __shared__   static /* blocks run one after the other */
+#define __constant__
+#define __shared__ static /* blocks run one after the other */
 
 using std::max;
 using std::min;
@@ -49,6 +50,9 @@ struct float2 {
 struct float4 {
     float x, y, z, w;
 };
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
 struct __nv_bfloat16 {
     uint16_t bits;
 };
@@ -81,6 +85,12 @@ inline __nv_bfloat162 __floats2bfloat162_rn(float x, float y)
 inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 b)
 {
     return b.bits;
+}
+inline float __uint_as_float(uint32_t word)
+{
+    float f;
+    memcpy(&f, &word, 4);
+    return f;
 }
 inline float __expf(float x)
 {

@@ -85,9 +85,10 @@ EXPORT CUresult cuDevicePrimaryCtxRelease(CUdevice device)
     (void)device;
     return CUDA_SUCCESS;
 }
+static _Thread_local CUcontext current; /* as the driver keeps it: a thread has none until it sets one */
 EXPORT CUresult cuCtxSetCurrent(CUcontext context)
 {
-    (void)context;
+    current = context;
     return CUDA_SUCCESS;
 }
 
@@ -95,6 +96,7 @@ EXPORT CUresult cuCtxSetCurrent(CUcontext context)
 
 EXPORT CUresult cuModuleLoadData(CUmodule *module, const void *image)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)image;
     *module = (CUmodule)1;
     return CUDA_SUCCESS;
@@ -122,6 +124,7 @@ EXPORT CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute att
 EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned ty,
                                unsigned tz, unsigned shared, CUstream stream, void **params, void **extra)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream, (void)extra;
     if (x == 0 || y == 0 || z != 1 || ty != 1 || tz != 1 || x > 0x7fffffff || y > 65535) return CUDA_ERROR_INVALID_VALUE;
     emulator_launch((int)(size_t)function - 1, x, y, threads, shared, params[0]);
@@ -133,6 +136,7 @@ EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsi
 /* The size stands in front of a block. */
 EXPORT CUresult cuMemAlloc(CUdeviceptr *block, size_t bytes)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
     if (bytes > card_bytes() - taken) return CUDA_ERROR_OUT_OF_MEMORY;
     char *made = aligned_alloc(256, (bytes + 511) / 256 * 256);
@@ -145,6 +149,7 @@ EXPORT CUresult cuMemAlloc(CUdeviceptr *block, size_t bytes)
 }
 EXPORT CUresult cuMemFree(CUdeviceptr block)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     char *made = (char *)block - 256;
     taken -= *(size_t *)made;
     free(made);
@@ -152,17 +157,20 @@ EXPORT CUresult cuMemFree(CUdeviceptr block)
 }
 EXPORT CUresult cuMemGetInfo(size_t *available, size_t *total)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     *total = card_bytes();
     *available = *total - taken;
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemAllocHost(void **block, size_t bytes)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     *block = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     return *block ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 EXPORT CUresult cuMemFreeHost(void *block)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     free(block);
     return CUDA_SUCCESS;
 }
@@ -220,24 +228,28 @@ EXPORT CUresult cuMemSetAccess(CUdeviceptr at, size_t bytes, const CUmemAccessDe
 }
 EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream;
     memcpy((void *)to, from, bytes);
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream;
     memcpy(to, (const void *)from, bytes);
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream;
     memmove((void *)to, (const void *)from, bytes);
     return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream;
     memset((void *)to, value, bytes);
     return CUDA_SUCCESS;
@@ -247,6 +259,7 @@ EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t byte
 
 EXPORT CUresult cuStreamCreate(CUstream *stream, unsigned flags)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)flags;
     *stream = (CUstream)1;
     return CUDA_SUCCESS;
@@ -258,6 +271,7 @@ EXPORT CUresult cuStreamDestroy(CUstream stream)
 }
 EXPORT CUresult cuStreamSynchronize(CUstream stream)
 {
+    if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream;
     return CUDA_SUCCESS;
 }

@@ -9,6 +9,7 @@
 
 #include "backend/cuda/cuda_attention.cu"
 #include "backend/cuda/cuda_attention_bwd.cu"
+#include "backend/cuda/cuda_attention_one.cu"
 #include "backend/cuda/cuda_attention_wide.cu"
 #include "backend/cuda/cuda_dropout.cu"
 #include "backend/cuda/cuda_elementwise.cu"
@@ -21,6 +22,8 @@
 #include "backend/cuda/cuda_rope.cu"
 #include "backend/cuda/cuda_swiglu.cu"
 #include "backend/cuda/cuda_thin.cu"
+#include "backend/cuda/cuda_vector.cu"
+#include "backend/cuda/cuda_widen.cu"
 
 enum { MOST_THREADS = 1024, STACK_BYTES = 128 << 10 };
 

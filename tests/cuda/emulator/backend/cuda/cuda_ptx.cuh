@@ -19,6 +19,20 @@ static inline float exp2_fast(float x)
     return exp2f(x);
 }
 
+static inline octet octet_stream(const bf16_bits *from)
+{
+    return octet_load(from);
+}
+
+static inline float half_widen(uint16_t bits)
+{
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float size = exponent == 0    ? ldexpf((float)fraction, -24)
+                 : exponent == 31 ? (fraction ? NAN : INFINITY)
+                                  : ldexpf((float)(1024 + fraction), exponent - 25);
+    return bits >> 15 ? -size : size;
+}
+
 static inline float emulated_half(uint32_t word, int upper)
 {
     return __bfloat162float({(uint16_t)(word >> 16 * upper)});
