@@ -2,6 +2,7 @@
  * bias, row maps, up to three weights, accumulation, and strides that the product has to copy. */
 #include <math.h>
 
+#include "backend/cpu/cpu.h"
 #include "support_cpu.h"
 
 struct shape_case {
@@ -17,8 +18,9 @@ struct shape_case {
 };
 
 /* Those with loops of their own in some table, and some that go the way of all others. */
-static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q8_0,
-                                         TENSOR_Q5_0, TENSOR_Q5_1, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K, TENSOR_IQ1_S};
+static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,    TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1,
+                                         TENSOR_Q8_0, TENSOR_Q5_0,   TENSOR_Q5_1, TENSOR_Q4_K, TENSOR_Q5_K,
+                                         TENSOR_Q6_K, TENSOR_IQ4_XS, TENSOR_IQ1_S};
 
 /* k, or as many columns as are whole blocks. */
 static int64_t fit(enum tensor_type type, int64_t k)
@@ -246,7 +248,7 @@ static float lone(int64_t i)
 
 static float growing(int64_t i)
 {
-    return (i % 3 ? 1 : -1) * powf(10, (float)(i / 32) * 9 - 35);
+    return (i % 3 ? 1 : -1) * powf(10, (float)(i / 32 % 7) * 9 - 35);
 }
 
 static float nothing(int64_t i)
@@ -254,32 +256,45 @@ static float nothing(int64_t i)
     return i < 64 ? 0.0f : (float)(i % 7);
 }
 
-/* 4-bit blocks meet the vector in fixed point, a scale a block: all numbers as large as can be with all codes 15, one number
- * far above the others, blocks of sizes from the smallest to the largest, blocks of zeros; an odd number of blocks. */
+/* Types that meet the vector in fixed point, and which bytes of a block are codes and integer scales. */
+static const struct fixed_type {
+    enum tensor_type type;
+    int64_t cols;
+    size_t first, end;
+} fixed_types[] = {{TENSOR_Q4_0, 224, 2, 18},  {TENSOR_Q4_1, 224, 4, 20},  {TENSOR_Q4_K, 768, 4, 144},
+                   {TENSOR_Q5_K, 768, 4, 176}, {TENSOR_Q6_K, 768, 0, 208}, {TENSOR_IQ4_XS, 768, 2, 136}};
+enum { FIXED_TYPES = sizeof fixed_types / sizeof *fixed_types };
+
+/* A token's product with 70 rows of the type, whose codes and integer scales are all ones where `full`. */
+static void check_fixed_point(const struct fixed_type *f, float (*vector)(int64_t), bool full)
+{
+    struct cpu_fixture t;
+    cpu_open(&t);
+    struct weight *w = cpu_weight(&t, f->type, 70, f->cols, false, false);
+    uint8_t *bytes = (uint8_t *)(uintptr_t)w->data;
+    size_t block = (size_t)tensor_type_info(f->type)->bytes;
+    for (size_t j = 0; full && j < 70 * w->row_bytes; j++)
+        if (j % block >= f->first && j % block < f->end) bytes[j] = 0xff;
+    struct twin x = cpu_empty(&t, 0, SHAPE(1, f->cols));
+    for (int64_t j = 0; j < f->cols; j++) {
+        ref_set(x.single, j, (double)vector(j));
+        ref_set(x.twice, j, ref_get(x.single, j));
+    }
+    struct linear_params p = {.n = 1, .w = {w}};
+    struct cpu_call call = {.op = OP_LINEAR, .in = {x}, .out = {cpu_empty(&t, 0, SHAPE(1, 70))}, .params = &p};
+    cpu_check(&t, &call, tensor_type_info(f->type)->name);
+    cpu_close(&t);
+}
+
+/* All numbers as large as can be with all codes and integer scales as large as can be, one number far above the others,
+ * blocks of sizes from the smallest to the largest, blocks of zeros; an odd number of blocks. */
 static void test_fixed_point(void **state)
 {
     (void)state;
     float (*const vectors[])(int64_t) = {constant, lone, growing, nothing};
-    for (int q4_1 = 0; q4_1 < 2; q4_1++)
+    for (size_t f = 0; f < FIXED_TYPES; f++)
         for (size_t i = 0; i < 4; i++)
-            for (int full = 0; full < 2; full++) {
-                struct cpu_fixture t;
-                cpu_open(&t);
-                struct weight *w = cpu_weight(&t, q4_1 ? TENSOR_Q4_1 : TENSOR_Q4_0, 70, 224, false, false);
-                uint8_t *bytes = (uint8_t *)(uintptr_t)w->data;
-                size_t block = q4_1 ? 20 : 18;
-                for (size_t j = 0; full && j < 70 * 7 * block; j++)
-                    if (j % block >= block - 16) bytes[j] = 0xff;
-                struct twin x = cpu_empty(&t, 0, SHAPE(1, 224));
-                for (int64_t j = 0; j < 224; j++) {
-                    ref_set(x.single, j, (double)vectors[i](j));
-                    ref_set(x.twice, j, ref_get(x.single, j));
-                }
-                struct linear_params p = {.n = 1, .w = {w}};
-                struct cpu_call call = {.op = OP_LINEAR, .in = {x}, .out = {cpu_empty(&t, 0, SHAPE(1, 70))}, .params = &p};
-                cpu_check(&t, &call, "fixed point");
-                cpu_close(&t);
-            }
+            for (int full = 0; full < 2; full++) check_fixed_point(&fixed_types[f], vectors[i], full);
 }
 
 /* A number that is not finite reaches every sum that it belongs to, and no other. */
@@ -287,12 +302,13 @@ static void test_fixed_point_nan(void **state)
 {
     (void)state;
     const float strange[] = {NAN, INFINITY, -INFINITY};
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3 * FIXED_TYPES; i++) {
         struct cpu_fixture t;
+        const struct fixed_type *f = &fixed_types[i / 3];
         cpu_open(&t);
-        struct weight *w = cpu_weight(&t, TENSOR_Q4_1, 9, 96, false, false);
-        struct twin x = cpu_noise(&t, 0, 1, 1, SHAPE(2, 96)), y = cpu_empty(&t, 0, SHAPE(2, 9));
-        ((float *)x.single->data)[96 + 70] = strange[i];
+        struct weight *w = cpu_weight(&t, f->type, 9, f->cols, false, false);
+        struct twin x = cpu_noise(&t, 0, 1, 1, SHAPE(2, f->cols)), y = cpu_empty(&t, 0, SHAPE(2, 9));
+        ((float *)x.single->data)[f->cols + 70] = strange[i % 3];
         struct linear_params p = {.n = 1, .w = {w}};
         struct op_call call = {.op = OP_LINEAR, .in = {x.single}, .out = {y.single}, .params = &p};
         struct backend *b = backend_open(t.f.c, NULL);
@@ -301,6 +317,37 @@ static void test_fixed_point_nan(void **state)
         for (int64_t j = 0; j < 18; j++) assert_true(isfinite(((float *)y.single->data)[j]) == (j < 9));
         cpu_close(&t);
     }
+}
+
+/* Blocks of 256 elements: AVX2 and VNNI give the same bits, because all that they do differently is exact. */
+static void test_fixed_point_bits(void **state)
+{
+    (void)state;
+    struct cpu_table tables[CPU_TABLES];
+    int n = cpu_tables(tables), like_avx2 = 0;
+    for (int f = 0; f < FIXED_TYPES; f++) {
+        struct cpu_fixture t;
+        float expected[70];
+        bool first = true;
+        if (fixed_types[f].cols % 256 != 0) continue;
+        cpu_open(&t);
+        struct weight *w = cpu_weight(&t, fixed_types[f].type, 70, fixed_types[f].cols, false, true);
+        struct twin x = cpu_noise(&t, 0, 1, 1, SHAPE(1, fixed_types[f].cols)), y = cpu_empty(&t, 0, SHAPE(1, 70));
+        struct linear_params p = {.n = 1, .w = {w}};
+        struct op_call call = {.op = OP_LINEAR, .in = {x.single}, .out = {y.single}, .params = &p};
+        for (int i = 0; i < n; i++) {
+            if (!tables[i].kernels->fixed_bytes) continue; /* of x86 alone */
+            struct backend *b = cpu_backend_open(t.f.c, tables[i].name, false);
+            assert_int_equal(b->kernel[OP_LINEAR](b, &call), OK);
+            b->close(b);
+            if (!first) assert_memory_equal(expected, y.single->data, sizeof expected);
+            memcpy(expected, y.single->data, sizeof expected);
+            first = false;
+            like_avx2++;
+        }
+        cpu_close(&t);
+    }
+    print_message("%d products compared\n", like_avx2);
 }
 
 static void test_dropout(void **state)
@@ -361,12 +408,19 @@ static void test_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_odd_shapes),  cmocka_unit_test(test_stored_types),
-        cmocka_unit_test(test_cut_blocks),  cmocka_unit_test(test_made_forms),
-        cmocka_unit_test(test_int8),        cmocka_unit_test(test_few_tokens),
-        cmocka_unit_test(test_fixed_point), cmocka_unit_test(test_fixed_point_nan),
-        cmocka_unit_test(test_dropout),     cmocka_unit_test(test_accumulate),
-        cmocka_unit_test(test_blocking),    cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_stored_types),
+        cmocka_unit_test(test_cut_blocks),
+        cmocka_unit_test(test_made_forms),
+        cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_few_tokens),
+        cmocka_unit_test(test_fixed_point),
+        cmocka_unit_test(test_fixed_point_nan),
+        cmocka_unit_test(test_fixed_point_bits),
+        cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_accumulate),
+        cmocka_unit_test(test_blocking),
+        cmocka_unit_test(test_chunks),
         cmocka_unit_test(test_bf16),
     };
     cmocka_set_test_filter(getenv("YA_TEST_FILTER"));

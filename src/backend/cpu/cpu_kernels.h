@@ -93,9 +93,9 @@ struct cpu_kernels {
     /* The same for stored rows of any type that comes in blocks. */
     void (*dot_blocks)(const struct cpu_dot *d, float *out);
     /* Bytes of a vector of k floats in the form that dot_rows wants beside f32 for such rows, 0: none; and putting it into
-     * that form, aligned to 64 bytes. Both NULL: none ever. */
+     * that form, aligned to 64 bytes. Forms that differ have different sizes. Both NULL: none ever. */
     size_t (*fixed_bytes)(enum weight_form form, enum tensor_type type, int64_t k);
-    void (*fix)(void *fixed, const float *x, int64_t k);
+    void (*fix)(void *fixed, enum tensor_type type, const float *x, int64_t k);
     void (*add)(float *out, const float *x, const float *y, int64_t n);
     void (*mul)(float *out, const float *x, const float *y, int64_t n);
     void (*axpy)(float *y, float a, const float *x, int64_t n);    /* y += a x */

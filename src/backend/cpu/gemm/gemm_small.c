@@ -141,7 +141,7 @@ static void fix_rows(struct ctx *c, struct gemm_small_work *w, int product, int 
     }
     char *rows = cpu_scratch(c, DTYPE_U8, (int64_t)bytes * w->list[product].m);
     for (int64_t i = 0; rows && i < w->list[product].m; i++)
-        w->kernels->fix(rows + (size_t)i * bytes, t->a + i * t->lda, t->k);
+        w->kernels->fix(rows + (size_t)i * bytes, weight->type, t->a + i * t->lda, t->k);
     *f = (struct fixed){rows, bytes};
 }
 

@@ -14,6 +14,7 @@
 #include "array/codec/int8.h"
 #include "backend/cpu/gemm/gemv_dots.h"
 #include "backend/cpu/gemm/gemv_fixed_avx2.h"
+#include "backend/cpu/gemm/gemv_super_avx2.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -178,9 +179,25 @@ static void dot_int8_avx2(const struct cpu_dot *d, float *out)
 bool gemv_avx2_dot_rows(const struct cpu_dot *d, float *out)
 {
     static const struct gemv_dots dots = {
-        .stored = {GEMV_DOTS_PLAIN_LIST, [TENSOR_Q4_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q4_1] = gemv_fixed_avx2_dot_rows,
-                   [TENSOR_Q5_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q5_1] = gemv_fixed_avx2_dot_rows,
-                   [TENSOR_Q8_0] = dot_stored_q8_0},
+        .stored =
+            {GEMV_DOTS_PLAIN_LIST, [TENSOR_Q4_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q4_1] = gemv_fixed_avx2_dot_rows,
+             [TENSOR_Q5_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q5_1] = gemv_fixed_avx2_dot_rows,
+             [TENSOR_Q8_0] = dot_stored_q8_0, [TENSOR_Q4_K] = gemv_super_avx2_q4_k, [TENSOR_Q5_K] = gemv_super_avx2_q5_k,
+             [TENSOR_Q6_K] = gemv_super_avx2_q6_k, [TENSOR_IQ4_XS] = gemv_super_avx2_iq4_xs},
         .int8 = dot_int8_avx2};
     return gemv_dots_run(&dots, d, out);
+}
+
+size_t gemv_avx2_fixed_bytes(enum weight_form form, enum tensor_type type, int64_t k)
+{
+    size_t bytes = gemv_super_avx2_bytes(form, type, k);
+    return bytes ? bytes : gemv_fixed_avx2_bytes(form, type, k);
+}
+
+void gemv_avx2_fix(void *fixed, enum tensor_type type, const float *x, int64_t k)
+{
+    if (gemv_super_avx2_bytes(WEIGHT_STORED, type, k))
+        gemv_super_avx2_fix(fixed, x, k);
+    else
+        gemv_fixed_avx2_fix(fixed, x, k);
 }

@@ -4,7 +4,12 @@
 
 #include "backend/cpu/cpu_kernels.h"
 
-/* struct cpu_kernels.dot_rows: every stored type and int8; 4-bit blocks by gemv_fixed_avx2.h. */
+/* struct cpu_kernels.dot_rows: every stored type that is not in blocks, and int8; blocks of 32 by gemv_fixed_avx2.h, blocks
+ * of 256 by gemv_super_avx2.h. */
 bool gemv_avx2_dot_rows(const struct cpu_dot *d, float *out);
+
+/* struct cpu_kernels.fixed_bytes and .fix: the forms of these two. */
+size_t gemv_avx2_fixed_bytes(enum weight_form form, enum tensor_type type, int64_t k);
+void gemv_avx2_fix(void *fixed, enum tensor_type type, const float *x, int64_t k);
 
 #endif

@@ -16,16 +16,16 @@
  * block, and 11 more for 2 blocks that have fifth bits. Bounds: two neighbouring products are at most 2 * 31 * 128 and two
  * such are added, in 16 bits; 32 * 31 * 127 * 2^14 is below 2^31. A vector with a number that is not finite has the scale
  * NaN, and so have all its products. */
-#include <float.h>
+#include "backend/cpu/gemm/gemv_fixed_avx2.h"
+
 #include <immintrin.h>
-#include <math.h>
 #include <string.h>
 
-#include "backend/cpu/gemm/gemv_fixed_avx2.h"
+#include "backend/cpu/gemm/gemv_parts_avx2.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { BLOCK = 32, PARTS = 3, PART_BITS = 7, LARGEST = 127 << 2 * PART_BITS };
+enum { BLOCK = 32 };
 enum { Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q5_0_BYTES = 22, Q5_1_BYTES = 24, PREFETCH_BYTES = 3072 };
 
 /* Two blocks of the vector; where it has one more only, the second is 0. */
@@ -43,68 +43,18 @@ size_t gemv_fixed_avx2_bytes(enum weight_form form, enum tensor_type type, int64
 
 /* ---- the vector ------------------------------------------------------------------------------------------------------ */
 
-/* The largest of eight lanes. */
-INLINE float largest_of(__m256 v)
-{
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
-}
-
-/* The scale of 32 numbers: 0 when none is large enough to count, NaN when one is not finite. */
-static float scale_of(const float *x)
-{
-    const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff)), most = _mm256_set1_ps(FLT_MAX);
-    __m256 largest = _mm256_setzero_ps(), strange = largest;
-    for (int i = 0; i < BLOCK; i += 8) {
-        __m256 size = _mm256_and_ps(_mm256_loadu_ps(x + i), magnitude);
-        strange = _mm256_or_ps(strange, _mm256_cmp_ps(size, most, _CMP_NLE_UQ));
-        largest = _mm256_max_ps(largest, size);
-    }
-    if (_mm256_movemask_ps(strange)) return NAN;
-    float scale = largest_of(largest) * (1.0f / LARGEST);
-    return scale < 1e-36f ? 0 : scale;
-}
-
-/* Sixteen dwords, each within a byte. */
-INLINE void store_bytes(int8_t *to, __m256i a, __m256i b)
-{
-    __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), _MM_SHUFFLE(3, 1, 2, 0));
-    _mm_storeu_si128((__m128i *)(void *)to,
-                     _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-}
-
-/* The lowest bits as a signed number. */
-INLINE __m256i low_part(__m256i q)
-{
-    return _mm256_srai_epi32(_mm256_slli_epi32(q, 32 - PART_BITS), 32 - PART_BITS);
-}
-
-/* 32 elements of the vector as integers of 22 bits and a scale, the integers split into PARTS bytes of PART_BITS bits and a
- * sign each: a byte of the vector times a code of 4 or 5 bits fits vpmaddubsw without saturating. */
+/* 32 elements of the vector as parts, and their sum. */
 static void fix_block(struct pair *pair, int block, const float *x)
 {
-    float scale = scale_of(x);
-    const __m256 factor = _mm256_set1_ps(scale > 0 ? 1 / scale : 0);
+    float scale = parts_scale(x, BLOCK);
     __m256i sum = _mm256_setzero_si256();
     for (int half = 0; half < 2; half++) {
-        __m256i part[PARTS][2];
-        for (int i = 0; i < 2; i++) {
-            __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + half * 16 + i * 8), factor));
-            sum = _mm256_add_epi32(sum, q);
-            for (int p = PARTS - 1; p > 0; p--) {
-                part[p][i] = low_part(q);
-                q = _mm256_srai_epi32(_mm256_sub_epi32(q, part[p][i]), PART_BITS);
-            }
-            part[0][i] = q;
-        }
-        for (int p = 0; p < PARTS; p++) store_bytes(pair->part[p][half][block], part[p][0], part[p][1]);
+        __m128i part[PARTS];
+        sum = _mm256_add_epi32(sum, parts_split(part, x + half * 16, parts_factor(scale)));
+        for (int p = 0; p < PARTS; p++) _mm_storeu_si128((__m128i *)(void *)pair->part[p][half][block], part[p]);
     }
-    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    four = _mm_hadd_epi32(four, four);
-    float all = scale * (float)_mm_cvtsi128_si32(_mm_hadd_epi32(four, four));
     _mm_storeu_ps(pair->scale[block], _mm_set1_ps(scale));
-    _mm_storeu_ps(pair->sum[block], _mm_set1_ps(all));
+    _mm_storeu_ps(pair->sum[block], _mm_set1_ps(scale * (float)parts_sum(sum)));
 }
 
 void gemv_fixed_avx2_fix(void *fixed, const float *x, int64_t k)

@@ -6,7 +6,6 @@
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 #include "backend/cpu/gemm/gemv_avx2.h"
-#include "backend/cpu/gemm/gemv_fixed_avx2.h"
 
 const struct cpu_kernels cpu_kernels_avx2 = {
     .name = "avx2",
@@ -19,6 +18,6 @@ const struct cpu_kernels cpu_kernels_avx2 = {
     .tile = gemm_avx2_tile,
     .transpose = gemm_avx2_transpose,
     .dot_rows = gemv_avx2_dot_rows,
-    .fixed_bytes = gemv_fixed_avx2_bytes,
-    .fix = gemv_fixed_avx2_fix,
+    .fixed_bytes = gemv_avx2_fixed_bytes,
+    .fix = gemv_avx2_fix,
     CPU_LOOPS};
