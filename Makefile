@@ -1,6 +1,6 @@
 # Verbs. The build itself is CMake's (CMakePresets.json); this file only says what a person wants done.
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench install uninstall format check coverage clean help
+.PHONY: build demo test bench install uninstall format check check-peers coverage clean help
 
 PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
@@ -43,6 +43,10 @@ check: ## layers, sizes, format, cppcheck, clang-tidy
 	@cmake --preset debug >/dev/null
 	@tools/check_static.sh build-debug
 
+check-peers: build ## against PyTorch, transformers, PEFT and llama.cpp's quantiser (docs/peers.md); installs 3 GB from PyPI once
+	@scripts/get-model.sh smollm2-135m
+	@scripts/check-peers.sh
+
 coverage: ## line coverage of src/ by the tests
 	@scripts/install-deps.sh dev
 	@scripts/get-model.sh smollm2-135m
@@ -52,4 +56,4 @@ clean:
 	@rm -rf build build-*
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

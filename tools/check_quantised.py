@@ -21,6 +21,7 @@ import tempfile
 import gguf
 import gguf_to_hf
 import llama_cpp
+import make_llama_gguf
 import numpy as np
 import peft
 import torch
@@ -95,12 +96,6 @@ def write(path, source, tensors, kind):
             w.add_tensor(name, data, raw_dtype=T.Q8_0 if slow else kind)
     w.write_header_to_file(), w.write_kv_data_to_file(), w.write_tensors_to_file(), w.close()
     return by
-
-
-def requantise(source, target, mix):
-    params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype, params.nthread, params.allow_requantize = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{mix}"), 2, True
-    assert llama_cpp.llama_model_quantize(source.encode(), target.encode(), ctypes.byref(params)) == 0, mix
 
 
 def make_adapter(base, folder):
@@ -185,7 +180,7 @@ def main(program, model, path=None):
         write(whole, source, tensors, T.F16)
         for mix in MIXES:
             for what, start in (("256 columns", whole), ("SmolLM2-135M", model)):
-                requantise(start, made, mix)
+                make_llama_gguf.quantise(start, made, mix)
                 compare(f"{what}, {mix}", program, made, folder, record, "llama.cpp")
     if path:
         with open(path, "w", encoding="utf-8") as f:

@@ -53,12 +53,13 @@ def add_tokenizer(writer, path, vocab):
         writer.add_key_value(key, content, types[0], types[-1] if len(types) > 1 else None)
 
 
-def write(folder, tokenizer, out):
+def write(folder, tokenizer, out, layers=None):
+    """The folder as a GGUF; its first `layers` layers where a number is given."""
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
-    heads, kv = config["num_attention_heads"], config["num_key_value_heads"]
+    heads, kv, layers = config["num_attention_heads"], config["num_key_value_heads"], layers or config["num_hidden_layers"]
     w = gguf.GGUFWriter(out, "llama")
-    w.add_block_count(config["num_hidden_layers"]), w.add_context_length(config["max_position_embeddings"])
+    w.add_block_count(layers), w.add_context_length(config["max_position_embeddings"])
     w.add_embedding_length(config["hidden_size"]), w.add_feed_forward_length(config["intermediate_size"])
     w.add_head_count(heads), w.add_head_count_kv(kv), w.add_layer_norm_rms_eps(config["rms_norm_eps"])
     w.add_rope_freq_base(config["rope_theta"]), w.add_rope_dimension_count(config["head_dim"])
@@ -69,7 +70,10 @@ def write(folder, tokenizer, out):
         if name in GGUF_NAMES:
             to = GGUF_NAMES[name]
         else:
-            _, _, layer, module, end = name.split(".", 3)[:3] + name.split(".", 3)[3].rsplit(".", 1)
+            _, _, layer, rest = name.split(".", 3)
+            module, end = rest.rsplit(".", 1)
+            if int(layer) >= layers:
+                continue
             to = f"blk.{layer}.{short[module]}.{end}"
             if short[module] in ("attn_q", "attn_k"):
                 bits = permute(bits, heads if short[module] == "attn_q" else kv)
