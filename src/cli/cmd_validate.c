@@ -1,5 +1,6 @@
 /* cmd_validate: what training did, measured on a benchmark. `conflict`: log-odds of primary against consensus claims for the
- * base model and for runs, beside what weighted likelihood predicts for the objective of each run (eval/conflict.h). */
+ * base model and for runs, beside what weighted likelihood predicts for the objective of each run (eval/conflict.h). The
+ * others are benchmarks of multiple choice (validate_choice.h). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,25 +9,34 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/loaded.h"
+#include "cli/validate_choice.h"
 #include "model/model_rows.h"
 #include "train/train_options.h"
 #include "eval/conflict.h"
 
 struct validate_values {
-    const char *model, *data;
+    const char *model, *adapter, *shot_data, *output;
+    struct option_list data;
     struct model_options form;
     int benchmark;
     bool json;
     const char *device;
-    int64_t threads;
+    int64_t threads, shots, limit;
 };
 
 #define V struct validate_values
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the base model"),
-    CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict", "Input", "what is measured"),
-    REQUIRED_ROW(V, data, "data", 'd', "FILE", "Input", "JSONL file of claims"),
+    CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict" VALIDATE_CHOICES, "Input", "what is measured"),
+    LIST_ROW(V, data, "data", 'd', true, "FILE", "Input", "claims (JSONL), or the rows of a benchmark"),
+    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "adapter to measure beside the runs (not with conflict)"),
+    I64_ROW(V, shots, "shots", 0, "0", 0, 100, "Input", "answered examples in front of a question (mmlu)"),
+    STRING_ROW(V, shot_data, "shot-data", 0, NULL, "FILE", "Input",
+               "rows that the examples are taken from, the first of each subject"),
+    I64_ROW(V, limit, "limit", 0, "0", 0, 1 << 30, "Input", "only the first N items of a benchmark; 0: all"),
     MODEL_ROWS(V, form, "Input"),
+    STRING_ROW(V, output, "output", 'o', NULL, "DIR", "Output",
+               "results and samples in lm-evaluation-harness's form (not conflict)"),
     FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object a line instead of tables"),
     DEVICE_ROW(V, device, "Running"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core"),
@@ -209,33 +219,80 @@ static enum status measure_all(struct model *m, const struct tokenizer *t, const
     return status;
 }
 
-static enum status cmd_validate_run(const struct command_call *call)
+static enum status validate_conflict(const struct loaded *l, const struct validate_values *v,
+                                     const struct option_parse *parse)
 {
-    const struct validate_values *v = call->values;
-    const struct option_parse *parse = call->parse;
-    struct ctx *c = call->c;
+    struct ctx *c = l->c;
     struct arm arms[1 + OPTION_MAX_OPERANDS] = {{.name = "base", .mode = DISTRUST_COUNT, .predicted = NAN}};
     size_t n = 1 + parse->n_operands;
     for (size_t i = 1; i < n; i++) arms[i] = (struct arm){.name = parse->operands[i - 1]};
-    struct loaded l = {.c = c};
-    struct loaded_options options = {.model = v->model, .form = v->form, .device = v->device, .threads = v->threads};
-    struct conflict_set *s = conflict_open(c, v->data);
-    if (s && loaded_open(&l, c, &options) == OK && measure_all(l.model, l.tokenizer, s, arms, n) == OK) {
+    struct conflict_set *s = conflict_open(c, v->data.items[0]);
+    if (s && measure_all(l->model, l->tokenizer, s, arms, n) == OK) {
         for (size_t i = 0; i < n && v->json; i++) validate_print_json(c, &arms[i], s->n);
         if (!v->json) print_table(arms, n, s->n);
     }
-    loaded_close(&l);
     conflict_close(s);
+    return c->status;
+}
+
+static enum status validate_benchmark(const struct loaded *l, const struct validate_values *v,
+                                      const struct option_parse *parse)
+{
+    const struct validate_choice choice = {.benchmark = v->benchmark,
+                                           .options = {.paths = v->data.items,
+                                                       .n_paths = v->data.n,
+                                                       .shots_path = v->shot_data,
+                                                       .shots = v->shots,
+                                                       .limit = v->limit},
+                                           .model = v->model,
+                                           .adapter = v->adapter,
+                                           .runs = parse->operands,
+                                           .n_runs = parse->n_operands,
+                                           .output = v->output,
+                                           .json = v->json};
+    return validate_choice_run(l, &choice);
+}
+
+/* Options that only the benchmarks of multiple choice have are refused beside conflict: nothing would come of them. */
+static enum status check_conflict_options(struct ctx *c, const struct validate_values *v)
+{
+    const char *wrong = v->adapter     ? "--adapter"
+                        : v->output    ? "--output"
+                        : v->shots     ? "--shots"
+                        : v->shot_data ? "--shot-data"
+                                       : NULL;
+    if (v->limit) wrong = "--limit";
+    if (wrong) return ctx_fail(c, E_INPUT, "%s: is not for --benchmark conflict", wrong);
+    if (v->data.n > 1) return ctx_fail(c, E_INPUT, "-d: --benchmark conflict takes one file of claims");
+    return OK;
+}
+
+static enum status cmd_validate_run(const struct command_call *call)
+{
+    const struct validate_values *v = call->values;
+    struct ctx *c = call->c;
+    struct loaded l = {.c = c};
+    struct loaded_options options = {.model = v->model, .form = v->form, .device = v->device, .threads = v->threads};
+    if (v->benchmark == 0) TRY(check_conflict_options(c, v));
+    if (loaded_open(&l, c, &options) == OK) {
+        if (v->benchmark == 0)
+            validate_conflict(&l, v, call->parse);
+        else
+            validate_benchmark(&l, v, call->parse);
+    }
+    loaded_close(&l);
     return c->status;
 }
 
 const struct command command_validate = {
     .name = "validate",
-    .summary = "measures what training did: log-odds of conflicting claims",
-    .usage = "-m MODEL --benchmark conflict -d CLAIMS [RUN ...] [options]",
+    .summary = "measures what training did: conflicting claims, benchmarks",
+    .usage = "-m MODEL --benchmark NAME -d FILE [RUN ...] [options]",
     .about =
-        "Measures the base model and the adapter of each run on prompts for which sources of two kinds claim different\n"
-        "things. The figures say what the weights did to the model's preference. They do not say which claim is true.",
+        "Measures the base model and the adapter of each run. conflict: prompts for which sources of two kinds claim "
+        "different\n"
+        "things; the figures say what the weights did to the model's preference, not which claim is true. truthfulqa, arc,\n"
+        "hellaswag and mmlu are scored as lm-evaluation-harness scores them, from the published files.",
     .table = &table,
     .values_bytes = sizeof(struct validate_values),
     .min_operands = 0,

@@ -1,5 +1,4 @@
-/* conflict: see conflict.h. Claims are scored many at a time: each completion is a document of its own (prompt and
- * completion tokenised apart, as training rows are), packed into one forward pass without attention between documents. */
+/* conflict: see conflict.h. */
 #include "eval/conflict.h"
 
 #include <math.h>
@@ -7,13 +6,10 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "eval/probe.h"
 #include "io/json.h"
 
-enum {
-    FILE_CAP_BYTES = 64 << 20,
-    SOURCES_MAX = 1 << 16,
-    PASS_TOKENS = 1024 /* a pass is run when it holds at least so many */
-};
+enum { FILE_CAP_BYTES = 64 << 20, SOURCES_MAX = 1 << 16 };
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------- */
 
@@ -130,125 +126,18 @@ void conflict_close(struct conflict_set *s)
 
 /* ---- measuring -------------------------------------------------------------------------------------------------------- */
 
-/* Documents that wait for one forward pass. Their count is bounded by PASS_TOKENS and the two documents of a last claim. */
-struct pass {
-    struct ctx *c;
-    struct ids tokens, positions, targets, cu;
-    float *weights;  /* 1 where the target is a token of a completion */
-    size_t room;     /* of weights */
-    int32_t *claims; /* (n_docs) index of the claim; the primary document comes first */
-    size_t n_docs, docs_room;
-};
-
-/* Frees what the pass holds; it may be one that never began. */
-static void pass_release(struct pass *p)
-{
-    ids_release(p->c, &p->tokens);
-    ids_release(p->c, &p->positions);
-    ids_release(p->c, &p->targets);
-    ids_release(p->c, &p->cu);
-    mem_free(p->c, p->weights);
-    mem_free(p->c, p->claims);
-}
-
-/* Makes it empty for the next documents: cu starts with 0. */
-static enum status pass_clear(struct pass *p)
-{
-    p->tokens.n = p->positions.n = p->targets.n = p->cu.n = p->n_docs = 0;
-    return ids_push(p->c, &p->cu, 0);
-}
-
-/* Fills positions, targets and weights of the document whose tokens are [first, tokens.n) and whose completion starts at
- * `completion`. */
-static enum status pass_close_document(struct pass *p, size_t first, size_t completion, int32_t claim)
-{
-    struct ctx *c = p->c;
-    size_t n = p->tokens.n;
-    if (n > p->room) {
-        float *grown = mem_resize(c, p->weights, p->room, 2 * n, sizeof(*grown));
-        if (!grown) return c->status;
-        p->weights = grown;
-        p->room = 2 * n;
-    }
-    for (size_t i = first; i < n; i++) {
-        bool scored = i + 1 < n && i + 1 >= completion;
-        TRY(ids_push(c, &p->positions, (int32_t)(i - first)));
-        TRY(ids_push(c, &p->targets, scored ? p->tokens.data[i + 1] : 0));
-        p->weights[i] = scored ? 1.0f : 0.0f;
-    }
-    if (p->n_docs == p->docs_room) {
-        int32_t *grown = mem_resize(c, p->claims, p->docs_room, 2 * p->docs_room + 64, sizeof(*grown));
-        if (!grown) return c->status;
-        p->claims = grown;
-        p->docs_room = 2 * p->docs_room + 64;
-    }
-    p->claims[p->n_docs++] = claim;
-    return ids_push(c, &p->cu, (int32_t)n);
-}
-
-/* Appends one document, BOS + prompt + completion, tokenised in two parts as rows of training are, so that the boundary of
- * the completion lies between two tokens. */
-static enum status pass_add(struct pass *p, const struct engine *e, const struct tokenizer *t, const char *prompt,
-                            const char *completion, int32_t claim)
-{
-    struct ctx *c = p->c;
-    size_t first = p->tokens.n;
-    if (tokenizer_adds_bos(t)) TRY(ids_push(c, &p->tokens, tokenizer_bos(t)));
-    TRY(tokenizer_encode(c, t, prompt, strlen(prompt), false, &p->tokens));
-    size_t start = p->tokens.n;
-    TRY(tokenizer_encode(c, t, completion, strlen(completion), false, &p->tokens));
-    TRY(tokenizer_check_ids(c, t, p->tokens.data + first, p->tokens.n - first, e->vocab));
-    if (start == first || p->tokens.n == start) {
-        return ctx_fail(c, E_INPUT, "claim %d: prompt and completion must have at least one token each", claim + 1);
-    }
-    if ((int64_t)(p->tokens.n - first) > e->context) {
-        return ctx_fail(c, E_INPUT, "claim %d: %zu tokens, but the model's context holds %lld", claim + 1,
-                        p->tokens.n - first, (long long)e->context);
-    }
-    return pass_close_document(p, first, start, claim);
-}
-
-/* Adds +sum of log-probabilities to delta for a claim's first document and - for its second. */
-static enum status pass_run(struct pass *p, struct engine *e, double *delta)
-{
-    struct ctx *c = p->c;
-    int64_t n = (int64_t)p->tokens.n;
-    if (n == 0) return OK;
-    struct batch b = {.n = n,
-                      .tokens = p->tokens.data,
-                      .positions = p->positions.data,
-                      .n_seg = (int)p->n_docs,
-                      .cu = p->cu.data,
-                      .targets = p->targets.data,
-                      .weights = p->weights};
-    struct engine_loss loss;
-    float *logprobs = mem_alloc(c, (size_t)n, sizeof(*logprobs));
-    if (logprobs && e->ops->evaluate(e, &b, &loss, logprobs) == OK)
-        for (size_t d = 0; d < p->n_docs; d++) {
-            double sum = 0;
-            for (int32_t i = p->cu.data[d]; i < p->cu.data[d + 1]; i++) sum += p->weights[i] != 0 ? (double)logprobs[i] : 0;
-            delta[p->claims[d]] += d % 2 == 0 ? sum : -sum;
-        }
-    mem_free(c, logprobs);
-    return c->status;
-}
-
 /* delta[i] = log p(primary | prompt) - log p(consensus | prompt) in nats, under the engine's weights and adapter. */
 enum status conflict_measure(struct engine *e, const struct tokenizer *t, const struct conflict_set *s, double *delta)
 {
-    struct pass p = {.c = e->c};
-    enum status status = pass_clear(&p);
+    struct probe_set *p = probe_set_new(e, t, "claim", delta, s->n);
+    enum status status = p ? OK : e->c->status;
     for (size_t i = 0; i < s->n && status == OK; i++) {
         const struct conflict_claim *claim = &s->claims[i];
-        delta[i] = 0;
-        status = pass_add(&p, e, t, claim->prompt, claim->primary, (int32_t)i);
-        if (status == OK) status = pass_add(&p, e, t, claim->prompt, claim->consensus, (int32_t)i);
-        if (status == OK && (p.tokens.n >= PASS_TOKENS || i + 1 == s->n)) {
-            status = pass_run(&p, e, delta);
-            if (status == OK) status = pass_clear(&p);
-        }
+        status = probe_add(p, claim->prompt, claim->primary, i, 1);
+        if (status == OK) status = probe_add(p, claim->prompt, claim->consensus, i, -1);
     }
-    pass_release(&p);
+    if (status == OK) status = probe_finish(p);
+    probe_set_free(p);
     return status;
 }
 

@@ -147,6 +147,36 @@ static void merged_model_is_base_and_adapter(void **state)
     refused(2, "merged: is there and not empty", WORDS("export", run, "--to", "safetensors", "-o", merged));
 }
 
+/* A benchmark for the base, an adapter and a run: rows of the table and JSON agree with the files, and differences are
+ * against the base. That the scores are right is test_choice's. */
+static void benchmarks(void **state)
+{
+    (void)state;
+    const char *out = tiny_path("%s/bench", tiny.folder), *rows = TEST_DATA "/lm_eval/arc.jsonl",
+               *adapter = tiny_path("%s/run/adapter", tiny.folder);
+    succeed(WORDS("validate", "-m", tiny.model, "--benchmark", "arc", "-d", rows, "--limit", "7", "--json", "--adapter",
+                  adapter, "-o", out, still));
+    json_t *base = line(0), *of_adapter = line(1), *of_still = line(2);
+    assert_true(number(base, "items") == 7 && number(of_adapter, "items") == 7);
+    assert_string_equal(json_string_value(json_object_get(of_still, "model")), still);
+    assert_true(number(of_still, "acc") == number(base, "acc") && number(of_still, "acc_against_base") == 0);
+    assert_true(fabs(number(of_adapter, "acc_against_base") - (number(of_adapter, "acc") - number(base, "acc"))) < 1e-12);
+    assert_true(json_is_number(json_object_get(of_adapter, "acc_norm_stderr")));
+    json_decref(base);
+    json_decref(of_adapter);
+    json_decref(of_still);
+    assert_true(dir_exists(out));
+    succeed(WORDS("validate", "-m", tiny.model, "--benchmark", "truthfulqa", "-d", TEST_DATA "/lm_eval/mc_task.json",
+                  "--limit", "3"));
+    assert_non_null(strstr(output, "truthfulqa_mc1"));
+    assert_non_null(strstr(output, "truthfulqa_mc2"));
+    refused(2, "--limit: is not for", WORDS("validate", "-m", tiny.model, "-d", claims, "--limit", "3"));
+    refused(2, "one file", WORDS("validate", "-m", tiny.model, "-d", claims, "-d", claims));
+    refused(
+        2, "--shot-data FILE is needed",
+        WORDS("validate", "-m", tiny.model, "--benchmark", "mmlu", "-d", TEST_DATA "/lm_eval/mmlu.jsonl", "--shots", "2"));
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -174,11 +204,9 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_lines),
-        cmocka_unit_test(table),
-        cmocka_unit_test(another_base_is_told),
-        cmocka_unit_test(merged_model_is_base_and_adapter),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(json_lines),           cmocka_unit_test(table),
+        cmocka_unit_test(another_base_is_told), cmocka_unit_test(merged_model_is_base_and_adapter),
+        cmocka_unit_test(benchmarks),           cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -1,0 +1,35 @@
+/* experiment: the conflict experiment on a grid, in a folder:
+ *
+ *   experiment.json       what all its trials share; a folder with another one is refused
+ *   cells/NAME.json       one trial each, written atomically
+ *   results.json          fits over all cells (experiment_write.h)
+ *   cells.csv             one row a cell and way to ask
+ *   report.html           both as a page with plots
+ *
+ * A cell whose file is there is not trained again: a run that was stopped, or one with a larger grid, takes up where the
+ * folder stands. */
+#ifndef YA_EVAL_EXPERIMENT_H
+#define YA_EVAL_EXPERIMENT_H
+
+#include "eval/grid.h"
+#include "eval/trial.h"
+
+struct experiment {
+    struct ctx *c;
+    struct trial *trials; /* (n) in the grid's order; owned */
+    size_t n;
+};
+
+/* Called behind each cell: its number from 0, whether it was read from the folder. NULL: not called. */
+struct experiment_hooks {
+    void *user;
+    void (*cell)(void *user, size_t i, size_t n, const struct trial *t, bool read);
+};
+
+/* Runs what is missing of the grid. setup->work is set by it. Release *out with experiment_release, also after a failure.
+ * E_INPUT: `dir` is not an experiment's folder and not empty, or is one of other settings. */
+enum status experiment_run(struct trial_setup *setup, const struct grid *grid, const char *dir,
+                           const struct experiment_hooks *hooks, struct experiment *out);
+void experiment_release(struct experiment *e);
+
+#endif

@@ -1,0 +1,200 @@
+/* experiment as a user meets it, on a tiny model: every arm is trained and asked, the files are there and agree with each
+ * other, an interrupted grid goes on where it stopped and gives the same numbers, and what does not belong together is
+ * refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "cli/support_program.h"
+#include "eval/experiment_fit.h"
+#include "train/support_tiny.h"
+
+enum { OUTPUT_BYTES = 1 << 18, JSON_BYTES = 1 << 24 };
+
+static struct tiny_files tiny;
+static char folder[128], output[OUTPUT_BYTES];
+static struct ctx *c;
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* Two facts, one seed, one epoch, f32. */
+#define GRID(DIR, ...)                                                                                                      \
+    WORDS("experiment", "-m", tiny.model, "-o", DIR, "--device", "cpu", "--compute", "f32", "--grid", "medium", "--facts",  \
+          "2", "--seeds", "1", "--epochs", "1", "--repeat", "3", "--ratio", "10", "-t", "2", __VA_ARGS__)
+
+static void refused(int code, const char *says, const char *const *words)
+{
+    int got = program_run(output, OUTPUT_BYTES, words);
+    const char *error = strstr(output, "error: ");
+    if (got != code || !error) fail_msg("exit %d instead of %d: %s", got, code, output);
+    if (!strstr(error, says)) fail_msg("'%s' lacks '%s'", error, says);
+}
+
+static int group_setup(void **state)
+{
+    (void)state;
+    c = ctx_new(NULL);
+    tiny_files_make(&tiny, 4, 0);
+    strcpy(folder, tiny_path("%s/grid", tiny.folder));
+    if (program_run(output, OUTPUT_BYTES, GRID(folder, "--lr", "1e-2")) != 0) fail_msg("%s", output);
+    return 0;
+}
+
+static int group_teardown(void **state)
+{
+    ctx_free(c);
+    return tiny_files_remove(state);
+}
+
+static json_t *parse(const char *path)
+{
+    json_t *doc = json_parse_file(c, path, JSON_BYTES);
+    if (!doc) fail_msg("%s", c->message);
+    return doc;
+}
+
+static double member(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    if (!json_is_number(v) && !json_is_null(v)) fail_msg("no number %s", key);
+    return json_is_null(v) ? (double)NAN : json_number_value(v);
+}
+
+static struct trial read_trial(const char *dir, const char *name)
+{
+    struct trial t;
+    json_t *doc = parse(tiny_path("%s/cells/%s.json", dir, name));
+    if (trial_read(c, name, doc, &t) != OK) fail_msg("%s", c->message);
+    json_decref(doc);
+    return t;
+}
+
+/* 12 arms and the base model, each a file; weights are in the ratio that was asked for; training did something. */
+static void every_arm(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(output, "13/13"));
+    struct trial base = read_trial(folder, "base-r1-w1-e0-s0"), off = read_trial(folder, "off-r3-w1-e1-s0");
+    for (int arm = ARM_OFF; arm < ARMS; arm++) {
+        const struct cell cell = {(enum arm)arm, arm_uses_repeat((enum arm)arm) ? 3 : 1,
+                                  arm_uses_ratio((enum arm)arm) ? 10 : 1, 1, 0};
+        char name[64];
+        struct trial t = read_trial(folder, trial_name(&cell, name));
+        assert_true(t.steps > 0 && t.trained_tokens > 0 && t.last_loss < t.first_loss);
+        assert_true(fabs(t.odds[0] - base.odds[0]) > 1e-4);
+        assert_true(arm_is_tagged((enum arm)arm) == !isnan(t.odds[BELIEF_TAG_PRIMARY * 2]));
+        assert_true(t.said[0].primary + t.said[0].consensus + t.said[0].neither == 2);
+        if (arm == ARM_MONOTONE) {
+            assert_true(fabs(t.omega_primary / t.omega_consensus - 10) < 1e-6);
+            assert_true(fabs(t.phrased[1] - log(10.0 / 3)) < 1e-6);
+            assert_int_equal(t.steps, off.steps); /* the same documents */
+        }
+        trial_release(c, &t);
+    }
+    assert_true(isnan(base.phrased[0]) && base.steps == 0);
+    trial_release(c, &base);
+    trial_release(c, &off);
+    assert_false(dir_exists(tiny_path("%s/work", folder)));
+}
+
+/* The means of results.json and the rows of cells.csv are those of the cells. */
+static void results_agree(void **state)
+{
+    (void)state;
+    struct trial t = read_trial(folder, "monotone-r3-w10-e1-s0"), off = read_trial(folder, "off-r3-w1-e1-s0");
+    double mean = (t.odds[0] + t.odds[1]) / 2, change = (mean - (off.odds[0] + off.odds[1]) / 2) / log(10);
+    json_t *doc = parse(tiny_path("%s/results.json", folder)), *v;
+    size_t i, found = 0;
+    json_array_foreach(json_object_get(doc, "groups"), i, v)
+    {
+        if (strcmp(json_string_value(json_object_get(v, "arm")), "monotone") != 0) continue;
+        found++;
+        double got = member(json_object_get(json_object_get(v, "log_odds"), "trained"), "mean");
+        assert_true(fabs(got - mean) < 1e-9);
+    }
+    json_array_foreach(json_object_get(doc, "fits"), i, v)
+    {
+        if (strcmp(json_string_value(json_object_get(v, "arm")), "monotone") != 0 ||
+            strcmp(json_string_value(json_object_get(v, "fit")), "change") != 0 ||
+            strcmp(json_string_value(json_object_get(v, "asked")), "trained") != 0)
+            continue;
+        found++;
+        assert_true(fabs(member(v, "slope") - change) < 1e-6);
+        assert_true(member(v, "low") <= member(v, "slope") && member(v, "high") >= member(v, "slope"));
+    }
+    assert_int_equal(found, 2);
+    json_decref(doc);
+    size_t n;
+    char *csv = tiny_read(tiny_path("%s/cells.csv", folder), &n), row[128];
+    size_t lines = 0;
+    for (const char *p = csv; *p; p++) lines += *p == '\n';
+    assert_int_equal(lines, 1 + 13 * BELIEFS * 2);
+    snprintf(row, sizeof(row), "\nmonotone,3,10,1,0,trained,1,%.6f", t.phrased[1]);
+    row[strlen(row) - 1] = 0;
+    assert_non_null(strstr(csv, row));
+    free(csv);
+    /* the page: a chart each of trained, held-out and unseen statements, a point an arm that has a prediction, no script */
+    char *page = tiny_read(tiny_path("%s/report.html", folder), &n);
+    size_t charts = 0, points = 0;
+    for (const char *p = page; (p = strstr(p, "<svg")); p++) charts++;
+    for (const char *p = page; (p = strstr(p, "r=\"3.5\"")); p++) points++;
+    assert_int_equal(charts, 3);
+    assert_int_equal(points, 3 * 8); /* off, monotone, published, upsampled, target, shuffled, inverted, poison */
+    assert_null(strstr(page, "<script"));
+    free(page);
+    trial_release(c, &t);
+    trial_release(c, &off);
+}
+
+/* A cell that is missing is done again and nothing else is; the numbers are the same but for the time. */
+static void goes_on(void **state)
+{
+    (void)state;
+    struct trial before = read_trial(folder, "shuffled-r3-w10-e1-s0");
+    char *results = tiny_read(tiny_path("%s/results.json", folder), &(size_t){0});
+    assert_int_equal(unlink(tiny_path("%s/cells/shuffled-r3-w10-e1-s0.json", folder)), 0);
+    if (program_run(output, OUTPUT_BYTES, GRID(folder, "--lr", "1e-2")) != 0) fail_msg("%s", output);
+    int there = 0;
+    for (const char *p = output; (p = strstr(p, "(was there)")); p++) there++;
+    assert_int_equal(there, 12);
+    struct trial after = read_trial(folder, "shuffled-r3-w10-e1-s0");
+    assert_memory_equal(before.odds, after.odds, (BELIEF_TAG_PRIMARY * 2) * sizeof(double));
+    assert_true(before.perplexity == after.perplexity && before.last_loss == after.last_loss);
+    char *again = tiny_read(tiny_path("%s/results.json", folder), &(size_t){0});
+    assert_string_equal(results, again);
+    free(results);
+    free(again);
+    trial_release(c, &before);
+    trial_release(c, &after);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    refused(2, "other settings", GRID(folder, "--lr", "2e-2"));
+    refused(2, "is not empty", GRID(tiny.folder, "--lr", "1e-2"));
+    refused(2, "'mono' is no arm", GRID(folder, "--lr", "1e-2", "--arms", "off,mono"));
+    const char *cell = tiny_path("%s/cells/off-r3-w1-e1-s0.json", folder);
+    char *text = tiny_read(cell, &(size_t){0});
+    tiny_write(cell, "{\"arm\": \"off\"}");
+    refused(2, "off-r3-w1-e1-s0.json", GRID(folder, "--lr", "1e-2"));
+    tiny_write(cell, text);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_arm),
+        cmocka_unit_test(results_agree),
+        cmocka_unit_test(goes_on),
+        cmocka_unit_test(refusals),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
