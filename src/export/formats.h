@@ -4,7 +4,7 @@
 
 #include "export/export.h"
 
-extern const struct export_format format_peft, format_safetensors;
+extern const struct export_format format_peft, format_safetensors, format_gguf_lora, format_gguf;
 
 /* Parts that several formats have in common. */
 

@@ -43,7 +43,7 @@ static void journey(struct ctx *c, struct fixture *f, const char *model, enum ba
 /* Everything that the command does: source, plan, every format written and checked. */
 static void export_journey(struct ctx *c, struct fixture *f, const char *model, enum base_type formats)
 {
-    static const char *const lists[] = {"peft,safetensors:f16"};
+    static const char *const lists[] = {"peft,safetensors:f16", "gguf-lora,gguf:q8_0"};
     struct export_source s;
     struct export_job job = {.n = 0};
     struct export_logits *wanted = NULL;
@@ -127,7 +127,7 @@ static void exports(void **state)
 {
     make_files(*state);
     journey_now = export_journey;
-    fail_everywhere(*state, "hf", 0, false);
+    for (int list = 0; list < 2; list++) fail_everywhere(*state, "hf", (enum base_type)list, false);
     journey_now = journey;
 }
 

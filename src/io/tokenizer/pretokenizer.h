@@ -62,6 +62,9 @@ struct pretokenizer_rules {
 #define PRETOKENIZER_DIGITS "\001digits"
 /* NULL when the name (n bytes) is not known. */
 const struct pretokenizer_rules *pretokenizer_rules_find(const char *name, size_t n);
+/* The other way: the first name that stands for these n expressions, with pieces that are tokens kept whole and NFC as
+ * given, into `name`. False when there is none. */
+bool pretokenizer_rules_name(const char *const *patterns, int n, bool whole, bool nfc, char *name, size_t name_bytes);
 enum status pretokenizer_from_rules(struct ctx *c, struct pretokenizer *pre, const char *name,
                                     const struct pretokenizer_rules *rules, bool plain);
 

@@ -2,6 +2,7 @@
  * implies (pieces that are tokens stay whole, BOS, NFC) are those of the models' own tokenizer.json files, from which the
  * files were converted. Where llama.cpp rewrote an expression for its own engine, the original stands here.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "io/tokenizer/pretokenizer.h"
@@ -50,7 +51,7 @@
 static const struct pretokenizer_rules rules[] = {
     {" gpt-2 phi-2 gigachat a.x-4.0 mellum jais trillion granite-docling exaone4 ", {GPT2}, false, false, false},
     {" mpt olmo ", {GPT2}, false, false, true},
-    {" llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 ", {LLAMA3}, true, true, false},
+    {" llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 ", {LLAMA3}, true, true, false},
     {" smaug-bpe dbrx glm4 chatglm-bpe ", {LLAMA3}, false, false, false},
     {" qwen2 deepseek-r1-qwen megrez ", {QWEN2}, false, false, true},
     {" stablelm2 hunyuan solar-open grok-2 ", {QWEN2}, false, false, false},
@@ -83,4 +84,22 @@ const struct pretokenizer_rules *pretokenizer_rules_find(const char *name, size_
         for (const char *at = rules[i].names; at[1]; at = strchr(at + 1, ' '))
             if (n > 0 && strncmp(at + 1, name, n) == 0 && at[1 + n] == ' ') return &rules[i];
     return NULL;
+}
+
+static bool has_patterns(const struct pretokenizer_rules *r, const char *const *patterns, int n)
+{
+    int i = 0;
+    while (i < n && r->patterns[i] && strcmp(r->patterns[i], patterns[i]) == 0) i++;
+    return i == n && !r->patterns[i];
+}
+
+bool pretokenizer_rules_name(const char *const *patterns, int n, bool whole, bool nfc, char *name, size_t name_bytes)
+{
+    for (size_t i = 0; n > 0 && i < sizeof rules / sizeof rules[0]; i++) {
+        const struct pretokenizer_rules *r = &rules[i];
+        if (r->ignore_merges != whole || r->nfc != nfc || !has_patterns(r, patterns, n)) continue;
+        snprintf(name, name_bytes, "%.*s", (int)strcspn(r->names + 1, " "), r->names + 1);
+        return true;
+    }
+    return false;
 }

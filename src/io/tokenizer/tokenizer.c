@@ -419,6 +419,28 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
     return flags_of(t, id) & TOKEN_SPECIAL;
 }
 
+bool tokenizer_is_added(const struct tokenizer *t, int32_t id)
+{
+    return flags_of(t, id) & TOKEN_ADDED;
+}
+
+bool tokenizer_has_pieces(const struct tokenizer *t)
+{
+    return t->by_char;
+}
+
+static bool has_prepend(const struct rewriter *r)
+{
+    int i = 0;
+    while (i < r->n && r->steps[i].kind != REWRITE_PREPEND) i++;
+    return i < r->n;
+}
+
+bool tokenizer_prepends_space(const struct tokenizer *t)
+{
+    return has_prepend(&t->normal) || has_prepend(&t->pre_write);
+}
+
 int32_t tokenizer_bos(const struct tokenizer *t)
 {
     return t->bos;

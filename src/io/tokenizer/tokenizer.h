@@ -88,6 +88,11 @@ int64_t tokenizer_vocab_size(const struct tokenizer *t); /* largest id + 1 */
 const char *tokenizer_token(const struct tokenizer *t, int32_t id);
 int32_t tokenizer_find(const struct tokenizer *t, const char *token); /* id of an added/special token's text, or -1 */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
+bool tokenizer_is_added(const struct tokenizer *t, int32_t id); /* recognised in text as a whole */
+/* Whether tokens are spelled in characters, a space as U+2581 (SentencePiece), and not in the byte-level alphabet; and
+ * whether a text then gets a space in front. */
+bool tokenizer_has_pieces(const struct tokenizer *t);
+bool tokenizer_prepends_space(const struct tokenizer *t);
 int32_t tokenizer_bos(const struct tokenizer *t); /* -1: none */
 int32_t tokenizer_eos(const struct tokenizer *t);
 bool tokenizer_is_stop(const struct tokenizer *t, int32_t id); /* any end-of-generation id (EOS, <|im_end|>, <|eot_id|>) */

@@ -1,0 +1,163 @@
+/* Numbers as blocks: the bits of the Python package gguf, and for K types a squared error that is not above what ggml's own
+ * library leaves (tests/data/array/quant_encode.txt, by tools/gen_quant_encode.py); and the way there and back. */
+#include "array/codec/quant_encode.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "array/codec/quant.h"
+#include "base/sha256.h"
+
+#define GOLDEN TEST_DATA "/array/quant_encode.txt"
+
+enum { COUNT = 64 * 256, N_SETS = 6, BYTES_MAX = 2 * COUNT };
+static const char *const sets[N_SETS] = {"sum", "cube", "positive", "scaled", "sparse", "zeros"};
+static const enum tensor_type types[] = {TENSOR_Q8_0, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q5_0,
+                                         TENSOR_Q5_1, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K};
+enum { N_TYPES = sizeof types / sizeof *types };
+
+static enum tensor_type find_type(const char *name)
+{
+    for (int i = 0; i < N_TYPES; i++)
+        if (strcmp(tensor_type_info(types[i])->name, name) == 0) return types[i];
+    fail_msg("%s: no type is called so", name);
+    return TENSOR_F32;
+}
+
+static float next_number(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (float)(int64_t)(*state >> 40) / 8388608 - 1;
+}
+
+/* numbers() of the script. */
+static void make_numbers(int set, float *out)
+{
+    uint64_t state = (uint64_t)set + 1;
+    volatile float scale = 1, u; /* each product and sum rounded by itself */
+    for (int i = 0; i < COUNT; i++) {
+        u = next_number(&state);
+        if (set == 0) {
+            for (int k = 0; k < 3; k++) u = u + next_number(&state);
+            u = u / 64;
+        } else if (set == 1) {
+            volatile float square = u * u;
+            u = square * u;
+        } else if (set == 2) {
+            u = u * 0.25f;
+            u = u + 0.75f;
+        } else if (set == 3) {
+            if (i % 32 == 0) scale = ldexpf(1, (int)(next_number(&state) * 12));
+            u = u * scale;
+        } else if (set == 4) {
+            u = next_number(&state) > 0.875f ? u : 0;
+        } else {
+            u = 0;
+        }
+        out[i] = u;
+    }
+}
+
+static int find_set(const char *name)
+{
+    int i = 0;
+    while (i < N_SETS && strcmp(sets[i], name) != 0) i++;
+    assert_true(i < N_SETS);
+    return i;
+}
+
+static double squared_error(enum tensor_type type, const float *x, const uint8_t *blocks)
+{
+    static float back[COUNT];
+    double sum = 0;
+    quant_to_f32(type, blocks, back, COUNT);
+    for (int i = 0; i < COUNT; i++) sum += ((double)back[i] - (double)x[i]) * ((double)back[i] - (double)x[i]);
+    return sum;
+}
+
+static void check_line(const char *what, enum tensor_type type, int set, const char *want)
+{
+    static float x[COUNT];
+    static uint8_t blocks[BYTES_MAX];
+    const struct tensor_type_info *info = tensor_type_info(type);
+    char hex[65];
+    make_numbers(set, x);
+    quant_from_f32(type, x, blocks, COUNT);
+    if (strcmp(what, "blocks") == 0) {
+        struct sha256 hash;
+        uint8_t digest[32];
+        sha256_init(&hash);
+        sha256_update(&hash, blocks, (size_t)(COUNT / info->block * info->bytes));
+        sha256_final(&hash, digest);
+        sha256_hex(digest, hex);
+        if (strcmp(hex, want) != 0) fail_msg("%s of the numbers \"%s\" has other bits", info->name, sets[set]);
+        return;
+    }
+    double error = squared_error(type, x, blocks), ggml = strtod(want, NULL);
+    if (!(error <= 1.02 * ggml))
+        fail_msg("%s of \"%s\": squared error %g, ggml's is %g", info->name, sets[set], error, ggml);
+}
+
+static void against_gguf_and_ggml(void **state)
+{
+    (void)state;
+    char what[16], type[16], set[16], want[80];
+    int n = 0;
+    FILE *f = fopen(GOLDEN, "r");
+    assert_non_null(f);
+    for (; fscanf(f, "%15s %15s %15s %79s", what, type, set, want) == 4; n++)
+        check_line(what, find_type(type), find_set(set), want);
+    fclose(f);
+    assert_int_equal(n, N_SETS * N_TYPES);
+}
+
+/* Blocks of values that a type has come back as they were, whatever the scale. */
+static void levels_come_back(void **state)
+{
+    (void)state;
+    static const int lowest[N_TYPES] = {-127, -8, 0, -16, 0, 0, 0, -32}, highest[N_TYPES] = {127, 7, 15, 15, 31, 15, 31, 31};
+    static float x[COUNT], back[COUNT];
+    static uint8_t blocks[BYTES_MAX];
+    for (int t = 0; t < N_TYPES; t++) {
+        int low = lowest[t], high = highest[t];
+        for (int i = 0; i < COUNT; i++) /* both ends are in every block, and in every group of one */
+            x[i] = (float)(i % 16 == 0 ? low : i % 16 == 1 ? high : low + i * 7 % (high - low)) * 0.0078125f;
+        quant_from_f32(types[t], x, blocks, COUNT);
+        quant_to_f32(types[t], blocks, back, COUNT);
+        double worst = 0;
+        for (int i = 0; i < COUNT; i++) worst = fmax(worst, fabs((double)back[i] - (double)x[i]));
+        if (!(worst < 0.0078125 * 0.02 * (high - low))) fail_msg("%s: off by %g", tensor_type_info(types[t])->name, worst);
+    }
+}
+
+/* Any place in memory, and the same bytes for it. */
+static void any_address(void **state)
+{
+    (void)state;
+    static float x[COUNT];
+    static uint8_t at[BYTES_MAX], odd[BYTES_MAX + 1];
+    make_numbers(0, x);
+    for (int t = 0; t < N_TYPES; t++) {
+        const struct tensor_type_info *info = tensor_type_info(types[t]);
+        quant_from_f32(types[t], x, at, COUNT);
+        quant_from_f32(types[t], x, odd + 1, COUNT);
+        assert_memory_equal(at, odd + 1, (size_t)(COUNT / info->block * info->bytes));
+    }
+    assert_null(quant_encoder(TENSOR_IQ4_NL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(against_gguf_and_ggml),
+        cmocka_unit_test(levels_come_back),
+        cmocka_unit_test(any_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
