@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 
-enum { SHARED_MOST = 3, SHARED_LEAST = 2, RARE_LEAST = 8, RARE_MOST = 64, NO_KIND = 255, KIND_BASE = 64 };
+enum { SHARED_MOST = 3, SHARED_LEAST = 2, RARE_LEAST = 8, RARE_MOST = 64, NO_KIND = 255, KIND_BASE = 256 };
 
 struct evidence {
     struct ctx *c;
@@ -218,7 +218,7 @@ static enum status count_topics(struct evidence *e)
         if (r->faulty) continue;
         e->of[e->topic[i]].rows++;
         if (e->group[i] != i) continue;
-        uint32_t kind = r->kind == TABLE_NO_KIND ? terms_of(e, i)->kind : KIND_BASE * 4 + (uint32_t)r->kind;
+        uint32_t kind = r->kind == TABLE_NO_KIND ? terms_of(e, i)->kind : KIND_BASE + (uint32_t)r->kind;
         m[n++] = (struct evidence_member){e->topic[i], kind};
     }
     qsort(m, n, sizeof *m, by_topic);

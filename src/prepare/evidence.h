@@ -22,9 +22,9 @@ enum {
 
 struct evidence; /* opaque */
 
-/* Reads the files twice. Memory: 104 bytes, 4 a permutation and 8 EVIDENCE_TERMS a row, and of topics with several copy
- * groups EVIDENCE_TEXT_BYTES for each of the first EVIDENCE_SAMPLES. Errors: as row_table_read; faulty rows are passed over,
- * since the scoring that follows reports them. NULL on failure. */
+/* Reads the files twice. Memory a row: 200 bytes, 4 a permutation, 8 a term, and either 16 a term while topics are found or
+ * then EVIDENCE_TEXT_BYTES for each of the first EVIDENCE_SAMPLES copy groups of a topic with several. Errors: as
+ * row_table_read; faulty rows are passed over, since the scoring that follows reports them. NULL on failure. */
 struct evidence *evidence_new(struct ctx *c, const struct group_options *groups, const char *const *paths, size_t n_paths);
 void evidence_free(struct evidence *e); /* accepts NULL */
 
