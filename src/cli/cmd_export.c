@@ -100,7 +100,10 @@ static void print_result(const struct export_target *t, const struct export_resu
 {
     char name[64], size[32];
     printf("%s: %s in %.1f s\n", target_text(t, name), size_text(r->bytes, size), seconds);
-    if (r->verified)
+    if (r->verified && r->difference.weights)
+        printf("  check: the weights of all matrices, read again, differ by %.2g (relative) from those that were merged\n",
+               r->difference.relative);
+    else if (r->verified)
         printf("  check: of %lld x %lld logits the largest difference is %.3g (relative %.2g); most probable token equal at "
                "%lld of %lld\n",
                (long long)r->difference.tokens, (long long)r->difference.vocab, r->difference.largest,
@@ -182,6 +185,9 @@ const struct command command_export = {
              "q8_0, q6_k, "
              "q5_k_m,\n"
              "                             q5_1, q5_0, q4_k_m, q4_1, q4_0\n"
+             "  mlx-lora                   the adapter for mlx-lm (--adapter-path)\n"
+             "  mlx:4bit|8bit              the merged model in MLX's own packing; unquantised, mlx-lm takes the folder of "
+             "safetensors\n"
              "A merged weight is W + s B A, computed in f32 and rounded once. W is what the model's file holds, also for an "
              "adapter\n"
              "that was trained with --base-type nf4 or int8: it then meets better weights than those it was trained on. "

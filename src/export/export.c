@@ -57,15 +57,20 @@ static enum status judge(const struct export_source *s, const struct export_targ
     double limit = t->format->limit(t->type);
     if (d->relative <= limit) return OK; /* false for NaN */
     return ctx_fail(s->c, E_NUMERIC,
-                    "%s%s%s: what was written computes something else than what was trained: relative difference of logits "
+                    "%s%s%s: what was written computes something else than what was trained: relative difference of %s "
                     "%.3g, at most %.3g is expected of this type. Nothing was published. Please report this; --no-verify "
                     "writes it all the same",
-                    t->format->name, t->type[0] ? ":" : "", t->type, d->relative, limit);
+                    t->format->name, t->type[0] ? ":" : "", t->type, d->weights ? "weights" : "logits", d->relative, limit);
 }
 
 static enum status check_stage(const struct export_source *s, const struct export_target *t, const char *stage,
                                struct export_logits **wanted, struct export_result *result)
 {
+    if (t->format->check) {
+        if (t->format->check(s, stage, t->type, &result->difference) == OK) judge(s, t, &result->difference);
+        result->verified = ctx_ok(s->c);
+        return s->c->status;
+    }
     char *path = t->format->opens(s, stage, t->type);
     if (path && !*wanted) *wanted = export_logits_new(s);
     if (path && *wanted && export_check_compare(s, *wanted, path, t->format->is_adapter, &result->difference) == OK)
@@ -84,7 +89,10 @@ static enum status write_record(const struct export_source *s, const struct expo
     if (t->type[0]) json_object_set_new(doc, "type", json_string(t->type));
     json_object_set_new(doc, "base_model", json_string(s->base_name ? s->base_name : s->model->name));
     json_object_set_new(doc, "adapter", s->lora ? json_true() : json_false());
-    if (r->verified) {
+    if (r->verified && r->difference.weights) {
+        json_object_set_new(check, "relative_weight_difference", json_real(r->difference.relative));
+        json_object_set(doc, "check", check);
+    } else if (r->verified) {
         json_object_set_new(check, "tokens", json_integer(r->difference.tokens));
         json_object_set_new(check, "largest_logit_difference", json_real(r->difference.largest));
         json_object_set_new(check, "relative_logit_difference", json_real(r->difference.relative));

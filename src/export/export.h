@@ -30,6 +30,15 @@ struct export_source {
 enum status export_open(struct export_source *s, struct ctx *c, const char *operand, const char *model);
 void export_close(struct export_source *s);
 
+/* What comparing an export with its source gave. */
+struct export_difference {
+    int64_t tokens, vocab;
+    double largest;   /* of |logit - logit| */
+    double relative;  /* L2 of the difference by L2 of the logits, both without their mean at each token */
+    bool weights;     /* weights were compared, not logits: only `relative` is set, of all matrices */
+    int64_t same_top; /* tokens at which both find the same next token most probable */
+};
+
 struct export_format {
     const char *name;  /* "gguf" */
     const char *types; /* "bf16|f16|f32", the first is taken when none is asked for; NULL: there is one form only */
@@ -42,6 +51,9 @@ struct export_format {
     char *(*opens)(const struct export_source *s, const char *dir, const char *type);
     /* Largest relative difference of logits that this type may cause; more is a fault of the export. */
     double (*limit)(const char *type);
+    /* For what this program cannot compute with: compares the weights of what was written with those that were merged,
+     * instead of logits. NULL for all others. */
+    enum status (*check)(const struct export_source *s, const char *dir, const char *type, struct export_difference *out);
     /* How it is run, in a line; "%s" is what `opens` gave in the final folder. */
     const char *usage;
 };
@@ -64,14 +76,6 @@ struct export_job {
  * empty. E_INPUT; E_FIT when the tensors need more than the disk has free. Release with export_job_release. */
 enum status export_plan(const struct export_source *s, const char *list, const char *out, struct export_job *job);
 void export_job_release(struct ctx *c, struct export_job *job);
-
-/* What comparing an export with its source gave. */
-struct export_difference {
-    int64_t tokens, vocab;
-    double largest;   /* of |logit - logit| */
-    double relative;  /* L2 of the difference by L2 of the logits, both without their mean at each token */
-    int64_t same_top; /* tokens at which both find the same next token most probable */
-};
 
 /* What export_write did. */
 struct export_result {

@@ -4,7 +4,8 @@
 
 #include "export/export.h"
 
-extern const struct export_format format_peft, format_safetensors, format_gguf_lora, format_gguf;
+extern const struct export_format format_peft, format_safetensors, format_gguf_lora, format_gguf, format_mlx_lora,
+    format_mlx;
 
 /* Parts that several formats have in common. */
 

@@ -13,11 +13,11 @@
 
 #include "array/codec/quant.h"
 #include "base/sha256.h"
+#include "support_numbers.h"
 
 #define GOLDEN TEST_DATA "/array/quant_encode.txt"
 
-enum { COUNT = 64 * 256, N_SETS = 6, BYTES_MAX = 2 * COUNT };
-static const char *const sets[N_SETS] = {"sum", "cube", "positive", "scaled", "sparse", "zeros"};
+enum { COUNT = NUMBERS_COUNT, N_SETS = NUMBERS_SETS, BYTES_MAX = 2 * COUNT };
 static const enum tensor_type types[] = {TENSOR_Q8_0, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q5_0,
                                          TENSOR_Q5_1, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K};
 enum { N_TYPES = sizeof types / sizeof *types };
@@ -28,48 +28,6 @@ static enum tensor_type find_type(const char *name)
         if (strcmp(tensor_type_info(types[i])->name, name) == 0) return types[i];
     fail_msg("%s: no type is called so", name);
     return TENSOR_F32;
-}
-
-static float next_number(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (float)(int64_t)(*state >> 40) / 8388608 - 1;
-}
-
-/* numbers() of the script. */
-static void make_numbers(int set, float *out)
-{
-    uint64_t state = (uint64_t)set + 1;
-    volatile float scale = 1, u; /* each product and sum rounded by itself */
-    for (int i = 0; i < COUNT; i++) {
-        u = next_number(&state);
-        if (set == 0) {
-            for (int k = 0; k < 3; k++) u = u + next_number(&state);
-            u = u / 64;
-        } else if (set == 1) {
-            volatile float square = u * u;
-            u = square * u;
-        } else if (set == 2) {
-            u = u * 0.25f;
-            u = u + 0.75f;
-        } else if (set == 3) {
-            if (i % 32 == 0) scale = ldexpf(1, (int)(next_number(&state) * 12));
-            u = u * scale;
-        } else if (set == 4) {
-            u = next_number(&state) > 0.875f ? u : 0;
-        } else {
-            u = 0;
-        }
-        out[i] = u;
-    }
-}
-
-static int find_set(const char *name)
-{
-    int i = 0;
-    while (i < N_SETS && strcmp(sets[i], name) != 0) i++;
-    assert_true(i < N_SETS);
-    return i;
 }
 
 static double squared_error(enum tensor_type type, const float *x, const uint8_t *blocks)
@@ -87,7 +45,7 @@ static void check_line(const char *what, enum tensor_type type, int set, const c
     static uint8_t blocks[BYTES_MAX];
     const struct tensor_type_info *info = tensor_type_info(type);
     char hex[65];
-    make_numbers(set, x);
+    numbers_make(set, x);
     quant_from_f32(type, x, blocks, COUNT);
     if (strcmp(what, "blocks") == 0) {
         struct sha256 hash;
@@ -96,12 +54,12 @@ static void check_line(const char *what, enum tensor_type type, int set, const c
         sha256_update(&hash, blocks, (size_t)(COUNT / info->block * info->bytes));
         sha256_final(&hash, digest);
         sha256_hex(digest, hex);
-        if (strcmp(hex, want) != 0) fail_msg("%s of the numbers \"%s\" has other bits", info->name, sets[set]);
+        if (strcmp(hex, want) != 0) fail_msg("%s of the numbers \"%s\" has other bits", info->name, numbers_set[set]);
         return;
     }
     double error = squared_error(type, x, blocks), ggml = strtod(want, NULL);
     if (!(error <= 1.02 * ggml))
-        fail_msg("%s of \"%s\": squared error %g, ggml's is %g", info->name, sets[set], error, ggml);
+        fail_msg("%s of \"%s\": squared error %g, ggml's is %g", info->name, numbers_set[set], error, ggml);
 }
 
 static void against_gguf_and_ggml(void **state)
@@ -112,7 +70,7 @@ static void against_gguf_and_ggml(void **state)
     FILE *f = fopen(GOLDEN, "r");
     assert_non_null(f);
     for (; fscanf(f, "%15s %15s %15s %79s", what, type, set, want) == 4; n++)
-        check_line(what, find_type(type), find_set(set), want);
+        check_line(what, find_type(type), numbers_find(set), want);
     fclose(f);
     assert_int_equal(n, N_SETS * N_TYPES);
 }
@@ -142,7 +100,7 @@ static void any_address(void **state)
     (void)state;
     static float x[COUNT];
     static uint8_t at[BYTES_MAX], odd[BYTES_MAX + 1];
-    make_numbers(0, x);
+    numbers_make(0, x);
     for (int t = 0; t < N_TYPES; t++) {
         const struct tensor_type_info *info = tensor_type_info(types[t]);
         quant_from_f32(types[t], x, at, COUNT);

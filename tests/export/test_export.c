@@ -75,10 +75,11 @@ static const char *stage(struct fixture *f, const char *out)
 static const struct {
     const char *format;
     double limit;
-} all_formats[] = {{"peft", 0},          {"safetensors:f32", 1e-5}, {"safetensors:f16", 1e-2}, {"safetensors:bf16", 5e-2},
-                   {"gguf-lora", 0},     {"gguf:f32", 1e-5},        {"gguf:f16", 1e-2},        {"gguf:bf16", 5e-2},
-                   {"gguf:q8_0", 5e-2},  {"gguf:q6_k", 0.1},        {"gguf:q5_1", 0.2},        {"gguf:q5_0", 0.2},
-                   {"gguf:q5_k_m", 0.2}, {"gguf:q4_k_m", 0.4},      {"gguf:q4_1", 0.4},        {"gguf:q4_0", 0.4}};
+} all_formats[] = {{"peft", 0},         {"safetensors:f32", 1e-5}, {"safetensors:f16", 1e-2}, {"safetensors:bf16", 5e-2},
+                   {"gguf-lora", 0},    {"mlx-lora", 1e-6},        {"gguf:f32", 1e-5},        {"gguf:f16", 1e-2},
+                   {"gguf:bf16", 5e-2}, {"gguf:q8_0", 5e-2},       {"gguf:q6_k", 0.1},        {"gguf:q5_1", 0.2},
+                   {"gguf:q5_0", 0.2},  {"gguf:q5_k_m", 0.2},      {"gguf:q4_k_m", 0.4},      {"gguf:q4_1", 0.4},
+                   {"gguf:q4_0", 0.4}};
 enum { N_FORMATS = sizeof all_formats / sizeof *all_formats };
 
 static void each_format_of(struct fixture *f, const char *model)
@@ -237,6 +238,34 @@ static void families_in_gguf(void **state)
     }
 }
 
+/* MLX's packing, whose weights are compared: a writer that gets a scale wrong is caught. */
+static void mlx_models(void **state)
+{
+    struct fixture *f = *state;
+    struct export_source s;
+    struct export_result r;
+    struct tiny t = {
+        .family = FAMILY_LLAMA, .layers = 2, .hidden = 128, .heads = 4, .kv = 2, .dim = 32, .ffn = 192, .vocab = 70};
+    make_source(f, &t);
+    open_source(f, &s, "hf");
+    assert_int_equal(export_to(f, &s, "mlx:8bit", "eight", &r), OK);
+    assert_true(r.verified && r.difference.weights && r.difference.relative > 1e-4 && r.difference.relative < 0.01);
+    assert_int_equal(export_to(f, &s, "mlx:4bit", "four", &r), OK);
+    assert_true(r.difference.relative > 0.01 && r.difference.relative < 0.15);
+    json_t *doc = json_parse_file(f->c, fixture_path(f, "four/config.json"), 1 << 20);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(doc, "quantization"), "bits")), 4);
+    json_decref(doc);
+    struct safetensors *file = safetensors_open(f->c, fixture_path(f, "four/model.safetensors"));
+    const struct tensor_view *w = safetensors_find(file, "model.layers.1.mlp.down_proj.weight");
+    assert_true(w && w->type == TENSOR_U32 && w->shape[0] == 128 && w->shape[1] == 192 / 8);
+    w = safetensors_find(file, "model.layers.1.mlp.down_proj.scales");
+    assert_true(w && w->type == TENSOR_BF16 && w->shape[1] == 3);
+    assert_non_null(safetensors_find(file, "model.embed_tokens.biases"));
+    assert_true(safetensors_find(file, "model.norm.weight")->type == TENSOR_BF16);
+    safetensors_close(file);
+    export_close(&s);
+}
+
 /* rsLoRA and modules with ranks and alphas of their own: llama.cpp knows one alpha, so B carries the rest. */
 static void uneven_adapters_in_gguf(void **state)
 {
@@ -263,6 +292,8 @@ static void uneven_adapters_in_gguf(void **state)
     model_free(m);
     assert_int_equal(export_open(&s, f->c, fixture_path(f, "uneven"), fixture_path(f, "hf")), OK);
     assert_int_equal(export_to(f, &s, "gguf-lora", "out", &r), OK);
+    assert_true(r.difference.relative < 1e-6);
+    assert_int_equal(export_to(f, &s, "mlx-lora", "mlx", &r), OK);
     assert_true(r.difference.relative < 1e-6);
     export_close(&s);
 }
@@ -518,6 +549,7 @@ int main(void)
         TEST(every_format),
         TEST(every_block_type),
         TEST(families_in_gguf),
+        TEST(mlx_models),
         TEST(uneven_adapters_in_gguf),
         TEST(gguf_keeps_its_metadata),
         TEST(modelfiles),

@@ -21,6 +21,7 @@ static void test_types(void **state)
         [TENSOR_F64] = {"F64", 1, 8},
         [TENSOR_I64] = {"I64", 1, 8},
         [TENSOR_I32] = {"I32", 1, 4},
+        [TENSOR_U32] = {"U32", 1, 4},
         [TENSOR_I16] = {"I16", 1, 2},
         [TENSOR_I8] = {"I8", 1, 1},
         [TENSOR_U8] = {"U8", 1, 1},
