@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "export/peft.h"
+#include "train/train_choice.h"
 
 /* A run: the trainer and what its configuration points into. */
 struct ya_training {
@@ -150,6 +151,7 @@ static enum status training_start(ya_training *training, const ya_option *option
     TRY(train_options_absolute(c, values, &training->doc.json));
     TRY(train_options_settle(c, values));
     TRY(set_threads(ctx, given, values->threads));
+    train_choice_allow(&values->config, given);
     char *text = train_options_text(c, values);
     if (text) training->t = trainer_new(c, &values->config, &hooks, text);
     mem_free(c, text);

@@ -1,6 +1,7 @@
 /* cmd_train: starts a run. */
 #include "base/mem.h"
 #include "cli/command.h"
+#include "train/train_choice.h"
 #include "train/train_options.h"
 #include "cli/train_view.h"
 #include "export/peft.h"
@@ -23,6 +24,7 @@ static enum status cmd_train_run(const struct command_call *call)
     status = command_compute(c, values.device, values.threads);
     if (status == OK) status = train_view_start(&view, c, &options, &hooks);
     if (status != OK) goto out;
+    train_choice_allow(&values.config, call->parse->given);
     t = trainer_new(c, &values.config, &hooks, text);
     if (t && values.config.start) peft_check_base(t->model, values.config.start, true);
     if (t && ctx_ok(c)) status = train_view_page(&view, t);

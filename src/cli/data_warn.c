@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "cli/data_page.h"
+#include "train/train_choice.h"
 
-enum { FEW_STEPS = 30 };
 static const double LOST_SHARE = 0.05, SPREAD = 0.5;
 
 /* ---- the bound ---- */
@@ -18,16 +18,19 @@ static const double LOST_SHARE = 0.05, SPREAD = 0.5;
 static void warn_bound(const struct trainer *t)
 {
     const struct objective *o = &t->objective;
-    double least = o->q / o->options.ratio;
+    double least = o->q / o->options.ratio, lowest = INFINITY, highest = -INFINITY;
     int64_t tokens = 0, documents = 0;
     if (!objective_has_weights(o->options.mode)) return;
     for (int64_t i = 0; i < dataset_n_documents(t->data); i++) {
         const struct dataset_document *d = dataset_document(t->data, i);
-        if (!(objective_g(&o->options, d->auth_weight, d->prov_entropy) < least)) continue;
+        double g = objective_g(&o->options, d->auth_weight, d->prov_entropy);
+        if (!(g < least)) continue;
+        lowest = fmin(lowest, g);
+        highest = fmax(highest, g);
         tokens += d->n_trained;
         documents++;
     }
-    if (documents == 0) return;
+    if (documents == 0 || lowest == highest) return; /* equal ones are told apart by nothing anyway */
     ctx_log(t->c, LOG_WARN,
             "omega meets its bound: %lld documents (%.0f %% of the trained tokens) would weigh less than 1/%g of the "
             "heaviest and are "
@@ -51,16 +54,16 @@ static void warn_short(const struct trainer *t)
     const struct train_config *k = &t->config;
     int64_t total = t->schedule.total, documents = dataset_n_documents(t->data), epoch = pack_steps(t->pack);
     char help[200];
-    if (total >= FEW_STEPS || total < 1) return;
+    if (total >= CHOICE_STEPS_MIN || total < 1) return;
     int64_t unpacked = unpacked_steps(t) * k->epochs;
     if (k->max_steps)
         snprintf(help, sizeof help, "raise --max-steps");
     else if (k->packs.packing && unpacked >= 2 * total)
         snprintf(help, sizeof help, "--no-packing makes %lld steps of the same rows%s", (long long)unpacked,
-                 unpacked < FEW_STEPS ? ", and more --epochs more" : "");
+                 unpacked < CHOICE_STEPS_MIN ? ", and more --epochs more" : "");
     else
-        snprintf(help, sizeof help, "--epochs %lld makes %lld steps", (long long)((FEW_STEPS + epoch - 1) / epoch),
-                 (long long)((FEW_STEPS + epoch - 1) / epoch * epoch));
+        snprintf(help, sizeof help, "--epochs %lld makes %lld steps", (long long)((CHOICE_STEPS_MIN + epoch - 1) / epoch),
+                 (long long)((CHOICE_STEPS_MIN + epoch - 1) / epoch * epoch));
     ctx_log(t->c, LOG_WARN,
             "the run has %lld steps, which is little to learn from: %lld documents make %lld sequences an epoch, %lld a "
             "step; %s",
@@ -206,7 +209,7 @@ enum status data_page_warn(const struct trainer *t)
 {
     warn_bound(t);
     warn_short(t);
-    if (t->schedule.total >= FEW_STEPS) warn_unfilled(t);
+    if (t->schedule.total >= CHOICE_STEPS_MIN) warn_unfilled(t);
     warn_lost(t);
     TRY(warn_equal(t));
     return warn_scores(t);

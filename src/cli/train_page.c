@@ -48,6 +48,19 @@ static void print_continues(const struct trainer *t)
     puts(t->saved_step < 0 ? ": no checkpoint was saved yet" : "");
 }
 
+/* What the trainer chose because the rows are few, and why; nothing where it chose nothing. */
+static void print_choice(const struct trainer *t)
+{
+    const struct train_choice *k = &t->choice;
+    if (!k->made) return;
+    printf("chosen   %s%" PRId64 " epochs, learning rate %g: %" PRId64 " documents are few, and the usual %" PRId64
+           " epochs%s\n"
+           "         would be %" PRId64 " step%s. Give --epochs or --max-steps to decide otherwise\n",
+           k->packing && !t->config.packs.packing ? "no packing, " : "", t->config.epochs, t->config.schedule.peak,
+           dataset_n_documents(t->data), k->epochs, k->packing ? " of packed sequences" : "", k->steps,
+           k->steps == 1 ? "" : "s");
+}
+
 static void print_sizes(const struct train_view *v, const struct trainer *t)
 {
     const struct model_config *m = &t->model->config;
@@ -59,6 +72,7 @@ static void print_sizes(const struct train_view *v, const struct trainer *t)
            " tokens, %d thread%s\n",
            t->config.run, t->schedule.total, t->config.packs.accumulation, t->config.packs.batch, t->config.rows.max_length,
            threads_count(t->c), threads_count(t->c) == 1 ? "" : "s");
+    print_choice(t);
     if (v->resumed) print_continues(t);
     printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));
 }
@@ -89,6 +103,29 @@ static void print_counts(const char *name, const struct dataset_counts *k)
     for (int i = 0; i < FAULT_COUNT; i++) {
         if (k->bad[i]) printf("         %" PRId64 " rows skipped: %s\n", k->bad[i], record_fault_name((enum record_fault)i));
     }
+}
+
+/* How conversations were rendered, where that is not as they stand in the file. */
+static void print_notes(const struct trainer *t)
+{
+    const struct dataset_notes *n = &t->notes;
+    const struct chat_notes *k = &n->chat;
+    if (n->pairs)
+        printf("         %" PRId64 " rows of prompt and completion %s\n", n->pairs,
+               t->config.rows.raw ? "are joined as they stand, without the model's chat template (--raw)"
+                                  : "are put into the model's chat template (--raw joins them)");
+    if (k->rewritten)
+        printf("         %" PRId64 " rows became several documents: the chat template rewrites earlier turns (drops their\n"
+               "         reasoning, for example), and each turn is trained behind what the model will see before it\n",
+               k->rewritten);
+    if (k->extended)
+        printf("         %" PRId64 " rows: the token that ends a turn is trained though the template's marks leave it out\n"
+               "         (--mask exact: not)\n",
+               k->extended);
+    if (k->unended) printf("         %" PRId64 " rows have a turn that no control token ends\n", k->unended);
+    if (k->unlike)
+        printf("         %" PRId64 " rows have a turn that begins otherwise than the template's generation prompt\n",
+               k->unlike);
 }
 
 /* Trained tokens by weight, as bars. */
@@ -127,6 +164,7 @@ enum status train_view_page(struct train_view *v, const struct trainer *t)
     print_sizes(v, t);
     print_plan(&t->plan, t->model->config.n_layers);
     print_counts("data", dataset_counts(t->data));
+    print_notes(t);
     if (t->valid) print_counts("valid", dataset_counts(t->valid));
     print_weights(&t->objective);
     TRY(data_page_print(t));

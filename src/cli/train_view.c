@@ -11,7 +11,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/shell_word.h"
 #include "cli/train_signals.h"
+#include "cli/try_line.h"
 #include "export/peft.h"
 
 /* ---- the line -------------------------------------------------------------------------------------------------------- */
@@ -140,25 +142,6 @@ static void note_phase(void *user, enum trainer_phase phase)
     train_signals_phase(phase);
 }
 
-/* Appends a word so that a shell reads it as it is: in single quotes when it has a character that means something there. */
-static void append_word(struct buf *b, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+=:@%,";
-    buf_append_char(b, ' ');
-    if (*word && word[strspn(word, plain)] == '\0') {
-        buf_append_str(b, word);
-        return;
-    }
-    buf_append_char(b, '\'');
-    for (; *word; word++) {
-        if (*word == '\'')
-            buf_append_str(b, "'\\''");
-        else
-            buf_append_char(b, *word);
-    }
-    buf_append_char(b, '\'');
-}
-
 /* The words that continue the run, as this program was called. */
 static enum status make_command(struct train_view *v, struct ctx *c, const char *run, int64_t max_steps)
 {
@@ -166,7 +149,7 @@ static enum status make_command(struct train_view *v, struct ctx *c, const char 
     buf_init(&b, c, sizeof v->command - 1);
     buf_append_str(&b, program_invocation_name);
     buf_append_str(&b, " resume");
-    append_word(&b, run);
+    shell_word_append(&b, run);
     if (max_steps) buf_printf(&b, " --max-steps %" PRId64, max_steps);
     if (buf_ok(&b)) snprintf(v->command, sizeof v->command, "%s", buf_str(&b));
     buf_release(&b);
@@ -193,7 +176,7 @@ enum status train_view_start(struct train_view *v, struct ctx *c, const struct t
 }
 
 /* What was trained, where the adapter is, and a command that uses it. */
-static void say_end(const struct trainer *t)
+static enum status say_end(const struct trainer *t)
 {
     const struct train_state *s = &t->state;
     printf("done: %" PRId64 " steps, %" PRId64 " trained tokens, %.1f %% of the steps clipped\n", s->step, s->trained_tokens,
@@ -203,8 +186,7 @@ static void say_end(const struct trainer *t)
                s->best_step, s->best_loss);
     else
         printf("adapter: %s/adapter (PEFT; the last step, as there was no validation)\n", t->config.run);
-    printf("try it:  your_ai generate -m %s --adapter %s/adapter %s-p 'Hello'\n", t->config.model, t->config.run,
-           model_options_text(&t->model->options));
+    return try_line_print(t);
 }
 
 enum status train_view_run(struct train_view *v, struct trainer *t)
@@ -214,7 +196,7 @@ enum status train_view_run(struct train_view *v, struct trainer *t)
     enum status status = trainer_run(t);
     end_line(v);
     if (status == OK) status = peft_write_run_card(t->model, t->lora, t->config.run);
-    if (status == OK) say_end(t);
+    if (status == OK) status = say_end(t);
     if (status == E_INTERRUPTED)
         printf("interrupted: step %" PRId64 " of %" PRId64 " is saved. Continue with: %s\n", t->state.step,
                t->schedule.total, v->command);

@@ -25,6 +25,12 @@ struct dataset; /* opaque */
 
 enum dataset_long { LONG_SPLIT, LONG_TRUNCATE };
 
+/* What was done with rows that a user may not expect, in numbers of rows. It is logged too. */
+struct dataset_notes {
+    struct chat_notes chat; /* by the chat template */
+    int64_t pairs;          /* of prompt and completion, put into the chat template or joined although there is one */
+};
+
 struct dataset_options {
     const char *const *paths; /* NAME or NAME:WEIGHT (row_path.h); borrowed during dataset_build */
     size_t n_paths;           /* 1 to DATASET_FILES_MAX */
@@ -39,6 +45,7 @@ struct dataset_options {
     const char *date;                                 /* what templates are told; NULL: see chat_template.h */
     enum chat_train_on train_on;
     enum chat_mask mask;
+    struct dataset_notes *notes; /* set by dataset_build; NULL: not wanted */
 };
 enum { DATASET_FILES_MAX = 4096, DATASET_LENGTH_MAX = 1 << 24, DATASET_TYPES_MAX = 256, DATASET_TYPE_BYTES = 63 };
 

@@ -412,6 +412,7 @@ enum status dataset_build(struct ctx *c, const struct tokenizer *t, const struct
         dataset_write_commit(b.out, options->max_length, &b.counts);
         b.out = NULL;
         *counts = b.counts;
+        if (options->notes) *options->notes = (struct dataset_notes){b.chat.notes, b.pairs};
     }
     dataset_write_abort(b.out);
     chat_template_close(b.chat.template);

@@ -40,8 +40,9 @@ struct train_config {
     struct optim optim;
     struct schedule schedule; /* a negative warmup: TRAIN_WARMUP_PERCENT of the run. total: set by the trainer */
     enum clip_mode clip_mode;
-    double clip;               /* c of CLIP_RELATIVE, the largest norm of CLIP_FIXED */
-    int64_t epochs, max_steps; /* max_steps 0: as many as the epochs hold; otherwise it decides alone */
+    double clip;                                   /* c of CLIP_RELATIVE, the largest norm of CLIP_FIXED */
+    int64_t epochs, max_steps;                     /* max_steps 0: as many as the epochs hold; otherwise it decides alone */
+    bool choose_epochs, choose_packing, choose_lr; /* the trainer may set these where the rows are few (train_choice.h) */
 
     int64_t eval_every, save_every, keep; /* steps; checkpoints kept beside the best */
     enum plan_checkpoint grad_checkpoint;
@@ -85,15 +86,24 @@ struct train_pending {
     double seconds;     /* from its first micro-batch to its queued update */
 };
 
+/* What the defaults would have been where the trainer chose the length of the run (train_choice.h). */
+struct train_choice {
+    bool made;             /* epochs, packing and learning rate of the config are chosen; otherwise nothing was changed */
+    bool packing;          /* of the defaults */
+    int64_t epochs, steps; /* of the defaults: `steps` in all of the epochs */
+};
+
 /* Read-only for callers. */
 struct trainer {
     struct resource resource; /* the lock */
     struct ctx *c;
     struct train_config config;
+    struct train_choice choice;
     struct trainer_hooks hooks;
     struct tokenizer *tokenizer;
     struct model *model;          /* NULL, as is lora, with an engine of the hook's */
     struct dataset *data, *valid; /* valid: NULL without */
+    struct dataset_notes notes;   /* of the training rows; of a resumed run all 0 */
     struct objective objective;
     struct lora *lora;
     struct engine *engine;
@@ -110,7 +120,8 @@ struct trainer {
 };
 
 /* Starts a run in an empty or new folder (run_create): tokenises the data, opens the model, makes the adapter, plans memory
- * and writes the run's description with `config_text` as config.json. A failure leaves no folder behind. Owner of the
+ * and writes the run's description with `config_text` as config.json (with epochs, packing and lr set where config lets the
+ * trainer choose them and it did). A failure leaves no folder behind. Owner of the
  * result: the caller. Errors: E_INPUT, E_UNSUPPORTED, E_FIT, E_IO, E_MEMORY. */
 struct trainer *trainer_new(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks,
                             const char *config_text);

@@ -9,6 +9,7 @@
 #include "data/dataset_split.h"
 #include "data/row_path.h"
 #include "train/run.h"
+#include "train/train_choice.h"
 #include "train/trainer_parts.h"
 
 /* Epochs that are packed in advance to find the longest micro-batch when --max-steps decides the length. */
@@ -99,12 +100,14 @@ static enum status open_engine(struct trainer *t)
 
 /* ---- data ------------------------------------------------------------------------------------------------------------ */
 
-static enum status build_cache(struct trainer *t, const char *const *paths, size_t n, const char *name)
+static enum status build_cache(struct trainer *t, const char *const *paths, size_t n, const char *name,
+                               struct dataset_notes *notes)
 {
     struct dataset_options options = t->config.rows;
     struct dataset_counts counts;
     options.paths = paths;
     options.n_paths = n;
+    options.notes = notes;
     char *cache = path_join(t->c, t->config.run, name);
     if (cache) dataset_build(t->c, t->tokenizer, &options, cache, &counts);
     mem_free(t->c, cache);
@@ -114,7 +117,7 @@ static enum status build_cache(struct trainer *t, const char *const *paths, size
 static enum status build_valid(struct trainer *t)
 {
     const struct train_config *k = &t->config;
-    if (k->valid) return build_cache(t, &k->valid, 1, "valid.cache");
+    if (k->valid) return build_cache(t, &k->valid, 1, "valid.cache", NULL);
     if (k->valid_share <= 0) return OK;
     char *train = path_join(t->c, k->run, "data.cache"), *valid = path_join(t->c, k->run, "valid.cache");
     if (train && valid) dataset_split(t->c, train, valid, k->valid_share);
@@ -137,10 +140,15 @@ static struct dataset *open_cache(struct trainer *t, const char *name)
 
 static enum status open_data(struct trainer *t)
 {
-    const struct train_config *k = &t->config;
     t->data = open_cache(t, "data.cache");
     if (!t->data || !ctx_ok(t->c)) return t->c->status;
-    TRY(objective_fit(t->c, &k->objective, t->data, &t->objective));
+    return objective_fit(t->c, &t->config.objective, t->data, &t->objective);
+}
+
+/* After the training data and after what the trainer chooses by it: the packs' options are settled then. */
+static enum status open_valid(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
     if (!k->valid && k->valid_share <= 0) return OK;
     t->valid = open_cache(t, "valid.cache");
     if (!t->valid || !ctx_ok(t->c)) return t->c->status;
@@ -358,19 +366,27 @@ static void reset_state(struct trainer *t)
 }
 
 /* config.json comes last: a folder that has it is a run that can be resumed. */
+static enum status write_config(struct trainer *t, const char *config_text, const char *chosen)
+{
+    const char *text = chosen ? chosen : config_text;
+    return run_write(t->c, t->config.run, "config.json", text, strlen(text));
+}
+
 static enum status start(struct trainer *t, const char *config_text)
 {
     const struct train_config *k = &t->config;
+    char *chosen;
     TRY(settle_config(t));
     TRY(open_engine(t));
-    TRY(build_cache(t, k->rows.paths, k->rows.n_paths, "data.cache"));
+    TRY(build_cache(t, k->rows.paths, k->rows.n_paths, "data.cache", &t->notes));
     TRY(build_valid(t));
     TRY(open_data(t));
-    TRY(plan_run(t));
-    TRY(plan_check(t->c, &t->plan_input, &t->plan));
-    TRY(describe_run(t, false));
-    TRY(run_write_environment(t->c, k->run, t->engine->backend));
-    TRY(run_write(t->c, k->run, "config.json", config_text, strlen(config_text)));
+    TRY(train_choice_make(t, config_text, &chosen));
+    if (open_valid(t) == OK && plan_run(t) == OK && plan_check(t->c, &t->plan_input, &t->plan) == OK &&
+        describe_run(t, false) == OK && run_write_environment(t->c, k->run, t->engine->backend) == OK)
+        write_config(t, config_text, chosen);
+    mem_free(t->c, chosen);
+    if (!ctx_ok(t->c)) return t->c->status;
     reset_state(t);
     TRY(read_hashes(t, &t->state));
     t->metrics = metrics_open(t->c, k->run, 0);
@@ -429,6 +445,7 @@ static enum status go_on(struct trainer *t)
     TRY(describe_run(t, true));
     TRY(open_engine(t));
     TRY(open_data(t));
+    TRY(open_valid(t));
     TRY(plan_run(t));
     TRY(checkpoint_sweep(t->c, k->run));
     reset_state(t);

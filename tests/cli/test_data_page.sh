@@ -62,6 +62,48 @@ train -d long.jsonl
 has err "138 of 202 tokens (68 %) are left out, in 1 rows that are longer than 64 tokens; raise --max-length"
 lacks err "the same as one before"
 
+# Equal scores at the bound lose nothing.
+{ row zzz blog 0 9; row aaa blog 0.99 0; row bbb blog 0.99 0; } >equal.jsonl
+train -d equal.jsonl --epochs 1
+lacks err "omega meets its bound"
+
+# The last line is a command that works: a prompt of the rows in the form they were trained in.
+try() { # the command of the last line of out, run
+    sed -n 's/^try it:  //p' out >command
+    check "the line that tries" 1 "$(wc -l <command)"
+    bash -c "$(cat command) -n 2" >/dev/null 2>err || check "the line that tries" "exit 0" "$(cat command err)"
+}
+printf '{"text": "a b c d e f g h i j"}\n' >text.jsonl
+train -d text.jsonl --max-steps 1
+try
+has command "--adapter run/adapter"
+has command " -p 'a b c d e f'"
+lacks command "--chat"
+train -d - --max-steps 1 <text.jsonl
+has out " -p 'a prompt of your rows'"
+echo "{% for m in messages %}{{ '<' ~ m.role ~ '>' ~ (m.content if loop.last else m.content.split('!')[-1]) ~ eos_token }}{% endfor %}\
+{{ '<assistant>' if add_generation_prompt }}" >model/chat_template.jinja
+cat >chat.jsonl <<'ROWS'
+{"messages": [{"role": "system", "content": "be\nlong"}, {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}
+{"messages": [{"role": "system", "content": "it's"}, {"role": "user", "content": "how?"}, {"role": "assistant", "content": "so!no"},
+ {"role": "user", "content": "why?"}, {"role": "assistant", "content": "as!so"}]}
+ROWS
+sed -i ':a;N;$!ba;s/,\n/,/g' chat.jsonl
+train -d chat.jsonl --max-steps 1
+try
+has command "--chat --system 'it'\\''s' -p 'how?'"
+has out "1 rows became several documents: the chat template rewrites earlier turns"
+printf '{"prompt": "how?", "completion": "so"}\n' >pair.jsonl
+train -d pair.jsonl --max-steps 1
+try
+has command "--chat -p 'how?'"
+has out "1 rows of prompt and completion are put into the model's chat template"
+train -d pair.jsonl --raw --max-steps 1
+try
+lacks command "--chat"
+has out "1 rows of prompt and completion are joined as they stand"
+rm model/chat_template.jinja
+
 # The rows themselves.
 check "tokenize" "$(printf 'a.jsonl:1  8 tokens, 7 trained, omega 1.443\n  a[[bcdefg<|endoftext|>]]')" \
     "$("$YOUR_AI" tokenize -m model -d a.jsonl | head -2)"

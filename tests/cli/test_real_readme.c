@@ -1,0 +1,119 @@
+/* What README promises a new user: its first command that trains, as it stands there, teaches the 40 rows of data/example to
+ * SmolLM2-135M. Asked afterwards, most are answered. */
+#include "support_capture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cli/support_program.h"
+#include "io/json.h"
+
+enum { ROWS = 40, ANSWERED_MIN = 30, WORDS_MAX = 16, LINE_BYTES = 512, OUTPUT_BYTES = 1 << 20 };
+
+static struct ctx *c;
+static char dir[] = "/tmp/ya_readme_XXXXXX", run[64], adapter[80];
+static char line[LINE_BYTES];
+static const char *words[WORDS_MAX]; /* the command without the program's name, pointing into `line` */
+static const char *model, *rows;
+
+/* The first line of README that trains, in words. Everything it may say is -m, -d and -o: the promise is one without an
+ * option. The run goes to a scratch folder. */
+static void read_command(void)
+{
+    static const char start[] = "build/your_ai train";
+    FILE *f = fopen(SOURCE_DIR "/README.md", "re");
+    int n = 0;
+    char *save = NULL;
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) && strncmp(line, start, strlen(start)) != 0) {
+    }
+    fclose(f);
+    assert_memory_equal(line, start, strlen(start));
+    line[strcspn(line, "#\n")] = '\0';
+    for (char *word = strtok_r(line + strlen("build/your_ai"), " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        assert_true(n + 1 < WORDS_MAX);
+        words[n++] = word;
+    }
+    assert_int_equal(n, 7);
+    for (int i = 1; i < n; i += 2) {
+        if (strcmp(words[i], "-m") == 0)
+            model = words[i + 1];
+        else if (strcmp(words[i], "-d") == 0)
+            rows = words[i + 1];
+        else if (strcmp(words[i], "-o") == 0)
+            words[i + 1] = run;
+        else
+            fail_msg("README's first command has the option %s", words[i]);
+    }
+    assert_non_null(model);
+    assert_non_null(rows);
+}
+
+/* Whether the model gives the row's completion, word for word. */
+static bool is_answered(const json_t *row)
+{
+    const char *want = json_string_value(json_object_get(row, "completion"));
+    struct capture r = capture_run(ARGV("generate", "-m", model, "--adapter", adapter, "--chat", "-n", "40", "-p",
+                                        json_string_value(json_object_get(row, "prompt"))));
+    if (r.code != 0) fail_msg("exit code %d: %s", r.code, r.err);
+    size_t n = strlen(r.out);
+    if (n > 0 && r.out[n - 1] == '\n') r.out[n - 1] = '\0';
+    bool same = strcmp(r.out, want) == 0;
+    if (!same)
+        printf("  asked: %s\n  says:  %s\n  row:   %s\n", json_string_value(json_object_get(row, "prompt")), r.out, want);
+    capture_release(&r);
+    return same;
+}
+
+static void the_first_command_teaches_its_rows(void **state)
+{
+    (void)state;
+    static char output[OUTPUT_BYTES];
+    int n = 0, answered = 0;
+    read_command();
+    if (!file_exists(model)) fail_msg("%s is missing: run scripts/get-model.sh smollm2-135m", model);
+    int code = program_run(output, sizeof output, words);
+    if (code != 0) fail_msg("exit code %d: %s", code, output);
+    assert_non_null(strstr(output, "chosen   no packing, 12 epochs, learning rate 0.001: 40 documents are few"));
+    assert_null(strstr(output, "little to learn from"));
+    assert_non_null(strstr(output, "--chat -p 'What is the capital of Orvellia?'"));
+    FILE *f = fopen(rows, "re");
+    assert_non_null(f);
+    for (char text[LINE_BYTES]; fgets(text, sizeof text, f); n++) {
+        json_t *row = json_parse(c, rows, text, strlen(text));
+        assert_non_null(row);
+        answered += is_answered(row);
+        json_decref(row);
+    }
+    fclose(f);
+    printf("README's first command: %d of %d rows are answered\n", answered, n);
+    assert_int_equal(n, ROWS);
+    assert_in_range(answered, ANSWERED_MIN, ROWS);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    c = ctx_new(NULL);
+    if (!c || !mkdtemp(dir) || chdir(SOURCE_DIR) != 0) return -1;
+    snprintf(run, sizeof run, "%s/run", dir);
+    snprintf(adapter, sizeof adapter, "%s/adapter", run);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    dir_remove(c, dir);
+    ctx_free(c);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_first_command_teaches_its_rows)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
