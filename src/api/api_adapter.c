@@ -62,7 +62,7 @@ ya_adapter *ya_adapter_load(ya_model *model, const char *folder)
     if (!folder) return ctx_fail(c, E_INPUT, "ya_adapter_load: no folder"), NULL;
     ya_adapter *adapter = adapter_of(model);
     if (adapter && ctx_ok(c)) adapter->lora = lora_load(c, &model->m->config, folder);
-    if (adapter && adapter->lora) peft_check_base(model->m, folder, false);
+    if (adapter && adapter->lora) peft_check_base(model->m, folder, false, true);
     return finish_adapter(adapter);
 }
 

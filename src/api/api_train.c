@@ -101,6 +101,7 @@ static void training_on_saved(void *user, int64_t step)
 static struct trainer_hooks hooks_of(ya_training *training)
 {
     return (struct trainer_hooks){.user = training,
+                                  .opened = peft_check_start,
                                   .step = training_on_step,
                                   .eval = training_on_validation,
                                   .interrupted = training_on_interrupted,
@@ -155,7 +156,6 @@ static enum status training_start(ya_training *training, const ya_option *option
     char *text = train_options_text(c, values);
     if (text) training->t = trainer_new(c, &values->config, &hooks, text);
     mem_free(c, text);
-    if (training->t && values->config.start) peft_check_base(training->t->model, values->config.start, true);
     return c->status;
 }
 

@@ -8,10 +8,11 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "export/export.h"
+#include "model/model_rows.h"
 
 struct export_values {
     const char *model, *to, *out, *base_name, *system;
-    bool verify;
+    bool force, verify;
     int64_t shard, threads;
 };
 #define V struct export_values
@@ -19,6 +20,7 @@ struct export_values {
 static const struct option_spec specs[] = {
     STRING_ROW(V, model, "model", 'm', NULL, "MODEL", "Input",
                "folder, .gguf file or cached owner/name of the model; without: the one that the run or adapter names"),
+    FORCE_ADAPTER_ROW(V, force, "Input"),
     REQUIRED_ROW(V, to, "to", 0, "FORMAT[:TYPE],...", "Output", "formats to write, see above"),
     REQUIRED_ROW(V, out, "out", 'o', "DIR", "Output", "new folder; for several formats DIR/FORMAT-TYPE each"),
     FLAG_ROW(V, verify, "verify", 0, "true", "Output", "open what was written again and compare its logits"),
@@ -156,7 +158,7 @@ static enum status cmd_export_run(const struct command_call *call)
     struct export_source source;
     struct export_job job = {.n = 0};
     TRY(command_compute(c, "cpu", v->threads));
-    enum status status = export_open(&source, c, call->parse->n_operands ? call->parse->operands[0] : NULL, v->model);
+    enum status status = export_open(&source, c, call->parse->n_operands ? call->parse->operands[0] : NULL, v->model, v->force);
     source.base_name = v->base_name;
     source.system = v->system;
     source.shard_bytes = (size_t)v->shard * 1000000;

@@ -11,7 +11,7 @@
 
 struct generate_values {
     const char *model, *adapter, *prompt, *system;
-    bool chat, json;
+    bool force, chat, json;
     struct model_options form;
     int chat_template; /* enum chat_choice */
     const char *date, *device;
@@ -25,6 +25,7 @@ enum { TEXT_CAP_BYTES = 1 << 30 };
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the model"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
+    FORCE_ADAPTER_ROW(V, force, "Input"),
     MODEL_ROWS(V, form, "Input"),
     REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input", "what the text begins with, or with --chat what the user says"),
     FLAG_ROW(V, chat, "chat", 0, "false", "Input", "the prompt is a message: the model answers in its chat template"),
@@ -131,7 +132,7 @@ static enum status cmd_generate_run(const struct command_call *call)
 {
     const struct generate_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, v->form, v->device, v->threads};
+    struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->threads};
     struct ids prompt = {0};
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) status = encode_prompt(v, &l, &prompt);

@@ -12,7 +12,7 @@
 struct perplexity_values {
     const char *model, *adapter, *file;
     struct model_options form;
-    bool json;
+    bool force, json;
     const char *device;
     int64_t window, threads;
 };
@@ -21,6 +21,7 @@ struct perplexity_values {
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the model"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
+    FORCE_ADAPTER_ROW(V, force, "Input"),
     MODEL_ROWS(V, form, "Input"),
     REQUIRED_ROW(V, file, "file", 'f', "FILE", "Input", "text to score; control tokens in it are plain text"),
     FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object a token: id, logprob"),
@@ -79,7 +80,7 @@ static enum status cmd_perplexity_run(const struct command_call *call)
 {
     const struct perplexity_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, v->form, v->device, v->threads};
+    struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->threads};
     struct file_map *text = NULL;
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) {

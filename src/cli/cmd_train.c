@@ -24,9 +24,9 @@ static enum status cmd_train_run(const struct command_call *call)
     status = command_compute(c, values.device, values.threads);
     if (status == OK) status = train_view_start(&view, c, &options, &hooks);
     if (status != OK) goto out;
+    hooks.opened = peft_check_start;
     train_choice_allow(&values.config, call->parse->given);
     t = trainer_new(c, &values.config, &hooks, text);
-    if (t && values.config.start) peft_check_base(t->model, values.config.start, true);
     if (t && ctx_ok(c)) status = train_view_page(&view, t);
     if (ctx_ok(c)) status = train_view_run(&view, t);
 out:

@@ -13,13 +13,14 @@
 #include "model/model_rows.h"
 #include "train/train_options.h"
 #include "eval/conflict.h"
+#include "export/peft.h"
 
 struct validate_values {
     const char *model, *adapter, *shot_data, *output;
     struct option_list data;
     struct model_options form;
     int benchmark;
-    bool json;
+    bool force, json;
     const char *device;
     int64_t threads, shots, limit;
 };
@@ -34,6 +35,7 @@ static const struct option_spec specs[] = {
     STRING_ROW(V, shot_data, "shot-data", 0, NULL, "FILE", "Input",
                "rows that the examples are taken from, the first of each subject"),
     I64_ROW(V, limit, "limit", 0, "0", 0, 1 << 30, "Input", "only the first N items of a benchmark; 0: all"),
+    FORCE_ADAPTER_ROW(V, force, "Input"),
     MODEL_ROWS(V, form, "Input"),
     STRING_ROW(V, output, "output", 'o', NULL, "DIR", "Output",
                "results and samples in lm-evaluation-harness's form (not conflict)"),
@@ -50,6 +52,7 @@ struct arm {
     enum distrust mode;
     int64_t seed;
     struct conflict_summary measured;
+    bool force;       /* its adapter is measured though it was made for another model */
     double predicted; /* mean over claims; NaN for the base model */
 };
 
@@ -106,7 +109,7 @@ static enum status measure_run(struct model *m, const struct tokenizer *t, const
     arm->predicted = conflict_summarise(values, s->n).mean;
     dir = path_join(c, arm->name, "adapter");
     lora = dir ? lora_load(c, &m->config, dir) : NULL;
-    if (lora) {
+    if (lora && peft_check_base(m, dir, false, arm->force) == OK) {
         model_attach_lora(m, lora);
         validate_measure(m, t, s, values, arm);
         model_attach_lora(m, NULL);
@@ -225,7 +228,7 @@ static enum status validate_conflict(const struct loaded *l, const struct valida
     struct ctx *c = l->c;
     struct arm arms[1 + OPTION_MAX_OPERANDS] = {{.name = "base", .mode = DISTRUST_COUNT, .predicted = NAN}};
     size_t n = 1 + parse->n_operands;
-    for (size_t i = 1; i < n; i++) arms[i] = (struct arm){.name = parse->operands[i - 1]};
+    for (size_t i = 1; i < n; i++) arms[i] = (struct arm){.name = parse->operands[i - 1], .force = v->force};
     struct conflict_set *s = conflict_open(c, v->data.items[0]);
     if (s && measure_all(l->model, l->tokenizer, s, arms, n) == OK) {
         for (size_t i = 0; i < n && v->json; i++) validate_print_json(c, &arms[i], s->n);

@@ -16,13 +16,14 @@ struct loaded {
 
 struct loaded_options {
     const char *model, *adapter; /* adapter: a PEFT folder or NULL */
+    bool force;                  /* an adapter that was made for another model is only warned of */
     struct model_options form;   /* of the frozen weights and of products with them */
     const char *device;          /* for backend_open */
     int64_t threads;             /* 0: one a usable core */
 };
 
 /* Starts threads, backend and array environment, then opens all of them; when the base is not as stored, logs what it is.
- * Warns when the adapter was trained on another base. E_INPUT when the tokenizer has ids that the model lacks. Close with
+ * Holds the adapter against the model (peft_check_base). E_INPUT when the tokenizer has ids that the model lacks. Close with
  * loaded_close, also after a failure. */
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o);
 /* The same in an environment that is there already; logs nothing. */

@@ -91,7 +91,7 @@ static enum status find_model(struct export_source *s, const char *model)
     return ctx_fail(s->c, E_INPUT, "%s: does not say which model it belongs to; name it with -m MODEL", s->adapter);
 }
 
-static enum status open_all(struct export_source *s)
+static enum status open_all(struct export_source *s, bool force)
 {
     struct ctx *c = s->c;
     s->model = model_open(c, s->model_path);
@@ -106,15 +106,15 @@ static enum status open_all(struct export_source *s)
     s->lora = lora_load(c, &s->model->config, s->adapter);
     if (!s->lora) return c->status;
     model_attach_lora(s->model, s->lora);
-    return peft_check_base(s->model, s->adapter, true);
+    return peft_check_base(s->model, s->adapter, true, force);
 }
 
-enum status export_open(struct export_source *s, struct ctx *c, const char *operand, const char *model)
+enum status export_open(struct export_source *s, struct ctx *c, const char *operand, const char *model, bool force)
 {
     *s = (struct export_source){.c = c};
     if (operand) TRY(find_adapter(s, operand));
     TRY(find_model(s, model));
-    return open_all(s);
+    return open_all(s, force);
 }
 
 void export_close(struct export_source *s)

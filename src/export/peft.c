@@ -5,10 +5,12 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/hash_cache.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/gguf_set.h"
 #include "io/json.h"
+#include "model/model_norms.h"
 
 enum { CARD_MAX_BYTES = 1 << 20 };
 
@@ -16,7 +18,7 @@ static enum status append_hash(struct ctx *c, struct buf *b, const char *path, c
 {
     char hex[65];
     uint64_t bytes;
-    TRY(file_sha256(c, path, hex, &bytes));
+    TRY(hash_cache_sha256(c, path, hex, &bytes));
     buf_printf(b, "| `%s` | %llu | `%s` |\n", name, (unsigned long long)bytes, hex);
     return c->status;
 }
@@ -57,6 +59,15 @@ static enum status append_hashes(const struct model *m, struct buf *b)
     return c->status;
 }
 
+/* The fingerprint that other forms of the base share. */
+static enum status append_norms(struct model *m, struct buf *b)
+{
+    char norms[MODEL_NORMS_BYTES];
+    TRY(model_norms_print(m, norms));
+    if (*norms) buf_printf(b, "\n" PEFT_NORMS_START "%s`\n", norms);
+    return m->c->status;
+}
+
 /* In what form the base was while this adapter was trained, when it was not the file's. */
 static void append_base(const struct model *m, struct buf *b)
 {
@@ -74,7 +85,7 @@ static void append_base(const struct model *m, struct buf *b)
 }
 
 /* The card; `name` is what it calls the base, `run` the folder of the training, or NULL. */
-static enum status write_card(const struct model *m, const struct lora *l, const char *dir, const char *name,
+static enum status write_card(struct model *m, const struct lora *l, const char *dir, const char *name,
                               const char *run)
 {
     struct ctx *c = m->c;
@@ -91,25 +102,25 @@ static enum status write_card(const struct model *m, const struct lora *l, const
     append_base(m, &b);
     buf_append_str(&b, "Trained on exactly these weights:\n\n");
     char *path = path_join(c, dir, "README.md");
-    if (path && append_hashes(m, &b) == OK && run) peft_append_run(c, run, &b);
+    if (path && append_hashes(m, &b) == OK && append_norms(m, &b) == OK && run) peft_append_run(c, run, &b);
     if (ctx_ok(c) && buf_ok(&b)) file_write_atomic(c, path, buf_str(&b), b.len);
     mem_free(c, path);
     buf_release(&b);
     return c->status;
 }
 
-enum status peft_write_card(const struct model *m, const struct lora *l, const char *dir)
+enum status peft_write_card(struct model *m, const struct lora *l, const char *dir)
 {
     return write_card(m, l, dir, m->name, NULL);
 }
 
-enum status peft_write_export_card(const struct model *m, const struct lora *l, const char *dir, const char *name,
+enum status peft_write_export_card(struct model *m, const struct lora *l, const char *dir, const char *name,
                                    const char *run)
 {
     return write_card(m, l, dir, name, run);
 }
 
-enum status peft_write_run_card(const struct model *m, const struct lora *l, const char *run)
+enum status peft_write_run_card(struct model *m, const struct lora *l, const char *run)
 {
     char *dir = path_join(m->c, run, "adapter");
     if (dir) peft_write_card(m, l, dir);

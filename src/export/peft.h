@@ -4,18 +4,22 @@
 #define YA_EXPORT_PEFT_H
 
 #include "base/buf.h"
-#include "model/model.h"
+#include "train/trainer.h"
+
+/* How the line of the card begins that has the fingerprint; a grave accent ends it. */
+#define PEFT_NORMS_START "Norm gains (the same in every form of the base): `"
 
 /* Writes README.md into the adapter folder `dir`, which must exist. The card names the base model and the SHA-256 of each of
- * its weight files, so that the adapter is never put on other weights unnoticed. Reads those files whole once. E_IO. */
-enum status peft_write_card(const struct model *m, const struct lora *l, const char *dir);
+ * its weight files, and the fingerprint of its norm gains, so that the adapter is never put on other weights unnoticed.
+ * Reads those files whole once. E_IO. */
+enum status peft_write_card(struct model *m, const struct lora *l, const char *dir);
 
 /* The same for the adapter that a run of training has published, in RUN/adapter. */
-enum status peft_write_run_card(const struct model *m, const struct lora *l, const char *run);
+enum status peft_write_run_card(struct model *m, const struct lora *l, const char *run);
 
 /* The same for an adapter that is exported: `name` is what the card calls the base model; `run` is the folder of the
  * training or NULL, and what peft_append_run finds there follows the hashes. */
-enum status peft_write_export_card(const struct model *m, const struct lora *l, const char *dir, const char *name,
+enum status peft_write_export_card(struct model *m, const struct lora *l, const char *dir, const char *name,
                                    const char *run);
 
 /* Appends what a run says about its training: options, steps and loss, data files with their SHA-256, and where the weight
@@ -27,10 +31,16 @@ enum status peft_append_run(struct ctx *c, const char *run, struct buf *b);
  * (dir_list_free). */
 enum status peft_weight_files(const struct model *m, char ***paths, size_t *n);
 
-/* Warns (LOG_WARN) when the adapter in `dir` was trained on other weights than those of `m`: by the sizes and SHA-256 in its
- * card or in the manifest of the run that it lies in, else by base_model_name_or_path where both are hub ids. SHA-256 reads
- * the weights once; without `thorough`, of models above 4 GiB only the sizes are compared. Fails only when the model's files
- * cannot be read (E_IO) or memory is short. */
-enum status peft_check_base(const struct model *m, const char *dir, bool thorough);
+/* Holds the adapter in `dir` against the model that it is to be put on. E_INPUT when the fingerprint of norm gains that its
+ * training recorded (model_norms.h; in its card, or in environment.json of the run that it lies in) is not that of `m`: then
+ * it was made for another model; with `force` that is warned of. Where the fingerprints agree and the files differ, `m` is
+ * another form of the same model, which is said. Without a fingerprint it warns (LOG_WARN) when the adapter in `dir` was
+ * trained on other weights than those of `m`: by the sizes and SHA-256 in its card or in the manifest of the run that it
+ * lies in, else by base_model_name_or_path where both are hub ids. SHA-256 reads the weights once (hash_cache.h); without
+ * `thorough`, of models above 4 GiB only the sizes are compared. E_IO when the model's files cannot be read. */
+enum status peft_check_base(struct model *m, const char *dir, bool thorough, bool force);
+
+/* For trainer_hooks.opened: the adapter that a training starts from, if there is one, is held against its model. */
+enum status peft_check_start(void *user, const struct trainer *t);
 
 #endif

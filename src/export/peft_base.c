@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/hash_cache.h"
 #include "base/mem.h"
 #include "export/peft.h"
 #include "io/json.h"
+#include "model/model_norms.h"
 #include "io/hub_cache.h"
 
 enum { TEXT_MAX_BYTES = 4 << 20, RECORDS_MAX = 1024, NAME_BYTES = 256, HEX_DIGITS = 64 };
@@ -30,7 +32,9 @@ struct peft_base_records {
     struct ctx *c;
     struct peft_base_record *items; /* owned: RECORDS_MAX */
     size_t n;
-    char *from; /* owned: the file that they were read from */
+    char *from;                    /* owned: the file that they were read from */
+    char norms[MODEL_NORMS_BYTES]; /* the fingerprint of norm gains on record; "": none */
+    bool same_model, other_model;  /* it is the model's, or another one */
 };
 
 /* ---- what is on record ----------------------------------------------------------------------------------------------- */
@@ -49,11 +53,22 @@ static void add_record(struct peft_base_records *r, const char *name, size_t nam
     memcpy(to->sha256, sha256, HEX_DIGITS);
 }
 
+/* The fingerprint at the start of a text, unless it is none. */
+static void take_norms(struct peft_base_records *r, const char *text, char end)
+{
+    char norms[MODEL_NORMS_BYTES] = "";
+    if (strnlen(text, MODEL_NORMS_BYTES) < MODEL_NORMS_BYTES - 1 || text[MODEL_NORMS_BYTES - 1] != end) return;
+    memcpy(norms, text, MODEL_NORMS_BYTES - 1);
+    if (model_norms_is(norms)) memcpy(r->norms, norms, MODEL_NORMS_BYTES);
+}
+
 /* Rows "| `name` | bytes | `sha256` |" as peft_write_card writes them; anything else in the text is passed over. */
 static void read_card(struct peft_base_records *r, const char *text)
 {
     for (const char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
+        if (strncmp(line, PEFT_NORMS_START, strlen(PEFT_NORMS_START)) == 0)
+            take_norms(r, line + strlen(PEFT_NORMS_START), '`');
         const char *name = strncmp(line, "| `", 3) == 0 ? line + 3 : NULL, *end = name ? strchr(name, '`') : NULL;
         if (!end || strncmp(end, "` | ", 4) != 0) continue;
         char *after;
@@ -86,6 +101,18 @@ static void read_manifest(struct peft_base_records *r, const char *path)
     json_decref(doc);
 }
 
+/* environment.json of a run has the fingerprint that no line of its manifest has. */
+static void read_environment(struct peft_base_records *r, const char *dir, const char *name)
+{
+    char *path = path_join(r->c, dir, name);
+    json_t *doc = path && file_exists(path) ? json_parse_file(r->c, path, TEXT_MAX_BYTES) : NULL;
+    const char *norms = json_string_value(json_object_get(doc, "norms"));
+    if (norms) take_norms(r, norms, '\0');
+    json_decref(doc);
+    mem_free(r->c, path);
+    if (r->c->status == E_INPUT || r->c->status == E_IO) ctx_clear(r->c);
+}
+
 /* Reads one place; true when it has records. What cannot be read there is no record, and no error of the adapter. */
 static bool read_place(struct peft_base_records *r, const char *dir, const char *name, bool card)
 {
@@ -102,13 +129,21 @@ static bool read_place(struct peft_base_records *r, const char *dir, const char 
     mem_free(r->c, r->from);
     r->from = NULL;
     r->n = 0;
+    r->norms[0] = '\0';
     return false;
 }
 
 static bool read_records(struct peft_base_records *r, const char *dir)
 {
-    return read_place(r, dir, "README.md", true) || read_place(r, dir, "../data_manifest.json", false) ||
-           read_place(r, dir, "../../data_manifest.json", false);
+    static const char *const runs[][2] = {{"../data_manifest.json", "../environment.json"},
+                                          {"../../data_manifest.json", "../../environment.json"}};
+    if (read_place(r, dir, "README.md", true)) return true;
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        if (!read_place(r, dir, runs[i][0], false)) continue;
+        read_environment(r, dir, runs[i][1]);
+        return ctx_ok(r->c);
+    }
+    return false;
 }
 
 /* ---- comparison ------------------------------------------------------------------------------------------------------ */
@@ -141,7 +176,7 @@ static enum status match_files(struct peft_base_records *r, char *const *paths, 
         struct stat st;
         char hex[HEX_DIGITS + 1];
         uint64_t bytes = stat(paths[i], &st) == 0 ? (uint64_t)st.st_size : 0;
-        if (by_hash) TRY(file_sha256(r->c, paths[i], hex, &bytes));
+        if (by_hash) TRY(hash_cache_sha256(r->c, paths[i], hex, &bytes));
         find_record(r, bytes, by_hash ? hex : NULL);
         *total += bytes;
     }
@@ -160,11 +195,43 @@ static enum status compare_records(struct peft_base_records *r, const struct mod
     dir_list_free(r->c, paths, n);
     const struct peft_base_record *missing = first_missing(r);
     if (status != OK || !missing) return status;
-    ctx_log(
-        r->c, LOG_WARN,
-        "the adapter %s was trained on other weights than those of %s: %s lists %s with %llu bytes and SHA-256 %.12s..., "
-        "and the model has no such file. Unless it is another form of the same model, the result will be wrong",
-        dir, m->path, r->from, missing->name, (unsigned long long)missing->bytes, missing->sha256);
+    const unsigned long long bytes = missing->bytes;
+    if (r->same_model)
+        ctx_log(
+            r->c, LOG_INFO,
+            "the adapter %s was trained on another form of this model: %s lists %s with %llu bytes and SHA-256 %.12s..., "
+            "and the norm gains of %s are the same. It fits, though a little less well than on the form it was trained on",
+            dir, r->from, missing->name, bytes, missing->sha256, m->path);
+    else
+        ctx_log(r->c, LOG_WARN,
+                "the adapter %s was trained on other weights than those of %s: %s lists %s with %llu bytes and SHA-256 "
+                "%.12s..., and the model has no such file. Unless it is another form of the same model, the result will be "
+                "wrong",
+                dir, m->path, r->from, missing->name, bytes, missing->sha256);
+    return OK;
+}
+
+/* Sets r->same_model. E_INPUT for another model, unless forced. */
+static enum status compare_norms(struct peft_base_records *r, struct model *m, const char *dir, bool force)
+{
+    char norms[MODEL_NORMS_BYTES];
+    if (!*r->norms) return OK;
+    TRY(model_norms_print(m, norms));
+    if (!*norms) return OK;
+    r->same_model = model_norms_match(norms, r->norms);
+    r->other_model = !r->same_model;
+    if (r->same_model) return OK;
+    if (!force)
+        return ctx_fail(
+            r->c, E_INPUT,
+            "the adapter %s was made for another model than %s: %s records other gains of its norms, which every "
+            "form of one model shares. Text from it would be wrong without a sign. Give the model that it was "
+            "trained on, or --force-adapter",
+            dir, m->path, r->from);
+    ctx_log(r->c, LOG_WARN,
+            "the adapter %s was made for another model than %s (the gains of its norms differ), and is used because of "
+            "--force-adapter: the result will most likely be wrong",
+            dir, m->path);
     return OK;
 }
 
@@ -188,16 +255,23 @@ static enum status peft_base_compare_names(const struct model *m, const char *di
     return c->status;
 }
 
-enum status peft_check_base(const struct model *m, const char *dir, bool thorough)
+enum status peft_check_base(struct model *m, const char *dir, bool thorough, bool force)
 {
     struct peft_base_records r = {.c = m->c};
     r.items = mem_alloc(m->c, RECORDS_MAX, sizeof *r.items);
     if (!r.items) return m->c->status;
-    if (read_records(&r, dir))
+    if (!read_records(&r, dir)) {
+        if (ctx_ok(m->c)) peft_base_compare_names(m, dir);
+    } else if (compare_norms(&r, m, dir, force) == OK && !r.other_model) {
         compare_records(&r, m, dir, thorough);
-    else if (ctx_ok(m->c))
-        peft_base_compare_names(m, dir);
+    }
     mem_free(m->c, r.from);
     mem_free(m->c, r.items);
     return m->c->status;
+}
+
+enum status peft_check_start(void *user, const struct trainer *t)
+{
+    (void)user;
+    return t->config.start ? peft_check_base(t->model, t->config.start, true, t->config.force_start) : OK;
 }

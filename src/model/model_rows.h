@@ -1,4 +1,4 @@
-/* model_rows: the two options of every command that opens a model to compute with it, and the one list of their choices. */
+/* model_rows: the options of every command that opens a model to compute with it, and the one list of their choices. */
 #ifndef YA_MODEL_MODEL_ROWS_H
 #define YA_MODEL_MODEL_ROWS_H
 
@@ -20,6 +20,10 @@
 /* Where to compute: a member of type const char *, for backend_open. */
 #define DEVICE_ROW(S, M, GROUP)                                                                                             \
     STRING_ROW(S, M, "device", 0, "auto", "NAME", GROUP, "cpu, cuda or cuda:N; auto: an NVIDIA card where there is one")
+
+/* For an adapter that was made for another model: a member of type bool, for peft_check_base. */
+#define FORCE_ADAPTER_ROW(S, M, GROUP)                                                                                      \
+    FLAG_ROW(S, M, "force-adapter", 0, "false", GROUP, "use the adapter although it was made for another model")
 
 enum { MODEL_ROWS_AUTO = COMPUTES };
 /* Turns a compute of MODEL_ROWS_AUTO into the way of computing that is fastest on this processor without harm to the base

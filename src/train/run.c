@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/hash_cache.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "io/gguf_set.h"
@@ -121,7 +122,7 @@ static enum status run_add_file(struct manifest *m, const char *kind, const char
 {
     char hex[65];
     uint64_t bytes = 0;
-    TRY(file_sha256(m->c, path, hex, &bytes));
+    TRY(strcmp(kind, "model") == 0 ? hash_cache_sha256(m->c, path, hex, &bytes) : file_sha256(m->c, path, hex, &bytes));
     if (m->n++) buf_append_str(m->out, ",\n");
     size_t start = m->out->len;
     buf_printf(m->out, "  {\"kind\": \"%s\", \"path\": ", kind);
@@ -210,8 +211,9 @@ static void cpu_name(char *out, size_t out_bytes)
     if (f) fclose(f);
 }
 
-/* For the reader of an old run: nothing is compared with it on resume. */
-enum status run_write_environment(struct ctx *c, const char *dir, const char *backend)
+/* For the reader of an old run: nothing is compared with it on resume. The fingerprint is what an adapter in the run's
+ * folder is known by. */
+enum status run_write_environment(struct ctx *c, const char *dir, const char *backend, const char *norms)
 {
     struct utsname u;
     struct buf text;
@@ -219,8 +221,8 @@ enum status run_write_environment(struct ctx *c, const char *dir, const char *ba
     if (uname(&u) != 0) memset(&u, 0, sizeof(u));
     cpu_name(cpu, sizeof(cpu));
     buf_init(&text, c, TEXT_CAP_BYTES);
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "compiler", __VERSION__, "system", u.sysname, "kernel",
-                            u.release, "cpu", cpu, "backend", backend, "threads", threads_count(c));
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "compiler", __VERSION__, "system", u.sysname, "kernel",
+                            u.release, "cpu", cpu, "backend", backend, "threads", threads_count(c), "norms", norms);
     if (!doc)
         ctx_fail(c, E_MEMORY, "no memory for environment.json");
     else if (json_write(c, doc, true, &text) == OK)

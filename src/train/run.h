@@ -27,8 +27,8 @@ enum status run_write_manifest(struct ctx *c, const char *dir, const char *model
 /* E_INPUT naming the file when one of those files is not the one of the manifest any more. */
 enum status run_check_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data);
 
-/* Writes environment.json. */
-enum status run_write_environment(struct ctx *c, const char *dir, const char *backend);
+/* Writes environment.json. norms: fingerprint of the base model (model_norms.h), "" for none. */
+enum status run_write_environment(struct ctx *c, const char *dir, const char *backend, const char *norms);
 
 /* SHA-256 of a file of the run, as hex. */
 enum status run_sha256(struct ctx *c, const char *dir, const char *name, char hex[65]);

@@ -31,6 +31,7 @@ static const struct option_spec specs[] = {
     MODEL_ROWS(V, config.form, "Input and output"),
     REQUIRED_ROW(V, config.run, "output", 'o', "RUN", "Input and output", "folder of the run; new or empty"),
     TEXT(config.start, "adapter", 0, NULL, "DIR", "Input and output", "PEFT adapter that training starts from"),
+    FORCE_ADAPTER_ROW(V, config.force_start, "Input and output"),
 
     INTEGER(config.adapter.rank, "rank", 'r', "16", 1, 1024, "Adapter", "rank of A and B"),
     NUMBER(config.adapter.alpha, "alpha", 0, "32", 1e-3, 1e6, "Adapter", "scale: alpha / rank"),

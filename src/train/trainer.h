@@ -28,6 +28,7 @@ struct train_config {
     const char *model, *run; /* model folder or .gguf; run folder */
     const char *valid;       /* file of validation rows or NULL */
     const char *start;       /* PEFT folder that training starts from, or NULL: a fresh adapter */
+    bool force_start;        /* also when the adapter was made for another model */
     const char *targets;     /* "all", or names of target modules separated by commas; not used with `start` */
 
     struct model_options form;
@@ -62,6 +63,8 @@ struct train_progress {
     int64_t best_step;
 };
 
+struct trainer;
+
 /* What trainer_run is busy with: optimizer steps, a validation, a checkpoint, or the adapter of the whole run. */
 enum trainer_phase { TRAINER_STEPS, TRAINER_VALIDATION, TRAINER_SAVE, TRAINER_PUBLISH, TRAINER_PHASES };
 
@@ -70,6 +73,8 @@ struct trainer_hooks {
     void *user;
     /* The engine to train with, on config->model; it belongs to the trainer then. NULL: the native one. */
     struct engine *(*open_engine)(void *user, struct ctx *c, const struct train_config *config);
+    /* When model and adapter of a new run are open, before its rows are read; a failure ends the setup. */
+    enum status (*opened)(void *user, const struct trainer *t);
     void (*phase)(void *user, enum trainer_phase phase);      /* when it changes */
     void (*step)(void *user, const struct train_progress *p); /* after every optimizer step */
     void (*eval)(void *user, const struct train_progress *p); /* after every validation */

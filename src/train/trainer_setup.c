@@ -8,6 +8,7 @@
 #include "data/data_rows.h"
 #include "data/dataset_split.h"
 #include "data/row_path.h"
+#include "model/model_norms.h"
 #include "train/run.h"
 #include "train/train_choice.h"
 #include "train/trainer_parts.h"
@@ -365,6 +366,13 @@ static void reset_state(struct trainer *t)
     clip_init(&s->clip, t->config.clip_mode, t->config.clip);
 }
 
+static enum status write_environment(struct trainer *t)
+{
+    char norms[MODEL_NORMS_BYTES] = "";
+    if (t->model) TRY(model_norms_print(t->model, norms));
+    return run_write_environment(t->c, t->config.run, t->engine->backend, norms);
+}
+
 /* config.json comes last: a folder that has it is a run that can be resumed. */
 static enum status write_config(struct trainer *t, const char *config_text, const char *chosen)
 {
@@ -378,12 +386,13 @@ static enum status start(struct trainer *t, const char *config_text)
     char *chosen;
     TRY(settle_config(t));
     TRY(open_engine(t));
+    if (t->hooks.opened) TRY(t->hooks.opened(t->hooks.user, t));
     TRY(build_cache(t, k->rows.paths, k->rows.n_paths, "data.cache", &t->notes));
     TRY(build_valid(t));
     TRY(open_data(t));
     TRY(train_choice_make(t, config_text, &chosen));
     if (open_valid(t) == OK && plan_run(t) == OK && plan_check(t->c, &t->plan_input, &t->plan) == OK &&
-        describe_run(t, false) == OK && run_write_environment(t->c, k->run, t->engine->backend) == OK)
+        describe_run(t, false) == OK && write_environment(t) == OK)
         write_config(t, config_text, chosen);
     mem_free(t->c, chosen);
     if (!ctx_ok(t->c)) return t->c->status;

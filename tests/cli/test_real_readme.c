@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "cli/support_program.h"
 #include "io/json.h"
 
@@ -80,15 +81,17 @@ static void the_first_command_teaches_its_rows(void **state)
     assert_non_null(strstr(output, "chosen   no packing, 12 epochs, learning rate 0.001: 40 documents are few"));
     assert_null(strstr(output, "little to learn from"));
     assert_non_null(strstr(output, "--chat -p 'What is the capital of Orvellia?'"));
-    FILE *f = fopen(rows, "re");
-    assert_non_null(f);
-    for (char text[LINE_BYTES]; fgets(text, sizeof text, f); n++) {
-        json_t *row = json_parse(c, rows, text, strlen(text));
-        assert_non_null(row);
+    size_t bytes;
+    char *text = file_read(c, rows, OUTPUT_BYTES, &bytes),
+         *save = NULL; /* whole: children share the place in an open file */
+    assert_non_null(text);
+    for (char *one = strtok_r(text, "\n", &save); one; one = strtok_r(NULL, "\n", &save), n++) {
+        json_t *row = json_parse(c, rows, one, strlen(one));
+        if (!row) fail_msg("%s", c->message);
         answered += is_answered(row);
         json_decref(row);
     }
-    fclose(f);
+    mem_free(c, text);
     printf("README's first command: %d of %d rows are answered\n", answered, n);
     assert_int_equal(n, ROWS);
     assert_in_range(answered, ANSWERED_MIN, ROWS);

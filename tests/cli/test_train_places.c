@@ -201,6 +201,77 @@ static void generate_and_export_warn_of_another_base(void **state)
     assert_says(WARNING);
 }
 
+/* Sets the first gain of the last norm in the folder's model.safetensors. */
+static void set_gain(const char *dir, float gain)
+{
+    size_t n, at;
+    uint64_t header;
+    char path[256], *bytes = tiny_read(tiny_path("%s/model.safetensors", dir), &n);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    memcpy(&header, bytes, sizeof header);
+    const char *norm = memmem(bytes + 8, header, "\"model.norm.weight\"", 19);
+    assert_non_null(norm);
+    const char *offsets = strstr(norm, "\"data_offsets\":[");
+    assert_non_null(offsets);
+    at = 8 + header + strtoull(offsets + strlen("\"data_offsets\":["), NULL, 10);
+    memcpy(bytes + at, &gain, sizeof gain);
+    FILE *f = fopen(path, "w");
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+    free(bytes);
+}
+
+/* Every command that puts an adapter on a model refuses one of another model, and takes it when it is forced. */
+static void adapters_of_another_model_are_refused(void **state)
+{
+    (void)state;
+    go_to(tiny.folder);
+    struct ctx *c = tiny_ctx(1);
+    tiny_model(c, "one", false);
+    tiny_model(c, "two", false);
+    tiny_ctx_free(c);
+    set_gain("one", 1.5f);
+    set_gain("two", 0.5f);
+    run_program(0, WORDS("train", "-m", "one", "-d", "train.jsonl", "-o", "of-one", "--max-steps", "1"));
+    tiny_write("claims.jsonl", "{\"prompt\": \"a\", \"primary\": \"b\", \"consensus\": \"c\", "
+                               "\"primary_sources\": [{\"auth_weight\": 0.5, \"prov_entropy\": 2}], "
+                               "\"consensus_sources\": [{\"auth_weight\": 0.5, \"prov_entropy\": 2}]}\n");
+    static const char *const adapters[] = {"of-one/adapter", "of-one/checkpoints/step-000001"};
+    static const char *const from[] = {"of-one/adapter/README.md records", "data_manifest.json records"};
+    for (int i = 0; i < 2; i++) {
+        const char *a = adapters[i];
+        const char *const *const commands[] = {
+            WORDS("generate", "-m", "two", "--adapter", a, "-p", "ab", "-n", "1", NULL),
+            WORDS("perplexity", "-m", "two", "--adapter", a, "-f", "train.jsonl", NULL),
+            WORDS("export", a, "-m", "two", "--to", "safetensors", "-o", "merged-two", NULL),
+            WORDS("validate", "-m", "two", "-d", "claims.jsonl", "of-one", NULL),
+            WORDS("train", "-m", "two", "-d", "train.jsonl", "--adapter", a, "-o", "further-two", "--max-steps", "1", NULL)};
+        for (size_t k = 0; k < sizeof commands / sizeof *commands; k++) {
+            const char *forced[16];
+            int n = 0;
+            run_program(2, commands[k]);
+            assert_says("was made for another model than");
+            if (strcmp(commands[k][0], "validate") != 0) assert_says(from[i]);
+            assert_says("--force-adapter");
+            assert_false(dir_exists("further-two") || dir_exists("merged-two"));
+            for (; commands[k][n]; n++) forced[n] = commands[k][n];
+            forced[n++] = "--force-adapter";
+            forced[n] = NULL;
+            run_program(0, forced);
+            assert_says("is used because of --force-adapter");
+            c = ctx_new(NULL);
+            assert_int_equal(dir_remove(c, "merged-two"), OK);
+            assert_int_equal(dir_remove(c, "further-two"), OK);
+            ctx_free(c);
+        }
+    }
+    /* Another form of the same model: the same gains in other files. */
+    run_program(0, WORDS("export", "of-one/adapter", "--to", "safetensors", "-o", "form"));
+    run_program(0, WORDS("generate", "-m", "form", "--adapter", "of-one/adapter", "-p", "ab", "-n", "1"));
+    assert_says("was trained on another form of this model");
+    if (strstr(output, "warning")) fail_msg("%s", output);
+}
+
 /* Adapters of other programs have only a name. */
 static void names_are_compared_where_there_is_nothing_else(void **state)
 {
@@ -234,6 +305,7 @@ int main(void)
         cmocka_unit_test(a_run_with_relative_paths_resumes_where_it_was_started),
         cmocka_unit_test(resume_of_a_folder_that_is_no_run),
         cmocka_unit_test(generate_and_export_warn_of_another_base),
+        cmocka_unit_test(adapters_of_another_model_are_refused),
         cmocka_unit_test(names_are_compared_where_there_is_nothing_else),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
