@@ -3,6 +3,7 @@
 #include "io/packed_file.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -31,6 +32,15 @@ struct packed_file {
     ZSTD_DCtx *zstd;
 };
 
+/* Pipes (-d <(zcat rows.gz), a FIFO): the files of a run are read again to tell whether they changed, and a pipe is read
+ * once.
+ */
+static bool is_pipe(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 struct packed_file *packed_file_open(struct ctx *c, const char *path)
 {
     struct packed_file *f = mem_alloc(c, 1, sizeof *f);
@@ -40,7 +50,13 @@ struct packed_file *packed_file_open(struct ctx *c, const char *path)
     f->path = path;
     f->name = standard_input ? "standard input" : path;
     sha256_init(&f->sha);
-    f->fd = standard_input ? STDIN_FILENO : file_open(c, path, &f->size);
+    if (!standard_input && is_pipe(path))
+        ctx_fail(
+            c, E_INPUT,
+            "%s: is a pipe, which can be read only as standard input: give - for its name (as in zcat rows.gz | your_ai "
+            "... -d -). Files packed by gzip or zstd are read as they are",
+            path);
+    f->fd = !ctx_ok(c) ? -1 : standard_input ? STDIN_FILENO : file_open(c, path, &f->size);
     if (f->fd >= 0) return f;
     packed_file_close(f);
     return NULL;

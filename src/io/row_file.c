@@ -16,16 +16,30 @@ enum { ROW_FILE_CHUNK_BYTES = 1 << 16, LOOK_BYTES = 512 };
 
 enum row_file_form { FORM_UNKNOWN, FORM_LINES, FORM_OBJECTS, FORM_ARRAY, FORM_TEXT, FORM_TABLE };
 
+/* The first row while it seems to take several lines. It may be a broken line of JSON Lines that happens to end in a comma:
+ * then rows follow, and a whole object on a line of its own is followed by what cannot follow it inside of a row. */
+struct first_row {
+    bool unsure;      /* looked at */
+    bool line_begins; /* nothing but white space yet on this line */
+    bool opens;       /* the line begins with "{", at this depth: */
+    bool whole;       /* the line before was a whole object */
+    int depth;
+    char last; /* byte that is not white space */
+};
+
 struct row_file {
     struct ctx *c;
     const char *path;
     struct packed_file *in;
     struct parquet *table; /* FORM_TABLE */
     enum row_file_form form;
-    bool decided; /* whether objects end with their line (FORM_LINES) is known */
-    bool ended;   /* the array is closed */
-    size_t at, n; /* unread part of the chunk */
+    bool decided;     /* whether objects end with their line (FORM_LINES) is known */
+    bool ended;       /* the array is closed */
+    const char *data; /* where bytes are read from: the chunk, or what was put back */
+    size_t at, n;     /* unread part of it */
+    struct buf back;
     char chunk[ROW_FILE_CHUNK_BYTES];
+    int64_t first_line; /* where the first row begins */
     int64_t line, item; /* of the next byte, from 1; items of the array begun so far */
 
     struct buf row;
@@ -33,6 +47,7 @@ struct row_file {
     bool in_string, escaped;
     bool inside;   /* the row has not ended: it was too long, and its rest is passed over */
     bool too_long; /* it is not gathered any more */
+    struct first_row first;
 
     /* batches of lines */
     char *rest; /* owned: the beginning of a line whose end was not there (rest_room) */
@@ -55,6 +70,8 @@ struct row_file *row_file_open(struct ctx *c, const char *path)
     f->path = path;
     f->form = is_text_name(path) ? FORM_TEXT : FORM_UNKNOWN;
     f->line = 1;
+    f->data = f->chunk;
+    buf_init(&f->back, c, (size_t)ROW_FILE_MAX_BYTES + ROW_FILE_CHUNK_BYTES + 1);
     buf_init(&f->row, c, (size_t)ROW_FILE_MAX_BYTES + 1);
     f->in = packed_file_open(c, path);
     if (f->in) return f;
@@ -67,6 +84,7 @@ void row_file_close(struct row_file *f)
     if (!f) return;
     buf_release(&f->row);
     mem_free(f->c, f->rest);
+    buf_release(&f->back);
     parquet_close(f->table);
     packed_file_close(f->in);
     mem_free(f->c, f);
@@ -97,7 +115,9 @@ void row_file_digest(const struct row_file *f, uint64_t *bytes, char hex[65])
 static bool row_file_refill(struct row_file *f)
 {
     if (f->at < f->n) return true;
+    if (f->data != f->chunk) buf_release(&f->back);
     int64_t got = packed_file_read(f->in, f->chunk, sizeof f->chunk);
+    f->data = f->chunk;
     f->at = 0;
     f->n = got > 0 ? (size_t)got : 0;
     return got > 0;
@@ -130,7 +150,7 @@ static bool row_file_is_one_of(char ch, const char *of)
 static bool skip_space(struct row_file *f)
 {
     while (row_file_refill(f)) {
-        char ch = f->chunk[f->at];
+        char ch = f->data[f->at];
         if (!row_file_is_space(ch)) return true;
         f->line += ch == '\n';
         f->at++;
@@ -189,7 +209,52 @@ static bool continues(struct row_file *f)
     size_t n = f->row.len;
     while (n > 0 && row_file_is_space(f->row.data[n - 1])) n--;
     if (!f->in_string && n > 0 && row_file_is_one_of(f->row.data[n - 1], "{[,:")) f->form = FORM_OBJECTS;
+    f->first = (struct first_row){.unsure = f->form == FORM_OBJECTS, .line_begins = true};
     return f->form == FORM_OBJECTS;
+}
+
+/* Whether the line so far is a whole object. */
+static bool is_whole_line(const struct row_file *f)
+{
+    return f->first.opens && f->depth == f->first.depth && f->first.last == '}';
+}
+
+/* Looks at a byte of the first row outside of strings, before it counts. True when the row cannot go on with it. */
+static bool contradicts(struct row_file *f, char ch)
+{
+    struct first_row *r = &f->first;
+    if (ch == '\n') {
+        r->whole |= is_whole_line(f);
+        r->line_begins = true;
+        r->opens = false;
+    }
+    if (row_file_is_space(ch)) return false;
+    if (r->whole && !row_file_is_one_of(ch, ",]}")) return true;
+    r->whole = false;
+    if (r->line_begins) {
+        r->line_begins = false;
+        r->opens = ch == '{';
+        r->depth = f->depth;
+    }
+    r->last = ch;
+    return false;
+}
+
+/* The first row was its first line after all: what was gathered behind that is put back. */
+static void put_back(struct row_file *f)
+{
+    const char *end = memchr(f->row.data, '\n', f->row.len);
+    size_t line = (size_t)(end - f->row.data);
+    buf_append(&f->back, end, f->row.len - line);
+    buf_append(&f->back, f->data + f->at, f->n - f->at);
+    if (!buf_ok(&f->back)) return;
+    f->data = f->back.data;
+    f->at = 0;
+    f->n = f->back.len;
+    f->row.len = line;
+    f->line = f->first_line;
+    f->form = FORM_LINES;
+    f->first.unsure = false;
 }
 
 /* ---- one row ---- */
@@ -214,7 +279,10 @@ static bool row_ends(struct row_file *f, char ch, bool *take)
     if (ch == '"') f->in_string = true;
     if (ch == '{' || ch == '[') f->depth++;
     if (f->depth == 0 && f->form == FORM_ARRAY && (ch == ',' || ch == ']')) return *take = false, true;
-    if ((ch == '}' || ch == ']') && f->depth > 0 && --f->depth == 0) return f->decided = true;
+    if ((ch == '}' || ch == ']') && f->depth > 0 && --f->depth == 0) {
+        f->first.unsure = false;
+        return f->decided = true;
+    }
     return false;
 }
 
@@ -222,21 +290,26 @@ static bool row_ends(struct row_file *f, char ch, bool *take)
 static bool take_row(struct row_file *f)
 {
     while (row_file_refill(f)) {
-        bool take = true, ends = false;
+        bool take = true, ends = false, broken = false;
         size_t from = f->at;
         while (f->at < f->n && !ends) {
+            broken = f->first.unsure && !f->in_string && contradicts(f, f->data[f->at]);
+            if (broken) break;
             /* the bracket that decides where rows end must see what stands before it */
-            if (f->chunk[f->at] == '\n' && !f->decided) {
-                row_file_gather(f, f->chunk + from, f->at - from);
+            if (f->data[f->at] == '\n' && !f->decided) {
+                row_file_gather(f, f->data + from, f->at - from);
                 from = f->at;
             }
-            ends = row_ends(f, f->chunk[f->at], &take);
+            ends = row_ends(f, f->data[f->at], &take);
             if (take) f->at++;
         }
-        row_file_gather(f, f->chunk + from, f->at - from);
-        if (ends) f->inside = false;
-        if (ends || f->too_long || !ctx_ok(f->c)) return ctx_ok(f->c);
+        row_file_gather(f, f->data + from, f->at - from);
+        if (f->too_long) f->first.unsure = broken = false;
+        if (broken) put_back(f);
+        if (ends || broken) f->inside = false;
+        if (ends || broken || f->too_long || !ctx_ok(f->c)) return ctx_ok(f->c);
     }
+    if (f->first.unsure && (f->first.whole || is_whole_line(f))) put_back(f);
     f->inside = false; /* the end of the file ends the row, too */
     return ctx_ok(f->c);
 }
@@ -244,6 +317,7 @@ static bool take_row(struct row_file *f)
 static void begin_row(struct row_file *f)
 {
     f->depth = 0;
+    if (f->item == 0) f->first_line = f->line;
     f->in_string = f->escaped = f->too_long = false;
     f->inside = true;
     buf_clear(&f->row);
@@ -270,12 +344,12 @@ static bool find_item(struct row_file *f)
     if (!more && ctx_ok(f->c) && !f->ended) return fail_array(f, "the array is not closed: the file may be cut short");
     if (!more) return false;
     if (f->ended) return fail_array(f, "something follows the end of the array");
-    char ch = f->chunk[f->at];
+    char ch = f->data[f->at];
     if (ch == ',' && f->item > 0) {
         f->at++;
         more = skip_space(f);
         if (!more && ctx_ok(f->c)) return fail_array(f, "the array is not closed: the file may be cut short");
-        if (more && row_file_is_one_of(f->chunk[f->at], ",]")) return fail_array(f, "an item is missing behind a comma");
+        if (more && row_file_is_one_of(f->data[f->at], ",]")) return fail_array(f, "an item is missing behind a comma");
         return more;
     }
     if (ch == ']') {
@@ -293,8 +367,8 @@ static bool next_text(struct row_file *f, struct row_bytes *out)
     f->ended = true;
     begin_row(f);
     while (row_file_refill(f)) {
-        for (size_t i = f->at; i < f->n && blank; i++) blank = row_file_is_space(f->chunk[i]);
-        row_file_gather(f, f->chunk + f->at, f->n - f->at);
+        for (size_t i = f->at; i < f->n && blank; i++) blank = row_file_is_space(f->data[i]);
+        row_file_gather(f, f->data + f->at, f->n - f->at);
         f->at = f->n;
     }
     f->inside = false;
@@ -433,7 +507,7 @@ static void take_rest(struct row_file *f, struct row_batch *b)
 {
     if (f->n_rest > 0) memcpy(b->bytes + b->n, f->rest, f->n_rest);
     b->n += f->n_rest;
-    memcpy(b->bytes + b->n, f->chunk + f->at, f->n - f->at);
+    memcpy(b->bytes + b->n, f->data + f->at, f->n - f->at);
     b->n += f->n - f->at;
     f->n_rest = f->at = f->n = 0;
 }

@@ -2,7 +2,9 @@
  * is the caller's business: a reader of training rows, a scorer that copies rows.
  *
  *   JSON Lines      an object a line; blank lines are skipped, several objects on a line are several rows
- *   JSON objects    one or more objects that take several lines each, when the first one does ("{" ends its first line)
+ *   JSON objects    one or more objects that take several lines each, when the first one does: its first line ends in one of
+ *                   {[,: and no line of it is an object on its own with something else behind it than , ] }. A file of
+ *                   JSON Lines whose first line is broken there loses that line only
  *   JSON array      its items, in one line or many
  *   Parquet         its rows as the JSON objects that they would be (parquet/parquet.h); not packed, not from standard input
  *   text            a file called *.txt (or *.txt.gz, *.txt.zst) is one row: its whole text

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <sys/stat.h>
 #include <zstd.h>
 
 #include "base/file.h"
@@ -95,6 +96,14 @@ static const struct shape {
     {"{\n  \"a\": 1\n}\n{\n  \"b\": [\n2]\n}\n", "1={\n  \"a\": 1\n}|4={\n  \"b\": [\n2]\n}|"},
     {"{ \"a\": 1,\r\n \"b\":\r\n2}{\"c\":3}\n", "1={ \"a\": 1,\r\n \"b\":\r\n2}|3={\"c\":3}|"},
     {"{\n\"a\": 1", "1={\n\"a\": 1|"},
+    {"{\"a\":[\n{\"b\":1}\n]}\n{\"c\":3}\n", "1={\"a\":[\n{\"b\":1}\n]}|4={\"c\":3}|"},
+    {"{\"a\":[\n{\"b\":1},\n{\"b\":2}\n,{\"b\":3}]}", "1={\"a\":[\n{\"b\":1},\n{\"b\":2}\n,{\"b\":3}]}|"},
+    {"{\n\"a\":\n{}\n,\"b\":{\n}\n}", "1={\n\"a\":\n{}\n,\"b\":{\n}\n}|"},
+    /* a broken first line that ends as if it went on: rows follow, and it costs its line only */
+    {"{\"a\":[\n{\"b\":2}\n{\"c\":3}\n", "1={\"a\":[|2={\"b\":2}|3={\"c\":3}|"},
+    {"{\"a\":1,\n\n{\"b\":\"}\"}\r\n \n{\"c\":3}", "1={\"a\":1,|3={\"b\":\"}\"}|5={\"c\":3}|"},
+    {"{\"a\":\n{\"b\":{}}\n", "1={\"a\":|2={\"b\":{}}|"},
+    {"{\"a\":{\n{\"b\":[\n{\"c\":3}\nwords\n{\"d\":4}", "1={\"a\":{|2={\"b\":[|3={\"c\":3}|4=words|5={\"d\":4}|"},
     /* arrays */
     {"[{\"a\":1}, {\"b\":[2]}]\n", "1={\"a\":1}|2={\"b\":[2]}|"},
     {" \n[\n  {\n\"a\": \"],\"\n  }\n,\n {\"b\":2}\n]\n \n", "1={\n\"a\": \"],\"\n  }|2={\"b\":2}|"},
@@ -203,6 +212,14 @@ static void what_is_no_file_of_rows_is_named(void **state)
     memcpy(tar + 257, "ustar", 5);
     assert_null(read_rows(c, write_file("rows.tar", tar, sizeof tar)));
     assert_failed(c, E_INPUT, "is a tar archive");
+}
+
+static void pipes_are_pointed_to_standard_input(void **state)
+{
+    struct ctx *c = *state;
+    assert_int_equal(mkfifo(scratch_path("pipe"), 0600), 0);
+    assert_null(read_rows(c, scratch_path("pipe")));
+    assert_failed(c, E_INPUT, "is a pipe, which can be read only as standard input: give - for its name");
 }
 
 static void texts_are_one_row(void **state)
@@ -415,6 +432,7 @@ int main(void)
         ROWS_TEST(large_windows_are_refused), ROWS_TEST(cut_and_damaged_packs_are_refused),
         ROWS_TEST(standard_input_is_a_file),  ROWS_TEST(each_allocation_fails_once),
         ROWS_TEST(nul_bytes_are_bytes),       ROWS_TEST(batches_have_the_rows_of_single_reads),
+        ROWS_TEST(pipes_are_pointed_to_standard_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
