@@ -34,6 +34,7 @@ struct pack {
     int64_t n_sequences;
     int64_t longest_tokens, longest_items; /* of a micro-batch */
     int64_t longest_at;                    /* first sequence of the one with the most tokens */
+    int64_t widest_tokens, widest_at;      /* see pack_widest_batch */
 
     /* the current micro-batch */
     int32_t *tokens, *positions, *targets, *cu;
@@ -205,6 +206,15 @@ static int64_t tokens_in(const struct pack *p, struct range r)
     return n;
 }
 
+/* Tokens of whole groups of PACK_SEGMENT_TOKENS that hold the items, each begun by an item. */
+static int64_t grouped_tokens_in(const struct pack *p, struct range r)
+{
+    int64_t n = 0;
+    for (int64_t i = r.begin; i < r.end; i++)
+        n += (length_of(p, i) + PACK_SEGMENT_TOKENS - 1) / PACK_SEGMENT_TOKENS * PACK_SEGMENT_TOKENS;
+    return n;
+}
+
 static enum status make_buffers(struct pack *p)
 {
     for (int64_t s = 0; s < p->n_sequences; s += p->options.batch) {
@@ -213,6 +223,11 @@ static enum status make_buffers(struct pack *p)
         if (tokens > p->longest_tokens) {
             p->longest_tokens = tokens;
             p->longest_at = s;
+        }
+        int64_t grouped = grouped_tokens_in(p, r);
+        if (grouped > p->widest_tokens) {
+            p->widest_tokens = grouped;
+            p->widest_at = s;
         }
         if (r.end - r.begin > p->longest_items) p->longest_items = r.end - r.begin;
     }
@@ -310,11 +325,23 @@ double pack_step_mean_weight(const struct pack *p, int64_t step)
     return sum / (double)pack_step_trained_tokens(p, step);
 }
 
+/* Which micro-batch of which step begins with the sequence `at`. */
+static void pack_locate(const struct pack *p, int64_t at, int64_t *step, int64_t *micro)
+{
+    if (step) *step = at / sequences_a_step(p);
+    if (micro) *micro = at % sequences_a_step(p) / p->options.batch;
+}
+
 int64_t pack_longest_batch(const struct pack *p, int64_t *step, int64_t *micro)
 {
-    if (step) *step = p->longest_at / sequences_a_step(p);
-    if (micro) *micro = p->longest_at % sequences_a_step(p) / p->options.batch;
+    pack_locate(p, p->longest_at, step, micro);
     return p->longest_tokens;
+}
+
+int64_t pack_widest_batch(const struct pack *p, int64_t *step, int64_t *micro)
+{
+    pack_locate(p, p->widest_at, step, micro);
+    return p->widest_tokens;
 }
 
 /* One document into the buffers from token `at` on. */

@@ -45,6 +45,11 @@ double pack_step_mean_weight(const struct pack *p, int64_t step);
 /* Most tokens of a micro-batch, and which micro-batch of which step that is (the first of that length; NULL: not asked). */
 int64_t pack_longest_batch(const struct pack *p, int64_t *step, int64_t *micro);
 
+/* The same for the micro-batch that is widest when the tokens of each segment count as a multiple of PACK_SEGMENT_TOKENS: of
+ * many short documents it takes more scratch in attention, which works on so many keys at a time, than the longest one. */
+enum { PACK_SEGMENT_TOKENS = 32 };
+int64_t pack_widest_batch(const struct pack *p, int64_t *step, int64_t *micro);
+
 /* Fills *b with micro-batch `micro` of `step`. The arrays belong to the pack and are valid until the next call. targets are
  * shifted inside each document (targets[t] = tokens[t + 1], weight 0 at a document's last token and where t + 1 is not
  * trained); positions restart at 0 in each document; one segment a document; first_token counts the tokens of the step

@@ -98,6 +98,8 @@ struct train_choice {
     int64_t epochs, steps; /* of the defaults: `steps` in all of the epochs */
 };
 
+enum { TRAINER_EXTREMES = 2 };
+
 /* Read-only for callers. */
 struct trainer {
     struct resource resource; /* the lock */
@@ -115,6 +117,7 @@ struct trainer {
     struct pack *pack, *valid_pack; /* of the running epoch; of validation */
     struct metrics *metrics;
     struct schedule schedule;
+    int64_t extreme_epochs[TRAINER_EXTREMES]; /* with the longest and the widest micro-batch (pack.h) */
     struct plan_input plan_input;
     struct plan plan;
     struct train_state state;

@@ -169,20 +169,25 @@ enum status trainer_open_epoch(struct trainer *t, int64_t epoch)
 
 /* ---- length and plan ------------------------------------------------------------------------------------------------- */
 
-/* Steps of the run, and the epoch with the longest micro-batch. Epochs may differ by a step, because each packs in its own
- * order, so they are counted one by one. */
-static enum status scan_epochs(struct trainer *t, int64_t *longest_epoch)
+/* Finds a micro-batch that the plan must count, and its size. */
+typedef int64_t (*find_batch_fn)(const struct pack *p, int64_t *step, int64_t *micro);
+static const find_batch_fn find_batch[TRAINER_EXTREMES] = {pack_longest_batch, pack_widest_batch};
+
+/* Steps of the run, and the epochs with the longest and the widest micro-batch. Epochs may differ by a step, because each
+ * packs in its own order, so they are counted one by one. */
+static enum status scan_epochs(struct trainer *t)
 {
     const struct train_config *k = &t->config;
-    int64_t steps = 0, longest = 0;
-    *longest_epoch = 0;
+    int64_t steps = 0, most[TRAINER_EXTREMES] = {0};
     for (int64_t e = 0; k->max_steps ? e < SCAN_EPOCHS_MAX && steps < k->max_steps : e < k->epochs; e++) {
         TRY(trainer_open_epoch(t, e));
         steps += pack_steps(t->pack);
-        int64_t n = pack_longest_batch(t->pack, NULL, NULL);
-        if (n <= longest) continue;
-        longest = n;
-        *longest_epoch = e;
+        for (int i = 0; i < TRAINER_EXTREMES; i++) {
+            int64_t n = find_batch[i](t->pack, NULL, NULL);
+            if (n <= most[i]) continue;
+            most[i] = n;
+            t->extreme_epochs[i] = e;
+        }
     }
     t->schedule = k->schedule;
     t->schedule.total = k->max_steps ? k->max_steps : steps;
@@ -190,17 +195,22 @@ static enum status scan_epochs(struct trainer *t, int64_t *longest_epoch)
     return OK;
 }
 
-/* plan_input.count: the longest micro-batch of the open epoch. */
+/* plan_input.count: the longest and the widest micro-batch of the run, whichever takes more. */
 static enum status count_step(void *user, int64_t recomputed_blocks, struct plan_step *out)
 {
     struct trainer *t = user;
-    struct batch b;
-    struct engine_need need = {0};
-    int64_t step, micro;
-    pack_longest_batch(t->pack, &step, &micro);
-    TRY(pack_batch(t->pack, step, micro, &b));
-    TRY(t->engine->ops->count(t->engine, &b, recomputed_blocks, &need));
-    *out = (struct plan_step){need.held_bytes, need.touched_bytes};
+    *out = (struct plan_step){0, 0};
+    for (int i = 0; i < TRAINER_EXTREMES; i++) {
+        struct batch b;
+        struct engine_need need = {0};
+        int64_t step, micro;
+        if (i == 0 || t->extreme_epochs[i] != t->extreme_epochs[i - 1]) TRY(trainer_open_epoch(t, t->extreme_epochs[i]));
+        find_batch[i](t->pack, &step, &micro);
+        TRY(pack_batch(t->pack, step, micro, &b));
+        TRY(t->engine->ops->count(t->engine, &b, recomputed_blocks, &need));
+        if (need.held_bytes > out->held) out->held = need.held_bytes;
+        if (need.touched_bytes > out->touched) out->touched = need.touched_bytes;
+    }
     return OK;
 }
 
@@ -223,10 +233,9 @@ static enum status plan_run(struct trainer *t)
 {
     const struct train_config *k = &t->config;
     struct plan_input *in = &t->plan_input;
-    int64_t longest_epoch;
     mem_trim(); /* what tokenising took for a while is no part of what training needs */
-    TRY(scan_epochs(t, &longest_epoch));
-    TRY(trainer_open_epoch(t, longest_epoch));
+    TRY(scan_epochs(t));
+    TRY(trainer_open_epoch(t, t->extreme_epochs[0]));
     struct engine_memory memory = t->engine->ops->memory(t->engine);
     in->count = t->engine->ops->count ? count_step : NULL;
     in->user = t;
