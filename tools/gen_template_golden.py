@@ -274,6 +274,46 @@ a@@
 {{ 9007199254740993 == 9007199254740992.0 }} {{ 9007199254740993 > 9007199254740992.0 }} {{ 9007199254740992.0 < 9007199254740993 }} {{ 2 ** 62 - 1 + 2 ** 62 < 2.0 ** 63 }} {{ 2 ** 62 - 1 + 2 ** 62 == 2.0 ** 63 }} {{ {9007199254740993: 'a'}[9007199254740992] is defined }} {{ 3 == 3.0 }} {{ 3 < 3.5 }} {{ -3 < -2.5 }}
 {{+ 'abc' }}|{{+undefined_name }}|{{+ -n }}|{{- +n }}
 a {#-#} b {#+#} c {#--#} d {#+-#} e
+{% set ns = namespace() %}{% for x in l %}{% macro m() %}{{ loop.index }}{{ loop.last }}{{ x }}{% endmacro %}{% set ns.m = m %}{{ m() }}{% endfor %}|{{ ns.m() }}
+{% set ns = namespace() %}{% for x in l %}{% if loop.index == 2 %}{% macro m() %}{{ loop.index }}/{{ loop.length }}{{ loop.first }}{{ loop.last }}{{ loop.revindex }}{{ loop.previtem }}{{ loop.nextitem }}{% endmacro %}{% set ns.m = m %}{% endif %}{% endfor %}{{ ns.m() }}
+{% set ns = namespace() %}{% for x in l %}{% macro m() %}{{ loop.index }}{{ loop.nextitem is defined }}{{ loop.previtem }}{% endmacro %}{% set ns.m = m %}{% if loop.index == 2 %}{% break %}{% endif %}{% endfor %}{{ ns.m() }}
+{% set ns = namespace() %}{% for x in l if x > 1 %}{% macro m() %}{{ loop.index }}{{ loop.last }}{{ loop.length }}{{ loop.revindex0 }}{% endmacro %}{% set ns.m = m %}{% endfor %}{{ ns.m() }}{{ ns.m() }}
+{% set ns = namespace(l=none) %}{% for x in l %}{% set ns.l = loop %}{% endfor %}{{ ns.l.index }}{{ ns.l.last }}{{ ns.l.length }}{{ ns.l.revindex }}{{ ns.l.previtem }}
+{% macro m() %}{{ loop.index }}{% endmacro %}{% for x in l %}{{ m() }}{% endfor %}
+{% for x in l %}{% for y in w %}{% macro m() %}{{ loop.index }}{{ x }}{{ y }}{% endmacro %}{{ m() }}{% endfor %}{% endfor %}
+{% for x in l %}{% set outer = loop %}{% for y in w %}{{ outer.index }}{{ loop.index }}{{ outer.last }}{% endfor %}{% endfor %}
+{% macro m() %}{% for x in l %}{{ loop.index }}{{ caller(x) }}{% endfor %}{% endmacro %}{% for z in w %}{% call(v) m() %}[{{ loop.index }}{{ v }}{{ z }}]{% endcall %}{% endfor %}
+{{ rows | sort(attribute='v') | list | length }}
+{{ rows | sort(attribute='missing') | map(attribute='n') | join }}
+{{ rows | sort(attribute='n') | map(attribute='n') | join }}
+{{ [{'v': 1}] | sort(attribute='x') | length }}
+{{ [] | sort(attribute='x') | length }}
+{{ [{'v': 1}, {}] | sort(attribute='v') | length }}
+{{ [{}, {}] | sort(attribute='v') | length }}
+{{ l | sort(attribute='v') | join }}
+{{ [{'v': none}, {'v': 1}] | sort(attribute='v') | length }}
+{{ [{'v': {'w': 2}}, {'v': {'w': 1}}] | sort(attribute='v.w') | map(attribute='v') | list }}
+{{ [{'v': 1}, {'v': {'w': 1}}] | sort(attribute='v.w') | length }}
+{{ rows | min(attribute='v') }}
+{{ rows | max(attribute='missing') }}
+{{ [{'v': 1}] | max(attribute='missing') }}
+{{ rows | unique(attribute='v') | map(attribute='n') | join }}
+{{ rows | unique(attribute='missing') | map(attribute='n') | join }}
+{{ rows | map(attribute='v') | list }}
+{{ rows | sum(attribute='v') }}
+{{ undefined_name | sort(attribute='v') }}
+{{ [undefined_name, undefined_name] | sort }}
+{{ [undefined_name] | sort | length }}
+{{ undefined_name < 1 }}
+{{ 'a b c'.isspace() }}{{ ' \t\n'.isspace() }}{{ ''.isspace() }}{{ u.isspace() }}{{ '東京'.isspace() }}{{ '\u00a0\u2003'.isspace() }}{{ '\u200b'.isspace() }}
+{% set ns = namespace() %}{% for x in l %}{% if loop.first %}{% macro m() %}{{ x }}{{ loop.index }}{% endmacro %}{% set ns.m = m %}{% endif %}{{ ns.m() }}{% endfor %}
+{% set ns = namespace() %}{% for x in l %}{% set y = x * 2 %}{% if loop.first %}{% macro m() %}{{ y }}{% endmacro %}{% set ns.m = m %}{% endif %}{{ ns.m() }}{% endfor %}|{{ ns.m() }}
+{% set ns = namespace() %}{% for x in l %}{% macro m() %}{{ x is defined }}{{ loop is defined }}{{ loop.index is defined }}{{ loop.index }}{% endmacro %}{% set ns.m = m %}{% endfor %}{{ ns.m() }}
+{% macro f(n) %}{% for x in [1] %}{% if n > 0 %}.{{ f(n - 1) }}{% endif %}{% endfor %}{% endmacro %}{{ f(180) }}
+{% macro f(n) %}{{ 'x' ~ (f(n - 1) if n > 0 else '') }}{% endmacro %}{{ f(180) }}
+{{ rows | sort(attribute='n,v') | map(attribute='v') | list }}
+{{ [{'a': 2, 'b': 'Y'}, {'a': 1, 'b': 'z'}, {'a': 2, 'b': 'x'}] | sort(attribute='a,b') | map(attribute='b') | join }}{{ [{'a': 2, 'b': 'Y'}, {'a': 2, 'b': 'x'}] | sort(attribute='a,b', case_sensitive=true, reverse=true) | map(attribute='b') | join }}
+{{ [[1, 'b'], [0, 'a']] | sort(attribute=1) | map('first') | list }}{{ [[1, 'b'], [0, 'a']] | sort(attribute='0') | map('last') | join }}
 """.strip("\n").split("\n")
 
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}

@@ -360,6 +360,10 @@ static void test_limits(void **state)
         "{% set a = 'a' * 1000000 %}{% for i in range(99999) %}{{ a.startswith(a) }}{{ a.endswith(('b', a)) }}{% endfor %}",
         "{% set a = 'a' * 1000000 %}{% for i in range(99999) %}{{ a.removeprefix(a) }}{% endfor %}",
         "{% set a = ' ' * 1000000 %}{% for i in range(99999) %}{{ a | int }}{% endfor %}",
+        "{% set a = ' ' * 1000000 %}{% for i in range(99999) %}{{ a.isspace() }}{% endfor %}",
+        "{% set a = '\t' * 1000000 %}{% for i in range(99999) %}{{ a.strip() }}{{ a.isspace() }}{{ a | trim }}{% endfor %}",
+        "{% set a = '\\u2003' * 300000 %}{% for i in range(99999) %}{{ a.strip() }}{{ a.isspace() }}{% endfor %}",
+        "{% set a = 'a' * 1000000 %}{% for i in range(99999) %}{{ a.isalpha() }}{{ a.islower() }}{% endfor %}",
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) expect_bounded(cases[i], cases[i]);
     static const char *const nested[][3] = {

@@ -96,6 +96,25 @@ static enum status sort_key(struct jinja_filter_call *f, const struct jinja_valu
     return jinja_text_case(f->r, key->u.s, CASE_LOWER, &key->u.s);
 }
 
+/* The key of `sort` is a list: of what each of the paths, which commas part, finds in the item. So keys that are equal,
+ * undefined ones too, are never asked which is the lesser. */
+static enum status sort_keys(struct jinja_filter_call *f, const struct jinja_value *item, const struct jinja_value *paths,
+                             bool any_case, struct jinja_value *keys)
+{
+    struct jinja_value path = *paths, key;
+    TRY(jinja_value_list(f->r, LIST_PLAIN, keys));
+    bool several = jinja_filter_given(paths) && paths->kind == JINJA_STRING;
+    for (struct jinja_string rest = several ? paths->u.s : (struct jinja_string){0};;) {
+        const char *comma = several && rest.n > 0 ? memchr(rest.s, ',', rest.n) : NULL;
+        size_t n = comma ? (size_t)(comma - rest.s) : rest.n;
+        if (several) path = jinja_value_string(jinja_part(rest, 0, n));
+        TRY(sort_key(f, item, &path, any_case, &key));
+        TRY(jinja_value_push(f->r, keys, key));
+        if (!comma) return OK;
+        rest = jinja_part(rest, n + 1, rest.n);
+    }
+}
+
 struct sort_item {
     struct jinja_value key, item;
 };
@@ -132,14 +151,18 @@ static enum status sort_items(struct jinja_run *r, struct sort_item *items, size
     return OK;
 }
 
-static enum status sort_list(struct jinja_filter_call *f, const struct jinja_list *l, const struct jinja_value *path,
-                             bool any_case, bool reverse)
+/* Takes sort_key or sort_keys. */
+typedef enum status (*sort_key_fn)(struct jinja_filter_call *f, const struct jinja_value *item,
+                                   const struct jinja_value *path, bool any_case, struct jinja_value *key);
+
+static enum status sort_list(struct jinja_filter_call *f, const struct jinja_list *l, sort_key_fn make_key,
+                             const struct jinja_value *path, bool any_case, bool reverse)
 {
     struct sort_item *items = jinja_arena_alloc(&f->r->arena, l->n, sizeof *items);
     if (!items) return f->r->c->status;
     for (size_t i = 0; i < l->n; i++) {
         items[i].item = l->items[i];
-        TRY(sort_key(f, &l->items[i], path, any_case, &items[i].key));
+        TRY(make_key(f, &l->items[i], path, any_case, &items[i].key));
     }
     TRY(sort_items(f->r, items, l->n, reverse));
     TRY(jinja_value_list(f->r, LIST_PLAIN, f->out));
@@ -151,7 +174,8 @@ static enum status filter_sort(struct jinja_filter_call *f)
 {
     const struct jinja_list *l;
     TRY(all_items(f, &l));
-    return sort_list(f, l, &f->args[2], !jinja_filter_flag(&f->args[1], false), jinja_filter_flag(&f->args[0], false));
+    return sort_list(f, l, sort_keys, &f->args[2], !jinja_filter_flag(&f->args[1], false),
+                     jinja_filter_flag(&f->args[0], false));
 }
 
 static enum status filter_dictsort(struct jinja_filter_call *f)
@@ -162,19 +186,23 @@ static enum status filter_dictsort(struct jinja_filter_call *f)
     if (f->args[1].kind == JINJA_STRING && jinja_text_equal(f->args[1].u.s, "value")) by = jinja_value_int(1);
     TRY(filter_items(f));
     pairs = *f->out;
-    return sort_list(f, pairs.u.list, &by, !jinja_filter_flag(&f->args[0], false), jinja_filter_flag(&f->args[2], false));
+    return sort_list(f, pairs.u.list, sort_key, &by, !jinja_filter_flag(&f->args[0], false),
+                     jinja_filter_flag(&f->args[2], false));
 }
 
 static enum status filter_unique(struct jinja_filter_call *f)
 {
     const struct jinja_list *l;
     struct jinja_value seen;
+    bool undefined = false; /* was seen: all undefined values are equal */
     TRY(all_items(f, &l));
     TRY(jinja_value_dict(f->r, &seen));
     TRY(jinja_value_list(f->r, LIST_GENERATOR, f->out));
     for (size_t i = 0; i < l->n; i++) {
         struct jinja_value key;
         TRY(sort_key(f, &l->items[i], &f->args[1], !jinja_filter_flag(&f->args[0], false), &key));
+        if (key.kind == JINJA_UNDEFINED && undefined) continue;
+        undefined |= key.kind == JINJA_UNDEFINED;
         if (key.kind != JINJA_LIST && key.kind != JINJA_DICT && jinja_value_get(f->r, seen.u.dict, key)) continue;
         TRY(f->r->c->status);
         TRY(jinja_value_put(f->r, seen.u.dict, key, key));
@@ -213,6 +241,7 @@ static enum status filter_sum(struct jinja_filter_call *f)
         int64_t a, b;
         struct jinja_value v = l->items[i], so_far = sum;
         if (jinja_filter_given(&f->args[0])) TRY(jinja_lookup_path(f->r, &l->items[i], &f->args[0], NULL, &v));
+        if (v.kind == JINJA_UNDEFINED) return jinja_value_fail_undefined(f->r, &v);
         if (so_far.kind == JINJA_LIST && v.kind == JINJA_LIST)
             TRY(jinja_eval_add(f->r, &so_far, &v, &sum));
         else if (jinja_value_integer(&so_far, &a) && jinja_value_integer(&v, &b) && !__builtin_add_overflow(a, b, &a))

@@ -63,7 +63,7 @@ enum jinja_kind {
     JINJA_MACRO,
     JINJA_METHOD,
     JINJA_FUNCTION,
-    JINJA_LOOP,
+    JINJA_LOOP, /* u.loop NULL: a variable of a loop that has ended, as a macro sees it */
 };
 
 /* Forms of lists (how Python would print and ask them), and of undefined values (what their message says). */
@@ -191,7 +191,6 @@ struct jinja_scope {
     struct jinja_scope *parent;
     struct jinja_variable *variables;
     size_t n, room;
-    bool kept; /* a macro was made in it: it must not be used anew */
 };
 
 struct jinja_macro {
@@ -217,7 +216,7 @@ struct jinja_run {
     enum { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } flow;
 };
 
-enum { JINJA_DEPTH_MAX = 600, JINJA_LIST_MAX = 100000 };
+enum { JINJA_DEPTH_MAX = 1000, JINJA_LIST_MAX = 100000 };
 
 /* Failures with the line that is being run: of the template or its data, and of what is not supported here. */
 enum status jinja_fail(struct jinja_run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -49,7 +49,7 @@ enum status jinja_lookup_member(struct jinja_run *r, const struct jinja_value *o
                                 struct jinja_value *out)
 {
     bool found;
-    if (of->kind == JINJA_LOOP) return jinja_loop_member(r, of->u.loop, name, out);
+    if (of->kind == JINJA_LOOP && of->u.loop) return jinja_loop_member(r, of->u.loop, name, out);
     if (of->kind == JINJA_MACRO || of->kind == JINJA_FUNCTION || of->kind == JINJA_METHOD)
         return jinja_refuse(r, "the attribute '%.*s' of a %s", (int)name.n, name.s, jinja_value_type(of));
     TRY(find_method(r, of, name, &found, out));
@@ -93,7 +93,7 @@ enum status jinja_lookup_item(struct jinja_run *r, const struct jinja_value *of,
     bool found;
     if (of->kind == JINJA_UNDEFINED) return jinja_value_fail_undefined(r, of);
     if (key->kind == JINJA_STRING) {
-        if (of->kind == JINJA_LOOP) return jinja_lookup_member(r, of, key->u.s, out);
+        if (of->kind == JINJA_LOOP && of->u.loop) return jinja_lookup_member(r, of, key->u.s, out);
         TRY(find_member(r, of, key->u.s, &found, out));
         if (!found) TRY(find_method(r, of, key->u.s, &found, out));
         return found ? OK : missing(r, of, key->u.s, UNDEFINED_MEMBER, out);

@@ -14,6 +14,7 @@ struct jinja_loop {
     bool peeked, after_is, has_length;
     struct jinja_value after, current, before;
     int64_t length;
+    size_t n_own; /* variables of the scope that are `loop` and the targets: they come first */
 };
 
 /* The next item for which the condition holds; *is false when there is none. */
@@ -128,35 +129,51 @@ enum status jinja_loop_member(struct jinja_run *r, struct jinja_loop *l, struct 
     return OK;
 }
 
-/* One pass of the body, in a scope of its own. */
+/* One pass of the body. All passes share a scope, whose variables are new in each: a macro that was made in one sees those
+ * of the pass that runs when it is called, as the reference's closures do. */
 static enum status loop_body(struct jinja_loop *l, struct jinja_scope **scope, const struct jinja_node *n)
 {
     struct jinja_run *r = l->r;
     struct jinja_value self = {.kind = JINJA_LOOP, .u.loop = l};
-    if (!*scope || (*scope)->kept) *scope = jinja_scope_new(r, l->outer);
+    if (!*scope) *scope = jinja_scope_new(r, l->outer);
     if (!*scope) return r->c->status;
     (*scope)->n = 0;
     r->scope = *scope;
     TRY(jinja_scope_set(r, *scope, r->t->loop, self));
     TRY(jinja_assign(r, n->d, &l->current));
+    l->n_own = (*scope)->n;
     return jinja_run_body(r, n->b);
+}
+
+/* What macros that outlive the loop see of it: `loop` and the targets are the reference's `missing`, which prints its name
+ * and has no members, and what was set in the body is undefined. */
+static void loop_forget(const struct jinja_loop *l, struct jinja_scope *scope)
+{
+    for (size_t i = 0; scope && i < scope->n; i++) {
+        struct jinja_variable *v = &scope->variables[i];
+        if (i < l->n_own)
+            v->value = (struct jinja_value){.kind = JINJA_LOOP, .u.loop = NULL};
+        else
+            v->value = jinja_value_undefined(UNDEFINED_NAME, l->r->t->symbols.names[v->symbol]);
+    }
 }
 
 static enum status loop_all(struct jinja_loop *l, const struct jinja_node *n)
 {
     struct jinja_run *r = l->r;
     struct jinja_scope *scope = NULL;
-    for (;;) {
-        bool is;
+    bool is = true, stop = false;
+    while (!stop) {
         TRY(loop_next(l, &is));
-        if (!is) return OK;
+        if (!is) break;
         enum status status = loop_body(l, &scope, n);
         r->scope = l->outer;
         TRY(status);
-        bool stop = r->flow == FLOW_BREAK;
+        stop = r->flow == FLOW_BREAK;
         r->flow = FLOW_ON;
-        if (stop) return OK;
     }
+    loop_forget(l, scope);
+    return OK;
 }
 
 enum status jinja_loop_run(struct jinja_run *r, const struct jinja_node *n)

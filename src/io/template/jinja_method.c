@@ -206,25 +206,67 @@ static enum status text_join(struct method_call *m)
     return method_join(m->r, m->s, &m->v[0], m->out);
 }
 
-/* isdigit and its like, where only ASCII is asked; other characters are not decided here. */
+/* What isdigit and its like ask of every character. */
+enum text_class { CLASS_ALPHA, CLASS_ALNUM, CLASS_SPACE, CLASS_UPPER, CLASS_LOWER, CLASS_DIGIT };
+
+static enum text_class class_named(struct jinja_string name)
+{
+    static const char *const names[] = {[CLASS_ALPHA] = "isalpha",
+                                        [CLASS_ALNUM] = "isalnum",
+                                        [CLASS_SPACE] = "isspace",
+                                        [CLASS_UPPER] = "isupper",
+                                        [CLASS_LOWER] = "islower"};
+    size_t i = 0;
+    while (i < CLASS_DIGIT && !jinja_text_equal(name, names[i])) i++;
+    return (enum text_class)i;
+}
+
+static bool is_of_class(enum text_class class, unsigned char ch)
+{
+    bool upper = ch >= 'A' && ch <= 'Z', lower = ch >= 'a' && ch <= 'z', digit = ch >= '0' && ch <= '9';
+    switch (class) {
+    case CLASS_ALPHA:
+        return upper || lower;
+    case CLASS_ALNUM:
+        return upper || lower || digit;
+    case CLASS_UPPER:
+        return !lower;
+    case CLASS_LOWER:
+        return !upper;
+    case CLASS_DIGIT:
+        return digit;
+    case CLASS_SPACE:
+        break;
+    }
+    return jinja_text_is_space(ch);
+}
+
+/* isspace, of any characters. */
+static bool is_all_space(struct jinja_string s)
+{
+    for (size_t at = 0; at < s.n;) {
+        struct unicode_unit u = unicode_next(s.s + at, s.n - at);
+        if (!jinja_text_is_space(u.cp)) return false;
+        at += u.bytes;
+    }
+    return s.n > 0;
+}
+
+/* isdigit and its like, where only ASCII is asked; other characters are not decided here, but for isspace. */
 static enum status text_is(struct method_call *m)
 {
     bool yes = m->s.n > 0, cased = false;
+    enum text_class class = class_named(m->name);
     TRY(method_bind(m, NULL, 0));
     TRY(jinja_step(m->r, m->s.n / 8));
-    for (size_t i = 0; i < m->s.n && yes; i++) {
+    for (size_t i = 0; i < m->s.n && yes && class != CLASS_SPACE; i++) {
         unsigned char ch = (unsigned char)m->s.s[i];
-        bool upper = ch >= 'A' && ch <= 'Z', lower = ch >= 'a' && ch <= 'z', digit = ch >= '0' && ch <= '9';
         if (ch >= 0x80) return jinja_refuse(m->r, "%.*s() of a string that is not ASCII", (int)m->name.n, m->name.s);
-        if (jinja_text_equal(m->name, "isalpha")) yes = upper || lower;
-        if (jinja_text_equal(m->name, "isalnum")) yes = upper || lower || digit;
-        if (jinja_text_equal(m->name, "isspace")) yes = jinja_text_is_space(ch);
-        if (jinja_text_equal(m->name, "isupper")) yes = !lower;
-        if (jinja_text_equal(m->name, "islower")) yes = !upper;
-        if (strchr("dn", m->name.s[2]) || jinja_text_equal(m->name, "isdecimal")) yes = digit;
-        cased = cased || upper || lower;
+        yes = is_of_class(class, ch);
+        cased = cased || is_of_class(CLASS_ALPHA, ch);
     }
-    if (jinja_text_equal(m->name, "isupper") || jinja_text_equal(m->name, "islower")) yes = yes && cased;
+    if (class == CLASS_UPPER || class == CLASS_LOWER) yes = yes && cased;
+    if (class == CLASS_SPACE) yes = is_all_space(m->s);
     *m->out = jinja_value_bool(yes);
     return OK;
 }

@@ -149,7 +149,8 @@ enum status jinja_print(struct jinja_run *r, const struct jinja_value *v, struct
     case JINJA_DICT:
         return jinja_print_repr(r, v, b);
     default:
-        return jinja_refuse(r, "printing a %s", jinja_value_type(v));
+        if (v->kind != JINJA_LOOP || v->u.loop) return jinja_refuse(r, "printing a %s", jinja_value_type(v));
+        jinja_builder_str(b, "missing"); /* of a loop that has ended */
     }
     return r->c->status;
 }

@@ -184,7 +184,6 @@ static enum status make_macro(struct jinja_run *r, const struct jinja_node *n, s
     out->u.macro = jinja_arena_alloc(&r->arena, 1, sizeof *out->u.macro);
     if (!out->u.macro) return r->c->status;
     *out->u.macro = (struct jinja_macro){n, r->scope, n->constant.u.s};
-    for (struct jinja_scope *s = r->scope; s && !s->kept; s = s->parent) s->kept = true;
     return OK;
 }
 

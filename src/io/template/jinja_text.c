@@ -66,6 +66,8 @@ static bool is_stripped(struct unicode_unit u, const char *at, const struct jinj
 
 struct jinja_string jinja_text_strip(struct jinja_string s, const struct jinja_string *chars, int sides)
 {
+    while (!chars && (sides & STRIP_LEFT) && s.n > 0 && s.s[0] == ' ') s = jinja_part(s, 1, s.n);
+    while (!chars && (sides & STRIP_RIGHT) && s.n > 0 && s.s[s.n - 1] == ' ') s.n--;
     while ((sides & STRIP_LEFT) && s.n > 0) {
         struct unicode_unit u = unicode_next(s.s, s.n);
         if (!is_stripped(u, s.s, chars)) break;
