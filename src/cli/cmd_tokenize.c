@@ -8,11 +8,13 @@
 #include "cli/command.h"
 #include "cli/tokenize_rows.h"
 #include "data/data_rows.h"
+#include "export/peft.h"
 #include "io/tokenizer/tokenizer.h"
 
 struct tokenize_values {
     const char *model;
     bool decode, special;
+    const char *adapter;
     struct option_list data;
     struct tokenize_rows_options rows;
 };
@@ -23,6 +25,8 @@ static const size_t STDIN_CAP_BYTES = (size_t)1 << 32;
 
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, tokenizer.json or .gguf file"),
+    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input",
+               "adapter: tokens and template in its folder are held against the model's"),
     FLAG_ROW(V, decode, "decode", 0, "false", "Running", "ids to text; special tokens are written as their text"),
     FLAG_ROW(V, special, "special", 's', "false", "Running", "text of special tokens (<|im_end|>) becomes their ids"),
     LIST_ROW(V, data, "data", 'd', false, "FILE", "Rows", "rows instead of a text, as train -d takes them"),
@@ -113,7 +117,8 @@ static enum status cmd_tokenize_run(const struct command_call *call)
     if (v->decode && v->special) return ctx_fail(c, E_INPUT, "--special is for encoding; --decode always writes them");
     struct tokenizer *t = tokenizer_open(c, v->model);
     if (!t) return c->status;
-    enum status status = v->data.n > 0 ? print_rows(c, t, v) : convert_stdin(c, t, v);
+    enum status status = v->adapter ? peft_check_tokenizer(c, t, v->adapter) : OK;
+    if (status == OK) status = v->data.n > 0 ? print_rows(c, t, v) : convert_stdin(c, t, v);
     tokenizer_free(t);
     return status;
 }
@@ -121,7 +126,7 @@ static enum status cmd_tokenize_run(const struct command_call *call)
 const struct command command_tokenize = {
     .name = "tokenize",
     .summary = "turns text into token ids or back; shows rows as training will see them",
-    .usage = "-m MODEL [--special | --decode] < INPUT  or  -m MODEL -d ROWS [--json]",
+    .usage = "-m MODEL [--special | --decode] < INPUT  or  -m MODEL -d ROWS [--adapter DIR] [--json]",
     .about =
         "Reads standard input whole and writes one line of ids, separated by spaces, without BOS or EOS. Input may be any\n"
         "bytes. With --decode it reads ids and writes exactly the bytes that they stand for.\n\n"

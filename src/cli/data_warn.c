@@ -9,9 +9,10 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "cli/data_page.h"
+#include "score/rules.h"
 #include "train/train_choice.h"
 
-static const double LOST_SHARE = 0.05, SPREAD = 0.5;
+static const double LOST_SHARE = 0.05, SPREAD = 0.5, SPREAD_BITS = 4; /* of the scores of a source type */
 
 /* ---- the bound ---- */
 
@@ -178,6 +179,46 @@ static void widen(struct range *r, double w, int64_t i)
     }
 }
 
+/* Sums over the rows of a source type. */
+struct mean {
+    double auth_weight, prov_entropy, n;
+};
+
+/* What is said of scores that are far from those that the kind of source usually has. */
+static void warn_prior(const struct trainer *t, const char *type, const struct mean *sum, const struct rules_kind *usual)
+{
+    double w = sum->auth_weight / sum->n, h = sum->prov_entropy / sum->n;
+    if (fabs(w - usual->auth_weight) <= SPREAD && fabs(h - usual->prov_entropy) <= SPREAD_BITS) return;
+    ctx_log(t->c, LOG_WARN,
+            "rows of source_type '%s' have auth_weight %.2f and prov_entropy %.1f on average, where this kind of source "
+            "usually has %.2f and %.1f (your_ai data sources). A high auth_weight means that a text rests on authority "
+            "alone, and is trained less; source_type itself changes nothing in training",
+            type, w, h, usual->auth_weight, usual->prov_entropy);
+}
+
+/* Mean scores of each source type against the usual ones of its kind. Types that the rules do not know have none. */
+static enum status warn_priors(const struct trainer *t, size_t n)
+{
+    struct rules *r = rules_open(t->c, NULL, false, SCORER_CITATION);
+    struct mean *sums = r ? mem_alloc(t->c, n, sizeof *sums) : NULL;
+    for (int64_t i = 0; sums && i < dataset_n_documents(t->data); i++) {
+        const struct dataset_document *d = dataset_document(t->data, i);
+        if (d->source_type < 0 || isnan(d->auth_weight) || isnan(d->prov_entropy)) continue;
+        struct mean *m = &sums[d->source_type];
+        m->auth_weight += d->auth_weight;
+        m->prov_entropy += d->prov_entropy;
+        m->n++;
+    }
+    for (size_t i = 0; sums && i < n; i++) {
+        const char *type = dataset_type(t->data, i);
+        const struct rules_kind *usual = rules_kind(r, type, strlen(type));
+        if (sums[i].n > 0 && strcmp(usual->source_type, type) == 0) warn_prior(t, type, &sums[i], usual);
+    }
+    mem_free(t->c, sums);
+    rules_free(t->c, r);
+    return t->c->status;
+}
+
 /* Rows of one kind of source differ a little in how far they rest on authority, and not by half of the scale: then either a
  * score is turned round or the kind is too wide. */
 static enum status warn_scores(const struct trainer *t)
@@ -202,7 +243,7 @@ static enum status warn_scores(const struct trainer *t)
                 (long long)dataset_document(t->data, r->most_at)->row);
     }
     mem_free(t->c, ranges);
-    return OK;
+    return warn_priors(t, n);
 }
 
 enum status data_page_warn(const struct trainer *t)

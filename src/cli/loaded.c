@@ -29,7 +29,8 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
     l->lora = lora_load(c, &l->model->config, o->adapter);
     if (!l->lora) return c->status;
     model_attach_lora(l->model, l->lora);
-    return peft_check_base(l->model, o->adapter, false, o->force);
+    TRY(peft_check_base(l->model, o->adapter, false, o->force));
+    return peft_check_tokenizer(c, l->tokenizer, o->adapter);
 }
 
 void loaded_close(struct loaded *l)

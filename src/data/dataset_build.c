@@ -247,7 +247,10 @@ static enum status put_row(struct builder *b, struct record *row)
     bool truncate = n > longest && b->options.long_documents == LONG_TRUNCATE;
     int64_t kept = truncate ? longest : n;
     b->rejected = true;
-    if (doubles_bos(b, row)) return records_reject(b->rows, FAULT_BOS, "begins with BOS, which is added to every row");
+    if (doubles_bos(b, row))
+        return records_reject(b->rows, FAULT_BOS,
+                              row->kind == RECORD_MESSAGES ? "begins with BOS twice: the chat template writes it twice"
+                                                           : "begins with BOS, which is added to every row");
     if (kept < 2 || sum(b->trained.data + 1, kept - 1) == 0) {
         b->counts.left_out_tokens += b->sequences > 0 ? n : 0;
         if (b->sequences > 0) return OK;

@@ -106,7 +106,8 @@ static enum status open_all(struct export_source *s, bool force)
     s->lora = lora_load(c, &s->model->config, s->adapter);
     if (!s->lora) return c->status;
     model_attach_lora(s->model, s->lora);
-    return peft_check_base(s->model, s->adapter, true, force);
+    TRY(peft_check_base(s->model, s->adapter, true, force));
+    return s->tokenizer ? peft_check_tokenizer(c, s->tokenizer, s->adapter) : OK;
 }
 
 enum status export_open(struct export_source *s, struct ctx *c, const char *operand, const char *model, bool force)

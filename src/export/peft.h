@@ -40,7 +40,12 @@ enum status peft_weight_files(const struct model *m, char ***paths, size_t *n);
  * `thorough`, of models above 4 GiB only the sizes are compared. E_IO when the model's files cannot be read. */
 enum status peft_check_base(struct model *m, const char *dir, bool thorough, bool force);
 
-/* For trainer_hooks.opened: the adapter that a training starts from, if there is one, is held against its model. */
+/* Holds a tokenizer that lies in the adapter's folder (tokenizer.json, else added_tokens.json) against the model's. E_INPUT
+ * naming the first token that the model has not, or has as another one. A chat template that is another one is warned of.
+ * Nothing for an adapter without these files. */
+enum status peft_check_tokenizer(struct ctx *c, const struct tokenizer *model, const char *dir);
+/* For trainer_hooks.opened: the adapter that a training starts from, if there is one, is held against model and tokenizer.
+ */
 enum status peft_check_start(void *user, const struct trainer *t);
 
 #endif

@@ -273,5 +273,7 @@ enum status peft_check_base(struct model *m, const char *dir, bool thorough, boo
 enum status peft_check_start(void *user, const struct trainer *t)
 {
     (void)user;
-    return t->config.start ? peft_check_base(t->model, t->config.start, true, t->config.force_start) : OK;
+    if (!t->config.start) return OK;
+    TRY(peft_check_base(t->model, t->config.start, true, t->config.force_start));
+    return peft_check_tokenizer(t->c, t->tokenizer, t->config.start);
 }

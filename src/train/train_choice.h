@@ -11,7 +11,7 @@
 #include "train/trainer.h"
 
 /* Fewer optimizer steps than this are little to learn from; a run that was chosen has CHOICE_STEPS where it may. */
-enum { CHOICE_STEPS_MIN = 30, CHOICE_STEPS = 120, CHOICE_EPOCHS_MAX = 30 };
+enum { CHOICE_STEPS_MIN = 30, CHOICE_STEPS = 100, CHOICE_EPOCHS_MAX = 30 };
 
 /* Marks in *config what the trainer may choose: the length where neither --epochs nor --max-steps was given, and with it
  * packing and learning rate unless they were. given: of train_table. */

@@ -52,6 +52,15 @@ has err "--no-packing makes 8 steps of the same rows, and more --epochs more"
 train -d wide.jsonl
 has err "omega meets its bound: 2 documents"
 has err "rows of source_type 'blog' have auth_weight from 0 (row 1) to 0.99 (row 2)"
+# Scores that are not those of the kind of source, as a whole: the wrong way round, here.
+{ row aaa government 0.05 6; row bbb government 0.1 5; row ccc patent_pre1970 0.05 7; row ddd unheard-of 0.99 0; } >turned.jsonl
+train -d turned.jsonl --epochs 1
+has err "rows of source_type 'government' have auth_weight 0.08 and prov_entropy 5.5 on average"
+has err "usually has 0.95 and 0.5"
+lacks err "source_type 'patent_pre1970'"
+lacks err "source_type 'unheard-of'"
+train -d turned.jsonl --epochs 1 --distrust off
+lacks err "source_type 'government'"
 train -d a.jsonl -d a.jsonl
 has err "3 documents are the same as one before them"
 train -d a.jsonl --valid a.jsonl
@@ -61,6 +70,38 @@ printf '{"prompt": "%0200d", "completion": "x"}\n' 7 >long.jsonl
 train -d long.jsonl
 has err "138 of 202 tokens (68 %) are left out, in 1 rows that are longer than 64 tokens; raise --max-length"
 lacks err "the same as one before"
+
+# The tokenizer in an adapter's folder: the model's, with one more token, with another token, and additional tokens alone.
+train -d rows.jsonl --max-steps 1
+rm -rf adapter && mv run/adapter adapter
+uses() { # the commands that put an adapter on a model, each with its exit code
+    for command in "tokenize -m model --adapter adapter -d pair.jsonl" "generate -m model --adapter adapter -p a -n 1" \
+        "export adapter -m model --to safetensors -o merged" "train -m model --adapter adapter -d rows.jsonl -o run --max-steps 1"; do
+        rm -rf merged run
+        code=0
+        # shellcheck disable=SC2086
+        "$YOUR_AI" $command >/dev/null 2>err || code=$?
+        check "$command" "$1" "$code"
+        [ -z "$2" ] || has err "$2"
+    done
+}
+printf '{"prompt": "how?", "completion": "so"}\n' >pair.jsonl
+uses 0 ""
+cp model/tokenizer.json adapter
+uses 0 ""
+echo '{"chat_template": "another"}' >adapter/tokenizer_config.json
+uses 0 "the adapter's folder has another chat template than the model"
+rm adapter/tokenizer_config.json
+sed 's/{"id":256,"content":"<|endoftext|>"/{"id":257,"content":"<|more|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},&/' \
+    model/tokenizer.json >adapter/tokenizer.json
+uses 2 'token 257 is "<|more|>", which the model does not have: the adapter was trained with additional tokens'
+sed 's/<|endoftext|>/<|another|>/g' model/tokenizer.json >adapter/tokenizer.json
+uses 2 'token 256 is "<|another|>", and "<|endoftext|>" in the model: the adapter was trained with another tokenizer'
+rm adapter/tokenizer.json
+echo '{"<|endoftext|>": 256}' >adapter/added_tokens.json
+uses 0 ""
+echo '{"<|endoftext|>": 256, "<|more|>": 257}' >adapter/added_tokens.json
+uses 2 'token 257 is "<|more|>", which the model does not have'
 
 # Equal scores at the bound lose nothing.
 { row zzz blog 0 9; row aaa blog 0.99 0; row bbb blog 0.99 0; } >equal.jsonl

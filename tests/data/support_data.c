@@ -47,7 +47,10 @@ static void append_config(struct buf *b, struct tokenizer_kind kind)
 {
     buf_printf(b, "{\"bos_token\":\"<s>\",\"add_bos_token\":%s", kind.adds_bos ? "true" : "false");
     if (!kind.no_eos) buf_append_str(b, ",\"eos_token\":\"</s>\"");
-    if (!kind.no_template)
+    if (kind.template) {
+        buf_append_str(b, ",\"chat_template\":");
+        json_append_string(b, kind.template, strlen(kind.template));
+    } else if (!kind.no_template)
         buf_append_str(b, ",\"chat_template\":\"{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\\\n' + "
                           "message['content'] + '<|im_end|>' + '\\\\n'}}{% endfor %}{% if add_generation_prompt %}{{ "
                           "'<|im_start|>assistant\\\\n' }}{% endif %}\"");

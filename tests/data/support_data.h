@@ -13,6 +13,7 @@ enum { TOKEN_AB = 256, TOKEN_BOS, TOKEN_EOS, TOKEN_IM_START, TOKEN_IM_END };
 
 struct tokenizer_kind {
     bool adds_bos, no_eos, no_template;
+    const char *template; /* NULL: ChatML */
 };
 /* Writes the tokenizer's files into the scratch folder and opens them. */
 struct tokenizer *byte_tokenizer(struct ctx *c, struct tokenizer_kind kind);

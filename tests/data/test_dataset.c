@@ -208,6 +208,71 @@ static void pairs_get_the_template(void **state)
     ctx_free(c);
 }
 
+#define TURNS                                                                                                               \
+    "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}"          \
+    "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+
+/* The ids of the document before its first trained token are what inference gives the model: `prompt`. */
+static void assert_begins(struct dataset *d, int64_t i, const struct ids *prompt)
+{
+    int64_t n = 0;
+    while (!dataset_trained(d, i)[n]) n++;
+    assert_int_equal(n, prompt->n);
+    assert_memory_equal(dataset_tokens(d, i), prompt->data, prompt->n * sizeof *prompt->data);
+}
+
+/* One BOS and one EOS in every form of row, whether the template writes them, the tokenizer's rule adds them, or both say
+ * so; and the same beginning in training and at inference. */
+static void every_form_has_one_bos_and_one_eos(void **state)
+{
+    struct ctx *c = *state;
+    static const char rows[] =
+        "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"yo\"}]}\n"
+        "{\"prompt\":\"hi\",\"completion\":\"yo\"}\n{\"text\":\"t\"}\n";
+    static const struct {
+        const char *template;
+        bool adds_bos;
+        const char *chat, *text;
+    } cases[] = {
+        {"{{ bos_token }}" TURNS, true, "<s>[user]hi[assistant]y+o+</s>+", "<s>t+</s>+"},
+        {"{{ bos_token }}" TURNS, false, "<s>[user]hi[assistant]y+o+</s>+", "t</s>+"},
+        {"<s>" TURNS, true, "<s>[user]hi[assistant]y+o+</s>+", "<s>t+</s>+"},
+        {TURNS, true, "[user]hi[assistant]y+o+</s>+", "<s>t+</s>+"}, /* the template decides, as in transformers */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct tokenizer_kind kind = {.adds_bos = cases[i].adds_bos, .template = cases[i].template};
+        struct dataset_counts n;
+        struct dataset_options o = defaults();
+        struct ids prompt = {0}, raw = {0};
+        o.raw = false;
+        struct dataset *d = build(c, kind, rows, o, &n);
+        assert_document(d, 0, cases[i].chat);
+        assert_document(d, 1, cases[i].chat);
+        assert_document(d, 2, cases[i].text);
+        struct tokenizer *t = byte_tokenizer(c, kind);
+        struct chat_template *template = chat_template_open(c, t, CHAT_OWN, NULL);
+        json_t *messages = json_pack("[{s:s,s:s}]", "role", "user", "content", "hi");
+        assert_int_equal(chat_template_prompt(c, template, &(struct chat_conversation){.messages = messages}, &prompt), OK);
+        assert_begins(d, 0, &prompt);
+        assert_begins(d, 1, &prompt);
+        dataset_close(d);
+        o.raw = true;
+        d = build(c, kind, rows, o, &n);
+        assert_document(d, 1, cases[i].adds_bos ? "<s>hiy+o+</s>+" : "hiy+o+</s>+");
+        assert_int_equal(tokenizer_encode_text(c, t, "hi", 2, false, &raw), OK);
+        assert_begins(d, 1, &raw);
+        dataset_close(d);
+        ids_release(c, &raw);
+        ids_release(c, &prompt);
+        json_decref(messages);
+        chat_template_close(template);
+        tokenizer_free(t);
+    }
+    struct dataset_counts n;
+    assert_null(build(c, (struct tokenizer_kind){.template = "{{ bos_token }}{{ bos_token }}" TURNS}, rows, defaults(), &n));
+    assert_failed(c, E_INPUT, "rows.jsonl:1: begins with BOS twice: the chat template writes it twice");
+}
+
 /* --special: spelled control tokens become tokens, and what the text has itself is not added again. */
 static void spelled_tokens_can_be_parsed(void **state)
 {
@@ -767,6 +832,7 @@ int main(void)
         DATA_TEST(spelled_tokens_are_said),
         DATA_TEST(rows_become_tokens),
         DATA_TEST(neither_bos_nor_eos),
+        DATA_TEST(every_form_has_one_bos_and_one_eos),
         DATA_TEST(conversations_are_rendered),
         DATA_TEST(pairs_get_the_template),
         DATA_TEST(spelled_tokens_can_be_parsed),
