@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "support_file.h"
 #include "support_tokenizer.h"
 
@@ -228,6 +229,130 @@ static void test_exact_marks(void **state)
     int n = 0;
     test_each_line(c, "chat/marks.jsonl", marks_row, &n);
     assert_int_equal(n, 10 * 16 + 1);
+    assert_int_equal(c->alloc_bytes, 0);
+    ctx_free(c);
+}
+
+/* ---- marks added to templates of models (tools/gen_corpora_masks.py) ---- */
+
+/* The template of models/NAME with the marks of a golden line. free() it. */
+static char *marked_source(const json_t *line)
+{
+    char path[512];
+    size_t n, at = 0, i;
+    json_t *mark;
+    snprintf(path, sizeof path, "%s/corpora/templates/jinja/%s", SHARED_DIR,
+             json_string_value(json_object_get(line, "template")));
+    char *plain = test_load(path, &n), *source = calloc(n + 100, 1);
+    assert_non_null(source);
+    json_array_foreach(json_object_get(line, "marks"), i, mark)
+    {
+        size_t to = (size_t)json_integer_value(json_array_get(mark, 0));
+        assert_true(at <= to && to <= n);
+        strncat(source, plain + at, to - at);
+        strcat(source, json_string_value(json_array_get(mark, 1)));
+        at = to;
+    }
+    strcat(source, plain + at);
+    free(plain);
+    return source;
+}
+
+static void assert_digest(const void *bytes, size_t n, const json_t *want, const char *label)
+{
+    struct sha256 s;
+    uint8_t digest[32];
+    char hex[65];
+    sha256_init(&s);
+    sha256_update(&s, bytes, n);
+    sha256_final(&s, digest);
+    sha256_hex(digest, hex);
+    if (strncmp(hex, json_string_value(want), 16) != 0) fail_msg("%s differs", label);
+}
+
+/* One conversation against [tokens, digest of the ids, digest of the mask]. False for one that is refused because the
+ * template would lose a part of it, which transformers does without a word. */
+static bool masked_talk(struct ctx *c, const struct tokenizer *t, const json_t *row, const json_t *want, const char *label)
+{
+    json_t *more = json_copy((json_t *)(uintptr_t)row);
+    struct chat_train train = {.template = chat_template_open(c, t, CHAT_OWN, NULL), .mask = CHAT_MASK_EXACT};
+    const struct chat_conversation talk = {
+        .messages = json_object_get(row, "messages"), .tools = json_object_get(row, "tools"), .more = more};
+    uint8_t codes[64];
+    char what[512];
+    struct seen s;
+    bool refused = false;
+    json_object_del(more, "messages");
+    json_object_del(more, "tools");
+    json_object_del(more, "add_generation_prompt");
+    memset(codes, 1, sizeof codes);
+    assert_true(json_array_size(talk.messages) <= sizeof codes);
+    seen_init(&s, c, t);
+    if (train.template && chat_train_run(c, &train, &talk, codes, see, &s) != OK &&
+        (strstr(c->message, "so that it would be lost") || strstr(c->message, "does not show to the model")))
+        refused = true;
+    if (!refused && !ctx_ok(c)) fail_msg("%s: %s", label, c->message);
+    if (refused) {
+        ctx_clear(c);
+        goto out;
+    }
+    assert_int_equal(s.sequences, 1);
+    snprintf(what, sizeof what, "%s: ids of %zu tokens, not %d,", label, s.first.n,
+             (int)json_integer_value(json_array_get(want, 0)));
+    assert_digest(s.first.data, s.first.n * sizeof *s.first.data, json_array_get(want, 1), what);
+    for (size_t i = 0; i < s.codes.len; i++) s.codes.data[i] += '0';
+    snprintf(what, sizeof what, "%s: mask", label);
+    assert_digest(s.codes.data, s.codes.len, json_array_get(want, 2), what);
+out:
+    seen_release(&s);
+    chat_template_close(train.template);
+    json_decref(more);
+    return !refused;
+}
+
+struct corpora_marks {
+    json_t *rows; /* of conversations.jsonl */
+    int templates, talks, refused;
+};
+
+static void corpora_marks_line(struct ctx *c, const json_t *line, void *user)
+{
+    struct corpora_marks *m = user;
+    char *source = marked_source(line), label[256];
+    struct tokenizer *t = open_with(c, json_string_value(json_object_get(line, "tokenizer")), source);
+    const json_t *wants = json_object_get(line, "rows");
+    assert_int_equal(json_array_size(wants), json_array_size(m->rows));
+    for (size_t i = 0; i < json_array_size(wants); i++) {
+        if (json_is_null(json_array_get(wants, i))) continue;
+        snprintf(label, sizeof label, "%s, conversation %zu", json_string_value(json_object_get(line, "template")), i);
+        if (masked_talk(c, t, json_array_get(m->rows, i), json_array_get(wants, i), label))
+            m->talks++;
+        else
+            m->refused++;
+    }
+    m->templates++;
+    tokenizer_free(t);
+    free(source);
+}
+
+static void keep_row(struct ctx *c, const json_t *row, void *user)
+{
+    (void)c;
+    json_array_append(user, (json_t *)(uintptr_t)row);
+}
+
+static void test_marks_of_corpora(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct corpora_marks m = {.rows = json_array()};
+    test_each_line(c, "../jinja/conversations.jsonl", keep_row, m.rows);
+    test_each_line(c, "chat/corpora_marks.jsonl", corpora_marks_line, &m);
+    print_message("%d templates, %d conversations, %d refused\n", m.templates, m.talks, m.refused);
+    assert_int_equal(m.templates, 32);
+    assert_int_equal(m.talks, 798);
+    assert_int_equal(m.refused, 111);
+    json_decref(m.rows);
     assert_int_equal(c->alloc_bytes, 0);
     ctx_free(c);
 }
@@ -562,6 +687,7 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest corpora[] = {
         cmocka_unit_test(test_golden_of_corpora),
+        cmocka_unit_test(test_marks_of_corpora),
     };
     if (argc > 1 && strcmp(argv[1], "corpora") == 0) return cmocka_run_group_tests(corpora, NULL, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
