@@ -115,7 +115,7 @@ void row_file_digest(const struct row_file *f, uint64_t *bytes, char hex[65])
 static bool row_file_refill(struct row_file *f)
 {
     if (f->at < f->n) return true;
-    if (f->data != f->chunk) buf_release(&f->back);
+    buf_release(&f->back);
     int64_t got = packed_file_read(f->in, f->chunk, sizeof f->chunk);
     f->data = f->chunk;
     f->at = 0;
@@ -231,11 +231,7 @@ static bool contradicts(struct row_file *f, char ch)
     if (row_file_is_space(ch)) return false;
     if (r->whole && !row_file_is_one_of(ch, ",]}")) return true;
     r->whole = false;
-    if (r->line_begins) {
-        r->line_begins = false;
-        r->opens = ch == '{';
-        r->depth = f->depth;
-    }
+    if (r->line_begins) *r = (struct first_row){.unsure = true, .opens = ch == '{', .depth = f->depth};
     r->last = ch;
     return false;
 }
