@@ -158,7 +158,8 @@ static enum status cmd_export_run(const struct command_call *call)
     struct export_source source;
     struct export_job job = {.n = 0};
     TRY(command_compute(c, "cpu", v->threads));
-    enum status status = export_open(&source, c, call->parse->n_operands ? call->parse->operands[0] : NULL, v->model, v->force);
+    enum status status =
+        export_open_with(&source, c, call->parse->n_operands ? call->parse->operands[0] : NULL, v->model, v->force);
     source.base_name = v->base_name;
     source.system = v->system;
     source.shard_bytes = (size_t)v->shard * 1000000;

@@ -27,7 +27,11 @@ struct export_source {
 /* Finds and opens what `operand` names: the folder of a run (its adapter/), an adapter in any format that is read, or NULL
  * for the model alone. `model` NULL: the model is the one that the run or the adapter names. The adapter is held against the
  * model (peft_check_base with `force`). Close with export_close, also after a failure. E_INPUT. */
-enum status export_open(struct export_source *s, struct ctx *c, const char *operand, const char *model, bool force);
+enum status export_open_with(struct export_source *s, struct ctx *c, const char *operand, const char *model, bool force);
+static inline enum status export_open(struct export_source *s, struct ctx *c, const char *operand, const char *model)
+{
+    return export_open_with(s, c, operand, model, false);
+}
 void export_close(struct export_source *s);
 
 /* What comparing an export with its source gave. */

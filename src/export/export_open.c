@@ -110,7 +110,7 @@ static enum status open_all(struct export_source *s, bool force)
     return s->tokenizer ? peft_check_tokenizer(c, s->tokenizer, s->adapter) : OK;
 }
 
-enum status export_open(struct export_source *s, struct ctx *c, const char *operand, const char *model, bool force)
+enum status export_open_with(struct export_source *s, struct ctx *c, const char *operand, const char *model, bool force)
 {
     *s = (struct export_source){.c = c};
     if (operand) TRY(find_adapter(s, operand));
