@@ -1,5 +1,5 @@
-/* buf: see buf.h. The cap is checked before memory is asked for, so a hostile length costs nothing; room doubles, so
- * appending byte by byte stays linear. */
+/* buf: see buf.h. The cap is checked before memory is asked for, so a hostile length costs nothing; the capacity doubles,
+ * so appending byte by byte stays linear. */
 #include "base/buf.h"
 
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-enum { ROOM_MIN_BYTES = 64 };
+enum { CAPACITY_MIN_BYTES = 64 };
 
 void buf_init(struct buf *b, struct ctx *c, size_t cap_bytes)
 {
@@ -29,7 +29,7 @@ void buf_clear(struct buf *b)
     if (b->data) b->data[0] = '\0';
 }
 
-/* Makes room for n more bytes and the NUL; doubles, so appending stays linear. */
+/* Makes the capacity enough for n more bytes and the NUL; false with the failure recorded. */
 static bool buf_grow(struct buf *b, size_t n)
 {
     if (b->failed) return false;
@@ -39,17 +39,17 @@ static bool buf_grow(struct buf *b, size_t n)
         return false;
     }
     size_t need = b->len + n + 1;
-    if (need <= b->room) return true;
-    size_t room = b->room * 2 > ROOM_MIN_BYTES ? b->room * 2 : ROOM_MIN_BYTES;
-    if (room > b->cap_bytes + 1) room = b->cap_bytes + 1;
-    if (room < need) room = need;
-    char *data = mem_resize(b->c, b->data, b->len, room, 1);
+    if (need <= b->capacity) return true;
+    size_t capacity = b->capacity * 2 > CAPACITY_MIN_BYTES ? b->capacity * 2 : CAPACITY_MIN_BYTES;
+    if (capacity > b->cap_bytes + 1) capacity = b->cap_bytes + 1;
+    if (capacity < need) capacity = need;
+    char *data = mem_resize(b->c, b->data, b->len, capacity, 1);
     if (!data) {
         b->failed = true;
         return false;
     }
     b->data = data;
-    b->room = room;
+    b->capacity = capacity;
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* ctx: see ctx.h. Messages are formatted once into a stack buffer and then copied character by character, so that bytes from
- * file names and data can neither move the terminal's cursor nor cut a character in half at the end of the slot. */
+/* ctx: see ctx.h. Messages are formatted once into a stack buffer and then copied character by character, so that bytes
+ * from file names and data can neither move the terminal's cursor nor cut a character in half at the end of the slot. */
 #include "base/ctx.h"
 
 #include <stdio.h>
@@ -63,7 +63,7 @@ static bool is_control(const uint8_t *p, size_t len)
     return (len == 1 && (p[0] < 0x20 || p[0] == 0x7F)) || (len == 2 && p[0] == 0xC2 && p[1] < 0xA0);
 }
 
-void ctx_escape(char *out, size_t room, const char *text)
+void ctx_escape(char *out, size_t out_bytes, const char *text)
 {
     const uint8_t *p = (const uint8_t *)text;
     size_t n = strlen(text), at = 0;
@@ -71,7 +71,7 @@ void ctx_escape(char *out, size_t room, const char *text)
         size_t len = utf8_length(p, n);
         bool plain = len > 0 && !is_control(p, len);
         size_t need = plain ? len : 4; /* an unsafe character is escaped byte by byte */
-        if (at + need >= room) break;
+        if (at + need >= out_bytes) break;
         if (plain) {
             memcpy(out + at, p, len);
         } else {

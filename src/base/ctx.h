@@ -15,12 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How a call ended. The arrow gives the program's exit code (status_exit_code). */
 enum status {
     OK = 0,
     E_INPUT,       /* a file, row, flag or argument from outside is wrong        -> exit 2 */
     E_IO,          /* the system refused: open, write, fsync, rename, disk full  -> exit 1 */
     E_MEMORY,      /* an allocation failed                                       -> exit 1 */
-    E_FIT,         /* the work does not fit: the plan says so, or a card does    -> exit 3 */
+    E_FIT,         /* it does not fit in memory, by the plan or on the card      -> exit 3 */
     E_SHAPE,       /* array operands whose shapes do not go together             -> exit 1 */
     E_DTYPE,       /* array operands whose dtypes do not go together             -> exit 1 */
     E_UNSUPPORTED, /* valid, but this program or backend does not do it          -> exit 2 */
@@ -81,10 +82,11 @@ enum status ctx_vfail(struct ctx *c, enum status status, const char *format, va_
  * know. Does nothing when no failure is recorded. */
 void ctx_prefix(struct ctx *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Copies text to out (room bytes, NUL included) with everything unsafe as \xNN, as ctx_fail does; stops before what does not
- * fit whole. */
-void ctx_escape(char *out, size_t room, const char *text);
+/* Copies text to out (at most out_bytes, NUL included) with everything unsafe as \xNN, as ctx_fail does; stops before the
+ * first character that does not fit whole. */
+void ctx_escape(char *out, size_t out_bytes, const char *text);
 
+/* True while no failure is recorded. */
 static inline bool ctx_ok(const struct ctx *c)
 {
     return c->status == OK;
@@ -93,6 +95,8 @@ static inline bool ctx_ok(const struct ctx *c)
 /* Forgets the recorded failure (tests, and callers that handle it), but not a panic. */
 void ctx_clear(struct ctx *c);
 
+/* Hands one line to the log hook, escaped as ctx_fail does and cut to CTX_MESSAGE_BYTES. Without a hook it goes
+ * nowhere. */
 void ctx_log(struct ctx *c, enum log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The name of a status ("input", "io", ...) and the program's exit code for it (table above). */
@@ -100,8 +104,9 @@ const char *status_name(enum status status);
 int status_exit_code(enum status status);
 
 /* Reports a broken invariant; does not return. On a thread that works for threads_run the message is carried to the thread
- * that called it, once all others have left the work. There the ctx becomes one that can only be freed (E_BUG, `panicked`),
- * and the panic hook is called, which may longjmp out of the library. Default hook: the message to stderr, and abort. */
+ * that called it, once all others have left the work. There the ctx becomes one that can only be freed (E_BUG,
+ * `panicked`), and the panic hook is called, which may longjmp out of the library. Default hook: the message to stderr,
+ * and abort. */
 _Noreturn void ctx_panic(struct ctx *c, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

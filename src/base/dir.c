@@ -1,5 +1,5 @@
-/* dir: folders. Removal walks by descriptor and never follows a symbolic link, so a link planted in a checkpoint cannot make
- * it delete anything outside. */
+/* dir: folders. Removal walks by descriptor and never follows a symbolic link, so a link planted in a checkpoint cannot
+ * make it delete anything outside. */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -110,8 +110,8 @@ enum status dir_commit(struct ctx *c, const char *temporary, const char *final)
     return dir_sync_parent(c, final);
 }
 
-/* The lock is on the open folder and goes with the process, also after kill -9. A file system without locks gives none, and
- * no error: refusing to work there would be worse. */
+/* The lock is on the open folder and goes with the process, also after kill -9. A file system without locks gives none,
+ * and no error: refusing to work there would be worse. */
 int dir_lock(struct ctx *c, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -137,14 +137,14 @@ static int dir_compare_names(const void *a, const void *b)
 }
 
 /* Appends a copy of the name to a list that grows by doubling. */
-static enum status dir_add_name(struct ctx *c, const char *name, char ***names, size_t *n, size_t *room)
+static enum status dir_add_name(struct ctx *c, const char *name, char ***names, size_t *n, size_t *capacity)
 {
-    if (*n == *room) {
-        size_t wider = *room ? 2 * *room : 16;
-        char **moved = mem_resize(c, *names, *room, wider, sizeof **names);
+    if (*n == *capacity) {
+        size_t wider = *capacity ? 2 * *capacity : 16;
+        char **moved = mem_resize(c, *names, *capacity, wider, sizeof **names);
         if (!moved) return c->status;
         *names = moved;
-        *room = wider;
+        *capacity = wider;
     }
     (*names)[*n] = mem_strdup(c, name);
     if (!(*names)[*n]) return c->status;
@@ -154,7 +154,7 @@ static enum status dir_add_name(struct ctx *c, const char *name, char ***names, 
 
 enum status dir_list(struct ctx *c, const char *path, char ***names, size_t *n)
 {
-    size_t room = 0;
+    size_t capacity = 0;
     *names = NULL;
     *n = 0;
     DIR *d = opendir(path);
@@ -163,7 +163,7 @@ enum status dir_list(struct ctx *c, const char *path, char ***names, size_t *n)
     errno = 0;
     for (struct dirent *e; status == OK && (e = readdir(d)) != NULL; errno = 0) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        status = dir_add_name(c, e->d_name, names, n, &room);
+        status = dir_add_name(c, e->d_name, names, n, &capacity);
     }
     if (status == OK && errno != 0) status = file_fail(c, "list", path, errno);
     closedir(d);

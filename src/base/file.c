@@ -55,25 +55,26 @@ int64_t file_read_some(struct ctx *c, int fd, const char *path, void *to, size_t
 /* Reads to the end of the file, whatever fstat said: files under /proc claim to be empty, others may be growing. */
 static char *file_read_bytes(struct ctx *c, int fd, const char *path, size_t expected, size_t max_bytes, size_t *size)
 {
-    size_t n = 0, room = expected < max_bytes ? expected + 1 : max_bytes;
-    char *text = mem_alloc(c, room + 1, 1);
+    size_t n = 0, capacity = expected < max_bytes ? expected + 1 : max_bytes;
+    char *text = mem_alloc(c, capacity + 1, 1);
     while (text) {
-        if (n == room && room < max_bytes) {
-            size_t wider = room < max_bytes / 2 ? 2 * room + CHUNK_BYTES : max_bytes;
-            char *moved = mem_resize(c, text, room + 1, (wider < max_bytes ? wider : max_bytes) + 1, 1);
+        if (n == capacity && capacity < max_bytes) {
+            size_t wider = capacity < max_bytes / 2 ? 2 * capacity + CHUNK_BYTES : max_bytes;
+            char *moved = mem_resize(c, text, capacity + 1, (wider < max_bytes ? wider : max_bytes) + 1, 1);
             if (!moved) break;
             text = moved;
-            room = wider < max_bytes ? wider : max_bytes;
+            capacity = wider < max_bytes ? wider : max_bytes;
         }
         char beyond; /* at the cap, one more byte means "too large" */
-        int64_t got = n < room ? file_read_some(c, fd, path, text + n, room - n) : file_read_some(c, fd, path, &beyond, 1);
+        bool full = n == capacity;
+        int64_t got = file_read_some(c, fd, path, full ? &beyond : text + n, full ? 1 : capacity - n);
         if (got < 0) break;
         if (got == 0) {
             text[n] = '\0';
             *size = n;
             return text;
         }
-        if (n == room) {
+        if (full) {
             ctx_fail(c, E_INPUT, "%s: larger than the limit of %zu bytes", path, max_bytes);
             break;
         }

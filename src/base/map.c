@@ -1,8 +1,8 @@
 /* map: linear probing over a power-of-two table that is at most two thirds full.
  *
- * Both hashes are keyed with bytes from the system, one key a table, so a file cannot choose keys that all land on one slot.
- * Nothing that a caller can see depends on the key: there is no iteration, only exact answers. String keys use SipHash-1-3
- * (Aumasson and Bernstein, 2012); integer keys a 64x64->128-bit multiply folded in half. */
+ * Both hashes are keyed with bytes from the system, one key a table, so a file cannot choose keys that all land on one
+ * slot. Nothing that a caller can see depends on the key: there is no iteration, only exact answers. String keys use
+ * SipHash-1-3 (Aumasson and Bernstein, 2012); integer keys a 64x64->128-bit multiply folded in half. */
 #include "base/map.h"
 
 #include <string.h>
@@ -44,6 +44,7 @@ static uint64_t rotl(uint64_t x, int b)
     return (x << b) | (x >> (64 - b));
 }
 
+/* One SipRound over the four words of state. */
 static void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
@@ -129,7 +130,7 @@ static struct map_slot *map_find_slot(struct map_slot *slots, size_t n_slots, co
     }
 }
 
-/* Room for one more key: a larger table, filled again, when the load would pass 2/3. */
+/* Makes sure that one more key fits: a larger table, filled again, when the load would pass 2/3. */
 static enum status map_grow(struct map *m)
 {
     size_t n_slots = slots_checked(m->c, m->count + 1);

@@ -55,6 +55,7 @@ static void count_change(struct ctx *c, size_t old_bytes, size_t bytes)
     if (c->alloc_bytes > c->alloc_peak) c->alloc_peak = c->alloc_bytes;
 }
 
+/* Records E_MEMORY with both figures and returns NULL. */
 static void *mem_out_of_memory(struct ctx *c, size_t bytes)
 {
     ctx_fail(c, E_MEMORY, "out of memory: %zu bytes were refused while %zu are in use", bytes, c->alloc_bytes);
@@ -100,7 +101,9 @@ void *mem_resize(struct ctx *c, void *p, size_t old_count, size_t count, size_t 
     return h + 1;
 }
 
-/* Contents undefined, unlike mem_alloc: these blocks are large and written whole. */
+/* Contents undefined, unlike mem_alloc: these blocks are large and written whole. The block begins at the first aligned
+ * address that leaves place for the header in front of it: for an allocator's block at 0x1010 that is 0x1040, with the
+ * header from 0x1020 on. */
 void *mem_alloc_aligned(struct ctx *c, size_t bytes)
 {
     size_t total;
@@ -137,12 +140,12 @@ void mem_free_all(struct ctx *c)
 
 char *mem_strndup(struct ctx *c, const char *s, size_t n)
 {
-    size_t room;
-    if (!checked_add(n, 1, &room)) {
+    size_t bytes;
+    if (!checked_add(n, 1, &bytes)) {
         ctx_fail(c, E_INPUT, "too large: a string of %zu bytes", n);
         return NULL;
     }
-    char *copy = mem_alloc(c, room, 1);
+    char *copy = mem_alloc(c, bytes, 1);
     if (copy && n > 0) memcpy(copy, s, n);
     return copy;
 }

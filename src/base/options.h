@@ -1,5 +1,7 @@
-/* options: one typed table of options a command. The same rows drive parsing, --help, the config file of a run (JSON) and
- * whatever comes later (man pages, YAML), so that a default or a range is written down once.
+/* options: one typed table of options for each command. The same rows drive parsing, --help and the config file of a run
+ * (JSON), so that a default or a range is written down once. Example of a row, for an option --rank of 1 to 1,024:
+ *
+ *   I64_ROW(struct train_values, rank, "rank", 'r', "16", 1, 1024, "Adapter", "rank of the adapters")
  *
  * A row says where its value lies in the command's own values struct (offset), so commands read plain C members and never
  * look anything up by name. Defaults are text, read by the same parser as the user's: a default outside its own range is a
@@ -89,8 +91,8 @@ struct option_parse {
 enum status options_default(struct ctx *c, const struct option_table *table, void *values);
 
 /* Defaults, then the words of the command line (argv[0] is the first word after the command). "--" ends the options.
- * E_INPUT: an unknown option (the nearest name is told), a missing value, a wrong type, outside the range (which is told), a
- * required option that is absent, one given twice (unless a list). Strings point into argv. */
+ * E_INPUT: an unknown option (the nearest name is told), a missing value, a wrong type, outside the range (which is told),
+ * a required option that is absent, one given twice (unless a list). Strings point into argv. */
 enum status options_parse(struct ctx *c, const struct option_table *table, int argc, const char *const *argv, void *values,
                           struct option_parse *parse);
 
@@ -100,8 +102,8 @@ void options_help(const struct option_table *table, struct buf *out);
 /* The option whose name is nearest to `name` (edit distance at most 2, or a third of its length), or NULL. */
 const char *options_nearest(const struct option_table *table, const char *name);
 
-/* Edit distance (insert, delete, replace, swap of neighbours) of two words of at most 63 bytes; longer ones: a large number.
- * Also used to suggest commands. */
+/* Edit distance (insert, delete, replace, swap of neighbours) of two words of at most 63 bytes; longer ones: a large
+ * number. Also used to suggest commands. */
 size_t options_distance(const char *a, const char *b);
 
 /* The text of choice `index` of row `spec` into `out`, which it returns. */
@@ -110,9 +112,10 @@ const char *options_choice(const struct option_spec *spec, int index, char *out,
 /* Row of a long name without dashes; -1: none. */
 long options_find(const struct option_table *table, const char *name);
 
-/* Sets the option `name` (without dashes) from text, as --name=text would, and marks it in given[]: the way for a host
- * program that has names and values but no command line. Flags take "true" or "false". E_INPUT: an unknown name (the nearest
- * is told), a value that its row refuses, one given twice unless it is a list. Strings are borrowed. */
+/* Sets the option `name` (without dashes) from text, as --name=text would, and marks it in given[]; for a host program
+ * that has names and values but no command line. Flags take "true" or "false". E_INPUT: an unknown name (the message
+ * suggests the nearest), a value that its row refuses, one given twice unless it is a list. Strings are borrowed: they
+ * must outlive `values`. */
 enum status options_give(struct ctx *c, const struct option_table *table, const char *name, const char *text, void *values,
                          bool given[OPTION_MAX_SPECS]);
 

@@ -1,7 +1,8 @@
-/* pool: size classes are four a power of two, so at most a quarter of a block is slack. Free blocks of a class form a stack,
- * which makes addresses a function of the sequence of calls. The stack is an array of pointers and not a list through the
- * blocks, because a block may be memory that the host cannot reach. Under AddressSanitizer, free blocks and the slack behind
- * live ones are poisoned: a use after pool_put is found like a use after free. */
+/* pool: requests are rounded up to one of four size classes for each power of two (64, 80, 96, 112, 128, 160, ... bytes),
+ * so at most a fifth of a block is slack. Free blocks of a class form a stack, which makes addresses a function of the
+ * sequence of calls. The stack is an array of pointers and not a list through the blocks, because a block may be memory
+ * that the host cannot reach. Under AddressSanitizer, free blocks and the slack behind live ones are poisoned: a use after
+ * pool_put is found like a use after free. */
 #include "base/pool.h"
 
 #include "base/map.h"
@@ -23,8 +24,8 @@
 
 enum { CLASS_MIN_LOG2 = 6, N_CLASSES = 4 * 56, POOL_PAGE = 4096 };
 
-/* The blocks of one class. `capacity` counts all that were ever taken from the source, so that putting one back never needs
- * memory: pool_put cannot fail. */
+/* The blocks of one class. `capacity` counts all that were ever taken from the source, so that putting one back never
+ * needs memory: pool_put cannot fail. */
 struct size_class {
     void **free;
     size_t n_free, n_blocks, capacity;
@@ -63,7 +64,7 @@ size_t pool_class_bytes(size_t bytes)
     return class < N_CLASSES ? class_bytes(class) : SIZE_MAX;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- making and freeing a pool ------------------------------------------------------------------------------------- */
 
 /* The source of a pool without one: aligned blocks of the ctx's allocator. */
 static void *heap_alloc(void *user, size_t bytes)
@@ -127,14 +128,15 @@ static void pool_give_back(struct pool *p, int class)
     k->n_blocks--;
 }
 
-/* Makes place for `bytes` more under the limit, as far as free blocks go. */
+/* Gives free blocks back to the source, largest first, until `bytes` more are within the limit or no block is free. */
 static void shrink(struct pool *p, size_t bytes)
 {
     for (int class = N_CLASSES - 1; class >= 0 && p->limit > 0; class --)
         while (p->classes[class].n_free > 0 && p->stats.held_bytes + bytes > p->limit) pool_give_back(p, class);
 }
 
-/* Notes that a request reached so far into a block. */
+/* Notes that a request reached this far into a block: memory that was reserved but never written costs nothing on a system
+ * that hands out pages when they are first touched. */
 static void touch(struct pool *p, void *block, size_t bytes)
 {
     uint64_t pages = (bytes + POOL_PAGE - 1) / POOL_PAGE, before = 0;
@@ -163,7 +165,8 @@ static void *take_block(struct pool *p, struct size_class *k, size_t bytes)
     return block;
 }
 
-/* Where a request of this class is served from: its own class, or under the limit the next larger one with a free block. */
+/* Where a request of this class is served from: its own class, or under the limit the next larger one with a free
+ * block. */
 static int serving_class(const struct pool *p, int class)
 {
     if (p->classes[class].n_free > 0 || p->limit == 0 || p->stats.held_bytes + class_bytes(class) <= p->limit) return class;
@@ -183,14 +186,14 @@ void *pool_get(struct pool *p, size_t bytes, size_t *taken)
     BUG_ON(p->c, !taken && p->limit > 0, "a pool with a limit must say what a request took");
     class = serving_class(p, class);
     struct size_class *k = &p->classes[class];
-    size_t room = class_bytes(class);
-    void *block = k->n_free > 0 ? k->free[--k->n_free] : take_block(p, k, room);
+    size_t block_bytes = class_bytes(class);
+    void *block = k->n_free > 0 ? k->free[--k->n_free] : take_block(p, k, block_bytes);
     if (!block) return NULL;
-    if (taken) *taken = room;
-    poison(p, block, room, bytes);
+    if (taken) *taken = block_bytes;
+    poison(p, block, block_bytes, bytes);
     if (p->touched) touch(p, block, bytes);
     p->n_live++;
-    p->stats.live_bytes += room;
+    p->stats.live_bytes += block_bytes;
     if (p->stats.live_bytes > p->stats.peak_bytes) p->stats.peak_bytes = p->stats.live_bytes;
     return block;
 }
@@ -204,11 +207,11 @@ void pool_put(struct pool *p, void *block, size_t taken)
     BUG_ON(p->c, class == N_CLASSES || p->n_live == 0, "a block of %zu bytes that this pool never gave", taken);
     struct size_class *k = &p->classes[class];
     BUG_ON(p->c, k->n_free >= k->n_blocks, "a block of %zu bytes is put back twice, or with another size", taken);
-    size_t room = class_bytes(class);
-    poison(p, block, room, 0);
+    size_t block_bytes = class_bytes(class);
+    poison(p, block, block_bytes, 0);
     k->free[k->n_free++] = block;
     p->n_live--;
-    p->stats.live_bytes -= room;
+    p->stats.live_bytes -= block_bytes;
 }
 
 void pool_trim(struct pool *p)

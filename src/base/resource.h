@@ -16,7 +16,7 @@ struct resource {
 void resource_hold(struct ctx *c, struct resource *r, void (*release)(struct resource *r));
 /* Takes it off the list, without a release. */
 void resource_drop(struct ctx *c, struct resource *r);
-/* Releases all. */
+/* Calls `release` of everything on the list, and empties it: for ctx_free after a panic. */
 void resource_release_all(struct ctx *c);
 
 #endif

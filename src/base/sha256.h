@@ -1,4 +1,5 @@
-/* sha256: FIPS 180-4. */
+/* sha256: digests of bytes by the Secure Hash Algorithm with 256 bits (FIPS 180-4), for manifests of checkpoints and
+ * caches. */
 #ifndef YA_BASE_SHA256_H
 #define YA_BASE_SHA256_H
 
@@ -11,7 +12,8 @@ struct sha256 {
     uint8_t block[64];
 };
 
-/* A digest in pieces: init, any number of updates, final. The hexadecimal form is 64 lower-case digits and a NUL. */
+/* A digest in pieces: init, any number of updates, final. No memory is allocated and nothing can fail. The hexadecimal
+ * form is 64 lower-case digits and a NUL. */
 void sha256_init(struct sha256 *s);
 void sha256_update(struct sha256 *s, const void *data, size_t n);
 void sha256_final(struct sha256 *s, uint8_t digest[32]);

@@ -1,6 +1,6 @@
-/* sha256_x86: SHA-256 with the SHA extensions. Two instructions do the work: sha256rnds2 takes two rounds on a state that is
- * kept as (a b e f) and (c d g h), and sha256msg1/msg2 advance the message schedule by four words. On other machines the
- * functions exist and say that they cannot be used. */
+/* sha256_x86: SHA-256 with the SHA extensions. Two instructions do the work: sha256rnds2 takes two rounds on a state that
+ * is kept as (a b e f) and (c d g h), and sha256msg1/msg2 advance the message schedule by four words. On other machines
+ * the functions exist and say that they cannot be used. */
 #include "base/sha256_blocks.h"
 
 #if defined(__x86_64__)
@@ -10,7 +10,7 @@
 
 static bool usable;
 
-static void detect(void)
+static void detect_sha_extensions(void)
 {
     unsigned a, b, c, d;
     bool sse = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSSE3) && (c & bit_SSE4_1);
@@ -20,7 +20,7 @@ static void detect(void)
 bool sha256_blocks_x86_usable(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT; /* cpuid is slow where a hypervisor catches it */
-    pthread_once(&once, detect);
+    pthread_once(&once, detect_sha_extensions);
     return usable;
 }
 

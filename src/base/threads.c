@@ -1,16 +1,19 @@
-/* threads: one job at a time. threads_run opens it, works on it like any other thread, closes it when the blocks are gone
- * and waits only for workers that joined: one that was still asleep finds the job closed and never delays the caller.
+/* threads: one parallel loop at a time. threads_run opens the loop, works on it like any other thread, closes it when no
+ * block is left and waits only for workers that joined: one that was still asleep finds the loop closed and never delays
+ * the caller.
  *
- * A job lives in one word: its number, whether it is open and how many workers are inside. A worker joins by adding itself
- * to a word that says open, so that a job costs no lock: generating a token is some 200 jobs of a few microseconds, and a
- * lock that the caller still holds when the workers come would send them to sleep.
+ * The state of the loop is one 64-bit word: how many loops there have been, whether the present one is open, and how many
+ * workers are inside. A worker joins by a compare-and-swap that adds 1 to a word that says open, so a loop costs no lock:
+ * generating a token is some 200 loops of a few microseconds, and a lock that the caller still holds when the workers come
+ * would send them to sleep. Blocks are handed out by an atomic counter.
  *
- * Idle workers watch the word for a short while before they sleep on a condition variable, because the next kernel
- * usually follows within microseconds. They do not when there are more threads than cores: spinning would then take the core
- * from the thread that has the work.
+ * Idle workers watch the word for a short while before they sleep on a condition variable, because the next kernel usually
+ * follows within microseconds. They do not when there are more threads than cores: spinning would then take the core from
+ * the thread that has the work.
  *
- * Who goes to sleep says so (`asleep`, `waiting`) before looking at the word once more, who changes the word looks for
- * sleepers afterwards; both in one order for all (seq_cst), so that one of the two sees the other. */
+ * No wake-up is lost: a thread that goes to sleep first says so (`asleep`, `waiting`) and then looks at the word once
+ * more; a thread that changes the word looks for sleepers afterwards. These accesses are sequentially consistent, so at
+ * least one of the two sees what the other did. */
 #include "base/threads.h"
 
 #include <errno.h>
@@ -25,9 +28,9 @@
 
 enum { SPINS = 1000, THREADS_MAX = 1024 };
 
-/* The word: workers inside below OPEN, jobs opened so far from JOB up. */
+/* The word: bits 0 to 30 count the workers inside, bit 31 says that the loop is open, bits 32 and up count loops. */
 #define OPEN (UINT64_C(1) << 31)
-#define JOB  (UINT64_C(1) << 32)
+#define LOOP (UINT64_C(1) << 32)
 
 /* One thread of the pool; the caller of threads_run counts as worker 0 and has none. */
 struct worker {
@@ -42,12 +45,12 @@ struct threads {
     int spins;
     struct worker *workers; /* (n), the caller's slot 0 unused */
     pthread_mutex_t lock;   /* of the two conditions, for who sleeps and who wakes */
-    pthread_cond_t wake;    /* a job was opened, or stop */
-    pthread_cond_t done;    /* the last worker left the closed job */
+    pthread_cond_t wake;    /* a loop was opened, or stop */
+    pthread_cond_t done;    /* the last worker left the closed loop */
     atomic_bool stop;
     atomic_int asleep;   /* workers that wait for wake */
     atomic_bool waiting; /* the caller waits for done */
-    /* of the job: written while it is closed and nobody inside */
+    /* of the loop: written while it is closed and nobody is inside */
     void (*fn)(void *arg, int64_t block, int worker);
     void *arg;
     int64_t n_blocks;
@@ -68,7 +71,8 @@ static void relax(void)
 #endif
 }
 
-/* Not inlined, as a function that calls setjmp keeps its variables in memory. */
+/* Takes blocks until none is left. Not inlined into its caller, which calls setjmp and therefore keeps its variables in
+ * memory instead of registers. */
 static __attribute__((noinline)) void work(struct threads *t, int worker)
 {
     for (;;) {
@@ -78,7 +82,8 @@ static __attribute__((noinline)) void work(struct threads *t, int worker)
     }
 }
 
-/* work, from which a panic comes back here: the blocks that are left are then nobody's, and threads_run raises it again. */
+/* The same with a catch for panics around it. After a panic the counter is put at its end, so that no thread takes another
+ * block, and threads_run raises the panic again on the calling thread. */
 static void work_caught(struct threads *t, int worker)
 {
     struct panic_catch here;
@@ -97,11 +102,11 @@ static void work_caught(struct threads *t, int worker)
 /* True when there is something to wake up for: another parallel loop than number `seen`, or the end. */
 static bool is_new(struct threads *t, uint64_t seen)
 {
-    return atomic_load(&t->word) / JOB != seen || atomic_load(&t->stop);
+    return atomic_load(&t->word) / LOOP != seen || atomic_load(&t->stop);
 }
 
 /* Watches the word for `spins` rounds, then sleeps. */
-static void wait_for_job(struct threads *t, uint64_t seen)
+static void wait_for_loop(struct threads *t, uint64_t seen)
 {
     for (int i = 0; i < t->spins; i++) {
         if (is_new(t, seen)) return;
@@ -114,13 +119,13 @@ static void wait_for_job(struct threads *t, uint64_t seen)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* False when the job is closed. *seen becomes its number either way. */
+/* Joins the present loop; false when it is closed. *seen becomes its number either way. */
 static bool threads_join(struct threads *t, uint64_t *seen)
 {
     uint64_t word = atomic_load(&t->word);
     while (word & OPEN)
         if (atomic_compare_exchange_weak(&t->word, &word, word + 1)) break;
-    *seen = word / JOB;
+    *seen = word / LOOP;
     return word & OPEN;
 }
 
@@ -134,13 +139,14 @@ static void threads_leave(struct threads *t)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* The life of a worker: wait for a loop, join it, take blocks, leave it. */
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct threads *t = w->pool;
     uint64_t seen = 0;
     for (;;) {
-        wait_for_job(t, seen);
+        wait_for_loop(t, seen);
         if (atomic_load(&t->stop)) return NULL;
         if (!threads_join(t, &seen)) continue;
         work_caught(t, w->index);
@@ -148,7 +154,7 @@ static void *worker_main(void *arg)
     }
 }
 
-/* Costs no system call while nobody sleeps. */
+/* Wakes the workers that sleep; without a system call while nobody does. */
 static void wake_workers(struct threads *t)
 {
     if (atomic_load(&t->asleep) == 0) return;
@@ -277,7 +283,7 @@ void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t 
     t->arg = arg;
     t->n_blocks = n_blocks;
     atomic_store(&t->next, 0);
-    atomic_store(&t->word, (word / JOB + 1) * JOB + OPEN);
+    atomic_store(&t->word, (word / LOOP + 1) * LOOP + OPEN);
     wake_workers(t);
 
     work_caught(t, 0);
