@@ -47,7 +47,7 @@ static struct storage *storage_new(struct ctx *c, size_t bytes, bool persistent)
     return NULL;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- references ---------------------------------------------------------------------------------------------------- */
 
 /* Row-major strides. */
 static void fill_strides(int ndim, const int64_t *shape, int64_t *stride)
@@ -116,7 +116,7 @@ enum status array_check_shape(struct ctx *c, enum dtype dtype, int ndim, const i
 }
 
 /* In no scope yet. */
-static struct array *make_contiguous(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, bool persistent)
+static struct array *array_make_contiguous(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, bool persistent)
 {
     size_t bytes;
     if (!ctx_ok(c) || array_check_shape(c, dtype, ndim, shape, &bytes) != OK) return NULL;
@@ -126,7 +126,7 @@ static struct array *make_contiguous(struct ctx *c, enum dtype dtype, int ndim, 
 
 struct array *array_empty(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape)
 {
-    struct array *a = make_contiguous(c, dtype, ndim, shape, false);
+    struct array *a = array_make_contiguous(c, dtype, ndim, shape, false);
     return a ? scope_own(c, a) : NULL;
 }
 
@@ -144,7 +144,7 @@ struct array *array_zeros(struct ctx *c, enum dtype dtype, int ndim, const int64
 /* Zeroed by the backend itself, as everything that touches device memory is. */
 struct array *array_persistent(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape)
 {
-    struct array *a = make_contiguous(c, dtype, ndim, shape, true);
+    struct array *a = array_make_contiguous(c, dtype, ndim, shape, true);
     if (a && op_fill(c, a, 0) == OK) return a;
     array_release(a);
     return NULL;
@@ -250,7 +250,7 @@ enum status array_upload(struct array *a, const void *data, int64_t n)
 }
 
 /* The bytes of a contiguous array, as they are. */
-static enum status read_bytes(struct array *a, void *out)
+static enum status array_read_bytes(struct array *a, void *out)
 {
     struct backend *b = backend_of(a->c);
     b->download(b, out, a->data, (size_t)array_size(a) * dtype_size(a->dtype));
@@ -258,11 +258,11 @@ static enum status read_bytes(struct array *a, void *out)
 }
 
 /* The same in another dtype, by way of a copy on the host. */
-static enum status read_converted(struct array *a, enum dtype dtype, void *out)
+static enum status array_read_converted(struct array *a, enum dtype dtype, void *out)
 {
     int64_t n = array_size(a);
     void *bytes = mem_alloc(a->c, (size_t)n, dtype_size(a->dtype));
-    if (bytes && read_bytes(a, bytes) == OK) dtype_convert(dtype, out, 1, a->dtype, bytes, 1, n);
+    if (bytes && array_read_bytes(a, bytes) == OK) dtype_convert(dtype, out, 1, a->dtype, bytes, 1, n);
     mem_free(a->c, bytes);
     return a->c->status;
 }
@@ -279,9 +279,9 @@ enum status array_to_host(struct array *a, enum dtype dtype, void *out)
     }
     if (a) {
         if (a->dtype == dtype)
-            read_bytes(a, out);
+            array_read_bytes(a, out);
         else
-            read_converted(a, dtype, out);
+            array_read_converted(a, dtype, out);
     }
     scope_close(c, mark);
     return c->status;

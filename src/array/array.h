@@ -2,12 +2,11 @@
  *
  * Ownership. Every array that an op makes belongs to the innermost open scope of the ctx (array_env). scope_close releases
  * all of them; scope_close_keep lets one through to the enclosing scope. array_retain adds an owner of one's own (released
- * with array_release). The tape holds what its rows save, and nothing else, so storage goes back to the step pool as soon as
- * the last scope, owner or tape node lets go of it.
+ * with array_release). The tape holds what its rows save, and nothing else, so storage goes back to the step pool as soon
+ * as the last scope, owner or tape node lets go of it.
  *
- * NULL always means failure, never "absent"; every op returns NULL at once when the ctx holds an error, so model code reads
- * like mathematics and is checked once a step.
- */
+ * NULL always means failure, never "absent"; every op returns NULL at once when the ctx holds an error, so model code
+ * reads like mathematics and is checked once a step. */
 #ifndef YA_ARRAY_ARRAY_H
 #define YA_ARRAY_ARRAY_H
 
@@ -48,22 +47,31 @@ struct array {
 /* Gives the ctx its step pool, base scope and backend (backend/backend_open.h), which it owns from now on and closes also
  * when this fails. A NULL backend is one that could not be opened: the ctx's error is returned. */
 enum status array_env_new(struct ctx *c, struct backend *backend);
-/* Every array of the ctx must be released before; arrays of the base scope are released here. */
+/* Closes the backend and frees both pools. Every array that has an owner of its own (array_retain, array_persistent) must
+ * be released before, else BUG_ON; arrays of the base scope are released here. Does nothing without an array_env. */
 void array_env_free(struct ctx *c);
 /* The step pool's figures: what activations, gradients in flight and saved values take now and took at most. */
 struct pool_stats array_pool_stats(const struct ctx *c);
 /* See pool_limit. */
 void array_pool_limit(struct ctx *c, size_t bytes);
+/* The backend that the ctx's arrays live on; owned by the array_env. */
 struct backend *array_backend(const struct ctx *c);
 
 /* Brackets the calls of a step, or of another sequence that comes again and again, which is always the same for one key:
- * same ops, same shapes, same persistent arrays. `values` must live until array_sequence_end and is what the calls' dropout
- * reads. True: the backend has recorded this sequence and just queued it; make none of its calls. Sequences do not nest. */
+ * same ops, same shapes, same persistent arrays. `values` must live until array_sequence_end and is what the calls'
+ * dropout reads. True: the backend has recorded this sequence and just queued it; make none of its calls. Sequences do not
+ * nest. */
 struct step_values; /* array/op.h */
 bool array_sequence_begin(struct ctx *c, uint64_t key, const struct step_values *values);
 enum status array_sequence_end(struct ctx *c);
 
-/* Scopes nest. scope_open returns a mark for the matching close. */
+/* Scopes nest. scope_open returns a mark for the matching close, which releases every array made since. Example:
+ *
+ *   int mark = scope_open(c);
+ *   struct array *y = op_mul(c, op_exp(c, x), x);   (the array of op_exp is a temporary)
+ *   return scope_close_keep(c, mark, y);            (y now belongs to the caller's scope)
+ *
+ * Closing in another order than opening is a bug (BUG_ON). */
 int scope_open(struct ctx *c);
 void scope_close(struct ctx *c, int mark);
 /* Closes and moves `result` (may be NULL) to the enclosing scope; returns it. */
@@ -71,21 +79,26 @@ struct array *scope_close_keep(struct ctx *c, int mark, struct array *result);
 /* Closes and moves `n` arrays; entries may be NULL. */
 void scope_close_keep_n(struct ctx *c, int mark, struct array **results, int n);
 
+/* One owner more, and one less; the last release gives the storage back to the step pool. Both accept NULL. */
 struct array *array_retain(struct array *a);
-void array_release(struct array *a); /* accepts NULL */
+void array_release(struct array *a);
 
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
-/* Contents undefined, contiguous, from the step pool. */
+/* Contiguous arrays from the step pool, in the innermost scope: contents undefined, zeros, or all `value`. ndim 0 is a
+ * scalar. NULL with E_SHAPE for a shape that is none or too large, E_MEMORY or E_FIT when memory is short. */
 struct array *array_empty(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape);
 struct array *array_zeros(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape);
 struct array *array_full(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, double value);
-/* Copies n elements of `dtype` from host memory; n must be the product of the shape. */
+/* The same with the elements copied from host memory: as many of `dtype` as the shape has, row-major. `data` may be reused
+ * on return. */
 struct array *array_from_host(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape, const void *data);
-struct array *array_scalar(struct ctx *c, enum dtype dtype, double value); /* shape [] */
+/* One element, shape []. */
+struct array *array_scalar(struct ctx *c, enum dtype dtype, double value);
 
 /* Zero-filled and contiguous, for what outlives every step: trainable parameters, gradients, moments, batches, key-value
- * caches. Not from the step pool, and in no scope: the caller owns it (array_release) and frees it before the array_env. */
+ * caches. Not from the step pool, and in no scope: the caller owns it (array_release) and frees it before the
+ * array_env. */
 struct array *array_persistent(struct ctx *c, enum dtype dtype, int ndim, const int64_t *shape);
 
 /* A view of `a` with its own shape, strides and element offset; no gradient edge (ops make differentiable views). */
@@ -93,7 +106,9 @@ struct array *array_view(struct array *a, int ndim, const int64_t *shape, const 
 
 /* ---- asking ------------------------------------------------------------------------------------------------------- */
 
-int64_t array_size(const struct array *a); /* elements */
+/* Number of elements: the product of the shape, 1 for a scalar. */
+int64_t array_size(const struct array *a);
+/* Whether elements lie one behind the other in row-major order (strides of axes of size 1 do not matter). */
 bool array_is_contiguous(const struct array *a);
 /* True when the last axis has stride 1 (or size 1): what kernels accept; see op_rows. */
 bool array_has_unit_last(const struct array *a);
@@ -101,9 +116,10 @@ bool array_same_shape(const struct array *a, const struct array *b);
 /* "f32[4,512]" into buf, for messages; returns buf. */
 const char *array_describe(const struct array *a, char *buf, size_t bytes);
 
-/* The single element as a number, converted; E_SHAPE unless size is 1. */
+/* The single element as a number, converted; waits for queued work. NAN with E_SHAPE unless size is 1. */
 double array_item(struct array *a);
-/* All elements, row-major, converted to `dtype`, into host memory of array_size elements. Views are honoured. */
+/* All elements, row-major, converted to `dtype`, into host memory of array_size elements. Views give the elements that
+ * they show. Waits for queued work, whose failure is returned. */
 enum status array_to_host(struct array *a, enum dtype dtype, void *out);
 /* The other direction: n elements of the array's dtype, row-major, into a contiguous array that nobody else is reading. */
 enum status array_upload(struct array *a, const void *data, int64_t n);

@@ -1,8 +1,10 @@
-/* dropout: which channels of a token's input an adapter drops. A pure function of where the number stands, so nothing is
- * stored: forward, backward, a recomputed block, a resumed run and another split into micro-batches all see the same mask.
+/* dropout: which channels of a token's input an adapter drops. The mask is a pure function of seed, step, token, adapter
+ * and channel, so nothing is stored: forward, backward, a recomputed block, a resumed run and another split into
+ * micro-batches all see the same mask.
  *
- * Philox's 64-bit key is drawn from (seed, step) by one Philox call under a key of its own, which keeps the full seed and
- * step and shares no numbers with other purposes; the 128-bit counter is (token, slot, channel / 4). */
+ * Philox (base/rng.h) takes a 64-bit key and a 128-bit counter. Seed and step are 128 bits together, so the key is drawn
+ * from them by one Philox call under a key of its own, which also keeps dropout apart from other uses of the seed; the
+ * counter is (token, adapter's id, channel / 4), and each call gives the random integers of four channels. */
 #include <string.h>
 
 #include "array/op.h"

@@ -41,14 +41,14 @@ enum dtype dtype_promote(enum dtype a, enum dtype b)
 /* ---- halves ------------------------------------------------------------------------------------------------------- */
 
 /* A float's bits, and back: memcpy is what C allows for it. */
-static uint32_t bits_of(float f)
+static uint32_t f32_bits(float f)
 {
     uint32_t u;
     memcpy(&u, &f, sizeof u);
     return u;
 }
 
-static float float_of(uint32_t u)
+static float f32_from_bits(uint32_t u)
 {
     float f;
     memcpy(&f, &u, sizeof f);
@@ -59,23 +59,23 @@ static float float_of(uint32_t u)
 float f16_to_f32(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 0x3ff;
-    if (exponent == 31) return float_of(sign | 0x7f800000 | mantissa << 13);
+    if (exponent == 31) return f32_from_bits(sign | 0x7f800000 | mantissa << 13);
     if (exponent == 0) { /* zero or subnormal: mantissa * 2^-24, exact in f32 */
         float magnitude = (float)mantissa * 0x1p-24f;
         return sign ? -magnitude : magnitude;
     }
-    return float_of(sign | (exponent + 127 - 15) << 23 | mantissa << 13);
+    return f32_from_bits(sign | (exponent + 127 - 15) << 23 | mantissa << 13);
 }
 
 /* To nearest, ties to even. */
 uint16_t f32_to_f16(float f)
 {
-    uint32_t u = bits_of(f), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
+    uint32_t u = f32_bits(f), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
     if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00 | (magnitude >> 13 & 0x3ff)); /* NaN, made quiet */
     if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* 65520 and more round to infinity */
     if (magnitude < 0x38800000) {
         /* Subnormal result: the quantum 2^-24 is the last bit of floats in [0.5, 1), so that adding 0.5 rounds to it. */
-        return (uint16_t)(sign | (bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f)));
+        return (uint16_t)(sign | (f32_bits(f32_from_bits(magnitude) + 0.5f) - f32_bits(0.5f)));
     }
     uint32_t rebiased = magnitude - ((127u - 15u) << 23);
     rebiased += 0xfff + (rebiased >> 13 & 1); /* to nearest, ties to even */
@@ -85,22 +85,22 @@ uint16_t f32_to_f16(float f)
 /* To nearest, ties to even; subnormals are kept. */
 uint16_t f32_to_bf16(float f)
 {
-    uint32_t u = bits_of(f);
+    uint32_t u = f32_bits(f);
     if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)(u >> 16 | 0x40); /* NaN: keep a bit that survives the cut */
     return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }
 
 /* ---- conversion ----------------------------------------------------------------------------------------------------- */
 
-/* double to float rounded to odd: inexact results get their last bit set, so that a second rounding to half precision gives
- * what a direct one would (Boldo & Melquiond 2008). */
+/* double to float rounded to odd: inexact results get their last bit set, so that a second rounding to half precision
+ * gives what a direct one would (Boldo & Melquiond 2008). */
 static float narrow_to_odd(double d)
 {
     float f = (float)d;
     if ((double)f == d || isnan(d) || isinf(d)) return f;
-    uint32_t u = bits_of(f);
+    uint32_t u = f32_bits(f);
     if (fabs((double)f) > fabs(d)) u--;
-    return float_of(u | 1);
+    return f32_from_bits(u | 1);
 }
 
 /* The nearest integer in range; NaN becomes 0. */
@@ -113,7 +113,7 @@ static int64_t saturate(double d, int64_t low, int64_t high)
     return (int64_t)d;
 }
 
-static bool is_integer(enum dtype t)
+static bool dtype_is_integer(enum dtype t)
 {
     return t <= DTYPE_I64;
 }
@@ -216,7 +216,7 @@ void dtype_convert(enum dtype to, void *out, int64_t out_stride, enum dtype from
         char *target = (char *)out + i * to_step;
         if (to == from) {
             memcpy(target, source, table[to].bytes);
-        } else if (is_integer(from)) {
+        } else if (dtype_is_integer(from)) {
             store_integer(to, target, load_integer(from, source));
         } else {
             store_float(to, target, load_float(from, source));

@@ -8,10 +8,12 @@
 
 enum dtype { DTYPE_BOOL, DTYPE_U8, DTYPE_I32, DTYPE_I64, DTYPE_F16, DTYPE_BF16, DTYPE_F32, DTYPE_F64, DTYPE_COUNT };
 
-/* Bytes of an element, and its name in messages. */
+/* Bytes of an element, and its name in messages: "f32", "bf16", ... (static). */
 size_t dtype_size(enum dtype t);
-const char *dtype_name(enum dtype t); /* "f32", "bf16", ... */
+const char *dtype_name(enum dtype t);
+/* True for f16, bf16, f32 and f64. */
 bool dtype_is_float(enum dtype t);
+/* The dtype in which a sum or product of both is: the larger in the enum's order, but f16 with bf16 gives f32. */
 enum dtype dtype_promote(enum dtype a, enum dtype b);
 
 /* Conversions of one element; round to nearest even, NaN stays NaN. */

@@ -1,18 +1,18 @@
 /* env: the array layer's part of a ctx, and scopes.
  *
- * A scope is only a mark in one list of arrays: closing it releases everything behind the mark. That costs one push an array
- * and needs no bookkeeping in the arrays themselves. Rejected: an arena reset once a step, which would keep every activation
- * of a step alive; a garbage list by reference counts alone, which puts a release after every line of model code. */
+ * A scope is only a mark in one list of arrays: closing it releases everything behind the mark. That costs one push for
+ * each array and needs no bookkeeping in the arrays themselves. Rejected: an arena reset once a step, which would keep
+ * every activation of a step alive; reference counts alone, which put a release after every line of model code. */
 #include "array/env.h"
 
 enum status pointers_push(struct ctx *c, struct pointers *p, void *value)
 {
-    if (p->n == p->room) {
-        size_t room = p->room ? p->room * 2 : 64;
-        void **at = mem_resize(c, p->at, p->room, room, sizeof *at);
+    if (p->n == p->capacity) {
+        size_t capacity = p->capacity ? p->capacity * 2 : 64;
+        void **at = mem_resize(c, p->at, p->capacity, capacity, sizeof *at);
         if (!at) return c->status;
         p->at = at;
-        p->room = room;
+        p->capacity = capacity;
     }
     p->at[p->n++] = value;
     return OK;

@@ -1,4 +1,8 @@
-/* front: what the front ends of ops (op_*.c) share. Private to src/array. */
+/* front: what the front ends of ops (op_*.c) share. Private to src/array.
+ *
+ * A front end is the function op_* that model code calls. It turns whatever operands it is given into those that kernels
+ * may rely on (struct op_call in backend.h), allocates the outputs, runs the kernel and records the call. Functions here
+ * that return an array give one of the innermost scope, or NULL with the failure in the ctx. */
 #ifndef YA_ARRAY_FRONT_H
 #define YA_ARRAY_FRONT_H
 
@@ -8,7 +12,8 @@ enum { FRONT_TEXT = 128 };
 /* An operand in words for messages: FRONT_DESCRIBE(a) is "f32[2,3]", valid until the end of the enclosing block. */
 #define FRONT_DESCRIBE(a) array_describe((a), (char[FRONT_TEXT]){0}, FRONT_TEXT)
 
-/* True when the operand is there and no error is recorded. NULL without an error is our fault. */
+/* True when the operand is there and no error is recorded. NULL without an error is a bug (BUG_ON): an op that fails
+ * records why. */
 bool front_operand(struct ctx *c, const struct array *a);
 
 /* Runs the backend's kernel of the row; E_UNSUPPORTED when the backend refuses it. A call whose results are all empty is
@@ -30,7 +35,7 @@ enum dtype front_float_dtype(enum dtype t);
 /* `a` cast to dtype (when it differs) and with unit last stride (copied when it has not). */
 struct array *front_prepare(struct ctx *c, struct array *a, enum dtype dtype);
 
-/* (rows, cols) zeros on one row (row stride 0), for what is there in form only. */
+/* (rows, cols) zeros that take one row of memory (row stride 0), for an operand whose values nobody reads. */
 struct array *front_zeros(struct ctx *c, enum dtype dtype, int64_t rows, int64_t cols);
 
 /* The NumPy broadcast of two shapes; false when they do not go together. */
@@ -41,9 +46,9 @@ enum status front_axis(struct ctx *c, const char *op, const struct array *a, int
 /* The set of n axes (n -1: all) as bits; E_SHAPE also for duplicates. */
 enum status front_axes(struct ctx *c, const char *op, const struct array *a, const int *axes, int n, uint32_t *set);
 
-/* Ids as kernels want them: i32 (N), unit stride. E_DTYPE when they are not integers in one dimension, E_SHAPE "op: ids[i] =
- * v is not in [0, limit)" unless every id is in range; with `weights` (f32 (N), contiguous) only where the weight is not 0.
- */
+/* Ids as kernels want them: i32 (N), unit stride. E_DTYPE when they are not integers in one dimension, E_SHAPE "op: ids[i]
+ * = v is not in [0, limit)" unless every id is in range; with `weights` (f32 (N), contiguous) only where the weight is not
+ * 0. */
 struct array *front_prepare_ids(struct ctx *c, const char *op, struct array *ids, struct array *weights, int64_t limit);
 
 #endif

@@ -1,5 +1,6 @@
-/* linear_view: see linear_view.h. One walk over the operands serves both directions: reading copies from the call's lists to
- * the view, writing from the view to the lists. */
+/* linear_view: the only place that knows which input or output number of a LINEAR call is which operand (linear_view.h has
+ * the table). One walk over the operands serves both directions: reading copies from the call's lists to the view, writing
+ * from the view to the lists, so that the two cannot disagree. */
 #include "array/linear_view.h"
 
 /* Copies one operand, to the view or to the call. */
@@ -11,6 +12,8 @@ static void linear_view_move(struct array **named, struct array **listed, bool t
         *named = *listed;
 }
 
+/* Visits every operand of the call's row. In LINEAR inputs are x, A_0, B_0, ... and outputs y, h_0, ...; LINEAR_BWD has dy
+ * in front of its inputs and the h_i behind them, and its outputs are dx, dA_0, dB_0, ... */
 static void linear_view_walk(struct linear_view *v, struct op_call *call, bool to_call)
 {
     bool backward = call->op == OP_LINEAR_BWD;

@@ -1,15 +1,15 @@
 /* node: what the tape remembers of one recorded op, and the rules that turn gradients of its outputs into gradients of its
  * inputs. Private to src/array.
  *
- * A node is counted: the tape holds it until backward leaves it, arrays that it made hold it as long as they live. Once left
- * or dropped it is no longer `live` and arrays that still point to it are constants. */
+ * A node is counted: the tape holds it until backward leaves it, arrays that it made hold it as long as they live. Once
+ * left or dropped it is no longer `live` and arrays that still point to it are constants. */
 #ifndef YA_ARRAY_NODE_H
 #define YA_ARRAY_NODE_H
 
 #include "array/tape.h"
 #include "base/mem.h"
 
-/* Kinds beyond the rows of ops.def. */
+/* Kinds of nodes beyond the rows of ops.def: a watched array, and a checkpointed function. */
 enum { NODE_LEAF = OP_COUNT, NODE_CHECKPOINT };
 
 /* Where the gradient of one input goes. Nodes that edges point to are older on the tape, or leaves, so they outlive it. */
@@ -38,10 +38,11 @@ struct node {
     tape_fn fn; /* NODE_CHECKPOINT: y = fn(arg, saved_in[0]) */
     void *arg;  /* owned copy */
 
-    /* LINEAR with several weights: grad[i] belongs to view i of the output. dy_all (N, sum M) is where rules that know of it
-     * write those gradients at once (vjp_room); bit i of `promised` says that view i's part has a writer. */
+    /* LINEAR with several weights: grad[i] belongs to view i of the output. dy_all (N, sum M) is where rules that know of
+     * it write those gradients at once (vjp_destination); bit i of `claimed` says that a rule has been given view i's part
+     * to write to, so that no second one gets it. */
     struct array *dy_all;
-    unsigned promised;
+    unsigned claimed;
 
     struct ctx *c;
 };
@@ -49,12 +50,14 @@ struct node {
 /* A growable list of pointers. */
 struct pointers {
     void **at;
-    size_t n, room;
+    size_t n, capacity;
 };
+/* Appends; the list doubles when it is full. E_MEMORY, and then the list is as it was. */
 enum status pointers_push(struct ctx *c, struct pointers *p, void *value);
 
+/* One reference more, and one less; the struct is freed with the last. node_release accepts NULL. */
 struct node *node_retain(struct node *n);
-void node_release(struct node *n); /* accepts NULL */
+void node_release(struct node *n);
 
 /* Makes `out` output i of the node. */
 void node_carry(struct array *out, struct node *n, int i);
@@ -77,8 +80,10 @@ struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry,
 
 /* ---- for the rules of vjp.c ----------------------------------------------------------------------------------------- */
 
+/* A rule reads the gradients of the node's outputs (n->grad) and what the row saved, and gives one for every input that
+ * needs one (vjp_give). Failures stay in the ctx. vjp_find: the rule of a row; NULL: the row has no derivative. */
 typedef void (*vjp_rule)(struct ctx *c, struct node *n);
-vjp_rule vjp_find(enum op op); /* NULL: not differentiable */
+vjp_rule vjp_find(enum op op);
 /* The rules of the fused rows, in vjp_fused.c. */
 void vjp_rms_norm(struct ctx *c, struct node *n);
 void vjp_linear(struct ctx *c, struct node *n);
@@ -90,6 +95,7 @@ void vjp_linear_cross_entropy(struct ctx *c, struct node *n);
 /* Output 0 of a node with `again` once more, the same bits by the same kernel: an array of the scope, or NULL. */
 struct array *vjp_again(struct ctx *c, const struct node *n);
 
+/* Whether anybody wants the gradient with respect to input i. */
 static inline bool vjp_needs(const struct node *n, int i)
 {
     return n->in[i].node != NULL;
@@ -99,7 +105,7 @@ static inline bool vjp_needs(const struct node *n, int i)
 void vjp_give(struct ctx *c, struct node *n, int i, struct array *g);
 /* An array with the shape of input i for a kernel to write its gradient to, to be given by vjp_give afterwards. Where the
  * input is a view of a LINEAR row's output it is the matching part of that row's dy, which saves a copy. */
-struct array *vjp_room(struct ctx *c, struct node *n, int i);
+struct array *vjp_destination(struct ctx *c, struct node *n, int i);
 /* The gradient buffer of input i when a kernel may add into it as it stands (contiguous and used by nobody else), or NULL.
  */
 struct array *vjp_buffer(const struct node *n, int i);

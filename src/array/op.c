@@ -2,8 +2,8 @@
  *
  * A front end does what is the same for every backend, so that kernels stay short: it validates, promotes, broadcasts,
  * copies operands whose last stride is not 1, allocates outputs, runs the backend's kernel and records the call. Small
- * dtypes never reach the generic kernels: values are widened, computed in f32 or i32, and narrowed again, each step an op of
- * its own with its own derivative. */
+ * dtypes never reach the generic kernels: values are widened, computed in f32 or i32, and narrowed again, each step an op
+ * of its own with its own derivative. */
 #include "array/op.h"
 
 #include <string.h>
@@ -44,6 +44,7 @@ bool front_operand(struct ctx *c, const struct array *a)
     return a && ctx_ok(c);
 }
 
+/* Whether none of the arrays that are there has an element. */
 static bool all_empty(const struct array *const *arrays, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -52,8 +53,9 @@ static bool all_empty(const struct array *const *arrays, int n)
     return true;
 }
 
-/* Kernels see no empty operands. A sum over nothing is 0, and all rows whose result is not empty when their first operand is
- * are sums; those that add to what is there already are done. */
+/* Kernels see no empty operands, so the result of an empty first operand is made here. If the result is not empty, the row
+ * is a sum of some kind over no elements (sum, matmul, a gradient), and that is 0. LINEAR_BWD adds to its results, so
+ * adding nothing leaves them alone. */
 static enum status sum_nothing(struct ctx *c, const struct op_call *call)
 {
     for (int i = 0; i < op_info(call->op)->n_out && call->op != OP_LINEAR_BWD; i++) {

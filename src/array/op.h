@@ -22,6 +22,7 @@ struct op_info {
     size_t params_bytes;
     uint32_t diff, saves; /* bits as in ops.def */
 };
+/* The row's data and its name, static. */
 const struct op_info *op_info(enum op op);
 const char *op_name(enum op op);
 
@@ -62,8 +63,8 @@ struct embed_params {
     enum dtype dtype;
 };
 
-/* y = x * rsqrt(mean(x^2) + eps) * g (Zhang & Sennrich 2019), x = in + residual. Inputs: x (.., C), g (C), residual (.., C)
- * or NULL. Outputs: y, the sum x (the input itself, not written, without a residual), rstd (..) in f32 (f64 for f64).
+/* y = x * rsqrt(mean(x^2) + eps) * g (Zhang & Sennrich 2019), x = in + residual. Inputs: x (.., C), g (C), residual (..,
+ * C) or NULL. Outputs: y, the sum x (the input itself, not written, without a residual), rstd (..) in f32 (f64 for f64).
  * Backward inputs: dy, dsum or NULL, x, g, rstd; outputs: dx (of the sum; also the residual's), dg or NULL. */
 struct rms_norm_params {
     double eps;
@@ -71,28 +72,28 @@ struct rms_norm_params {
     bool want_dg;
 };
 
-/* What changes from one run of the same calls to the next. Everything else that a call is given is constant while its arrays
- * live, so a device may record a training step once and repeat it with other values. */
+/* What changes from one run of the same calls to the next. Everything else that a call is given is constant while its
+ * arrays live, so a device may record a training step once and repeat it with other values. */
 struct step_values {
     uint64_t seed;       /* of dropout */
     int64_t step;        /* the optimizer step, from 1 */
     int64_t first_token; /* index in the optimizer step of this micro-batch's row 0 */
 };
-/* keep[j] for channels [0, n) of one token (its index in the optimizer step: first_token + row): rng_philox keyed by (seed,
- * step), counter (token, slot id, channel / 4). A channel is kept when its random 32-bit integer is >= p * 2^32; kept inputs
- * are scaled by 1 / (1 - p). A mask depends on nothing else, so it is the same whatever the split into micro-batches. Pure:
- * any thread may call it. */
+/* keep[j] for channels [0, n) of one token (its index in the optimizer step: first_token + row): rng_philox keyed by
+ * (seed, step), counter (token, slot id, channel / 4). A channel is kept when its random 32-bit integer is >= p * 2^32;
+ * kept inputs are scaled by 1 / (1 - p). A mask depends on nothing else, so it is the same whatever the split into
+ * micro-batches. Pure: any thread may call it. */
 void dropout_mask(const struct step_values *values, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep);
 /* For devices that make the mask themselves: the key (the first two words) and p * 2^32. */
 void dropout_key(const struct step_values *values, uint32_t key[4]);
 uint64_t dropout_threshold(float p);
 
-/* y_i = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for n <= 3 weights that share x.
- * Inputs: x (N, K), A_0, B_0, A_1, B_1, A_2, B_2 (NULL where slot i has none).
- * Outputs: y (N, M_0 + M_1 + M_2) or NULL where nobody reads it, and for the tape h_i = drop_i(x) A_i^T (N, R_i) or NULL.
- * Backward inputs: dy (N, sum M), x, A_0, B_0, .., h_0, h_1, h_2; outputs: dx or NULL, dA_i, dB_i or NULL. With `accumulate`
- * the kernel adds dA_i, dB_i to what is there. x is all zeros (row stride 0) when no dA_i is wanted, h_i when neither dA_i
- * nor dB_i is: they need not be kept then. Which place in the call's lists each of these has: linear_view.h. */
+/* y_i = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for n <= 3 weights that share x. Inputs: x (N, K), A_0, B_0,
+ * A_1, B_1, A_2, B_2 (NULL where slot i has none). Outputs: y (N, M_0 + M_1 + M_2) or NULL where nobody reads it, and for
+ * the tape h_i = drop_i(x) A_i^T (N, R_i) or NULL. Backward inputs: dy (N, sum M), x, A_0, B_0, .., h_0, h_1, h_2;
+ * outputs: dx or NULL, dA_i, dB_i or NULL. With `accumulate` the kernel adds dA_i, dB_i to what is there. x is all zeros
+ * (row stride 0) when no dA_i is wanted, h_i when neither dA_i nor dB_i is: they need not be kept then. Which place in the
+ * call's lists each of these has: linear_view.h. */
 struct linear_params {
     int n;
     const struct weight *w[LINEAR_MAX];
@@ -110,8 +111,8 @@ struct rope_params {
 
 /* Causal attention over packed segments. Inputs: q (N, H, D), k and v (S, G, D), H a multiple of G, head h reads key head
  * h / (H / G); offsets cu_q and cu_k, i32 (n + 1) for n segments. Segment s has queries [cu_q[s], cu_q[s+1]) and keys
- * [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk keys sees key j when j <= i + nk - nq and, with
- * window > 0, j > i + nk - nq - window. Outputs: o (N, H, D), lse (N, H), the log-sum-exp of the scaled scores, f32 (f64 for
+ * [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk keys sees key j when j <= i + nk - nq and, with window
+ * > 0, j > i + nk - nq - window. Outputs: o (N, H, D), lse (N, H), the log-sum-exp of the scaled scores, f32 (f64 for
  * f64), in whatever order the backend's own backward reads it. Backward inputs: q, k, v, o, lse, do, cu_q, cu_k; outputs:
  * dq, dk, dv, zeros for keys that no query sees. Never holds N x S scores.
  *
@@ -120,13 +121,13 @@ struct rope_params {
 struct attention_params {
     double scale;
     int window;
-    enum compute compute; /* COMPUTE_BF16: operands of the products are rounded to bf16; every other way: f32 */
+    enum compute compute; /* COMPUTE_BF16: operands of the products are rounded to bf16; every other value: f32 */
 };
 
 /* Softmax cross-entropy of logits h W^T without ever holding (N, V). Inputs: h (N, C), targets i32 (N), weights f32 (N).
- * Outputs: sum_i weight_i * nll_i, scalar f32 (f64 for f64); stats f64 (3): the weighted sum, the sum of nll over rows whose
- * weight is not 0, their count; logprobs f32 (N) when asked for (0 where skipped), else NULL; dh (N, C) = d out0 / dh while
- * the tape records (wanted by want_dh), else NULL. Rows of weight 0 are skipped altogether and their dh is 0. */
+ * Outputs: sum_i weight_i * nll_i, scalar f32 (f64 for f64); stats f64 (3): the weighted sum, the sum of nll over rows
+ * whose weight is not 0, their count; logprobs f32 (N) when asked for (0 where skipped), else NULL; dh (N, C) = d out0 /
+ * dh while the tape records (wanted by want_dh), else NULL. Rows of weight 0 are skipped altogether and their dh is 0. */
 struct linear_cross_entropy_params {
     const struct weight *w;
     bool want_logprobs, want_dh;
@@ -136,16 +137,15 @@ struct fill_params {
     double value;
 };
 
-/* What CHECK_IDS looks for: ids (any integer dtype, (N)) outside [0, limit), where `weights` (f32 (N) or NULL) is not 0. The
- * fault is E_SHAPE "op: ids[i] = v is not in [0, limit)". */
+/* What CHECK_IDS looks for: ids (any integer dtype, (N)) outside [0, limit), where `weights` (f32 (N) or NULL) is not 0.
+ * The fault is E_SHAPE "op: ids[i] = v is not in [0, limit)". */
 struct check_ids_params {
     const char *op; /* static text */
     int64_t limit;
 };
 
-/* Decoupled weight decay Adam (Loshchilov & Hutter 2019), bias-corrected:
- * m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, p -= lr * (m / c1 / (sqrt(v / c2) + eps) + wd * p), g taken times grad_scale.
- */
+/* Decoupled weight decay Adam (Loshchilov & Hutter 2019), bias-corrected: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, p -=
+ * lr * (m / c1 / (sqrt(v / c2) + eps) + wd * p), g taken times grad_scale. */
 struct adamw_params {
     double lr, beta1, beta2, eps, weight_decay, correction1, correction2, grad_scale;
     double threshold; /* with a guard: a longer gradient is scaled to this L2 norm as well; INFINITY: none is */
@@ -172,7 +172,8 @@ struct array *op_exp(struct ctx *c, struct array *a);
 struct array *op_log(struct ctx *c, struct array *a);
 struct array *op_sqrt(struct ctx *c, struct array *a);
 struct array *op_sigmoid(struct ctx *c, struct array *a);
-struct array *op_equal(struct ctx *c, struct array *a, struct array *b); /* bool, no gradient; the next three too */
+/* Comparisons, a == b, a != b, a < b, a <= b: bool, without a gradient. */
+struct array *op_equal(struct ctx *c, struct array *a, struct array *b);
 struct array *op_not_equal(struct ctx *c, struct array *a, struct array *b);
 struct array *op_less(struct ctx *c, struct array *a, struct array *b);
 struct array *op_less_equal(struct ctx *c, struct array *a, struct array *b);
@@ -180,7 +181,8 @@ struct array *op_less_equal(struct ctx *c, struct array *a, struct array *b);
 struct array *op_where(struct ctx *c, struct array *cond, struct array *a, struct array *b);
 /* Converted by dtype_convert; its gradient is converted back. */
 struct array *op_cast(struct ctx *c, struct array *a, enum dtype dtype);
-struct array *op_contiguous(struct ctx *c, struct array *a); /* a itself when it already is */
+/* A row-major copy, or `a` itself when it already is contiguous. */
+struct array *op_contiguous(struct ctx *c, struct array *a);
 
 /* ---- reductions: axes may be negative; n_axes -1 means all --------------------------------------------------------- */
 
@@ -194,14 +196,18 @@ struct array *op_logsumexp(struct ctx *c, struct array *a, int axis, bool keep);
 
 /* ---- shape -------------------------------------------------------------------------------------------------------- */
 
-struct array *op_reshape(struct ctx *c, struct array *a, int ndim, const int64_t *shape); /* one dim may be -1 */
-struct array *op_transpose(struct ctx *c, struct array *a, const int *perm);              /* NULL: reverse */
+/* The same elements in row-major order in another shape, whose product must be the same; one dimension may be -1 and is
+ * worked out. A view where strides allow it, else a copy. */
+struct array *op_reshape(struct ctx *c, struct array *a, int ndim, const int64_t *shape);
+/* A view whose axis i is axis perm[i] of `a`; perm NULL reverses the axes. E_SHAPE when perm is no permutation. */
+struct array *op_transpose(struct ctx *c, struct array *a, const int *perm);
 /* A view: axes of size 1, and new ones in front, repeated to `shape` with stride 0. */
 struct array *op_broadcast(struct ctx *c, struct array *a, int ndim, const int64_t *shape);
 /* A view of elements start, start + step, .. below stop on each axis; step NULL: all 1. E_SHAPE for what lies outside. */
 struct array *op_slice(struct ctx *c, struct array *a, const int64_t *start, const int64_t *stop, const int64_t *step);
-struct array *op_columns(struct ctx *c, struct array *a, int64_t first,
-                         int64_t n); /* columns of (N, C): a row-strided view */
+/* Columns [first, first + n) of a (N, C): a view. */
+struct array *op_columns(struct ctx *c, struct array *a, int64_t first, int64_t n);
+/* New axes of size 1 at these places of the result, as NumPy's expand_dims. */
 struct array *op_expand_dims(struct ctx *c, struct array *a, const int *axes, int n_axes);
 /* Parts that agree in dtype and in all sizes but along `axis`, one behind the other. */
 struct array *op_concat(struct ctx *c, struct array **parts, int n, int axis);
@@ -212,14 +218,16 @@ struct array *op_take_along(struct ctx *c, struct array *a, struct array *ids);
 
 /* ---- matrices and fused ops ------------------------------------------------------------------------------------------- */
 
-struct array *op_matmul(struct ctx *c, struct array *a, struct array *b); /* NumPy matmul rules, leading axes broadcast */
+/* The matrix product over the last two axes, by NumPy's rules: a vector on the left is a row, on the right a column, and
+ * leading axes broadcast. Integers become f32; f16 and bf16 are multiplied in f32 and rounded. */
+struct array *op_matmul(struct ctx *c, struct array *a, struct array *b);
 
-/* (N) i32 ids -> (N, C) rows of a frozen table in dtype: f32, f64 or the backend's activations. E_SHAPE when an id is out of
- * range. */
+/* (N) i32 ids -> (N, C) rows of a frozen table in dtype: f32, f64 or the backend's activations. E_SHAPE when an id is out
+ * of range. */
 struct array *op_embed(struct ctx *c, const struct weight *table, struct array *ids, enum dtype dtype);
 
-/* y = rms_norm(x) * gain over the last axis; the second normalises x + residual and gives that sum in *sum as well (NULL on
- * failure). */
+/* y = rms_norm(x) * gain over the last axis; the second normalises x + residual and gives that sum in *sum as well (NULL
+ * on failure). */
 struct array *op_rms_norm(struct ctx *c, struct array *x, struct array *gain, double eps);
 struct array *op_rms_norm_add(struct ctx *c, struct array *x, struct array *residual, struct array *gain, double eps,
                               struct array **sum);
@@ -259,7 +267,8 @@ enum status op_fill(struct ctx *c, struct array *dst, double value);
 enum status op_write(struct ctx *c, struct array *dst, struct array *src);
 /* Sum of squares of all elements into out (f64 []), added in f64 in a fixed order. */
 enum status op_sum_squares(struct ctx *c, struct array *a, struct array *out);
-/* One update of param, m and v. guard: NULL for none. */
+/* One update of param, m and v (struct adamw_params says the formula): contiguous arrays of one shape, all f32 or all f64.
+ * guard: NULL for none. */
 enum status op_adamw(struct ctx *c, struct array *param, struct array *grad, struct array *m, struct array *v,
                      const struct adamw_guard *guard, const struct adamw_params *p);
 

@@ -6,17 +6,18 @@
  *
  * A checkpointed function is one node. Popping it runs the function again with recording on, which pushes the nodes of its
  * inside onto the same stack, and the walk simply continues with them: their edges lead to older nodes or to leaves, as if
- * they had been recorded in the first place. So gradients have the same bits with and without checkpointing, captured arrays
- * work, and checkpoints nest. Rejected: a tape of its own per checkpoint, which needs copies of leaves and a second sum of
- * their gradients.
+ * they had been recorded in the first place. So gradients have the same bits with and without checkpointing, captured
+ * arrays work, and checkpoints nest. Rejected: a tape of its own per checkpoint, which needs copies of leaves and a second
+ * sum of their gradients.
  *
  * What a row saves is usually an array. But an input that one cheap pass makes from what its own node saves (AGAIN in
- * ops.def: swiglu, the norm) is saved as that node and made again by the same kernel when backward arrives, before the rule
- * runs: the same bits for less memory. Rejected: a second backward rule for each pair of rows, which saves the pass and
- * needs a kernel a pair.
+ * ops.def: swiglu, the norm) is saved as that node and made again by the same kernel when backward arrives, before the
+ * rule runs: the same bits for less memory. Example: down = linear(swiglu(gate, up)) would keep swiglu's output for dA;
+ * since the swiglu node keeps gate and up for its own derivative, its output can be made from them at any time. Rejected:
+ * a second backward rule for each pair of rows, which saves the pass and needs a kernel for each pair.
  *
- * Cotangents are added in place when nobody else can see the sum so far (owned) and into a new array otherwise: a rule may
- * hand the same array, or views of one, to several inputs. */
+ * Gradients of one array that arrive from several readers are added in place when nobody else can see the sum so far
+ * (owned) and into a new array otherwise: a rule may hand the same array, or views of one, to several inputs. */
 #include <string.h>
 
 #include "array/front.h"
@@ -28,6 +29,7 @@ static struct tape *tape_of(const struct ctx *c)
 
 /* ---- nodes -------------------------------------------------------------------------------------------------------- */
 
+/* A node with one reference, the tape's. NULL with E_MEMORY. */
 static struct node *node_new(struct ctx *c, int kind)
 {
     struct node *n = pool_get(c->array_env->host, sizeof *n, NULL);
@@ -144,6 +146,7 @@ bool tape_wants(const struct ctx *c, const struct array *a)
     return a && a->node && a->node->live && tape_recording(c);
 }
 
+/* Describes where the gradient of input `a` goes, without keeping `a` itself. */
 static void set_edge(struct edge *e, const struct array *a)
 {
     e->node = a->node;
@@ -227,6 +230,7 @@ static bool owned(const struct array *g)
            (g->dtype == DTYPE_F32 || g->dtype == DTYPE_F64 || g->dtype == front_activations(g->c));
 }
 
+/* Adds `g` to the gradient of output `out` of the node; the first one is kept as it is, without a copy. */
 static void add_gradient(struct ctx *c, struct node *n, int out, struct array *g)
 {
     struct array **slot = &n->grad[out];
@@ -293,7 +297,8 @@ static void recall(struct ctx *c, struct node *n)
     }
 }
 
-static void leave(struct ctx *c, struct tape *t, struct node *n)
+/* Leads the gradients of a node's outputs to its inputs. */
+static void tape_leave(struct ctx *c, struct tape *t, struct node *n)
 {
     int mark = scope_open(c);
     if (n->kind == NODE_CHECKPOINT) {
@@ -324,7 +329,7 @@ enum status tape_backward(struct ctx *c, struct array *y, double seed)
     scope_close(c, mark);
     while (t->nodes.n > 0) {
         struct node *n = t->nodes.at[--t->nodes.n];
-        if (ctx_ok(c) && has_gradient(n)) leave(c, t, n);
+        if (ctx_ok(c) && has_gradient(n)) tape_leave(c, t, n);
         node_drop(c, n);
     }
     tape_resume(c);

@@ -1,14 +1,16 @@
 /* vjp_fused: the derivative rules of the fused rows. Each builds one call of its backward row (op.h says the operands).
  *
- * Two short cuts keep gradients from being copied around: LINEAR_BWD adds dA and dB straight into the buffers that hold
- * the adapters' gradients, and rows that read views of a LINEAR output (gate and up, q and k) write their gradients
- * straight into the parts of that row's dy (vjp_room). */
+ * Two short cuts keep gradients from being copied around. LINEAR_BWD adds dA and dB straight into the buffers that hold
+ * the adapters' gradients. And a LINEAR with several weights has one output y (N, sum M), of which model code sees views:
+ * gate and up, or q, k and v. Its backward wants one dy of that shape, so rows that read a view (SWIGLU, ROPE) are told to
+ * write their gradients straight into the view's columns of dy (vjp_destination); what came about elsewhere is copied
+ * there (fill_part). */
 #include <string.h>
 
 #include "array/front.h"
 #include "array/linear_view.h"
 
-/* A gradient as kernels want it. */
+/* A gradient with unit last stride, as kernels read it; NULL stays NULL. */
 static struct array *prepared(struct ctx *c, struct array *dy)
 {
     return dy ? front_prepare(c, dy, dy->dtype) : NULL;
@@ -39,12 +41,12 @@ static struct array *linear_part(struct ctx *c, struct node *n, int view)
 static struct array *claim_part(struct ctx *c, const struct edge *e)
 {
     struct node *to = e->node;
-    if (!to || to->kind != OP_LINEAR || to->grad[e->out] || (to->promised >> e->out & 1)) return NULL;
-    to->promised |= 1u << e->out;
+    if (!to || to->kind != OP_LINEAR || to->grad[e->out] || (to->claimed >> e->out & 1)) return NULL;
+    to->claimed |= 1u << e->out;
     return linear_part(c, to, e->out);
 }
 
-struct array *vjp_room(struct ctx *c, struct node *n, int i)
+struct array *vjp_destination(struct ctx *c, struct node *n, int i)
 {
     const struct edge *e = &n->in[i];
     struct array *part = claim_part(c, e);
@@ -57,6 +59,8 @@ struct array *vjp_room(struct ctx *c, struct node *n, int i)
 
 /* ---- rms_norm ----------------------------------------------------------------------------------------------------- */
 
+/* The row has two outputs that may have gradients: y, and the sum x + residual, whose gradient the kernel adds to its own.
+ * x and the residual get the same gradient, that of the sum. */
 void vjp_rms_norm(struct ctx *c, struct node *n)
 {
     struct rms_norm_params p;
@@ -113,6 +117,7 @@ static struct array *linear_target(struct ctx *c, struct node *n, int i, const s
     return g;
 }
 
+/* One LINEAR_BWD call with dx into a fresh array and dA, dB added into their buffers. */
 void vjp_linear(struct ctx *c, struct node *n)
 {
     struct linear_params p;
@@ -149,11 +154,12 @@ void vjp_rope(struct ctx *c, struct node *n)
     struct rope_params p;
     memcpy(&p, n->params, sizeof p);
     p.inverse = !p.inverse;
-    struct array *dy = prepared(c, n->grad[0]), *dx = vjp_room(c, n, 0);
+    struct array *dy = prepared(c, n->grad[0]), *dx = vjp_destination(c, n, 0);
     struct op_call call = {OP_ROPE, .in = {dy, n->saved_in[1], n->saved_in[2]}, .out = {dx}, .params = &p};
     if (ctx_ok(c) && front_run(c, &call) == OK) vjp_give(c, n, 0, dx);
 }
 
+/* Gradients of q, k and v by one call, which computes the probabilities again from lse. */
 void vjp_attention(struct ctx *c, struct node *n)
 {
     struct op_call call = {OP_ATTENTION_BWD, .params = n->params};
@@ -170,11 +176,12 @@ void vjp_attention(struct ctx *c, struct node *n)
     for (int i = 0; i < 3; i++) vjp_give(c, n, i, call.out[i]);
 }
 
+/* Gradients of gate and up by one call, written into the columns of the LINEAR that made them. */
 void vjp_swiglu(struct ctx *c, struct node *n)
 {
     struct op_call call = {OP_SWIGLU_BWD, .in = {prepared(c, n->grad[0]), n->saved_in[0], n->saved_in[1]}};
-    call.out[0] = vjp_room(c, n, 0);
-    call.out[1] = vjp_room(c, n, 1);
+    call.out[0] = vjp_destination(c, n, 0);
+    call.out[1] = vjp_destination(c, n, 1);
     if (!ctx_ok(c) || front_run(c, &call) != OK) return;
     vjp_give(c, n, 0, call.out[0]);
     vjp_give(c, n, 1, call.out[1]);
@@ -182,7 +189,8 @@ void vjp_swiglu(struct ctx *c, struct node *n)
 
 /* ---- outputs made again ---------------------------------------------------------------------------------------------- */
 
-/* The norm of the sum that it left behind is the norm of an input without residual. */
+/* Makes y of the norm again: the row kept the sum x + residual, and the norm of that sum, taken as an input without
+ * residual, is y. */
 static struct array *norm_again(struct ctx *c, const struct node *n)
 {
     struct rms_norm_params p;
@@ -212,8 +220,8 @@ struct array *vjp_again(struct ctx *c, const struct node *n)
 
 /* ---- linear_cross_entropy --------------------------------------------------------------------------------------------- */
 
-/* Forward left d loss / dh behind; only the factor is missing, which stays f32 where dh is bf16: rounding it would scale
- * every gradient. */
+/* Forward has computed dh = d loss / dh already, while it had the logits; only the gradient of the loss itself (1/N) is to
+ * be multiplied. That factor stays f32 where dh is bf16, because rounding it would scale every gradient alike. */
 void vjp_linear_cross_entropy(struct ctx *c, struct node *n)
 {
     struct array *dh = op_mul(c, n->saved_out[3], n->grad[0]);

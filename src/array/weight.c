@@ -36,24 +36,24 @@ void weight_row_f64(const struct weight *w, int64_t row, double *out)
 /* ---- preparing a form ------------------------------------------------------------------------------------------- */
 
 /* What differs between forms. */
-struct form {
+struct weight_maker {
     const char *name; /* as in messages */
     size_t (*row_bytes)(int64_t cols);
     bool (*quantise_row)(const float *x, int64_t cols, void *row);
 };
 
 /* NULL for rows as stored. */
-static const struct form *form_of(enum weight_form form)
+static const struct weight_maker *form_of(enum weight_form form)
 {
-    static const struct form nf4 = {"NF4", nf4_row_bytes, nf4_quantise_row},
-                             int8 = {"int8", int8_row_bytes, int8_quantise_row};
+    static const struct weight_maker nf4 = {"NF4", nf4_row_bytes, nf4_quantise_row},
+                                     int8 = {"int8", int8_row_bytes, int8_quantise_row};
     return form == WEIGHT_NF4 ? &nf4 : form == WEIGHT_INT8 ? &int8 : NULL;
 }
 
 /* One preparation, as its work items see it. */
 struct form_work {
     struct weight_source source; /* in the order of its file: without the row map */
-    const struct form *form;
+    const struct weight_maker *form;
     char *codes;
     size_t row_bytes;
     float *rows;  /* a widened row for each worker */
@@ -97,7 +97,7 @@ static enum status quantise_rows(struct ctx *c, const char *name, struct form_wo
 
 size_t weight_form_bytes(const struct weight_source *source, enum weight_form form)
 {
-    const struct form *f = form_of(form);
+    const struct weight_maker *f = form_of(form);
     return f ? (size_t)source->rows * f->row_bytes(source->cols) : weight_source_bytes(source);
 }
 

@@ -1,7 +1,7 @@
-/* weight: a frozen matrix of the model as kernels read it, never an array: it has no strides, is not memory of the step pool
- * and may be block-quantised. It knows its source (weight_source.h: the rows that the file holds, on the host) and, apart
- * from that, a form prepared for kernels: the same rows in place, or NF4 or int8 made from them at load. Seen in Hugging
- * Face row order always, through the source's row map (weight row i is stored at row row_map[i]).
+/* weight: a frozen matrix of the model as kernels read it, never an array: it has no strides, is not memory of the step
+ * pool and may be block-quantised. It knows its source (weight_source.h: the rows that the file holds, on the host) and,
+ * apart from that, a form prepared for kernels: the same rows in place, or NF4 or int8 made from them at load. Seen in
+ * Hugging Face row order always, through the source's row map (weight row i is stored at row row_map[i]).
  *
  * Prepared rows are read by the functions below and, piece by piece, by the CPU's packing (gemm_source_row); nothing else
  * looks at `data`. Merging and export read the source.
@@ -13,7 +13,8 @@
 #include "array/array.h"
 #include "array/weight_source.h"
 
-/* The adapter of one linear: y += scale * drop(x) A^T B^T. The arrays are owned by the lora set (model/lora.h). */
+/* The LoRA adapter of one linear layer (Hu et al. 2021): y += scale * drop(x) A^T B^T. The arrays are owned by the model's
+ * set of adapters (model/lora.h). */
 struct lora_slot {
     struct array *a; /* (r, cols) f32 */
     struct array *b; /* (rows, r) f32 */
@@ -29,9 +30,9 @@ enum weight_form {
 };
 
 /* How products with a frozen matrix are computed, y = x W^T and dx = dy W alike. Norms, the optimizer and the gradients of
- * adapters are f32 always; COMPUTE_BF16 also rounds the operands of what an adapter adds to y and dx, and those of attention
- * (attention_params), the integer ways leave both in f32. The integer ways need WEIGHT_INT8; the reference computes every
- * way as numbers, which makes it their oracle. */
+ * adapters are f32 always. COMPUTE_BF16 also rounds the operands of what an adapter adds to y and dx, and those of
+ * attention (attention_params); the integer kinds leave both in f32, and need the form WEIGHT_INT8. The reference backend
+ * computes every kind in plain floating point from the widened rows, which makes it their oracle. */
 enum compute {
     COMPUTE_F32,
     COMPUTE_INT8X2, /* the other operand in 16 bits, two 8-bit limbs: near f32 */
@@ -40,7 +41,7 @@ enum compute {
     COMPUTES
 };
 extern const char *const compute_name[COMPUTES]; /* "f32", "int8x2", "int8", "bf16" */
-/* The ways that need WEIGHT_INT8. */
+/* Whether products are in integers, for which the weight must be in the form WEIGHT_INT8. */
 static inline bool compute_is_integer(enum compute compute)
 {
     return compute == COMPUTE_INT8X2 || compute == COMPUTE_INT8;
@@ -80,9 +81,9 @@ size_t weight_form_bytes(const struct weight_source *source, enum weight_form fo
 /* Makes `w` the weight called `name` (not copied) of a source, in a form that lies in host memory; bias and adapter are
  * absent and compute is f32. For backends whose kernels read host memory, and tests: a model's weights are prepared by its
  * backend (backend.h), which may call this. WEIGHT_STORED: the source's rows in place, `codes` is not used. NF4 and int8:
- * fills `codes` (weight_form_bytes, owner the caller, must outlive w) on the ctx's threads, 16 rows widened to f32 at a time
- * for each; the same bytes for any number of threads. Errors, with w left as it was: E_INPUT naming the first row with a
- * value that does not fit (nf4_quantise_row, int8_quantise_row); E_MEMORY. */
+ * fills `codes` (weight_form_bytes, owner the caller, must outlive w) on the ctx's threads, 16 rows widened to f32 at a
+ * time for each; the same bytes for any number of threads. Errors, with w left as it was: E_INPUT naming the first row
+ * with a value that does not fit (nf4_quantise_row, int8_quantise_row); E_MEMORY. */
 enum status weight_prepare(struct ctx *c, struct weight *w, const char *name, const struct weight_source *source,
                            enum weight_form form, void *codes);
 

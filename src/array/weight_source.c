@@ -1,4 +1,4 @@
-/* weight_source: see weight_source.h. */
+/* weight_source: rows of a frozen matrix as its file holds them, widened to f32 whatever type they are stored in. */
 #include "array/weight_source.h"
 
 #include "array/codec/quant.h"

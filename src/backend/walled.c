@@ -1,6 +1,6 @@
-/* walled: device memory is one stretch of address space of its own. Blocks are cut from its front one after another and kept
- * for the next request of the same size, so that all of them can be opened and shut by one call each way. Slots nest (a
- * kernel asks for scratch): only the outermost one opens and shuts. */
+/* walled: device memory is one stretch of address space of its own. Blocks are cut from its front one after another and
+ * kept for the next request of the same size, so that all of them can be opened and shut by one call each way. Slots nest
+ * (a kernel asks for scratch): only the outermost one opens and shuts. */
 #include "backend/walled.h"
 
 #include <string.h>
@@ -44,7 +44,7 @@ static struct walled *enter(struct backend *b)
     return w;
 }
 
-static void leave(struct walled *w)
+static void walled_leave(struct walled *w)
 {
     if (--w->depth == 0) protect(w, PROT_NONE);
 }
@@ -116,7 +116,7 @@ static enum status walled_run(struct backend *b, const struct op_call *call)
 {
     struct walled *w = enter(b);
     enum status status = backend_wrap_run(b, call);
-    leave(w);
+    walled_leave(w);
     return status;
 }
 
@@ -124,14 +124,14 @@ static void walled_upload(struct backend *b, void *to, const void *host, size_t 
 {
     struct walled *w = enter(b);
     w->wrap.inner->upload(w->wrap.inner, to, host, bytes);
-    leave(w);
+    walled_leave(w);
 }
 
 static void walled_download(struct backend *b, void *host, const void *from, size_t bytes)
 {
     struct walled *w = enter(b);
     w->wrap.inner->download(w->wrap.inner, host, from, bytes);
-    leave(w);
+    walled_leave(w);
 }
 
 /* Every form lies behind the wall, rows that the CPU would read in the file included. */
@@ -153,7 +153,7 @@ static enum status walled_weight_prepare(struct backend *b, struct weight *w, co
         memcpy(rows, source->data, bytes);
         w->data = rows;
     }
-    leave(wall);
+    walled_leave(wall);
     if (status != OK) walled_free(b, MEMORY_DEVICE, rows, bytes);
     return status;
 }

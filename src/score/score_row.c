@@ -78,7 +78,7 @@ static struct score_value take_string(struct score_row *s, enum score_value_kind
     bool inside = v.text >= s->bytes && v.text <= s->bytes + s->n;
     if (inside) return v;
     size_t at = s->values.len;
-    if (at == 0 && s->values.room <= s->n) {
+    if (at == 0 && s->values.capacity <= s->n) {
         buf_append(&s->values, s->bytes, s->n);
         buf_clear(&s->values);
     }

@@ -245,7 +245,7 @@ static enum status collect(struct run *r)
         struct score_block *b = &r->blocks[i];
         enum status write = write_out(r, &b->out[r->side]);
         if (write != OK || collect_block(r, b) != OK) return r->c->status;
-        if (b->out[!r->side].room > OUT_KEPT_BYTES) buf_release(&b->out[!r->side]);
+        if (b->out[!r->side].capacity > OUT_KEPT_BYTES) buf_release(&b->out[!r->side]);
     }
     r->n_before = r->n_blocks;
     r->side = !r->side;

@@ -17,13 +17,14 @@ typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
 typedef int8_t v8 __attribute__((vector_size(4)));
 
-static inline vf splat(float x)
+/* x in every lane. */
+static inline vf int8_splat(float x)
 {
     return x - (vf){0};
 }
 
 /* n <= LANES elements, then zeros. Compiled into one instruction where n is LANES. */
-static inline vf load(const float *x, int64_t n)
+static inline vf int8_load(const float *x, int64_t n)
 {
     vf v = {0};
     memcpy(&v, x, (size_t)n * sizeof *x);
@@ -41,8 +42,8 @@ static bool row_most(const float *x, int64_t cols, float *out)
     vf most = {0};
     vi fits = {-1, -1, -1, -1};
     for (int64_t i = 0; i < cols; i += LANES) {
-        vf size = (vf)((vi)(i + LANES <= cols ? load(x + i, LANES) : load(x + i, cols - i)) & 0x7fffffff);
-        fits &= size <= splat(largest);
+        vf size = (vf)((vi)(i + LANES <= cols ? int8_load(x + i, LANES) : int8_load(x + i, cols - i)) & 0x7fffffff);
+        fits &= size <= int8_splat(largest);
         most = choose(size > most, size, most);
     }
     *out = 0;
@@ -50,10 +51,12 @@ static bool row_most(const float *x, int64_t cols, float *out)
     return fits[0] && fits[1] && fits[2] && fits[3];
 }
 
+/* round(x / scale) of four elements. Adding 1.5 * 2^23 to a float of small size leaves no bit for a fraction, so the sum
+ * is rounded to a whole number, halves to even; subtracting it again gives that number. */
 static inline v8 quantise(vf x, vf scale)
 {
-    const vf whole = splat(0x1.8p23f); /* what is added to it loses its fraction, halves to even */
-    const vf limit = splat(LARGEST_CODE);
+    const vf whole = int8_splat(0x1.8p23f);
+    const vf limit = int8_splat(LARGEST_CODE);
     vf code = x / scale + whole - whole;
     code = choose(code > limit, limit, code); /* a subnormal scale may have lost so many bits that it passes 127 */
     code = choose(code < -limit, -limit, code);
@@ -73,11 +76,11 @@ bool int8_quantise_row(const float *x, int64_t cols, void *row)
     }
     int64_t i = 0;
     for (; i + LANES <= cols; i += LANES) {
-        v8 bytes = quantise(load(x + i, LANES), splat(scale));
+        v8 bytes = quantise(int8_load(x + i, LANES), int8_splat(scale));
         memcpy(codes + i, &bytes, LANES);
     }
     if (i < cols) {
-        v8 bytes = quantise(load(x + i, cols - i), splat(scale));
+        v8 bytes = quantise(int8_load(x + i, cols - i), int8_splat(scale));
         memcpy(codes + i, &bytes, (size_t)(cols - i));
     }
     return true;

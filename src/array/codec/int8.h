@@ -15,6 +15,7 @@
 /* Bytes of a row of `cols` >= 1 elements. */
 size_t int8_row_bytes(int64_t cols);
 
+/* The scale and the codes of a row that int8_quantise_row wrote; the codes lie inside the row. */
 static inline float int8_row_scale(const void *row)
 {
     float scale;
@@ -22,13 +23,14 @@ static inline float int8_row_scale(const void *row)
     return scale;
 }
 
+/* The `cols` codes of the row, in [-127, 127]. */
 static inline const int8_t *int8_row_codes(const void *row)
 {
     return (const int8_t *)row + sizeof(float);
 }
 
-/* Writes the row of x (cols). False when an element is not finite or above 1e30 in size. The bytes of the row are then
- * undefined. */
+/* Quantises x (cols) into `row`, int8_row_bytes of the caller's memory. False when an element is not finite or above 1e30
+ * in size; the bytes of the row are then undefined. Pure: any thread may call it. */
 bool int8_quantise_row(const float *x, int64_t cols, void *row);
 
 /* Elements [first, first + n) of a row widened to f32 or f64. */

@@ -28,7 +28,8 @@ typedef int32_t vi __attribute__((vector_size(16)));
 
 enum { LANES = 4 };
 
-static inline vf splat(float x)
+/* x in every lane; x - 0 is x with its sign, also where x is -0. */
+static inline vf nf4_splat(float x)
 {
     return x - (vf){0};
 }
@@ -49,7 +50,7 @@ static bool block_scale(const float *x, int64_t n, float *scale)
     for (int i = 0; i < NF4_BLOCK / LANES; i++) {
         vf size = (vf)((vi)v[i] & 0x7fffffff);
         vi larger = size > most;
-        fits &= size <= splat(largest);
+        fits &= size <= nf4_splat(largest);
         most = (vf)((larger & (vi)size) | (~larger & (vi)most));
     }
     *scale = 0;
@@ -57,7 +58,10 @@ static bool block_scale(const float *x, int64_t n, float *scale)
     return fits[0] && fits[1] && fits[2] && fits[3];
 }
 
-/* (high - low) / 255, rounded up to 16 significant bits. */
+/* (high - low) / 255, rounded up to 16 significant bits: a product of it with an 8-bit q then has at most 24 bits and is
+ * exact in f32. Rounded up, so that 255 steps still reach the largest scale of the group. Clearing the low 8 bits of the
+ * 24 of an f32's significand, after adding 255, does that; a carry into the exponent gives the next power of two, which is
+ * right too. */
 static float scale_step(float low, float high)
 {
     float step = (high - low) / 255.0f;
@@ -68,9 +72,11 @@ static float scale_step(float low, float high)
     return step;
 }
 
+/* The nearest of 16 levels for each element: the number of thresholds below its ratio to the scale, counted without
+ * branches in four lanes at a time. */
 static void block_codes(const float *x, int64_t n, float scale, uint8_t *out)
 {
-    vf v[NF4_BLOCK / LANES], divisor = splat(scale > 0 ? scale : 1.0f); /* where it is 0, so is every element */
+    vf v[NF4_BLOCK / LANES], divisor = nf4_splat(scale > 0 ? scale : 1.0f); /* where it is 0, so is every element */
     vi code[NF4_BLOCK / LANES];
     int32_t codes[NF4_BLOCK];
     int64_t half = (n + 1) / 2;
@@ -78,7 +84,7 @@ static void block_codes(const float *x, int64_t n, float scale, uint8_t *out)
     for (int i = 0; i < NF4_BLOCK / LANES; i++) {
         vf ratio = v[i] / divisor;
         code[i] = (vi){0};
-        for (int t = 0; t < 15; t++) code[i] -= ratio > splat(threshold[t]); /* a true comparison is -1 */
+        for (int t = 0; t < 15; t++) code[i] -= ratio > nf4_splat(threshold[t]); /* a true comparison is -1 */
     }
     memcpy(codes, code, sizeof codes);
     for (int64_t i = 0; i < half; i++) {
@@ -87,6 +93,8 @@ static void block_codes(const float *x, int64_t n, float scale, uint8_t *out)
     }
 }
 
+/* Two passes over a group: the scales of all blocks, from which the group's offset and step follow; then each block's
+ * 8-bit scale and its codes, which are chosen by the scale as it will be read. */
 static bool quantise_group(const float *x, int64_t n, uint8_t *row)
 {
     float scale[NF4_GROUP / NF4_BLOCK], low = INFINITY, high = 0;

@@ -1,8 +1,9 @@
 /* nf4: the 4-bit NormalFloat of Dettmers et al. 2023 (QLoRA), which a frozen matrix is put into when it is loaded.
  *
- * A row is a thing of its own: 64 elements are a block with one scale s, the largest absolute value of the block; an element
- * is s times the nearest of 16 levels, quantiles of the normal distribution. The scales of 256 blocks are a group: they are
- * 8-bit numbers q between the group's smallest and largest scale ("double quantisation"). Bytes of a row, little endian:
+ * A row is a thing of its own: 64 elements are a block with one scale s, the largest absolute value of the block; an
+ * element is s times the nearest of 16 levels, quantiles of the normal distribution. The scales of 256 blocks are a group:
+ * they are 8-bit numbers q between the group's smallest and largest scale ("double quantisation"). Bytes of a row, little
+ * endian:
  *
  *   group: f32 offset; f32 step; blocks (256, in the last group the rest)     s = offset + step * q
  *   block: u8 q; codes: byte i holds element i in its low and element i + h in its high half; h = 32
@@ -11,9 +12,9 @@
  * That is 33 bytes for 64 elements and 8 a row: 4.14 bits an element at 2048 columns, 4.24 at 576.
  *
  * Different from bitsandbytes, where blocks and groups run through the flattened matrix: there the 8 bits choose from a
- * floating table around the mean scale, here they are equal steps from the group's smallest scale, so that no scale is ever
- * negative; and there an element's level is chosen by the scale before it was rounded to 8 bits, here by the one that it
- * will be read with, which is never further off. Codes of one are no codes of the other; the levels are the same.
+ * floating table around the mean scale, here they are equal steps from the group's smallest scale, so that no scale is
+ * ever negative; and there an element's level is chosen by the scale before it was rounded to 8 bits, here by the one that
+ * it will be read with, which is never further off. Codes of one are no codes of the other; the levels are the same.
  *
  * step has 16 significant bits, so that step * q is exact and a scale is the same number with and without fused
  * multiply-add. */
@@ -42,7 +43,8 @@ size_t nf4_row_bytes(int64_t cols);
  * of the row are then undefined. */
 bool nf4_quantise_row(const float *x, int64_t cols, void *row);
 
-/* Elements [first, first + n) of a row of `cols` elements as numbers; the f64 form takes scale and product in double. */
+/* Elements [first, first + n) of a row of `cols` elements widened to f32 or f64; the f64 form takes scale and product in
+ * double. */
 void nf4_to_f32(const void *row, int64_t cols, int64_t first, int64_t n, float *out);
 void nf4_to_f64(const void *row, int64_t cols, int64_t first, int64_t n, double *out);
 
@@ -69,6 +71,7 @@ static inline struct nf4_block nf4_block_at(const void *row, int64_t cols, int64
     return b;
 }
 
+/* The scale of a block: s = offset + step * q, exact to f32's rounding of the sum. */
 static inline float nf4_block_scale(const struct nf4_block *b)
 {
     return b->offset + b->step * (float)b->q;

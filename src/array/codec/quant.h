@@ -1,12 +1,13 @@
-/* quant: stored weights as numbers. The types are the rows of io/tensor_types.def. A block of any type that comes in blocks
- * is 8-bit integers in groups of 16 with a scale, and with an offset where the type has one:
+/* quant: tensors of every stored type, widened to floating point. The types are the rows of io/tensor_types.def: plain
+ * numbers, and the block-quantised types of llama.cpp. A block of any of the latter can be taken apart into 8-bit integers
+ * in groups of 16, each group with a scale, and with an offset where the type has one:
  *
  *   element i = scale[i / 16] * code[i] + offset[i / 16]
  *
- * One function a type takes a block apart into these (quant_small.c, quant_k.c, quant_codebook.c, which describe the layouts
- * of their types); whatever widens or multiplies blocks starts from there. A product of scale and code is exact in f32 for
- * every type, so at most one rounding is made, by the addition, and f32 and f64 agree where there is no offset. Elements
- * have the bits that dequantize() of the Python package gguf gives them, signs of zeros included. */
+ * One function for each type takes a block apart into these (quant_small.c, quant_k.c, quant_codebook.c, which describe
+ * the layouts of their types); whatever widens or multiplies blocks starts from there. A product of scale and code is
+ * exact in f32 for every type, so at most one rounding is made, by the addition, and f32 and f64 agree where there is no
+ * offset. Elements have the bits that dequantize() of the Python package gguf gives them, signs of zeros included. */
 #ifndef YA_ARRAY_QUANT_H
 #define YA_ARRAY_QUANT_H
 
