@@ -2,7 +2,9 @@
 """Checks two rules about comments, in the folders of COVERED:
 
 - every function that a header declares or defines has a comment directly above it. A comment may serve a group: what follows it
-  without a blank line between belongs to it, so that five prototypes of one kind need one comment;
+  without a blank line between belongs to it, so that five prototypes of one kind need one comment; and where a name occurs twice
+  in a file (two branches of an #if) one comment is enough. Headers without an include guard are left out: they are source text
+  for the files that include them, and their functions are private to those;
 - every file begins with a comment that says in at least one whole sentence what the file holds.
 
 What a comment is worth no script can tell: shapes, dtypes, units, ownership, errors and the source of a formula are what to write
@@ -17,6 +19,7 @@ ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.pat
 COVERED = ["src/base", "src/array", "src/backend", "src/engine", "src/model"]
 # A line in column 0 that begins a function: a type, a name and a bracket. Macros and typedefs of functions are none.
 FUNCTION = re.compile(r"^(?!typedef|#|return|else)(?:[A-Za-z_][A-Za-z_0-9]*[ *]+)+\**([A-Za-z_][A-Za-z_0-9]*)\(")
+GUARD = re.compile(r"^#ifndef \w+_(?:H|CUH)$", re.M)
 SENTENCE = re.compile(r"(?:\S+\s+){4,}\S*[a-z0-9)\]\"'`][.:](?:\s|$)")
 
 
@@ -34,8 +37,10 @@ def comment_marks(lines):
 
 def bare_functions(text):
     """(line, name) of every function without a comment above its group of lines."""
-    lines = text.split("\n")
+    lines, explained = text.split("\n"), set()
     marks, commented, depth = comment_marks(lines), False, 0
+    if not GUARD.search(text):
+        return
     for i, line in enumerate(lines):
         if marks[i]:
             banner = line.startswith("/* ----")
@@ -44,8 +49,10 @@ def bare_functions(text):
         if not line.strip() and depth == 0:
             commented = False
         match = FUNCTION.match(line)
-        if match and depth == 0 and not commented:
+        if match and depth == 0 and not commented and match.group(1) not in explained:
             yield i + 1, match.group(1)
+        if match and depth == 0 and commented:
+            explained.add(match.group(1))
         code = re.sub(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|/\*.*?\*/', "", line)
         depth += code.count("{") - code.count("}")
 

@@ -1,4 +1,4 @@
-/* backend_wrap: see backend_wrap.h. */
+/* backend_wrap, the forwarding half of every wrapper: see backend_wrap.h. */
 #include "backend/backend_wrap.h"
 
 struct backend *backend_wrap_inner(const struct backend *b)

@@ -1,4 +1,4 @@
-/* engine: what every engine shares. See engine.h. */
+/* engine: what every implementation of engine.h shares, which is little: the checked access to the parameter table. */
 #include "engine/engine.h"
 
 const struct parameter *engine_parameter(const struct engine *e, size_t i)

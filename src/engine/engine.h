@@ -1,6 +1,6 @@
 /* engine: everything that training, evaluation and generation ask of a model, in a few calls, so that another engine (CUDA
- * graphs, MLX) is one file. Nothing here names an array or a model: batches, logits and parameters pass as host memory, and
- * what is trained is described by a table. The native engine (engine_native.c) runs src/model on the ctx's backend.
+ * graphs, MLX) is one file. Nothing here names an array or a model: batches, logits and parameters pass as host memory,
+ * and what is trained is described by a table. The native engine (engine_native.c) runs src/model on the ctx's backend.
  *
  * A device works behind the host. `step` and `update` only queue work and return nothing of it; `result` waits for one
  * optimizer step and gives its loss and norm. A caller that reads the result of step k after queueing the micro-batches of
@@ -76,7 +76,8 @@ struct engine_ops {
     /* Queues forward and backward of one micro-batch; the gradient of inv_n * weighted is added to those of the step. The
      * batch may be reused on return. */
     enum status (*step)(struct engine *e, const struct batch *b, const struct engine_micro *m);
-    /* Queues norm, clipping and AdamW over all parameters, for the step whose micro-batches were queued last. */
+    /* Queues norm, clipping and AdamW over all parameters, for the step whose micro-batches were queued last (BUG_ON for
+     * another one). */
     enum status (*update)(struct engine *e, const struct engine_update *u);
     /* Waits for an optimizer step, which must be one of the last two that were updated (BUG_ON). */
     enum status (*result)(struct engine *e, int64_t step, struct engine_result *out);
@@ -87,8 +88,8 @@ struct engine_ops {
 
     /* A sequence of at most `capacity` tokens; NULL with the failure in the ctx. The caller frees it before the engine. */
     struct engine_sequence *(*sequence_new)(struct engine *e, int64_t capacity);
-    /* Appends n >= 1 tokens and gives the logits behind the last n_rows of them, (n_rows, vocab), 1 <= n_rows <= n. E_INPUT
-     * when they do not fit. Waits. */
+    /* Appends n >= 1 tokens and gives the logits behind the last n_rows of them, (n_rows, vocab), 1 <= n_rows <= n.
+     * E_INPUT when they do not fit. Waits. */
     enum status (*extend)(struct engine_sequence *s, const int32_t *tokens, int64_t n, int64_t n_rows, float *logits);
     void (*sequence_free)(struct engine_sequence *s); /* accepts NULL */
 
@@ -102,8 +103,8 @@ struct engine_ops {
     /* Counts what a micro-batch like `b` needs, forward, backward and update, with so many blocks recomputed, without
      * computing anything. NULL: the engine cannot tell. */
     enum status (*count)(struct engine *e, const struct batch *b, int64_t recomputed_blocks, struct engine_need *out);
-    /* At most so many bytes are kept for steps (held_bytes of a count, or more); what a larger one needs is taken and given
-     * back. NULL: the engine keeps what it likes. */
+    /* At most this many bytes are kept from one step to the next (held_bytes of a count, or more); what a larger step
+     * needs beyond that is allocated and freed again. NULL: the engine has no such limit. */
     void (*limit)(struct engine *e, size_t held_bytes);
 
     /* E_IO when a file of the model changed under the program; once a step. */

@@ -1,6 +1,12 @@
 /* engine_count: what a step needs, by running it where memory is only address space and kernels only plan. The same code
- * runs in the same order on the same sizes, so what the pool takes there is what it takes in the run; nothing is a formula
- * that could fall behind the code. */
+ * runs in the same order on the same sizes, so what the step pool takes there is what it takes in the run; nothing is a
+ * formula that could fall behind the code.
+ *
+ * For that a second ctx is made with a counting backend of the same device: its alloc reserves addresses without memory
+ * behind them, its kernels plan their scratch and return before the loops (threads_idle). A
+ * shadow of the model (model_shadow.h) has the shapes of the real one, and a native engine on it runs one micro-batch,
+ * forward, backward and update. What is read afterwards is the pool's high-water mark, and that of the host's allocator
+ * for structs of arrays, the tape and the batch. */
 #include <math.h>
 
 #include "array/backend.h"
@@ -10,8 +16,8 @@
 #include "model/model_shadow.h"
 
 /* One step of one micro-batch on the shadow, counted from the time when the engine stands. */
-static enum status count_step(struct ctx *c, struct engine *e, const struct batch *b, int64_t recomputed_blocks,
-                              struct engine_need *out)
+static enum status count_one_step(struct ctx *c, struct engine *e, const struct batch *b, int64_t recomputed_blocks,
+                                  struct engine_need *out)
 {
     const struct engine_micro micro = {.step = 1, .count = 1, .inv_n = 1, .recomputed_blocks = recomputed_blocks};
     const struct engine_update update = {.step = 1, .threshold = INFINITY, .correction1 = 1, .correction2 = 1};
@@ -27,13 +33,14 @@ static enum status count_step(struct ctx *c, struct engine *e, const struct batc
     return OK;
 }
 
+/* Makes backend, shadow and engine in the ctx `c`, counts, and frees them again. */
 static enum status count_in(struct ctx *c, struct model *model, const struct batch *b, int64_t recomputed_blocks,
                             struct engine_need *out)
 {
     TRY(array_env_new(c, backend_open_counting(c, array_backend(model->c)->device)));
     struct model *shadow = model_shadow_new(c, model);
     struct engine *e = shadow ? engine_native_new(c, shadow, shadow->lora) : NULL;
-    if (e) count_step(c, e, b, recomputed_blocks, out);
+    if (e) count_one_step(c, e, b, recomputed_blocks, out);
     if (e) e->ops->free(e);
     model_shadow_free(shadow);
     array_env_free(c);

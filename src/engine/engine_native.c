@@ -1,8 +1,8 @@
 /* engine_native: the engine that runs src/model on the ctx's backend; the only caller of the model's forward pass.
  *
- * One micro-batch is one scope and one tape: everything but the gradients goes back to the step pool before the next begins,
- * so a step's memory is that of its longest micro-batch. Gradients accumulate in place (tape_watch with views of the
- * gradients' slab); the loss is normalised by the value that backward starts from, so no mean over a micro-batch ever
+ * One micro-batch is one scope and one tape: everything but the gradients goes back to the step pool before the next
+ * begins, so a step's memory is that of its longest micro-batch. Gradients accumulate in place (tape_watch with views of
+ * the gradients' slab); the loss is normalised by the value that backward starts from, so no mean over a micro-batch ever
  * exists. What the host reads of a step, its losses and its norm, is written into one of two slots, so that the next step
  * may already be queued when it is read. */
 #include <math.h>
@@ -16,7 +16,7 @@
 
 enum { SLOTS = 2, STATS = 3 };
 
-/* What one optimizer step leaves for the host. */
+/* What one optimizer step leaves for the host to read, on the device until then. */
 struct native_slot {
     int64_t step, count;       /* micro-batches of the step */
     int64_t capacity;          /* rows of stats */
@@ -58,8 +58,8 @@ struct loss_rows {
     struct array *rows, *targets, *weights;
 };
 
-/* The elements of `data` (4 bytes each) at the places `rows`, as an array. */
-static struct array *gather(struct ctx *c, enum dtype dtype, const void *data, const int32_t *rows, int64_t n)
+/* The n elements of `data` (4 bytes each) whose indices are in `rows`, uploaded as an array. */
+static struct array *gather_rows(struct ctx *c, enum dtype dtype, const void *data, const int32_t *rows, int64_t n)
 {
     char *picked = mem_alloc(c, (size_t)n, 4);
     for (int64_t i = 0; picked && i < n; i++) memcpy(picked + 4 * i, (const char *)data + 4 * (int64_t)rows[i], 4);
@@ -68,8 +68,9 @@ static struct array *gather(struct ctx *c, enum dtype dtype, const void *data, c
     return out;
 }
 
-/* Leaves rows out when `may` and a quarter of them or more do not count: below that (a document's last token never counts)
- * taking the others costs more time and memory than is saved. */
+/* The rows that the loss is computed on: all, or, when `may` and at least a quarter of them have weight 0, only the
+ * others. With fewer to leave out (a document's last token never counts), copying the others costs more time and memory
+ * than is saved. */
 static struct loss_rows loss_rows_of(struct ctx *c, const struct batch *b, bool may)
 {
     int64_t n = 0;
@@ -83,12 +84,13 @@ static struct loss_rows loss_rows_of(struct ctx *c, const struct batch *b, bool 
         if (b->weights[i] != 0) rows[n++] = (int32_t)i;
     struct loss_rows l = {0};
     if (rows)
-        l = (struct loss_rows){array_from_host(c, DTYPE_I32, 1, &n, rows), gather(c, DTYPE_I32, b->targets, rows, n),
-                               gather(c, DTYPE_F32, b->weights, rows, n)};
+        l = (struct loss_rows){array_from_host(c, DTYPE_I32, 1, &n, rows), gather_rows(c, DTYPE_I32, b->targets, rows, n),
+                               gather_rows(c, DTYPE_F32, b->weights, rows, n)};
     mem_free(c, rows);
     return l;
 }
 
+/* Whether this pass has dropout: then rows may not be left out, as masks count them. */
 static bool drops(const struct native *n, const struct forward_options *o)
 {
     bool any = false;
@@ -116,11 +118,13 @@ static enum status forward(struct native *n, const struct batch *b, const struct
 
 /* ---- training -------------------------------------------------------------------------------------------------------- */
 
+/* Steps alternate between the two slots. */
 static struct native_slot *slot_of(struct native *n, int64_t step)
 {
     return &n->slot[(uint64_t)step % SLOTS];
 }
 
+/* Before the first micro-batch of a step: its slot is taken, and its gradients start at 0. */
 static enum status begin_step(struct native *n, const struct engine_micro *m)
 {
     struct native_slot *s = slot_of(n, m->step);
@@ -136,6 +140,7 @@ static enum status begin_step(struct native *n, const struct engine_micro *m)
     return op_fill(n->base.c, n->lora->gradients, 0);
 }
 
+/* Makes every A and B a leaf of the tape whose gradient is added to its view of the gradients' slab. */
 static enum status watch_all(struct native *n)
 {
     for (size_t i = 0; i < n->lora->n_modules; i++) {
@@ -146,6 +151,8 @@ static enum status watch_all(struct native *n)
     return OK;
 }
 
+/* Forward, the loss's sums into the step's slot, and backward from inv_n = 1/N: the gradient is then that of the step's
+ * mean loss, whatever the number of its micro-batches. */
 static enum status step_recorded(struct native *n, const struct batch *b, const struct engine_micro *m)
 {
     struct ctx *c = n->base.c;
@@ -293,6 +300,7 @@ static enum status native_extend(struct engine_sequence *base, const int32_t *to
 
 /* ---- parameters ------------------------------------------------------------------------------------------------------ */
 
+/* The array of parameter i (A of module i / 2 for even i, B for odd) in one of the four slabs. */
 static struct array *view_of(struct native *n, enum engine_values which, size_t i)
 {
     engine_parameter(&n->base, i);
@@ -347,7 +355,7 @@ static struct engine_memory native_memory(const struct engine *e)
     };
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------ */
+/* ---- making and freeing --------------------------------------------------------------------------------------------- */
 
 static void native_free(struct engine *e)
 {
@@ -366,6 +374,7 @@ static void native_free(struct engine *e)
     mem_free(e->c, n);
 }
 
+/* One slab of moments, k 0 for the first and 1 for the second, and a view of it for each parameter. */
 static enum status make_moments(struct native *n, int k)
 {
     const struct parameters *p = n->base.parameters;
@@ -376,6 +385,7 @@ static enum status make_moments(struct native *n, int k)
     return n->base.c->status;
 }
 
+/* What only an engine that trains has: gradients, moments, and the scalars of the guarded update. */
 static enum status make_training(struct native *n)
 {
     struct ctx *c = n->base.c;

@@ -1,6 +1,6 @@
-/* config: what both readers of a model's numbers share: the families, the limits and the rules between fields. Reading
- * config.json is in config_json.c, reading GGUF metadata in config_gguf.c, the rotary frequencies that follow are in
- * config_rope.c.
+/* config: what both readers of a model's configuration share: the families, the limits and the rules between fields.
+ * Reading config.json is in config_json.c, reading GGUF metadata in config_gguf.c, the rotary frequencies that follow are
+ * in config_rope.c.
  *
  * Limits are far above any model of the family and far below what would overflow a product of two of them in int64, so the
  * rest of the program multiplies dims without checks; bytes are checked against the file when tensors are bound. */

@@ -1,5 +1,6 @@
-/* config: the numbers of a Llama-family model, from config.json or GGUF metadata, validated. A value that the forward pass
- * does not honour is refused by name: a model that loads is computed as the reference computes it. */
+/* config: the hyperparameters of a Llama-family model, from config.json or GGUF metadata, validated. A value that the
+ * forward pass does not honour is refused by name: a model that loads is computed as the reference (Hugging Face's
+ * transformers) computes it. */
 #ifndef YA_MODEL_CONFIG_H
 #define YA_MODEL_CONFIG_H
 
@@ -31,10 +32,14 @@ enum rope_scaling { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_FACTORS, ROPE_D
 /* Over what the norms of q and k run: each head alone (Qwen3), or all heads of a token together (OLMo-2). */
 enum qk_norm { QK_NORM_NONE, QK_NORM_HEAD, QK_NORM_WHOLE };
 
-enum { MODEL_MAX_LAYERS = 1024, MODEL_MAX_PAIRS = 512 }; /* a pair of a head's elements is turned as one */
+/* A rotary pair is the two elements of a head that one angle rotates. */
+enum { MODEL_MAX_LAYERS = 1024, MODEL_MAX_PAIRS = 512 };
 
 /* What differs from layer to layer. */
-enum layer_flag { LAYER_WINDOW = 1 /* attention sees sliding_window tokens */, LAYER_NO_ROPE = 2 /* q, k are not turned */ };
+enum layer_flag {
+    LAYER_WINDOW = 1 /* attention sees sliding_window tokens */,
+    LAYER_NO_ROPE = 2 /* q, k are not rotated */
+};
 
 struct model_config {
     enum model_family family;
@@ -42,7 +47,7 @@ struct model_config {
     int64_t n_layers, hidden, n_heads, n_kv_heads, head_dim, ffn, vocab, max_positions;
     double rms_eps, rope_theta;
     enum rope_scaling rope_scaling;
-    int64_t rotary_dims; /* the first elements of a head that are turned: even, head_dim unless rotation is partial */
+    int64_t rotary_dims; /* how many of a head's first elements are rotated: even, head_dim unless rotation is partial */
     double rope_factor, rope_low_freq_factor, rope_high_freq_factor, rope_beta_fast, rope_beta_slow;
     bool rope_whole_dims;         /* yarn: the ends of its blend are rounded to whole elements ("truncate") */
     double rope_attention_factor; /* cos and sin are multiplied by it: yarn and longrope; else 1 */
@@ -60,31 +65,34 @@ struct model_config {
     int32_t bos, eos;                      /* -1: none; the first of a list */
 };
 
-/* "LlamaForCausalLM", "llama" (config.json's model_type), "llama" (GGUF's general.architecture; NULL: not read from GGUF) of
- * a family. */
+/* "LlamaForCausalLM", "llama" (config.json's model_type), "llama" (GGUF's general.architecture; NULL: not read from GGUF)
+ * of a family. */
 struct model_family_names {
     const char *architecture, *model_type, *gguf;
     bool gguf_permutes; /* GGUF files hold the rows of q and k with the two halves of a head interleaved */
 };
+/* The names of a family; static. */
 const struct model_family_names *model_family_names(enum model_family family);
 
-/* E_INPUT naming file and field for values out of range, E_UNSUPPORTED naming an architecture or value that is not
- * supported. */
+/* Reads and validates the configuration of a model folder (path of its config.json), or of an open GGUF file. E_INPUT
+ * naming file and field for values out of range, E_UNSUPPORTED naming an architecture or value that is not supported. */
 enum status model_config_from_json(struct ctx *c, const char *path, struct model_config *out);
 enum status model_config_from_gguf(struct ctx *c, const struct gguf *g, struct model_config *out);
 /* Rules between fields (heads divide, head_dim even) that both readers share; `what` names the file. E_INPUT. */
 enum status model_config_check(struct ctx *c, const char *what, struct model_config *config);
 
-/* Sets the factors that most models do not have to what changes nothing. */
+/* Sets the factors that only some families have (multipliers, scales, longrope's factors) to 1 or whatever else leaves the
+ * computation as it is without them. */
 void model_config_set_neutral(struct model_config *config);
-/* Every layer, or none, has the window: sliding_window tokens, 0 for none. */
+/* Gives every layer a window of `window` tokens, or with 0 none. */
 void model_config_set_window(struct model_config *config, int64_t window);
 
 /* inv_freq (rotary_dims / 2) with the scaling applied, for documents beyond rope_original_positions (`beyond`, which only
- * longrope tells apart) or within. Formulas: Su et al. 2021 (RoPE), Chen et al. 2023 (linear), Llama 3.1's frequency blend,
- * Peng et al. 2023 (yarn), Ding et al. 2024 (longrope). */
+ * longrope tells apart) or within. Formulas: Su et al. 2021 (RoPE), Chen et al. 2023 (linear), Llama 3.1's frequency
+ * blend, Peng et al. 2023 (yarn), Ding et al. 2024 (longrope). */
 void model_config_inv_freq(const struct model_config *config, bool beyond, float *inv_freq);
-/* The factor of cos and sin that yarn and longrope have when the file gives none: 0.1 ln(s) + 1, sqrt(1 + ln(s) / ln(L)). */
+/* The factor of cos and sin that yarn and longrope have when the file gives none: 0.1 ln(s) + 1, sqrt(1 + ln(s) /
+ * ln(L)). */
 double model_config_yarn_attention(double factor, double mscale);
 double model_config_longrope_attention(double factor, int64_t original_positions);
 

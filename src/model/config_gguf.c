@@ -1,7 +1,7 @@
-/* config_gguf: the numbers of a model from GGUF metadata. Several families share architecture "llama".
- * What config.json says with a field, GGUF says with the presence of a tensor: biases, tied embeddings, Llama 3's scaling
- * (rope_freqs.weight holds a divisor for each frequency). What neither says follows from the architecture, as in llama.cpp.
- */
+/* config_gguf: a model's configuration from GGUF metadata. Several families share architecture "llama". What config.json
+ * says with a field, GGUF says with the presence of a tensor: biases, tied embeddings, Llama 3's scaling
+ * (rope_freqs.weight holds a divisor for each frequency). What neither says follows from the architecture, as in
+ * llama.cpp. */
 #include "model/config.h"
 
 #include <stdio.h>
@@ -42,8 +42,8 @@ static enum status read_architecture(struct ctx *c, const struct gguf *g, struct
 }
 
 /* One number by key: range-checked, its absence an error when required. */
-static enum status read_number(struct ctx *c, const struct gguf *g, const struct model_config_field *f, bool integer,
-                               struct model_config *out)
+static enum status config_gguf_number(struct ctx *c, const struct gguf *g, const struct model_config_field *f, bool integer,
+                                      struct model_config *out)
 {
     char key[KEY_BYTES];
     int64_t i = 0;
@@ -63,13 +63,13 @@ static enum status read_number(struct ctx *c, const struct gguf *g, const struct
     return OK;
 }
 
-static enum status read_numbers(struct ctx *c, const struct gguf *g, struct model_config *out)
+static enum status config_gguf_numbers(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     out->rms_eps = 1e-6;
     out->rope_theta = 10000;
     model_config_set_neutral(out);
-    for (size_t i = 0; i < model_config_n_integers; i++) TRY(read_number(c, g, &model_config_integers[i], true, out));
-    for (size_t i = 0; i < model_config_n_reals; i++) TRY(read_number(c, g, &model_config_reals[i], false, out));
+    for (size_t i = 0; i < model_config_n_integers; i++) TRY(config_gguf_number(c, g, &model_config_integers[i], true, out));
+    for (size_t i = 0; i < model_config_n_reals; i++) TRY(config_gguf_number(c, g, &model_config_reals[i], false, out));
     const struct tensor_view *table = gguf_find(g, "token_embd.weight");
     if (out->vocab == 0 && table && table->ndim == 2 && table->shape[0] <= 1 << 24) out->vocab = table->shape[0];
     return OK;
@@ -89,21 +89,21 @@ static enum status require_i64(struct ctx *c, const struct gguf *g, const struct
 }
 
 /* A real number under a key; absent: *out stays, or E_INPUT when it is required. */
-static enum status read_real(struct ctx *c, const struct gguf *g, const char *name, bool required, double min, double max,
-                             struct model_config *out, size_t offset)
+static enum status config_gguf_real(struct ctx *c, const struct gguf *g, const char *name, bool required, double min,
+                                    double max, struct model_config *out, size_t offset)
 {
     const struct model_config_field f = {offset, NULL, name, required, min, max};
-    return read_number(c, g, &f, false, out);
+    return config_gguf_number(c, g, &f, false, out);
 }
 
 /* ---- rotary scaling -------------------------------------------------------------------------------------------------- */
 
-static enum status read_factor(struct ctx *c, const struct gguf *g, struct model_config *out)
+static enum status config_gguf_factor(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
-    return read_real(c, g, "rope.scaling.factor", true, 1, 1e6, out, offsetof(struct model_config, rope_factor));
+    return config_gguf_real(c, g, "rope.scaling.factor", true, 1, 1e6, out, offsetof(struct model_config, rope_factor));
 }
 
-static enum status read_original(struct ctx *c, const struct gguf *g, struct model_config *out)
+static enum status config_gguf_original(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     const struct model_config_field f = {offsetof(struct model_config, rope_original_positions),
                                          NULL,
@@ -112,21 +112,21 @@ static enum status read_original(struct ctx *c, const struct gguf *g, struct mod
                                          1,
                                          INT32_MAX};
     out->rope_original_positions = out->max_positions;
-    return read_number(c, g, &f, true, out);
+    return config_gguf_number(c, g, &f, true, out);
 }
 
-/* llama.cpp multiplies what yarn makes of the factor by rope.scaling.attn_factor, and converters have not agreed on whether
- * the file's number is the whole of it: only files without one are clear. */
-static enum status read_yarn(struct ctx *c, const struct gguf *g, struct model_config *out)
+/* llama.cpp multiplies what yarn makes of the factor by rope.scaling.attn_factor, and converters have not agreed on
+ * whether the file's number is the whole of it: only files without one are clear. */
+static enum status config_gguf_yarn(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     char key[KEY_BYTES];
     double factor = 1, log_multiplier = 0;
-    TRY(read_factor(c, g, out));
-    TRY(read_original(c, g, out));
-    TRY(read_real(c, g, "rope.scaling.yarn_beta_fast", false, 1e-3, 1e6, out,
-                  offsetof(struct model_config, rope_beta_fast)));
-    TRY(read_real(c, g, "rope.scaling.yarn_beta_slow", false, 1e-3, 1e6, out,
-                  offsetof(struct model_config, rope_beta_slow)));
+    TRY(config_gguf_factor(c, g, out));
+    TRY(config_gguf_original(c, g, out));
+    TRY(config_gguf_real(c, g, "rope.scaling.yarn_beta_fast", false, 1e-3, 1e6, out,
+                         offsetof(struct model_config, rope_beta_fast)));
+    TRY(config_gguf_real(c, g, "rope.scaling.yarn_beta_slow", false, 1e-3, 1e6, out,
+                         offsetof(struct model_config, rope_beta_slow)));
     gguf_get_f64(c, g, key_of(key, out, "rope.scaling.yarn_log_multiplier"), &log_multiplier);
     if (ctx_ok(c) && log_multiplier != 0)
         return ctx_fail(c, E_UNSUPPORTED, "%s: %s is %g, which is not supported", gguf_path(g), key, log_multiplier);
@@ -139,7 +139,7 @@ static enum status read_yarn(struct ctx *c, const struct gguf *g, struct model_c
 }
 
 /* Frequency divisors in a tensor of the file. */
-static enum status read_factors(struct ctx *c, const struct gguf *g, const char *name, int64_t n, float *out)
+static enum status config_gguf_factors(struct ctx *c, const struct gguf *g, const char *name, int64_t n, float *out)
 {
     const struct tensor_view *t = gguf_find(g, name);
     if (!t || t->ndim != 1 || t->shape[0] != n || t->type != TENSOR_F32)
@@ -154,19 +154,19 @@ static enum status read_factors(struct ctx *c, const struct gguf *g, const char 
 }
 
 /* The file holds both sets and the factor of cos and sin; the key rope.scaling.type may be absent. */
-static enum status read_longrope(struct ctx *c, const struct gguf *g, struct model_config *out)
+static enum status config_gguf_longrope(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     int64_t n = out->rotary_dims / 2;
-    TRY(read_original(c, g, out));
+    TRY(config_gguf_original(c, g, out));
     if (out->rope_original_positions < 2)
         return ctx_fail(c, E_INPUT, "%s: longrope needs an original context of at least 2 positions", gguf_path(g));
-    TRY(read_factors(c, g, "rope_factors_short.weight", n, out->rope_short_factors));
-    TRY(read_factors(c, g, "rope_factors_long.weight", n, out->rope_long_factors));
+    TRY(config_gguf_factors(c, g, "rope_factors_short.weight", n, out->rope_short_factors));
+    TRY(config_gguf_factors(c, g, "rope_factors_long.weight", n, out->rope_long_factors));
     out->rope_scaling = ROPE_LONGROPE;
     out->rope_attention_factor = model_config_longrope_attention(
         (double)out->max_positions / (double)out->rope_original_positions, out->rope_original_positions);
-    return read_real(c, g, "rope.scaling.attn_factor", false, 1e-3, 1e3, out,
-                     offsetof(struct model_config, rope_attention_factor));
+    return config_gguf_real(c, g, "rope.scaling.attn_factor", false, 1e-3, 1e3, out,
+                            offsetof(struct model_config, rope_attention_factor));
 }
 
 static enum status read_scaling(struct ctx *c, const struct gguf *g, struct model_config *out)
@@ -177,7 +177,7 @@ static enum status read_scaling(struct ctx *c, const struct gguf *g, struct mode
     if (!ctx_ok(c)) return c->status;
     bool none = string_is(type, "none"), linear = string_is(type, "linear"), yarn = string_is(type, "yarn");
     bool two_sets = gguf_find(g, "rope_factors_long.weight"), factors = gguf_find(g, "rope_freqs.weight");
-    if (string_is(type, "longrope") || (two_sets && none)) return read_longrope(c, g, out);
+    if (string_is(type, "longrope") || (two_sets && none)) return config_gguf_longrope(c, g, out);
     if (factors) out->rope_scaling = ROPE_FACTORS;
     if (none) return OK;
     if ((!linear && !yarn) || factors || two_sets)
@@ -185,10 +185,10 @@ static enum status read_scaling(struct ctx *c, const struct gguf *g, struct mode
                         gguf_path(g), key, type.n > 80 ? 80 : (int)type.n, type.data,
                         factors || two_sets ? " beside factors in tensors" : "");
     out->rope_scaling = yarn ? ROPE_YARN : ROPE_LINEAR;
-    return yarn ? read_yarn(c, g, out) : read_factor(c, g, out);
+    return yarn ? config_gguf_yarn(c, g, out) : config_gguf_factor(c, g, out);
 }
 
-/* rope.dimension_count: how many elements of a head are turned. */
+/* rope.dimension_count: how many elements of a head are rotated. */
 static enum status read_rotary_dims(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     char key[KEY_BYTES];
@@ -206,7 +206,7 @@ static enum status read_rotary_dims(struct ctx *c, const struct gguf *g, struct 
 /* ---- layers ---------------------------------------------------------------------------------------------------------- */
 
 /* attention.sliding_window_pattern: a flag for each layer, or n: each n-th layer sees everything. */
-static enum status read_pattern(struct ctx *c, const struct gguf *g, struct model_config *out)
+static enum status config_gguf_pattern(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     char key[KEY_BYTES];
     const struct gguf_value *v = gguf_get(g, key_of(key, out, "attention.sliding_window_pattern"));
@@ -225,36 +225,37 @@ static enum status read_pattern(struct ctx *c, const struct gguf *g, struct mode
     return OK;
 }
 
-/* In "llama" and "phi3" files the window is that of every layer, which is what the models' own classes do (llama.cpp leaves
- * it out of phi3). In others, without a pattern, which layers slide is not said. */
+/* In "llama" and "phi3" files the window is that of every layer, which is what the models' own classes do (llama.cpp
+ * leaves it out of phi3). In others, without a pattern, which layers slide is not said. */
 static enum status read_layers(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     char key[KEY_BYTES];
     struct model_config_field window = {
         offsetof(struct model_config, sliding_window), NULL, "attention.sliding_window", false, 0, INT32_MAX};
-    TRY(read_number(c, g, &window, true, out));
+    TRY(config_gguf_number(c, g, &window, true, out));
     bool every = out->family == FAMILY_LLAMA || out->family == FAMILY_PHI3;
     if (out->sliding_window != 0 && !every && !gguf_get(g, key_of(key, out, "attention.sliding_window_pattern")))
         TRY(require_i64(c, g, out, window.gguf, 0));
     model_config_set_window(out, out->sliding_window);
-    if (out->sliding_window > 0) TRY(read_pattern(c, g, out));
+    if (out->sliding_window > 0) TRY(config_gguf_pattern(c, g, out));
     for (int64_t i = 3; out->family == FAMILY_SMOLLM3 && i < out->n_layers; i += 4) out->layer_flags[i] |= LAYER_NO_ROPE;
     return OK;
 }
 
-static enum status read_multipliers(struct ctx *c, const struct gguf *g, struct model_config *out)
+static enum status config_gguf_multipliers(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     if (out->family != FAMILY_GRANITE) return OK;
-    TRY(read_real(c, g, "embedding_scale", false, 1e-6, 1e6, out, offsetof(struct model_config, embedding_multiplier)));
-    TRY(read_real(c, g, "residual_scale", false, 1e-6, 1e6, out, offsetof(struct model_config, residual_multiplier)));
-    TRY(read_real(c, g, "attention.scale", false, 1e-6, 1e6, out, offsetof(struct model_config, attention_scale)));
-    return read_real(c, g, "logit_scale", false, 1e-6, 1e6, out, offsetof(struct model_config, logits_divisor));
+    TRY(config_gguf_real(c, g, "embedding_scale", false, 1e-6, 1e6, out,
+                         offsetof(struct model_config, embedding_multiplier)));
+    TRY(config_gguf_real(c, g, "residual_scale", false, 1e-6, 1e6, out, offsetof(struct model_config, residual_multiplier)));
+    TRY(config_gguf_real(c, g, "attention.scale", false, 1e-6, 1e6, out, offsetof(struct model_config, attention_scale)));
+    return config_gguf_real(c, g, "logit_scale", false, 1e-6, 1e6, out, offsetof(struct model_config, logits_divisor));
 }
 
 /* ---- tokens, tensors -------------------------------------------------------------------------------------------------- */
 
 /* 0xffffffff and negative ids stand for "none" in files. */
-static enum status read_token(struct ctx *c, const struct gguf *g, const char *key, int32_t *out)
+static enum status config_gguf_token(struct ctx *c, const struct gguf *g, const char *key, int32_t *out)
 {
     int64_t id = -1;
     gguf_get_i64(c, g, key, &id);
@@ -277,11 +278,11 @@ enum status model_config_from_gguf(struct ctx *c, const struct gguf *g, struct m
 {
     memset(out, 0, sizeof *out);
     TRY(read_architecture(c, g, out));
-    TRY(read_numbers(c, g, out));
+    TRY(config_gguf_numbers(c, g, out));
     read_presence(g, out);
-    TRY(read_multipliers(c, g, out));
-    TRY(read_token(c, g, "tokenizer.ggml.bos_token_id", &out->bos));
-    TRY(read_token(c, g, "tokenizer.ggml.eos_token_id", &out->eos));
+    TRY(config_gguf_multipliers(c, g, out));
+    TRY(config_gguf_token(c, g, "tokenizer.ggml.bos_token_id", &out->bos));
+    TRY(config_gguf_token(c, g, "tokenizer.ggml.eos_token_id", &out->eos));
     TRY(model_config_check(c, gguf_path(g), out));
     TRY(read_rotary_dims(c, g, out));
     TRY(read_scaling(c, g, out));

@@ -107,7 +107,7 @@ static void set_defaults(struct model_config *out)
     model_config_set_neutral(out);
 }
 
-static enum status read_numbers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
+static enum status config_json_numbers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     const struct config_json_rules *rules = config_json_rules_of(out->family);
     for (size_t i = 0; i < model_config_n_integers; i++) {
@@ -139,7 +139,7 @@ static enum status read_biases(struct ctx *c, const char *what, const json_t *do
     return OK;
 }
 
-static enum status read_multipliers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
+static enum status config_json_multipliers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     if (!config_json_rules_of(out->family)->multipliers) return OK;
     out->attention_scale = 1; /* the reference's default, and not 1 / sqrt(head_dim) */
@@ -151,7 +151,7 @@ static enum status read_multipliers(struct ctx *c, const char *what, const json_
 }
 
 /* An id, null, -1 or a list of ids of which the first counts. */
-static enum status read_token(struct ctx *c, const char *what, const json_t *doc, const char *key, int32_t *out)
+static enum status config_json_token(struct ctx *c, const char *what, const json_t *doc, const char *key, int32_t *out)
 {
     const json_t *v = json_object_get(doc, key);
     *out = -1;
@@ -169,11 +169,11 @@ static enum status read_document(struct ctx *c, const char *what, const json_t *
     TRY(read_family(c, what, doc, out));
     TRY(config_json_check_fields(c, what, doc, out));
     set_defaults(out);
-    TRY(read_numbers(c, what, doc, out));
+    TRY(config_json_numbers(c, what, doc, out));
     TRY(read_biases(c, what, doc, out));
-    TRY(read_multipliers(c, what, doc, out));
-    TRY(read_token(c, what, doc, "bos_token_id", &out->bos));
-    TRY(read_token(c, what, doc, "eos_token_id", &out->eos));
+    TRY(config_json_multipliers(c, what, doc, out));
+    TRY(config_json_token(c, what, doc, "bos_token_id", &out->bos));
+    TRY(config_json_token(c, what, doc, "eos_token_id", &out->eos));
     TRY(model_config_check(c, what, out));
     TRY(config_json_read_rope(c, what, doc, out));
     return config_json_read_layers(c, what, doc, out);

@@ -30,15 +30,17 @@ struct config_json_rules {
     bool kv_heads_given;                         /* num_key_value_heads must be there [num_attention_heads] */
     double eps, theta;                           /* rms_norm_eps [1e-6], rope_theta [10000] */
 };
+/* The rules of a family; static. */
 const struct config_json_rules *config_json_rules_of(enum model_family family);
 
-/* Absent, null, false, 0 or empty. */
+/* Whether a field is without effect: absent (NULL), null, false, 0, or an empty list or object. */
 bool config_json_is_unset(const json_t *v);
 /* E_UNSUPPORTED when a field is set, with its value and `why`. */
 enum status config_json_refuse_set(struct ctx *c, const char *what, const json_t *doc, const char *key, const char *why);
 
 /* Refuses fields that change the computation and are not honoured, and logs the names of those that nobody here knows. */
 enum status config_json_check_fields(struct ctx *c, const char *what, const json_t *doc, const struct model_config *config);
+/* Fill in the rope_* fields and the layers' flags of *out. */
 enum status config_json_read_rope(struct ctx *c, const char *what, const json_t *doc, struct model_config *out);
 enum status config_json_read_layers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out);
 

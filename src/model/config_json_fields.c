@@ -1,6 +1,6 @@
-/* config_json_fields: which fields a config.json may have. Three lists: those that are read, those that change nothing in a
- * forward pass, and those that change it and are refused when they are set. The rest is named in the log: the reference's
- * classes do not read them either, but the author of the file may have meant something by them. */
+/* config_json_fields: which fields a config.json may have. Three lists: those that are read, those that change nothing in
+ * a forward pass, and those that change it and are refused when they are set. The rest is named in the log: the
+ * reference's classes do not read them either, but the author of the file may have meant something by them. */
 #include <string.h>
 
 #include "base/buf.h"
@@ -85,7 +85,8 @@ static const struct refused_field {
     {"num_experts", "mixtures of experts are not computed"},
     {"n_routed_experts", "mixtures of experts are not computed"},
     {"moe_intermediate_size", "mixtures of experts are not computed"},
-    {"rope_interleaved", "pairs of a head's neighbours are not turned; convert the rows of q and k to half-split order"},
+    {"rope_interleaved",
+     "pairs of a head's neighbours are not rotated as here; convert the rows of q and k to half-split order"},
     {"add_cross_attention", "there is no second model to attend to"},
     {"is_encoder_decoder", "only decoders are computed"},
     {"final_logit_softcapping", "no family here caps logits"},
@@ -100,7 +101,7 @@ static const struct refused_field {
     {"audio_config", "only text is computed; save the language model on its own"},
 };
 
-static bool is_in(const char *const *list, size_t n, const char *key)
+static bool fields_hold(const char *const *list, size_t n, const char *key)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(list[i], key) == 0) return true;
@@ -163,8 +164,8 @@ static void name_unknown(struct ctx *c, const char *what, const json_t *doc, con
     json_object_foreach((json_t *)(uintptr_t)doc, key, value)
     {
         if (config_json_is_unset(value) || is_number_field(key)) continue;
-        if (is_in(read_fields, sizeof read_fields / sizeof *read_fields, key)) continue;
-        if (is_in(harmless_fields, sizeof harmless_fields / sizeof *harmless_fields, key)) continue;
+        if (fields_hold(read_fields, sizeof read_fields / sizeof *read_fields, key)) continue;
+        if (fields_hold(harmless_fields, sizeof harmless_fields / sizeof *harmless_fields, key)) continue;
         if (names.len > CTX_MESSAGE_BYTES / 2) continue;
         buf_printf(&names, "%s\"%.60s\"", names.len > 0 ? ", " : "", key);
     }

@@ -16,17 +16,17 @@ static enum status read_no_rope(struct ctx *c, const char *what, const json_t *d
                         what, (long long)out->n_layers);
     for (int64_t i = 0; i < out->n_layers; i++) {
         const json_t *v = given ? json_array_get(list, (size_t)i) : NULL;
-        bool turned =
+        bool rotated =
             given ? json_is_true(v) || (json_is_integer(v) && json_integer_value(v) == 1) : (i + 1) % interval != 0;
-        if (given && !turned && !json_is_false(v) && !(json_is_integer(v) && json_integer_value(v) == 0))
+        if (given && !rotated && !json_is_false(v) && !(json_is_integer(v) && json_integer_value(v) == 0))
             return ctx_fail(c, E_INPUT, "%s: \"no_rope_layers\"[%lld] must be 0 or 1", what, (long long)i);
-        if (!turned) out->layer_flags[i] |= LAYER_NO_ROPE;
+        if (!rotated) out->layer_flags[i] |= LAYER_NO_ROPE;
     }
     return OK;
 }
 
 /* layer_types: sets LAYER_WINDOW where it says "sliding_attention". */
-static enum status read_types(struct ctx *c, const char *what, const json_t *types, struct model_config *out)
+static enum status layers_read_types(struct ctx *c, const char *what, const json_t *types, struct model_config *out)
 {
     if (!json_is_array(types) || (int64_t)json_array_size(types) != out->n_layers)
         return ctx_fail(c, E_INPUT, "%s: \"layer_types\" must be a list of %lld names", what, (long long)out->n_layers);
@@ -76,7 +76,7 @@ static enum status compare_types(struct ctx *c, const char *what, const json_t *
 {
     struct model_config said = *config;
     model_config_set_window(&said, 0);
-    TRY(read_types(c, what, types, &said));
+    TRY(layers_read_types(c, what, types, &said));
     for (int64_t i = 0; i < config->n_layers; i++)
         if (said.layer_flags[i] != config->layer_flags[i]) {
             ctx_log(c, LOG_WARN, "%s: \"layer_types\" is not read by transformers' %s, nor here: layer %lld has %s window",
@@ -94,7 +94,7 @@ enum status config_json_read_layers(struct ctx *c, const char *what, const json_
     TRY(read_no_rope(c, what, doc, out));
     TRY(read_width(c, what, doc, out, &out->sliding_window));
     if (by_types && given)
-        TRY(read_types(c, what, types, out));
+        TRY(layers_read_types(c, what, types, out));
     else if (rule != WINDOW_NONE)
         TRY(choose_layers(c, what, doc, out));
     bool any = false;

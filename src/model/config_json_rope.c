@@ -12,7 +12,7 @@ struct rope_object {
     const json_t *rope, *doc;
 };
 
-static enum status read_real(const struct rope_object *r, const char *key, bool required, double min, double max,
+static enum status rope_real(const struct rope_object *r, const char *key, bool required, double min, double max,
                              double *out)
 {
     json_member_f64(r->c, r->what, r->rope, key, required, min, max, out);
@@ -20,7 +20,7 @@ static enum status read_real(const struct rope_object *r, const char *key, bool 
 }
 
 /* A value outside the object wins over one inside: the reference's order. */
-static enum status read_original(const struct rope_object *r, struct model_config *out)
+static enum status rope_original(const struct rope_object *r, struct model_config *out)
 {
     static const char key[] = "original_max_position_embeddings";
     if (json_member_i64(r->c, r->what, r->rope, key, false, 1, INT32_MAX, &out->rope_original_positions))
@@ -32,30 +32,30 @@ static enum status read_original(const struct rope_object *r, struct model_confi
 
 static enum status read_llama3(const struct rope_object *r, struct model_config *out)
 {
-    TRY(read_real(r, "factor", true, 1, 1e6, &out->rope_factor));
-    TRY(read_real(r, "low_freq_factor", true, 1e-3, 1e3, &out->rope_low_freq_factor));
-    TRY(read_real(r, "high_freq_factor", true, 1e-3, 1e3, &out->rope_high_freq_factor));
+    TRY(rope_real(r, "factor", true, 1, 1e6, &out->rope_factor));
+    TRY(rope_real(r, "low_freq_factor", true, 1e-3, 1e3, &out->rope_low_freq_factor));
+    TRY(rope_real(r, "high_freq_factor", true, 1e-3, 1e3, &out->rope_high_freq_factor));
     if (out->rope_high_freq_factor <= out->rope_low_freq_factor)
         return ctx_fail(r->c, E_INPUT, "%s: high_freq_factor %g must be above low_freq_factor %g", r->what,
                         out->rope_high_freq_factor, out->rope_low_freq_factor);
-    return read_original(r, out);
+    return rope_original(r, out);
 }
 
-static enum status read_factor(const struct rope_object *r, struct model_config *out)
+static enum status rope_factor_of(const struct rope_object *r, struct model_config *out)
 {
-    return read_real(r, "factor", true, 1, 1e6, &out->rope_factor);
+    return rope_real(r, "factor", true, 1, 1e6, &out->rope_factor);
 }
 
-static enum status read_yarn(const struct rope_object *r, struct model_config *out)
+static enum status rope_yarn(const struct rope_object *r, struct model_config *out)
 {
     double mscale = 0, mscale_all_dim = 0, given = 0;
-    TRY(read_factor(r, out));
-    TRY(read_original(r, out));
-    TRY(read_real(r, "beta_fast", false, 1e-3, 1e6, &out->rope_beta_fast));
-    TRY(read_real(r, "beta_slow", false, 1e-3, 1e6, &out->rope_beta_slow));
-    TRY(read_real(r, "mscale", false, 0, 1e3, &mscale));
-    TRY(read_real(r, "mscale_all_dim", false, 0, 1e3, &mscale_all_dim));
-    TRY(read_real(r, "attention_factor", false, 1e-3, 1e3, &given));
+    TRY(rope_factor_of(r, out));
+    TRY(rope_original(r, out));
+    TRY(rope_real(r, "beta_fast", false, 1e-3, 1e6, &out->rope_beta_fast));
+    TRY(rope_real(r, "beta_slow", false, 1e-3, 1e6, &out->rope_beta_slow));
+    TRY(rope_real(r, "mscale", false, 0, 1e3, &mscale));
+    TRY(rope_real(r, "mscale_all_dim", false, 0, 1e3, &mscale_all_dim));
+    TRY(rope_real(r, "attention_factor", false, 1e-3, 1e3, &given));
     if (!json_member_bool(r->c, r->what, r->rope, "truncate", false, &out->rope_whole_dims)) return r->c->status;
     if (out->rope_theta <= 1)
         return ctx_fail(r->c, E_INPUT, "%s: yarn needs a rope_theta above 1, not %g", r->what, out->rope_theta);
@@ -68,7 +68,8 @@ static enum status read_yarn(const struct rope_object *r, struct model_config *o
     return OK;
 }
 
-static enum status read_factors(const struct rope_object *r, const char *key, const struct model_config *config, float *out)
+static enum status rope_factors_of(const struct rope_object *r, const char *key, const struct model_config *config,
+                                   float *out)
 {
     const json_t *list = json_object_get(r->rope, key);
     int64_t n = config->rotary_dims / 2;
@@ -86,16 +87,16 @@ static enum status read_factors(const struct rope_object *r, const char *key, co
     return OK;
 }
 
-static enum status read_longrope(const struct rope_object *r, struct model_config *out)
+static enum status rope_longrope(const struct rope_object *r, struct model_config *out)
 {
     double given = 0;
     if (out->family == FAMILY_PHI3) out->rope_original_positions = 4096; /* the reference's default */
-    TRY(read_original(r, out));
-    TRY(read_factors(r, "short_factor", out, out->rope_short_factors));
-    TRY(read_factors(r, "long_factor", out, out->rope_long_factors));
+    TRY(rope_original(r, out));
+    TRY(rope_factors_of(r, "short_factor", out, out->rope_short_factors));
+    TRY(rope_factors_of(r, "long_factor", out, out->rope_long_factors));
     double factor = (double)out->max_positions / (double)out->rope_original_positions;
-    TRY(read_real(r, "factor", false, 1e-3, 1e6, &factor));
-    TRY(read_real(r, "attention_factor", false, 1e-3, 1e3, &given));
+    TRY(rope_real(r, "factor", false, 1e-3, 1e6, &factor));
+    TRY(rope_real(r, "attention_factor", false, 1e-3, 1e3, &given));
     if (factor > 1 && out->rope_original_positions < 2)
         return ctx_fail(r->c, E_INPUT, "%s: longrope needs an original context of at least 2 positions", r->what);
     out->rope_attention_factor = given > 0 ? given : model_config_longrope_attention(factor, out->rope_original_positions);
@@ -107,8 +108,9 @@ static const struct rope_kind {
     enum rope_scaling scaling;
     enum status (*read)(const struct rope_object *r, struct model_config *out);
 } kinds[] = {
-    {"default", ROPE_DEFAULT, NULL},        {"linear", ROPE_LINEAR, read_factor}, {"llama3", ROPE_LLAMA3, read_llama3},
-    {"dynamic", ROPE_DYNAMIC, read_factor}, {"yarn", ROPE_YARN, read_yarn},       {"longrope", ROPE_LONGROPE, read_longrope},
+    {"default", ROPE_DEFAULT, NULL},      {"linear", ROPE_LINEAR, rope_factor_of},
+    {"llama3", ROPE_LLAMA3, read_llama3}, {"dynamic", ROPE_DYNAMIC, rope_factor_of},
+    {"yarn", ROPE_YARN, rope_yarn},       {"longrope", ROPE_LONGROPE, rope_longrope},
 };
 
 /* ---- the object ------------------------------------------------------------------------------------------------------ */
@@ -148,7 +150,8 @@ static enum status check_members(const struct rope_object *r)
 }
 
 /* Phi-3's class calls longrope by two more names, "su" and "yarn", and has no others. */
-static enum status find_kind(const struct rope_object *r, const struct model_config *config, const struct rope_kind **kind)
+static enum status rope_kind_of(const struct rope_object *r, const struct model_config *config,
+                                const struct rope_kind **kind)
 {
     const char *type = "default";
     if (!json_member_string(r->c, r->what, r->rope, "type", false, &type) ||
@@ -180,19 +183,19 @@ static enum status read_partial(const struct rope_object *r, const json_t *holde
     return OK;
 }
 
-static enum status read_object(const struct rope_object *r, struct model_config *out)
+static enum status rope_read_object(const struct rope_object *r, struct model_config *out)
 {
     const struct rope_kind *kind = NULL;
     TRY(check_members(r));
-    TRY(read_real(r, "rope_theta", false, 1, 1e15, &out->rope_theta));
+    TRY(rope_real(r, "rope_theta", false, 1, 1e15, &out->rope_theta));
     TRY(read_partial(r, r->rope, out));
-    TRY(find_kind(r, out, &kind));
+    TRY(rope_kind_of(r, out, &kind));
     out->rope_scaling = kind->scaling;
     out->rope_original_positions = out->max_positions;
     if (kind->read) TRY(kind->read(r, out));
     if (out->family != FAMILY_MINISTRAL3) return OK;
-    TRY(read_original(r, out));
-    return read_real(r, "llama_4_scaling_beta", true, 0, 1e3, &out->rope_position_beta);
+    TRY(rope_original(r, out));
+    return rope_real(r, "llama_4_scaling_beta", true, 0, 1e3, &out->rope_position_beta);
 }
 
 /* rope_scaling wins over rope_parameters when it is set, and a theta or partial_rotary_factor inside either wins over the
@@ -211,7 +214,7 @@ enum status config_json_read_rope(struct ctx *c, const char *what, const json_t 
     buf_init(&path, c, CTX_MESSAGE_BYTES);
     buf_printf(&path, "%s: %s", what, key);
     r.what = buf_str(&path);
-    if (buf_ok(&path)) read_object(&r, out);
+    if (buf_ok(&path)) rope_read_object(&r, out);
     buf_release(&path);
     return c->status;
 }

@@ -1,4 +1,4 @@
-/* config_rope: the rotary frequencies and factors that follow from a model's numbers.
+/* config_rope: the rotary frequencies and factors that follow from a model's configuration.
  *
  * In float step by step, as the reference does: at position 8192 one rounding of a frequency is 5e-4 radians, so an exact
  * value would be further from the reference than its own rounding. */
@@ -6,8 +6,8 @@
 
 #include <math.h>
 
-/* Llama 3.1: wavelengths above the original context are stretched by `factor`, short ones are left alone, those between are
- * blended linearly in original / wavelength. */
+/* Llama 3.1: wavelengths above the original context are stretched by `factor`, short ones are left alone, those between
+ * are blended linearly in original / wavelength. */
 static float llama3_frequency(const struct model_config *config, float f)
 {
     double original = (double)config->rope_original_positions;

@@ -1,4 +1,5 @@
-/* kv_cache: see kv_cache.h. */
+/* kv_cache: two persistent arrays for each layer, made for the full length at once, so that a growing document never
+ * moves. */
 #include "model/kv_cache.h"
 
 #include "array/backend.h"

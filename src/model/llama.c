@@ -1,13 +1,13 @@
 /* llama: one block, repeated, between an embedding and a norm.
  *
- * A block is a function from x (N, C) to x (N, C), the last one perhaps to fewer rows, so that the tape can recompute it as
- * a whole (recomputed_blocks); the same function runs otherwise, in a scope of its own: its temporaries are back in the pool
- * when the next block starts. The residual sum in the middle is fused with the norm that follows it; the one at the end is a
- * plain add, because fusing it with the next block's norm would make the state of a block two arrays for one pass over (N,
- * C) saved.
+ * A block is a function from x (N, C) to x (N, C), the last one perhaps to fewer rows, so that the tape can recompute it
+ * as a whole (recomputed_blocks); the same function runs otherwise, in a scope of its own: its temporaries are back in the
+ * pool when the next block starts. The residual sum in the middle is fused with the norm that follows it; the one at the
+ * end is a plain add, because fusing it with the next block's norm would make the state of a block two arrays for one pass
+ * over (N, C) saved.
  *
- * What families and layers differ in is in the tables that model_open fills: a norm without a gain, a factor of 1, a window
- * of 0 is not there.
+ * What families and layers differ in is in the tables that model_open fills. What a model does not have is absent there: a
+ * norm without a gain, a factor of 1 and a window of 0 cost nothing, so there is no branch on the family here.
  *
  * Architecture: Touvron et al. 2023 (Llama), Jiang et al. 2023 (Mistral's window), Yang et al. 2024 and 2025 (Qwen2's
  * biases, Qwen3's norms of q and k), Abdin et al. 2024 (Phi-3's fused projections), Team OLMo 2024 (OLMo-2's norms behind
@@ -74,14 +74,14 @@ static struct array *split_heads(struct ctx *c, struct array *x, int64_t head_di
     return x ? op_reshape(c, x, 3, (int64_t[]){x->shape[0], -1, head_dim}) : NULL;
 }
 
-/* q or k: normalised when the model does so, over the elements that the gain has (of a head, or of all of them), and turned
- * by its position where the layer does so: (N, H * D) to (N, H, D). */
+/* q or k: normalised when the model does so, over the elements that the gain has (of a head, or of all of them), and
+ * rotated by its position where the layer does so: (N, H * D) to (N, H, D). */
 static struct array *rotate(struct ctx *c, const struct block_args *a, struct array *x, struct array *gain)
 {
     const struct model *m = a->m;
     if (gain) x = op_rms_norm(c, split_heads(c, x, gain->shape[0]), gain, m->config.rms_eps);
     x = split_heads(c, x, m->config.head_dim);
-    return m->blocks[a->layer].turns ? rotation_turn(c, &a->rotation, x) : x;
+    return m->blocks[a->layer].rotates ? rotation_apply(c, &a->rotation, x) : x;
 }
 
 /* Attention of the block's tokens over themselves, or over what the cache holds and themselves: (N, H * D). */
@@ -99,8 +99,9 @@ static struct array *attend(struct ctx *c, const struct block_args *a, struct ar
     return o ? op_reshape(c, o, 2, (int64_t[]){o->shape[0], -1}) : NULL;
 }
 
-/* v is a view of what q, k and v share. Backward needs v but not q and k before they were turned, so a copy of v lets go of
- * them; norms of q and k do need them, and then a copy would only cost. */
+/* v is a view of the array that one LINEAR wrote q, k and v into. Backward needs v, but of q and k only the rotated ones,
+ * so a copy of v lets that array be freed; norms of q and k do need the ones before rotation, and then a copy would save
+ * nothing. */
 static bool copies_v(const struct ctx *c, const struct llama_block *b)
 {
     return tape_recording(c) && !b->q_norm && !b->k_norm;
@@ -121,7 +122,7 @@ static struct array *attention(struct ctx *c, const struct block_args *a, struct
     return attend(c, a, q, k, v);
 }
 
-/* (N, C) to (N, C) by F. */
+/* The MLP: down(silu(gate(x)) * up(x)), (N, C) to (N, C) through (N, F). */
 static struct array *feed_forward(struct ctx *c, const struct block_args *a, struct array *x)
 {
     const struct llama_block *b = &a->m->blocks[a->layer];
@@ -130,11 +131,13 @@ static struct array *feed_forward(struct ctx *c, const struct block_args *a, str
     struct array *y[2] = {0};
     project(c, x, &b->gate_up, (const struct weight *[]){&b->gate, &b->up}, 2, rows, o->dropout, y);
     struct array *h = op_swiglu(c, y[0], y[1]); /* (N, F) */
-    /* When a block is computed again for backward, a quarter of its products make a result nobody reads, but for a norm. */
+    /* When a block is computed again for backward, its last product, a quarter of the block's work, has a result that
+     * nobody reads, unless a norm follows it. */
     bool unread = tape_replaying(c) && !b->after_ffn_norm;
     return unread ? op_linear_unread(c, h, &b->down, o->dropout) : linear(c, h, &b->down, o);
 }
 
+/* One transformer block, a tape_fn: arg is its struct block_args. */
 static struct array *block(struct ctx *c, void *arg, struct array *x)
 {
     const struct block_args *a = arg;
@@ -152,7 +155,8 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
     return op_add(c, x, times(c, h, a->residual));
 }
 
-static struct array *run_block(struct ctx *c, struct block_args *a, struct array *x)
+/* Runs the block of layer a->layer in a scope of its own, recomputed in backward or not. */
+static struct array *llama_run_block(struct ctx *c, struct block_args *a, struct array *x)
 {
     int mark = scope_open(c);
     x = a->layer < a->options.recomputed_blocks ? tape_checkpoint(c, block, a, sizeof *a, x) : block(c, a, x);
@@ -198,7 +202,7 @@ struct array *llama_hidden(struct model *m, const struct batch *b, const struct 
     x = times(c, x, factor(c, k->embedding_multiplier));
     for (a.layer = 0; a.layer < k->n_layers; a.layer++) {
         a.rows = a.layer == k->n_layers - 1 ? o->rows : NULL;
-        x = run_block(c, &a, x);
+        x = llama_run_block(c, &a, x);
     }
     x = op_rms_norm(c, x, m->final_norm, k->rms_eps);
     x = times(c, x, factor(c, 1 / k->logits_divisor)); /* here, so that whatever the head is used for sees it */

@@ -1,5 +1,6 @@
-/* lora: which linear layers have an adapter, and the masters and gradients of each. The forward pass meets them only as the
- * lora_slot of a weight (model_attach_lora), so the base model is the same with and without. PEFT files: lora_peft.c. */
+/* lora: which linear layers have an adapter, and the f32 values and gradients of each. The forward pass meets them only as
+ * the lora_slot of a weight (model_attach_lora), so the base model is the same with and without. PEFT files:
+ * lora_peft.c. */
 #include "model/lora.h"
 
 #include <math.h>
@@ -16,7 +17,8 @@ const char *const lora_place_name[LORA_PLACES] = {"q_proj",  "k_proj",    "v_pro
 const char *const lora_place_path[LORA_PLACES] = {"self_attn.q_proj", "self_attn.k_proj",   "self_attn.v_proj",
                                                   "self_attn.o_proj", "mlp.gate_proj",      "mlp.up_proj",
                                                   "mlp.down_proj",    "self_attn.qkv_proj", "mlp.gate_up_proj"};
-/* The "input" part of the dropout key is layer * 8 + this: fused layers take the number of the first that they stand for. */
+/* The "input" part of the dropout key is layer * 8 + this: fused layers take the number of the first that they stand
+ * for. */
 static const uint32_t place_number[LORA_PLACES] = {0, 1, 2, 3, 4, 5, 6, LORA_Q, LORA_GATE};
 
 bool lora_place_exists(const struct model_config *m, enum lora_place place)

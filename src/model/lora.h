@@ -7,19 +7,19 @@
 #include "model/config.h"
 #include "model/parameter.h"
 
-/* The linear layers of a block: seven, or with fused_projections four, where QKV stands for the first three and GATE_UP for
- * gate and up. */
+/* The linear layers of a block: seven, or with fused_projections four, where QKV stands for the first three and GATE_UP
+ * for gate and up. */
 enum lora_place { LORA_Q, LORA_K, LORA_V, LORA_O, LORA_GATE, LORA_UP, LORA_DOWN, LORA_QKV, LORA_GATE_UP, LORA_PLACES };
 extern const char *const lora_place_name[LORA_PLACES]; /* "q_proj", ... as PEFT names them */
 extern const char *const lora_place_path[LORA_PLACES]; /* "self_attn.q_proj", ... */
 /* Whether the model has a linear layer at a place. */
 bool lora_place_exists(const struct model_config *m, enum lora_place place);
-/* True of the linear layers whose input is the input of attention. */
+/* True of the linear layers that read the input of attention: q, k, v and their fused form. */
 static inline bool lora_place_is_qkv(enum lora_place place)
 {
     return place <= LORA_V || place == LORA_QKV;
 }
-/* Rows (out) and columns (in) of the linear at a place. */
+/* Rows (out features) and columns (in features) of the linear layer at a place. */
 void lora_place_shape(const struct model_config *m, enum lora_place place, int64_t *out, int64_t *in);
 
 enum { LORA_ALL = (1 << LORA_PLACES) - 1, LORA_SEPARATE_PLACES = LORA_DOWN + 1 /* the seven */ };
@@ -57,7 +57,9 @@ struct lora {
  * the values depend on the seed and the module only. Owner of the result: the caller; free it before the
  * array_env. E_INPUT naming the value that is out of range. */
 struct lora *lora_new(struct ctx *c, const struct model_config *m, const struct lora_config *config);
-void lora_free(struct lora *l); /* accepts NULL */
+/* Frees the adapter; it must not be attached to a model that still runs. Accepts NULL. */
+void lora_free(struct lora *l);
+/* How many values are trained: the sum of rank * (in + out) over the modules. */
 static inline int64_t lora_parameter_count(const struct lora *l)
 {
     return l->parameters.count;
@@ -73,9 +75,9 @@ enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer
                      double alpha);
 enum status lora_make_values(struct lora *l);
 
-/* PEFT folder (adapter_config.json, adapter_model.safetensors): exact names, f32 masters bit for bit, modules that differ in
- * rank or alpha through rank_pattern and alpha_pattern. base_name goes to base_model_name_or_path. `dir` must exist; each
- * file is written atomically. E_IO. */
+/* PEFT folder (adapter_config.json, adapter_model.safetensors): exact names, f32 masters bit for bit, modules that differ
+ * in rank or alpha through rank_pattern and alpha_pattern. base_name goes to base_model_name_or_path. `dir` must exist;
+ * each file is written atomically. E_IO. */
 enum status lora_save_peft(struct ctx *c, const struct lora *l, const char *dir, const char *base_name);
 /* The adapter_config.json of that folder alone, and how the tensors of its other file are called: LORA_TENSOR_PREFIX, the
  * parameter's name, LORA_TENSOR_SUFFIX. */

@@ -35,7 +35,7 @@ static void fill_layers(struct model *m)
 {
     for (int64_t i = 0; i < m->config.n_layers; i++) {
         m->blocks[i].window = m->config.layer_flags[i] & LAYER_WINDOW ? m->config.sliding_window : 0;
-        m->blocks[i].turns = !(m->config.layer_flags[i] & LAYER_NO_ROPE);
+        m->blocks[i].rotates = !(m->config.layer_flags[i] & LAYER_NO_ROPE);
     }
 }
 
@@ -63,7 +63,8 @@ static enum status make_inv_freq(struct model *m)
     return array_upload(m->inv_freq, values, n);
 }
 
-static enum status open_parts(struct model *m)
+/* Files, configuration, weights and frequencies, in this order; model_free frees what is there after a failure. */
+static enum status model_open_parts(struct model *m)
 {
     m->files = weights_open(m->c, m->path);
     if (!m->files) return m->c->status;
@@ -96,7 +97,7 @@ struct model *model_open_with(struct ctx *c, const char *path, const struct mode
     m->c = c;
     m->options = o;
     m->path = mem_strdup(c, path);
-    if (m->path && open_parts(m) == OK) return m;
+    if (m->path && model_open_parts(m) == OK) return m;
     model_free(m);
     return NULL;
 }

@@ -1,6 +1,6 @@
-/* model: the weights of a Llama-family model and where they come from. Weights stay in the mapped file; what is converted
- * (norm gains and biases to f32) is small, unless a base in another form is asked for. The forward pass over it is llama.h.
- */
+/* model: the weights of a Llama-family model and where they come from. Frozen matrices stay in the mapped file and are
+ * read there by the CPU's kernels; norm gains and biases, which are small, are converted to f32. Another form of the base
+ * (nf4, int8) or a device with memory of its own takes memory for the matrices. The forward pass over it is llama.h. */
 #ifndef YA_MODEL_MODEL_H
 #define YA_MODEL_MODEL_H
 
@@ -21,10 +21,10 @@ extern const char *const base_type_name[BASE_TYPES]; /* "as-is", "nf4", "int8" *
 
 struct model_options {
     enum base_type base;
-    enum compute compute; /* of products with the frozen matrices; the integer ways make the base int8 */
+    enum compute compute; /* of products with the frozen matrices; int8 and int8x2 make an as-is base int8 */
 };
-/* The base that a model opened with these options has: an integer way of computing needs int8, so with it as-is means int8.
- */
+/* The base that a model opened with these options has: products in integers need int8 weights, so with them as-is means
+ * int8. */
 enum base_type model_base(const struct model_options *o);
 
 /* The norms that a block may have. A model has the first two or, with norm_after, the next two. */
@@ -38,7 +38,7 @@ struct llama_block {
     struct array *after_attn_norm, *after_ffn_norm; /* (C) f32: of the norms behind; NULL: none */
     struct array *q_norm, *k_norm;                  /* (D) f32, or (H D) and (G D) over all heads; NULL: none */
     int64_t window;                                 /* tokens that attention sees; 0: all */
-    bool turns;                                     /* q and k are turned by their positions */
+    bool rotates;                                   /* q and k are rotated by their positions */
 };
 
 struct model {
@@ -52,7 +52,7 @@ struct model {
     struct lora *lora; /* not owned; NULL: none. Set with model_attach_lora */
     struct ctx *c;
     struct model_options options; /* base: model_base of what was asked for */
-    struct model_files *files;    /* owned: open files, converted arrays, row maps, made forms */
+    struct model_files *files;    /* owned: open files, converted arrays, row maps, prepared weights */
     char *path, *name;            /* owned: as given; what adapters call it (model_name.h) */
 };
 
@@ -60,11 +60,12 @@ struct model {
  * for must be there with the right shape (E_INPUT naming it), and no other (E_UNSUPPORTED naming it). Owner of the result:
  * the caller; free it before the array_env. */
 struct model *model_open(struct ctx *c, const char *path);
-/* The same in another form or computed in another way. A form takes the rows of one matrix at a time and lets go of the
- * file's pages behind it, so the base is never expanded; E_INPUT naming tensor and row when a weight is not finite, and for
- * NF4 with an integer way of computing. */
+/* The same with the base in another form, or with products computed otherwise. A form is made from one row at a time, and
+ * the file's pages of a finished matrix are released, so the whole base is never in memory in f32. E_INPUT naming tensor
+ * and row when a weight is not finite, and for NF4 with products in integers. */
 struct model *model_open_with(struct ctx *c, const char *path, const struct model_options *options);
-void model_free(struct model *m); /* accepts NULL */
+/* Closes files and frees all; accepts NULL. The attached adapter is not touched. */
+void model_free(struct model *m);
 /* Points the blocks' weights at the adapter's slots (NULL: at none). The adapter must outlive its attachment. */
 void model_attach_lora(struct model *m, struct lora *lora);
 /* E_IO when a mapped file shrank; once a step. */

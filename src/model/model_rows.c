@@ -1,3 +1,4 @@
+/* model_rows: settles what --compute auto means, from what the chosen device is fast at and whether the command trains. */
 #include "model/model_rows.h"
 
 #include "backend/backend_open.h"
@@ -5,7 +6,7 @@
 /* A CHOICE_ROW fills an int; the enums that it fills here have an int's size. */
 _Static_assert(sizeof(enum base_type) == sizeof(int) && sizeof(enum compute) == sizeof(int), "choices fill enums");
 
-/* A device whose activations are bf16 has no other way of computing. */
+/* A device whose activations are bf16 multiplies in bf16 only. */
 static enum status settle_bf16(struct ctx *c, const struct backend *b, struct model_options *o)
 {
     if ((int)o->compute == MODEL_ROWS_AUTO) o->compute = COMPUTE_BF16;
@@ -15,7 +16,7 @@ static enum status settle_bf16(struct ctx *c, const struct backend *b, struct mo
     return OK;
 }
 
-static enum status settle(struct ctx *c, const struct backend *b, struct model_options *o, bool training)
+static enum status settle_compute(struct ctx *c, const struct backend *b, struct model_options *o, bool training)
 {
     if (b->activations == DTYPE_BF16) return settle_bf16(c, b, o);
     if ((int)o->compute != MODEL_ROWS_AUTO) return OK;
@@ -34,7 +35,7 @@ enum status model_rows_settle(struct ctx *c, const char *device, struct model_op
         return ctx_fail(c, E_INPUT, "--device %s: this computes on %s", device, array_backend(c)->name);
     struct backend *opened = c->array_env ? NULL : backend_open_counting(c, device);
     if (!c->array_env && !opened) return c->status;
-    enum status status = settle(c, opened ? opened : array_backend(c), o, training);
+    enum status status = settle_compute(c, opened ? opened : array_backend(c), o, training);
     if (opened) opened->close(opened);
     return status;
 }

@@ -6,7 +6,7 @@
 #include "model/model.h"
 
 /* In the order of enum base_type and enum compute, whose names these are (tests/model/test_options.c holds them together);
- * the last way of computing, MODEL_ROWS_AUTO, is settled before anything else sees it. */
+ * the last choice of compute, MODEL_ROWS_AUTO, is replaced by one of the others before anything else sees it. */
 #define BASE_CHOICES    "as-is|nf4|int8"
 #define COMPUTE_CHOICES "f32|int8x2|int8|bf16|auto"
 
@@ -26,15 +26,16 @@
     FLAG_ROW(S, M, "force-adapter", 0, "false", GROUP, "use the adapter although it was made for another model")
 
 enum { MODEL_ROWS_AUTO = COMPUTES };
-/* Turns a compute of MODEL_ROWS_AUTO into the way of computing that is fastest on this processor without harm to the base
- * that was asked for: int8x2 on an int8 base is within 0.01 % of f32's loss; rounding the file's own weights to 8 bits is
- * not for us to choose. `training`: so is bf16 (and logged with its reason), whose gradients have a cosine of 0.9998 with
- * f32's; a perplexity or a difference of log-odds that somebody reads is not computed in it unasked. Anything else stays.
- * A card computes in bf16 only: auto is bf16 there.
+/* Turns a compute of MODEL_ROWS_AUTO into the one that is fastest on this device without changing the base that was asked
+ * for; any other compute stays. On the CPU that is int8x2 for an int8 base, whose loss is within 0.01 % of f32's; weights
+ * as stored are never rounded to 8 bits unasked. With `training` it is bf16 where the processor multiplies it fastest:
+ * gradients have a cosine of 0.9998 with f32's, and the choice is logged with its reason. Without `training` bf16 is not
+ * chosen: a perplexity or a difference of log-odds is something that somebody reads. Otherwise f32. A card computes in
+ * bf16 only: auto is bf16 there.
  *
  * `device` as for backend_open, where the ctx has no backend yet. E_UNSUPPORTED when YA_CPU names no kernels of this
- * processor, or for a way of computing or a form of the base that the device does not have; E_INPUT when the ctx's backend
- * is another device. */
+ * processor, or for a compute or a base type that the device does not have; E_INPUT when the ctx's backend is another
+ * device. */
 enum status model_rows_settle(struct ctx *c, const char *device, struct model_options *o, bool training);
 
 #endif

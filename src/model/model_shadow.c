@@ -1,4 +1,5 @@
-/* model_shadow: see model_shadow.h. */
+/* model_shadow: copies a model's description into another ctx: weights as they are (nothing reads their rows there),
+ * vectors as arrays of the same shapes, the adapter as one with the same modules. */
 #include "model/model_shadow.h"
 
 #include "array/backend.h"

@@ -5,10 +5,11 @@
 
 #include "model/model.h"
 
-/* Config, options and weights are those of `m`, which must outlive the result; vectors are arrays of `c`, which must have a
- * counting backend: the weights' rows are never read there. With an adapter attached whose modules, ranks and dropout are
- * those of m's, its values undefined. Owner of the result: the caller; model_shadow_free, before the array_env of `c`. */
+/* Config, options and weights are those of `m`, which must outlive the result; vectors are arrays of `c`, which must have
+ * a counting backend (BUG_ON), so the weights' rows are never read. When m has an adapter, the shadow has one with the
+ * same modules, ranks and dropout and undefined values. Owner of the result: the caller, who frees it with
+ * model_shadow_free before the array_env of `c`. NULL with E_MEMORY. model_shadow_free accepts NULL. */
 struct model *model_shadow_new(struct ctx *c, const struct model *m);
-void model_shadow_free(struct model *s); /* accepts NULL */
+void model_shadow_free(struct model *s);
 
 #endif

@@ -1,6 +1,6 @@
-/* parameter: the table of what is trained. Values, gradients and the optimizer's two moments are each one flat f32 array (a
- * slab) in which every parameter has the same place, so zeroing, the norm and the update are one call over a slab, whatever
- * is trained: an adapter's matrices today, all weights of a model under full training later.
+/* parameter: the table of what is trained. Values, gradients and the optimizer's two moments are each one flat f32 array
+ * (a slab) in which every parameter has the same place, so zeroing, the norm and the update are one call over a slab,
+ * whatever is trained: an adapter's matrices today, all weights of a model under full training later.
  *
  * The table holds no arrays and no model: who saves, restores or counts parameters needs only this. */
 #ifndef YA_MODEL_PARAMETER_H
@@ -23,20 +23,22 @@ struct parameter {
 struct parameters {
     struct parameter *list; /* owned */
     size_t n;
-    int64_t count;     /* trained numbers: the sum of rows * cols */
+    int64_t count;     /* trained values: the sum of rows * cols */
     int64_t slab_size; /* elements of a slab: count and the few that align each parameter, which are 0 in every slab */
 };
 
-/* Appends a parameter of rows x cols. E_MEMORY. */
+/* Appends a parameter of rows x cols to a table that starts zeroed; its place in every slab is behind the one before. The
+ * name is copied. E_MEMORY. parameters_release frees the list and zeroes the table. */
 enum status parameters_add(struct ctx *c, struct parameters *p, const char *name, int64_t rows, int64_t cols);
 void parameters_release(struct ctx *c, struct parameters *p);
 
-/* A zero-filled slab for the table, f32 (slab_size), and the (rows, cols) view of one parameter in it. The caller owns both
- * (array_release). NULL with E_MEMORY. */
+/* A zero-filled slab for the table, f32 (slab_size), and the (rows, cols) view of one parameter in it. The caller owns
+ * both (array_release). NULL with E_MEMORY. */
 struct array *parameters_slab(struct ctx *c, const struct parameters *p);
 struct array *parameter_view(struct array *slab, const struct parameter *p);
 
-/* rows * cols floats of a view made by parameter_view, row-major, to and from host memory. */
+/* rows * cols floats of a view made by parameter_view, row-major, to and from host memory. Both wait for the device; its
+ * failure is returned. */
 enum status parameter_read(struct array *view, float *out);
 enum status parameter_write(struct array *view, const float *values);
 

@@ -1,4 +1,6 @@
-/* rotation: see rotation.h. */
+/* rotation: chooses frequencies and factors for the documents of a batch, and applies them to q and k by OP_ROPE. Longrope
+ * has two sets of frequencies; where a batch holds documents of both kinds, both rotations are computed and each token
+ * takes its own. */
 #include "model/rotation.h"
 
 #include <math.h>
@@ -71,7 +73,7 @@ enum status rotation_make(const struct model *m, const struct batch *b, int64_t 
     return m->c->status;
 }
 
-/* ---- turning --------------------------------------------------------------------------------------------------------- */
+/* ---- rotating ------------------------------------------------------------------------------------------------------- */
 
 /* Elements [first, stop) of each head. */
 static struct array *of_heads(struct ctx *c, struct array *x, int64_t first, int64_t stop)
@@ -80,18 +82,18 @@ static struct array *of_heads(struct ctx *c, struct array *x, int64_t first, int
     return op_slice(c, x, from, to, NULL);
 }
 
-static struct array *turn_all(struct ctx *c, const struct rotation *r, struct array *x)
+static struct array *rotate_heads(struct ctx *c, const struct rotation *r, struct array *x)
 {
     struct array *within = op_rope(c, x, r->positions, r->inv_freq, r->scale);
     if (!r->is_beyond) return within;
     return op_where(c, r->is_beyond, op_rope(c, x, r->positions, r->beyond, r->scale), within);
 }
 
-struct array *rotation_turn(struct ctx *c, const struct rotation *r, struct array *x)
+struct array *rotation_apply(struct ctx *c, const struct rotation *r, struct array *x)
 {
     if (!x || !r->inv_freq) return NULL;
     int64_t rotated = 2 * r->inv_freq->shape[0], size = x->shape[2];
-    if (rotated == size) return turn_all(c, r, x);
-    struct array *parts[2] = {turn_all(c, r, of_heads(c, x, 0, rotated)), of_heads(c, x, rotated, size)};
+    if (rotated == size) return rotate_heads(c, r, x);
+    struct array *parts[2] = {rotate_heads(c, r, of_heads(c, x, 0, rotated)), of_heads(c, x, rotated, size)};
     return parts[0] && parts[1] ? op_concat(c, parts, 2, 2) : NULL;
 }

@@ -1,8 +1,8 @@
 /* weights_bind: which tensor is which weight of the model, in which form, through one table for both containers.
  *
  * GGUF files of architecture "llama" and some others hold the rows of q and k permuted within each head, so that rotary
- * pairs are neighbours: stored row h * D + 2 j + s is row h * D + s * D / 2 + j of the Hugging Face matrix (s = 0, 1; j < D
- * / 2). Copying the rows back would unmap them; instead the weight carries the row map. */
+ * pairs are neighbours: stored row h * D + 2 j + s is row h * D + s * D / 2 + j of the Hugging Face matrix (s = 0, 1; j <
+ * D / 2). Copying the rows back would unmap them; instead the weight carries the row map. */
 #include "array/codec/quant.h"
 #include "base/mem.h"
 #include "model/weights_internal.h"
@@ -27,8 +27,9 @@ static enum weight_form head_form(const struct model_options *options)
     return options->base == BASE_INT8 ? WEIGHT_INT8 : WEIGHT_STORED;
 }
 
-/* What 8-bit activations would cost most goes by 16 bits: q, k and v read rows with outliers of 20 times the rms, the head's
- * gradient is a product with probabilities (bench_compute shows the error of each). */
+/* With --compute int8, the products that would lose most from 8-bit activations use 16 bits instead: q, k and v read rows
+ * with outliers of 20 times the rms, and the head's gradient is a product with probabilities (bench_compute shows the
+ * error of each). */
 static enum compute fine_compute(const struct model_options *options)
 {
     return options->compute == COMPUTE_INT8 ? COMPUTE_INT8X2 : options->compute;

@@ -1,5 +1,5 @@
-/* weights_form: what becomes of a tensor of the file. Vectors are small and become f32 arrays; matrices stay in the mapping
- * as the source of a weight, in front of a form that is prepared for kernels. */
+/* weights_form: what becomes of a tensor of the file. Vectors are small and become f32 arrays. Matrices stay in the mapped
+ * file as the source of a weight, from which the backend prepares the form that its kernels read. */
 #include <stdio.h>
 
 #include "array/backend.h"

@@ -1,6 +1,6 @@
-/* weights_internal: the open files of a model, shared by the files weights*.c. Each does one job: weights.c opens and
- * closes, weights_names.c knows what tensors are called, weights_find.c finds and checks them, weights_form.c makes arrays
- * and prepared forms of them, weights_bind.c says which goes where in the model. */
+/* weights_internal: the open files of a model, shared by the files weights*.c: weights.c opens and closes, weights_names.c
+ * knows what tensors are called, weights_find.c finds and checks them, weights_form.c makes arrays and prepared forms of
+ * them, weights_bind.c says which goes where in the model. */
 #ifndef YA_MODEL_WEIGHTS_INTERNAL_H
 #define YA_MODEL_WEIGHTS_INTERNAL_H
 
@@ -24,8 +24,8 @@ struct model_files {
     size_t bytes, made_bytes; /* of the weights in use; those that lie in the backend's memory */
 };
 
-/* weights_find.c. A tensor that must be there with shape (rows, cols), or (rows) for cols 0, and hold weights; it counts as
- * used from then on. NULL with E_INPUT or E_UNSUPPORTED naming it. */
+/* weights_find.c. A tensor that must be there with shape (rows, cols), or (rows) for cols 0, and hold weights; it counts
+ * as used from then on. NULL with E_INPUT or E_UNSUPPORTED naming it. */
 const struct tensor_view *weights_find(struct model_files *f, const char *name, int64_t rows, int64_t cols);
 /* A model whose head is the embeddings table may still store the head: then it must be the table. E_UNSUPPORTED. */
 enum status weights_check_tied_head(struct model_files *f, const char *name, const struct weight *embed);

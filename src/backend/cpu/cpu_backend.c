@@ -16,7 +16,8 @@ static struct cpu_backend *self(const struct backend *b)
     return (struct cpu_backend *)(uintptr_t)b;
 }
 
-static void *reserve(struct ctx *c, size_t bytes)
+/* Address space for a counting backend: pages would be given if they were written, and none is. */
+static void *cpu_backend_reserve(struct ctx *c, size_t bytes)
 {
     void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (block != MAP_FAILED) return block;
@@ -28,7 +29,7 @@ static void *cpu_alloc(struct backend *b, enum backend_memory kind, size_t bytes
 {
     struct cpu_backend *cpu = self(b);
     bool reserves = b->counting && kind == MEMORY_DEVICE;
-    void *block = reserves ? reserve(b->c, bytes) : mem_alloc_aligned(b->c, bytes);
+    void *block = reserves ? cpu_backend_reserve(b->c, bytes) : mem_alloc_aligned(b->c, bytes);
     if (!block || kind != MEMORY_DEVICE) return block;
     cpu->stats.live_bytes += bytes;
     if (cpu->stats.live_bytes > cpu->stats.peak_bytes) cpu->stats.peak_bytes = cpu->stats.live_bytes;

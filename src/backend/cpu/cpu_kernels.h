@@ -1,6 +1,7 @@
-/* cpu_kernels: the inner loops of one instruction set, as a table. What is worth writing twice is here and nowhere else:
- * the blocking, threading and meaning of the rows are in cpu_*.c and gemm*.c, which see only this table. A new instruction
- * set (AVX-512, NEON) is one more file that fills it; mr and nr may differ, all callers go by them.
+/* cpu_kernels: the inner loops of one instruction set, as a table. Only what is worth writing once for each instruction
+ * set is in it; the blocking, threading and meaning of the rows are in cpu_*.c and gemm*.c, which see only this table. A
+ * new instruction set is one more file that fills it. mr and nr, the rows and columns of the micro-tile, may differ:
+ * callers read them from the table.
  *
  * All loops take contiguous f32 unless said, allow n = 0, and never read or write past n. In and out may be the same
  * array. */

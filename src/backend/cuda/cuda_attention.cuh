@@ -92,6 +92,7 @@ template <int MT> struct query_rows {
     float lse_log2[MT][2], delta[MT][2];
 };
 
+/* Loads them; rows past the last query get 0. */
 template <int MT>
 static __device__ __forceinline__ void query_rows_load(query_rows<MT> &r, const cuda_attention_args &a, int head, int row0)
 {

@@ -13,6 +13,7 @@ struct __align__(16) octet {
     __nv_bfloat162 pair[4];
 };
 
+/* Eight bf16 widened to f32, exact. */
 static __device__ __forceinline__ void octet_widen(const octet &from, float to[8])
 {
 #pragma unroll
@@ -23,6 +24,7 @@ static __device__ __forceinline__ void octet_widen(const octet &from, float to[8
     }
 }
 
+/* Eight f32 rounded to the nearest bf16, halves to even. */
 static __device__ __forceinline__ octet octet_round(const float from[8])
 {
     octet to;
@@ -40,6 +42,7 @@ static __device__ __forceinline__ octet octet_load(const bf16_bits *from)
     return value;
 }
 
+/* The other direction. */
 static __device__ __forceinline__ void octet_store(bf16_bits *to, const octet &value)
 {
     uint4 words;
@@ -55,6 +58,7 @@ template <typename T> static __device__ __forceinline__ T warp_sum(T x)
     return x;
 }
 
+/* The maximum over a warp. */
 static __device__ __forceinline__ float warp_max(float x)
 {
 #pragma unroll

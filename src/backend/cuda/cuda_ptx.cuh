@@ -10,6 +10,7 @@
 
 typedef uint32_t shared_pointer; /* an address within shared memory */
 
+/* The address within shared memory of what a generic pointer points to. */
 static __device__ __forceinline__ shared_pointer shared_address(const void *p)
 {
     return (shared_pointer)__cvta_generic_to_shared(p);
@@ -60,6 +61,7 @@ static __device__ __forceinline__ void ldmatrix(uint32_t r[4], shared_pointer ad
                  : "memory");
 }
 
+/* ldmatrix with each of the four matrices transposed. */
 static __device__ __forceinline__ void ldmatrix_trans(uint32_t r[4], shared_pointer address)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"

@@ -105,6 +105,7 @@ static __device__ __forceinline__ void wgmma_shared_64(float d[8][4], uint64_t a
                  : "l"(a), "l"(b), "r"(add));
 }
 
+/* d (64, 64) += a b, a in registers. */
 static __device__ __forceinline__ void wgmma_registers_64(float d[8][4], const uint32_t a[4], uint64_t b)
 {
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
@@ -116,6 +117,7 @@ static __device__ __forceinline__ void wgmma_registers_64(float d[8][4], const u
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
 }
 
+/* d (64, 128) (+)= a b^T, a in shared memory. */
 static __device__ __forceinline__ void wgmma_shared_128(float d[16][4], uint64_t a, uint64_t b, int add)
 {
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
@@ -129,6 +131,7 @@ static __device__ __forceinline__ void wgmma_shared_128(float d[16][4], uint64_t
                  : "l"(a), "l"(b), "r"(add));
 }
 
+/* d (64, 128) += a b, a in registers. */
 static __device__ __forceinline__ void wgmma_registers_128(float d[16][4], const uint32_t a[4], uint64_t b)
 {
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"

@@ -1,8 +1,8 @@
 /* lora_import: adapters of other programs than PEFT: folders of mlx-lm (adapter_config.json with lora_parameters,
  * adapters.safetensors) and GGUF files of llama.cpp (general.type "adapter").
  *
- * mlx-lm: MODULE.lora_a (in, r) and MODULE.lora_b (r, out), transposed beside PEFT's, and the scale itself: y += scale * x a
- * b. GGUF: blk.N.NAME.weight.lora_a (r, in) and .lora_b (out, r), the rows of q and k permuted as the model's are, and
+ * mlx-lm: MODULE.lora_a (in, r) and MODULE.lora_b (r, out), transposed beside PEFT's, and the scale itself: y += scale * x
+ * a b. GGUF: blk.N.NAME.weight.lora_a (r, in) and .lora_b (out, r), the rows of q and k permuted as the model's are, and
  * adapter.lora.alpha, whose scale is alpha / r. In both the modules are those that have tensors, and a tensor that is no
  * module's is refused. */
 #include "model/lora.h"
@@ -77,7 +77,7 @@ static enum status read_gguf_config(struct import *x)
 
 /* ---- tensors --------------------------------------------------------------------------------------------------------- */
 
-static size_t count_tensors(const struct import *x)
+static size_t import_count_tensors(const struct import *x)
 {
     return x->gguf ? gguf_tensor_count(x->gguf) : safetensors_count(x->tensors);
 }
@@ -100,8 +100,8 @@ static const struct tensor_view *find_half(const struct import *x, int64_t layer
 /* rows x cols in PEFT's orientation; counts the tensor as used. */
 static enum status check_half(struct import *x, const struct tensor_view *t, int64_t rows, int64_t cols)
 {
-    bool turned = !x->gguf, type = t->type == TENSOR_F32 || t->type == TENSOR_F16 || t->type == TENSOR_BF16;
-    int64_t first = turned ? cols : rows, second = turned ? rows : cols;
+    bool transposed = !x->gguf, type = t->type == TENSOR_F32 || t->type == TENSOR_F16 || t->type == TENSOR_BF16;
+    int64_t first = transposed ? cols : rows, second = transposed ? rows : cols;
     if (t->ndim != 2 || t->shape[0] != first || t->shape[1] != second || !type)
         return ctx_fail(
             x->c, E_INPUT,
@@ -118,7 +118,7 @@ static int64_t rank_of(const struct import *x, const struct tensor_view *a)
 }
 
 /* Adds the module at a place when it has tensors. */
-static enum status add_module(struct import *x, struct lora *l, int64_t layer, enum lora_place place)
+static enum status import_add_module(struct import *x, struct lora *l, int64_t layer, enum lora_place place)
 {
     const struct tensor_view *a = find_half(x, layer, place, 'a'), *b = find_half(x, layer, place, 'b');
     int64_t out, in;
@@ -138,7 +138,7 @@ static enum status add_module(struct import *x, struct lora *l, int64_t layer, e
 
 static enum status check_all_used(struct import *x)
 {
-    for (size_t i = 0; i < count_tensors(x); i++) {
+    for (size_t i = 0; i < import_count_tensors(x); i++) {
         const struct tensor_view *t = tensor_at(x, i);
         uint64_t one;
         if (!map64_get(x->used, (uint64_t)(uintptr_t)t, &one))
@@ -151,7 +151,7 @@ static enum status check_all_used(struct import *x)
 
 /* Where row `row` of B in Hugging Face order is stored: in files that permute q and k, element (s, j) of a head, s = 0, 1,
  * is at 2 j + s. */
-static int64_t stored_row(const struct import *x, const struct lora_module *m, bool is_b, int64_t row)
+static int64_t import_stored_row(const struct import *x, const struct lora_module *m, bool is_b, int64_t row)
 {
     int64_t d = x->model->head_dim, in_head = row % d, half = d / 2;
     bool permuted =
@@ -159,7 +159,7 @@ static int64_t stored_row(const struct import *x, const struct lora_module *m, b
     return permuted ? row - in_head + 2 * (in_head % half) + in_head / half : row;
 }
 
-/* The values of a half into its array (rows, cols), turned and put into order. */
+/* The values of a half into its array (rows, cols), transposed and put into the order of Hugging Face. */
 static enum status copy_half(struct import *x, const struct lora_module *m, char half, struct array *to)
 {
     const struct tensor_view *t = find_half(x, m->layer, m->place, half);
@@ -169,7 +169,7 @@ static enum status copy_half(struct import *x, const struct lora_module *m, char
     if (values) {
         quant_to_f32(t->type, t->data, stored, rows * cols);
         for (int64_t i = 0; i < rows; i++) {
-            int64_t from = stored_row(x, m, half == 'b', i);
+            int64_t from = import_stored_row(x, m, half == 'b', i);
             for (int64_t j = 0; j < cols; j++)
                 values[i * cols + j] = x->gguf ? stored[from * cols + j] : stored[j * rows + i];
         }
@@ -180,11 +180,12 @@ static enum status copy_half(struct import *x, const struct lora_module *m, char
     return x->c->status;
 }
 
-static enum status fill(struct import *x, struct lora *l)
+static enum status import_fill(struct import *x, struct lora *l)
 {
     for (int64_t layer = 0; layer < x->model->n_layers; layer++)
         for (int place = 0; place < LORA_PLACES; place++)
-            if (lora_place_exists(x->model, (enum lora_place)place)) TRY(add_module(x, l, layer, (enum lora_place)place));
+            if (lora_place_exists(x->model, (enum lora_place)place))
+                TRY(import_add_module(x, l, layer, (enum lora_place)place));
     TRY(check_all_used(x));
     if (l->n_modules == 0) return ctx_fail(x->c, E_INPUT, "%s: the adapter holds no LoRA tensors", x->path);
     TRY(lora_make_values(l));
@@ -195,9 +196,9 @@ static enum status fill(struct import *x, struct lora *l)
     return x->gguf ? file_check(x->c, gguf_file(x->gguf)) : safetensors_check(x->c, x->tensors);
 }
 
-/* The summary that a PEFT config would hold: places that have a module, last layers when the first layers have none, and the
- * rank and alpha of the first module. */
-static struct lora_config summarise(const struct import *x)
+/* The summary that a PEFT config would hold: places that have a module, last layers when the first layers have none, and
+ * the rank and alpha of the first module. */
+static struct lora_config import_summarise(const struct import *x)
 {
     struct lora_config config = {.dropout = x->dropout};
     int64_t first = -1, n = x->model->n_layers * LORA_PLACES;
@@ -216,12 +217,12 @@ static struct lora_config summarise(const struct import *x)
     return config;
 }
 
-static struct lora *load(struct import *x)
+static struct lora *import_load(struct import *x)
 {
-    struct lora_config config = summarise(x);
+    struct lora_config config = import_summarise(x);
     struct lora *l = lora_empty(x->c, x->model, &config);
     x->used = l ? map64_new(x->c, 512) : NULL;
-    if (l && (!x->used || fill(x, l) != OK)) {
+    if (l && (!x->used || import_fill(x, l) != OK)) {
         lora_free(l);
         l = NULL;
     }
@@ -238,7 +239,7 @@ struct lora *lora_load_mlx(struct ctx *c, const struct model_config *m, const ch
     json_t *doc = config_path && path ? json_parse_file(c, config_path, CONFIG_MAX_BYTES) : NULL;
     struct lora *l = NULL;
     if (doc && read_mlx_config(&x, config_path, doc) == OK) x.tensors = safetensors_open(c, path);
-    if (x.tensors) l = load(&x);
+    if (x.tensors) l = import_load(&x);
     json_decref(doc);
     safetensors_close(x.tensors);
     mem_free(c, path);
@@ -249,12 +250,12 @@ struct lora *lora_load_mlx(struct ctx *c, const struct model_config *m, const ch
 struct lora *lora_load_gguf(struct ctx *c, const struct model_config *m, const char *path)
 {
     struct import x = {.c = c, .model = m, .path = path, .gguf = gguf_open(c, path)};
-    struct lora *l = x.gguf && read_gguf_config(&x) == OK ? load(&x) : NULL;
+    struct lora *l = x.gguf && read_gguf_config(&x) == OK ? import_load(&x) : NULL;
     gguf_close(x.gguf);
     return l;
 }
 
-static bool has_file(struct ctx *c, const char *dir, const char *name)
+static bool import_has_file(struct ctx *c, const char *dir, const char *name)
 {
     char *path = path_join(c, dir, name);
     bool there = path && file_exists(path);
@@ -265,6 +266,6 @@ static bool has_file(struct ctx *c, const char *dir, const char *name)
 struct lora *lora_load(struct ctx *c, const struct model_config *m, const char *path)
 {
     if (file_exists(path)) return lora_load_gguf(c, m, path);
-    bool mlx = has_file(c, path, "adapters.safetensors") && !has_file(c, path, "adapter_model.safetensors");
+    bool mlx = import_has_file(c, path, "adapters.safetensors") && !import_has_file(c, path, "adapter_model.safetensors");
     return mlx ? lora_load_mlx(c, m, path) : lora_load_peft(c, m, path);
 }

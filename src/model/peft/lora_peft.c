@@ -139,7 +139,7 @@ enum status lora_save_peft_config(struct ctx *c, const struct lora *l, const cha
     return c->status;
 }
 
-static enum status read_value(void *user, int which, size_t i, float *out)
+static enum status peft_read_value(void *user, int which, size_t i, float *out)
 {
     const struct lora *l = user;
     (void)which;
@@ -151,7 +151,7 @@ enum status lora_save_peft(struct ctx *c, const struct lora *l, const char *dir,
     static const struct parameter_set set = {.prefix = LORA_TENSOR_PREFIX, .suffix = LORA_TENSOR_SUFFIX};
     const struct parameters *p = &l->parameters;
     char *path = path_join(c, dir, tensors_file);
-    if (path && parameters_save(c, path, p->list, p->n, &set, 1, read_value, (void *)(uintptr_t)l) == OK)
+    if (path && parameters_save(c, path, p->list, p->n, &set, 1, peft_read_value, (void *)(uintptr_t)l) == OK)
         lora_save_peft_config(c, l, dir, base_name);
     mem_free(c, path);
     return c->status;
@@ -164,7 +164,7 @@ struct rule {
     double value;
 };
 
-struct rules {
+struct peft_rules {
     struct rule *items; /* owned */
     size_t n;
 };
@@ -176,7 +176,7 @@ struct peft {
     json_t *doc;
     struct safetensors *tensors;
     struct lora_config config;
-    struct rules ranks, alphas;
+    struct peft_rules ranks, alphas;
     const struct tensor_view **found; /* (n_layers * LORA_PLACES, 2): A and B of each linear */
 };
 
@@ -232,7 +232,7 @@ static enum status check_init(struct peft *p)
                     p->config_path, init);
 }
 
-static enum status read_pattern(struct peft *p, const char *field, double max, struct rules *rules)
+static enum status peft_read_pattern(struct peft *p, const char *field, double max, struct peft_rules *rules)
 {
     const json_t *map = json_object_get(p->doc, field);
     const char *key;
@@ -280,8 +280,8 @@ static enum status read_config(struct peft *p)
         !json_member_f64(c, p->config_path, p->doc, "lora_dropout", false, 0, 1, &p->config.dropout) ||
         !json_member_bool(c, p->config_path, p->doc, "use_rslora", false, &p->config.rslora))
         return c->status;
-    TRY(read_pattern(p, "rank_pattern", 4096, &p->ranks));
-    return read_pattern(p, "alpha_pattern", 1e6, &p->alphas);
+    TRY(peft_read_pattern(p, "rank_pattern", 4096, &p->ranks));
+    return peft_read_pattern(p, "alpha_pattern", 1e6, &p->alphas);
 }
 
 /* ---- reading: the tensors -------------------------------------------------------------------------------------------- */
@@ -324,7 +324,7 @@ static enum status sort_tensors(struct peft *p, const char *path)
     return OK;
 }
 
-static double rule_value(const struct rules *rules, const char *module, double otherwise)
+static double rule_value(const struct peft_rules *rules, const char *module, double otherwise)
 {
     for (size_t i = 0; i < rules->n; i++)
         if (pattern_match_tail(rules->items[i].pattern, module)) return rules->items[i].value;
@@ -372,7 +372,7 @@ static enum status copy_tensor(struct ctx *c, const struct tensor_view *t, struc
     return c->status;
 }
 
-static enum status add_module(struct peft *p, struct lora *l, int64_t layer, enum lora_place place)
+static enum status peft_add_module(struct peft *p, struct lora *l, int64_t layer, enum lora_place place)
 {
     const struct tensor_view *const *half = &p->found[(layer * LORA_PLACES + place) * 2];
     char module[NAME_BYTES];
@@ -393,7 +393,7 @@ static enum status add_module(struct peft *p, struct lora *l, int64_t layer, enu
 }
 
 /* The config's own summary of what the tensors are: places, and last layers when the first layers have none. */
-static void summarise(struct peft *p)
+static void peft_summarise(struct peft *p)
 {
     int64_t first = -1;
     for (int64_t i = 0; i < p->model->n_layers * LORA_PLACES; i++) {
@@ -407,7 +407,7 @@ static void summarise(struct peft *p)
 static enum status fill_modules(struct peft *p, struct lora *l)
 {
     for (int64_t i = 0; i < p->model->n_layers * LORA_PLACES; i++)
-        TRY(add_module(p, l, i / LORA_PLACES, (enum lora_place)(i % LORA_PLACES)));
+        TRY(peft_add_module(p, l, i / LORA_PLACES, (enum lora_place)(i % LORA_PLACES)));
     TRY(lora_make_values(l));
     for (size_t i = 0; i < l->n_modules; i++) {
         const struct lora_module *m = &l->modules[i];
@@ -420,7 +420,7 @@ static enum status fill_modules(struct peft *p, struct lora *l)
 
 static struct lora *load_modules(struct peft *p, const char *dir)
 {
-    summarise(p);
+    peft_summarise(p);
     if (p->config.targets == 0) {
         ctx_fail(p->c, E_INPUT, "%s: the adapter holds no LoRA tensors", dir);
         return NULL;
@@ -431,7 +431,7 @@ static struct lora *load_modules(struct peft *p, const char *dir)
     return NULL;
 }
 
-static struct lora *load(struct peft *p, const char *dir, const char *tensors_path)
+static struct lora *peft_load(struct peft *p, const char *dir, const char *tensors_path)
 {
     p->doc = json_parse_file(p->c, p->config_path, CONFIG_MAX_BYTES);
     if (!p->doc || read_config(p) != OK) return NULL;
@@ -448,7 +448,7 @@ static struct lora *load(struct peft *p, const char *dir, const char *tensors_pa
     return NULL;
 }
 
-static void rules_release(struct ctx *c, struct rules *rules)
+static void rules_release(struct ctx *c, struct peft_rules *rules)
 {
     for (size_t i = 0; i < rules->n; i++) pattern_free(rules->items[i].pattern);
     mem_free(c, rules->items);
@@ -458,7 +458,7 @@ struct lora *lora_load_peft(struct ctx *c, const struct model_config *m, const c
 {
     struct peft p = {.c = c, .model = m, .config_path = path_join(c, dir, config_file)};
     char *tensors_path = path_join(c, dir, tensors_file);
-    struct lora *l = ctx_ok(c) ? load(&p, dir, tensors_path) : NULL;
+    struct lora *l = ctx_ok(c) ? peft_load(&p, dir, tensors_path) : NULL;
     rules_release(c, &p.ranks);
     rules_release(c, &p.alphas);
     if (p.doc) json_decref(p.doc);

@@ -12,7 +12,8 @@ struct pattern; /* owner: the caller */
 
 /* Compiles; `what` names the source in messages. NULL with E_UNSUPPORTED (the construct is named) or E_INPUT. */
 struct pattern *pattern_new(struct ctx *c, const char *what, const char *source);
-void pattern_free(struct pattern *p); /* accepts NULL */
+/* Frees the program; accepts NULL. */
+void pattern_free(struct pattern *p);
 
 /* True when '.' is the source's only operator: matching such a one costs no more than comparing. */
 bool pattern_is_plain(const struct pattern *p);

@@ -1,12 +1,18 @@
 /* cpu_attention: causal attention forward by tiles with an online softmax (Milakov & Gimelshein 2018; Dao et al. 2022).
  *
+ * A block is 48 columns, (query, head) pairs that read the same key head. It walks over the keys that any of its queries
+ * sees, 96 at a time. For each tile: S = K Q^T; the mask; new maxima m' of the columns; what was summed so far times e^(m
+ * - m'); P = e^(S - m') in place; l += column sums of P; O += P^T V. At the end o = O / l and lse = m + log l. Nothing of
+ * size queries x keys exists; S, O and the block's Q stay in L1 and L2, K and V pass by.
+ *
  * Scores are computed transposed, keys down and queries across. That way the softmax runs down columns in whole vectors
- * without horizontal sums, the tile is at once the A operand of P V (rs 1), and K is the A operand of K Q^T as it lies in
- * memory. The columns of a block are (query, head) pairs of one key head, query-major: grouped heads share the reads of K
- * and V, a block of 48 columns reaches over few queries, so little is computed above the diagonal. One query alone is
- * cpu_attention_token.c's. In bf16 the products are those of cpu_attention_bf16.h, and what is summed is turned: (D,
- * COLUMNS). */
-
+ * without horizontal sums, the tile is at once the A operand of P^T V (row stride 1), and K is the A operand of K Q^T as
+ * it lies in memory. Columns are query-major: grouped heads share the reads of K and V, and a block of 48 reaches over few
+ * queries, so little is computed above the diagonal. A block is a work item, which sums in the order of keys: the same
+ * bits for any number of threads.
+ *
+ * One query alone is computed by cpu_attention_token.c. In bf16 the products are those of cpu_attention_bf16.h, and what
+ * is summed is the transpose, (D, COLUMNS). */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -34,12 +40,12 @@ struct attention_block {
     int64_t segment;
     struct attention_segment seg;
     struct attention_columns columns;
-    float *q_turned; /* scaled Q^T as panels, (.., D, nr); in bf16 Q is not scaled, the scores are */
-    float *tile;     /* (KEYS, COLUMNS) */
-    float *out;      /* (COLUMNS, ld) not yet normalised */
-    float *copy;     /* rows of Q, then of V, where they cannot be used in place */
+    float *q_transposed; /* scaled Q^T as panels, (.., D, nr); in bf16 Q is not scaled, the scores are */
+    float *tile;         /* (KEYS, COLUMNS) */
+    float *out;          /* (COLUMNS, ld) not yet normalised */
+    float *copy;         /* rows of Q, then of V, where they cannot be used in place */
     float *max, *sum, *change;
-    float *turned;              /* in bf16, (D, COLUMNS): the transpose of out */
+    float *transposed;          /* in bf16, (D, COLUMNS): the transpose of out */
     uint32_t *rounded, *p_rows; /* in bf16: rows of Q, then of the tile; the tile as panels of rows */
 };
 
@@ -84,15 +90,15 @@ static struct attention_block attention_block_of(const struct attention_work *w,
     b.sum = b.max + ATTENTION_COLUMNS;
     b.change = b.sum + ATTENTION_COLUMNS;
     b.copy = b.change + ATTENTION_COLUMNS;
-    b.q_turned = b.copy + ATTENTION_KEYS * w->ld;
+    b.q_transposed = b.copy + ATTENTION_KEYS * w->ld;
     if (!w->bf16) return b;
-    b.turned = b.q_turned + attention_bf16_panel_steps(w->bf16, w->d, ATTENTION_COLUMNS);
-    b.rounded = (uint32_t *)(b.turned + ATTENTION_COLUMNS * w->d);
+    b.transposed = b.q_transposed + attention_bf16_panel_steps(w->bf16, w->d, ATTENTION_COLUMNS);
+    b.rounded = (uint32_t *)(b.transposed + ATTENTION_COLUMNS * w->d);
     b.p_rows = b.rounded + attention_rounded_steps(w);
     return b;
 }
 
-/* New maxima of scale times the tile, and in `change` by what the sums so far shrink, e^(old - new). */
+/* New maxima of scale times the tile; `change` becomes the factor by which earlier sums shrink, e^(old - new). */
 static void new_maxima(const struct attention_work *w, const struct attention_block *b, int64_t keys, int64_t columns,
                        float scale)
 {
@@ -116,7 +122,7 @@ static void attend_tile(const struct attention_work *w, const struct attention_b
                                 .a = attention_row(k, b->seg.k + key, b->columns.group),
                                 .rs = k->stride[0],
                                 .cs = 1,
-                                .b = b->q_turned,
+                                .b = b->q_transposed,
                                 .panel_stride = w->d * nr,
                                 .ldb = nr,
                                 .c = b->tile,
@@ -150,18 +156,18 @@ static void attend_tile_bf16(const struct attention_work *w, const struct attent
     const struct attention_bf16 *h = w->bf16;
     int64_t columns = cpu_round_up(b->columns.n, 16), rs = bf16_row_steps(ATTENTION_COLUMNS), group = b->columns.group;
     float scale = (float)w->p->scale;
-    attention_bf16_scores(h, &h->k, b->segment, group, key, keys, (const uint32_t *)b->q_turned, columns, b->tile);
+    attention_bf16_scores(h, &h->k, b->segment, group, key, keys, (const uint32_t *)b->q_transposed, columns, b->tile);
     attention_mask(&b->seg, &b->columns, b->tile, key, keys);
     new_maxima(w, b, keys, columns, scale);
     for (int64_t i = 0; i < w->d; i++) {
-        float *row = b->turned + i * ATTENTION_COLUMNS;
+        float *row = b->transposed + i * ATTENTION_COLUMNS;
         w->kernels->mul(row, row, b->change, columns);
     }
     w->kernels->column_exp(b->tile, ATTENTION_COLUMNS, keys, columns, scale, b->max, b->sum);
     bf16_round_rows(h->q, b->tile, ATTENTION_COLUMNS, keys, ATTENTION_COLUMNS, b->rounded);
     bf16_pack_rounded(w->kernels, h->q, GEMM_ROWS, b->rounded, rs, keys, columns, b->p_rows,
                       bf16_steps(ATTENTION_KEYS) * w->kernels->nr);
-    attention_bf16_add_turned(h, &h->v, b->segment, group, key, keys, b->p_rows, columns, b->turned);
+    attention_bf16_add_transposed(h, &h->v, b->segment, group, key, keys, b->p_rows, columns, b->transposed);
 }
 
 /* `out` of the block, all its keys summed. */
@@ -171,20 +177,20 @@ static void attention_run_block(const struct attention_work *w, const struct att
     int64_t key = attention_first_key(&b->seg, attention_query(&b->columns, 0));
     int64_t end = attention_end_key(&b->seg, attention_query(&b->columns, b->columns.n - 1));
     if (!w->bf16) {
-        attention_turn(w->kernels, &b->columns, q, b->seg.q, (float)w->p->scale, b->copy, w->ld, b->q_turned);
+        attention_transpose(w->kernels, &b->columns, q, b->seg.q, (float)w->p->scale, b->copy, w->ld, b->q_transposed);
         memset(b->out, 0, (size_t)(ATTENTION_COLUMNS * w->ld) * sizeof(float));
         for (; key < end; key += ATTENTION_KEYS) attend_tile(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
         return;
     }
     const struct bf16_kernels *products = w->bf16->q;
     attention_gather(&b->columns, q, b->seg.q, b->copy, w->ld);
-    attention_bf16_pack_block(w->bf16, b->copy, w->ld, b->columns.n, b->rounded, (uint32_t *)b->q_turned, NULL);
-    memset(b->turned, 0, (size_t)(ATTENTION_COLUMNS * w->d) * sizeof(float));
+    attention_bf16_pack_block(w->bf16, b->copy, w->ld, b->columns.n, b->rounded, (uint32_t *)b->q_transposed, NULL);
+    memset(b->transposed, 0, (size_t)(ATTENTION_COLUMNS * w->d) * sizeof(float));
     if (products->open) products->open();
     for (key = attention_bf16_first(key); key < end; key += ATTENTION_KEYS)
         attend_tile_bf16(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
     if (products->close) products->close();
-    attention_turn_back(w->kernels, b->turned, w->d, b->out, w->ld);
+    attention_transpose_back(w->kernels, b->transposed, w->d, b->out, w->ld);
 }
 
 /* A block of columns from its first visible key to its last; then o = out / sum, and lse = max + log(sum) for backward. */
@@ -221,7 +227,8 @@ enum status cpu_attention(struct ctx *c, const struct op_call *call, const struc
     int mark = scope_open(c);
     struct attention_bf16 bf16;
     if (w.p->compute == COMPUTE_BF16) {
-        attention_bf16_open(c, &bf16, kernels, &w.segments, k, call->in[2], (struct attention_bf16_wants){.v_turned = true});
+        attention_bf16_open(c, &bf16, kernels, &w.segments, k, call->in[2],
+                            (struct attention_bf16_wants){.v_transposed = true});
         w.bf16 = &bf16;
     }
     w.first = cpu_scratch(c, DTYPE_I64, w.segments.n + 1);

@@ -1,4 +1,5 @@
-/* cpu_attention: what forward and backward of attention share: tile sizes and which keys a query sees. */
+/* cpu_attention: what forward and backward of attention share: the size of a tile of scores, which keys a query sees, and
+ * how the (query, head) pairs that become columns of a tile are gathered and transposed. */
 #ifndef YA_BACKEND_CPU_CPU_ATTENTION_H
 #define YA_BACKEND_CPU_CPU_ATTENTION_H
 
@@ -9,19 +10,18 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm.h"
 
-/* A tile of scores, keys down, columns across: 18 KiB, over half of L1. 48 columns are whole panels of 8 or 16 and whole
- * rows of 4 or 6; a column is a query of one head. */
-enum {
-    ATTENTION_KEYS = 96,
-    ATTENTION_COLUMNS = 48,
-    ATTENTION_PANEL_COLUMNS = 64 /* room for panels: 48 columns in whole panels of any width */
-};
+/* A tile of scores, keys down, columns across: 96 x 48 floats are 18 KiB, over half of a 32 KiB L1 cache, so that it stays
+ * there between the product that makes it and the one that uses it. 48 columns are whole panels of 8 or 16 columns and
+ * whole tiles of 4 or 6 rows; a column is a query of one head. Panels are allocated for 64, which holds 48 columns in
+ * panels of any width. */
+enum { ATTENTION_KEYS = 96, ATTENTION_COLUMNS = 48, ATTENTION_PANEL_COLUMNS = 64 };
 
 /* One segment: its rows in q and k. Query i (of nq) sees keys (i + shift - window, i + shift], shift = nk - nq. */
 struct attention_segment {
     int64_t q, nq, k, nk, shift, window;
 };
 
+/* Segment s of a call. */
 static inline struct attention_segment attention_segment_of(const struct cpu_segments *all, int64_t s)
 {
     struct attention_segment g = {.q = all->q[s], .k = all->k[s]};
@@ -38,27 +38,32 @@ static inline int64_t attention_first_key(const struct attention_segment *g, int
     return cpu_max(0, i + g->shift - g->window + 1);
 }
 
+/* One past the last key that query i sees. */
 static inline int64_t attention_end_key(const struct attention_segment *g, int64_t i)
 {
     return i + g->shift + 1;
 }
 
+/* Row (token `row`, head `head`) of an (N, H, D) array: D contiguous floats. */
 static inline float *attention_row(const struct array *a, int64_t row, int64_t head)
 {
     return (float *)a->data + row * a->stride[0] + head * a->stride[1];
 }
 
-/* Columns [first, first + n) of a segment's (query, head) pairs of one key head, query-major: grouped heads share the reads
- * of K and V, and a block of columns reaches over few queries. */
+/* Columns [first, first + n) of a segment's (query, head) pairs of one key head, query-major: grouped heads share the
+ * reads of K and V, and a block of columns reaches over few queries. */
 struct attention_columns {
     int64_t share, group, first, n; /* share: heads of a group */
 };
 
+/* The query, counted in its segment, and the query head that a column stands for. Example: share 3, first 4: column 0 is
+ * the pair number 4, query 1 and the group's head 1. */
 static inline int64_t attention_query(const struct attention_columns *c, int64_t column)
 {
     return (c->first + column) / c->share;
 }
 
+/* The head, counted in the whole array. */
 static inline int64_t attention_head(const struct attention_columns *c, int64_t column)
 {
     return c->group * c->share + (c->first + column) % c->share;
@@ -73,9 +78,10 @@ static inline void attention_gather(const struct attention_columns *c, const str
                (size_t)a->shape[2] * sizeof(float));
 }
 
-/* The same, and turns them, scaled, into panels. Columns past n are 0 in the panels: their results are not read. */
-static inline void attention_turn(const struct cpu_kernels *kernels, const struct attention_columns *c,
-                                  const struct array *a, int64_t row, float scale, float *rows, int64_t ld, float *panels)
+/* The same, and transposes them, scaled, into panels. Columns past n are 0 in the panels: their results are not read. */
+static inline void attention_transpose(const struct cpu_kernels *kernels, const struct attention_columns *c,
+                                       const struct array *a, int64_t row, float scale, float *rows, int64_t ld,
+                                       float *panels)
 {
     int64_t nr = kernels->nr, d = a->shape[2];
     attention_gather(c, a, row, rows, ld);
@@ -84,12 +90,12 @@ static inline void attention_turn(const struct cpu_kernels *kernels, const struc
         kernels->transpose(panels + j * d, nr, rows + j * ld, ld, cpu_min(nr, c->n - j), d, scale);
 }
 
-/* The turned results of a block, (D, COLUMNS), as rows: out (COLUMNS, ld). */
-static inline void attention_turn_back(const struct cpu_kernels *kernels, const float *turned, int64_t d, float *out,
-                                       int64_t ld)
+/* The transposed results of a block, (D, COLUMNS), as rows: out (COLUMNS, ld). */
+static inline void attention_transpose_back(const struct cpu_kernels *kernels, const float *transposed, int64_t d,
+                                            float *out, int64_t ld)
 {
     for (int64_t i = 0; i < d; i += kernels->nr)
-        kernels->transpose(out + i, ld, turned + i * ATTENTION_COLUMNS, ATTENTION_COLUMNS, cpu_min(kernels->nr, d - i),
+        kernels->transpose(out + i, ld, transposed + i * ATTENTION_COLUMNS, ATTENTION_COLUMNS, cpu_min(kernels->nr, d - i),
                            ATTENTION_COLUMNS, 1.0f);
 }
 

@@ -1,7 +1,10 @@
+/* cpu_attention_bf16: keys and values of a call rounded to bf16 once, in the layouts in which tiles read them, and the
+ * products of a tile. The header says why operands are laid out as they are. */
 #include "backend/cpu/attention/cpu_attention_bf16.h"
 
 #include "base/threads.h"
 
+/* The rounding of one call's keys and values, as all its work items see it. */
 struct round_work {
     const struct attention_bf16 *b;
     const struct cpu_segments *segments;
@@ -11,16 +14,16 @@ struct round_work {
 
 /* ---- keys and values ------------------------------------------------------------------------------------------------- */
 
-/* Keys [0, keys) of src, rows ld apart, as columns of `turned`, GROUP of them: 0 behind the last. */
-static void turn_keys(const struct attention_bf16 *b, const float *src, int64_t ld, int64_t keys, float *scratch,
-                      uint32_t *turned)
+/* Keys [0, keys) of src, rows ld apart, as columns of `transposed`, GROUP of them: 0 behind the last. */
+static void transpose_keys(const struct attention_bf16 *b, const float *src, int64_t ld, int64_t keys, float *scratch,
+                           uint32_t *transposed)
 {
     for (int64_t i = 0; i < keys; i += b->kernels->nr)
         b->kernels->transpose(scratch + i, BF16_GROUP, src + i * ld, ld, cpu_min(b->kernels->nr, keys - i), b->d, 1.0f);
     for (int64_t r = 0; r < b->d; r++) {
         float *row = scratch + r * BF16_GROUP;
         for (int64_t i = keys; i < BF16_GROUP; i++) row[i] = 0;
-        b->q->round((uint16_t *)(turned + r * b->turned_steps), row, BF16_GROUP);
+        b->q->round((uint16_t *)(transposed + r * b->transposed_steps), row, BF16_GROUP);
     }
 }
 
@@ -45,8 +48,9 @@ static void round_keys(const struct round_work *w, const struct attention_rounde
     const float *src = attention_row(from, row, group);
     if (to->rows)
         bf16_round_rows(b->q, src, from->stride[0], keys, b->d, to->rows + (group * b->places + place) * b->row_steps);
-    if (to->turned)
-        turn_keys(b, src, from->stride[0], keys, scratch, to->turned + group * b->turned_rows * b->turned_steps + place / 2);
+    if (to->transposed)
+        transpose_keys(b, src, from->stride[0], keys, scratch,
+                       to->transposed + group * b->transposed_rows * b->transposed_steps + place / 2);
 }
 
 /* A work item is GROUP places of one key head. */
@@ -70,9 +74,9 @@ static uint32_t *attention_bf16_rows_of(struct ctx *c, const struct attention_bf
     return wanted ? (uint32_t *)cpu_scratch_f32(c, steps) : NULL;
 }
 
-static uint32_t *turned_of(struct ctx *c, const struct attention_bf16 *b, bool wanted)
+static uint32_t *transposed_of(struct ctx *c, const struct attention_bf16 *b, bool wanted)
 {
-    return wanted ? (uint32_t *)cpu_scratch_f32(c, b->groups * b->turned_rows * b->turned_steps) : NULL;
+    return wanted ? (uint32_t *)cpu_scratch_f32(c, b->groups * b->transposed_rows * b->transposed_steps) : NULL;
 }
 
 enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const struct cpu_kernels *kernels,
@@ -88,10 +92,10 @@ enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const
         b->first[s + 1] = b->first[s] + cpu_round_up(attention_segment_of(segments, s).nk, BF16_GROUP);
     b->places = b->first[segments->n];
     b->row_steps = bf16_row_steps(b->d);
-    b->turned_rows = cpu_round_up(b->d, b->q->mr);
-    b->turned_steps = bf16_row_steps(b->places);
-    b->k = (struct attention_rounded){attention_bf16_rows_of(c, b, true), turned_of(c, b, wants.k_turned)};
-    b->v = (struct attention_rounded){attention_bf16_rows_of(c, b, wants.v_rows), turned_of(c, b, wants.v_turned)};
+    b->transposed_rows = cpu_round_up(b->d, b->q->mr);
+    b->transposed_steps = bf16_row_steps(b->places);
+    b->k = (struct attention_rounded){attention_bf16_rows_of(c, b, true), transposed_of(c, b, wants.k_transposed)};
+    b->v = (struct attention_rounded){attention_bf16_rows_of(c, b, wants.v_rows), transposed_of(c, b, wants.v_transposed)};
     struct round_work w = {.b = b, .segments = segments, .k = k, .v = v};
     w.scratch = cpu_scratch_f32(c, b->d * BF16_GROUP * threads_count(c));
     if (ctx_ok(c)) threads_run(c, b->places / BF16_GROUP * b->groups, round_item, &w);
@@ -144,19 +148,20 @@ void attention_bf16_scores(const struct attention_bf16 *b, const struct attentio
     bf16_block(b->kernels, &g);
 }
 
-void attention_bf16_add_turned(const struct attention_bf16 *b, const struct attention_rounded *of, int64_t segment,
-                               int64_t group, int64_t key, int64_t keys, const uint32_t *panels, int64_t columns,
-                               float *turned)
+void attention_bf16_add_transposed(const struct attention_bf16 *b, const struct attention_rounded *of, int64_t segment,
+                                   int64_t group, int64_t key, int64_t keys, const uint32_t *panels, int64_t columns,
+                                   float *transposed)
 {
     struct bf16_block g = {.q = b->q,
                            .m = b->d,
                            .n = columns,
                            .k = keys,
-                           .a = of->turned + group * b->turned_rows * b->turned_steps + (b->first[segment] + key) / 2,
-                           .rs = b->turned_steps,
+                           .a = of->transposed + group * b->transposed_rows * b->transposed_steps +
+                                (b->first[segment] + key) / 2,
+                           .rs = b->transposed_steps,
                            .panels = panels,
                            .panel_stride = bf16_steps(ATTENTION_KEYS) * b->kernels->nr,
-                           .c = turned,
+                           .c = transposed,
                            .ldc = ATTENTION_COLUMNS,
                            .accumulate = true};
     bf16_block(b->kernels, &g);

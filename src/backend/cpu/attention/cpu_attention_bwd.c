@@ -3,12 +3,16 @@
  *
  *   dV += P dO      dS = P * (V dO^T - delta) * scale      dK += dS Q      dQ += dS^T K
  *
- * Columns are (query, head) pairs of one key head, as in the forward pass: a block of them is gathered and turned once,
- * its dQ stays in cache while tiles of keys go by, little is computed above the diagonal, and the heads of a group add to
- * one dK and dV. A work item is a part of the blocks of one key head and segment; parts see equally many keys and are made
- * where segments and key heads alone are few. The last part, which sees the most keys, adds into dK and dV themselves, the
- * others beside them, and a second loop adds those in order of parts. Rejected: a work item a head, whose dK and dV of
- * every head take more memory and another pass; tiles of keys outside, which gathers the queries again for each. */
+ * Columns are (query, head) pairs of one key head, as in the forward pass: a block of them is gathered and transposed
+ * once, its dQ stays in cache while tiles of keys go by, little is computed above the diagonal, and the heads of a group
+ * add to one dK and dV.
+ *
+ * All blocks of a key head and segment add to the same dK and dV, so they are one work item, in order, or, where segments
+ * and key heads alone are too few for the threads, up to four parts with about as many keys each. The last part, which
+ * sees the most keys, adds into dK and dV themselves, the others into copies beside them, and a second loop adds the
+ * copies in order of parts. The number of parts depends on shapes only. Rejected: a work item for each query head, whose
+ * dK and dV take more memory and another pass; tiles of keys in the outer loop, which gathers the queries again for
+ * each. */
 #include <string.h>
 
 #include "backend/cpu/attention/cpu_attention_bf16.h"
@@ -38,18 +42,18 @@ struct attention_bwd_block {
     int64_t segment;
     struct attention_segment seg;
     struct attention_columns columns;
-    float *q_turned, *do_turned; /* panels (.., D, nr) of scaled Q^T and of dO^T */
-    float *q_rows, *do_rows;     /* (COLUMNS, ld) */
-    float *p, *dp;               /* (KEYS, COLUMNS) */
-    float *dq;                   /* (COLUMNS, ld) */
-    float *copy;                 /* (KEYS, ld) */
+    float *q_transposed, *do_transposed; /* panels (.., D, nr) of scaled Q^T and of dO^T */
+    float *q_rows, *do_rows;             /* (COLUMNS, ld) */
+    float *p, *dp;                       /* (KEYS, COLUMNS) */
+    float *dq;                           /* (COLUMNS, ld) */
+    float *copy;                         /* (KEYS, ld) */
     float *lse, *delta, *ignored;
     float *dk, *dv; /* row of the segment's first key, rows `stride` apart */
     int64_t stride;
-    /* In bf16: q_turned and do_turned are panels of Q^T, not scaled, and dO^T, and in place of rows in f32: */
+    /* In bf16: q_transposed and do_transposed are panels of Q^T, not scaled, and dO^T, and in place of rows in f32: */
     uint32_t *q_panels, *do_panels; /* panels of Q and dO as rows */
     uint32_t *rounded, *ds_panels;  /* rows of a block, then of the tile; the tile of dS as panels of rows */
-    float *dq_turned;               /* (D, COLUMNS) */
+    float *dq_transposed;           /* (D, COLUMNS) */
 };
 
 /* As in cpu_attention.c. */
@@ -116,13 +120,13 @@ static int64_t part_of(const struct attention_bwd_work *w, const struct attentio
 static void bf16_lay_out(const struct attention_bwd_work *w, struct attention_bwd_block *b, float *scratch)
 {
     const struct attention_bf16 *h = w->bf16;
-    b->q_turned = scratch;
-    b->do_turned = b->q_turned + attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS);
-    b->q_panels = (uint32_t *)(b->do_turned + attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS));
+    b->q_transposed = scratch;
+    b->do_transposed = b->q_transposed + attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS);
+    b->q_panels = (uint32_t *)(b->do_transposed + attention_bf16_panel_steps(h, w->d, ATTENTION_COLUMNS));
     b->do_panels = b->q_panels + attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d);
     b->rounded = b->do_panels + attention_bf16_panel_steps(h, ATTENTION_COLUMNS, w->d);
     b->ds_panels = b->rounded + attention_bwd_rounded_steps(w);
-    b->dq_turned = (float *)(b->ds_panels + attention_bf16_panel_steps(h, ATTENTION_KEYS, ATTENTION_COLUMNS));
+    b->dq_transposed = (float *)(b->ds_panels + attention_bf16_panel_steps(h, ATTENTION_KEYS, ATTENTION_COLUMNS));
 }
 
 /* The scratch of a worker cut into parts, and where this part's dK and dV go. */
@@ -130,9 +134,9 @@ static struct attention_bwd_block attention_bwd_block_of(const struct attention_
                                                          int64_t part, int worker)
 {
     struct attention_bwd_block b = {.segment = segment, .seg = attention_segment_of(&w->segments, segment)};
-    b.q_turned = w->scratch + worker * w->scratch_floats;
-    b.do_turned = b.q_turned + ATTENTION_PANEL_COLUMNS * w->d;
-    b.q_rows = b.do_turned + ATTENTION_PANEL_COLUMNS * w->d;
+    b.q_transposed = w->scratch + worker * w->scratch_floats;
+    b.do_transposed = b.q_transposed + ATTENTION_PANEL_COLUMNS * w->d;
+    b.q_rows = b.do_transposed + ATTENTION_PANEL_COLUMNS * w->d;
     b.do_rows = b.q_rows + ATTENTION_COLUMNS * w->ld;
     b.dq = b.do_rows + ATTENTION_COLUMNS * w->ld;
     b.p = b.dq + ATTENTION_COLUMNS * w->ld;
@@ -175,12 +179,12 @@ static void open_block(const struct attention_bwd_work *w, const struct attentio
     if (w->bf16) {
         attention_gather(c, w->q, b->seg.q, b->q_rows, w->ld);
         attention_gather(c, w->d_o, b->seg.q, b->do_rows, w->ld);
-        attention_bf16_pack_block(w->bf16, b->q_rows, w->ld, c->n, b->rounded, (uint32_t *)b->q_turned, b->q_panels);
-        attention_bf16_pack_block(w->bf16, b->do_rows, w->ld, c->n, b->rounded, (uint32_t *)b->do_turned, b->do_panels);
-        memset(b->dq_turned, 0, (size_t)(ATTENTION_COLUMNS * w->d) * sizeof(float));
+        attention_bf16_pack_block(w->bf16, b->q_rows, w->ld, c->n, b->rounded, (uint32_t *)b->q_transposed, b->q_panels);
+        attention_bf16_pack_block(w->bf16, b->do_rows, w->ld, c->n, b->rounded, (uint32_t *)b->do_transposed, b->do_panels);
+        memset(b->dq_transposed, 0, (size_t)(ATTENTION_COLUMNS * w->d) * sizeof(float));
     } else {
-        attention_turn(w->kernels, c, w->q, b->seg.q, (float)w->p->scale, b->q_rows, w->ld, b->q_turned);
-        attention_turn(w->kernels, c, w->d_o, b->seg.q, 1.0f, b->do_rows, w->ld, b->do_turned);
+        attention_transpose(w->kernels, c, w->q, b->seg.q, (float)w->p->scale, b->q_rows, w->ld, b->q_transposed);
+        attention_transpose(w->kernels, c, w->d_o, b->seg.q, 1.0f, b->do_rows, w->ld, b->do_transposed);
         memset(b->dq, 0, (size_t)(c->n * w->ld) * sizeof(float));
     }
     memset(b->lse, 0, 3 * ATTENTION_COLUMNS * sizeof(float));
@@ -253,11 +257,11 @@ static void add_dq(const struct attention_bwd_work *w, const struct attention_bw
 static void tile_pair(const struct attention_bwd_work *w, const struct attention_bwd_block *b, int64_t key, int64_t keys)
 {
     int64_t columns = cpu_round_up(b->columns.n, 16);
-    tile_product(w, b, b->p, w->k, key, keys, b->q_turned);
+    tile_product(w, b, b->p, w->k, key, keys, b->q_transposed);
     attention_mask(&b->seg, &b->columns, b->p, key, keys);
     w->kernels->column_exp(b->p, ATTENTION_COLUMNS, keys, columns, 1.0f, b->lse, b->ignored);
     attention_bwd_add_rows(w, b, b->p, keys, b->do_rows, b->dv + key * b->stride);
-    tile_product(w, b, b->dp, w->v, key, keys, b->do_turned);
+    tile_product(w, b, b->dp, w->v, key, keys, b->do_transposed);
     w->kernels->column_softmax_bwd(b->dp, b->p, ATTENTION_COLUMNS, keys, columns, (float)w->p->scale, b->delta);
     attention_bwd_add_rows(w, b, b->dp, keys, b->q_rows, b->dk + key * b->stride);
     add_dq(w, b, key, keys);
@@ -288,18 +292,18 @@ static void tile_pair_bf16(const struct attention_bwd_work *w, const struct atte
     const struct attention_bf16 *h = w->bf16;
     int64_t n = b->columns.n, columns = cpu_round_up(n, 16), group = b->columns.group;
     float scale = (float)w->p->scale;
-    attention_bf16_scores(h, &h->k, b->segment, group, key, keys, (const uint32_t *)b->q_turned, columns, b->p);
+    attention_bf16_scores(h, &h->k, b->segment, group, key, keys, (const uint32_t *)b->q_transposed, columns, b->p);
     attention_mask(&b->seg, &b->columns, b->p, key, keys);
     w->kernels->column_exp(b->p, ATTENTION_COLUMNS, keys, columns, scale, b->lse, b->ignored);
     bf16_round_rows(h->q, b->p, ATTENTION_COLUMNS, keys, n, b->rounded);
     add_rows_bf16(w, b, keys, b->do_panels, b->dv + key * b->stride);
-    attention_bf16_scores(h, &h->v, b->segment, group, key, keys, (const uint32_t *)b->do_turned, columns, b->dp);
+    attention_bf16_scores(h, &h->v, b->segment, group, key, keys, (const uint32_t *)b->do_transposed, columns, b->dp);
     w->kernels->column_softmax_bwd(b->dp, b->p, ATTENTION_COLUMNS, keys, columns, scale, b->delta);
     bf16_round_rows(h->q, b->dp, ATTENTION_COLUMNS, keys, n, b->rounded);
     add_rows_bf16(w, b, keys, b->q_panels, b->dk + key * b->stride);
     bf16_pack_rounded(w->kernels, h->q, GEMM_ROWS, b->rounded, bf16_row_steps(n), keys, n, b->ds_panels,
                       bf16_steps(ATTENTION_KEYS) * w->kernels->nr);
-    attention_bf16_add_turned(h, &h->k, b->segment, group, key, keys, b->ds_panels, n, b->dq_turned);
+    attention_bf16_add_transposed(h, &h->k, b->segment, group, key, keys, b->ds_panels, n, b->dq_transposed);
 }
 
 /* dK and dV of the block's keys, and its dQ. */
@@ -316,7 +320,7 @@ static void block_tiles(const struct attention_bwd_work *w, const struct attenti
     for (key = attention_bf16_first(key); key < end; key += ATTENTION_KEYS)
         tile_pair_bf16(w, b, key, cpu_min(ATTENTION_KEYS, end - key));
     if (products->close) products->close();
-    attention_turn_back(w->kernels, b->dq_turned, w->d, b->dq, w->ld);
+    attention_transpose_back(w->kernels, b->dq_transposed, w->d, b->dq, w->ld);
 }
 
 /* Work item: a part of the blocks of one key head and segment. Its dK and dV start at 0; each block's dQ is written
@@ -406,7 +410,7 @@ enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const s
     struct attention_bf16 bf16;
     if (w.p->compute == COMPUTE_BF16) {
         attention_bf16_open(c, &bf16, kernels, &w.segments, w.k, w.v,
-                            (struct attention_bf16_wants){.k_turned = true, .v_rows = true});
+                            (struct attention_bf16_wants){.k_transposed = true, .v_rows = true});
         w.bf16 = &bf16;
     }
     take_scratch(c, &w);

@@ -32,7 +32,7 @@ struct attention_token_work {
 };
 
 /* Prefetches rows [first, end) of an (S, G, D) array, all key heads. */
-static void call_in(const struct array *a, int64_t first, int64_t end)
+static void prefetch_rows(const struct array *a, int64_t first, int64_t end)
 {
     const char *last = (const char *)attention_row(a, end - 1, a->shape[1] - 1) + (size_t)a->shape[2] * sizeof(float);
     for (const char *p = (const char *)attention_row(a, first, 0); p < last; p += 64) __builtin_prefetch(p);
@@ -46,8 +46,8 @@ static void score(const struct attention_token_work *w, int64_t key, int64_t n, 
     struct cpu_dot d = {.form = WEIGHT_STORED, .type = TENSOR_F32, .k = w->d};
     for (int64_t j = 0; j < n; j += CPU_DOT_ROWS) {
         int64_t some = cpu_min(CPU_DOT_ROWS, n - j), ahead = cpu_min(j + 2 * CPU_DOT_ROWS, n - 1);
-        call_in(k, key + ahead, key + cpu_min(ahead + CPU_DOT_ROWS, n));
-        call_in(w->call->in[2], key + j, key + j + some);
+        prefetch_rows(k, key + ahead, key + cpu_min(ahead + CPU_DOT_ROWS, n));
+        prefetch_rows(w->call->in[2], key + j, key + j + some);
         for (int64_t h = 0; h < w->heads; h++) {
             float dot[CPU_DOT_ROWS];
             if (h % w->share == 0)

@@ -10,14 +10,15 @@ struct cpu_segments {
     const int32_t *q, *k; /* (n + 1) each: segment s has queries [q[s], q[s + 1]) and keys [k[s], k[s + 1]) */
 };
 
+/* The segments of a call; the offsets are borrowed from the arrays and not checked (cpu_segments_check). */
 static inline struct cpu_segments cpu_segments_of(const struct attention_params *p, const struct array *cu_q,
                                                   const struct array *cu_k)
 {
     return (struct cpu_segments){(int)cu_q->shape[0] - 1, p->window, cu_q->data, cu_k->data};
 }
 
-/* Offsets come from whoever made the batch: E_SHAPE unless they ascend from 0, cover the `queries`, stay inside the `keys`,
- * and every query sees a key. */
+/* Offsets come from whoever made the batch: E_SHAPE unless they ascend from 0, cover the `queries`, stay inside the
+ * `keys`, and every query sees a key. */
 static inline enum status cpu_segments_check(struct ctx *c, const struct cpu_segments *g, int64_t queries, int64_t keys)
 {
     bool good = g->q[0] == 0 && g->k[0] == 0 && g->q[g->n] == queries && g->k[g->n] <= keys;

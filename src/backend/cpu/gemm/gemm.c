@@ -1,4 +1,19 @@
-/* gemm: chunks, work items and threads of the packed product; the header says what and why. */
+/* gemm: chunks, work items and threads of the packed product C = sum over terms of A_t B_t; gemm.h says what it computes.
+ *
+ * From the outside in:
+ *   chunk    a part of the reduction (of every term), so long that all its panels of B fit into PACK_BYTES, half of a small
+ * L3; columns  where even that does not fit, as many panels of C's columns at a time as do; pack     a first parallel loop:
+ * pieces of B are widened to f32 (or int8, bf16) and laid out as panels of nr columns; blocks   a second parallel loop: a
+ * work item is a block of 96 to 252 rows of C (block_rows of the table), whose A stays in L2; runs     within a block
+ * (gemm_block): at most 320 rows of a panel, 20 KiB for nr 16, which stay in L1; tiles    the kernel: mr x nr elements of C
+ * in registers, over one run.
+ *
+ * So B is widened once for all rows of C and then read from L3; A is read from memory once for each chunk; and an element
+ * of C is read and written once for each run. Weights are most of the bytes: that packing widens them on the way saves a
+ * pass over memory.
+ *
+ * Invariants: an element of C is summed by one thread, in the order of terms, chunks and runs, and how the reduction is
+ * cut depends on the shape alone. So results are the same bytes for any number of threads and any cutting of rows. */
 #include "backend/cpu/gemm/gemm.h"
 
 #include <string.h>
@@ -11,10 +26,10 @@
 #include "base/threads.h"
 
 enum {
-    LEAST_ROWS = 24,          /* the last work items, so that threads end together */
+    LEAST_ROWS = 24,          /* of the last blocks of C, which are short so that threads end together */
     PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
     PANELS_A_ITEM = 8,        /* packed by one work item */
-    ROWS_A_ITEM = 64,         /* of B, where they are rows as stored: memory is read in long pieces */
+    ROWS_A_ITEM = 64,         /* packed by one work item where rows of B are rows as stored: memory is read in long pieces */
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
 };
 
@@ -84,11 +99,11 @@ static bool next_chunk(struct gemm_work *w, int64_t target)
     w->panel_rows = 0;
     for (int i = 0; i < w->g->n_terms; i++) {
         struct gemm_plan *plan = &w->plan[i];
-        int64_t k = w->g->term[i].k, room = target - w->panel_rows;
+        int64_t k = w->g->term[i].k, left = target - w->panel_rows;
         plan->from += plan->k;
-        plan->k = room > 0 ? k - plan->from : 0;
-        if (k > GEMM_CHUNK && room > 0)
-            plan->k = cpu_min(plan->k, cpu_div_up(room, gemm_rows_of(plan, plan->run)) * plan->run);
+        plan->k = left > 0 ? k - plan->from : 0;
+        if (k > GEMM_CHUNK && left > 0)
+            plan->k = cpu_min(plan->k, cpu_div_up(left, gemm_rows_of(plan, plan->run)) * plan->run);
         if (plan->q) plan->cut = cut_of(plan, cpu_max(plan->k, 1));
         plan->first = w->panel_rows;
         w->panel_rows += gemm_rows_of(plan, plan->k);

@@ -1,8 +1,8 @@
-/* gemm: C (+)= A_0 B_0 + A_1 B_1 + .. in f32, the one matrix product of the CPU backend.
+/* gemm: C (+)= A_0 B_0 + A_1 B_1 + .. with f32 operands and sums, the one matrix product of the CPU backend.
  *
- * A sum of products in one call, because that is what a linear with an adapter is: y = x W^T + h (s B)^T forward and dx =
- * dy_0 W_0 + .. + dh_0 A_0 + .. backward; the terms extend the reduction of the same tile of C, which then is read and
- * written once. B operands are frozen weights of any stored type, widened while their panels are packed, or f32 rows.
+ * A sum of products in one call, because that is what a linear layer with an adapter is: y = x W^T + h (s B)^T forward and
+ * dx = dy_0 W_0 + .. + dh_0 A_0 + .. backward; the terms extend the reduction of the same tile of C, which then is read
+ * and written once. B operands are frozen weights of any stored type, widened while their panels are packed, or f32 rows.
  *
  * An element of C is summed over k in runs, in order, by one thread, and how runs are cut depends on the shape alone: the
  * same bytes for any number of threads and however rows of C are cut into items. A long reduction goes by chunks of whole
@@ -75,6 +75,7 @@ enum {
     GEMM_RUN = 320 /* at most: 20 KiB of B panel stay in a 32 KiB L1, 40 of 32 columns near it */,
     GEMM_CHUNK = 3 * GEMM_RUN
 };
+/* How long the runs are into which a reduction of k is cut: as even as can be, at most GEMM_RUN. */
 int64_t gemm_run_length(int64_t k);
 void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *block);
 

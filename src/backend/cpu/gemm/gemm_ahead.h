@@ -1,6 +1,6 @@
-/* gemm_ahead: the next panel of B, called into L2 while this one is multiplied. A panel comes from L3 once, for the first
- * row of tiles, and then from L1; where nothing looks ahead that one time costs an eighth of the whole product, because the
- * hardware stops at the end of a panel's run. */
+/* gemm_ahead: prefetches the next panel of B into L2 while this one is multiplied. A panel comes from L3 once, for the
+ * first row of tiles, and then from L1; without prefetching that one time costs an eighth of the whole product, because
+ * the hardware's own prefetcher stops at the end of a panel's run. */
 #ifndef YA_BACKEND_CPU_GEMM_AHEAD_H
 #define YA_BACKEND_CPU_GEMM_AHEAD_H
 

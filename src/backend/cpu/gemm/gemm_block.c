@@ -1,4 +1,6 @@
-/* gemm_block: the loops around the f32 tile, on one thread; gemm.h says what and why. */
+/* gemm_block: the loops around the f32 tile, on one thread: runs of the reduction, panels of B, tiles of rows (gemm.h). A
+ * run of a panel (at most 320 rows of nr floats) is read once from L2 or L3 and then stays in L1 while all tiles of the
+ * block's rows use it; meanwhile the next panel is prefetched into L2, a share with each tile (gemm_ahead.h). */
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm.h"
 #include "backend/cpu/gemm/gemm_ahead.h"

@@ -11,7 +11,7 @@
 enum { STRIP = 256 /* columns widened at a time: a multiple of every block length, and not of a page */ };
 
 /* Whole blocks of stored elements, and anything of types without blocks. */
-static void widen(const struct cpu_kernels *kernels, enum tensor_type type, const void *src, float *out, int64_t n)
+static void gemm_widen(const struct cpu_kernels *kernels, enum tensor_type type, const void *src, float *out, int64_t n)
 {
     if (!kernels->widen(type, src, out, n)) quant_to_f32(type, src, out, n);
 }
@@ -27,10 +27,10 @@ static void widen_piece(const struct cpu_kernels *kernels, enum tensor_type type
         int64_t inside = first % info->block;
         if (inside == 0 && n >= info->block) {
             m = n - n % info->block;
-            widen(kernels, type, at, out, m);
+            gemm_widen(kernels, type, at, out, m);
         } else {
             m = cpu_min(info->block - inside, n);
-            widen(kernels, type, at, block, info->block);
+            gemm_widen(kernels, type, at, block, info->block);
             memcpy(out, block + inside, (size_t)m * sizeof *out);
         }
     }

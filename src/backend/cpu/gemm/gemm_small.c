@@ -29,7 +29,7 @@ struct gemm_small_work {
 };
 
 /* Sums of a group of columns, and which rows of B they are. The last of a group is repeated where columns end. */
-struct group {
+struct small_group {
     int64_t column[CPU_DOT_ROWS];
     float sum[GEMM_SMALL_M][CPU_DOT_ROWS];
 };
@@ -60,7 +60,7 @@ static bool dot_stored(const struct cpu_kernels *kernels, const struct cpu_dot *
 
 /* False when the kernels do not know the form of B. */
 static bool add_stored(const struct cpu_kernels *kernels, const struct gemm_term *t, const struct fixed *fixed, int64_t m,
-                       struct group *group)
+                       struct small_group *group)
 {
     const struct weight *w = t->b.weight;
     struct cpu_dot d = {.form = w ? w->form : WEIGHT_STORED, .type = w ? w->type : TENSOR_F32, .k = t->k};
@@ -76,7 +76,7 @@ static bool add_stored(const struct cpu_kernels *kernels, const struct gemm_term
 }
 
 /* Row by row through f32. */
-static void add_widened(const struct cpu_kernels *kernels, const struct gemm_term *t, int64_t m, struct group *group,
+static void add_widened(const struct cpu_kernels *kernels, const struct gemm_term *t, int64_t m, struct small_group *group,
                         float *scratch)
 {
     for (int j = 0; j < CPU_DOT_ROWS; j++) {
@@ -96,7 +96,7 @@ static void small_item(void *arg, int64_t item, int worker)
     const struct gemm *g = &w->list[at];
     int64_t column = (item - w->first[at]) * COLUMNS, end = cpu_min(column + COLUMNS, g->n);
     for (; column < end; column += CPU_DOT_ROWS) {
-        struct group group;
+        struct small_group group;
         int64_t n = cpu_min(CPU_DOT_ROWS, end - column);
         for (int64_t i = 0; i < g->m; i++) /* no more than needed: this is inside the loop over a whole model */
             for (int j = 0; j < CPU_DOT_ROWS; j++) group.sum[i][j] = 0;

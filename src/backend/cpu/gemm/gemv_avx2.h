@@ -1,4 +1,5 @@
-/* gemv_avx2: dot products of stored rows with one vector, for AVX2 + FMA + F16C. */
+/* gemv_avx2: dot products of stored rows with one vector, for processors with AVX2, FMA and F16C. Rows are decoded in
+ * registers on the way from memory, which is what bounds these products. */
 #ifndef YA_BACKEND_CPU_GEMV_AVX2_H
 #define YA_BACKEND_CPU_GEMV_AVX2_H
 

@@ -1,4 +1,6 @@
-/* gemv_fixed_avx2: dot products of rows of 4- and 5-bit blocks with one vector in fixed point, for AVX2 + FMA + F16C. */
+/* gemv_fixed_avx2: dot products of rows of 4- and 5-bit blocks with one vector in fixed point, for processors with AVX2,
+ * FMA and F16C. The vector is converted once and then multiplied with thousands of rows, which is what a token's products
+ * are. */
 #ifndef YA_BACKEND_CPU_GEMV_FIXED_AVX2_H
 #define YA_BACKEND_CPU_GEMV_FIXED_AVX2_H
 

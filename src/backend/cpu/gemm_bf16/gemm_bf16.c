@@ -1,4 +1,5 @@
-/* gemm_bf16: rounding, packing and the loops around the tiles; the header says what and why. */
+/* gemm_bf16: rounding of operands to bf16, their layout as panels of pairs, and the loops around the tiles. How a sum is
+ * formed, which must be the same on every instruction set, is in gemm_bf16.h. */
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 
 #include <string.h>
@@ -49,8 +50,8 @@ int64_t bf16_pack_scratch(const struct cpu_kernels *kernels)
     return cpu_max(kernels->nr, BF16_GROUP) * STRIP / 2 + STRIP;
 }
 
-/* Columns [first, first + n) of row r of the source, n <= STRIP: where they lie when that is bf16 at an even address and not
- * scaled, else in `out`, rounded. `wide` has STRIP floats. */
+/* Columns [first, first + n) of row r of the source, n <= STRIP: where they lie when that is bf16 at an even address and
+ * not scaled, else in `out`, rounded. `wide` has STRIP floats. */
 static const uint16_t *strip_of_row(const struct cpu_kernels *kernels, const struct bf16_kernels *q,
                                     const struct gemm_source *s, int64_t r, int64_t first, int64_t n, uint16_t *out,
                                     float *wide)

@@ -1,5 +1,8 @@
-/* gemm_bf16_amx: 32 x 32 sums in four of the eight tile registers, two of A against two of B: four instructions of 16 x 16 x
- * 32 multiply-adds for as many loads of 1 KiB. More sums do not fit, and fewer need more loads. */
+/* gemm_bf16_amx: the tile of bf16 products by AMX (Advanced Matrix Extensions). Its eight tile registers hold 1 KiB each:
+ * 16 rows of 64 bytes. A tile of C is 32 x 32 sums in four of them; the other four hold two tiles of A and two of B, so
+ * that four instructions of 16 x 16 x 32 multiply-adds need four loads. More sums do not fit, and fewer need more loads
+ * for each instruction. The tile configuration, which says how registers are shaped, belongs to the thread: it is loaded
+ * when a work item starts (open) and released at its end (close). */
 #include <string.h>
 
 #include "backend/cpu/gemm/tiles_amx.h"
@@ -10,8 +13,8 @@
 
 enum { MR = 32, NR = 32, ROWS = TILE_ROWS, ROW_BYTES = TILE_ROW_BYTES };
 
-/* Sums of registers 0 and 1 (first 16 rows), 2 and 3 (the others) of 16 columns each; `lower` and `right` say which of them
- * are wanted and are constants where this is expanded. */
+/* Sums of registers 0 and 1 (first 16 rows), 2 and 3 (the others) of 16 columns each; `lower` and `right` say which of
+ * them are wanted and are constants where this is expanded. */
 INLINE void tile_product(const struct bf16_tile *t, float *c, int64_t ldc, const bool lower, const bool right)
 {
     const char *a = (const char *)t->a, *b = (const char *)t->b;

@@ -1,4 +1,7 @@
-/* gemm_int: cutting, quantising and packing around the tiles; the header says what and why. */
+/* gemm_int: around the integer tiles: cutting the reduction into runs, quantising the runs of activations, and packing
+ * int8 weights. gemm_int.h has the formula; in short y_ij = s_j sum over runs of t_ir (an exact integer sum), with a scale
+ * t for each row and run of activations. Loops are those of gemm_block.c, with a run of codes in the place of a run of
+ * floats. */
 #include "backend/cpu/gemm_int/gemm_int.h"
 
 #include "array/codec/int8.h"

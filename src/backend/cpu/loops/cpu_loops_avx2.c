@@ -1,4 +1,5 @@
-/* cpu_loops_avx2: the table for AVX2 + FMA. */
+/* cpu_loops_avx2: the table of inner loops for x86 processors that have AVX2, FMA and F16C. It is filled from the loops of
+ * cpu_loops.h, compiled for vectors of eight floats, and the tiles of gemm_avx2.c. */
 #define LANES 8
 #include "backend/cpu/loops/cpu_loops.h"
 

@@ -8,11 +8,11 @@
 #include "backend/cpu/gemm/gemm_neon.h"
 #include "backend/cpu/gemm/gemv_neon.h"
 
-#define TABLE(NAME, WAY_16, WAY_8)                                                                                          \
+#define TABLE(NAME, KERNELS_16, KERNELS_8)                                                                                  \
     {                                                                                                                       \
-        .name = NAME, .integer = {[COMPUTE_INT8X2] = &(WAY_16), [COMPUTE_INT8] = &(WAY_8)}, .bf16 = &bf16_kernels_neon,     \
-        .mr = GEMM_NEON_MR, .nr = GEMM_NEON_NR, .column_step = GEMM_NEON_NR, .block_rows = 96, .tile = gemm_neon_tile,      \
-        .transpose = gemm_neon_transpose, .dot_rows = gemv_neon_dot_rows, CPU_LOOPS                                         \
+        .name = NAME, .integer = {[COMPUTE_INT8X2] = &(KERNELS_16), [COMPUTE_INT8] = &(KERNELS_8)},                         \
+        .bf16 = &bf16_kernels_neon, .mr = GEMM_NEON_MR, .nr = GEMM_NEON_NR, .column_step = GEMM_NEON_NR, .block_rows = 96,  \
+        .tile = gemm_neon_tile, .transpose = gemm_neon_transpose, .dot_rows = gemv_neon_dot_rows, CPU_LOOPS                 \
     }
 const struct cpu_kernels cpu_kernels_neon = TABLE("neon", int_kernels_neon_16, int_kernels_neon_8);
 const struct cpu_kernels cpu_kernels_neon_dot = TABLE("neon-dot", int_kernels_neon_dot_16, int_kernels_neon_dot_8);

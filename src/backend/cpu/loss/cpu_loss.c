@@ -3,12 +3,14 @@
  *   nll_i = log sum_v e^(h_i . W_v) - h_i . W_t     dh_i = weight_i (sum_v p_iv W_v - W_t)
  *
  * sum_v p_v W_v with an online softmax (cpu_attention.c) needs each tile of logits once: no (rows, V) buffer, no second
- * pass over W, whose words are made ready once for several blocks of rows. Storing a chunk's logits and recomputing them
- * were rejected: 100 MB of traffic a chunk, or half as much again to compute.
+ * pass over W, whose rows are widened and packed once for several blocks of rows of h. Rejected: storing a chunk's logits,
+ * which is 100 MB of memory traffic for each chunk; computing them twice, which is half as much work again.
  *
- * Rows of weight 0 are left out by compacting. Blocks of 96 rows go against slices of the vocabulary, one slice unless
- * rows are few; partial results meet in order of slices. A work item is some blocks against a slice, fewer where there are
- * many threads: blocks do not see each other. Sums are f64. */
+ * Rows of weight 0 are left out first. The rest is cut into blocks of 96 rows, and the vocabulary into slices, one unless
+ * rows are few: with them the work is cut finely enough for many threads. A work item multiplies some blocks with a slice,
+ * tile by tile, and leaves for each row the slice's maximum, its sum of exponentials and its sum of e^(logit - max) W_v;
+ * join_row then brings the slices of a row together, in order. How many blocks a work item has may depend on the number of
+ * threads, because blocks do not influence each other; how many slices there are may not, and does not. Sums are f64. */
 #include <math.h>
 #include <string.h>
 

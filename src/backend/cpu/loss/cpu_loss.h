@@ -65,6 +65,7 @@ struct loss_part {
 /* Lays n parts out one after the other from `scratch` on, each at a multiple of 16 floats; returns their end. */
 float *loss_lay_out(const struct loss_part *parts, size_t n, float *scratch);
 
+/* The targets of all rows of the call, not only of those that count. */
 static inline const int32_t *loss_targets(const struct loss_work *w)
 {
     return w->call->in[1]->data;

@@ -46,7 +46,7 @@ static struct ref_attention_span queries_of(const struct cpu_segments *g, int64_
 }
 
 /* One call, as all its work items see it. */
-struct attention_work {
+struct ref_attention_work {
     const struct attention_params *p;
     struct cpu_segments segments;
     const struct array *q, *k, *v, *o, *lse;
@@ -57,7 +57,7 @@ struct attention_work {
 
 /* One query row and head: scores of the keys that it sees, their maximum, then o and lse. Head h reads key head h / (H /
  * G). */
-static void ref_attention_row(const struct attention_work *work, int64_t n, int64_t h, double *scratch)
+static void ref_attention_row(const struct ref_attention_work *work, int64_t n, int64_t h, double *scratch)
 {
     struct ref_attention_span keys = ref_attention_keys(&work->segments, n);
     const REAL *q = real_head(work->q, n, h);
@@ -80,7 +80,7 @@ static void ref_attention_row(const struct attention_work *work, int64_t n, int6
 
 static void attention_block(void *arg, int64_t block, int worker)
 {
-    const struct attention_work *work = arg;
+    const struct ref_attention_work *work = arg;
     int64_t end = min_i64(work->n, (block + 1) * ATTENTION_ROWS);
     for (int64_t n = block * ATTENTION_ROWS; n < end; n++) {
         for (int64_t h = 0; h < work->heads; h++) ref_attention_row(work, n, h, work->scratch + worker * work->width);
@@ -88,7 +88,7 @@ static void attention_block(void *arg, int64_t block, int worker)
 }
 
 /* Checks shared with backward: q (N, H, D), k and v (S, G, D), o as q, lse (N, H). */
-static enum status ref_attention_check(struct ctx *c, const struct op_call *call, struct attention_work *work)
+static enum status ref_attention_check(struct ctx *c, const struct op_call *call, struct ref_attention_work *work)
 {
     check_operand(c, call->op, work->q, 3);
     check_operand(c, call->op, work->k, 3);
@@ -114,7 +114,7 @@ static enum status ref_attention_check(struct ctx *c, const struct op_call *call
 
 static enum status run_attention(struct ctx *c, const struct op_call *call)
 {
-    struct attention_work work = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]};
+    struct ref_attention_work work = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]};
     work.o = call->out[0];
     work.lse = call->out[1];
     work.segments = cpu_segments_of(work.p, call->in[3], call->in[4]);

@@ -7,16 +7,17 @@
  * one thread and nothing of size N x S is kept. Keys outside of every segment get zero gradients. */
 
 /* The forward operands, and the gradients: d_o is the incoming one, the others are results. */
-struct attention_bwd_work {
-    struct attention_work a;
+struct ref_attention_bwd_work {
+    struct ref_attention_work a;
     const struct array *d_o, *dq, *dk, *dv;
     double *delta; /* (N, H) */
 };
 
 /* p_ij and scale * ds_ij of query i, head h. */
-static void attention_bwd_pair(const struct attention_bwd_work *work, int64_t i, int64_t j, int64_t h, double *p, double *ds)
+static void attention_bwd_pair(const struct ref_attention_bwd_work *work, int64_t i, int64_t j, int64_t h, double *p,
+                               double *ds)
 {
-    const struct attention_work *a = &work->a;
+    const struct ref_attention_work *a = &work->a;
     const REAL *k = real_head(a->k, j, h / a->group), *v = real_head(a->v, j, h / a->group);
     double s = a->p->scale * dot(real_head(a->q, i, h), k, a->d);
     *p = exp(s - (double)*real_at(a->lse, i * a->lse->stride[0] + h * a->lse->stride[1]));
@@ -26,8 +27,8 @@ static void attention_bwd_pair(const struct attention_bwd_work *work, int64_t i,
 /* First pass, over query rows: delta_i, and dq_i as a sum over the keys that the query sees. */
 static void attention_bwd_q_block(void *arg, int64_t block, int worker)
 {
-    const struct attention_bwd_work *work = arg;
-    const struct attention_work *a = &work->a;
+    const struct ref_attention_bwd_work *work = arg;
+    const struct ref_attention_work *a = &work->a;
     double *sums = a->scratch + worker * a->width, p, ds;
     int64_t end = min_i64(a->n, (block + 1) * ATTENTION_ROWS);
     for (int64_t i = block * ATTENTION_ROWS; i < end; i++) {
@@ -45,9 +46,10 @@ static void attention_bwd_q_block(void *arg, int64_t block, int worker)
 }
 
 /* All query heads that read key head g of key row j. */
-static void attention_bwd_key(const struct attention_bwd_work *work, int64_t j, int64_t g, double *k_sums, double *v_sums)
+static void attention_bwd_key(const struct ref_attention_bwd_work *work, int64_t j, int64_t g, double *k_sums,
+                              double *v_sums)
 {
-    const struct attention_work *a = &work->a;
+    const struct ref_attention_work *a = &work->a;
     struct ref_attention_span queries = {0, 0};
     if (j < a->segments.k[a->segments.n]) queries = queries_of(&a->segments, j);
     double p, ds;
@@ -63,8 +65,8 @@ static void attention_bwd_key(const struct attention_bwd_work *work, int64_t j, 
 /* Second pass, over key rows: dk_j and dv_j as sums over the queries that see the key. */
 static void attention_bwd_k_block(void *arg, int64_t block, int worker)
 {
-    const struct attention_bwd_work *work = arg;
-    const struct attention_work *a = &work->a;
+    const struct ref_attention_bwd_work *work = arg;
+    const struct ref_attention_work *a = &work->a;
     double *k_sums = a->scratch + worker * a->width, *v_sums = k_sums + a->d;
     int64_t end = min_i64(a->k->shape[0], (block + 1) * ATTENTION_ROWS);
     for (int64_t j = block * ATTENTION_ROWS; j < end; j++) {
@@ -79,7 +81,7 @@ static void attention_bwd_k_block(void *arg, int64_t block, int worker)
 
 static enum status run_attention_bwd(struct ctx *c, const struct op_call *call)
 {
-    struct attention_bwd_work work = {.a = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]}};
+    struct ref_attention_bwd_work work = {.a = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]}};
     work.a.o = call->in[3];
     work.a.lse = call->in[4];
     work.d_o = call->in[5];

@@ -68,6 +68,7 @@ static inline int64_t last_size(const struct array *a)
     return a->ndim > 0 ? a->shape[a->ndim - 1] : 1;
 }
 
+/* The stride of that row, in elements. */
 static inline int64_t last_stride(const struct array *a)
 {
     return a->ndim > 0 ? a->stride[a->ndim - 1] : 0;
@@ -79,11 +80,13 @@ static inline int64_t ref_blocks(int64_t n, int64_t block)
     return (n + block - 1) / block;
 }
 
+/* The smaller and the larger of two sizes. */
 static inline int64_t min_i64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
+/* The larger one. */
 static inline int64_t max_i64(int64_t a, int64_t b)
 {
     return a > b ? a : b;

@@ -18,7 +18,7 @@ struct linear_slot {
 };
 
 /* One call, as all its work items see it. */
-struct linear_work {
+struct ref_linear_work {
     const struct linear_params *params;
     const struct step_values *step;
     const struct array *x, *y;
@@ -29,13 +29,13 @@ struct linear_work {
 };
 
 /* The mask of slot i for a token of this call, keyed by the token's place in the whole optimizer step. */
-static void linear_mask(const struct linear_work *work, int i, int64_t token, uint8_t *keep)
+static void linear_mask(const struct ref_linear_work *work, int i, int64_t token, uint8_t *keep)
 {
     dropout_mask(work->step, work->params->id[i], work->step->first_token + token, work->slot[i].p, work->k, keep);
 }
 
 /* drop(x) of one token; `token` counts from row 0 of this call. */
-static const REAL *dropped(const struct linear_work *work, int i, int64_t token, REAL *row, uint8_t *keep)
+static const REAL *dropped(const struct ref_linear_work *work, int i, int64_t token, REAL *row, uint8_t *keep)
 {
     const struct linear_slot *s = &work->slot[i];
     const REAL *x = real_row(work->x, token);
@@ -49,7 +49,7 @@ static const REAL *dropped(const struct linear_work *work, int i, int64_t token,
 /* Forward, first loop: h_i = drop_i(x) A_i^T for a block of tokens and every weight that has an adapter. */
 static void linear_adapter_block(void *arg, int64_t block, int worker)
 {
-    const struct linear_work *work = arg;
+    const struct ref_linear_work *work = arg;
     REAL *row = work->rows + worker * work->k;
     int64_t end = min_i64(work->n_tokens, (block + 1) * LINEAR_TOKENS);
     for (int64_t n = block * LINEAR_TOKENS; n < end; n++) {
@@ -63,7 +63,7 @@ static void linear_adapter_block(void *arg, int64_t block, int worker)
 }
 
 /* The slot that column m of y belongs to. */
-static const struct linear_slot *linear_slot_of(const struct linear_work *work, int64_t m)
+static const struct linear_slot *linear_slot_of(const struct ref_linear_work *work, int64_t m)
 {
     int i = 0;
     while (i + 1 < work->params->n && m >= work->slot[i + 1].first) i++;
@@ -73,7 +73,7 @@ static const struct linear_slot *linear_slot_of(const struct linear_work *work, 
 /* Forward, second loop: a block of columns of y, that is of rows of the weights, for all tokens. */
 static void linear_block(void *arg, int64_t block, int worker)
 {
-    const struct linear_work *work = arg;
+    const struct ref_linear_work *work = arg;
     REAL *row = work->rows + worker * work->k;
     int64_t end = min_i64(work->m, (block + 1) * LINEAR_ROWS);
     for (int64_t m = block * LINEAR_ROWS; m < end; m++) {
@@ -90,7 +90,8 @@ static void linear_block(void *arg, int64_t block, int worker)
 }
 
 /* Fills the slots and checks every operand of the adapter; x must be set. h comes later. */
-static void linear_slots(struct ctx *c, const struct op_call *call, struct linear_work *work, const struct linear_view *v)
+static void linear_slots(struct ctx *c, const struct op_call *call, struct ref_linear_work *work,
+                         const struct linear_view *v)
 {
     const struct linear_params *p = work->params;
     BUG_ON(c, p->n < 1 || p->n > LINEAR_MAX, "%s: %d weights", op_name(call->op), p->n);
@@ -134,7 +135,7 @@ static int64_t linear_place_h(struct ctx *c, struct linear_slot *s, const struct
 static enum status ref_run_linear(struct ctx *c, const struct op_call *call)
 {
     const struct linear_view v = linear_view_of(call);
-    struct linear_work work = {.params = call->params, .step = call->step, .x = v.x, .y = v.y};
+    struct ref_linear_work work = {.params = call->params, .step = call->step, .x = v.x, .y = v.y};
     check_operand(c, call->op, work.x, 2);
     if (work.y) check_operand(c, call->op, work.y, 2);
     linear_slots(c, call, &work, &v);

@@ -8,8 +8,8 @@
  * Base weights are frozen: they have no gradient. Four passes, each of whose results is summed whole by one thread: u and
  * the masks by tokens, dx by tokens, dA by rows of A, dB by rows of B. */
 
-struct linear_bwd_work {
-    struct linear_work l; /* x, slots, sizes; l.rows is a widened weight row for each worker */
+struct ref_linear_bwd_work {
+    struct ref_linear_work l; /* x, slots, sizes; l.rows is a widened weight row for each worker */
     const struct array *dy, *dx;
     const struct linear_view *view;     /* the call's operands: dA_i, dB_i and h_i are taken from it */
     double *u[LINEAR_MAX];              /* (N, R) */
@@ -18,14 +18,14 @@ struct linear_bwd_work {
     double *sums;                       /* (workers, LINEAR_TOKENS, K) */
 };
 
-static const REAL *dy_of(const struct linear_bwd_work *work, const struct linear_slot *s, int64_t token)
+static const REAL *dy_of(const struct ref_linear_bwd_work *work, const struct linear_slot *s, int64_t token)
 {
     return real_row(work->dy, token) + s->first;
 }
 
 static void linear_bwd_u_block(void *arg, int64_t block, int worker)
 {
-    const struct linear_bwd_work *work = arg;
+    const struct ref_linear_bwd_work *work = arg;
     (void)worker;
     int64_t end = min_i64(work->l.n_tokens, (block + 1) * LINEAR_TOKENS);
     for (int64_t n = block * LINEAR_TOKENS; n < end; n++) {
@@ -41,7 +41,7 @@ static void linear_bwd_u_block(void *arg, int64_t block, int worker)
 }
 
 /* sums[k] += factor_k * sum_r u_r A[r][k] for one token. */
-static void linear_bwd_dx_adapter(const struct linear_bwd_work *work, int i, int64_t token, double *sums)
+static void linear_bwd_dx_adapter(const struct ref_linear_bwd_work *work, int i, int64_t token, double *sums)
 {
     const struct linear_slot *s = &work->l.slot[i];
     const uint8_t *keep = work->keep[i] ? work->keep[i] + token * work->l.k : NULL;
@@ -57,7 +57,7 @@ static void linear_bwd_dx_adapter(const struct linear_bwd_work *work, int i, int
 
 static void linear_bwd_dx_block(void *arg, int64_t block, int worker)
 {
-    const struct linear_bwd_work *work = arg;
+    const struct ref_linear_bwd_work *work = arg;
     int64_t k = work->l.k, first = block * LINEAR_TOKENS, n = min_i64(LINEAR_TOKENS, work->l.n_tokens - first);
     REAL *row = work->l.rows + worker * k;
     double *sums = work->sums + worker * LINEAR_TOKENS * k;
@@ -76,7 +76,7 @@ static void linear_bwd_dx_block(void *arg, int64_t block, int worker)
 /* One row of one A: sums over tokens in order. */
 static void linear_bwd_da_block(void *arg, int64_t block, int worker)
 {
-    const struct linear_bwd_work *work = arg;
+    const struct ref_linear_bwd_work *work = arg;
     int i = 0;
     while (block >= work->rank_start[i + 1]) i++;
     const struct linear_slot *s = &work->l.slot[i];
@@ -99,7 +99,7 @@ static void linear_bwd_da_block(void *arg, int64_t block, int worker)
 /* LINEAR_ROWS rows of dB, numbered over all slots as the columns of y are. */
 static void linear_bwd_db_block(void *arg, int64_t block, int worker)
 {
-    const struct linear_bwd_work *work = arg;
+    const struct ref_linear_bwd_work *work = arg;
     double *sums = work->sums + worker * LINEAR_TOKENS * work->l.k; /* R <= K * LINEAR_TOKENS is checked */
     int64_t end = min_i64(work->l.m, (block + 1) * LINEAR_ROWS);
     for (int64_t m = block * LINEAR_ROWS; m < end; m++) {
@@ -115,7 +115,7 @@ static void linear_bwd_db_block(void *arg, int64_t block, int worker)
 }
 
 /* Reads h_i, checks the gradients' shapes, and allocates u_i and the masks. */
-static bool linear_bwd_prepare(struct ctx *c, const struct op_call *call, struct linear_bwd_work *work)
+static bool linear_bwd_prepare(struct ctx *c, const struct op_call *call, struct ref_linear_bwd_work *work)
 {
     for (int i = 0; i < work->l.params->n; i++) {
         struct linear_slot *s = &work->l.slot[i];
@@ -142,7 +142,7 @@ static bool linear_bwd_prepare(struct ctx *c, const struct op_call *call, struct
 static enum status run_linear_bwd(struct ctx *c, const struct op_call *call)
 {
     const struct linear_view v = linear_view_of(call);
-    struct linear_bwd_work work = {.view = &v, .dy = v.dy, .dx = v.dx};
+    struct ref_linear_bwd_work work = {.view = &v, .dy = v.dy, .dx = v.dx};
     work.l.params = call->params;
     work.l.step = call->step;
     work.l.x = v.x;

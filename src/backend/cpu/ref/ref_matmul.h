@@ -4,7 +4,7 @@
 enum { MATMUL_ROWS = 16 }; /* rows of the result a block: fixed, so that sums never depend on the thread count */
 
 /* One call, as all its work items see it. */
-struct matmul_work {
+struct ref_matmul_work {
     const struct array *a, *b, *out;
     int64_t m, k, n, rows; /* rows of all matrices together */
     double *sums;          /* (workers, N) */
@@ -22,7 +22,7 @@ static int64_t matmul_offset(const struct array *out, const struct array *a, int
 }
 
 /* One row of the result: sum over k of a[k] times row k of b, so that b is read along its rows. */
-static void matmul_row(const struct matmul_work *work, int64_t row, double *sums)
+static void matmul_row(const struct ref_matmul_work *work, int64_t row, double *sums)
 {
     int64_t batch = row / work->m, i = row % work->m;
     const int r = work->out->ndim - 2, s = work->out->ndim - 1; /* the matrix axes */
@@ -41,7 +41,7 @@ static void matmul_row(const struct matmul_work *work, int64_t row, double *sums
 
 static void matmul_block(void *arg, int64_t block, int worker)
 {
-    const struct matmul_work *work = arg;
+    const struct ref_matmul_work *work = arg;
     int64_t end = min_i64(work->rows, (block + 1) * MATMUL_ROWS);
     for (int64_t row = block * MATMUL_ROWS; row < end; row++) matmul_row(work, row, work->sums + worker * work->n);
 }
@@ -54,7 +54,7 @@ static enum status run_matmul(struct ctx *c, const struct op_call *call)
     BUG_ON(c, out->ndim < 2 || a->ndim != out->ndim || b->ndim != out->ndim, "matmul: ranks differ");
     const int r = out->ndim - 2, s = out->ndim - 1;
     BUG_ON(c, a->shape[s] != b->shape[r] || a->shape[r] != out->shape[r] || b->shape[s] != out->shape[s], "matmul: shapes");
-    struct matmul_work work = {a, b, out, .m = out->shape[r], .k = a->shape[s], .n = out->shape[s]};
+    struct ref_matmul_work work = {a, b, out, .m = out->shape[r], .k = a->shape[s], .n = out->shape[s]};
     work.rows = 1;
     for (int d = 0; d <= r; d++) work.rows *= out->shape[d];
     work.sums = mem_alloc(c, (size_t)threads_count(c), (size_t)work.n * sizeof(double));

@@ -23,7 +23,7 @@ static void copy_elements(const struct array *dst, const struct axes *dx, const 
 }
 
 /* out = in, any strides on both sides. */
-static enum status copy(struct ctx *c, const struct op_call *call)
+static enum status move_copy(struct ctx *c, const struct op_call *call)
 {
     const struct array *in = call->in[0], *out = call->out[0];
     BUG_ON(c, in->dtype != out->dtype || !array_same_shape(in, out), "copy: operands differ");
@@ -146,7 +146,6 @@ static enum status cast(struct ctx *c, const struct op_call *call)
 }
 
 const ref_row ref_kernels_move[OP_COUNT] = {
-    [OP_COPY] = copy,          [OP_WHERE] = where,           [OP_CONCAT] = concat,
-    [OP_TAKE] = ref_move_take, [OP_TAKE_ALONG] = take_along, [OP_CAST] = cast,
-    [OP_FILL] = ref_move_fill, [OP_CHECK_IDS] = check_ids,
+    [OP_COPY] = move_copy,        [OP_WHERE] = where, [OP_CONCAT] = concat,      [OP_TAKE] = ref_move_take,
+    [OP_TAKE_ALONG] = take_along, [OP_CAST] = cast,   [OP_FILL] = ref_move_fill, [OP_CHECK_IDS] = check_ids,
 };

@@ -8,9 +8,11 @@
 #include "array/backend.h"
 #include "backend/cpu/cpu_kernels.h"
 
-/* One tuned row. `kernels` is the table of the opened backend. Returns the ctx's status. */
+/* One tuned row. `kernels` is the table of the opened backend. Returns the ctx's status: E_MEMORY when scratch is refused,
+ * and from attention E_SHAPE when the offsets do not cover queries and keys. Which file has which: linear/cpu_linear.c,
+ * attention/cpu_attention*.c, loss/cpu_loss.c, rows/cpu_norm.c, cpu_rope.c, cpu_swiglu.c and cpu_elementwise.c,
+ * gemm/cpu_matmul.c. */
 typedef enum status (*cpu_row)(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
-
 enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
 enum status cpu_linear_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
 enum status cpu_attention(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels);
