@@ -59,7 +59,7 @@ static void make_pattern(void)
 }
 
 /* Before every measurement: what one bench writes (products that grow, gradients that are mostly zero) must not be what
- * the next one reads, as infinities and zeros run faster than numbers. */
+ * the next one reads: a card multiplies zeros and infinities faster than ordinary values. */
 static void fill_arena(void)
 {
     for (size_t at = 0; at < ARENA; at += PATTERN) d->driver.cuMemcpyDtoDAsync(arena + at, pattern, PATTERN, d->stream);

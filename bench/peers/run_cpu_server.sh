@@ -45,7 +45,7 @@ for n in 1536 5632; do
         grep -E "multiply|  f32  |bf16|int8, "
 done
 
-# One run of 4 steps (a line of JSON in steps.jsonl): threads, "ours" and a way or "torch" and its options.
+# One run of 4 steps (a line of JSON in steps.jsonl): threads, "ours" and a compute or "torch" and its options.
 step() {
     local threads=$1 who=$2
     shift 2
@@ -63,10 +63,10 @@ if "$python" "$here/pytorch_lora_step.py" prepare "$work" --steps 4 >"$out/prepa
         step "$cores" torch --bf16
         step "$cores" ours f32
         step "$cores" torch
-        [ "$i" -gt 0 ] || for way in int8 int8x2; do step "$cores" ours $way; done
-        [ "${COMPILE:-0}" = 0 ] || [ "$i" -gt 1 ] || for way in --bf16 ""; do step "$cores" torch $way --compile; done
+        [ "$i" -gt 0 ] || for compute in int8 int8x2; do step "$cores" ours $compute; done
+        [ "${COMPILE:-0}" = 0 ] || [ "$i" -gt 1 ] || for compute in --bf16 ""; do step "$cores" torch $compute --compile; done
     done
-    for way in bf16 f32; do ! time_for 400 || step 2 ours $way; done
+    for compute in bf16 f32; do ! time_for 400 || step 2 ours $compute; done
     ! time_for 380 || step 2 torch --bf16
     "$python" - "$out/steps.jsonl" <<'END'
 import json, statistics, sys

@@ -29,12 +29,12 @@ measured() {
 
 # What is judged by its speed takes part in every run, the rest in the first two.
 for ((i = 0; i < runs; i++)); do
-    ways=(f32 int8x2)
+    variants=(f32 int8x2)
     peers=("" "--compile")
-    [ "$bf16" = 0 ] || ways+=(bf16) peers+=("--bf16" "--bf16 --compile")
-    [ "$i" -gt 1 ] || ways+=("f32 checkpoint" "int8x2 checkpoint" int8 f32-on-int8)
-    for way in "${ways[@]}"; do
-        measured "$build/bench/bench_step" "$work" "$steps" "$threads" $way
+    [ "$bf16" = 0 ] || variants+=(bf16) peers+=("--bf16" "--bf16 --compile")
+    [ "$i" -gt 1 ] || variants+=("f32 checkpoint" "int8x2 checkpoint" int8 f32-on-int8)
+    for variant in "${variants[@]}"; do
+        measured "$build/bench/bench_step" "$work" "$steps" "$threads" $variant
     done
     for peer in "${peers[@]}"; do
         measured "$python" "$here/pytorch_lora_step.py" run "$work" --steps "$steps" --threads "$threads" $peer

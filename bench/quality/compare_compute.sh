@@ -1,5 +1,5 @@
 #!/bin/bash
-# What integer products cost in quality: the same training in every way of computing, and one step looked at closely.
+# What integer products cost in quality: the same training with every --compute, and one step looked at closely.
 #
 # usage: compare_compute.sh BUILD_FOLDER MODEL OUT.json [STEPS [LENGTH [BATCH [THREADS]]]]
 #

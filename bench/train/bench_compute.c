@@ -1,17 +1,18 @@
 /* bench_compute: what computing in integers costs in precision, on a real model and real text.
  *
- * usage: bench_compute MODEL TEXT [BATCH [LENGTH [THREADS]]]: one step of a rank-16 adapter on all linear layers (B noise of
- * 0.02 instead of 0, so that A has a gradient too), BATCH documents of LENGTH tokens from the file TEXT. One JSON object:
+ * usage: bench_compute MODEL TEXT [BATCH [LENGTH [THREADS]]]: one step of a rank-16 adapter on all linear layers (B noise
+ * of 0.02 instead of 0, so that A has a gradient too), BATCH documents of LENGTH tokens from the file TEXT. One JSON
+ * object:
  *
  *   step     loss, gradient norm, and cosine and relative size of the difference of the adapter's gradient, all of it and
- *            the worst matrix, in each way of computing: against f32 on the same int8 base, and against f32 on the file's
+ *            the worst matrix, with each compute: against f32 on the same int8 base, and against f32 on the file's
  *            own weights.
- *   linears  relative error of each product alone on the operands of the f32 step, forward (y) and backward (dx), root mean
+ *   products relative error of each product alone on the operands of the f32 step, forward (y) and backward (dx), root mean
  *            square and largest over the layers: of int8x2 and int8 against f32 on the same int8 weights, and, to compare
  *            with, of these weights against the file's. outlier: largest over layers and rows of max |x| / rms(x).
  *
  * Products are measured by a backend that stands in front of the CPU's, calls it, and repeats LINEAR, LINEAR_BWD and
- * LINEAR_CROSS_ENTROPY in the other ways into arrays of its own. */
+ * LINEAR_CROSS_ENTROPY with the other computes into arrays of its own. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +29,13 @@
 #include "model/llama.h"
 #include "engine/engine.h"
 
-enum { RANK = 16, KINDS = 10, WAYS = 3 /* int8x2, int8, the weights */ };
+enum { RANK = 16, KINDS = 10, VARIANTS = 3 /* int8x2, int8, the weights */ };
 
 /* Products of one kind over all layers. */
 struct kind {
     const char *name;
     int calls;
-    double squares[WAYS], most[WAYS], outlier;
+    double squares[VARIANTS], most[VARIANTS], outlier;
 };
 
 struct probe {
@@ -176,12 +177,13 @@ static void measure(struct ctx *c, struct probe *p, const struct op_call *call)
     struct kind *k = kind_of(p, name_of(call));
     int mark = scope_open(c);
     const struct array *exact = repeat(c, p, call, COMPUTE_F32, false);
-    for (int way = 0; way < WAYS; way++) {
-        bool weights = way == WAYS - 1;
-        const struct array *got = repeat(c, p, call, weights ? COMPUTE_F32 : (enum compute)(COMPUTE_INT8X2 + way), weights);
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        bool weights = variant == VARIANTS - 1;
+        const struct array *got =
+            repeat(c, p, call, weights ? COMPUTE_F32 : (enum compute)(COMPUTE_INT8X2 + variant), weights);
         double e = weights ? relative(exact, got) : relative(got, exact);
-        k->squares[way] += e * e;
-        k->most[way] = fmax(k->most[way], e);
+        k->squares[variant] += e * e;
+        k->most[variant] = fmax(k->most[variant], e);
     }
     k->outlier = fmax(k->outlier, outlier(call->in[0]));
     k->calls++;
@@ -199,12 +201,12 @@ static enum status run_probed(struct backend *b, const struct op_call *call)
 
 static void print_kinds(const struct probe *p)
 {
-    static const char *const way[WAYS] = {"int8x2", "int8", "int8_weights"};
+    static const char *const variant[VARIANTS] = {"int8x2", "int8", "int8_weights"};
     for (int i = 0; i < p->n_kinds; i++) {
         const struct kind *k = &p->kinds[i];
         printf("%s\n  {\"product\": \"%s\", \"outlier\": %.1f", i ? "," : "", k->name, k->outlier);
-        for (int w = 0; w < WAYS; w++)
-            printf(", \"%s\": {\"rms\": %.3g, \"most\": %.3g}", way[w], sqrt(k->squares[w] / k->calls), k->most[w]);
+        for (int w = 0; w < VARIANTS; w++)
+            printf(", \"%s\": {\"rms\": %.3g, \"most\": %.3g}", variant[w], sqrt(k->squares[w] / k->calls), k->most[w]);
         printf("}");
     }
 }
@@ -342,13 +344,13 @@ static void compare(struct ctx *c, struct probe *p, const char *path, const char
     struct batch b = read_batch(c, path, text, documents, length);
     struct lora *l = make_adapter(c, m);
     double n = (double)(documents * (length - 1));
-    struct outcome as_is = run_step(p->stored, l, &b, n), way[COMPUTES];
+    struct outcome as_is = run_step(p->stored, l, &b, n), variant[COMPUTES];
     set_compute(p->stored, COMPUTE_BF16);
     struct outcome narrow = run_step(p->stored, l, &b, n);
     set_compute(p->stored, COMPUTE_F32);
     for (int i = 0; i < COMPUTES; i++) {
         set_compute(m, (enum compute)i);
-        way[i] = run_step(m, l, &b, n);
+        variant[i] = run_step(m, l, &b, n);
     }
     printf("{\"model\": \"%s\", \"backend\": \"%s\", \"threads\": %d, \"documents\": %lld, \"length\": %lld,\n", m->name,
            p->wrap.backend.name, threads_count(c), (long long)documents, (long long)length);
@@ -360,18 +362,18 @@ static void compare(struct ctx *c, struct probe *p, const char *path, const char
     printf("}");
     for (int i = 0; i < COMPUTES; i++) {
         printf(",\n  {\"base\": \"int8\", \"compute\": \"%s\", \"loss\": %.9g, \"grad_norm\": %.9g", compute_name[i],
-               way[i].loss, way[i].norm);
-        if (i != COMPUTE_F32) print_agreement("against_f32_on_int8", l, &way[i], &way[COMPUTE_F32]);
-        print_agreement("against_the_file", l, &way[i], &as_is);
+               variant[i].loss, variant[i].norm);
+        if (i != COMPUTE_F32) print_agreement("against_f32_on_int8", l, &variant[i], &variant[COMPUTE_F32]);
+        print_agreement("against_the_file", l, &variant[i], &as_is);
         printf("}");
     }
     set_compute(m, COMPUTE_F32);
     p->on = true;
     mem_free(c, run_step(m, l, &b, n).grad);
-    printf("],\n \"linears\": [");
+    printf("],\n \"products\": [");
     print_kinds(p);
     printf("]}\n");
-    for (int i = 0; i < COMPUTES; i++) mem_free(c, way[i].grad);
+    for (int i = 0; i < COMPUTES; i++) mem_free(c, variant[i].grad);
     mem_free(c, as_is.grad);
     mem_free(c, narrow.grad);
     mem_free(c, (void *)(uintptr_t)b.tokens);

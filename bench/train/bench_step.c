@@ -97,17 +97,18 @@ static void report(const struct ctx *c, const char *name, const struct results *
     printf("}\n");
 }
 
-struct way {
+/* A base type and a compute by one name. */
+struct variant {
     const char *name;
     struct model_options options;
 };
-static const struct way ways[] = {{"f32", {BASE_AS_IS, COMPUTE_F32}},
-                                  {"f32-on-int8", {BASE_INT8, COMPUTE_F32}},
-                                  {"int8x2", {BASE_INT8, COMPUTE_INT8X2}},
-                                  {"int8", {BASE_INT8, COMPUTE_INT8}},
-                                  {"bf16", {BASE_AS_IS, COMPUTE_BF16}}};
+static const struct variant variants[] = {{"f32", {BASE_AS_IS, COMPUTE_F32}},
+                                          {"f32-on-int8", {BASE_INT8, COMPUTE_F32}},
+                                          {"int8x2", {BASE_INT8, COMPUTE_INT8X2}},
+                                          {"int8", {BASE_INT8, COMPUTE_INT8}},
+                                          {"bf16", {BASE_AS_IS, COMPUTE_BF16}}};
 
-static enum status run(struct ctx *c, const char *folder, int steps, bool checkpoint, const struct way *way,
+static enum status run(struct ctx *c, const char *folder, int steps, bool checkpoint, const struct variant *variant,
                        struct results *r)
 {
     static struct documents documents;
@@ -116,7 +117,7 @@ static enum status run(struct ctx *c, const char *folder, int steps, bool checkp
     FILE *file = fopen(path, "rb");
     if (!file) return ctx_fail(c, E_IO, "%s: cannot be opened: run the peer's prepare first", path);
     snprintf(path, sizeof path, "%s/model", folder);
-    struct model *model = model_open_with(c, path, &way->options);
+    struct model *model = model_open_with(c, path, &variant->options);
     snprintf(path, sizeof path, "%s/adapter", folder);
     struct lora *lora = model ? lora_load_peft(c, &model->config, path) : NULL;
     if (lora) model_attach_lora(model, lora);
@@ -137,12 +138,12 @@ int main(int argc, char **argv)
     static struct results r;
     int steps = argc > 3 ? atoi(argv[2]) : 0;
     bool checkpoint = false, known = steps >= 1 && steps <= STEPS_MAX;
-    const struct way *way = &ways[0];
+    const struct variant *variant = &variants[0];
     for (int i = 4; i < argc; i++) {
         bool found = strcmp(argv[i], "checkpoint") == 0;
         checkpoint = checkpoint || found;
-        for (size_t k = 0; k < sizeof ways / sizeof *ways; k++)
-            if (strcmp(argv[i], ways[k].name) == 0) way = &ways[k], found = true;
+        for (size_t k = 0; k < sizeof variants / sizeof *variants; k++)
+            if (strcmp(argv[i], variants[k].name) == 0) variant = &variants[k], found = true;
         known = known && found;
     }
     if (!known) {
@@ -151,12 +152,12 @@ int main(int argc, char **argv)
     }
     struct ctx *c = ctx_new(NULL);
     if (!c || array_env_new(c, backend_open(c, NULL)) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
-        run(c, argv[1], steps, checkpoint, way, &r) != OK) {
+        run(c, argv[1], steps, checkpoint, variant, &r) != OK) {
         fprintf(stderr, "bench_step: %s\n", c ? c->message : "out of memory");
         return 1;
     }
     char name[64];
-    snprintf(name, sizeof name, "your_ai %s%s", way->name, checkpoint ? " checkpoint" : "");
+    snprintf(name, sizeof name, "your_ai %s%s", variant->name, checkpoint ? " checkpoint" : "");
     report(c, name, &r, steps);
     array_env_free(c);
     ctx_free(c);

@@ -1,6 +1,6 @@
-/* walled: device memory is one stretch of address space of its own. Blocks are cut from its front one after another and
- * kept for the next request of the same size, so that all of them can be opened and shut by one call each way. Slots nest
- * (a kernel asks for scratch): only the outermost one opens and shuts. */
+/* walled: device memory is one range of addresses of its own. Blocks are cut from its front one after another and kept for
+ * the next request of the same size, so one mprotect call makes all of them accessible, and one makes them inaccessible
+ * again. Slots nest (a kernel asks for scratch): only the outermost one does either. */
 #include "backend/walled.h"
 
 #include <string.h>

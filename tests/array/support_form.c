@@ -152,7 +152,7 @@ struct stored {
     int32_t map[ROWS];
 };
 
-/* Bits of tame numbers of the type behind a map that turns the rows round. */
+/* Fills a weight with bits whose values are of moderate size in its type, behind a row map that reverses the rows. */
 static void store(struct stored *s, enum tensor_type type)
 {
     const struct tensor_type_info *info = tensor_type_info(type);

@@ -38,7 +38,7 @@ static void expect(struct array *y)
     assert_int_equal(array_to_host(y, DTYPE_F64, oracle_expected), OK);
 }
 
-/* A frozen weight of any stored type, with a row map that exchanges rows, and its numbers in double. */
+/* A frozen weight of any stored type, with a row map that exchanges rows, and its elements in double. */
 struct stored {
     struct weight w;
     _Alignas(64) uint8_t bytes[16384];
@@ -71,7 +71,7 @@ static void store(struct stored *x, enum tensor_type type, int rows, int cols, u
     for (int i = 0; i < rows; i++) weight_row_f64(&x->w, i, x->values + i * cols);
 }
 
-/* The same in a made form; the numbers are now those of the codes. */
+/* The same prepared as NF4 or int8; the elements are now what its codes stand for. */
 static void store_form(struct ctx *c, struct stored *x, enum weight_form form)
 {
     const struct weight_source source = {x->w.type, x->w.rows, x->w.cols, x->w.data, x->w.row_bytes, x->w.row_map};

@@ -14,9 +14,9 @@ struct setting {
 };
 typedef void (*oracle)(struct ctx *c, const struct setting *s, enum op op);
 
-/* The numbers of operand i, and room for what is expected. */
+/* The elements of operand i in f64, and the buffer that an oracle fills with the expected result. */
 extern double oracle_x[8][ORACLE_MOST], oracle_expected[ORACLE_MOST];
-/* Draws the numbers of operand i and makes it in the setting's dtype and layout. */
+/* Draws the elements of operand i and makes it in the setting's dtype and layout. */
 struct array *oracle_operand(struct ctx *c, const struct setting *s, int i, int ndim, const int64_t *shape, double lo,
                              double hi);
 /* Another ctx, on the reference and without a guard, in which compositions run in f64. */

@@ -1,5 +1,5 @@
-/* LINEAR and LINEAR_BWD of the tuned tables against the reference in f64: every stored type, odd shapes, adapters, dropout,
- * bias, row maps, up to three weights, accumulation, and strides that the product has to copy. */
+/* LINEAR and LINEAR_BWD of the tuned tables against the reference in f64: every stored type, odd shapes, adapters,
+ * dropout, bias, row maps, up to three weights, accumulation, and strides that the product has to copy. */
 #include <math.h>
 
 #include "backend/cpu/cpu.h"
@@ -17,7 +17,7 @@ struct shape_case {
     int64_t pad;
 };
 
-/* Those with loops of their own in some table, and some that go the way of all others. */
+/* Types with loops of their own in some table, and some that are computed by the generic code for block types. */
 static const enum tensor_type types[] = {TENSOR_F32,  TENSOR_F16,    TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1,
                                          TENSOR_Q8_0, TENSOR_Q5_0,   TENSOR_Q5_1, TENSOR_Q4_K, TENSOR_Q5_K,
                                          TENSOR_Q6_K, TENSOR_IQ4_XS, TENSOR_IQ1_S};
@@ -34,9 +34,9 @@ struct linear_case {
     struct cpu_call forward, backward;
 };
 
-/* Noise is 0.58 of its largest value on average, so rounding to n levels each way costs 0.5 / n of it; integer sums see that
- * of one operand. A fifth more for chance. In bf16 the adapter's products follow one another, so four roundings add up where
- * the base product has two: sqrt(2) as much. */
+/* Noise is 0.58 of its largest value on average, so rounding to n levels on either side of 0 costs 0.5 / n of it; integer
+ * sums see that of one operand. A fifth more for chance. In bf16 the adapter's products follow one another, so four
+ * roundings add up where the base product has two: sqrt(2) as much. */
 static const double tolerance[COMPUTES] = {
     [COMPUTE_F32] = 3e-6, [COMPUTE_INT8X2] = 0.6 / 32767, [COMPUTE_INT8] = 0.6 / 127, [COMPUTE_BF16] = 0.85 / 256};
 
@@ -132,8 +132,8 @@ static void test_cut_blocks(void **state)
         }
 }
 
-/* A form that is made at load: widths around a block of 64 and its half, one with two groups of blocks, strips that are cut,
- * and every path of the stored types. Rows of int8 lie at any address. */
+/* A form that is made at load: widths around a block of 64 and its half, one with two groups of blocks, strips that are
+ * cut, and every path of the stored types. Rows of int8 lie at any address. */
 static void check_form(enum weight_form form, const char *name)
 {
     static const int64_t widths[] = {1, 2, 31, 33, 63, 64, 65, 127, 129, 320, 577};
@@ -165,7 +165,7 @@ static void test_made_forms(void **state)
     check_form(WEIGHT_INT8, "int8");
 }
 
-/* Every way of computing with 8-bit weights; the reference sees the same weights as numbers. Runs of one and of several
+/* Every compute with int8 weights; the reference multiplies the same weights in f32. Runs of one and of several
  * lengths. */
 static void test_int8(void **state)
 {
@@ -214,8 +214,8 @@ static void test_bf16(void **state)
     if (!getenv("YA_TEST_TABLE")) check(&long_one, "bf16 by chunks and blocks");
 }
 
-/* Rows decoded while they are multiplied: every type, rows that end inside a vector where blocks do not forbid it, groups of
- * rows that are not full, row maps, odd addresses. */
+/* Rows decoded while they are multiplied: every type, rows that end inside a vector where blocks do not forbid it, groups
+ * of rows that are not full, row maps, odd addresses. */
 static void test_few_tokens(void **state)
 {
     (void)state;
@@ -380,8 +380,8 @@ static void test_blocking(void **state)
     check(&wide, "packed in two goes");
 }
 
-/* Reductions that go by chunks: along stored rows forward, over them backward, with terms that are short, cut or in a later
- * chunk altogether. */
+/* Reductions long enough to be cut into chunks: along stored rows forward, over them backward, with terms that are short,
+ * cut or in a later chunk altogether. */
 static void test_chunks(void **state)
 {
     (void)state;

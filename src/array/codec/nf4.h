@@ -1,4 +1,4 @@
-/* nf4: the 4-bit NormalFloat of Dettmers et al. 2023 (QLoRA), which a frozen matrix is put into when it is loaded.
+/* nf4: the 4-bit NormalFloat of Dettmers et al. 2023 (QLoRA), to which a frozen matrix is quantised when it is loaded.
  *
  * A row is a thing of its own: 64 elements are a block with one scale s, the largest absolute value of the block; an
  * element is s times the nearest of 16 levels, quantiles of the normal distribution. The scales of 256 blocks are a group:

@@ -1,4 +1,4 @@
-/* lora_peft: adapters in the folder format of PEFT (adapter_config.json, adapter_model.safetensors), both ways.
+/* lora_peft: reads and writes adapters in the folder format of PEFT (adapter_config.json, adapter_model.safetensors).
  *
  * Tensor names are "base_model.model." + the module's path + ".lora_A.weight" (r, in) or ".lora_B.weight" (out, r). The
  * scale is lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora; rank_pattern and alpha_pattern override r and
@@ -22,8 +22,8 @@
 #include "io/safetensors.h"
 #include "model/peft/pattern.h"
 
-/* MAX_RULES: one for each linear of the largest model. MAX_OPERATORS: rules that are more than a name, so that a hostile
- * file cannot buy much matching time. */
+/* MAX_RULES: one for each linear layer of the largest model. MAX_OPERATORS: rules that are more than a name, so that a
+ * hostile file cannot buy much matching time. */
 enum { CONFIG_MAX_BYTES = 4 << 20, NAME_BYTES = 128, MAX_RULES = 1024 * LORA_PLACES, MAX_OPERATORS = 128 };
 
 static const char config_file[] = "adapter_config.json", tensors_file[] = "adapter_model.safetensors";
@@ -177,7 +177,7 @@ struct peft {
     struct safetensors *tensors;
     struct lora_config config;
     struct peft_rules ranks, alphas;
-    const struct tensor_view **found; /* (n_layers * LORA_PLACES, 2): A and B of each linear */
+    const struct tensor_view **found; /* (n_layers * LORA_PLACES, 2): A and B of each linear layer */
 };
 
 /* Fields that describe the run or are read below; any other that is set is refused. */

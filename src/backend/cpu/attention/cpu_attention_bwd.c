@@ -346,7 +346,7 @@ static void block_item(void *arg, int64_t item, int worker)
 
 /* ---- all of them ---------------------------------------------------------------------------------------------------- */
 
-/* Keys past the last segment (a cache with room) are seen by nobody. */
+/* Keys past the last segment (the unused end of a cache) are seen by no query: their gradients are 0. */
 static void clear_unused(const struct attention_bwd_work *w)
 {
     int64_t used = w->segments.k[w->segments.n], row = w->d * w->k->shape[1];

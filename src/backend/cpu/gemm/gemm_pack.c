@@ -1,6 +1,6 @@
 /* gemm_pack: panels of the B operand. A panel is nr columns wide and stores them row by row, so that a tile loads each of
- * its rows with whole vectors. Weights are widened on the way, a strip of a row at a time, in a scratch that stays in L1:
- * what leaves memory is the stored form (research: packing from bf16 or 4 bits costs no more than from f32). */
+ * its rows with whole vectors. Weights are widened while they are packed, a strip of a row at a time, in a scratch that
+ * stays in L1: what is read from memory is the stored form, so packing from bf16 or 4 bits costs no more than from f32. */
 #include <string.h>
 
 #include "array/codec/int8.h"
@@ -67,7 +67,7 @@ int64_t gemm_pack_scratch(const struct cpu_kernels *kernels)
     return (int64_t)kernels->nr * (STRIP + 16);
 }
 
-/* Rows of the source are rows of B: each strip of columns is dealt to its panels. */
+/* Rows of the source are rows of B: each strip of a row is split over the panels that its columns belong to. */
 static void gemm_pack_rows(const struct cpu_kernels *kernels, const struct gemm_pack *p, float *scratch)
 {
     int64_t nr = kernels->nr, first = p->panel * nr, last = cpu_min(first + p->n_panels * nr, p->n);
@@ -85,7 +85,7 @@ static void gemm_pack_rows(const struct cpu_kernels *kernels, const struct gemm_
     }
 }
 
-/* Rows of the source are columns of B: nr of them, a strip at a time, are turned. */
+/* Rows of the source are columns of B: nr of them are transposed, a strip of 256 elements at a time. */
 static void gemm_pack_transposed(const struct cpu_kernels *kernels, const struct gemm_pack *p, int64_t panel, float *scratch)
 {
     int64_t nr = kernels->nr, first = (p->panel + panel) * nr, rows = cpu_min(nr, p->n - first);

@@ -1,7 +1,8 @@
-/* gemm_small: C of a few rows times the transpose of B, what generating a token is made of. B is read once, as it is
- * stored, and never packed: memory is the bound. A work item is a run of columns of C, which are rows of B, in groups that
- * the kernel decodes and multiplies together; what it does not know is widened row by row. Where the kernel wants rows of
- * A in a form of its own, they are put into it before work fans out, once for all products that share them. */
+/* gemm_small: products C = A B^T whose C has a few rows (at most GEMM_SMALL_M), as generating a token needs them. B is
+ * read once, as it is stored, and never packed: reading it from memory is what takes the time. A work item is a run of
+ * columns of C, which are rows of B, four at a time, which the kernel decodes and multiplies together; rows of a type that
+ * it does not know are widened first. Kernels that multiply in fixed point need rows of A converted (fix): that is done
+ * before the parallel loop, once for all products that share them. */
 #include "backend/cpu/gemm/gemm_small.h"
 
 #include "array/codec/quant.h"

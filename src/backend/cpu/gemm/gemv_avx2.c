@@ -1,11 +1,13 @@
-/* gemv_avx2: a token's product with a weight reads every stored byte once, so decoding must cost no more than memory gives.
+/* gemv_avx2: dot products of stored rows with a vector. A token's product with a weight reads every stored byte once, so
+ * decoding must take no longer than reading from memory does.
  *
- * Four rows go together: their chains of multiply-adds hide each other's latency, they share the loads of x, and their four
- * sums are turned at once. What is 8 bits or more an element is widened to f32 in registers; a block of 8-bit codes is
- * summed unscaled and multiplied by its scale once, 12 operations. 4- and 5-bit blocks have a file of their own.
+ * Four rows are computed together: their chains of multiply-adds hide each other's latency, they share the loads of x, and
+ * their four sums are reduced by one transposition. Elements of 8 bits or more are widened to f32 in registers; a block of
+ * 8-bit codes is summed unscaled and multiplied by its scale once, 12 operations. 4- and 5-bit blocks: gemv_fixed_avx2.c.
  *
- * Bytes become dwords by a shuffle of 16 bytes that stand in both halves: one operation for 8 elements, where sign extension
- * across halves is two. They stay in the high byte, as 2^24 q: the power of two is taken out of the whole sum, exactly. */
+ * Bytes become dwords by a shuffle of 16 bytes that stand in both halves: one operation for 8 elements, where sign
+ * extension across halves is two. They stay in the high byte, as 2^24 q: the power of two is taken out of the whole sum,
+ * exactly. */
 #include "backend/cpu/gemm/gemv_avx2.h"
 
 #include <immintrin.h>
@@ -20,7 +22,7 @@
 
 enum { BLOCK = 32, ROWS = CPU_DOT_ROWS, Q8_0_BYTES = 34, PREFETCH_BYTES = 3072 };
 
-_Static_assert(ROWS == 4, "sum_rows turns four sums");
+_Static_assert(ROWS == 4, "sum_rows transposes four sums");
 
 /* The sums of four vectors as one. */
 INLINE __m128 sum_rows(__m256 a, __m256 b, __m256 c, __m256 d)
@@ -128,7 +130,7 @@ INLINE __m256 load_plain(const uint8_t *p, const enum tensor_type type)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
 }
 
-/* What is left of a row behind its last whole vector, as the first of 8 numbers. */
+/* What is left of a row behind its last whole vector, as the first of 8 floats. */
 INLINE __m256 load_rest(const uint8_t *p, size_t bytes, const enum tensor_type type)
 {
     uint8_t copy[32] = {0};

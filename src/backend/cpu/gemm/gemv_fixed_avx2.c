@@ -1,21 +1,21 @@
 /* gemv_fixed_avx2: rows of 4- and 5-bit blocks times a vector in fixed point.
  *
- * As f32 numbers a block of 32 costs 20 vector operations, most of them to turn codes into floats, and a core reads Q4_1 at
- * half of what memory gives. So the vector is put into fixed point once a product, a block of 32 with a scale t of its own:
- * x = t q, |q| <= 127 * 2^14, and q = q_2 + 2^7 q_1 + 2^14 q_0 in three signed bytes, which vpmaddubsw multiplies with codes
- * as they are. Sums of a block are exact in 32 bits:
+ * In f32 a block of 32 costs 20 vector operations, most of them to convert codes to floats, and a core then processes Q4_1
+ * at half the rate at which memory delivers it. So the vector is converted to fixed point once for each product, every
+ * block of 32 with a scale t of its own: x = t q, |q| <= 127 * 2^14, and q = q_2 + 2^7 q_1 + 2^14 q_0 in three signed
+ * bytes, which vpmaddubsw multiplies with codes as they are. Sums of a block are exact in 32 bits:
  *
  *   sum over the block of (d c + m) x = d t S + m t sum q,   S = sum c q   (Q4_0: m = -8 d; Q5_0: m = -16 d)
  *
  * That is 22 bits below the block's largest number, an error of 3e-7 of the sum, no more than rounding in f32 makes.
- * Rejected: 16 bits in two bytes, a fifth fewer operations but 50 times as far off; 8 bits, as llama.cpp has it: a generated
- * token would come from other logits than training and evaluation compute.
+ * Rejected: 16 bits in two bytes, a fifth fewer operations but 50 times as far off; 8 bits, as llama.cpp has it: a
+ * generated token would come from other logits than training and evaluation compute.
  *
- * A step takes two blocks of four rows: a register holds the codes of two blocks of a row; the rows' sums are turned into
- * one register, a lane for each of the eight blocks, and what scales need is done once for all of them: 13 operations a
- * block, and 11 more for 2 blocks that have fifth bits. Bounds: two neighbouring products are at most 2 * 31 * 128 and two
- * such are added, in 16 bits; 32 * 31 * 127 * 2^14 is below 2^31. A vector with a number that is not finite has the scale
- * NaN, and so have all its products. */
+ * A step takes two blocks of four rows: a register holds the codes of two blocks of a row; the rows' sums are transposed
+ * into one register, a lane for each of the eight blocks, and the arithmetic with scales is done once for all of them: 13
+ * operations for each block, and 11 more for two blocks that have fifth bits. Bounds: two neighbouring products are at
+ * most 2 * 31 * 128 and two such are added, in 16 bits; 32 * 31 * 127 * 2^14 is below 2^31. A vector with a number that is
+ * not finite has the scale NaN, and so have all its products. */
 #include "backend/cpu/gemm/gemv_fixed_avx2.h"
 
 #include <immintrin.h>
@@ -113,8 +113,8 @@ INLINE __m256i pair_sums(const uint8_t *first, const uint8_t *second, const stru
     return _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_madd_epi16(words[2], _mm256_set1_epi16(1)));
 }
 
-/* The block at p and the one `next` bytes behind it, of each row, on top of sum: lane i is row i of the first block, lane 4
- * + i of the second. */
+/* The block at p and the one `next` bytes behind it, of each row, on top of sum: lane i is row i of the first block, lane
+ * 4 + i of the second. */
 INLINE __m256 add_pair(__m256 sum, const uint8_t *const p[CPU_DOT_ROWS], int64_t next, const struct pair *x, const int bytes)
 {
     const bool has_offset = bytes == Q4_1_BYTES || bytes == Q5_1_BYTES, has_fifths = bytes >= Q5_0_BYTES;

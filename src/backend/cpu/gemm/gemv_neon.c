@@ -1,10 +1,10 @@
-/* gemv_neon: a token's product with a weight, four stored rows at a time, decoded in registers; gemv_avx2.c says why rows go
- * in fours. A block is summed unscaled: sum (d q + m) x = d sum q x + m sum x.
+/* gemv_neon: a token's product with a weight, four stored rows at a time, decoded in registers; gemv_avx2.c says why rows
+ * go in fours. A block is summed unscaled: sum (d q + m) x = d sum q x + m sum x.
  *
  * Bytes become dwords by table look-ups whose indices past the table give 0: one operation for four elements, where the
- * widening instructions take two steps for every sixteen. A signed byte goes to the top of its dword, and the conversion to
- * float takes the power of two off for nothing: it reads fixed point. 28 vector operations a row's block of 32 in 4 bits, 24
- * in 8 bits, besides the scale. */
+ * widening instructions take two steps for every sixteen. A signed byte goes to the top of its dword, and the conversion
+ * to float takes the power of two off for nothing: it reads fixed point. 28 vector operations a row's block of 32 in 4
+ * bits, 24 in 8 bits, besides the scale. */
 #include "backend/cpu/gemm/gemv_neon.h"
 
 #include "backend/cpu/gemm/gemv_dots.h"
@@ -18,7 +18,7 @@
 
 enum { BLOCK = 32, ROWS = CPU_DOT_ROWS, Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q8_0_BYTES = 34, PREFETCH_BYTES = 1024 };
 
-_Static_assert(ROWS == 4, "sum_rows turns four sums");
+_Static_assert(ROWS == 4, "sum_rows transposes four sums");
 
 /* The sums of four vectors as one. */
 INLINE float32x4_t sum_rows(float32x4_t a, float32x4_t b, float32x4_t c, float32x4_t d)

@@ -1,4 +1,5 @@
-/* transpose_avx512: 16 x 16 elements of 4 bytes turned in registers. For files that are compiled for AVX-512. */
+/* transpose_avx512: transposes 16 x 16 elements of 4 bytes in registers, in four rounds of pairwise exchanges (of
+ * elements, pairs, quarters and halves). For files that are compiled for AVX-512. */
 #ifndef YA_BACKEND_CPU_TRANSPOSE_AVX512_H
 #define YA_BACKEND_CPU_TRANSPOSE_AVX512_H
 

@@ -9,16 +9,16 @@
 
 enum {
     ROWS = 96,                              /* columns of a tile of logits */
-    PANEL_ROWS = 128,                       /* room for them as whole panels of any width */
+    PANEL_ROWS = 128,                       /* what holds them in whole panels of any width */
     WORDS = 144,                            /* rows of a tile: fewer add to dh too often; measured best */
     COPY_ROWS = ROWS > WORDS ? ROWS : WORDS /* rows of h before the tiles, of W in them */
 };
 
 /* One block of rows, and the scratch of the work item that it belongs to. */
 struct loss_f32_block {
-    int64_t first, n; /* rows [first, first + n) of the compacted */
-    float *turned;    /* their h as panels, (.., C, nr) */
-    float *max;       /* (ROWS) */
+    int64_t first, n;  /* rows [first, first + n) of the compacted */
+    float *transposed; /* their h as panels, (.., C, nr) */
+    float *max;        /* (ROWS) */
     /* of the item, one for all its blocks */
     float *tile;   /* (WORDS, ROWS) */
     float *copy;   /* (COPY_ROWS, ld): rows of h, then tiles of W that cannot be read in place */
@@ -55,19 +55,19 @@ static const float *words_at(const struct loss_work *w, int64_t word, int64_t n,
 
 /* h of the block's rows as panels of nr columns, (.., C, nr): rows are gathered, then transposed panel by panel. Columns
  * past n are zeros. */
-static void turn_rows(const struct loss_work *w, const struct loss_f32_block *b)
+static void transpose_rows(const struct loss_work *w, const struct loss_f32_block *b)
 {
     int64_t nr = w->kernels->nr;
-    memset(b->turned, 0, (size_t)(PANEL_ROWS * w->width) * sizeof(float));
+    memset(b->transposed, 0, (size_t)(PANEL_ROWS * w->width) * sizeof(float));
     for (int64_t j = 0; j < b->n; j++)
         memcpy(b->copy + j * w->ld, cpu_row_at(w->call->in[0], w->row[b->first + j]), (size_t)w->width * sizeof(float));
     for (int64_t j = 0; j < b->n; j += nr)
-        w->kernels->transpose(b->turned + j * w->width, nr, b->copy + j * w->ld, w->ld, cpu_min(nr, b->n - j), w->width,
+        w->kernels->transpose(b->transposed + j * w->width, nr, b->copy + j * w->ld, w->ld, cpu_min(nr, b->n - j), w->width,
                               1.0f);
 }
 
 /* The tile's logits, words down, become e^(logit - max); a rising maximum scales down the sum and dh so far (see
- * loss_softmax_rows, which does the same for tiles that lie the other way). */
+ * loss_softmax_rows, which does the same for tiles with rows down and words across). */
 static void softmax_tile(const struct loss_work *w, const struct loss_f32_block *b, int64_t words)
 {
     float old[ROWS];
@@ -94,7 +94,7 @@ static void loss_f32_word_tile(const struct loss_work *w, const struct loss_f32_
                                 .a = rows,
                                 .rs = ld,
                                 .cs = 1,
-                                .b = b->turned,
+                                .b = b->transposed,
                                 .panel_stride = w->width * nr,
                                 .ldb = nr,
                                 .c = b->tile,
@@ -131,7 +131,7 @@ static int loss_f32_lay_out(const struct loss_work *w, const struct loss_item *i
     for (int64_t at = 0; at < item->n; at += ROWS, part += PANEL_ROWS * w->width + ROWS)
         blocks[n++] = (struct loss_f32_block){.first = item->first + at,
                                               .n = cpu_min(ROWS, item->n - at),
-                                              .turned = part,
+                                              .transposed = part,
                                               .max = part + PANEL_ROWS * w->width,
                                               .tile = tile,
                                               .copy = copy,
@@ -150,7 +150,7 @@ static void loss_f32_run(const struct loss_work *w, const struct loss_item *item
     struct loss_f32_block blocks[LOSS_MOST_BLOCKS];
     int n = loss_f32_lay_out(w, item, blocks);
     for (int i = 0; i < n; i++) {
-        turn_rows(w, &blocks[i]);
+        transpose_rows(w, &blocks[i]);
         for (int64_t j = 0; j < ROWS; j++) blocks[i].max[j] = -FLT_MAX;
     }
     for (int64_t word = item->word; word < item->end; word += WORDS) {

@@ -42,7 +42,7 @@ static void table_item(void *arg, int64_t item, int worker)
     }
 }
 
-/* y = x turned, for all H heads of some tokens: elements j and j + D / 2 of a head are one pair. */
+/* y = x rotated, for all H heads of some tokens: elements j and j + D / 2 of a head are one pair. */
 static void rotate_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
