@@ -48,6 +48,7 @@ static uint32_t f32_bits(float f)
     return u;
 }
 
+/* The float that has these bits. */
 static float f32_from_bits(uint32_t u)
 {
     float f;

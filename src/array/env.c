@@ -28,6 +28,7 @@ static void *device_alloc(void *user, size_t bytes)
     return b->alloc(b, MEMORY_DEVICE, bytes);
 }
 
+/* Gives a block of the step pool back to the backend. */
 static void device_free(void *user, void *block, size_t bytes)
 {
     struct backend *b = user;

@@ -33,7 +33,8 @@ static struct array *spread(struct ctx *c, struct array *a, enum dtype dtype, in
 
 /* ---- two operands ------------------------------------------------------------------------------------------------- */
 
-/* What of the operands the derivative needs: for products each operand's partner, and only if that one is differentiated. */
+/* What of the operands the derivative needs: for products each operand's partner, and only if that one is
+ * differentiated. */
 static uint32_t binary_saves(struct ctx *c, enum op op, const struct array *a, const struct array *b)
 {
     bool da = tape_wants(c, a), db = tape_wants(c, b);
@@ -47,11 +48,14 @@ static uint32_t binary_saves(struct ctx *c, enum op op, const struct array *a, c
     }
 }
 
+/* Rows whose result is bool and has no gradient. */
 static bool is_comparison(enum op op)
 {
     return op == OP_EQUAL || op == OP_NOT_EQUAL || op == OP_LESS || op == OP_LESS_EQUAL;
 }
 
+/* One front end for all ops of two operands: broadcasts and promotes both, widens small dtypes for the kernel, and casts
+ * the result back. Comparisons give bool and are not cast. */
 static struct array *binary(struct ctx *c, enum op op, struct array *a, struct array *b)
 {
     int ndim;
@@ -142,6 +146,7 @@ struct array *op_where(struct ctx *c, struct array *cond, struct array *a, struc
 
 /* ---- one operand -------------------------------------------------------------------------------------------------- */
 
+/* The same for one operand; `result` is the dtype of the result. */
 static struct array *unary(struct ctx *c, enum op op, struct array *a, enum dtype result)
 {
     enum dtype compute = front_compute_dtype(result);

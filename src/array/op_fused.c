@@ -14,6 +14,7 @@ static enum status check_real(struct ctx *c, const char *op, const struct array 
     return ctx_fail(c, E_DTYPE, "%s works in f32 or f64, not on %s", op, FRONT_DESCRIBE(a));
 }
 
+/* E_DTYPE for tensors of integers, which a file may hold under a weight's name. */
 static enum status check_weight(struct ctx *c, const char *op, const struct weight *w)
 {
     if (quant_is_weight_type(w->type)) return OK;
@@ -47,6 +48,7 @@ struct array *op_embed(struct ctx *c, const struct weight *table, struct array *
 
 /* ---- rms_norm ----------------------------------------------------------------------------------------------------- */
 
+/* The gain must be as long as the last axis of x, and the residual must have x's shape and dtype. */
 static enum status check_rms_norm(struct ctx *c, const struct array *x, const struct array *residual,
                                   const struct array *gain)
 {
@@ -101,6 +103,7 @@ struct array *op_rms_norm_add(struct ctx *c, struct array *x, struct array *resi
 
 /* ---- linear ------------------------------------------------------------------------------------------------------- */
 
+/* Shapes of an adapter are set by our own code, so a misfit is a bug; its dtype depends on what the caller computes in. */
 static enum status check_lora(struct ctx *c, const struct array *x, const struct weight *w)
 {
     const struct array *a = w->lora->a, *b = w->lora->b;
@@ -115,6 +118,7 @@ static enum status check_lora(struct ctx *c, const struct array *x, const struct
     return OK;
 }
 
+/* x (N, K) must fit the weight's K columns; a bias is f32, one value for each row of the weight. */
 static enum status check_linear(struct ctx *c, const struct array *x, const struct weight *w)
 {
     TRY(check_weight(c, "linear", w));
@@ -127,8 +131,8 @@ static enum status check_linear(struct ctx *c, const struct array *x, const stru
     return w->lora ? check_lora(c, x, w) : OK;
 }
 
-/* The h_i that backward wants, each an array of its own; on bf16 they are columns of one array, which a card makes and reads
- * in one product. */
+/* The h_i that backward wants, each an array of its own; on bf16 they are columns of one array, which a card makes and
+ * reads in one product. */
 static void linear_keeps(struct ctx *c, struct linear_view *v, const struct linear_params *p)
 {
     const struct array *x = v->x;
@@ -184,6 +188,8 @@ static uint32_t linear_saves(struct ctx *c, const struct op_call *call)
     return saves;
 }
 
+/* The one front end behind both functions: checks, runs the call, and records it. With several weights y is one array and
+ * the results are views of its columns, each of which carries its own gradient. */
 static enum status run_linear(struct ctx *c, struct array *x, const struct weight *const *w, int n, bool dropout,
                               bool unread, struct array **y)
 {
@@ -254,6 +260,7 @@ static bool is_offsets(const struct array *cu, const struct array *other)
            array_has_unit_last(cu);
 }
 
+/* Heads of one size, query heads a multiple of key heads, one dtype; and offsets of the same number of segments. */
 static enum status check_attention(struct ctx *c, const struct op_call *call)
 {
     const struct array *q = call->in[0], *k = call->in[1], *v = call->in[2], *cu_q = call->in[3], *cu_k = call->in[4];
@@ -298,6 +305,7 @@ struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up)
 
 /* ---- linear_cross_entropy --------------------------------------------------------------------------------------------- */
 
+/* h (N, C), the weight (V, C), and one target and one weight for each row. */
 static enum status check_cross_entropy(struct ctx *c, const struct array *h, const struct weight *w,
                                        const struct array *targets, const struct array *weights)
 {

@@ -1,6 +1,7 @@
 /* op_inplace: front ends of the rows that change or measure what they are given: gradient sums, norms, the optimizer. */
 #include "array/front.h"
 
+/* Operands of one shape and dtype, f32 or f64. */
 static enum status check_pair(struct ctx *c, const char *op, const struct array *a, const struct array *b)
 {
     if (array_same_shape(a, b) && a->dtype == b->dtype && (a->dtype == DTYPE_F32 || a->dtype == DTYPE_F64)) return OK;
@@ -8,6 +9,7 @@ static enum status check_pair(struct ctx *c, const char *op, const struct array 
                     FRONT_DESCRIBE(b));
 }
 
+/* Two arrays of one shape in the backend's dtype of activations, which may be bf16. */
 static bool are_activations(struct ctx *c, const struct array *a, const struct array *b)
 {
     return array_same_shape(a, b) && a->dtype == front_activations(c) && b->dtype == a->dtype;
@@ -43,11 +45,13 @@ enum status op_accumulate(struct ctx *c, struct array *dst, struct array *src)
     return front_run(c, &call);
 }
 
+/* What sums of squares and the guard of AdamW are stored in. */
 static bool is_f64_scalar(const struct array *a)
 {
     return a->dtype == DTYPE_F64 && a->ndim == 0;
 }
 
+/* A dtype that kernels do not read is widened to f32 first, in a scope of its own. */
 enum status op_sum_squares(struct ctx *c, struct array *a, struct array *out)
 {
     if (!front_operand(c, a) || !front_operand(c, out)) return c->status;

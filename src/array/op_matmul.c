@@ -1,5 +1,5 @@
-/* op_matmul: the front end of matrix products, NumPy's rules: operands of one dimension are a row (left) or a column (right)
- * that vanishes from the result, axes before the last two broadcast. */
+/* op_matmul: the front end of matrix products, NumPy's rules: operands of one dimension are a row (left) or a column
+ * (right) that vanishes from the result, axes before the last two broadcast. */
 #include <string.h>
 
 #include "array/front.h"
@@ -28,6 +28,7 @@ static struct array *matmul_spread(struct ctx *c, struct array *a, enum dtype dt
     return front_prepare(c, a ? op_broadcast(c, a, n_lead + 2, shape) : NULL, dtype);
 }
 
+/* Runs the product; each operand is saved only when the other one wants a gradient, as dA needs B and dB needs A. */
 static struct array *product(struct ctx *c, struct array *a, struct array *b, int ndim, const int64_t *shape)
 {
     uint32_t saves = (tape_wants(c, b) ? 1u : 0) | (tape_wants(c, a) ? 2u : 0);

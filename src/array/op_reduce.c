@@ -24,6 +24,7 @@ static enum dtype sum_dtype(enum dtype t)
     return t == DTYPE_BOOL || t == DTYPE_U8 ? DTYPE_I32 : t;
 }
 
+/* Runs SUM or MAX over the axes of the set, in the dtype in which `result` is computed, and casts. */
 static struct array *reduce_axes(struct ctx *c, enum op op, struct array *a, struct axes_params p, enum dtype result)
 {
     int64_t shape[ARRAY_MAX_DIMS];

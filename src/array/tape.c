@@ -53,6 +53,7 @@ void node_release(struct node *n)
     if (n && --n->refs == 0) pool_put(n->c->array_env->host, n, sizeof *n);
 }
 
+/* Releases n arrays and forgets them; entries may be NULL. */
 static void release_all(struct array **arrays, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -281,6 +282,7 @@ static void replay(struct ctx *c, struct tape *t, struct node *n)
     add_gradient(c, y->node, y->node_out, n->grad[0]);
 }
 
+/* Whether any output of the node has received a gradient: if not, nothing behind it needs one. */
 static bool has_gradient(const struct node *n)
 {
     for (int i = 0; i < OP_MAX_OUT; i++) {

@@ -16,6 +16,7 @@ static struct array *prepared(struct ctx *c, struct array *dy)
     return dy ? front_prepare(c, dy, dy->dtype) : NULL;
 }
 
+/* A fresh array, contents undefined, with the shape and dtype of input i. */
 static struct array *empty_like_input(struct ctx *c, const struct node *n, int i)
 {
     return array_empty(c, n->in[i].dtype, n->in[i].ndim, n->in[i].shape);
@@ -204,6 +205,7 @@ static struct array *norm_again(struct ctx *c, const struct node *n)
     return ctx_ok(c) && front_run(c, &call) == OK ? call.out[0] : NULL;
 }
 
+/* Makes y of SWIGLU again from gate and up, which the row kept for its own derivative. */
 static struct array *swiglu_again(struct ctx *c, const struct node *n)
 {
     struct array *gate = n->saved_in[0];

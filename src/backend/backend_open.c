@@ -11,12 +11,14 @@
 #ifdef YA_HAVE_CUDA
 #include "backend/cuda/cuda_backend.h"
 #else
+/* Stands for CUDA in a program built without it: there are no cards. */
 static int cuda_count(struct ctx *told)
 {
     (void)told;
     return 0;
 }
 
+/* The same: opening one fails with what to do. */
 static struct backend *cuda_backend_open(struct ctx *c, int index, bool counting)
 {
     (void)index, (void)counting;
@@ -36,6 +38,7 @@ static int cuda_index(const char *name)
     return *end == '\0' ? (int)index : -1;
 }
 
+/* What a name, YA_DEVICE or the machine says, in this order. */
 static struct backend *open_named(struct ctx *c, const char *name, bool counting)
 {
     if (!name || !*name || strcmp(name, "auto") == 0) name = getenv("YA_DEVICE");

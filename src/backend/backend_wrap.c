@@ -12,6 +12,7 @@ enum status backend_wrap_run(struct backend *b, const struct op_call *call)
     return inner->kernel[call->op](inner, call);
 }
 
+/* Each function below hands its call on to the same member of the inner backend. */
 static void *wrap_alloc(struct backend *b, enum backend_memory kind, size_t bytes)
 {
     struct backend *inner = backend_wrap_inner(b);

@@ -11,6 +11,8 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* A call's time goes to its row. Where calls only queue work, it waits for that work, which makes the whole slower but
+ * each row's share true. */
 static enum status run_timed(struct backend *b, const struct op_call *call)
 {
     struct profile *p = (struct profile *)b;

@@ -31,12 +31,14 @@ struct walled {
 
 /* ---- the wall ----------------------------------------------------------------------------------------------------- */
 
+/* Makes all blocks accessible, or none. */
 static void protect(struct walled *w, int protection)
 {
     BUG_ON(w->wrap.backend.c, w->end > 0 && mprotect(w->base, w->end, protection) != 0,
            "walled: the pages of %zu bytes cannot be protected", w->end);
 }
 
+/* The outermost slot that runs opens the wall; returns the backend's own struct. */
 static struct walled *enter(struct backend *b)
 {
     struct walled *w = (struct walled *)b;
@@ -51,6 +53,7 @@ static void walled_leave(struct walled *w)
 
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
+/* A new block from the front of the range, in whole pages; all blocks are listed so that a free one is found again. */
 static void *cut_block(struct walled *w, size_t bytes)
 {
     struct ctx *c = w->wrap.backend.c;
@@ -73,6 +76,7 @@ static void *cut_block(struct walled *w, size_t bytes)
     return at;
 }
 
+/* A free block of the same size, else a new one. Host memory is not walled. */
 static void *walled_alloc(struct backend *b, enum backend_memory kind, size_t bytes)
 {
     struct walled *w = (struct walled *)b;
@@ -91,6 +95,7 @@ static void *walled_alloc(struct backend *b, enum backend_memory kind, size_t by
     return at;
 }
 
+/* Marks the block free; its pages stay reserved. */
 static void walled_free(struct backend *b, enum backend_memory kind, void *block, size_t bytes)
 {
     struct walled *w = (struct walled *)b;
@@ -141,6 +146,7 @@ static size_t walled_weight_bytes(struct backend *b, const struct weight_source 
     return weight_form_bytes(source, form);
 }
 
+/* Prepared weights lie behind the wall too, also rows as stored, which other CPU backends read in the mapped file. */
 static enum status walled_weight_prepare(struct backend *b, struct weight *w, const char *name,
                                          const struct weight_source *source, enum weight_form form)
 {

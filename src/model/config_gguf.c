@@ -11,17 +11,20 @@
 
 enum { KEY_BYTES = 96 };
 
+/* Whether a string of the file equals a C string. */
 static bool string_is(struct gguf_string s, const char *text)
 {
     return s.n == strlen(text) && memcmp(s.data, text, s.n) == 0;
 }
 
+/* "ARCHITECTURE.name": keys of a model carry the name of its architecture. Returns `buf`. */
 static const char *key_of(char *buf, const struct model_config *config, const char *name)
 {
     snprintf(buf, KEY_BYTES, "%s.%s", model_family_names(config->family)->gguf, name);
     return buf;
 }
 
+/* The family by general.architecture; GGUF has one name for several families that compute alike. */
 static enum status read_architecture(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     struct gguf_string name;
@@ -63,6 +66,7 @@ static enum status config_gguf_number(struct ctx *c, const struct gguf *g, const
     return OK;
 }
 
+/* The integer and real fields of the table in config.c; those that the file leaves out keep their defaults. */
 static enum status config_gguf_numbers(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     out->rms_eps = 1e-6;
@@ -103,6 +107,7 @@ static enum status config_gguf_factor(struct ctx *c, const struct gguf *g, struc
     return config_gguf_real(c, g, "rope.scaling.factor", true, 1, 1e6, out, offsetof(struct model_config, rope_factor));
 }
 
+/* The context of pre-training, which is the model's whole context where the file says nothing else. */
 static enum status config_gguf_original(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     const struct model_config_field f = {offsetof(struct model_config, rope_original_positions),
@@ -169,6 +174,8 @@ static enum status config_gguf_longrope(struct ctx *c, const struct gguf *g, str
                             offsetof(struct model_config, rope_attention_factor));
 }
 
+/* Which rope scaling the file asks for, by rope.scaling.type and by the presence of tensors with factors. Others are
+ * refused. */
 static enum status read_scaling(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     char key[KEY_BYTES];
@@ -242,6 +249,7 @@ static enum status read_layers(struct ctx *c, const struct gguf *g, struct model
     return OK;
 }
 
+/* Granite's four factors; other families have none. */
 static enum status config_gguf_multipliers(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     if (out->family != FAMILY_GRANITE) return OK;
@@ -263,6 +271,7 @@ static enum status config_gguf_token(struct ctx *c, const struct gguf *g, const 
     return c->status;
 }
 
+/* What GGUF says by the presence of tensors: biases and tied embeddings; and what follows from the family. */
 static void read_presence(const struct gguf *g, struct model_config *out)
 {
     out->tied_embeddings = !gguf_find(g, "output.weight");

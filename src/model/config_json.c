@@ -58,6 +58,7 @@ static void append_families(struct buf *b)
                    model_family_names((enum model_family)f)->architecture);
 }
 
+/* E_UNSUPPORTED with the list of families that are supported. */
 static enum status refuse_family(struct ctx *c, const char *what, const char *name, bool by_type)
 {
     struct buf known;
@@ -71,6 +72,7 @@ static enum status refuse_family(struct ctx *c, const char *what, const char *na
     return c->status;
 }
 
+/* The family with this model_type, or with this class name. */
 static enum status find_family(struct ctx *c, const char *what, const char *name, bool by_type, struct model_config *out)
 {
     for (int f = 0; f < FAMILY_COUNT; f++) {
@@ -94,6 +96,7 @@ static enum status read_family(struct ctx *c, const char *what, const json_t *do
 
 /* ---- numbers --------------------------------------------------------------------------------------------------------- */
 
+/* What a field is when config.json leaves it out, as the reference's configuration class has it. */
 static void set_defaults(struct model_config *out)
 {
     const struct config_json_rules *rules = config_json_rules_of(out->family);
@@ -107,6 +110,7 @@ static void set_defaults(struct model_config *out)
     model_config_set_neutral(out);
 }
 
+/* The integer and real fields of the table in config.c, each within its range. */
 static enum status config_json_numbers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     const struct config_json_rules *rules = config_json_rules_of(out->family);
@@ -127,6 +131,7 @@ static enum status config_json_numbers(struct ctx *c, const char *what, const js
     return OK;
 }
 
+/* Which linear layers have a bias, and whether the head is the embeddings' table. */
 static enum status read_biases(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     bool attention = false;
@@ -139,6 +144,7 @@ static enum status read_biases(struct ctx *c, const char *what, const json_t *do
     return OK;
 }
 
+/* Granite's four factors; other families have none. */
 static enum status config_json_multipliers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     if (!config_json_rules_of(out->family)->multipliers) return OK;
@@ -163,6 +169,7 @@ static enum status config_json_token(struct ctx *c, const char *what, const json
     return OK;
 }
 
+/* The whole of config.json in order: later parts read what earlier ones have set. */
 static enum status read_document(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     if (!json_is_object(doc)) return ctx_fail(c, E_INPUT, "%s: must hold a JSON object", what);

@@ -101,6 +101,7 @@ static const struct refused_field {
     {"audio_config", "only text is computed; save the language model on its own"},
 };
 
+/* Whether a list of names has this one. */
 static bool fields_hold(const char *const *list, size_t n, const char *key)
 {
     for (size_t i = 0; i < n; i++)
@@ -108,6 +109,7 @@ static bool fields_hold(const char *const *list, size_t n, const char *key)
     return false;
 }
 
+/* Whether the table of numeric fields in config.c has this one. */
 static bool is_number_field(const char *key)
 {
     for (size_t i = 0; i < model_config_n_integers; i++)
@@ -127,6 +129,8 @@ static enum status refuse_factor(struct ctx *c, const char *what, const json_t *
     return config_json_refuse_set(c, what, doc, key, "this architecture does not have it");
 }
 
+/* Refuses fields that some families have and this one's class ignores: a file that sets them means something that would
+ * not be computed. */
 static enum status check_family_fields(struct ctx *c, const char *what, const json_t *doc, const struct model_config *config)
 {
     static const char *const multipliers[] = {"embedding_multiplier", "residual_multiplier", "attention_multiplier",
@@ -155,6 +159,7 @@ static enum status check_activation(struct ctx *c, const char *what, const json_
     return OK;
 }
 
+/* Logs the fields that are in none of the lists. */
 static void name_unknown(struct ctx *c, const char *what, const json_t *doc, const struct model_config *config)
 {
     struct buf names;

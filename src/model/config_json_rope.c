@@ -12,6 +12,7 @@ struct rope_object {
     const json_t *rope, *doc;
 };
 
+/* A real member of the rope object, in [min, max]. */
 static enum status rope_real(const struct rope_object *r, const char *key, bool required, double min, double max,
                              double *out)
 {
@@ -30,6 +31,7 @@ static enum status rope_original(const struct rope_object *r, struct model_confi
 
 /* ---- kinds ----------------------------------------------------------------------------------------------------------- */
 
+/* Llama 3.1's scaling: both factors are needed, high above low. */
 static enum status read_llama3(const struct rope_object *r, struct model_config *out)
 {
     TRY(rope_real(r, "factor", true, 1, 1e6, &out->rope_factor));
@@ -46,6 +48,7 @@ static enum status rope_factor_of(const struct rope_object *r, struct model_conf
     return rope_real(r, "factor", true, 1, 1e6, &out->rope_factor);
 }
 
+/* Yarn: the attention factor is given, or follows from the two mscales, or from the factor alone. */
 static enum status rope_yarn(const struct rope_object *r, struct model_config *out)
 {
     double mscale = 0, mscale_all_dim = 0, given = 0;
@@ -68,6 +71,7 @@ static enum status rope_yarn(const struct rope_object *r, struct model_config *o
     return OK;
 }
 
+/* A list of longrope, one factor for each rotary pair. */
 static enum status rope_factors_of(const struct rope_object *r, const char *key, const struct model_config *config,
                                    float *out)
 {
@@ -87,6 +91,8 @@ static enum status rope_factors_of(const struct rope_object *r, const char *key,
     return OK;
 }
 
+/* Longrope: two lists of factors, and an attention factor that follows from the ratio of the contexts unless it is
+ * given. */
 static enum status rope_longrope(const struct rope_object *r, struct model_config *out)
 {
     double given = 0;
@@ -169,6 +175,7 @@ static enum status rope_kind_of(const struct rope_object *r, const struct model_
                     phi3 ? "default and longrope" : "default, linear, llama3, dynamic, yarn and longrope");
 }
 
+/* partial_rotary_factor: which share of a head is rotated. */
 static enum status read_partial(const struct rope_object *r, const json_t *holder, struct model_config *out)
 {
     double partial = (double)out->rotary_dims / (double)out->head_dim;
@@ -183,6 +190,7 @@ static enum status read_partial(const struct rope_object *r, const json_t *holde
     return OK;
 }
 
+/* A rope object: its kind and that kind's members; members of other kinds are refused. */
 static enum status rope_read_object(const struct rope_object *r, struct model_config *out)
 {
     const struct rope_kind *kind = NULL;

@@ -42,6 +42,7 @@ static void yarn_range(const struct model_config *config, double *first, double 
     if (*first == *last) *last += 0.001; /* the reference's way past a division by zero */
 }
 
+/* Yarn's frequency of a pair: divided by the factor for slow pairs, plain for fast ones, blended linearly between. */
 static float yarn_frequency(const struct model_config *config, int64_t pair, float period)
 {
     double first, last;

@@ -50,6 +50,7 @@ static void project(struct ctx *c, struct array *x, const struct weight *fused, 
     for (int64_t i = 0, first = 0; all && i < n; first += rows[i++]) y[i] = op_columns(c, all, first, rows[i]);
 }
 
+/* The norm of x, or x itself where the model has no norm in this place. */
 static struct array *norm(struct ctx *c, struct array *x, struct array *gain, double eps)
 {
     return gain ? op_rms_norm(c, x, gain, eps) : x;
@@ -163,6 +164,7 @@ static struct array *llama_run_block(struct ctx *c, struct block_args *a, struct
     return scope_close_keep(c, mark, x);
 }
 
+/* n integers of the host as an array. */
 static struct array *upload_i32(struct ctx *c, const int32_t *data, int64_t n)
 {
     return array_from_host(c, DTYPE_I32, 1, &n, data);

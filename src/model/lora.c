@@ -47,6 +47,7 @@ static enum status check_targets(struct ctx *c, const struct model_config *m, ui
     return OK;
 }
 
+/* The limits on what a command line or a file may ask for. E_INPUT naming the value. */
 static enum status check_config(struct ctx *c, const struct model_config *m, const struct lora_config *config)
 {
     if (config->rank < 1 || config->rank > LORA_MAX_RANK)
@@ -133,6 +134,7 @@ static enum status init_a(struct lora *l, struct lora_module *module)
     return c->status;
 }
 
+/* All modules that the configuration asks for, layer by layer, with their initial values. */
 static enum status add_modules(struct lora *l, const struct model_config *m)
 {
     const struct lora_config *config = &l->config;

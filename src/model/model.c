@@ -39,6 +39,7 @@ static void fill_layers(struct model *m)
     }
 }
 
+/* Longrope's second set of frequencies, for documents beyond the original context. */
 static enum status make_inv_freq_beyond(struct model *m, int64_t n)
 {
     float values[MODEL_MAX_PAIRS];

@@ -37,6 +37,7 @@ static struct gguf_string text_of(const struct gguf *g, const char *key)
     return v && v->kind == GGUF_STRING ? (struct gguf_string){v->data, (size_t)v->n} : (struct gguf_string){"", 0};
 }
 
+/* The hub id that the value of a key is or, as an address, ends in; NULL: it is none. */
 static char *id_under(struct ctx *c, const struct gguf *g, const char *key)
 {
     struct gguf_string s = strip_address(text_of(g, key));
@@ -76,6 +77,7 @@ static char *id_of_base(struct ctx *c, const struct gguf *g)
     return mem_printf(c, "%.*s/%.*s", (int)owner.n, owner.data, (int)name.n, name.data);
 }
 
+/* The first hub id that a GGUF file's metadata gives, in the order of model_name.h. */
 static char *id_of_gguf(struct ctx *c, const struct gguf *g)
 {
     static const char *const keys[] = {"general.source.huggingface.repository",
@@ -91,6 +93,7 @@ static char *id_of_gguf(struct ctx *c, const struct gguf *g)
 
 /* ---- the name -------------------------------------------------------------------------------------------------------- */
 
+/* _name_or_path of config.json when it is a hub id. */
 static char *id_of_folder(struct ctx *c, const char *path)
 {
     char *config = path_join(c, path, "config.json");

@@ -16,6 +16,7 @@ static enum status settle_bf16(struct ctx *c, const struct backend *b, struct mo
     return OK;
 }
 
+/* The rules of model_rows_settle, given the device's properties. */
 static enum status settle_compute(struct ctx *c, const struct backend *b, struct model_options *o, bool training)
 {
     if (b->activations == DTYPE_BF16) return settle_bf16(c, b, o);

@@ -11,6 +11,7 @@ static struct array *shadow_array(struct ctx *c, const struct array *like)
     return like ? array_persistent(c, like->dtype, like->ndim, like->shape) : NULL;
 }
 
+/* Replaces the vectors of a copied block by arrays of the shadow's ctx; adapters are attached later. */
 static void shadow_block(struct ctx *c, struct llama_block *b)
 {
     for (int i = 0; i < BLOCK_NORMS; i++) {
@@ -24,6 +25,7 @@ static void shadow_block(struct ctx *c, struct llama_block *b)
     }
 }
 
+/* An adapter with the modules of `from`, attached to the shadow. */
 static enum status shadow_adapter(struct model *s, const struct lora *from)
 {
     struct lora *l = lora_empty(s->c, &s->config, &from->config);

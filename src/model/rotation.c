@@ -9,6 +9,7 @@
 
 /* ---- what a batch needs ---------------------------------------------------------------------------------------------- */
 
+/* One value for each token, in a shape that broadcasts over heads and elements. */
 static struct array *upload_column(struct ctx *c, enum dtype dtype, int64_t n, const void *values)
 {
     return array_from_host(c, dtype, 3, (int64_t[]){n, 1, 1}, values);
@@ -82,6 +83,7 @@ static struct array *of_heads(struct ctx *c, struct array *x, int64_t first, int
     return op_slice(c, x, from, to, NULL);
 }
 
+/* Rotation of whole heads; where documents have different frequencies, by both sets, of which each token takes its own. */
 static struct array *rotate_heads(struct ctx *c, const struct rotation *r, struct array *x)
 {
     struct array *within = op_rope(c, x, r->positions, r->inv_freq, r->scale);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "model/weights_internal.h"
 
+/* Whether the linear layer at a place has a bias. */
 static bool has_bias(const struct model_config *config, enum lora_place place)
 {
     if (lora_place_is_qkv(place)) return config->qkv_bias;
@@ -15,6 +16,7 @@ static bool has_bias(const struct model_config *config, enum lora_place place)
 
 /* ---- forms ----------------------------------------------------------------------------------------------------------- */
 
+/* The form of the linear layers that a base type stands for. */
 static enum weight_form linear_form(const struct model_options *options)
 {
     static const enum weight_form form[BASE_TYPES] = {WEIGHT_STORED, WEIGHT_NF4, WEIGHT_INT8};
@@ -37,6 +39,7 @@ static enum compute fine_compute(const struct model_options *options)
 
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
 
+/* One linear layer of a block: the matrix prepared by the backend, and its bias. */
 static enum status bind_linear(struct model_files *f, struct model *m, int64_t layer, enum lora_place place)
 {
     const struct weights_names *names = weights_names_of(tensor_file_container(f->file));
@@ -58,6 +61,7 @@ static enum status bind_linear(struct model_files *f, struct model *m, int64_t l
     return f->c->status;
 }
 
+/* The gains of a block's norms, those that the model has. */
 static enum status bind_norms(struct model_files *f, struct model *m, int64_t layer)
 {
     const struct weights_names *names = weights_names_of(tensor_file_container(f->file));
@@ -95,6 +99,8 @@ static enum status bind_ends(struct model_files *f, struct model *m)
     return weights_check_tied_head(f, names->head, &m->embed);
 }
 
+/* Row i of q in Hugging Face order is stored at row_map[i]; that of k is its beginning, for the permutation is within
+ * heads. */
 static enum status make_row_map(struct model_files *f, const struct model_config *config)
 {
     int64_t d = config->head_dim, n = config->n_heads * d;

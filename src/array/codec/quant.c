@@ -1,5 +1,5 @@
-/* quant: the table of decoders, and widening on top of it, one row piece at a time. Everything is read byte by byte, because
- * blocks in a mapped file have no alignment. */
+/* quant: the table of decoders, and widening on top of it, one row piece at a time. Everything is read byte by byte,
+ * because blocks in a mapped file have no alignment. */
 #include "array/codec/quant.h"
 
 #include <string.h>
@@ -25,6 +25,7 @@ bool quant_is_weight_type(enum tensor_type type)
     return rows[type].is_weight;
 }
 
+/* Element i of a type that holds one number for each element, at any address. */
 static double plain_element(enum tensor_type type, const uint8_t *p, int64_t i)
 {
     float f;
@@ -43,6 +44,7 @@ static double plain_element(enum tensor_type type, const uint8_t *p, int64_t i)
     }
 }
 
+/* What callers must have made sure of: a type of weights, and whole blocks. */
 static void check(enum tensor_type type, int64_t n)
 {
     BUG_ON(NULL, !quant_is_weight_type(type), "quant: tensor type %d holds no weights", (int)type);

@@ -18,6 +18,7 @@
 
 enum { ROWS = 32 /* of 8 elements in a block */, ROW = 8, RUN_GROUPS = 32 / QUANT_GROUP };
 
+/* Eight sign bits of which seven are stored: the eighth makes the number of ones even. */
 static unsigned even_signs(unsigned seven_bits)
 {
     return seven_bits | (unsigned)__builtin_parity(seven_bits) << 7;
@@ -34,6 +35,7 @@ static void put_signs(unsigned signs, int8_t *code)
     for (int i = 0; i < ROW; i++) code[i] = (int8_t)(signs >> i & 1 ? -code[i] : code[i]);
 }
 
+/* A row of an IQ2 grid with its eight signs. */
 static void put_iq2(uint16_t row, unsigned signs, int8_t *code)
 {
     put_levels(row, 2, ROW, quant_level_iq2, code);
@@ -113,6 +115,7 @@ void quant_decode_iq3_s(const uint8_t *restrict p, struct quant_codes *restrict 
 
 /* ---- IQ1: codes are eight times the elements, which takes the shift in ------------------------------------------------ */
 
+/* A row of the IQ1 grid, in eighths: levels -1, 0, 1, all shifted by an eighth up or down. */
 static void put_iq1(unsigned index, bool is_shifted_down, int8_t *code)
 {
     uint16_t row = quant_grid_iq1[index];

@@ -11,8 +11,8 @@
  *   NVFP4   4 scales; for each 16 elements 8 bytes: low nibbles elements 0 .. 7, high ones 8 .. 15
  *                                                     half the scale * twice the E2M1 number of the nibble
  *
- * MXFP4's e is an E8M0 number (OCP microscaling formats 1.0), NVFP4's scales are E4M3 numbers. What is not a number there is
- * read as gguf reads it: e = 255 is 2^127, a scale of 127 is 0, and the sign of a scale is not looked at. */
+ * MXFP4's e is an E8M0 number (OCP microscaling formats 1.0), NVFP4's scales are E4M3 numbers. What is not a number there
+ * is read as gguf reads it: e = 255 is 2^127, a scale of 127 is 0, and the sign of a scale is not looked at. */
 #include <math.h>
 #include <string.h>
 
@@ -21,6 +21,7 @@
 
 enum { HALF = 16, SMALL_GROUPS = 2 * HALF / QUANT_GROUP };
 
+/* 16 bytes as 32 codes, low nibbles first, each minus the type's zero. */
 static void split_nibbles(const uint8_t *restrict p, int zero, int8_t *restrict code)
 {
     for (int i = 0; i < HALF; i++) {

@@ -25,6 +25,7 @@ static void *cpu_backend_reserve(struct ctx *c, size_t bytes)
     return NULL;
 }
 
+/* Member `alloc`: device memory is the host's, and is counted; host memory is not. */
 static void *cpu_alloc(struct backend *b, enum backend_memory kind, size_t bytes)
 {
     struct cpu_backend *cpu = self(b);
@@ -36,6 +37,7 @@ static void *cpu_alloc(struct backend *b, enum backend_memory kind, size_t bytes
     return block;
 }
 
+/* Member `free`. */
 static void cpu_free(struct backend *b, enum backend_memory kind, void *block, size_t bytes)
 {
     if (kind == MEMORY_DEVICE) self(b)->stats.live_bytes -= bytes;
@@ -57,6 +59,7 @@ static void cpu_download(struct backend *b, void *host, const void *from, size_t
     memcpy(host, from, bytes);
 }
 
+/* Calls have done their work when they return, so every mark is reached at once. */
 static uint64_t cpu_mark(struct backend *b)
 {
     (void)b;
@@ -69,12 +72,14 @@ static enum status cpu_wait(struct backend *b, uint64_t mark)
     return b->c->status;
 }
 
+/* Rows as stored are read where the file is mapped and take no memory; other forms are made at load. */
 static size_t cpu_weight_bytes(struct backend *b, const struct weight_source *source, enum weight_form form)
 {
     (void)b;
     return form == WEIGHT_STORED ? 0 : weight_form_bytes(source, form);
 }
 
+/* Makes the codes of a form in device memory; rows as stored stay where they are. */
 static enum status cpu_weight_prepare(struct backend *b, struct weight *w, const char *name,
                                       const struct weight_source *source, enum weight_form form)
 {
@@ -86,6 +91,7 @@ static enum status cpu_weight_prepare(struct backend *b, struct weight *w, const
     return status;
 }
 
+/* Frees the codes of a form. */
 static void cpu_weight_release(struct backend *b, struct weight *w)
 {
     size_t bytes = cpu_weight_bytes(b, &w->source, w->form);
@@ -110,6 +116,7 @@ static struct backend_stats cpu_stats(const struct backend *b)
     return self(b)->stats;
 }
 
+/* Memory that is still handed out is a bug of ours. */
 static void cpu_close(struct backend *b)
 {
     struct ctx *c = b->c;

@@ -134,6 +134,7 @@ static bool has_avx512vnni(void)
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
+/* AVX512_BF16: leaf 7, subleaf 1, bit 5 of EAX. */
 static bool has_avx512bf16(void)
 {
     unsigned int eax = 0, ebx, ecx, edx; /* clang 14 cannot ask for it by name */
@@ -159,8 +160,8 @@ static bool has_neon_dot(void)
 }
 #endif
 
-/* Best first; the last runs anywhere. fast_integers: see struct backend. On AVX-512 without VNNI they are not: vpmaddwd and
- * an addition take the ports of two multiply-adds. */
+/* Best first; the last runs anywhere. fast_integers: see struct backend. On AVX-512 without VNNI they are not: vpmaddwd
+ * and an addition take the ports of two multiply-adds. */
 static const struct choice {
     const char *name;
     const struct cpu_kernels *kernels; /* NULL: every row by its reference kernel */

@@ -66,6 +66,7 @@ static void *host_alloc(struct cuda_backend *b, size_t bytes)
     return block;
 }
 
+/* Member `alloc`; only device memory is counted. */
 static void *cuda_backend_alloc(struct backend *base, enum backend_memory kind, size_t bytes)
 {
     struct cuda_backend *b = cuda_backend_of(base);
@@ -121,6 +122,7 @@ static enum status cuda_sequence_end(struct backend *b)
 
 /* ---- opening and closing --------------------------------------------------------------------------------------------- */
 
+/* Waits for queued work and frees in the reverse order of opening; accepts one that is half open. */
 static void cuda_backend_close(struct backend *base)
 {
     struct cuda_backend *b = cuda_backend_of(base);

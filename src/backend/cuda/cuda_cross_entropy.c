@@ -3,6 +3,7 @@
 #include "backend/cuda/cuda_gemm.h"
 #include "backend/cuda/cuda_kernels.h"
 
+/* Logits of `rows` rows, their softmax and gradient in place, and dh of these rows. */
 static enum status cross_entropy_chunk(struct cuda *d, const struct cuda_cross_entropy *a, int first, int rows)
 {
     struct cuda_matrix h = {(CUdeviceptr)(a->h + first * a->h_stride), rows, a->cols, a->h_stride, false, false};

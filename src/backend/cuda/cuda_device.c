@@ -31,6 +31,7 @@ enum status cuda_check(struct cuda *d, CUresult result, const char *what)
     return ctx_fail(d->c, status, "CUDA: %s failed: %s (%d)", what, text ? text : "unknown error", (int)result);
 }
 
+/* One property of the card; 0 with the failure in the ctx. */
 static int device_attribute(struct cuda *d, CUdevice_attribute attribute)
 {
     int value = 0;
@@ -38,6 +39,7 @@ static int device_attribute(struct cuda *d, CUdevice_attribute attribute)
     return value;
 }
 
+/* Finds card `index` and what it can do; refuses cards without bf16 products. */
 static enum status device_find(struct cuda *d, int index)
 {
     int count = 0;
@@ -58,6 +60,7 @@ static enum status device_find(struct cuda *d, int index)
     return d->c->status;
 }
 
+/* Finds one kernel in the module of its .cu file. */
 static enum status device_load_kernel(struct cuda *d, int kernel)
 {
     int i = 0;
@@ -67,6 +70,7 @@ static enum status device_load_kernel(struct cuda *d, int kernel)
                       KERNEL_NAMES[kernel]);
 }
 
+/* Loads every module and finds every kernel, so that nothing is missing later. */
 static enum status device_load_kernels(struct cuda *d)
 {
     BUG_ON(d->c, CUDA_MODULE_COUNT > CUDA_MAX_MODULES, "%d modules", CUDA_MODULE_COUNT);
@@ -77,6 +81,7 @@ static enum status device_load_kernels(struct cuda *d)
     return OK;
 }
 
+/* All steps of opening; cuda_close undoes those that were made. */
 static enum status device_start(struct cuda *d, int index)
 {
     TRY(cuda_driver_open(d->c, &d->driver));

@@ -26,6 +26,7 @@ static const struct driver_library CUBLASLT = {
     .names = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", "/usr/local/cuda/lib64/libcublasLt.so"},
 };
 
+/* The path that an environment variable names, else the first of the usual names that opens. */
 static void *driver_library_open(struct ctx *c, const struct driver_library *l)
 {
     const char *path = getenv(l->variable);
@@ -52,6 +53,7 @@ static void driver_find(struct ctx *c, void *library, const char *name, void *sl
     memcpy(slot, &symbol, sizeof(symbol)); /* ISO C has no cast from void * to a function pointer */
 }
 
+/* Starts the driver; it may be installed and still not work, for instance without a card or in a container. */
 static enum status driver_start(struct ctx *c, struct cuda_driver *d)
 {
     CUresult result = d->cuInit(0);

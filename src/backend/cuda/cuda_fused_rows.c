@@ -136,6 +136,7 @@ static enum status attention_bounds(struct cuda_backend *b, const struct attenti
     return cuda_attention_bounds(b->d, &a);
 }
 
+/* q, k and v as rows of whole tokens. */
 static enum status attention_inputs(struct cuda_backend *b, const struct op_call *call, struct cuda_attention_args *a)
 {
     struct cuda_rows q, k, v;

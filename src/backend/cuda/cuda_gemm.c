@@ -34,6 +34,7 @@ struct gemm_operands {
     float alpha, beta;
 };
 
+/* Records a failed call of cuBLASLt. */
 static enum status gemm_check(struct cuda *d, cublasStatus_t status, const char *what)
 {
     if (status == CUBLAS_STATUS_SUCCESS) return d->c->status;
@@ -47,6 +48,7 @@ static int gemm_alignment(const struct cuda_matrix *m)
     return __builtin_ctzll(at);
 }
 
+/* The key of a product; shapes that do not multiply are a bug of ours. */
 static struct gemm_key gemm_key_of(struct cuda *d, const struct cuda_matrix *a, const struct cuda_matrix *b,
                                    const struct cuda_matrix *c, float beta)
 {
@@ -93,6 +95,7 @@ static enum status gemm_describe(struct cuda *d, struct cuda_gemm_plan *p)
     return OK;
 }
 
+/* One product, queued. cuBLAS's first operand is our second (gemm_describe). */
 static cublasStatus_t gemm_run(struct cuda *d, const struct cuda_gemm_plan *p, const cublasLtMatmulAlgo_t *algo,
                                const struct gemm_operands *o)
 {
@@ -131,6 +134,7 @@ static void gemm_prefer_alignment(struct cuda *d, const struct cuda_gemm_plan *p
     }
 }
 
+/* Asks cuBLASLt for algorithms without a reduction over parts, within the workspace; returns how many it proposes. */
 static int gemm_candidates(struct cuda *d, const struct cuda_gemm_plan *p, cublasLtMatmulHeuristicResult_t *results)
 {
     const struct cuda_driver *f = &d->driver;
@@ -152,6 +156,7 @@ static int gemm_candidates(struct cuda *d, const struct cuda_gemm_plan *p, cubla
     return found;
 }
 
+/* Whether an algorithm splits the reduction, so that its sums depend on timing. */
 static bool gemm_splits(struct cuda *d, const cublasLtMatmulAlgo_t *algo)
 {
     int32_t splits = 0;
@@ -226,6 +231,7 @@ static uint64_t gemm_hash(const struct gemm_key *key)
     return hash ^ hash >> 32;
 }
 
+/* The plan of a shape, an empty one when the shape is new. NULL with E_MEMORY. */
 static struct cuda_gemm_plan *gemm_plan(struct cuda *d, const struct gemm_key *key)
 {
     if (d->n_plans == GEMM_MOST) cuda_gemm_forget(d);

@@ -29,6 +29,7 @@ static __device__ double element_saturate(double x, double low, double high)
     return x != x ? 0.0 : x < low ? low : x > high ? high : x;
 }
 
+/* The inverse of element_read. */
 static __device__ void element_write(void *p, int64_t at, int type, double x)
 {
     switch (type) {
@@ -55,6 +56,7 @@ static __device__ void element_write(void *p, int64_t at, int type, double x)
     }
 }
 
+/* Copies an element of 1, 2, 4 or 8 bytes without looking at its type. */
 static __device__ void bits_copy(void *to, int64_t to_at, const void *from, int64_t from_at, int bytes)
 {
     switch (bytes) {
@@ -72,6 +74,7 @@ static __device__ void bits_copy(void *to, int64_t to_at, const void *from, int6
     }
 }
 
+/* The value of one element of the result, in f64, which holds every type but large i64 exactly. */
 static __device__ double strided_value(const cuda_strided_args &a, int64_t a_at, int64_t b_at)
 {
     if (a.op == STRIDED_FILL) return a.value;

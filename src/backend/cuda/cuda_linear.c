@@ -13,11 +13,13 @@
 #include "array/linear_view.h"
 #include "backend/cuda/cuda_backend.h"
 
+/* A bf16 matrix of this many rows and columns, used as it lies. */
 static struct cuda_matrix matrix(const void *data, int64_t rows, int64_t cols, int64_t stride)
 {
     return (struct cuda_matrix){(CUdeviceptr)data, (int)rows, (int)cols, stride, false, false};
 }
 
+/* The same matrix, to be used transposed in a product. */
 static struct cuda_matrix transposed(struct cuda_matrix m)
 {
     m.transposed = true;
@@ -32,6 +34,7 @@ static struct cuda_rows columns(struct cuda_rows r, int64_t first, int64_t count
     return r;
 }
 
+/* Rows of bf16 as the operand of a product. */
 static struct cuda_matrix of_rows(struct cuda_rows r)
 {
     return matrix(r.data, r.rows, r.cols, r.stride);

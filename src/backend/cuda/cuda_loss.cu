@@ -14,6 +14,7 @@ struct running {
     float m, s;
 };
 
+/* Joins two pairs; (-inf, 0) is the neutral one. */
 static __device__ __forceinline__ running running_join(running a, running b)
 {
     float m = fmaxf(a.m, b.m);
@@ -21,6 +22,7 @@ static __device__ __forceinline__ running running_join(running a, running b)
     return running{m, a.s * __expf(a.m - m) + b.s * __expf(b.m - m)};
 }
 
+/* The pair of a whole warp, in each of its lanes. */
 static __device__ __forceinline__ running running_warp(running r)
 {
 #pragma unroll

@@ -100,6 +100,7 @@ static bool copies_by_rows(const struct array *to, const struct array *from, str
     return false;
 }
 
+/* An element at a time, by the bytes: for views whose rows the kernels for rows cannot read. */
 static enum status copy_strided(struct cuda_backend *b, const struct array *to, const struct array *from)
 {
     struct cuda_strided_args a = {.a = from->data,

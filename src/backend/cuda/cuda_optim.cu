@@ -49,6 +49,7 @@ struct adamw_factors {
     float scale, lr, inverse1, inverse2, beta1, rest1, beta2, rest2, eps, decay;
 };
 
+/* The formula of struct adamw_params for one parameter. */
 static __device__ __forceinline__ void adamw_one(const adamw_factors &f, float g, float &p, float &m, float &v)
 {
     g *= f.scale;

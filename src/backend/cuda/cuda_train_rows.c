@@ -5,6 +5,7 @@
  * whole tiles of the product. */
 enum { LOGITS_BYTES = 256 << 20, LOGITS_ROWS = 128 };
 
+/* Rows of a chunk of logits. */
 static int rows_a_chunk(int64_t rows, int padded)
 {
     int64_t fit = LOGITS_BYTES / ((int64_t)padded * 2) / LOGITS_ROWS * LOGITS_ROWS;

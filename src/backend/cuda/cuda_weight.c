@@ -145,6 +145,7 @@ static void narrow_row(const struct weight *w, int64_t row, float *wide, uint16_
     for (int64_t i = 0; i < w->cols; i++) to[i] = f32_to_bf16(wide[i]);
 }
 
+/* ROWS_A_BLOCK rows into the stage: bf16 is copied, everything else is rounded. */
 static void piece_block(void *arg, int64_t block, int worker)
 {
     const struct weight_piece *p = arg;

@@ -51,6 +51,7 @@ static enum status read_mlx_config(struct import *x, const char *path, const jso
     return x->c->status;
 }
 
+/* E_UNSUPPORTED unless the metadata key has this value. */
 static enum status require_text(struct import *x, const char *key, const char *wanted)
 {
     struct gguf_string s = {"nothing", 7};
@@ -60,6 +61,7 @@ static enum status require_text(struct import *x, const char *key, const char *w
                     s.data, wanted);
 }
 
+/* A GGUF adapter says that it is one, for which architecture, and its alpha. */
 static enum status read_gguf_config(struct import *x)
 {
     const char *architecture = model_family_names(x->model->family)->gguf;
@@ -112,6 +114,7 @@ static enum status check_half(struct import *x, const struct tensor_view *t, int
     return map64_put(x->used, (uint64_t)(uintptr_t)t, 1, NULL);
 }
 
+/* The rank that the tensors must have: mlx-lm's is in the configuration, GGUF's is the shape's. */
 static int64_t rank_of(const struct import *x, const struct tensor_view *a)
 {
     return x->gguf ? (a->ndim == 2 ? a->shape[0] : 0) : x->rank;
@@ -136,6 +139,7 @@ static enum status import_add_module(struct import *x, struct lora *l, int64_t l
     return lora_add(l, x->model, layer, place, rank, x->gguf ? x->alpha : x->scale * (double)rank);
 }
 
+/* E_UNSUPPORTED naming a tensor that belongs to no module: ignoring it would change what the adapter does. */
 static enum status check_all_used(struct import *x)
 {
     for (size_t i = 0; i < import_count_tensors(x); i++) {
@@ -180,6 +184,7 @@ static enum status copy_half(struct import *x, const struct lora_module *m, char
     return x->c->status;
 }
 
+/* All modules that have tensors, then their values. */
 static enum status import_fill(struct import *x, struct lora *l)
 {
     for (int64_t layer = 0; layer < x->model->n_layers; layer++)
@@ -217,6 +222,7 @@ static struct lora_config import_summarise(const struct import *x)
     return config;
 }
 
+/* The adapter from files that are open. */
 static struct lora *import_load(struct import *x)
 {
     struct lora_config config = import_summarise(x);

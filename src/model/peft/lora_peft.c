@@ -44,6 +44,7 @@ static json_t *json_number(double v)
     return v == floor(v) && fabs(v) < 1e15 ? json_integer((json_int_t)v) : json_real(v);
 }
 
+/* Whether the adapter has a module at this layer and place. */
 static bool has_module(const struct lora *l, int64_t layer, enum lora_place place)
 {
     for (size_t i = 0; i < l->n_modules; i++)
@@ -61,6 +62,7 @@ static bool modules_are_grid(const struct lora *l, uint32_t places)
     return true;
 }
 
+/* The places that any layer has an adapter at, as bits. */
 static uint32_t places_of(const struct lora *l)
 {
     uint32_t places = 0;
@@ -90,6 +92,7 @@ static void add_targets(const struct lora *l, json_t *doc)
     json_decref(layers);
 }
 
+/* rank_pattern and alpha_pattern: the modules that differ from r and lora_alpha, each by its whole path. */
 static void add_patterns(const struct lora *l, json_t *doc)
 {
     json_t *ranks = json_object(), *alphas = json_object();
@@ -104,6 +107,7 @@ static void add_patterns(const struct lora *l, json_t *doc)
     json_object_set_new(doc, "alpha_pattern", alphas);
 }
 
+/* adapter_config.json with every field that PEFT writes and needs for loading. */
 static json_t *make_config(const struct lora *l, const char *base_name)
 {
     static const char *const nulls[] = {"revision", "exclude_modules", "layers_pattern", "modules_to_save", "auto_mapping"};
@@ -139,6 +143,7 @@ enum status lora_save_peft_config(struct ctx *c, const struct lora *l, const cha
     return c->status;
 }
 
+/* For parameters_save: the values of A and B, which alternate in the table. */
 static enum status peft_read_value(void *user, int which, size_t i, float *out)
 {
     const struct lora *l = user;
@@ -191,6 +196,7 @@ static const char *const known_fields[] = {
     "use_rslora",    "ensure_weight_tying",
 };
 
+/* Whether a field is one that is read or changes nothing. */
 static bool is_known(const char *key)
 {
     for (size_t i = 0; i < sizeof known_fields / sizeof *known_fields; i++)

@@ -41,6 +41,7 @@ static int64_t segment_of_place(const struct attention_bf16 *b, int64_t n_segmen
     return low;
 }
 
+/* Rounds the keys [place, place + keys) of one key head: as rows, as columns of the transpose, or both. */
 static void round_keys(const struct round_work *w, const struct attention_rounded *to, const struct array *from, int64_t row,
                        int64_t group, int64_t place, int64_t keys, float *scratch)
 {
@@ -67,6 +68,7 @@ static void round_item(void *arg, int64_t item, int worker)
     round_keys(w, &b->v, w->v, g.k + key, group, place, keys, scratch);
 }
 
+/* Scratch for the rounded rows of all key heads. */
 static uint32_t *attention_bf16_rows_of(struct ctx *c, const struct attention_bf16 *b, bool wanted)
 {
     /* tiles read whole groups of mr rows */
@@ -74,6 +76,7 @@ static uint32_t *attention_bf16_rows_of(struct ctx *c, const struct attention_bf
     return wanted ? (uint32_t *)cpu_scratch_f32(c, steps) : NULL;
 }
 
+/* Scratch for the rounded transposes of all key heads. */
 static uint32_t *transposed_of(struct ctx *c, const struct attention_bf16 *b, bool wanted)
 {
     return wanted ? (uint32_t *)cpu_scratch_f32(c, b->groups * b->transposed_rows * b->transposed_steps) : NULL;

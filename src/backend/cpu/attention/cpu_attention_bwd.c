@@ -71,17 +71,20 @@ static int64_t bf16_floats(const struct attention_bwd_work *w)
            attention_bf16_panel_steps(h, ATTENTION_KEYS, ATTENTION_COLUMNS) + ATTENTION_COLUMNS * w->d;
 }
 
+/* Floats of a work item, in the order in which attention_bwd_block_of cuts them. */
 static int64_t attention_bwd_scratch_floats(const struct attention_bwd_work *w)
 {
     return (w->bf16 ? bf16_floats(w) : 0) + 2 * ATTENTION_PANEL_COLUMNS * w->d + 2 * ATTENTION_KEYS * ATTENTION_COLUMNS +
            3 * ATTENTION_COLUMNS * w->ld + ATTENTION_KEYS * w->ld + 3 * ATTENTION_COLUMNS;
 }
 
+/* How many blocks of columns a segment and key head have. */
 static int64_t blocks_of(const struct attention_bwd_work *w, const struct attention_segment *g)
 {
     return cpu_div_up(g->nq * w->share, ATTENTION_COLUMNS);
 }
 
+/* The columns of one block. */
 static struct attention_columns columns_of(const struct attention_bwd_work *w, const struct attention_segment *g,
                                            int64_t group, int64_t block)
 {

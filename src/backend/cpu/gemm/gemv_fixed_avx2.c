@@ -68,6 +68,7 @@ void gemv_fixed_avx2_fix(void *fixed, const float *x, int64_t k)
 
 /* ---- rows ------------------------------------------------------------------------------------------------------------ */
 
+/* The f16 scale, and offset, at the head of a block: four bytes at any address. */
 INLINE int32_t load_head(const uint8_t *p)
 {
     int32_t head;
@@ -75,6 +76,7 @@ INLINE int32_t load_head(const uint8_t *p)
     return head;
 }
 
+/* The 16 bytes of codes of two blocks in the two halves of a register. */
 INLINE __m256i load_codes(const uint8_t *first, const uint8_t *second)
 {
     __m128i low = _mm_loadu_si128((const __m128i *)(const void *)first);

@@ -59,6 +59,7 @@ INLINE float32x4_t dot_q4(const uint8_t *codes, const float32x4_t *x)
     return vaddq_f32(low, high);
 }
 
+/* The unscaled dot product of a block of 32 bytes with 32 floats. */
 INLINE float32x4_t dot_q8(const uint8_t *codes, const float32x4_t *x)
 {
     uint8x16_t a = vld1q_u8(codes), b = vld1q_u8(codes + 16);

@@ -52,6 +52,7 @@ INLINE void tile_product(const struct bf16_tile *t, float *c, int64_t ldc, const
     if (lower && right) _tile_stored(3, c + ROWS * ldc + 16, c_stride);
 }
 
+/* Full tiles use all four sums; at the edges of C only those that have rows and columns. */
 static void tile_at(const struct bf16_tile *t, float *c, int64_t ldc)
 {
     if (t->rows > ROWS) {

@@ -1,6 +1,6 @@
 /* gemm_bf16_loops: the tile as gemm_bf16.h defines its sums, rounding and packing in plain C with the vector extension of
- * gcc and clang, compiled once an instruction set. Instruction sets with products of bf16 have a tile of their own, which is
- * held against this one bit by bit. The including file defines LANES, the floats of a vector, and NR, the columns of a
+ * gcc and clang, compiled once an instruction set. Instruction sets with products of bf16 have a tile of their own, which
+ * is held against this one bit by bit. The including file defines LANES, the floats of a vector, and NR, the columns of a
  * panel. */
 #include <string.h>
 
@@ -19,6 +19,7 @@ INLINE uint32_t even_bits(uint32_t pair)
     return pair & 0x7f80 ? pair << 16 : 0;
 }
 
+/* The odd k is the high half. */
 INLINE uint32_t odd_bits(uint32_t pair)
 {
     return pair & 0x7f800000 ? pair & 0xffff0000 : 0;
@@ -48,6 +49,7 @@ INLINE void add_group(vf sum[MR], const uint32_t *const a[MR], const uint32_t *b
     for (int i = 0; i < MR; i++) sum[i] = sum[i] + (even[i] + odd[i]);
 }
 
+/* LANES columns of all rows at a time: the sums stay in registers over the whole reduction. */
 static void bf16_loops_tile(const struct bf16_tile *t)
 {
     for (int64_t j = 0; j < t->columns; j += LANES) {
@@ -67,6 +69,8 @@ static void bf16_loops_tile(const struct bf16_tile *t)
     }
 }
 
+/* Round to nearest, halves to even, in integer arithmetic: adding 0x7fff and the lowest bit that stays carries into the
+ * upper half exactly when the value rounds up. NaN stays NaN, subnormals become 0. */
 static void round_row(uint16_t *out, const float *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -84,6 +88,7 @@ INLINE uint32_t normal(uint16_t x)
     return x & 0x7f80 ? x : 0;
 }
 
+/* A panel from rows that are columns of B: for each pair of k, the pairs of all NR columns. */
 static void bf16_loops_pack_columns(uint32_t *panel, const uint16_t *const *rows, int n, int64_t k)
 {
     int64_t padded = (k + BF16_GROUP - 1) / BF16_GROUP * BF16_GROUP;
@@ -95,6 +100,7 @@ static void bf16_loops_pack_columns(uint32_t *panel, const uint16_t *const *rows
         }
 }
 
+/* The same panels from rows of B: two rows at a time, interleaved column by column. */
 static void bf16_loops_pack_rows(uint32_t *panel, int64_t panel_stride, const uint16_t *const *rows, int64_t k, int64_t n)
 {
     int64_t padded = (k + BF16_GROUP - 1) / BF16_GROUP * BF16_GROUP;

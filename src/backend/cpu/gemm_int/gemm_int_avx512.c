@@ -2,8 +2,8 @@
  * multiply-adds of 16-bit codes in two instructions, to the 16 of vfmadd in one. With VNNI one instruction: vpdpwssd for
  * 16-bit codes, vpdpbusd for 8-bit ones, 64 multiply-adds.
  *
- * vpdpbusd wants one operand without sign: activations have 128 added, and the head of a run of a panel holds what that adds
- * to each column, -128 times its sum, which sums begin with. None of them saturates: 255 * 127 * 512 < 2^31. */
+ * vpdpbusd wants one operand without sign: activations have 128 added, and the head of a run of a panel holds what that
+ * adds to each column, -128 times its sum, which sums begin with. None of them saturates: 255 * 127 * 512 < 2^31. */
 #include <immintrin.h>
 
 #include "backend/cpu/gemm/transpose_avx512.h"
@@ -31,9 +31,9 @@ enum multiply { MADD, DOT_16, DOT_8 };
 #define STORE(i)                                                                                                            \
     if (rows > (i)) int_avx512_store_row(t, i, low##i, high##i);
 
-/* One row's step. Assembly, because gcc 12 moves all products of the intrinsics in front of all sums, or copies the sums of
- * the VNNI ones, and then has to spill. The product of vpmaddwd with b1 takes the register of x: 28 sums, two vectors of B,
- * x and one product are all 32. */
+/* One row's step. Assembly, because gcc 12 moves all products of the intrinsics in front of all sums, or copies the sums
+ * of the VNNI ones, and then has to spill. The product of vpmaddwd with b1 takes the register of x: 28 sums, two vectors
+ * of B, x and one product are all 32. */
 INLINE void multiply_add(__m512i *low, __m512i *high, const char *a, __m512i b0, __m512i b1, const enum multiply multiply)
 {
     int32_t step;
@@ -51,6 +51,7 @@ INLINE void multiply_add(__m512i *low, __m512i *high, const char *a, __m512i b0,
     }
 }
 
+/* rows x 32 columns of 32-bit sums; a step is 4 bytes of codes of A, broadcast, against two registers of B. */
 INLINE void tile_rows(const struct int_tile *t, const int rows, const enum multiply multiply)
 {
     const int64_t rs = 4 * t->rs;

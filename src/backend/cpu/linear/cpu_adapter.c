@@ -62,6 +62,7 @@ static struct adapter_run adapter_run_of(const struct adapter_work *w, int worke
     return r;
 }
 
+/* Floats of a worker: its chunk, u of every adapter, and a copy of h; or what packing s B takes, where that is more. */
 static int64_t adapter_scratch_floats(const struct adapter_work *w)
 {
     int64_t rows = 0, widest = 0;

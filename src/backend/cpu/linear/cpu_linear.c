@@ -39,6 +39,7 @@ struct linear {
     struct cpu_linear_slot slot[LINEAR_MAX];
 };
 
+/* Names the call's operands and finds each weight's columns in y. */
 static void linear_init(struct linear *l, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct linear_params *p = call->params;
@@ -83,6 +84,7 @@ struct mask_work {
     uint8_t *keep;
 };
 
+/* MASK_ROWS rows: the mask of each token is made again from the counters, used and forgotten. */
 static void mask_item(void *arg, int64_t item, int worker)
 {
     const struct mask_work *w = arg;

@@ -1,7 +1,7 @@
-/* cpu_loops: the loops of cpu_kernels.h but for the micro-tile, written once with the vector extension of gcc and clang and
- * compiled once an instruction set: the including file defines LANES, the floats of one vector, and compiler flags do the
- * rest. Intrinsics were rejected here: these loops are bound by memory or by exp's polynomial, where the compilers' choice
- * of instructions is the same, and one text is one thing to test.
+/* cpu_loops: the loops of cpu_kernels.h but for the micro-tile, written once with the vector extension of gcc and clang
+ * and compiled once an instruction set: the including file defines LANES, the floats of one vector, and compiler flags do
+ * the rest. Intrinsics were rejected here: these loops are bound by memory or by exp's polynomial, where the compilers'
+ * choice of instructions is the same, and one text is one thing to test.
  *
  * Sums run over a fixed number of lanes, so results depend on the instruction set, never on threads or alignment. */
 #ifndef LANES
@@ -34,6 +34,7 @@ INLINE vf load(const float *p)
     return *(const vf_unaligned *)p;
 }
 
+/* A whole vector to any address. */
 INLINE void store(float *p, vf v)
 {
     *(vf_unaligned *)p = v;
@@ -47,6 +48,7 @@ INLINE vf load_part(const float *p, int64_t n)
     return v;
 }
 
+/* The first n < LANES elements. */
 INLINE void store_part(float *p, vf v, int64_t n)
 {
     memcpy(p, &v, (size_t)n * sizeof(float));
@@ -64,7 +66,8 @@ INLINE vf choose(vi mask, vf a, vf b)
     return (vf)((mask & (vi)a) | (~mask & (vi)b));
 }
 
-/* Runs `body` for every vector of [0, n), with LOAD(p) and STORE(p, v) of elements i.. of p; the tail goes through parts. */
+/* Runs `body` for every vector of [0, n), with LOAD(p) and STORE(p, v) of elements i.. of p; the tail goes through
+ * parts. */
 #define EACH(n, ...)                                                                                                        \
     do {                                                                                                                    \
         int64_t i = 0, left_;                                                                                               \
@@ -105,6 +108,7 @@ INLINE vd load_f64(const float *p, int64_t n)
     return v;
 }
 
+/* Lane by lane in order, as sum_lanes. */
 INLINE double sum_lanes_f64(vd v)
 {
     double s = 0;
@@ -112,6 +116,7 @@ INLINE double sum_lanes_f64(vd v)
     return s;
 }
 
+/* Four independent sums, added at the end in a fixed order; the tail of fewer than LANES elements comes last. */
 static float loop_dot(const float *x, const float *y, int64_t n)
 {
     vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}; /* four chains hide the latency of the sum */
@@ -194,9 +199,9 @@ INLINE vf exp_polynomial(vf r)
     return p * r + 1.0f;
 }
 
-/* e^x = 2^k e^r with k = round(x / ln 2), |r| <= ln 2 / 2, where the polynomial is good to 6e-9. ln 2 is
- * taken off in two parts, the first so short that k times it is exact. 2^k is applied in two halves, so that subnormal
- * results and overflow come out by themselves. Rounding is by adding 1.5 * 2^23: no conversion, so NaN passes untouched. */
+/* e^x = 2^k e^r with k = round(x / ln 2), |r| <= ln 2 / 2, where the polynomial is good to 6e-9. ln 2 is taken off in two
+ * parts, the first so short that k times it is exact. 2^k is applied in two halves, so that subnormal results and overflow
+ * come out by themselves. Rounding is by adding 1.5 * 2^23: no conversion, so NaN passes untouched. */
 INLINE vf exp_vector(vf x)
 {
     const vf round = splat(12582912.0f);
@@ -208,8 +213,8 @@ INLINE vf exp_vector(vf x)
     return exp_polynomial(r) * (vf)((vu)(half + 127) << 23) * (vf)((vu)(power - half + 127) << 23);
 }
 
-/* The same for x <= 0, give or take rounding, which is what a softmax asks for: below the normal numbers the result is 0, so
- * one factor 2^k is enough (its bits are those of `shifted`, moved up). Both tests are written so that NaN passes. */
+/* The same for x <= 0, give or take rounding, which is what a softmax asks for: below the normal numbers the result is 0,
+ * so one factor 2^k is enough (its bits are those of `shifted`, moved up). Both tests are written so that NaN passes. */
 INLINE vf exp_nonpositive(vf x)
 {
     const vf round = splat(12582912.0f);
@@ -300,8 +305,8 @@ static void loop_adamw(float *p, const float *g, float *m, float *v, const struc
 
 /* ---- columns of a tile ----------------------------------------------------------------------------------------------- */
 
-/* Two vectors of columns at a time, so that one's latency hides the other's; one where vectors are as long as the 16 columns
- * that n is a multiple of. `two` is a constant where this is expanded. */
+/* Two vectors of columns at a time, so that one's latency hides the other's; one where vectors are as long as the 16
+ * columns that n is a multiple of. `two` is a constant where this is expanded. */
 INLINE void column_max(float *m, const float *s, int64_t ld, int64_t k, float scale, const bool two)
 {
     vf m0 = load(m), m1 = two ? load(m + LANES) : m0;
@@ -317,6 +322,7 @@ INLINE void column_max(float *m, const float *s, int64_t ld, int64_t k, float sc
     if (two) store(m + LANES, m1);
 }
 
+/* Two vectors of columns at a time, as the maxima of one alone would wait for each other. */
 static void loop_column_max(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale)
 {
     int64_t j = 0;
@@ -324,6 +330,7 @@ static void loop_column_max(float *m, const float *s, int64_t ld, int64_t k, int
     if (j < n) column_max(m + j, s + j, ld, k, scale, false);
 }
 
+/* e^(scale s - m) in place for LANES columns (or twice as many), and its sums added to `sum`. */
 INLINE void column_exp(float *s, int64_t ld, int64_t k, float scale, const float *m, float *sum, const bool two)
 {
     vf m0 = load(m), t0 = load(sum), m1 = two ? load(m + LANES) : m0, t1 = two ? load(sum + LANES) : t0;
@@ -341,6 +348,7 @@ INLINE void column_exp(float *s, int64_t ld, int64_t k, float scale, const float
     if (two) store(sum + LANES, t1);
 }
 
+/* The same over all columns. */
 static void loop_column_exp(float *s, int64_t ld, int64_t k, int64_t n, float scale, const float *m, float *sum)
 {
     int64_t j = 0;

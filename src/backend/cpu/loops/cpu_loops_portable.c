@@ -29,6 +29,7 @@ INLINE void tile_rows(const struct gemm_tile *t, const int rows)
     }
 }
 
+/* One loop for each number of rows, so that the compiler knows it and keeps the sums in registers. */
 static void portable_tile(const struct gemm_tile *t)
 {
     switch (t->rows) {
@@ -47,6 +48,7 @@ static void portable_tile(const struct gemm_tile *t)
     }
 }
 
+/* struct cpu_kernels.transpose in plain C. */
 static void transpose(float *dst, int64_t dst_ld, const float *src, int64_t ld, int64_t rows, int64_t n, float scale)
 {
     for (int64_t k = 0; k < n; k++)

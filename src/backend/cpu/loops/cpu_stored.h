@@ -126,6 +126,7 @@ static void loop_dot_blocks(const struct cpu_dot *d, float *out)
 }
 
 #if defined(__F16C__)
+/* By the processor's conversion where there is one; false where there is none, and the codec converts. */
 static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
 {
     int64_t j = 0;
@@ -150,6 +151,7 @@ static bool widen_f16(const uint8_t *p, float *dst, int64_t n)
 }
 #endif
 
+/* struct cpu_kernels.widen: which loop widens which type. */
 static bool loop_widen(enum tensor_type type, const void *src, float *dst, int64_t n)
 {
     switch (type) {
@@ -206,8 +208,8 @@ INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
     }
 }
 #elif defined(__aarch64__)
-/* The 16 products scale * level are the 64 bytes that a look-up by bytes reaches: an element's indices are 4 code + 0 .. 3.
- */
+/* The 16 products scale * level are the 64 bytes that a look-up by bytes reaches: an element's indices are 4 code + 0 ..
+ * 3. */
 INLINE void nf4_look_up(float *dst, uint8x16x4_t products, uint8x16_t code_times_4)
 {
     for (int i = 0; i < 4; i++) {
@@ -232,6 +234,7 @@ INLINE void nf4_whole_block(const struct nf4_block *b, float *dst)
 #endif
 
 #if defined(__AVX2__) || defined(__aarch64__)
+/* Whole blocks by table look-ups in registers; pieces of blocks at the ends by the codec. */
 static void loop_widen_nf4(const void *row, int64_t cols, int64_t first, int64_t n, float *dst)
 {
     for (int64_t at = first, end = first + n, m; at < end; at += m, dst += m) {

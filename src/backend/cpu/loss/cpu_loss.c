@@ -72,6 +72,7 @@ static void join_row(const struct loss_work *w, int64_t i, float *scratch)
                      w->width);
 }
 
+/* Work item of the second loop: JOIN_ROWS rows. */
 static void loss_join_item(void *arg, int64_t item, int worker)
 {
     const struct loss_work *w = arg;

@@ -43,6 +43,7 @@ static int64_t loss_bf16_scratch(const struct loss_work *w)
     return loss_bf16_lay_out(w, &b, origin) - origin;
 }
 
+/* Packs a tile of words as columns, for the logits, and, when a gradient is wanted, as rows, for dh. */
 static void loss_bf16_pack_words(const struct loss_work *w, const struct loss_bf16_parts *b, int64_t word, int64_t words)
 {
     struct bf16_pack p = {.source = {.form = GEMM_TRANSPOSED, .weight = w->w, .scale = 1.0f},
@@ -95,6 +96,7 @@ static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_bf1
     bf16_block(w->kernels, &product);
 }
 
+/* A work item: h is rounded once, then every tile of words of the slice is packed once and serves all blocks. */
 static void loss_bf16_run(const struct loss_work *w, const struct loss_item *item)
 {
     struct loss_bf16_parts b = {.item = item};

@@ -78,6 +78,7 @@ static void ref_attention_row(const struct ref_attention_work *work, int64_t n, 
     if (work->lse) *real_at(work->lse, n * work->lse->stride[0] + h * work->lse->stride[1]) = (REAL)(m + log(total));
 }
 
+/* ATTENTION_ROWS queries of all heads. */
 static void attention_block(void *arg, int64_t block, int worker)
 {
     const struct ref_attention_work *work = arg;
@@ -112,6 +113,7 @@ static enum status ref_attention_check(struct ctx *c, const struct op_call *call
     return OK;
 }
 
+/* ATTENTION: row by row and head by head, all scores of a query at once. */
 static enum status run_attention(struct ctx *c, const struct op_call *call)
 {
     struct ref_attention_work work = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]};

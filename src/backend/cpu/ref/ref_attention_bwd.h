@@ -79,6 +79,7 @@ static void attention_bwd_k_block(void *arg, int64_t block, int worker)
     }
 }
 
+/* ATTENTION_BWD: probabilities from lse, then each gradient by the formula above. */
 static enum status run_attention_bwd(struct ctx *c, const struct op_call *call)
 {
     struct ref_attention_bwd_work work = {.a = {.p = call->params, .q = call->in[0], .k = call->in[1], .v = call->in[2]}};

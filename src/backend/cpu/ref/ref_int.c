@@ -1,8 +1,8 @@
 /* ref_int: elementwise rows and reductions of bool, u8, i32 and i64.
  *
  * Every element is loaded as int64, worked on modulo 2^64 and stored back, so one source serves four dtypes and overflow
- * wraps as NumPy's does instead of being undefined. Stores to bool keep "is not zero": the sum of bools is "or", the product
- * "and". Division is not here: the front end makes floats of its operands first. */
+ * wraps as NumPy's does instead of being undefined. Stores to bool keep "is not zero": the sum of bools is "or", the
+ * product "and". Division is not here: the front end makes floats of its operands first. */
 #include "backend/cpu/ref/ref_backend.h"
 #include "backend/cpu/ref/ref_index.h"
 
@@ -125,6 +125,7 @@ static enum status ref_int_run_less_equal(struct ctx *c, const struct op_call *c
     return ref_int_map_binary(c, call, ref_int_less_equal);
 }
 
+/* NEG: 0 - a, which wraps for the smallest integer. */
 static enum status ref_int_run_neg(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = call->in[0], *out = call->out[0];

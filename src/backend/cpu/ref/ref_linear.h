@@ -132,6 +132,7 @@ static int64_t linear_place_h(struct ctx *c, struct linear_slot *s, const struct
     return n * s->rank;
 }
 
+/* LINEAR: first the h_i, by blocks of tokens; then y, by blocks of weight rows, each of which is widened once. */
 static enum status ref_run_linear(struct ctx *c, const struct op_call *call)
 {
     const struct linear_view v = linear_view_of(call);

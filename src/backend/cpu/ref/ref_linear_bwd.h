@@ -18,11 +18,13 @@ struct ref_linear_bwd_work {
     double *sums;                       /* (workers, LINEAR_TOKENS, K) */
 };
 
+/* The gradient of weight i's columns of y for one token. */
 static const REAL *dy_of(const struct ref_linear_bwd_work *work, const struct linear_slot *s, int64_t token)
 {
     return real_row(work->dy, token) + s->first;
 }
 
+/* u of LINEAR_TOKENS tokens, and their masks. */
 static void linear_bwd_u_block(void *arg, int64_t block, int worker)
 {
     const struct ref_linear_bwd_work *work = arg;
@@ -55,6 +57,7 @@ static void linear_bwd_dx_adapter(const struct ref_linear_bwd_work *work, int i,
     }
 }
 
+/* dx of LINEAR_TOKENS tokens, which share the widening of each weight row. */
 static void linear_bwd_dx_block(void *arg, int64_t block, int worker)
 {
     const struct ref_linear_bwd_work *work = arg;
@@ -139,6 +142,7 @@ static bool linear_bwd_prepare(struct ctx *c, const struct op_call *call, struct
     return ctx_ok(c);
 }
 
+/* LINEAR_BWD: the four passes, each a parallel loop. */
 static enum status run_linear_bwd(struct ctx *c, const struct op_call *call)
 {
     const struct linear_view v = linear_view_of(call);

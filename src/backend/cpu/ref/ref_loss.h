@@ -130,6 +130,7 @@ static void check_loss(struct ctx *c, const struct op_call *call, const struct r
     if (work->dh) check_operand(c, call->op, work->dh, 2);
 }
 
+/* LINEAR_CROSS_ENTROPY: logits of LOSS_ROWS rows at a time, in f64. */
 static enum status run_linear_cross_entropy(struct ctx *c, const struct op_call *call)
 {
     struct ref_loss_work work = {.p = call->params, .h = call->in[0], .targets = call->in[1], .weights = call->in[2]};

@@ -39,6 +39,7 @@ static void matmul_row(const struct ref_matmul_work *work, int64_t row, double *
     for (int64_t j = 0; j < work->n; j++) y[j * work->out->stride[s]] = (REAL)sums[j];
 }
 
+/* MATMUL_ROWS rows of the result, over all leading axes. */
 static void matmul_block(void *arg, int64_t block, int worker)
 {
     const struct ref_matmul_work *work = arg;
@@ -46,6 +47,7 @@ static void matmul_block(void *arg, int64_t block, int worker)
     for (int64_t row = block * MATMUL_ROWS; row < end; row++) matmul_row(work, row, work->sums + worker * work->n);
 }
 
+/* MATMUL: shapes are those that the front end has broadcast. */
 static enum status run_matmul(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = call->in[0], *b = call->in[1], *out = call->out[0];

@@ -45,6 +45,7 @@ static REAL *real_head(const struct array *a, int64_t i, int64_t h)
     return real_at(a, i * a->stride[0] + h * a->stride[1]);
 }
 
+/* Front ends give operands of one dtype; another one here is a bug of ours. */
 static void ref_check_real(struct ctx *c, enum op op, const struct array *a)
 {
     BUG_ON(c, a->dtype != REAL_DTYPE, "%s: an operand is %s, not %s", op_name(op), dtype_name(a->dtype),

@@ -26,6 +26,7 @@ static double largest(const struct array *a, int64_t base, const struct axes *x)
     return m;
 }
 
+/* MAX over a set of axes; NaN wins, as in NumPy. */
 static enum status run_max(struct ctx *c, const struct op_call *call)
 {
     const struct axes_params *p = call->params;

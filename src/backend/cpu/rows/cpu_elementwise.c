@@ -47,6 +47,7 @@ static struct elementwise_work elementwise_work_of(const struct op_call *call, c
     return (struct elementwise_work){.call = call, .kernels = kernels, .n = array_size(call->in[0])};
 }
 
+/* One piece of z = x + y; the items below do the same for their row. */
 static void add_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
@@ -73,6 +74,7 @@ enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, co
 
 /* ---- rows of views: gradients go into columns of wider arrays by COPY ------------------------------------------------ */
 
+/* COPY_ROWS rows of an array whose rows are not one behind the other. */
 static void copy_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
@@ -154,6 +156,7 @@ enum status cpu_elementwise_adamw(struct ctx *c, const struct op_call *call, con
     return OK;
 }
 
+/* The sum of one piece; pieces are added in order afterwards, so the number of threads does not matter. */
 static void sum_squares_item(void *arg, int64_t item, int worker)
 {
     (void)worker;

@@ -41,6 +41,7 @@ static void norm_item(void *arg, int64_t item, int worker)
     }
 }
 
+/* Rows and length of a call's operand. */
 static struct norm_work norm_work_of(const struct op_call *call, const struct cpu_kernels *kernels, const struct array *x)
 {
     const struct rms_norm_params *p = call->params;

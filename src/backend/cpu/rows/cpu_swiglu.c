@@ -38,6 +38,7 @@ static void swiglu_bwd_item(void *arg, int64_t item, int worker)
                                cpu_row_at(in[2], i), w->n);
 }
 
+/* Runs `item` for all rows of the call, ROWS at a time. */
 static enum status run_rows(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels,
                             void (*item)(void *, int64_t, int))
 {
