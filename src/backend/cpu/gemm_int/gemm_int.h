@@ -24,7 +24,7 @@
 enum {
     INT_RUN = 512,
     INT_RUN_8 = 64, /* with codes of 8 bits, which have none to spare for an outlier's neighbours */
-    INT_ALIGN = 16  /* runs begin at multiples of this, and rows of codes have room for it */
+    INT_ALIGN = 16  /* runs begin at multiples of this, and rows of codes are as long as multiples of it */
 };
 
 /* c[i][j] (+)= (float)(sum over k, exact, of a_i b_j) * row_scale[i] [* column_scale[j]] for i < rows <= mr and all j < nr,
@@ -55,7 +55,7 @@ struct int_kernels {
     void (*open)(void);
     void (*close)(void);
     void (*tile)(const struct int_tile *t);
-    /* x[i] (times fold[i], rounded, unless NULL) as codes, i < n; the room up to INT_ALIGN codes is filled with codes that
+    /* x[i] (times fold[i], rounded, unless NULL) as codes, i < n; up to the next multiple of INT_ALIGN follow codes that
      * count as nothing. Returns the scale t = max |x| / limit; 0 when nothing is above 1e-30; NaN when a number is not
      * finite. Codes are rounded to nearest, halves to even. */
     float (*quantise)(void *codes, const float *x, const float *fold, int64_t n, int limit);

@@ -234,9 +234,9 @@ static float int_avx512_quantise_8(void *codes, const float *x, const float *fol
 {
     int16_t wide[INT_RUN];
     uint8_t *out = codes;
-    int64_t room = (n + INT_ALIGN - 1) / INT_ALIGN * INT_ALIGN;
+    int64_t padded = (n + INT_ALIGN - 1) / INT_ALIGN * INT_ALIGN;
     float scale = int_quantise_16(wide, x, fold, n, limit);
-    for (int64_t i = 0; i < room; i++) out[i] = (uint8_t)(wide[i] + OFFSET);
+    for (int64_t i = 0; i < padded; i++) out[i] = (uint8_t)(wide[i] + OFFSET);
     return scale;
 }
 

@@ -53,16 +53,16 @@ static inline float int_quantise_16(void *codes, const float *x, const float *fo
 {
     float inverse, scale = int_scale(fold ? int_largest_bits(x, fold, n) : int_largest_bits(x, NULL, n), limit, &inverse);
     int16_t *out = codes;
-    int64_t room = (n + INT_ALIGN - 1) / INT_ALIGN * INT_ALIGN;
+    int64_t padded = (n + INT_ALIGN - 1) / INT_ALIGN * INT_ALIGN;
     if (inverse == 0) { /* 0 * x would be NaN where x is not finite */
-        memset(out, 0, (size_t)room * sizeof *out);
+        memset(out, 0, (size_t)padded * sizeof *out);
         return scale;
     }
     if (fold)
         int_round(out, x, fold, n, inverse);
     else
         int_round(out, x, NULL, n, inverse);
-    memset(out + n, 0, (size_t)(room - n) * sizeof *out);
+    memset(out + n, 0, (size_t)(padded - n) * sizeof *out);
     return scale;
 }
 

@@ -7,7 +7,7 @@
  * so the sum is 256 sum h w + sum l w + 128 sum w; the last is the same for every row and stands at the head of a run of
  * the panel. Partial sums may wrap, the whole fits 32 bits (gemm_int.h). Two sums an element: the tile is done in two
  * halves of 6 x 8. A row of A has [four h][four l] for each step of B: one load, two lanes. Bytes of codes are half of
- * what the interface counts for B (codes = 2 is what A needs), so a run fills the first half of its room in a panel.
+ * what the interface counts for B (codes = 2 is what A needs), so a run fills the first half of the memory that a panel has for it.
  *
  * Rejected: smmla of i8mm, for which A would have to be interleaved by rows; usdot, which would make the head unnecessary,
  * but which fewer processors have. */
