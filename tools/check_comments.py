@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks two rules about comments, in the folders of COVERED:
+"""Checks two rules about comments, in the folders of COVERED and HEADS:
 
 - every function that a header declares or defines has a comment directly above it. A comment may serve a group: what follows it
   without a blank line between belongs to it, so that five prototypes of one kind need one comment; and where a name occurs twice
@@ -17,6 +17,8 @@ from c_sources import sources
 
 ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 COVERED = ["src/base", "src/array", "src/backend", "src/engine", "src/model"]
+# Of these only the second rule is asked: a test's or benchmark's functions are private to it.
+HEADS = ["bench", "tests/base", "tests/array", "tests/backend", "tests/engine", "tests/model", "tests/cuda"]
 # A line in column 0 that begins a function: a type, a name and a bracket. Macros and typedefs of functions are none.
 FUNCTION = re.compile(r"^(?!typedef|#|return|else)(?:[A-Za-z_][A-Za-z_0-9]*[ *]+)+\**([A-Za-z_][A-Za-z_0-9]*)\(")
 GUARD = re.compile(r"^#ifndef \w+_(?:H|CUH)$", re.M)
@@ -65,11 +67,11 @@ def head_comment(text):
 
 def main():
     offences, files, functions = [], 0, 0
-    for path, text in sources(ROOT, COVERED):
+    for path, text in sources(ROOT, COVERED + HEADS):
         files += 1
         if not SENTENCE.search(head_comment(text)):
             offences.append(f"{path}: no head comment that says in a whole sentence what the file holds")
-        if path.endswith((".h", ".cuh")):
+        if path.endswith((".h", ".cuh")) and path.startswith("src/"):
             functions += sum(1 for line in text.split("\n") if FUNCTION.match(line))
             offences += [f"{path}:{line}: {name} has no comment above it" for line, name in bare_functions(text)]
     print("\n".join(offences) or f"comments: {functions} functions of headers have one, and {files} files say what they hold")

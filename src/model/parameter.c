@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "io/safetensors.h"
 
-/* Every parameter starts on a 64-byte line of its slab, as an array of its own would: the kernels' fast paths depend on it.
- */
+/* Every parameter starts on a 64-byte line of its slab, as an array of its own would: the kernels' fast paths depend on
+ * it. */
 enum { ALIGN_ELEMENTS = 16, TENSOR_NAME_BYTES = PARAMETER_NAME_BYTES + 64, FIRST_CAPACITY = 32 };
 
 /* Offsets are given in the order of the calls, so the table alone says where each parameter lies in every slab. */
@@ -41,8 +41,8 @@ void parameters_release(struct ctx *c, struct parameters *p)
 
 /* ---- slabs ----------------------------------------------------------------------------------------------------------- */
 
-/* One array of all parameters, f32, zeros, also between them where alignment left gaps: zeros change no norm and no update.
- */
+/* One array of all parameters, f32, zeros, also between them where alignment left gaps: zeros change no norm and no
+ * update. */
 struct array *parameters_slab(struct ctx *c, const struct parameters *p)
 {
     return array_persistent(c, DTYPE_F32, 1, &p->slab_size);
@@ -88,8 +88,8 @@ static float *largest_buffer(struct ctx *c, const struct parameter *list, size_t
 }
 
 /* Parameter by parameter, so that host memory is one parameter's, whatever their number. */
-static enum status write_tensors(struct ctx *c, struct safetensors_writer *w, const struct parameter *list, size_t n,
-                                 const struct parameter_set *sets, size_t n_sets, parameter_read_fn read, void *user)
+static enum status parameters_write(struct ctx *c, struct safetensors_writer *w, const struct parameter *list, size_t n,
+                                    const struct parameter_set *sets, size_t n_sets, parameter_read_fn read, void *user)
 {
     float *values = largest_buffer(c, list, n);
     for (size_t i = 0; values && i < n * n_sets && ctx_ok(c); i++) {
@@ -115,7 +115,7 @@ enum status parameters_save(struct ctx *c, const char *path, const struct parame
         entries[i] = (struct safetensors_entry){name, TENSOR_F32, 2, {p->rows, p->cols}};
     }
     struct safetensors_writer *w = entries && names ? safetensors_create(c, path, entries, n * n_sets, NULL, 0) : NULL;
-    if (w) write_tensors(c, w, list, n, sets, n_sets, read, user);
+    if (w) parameters_write(c, w, list, n, sets, n_sets, read, user);
     mem_free(c, names);
     mem_free(c, entries);
     return c->status;

@@ -1,4 +1,4 @@
-/* support_form: see support_form.h. */
+/* support_form: the checks of support_form.h, for NF4 and int8 alike, on every stored type. */
 #include "array/support_form.h"
 
 #include <math.h>

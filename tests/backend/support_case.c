@@ -1,3 +1,4 @@
+/* support_case: contexts on each backend, and operands of the same values in every dtype and memory layout. */
 #include "support_case.h"
 
 #include <math.h>

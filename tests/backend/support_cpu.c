@@ -1,3 +1,4 @@
+/* support_cpu: runs a call by the reference in f64 and by every table of inner loops in f32, and compares. */
 #include "support_cpu.h"
 
 #include "array/codec/int8.h"

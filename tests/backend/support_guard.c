@@ -1,3 +1,4 @@
+/* support_guard: moves operands and results of a call to guarded buffers, runs it, and looks at the guards afterwards. */
 #include "support_guard.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* support_ref: arrays with guard elements, made by hand, and the reader of the golden values. */
 #include "support_ref.h"
 
 #include "base/threads.h"

@@ -1,3 +1,4 @@
+/* support_base: the failing allocator, the scratch folder and the assertions that support_base.h declares. */
 #include "support_base.h"
 
 #include <stdio.h>

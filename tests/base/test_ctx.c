@@ -1,3 +1,5 @@
+/* ctx: the first failure is kept, untrusted bytes in messages are escaped and never cut inside a character, the log and
+ * panic hooks are called, and every status has its name and exit code. */
 #include "support_base.h"
 
 #include <signal.h>

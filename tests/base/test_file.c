@@ -1,3 +1,5 @@
+/* file and dir: reading, mapping and its guard against truncation, atomic writing, folders, locks and paths, each also
+ * where the system refuses or memory is short. */
 #include "support_base.h"
 
 #include <errno.h>
@@ -246,7 +248,8 @@ static void writer_streams_and_aborts(void **state)
     mem_free(c, s);
 }
 
-/* A full disk, played by the file size limit: the old content stands, the temporary is gone, the message names the call. */
+/* A full disk, played by the file size limit: the old content stands, the temporary is gone, the message names the
+ * call. */
 static void failed_writes_leave_the_old_file(void **state)
 {
     struct ctx *c = *state;

@@ -1,3 +1,4 @@
+/* map and map64 against a plain list of keys, with keys of all patterns and sizes that cannot be. */
 #include "support_base.h"
 
 #include <stdlib.h>

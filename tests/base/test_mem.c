@@ -1,3 +1,5 @@
+/* mem, buf and pool: the accounting of bytes is exact, blocks are aligned and apart, sizes that overflow are refused, and
+ * every allocation may fail once. */
 #include "support_base.h"
 
 #include <string.h>

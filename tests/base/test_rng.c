@@ -1,3 +1,5 @@
+/* rng and sha256 against known answers, and the properties that callers rely on: a stream is a function of its counter,
+ * and streams do not overlap. */
 #include "support_base.h"
 
 #include <math.h>
@@ -150,8 +152,8 @@ static void sha256_all_lengths(void **state)
     assert_string_equal(hex, "3a75e8e0e6dac6599499410b8482a7d73df65d6a1251c616c0befbdb70fc62bb");
 }
 
-/* The two compression functions on random states and blocks. (On a processor without the instructions both are the portable
- * one; sha256_portable_alone then is all there is to test.) */
+/* The two compression functions on random states and blocks. (On a processor without the instructions both are the
+ * portable one; sha256_portable_alone then is all there is to test.) */
 static void sha256_instructions_agree(void **state)
 {
     (void)state;

@@ -1,3 +1,5 @@
+/* threads: every block runs exactly once for any number of threads, all of them take part, and a panic inside a block
+ * reaches the calling thread. */
 #include "support_base.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* support_bigram: see support_bigram.h. */
+/* support_bigram: an engine without a model or a backend, a table of bigram scores, which proves that callers need only
+ * engine.h. */
 #include "engine/support_bigram.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* support_golden: opens a folder of golden values with its model, and compares what is computed with what is stored. */
 #include "support_golden.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* support_model: tiny random models in both containers, batches, and the forward pass in plain loops that they are judged
+ * by. */
 #include "support_model.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* config: what config.json and GGUF metadata say of a model, defaults and ranges, and that everything that would change
+ * the computation and is not done is refused by name. */
 #include "support_model.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* llama: the forward pass against plain loops in double, with every option that changes it, and against itself: packed and
+ * separate documents, with and without a cache, from both containers. */
 #include "support_model.h"
 #include "support_host.h"
 

@@ -1,3 +1,5 @@
+/* lora: how adapters begin, and that what is saved in PEFT's format is loaded bit for bit; files that are damaged or ask
+ * for what is not done are refused by name. */
 #include "support_model.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* pattern: the regular expressions of rank_pattern and alpha_pattern against Python's re, and what is refused. */
 #include "support_model.h"
 
 #include <stdlib.h>

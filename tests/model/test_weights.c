@@ -1,3 +1,5 @@
+/* weights: every tensor of a file is found, checked and used once, in both containers; what is missing, too many or of the
+ * wrong shape is named. */
 #include "support_model.h"
 
 #include <stdio.h>

@@ -124,12 +124,12 @@ static int64_t chunk_target(const struct gemm_work *w)
 /* ---- panels of B ----------------------------------------------------------------------------------------------------- */
 
 /* A piece of a term's part that one work item packs: rows [row, row + rows) of it, panels [panel, panel + panels). */
-struct piece {
+struct gemm_piece {
     int64_t row, rows, panel, panels;
 };
 
 /* Cuts a term's part into pieces; returns how many there are and, when number is one of them, that piece. */
-static int64_t find_piece(const struct gemm_work *w, int term, int64_t number, struct piece *piece)
+static int64_t find_piece(const struct gemm_work *w, int term, int64_t number, struct gemm_piece *piece)
 {
     const struct gemm_plan *plan = &w->plan[term];
     bool as_stored = w->g->term[term].b.form == GEMM_ROWS;
@@ -149,7 +149,7 @@ static int64_t find_piece(const struct gemm_work *w, int term, int64_t number, s
 
 /* A piece in codes: the weight is int8 already, so packing moves bytes. The scales of its rows go to plan->scale: forward
  * they scale columns of C, backward they scale dy before it is quantised. */
-static void pack_integers(const struct gemm_work *w, int term, const struct piece *piece, float *dst)
+static void pack_integers(const struct gemm_work *w, int term, const struct gemm_piece *piece, float *dst)
 {
     const struct gemm_plan *plan = &w->plan[term];
     const struct gemm_source *b = &w->g->term[term].b;
@@ -166,7 +166,7 @@ static void pack_integers(const struct gemm_work *w, int term, const struct piec
 }
 
 /* A piece rounded to bf16. */
-static void pack_bf16(const struct gemm_work *w, int term, const struct piece *piece, float *dst, float *scratch)
+static void pack_bf16(const struct gemm_work *w, int term, const struct gemm_piece *piece, float *dst, float *scratch)
 {
     const struct gemm_plan *plan = &w->plan[term];
     int64_t nr = w->kernels->nr, first = (w->panel + piece->panel) * nr;
@@ -184,7 +184,7 @@ static void pack_bf16(const struct gemm_work *w, int term, const struct piece *p
 static void gemm_pack_item(void *arg, int64_t item, int worker)
 {
     const struct gemm_work *w = arg;
-    struct piece piece;
+    struct gemm_piece piece;
     int term = 0;
     for (int64_t n; item >= (n = find_piece(w, term, item, &piece)); term++) item -= n;
     const struct gemm_plan *plan = &w->plan[term];
@@ -213,7 +213,7 @@ static void gemm_pack_item(void *arg, int64_t item, int worker)
 static int64_t pack_items(const struct gemm_work *w)
 {
     int64_t n = 0;
-    for (int i = 0; i < w->g->n_terms; i++) n += find_piece(w, i, INT64_MAX, &(struct piece){0});
+    for (int i = 0; i < w->g->n_terms; i++) n += find_piece(w, i, INT64_MAX, &(struct gemm_piece){0});
     return n;
 }
 
