@@ -100,6 +100,8 @@ static double bench_time(const struct bench *b)
     return times[repeats / 2] * 1e-3;
 }
 
+/* Prints one line: the time, the floor (the larger of the time to move its bytes and the time of its operations), their
+ * ratio, and the rates that were reached. */
 static void report(const char *what, const struct bench *b, double bytes, double operations)
 {
     double time = bench_time(b), moved = bytes / copy_rate, computed = operations / product_rate;
@@ -129,12 +131,14 @@ static enum status run_product(const struct bench *b, CUdeviceptr base)
     return b->backward ? cuda_gemm(d, &my, &mw, &mx, 1, 0) : cuda_gemm(d, &mx, &mw, &my, 1, 0);
 }
 
+/* A product of all tokens (or of 8,192 rows without a model), `extra` columns of the reduction for an adapter. */
 static struct bench product_bench(const struct model_shape *m, int n, int k, int extra, bool backward)
 {
     size_t t = m ? (size_t)m->tokens : 8192, wide = (size_t)(k + extra);
     return (struct bench){m, run_product, 2 * (t * wide + t * (size_t)n + (size_t)n * wide), n, k, extra, backward};
 }
 
+/* The rates that floors are computed from: a copy of 1 GiB, which reads and writes, and a large square product. */
 static void measure_ceilings(void)
 {
     struct bench copy = {NULL, run_copy, (size_t)2 << 30, 0, 0, 0, false},
@@ -147,11 +151,13 @@ static void measure_ceilings(void)
 
 /* ---- kernels that move bytes ----------------------------------------------------------------------------------------- */
 
+/* The i-th array of (tokens, cols) bf16 from `base` on. */
 static bf16_bits *nth(CUdeviceptr base, const struct model_shape *m, int cols, int i)
 {
     return (bf16_bits *)base + (size_t)m->tokens * (size_t)cols * (size_t)i;
 }
 
+/* RMS_NORM with a residual, or its backward. */
 static enum status run_norm(const struct bench *b, CUdeviceptr base)
 {
     int c = b->m->width;
@@ -183,6 +189,7 @@ static enum status run_norm(const struct bench *b, CUdeviceptr base)
     return b->backward ? cuda_rms_norm_bwd(d, &w) : cuda_rms_norm(d, &a);
 }
 
+/* ROPE in place on the q and k columns of one array. */
 static enum status run_rope(const struct bench *b, CUdeviceptr base)
 {
     int heads = b->m->heads + b->m->groups, c = (heads + b->m->groups) * b->m->dim;
@@ -191,6 +198,7 @@ static enum status run_rope(const struct bench *b, CUdeviceptr base)
     return cuda_rope(d, &a);
 }
 
+/* SWIGLU on two halves of one array, or its backward. */
 static enum status run_swiglu(const struct bench *b, CUdeviceptr base)
 {
     int f = b->m->ffn;
@@ -212,6 +220,7 @@ static enum status run_swiglu(const struct bench *b, CUdeviceptr base)
     return cuda_swiglu(d, &a, b->backward);
 }
 
+/* Look-up of one embedding row for each token. */
 static enum status run_rows(const struct bench *b, CUdeviceptr base)
 {
     int c = b->m->width;
@@ -220,6 +229,7 @@ static enum status run_rows(const struct bench *b, CUdeviceptr base)
     return cuda_rows(d, &a);
 }
 
+/* The squared norm and AdamW, over as many values as an adapter of rank 16 on all linear layers has. */
 static enum status run_optim(const struct bench *b, CUdeviceptr base)
 {
     float *p = (void *)base;
@@ -231,6 +241,7 @@ static enum status run_optim(const struct bench *b, CUdeviceptr base)
     return b->backward ? cuda_sum_squares(d, &s) : cuda_adamw(d, &a);
 }
 
+/* The kernels whose floor is memory. */
 static void bench_bytes(const struct model_shape *m)
 {
     double rows = 2.0 * m->tokens * m->width, ffn = 2.0 * m->tokens * m->ffn, adapter = (double)m->adapter;
@@ -289,6 +300,7 @@ static enum status run_gradient(const struct bench *b, CUdeviceptr base)
     return b->backward ? cuda_gemm(d, &mh, &mx, &mo, 1, 1) : cuda_tall_product(d, &a);
 }
 
+/* One linear layer forward and backward, alone and with the adapter's columns in the reduction. */
 static void bench_linear(const struct model_shape *m, const char *name, int n, int k)
 {
     static const int EXTRA[] = {0, 16, 64, 128};
@@ -312,6 +324,7 @@ static void bench_linear(const struct model_shape *m, const char *name, int n, i
     }
 }
 
+/* Cross-entropy with its gradient. */
 static enum status run_loss(const struct bench *b, CUdeviceptr base)
 {
     const struct model_shape *m = b->m;
@@ -336,6 +349,7 @@ static enum status run_loss(const struct bench *b, CUdeviceptr base)
     return cuda_cross_entropy(d, &a);
 }
 
+/* The loss head with chunks of this many rows of logits. */
 static void bench_loss(const struct model_shape *m, int chunk)
 {
     char what[64];
@@ -347,6 +361,7 @@ static void bench_loss(const struct model_shape *m, int chunk)
 
 /* ---- attention ------------------------------------------------------------------------------------------------------- */
 
+/* Attention over packed segments, q, k and v in one array; or its backward. */
 static enum status run_attention(const struct bench *b, CUdeviceptr base)
 {
     const struct model_shape *m = b->m;
@@ -386,6 +401,7 @@ static enum status run_attention(const struct bench *b, CUdeviceptr base)
     return b->backward ? cuda_attention_bwd(d, &a) : cuda_attention(d, &a);
 }
 
+/* Both directions; operations are those of the causal half. */
 static void bench_attention(const struct model_shape *m)
 {
     int32_t offsets[65], segments = m->tokens / m->length, n = m->tokens;
@@ -405,6 +421,7 @@ static void bench_attention(const struct model_shape *m)
 
 /* ---- main ------------------------------------------------------------------------------------------------------------ */
 
+/* Positions, frequencies and bounds that all measurements share. */
 static void make_helpers(void)
 {
     enum { MOST = 32768 };

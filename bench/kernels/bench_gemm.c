@@ -1,14 +1,15 @@
 /* bench_gemm: products with one frozen matrix, by the form that it is stored in and the way of computing, and beside them
  * those of the libraries that bench/peers/gemm_peers.c knows.
  *
- * usage: bench_gemm [-t THREADS] [-r ROUNDS] [-n N] [PEERS.so]: JSON on stdout, a line a cell on stderr; -n: only shapes of
- * that many rows of W. bench/peers/run_gemm.sh builds the peers and makes a table.
+ * usage: bench_gemm [-t THREADS] [-r ROUNDS] [-n N] [PEERS.so]: JSON on stdout, a line a cell on stderr; -n: only shapes
+ * of that many rows of W. bench/peers/run_gemm.sh builds the peers and makes a table.
  *
- * T = 512 tokens; y = x W^T and dx = dy W through the backend's rows, without adapters; every shape on one thread (processor
- * time counts, for a machine that others use too) and on THREADS (2, wall time). Contestants take turns within a round, each
- * for some calls, so that a disturbance of the machine does not fall on one; between turns of several threads there is a
- * pause, because threads of a library that has just worked go on spinning for a while. Calls go round copies of W that do
- * not fit into the caches together; x and y are reused. On the first shape results are held against sums in double. */
+ * T = 512 tokens; y = x W^T and dx = dy W through the backend's rows, without adapters; every shape on one thread
+ * (processor time counts, for a machine that others use too) and on THREADS (2, wall time). Contestants take turns within
+ * a round, each for some calls, so that a disturbance of the machine does not fall on one; between turns of several
+ * threads there is a pause, because threads of a library that has just worked go on spinning for a while. Calls go round
+ * copies of W that do not fit into the caches together; x and y are reused. On the first shape results are held against
+ * sums in double. */
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
@@ -73,6 +74,7 @@ struct bench {
     uint8_t *bytes; /* activations of integer peers, for x or dy; 7 bits: oneDNN saturates with 8 where VNNI is missing */
 };
 
+/* `p`, unless it is NULL: then the ctx's message and the end of the program. */
 static void *must(struct ctx *c, void *p)
 {
     if (p) return p;
@@ -82,6 +84,7 @@ static void *must(struct ctx *c, void *p)
 
 /* ---- operands -------------------------------------------------------------------------------------------------------- */
 
+/* A linear congruential generator: numbers need only be the same in every run. */
 static uint32_t next_random(void)
 {
     static uint32_t x = 1;
@@ -107,6 +110,7 @@ static struct weight stored(struct ctx *c, enum tensor_type type, int64_t rows, 
     return w;
 }
 
+/* A weight in NF4 or int8, prepared from random bf16. */
 static struct weight made(struct ctx *c, enum weight_form form, int64_t rows, int64_t cols)
 {
     struct weight w = stored(c, TENSOR_BF16, rows, cols);
@@ -117,6 +121,7 @@ static struct weight made(struct ctx *c, enum weight_form form, int64_t rows, in
     return w;
 }
 
+/* Copies of one weight until they are larger than the caches, so that each call reads its weight from memory. */
 static void make_pool(struct bench *b, enum kept pool)
 {
     static const enum tensor_type types[POOLS] = {[F32] = TENSOR_F32, [BF16] = TENSOR_BF16, [Q4_1] = TENSOR_Q4_1};
@@ -131,6 +136,7 @@ static void make_pool(struct bench *b, enum kept pool)
     }
 }
 
+/* (T, cols) uniform in [-0.5, 0.5). */
 static struct array *noise(struct ctx *c, int64_t cols)
 {
     struct array *a = must(c, array_empty(c, DTYPE_F32, 2, (int64_t[]){T, cols}));
@@ -138,6 +144,7 @@ static struct array *noise(struct ctx *c, int64_t cols)
     return a;
 }
 
+/* Weights and operands of one shape. */
 static void open_shape(struct bench *b, int64_t k, int64_t n)
 {
     b->k = k;
@@ -152,6 +159,7 @@ static void open_shape(struct bench *b, int64_t k, int64_t n)
     for (size_t i = 0; i < bytes; i++) b->bytes[i] = (uint8_t)(next_random() >> 25);
 }
 
+/* Frees the weights; arrays belong to the scope. */
 static void close_shape(struct bench *b)
 {
     for (int p = 0; p < POOLS; p++)
@@ -161,6 +169,7 @@ static void close_shape(struct bench *b)
 
 /* ---- one call -------------------------------------------------------------------------------------------------------- */
 
+/* One product by this program's backend. */
 static void call_own(struct bench *b, const struct own *own, bool backward, int copy)
 {
     struct weight w = b->w[own->pool][copy % b->copies[own->pool]];
@@ -172,6 +181,7 @@ static void call_own(struct bench *b, const struct own *own, bool backward, int 
     if (array_backend(b->c)->kernel[call->op](array_backend(b->c), call) != OK) must(b->c, NULL);
 }
 
+/* The same product by another library. */
 static void call_peer(struct bench *b, const struct gemm_peer *peer, bool backward, int copy)
 {
     enum kept pool = peer->integer ? INT8 : F32;
@@ -191,6 +201,7 @@ static const char *contestant_name(const struct bench *b, int i)
     return i < OWNS ? owns[i].name : b->peer[i - OWNS].name;
 }
 
+/* Contestants are numbered: ours first, then the peers'. */
 static void call_contestant(struct bench *b, int i, bool backward, int copy)
 {
     if (i < OWNS)
@@ -222,6 +233,7 @@ static void true_row(const struct bench *b, int i, bool backward, int64_t token,
     mem_free(b->c, row);
 }
 
+/* One row of the result against sums in double: a peer that computes something else must not be compared. */
 static void verify(struct bench *b, int i, bool backward)
 {
     int64_t token = T - 3, n = backward ? b->k : b->n;
@@ -255,7 +267,9 @@ static double clock_of(int threads)
     return threads == 1 ? machine_cpu_seconds() : machine_seconds();
 }
 
-static void turn(struct bench *b, int i, bool backward, int threads, struct samples *s)
+/* Calls a contestant until its turn is over; contestants alternate, so that a busy moment of the machine hits all of
+ * them. */
+static void take_turn(struct bench *b, int i, bool backward, int threads, struct samples *s)
 {
     double spent = 0;
     while (spent < TURN_MS * 1e-3 && s->n < MAX_SAMPLES) {
@@ -273,6 +287,7 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Best and median rate of one contestant at one shape, to stderr and as JSON. */
 static void print_cell(struct bench *b, int i, bool backward, int threads, struct samples *s)
 {
     qsort(s->seconds, (size_t)s->n, sizeof *s->seconds, by_size);
@@ -288,16 +303,18 @@ static void print_cell(struct bench *b, int i, bool backward, int threads, struc
            i < OWNS ? "false" : "true", contestant_name(b, i), best, median, s->n);
 }
 
+/* All contestants at one shape, in rounds. */
 static void run_cells(struct bench *b, bool backward, int threads)
 {
     static struct samples samples[CONTESTANTS];
     int n = OWNS + b->n_peers;
     for (int i = 0; i < n; i++) samples[i].n = 0;
     for (int round = 0; round < b->rounds; round++)
-        for (int i = 0; i < n; i++) turn(b, i, backward, threads, &samples[i]);
+        for (int i = 0; i < n; i++) take_turn(b, i, backward, threads, &samples[i]);
     for (int i = 0; i < n; i++) print_cell(b, i, backward, threads, &samples[i]);
 }
 
+/* The number of threads of this program and of every peer; the pause lets their threads go to sleep. */
 static void use_threads(struct bench *b, int threads)
 {
     if (ctx_set_threads(b->c, threads) != OK) must(b->c, NULL);
@@ -305,6 +322,7 @@ static void use_threads(struct bench *b, int threads)
     pause_ms(PAUSE_MS);
 }
 
+/* One shape, on one thread and on all. */
 static void run_shape(struct bench *b, int s)
 {
     int mark = scope_open(b->c);
@@ -323,6 +341,7 @@ static void run_shape(struct bench *b, int s)
 
 /* ---- the program ----------------------------------------------------------------------------------------------------- */
 
+/* Opens the shared library of bench/peers/gemm_peers.c. */
 static void load_peers(struct bench *b, const char *path)
 {
     int (*open_peers)(struct gemm_peer *) = NULL;
@@ -335,6 +354,7 @@ static void load_peers(struct bench *b, const char *path)
     b->n_peers = open_peers(b->peer);
 }
 
+/* What the machine can do at most, by loops that only multiply and add. */
 static void print_head(struct bench *b)
 {
     if (ctx_set_threads(b->c, b->threads) != OK) must(b->c, NULL);

@@ -1,5 +1,5 @@
-/* gemm_peers: OpenBLAS and oneDNN behind gemm_peers.h. OpenBLAS is loaded by name: distributions choose by a link which BLAS
- * "libblas" is, and only this one can be asked what kernel it took. oneDNN's matmul primitive is kept until the shape
+/* gemm_peers: OpenBLAS and oneDNN behind gemm_peers.h. OpenBLAS is loaded by name: distributions choose by a link which
+ * BLAS "libblas" is, and only this one can be asked what kernel it took. oneDNN's matmul primitive is kept until the shape
  * changes, as a program would keep it. */
 #include "gemm_peers.h"
 
@@ -10,7 +10,7 @@
 
 /* ---- OpenBLAS -------------------------------------------------------------------------------------------------------- */
 
-enum { ROW_MAJOR = 101, PLAIN = 111, TURNED = 112 }; /* enums of cblas.h */
+enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 }; /* enums of cblas.h */
 
 static struct {
     void (*sgemm)(int order, int turn_a, int turn_b, int m, int n, int k, float alpha, const float *a, int lda,
@@ -20,10 +20,11 @@ static struct {
     char *(*config)(void);
 } openblas;
 
+/* Row-major: y = x W^T, dx = dy W. */
 static bool openblas_run(const struct gemm_peer_call *p)
 {
     int t = (int)p->t, n = (int)(p->backward ? p->k : p->n), k = (int)(p->backward ? p->n : p->k);
-    openblas.sgemm(ROW_MAJOR, PLAIN, p->backward ? PLAIN : TURNED, t, n, k, 1, p->a, k, p->w, (int)p->ldw, 0, p->out, n);
+    openblas.sgemm(ROW_MAJOR, PLAIN, p->backward ? PLAIN : TRANSPOSED, t, n, k, 1, p->a, k, p->w, (int)p->ldw, 0, p->out, n);
     return true;
 }
 
@@ -46,12 +47,14 @@ static bool openblas_open(struct gemm_peer *peer)
 
 /* ---- oneDNN ---------------------------------------------------------------------------------------------------------- */
 
+/* oneDNN's f32 product by its BLAS-like call. */
 static bool dnnl_sgemm_run(const struct gemm_peer_call *p)
 {
     int64_t n = p->backward ? p->k : p->n, k = p->backward ? p->n : p->k;
     return dnnl_sgemm('N', p->backward ? 'N' : 'T', p->t, n, k, 1, p->a, k, p->w, p->ldw, 0, p->out, n) == dnnl_success;
 }
 
+/* oneDNN's product of unsigned with signed bytes. */
 static bool dnnl_integer_run(const struct gemm_peer_call *p)
 {
     int64_t n = p->backward ? p->k : p->n, k = p->backward ? p->n : p->k;
@@ -69,6 +72,7 @@ static struct {
     dnnl_memory_t a, w, out;
 } matmul;
 
+/* A oneDNN memory object without data of its own. */
 static bool memory_of(dnnl_memory_t *memory, const dnnl_memory_desc_t *desc)
 {
     if (*memory) dnnl_memory_destroy(*memory);
@@ -76,6 +80,7 @@ static bool memory_of(dnnl_memory_t *memory, const dnnl_memory_desc_t *desc)
     return dnnl_memory_create(memory, desc, matmul.engine, DNNL_MEMORY_NONE) == dnnl_success;
 }
 
+/* A primitive is made for one shape and number of threads; making one takes longer than a product. */
 static bool matmul_make(const struct gemm_peer_call *p)
 {
     int64_t n = p->backward ? p->k : p->n, k = p->backward ? p->n : p->k;
@@ -98,6 +103,7 @@ static bool matmul_make(const struct gemm_peer_call *p)
     return ok && memory_of(&matmul.a, &a) && memory_of(&matmul.w, &w) && memory_of(&matmul.out, &out);
 }
 
+/* Whether the primitive that is there is for this call. */
 static bool matmul_fits(const struct gemm_peer_call *p)
 {
     const struct gemm_peer_call *q = &matmul.shape;
@@ -105,6 +111,7 @@ static bool matmul_fits(const struct gemm_peer_call *p)
            p->ldw == q->ldw && matmul.threads == omp_get_max_threads();
 }
 
+/* oneDNN's matmul primitive. */
 static bool matmul_run(const struct gemm_peer_call *p)
 {
     if (!matmul_fits(p) && !matmul_make(p)) return false;

@@ -1,10 +1,9 @@
 /* bench_base: LoRA training steps on a model in one of the forms of its base: time, memory, share of the machine's peak.
  *
- * usage: bench_base MODEL FORM STEPS THREADS [BATCH [LENGTH [checkpoint]]]: FORM is as-is, nf4 or int8, and behind int8
- * a colon and f32, int8x2 or int8 for how it is computed on; rank 16 on all linear layers, AdamW, random tokens that are the
- * same in every run. One JSON object a run. FLOPs are counted: 2 a weight, token and direction (forward, dx), 6 a weight of
- * the adapter, attention's lower triangle; with `checkpoint` the blocks' second forward is counted apart.
- */
+ * usage: bench_base MODEL FORM STEPS THREADS [BATCH [LENGTH [checkpoint]]]: FORM is as-is, nf4 or int8, and behind int8 a
+ * colon and f32, int8x2 or int8 for how it is computed on; rank 16 on all linear layers, AdamW, random tokens that are the
+ * same in every run. One JSON object a run. FLOPs are counted: 2 a weight, token and direction (forward, dx), 6 a weight
+ * of the adapter, attention's lower triangle; with `checkpoint` the blocks' second forward is counted apart. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +51,7 @@ static long long status_bytes(const char *key)
     return kib * 1024;
 }
 
+/* Weights of all blocks' linear layers: q, o and k, v of the attention, and the three of the MLP. */
 static double block_weights(const struct model_config *m)
 {
     double hd = (double)(m->n_heads * m->head_dim), gd = (double)(m->n_kv_heads * m->head_dim), c = (double)m->hidden;
@@ -68,6 +68,7 @@ static void count_flops(const struct model *m, const struct lora *l, int64_t len
     *all = 4 * block_weights(k) + 3.5 * attention + 6 * adapter + 4 * head;
 }
 
+/* One optimizer step of one micro-batch, timed with its wait. */
 static enum status one_step(struct engine *e, const struct setting *s, const struct batch *b, int step, struct result *r)
 {
     const struct optim optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
@@ -90,6 +91,7 @@ static enum status one_step(struct engine *e, const struct setting *s, const str
     return OK;
 }
 
+/* One JSON object with times, rates and the share of the machine's peak. */
 static void report(const struct setting *s, const struct model *m, const struct lora *l, const struct result *r, double peak)
 {
     double blocks, all, tokens = (double)(s->batch * s->length);
@@ -134,6 +136,7 @@ static enum status fill(struct ctx *c, const struct setting *s, int64_t vocab, s
     return OK;
 }
 
+/* Opens the model in the form that is asked for and runs the steps. */
 static enum status run(struct ctx *c, const struct setting *s, double peak)
 {
     static struct result r;
@@ -167,6 +170,7 @@ static size_t find_name(const char *text, const char *const *names, int n, int *
     return 0;
 }
 
+/* "int8:int8x2" as a base type and a compute. */
 static bool read_form(const char *text, struct model_options *form)
 {
     int base = 0, compute = 0;

@@ -46,6 +46,7 @@ struct probe {
     bool on;
 };
 
+/* `p`, unless it is NULL: then the ctx's message and the end of the program. */
 static void *must(struct ctx *c, void *p)
 {
     if (p) return p;
@@ -60,6 +61,7 @@ static void check(struct ctx *c)
 
 /* ---- products alone -------------------------------------------------------------------------------------------------- */
 
+/* The sums of a kind of product, by name. */
 static struct kind *kind_of(struct probe *p, const char *name)
 {
     for (int i = 0; i < p->n_kinds; i++)
@@ -69,6 +71,7 @@ static struct kind *kind_of(struct probe *p, const char *name)
     return &p->kinds[p->n_kinds++];
 }
 
+/* The weight of the same name in the model whose weights are as stored. */
 static const struct weight *stored_weight(const struct probe *p, const struct weight *w)
 {
     struct model *m = p->stored;
@@ -123,6 +126,7 @@ struct repeat {
     struct weight w[LINEAR_MAX];
 };
 
+/* The result of a call computed again with another compute, or with the weights as stored, in an array of the scope. */
 static struct array *repeat(struct ctx *c, struct probe *p, const struct op_call *call, enum compute compute, bool stored)
 {
     struct repeat r = {.call = *call};
@@ -161,6 +165,7 @@ static struct array *repeat(struct ctx *c, struct probe *p, const struct op_call
     return result;
 }
 
+/* Which kind of product a call is, from its weight's name. */
 static const char *name_of(const struct op_call *call)
 {
     if (call->op == OP_LINEAR_CROSS_ENTROPY) return "head dx";
@@ -172,6 +177,7 @@ static const char *name_of(const struct op_call *call)
     return y ? "down" : "down dx";
 }
 
+/* The errors of one call's product with each compute against f32 on the same int8 weights. */
 static void measure(struct ctx *c, struct probe *p, const struct op_call *call)
 {
     struct kind *k = kind_of(p, name_of(call));
@@ -190,6 +196,7 @@ static void measure(struct ctx *c, struct probe *p, const struct op_call *call)
     scope_close(c, mark);
 }
 
+/* Runs the call and then, for products, measures it. */
 static enum status run_probed(struct backend *b, const struct op_call *call)
 {
     struct probe *p = (struct probe *)b;
@@ -199,6 +206,7 @@ static enum status run_probed(struct backend *b, const struct op_call *call)
     return status;
 }
 
+/* The part "products" of the output. */
 static void print_kinds(const struct probe *p)
 {
     static const char *const variant[VARIANTS] = {"int8x2", "int8", "int8_weights"};
@@ -218,6 +226,7 @@ struct outcome {
     float *grad; /* of all parameters, in the engine's order */
 };
 
+/* Changes how all products of the model are computed, without preparing its weights again. */
 static void set_compute(struct model *m, enum compute compute)
 {
     m->head.compute = compute;
@@ -226,6 +235,7 @@ static void set_compute(struct model *m, enum compute compute)
             llama_block_linear(&m->blocks[i], (enum lora_place)k)->compute = compute;
 }
 
+/* Loss, norm and gradient of one step whose update has a learning rate of 0. */
 static struct outcome run_step(struct model *m, struct lora *l, const struct batch *b, double n)
 {
     struct ctx *c = m->c;
@@ -253,6 +263,7 @@ struct agreement {
     double dot, a, b, d;
 };
 
+/* Adds up what cosine and relative difference of two vectors are made of. */
 static void agree(struct agreement *s, const float *a, const float *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -269,6 +280,7 @@ static double cosine(const struct agreement *s)
     return s->dot / sqrt(s->a * s->b);
 }
 
+/* Cosine and relative difference of two steps' gradients, of all of it and of the matrix that agrees least. */
 static void print_agreement(const char *name, const struct lora *l, const struct outcome *a, const struct outcome *b)
 {
     struct agreement all = {0};
@@ -322,6 +334,7 @@ static struct batch read_batch(struct ctx *c, const char *model, const char *pat
     return (struct batch){n, ints, ints + n, (int)documents, cu, ints + 2 * n, weights, 0};
 }
 
+/* An adapter whose B is noise of 0.02 instead of 0, so that A has a gradient. */
 static struct lora *make_adapter(struct ctx *c, const struct model *m)
 {
     const struct lora_config config = {.rank = RANK, .alpha = 2 * RANK, .targets = LORA_ALL};
@@ -337,6 +350,7 @@ static struct lora *make_adapter(struct ctx *c, const struct model *m)
     return l;
 }
 
+/* The whole measurement of one model. */
 static void compare(struct ctx *c, struct probe *p, const char *path, const char *text, int64_t documents, int64_t length)
 {
     struct model *m = must(c, model_open_with(c, path, &(struct model_options){.base = BASE_INT8}));

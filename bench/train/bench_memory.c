@@ -1,10 +1,9 @@
 /* bench_memory: what one LoRA training step holds at its peak, by kind, at any batch and length.
  *
- * usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint|N [LAST_LAYERS]: MODEL is a folder or a .gguf file; N: the
- * first N blocks are computed again, checkpoint: all but the last. BATCH
- * documents of LENGTH pseudo-random tokens, rank 16 on the seven linear layers of the last LAST_LAYERS (0: all), forward,
- * backward and update once. Prints one JSON line. Resident figures are the kernel's (/proc/self/status) and count what is
- * mapped. */
+ * usage: bench_memory MODEL BATCH LENGTH THREADS plain|checkpoint|N [LAST_LAYERS]: MODEL is a folder or a .gguf file; N:
+ * the first N blocks are computed again, checkpoint: all but the last. BATCH documents of LENGTH pseudo-random tokens,
+ * rank 16 on the seven linear layers of the last LAST_LAYERS (0: all), forward, backward and update once. Prints one JSON
+ * line. Resident figures are the kernel's (/proc/self/status) and count what is mapped. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +41,7 @@ static long long status_bytes(const char *name)
     return kib * 1024;
 }
 
+/* Documents of pseudo-random tokens, the same in every run. */
 static bool fill(struct ctx *c, const struct request *r, int64_t vocab, struct arrays *a)
 {
     size_t n = (size_t)r->batch * (size_t)r->length;
@@ -65,6 +65,7 @@ static bool fill(struct ctx *c, const struct request *r, int64_t vocab, struct a
     return true;
 }
 
+/* The arrays as a batch. */
 static struct batch batch_of(const struct request *r, const struct arrays *a)
 {
     struct batch b = {.n = (int64_t)r->batch * r->length, .tokens = a->tokens, .positions = a->positions};
@@ -75,6 +76,7 @@ static struct batch batch_of(const struct request *r, const struct arrays *a)
     return b;
 }
 
+/* One step with its update. */
 static enum status step(struct engine *e, const struct request *r, const struct arrays *a)
 {
     struct batch b = batch_of(r, a);
@@ -92,6 +94,7 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* Planned and measured bytes as JSON. */
 static void report(struct ctx *c, const struct request *r, const struct model *m, const struct engine_need *need,
                    long long anon_before, double seconds)
 {
@@ -108,6 +111,7 @@ static void report(struct ctx *c, const struct request *r, const struct model *m
            pool.peak_bytes, pool.held_bytes);
 }
 
+/* Plans the step, runs it, and reports both. */
 static enum status run(struct ctx *c, struct request *r)
 {
     struct arrays a = {0};

@@ -48,6 +48,7 @@ static bool read_documents(FILE *file, struct documents *d)
     return true;
 }
 
+/* One optimizer step of one micro-batch, timed with its wait for the result. */
 static enum status one_step(struct engine *e, const struct documents *d, int step, int64_t recomputed, struct results *r)
 {
     struct batch batch = {.n = N,
@@ -80,6 +81,7 @@ static void print_numbers(const char *name, const double *x, int n)
     printf("]");
 }
 
+/* The peer's JSON line: the rate is that of the fastest step after the first. */
 static void report(const struct ctx *c, const char *name, const struct results *r, int steps)
 {
     struct rusage usage;
@@ -108,6 +110,7 @@ static const struct variant variants[] = {{"f32", {BASE_AS_IS, COMPUTE_F32}},
                                           {"int8", {BASE_INT8, COMPUTE_INT8}},
                                           {"bf16", {BASE_AS_IS, COMPUTE_BF16}}};
 
+/* Opens model and adapter and runs the steps of the file. */
 static enum status run(struct ctx *c, const char *folder, int steps, bool checkpoint, const struct variant *variant,
                        struct results *r)
 {

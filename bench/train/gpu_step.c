@@ -75,6 +75,7 @@ static double used_gib(const struct backend *b)
 
 /* ---- making what both sides read ------------------------------------------------------------------------------------- */
 
+/* Random tokens for every step, for this program and the peer to read. */
 static enum status write_tokens(struct ctx *c, const struct work *w, int64_t vocab)
 {
     char path[4096];
@@ -106,6 +107,7 @@ static enum status fill_b(struct ctx *c, struct engine *e)
     return c->status;
 }
 
+/* For parameters_save: a parameter out of the engine. */
 static enum status read_parameter(void *user, int which, size_t i, float *out)
 {
     struct engine *e = user;
