@@ -1,8 +1,8 @@
-/* bench_gemm: products with one frozen matrix, by the form that it is stored in and the way of computing, and beside them
- * those of the libraries that bench/peers/gemm_peers.c knows.
+/* bench_gemm: products with one frozen matrix, by the form of the matrix and by --compute, and beside them those of the
+ * libraries that bench/peers/gemm_peers.c knows.
  *
- * usage: bench_gemm [-t THREADS] [-r ROUNDS] [-n N] [PEERS.so]: JSON on stdout, a line a cell on stderr; -n: only shapes
- * of that many rows of W. bench/peers/run_gemm.sh builds the peers and makes a table.
+ * usage: bench_gemm [-t THREADS] [-r ROUNDS] [-n N] [PEERS.so]: JSON on stdout, one line for each cell on stderr; -n: only
+ * shapes of that many rows of W. bench/peers/run_gemm.sh builds the peers and makes a table.
  *
  * T = 512 tokens; y = x W^T and dx = dy W through the backend's rows, without adapters; every shape on one thread
  * (processor time counts, for a machine that others use too) and on THREADS (2, wall time). Contestants take turns within

@@ -35,7 +35,7 @@ def table(result, threads, index):
 
 
 def page(result):
-    ours = "of ours by the form of W and, for int8, the way of computing"
+    ours = "of ours by the form of W and, for int8, how it is computed"
     fma, integer = ceiling(result, "fma_gflops"), ceiling(result, "int_gops")
     lines = [f"T = {result['tokens']}; y = x W^T, dx = dy W; {result['backend']}; {result['machine']['cpu']}, {result['date']}, load "
              f"average {result['load_average'][0]} before. Best rates in GFLOP/s, {ours}; in brackets percent of the measured "

@@ -1,6 +1,6 @@
-/* pool: blocks of memory that are handed out and put back many times a step. Requests are rounded up to a size class, and
- * a block that is put back goes to the free list of its class, so the same sequence of requests gets the same addresses
- * step after step and nothing is allocated after the first step.
+/* pool: blocks of memory that are handed out and put back many times in each step. Requests are rounded up to a size
+ * class, and a block that is put back goes to the free list of its class, so the same sequence of requests gets the same
+ * addresses step after step and nothing is allocated after the first step.
  *
  * A model's training step makes and drops the same few hundred arrays each time, so after the first step every request is
  * answered from a free list. A fixed sequence of addresses is also what a device needs that records a step and replays it.

@@ -1,9 +1,9 @@
 /* int8: a row of a frozen matrix as 8-bit integers with one scale, which integer products need (gemm_int.h).
  *
  * Bytes of a row: f32 scale, little endian; cols codes in [-127, 127]. Element i is scale * code[i]; scale is the largest
- * absolute value / 127, an element the nearest code, halves to even. One scale a row and no smaller blocks: in y = x W^T a
- * row's scale can wait for the end of the sum, in dx = dy W it can be multiplied into dy before; a scale a block could do
- * neither. -128 is left out so that code and -code are both there. */
+ * absolute value / 127, an element the nearest code, halves to even. One scale for each row, none for smaller blocks: in y
+ * = x W^T a row's scale can wait for the end of the sum, in dx = dy W it can be multiplied into dy before; a scale for
+ * each block could do neither. -128 is left out so that code and -code are both there. */
 #ifndef YA_ARRAY_INT8_H
 #define YA_ARRAY_INT8_H
 

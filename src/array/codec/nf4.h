@@ -9,7 +9,7 @@
  *   block: u8 q; codes: byte i holds element i in its low and element i + h in its high half; h = 32
  *
  * The last block of a row may be shorter: with n elements it has h = (n + 1) / 2 bytes of codes. Groups do not cross rows.
- * That is 33 bytes for 64 elements and 8 a row: 4.14 bits an element at 2048 columns, 4.24 at 576.
+ * That is 33 bytes for 64 elements and 8 for each row: 4.14 bits for an element at 2048 columns, 4.24 at 576.
  *
  * Different from bitsandbytes, where blocks and groups run through the flattened matrix: there the 8 bits choose from a
  * floating table around the mean scale, here they are equal steps from the group's smallest scale, so that no scale is

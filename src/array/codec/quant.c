@@ -8,7 +8,7 @@
 
 static const struct {
     bool is_weight;
-    quant_decode *decode; /* NULL: one number an element */
+    quant_decode *decode; /* NULL: one number for each element */
 } rows[TENSOR_TYPE_COUNT] = {
 #define NUMBER(name, gguf, bytes)               [TENSOR_##name] = {true, NULL},
 #define BLOCK(name, gguf, block, bytes, decode) [TENSOR_##name] = {true, quant_decode_##decode},

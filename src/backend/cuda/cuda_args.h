@@ -1,7 +1,7 @@
-/* cuda_args: what each CUDA kernel is given, one struct a kernel, seen by the kernels (nvcc) and by the code that launches
- * them (C). All pointers are device memory. Strides count elements. Activations are bf16; statistics, sums and adapters are
- * f32. Matrices are row-major with unit last stride; rows of bf16 start at multiples of 8 elements, so that 16 bytes are
- * read at a time. */
+/* cuda_args: what each CUDA kernel is given, one struct for each, seen by the kernels (nvcc) and by the code that launches
+ * them (C). All pointers are device memory. Strides count elements. Activations are bf16; statistics, sums and adapters
+ * are f32. Matrices are row-major with unit last stride; rows of bf16 start at multiples of 8 elements, so that 16 bytes
+ * are read at a time. */
 #ifndef YA_BACKEND_CUDA_ARGS_H
 #define YA_BACKEND_CUDA_ARGS_H
 
@@ -30,8 +30,8 @@ struct cuda_rms_norm_bwd_args {
     int rows, cols;
 };
 
-/* Pairs (j, j + dim / 2) of each head turn by position * inv_freq[j]; sign -1 turns back (the derivative). May run in place.
- */
+/* Pairs (j, j + dim / 2) of each head turn by position * inv_freq[j]; sign -1 turns back (the derivative). May run in
+ * place. */
 struct cuda_rope_args {
     const bf16_bits *x;
     bf16_bits *y;
@@ -127,8 +127,8 @@ struct cuda_check_ids_args {
     int type; /* enum cuda_type: an integer */
 };
 
-/* to = from where the mask of array/dropout.c keeps it, times scale, else 0; add: to += that. key is Philox's for this step.
- */
+/* to = from where the mask of array/dropout.c keeps it, times scale, else 0; add: to += that. key is Philox's for this
+ * step. */
 struct cuda_dropout_args {
     const bf16_bits *from;
     bf16_bits *to;
@@ -139,8 +139,8 @@ struct cuda_dropout_args {
     float scale; /* 1 / (1 - p) */
 };
 
-/* to[i] = table[ids[i]]; scatter: to[ids[i]] = table[i]. Rows of cols bf16 elements. Rows whose id is outside [0, limit) set
- * *fault to 1 + i and are left alone. */
+/* to[i] = table[ids[i]]; scatter: to[ids[i]] = table[i]. Rows of cols bf16 elements. Rows whose id is outside [0, limit)
+ * set *fault to 1 + i and are left alone. */
 struct cuda_rows_args {
     const bf16_bits *table;
     const int32_t *ids;
@@ -151,8 +151,9 @@ struct cuda_rows_args {
     int scatter;
 };
 
-/* One chunk of logits (rows, vocab) in bf16 becomes weight * (softmax - onehot) in place; nll[i] = lse - logit[target]; rows
- * of weight 0 get zeros and nll 0. want_grad 0 leaves the logits alone. A target outside the vocabulary sets *fault. */
+/* One chunk of logits (rows, vocab) in bf16 becomes weight * (softmax - onehot) in place; nll[i] = lse - logit[target];
+ * rows of weight 0 get zeros and nll 0. want_grad 0 leaves the logits alone. A target outside the vocabulary sets
+ * *fault. */
 struct cuda_softmax_loss_args {
     bf16_bits *logits;
     const int32_t *targets;
@@ -205,8 +206,8 @@ struct cuda_adamw_args {
     double beta1, beta2, eps, weight_decay; /* double: 1 - beta2 in f32 would be off by 5e-5 */
 };
 
-/* Which keys a query sees and which queries see a key, from segment offsets: query i sees keys [first_key[i], last_key[i]],
- * key j is seen by queries [first_query[j], last_query[j]] (last < first: by none). All four ascend. */
+/* Which keys a query sees and which queries see a key, from segment offsets: query i sees keys [first_key[i],
+ * last_key[i]], key j is seen by queries [first_query[j], last_query[j]] (last < first: by none). All four ascend. */
 struct cuda_attention_bounds_args {
     const int32_t *cu_q, *cu_k;
     int32_t *first_key, *last_key, *first_query, *last_query;
@@ -295,8 +296,8 @@ struct cuda_thin_args {
     int rows, depth;
 };
 
-/* Adapters that share an input as bf16: a (r, cols), the A_i one below the other; b (all, r), the B_i times their scales on
- * the diagonal and zeros beside them. Adapter i has ranks [first[i], first[i + 1]) and rows [row[i], row[i + 1]) of b;
+/* Adapters that share an input as bf16: a (r, cols), the A_i one below the other; b (all, r), the B_i times their scales
+ * on the diagonal and zeros beside them. Adapter i has ranks [first[i], first[i + 1]) and rows [row[i], row[i + 1]) of b;
  * from_a NULL: none there. */
 struct cuda_pack_args {
     const float *from_a[CUDA_ADAPTERS], *from_b[CUDA_ADAPTERS];

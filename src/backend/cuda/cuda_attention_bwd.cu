@@ -8,7 +8,7 @@
  * of the products that give dv and dk, and lse and delta belong to columns, which all lanes read from shared memory. */
 #include "backend/cuda/cuda_attention.cuh"
 
-/* delta = sum over dim of dO * O: one warp a row and head. */
+/* delta = sum over dim of dO * O: one warp for each row and head. */
 extern "C" __global__ void __launch_bounds__(128) attention_delta(const cuda_attention_args a)
 {
     int item = blockIdx.x * 4 + (threadIdx.x >> 5), lane = threadIdx.x & 31;

@@ -1,11 +1,11 @@
 /* cuda_attention_wide: attention as cuda_attention and cuda_attention_bwd have it, by wgmma, for heads of 64 and 128 on cards of
- * compute capability 9.0. Two groups of four warps a block, 64 rows each: queries in attention_wide and attention_wide_dq, keys in
- * attention_wide_dkv. The algorithms are the same, step by step; what differs is the instruction and the layout of tiles.
+ * compute capability 9.0. A block has two groups of four warps, with 64 rows each: queries in attention_wide and attention_wide_dq,
+ * keys in attention_wide_dkv. The algorithms are the same, step by step; what differs is the instruction and the layout of tiles.
  *
- * wgmma runs beside the warps: products are queued between wgmma_begin and wgmma_wait, and until the wait their accumulators
- * must not be touched. The compiler does not know that an asm statement goes on working, so wgmma_hold on every accumulator
- * before and after pins them: without it, it moves their uses across the wait. wgmma_see makes what this thread copied to
- * shared memory visible to the tensor cores, which read it through another path than ordinary loads. */
+ * wgmma runs beside the warps: products are queued between wgmma_begin and wgmma_wait, and until the wait their accumulators must
+ * not be touched. The compiler does not know that an asm statement goes on working, so wgmma_hold on every accumulator before and
+ * after pins them: without it, it moves their uses across the wait. wgmma_see makes what this thread copied to shared memory
+ * visible to the tensor cores, which read it through another path than ordinary loads. */
 #include "backend/cuda/cuda_attention.cuh"
 #include "backend/cuda/cuda_wgmma.cuh"
 

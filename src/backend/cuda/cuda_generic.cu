@@ -101,7 +101,7 @@ extern "C" __global__ void __launch_bounds__(GENERIC_THREADS) strided(const cuda
     }
 }
 
-/* One block a row of the result; it looks through all ids, which for the few thousand of a batch costs less than sorting. */
+/* One block for each row of the result; it looks through all ids, which for the few thousand of a batch costs less than sorting. */
 extern "C" __global__ void __launch_bounds__(GENERIC_THREADS) sum_rows_by_id(const cuda_rows_sum_args a)
 {
     int row = blockIdx.x;

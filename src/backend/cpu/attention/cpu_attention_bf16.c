@@ -9,7 +9,7 @@ struct round_work {
     const struct attention_bf16 *b;
     const struct cpu_segments *segments;
     const struct array *k, *v;
-    float *scratch; /* (D, GROUP) a worker */
+    float *scratch; /* (D, GROUP) for each worker */
 };
 
 /* ---- keys and values ------------------------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 /* Keys or values of a call as A operands, for every key head. Key j of segment s lies at place first[s] + j;
  * first[s] is a multiple of BF16_GROUP: of whole tiles most would be empty where segments are short. */
 struct attention_rounded {
-    uint32_t *rows; /* (G, places, row_steps): D numbers a row; NULL: not wanted */
+    uint32_t *rows; /* (G, places, row_steps): rows of D elements; NULL: not wanted */
     uint32_t
         *transposed; /* (G, D, transposed_steps): a number of every key; 0 behind a segment's last key. NULL: not wanted */
 };
@@ -38,7 +38,7 @@ enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const
                                 const struct cpu_segments *segments, const struct array *k, const struct array *v,
                                 struct attention_bf16_wants wants);
 
-/* Steps of scratch: rounded rows of a tile (KEYS of COLUMNS numbers) or of a block (COLUMNS of D); panels of `k` rows of
+/* Steps of scratch: rounded rows of a tile (KEYS of COLUMNS elements) or of a block (COLUMNS of D); panels of `k` rows of
  * n. */
 int64_t attention_bf16_tile_steps(void);
 int64_t attention_bf16_block_steps(const struct attention_bf16 *b);

@@ -55,7 +55,7 @@ struct gemm_work {
     int64_t panel_rows, panel, n_panels; /* of C's columns, now packed */
     bool is_first, is_last;              /* chunk */
     float *packed;                       /* (n_panels, panel_rows, nr) */
-    float *scratch;                      /* scratch_floats a worker */
+    float *scratch;                      /* scratch_floats for each worker */
     int64_t scratch_floats;
 };
 

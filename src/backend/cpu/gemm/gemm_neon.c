@@ -4,9 +4,9 @@
  *
  * Why this shape: cores with four multiply-add units of latency 4 need 16 chains at the least, and 8 x 8 with A by lanes
  * has just these, so one late load is lost time; with 24 some are to spare. 8 x 12, BLIS's shape, does not divide the
- * padded widths (64 and 128 columns). 12 x 8 reads 14 floats a step. 6 x 16 with four steps of A in six registers loads
- * less, but needs all 32 registers to the last one, which a compiler does not promise. The shape is also AVX2's, so one
- * blocking fits both. */
+ * padded widths (64 and 128 columns). 12 x 8 reads 14 floats in each step. 6 x 16 with four steps of A in six registers
+ * loads less, but needs all 32 registers to the last one, which a compiler does not promise. The shape is also AVX2's, so
+ * one blocking fits both. */
 #include "backend/cpu/gemm/gemm_neon.h"
 
 #include <arm_neon.h>

@@ -25,7 +25,7 @@ struct gemm_small_work {
     int threads;
     int64_t first[GEMM_MAX_LIST + 1]; /* items of product i start here */
     struct fixed fixed[GEMM_MAX_LIST][GEMM_MAX_TERMS];
-    float *scratch; /* one widened row a worker */
+    float *scratch; /* one widened row for each worker */
     int64_t scratch_floats;
 };
 

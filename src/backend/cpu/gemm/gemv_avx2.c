@@ -119,7 +119,7 @@ static void gemv_avx2_int8(const void *const *rows, const float *x, int64_t k, f
     _mm_storeu_ps(out, _mm_mul_ps(sums, _mm_loadu_ps(scale)));
 }
 
-/* ---- one number an element ------------------------------------------------------------------------------------------- */
+/* ---- types without blocks ------------------------------------------------------------------------------------------- */
 
 /* Eight elements of f32, f16 or bf16, widened. */
 INLINE __m256 load_plain(const uint8_t *p, const enum tensor_type type)

@@ -3,7 +3,7 @@
  *
  * Bytes become dwords by table look-ups whose indices past the table give 0: one operation for four elements, where the
  * widening instructions take two steps for every sixteen. A signed byte goes to the top of its dword, and the conversion
- * to float takes the power of two off for nothing: it reads fixed point. 28 vector operations a row's block of 32 in 4
+ * to float takes the power of two off for nothing: it reads fixed point. 28 vector operations for a row's block of 32 in 4
  * bits, 24 in 8 bits, besides the scale. */
 #include "backend/cpu/gemm/gemv_neon.h"
 
@@ -131,7 +131,7 @@ static void gemv_neon_int8(const void *const *rows, const float *x, int64_t k, f
     for (int i = 0; i < ROWS; i++) out[i] *= int8_row_scale(rows[i]);
 }
 
-/* ---- one number an element ------------------------------------------------------------------------------------------- */
+/* ---- types without blocks ------------------------------------------------------------------------------------------- */
 
 /* Eight floats. */
 struct eight {

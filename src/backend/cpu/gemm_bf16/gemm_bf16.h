@@ -31,7 +31,7 @@ struct bf16_tile {
     int64_t steps;     /* whole groups */
     const uint32_t *a; /* rows, rs steps apart; all mr may be read */
     int64_t rs;
-    const uint32_t *b; /* nr pairs a step */
+    const uint32_t *b; /* nr pairs in each step */
     float *c;
     int64_t ldc;
 };

@@ -1,7 +1,7 @@
 /* gemm_bf16_loops: the tile as gemm_bf16.h defines its sums, rounding and packing in plain C with the vector extension of
- * gcc and clang, compiled once an instruction set. Instruction sets with products of bf16 have a tile of their own, which
- * is held against this one bit by bit. The including file defines LANES, the floats of a vector, and NR, the columns of a
- * panel. */
+ * gcc and clang, compiled once for each instruction set. Instruction sets with products of bf16 have a tile of their own,
+ * which is held against this one bit by bit. The including file defines LANES, the floats of a vector, and NR, the columns
+ * of a panel. */
 #include <string.h>
 
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"

@@ -124,7 +124,7 @@ INLINE uint32_t lanes(int64_t n)
     return n >= 32 ? 0xffffffffu : (1u << n) - 1;
 }
 
-/* Up to 16 steps of one row, `codes` of them a step; what is not there is 0. */
+/* Up to 16 steps of one row, `codes` codes in each step; what is not there is 0. */
 INLINE __m512i load_steps(const int8_t *row, int64_t k, const int codes)
 {
     if (codes == 4) {

@@ -1,6 +1,6 @@
-/* gemm_int_loops: the parts of struct int_kernels for 16-bit codes that compilers vectorise by themselves, compiled once an
- * instruction set. All of it is exact or rounds step by step, and the files that include it are compiled without contraction
- * into fused multiply-adds, so every instruction set gives the same bits. */
+/* gemm_int_loops: the parts of struct int_kernels for 16-bit codes that compilers vectorise by themselves, compiled once
+ * for each instruction set. All of it is exact or rounds step by step, and the files that include it are compiled without
+ * contraction into fused multiply-adds, so every instruction set gives the same bits. */
 #ifndef YA_BACKEND_CPU_GEMM_INT_LOOPS_H
 #define YA_BACKEND_CPU_GEMM_INT_LOOPS_H
 

@@ -1,7 +1,7 @@
-/* gemm_int_neon: 16-bit codes for every AArch64. smlal takes four products of 16 bits a lane of 32, as many as fmla takes
- * of f32, on half of the units that fmla has on most cores: integers are for the same bits as elsewhere here, not for
- * speed (gemm_int_neon_dot.c is). A step's two rows of codes lie one behind the other, 16 columns each, and a tile takes a
- * step of A as one scalar load, by lanes. Sums and names as in gemm_neon.c. */
+/* gemm_int_neon: 16-bit codes for every AArch64. smlal takes four products of 16 bits into lanes of 32, as many as fmla
+ * takes of f32, on half of the units that fmla has on most cores: integers are for the same bits as elsewhere here, not
+ * for speed (gemm_int_neon_dot.c is). A step's two rows of codes lie one behind the other, 16 columns each, and a tile
+ * takes a step of A as one scalar load, by lanes. Sums and names as in gemm_neon.c. */
 #include <arm_neon.h>
 
 #include "backend/cpu/gemm_int/gemm_int_neon.h"

@@ -1,13 +1,14 @@
-/* gemm_int_neon_dot: integer products by sdot (Armv8.2's dot products), 16 products of bytes an instruction where fmla
+/* gemm_int_neon_dot: integer products by sdot (Armv8.2's dot products), 16 products of bytes in an instruction where fmla
  * does 4 of f32. A step of B is four codes of each of 16 columns.
  *
  * int8: codes of A are bytes, 6 x 16 sums in 24 registers, 24 sdot for 10 loads.
  *
  * int8x2: a 16-bit code is 256 h + l + 128 with h = code >> 8 and l = (code & 255) - 128, both of which fit a signed byte,
  * so the sum is 256 sum h w + sum l w + 128 sum w; the last is the same for every row and stands at the head of a run of
- * the panel. Partial sums may wrap, the whole fits 32 bits (gemm_int.h). Two sums an element: the tile is done in two
- * halves of 6 x 8. A row of A has [four h][four l] for each step of B: one load, two lanes. Bytes of codes are half of
- * what the interface counts for B (codes = 2 is what A needs), so a run fills the first half of the memory that a panel has for it.
+ * the panel. Partial sums may wrap, the whole fits 32 bits (gemm_int.h). Each element has two sums, so the tile is done in
+ * two halves of 6 x 8. A row of A has [four h][four l] for each step of B: one load, two lanes. Bytes of codes are half of
+ * what the interface counts for B (codes = 2 is what A needs), so a run fills the first half of the memory that a panel
+ * has for it.
  *
  * Rejected: smmla of i8mm, for which A would have to be interleaved by rows; usdot, which would make the head unnecessary,
  * but which fewer processors have. */

@@ -1,7 +1,7 @@
 /* cpu_loops: the loops of cpu_kernels.h but for the micro-tile, written once with the vector extension of gcc and clang
- * and compiled once an instruction set: the including file defines LANES, the floats of one vector, and compiler flags do
- * the rest. Intrinsics were rejected here: these loops are bound by memory or by exp's polynomial, where the compilers'
- * choice of instructions is the same, and one text is one thing to test.
+ * and compiled once for each instruction set: the including file defines LANES, the floats of one vector, and compiler
+ * flags do the rest. Intrinsics were rejected here: these loops are bound by memory or by exp's polynomial, where the
+ * compilers' choice of instructions is the same, and one text is one thing to test.
  *
  * Sums run over a fixed number of lanes, so results depend on the instruction set, never on threads or alignment. */
 #ifndef LANES

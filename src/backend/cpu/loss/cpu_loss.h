@@ -17,7 +17,7 @@ struct loss_work {
     const struct weight *w;
     int64_t n, width, ld; /* rows that count; C; padded C */
     int64_t slices, slice_words;
-    int64_t group; /* blocks of rows a work item: what is made of a tile of words serves all of them */
+    int64_t group; /* blocks of rows that a work item has: a tile of words is packed once for all of them */
     int64_t *row;  /* (n) where they are */
     float *dh;     /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
     double *sum;   /* (slices, n): of e^(logit - max) */

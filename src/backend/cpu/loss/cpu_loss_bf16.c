@@ -9,7 +9,7 @@
 
 enum { ROWS = 96, WORDS = 256 /* whole panels of any width; fewer read and write dh too often */ };
 
-/* Of a work item. */
+/* What one work item has: the parts of its scratch. */
 struct loss_bf16_parts {
     const struct loss_item *item;
     const struct bf16_kernels *q;

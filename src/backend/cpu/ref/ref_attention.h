@@ -4,7 +4,7 @@
  *
  * over the keys that the query sees (struct attention_params). A query that sees none gets o = 0 and lse = -inf. */
 
-enum { ATTENTION_ROWS = 8 }; /* queries or keys a block */
+enum { ATTENTION_ROWS = 8 }; /* queries or keys of a block */
 
 /* A range of rows [begin, end). */
 struct ref_attention_span {

@@ -4,7 +4,7 @@
  * weight rows times all tokens. Adapters go first (h_i = drop_i(x) A_i^T, blocks of tokens), because every result row
  * needs them. */
 
-enum { LINEAR_TOKENS = 16, LINEAR_ROWS = 16 }; /* tokens, weight rows a block */
+enum { LINEAR_TOKENS = 16, LINEAR_ROWS = 16 }; /* tokens and weight rows of a block */
 
 /* One weight of the call. a is NULL without an adapter. */
 struct linear_slot {

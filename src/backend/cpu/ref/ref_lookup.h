@@ -34,7 +34,7 @@ static enum status run_take_bwd(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
-/* Inputs dy (N), ids (N); output (N, C): zero but for one column a row. */
+/* Inputs dy (N), ids (N); output (N, C): zero but for one column of each row. */
 static enum status run_take_along_bwd(struct ctx *c, const struct op_call *call)
 {
     const struct array *dy = call->in[0], *ids = call->in[1], *out = call->out[0];

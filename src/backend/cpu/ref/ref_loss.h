@@ -5,7 +5,7 @@
  * A block of tokens widens each row of the table once for its logits and, when dh is wanted, once more. The per-token
  * values are added in token order afterwards, in double. Rows of weight 0 (padding, prompts) cost nothing. */
 
-enum { LOSS_ROWS = 8 }; /* tokens a block */
+enum { LOSS_ROWS = 8 }; /* tokens of a block */
 
 /* One call, as all its work items see it: h (N, C), targets i32 (N), weights f32 (N), dh (N, C). */
 struct ref_loss_work {

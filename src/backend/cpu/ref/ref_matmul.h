@@ -1,7 +1,7 @@
 /* ref_matmul: part of ref_real.h. (.., M, K) x (.., K, N) -> (.., M, N); leading axes of an operand may be 1 where the
  * result's are not, or have stride 0. */
 
-enum { MATMUL_ROWS = 16 }; /* rows of the result a block: fixed, so that sums never depend on the thread count */
+enum { MATMUL_ROWS = 16 }; /* rows of the result in a block: fixed, so that sums never depend on the thread count */
 
 /* One call, as all its work items see it. */
 struct ref_matmul_work {

@@ -83,7 +83,7 @@ static enum status ref_move_take(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
-/* out (N) = a (N, C) at one column a row. */
+/* out (N) = a (N, C) at one column of each row. */
 static enum status take_along(struct ctx *c, const struct op_call *call)
 {
     const struct array *a = call->in[0], *ids = call->in[1], *out = call->out[0];
@@ -96,7 +96,8 @@ static enum status take_along(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
-/* Every element of in[0], in place, becomes params' value in its dtype. Zeros, the usual case, go by memset a row. */
+/* Every element of in[0], in place, becomes params' value in its dtype. Zeros, the usual case, are written by memset, row
+ * by row. */
 static enum status ref_move_fill(struct ctx *c, const struct op_call *call)
 {
     const struct fill_params *p = call->params;

@@ -1,4 +1,4 @@
-/* cpu_norm: RMS_NORM and its backward, a row at a time. With r = rstd, C columns (Zhang & Sennrich 2019):
+/* cpu_norm: RMS_NORM and its backward, row by row. With r = rstd, C columns (Zhang & Sennrich 2019):
  *
  *   r = 1 / sqrt(mean(x^2) + eps)     y = x r g
  *   dx = r g dy - x r^3 / C sum(g dy x) + dsum
@@ -10,7 +10,7 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-/* Rows a work item: of 576 to 8,192 elements each, so a few tens of microseconds. */
+/* Rows of a work item: of 576 to 8,192 elements each, so a few tens of microseconds. */
 enum { ROWS = 16 };
 
 /* x seen as `rows` rows of n = C elements, whatever its leading axes. */
@@ -56,8 +56,8 @@ enum status cpu_norm(struct ctx *c, const struct op_call *call, const struct cpu
     return OK;
 }
 
-/* in: dy, dsum or NULL, x, gain, rstd. out: dx. r^3 / C sum(g dy x) is one number a row, the coefficient of x. The gain is
- * frozen (dispatch sends calls that want dg to the reference). */
+/* in: dy, dsum or NULL, x, gain, rstd. out: dx. r^3 / C sum(g dy x) is one number for each row, the coefficient of x. The
+ * gain is frozen (dispatch sends calls that want dg to the reference). */
 static void norm_bwd_item(void *arg, int64_t item, int worker)
 {
     (void)worker;

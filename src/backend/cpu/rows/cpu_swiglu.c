@@ -5,7 +5,7 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-/* Rows a work item: F is 1,536 to 14,336, so a row is some kilobytes. */
+/* Rows of a work item: F is 1,536 to 14,336, so a row is some kilobytes. */
 enum { ROWS = 8 };
 
 /* Operands as `rows` rows of n = F elements. */
