@@ -1,10 +1,10 @@
 /* cpu_attention_bf16: the products of attention in bf16 (gemm_bf16.h), for cpu_attention.c and cpu_attention_bwd.c.
  *
  * A processor with tiles of bf16 multiplies several times faster than it rounds and packs, so operands are rounded as
- * seldom as possible: keys and values once a call, queries and gradients once a block of columns, scores once a tile. A
- * operands are rows of the layout of bf16_round_rows; where a product sums over keys, it computes its transpose, because
- * then its A operand is the transpose of K or V, which is made once, and not that of the tile of scores, which would be
- * transposed again for each tile. */
+ * seldom as possible: keys and values once in a call, queries and gradients once for each block of columns, scores once
+ * for each tile. A operands are rows of the layout of bf16_round_rows; where a product sums over keys, it computes its
+ * transpose, because then its A operand is the transpose of K or V, which is made once, and not that of the tile of
+ * scores, which would be transposed again for each tile. */
 #ifndef YA_BACKEND_CPU_CPU_ATTENTION_BF16_H
 #define YA_BACKEND_CPU_CPU_ATTENTION_BF16_H
 
@@ -14,9 +14,8 @@
 /* Keys or values of a call as A operands, for every key head. Key j of segment s lies at place first[s] + j;
  * first[s] is a multiple of BF16_GROUP: of whole tiles most would be empty where segments are short. */
 struct attention_rounded {
-    uint32_t *rows; /* (G, places, row_steps): rows of D elements; NULL: not wanted */
-    uint32_t
-        *transposed; /* (G, D, transposed_steps): a number of every key; 0 behind a segment's last key. NULL: not wanted */
+    uint32_t *rows;       /* (G, places, row_steps): rows of D elements; NULL: not wanted */
+    uint32_t *transposed; /* (G, D, transposed_steps): one element of every key, 0 behind a segment's last; or NULL */
 };
 
 struct attention_bf16 {
