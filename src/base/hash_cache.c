@@ -1,4 +1,4 @@
-/* hash_cache: see hash_cache.h. */
+/* hash_cache: writes and reads the entries of the cache of digests, and decides whether an entry still fits its file. */
 #include "base/hash_cache.h"
 
 #include <inttypes.h>

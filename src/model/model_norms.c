@@ -1,4 +1,4 @@
-/* model_norms: see model_norms.h. */
+/* model_norms: hashes the gains of all norms of a model, in the precision that every container keeps of them. */
 #include "model/model_norms.h"
 
 #include <stdio.h>

@@ -47,11 +47,13 @@ struct super_scales {
     float d, offset_scale;
 };
 
+/* 32 bytes from any address. */
 SUPER_INLINE __m256i super_load(const void *p)
 {
     return _mm256_loadu_si256((const __m256i *)p);
 }
 
+/* An f16 at any address, widened. */
 SUPER_INLINE float super_f16(const uint8_t *p)
 {
     uint16_t half;
@@ -59,6 +61,7 @@ SUPER_INLINE float super_f16(const uint8_t *p)
     return _cvtsh_ss(half);
 }
 
+/* 32 bits at any address. */
 SUPER_INLINE uint32_t super_u32(const uint8_t *p)
 {
     uint32_t word;
@@ -105,6 +108,7 @@ SUPER_INLINE struct super_scales super_scales_iq4(const uint8_t *p)
 
 /* ---- codes ----------------------------------------------------------------------------------------------------------- */
 
+/* The low (shift 0) or high (shift 4) nibble of each byte. */
 SUPER_INLINE __m256i super_nibbles(__m256i bytes, int shift)
 {
     return _mm256_and_si256(_mm256_srli_epi16(bytes, shift), _mm256_set1_epi8(15));
