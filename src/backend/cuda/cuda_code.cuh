@@ -41,6 +41,7 @@ static __device__ __forceinline__ uint32_t code_word(const uint8_t *p)
     return (uint32_t)(both >> shift);
 }
 
+/* The eight bytes at p, which need not be aligned, from two or three aligned words. */
 static __device__ __forceinline__ void code_bytes8(const uint8_t *p, uint32_t out[2])
 {
     const uint32_t *q = (const uint32_t *)((uintptr_t)p & ~(uintptr_t)3);
@@ -51,6 +52,7 @@ static __device__ __forceinline__ void code_bytes8(const uint8_t *p, uint32_t ou
     out[1] = (uint32_t)(high >> shift);
 }
 
+/* The binary16 value in the two bytes at p, which need not be aligned; the file stores the low byte first. */
 static __device__ __forceinline__ float code_half(const uint8_t *p)
 {
     return half_widen((uint16_t)(p[0] | p[1] << 8));
@@ -62,6 +64,7 @@ static __device__ __forceinline__ uint32_t code_spread(uint32_t bits)
     return (bits & 1) << 4 | (bits & 2) << 11 | (bits & 4) << 18 | (bits & 8) << 25;
 }
 
+/* Eight four-bit codes, one from each of the eight bytes at p: the low halves for shift 0, the high ones for shift 4. */
 static __device__ __forceinline__ void code_nibbles(const uint8_t *p, int shift, codes8 *out)
 {
     code_bytes8(p, out->word);
@@ -92,6 +95,7 @@ static __device__ __forceinline__ codes8 codes_nf4(const uint8_t *row, int col, 
     return c;
 }
 
+/* A row is its f32 scale and then one signed byte for each column: array/codec/int8.h. */
 static __device__ __forceinline__ codes8 codes_int8(const uint8_t *row, int col)
 {
     codes8 c;
@@ -181,6 +185,8 @@ static __device__ __forceinline__ typename code<CODE>::loaded code_load(const ui
     else return codes_small<CODE>(row, col);
 }
 
+/* The eight f32 values of loaded codes. Adding a byte to the bits of 2^23 gives 2^23 + byte exactly, without a
+   conversion; ZERO is the offset that the loader added to make the codes unsigned. levels: the 16 of NF4, else unused. */
 template <int CODE>
 static __device__ __forceinline__ void code_widen(const typename code<CODE>::loaded &c, const float *levels, float out[8])
 {
