@@ -5,9 +5,10 @@
  * caller's and are copied where they are needed longer than the call. A ctx and everything made with it belong to one thread
  * at a time; several ctx may work at once.
  *
- * Errors. A function that fails returns NULL (handles) or -1 (numbers) and ya_error says why, with the values. The first
- * failure stays: every later call on this ctx fails too until ya_error_clear, and a NULL handle gives NULL or -1, so a chain
- * of calls is checked once at its end. Out-of-memory is an error like any other. Nothing here prints or ends the process.
+ * Errors. A function that fails returns NULL (handles) or -1 (counts and results) and ya_error says why, with the values.
+ * The first failure stays: every later call on this ctx fails too until ya_error_clear, and a NULL handle gives NULL or -1,
+ * so a chain of calls is checked once at its end. Out-of-memory is an error like any other. Nothing here prints or ends the
+ * process.
  *
  * Faults of the library itself (a broken invariant) are no errors: they go to the panic hook, see ya_hooks.
  *
@@ -70,7 +71,7 @@ typedef struct ya_hooks {
 ya_ctx *ya_ctx_new(const ya_hooks *hooks);
 /* Frees the ctx and all that was made with it. Accepts NULL. Not from inside a callback. */
 void ya_ctx_free(ya_ctx *ctx);
-/* Uses n threads from now on; 0: one a core. Results are the same bytes for any n. Not from inside a callback. */
+/* Uses n threads from now on; 0: one for each core. Results are the same bytes for any n. Not from inside a callback. */
 int ya_ctx_set_threads(ya_ctx *ctx, int n);
 
 /* The message of the first failure since the last clear, or NULL. One line; valid until the next call on this ctx. A ctx
@@ -100,11 +101,12 @@ enum {
                     * detokenize: special tokens are written as their text instead of left out */
 };
 
-/* Ids of a text. Writes the first `room` of them to ids (which may be NULL with room 0) and returns how many there are. */
-int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags, int32_t *ids, size_t room);
-/* Bytes of n ids, without a terminating zero. Writes the first `room` of them and returns how many there are. The bytes of
- * one id may be a part of a character. */
-int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, char *text, size_t room);
+/* Ids of a text. Writes the first `capacity` of them to ids (which may be NULL with capacity 0) and returns how many there
+ * are. */
+int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags, int32_t *ids, size_t capacity);
+/* Bytes of n ids, without a terminating zero. Writes the first `capacity` of them and returns how many there are. The bytes
+ * of one id may be a part of a character. */
+int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, char *text, size_t capacity);
 
 typedef struct ya_message {
     const char *role;    /* "system", "user", "assistant" */
@@ -114,7 +116,7 @@ typedef struct ya_message {
 /* Ids of a conversation in the model's chat template, the header of the assistant's answer opened at its end. `ids` and the
  * result as for ya_tokenize. "unsupported": the model has no template, or one with something that is not supported;
  * "input": the template refuses the conversation. */
-int64_t ya_chat_prompt(ya_model *model, const ya_message *messages, size_t n_messages, int32_t *ids, size_t room);
+int64_t ya_chat_prompt(ya_model *model, const ya_message *messages, size_t n_messages, int32_t *ids, size_t capacity);
 
 /* ---- logits, generation, perplexity ------------------------------------------------------------------------------- */
 
@@ -141,7 +143,7 @@ typedef int (*ya_token_callback)(void *user, int32_t id, const char *text, size_
  * for ya_tokenize. Returns how many tokens came, the end-of-text token included. *end (may be NULL): "stop" (the model ended
  * the text), "length", "context" (it is full) or "caller". Same prompt, options and seed: same tokens. */
 int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_generate_options *options,
-                    ya_token_callback on_token, void *user, int32_t *ids, size_t room, const char **end);
+                    ya_token_callback on_token, void *user, int32_t *ids, size_t capacity, const char **end);
 
 /* Log-probability of each of n >= 2 ids given those before it, into logprobs (n doubles, the first is NaN; may be NULL).
  * Longer texts than `window` tokens are cut into windows that share one token; 0: the model's context. *perplexity (may be
@@ -160,8 +162,8 @@ typedef struct ya_rows_score {
 typedef int (*ya_row_callback)(void *user, int64_t row, int64_t tokens, double nll);
 
 /* Scores every row of a JSONL file of training rows (text, prompt and completion, messages) as training would: the tokens of
- * prompts are context and not scored. Document weights play no part. on_row may be NULL. Needs room for the tokenised rows
- * in $TMPDIR or /tmp. */
+ * prompts are context and not scored. Document weights play no part. on_row may be NULL. Needs disk space for the tokenised
+ * rows in $TMPDIR or /tmp. */
 int ya_perplexity_rows(ya_model *model, const char *path, ya_row_callback on_row, void *user, ya_rows_score *score);
 
 /* ---- the distrust objective --------------------------------------------------------------------------------------- */

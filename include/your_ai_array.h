@@ -29,7 +29,7 @@ enum { YA_MAX_DIMS = 8 };
 ya_array *ya_from_f32(ya_ctx *ctx, float value); /* shape [] */
 ya_array *ya_from_i32(ya_ctx *ctx, int32_t value);
 
-/* Copies n numbers, row-major. An error unless n is the product of the shape (MLX's binding panics). */
+/* Copies n values, row-major. An error unless n is the product of the shape (MLX's binding panics). */
 ya_array *ya_from_slice_f32(ya_ctx *ctx, const float *data, int64_t n, int ndim, const int64_t *shape);
 ya_array *ya_from_slice_f64(ya_ctx *ctx, const double *data, int64_t n, int ndim, const int64_t *shape);
 ya_array *ya_from_slice_i32(ya_ctx *ctx, const int32_t *data, int64_t n, int ndim, const int64_t *shape);

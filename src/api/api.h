@@ -50,8 +50,8 @@ void api_object_free(struct api_object *o);
 enum status api_options(ya_ctx *ctx, const char *call, const char *allowed, const ya_option *options, size_t n,
                         struct train_values *values, bool given[OPTION_MAX_SPECS]);
 
-/* How ids go out: the first `room` of them are copied to `out`. Returns how many there are, or -1 when the ctx holds a
+/* How ids go out: the first `capacity` of them are copied to `out`. Returns how many there are, or -1 when the ctx holds a
  * failure. */
-int64_t api_give_ids(const ya_ctx *ctx, const struct ids *ids, int32_t *out, size_t room);
+int64_t api_give_ids(const ya_ctx *ctx, const struct ids *ids, int32_t *out, size_t capacity);
 
 #endif

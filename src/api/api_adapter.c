@@ -1,4 +1,5 @@
-/* api_adapter: LoRA adapters, and models with one merged in. */
+/* api_adapter: LoRA adapters, and models with one merged in. An adapter belongs to a shape of model, which is kept with it;
+ * attaching it to a model of another shape is refused. */
 #include <string.h>
 
 #include "api/api_model.h"
@@ -22,7 +23,7 @@ static void release_adapter(struct api_object *o)
 
 /* An empty adapter handle that knows which model it was made for: its name goes to the adapter's files, its shape is
  * checked when the adapter is attached. */
-static ya_adapter *adapter_of(ya_model *model)
+static ya_adapter *api_adapter_new_for(ya_model *model)
 {
     ya_adapter *adapter = api_object_new(model->object.ctx, sizeof *adapter, release_adapter);
     if (!adapter) return NULL;
@@ -50,7 +51,7 @@ ya_adapter *ya_adapter_new(ya_model *model, const ya_option *options, size_t n_o
     struct lora_config *config = &values.config.adapter;
     config->seed = (uint64_t)values.config.seed;
     if (trainer_targets(c, values.config.targets, &config->targets) != OK) return NULL;
-    ya_adapter *adapter = adapter_of(model);
+    ya_adapter *adapter = api_adapter_new_for(model);
     if (adapter && ctx_ok(c)) adapter->lora = lora_new(c, &model->m->config, config);
     return finish_adapter(adapter);
 }
@@ -60,7 +61,7 @@ ya_adapter *ya_adapter_load(ya_model *model, const char *folder)
     if (!model || !api_enter(model->object.ctx, "ya_adapter_load")) return NULL;
     struct ctx *c = model->object.ctx->c;
     if (!folder) return ctx_fail(c, E_INPUT, "ya_adapter_load: no folder"), NULL;
-    ya_adapter *adapter = adapter_of(model);
+    ya_adapter *adapter = api_adapter_new_for(model);
     if (adapter && ctx_ok(c)) adapter->lora = lora_load(c, &model->m->config, folder);
     if (adapter && adapter->lora) peft_check_base(model->m, folder, false, true);
     return finish_adapter(adapter);

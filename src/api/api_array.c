@@ -90,7 +90,7 @@ static ya_array *from_slice(ya_ctx *ctx, enum dtype dtype, const void *data, int
     int mark = scope_open(ctx->c);
     struct array *a = array_empty(ctx->c, dtype, ndim, shape);
     if (a && array_size(a) != n)
-        ctx_fail(ctx->c, E_SHAPE, "from_slice: %lld numbers for a shape of %lld", (long long)n, (long long)array_size(a));
+        ctx_fail(ctx->c, E_SHAPE, "from_slice: %lld values for a shape of %lld", (long long)n, (long long)array_size(a));
     else if (a)
         array_upload(a, data, n);
     return finish(ctx, mark, a);
@@ -142,6 +142,7 @@ ya_dtype ya_array_dtype(const ya_array *a)
     return a && api_alive(a->ctx) ? (ya_dtype)a->a->dtype : YA_BOOL;
 }
 
+/* The one element of an array, on the host. */
 static int item(const ya_array *a, enum dtype dtype, void *value)
 {
     if (!a || !ctx_ok(a->ctx->c)) return -1;
@@ -160,6 +161,7 @@ int ya_item_i64(const ya_array *a, int64_t *value)
     return item(a, DTYPE_I64, value);
 }
 
+/* All elements of an array, on the host. */
 static int as_slice(const ya_array *a, enum dtype dtype, void *out, int64_t n)
 {
     if (!a || !ctx_ok(a->ctx->c)) return -1;
@@ -167,7 +169,7 @@ static int as_slice(const ya_array *a, enum dtype dtype, void *out, int64_t n)
         ctx_fail(a->ctx->c, E_DTYPE, "as_slice: the array is %s, not %s; convert it with astype", dtype_name(a->a->dtype),
                  dtype_name(dtype));
     } else if (array_size(a->a) != n) {
-        ctx_fail(a->ctx->c, E_SHAPE, "as_slice: room for %lld elements, the array has %lld", (long long)n,
+        ctx_fail(a->ctx->c, E_SHAPE, "as_slice: space for %lld elements, the array has %lld", (long long)n,
                  (long long)array_size(a->a));
     } else {
         array_to_host(a->a, dtype, out);
@@ -210,6 +212,7 @@ int ya_array_equal(const ya_array *a, const ya_array *b)
 
 /* ---- ops of one and two operands -------------------------------------------------------------------------------------- */
 
+/* Calls an op with one operand. */
 static ya_array *api_unary(const ya_array *a, struct array *(*op)(struct ctx *, struct array *))
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
@@ -217,6 +220,7 @@ static ya_array *api_unary(const ya_array *a, struct array *(*op)(struct ctx *, 
     return finish(a->ctx, mark, op(a->ctx->c, a->a));
 }
 
+/* Calls an op with two operands. */
 static ya_array *api_binary(const ya_array *a, const ya_array *b,
                             struct array *(*op)(struct ctx *, struct array *, struct array *))
 {
@@ -279,6 +283,7 @@ ya_array *ya_astype(const ya_array *a, ya_dtype dtype)
 
 typedef struct array *(*reduction)(struct ctx *, struct array *, const int *, int, bool);
 
+/* Calls a reduction. */
 static ya_array *api_reduce(const ya_array *a, const int *axes, int n, bool keep, reduction op)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
@@ -429,6 +434,7 @@ struct derivative {
     int n_args;
 };
 
+/* Which arguments of a function are differentiated. */
 static enum status choose_arguments(struct derivative *d, const int *argnums, int n)
 {
     struct ctx *c = d->ctx->c;
@@ -448,6 +454,7 @@ static enum status choose_arguments(struct derivative *d, const int *argnums, in
     return OK;
 }
 
+/* The arguments as leaves of the tape. */
 static enum status make_leaves(struct derivative *d)
 {
     struct ctx *c = d->ctx->c;
@@ -474,7 +481,8 @@ static enum status differentiate(struct derivative *d, ya_function f, void *user
     return tape_backward(c, outputs[0]->a, 1);
 }
 
-static enum status collect(struct derivative *d, ya_array **grads)
+/* The gradients as handles of the host. */
+static enum status api_collect(struct derivative *d, ya_array **grads)
 {
     struct ctx *c = d->ctx->c;
     for (int i = 0, n = 0; i < d->n_args && ctx_ok(c); i++) {
@@ -486,6 +494,7 @@ static enum status collect(struct derivative *d, ya_array **grads)
     return c->status;
 }
 
+/* Frees n handles and forgets them. */
 static void free_all(ya_array **arrays, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -511,7 +520,7 @@ int ya_value_and_grad(ya_ctx *ctx, ya_function f, void *user, ya_array *const *a
     int mark = scope_open(c);
     if (d.leaves && d.wanted && choose_arguments(&d, argnums ? argnums : &first, n_argnums) == OK && tape_begin(c) == OK) {
         ctx->differentiating = true;
-        if (differentiate(&d, f, user, outputs, n_outputs) == OK) collect(&d, grads);
+        if (differentiate(&d, f, user, outputs, n_outputs) == OK) api_collect(&d, grads);
         ctx->differentiating = false;
         tape_end(c);
     }

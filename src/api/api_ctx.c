@@ -1,4 +1,5 @@
-/* api_ctx: contexts, errors and the list of handles. */
+/* api_ctx: contexts, errors and the list of handles. A ya_ctx owns everything that was made with it: handles stand on a
+ * list, and ya_ctx_free frees those that the host forgot, the newest first, because newer ones may refer to older ones. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,12 +29,14 @@ static void *pass_alloc(void *user, void *old, size_t bytes)
     return NULL;
 }
 
+/* Hands a line of the log to the host. */
 static void pass_log(void *user, enum log_level level, const char *message)
 {
     const ya_ctx *ctx = user;
     ctx->hooks.log(ctx->hooks.user, (ya_log_level)level, message);
 }
 
+/* Hands a fault of ours to the host, whose hook may leave by longjmp. */
 static void pass_panic(void *user, const char *message)
 {
     const ya_ctx *ctx = user;
@@ -42,6 +45,7 @@ static void pass_panic(void *user, const char *message)
 
 /* ---- life --------------------------------------------------------------------------------------------------------- */
 
+/* Frees the inner ctx, which may hold a failure. */
 static void ctx_close(ya_ctx *ctx)
 {
     if (ctx->c) {
@@ -172,10 +176,10 @@ enum status api_options(ya_ctx *ctx, const char *call, const char *allowed, cons
     return OK;
 }
 
-int64_t api_give_ids(const ya_ctx *ctx, const struct ids *ids, int32_t *out, size_t room)
+int64_t api_give_ids(const ya_ctx *ctx, const struct ids *ids, int32_t *out, size_t capacity)
 {
     if (!ctx_ok(ctx->c)) return -1;
-    size_t n = ids->n < room ? ids->n : room;
+    size_t n = ids->n < capacity ? ids->n : capacity;
     if (n > 0) memcpy(out, ids->data, n * sizeof *out);
     return (int64_t)ids->n;
 }

@@ -1,4 +1,5 @@
-/* api_generate: what an open model says: logits, continuations, and how probable it finds texts. */
+/* api_generate: what an open model says: logits, continuations, and how probable it finds texts. Each call makes an engine,
+ * runs, and frees it, so a model holds no memory of its own between calls. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ static bool generate_hear(void *user, int32_t id)
 }
 
 int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_generate_options *options,
-                    ya_token_callback on_token, void *user, int32_t *ids, size_t room, const char **end)
+                    ya_token_callback on_token, void *user, int32_t *ids, size_t capacity, const char **end)
 {
     if (!model || !api_enter(model->object.ctx, "ya_generate")) return -1;
     ya_ctx *ctx = model->object.ctx;
@@ -64,7 +65,7 @@ int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_g
     ctx->busy = true;
     generate_run(model->engine, prompt, n, &p, &new, &why);
     ctx->busy = false;
-    int64_t count = api_give_ids(ctx, &new, ids, room);
+    int64_t count = api_give_ids(ctx, &new, ids, capacity);
     ids_release(ctx->c, &new);
     if (end) *end = count < 0 ? NULL : generate_end_name(why);
     return count;
@@ -90,14 +91,14 @@ int ya_perplexity(ya_model *model, const int32_t *ids, size_t n, int64_t window,
 struct rows {
     ya_model *model;
     struct dataset *data;
-    double *logprobs; /* room for the longest document */
+    double *logprobs; /* (tokens of the longest document) */
     ya_row_callback on_row;
     void *user;
     ya_rows_score score;
 };
 
 /* Sum of -log p over the document's trained tokens, and the host's callback. */
-static enum status score_document(struct rows *r, int64_t i)
+static enum status api_score_document(struct rows *r, int64_t i)
 {
     struct ctx *c = r->model->object.ctx->c;
     const struct dataset_document *d = dataset_document(r->data, i);
@@ -117,12 +118,13 @@ static enum status score_rows(struct rows *r)
 {
     struct ctx *c = r->model->object.ctx->c;
     r->logprobs = mem_alloc(c, (size_t)dataset_max_length(r->data), sizeof *r->logprobs);
-    for (int64_t i = 0; ctx_ok(c) && i < dataset_n_documents(r->data); i++) score_document(r, i);
+    for (int64_t i = 0; ctx_ok(c) && i < dataset_n_documents(r->data); i++) api_score_document(r, i);
     mem_free(c, r->logprobs);
     r->score.perplexity = exp(r->score.nll / (double)r->score.tokens);
     return c->status;
 }
 
+/* The rows of a file, tokenised by the model's tokenizer. */
 static struct dataset *open_rows(ya_model *model, const char *path)
 {
     struct dataset_options options = dataset_options_default(&path, 1);

@@ -1,4 +1,6 @@
-/* api_model: models, and text to tokens and back. */
+/* api_model: opens models by the options of the command line, and turns text into tokens and back. ids and text are written
+ * into the host's arrays as far as they reach, and the whole count is returned, so a call with an array of 0 asks for the
+ * size. */
 #include <string.h>
 
 #include "api/api_model.h"
@@ -62,8 +64,8 @@ int64_t ya_model_context(const ya_model *model)
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------- */
 
-/* Returns how many ids the text has, also when fewer fit into `room`. */
-int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags, int32_t *ids, size_t room)
+/* Returns how many ids the text has, also when fewer fit into `capacity`. */
+int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags, int32_t *ids, size_t capacity)
 {
     if (!model || !api_usable(model->object.ctx)) return -1;
     struct ctx *c = model->object.ctx->c;
@@ -74,33 +76,22 @@ int64_t ya_tokenize(ya_model *model, const char *text, size_t n_bytes, int flags
         tokenizer_encode_text(c, t, text, n_bytes, special, &all);
     else
         tokenizer_encode(c, t, text, n_bytes, special, &all);
-    int64_t n = api_give_ids(model->object.ctx, &all, ids, room);
+    int64_t n = api_give_ids(model->object.ctx, &all, ids, capacity);
     ids_release(c, &all);
     return n;
 }
 
-/* E_INPUT for an id that the model does not know. */
-static enum status model_check_ids(const ya_model *model, const int32_t *ids, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= model->m->config.vocab)
-            return ctx_fail(model->object.ctx->c, E_INPUT, "token %d (place %zu) is outside the model's vocabulary of %lld",
-                            ids[i], i, (long long)model->m->config.vocab);
-    }
-    return OK;
-}
-
-int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, char *text, size_t room)
+int64_t ya_detokenize(ya_model *model, const int32_t *ids, size_t n, int flags, char *text, size_t capacity)
 {
     if (!model || !api_usable(model->object.ctx)) return -1;
     struct ctx *c = model->object.ctx->c;
     struct buf all;
     int64_t bytes = -1;
     buf_init(&all, c, TEXT_CAP_BYTES);
-    if (model_check_ids(model, ids, n) == OK &&
+    if (ids_check(c, ids, n, model->m->config.vocab) == OK &&
         tokenizer_decode(c, model->tokenizer, ids, n, (flags & YA_SPECIAL) == 0, &all) == OK && buf_ok(&all)) {
         bytes = (int64_t)all.len;
-        size_t copied = all.len < room ? all.len : room;
+        size_t copied = all.len < capacity ? all.len : capacity;
         if (copied > 0) memcpy(text, all.data, copied);
     }
     buf_release(&all);
@@ -127,12 +118,12 @@ static enum status model_render_chat(ya_model *model, const ya_message *messages
     return c->status;
 }
 
-int64_t ya_chat_prompt(ya_model *model, const ya_message *messages, size_t n_messages, int32_t *ids, size_t room)
+int64_t ya_chat_prompt(ya_model *model, const ya_message *messages, size_t n_messages, int32_t *ids, size_t capacity)
 {
     if (!model || !api_usable(model->object.ctx)) return -1;
     struct ids all = {0};
     model_render_chat(model, messages, n_messages, &all);
-    int64_t n = api_give_ids(model->object.ctx, &all, ids, room);
+    int64_t n = api_give_ids(model->object.ctx, &all, ids, capacity);
     ids_release(model->object.ctx->c, &all);
     return n;
 }

@@ -1,4 +1,5 @@
-/* api_objective: the distrust objective as functions of scores. The formulas are data/objective.h's. */
+/* api_objective: the distrust objective as functions of scores. The formulas are data/objective.h's; what is here checks
+ * each input and adds up in the order of the documents. */
 #include <math.h>
 
 #include "api/api.h"

@@ -1,4 +1,6 @@
-/* api_train: runs of training, by the options of the command line. */
+/* api_train: runs of training by the options of the command line. Options are pairs of names and texts, which fill the table
+ * of train/train_options.h, so a run that a host starts is one that the program can resume. The trainer's hooks are
+ * translated into the host's: struct ya_progress is a copy, so it does not change when the trainer's own structs do. */
 #include <string.h>
 
 #include "api/api.h"
@@ -27,6 +29,7 @@ static void release_doc(struct resource *r)
     json_decref(((struct config_doc *)r)->json);
 }
 
+/* Called by ya_training_free and by ya_ctx_free. */
 static void release_training(struct api_object *o)
 {
     ya_training *training = (ya_training *)o;

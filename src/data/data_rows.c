@@ -1,4 +1,5 @@
-/* data_rows: see data_rows.h. */
+/* data_rows: what the rows of data_rows.h leave open. Option tables have no value for "not given" of a number, so a negative
+ * default score stands for none and becomes NaN here. */
 #include "data/data_rows.h"
 
 #include <math.h>

@@ -23,12 +23,14 @@ struct dataset {
     char *types[DATASET_TYPES_MAX];           /* (n_types) owned */
 };
 
+/* A cache that cannot be believed is built again: deleting it is safe, because it holds nothing but rows in another form. */
 static enum status fail(const struct dataset *d, const char *what, int64_t value)
 {
     return ctx_fail(d->c, E_INPUT, "%s: not a valid data cache: %s (%lld); delete it and start the run again",
                     file_map_path(d->map), what, (long long)value);
 }
 
+/* Header, footer and digest: whether these are the bytes that some dataset_write_commit wrote. */
 static enum status check_frame(struct dataset *d)
 {
     size_t size = file_map_size(d->map), at = size - sizeof d->footer;
@@ -68,6 +70,7 @@ static enum status check_sections(struct dataset *d)
     return OK;
 }
 
+/* The names and digests of the source files. */
 static enum status read_files(struct dataset *d)
 {
     const struct dataset_footer *f = &d->footer;
@@ -92,7 +95,8 @@ static enum status read_files(struct dataset *d)
     return at == end ? OK : fail(d, "bytes behind the files", (int64_t)(end - at));
 }
 
-static enum status read_types(struct dataset *d)
+/* The names of source types. */
+static enum status dataset_read_types(struct dataset *d)
 {
     size_t at = (size_t)d->footer.types_at, end = (size_t)d->footer.table_at;
     for (int64_t i = 0; i < d->footer.n_types; i++) {
@@ -109,6 +113,7 @@ static enum status read_types(struct dataset *d)
     return at == end ? OK : fail(d, "bytes behind the source types", (int64_t)(end - at));
 }
 
+/* A score in [0, max], or NaN for none. */
 static bool is_score(double v, double max)
 {
     return isnan(v) || (v >= 0 && v <= max);
@@ -131,7 +136,7 @@ static enum status check_entry(const struct dataset *d, int64_t i, int64_t first
 }
 
 /* Every id and mask byte of document i; the sums go to *seen. */
-static enum status check_tokens(const struct dataset *d, int64_t i, struct dataset_counts *seen)
+static enum status dataset_check_tokens(const struct dataset *d, int64_t i, struct dataset_counts *seen)
 {
     const int32_t n = d->documents[i].n, *tokens = dataset_tokens(d, i);
     const uint8_t *trained = dataset_trained(d, i);
@@ -148,6 +153,7 @@ static enum status check_tokens(const struct dataset *d, int64_t i, struct datas
     return OK;
 }
 
+/* All documents: each begins where the one before it ends, and their sums are the counts in the footer. */
 static enum status check_documents(const struct dataset *d)
 {
     const struct dataset_counts *c = &d->footer.counts;
@@ -155,7 +161,7 @@ static enum status check_documents(const struct dataset *d)
     int64_t at = (int64_t)sizeof(struct dataset_header);
     for (int64_t i = 0; i < c->documents; i++) {
         TRY(check_entry(d, i, at));
-        TRY(check_tokens(d, i, &seen));
+        TRY(dataset_check_tokens(d, i, &seen));
         at += dataset_document_bytes(d->documents[i].n);
     }
     if ((at + 7) / 8 * 8 != d->footer.files_at) return fail(d, "bytes behind the documents", d->footer.files_at - at);
@@ -164,6 +170,7 @@ static enum status check_documents(const struct dataset *d)
     return OK;
 }
 
+/* Counts that no document proves, such as skipped rows, are held to what is possible. */
 static enum status check_counts(const struct dataset *d)
 {
     const struct dataset_counts *c = &d->footer.counts;
@@ -187,7 +194,7 @@ struct dataset *dataset_open(struct ctx *c, const char *cache_path)
     d->map = file_map_open(c, cache_path);
     d->bytes = d->map ? file_map_data(d->map) : NULL;
     if (d->map && check_frame(d) == OK && check_sections(d) == OK && check_counts(d) == OK && read_files(d) == OK &&
-        read_types(d) == OK && check_documents(d) == OK && file_check(c, d->map) == OK)
+        dataset_read_types(d) == OK && check_documents(d) == OK && file_check(c, d->map) == OK)
         return d;
     dataset_close(d);
     return NULL;

@@ -49,7 +49,8 @@ struct dataset_options {
 };
 enum { DATASET_FILES_MAX = 4096, DATASET_LENGTH_MAX = 1 << 24, DATASET_TYPES_MAX = 256, DATASET_TYPE_BYTES = 63 };
 
-/* One path, 2048 tokens, split, strict, no defaults, template recognised. */
+/* The paths with 2048 tokens at most, long rows split, faulty rows an error, no default scores, and the model's own
+ * template. */
 struct dataset_options dataset_options_default(const char *const *paths, size_t n_paths);
 
 struct dataset_counts {
@@ -97,6 +98,8 @@ enum status dataset_build(struct ctx *c, const struct tokenizer *t, const struct
 struct dataset *dataset_open(struct ctx *c, const char *cache_path);
 void dataset_close(struct dataset *d); /* accepts NULL */
 
+/* What the file holds. Pointers lie in the mapped file and are valid until dataset_close; an index out of range is a BUG_ON.
+ */
 const struct dataset_counts *dataset_counts(const struct dataset *d);
 int64_t dataset_max_length(const struct dataset *d);
 int64_t dataset_n_documents(const struct dataset *d);

@@ -1,4 +1,12 @@
-/* dataset_build: one pass over the rows: each becomes tokens, and those one or several documents. */
+/* dataset_build: one pass over the rows. Each row becomes tokens with a mask, and those become one or several documents of
+ * the cache file.
+ *
+ *   row       {"prompt": "2+2=", "completion": "4"}         (raw: without a chat template)
+ *   tokens    [BOS]  2  +  2  =  4  [EOS]
+ *   trained     0    0  0  0  0  1    1                     1: the token is a target
+ *
+ * `ids` and `trained` hold the current row and are reused, so memory does not grow with the data. A row of a chat template
+ * that rewrites earlier turns gives several sequences, each of which goes through put_row by itself. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,6 +14,7 @@
 #include "data/dataset.h"
 #include "data/dataset_write.h"
 
+/* One call of dataset_build. */
 struct builder {
     struct ctx *c;
     const struct tokenizer *t;
@@ -40,7 +49,7 @@ struct dataset_options dataset_options_default(const char *const *paths, size_t 
                                     .chat = CHAT_OWN};
 }
 
-static enum status check_options(struct ctx *c, const struct dataset_options *o)
+static enum status build_check_options(struct ctx *c, const struct dataset_options *o)
 {
     double w = o->default_auth_weight, h = o->default_prov_entropy;
     if (o->n_paths < 1 || o->n_paths > DATASET_FILES_MAX)
@@ -55,6 +64,7 @@ static enum status check_options(struct ctx *c, const struct dataset_options *o)
 
 /* ---- a row's tokens ---- */
 
+/* Appends one token to the row. */
 static enum status add_id(struct builder *b, int32_t id, bool trained)
 {
     TRY(ids_push(b->c, &b->ids, id));
@@ -62,7 +72,8 @@ static enum status add_id(struct builder *b, int32_t id, bool trained)
     return b->c->status;
 }
 
-static enum status add_text(struct builder *b, const char *text, size_t n, bool trained)
+/* Appends the tokens of a text, all trained or none. */
+static enum status build_add_text(struct builder *b, const char *text, size_t n, bool trained)
 {
     TRY(tokenizer_encode(b->c, b->t, text, n, b->options.special, &b->ids));
     char run[256];
@@ -110,18 +121,20 @@ static void drop_doubled_bos(struct builder *b)
 static enum status render_text(struct builder *b, const struct record *row)
 {
     if (tokenizer_adds_bos(b->t)) TRY(add_id(b, tokenizer_bos(b->t), false));
-    if (row->kind == RECORD_COMPLETION) TRY(add_text(b, row->prompt, row->prompt_bytes, false));
-    TRY(add_text(b, row->text, row->text_bytes, true));
+    if (row->kind == RECORD_COMPLETION) TRY(build_add_text(b, row->prompt, row->prompt_bytes, false));
+    TRY(build_add_text(b, row->text, row->text_bytes, true));
     if (b->options.special) drop_doubled_bos(b);
     int32_t eos = tokenizer_eos(b->t);
     return eos < 0 || b->ids.data[b->ids.n - 1] == eos ? OK : add_id(b, eos, true);
 }
 
+/* Whether prompts and completions can become conversations. */
 static bool has_template(const struct builder *b)
 {
     return b->options.chat != CHAT_OWN || tokenizer_chat_template(b->t) != NULL;
 }
 
+/* Says once what became of rows of prompt and completion, which could be read either way. */
 static void report_pairs(const struct builder *b)
 {
     if (b->pairs == 0) return;
@@ -155,6 +168,7 @@ static bool doubles_bos(const struct builder *b, const struct record *row)
 
 /* ---- a row's documents ---- */
 
+/* Trained tokens among n. */
 static int64_t sum(const char *trained, int64_t n)
 {
     int64_t s = 0;
@@ -183,6 +197,7 @@ static int64_t find_trained(const struct builder *b, int64_t at, int64_t n)
     return at;
 }
 
+/* One past the trained run that `at` is in. */
 static int64_t find_untrained(const struct builder *b, int64_t at, int64_t n)
 {
     while (at < n && b->trained.data[at]) at++;
@@ -267,6 +282,7 @@ static enum status put_row(struct builder *b, struct record *row)
 
 /* ---- conversations ---- */
 
+/* Called by chat_train for each sequence of a conversation. */
 static enum status put_sequence(void *user, const struct ids *ids, const char *codes)
 {
     struct builder *b = user;
@@ -278,6 +294,8 @@ static enum status put_sequence(void *user, const struct ids *ids, const char *c
     return buf_ok(&b->trained) ? put_row(b, b->row) : b->c->status;
 }
 
+/* Opens the chat template at the first row that needs one: data without conversations never asks whether the model has any.
+ */
 static enum status open_template(struct builder *b)
 {
     if (b->chat.template) return OK;
@@ -346,7 +364,8 @@ static void report_conversations(const struct builder *b)
                 (long long)n->unlike);
 }
 
-static enum status add_row(struct builder *b, struct record *row)
+/* A row into the data set, by its kind. */
+static enum status build_add_row(struct builder *b, struct record *row)
 {
     if (row->loss_weight == 0) {
         b->counts.unweighted_rows++;
@@ -368,6 +387,7 @@ static enum status add_row(struct builder *b, struct record *row)
 
 /* ---- the whole ---- */
 
+/* The source files with their digests, now that all of them have been read to their ends. */
 static void put_files(struct builder *b)
 {
     for (size_t i = 0; i < b->options.n_paths; i++) {
@@ -377,6 +397,7 @@ static void put_files(struct builder *b)
     }
 }
 
+/* Rows seen, and rows skipped for each reason. */
 static void count_faults(struct builder *b)
 {
     b->counts.rows = records_rows(b->rows);
@@ -386,10 +407,11 @@ static void count_faults(struct builder *b)
     }
 }
 
-static enum status fill(struct builder *b)
+/* All rows, then what was noticed on the way. */
+static enum status build_fill(struct builder *b)
 {
     struct record row;
-    while (records_next(b->rows, &row)) TRY(add_row(b, &row));
+    while (records_next(b->rows, &row)) TRY(build_add_row(b, &row));
     TRY(b->c->status);
     count_faults(b);
     warn_spelled(b);
@@ -406,12 +428,12 @@ static enum status fill(struct builder *b)
 enum status dataset_build(struct ctx *c, const struct tokenizer *t, const struct dataset_options *options,
                           const char *cache_path, struct dataset_counts *counts)
 {
-    TRY(check_options(c, options));
+    TRY(build_check_options(c, options));
     struct builder b = {.c = c, .t = t, .options = *options, .chat = {.on = options->train_on, .mask = options->mask}};
     buf_init(&b.trained, c, SIZE_MAX / 4); /* bounded by the ids, and they by the length of a line */
     b.rows = records_open(c, options->paths, options->n_paths, options->skip_bad_rows, options->form);
     b.out = b.rows ? dataset_write_open(c, cache_path) : NULL;
-    if (b.out && fill(&b) == OK) {
+    if (b.out && build_fill(&b) == OK) {
         dataset_write_commit(b.out, options->max_length, &b.counts);
         b.out = NULL;
         *counts = b.counts;

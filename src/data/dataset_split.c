@@ -1,5 +1,7 @@
-/* dataset_split: see dataset_split.h. Every row gets a number from the hash of its tokens; those with the smallest numbers
- * are taken. Memory: 8 bytes a row twice. */
+/* dataset_split: see dataset_split.h. Every row gets a number, the first 8 bytes of the SHA-256 of its tokens, and the rows
+ * with the smallest numbers are taken for validation. The numbers are as good as random, so the choice is a random sample;
+ * and they depend on the row alone, so a shuffled file, or one with rows added at its end, gives nearly the same sample
+ * again. Memory: 8 bytes a row, twice. */
 #include "data/dataset_split.h"
 
 #include <stdlib.h>
@@ -28,6 +30,7 @@ static int64_t row_end(const struct dataset *d, int64_t i)
     return i;
 }
 
+/* The number of the row that begins with document i. */
 static uint64_t row_number(const struct dataset *d, int64_t i)
 {
     struct sha256 s;
@@ -97,6 +100,7 @@ static void settle_counts(struct splitter *s)
     *train = all;
 }
 
+/* Both files, row by row. */
 static enum status write_parts(struct splitter *s, uint64_t limit)
 {
     int64_t n = dataset_n_documents(s->all);

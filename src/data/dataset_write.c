@@ -25,6 +25,7 @@ struct dataset_writer {
 
 /* ---- bytes ---- */
 
+/* Appends bytes to the file and to the digest. */
 static void put(struct dataset_writer *w, const void *bytes, size_t n)
 {
     sha256_update(&w->sha, bytes, n);
@@ -73,6 +74,7 @@ int64_t dataset_write_count(const struct dataset_writer *w)
     return w->counts.documents;
 }
 
+/* A new entry of the document table, which grows by half. */
 static struct dataset_document *new_document(struct dataset_writer *w)
 {
     size_t n = (size_t)w->counts.documents;
@@ -143,6 +145,7 @@ void dataset_write_file(struct dataset_writer *w, const struct dataset_file *fil
     w->n_files++;
 }
 
+/* The section of source types. */
 static void put_types(struct dataset_writer *w)
 {
     struct buf names;
@@ -156,6 +159,7 @@ static void put_types(struct dataset_writer *w)
     buf_release(&names);
 }
 
+/* What the writer has counted itself goes into *counts. */
 static void add_counts(struct dataset_writer *w, struct dataset_counts *counts)
 {
     counts->documents = w->counts.documents;

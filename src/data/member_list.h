@@ -16,6 +16,7 @@ struct member_list {
     int64_t others;
 };
 
+/* Counts a member of this name. Cannot fail: the list is bounded. */
 void member_list_add(struct member_list *l, const char *name);
 /* Appends "id (40), url (38)". */
 void member_list_print(const struct member_list *l, struct buf *out);

@@ -42,7 +42,8 @@ struct objective_options objective_options_default(void)
     return (struct objective_options){.mode = DISTRUST_MONOTONE, .lambda = 1, .alpha = 2.7, .power = 2, .ratio = 32};
 }
 
-static enum status check_options(struct ctx *c, const struct objective_options *o)
+/* E_INPUT naming the option that is out of its range, used by the mode or not. */
+static enum status objective_check_options(struct ctx *c, const struct objective_options *o)
 {
     if ((unsigned)o->mode >= DISTRUST_COUNT) return ctx_fail(c, E_INPUT, "unknown mode %d of the objective", (int)o->mode);
     if (!(o->lambda >= 0 && o->lambda <= 1)) return ctx_fail(c, E_INPUT, "lambda %g: want 0 to 1", o->lambda);
@@ -97,6 +98,7 @@ double objective_omega(const struct objective *o, double auth_weight, double pro
     return 1 - lambda + lambda * relative;
 }
 
+/* Whether a document has both scores. */
 static bool is_scored(const struct dataset_document *e)
 {
     return !isnan(e->auth_weight) && !isnan(e->prov_entropy);
@@ -118,6 +120,7 @@ static enum status require_scores(struct ctx *c, const struct dataset *d)
     return OK;
 }
 
+/* Whether any document has a score at all: a data set without a single one is plain fine-tuning. */
 static bool any_score(const struct dataset *d)
 {
     for (int64_t i = 0; i < dataset_n_documents(d); i++) {
@@ -127,6 +130,7 @@ static bool any_score(const struct dataset *d)
     return false;
 }
 
+/* A document as the fit sees it: its g and how many tokens of the training it stands for. */
 struct weighted {
     double g;
     int64_t tokens;
@@ -158,6 +162,7 @@ static enum status fit_items(struct ctx *c, struct weighted *items, int64_t n, s
                     o->options.power);
 }
 
+/* Fits q and gbar to the documents of a data set. */
 static enum status fit_weights(struct ctx *c, const struct dataset *d, struct objective *o)
 {
     int64_t n = dataset_n_documents(d);
@@ -174,6 +179,7 @@ static enum status fit_weights(struct ctx *c, const struct dataset *d, struct ob
 
 /* ---- statistics ---- */
 
+/* Statistics of an objective under which every weight is 1. */
 static void neutral(struct objective *o)
 {
     o->omega_min = o->omega_max = 1;
@@ -183,6 +189,7 @@ static void neutral(struct objective *o)
     o->histogram[0] = o->tokens;
 }
 
+/* The mean of D over the trained tokens, which is reported beside the loss in every mode. */
 static void describe_published(const struct dataset *d, struct objective *o)
 {
     double sum = 0; /* NaN as soon as one document has no scores */
@@ -198,6 +205,8 @@ static double omega_of(const struct objective *o, const struct dataset_document 
     return objective_omega(o, e->auth_weight, e->prov_entropy);
 }
 
+/* Least and largest weight, and Kish's effective sample size: with equal weights it is the number of tokens, and the more
+ * unequal the weights are, the smaller it gets. */
 static void describe_omega(const struct dataset *d, struct objective *o)
 {
     double sum = 0, squares = 0;
@@ -214,6 +223,7 @@ static void describe_omega(const struct dataset *d, struct objective *o)
     o->ess = sum * sum / squares;
 }
 
+/* Trained tokens in OBJECTIVE_BINS bins of equal width in log omega, because weights differ by factors. */
 static void describe_histogram(const struct dataset *d, struct objective *o)
 {
     for (int k = 0; k <= OBJECTIVE_BINS; k++)
@@ -232,7 +242,7 @@ static void describe_histogram(const struct dataset *d, struct objective *o)
 enum status objective_fit(struct ctx *c, const struct objective_options *options, const struct dataset *train,
                           struct objective *out)
 {
-    TRY(check_options(c, options));
+    TRY(objective_check_options(c, options));
     *out = (struct objective){.options = *options, .tokens = dataset_counts(train)->trained};
     if (options->mode != DISTRUST_OFF && !any_score(train)) {
         out->options.mode = DISTRUST_OFF;
@@ -264,7 +274,7 @@ enum status objective_check_score(struct ctx *c, size_t index, double auth_weigh
 enum status objective_fit_scores(struct ctx *c, const struct objective_options *options, const struct objective_scores *in,
                                  struct objective *out)
 {
-    TRY(check_options(c, options));
+    TRY(objective_check_options(c, options));
     if (in->n == 0) return ctx_fail(c, E_INPUT, "there is no document to fit the objective to");
     struct objective o = {.options = *options};
     struct weighted *items = mem_alloc(c, in->n, sizeof *items);
@@ -285,7 +295,7 @@ enum status objective_fit_scores(struct ctx *c, const struct objective_options *
 enum status objective_restore(struct ctx *c, const struct objective_options *options, double q, double gbar,
                               struct objective *out)
 {
-    TRY(check_options(c, options));
+    TRY(objective_check_options(c, options));
     *out = (struct objective){.options = *options};
     neutral(out);
     if (!objective_has_weights(options->mode)) return OK;

@@ -1,4 +1,4 @@
-/* objective: what a document's provenance is worth in the loss (DESIGN.md section 5).
+/* objective: what a document's provenance is worth in the loss (DESIGN.md section 6).
  *
  *   s = ln(1 - w + 1e-8) + H        w = auth_weight in [0, 0.99], H = prov_entropy in bits
  *   g = softplus(s)^power           monotone:  non-decreasing in s
@@ -8,6 +8,16 @@
  *   D = alpha * s^2                 the published term: reported only
  *
  * "Token-weighted" counts trained tokens. By construction the token-weighted mean of omega over the training set is 1.
+ *
+ * Example (monotone, power 2, ratio 32, lambda 1), two documents of equally many trained tokens:
+ *
+ *                         w     H      s       softplus(s)  g       clamped   omega
+ *   a patent of 1921      0.05  7.0    6.949   6.950        48.30   48.30     1.939
+ *   a government notice   0.95  0.5   -2.496   0.079         0.006   1.509    0.061
+ *
+ * q = 48.30, so g is held at 48.30 / 32 = 1.509 or above; gbar = (48.30 + 1.509) / 2 = 24.90. The patent weighs 32 times as
+ * much as the notice, which is the bound, and the mean of both weights is 1.
+ *
  * `additive` (loss + lambda * mean D) has the gradient of plain cross-entropy, so its omega is 1 everywhere. */
 #ifndef YA_DATA_OBJECTIVE_H
 #define YA_DATA_OBJECTIVE_H
@@ -16,7 +26,8 @@
 
 enum distrust { DISTRUST_OFF, DISTRUST_MONOTONE, DISTRUST_PUBLISHED, DISTRUST_ADDITIVE, DISTRUST_COUNT };
 
-const char *objective_mode_name(enum distrust mode); /* "off", ... */
+/* The name of a mode ("off", "monotone", ...), and the mode of a name. E_INPUT for a name that is none. */
+const char *objective_mode_name(enum distrust mode);
 enum status objective_mode_parse(struct ctx *c, const char *name, enum distrust *out);
 
 struct objective_options {
@@ -26,7 +37,8 @@ struct objective_options {
     double power;  /* (0, 16]: monotone only */
     double ratio;  /* [1, 1e6]: R, bounds the ratio of weights */
 };
-struct objective_options objective_options_default(void); /* monotone, 1, 2.7, 2, 32 */
+/* The defaults of the program: monotone, lambda 1, alpha 2.7, power 2, ratio 32. */
+struct objective_options objective_options_default(void);
 
 enum { OBJECTIVE_BINS = 12 };
 

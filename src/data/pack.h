@@ -33,10 +33,12 @@ struct pack *pack_ordered_new(struct ctx *c, const struct dataset *d, const stru
                               const struct pack_options *options);
 void pack_free(struct pack *p); /* accepts NULL */
 
-int64_t pack_steps(const struct pack *p);                       /* optimizer steps of the epoch, >= 1 */
-int64_t pack_sequences(const struct pack *p);                   /* sequences of the epoch */
-int64_t pack_micro_batches(const struct pack *p, int64_t step); /* 1 to accumulation */
-int64_t pack_step_tokens(const struct pack *p, int64_t step);   /* all tokens of the step */
+/* Counts of the epoch: its optimizer steps (>= 1), its sequences, the micro-batches of a step (1 to accumulation), and all
+ * tokens of a step, trained or not. */
+int64_t pack_steps(const struct pack *p);
+int64_t pack_sequences(const struct pack *p);
+int64_t pack_micro_batches(const struct pack *p, int64_t step);
+int64_t pack_step_tokens(const struct pack *p, int64_t step);
 /* N of the loss: positions with weight != 0 over all micro-batches of the step; >= 1. */
 int64_t pack_step_trained_tokens(const struct pack *p, int64_t step);
 /* The Omega of relative clipping: mean of omega * loss_weight over those positions, > 0. loss_weight belongs in it for the

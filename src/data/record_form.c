@@ -21,6 +21,7 @@ void record_form_init(struct record_form *f, struct ctx *c, enum row_form choice
     buf_init(&f->codes, c, RECORDS_LINE_MAX_BYTES);
 }
 
+/* Gives back what belongs to the row before. */
 static void forget_row(struct record_form *f)
 {
     json_decref(f->messages);
@@ -60,6 +61,7 @@ static bool text_member(struct ctx *c, const char *what, const json_t *o, const 
     return false;
 }
 
+/* A required string that is not empty. */
 static bool filled_member(struct ctx *c, const char *what, const json_t *o, const char *key, const char **s, size_t *n)
 {
     if (!text_member(c, what, o, key, true, s, n)) return false;
@@ -78,11 +80,13 @@ static bool push(struct record_form *f, json_t *message, uint8_t code)
     return ctx_fail(f->c, E_MEMORY, "out of memory for a message"), false;
 }
 
+/* A message of a role and a text. */
 static bool push_text(struct record_form *f, const char *role, const char *content, size_t n, uint8_t code)
 {
     return push(f, json_pack("{s:s, s:s%}", "role", role, "content", content, n), code);
 }
 
+/* The messages of a list. Where `trained` is false they are context, whatever their roles. */
 static bool read_turns(struct record_form *f, const char *what, const json_t *o, const char *key, bool trained)
 {
     const json_t *turns = record_member(o, key);
@@ -100,6 +104,7 @@ static bool read_turns(struct record_form *f, const char *what, const json_t *o,
     return true;
 }
 
+/* The row's own system prompt, if it has one, as the first message. */
 static bool push_system(struct record_form *f, const char *what, const json_t *row)
 {
     const char *s;
@@ -108,6 +113,7 @@ static bool push_system(struct record_form *f, const char *what, const json_t *r
     return n == 0 || push_text(f, "system", s, n, 0);
 }
 
+/* One pair of Alpaca's history, [user, assistant]. */
 static bool read_pair(struct record_form *f, const char *what, const json_t *pair)
 {
     const json_t *q = json_array_get(pair, 0), *a = json_array_get(pair, 1);
@@ -119,6 +125,7 @@ static bool read_pair(struct record_form *f, const char *what, const json_t *pai
            push_text(f, "assistant", json_string_value(a), json_string_length(a), 1);
 }
 
+/* Alpaca's earlier turns, which stand before the instruction. */
 static bool read_history(struct record_form *f, const char *what, const json_t *row)
 {
     const json_t *history = record_member(row, "history");
@@ -133,7 +140,7 @@ static bool read_history(struct record_form *f, const char *what, const json_t *
 
 /* ---- forms ---- */
 
-static bool read_text(struct record_form *f, const char *what, const json_t *row, struct record *out)
+static bool record_read_text(struct record_form *f, const char *what, const json_t *row, struct record *out)
 {
     out->kind = RECORD_TEXT;
     return filled_member(f->c, what, row, "text", &out->text, &out->text_bytes);
@@ -159,6 +166,7 @@ static bool read_completion(struct record_form *f, const char *what, const json_
            push_text(f, "assistant", out->text, out->text_bytes, 1);
 }
 
+/* A list of messages under `key`, behind the row's system prompt. */
 static bool read_conversation(struct record_form *f, const char *what, const json_t *row, const char *key,
                               struct record *out)
 {
@@ -210,15 +218,17 @@ static const struct form {
     {ROW_FORM_CONVERSATIONS, "conversations", "conversations", read_sharegpt},
     {ROW_FORM_INSTRUCTION, "instruction", "output", read_alpaca},
     {ROW_FORM_PROMPT, "prompt", "completion", read_completion},
-    {ROW_FORM_TEXT, "text", "text", read_text},
+    {ROW_FORM_TEXT, "text", "text", record_read_text},
 };
 enum { N_FORMS = sizeof forms / sizeof forms[0] };
 
+/* Whether a row has all that a form needs. */
 static bool is_whole(const json_t *row, const struct form *form)
 {
     return record_member(row, form->key) && !record_is_empty(json_object_get(row, form->target));
 }
 
+/* The member by which a row shows a form, or NULL. */
 static const char *present_key(const json_t *row, const struct form *form)
 {
     if (!record_is_empty(json_object_get(row, form->key))) return form->key;
@@ -239,6 +249,7 @@ static bool note_mixed(struct record_form *f, const char *what, const json_t *ro
     return true;
 }
 
+/* Says what is wanted and what the row has. Two forms that other trainers read are named, because they are not read here. */
 static bool fail_no_form(struct record_form *f, const char *what, const json_t *row)
 {
     struct member_list members = {.n = 0};
@@ -265,6 +276,8 @@ static bool fail_no_form(struct record_form *f, const char *what, const json_t *
     return false;
 }
 
+/* The form that is read: the one that was chosen, else the first that is whole, else the first of which a part is there,
+ * which then fails with what is missing. */
 static const struct form *find_form(struct record_form *f, const char *what, const json_t *row)
 {
     for (size_t i = 0; i < N_FORMS; i++)
@@ -300,6 +313,7 @@ static const char *const used[] = {
     "input",        "output", "system",      "history",  "auth_weight",   "loss_weight",
     "prov_entropy", "weight", "source_type", "metadata", "tools",         "chat_template_kwargs"};
 
+/* Counts members that nobody reads, so that they can be listed at the end. */
 static void list_unused(struct record_form *f, const json_t *row)
 {
     const char *key;
@@ -365,6 +379,7 @@ static bool read_tools(struct record_form *f, const char *what, const json_t *ro
     return true;
 }
 
+/* What a conversation has beside its messages: tools, and variables of the chat template. */
 static bool read_beside(struct record_form *f, const char *what, const json_t *row)
 {
     const json_t *more = record_member(row, "chat_template_kwargs");

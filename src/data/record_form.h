@@ -20,6 +20,7 @@ struct record_form {
     char *mixed_row;                            /* "FILE:ROW", owned */
 };
 
+/* Prepares *f for rows that are read in the form `choice`; allocates nothing. Undone by record_form_release. */
 void record_form_init(struct record_form *f, struct ctx *c, enum row_form choice);
 void record_form_release(struct record_form *f);
 

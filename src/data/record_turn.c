@@ -41,6 +41,7 @@ static const json_t *either(struct ctx *c, const char *what, const json_t *turn,
 
 /* ---- role ---- */
 
+/* The role's name in chat templates for one of the names that data sets use. */
 static const char *find_role(const char *name)
 {
     static const char *const roles[][2] = {
@@ -55,6 +56,7 @@ static const char *find_role(const char *name)
     return NULL;
 }
 
+/* The role of a turn, from "role" or "from". */
 static const char *read_role(struct ctx *c, const char *what, const json_t *turn)
 {
     const json_t *v = either(c, what, turn, "role", "from");
@@ -68,6 +70,7 @@ static const char *read_role(struct ctx *c, const char *what, const json_t *turn
 
 /* ---- content ---- */
 
+/* Whether a part of a content is text. */
 static bool check_part(struct ctx *c, const char *what, const json_t *part)
 {
     const json_t *type = record_member(part, "type"), *text = json_is_string(part) ? part : record_member(part, "text");
@@ -165,6 +168,7 @@ static bool read_mask(struct ctx *c, const char *what, const json_t *turn, const
     return true;
 }
 
+/* All members that say whether or how much a turn is trained; their product is its weight, which becomes the code. */
 static bool read_masks(struct ctx *c, const char *what, const json_t *turn, const char *role, uint8_t *code)
 {
     static const char *const keys[] = {"weight", "train", "loss", "trainable", "training"};
@@ -187,7 +191,7 @@ static bool read_masks(struct ctx *c, const char *what, const json_t *turn, cons
 /* ---- the rest ---- */
 
 /* Members that hold pictures or masks which would be left out without a word. */
-static bool refuse_lost(struct ctx *c, const char *what, const json_t *turn)
+static bool turn_refuse_lost(struct ctx *c, const char *what, const json_t *turn)
 {
     static const char *const lost[] = {"images", "image", "audio", "audios", "videos", "video", "train_detail"};
     for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
@@ -205,7 +209,8 @@ static const char *const turn_read[] = {"role",  "from", "content",   "value",  
                                         "train", "loss", "trainable", "training", "function_call"};
 static const char *const turn_known[] = {"name", "tool_calls", "tool_call_id", "reasoning_content", "reasoning", "thinking"};
 
-static bool is_listed(const char *const *names, size_t n, const char *key)
+/* Whether a name is one of n. */
+static bool turn_is_listed(const char *const *names, size_t n, const char *key)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(key, names[i]) == 0) return true;
@@ -219,8 +224,8 @@ static bool copy_members(struct ctx *c, const json_t *turn, struct member_list *
     json_t *value;
     json_object_foreach((json_t *)turn, key, value)
     {
-        if (record_is_empty(value) || is_listed(turn_read, sizeof turn_read / sizeof turn_read[0], key)) continue;
-        if (!is_listed(turn_known, sizeof turn_known / sizeof turn_known[0], key)) member_list_add(unused, key);
+        if (record_is_empty(value) || turn_is_listed(turn_read, sizeof turn_read / sizeof turn_read[0], key)) continue;
+        if (!turn_is_listed(turn_known, sizeof turn_known / sizeof turn_known[0], key)) member_list_add(unused, key);
         if (json_object_set(message, key, value) != 0) ctx_fail(c, E_MEMORY, "out of memory for a message");
     }
     return ctx_ok(c);
@@ -233,7 +238,7 @@ json_t *record_turn_read(struct ctx *c, const char *what, const json_t *turn, st
         return NULL;
     }
     const char *role = read_role(c, what, turn), *given;
-    if (!role || !refuse_lost(c, what, turn) || !read_masks(c, what, turn, role, code)) return NULL;
+    if (!role || !turn_refuse_lost(c, what, turn) || !read_masks(c, what, turn, role, code)) return NULL;
     json_t *message = json_pack("{s:s}", "role", role);
     if (!message) return ctx_fail(c, E_MEMORY, "out of memory for a message"), NULL;
     given = json_string_value(either(c, what, turn, "role", "from"));

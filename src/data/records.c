@@ -15,6 +15,7 @@
 
 enum { ROWS_LOGGED = 10 };
 
+/* An input file: its name with the weight taken off, and its size and digest once it has been read. */
 struct source {
     struct row_path path;
     const char *name; /* what messages call it */
@@ -55,6 +56,7 @@ const char *record_fault_name(enum record_fault fault)
     return (unsigned)fault < FAULT_COUNT ? names[fault] : "unknown";
 }
 
+/* Takes the weights off the names. Standard input may stand among them once. */
 static enum status parse_paths(struct records *r, const char *const *paths)
 {
     bool seen_stdin = false;
@@ -83,6 +85,7 @@ struct records *records_open(struct ctx *c, const char *const *paths, size_t n_p
     return NULL;
 }
 
+/* Frees the row that was given last. */
 static void release_row(struct records *r)
 {
     json_decref(r->doc);
@@ -104,6 +107,7 @@ void records_close(struct records *r)
 
 /* ---- files ---- */
 
+/* The end of an input file: its digest is known now. */
 static void finish_file(struct records *r)
 {
     struct source *s = &r->sources[r->file++];

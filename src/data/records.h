@@ -89,8 +89,9 @@ bool records_next(struct records *r, struct record *out);
 enum status records_reject(struct records *r, enum record_fault fault, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-int64_t records_rows(const struct records *r);                          /* rows seen, faulty ones included */
-int64_t records_faults(const struct records *r, enum record_fault why); /* rows skipped for this reason */
+/* Rows seen so far, faulty ones included, and those skipped for one reason. */
+int64_t records_rows(const struct records *r);
+int64_t records_faults(const struct records *r, enum record_fault why);
 
 /* What messages call a file: its path without the weight, or "standard input". */
 const char *records_name(const struct records *r, size_t file);

@@ -1,4 +1,6 @@
-/* row_path: see row_path.h. */
+/* row_path: takes PATH:WEIGHT apart. A colon may also belong to a file's name, so what follows the last colon is a weight
+ * only if it is a number and no file has the whole name. "rows.jsonl:2" is the file rows.jsonl counted twice, unless a file
+ * called "rows.jsonl:2" exists. */
 #include "data/row_path.h"
 
 #include <locale.h>

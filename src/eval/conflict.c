@@ -63,7 +63,7 @@ static void read_claim(struct ctx *c, const char *what, const json_t *row, struc
 }
 
 /* One claim a line that is not blank. */
-static void read_lines(struct conflict_set *s, const char *path, const char *text, size_t size)
+static void conflict_read_lines(struct conflict_set *s, const char *path, const char *text, size_t size)
 {
     struct ctx *c = s->c;
     size_t row = 0, room = 0;
@@ -98,7 +98,7 @@ struct conflict_set *conflict_open(struct ctx *c, const char *path)
     struct conflict_set *s = text ? mem_alloc(c, 1, sizeof(*s)) : NULL;
     if (s) {
         s->c = c;
-        read_lines(s, path, text, size);
+        conflict_read_lines(s, path, text, size);
         if (!ctx_ok(c)) {
             conflict_close(s);
             s = NULL;

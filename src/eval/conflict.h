@@ -47,6 +47,7 @@ struct conflict_summary {
     double mean, sd;   /* over claims; sd with n - 1, 0 for a single claim */
     size_t n_positive; /* claims whose value is above 0 */
 };
+/* The summary of n >= 1 values, one for each claim. */
 struct conflict_summary conflict_summarise(const double *values, size_t n);
 
 #endif

@@ -1,5 +1,5 @@
-/* generate: see generate.h. Memory is the sequence's keys and values, one row of logits and what one pass needs; the
- * sequence has room for no more than the tokens that can come. */
+/* generate: see generate.h. Memory is the sequence's KV cache, one row of logits and what one pass needs; the cache is made
+ * for no more tokens than can come. */
 #include "eval/generate.h"
 
 #include "base/mem.h"
@@ -29,15 +29,11 @@ static enum status check_prompt(const struct engine *e, const int32_t *prompt, s
     if (n > (size_t)e->context)
         return ctx_fail(e->c, E_INPUT, "the prompt has %zu tokens, but the model's context holds %lld", n,
                         (long long)e->context);
-    for (size_t i = 0; i < n; i++) {
-        if (prompt[i] < 0 || prompt[i] >= e->vocab)
-            return ctx_fail(e->c, E_INPUT, "token %d of the prompt (place %zu) is outside the model's vocabulary of %lld",
-                            prompt[i], i, (long long)e->vocab);
-    }
-    return OK;
+    return ids_check(e->c, prompt, n, e->vocab);
 }
 
-/* False with the failure in the ctx. */
+/* Sampler, logits and the sequence's KV cache, which is made for as many tokens as can come: prompt and answer, within the
+ * context. False with the failure in the ctx. */
 static bool open_generation(struct generation *g, size_t n_prompt)
 {
     struct ctx *c = g->c;
@@ -53,6 +49,7 @@ static bool open_generation(struct generation *g, size_t n_prompt)
     return g->sequence != NULL;
 }
 
+/* Frees what open_generation made, also after it failed half-way. */
 static void close_generation(struct generation *g)
 {
     g->engine->ops->sequence_free(g->sequence);

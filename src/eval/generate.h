@@ -25,11 +25,12 @@ enum generate_end {
     GENERATE_CONTEXT, /* the model's context is full */
     GENERATE_CALLER   /* on_token said so */
 };
-const char *generate_end_name(enum generate_end end); /* "stop", "length", "context", "caller" */
+/* The name of an end in output and in the library: "stop", "length", "context", "caller". Static. */
+const char *generate_end_name(enum generate_end end);
 
 /* Appends the new tokens to *out (a stop token included) after n prompt tokens, by the model that the engine runs. Same
  * prompt, parameters and seed: same tokens. E_INPUT: no prompt token, one outside the vocabulary, a prompt longer than the
- * context, a parameter out of range. E_NUMERIC: logits that are no numbers. */
+ * context, a parameter out of range. E_NUMERIC: logits that are NaN or infinite. */
 enum status generate_run(struct engine *e, const int32_t *prompt, size_t n, const struct generate_params *p, struct ids *out,
                          enum generate_end *end);
 

@@ -14,6 +14,7 @@ struct loglik_window {
     float *logprob;
 };
 
+/* Memory for windows of up to n tokens. A failure leaves what was allocated for window_free. */
 static enum status window_new(struct ctx *c, struct loglik_window *w, size_t n)
 {
     w->positions = mem_alloc(c, n, sizeof(*w->positions));
@@ -56,12 +57,7 @@ static enum status loglik_check(const struct engine *e, const int32_t *ids, size
                         (long long)window, (long long)e->context);
     if (window < 2) return ctx_fail(e->c, E_INPUT, "a window of %lld tokens: it must be 2 or more", (long long)window);
     if (n == 0) return ctx_fail(e->c, E_INPUT, "there are no tokens to score");
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= e->vocab)
-            return ctx_fail(e->c, E_INPUT, "token %d (place %zu) is outside the model's vocabulary of %lld", ids[i], i,
-                            (long long)e->vocab);
-    }
-    return OK;
+    return ids_check(e->c, ids, n, e->vocab);
 }
 
 /* Windows begin where the one before had its last token, so every token but the first is scored exactly once. */

@@ -24,9 +24,11 @@ enum status loglik_ids(struct engine *e, const int32_t *ids, size_t n, int64_t w
  * *out with loglik_release, also after a failure. */
 enum status loglik_text(struct engine *e, const struct tokenizer *t, const char *text, size_t n, int64_t window,
                         struct loglik *out);
+/* Frees ids and log-probabilities. */
 void loglik_release(struct ctx *c, struct loglik *l);
 
-double loglik_mean(const struct loglik *l);       /* sum / n_scored */
-double loglik_perplexity(const struct loglik *l); /* exp(-mean) */
+/* The mean log-probability of the scored tokens in nats (sum / n_scored), and the perplexity, exp of its negative. */
+double loglik_mean(const struct loglik *l);
+double loglik_perplexity(const struct loglik *l);
 
 #endif

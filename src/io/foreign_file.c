@@ -7,6 +7,7 @@
 
 #include "io/lfs_pointer.h"
 
+/* What a kind of file begins with, and what to say of it. */
 static const struct signature {
     size_t at, n;
     const char *bytes;
@@ -55,6 +56,7 @@ static bool is_column_name(const char *at, size_t n)
     return true;
 }
 
+/* Whether a column has a name that tables of training rows use. */
 static bool is_known_name(const char *at, size_t n)
 {
     static const char *const known[] = {"text",     "prompt",   "completion",    "messages", "instruction", "input",
@@ -84,6 +86,7 @@ static bool is_header(const char *line, size_t n, char separator)
     return known && names >= 2;
 }
 
+/* CSV and TSV have no magic number, but their first line names columns. */
 static bool refuse_table(struct ctx *c, const char *name, const char *bytes, size_t n)
 {
     static const struct {

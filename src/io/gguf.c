@@ -1,9 +1,7 @@
-/* gguf: one pass over the mapped header with a cursor that knows how many bytes are left. Every count is compared with them
- * before anything of its size is allocated or looped over, every value from the file is read once into a local, and lengths
- * are kept, so a file that changes under the mapping cannot widen a view. Errors stop the cursor: later reads return zeros
- * and callers check once.
- *
- * Layout: magic, version, counts, key-value pairs, tensor infos, padding to general.alignment, data. */
+/* gguf: one pass over the mapped header with a cursor that knows how many bytes are left (gguf.h has the layout). Every
+ * count is compared with them before anything of its size is allocated or looped over, every value from the file is read
+ * once into a local, and lengths are kept, so a file that changes under the mapping cannot widen a view. Errors stop the
+ * cursor: later reads return zeros and callers check once. */
 #include "io/gguf.h"
 
 #include <stdlib.h>
@@ -36,6 +34,7 @@ struct gguf {
 
 /* ---- cursor ---- */
 
+/* A place in the header. */
 struct cursor {
     struct ctx *c;
     const char *path;
@@ -43,6 +42,7 @@ struct cursor {
     size_t n, at;
 };
 
+/* Bytes that are left behind the cursor. */
 static size_t left(const struct cursor *r)
 {
     return r->n - r->at;
@@ -56,7 +56,7 @@ static bool refuse(struct cursor *r, const char *field, const char *why)
 }
 
 /* The next n bytes, or NULL with a message when the file ends before. */
-static const uint8_t *take(struct cursor *r, size_t n, const char *field)
+static const uint8_t *gguf_take(struct cursor *r, size_t n, const char *field)
 {
     if (!ctx_ok(r->c)) return NULL;
     if (n > left(r)) {
@@ -75,27 +75,28 @@ static uint64_t load(const uint8_t *p, size_t n)
     return v;
 }
 
+/* A little-endian integer of n bytes; 0 after a failure. */
 static uint64_t read_uint(struct cursor *r, size_t n, const char *field)
 {
-    const uint8_t *p = take(r, n, field);
+    const uint8_t *p = gguf_take(r, n, field);
     return p ? load(p, n) : 0;
 }
 
 /* A length and that many bytes. */
-static bool read_string(struct cursor *r, const char *field, struct gguf_string *out)
+static bool gguf_read_string(struct cursor *r, const char *field, struct gguf_string *out)
 {
     uint64_t n = read_uint(r, 8, field);
     if (ctx_ok(r->c) && n > left(r)) return refuse(r, field, "string length goes beyond the end of the file");
-    const uint8_t *p = take(r, (size_t)n, field);
+    const uint8_t *p = gguf_take(r, (size_t)n, field);
     *out = (struct gguf_string){(const char *)p, (size_t)n};
     return p != NULL;
 }
 
 /* A key or tensor name as a fresh C string: not empty, no NUL inside, not absurdly long. */
-static char *read_name(struct cursor *r, const char *field)
+static char *gguf_read_name(struct cursor *r, const char *field)
 {
     struct gguf_string s;
-    if (!read_string(r, field, &s)) return NULL;
+    if (!gguf_read_string(r, field, &s)) return NULL;
     if (s.n == 0 || s.n > NAME_CAP_BYTES) {
         refuse(r, field, s.n ? "longer than 65535 bytes" : "empty");
         return NULL;
@@ -120,6 +121,7 @@ static size_t kind_bytes(enum gguf_kind kind)
     return bytes[kind];
 }
 
+/* The kind of a value, by its number in the format. */
 static bool read_kind(struct cursor *r, const char *key, enum gguf_kind *out)
 {
     uint64_t kind = read_uint(r, 4, key);
@@ -134,7 +136,7 @@ static bool read_fixed(struct cursor *r, const char *key, enum gguf_kind kind, u
 {
     size_t bytes;
     if (!checked_mul((size_t)n, kind_bytes(kind), &bytes)) return refuse(r, key, "array length overflows");
-    const uint8_t *p = take(r, bytes, key);
+    const uint8_t *p = gguf_take(r, bytes, key);
     if (!p) return false;
     for (size_t i = 0; kind == GGUF_BOOL && i < bytes; i++) {
         if (p[i] > 1) return refuse(r, key, "a boolean that is neither 0 nor 1");
@@ -146,16 +148,17 @@ static bool read_fixed(struct cursor *r, const char *key, enum gguf_kind kind, u
 /* An array of strings: each costs at least its length field, so the index is at most twice the file. */
 static bool read_string_array(struct cursor *r, const char *key, uint64_t n, const void **data)
 {
-    if (n > left(r) / 8) return refuse(r, key, "more strings than the file has room for");
+    if (n > left(r) / 8) return refuse(r, key, "more strings than the file has bytes for");
     struct gguf_string *index = mem_alloc(r->c, (size_t)n, sizeof *index);
     if (!index) return false;
     *data = index; /* owned from here on, also on failure */
     for (size_t i = 0; i < n; i++) {
-        if (!read_string(r, key, &index[i])) return false;
+        if (!gguf_read_string(r, key, &index[i])) return false;
     }
     return true;
 }
 
+/* An array: the kind of its items, their count, the items. */
 static bool read_array(struct cursor *r, struct gguf_value *v)
 {
     if (!read_kind(r, v->key, &v->item_kind)) return false;
@@ -167,7 +170,8 @@ static bool read_array(struct cursor *r, struct gguf_value *v)
     return read_fixed(r, v->key, v->item_kind, n, &v->data);
 }
 
-static bool read_value(struct cursor *r, struct gguf_value *v)
+/* A value of any kind. Its data stay where they are in the file. */
+static bool gguf_read_value(struct cursor *r, struct gguf_value *v)
 {
     if (!read_kind(r, v->key, &v->kind)) return false;
     v->item_kind = v->kind;
@@ -175,7 +179,7 @@ static bool read_value(struct cursor *r, struct gguf_value *v)
     v->n = 1;
     if (v->kind != GGUF_STRING) return read_fixed(r, v->key, v->kind, 1, &v->data);
     struct gguf_string s;
-    if (!read_string(r, v->key, &s)) return false;
+    if (!gguf_read_string(r, v->key, &s)) return false;
     v->data = s.data;
     v->n = s.n;
     return true;
@@ -191,7 +195,8 @@ static bool add_name(struct cursor *r, struct map *names, const char *name, size
     return false;
 }
 
-static bool read_metadata(struct cursor *r, struct gguf *g, uint64_t n)
+/* All key-value pairs. */
+static bool gguf_read_metadata(struct cursor *r, struct gguf *g, uint64_t n)
 {
     if (n > left(r) / MIN_PAIR_BYTES || n > KEY_CAP) return refuse(r, "key count", "more than the file or the limit allows");
     g->values = mem_alloc(r->c, (size_t)n, sizeof *g->values);
@@ -199,10 +204,10 @@ static bool read_metadata(struct cursor *r, struct gguf *g, uint64_t n)
     if (!g->values || !g->keys) return false;
     while (g->n_values < n) {
         struct gguf_value *v = &g->values[g->n_values];
-        v->key = read_name(r, "key");
+        v->key = gguf_read_name(r, "key");
         if (!v->key) return false;
         g->n_values++; /* from here on gguf_close frees it */
-        if (!add_name(r, g->keys, v->key, g->n_values - 1, "key") || !read_value(r, v)) return false;
+        if (!add_name(r, g->keys, v->key, g->n_values - 1, "key") || !gguf_read_value(r, v)) return false;
     }
     return true;
 }
@@ -221,7 +226,8 @@ static const char *refused_type(uint64_t number)
     return NULL;
 }
 
-static bool read_type(struct cursor *r, struct tensor_view *t)
+/* The type of a tensor, by its number in the format (tensor_types.def). */
+static bool gguf_read_type(struct cursor *r, struct tensor_view *t)
 {
     uint64_t number = read_uint(r, 4, t->name);
     if (!ctx_ok(r->c)) return false;
@@ -261,13 +267,14 @@ static bool read_shape(struct cursor *r, struct tensor_view *t)
 /* One tensor info; its offset stays in *offset until the start of the data is known. */
 static bool read_info(struct cursor *r, struct tensor_view *t, uint64_t *offset)
 {
-    if (!read_shape(r, t) || !read_type(r, t)) return false;
+    if (!read_shape(r, t) || !gguf_read_type(r, t)) return false;
     *offset = read_uint(r, 8, t->name);
     if (!ctx_ok(r->c)) return false;
     if (tensor_bytes(t->type, t->ndim, t->shape, &t->bytes)) return true;
     return refuse(r, t->name, "shape overflows, or its rows are not whole blocks");
 }
 
+/* All tensor infos. Offsets count from the start of the data, which is known only after the last of them. */
 static bool read_infos(struct cursor *r, struct gguf *g, uint64_t n, uint64_t **offsets)
 {
     if (n > left(r) / MIN_INFO_BYTES || n > TENSOR_CAP) {
@@ -279,7 +286,7 @@ static bool read_infos(struct cursor *r, struct gguf *g, uint64_t n, uint64_t **
     if (!g->tensors || !g->names || !*offsets) return false;
     while (g->n_tensors < n) {
         struct tensor_view *t = &g->tensors[g->n_tensors];
-        t->name = read_name(r, "tensor name");
+        t->name = gguf_read_name(r, "tensor name");
         if (!t->name) return false;
         g->n_tensors++;
         if (!add_name(r, g->names, t->name, g->n_tensors - 1, "tensor")) return false;
@@ -288,6 +295,7 @@ static bool read_infos(struct cursor *r, struct gguf *g, uint64_t n, uint64_t **
     return true;
 }
 
+/* What offsets of tensors are multiples of. */
 static bool read_alignment(struct cursor *r, const struct gguf *g, size_t *alignment)
 {
     const struct gguf_value *v = gguf_get(g, "general.alignment");
@@ -307,6 +315,7 @@ static bool refuse_tensor(struct cursor *r, const struct tensor_view *t, uint64_
     return false;
 }
 
+/* Orders tensors by where their bytes begin. */
 static int by_place(const void *a, const void *b)
 {
     const struct tensor_view *x = *(const struct tensor_view *const *)a, *y = *(const struct tensor_view *const *)b;
@@ -352,9 +361,10 @@ static bool place_tensors(struct cursor *r, struct gguf *g, const uint64_t *offs
 
 /* ---- opening ---- */
 
+/* Magic and version. A version whose low half is 0 is one that was written in the other byte order. */
 static bool read_version(struct cursor *r, struct gguf *g)
 {
-    const uint8_t *magic = take(r, 4, "magic");
+    const uint8_t *magic = gguf_take(r, 4, "magic");
     if (!magic) return false;
     if (lfs_pointer_refuse(r->c, r->path, r->data, r->n)) return false;
     if (memcmp(magic, "GGUF", 4) != 0) return refuse(r, "magic", "not a GGUF file");
@@ -369,11 +379,12 @@ static bool read_version(struct cursor *r, struct gguf *g)
     return false;
 }
 
-static bool read_all(struct cursor *r, struct gguf *g)
+/* Header, values and tensors, in the order of the file. */
+static bool gguf_read_all(struct cursor *r, struct gguf *g)
 {
     if (!read_version(r, g)) return false;
     uint64_t n_tensors = read_uint(r, 8, "tensor count"), n_values = read_uint(r, 8, "key count");
-    if (!ctx_ok(r->c) || !read_metadata(r, g, n_values)) return false;
+    if (!ctx_ok(r->c) || !gguf_read_metadata(r, g, n_values)) return false;
     uint64_t *offsets = NULL;
     bool ok = read_infos(r, g, n_tensors, &offsets) && place_tensors(r, g, offsets);
     mem_free(r->c, offsets);
@@ -389,7 +400,7 @@ struct gguf *gguf_open(struct ctx *c, const char *path)
     g->map = file_map_open(c, path);
     if (g->map) {
         struct cursor r = {.c = c, .path = path, .data = file_map_data(g->map), .n = file_map_size(g->map)};
-        if (read_all(&r, g)) return g;
+        if (gguf_read_all(&r, g)) return g;
     }
     gguf_close(g);
     return NULL;

@@ -1,6 +1,12 @@
-/* gguf: reader of GGUF v2 and v3 files (little-endian). Everything is validated when the file is opened: counts against the
- * bytes left, names, types, alignment, offsets inside the file, no overlap, no duplicate keys or names. Views point into the
- * mapping. */
+/* gguf: reader of GGUF v2 and v3 files (little-endian; ggml-org/ggml, docs/gguf.md). Everything is validated when the file
+ * is opened: counts against the bytes left, names, types, alignment, offsets inside the file, no overlap, no duplicate keys
+ * or names. Views point into the mapping.
+ *
+ *   "GGUF"  version u32  tensors u64  pairs u64
+ *   pairs   key (length u64, bytes), kind u32, value: "general.architecture" 8 "llama"
+ *   infos   name, n_dims u32, dims u64[n_dims] with the fastest axis first, type u32, offset u64 into the data
+ *   zeros up to general.alignment (32 unless a pair says otherwise), then the data
+ */
 #ifndef YA_IO_GGUF_H
 #define YA_IO_GGUF_H
 
@@ -12,14 +18,16 @@ struct gguf;
 /* Errors: E_INPUT with path, offset and field; E_UNSUPPORTED for version 1, big-endian files and tensors in a block format
  * that this program does not read (the message names tensor and type). */
 struct gguf *gguf_open(struct ctx *c, const char *path);
-void gguf_close(struct gguf *g);
-const struct file_map *gguf_file(const struct gguf *g); /* for file_check */
+void gguf_close(struct gguf *g); /* accepts NULL */
+/* The mapped file (for file_check), its path, and its version, 2 or 3. */
+const struct file_map *gguf_file(const struct gguf *g);
 const char *gguf_path(const struct gguf *g);
 int gguf_version(const struct gguf *g);
 
+/* Tensors: how many, number i in the file's order, and the one of a name (NULL when there is none). Views are owned by g. */
 size_t gguf_tensor_count(const struct gguf *g);
-const struct tensor_view *gguf_tensor(const struct gguf *g, size_t i);       /* in the file's order */
-const struct tensor_view *gguf_find(const struct gguf *g, const char *name); /* NULL when absent */
+const struct tensor_view *gguf_tensor(const struct gguf *g, size_t i);
+const struct tensor_view *gguf_find(const struct gguf *g, const char *name);
 
 /* Metadata. The kinds follow the format's numbering. */
 enum gguf_kind {
@@ -48,9 +56,10 @@ struct gguf_value {
     const void *data; /* Bytes as they stand in the file (unaligned: use the getters); for an array of strings an owned
                          index of struct gguf_string, made while opening. */
 };
+/* Values: how many, number i in the file's order, and the one of a key (NULL when there is none). Owned by g. */
 size_t gguf_value_count(const struct gguf *g);
 const struct gguf_value *gguf_value(const struct gguf *g, size_t i);
-const struct gguf_value *gguf_get(const struct gguf *g, const char *key); /* NULL when absent */
+const struct gguf_value *gguf_get(const struct gguf *g, const char *key);
 
 /* Typed getters: false when the key is absent; E_INPUT in the ctx (and false) when its type is another one. Integer getters
  * take any integer kind that fits. */

@@ -26,6 +26,7 @@ static enum status refuse_part(struct ctx *c, const char *path, const char *why)
     return ctx_fail(c, E_INPUT, "%s: %s", path, why);
 }
 
+/* Which part of how many a file says it is. */
 static enum status read_part(struct ctx *c, const struct gguf *g, struct gguf_part *out)
 {
     *out = (struct gguf_part){0, 1};
@@ -42,8 +43,7 @@ static enum status read_part(struct ctx *c, const struct gguf *g, struct gguf_pa
     return OK;
 }
 
-/* ---- names of parts -----------------------------------------------------------------------------------------------------
- */
+/* ---- names of parts ---- */
 
 enum { NUMBER_BYTES = 64 };
 
@@ -73,8 +73,7 @@ static char *part_path(struct ctx *c, const char *path, struct gguf_part part, i
     return out;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 /* Opens part `no`, which `path` names, and sees that it is it. */
 static struct gguf *open_part(struct ctx *c, const char *path, struct gguf_part other, int64_t no)
@@ -97,6 +96,7 @@ static struct gguf *open_part(struct ctx *c, const char *path, struct gguf_part 
     return NULL;
 }
 
+/* Every other part, by the name that it must have. */
 static enum status open_others(struct gguf_set *s, const char *path, struct gguf_part part)
 {
     for (int64_t i = 0; i < part.count; i++) {
@@ -109,7 +109,8 @@ static enum status open_others(struct gguf_set *s, const char *path, struct gguf
     return OK;
 }
 
-static enum status count_tensors(struct gguf_set *s)
+/* Where the tensors of each part begin among all of them. */
+static enum status set_count_tensors(struct gguf_set *s)
 {
     int64_t expected;
     s->first = mem_alloc(s->c, s->n_parts + 1, sizeof *s->first);
@@ -123,6 +124,7 @@ static enum status count_tensors(struct gguf_set *s)
     return s->c->status;
 }
 
+/* Names of all parts in one map; no tensor may be in two. */
 static enum status index_names(struct gguf_set *s)
 {
     if (s->n_parts == 1) return OK;
@@ -154,7 +156,7 @@ struct gguf_set *gguf_set_open(struct ctx *c, const char *path)
         return NULL;
     }
     s->parts[part.no] = g;
-    if (open_others(s, path, part) == OK && count_tensors(s) == OK && index_names(s) == OK) return s;
+    if (open_others(s, path, part) == OK && set_count_tensors(s) == OK && index_names(s) == OK) return s;
     gguf_set_close(s);
     return NULL;
 }
@@ -169,8 +171,7 @@ void gguf_set_close(struct gguf_set *s)
     mem_free(s->c, s);
 }
 
-/* ---- access -------------------------------------------------------------------------------------------------------------
- */
+/* ---- access ---- */
 
 size_t gguf_set_parts(const struct gguf_set *s)
 {

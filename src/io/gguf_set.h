@@ -17,8 +17,8 @@ struct gguf_set;
 struct gguf_set *gguf_set_open(struct ctx *c, const char *path);
 void gguf_set_close(struct gguf_set *s); /* accepts NULL */
 
+/* How many parts there are, and part i in order; part 0 has the model's metadata. */
 size_t gguf_set_parts(const struct gguf_set *s);
-/* Part i, in order; part 0 has the model's metadata. */
 const struct gguf *gguf_set_part(const struct gguf_set *s, size_t i);
 
 /* Tensors of all parts, part after part. */

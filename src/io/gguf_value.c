@@ -48,6 +48,7 @@ static bool load_i64(enum gguf_kind kind, const void *data, uint64_t i, int64_t 
     }
 }
 
+/* Item i of kind at data as a double; an integer of any kind counts. */
 static bool load_f64(enum gguf_kind kind, const void *data, uint64_t i, double *out)
 {
     const uint8_t *p = data;
@@ -111,6 +112,7 @@ bool gguf_get_string(struct ctx *c, const struct gguf *g, const char *key, struc
     return true;
 }
 
+/* Whether items of a kind can be read as strings, integers (GGUF_I64) or numbers (GGUF_F64). */
 static bool item_is_like(enum gguf_kind kind, enum gguf_kind like)
 {
     if (like == GGUF_STRING) return kind == GGUF_STRING;
@@ -130,6 +132,7 @@ const struct gguf_value *gguf_get_array(struct ctx *c, const struct gguf *g, con
     return NULL;
 }
 
+/* Whoever asks for an item has asked gguf_get_array before, so a wrong index is a fault of ours. */
 static void check_item(const struct gguf_value *v, uint64_t i)
 {
     BUG_ON(NULL, v->kind != GGUF_ARRAY, "\"%s\" is not an array", v->key);

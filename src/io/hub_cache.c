@@ -1,4 +1,7 @@
-/* hub_cache: see hub_cache.h. */
+/* hub_cache: finds models that the Hugging Face libraries have downloaded. In the cache a repository is a folder
+ * models--OWNER--NAME; refs/main in it holds the hash of a commit, and snapshots/HASH the files of that commit. So
+ * "HuggingFaceTB/SmolLM2-135M" becomes ~/.cache/huggingface/hub/models--HuggingFaceTB--SmolLM2-135M/snapshots/93ef.../ .
+ * Everything here reads names and one small file; nothing is fetched. */
 #include "io/hub_cache.h"
 
 #include <ctype.h>
@@ -46,6 +49,7 @@ static const char *revision_of(const char *model, size_t id)
 
 /* ---- the cache ------------------------------------------------------------------------------------------------------- */
 
+/* The value of an environment variable that is set and not empty. */
 static const char *set_variable(const char *name)
 {
     const char *value = getenv(name);
@@ -95,12 +99,14 @@ static char *snapshot_folder(struct ctx *c, const char *repository, const char *
 
 /* ---- what a snapshot holds ------------------------------------------------------------------------------------------- */
 
+/* What kinds of model files a snapshot has. */
 struct snapshot {
     bool config, safetensors;
     size_t n_gguf;
     const char *gguf; /* the last of them */
 };
 
+/* Looks at the names of a snapshot's files, and lists its .gguf files for a message. */
 static struct snapshot look_into(char *const *names, size_t n, struct buf *gguf_names)
 {
     struct snapshot s = {0};
@@ -143,6 +149,7 @@ static char *choose_in(struct ctx *c, const char *model, char *folder)
 
 /* ---- resolving ------------------------------------------------------------------------------------------------------- */
 
+/* Says what is missing and the command that would fetch it. */
 static enum status fail_absent(struct ctx *c, const char *model, size_t id, const char *revision, const char *cache)
 {
     bool main = strcmp(revision, "main") == 0;

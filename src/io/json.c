@@ -362,6 +362,7 @@ static void write_real(struct buf *b, double v)
     if (buf_ok(b) && !strpbrk(buf_str(b) + start, ".en")) buf_append_str(b, ".0");
 }
 
+/* An array, an item on each line where the text is for people. */
 static void write_array(struct buf *b, const json_t *v, bool pretty, int depth)
 {
     size_t n = json_array_size(v);
@@ -415,6 +416,7 @@ static void write_object(struct buf *b, json_t *v, bool pretty, int depth)
     mem_free(b->c, members);
 }
 
+/* Any node. Depth is bounded by that of the tree, which no parser of this program makes deeper than JSON_MAX_DEPTH. */
 static void write_value(struct buf *b, const json_t *v, bool pretty, int depth)
 {
     switch (json_typeof(v)) {

@@ -1,5 +1,6 @@
 /* json: jansson behind one header, strict: duplicate keys refused, NaN refused, depth and size capped. `json_t` is jansson's
- * reference-counted node; owner of a parsed document is the caller (json_decref). */
+ * reference-counted node; owner of a parsed document is the caller (json_decref). Strings of a document live as long as it
+ * does. */
 #ifndef YA_IO_JSON_H
 #define YA_IO_JSON_H
 

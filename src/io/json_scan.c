@@ -1,6 +1,11 @@
-/* json_scan: see the header. A state machine over five expectations; nesting is a bit a level, not recursion, so a deep
- * document costs no stack. Rejected: jansson's own parser as the only reader, because it cannot bound memory before it
- * builds, refuses integers over 64 bits (tokenizer_config.json has one) and U+0000 in keys. */
+/* json_scan: see the header. A state machine over five expectations: a value, a value or the end of an array, a key or the
+ * end of an object, a comma or an end, nothing. Nesting is a bit for each level and not recursion, so a deep document costs
+ * no stack.
+ *
+ * For {"a": [1]} the calls give OBJECT, KEY a, ARRAY, INTEGER 1, ARRAY_END, OBJECT_END, END.
+ *
+ * Rejected: jansson's own parser as the only reader, because it cannot bound memory before it builds, refuses integers over
+ * 64 bits (tokenizer_config.json has one) and U+0000 in keys. */
 #include "io/json_scan.h"
 
 #include <stdarg.h>
@@ -50,6 +55,7 @@ static enum json_token fail_at(struct json_scan *s, size_t at, const char *messa
     return SCAN_FAILED;
 }
 
+/* The same for functions that return bool. */
 static bool refuse_at(struct json_scan *s, size_t at, const char *message)
 {
     fail_at(s, at, message);
@@ -86,7 +92,8 @@ bool json_scan_i64(const struct json_scan *s, int64_t *out)
     return true;
 }
 
-static void skip_space(struct json_scan *s)
+/* White space of JSON, which is four characters. */
+static void scan_skip_space(struct json_scan *s)
 {
     while (s->at < s->n) {
         char ch = s->text[s->at];
@@ -111,6 +118,7 @@ static int32_t hex4(const struct json_scan *s, size_t at)
     return v;
 }
 
+/* A code point as UTF-8. */
 static void append_code_point(struct buf *b, uint32_t cp)
 {
     char out[4];
@@ -194,7 +202,7 @@ static bool skip_plain(struct json_scan *s)
 }
 
 /* A string, s->at on the opening quote. Without escapes the result points into the text. */
-static bool read_string(struct json_scan *s)
+static bool scan_read_string(struct json_scan *s)
 {
     size_t run = ++s->at;
     bool copied = false;
@@ -215,14 +223,16 @@ static bool read_string(struct json_scan *s)
     return buf_ok(&s->decoded);
 }
 
-static bool digits(struct json_scan *s)
+/* One or more digits. */
+static bool scan_digits(struct json_scan *s)
 {
     size_t start = s->at;
     while (s->at < s->n && s->text[s->at] >= '0' && s->text[s->at] <= '9') s->at++;
     return s->at > start;
 }
 
-static bool take(struct json_scan *s, char ch)
+/* Takes the character if it comes next. */
+static bool scan_take(struct json_scan *s, char ch)
 {
     if (s->at == s->n || s->text[s->at] != ch) return false;
     s->at++;
@@ -230,20 +240,20 @@ static bool take(struct json_scan *s, char ch)
 }
 
 /* A number by the grammar -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)? */
-static enum json_token read_number(struct json_scan *s)
+static enum json_token scan_read_number(struct json_scan *s)
 {
     size_t start = s->at;
     bool real = false;
-    take(s, '-');
-    if (!take(s, '0') && !digits(s)) return fail_at(s, start, "a number needs digits");
-    if (take(s, '.')) {
+    scan_take(s, '-');
+    if (!scan_take(s, '0') && !scan_digits(s)) return fail_at(s, start, "a number needs digits");
+    if (scan_take(s, '.')) {
         real = true;
-        if (!digits(s)) return fail_at(s, start, "a number needs digits after its point");
+        if (!scan_digits(s)) return fail_at(s, start, "a number needs digits after its point");
     }
-    if (take(s, 'e') || take(s, 'E')) {
+    if (scan_take(s, 'e') || scan_take(s, 'E')) {
         real = true;
-        if (!take(s, '+')) take(s, '-');
-        if (!digits(s)) return fail_at(s, start, "a number needs digits in its exponent");
+        if (!scan_take(s, '+')) scan_take(s, '-');
+        if (!scan_digits(s)) return fail_at(s, start, "a number needs digits in its exponent");
     }
     if (s->at - start > JSON_MAX_NUMBER) return fail_at(s, start, "number literal longer than 1024 characters");
     s->string = s->text + start;
@@ -271,6 +281,7 @@ static const char *explain_word(const struct json_scan *s)
     return "expected a JSON value";
 }
 
+/* true, false or null. */
 static enum json_token read_word(struct json_scan *s)
 {
     static const struct {
@@ -295,6 +306,7 @@ static void after_value(struct json_scan *s)
     s->expect = s->depth ? EXPECT_COMMA_OR_END : EXPECT_NOTHING;
 }
 
+/* An object or array begins. */
 static enum json_token open_container(struct json_scan *s, bool object)
 {
     if (s->depth == JSON_MAX_DEPTH) return fail_at(s, s->at, "nested deeper than 128 levels");
@@ -304,6 +316,7 @@ static enum json_token open_container(struct json_scan *s, bool object)
     return object ? SCAN_OBJECT : SCAN_ARRAY;
 }
 
+/* The innermost one ends. */
 static enum json_token close_container(struct json_scan *s)
 {
     bool object = s->in_object[--s->depth];
@@ -312,25 +325,27 @@ static enum json_token close_container(struct json_scan *s)
     return object ? SCAN_OBJECT_END : SCAN_ARRAY_END;
 }
 
+/* A key with its colon. */
 static enum json_token read_key(struct json_scan *s)
 {
     if (s->text[s->at] != '"') return fail_at(s, s->at, "expected a key in double quotes");
-    if (!read_string(s)) return SCAN_FAILED;
-    skip_space(s);
-    if (!take(s, ':')) return fail_at(s, s->at, "expected ':' after a key");
+    if (!scan_read_string(s)) return SCAN_FAILED;
+    scan_skip_space(s);
+    if (!scan_take(s, ':')) return fail_at(s, s->at, "expected ':' after a key");
     s->expect = EXPECT_VALUE;
     return SCAN_KEY;
 }
 
-static enum json_token read_value(struct json_scan *s)
+/* A value, by its first character. */
+static enum json_token scan_read_value(struct json_scan *s)
 {
     char ch = s->text[s->at];
     if (ch == '{' || ch == '[') return open_container(s, ch == '{');
     enum json_token t;
     if (ch == '"')
-        t = read_string(s) ? SCAN_STRING : SCAN_FAILED;
+        t = scan_read_string(s) ? SCAN_STRING : SCAN_FAILED;
     else if (ch == '-' || (ch >= '0' && ch <= '9'))
-        t = read_number(s);
+        t = scan_read_number(s);
     else
         t = read_word(s);
     after_value(s);
@@ -344,16 +359,16 @@ static enum json_token next_item(struct json_scan *s)
     if (s->text[s->at] == (object ? '}' : ']')) return close_container(s);
     if (s->text[s->at] != ',') return fail_at(s, s->at, object ? "expected ',' or '}'" : "expected ',' or ']'");
     s->at++;
-    skip_space(s);
+    scan_skip_space(s);
     s->token_at = s->at;
     if (s->at == s->n) return fail_at(s, s->at, "unexpected end of the JSON text");
-    return object ? read_key(s) : read_value(s);
+    return object ? read_key(s) : scan_read_value(s);
 }
 
 enum json_token json_scan_next(struct json_scan *s)
 {
     if (!ctx_ok(s->c)) return SCAN_FAILED;
-    skip_space(s);
+    scan_skip_space(s);
     s->token_at = s->at;
     if (s->at == s->n) {
         return s->expect == EXPECT_NOTHING ? SCAN_END : fail_at(s, s->at, "unexpected end of the JSON text");
@@ -367,9 +382,9 @@ enum json_token json_scan_next(struct json_scan *s)
     case EXPECT_KEY_OR_END:
         return ch == '}' ? close_container(s) : read_key(s);
     case EXPECT_VALUE_OR_END:
-        return ch == ']' ? close_container(s) : read_value(s);
+        return ch == ']' ? close_container(s) : scan_read_value(s);
     case EXPECT_VALUE:
-        return read_value(s);
+        return scan_read_value(s);
     }
     return SCAN_FAILED;
 }

@@ -47,6 +47,7 @@ struct json_scan {
 
 /* `text` must outlive the scan and is not copied. */
 void json_scan_init(struct json_scan *s, struct ctx *c, const char *what, const char *text, size_t n);
+/* Frees the buffer of decoded strings. */
 void json_scan_release(struct json_scan *s);
 /* Starts over on another text with the memory of the one before: for many small documents. The ctx must hold no failure. */
 void json_scan_restart(struct json_scan *s, const char *what, const char *text, size_t n);

@@ -1,4 +1,6 @@
-/* options_json: see options_json.h. */
+/* options_json: the option table as JSON. Every row becomes a member of its own JSON type, so the file can be read and
+ * compared by other programs: {"rank": 16, "lr": 0.0002, "packing": true, "distrust": "monotone", "data": ["rows.jsonl"]}.
+ * Reading back goes through options_set and its ranges, so a config that was edited is checked as a command line is. */
 #include "io/options_json.h"
 
 #include <string.h>
@@ -53,6 +55,7 @@ json_t *options_to_json(struct ctx *c, const struct option_table *table, const v
 
 /* ---- back ------------------------------------------------------------------------------------------------------------ */
 
+/* The items of an option that may be given several times. */
 static enum status list_from_json(struct ctx *c, const struct option_spec *s, const char *what, const json_t *v,
                                   void *values)
 {
@@ -67,6 +70,7 @@ static enum status list_from_json(struct ctx *c, const struct option_spec *s, co
     return OK;
 }
 
+/* One option. A member that is missing is an error: its default may have changed since the run was made. */
 static enum status value_from_json(struct ctx *c, const struct option_spec *s, const char *what, const json_t *doc,
                                    void *values)
 {
@@ -93,6 +97,7 @@ static enum status value_from_json(struct ctx *c, const struct option_spec *s, c
     return json_is_null(v) || json_member_string(c, what, doc, s->name, true, at) ? OK : c->status;
 }
 
+/* Whether the table has a row of this name. */
 static bool is_option(const struct option_table *table, const char *name)
 {
     for (size_t i = 0; i < table->n_specs; i++) {

@@ -6,7 +6,12 @@
  * tensor must start where the one before ended), and by name again for binary search, so no hash table is needed and the
  * order of the file does not matter. A list that is already sorted, as writers leave it, is not sorted again.
  *
- * Format: 8 bytes little-endian header length, JSON header, data. Rules beyond the reference reader's are in docs/io.md. */
+ * Format: the header's length in 8 bytes (little-endian), the header, the data. The header is one JSON object,
+ *
+ *   {"__metadata__": {"format": "pt"},
+ *    "model.norm.weight": {"dtype": "BF16", "shape": [576], "data_offsets": [0, 1152]}, ...}
+ *
+ * with offsets from the start of the data. Rules beyond the reference reader's are in docs/io.md. */
 #include "io/safetensors.h"
 
 #include <stdlib.h>
@@ -32,7 +37,7 @@ struct safetensors_pair {
 /* One file of the set. */
 struct shard {
     struct file_map *map;
-    char *pool; /* owned: NUL-terminated names and metadata; never longer than the header, whose quotes make room for NULs */
+    char *pool; /* owned: NUL-terminated names and metadata; never longer than the header: quotes there are NULs here */
     size_t pool_bytes, pool_used;
     struct safetensors_pair *metadata; /* sorted by key */
     size_t n_metadata, room;
@@ -91,7 +96,7 @@ static void sort(void *items, size_t n, size_t size, int (*compare)(const void *
 
 /* ---- header ---- */
 
-/* Room for one more element; the list doubles. NULL on failure. */
+/* The list with space for one more element: it doubles when it is full. NULL on failure. */
 static void *safetensors_grow(struct ctx *c, void *list, size_t n, size_t *room, size_t size)
 {
     if (n < *room) return list;
@@ -371,6 +376,7 @@ static enum status safetensors_add_file(struct safetensors *s, const char *path)
     return file_check(c, sh->map);
 }
 
+/* An empty set for n files; NULL with E_MEMORY. */
 static struct safetensors *new_set(struct ctx *c, size_t n_shards)
 {
     struct safetensors *s = mem_alloc(c, 1, sizeof *s);
@@ -382,6 +388,7 @@ static struct safetensors *new_set(struct ctx *c, size_t n_shards)
     return NULL;
 }
 
+/* Frees a set that may be incomplete. */
 static void close_set(struct ctx *c, struct safetensors *s)
 {
     for (size_t i = 0; i < s->n_shards; i++) {
@@ -429,6 +436,7 @@ static enum status check_index(const struct safetensors_index *x, const struct s
                     x->files[s->items[i].shard]);
 }
 
+/* Opens file i of the index. */
 static enum status open_shard(const struct safetensors_index *x, struct safetensors *s, size_t i)
 {
     char *path = path_join(x->c, x->dir, x->files[i]);
@@ -456,6 +464,7 @@ static struct safetensors *open_shards(struct safetensors_index *x)
     return NULL;
 }
 
+/* A set by its index. */
 static struct safetensors *open_index(struct ctx *c, const char *dir, const char *path)
 {
     struct safetensors_index x;

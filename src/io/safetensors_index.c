@@ -58,7 +58,7 @@ static bool read_index_file(struct safetensors_index *x, uint32_t *shard)
     return map_put(x->ids, file, strlen(file), *shard, NULL) == OK;
 }
 
-/* Room for one more entry; the list doubles (the count is bounded by the file's cap). */
+/* Space for one more entry; the list doubles (the count is bounded by the file's cap). */
 static bool safetensors_index_grow(struct safetensors_index *x)
 {
     if (x->n_entries < x->room) return true;

@@ -31,6 +31,7 @@ struct safetensors_index {
 
 /* Reads the index at `path`; dir and path must outlive it. Release in every case. */
 enum status safetensors_index_read(struct safetensors_index *x, struct ctx *c, const char *dir, const char *path);
+/* Frees names and entries, also after a failure. */
 void safetensors_index_release(struct safetensors_index *x);
 
 #endif

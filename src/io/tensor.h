@@ -20,6 +20,7 @@ struct tensor_type_info {
     int bytes;        /* bytes a block */
     int gguf;         /* its number in GGUF files, -1: none */
 };
+/* The row of a type in tensor_types.def. Static. */
 const struct tensor_type_info *tensor_type_info(enum tensor_type type);
 
 enum { TENSOR_MAX_DIMS = 8, TENSOR_MAX_BLOCK = 256 };

@@ -1,4 +1,5 @@
-/* tensor_file: the one place that knows both containers. */
+/* tensor_file: one set of calls over two containers, safetensors and GGUF. It is the one place that asks which of them is
+ * open. */
 #include "io/tensor_file.h"
 
 #include <string.h>

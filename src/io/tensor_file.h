@@ -18,10 +18,12 @@ enum tensor_container { CONTAINER_SAFETENSORS, CONTAINER_GGUF };
 struct tensor_file *tensor_file_open(struct ctx *c, const char *path);
 void tensor_file_close(struct tensor_file *f); /* accepts NULL */
 
+/* Which container it is, how many tensors it has, tensor i (below the count; the order is the container's), and the one of a
+ * name (NULL when there is none). Views are owned by f. */
 enum tensor_container tensor_file_container(const struct tensor_file *f);
 size_t tensor_file_count(const struct tensor_file *f);
-const struct tensor_view *tensor_file_at(const struct tensor_file *f, size_t i);           /* i below the count */
-const struct tensor_view *tensor_file_find(const struct tensor_file *f, const char *name); /* NULL when absent */
+const struct tensor_view *tensor_file_at(const struct tensor_file *f, size_t i);
+const struct tensor_view *tensor_file_find(const struct tensor_file *f, const char *name);
 
 /* E_IO when a mapped file became shorter or could not be read: the views then showed zeros. */
 enum status tensor_file_check(struct ctx *c, const struct tensor_file *f);

@@ -50,8 +50,10 @@ struct bench {
     struct ids generated;              /* owned by the caller: ids_release */
 };
 
+/* Measures the ceilings of the machine (machine.h) into b->machine, on one thread and on all of the ctx. E_MEMORY. */
 enum status bench_machine_run(struct ctx *c, struct bench *b);
-/* Each kernel of a step on random numbers. E_INPUT when a document is longer than the model's context. */
+/* Runs each kernel of a training step alone, on operands of noise at the model's shapes, into b->kernel. E_INPUT when a
+ * document is longer than the model's context. */
 enum status bench_kernels_run(struct model *m, const struct bench_options *o, struct bench *b);
 /* Training steps of a new adapter on `text`, repeated to the documents' length. The ctx computes on p->backend. */
 enum status bench_step_run(struct model *m, struct profile *p, const struct bench_options *o, const struct ids *text,

@@ -21,6 +21,7 @@ enum status bench_machine_run(struct ctx *c, struct bench *b)
 
 /* ---- operands -------------------------------------------------------------------------------------------------------- */
 
+/* The calls that are measured, with the parameters that they point to. One entry for each kernel of a step. */
 struct list {
     struct ctx *c;
     const struct model *m;
@@ -69,13 +70,14 @@ static struct array *heads(const struct list *l, int64_t n_heads)
     return heads_of(l, n_heads, l->m->config.head_dim);
 }
 
-/* Columns of a wider array, as LINEAR writes them. */
+/* Columns [first * F, (first + 1) * F) of an array (N, 2 F): gate and up lie side by side, as one LINEAR writes them. */
 static struct array *half(const struct list *l, struct array *wide, int64_t first)
 {
     int64_t f = l->m->config.ffn;
     return wide ? array_view(wide, 2, (int64_t[]){l->n, f}, (int64_t[]){2 * f, 1}, first * f) : NULL;
 }
 
+/* Bytes of a call's inputs and outputs, each once: what has to move through memory at least. */
 static double operand_bytes(const struct op_call *call)
 {
     double sum = 0;
@@ -86,13 +88,15 @@ static double operand_bytes(const struct op_call *call)
     return sum;
 }
 
+/* Bytes of a frozen weight as the backend holds it. */
 static double weight_bytes(const struct weight *w)
 {
     return (double)w->rows * (double)w->row_bytes;
 }
 
-static struct bench_kernel *add_row(struct list *l, const char *name, double flops, int64_t times,
-                                    const struct op_call *call)
+/* Adds a kernel to the list. flops: of one call, a multiplication and an addition are two; times: calls in a step. */
+static struct bench_kernel *bench_add_row(struct list *l, const char *name, double flops, int64_t times,
+                                          const struct op_call *call)
 {
     struct bench *b = l->b;
     BUG_ON(l->c, b->n_kernels >= BENCH_MAX_KERNELS, "%d kernels", b->n_kernels);
@@ -131,10 +135,13 @@ static void add_linear(struct list *l, const char *forward, const char *backward
     v.dy = noise(l, l->n, total);
     linear_view_put(&v, &y);
     linear_view_put(&v, &d);
-    add_row(l, forward, flops, l->m->config.n_layers, &y)->bytes += bytes;
-    add_row(l, backward, flops + grad_flops, l->m->config.n_layers, &d)->bytes += bytes;
+    bench_add_row(l, forward, flops, l->m->config.n_layers, &y)->bytes += bytes;
+    bench_add_row(l, backward, flops + grad_flops, l->m->config.n_layers, &d)->bytes += bytes;
 }
 
+/* Attention forward and backward. A query of a document of length L sees (L + 1) / 2 keys on average under the causal mask;
+ * two products (q k^T and p v) of 2 operations each make the 4 in front. Backward computes five products where forward has
+ * two: 2.5. */
 static void add_attention(struct list *l, struct array *cu)
 {
     const struct model_config *m = &l->m->config;
@@ -144,16 +151,17 @@ static void add_attention(struct list *l, struct array *cu)
     double seen = (double)(l->length + 1) / 2; /* keys of a query, of the lower triangle */
     if (m->sliding_window > 0 && (double)m->sliding_window < seen) seen = (double)m->sliding_window;
     double flops = 4.0 * (double)l->n * seen * (double)(m->n_heads * m->head_dim);
-    add_row(l, "attention", flops, m->n_layers,
-            &(struct op_call){OP_ATTENTION, .in = {q, k, v, cu, cu}, .out = {o, lse}, .params = &l->attention});
+    bench_add_row(l, "attention", flops, m->n_layers,
+                  &(struct op_call){OP_ATTENTION, .in = {q, k, v, cu, cu}, .out = {o, lse}, .params = &l->attention});
     struct op_call d = {OP_ATTENTION_BWD, .in = {q, k, v, o, lse, heads(l, m->n_heads), cu, cu}, .out = {NULL},
                         .params = &l->attention};
     d.out[0] = heads(l, m->n_heads);
     d.out[1] = heads(l, m->n_kv_heads);
     d.out[2] = heads(l, m->n_kv_heads);
-    add_row(l, "attention backward", 2.5 * flops, m->n_layers, &d);
+    bench_add_row(l, "attention backward", 2.5 * flops, m->n_layers, &d);
 }
 
+/* The fused output layer and cross-entropy: logits forward and their gradient back, 2 operations each for every weight. */
 static void add_loss(struct list *l)
 {
     l->loss = (struct linear_cross_entropy_params){.want_dh = true, .w = &l->m->head};
@@ -162,10 +170,11 @@ static void add_loss(struct list *l)
     int64_t c = l->m->config.hidden;
     struct op_call call = {OP_LINEAR_CROSS_ENTROPY, .in = {noise(l, l->n, c), targets, weights},
                            .out = {loss, stats, NULL, noise(l, l->n, c)}, .params = &l->loss};
-    add_row(l, "loss with gradient", 4.0 * (double)l->n * (double)l->m->head.rows * (double)c, 1, &call)->bytes +=
+    bench_add_row(l, "loss with gradient", 4.0 * (double)l->n * (double)l->m->head.rows * (double)c, 1, &call)->bytes +=
         weight_bytes(&l->m->head);
 }
 
+/* Rows that read and write more than they compute: norms, rotation of q, SwiGLU and the additions of residuals. */
 static void add_small(struct list *l)
 {
     static const struct rms_norm_params norm = {.eps = 1e-5, .residual = true};
@@ -176,25 +185,26 @@ static void add_small(struct list *l)
     struct array *x = noise(l, n, c), *gain = l->m->final_norm, *rstd = array_empty(l->c, DTYPE_F32, 1, &n);
     struct op_call call = {OP_RMS_NORM, .in = {x, gain, noise(l, n, c)}, .out = {noise(l, n, c), noise(l, n, c), rstd},
                            .params = &norm};
-    add_row(l, "rms_norm", 6 * nc, 2 * layers, &call);
+    bench_add_row(l, "rms_norm", 6 * nc, 2 * layers, &call);
     call = (struct op_call){OP_RMS_NORM_BWD, .in = {noise(l, n, c), noise(l, n, c), x, gain, rstd}, .out = {noise(l, n, c)},
                             .params = &norm};
-    add_row(l, "rms_norm backward", 10 * nc, 2 * layers, &call);
+    bench_add_row(l, "rms_norm backward", 10 * nc, 2 * layers, &call);
 
     struct array *positions = counted(l, n, 1, l->length);
     struct array *turned = heads_of(l, m->n_heads, m->rotary_dims), *q = heads_of(l, m->n_heads, m->rotary_dims);
     call = (struct op_call){OP_ROPE, .in = {q, positions, l->m->inv_freq}, .out = {turned}, .params = &rope};
-    add_row(l, "rope of q", 3.0 * (double)n * (double)(m->n_heads * m->rotary_dims), 2 * layers, &call);
+    bench_add_row(l, "rope of q", 3.0 * (double)n * (double)(m->n_heads * m->rotary_dims), 2 * layers, &call);
 
     struct array *wide = noise(l, n, 2 * f), *dwide = noise(l, n, 2 * f), *y = noise(l, n, f);
     call = (struct op_call){OP_SWIGLU, .in = {half(l, wide, 0), half(l, wide, 1)}, .out = {y}};
-    add_row(l, "swiglu", 20 * nf, layers, &call);
+    bench_add_row(l, "swiglu", 20 * nf, layers, &call);
     call = (struct op_call){OP_SWIGLU_BWD, .in = {y, half(l, wide, 0), half(l, wide, 1)},
                             .out = {half(l, dwide, 0), half(l, dwide, 1)}};
-    add_row(l, "swiglu backward", 25 * nf, layers, &call);
-    add_row(l, "add", nc, 3 * layers, &(struct op_call){OP_ADD, .in = {x, noise(l, n, c)}, .out = {noise(l, n, c)}});
+    bench_add_row(l, "swiglu backward", 25 * nf, layers, &call);
+    bench_add_row(l, "add", nc, 3 * layers, &(struct op_call){OP_ADD, .in = {x, noise(l, n, c)}, .out = {noise(l, n, c)}});
 }
 
+/* AdamW over all parameters of the adapter, as one flat array. */
 static void add_update(struct list *l)
 {
     static const struct adamw_params adamw = {
@@ -209,10 +219,11 @@ static void add_update(struct list *l)
     struct array *v = array_zeros(l->c, DTYPE_F32, 2, (int64_t[]){1, parameters});
     struct array *p = noise(l, 1, parameters), *g = noise(l, 1, parameters), *m = noise(l, 1, parameters);
     struct op_call call = {OP_ADAMW, .in = {p, g, m, v}, .out = {NULL}, .params = &adamw};
-    add_row(l, "adamw", 12.0 * (double)parameters, 1, &call);
+    bench_add_row(l, "adamw", 12.0 * (double)parameters, 1, &call);
 }
 
-static void add_rows(struct list *l, struct array *cu)
+/* All kernels of a step, in the order in which a block runs them. */
+static void bench_add_rows(struct list *l, struct array *cu)
 {
     const struct llama_block *k = &l->m->blocks[0];
     bool fused = l->m->config.fused_projections;
@@ -227,6 +238,8 @@ static void add_rows(struct list *l, struct array *cu)
     add_update(l);
 }
 
+/* Each kernel is called once a round and keeps its fastest time. `wait` is part of the time: on a card the call only queues
+ * it. */
 static void measure(struct list *l, int64_t runs)
 {
     struct bench *b = l->b;
@@ -249,7 +262,7 @@ enum status bench_kernels_run(struct model *m, const struct bench_options *o, st
         return ctx_fail(c, E_INPUT, "documents of %lld tokens: the model's context holds %lld", (long long)o->length,
                         (long long)m->config.max_positions);
     int mark = scope_open(c);
-    add_rows(&l, counted(&l, o->documents + 1, o->length, 0));
+    bench_add_rows(&l, counted(&l, o->documents + 1, o->length, 0));
     if (ctx_ok(c)) measure(&l, o->runs);
     scope_close(c, mark);
     return c->status;

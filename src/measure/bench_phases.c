@@ -1,4 +1,6 @@
-/* bench_phases: whole training steps and whole generations, timed with the time of each primitive in them. */
+/* bench_phases: whole training steps and whole generations, timed together with the time of each primitive in them. The
+ * profile (backend/profile.h) stands between the arrays and the backend and adds up the time of every kernel call; what a
+ * phase takes beyond their sum is spent between kernels, in the program itself. */
 #include <math.h>
 #include <string.h>
 
@@ -11,10 +13,12 @@
 
 /* ---- clocks ---------------------------------------------------------------------------------------------------------- */
 
+/* The two clocks at the start of a phase: wall time and processor time of the process, both in seconds. */
 struct clocks {
     double seconds, cpu;
 };
 
+/* Sets the profile back and reads both clocks. */
 static struct clocks begin(struct profile *p)
 {
     profile_reset(p);
@@ -22,7 +26,7 @@ static struct clocks begin(struct profile *p)
 }
 
 /* Keeps the phase that began at `from` when it is the fastest so far. */
-static void end(const struct profile *p, struct clocks from, int64_t tokens, struct bench_phase *best)
+static void phase_end(const struct profile *p, struct clocks from, int64_t tokens, struct bench_phase *best)
 {
     double seconds = machine_seconds() - from.seconds;
     if (best->tokens && seconds >= best->seconds) return;
@@ -37,15 +41,15 @@ static struct batch *make_batch(struct ctx *c, const struct bench_options *o, co
 {
     int64_t n = o->documents * o->length;
     struct batch *b = mem_alloc(c, 1, sizeof *b);
-    int32_t *numbers = mem_alloc(c, (size_t)(3 * n + o->documents + 1), sizeof *numbers);
+    int32_t *indices = mem_alloc(c, (size_t)(3 * n + o->documents + 1), sizeof *indices);
     float *weights = mem_alloc(c, (size_t)n, sizeof *weights);
-    if (!b || !numbers || !weights) {
+    if (!b || !indices || !weights) {
         mem_free(c, weights);
-        mem_free(c, numbers);
+        mem_free(c, indices);
         mem_free(c, b);
         return NULL;
     }
-    int32_t *tokens = numbers, *positions = numbers + n, *targets = numbers + 2 * n, *cu = numbers + 3 * n;
+    int32_t *tokens = indices, *positions = indices + n, *targets = indices + 2 * n, *cu = indices + 3 * n;
     for (int64_t i = 0; i < n; i++) {
         bool last = i % o->length == o->length - 1;
         tokens[i] = text->data[(size_t)i % text->n];
@@ -60,6 +64,7 @@ static struct batch *make_batch(struct ctx *c, const struct bench_options *o, co
     return b;
 }
 
+/* The four arrays of i32 lie in one allocation, which begins with the tokens. */
 static void free_batch(struct ctx *c, struct batch *b)
 {
     if (!b) return;
@@ -68,6 +73,7 @@ static void free_batch(struct ctx *c, struct batch *b)
     mem_free(c, b);
 }
 
+/* One optimizer step of one micro-batch on the trained tokens' mean loss: forward, backward, norm and update. */
 static enum status one_step(struct engine *e, const struct batch *batch, const struct bench_options *o, int64_t step,
                             struct bench *b)
 {
@@ -98,7 +104,7 @@ enum status bench_step_run(struct model *m, struct profile *p, const struct benc
     struct engine *e = lora ? engine_native_new(c, m, lora) : NULL;
     for (int64_t step = 0; e && step < o->runs && ctx_ok(c); step++) {
         struct clocks from = begin(p);
-        if (one_step(e, batch, o, step, b) == OK) end(p, from, batch->n, &b->step);
+        if (one_step(e, batch, o, step, b) == OK) phase_end(p, from, batch->n, &b->step);
     }
     if (e) e->ops->free(e);
     model_attach_lora(m, NULL);
@@ -109,6 +115,7 @@ enum status bench_step_run(struct model *m, struct profile *p, const struct benc
 
 /* ---- generation ------------------------------------------------------------------------------------------------------ */
 
+/* What the callback of a generation needs to tell the prompt's pass from the tokens after it. */
 struct listener {
     struct profile *p;
     struct bench *b;
@@ -123,14 +130,16 @@ static bool hear(void *user, int32_t id)
     struct listener *l = user;
     (void)id;
     if (++l->n == 1) {
-        end(l->p, l->from, (int64_t)l->prompt->n, &l->b->prompt);
+        phase_end(l->p, l->from, (int64_t)l->prompt->n, &l->b->prompt);
         l->from = begin(l->p);
     } else if (l->n == l->new_tokens) {
-        end(l->p, l->from, l->new_tokens - 1, &l->b->decode);
+        phase_end(l->p, l->from, l->new_tokens - 1, &l->b->decode);
     }
     return true;
 }
 
+/* Bytes of weights that one token of a generation reads: all linear layers of the blocks and the output layer. The embedding
+ * is one row and not counted. */
 static double linear_bytes(const struct model *m)
 {
     double sum = (double)m->head.rows * (double)m->head.row_bytes;

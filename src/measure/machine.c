@@ -1,5 +1,6 @@
-/* machine: independent chains of multiply-adds, and sums over memory; the best of several short runs, because other
- * work on the machine only ever makes them slower. */
+/* machine: the ceilings that `bench` compares kernels with. Arithmetic: independent chains of multiply-adds in registers, so
+ * that nothing waits for memory. Memory: sums over an array that is far larger than the caches. The best of several short
+ * runs counts, because other work on the machine only ever makes them slower. */
 #include "measure/machine.h"
 
 #include <stdlib.h>
@@ -32,7 +33,7 @@ double machine_cpu_seconds(void)
 
 enum { ROUNDS = 5000000 };
 
-/* Twelve chains cover the latency of two units. They start from different numbers, or the compiler makes them one; the sum
+/* Twelve chains cover the latency of two units. They start from different values, or the compiler makes them one; the sum
  * is returned so that they have to be computed. V: the vector of T; STEP(c): one step of a chain. */
 #define CHAINS(V, T)                                                                                                        \
     V a = (V){0} + (T)1, b = a + a, d = a + b, e = a + d, f = a + e, g = a + f, h = a + g, i = a + h, j = a + i, k = a + j; \
@@ -73,7 +74,7 @@ __attribute__((target("avx512f"))) static float multiply_add_512(void)
 #undef STEP
 }
 
-/* What the integer tiles do: pairs of 16-bit numbers multiplied and added, and that added to a sum. */
+/* What the integer tiles do: pairs of 16-bit integers multiplied and added, and that added to a sum. */
 __attribute__((target("avx2,fma"))) static float multiply_add_pairs(void)
 {
     const __m256i x = _mm256_set1_epi16(3);
@@ -92,16 +93,19 @@ __attribute__((target("avx512f,avx512vnni"))) static float multiply_add_pairs_51
 #undef STEP
 }
 
+/* One measurement of arithmetic: the loop that all threads run, and a place for each to leave its result, so that the
+ * compiler must compute it. */
 struct peak {
     float (*loop)(void);
     volatile float sink[THREADS_MAX];
 };
 
-static void peak_job(void *arg, int64_t job, int worker)
+/* Work item `item` of threads_run: one thread's loop. */
+static void peak_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     struct peak *p = arg;
-    p->sink[job] = p->loop();
+    p->sink[item] = p->loop();
 }
 
 /* One thread's peak is the same on a machine that others use too. */
@@ -119,7 +123,7 @@ static double peak_rate(struct ctx *c, int threads, float (*loop)(void), int ope
     if (threads > THREADS_MAX || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
     for (int run = 0; run < RUNS; run++) {
         double start = peak_clock(threads);
-        threads_run(c, threads, peak_job, &p);
+        threads_run(c, threads, peak_item, &p);
         double rate = (double)threads * ROUNDS * 12 * operations / (peak_clock(threads) - start) * 1e-9;
         best = rate > best ? rate : best;
     }
@@ -151,21 +155,23 @@ double machine_int(struct ctx *c, int threads)
 }
 #endif
 
+/* One measurement of reading: each thread sums `words` 64-bit words of its own part of `data`. */
 struct read_work {
     const uint64_t *data;
-    size_t words; /* a job */
+    size_t words; /* of a work item */
     volatile uint64_t sink[THREADS_MAX];
 };
 
-static void read_job(void *arg, int64_t job, int worker)
+/* Work item `item`: eight sums side by side, so that the additions do not wait for each other. */
+static void read_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     struct read_work *w = arg;
-    const uint64_t *p = w->data + (size_t)job * w->words;
+    const uint64_t *p = w->data + (size_t)item * w->words;
     uint64_t s[8] = {0};
     for (size_t i = 0; i + 8 <= w->words; i += 8)
         for (int j = 0; j < 8; j++) s[j] += p[i + (size_t)j];
-    w->sink[job] = s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
+    w->sink[item] = s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
 }
 
 double machine_read(struct ctx *c, size_t bytes)
@@ -179,7 +185,7 @@ double machine_read(struct ctx *c, size_t bytes)
     w.data = data;
     for (int run = 0; run < RUNS; run++) {
         double start = machine_seconds();
-        threads_run(c, threads, read_job, &w);
+        threads_run(c, threads, read_item, &w);
         double rate = (double)bytes * threads / (machine_seconds() - start) * 1e-9;
         best = rate > best ? rate : best;
     }

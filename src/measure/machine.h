@@ -4,8 +4,10 @@
 
 #include "base/ctx.h"
 
-double machine_seconds(void);     /* monotonic clock */
-double machine_cpu_seconds(void); /* processor time of the process, all threads: for a machine that others use too */
+/* The monotonic clock, and the processor time of all threads of this process, in seconds. The second is the one to compare
+ * on a machine that others use too. */
+double machine_seconds(void);
+double machine_cpu_seconds(void);
 
 /* f32 multiply-adds of the widest vectors that the backend uses, in GFLOP/s of `threads` threads (1 to those of the ctx), of
  * one by processor time. 0 where no such loop is written. */

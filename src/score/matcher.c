@@ -1,7 +1,18 @@
-/* The table holds offsets of rows instead of their numbers, which saves the multiplication in the inner loop, and the rows
- * at which some pattern ends come last, so that one comparison tells whether there is anything to look at. Rejected:
- * searching each pattern by itself (a hundred passes), and a vectorised prefilter on the first bytes of patterns: every
- * letter starts some pattern, so it filters nothing out of English text. */
+/* matcher: the automaton of matcher.h, how it is built and how it is run.
+ *
+ * For the patterns "art", "part" and "arts" the trie has a node for each prefix: a, ar, art, arts, p, pa, par, part. A node
+ * is a row of the table and a class of bytes is a column; next[row][class] is the row after one more byte. Where the trie
+ * has no child, the longest suffix that is a prefix of some pattern takes over: in row "par" a "t" leads to "part", and in
+ * row "part" an "s" leads to "arts", since "art" is a suffix of "part". So the search never goes back in the text.
+ *
+ * A row may be the end of several patterns: "part" is the end of "part" and, by its suffix, of "art". `outputs_of` lists the
+ * patterns that end exactly there, `suffix` leads to the next shorter row with outputs.
+ *
+ * The table holds offsets of rows instead of their numbers, which saves the multiplication in the inner loop, and the rows
+ * at which some pattern ends come last, so that one comparison tells whether there is anything to look at. A load depends on
+ * the load before it, so a text is cut into four parts that are searched side by side (run_streams). Rejected: searching
+ * each pattern by itself (a hundred passes), and a vectorised prefilter on the first bytes of patterns: every letter starts
+ * some pattern, so it filters nothing out of English text. */
 #include "score/matcher.h"
 
 #include <string.h>
@@ -46,6 +57,8 @@ struct matcher_build {
     size_t room;
 };
 
+/* The byte that stands for all bytes which patterns do not tell apart: upper case falls to lower case, and white space to a
+ * space where `any_space` is set. */
 static uint8_t folded(const struct matcher *m, uint8_t byte)
 {
     if (m->any_space && byte < 0x80 && (word_ascii[byte] & WORD_SPACE)) return ' ';
@@ -64,6 +77,8 @@ static void add_classes(struct matcher *m, const char *text, size_t n)
     }
 }
 
+/* Walks one spelling of a pattern down the trie, makes the nodes that are missing, and notes the pattern at the last one.
+ * Two spellings of a pattern may be the same bytes; it is noted once. */
 static void add_path(struct matcher_build *b, const char *text, size_t n, uint32_t pattern)
 {
     struct matcher *m = b->m;
@@ -104,6 +119,8 @@ static size_t case_form(const struct matcher_pattern *p, enum case_form form, ch
     return n;
 }
 
+/* Whether the pattern has no characters that need spellings of their own: the case of ASCII letters is folded by the
+ * classes. */
 static bool is_ascii(const struct matcher_pattern *p)
 {
     for (size_t i = 0; i < p->bytes; i++)
@@ -171,6 +188,7 @@ static void lay_out(struct matcher_build *b)
     }
 }
 
+/* Refuses patterns over the limits. *bytes becomes what all spellings have together before case mapping. */
 static enum status build_check(struct ctx *c, const struct matcher_pattern *patterns, size_t n, size_t *bytes)
 {
     *bytes = 0;
@@ -187,6 +205,7 @@ static enum status build_check(struct ctx *c, const struct matcher_pattern *patt
     return OK;
 }
 
+/* Memory for the trie, for at most 2 * bytes nodes and the root. The table of children waits until the classes are known. */
 static bool build_alloc(struct matcher_build *b, size_t bytes, size_t n)
 {
     struct ctx *c = b->c;
@@ -202,6 +221,7 @@ static bool build_alloc(struct matcher_build *b, size_t bytes, size_t n)
     return ctx_ok(c);
 }
 
+/* First all classes, then all paths: a row of the table has a column for each class. */
 static bool build_tables(struct matcher_build *b, size_t n, char *scratch)
 {
     struct matcher *m = b->m;
@@ -305,6 +325,8 @@ struct hit {
     int stream;
 };
 
+/* A pattern ends here as far as bytes go: checks its boundaries, its case and its own test, and counts it unless it overlaps
+ * an occurrence that was counted. */
 static void take_hit(const struct matcher *m, uint32_t pattern, const struct hit *h, struct matcher_count *k)
 {
     const struct matcher_pattern *p = &m->patterns[pattern];
@@ -318,6 +340,8 @@ static void take_hit(const struct matcher *m, uint32_t pattern, const struct hit
     k->end[h->stream] = (uint32_t)h->end;
 }
 
+/* All patterns that end at a row, the longest first. Not inlined: it is rare, and would only crowd the registers of the
+ * loop. */
 static __attribute__((noinline)) void take_hits(const struct matcher *m, size_t row, struct hit h,
                                                 struct matcher_count *counts)
 {
@@ -369,6 +393,8 @@ static void run_streams(const struct matcher *m, const char *text, size_t n, con
     for (int k = 0; k < MATCHER_STREAMS; k++) run_part(m, text, n, cut[k] + shortest, cut[k + 1], k, s[k], counts);
 }
 
+/* A text is cut behind bytes that are in no pattern, for no occurrence can cross such a byte; where there is none, or the
+ * text is short, it is searched in one part. */
 void matcher_run(const struct matcher *m, const char *text, size_t n, struct matcher_count *counts)
 {
     size_t cut[MATCHER_STREAMS + 1] = {0, 0, 0, 0, n}, each = n / MATCHER_STREAMS;

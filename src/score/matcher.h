@@ -37,7 +37,8 @@ struct matcher; /* opaque, not changed by searching: threads may share it */
 /* any_space: a space in a pattern matches any run of ASCII white space, so that phrases are found across line ends.
  * `patterns` is borrowed until matcher_free. NULL with E_INPUT when the limits are passed, E_MEMORY. */
 struct matcher *matcher_new(struct ctx *c, const struct matcher_pattern *patterns, size_t n, bool any_space);
-void matcher_free(struct ctx *c, struct matcher *m); /* accepts NULL */
+/* Frees the automaton, not the patterns. Accepts NULL. */
+void matcher_free(struct ctx *c, struct matcher *m);
 
 enum { MATCHER_STREAMS = 4, MATCHER_TEXT_MAX = 1 << 30 };
 

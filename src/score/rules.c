@@ -1,5 +1,10 @@
-/* rules: see the header. Reading is driven by tables (sections of words, numbers with their ranges), so that what is not in
- * a table is unknown and refused. */
+/* rules: reads a rules file (docs/score.md has its form; data/score has the two built-in ones). Reading is driven by
+ * tables, the sections of words and the weights with their ranges, so that a member that is in no table is unknown and
+ * refused.
+ *
+ * A file becomes two arrays. `patterns` holds each different word once, with the way in which it is matched; the matcher
+ * counts those. `uses` says what a pattern is evidence of: "letter" is one pattern with two uses, a word of primary sources
+ * and a sign of oral history. The scorers walk the uses and look up their patterns' counts. */
 #include "score/rules.h"
 
 #include <stddef.h>
@@ -51,11 +56,13 @@ static json_t *array_member(struct rules_reader *s, json_t *o, const char *key, 
     return NULL;
 }
 
+/* A required number in [min, max]. False with the failure in the ctx, as for all readers below. */
 static bool number(struct rules_reader *s, json_t *o, const char *key, double min, double max, double *out)
 {
     return json_member_f64(s->c, s->what, o, key, true, min, max, out);
 }
 
+/* A required string that is not empty; it lies in the document. */
 static bool string(struct rules_reader *s, json_t *o, const char *key, const char **out)
 {
     if (!json_member_string(s->c, s->what, o, key, true, out)) return false;
@@ -64,8 +71,11 @@ static bool string(struct rules_reader *s, json_t *o, const char *key, const cha
     return false;
 }
 
-/* ---- numbers --------------------------------------------------------------------------------------------------------- */
+/* ---- weights of the formulas
+ * --------------------------------------------------------------------------------------------------------- */
 
+/* A weight of the formulas: its member's name, the scorers that have it, its place in struct rules_weights, and its range.
+ */
 struct rules_number {
     const char *name;
     unsigned scorers; /* bit 0: citation, bit 1: heuristic */
@@ -116,6 +126,7 @@ static const struct rules_number numbers[] = {
 };
 enum { N_NUMBERS = sizeof numbers / sizeof *numbers };
 
+/* The object "weights": every weight of the scorer must be there, and nothing else. Nothing is left at a silent default. */
 static bool read_weights(struct rules_reader *s, json_t *section)
 {
     json_t *o = json_object_get(section, "weights");
@@ -141,6 +152,7 @@ static bool read_weights(struct rules_reader *s, json_t *section)
 
 /* ---- words ----------------------------------------------------------------------------------------------------------- */
 
+/* Whether two words are matched alike, and so need to be searched once only. */
 static bool same_pattern(const struct matcher_pattern *a, const struct matcher_pattern *b)
 {
     return a->flags == b->flags && a->accept == b->accept && a->bytes == b->bytes && memcmp(a->text, b->text, a->bytes) == 0;
@@ -206,6 +218,7 @@ static bool word_text(struct rules_reader *s, json_t *item, const char **text, s
     return true;
 }
 
+/* "match" (word, prefix, anywhere) and "case" (exact, fold) as the flags of the matcher. */
 static bool match_flags(struct rules_reader *s, json_t *o, unsigned *flags)
 {
     const char *match, *spelling;
@@ -232,6 +245,7 @@ static bool read_words(struct rules_reader *s, const char *where, json_t *set, s
     return true;
 }
 
+/* An array of such sets under `key`, all of one group. */
 static bool read_sets(struct rules_reader *s, json_t *section, const char *key, enum rules_group group, bool valued)
 {
     json_t *sets = array_member(s, section, key, 256);
@@ -255,7 +269,8 @@ static bool read_prefixes(struct rules_reader *s, json_t *type, struct rules_use
     return list != NULL;
 }
 
-static bool read_type(struct rules_reader *s, json_t *o)
+/* One kind of source that a text may show: its name and the tests that are signs of it. */
+static bool rules_read_type(struct rules_reader *s, json_t *o)
 {
     struct rules *r = s->r;
     if (!only_members(s, "a source type", o, "name tests number_prefixes")) return false;
@@ -278,14 +293,16 @@ static bool read_type(struct rules_reader *s, json_t *o)
     return tests && read_prefixes(s, o, use);
 }
 
-static bool read_types(struct rules_reader *s, json_t *section)
+/* The array "source_types". */
+static bool rules_read_types(struct rules_reader *s, json_t *section)
 {
     json_t *list = array_member(s, section, "source_types", RULES_MAX_TYPES);
     for (size_t i = 0; list && i < json_array_size(list); i++)
-        if (!read_type(s, json_array_get(list, i))) return false;
+        if (!rules_read_type(s, json_array_get(list, i))) return false;
     return list != NULL;
 }
 
+/* The index of a kind of source by its name. */
 static bool find_type(struct rules_reader *s, const char *name, uint32_t *type)
 {
     for (*type = 0; *type < s->r->n_types; ++*type)
@@ -294,6 +311,8 @@ static bool find_type(struct rules_reader *s, const char *name, uint32_t *type)
     return false;
 }
 
+/* The array "declared": what a source_type that contains a text adds, to a kind of source (citation scorer) or to the
+ * authority (heuristic scorer). */
 static bool read_declared(struct rules_reader *s, json_t *section)
 {
     struct rules *r = s->r;
@@ -316,6 +335,8 @@ static bool read_declared(struct rules_reader *s, json_t *section)
 
 /* ---- hosts and kinds ------------------------------------------------------------------------------------------------- */
 
+/* The array "hosts": values of institutions by the host of a URL. {"value": 0.3, "hosts": ["who.int"]} holds for who.int and
+ * for every host under it. */
 static bool read_hosts(struct rules_reader *s, json_t *section)
 {
     struct rules *r = s->r;
@@ -337,6 +358,8 @@ static bool read_hosts(struct rules_reader *s, json_t *section)
     return r->hosts != NULL;
 }
 
+/* The array "kinds": the usual scores of each declared kind of source. One called "unknown" must be there, since it stands
+ * for all others. */
 static bool read_kinds(struct rules_reader *s)
 {
     struct rules *r = s->r;
@@ -380,14 +403,16 @@ static bool add_marks(struct rules_reader *s)
     return add_use(s, &ibid, use) && add_use(s, &cit, use);
 }
 
+/* The section of the citation scorer. */
 static bool read_citation(struct rules_reader *s, json_t *o)
 {
     return only_members(s, "citation", o, "weights institution hosts consensus primary source_types declared") &&
            read_weights(s, o) && read_sets(s, o, "institution", GROUP_INSTITUTION, true) && read_hosts(s, o) &&
            read_sets(s, o, "consensus", GROUP_CONSENSUS, false) && read_sets(s, o, "primary", GROUP_PRIMARY, false) &&
-           read_types(s, o) && read_declared(s, o) && add_marks(s);
+           rules_read_types(s, o) && read_declared(s, o) && add_marks(s);
 }
 
+/* The section of the heuristic scorer. */
 static bool read_heuristic(struct rules_reader *s, json_t *o)
 {
     return only_members(s, "heuristic", o,
@@ -400,7 +425,9 @@ static bool read_heuristic(struct rules_reader *s, json_t *o)
            read_declared(s, o);
 }
 
-static bool read_all(struct rules_reader *s, const char *text, size_t n)
+/* The whole file: its format and names, the kinds, the section of the scorer that is wanted, and the matcher for its words.
+ * The other scorer's section is not looked at. */
+static bool rules_read_all(struct rules_reader *s, const char *text, size_t n)
 {
     struct rules *r = s->r;
     const char *format;
@@ -436,7 +463,7 @@ struct rules *rules_read(struct ctx *c, const char *what, const char *text, size
     sha256_final(&sha, digest);
     sha256_hex(digest, r->sha256);
     r->scorer = scorer;
-    if (read_all(&s, text, n)) return r;
+    if (rules_read_all(&s, text, n)) return r;
     BUG_ON(c, ctx_ok(c), "rules refused without a reason");
     rules_free(c, r);
     return NULL;

@@ -97,7 +97,8 @@ struct rules {
 
 /* Reads the rules of one scorer from n bytes; `what` names them in messages. NULL with E_INPUT, E_MEMORY. */
 struct rules *rules_read(struct ctx *c, const char *what, const char *text, size_t n, enum scorer scorer);
-/* The same from a file, or the built-in ones for path NULL. */
+/* The same from a file of at most RULES_MAX_BYTES, or the built-in rules for path NULL: the published originals where
+ * `original`, else the defaults. */
 struct rules *rules_open(struct ctx *c, const char *path, bool original, enum scorer scorer);
 void rules_free(struct ctx *c, struct rules *r); /* accepts NULL */
 

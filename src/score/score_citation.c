@@ -17,7 +17,10 @@ struct citation_found {
     int64_t consensus, primary, marks;
 };
 
-static void gather(const struct rules *r, const struct matcher_count *counts, struct citation_found *found, uint32_t *types)
+/* Adds up what each found pattern is evidence of. `types` gets one count for each test of a kind of source of which at least
+ * one word was found. */
+static void citation_gather(const struct rules *r, const struct matcher_count *counts, struct citation_found *found,
+                            uint32_t *types)
 {
     uint32_t last_test = UINT32_MAX; /* the words of a test count once together, and stand together */
     for (size_t i = 0; i < r->n_uses; i++) {
@@ -53,7 +56,7 @@ static double institution_in_text(const struct rules *r, struct matcher_count *c
     uint32_t types[RULES_MAX_TYPES];
     memset(counts, 0, r->n_patterns * sizeof *counts);
     matcher_run(r->matcher, text, n, counts);
-    gather(r, counts, &found, types);
+    citation_gather(r, counts, &found, types);
     return found.institution;
 }
 
@@ -106,7 +109,7 @@ static double institution_in_fields(const struct rules *r, struct matcher_count 
 
 /* The year that the row gives, else that of the text. The original takes any integer but 0 as a year, `true` as the year 1.
  */
-static bool find_year(const struct rules *r, const struct score_input *in, int *year)
+static bool citation_find_year(const struct rules *r, const struct score_input *in, int *year)
 {
     for (int f = FIELD_YEAR; f <= FIELD_PUBLISHED; f++) {
         const struct score_value *v = &in->field[f];
@@ -130,6 +133,8 @@ static int64_t find_citations(const struct rules *r, const struct score_input *i
     return known && (given > 0 || !r->original) ? given : in_text;
 }
 
+/* A declared source_type counts as found signs of its kind: {"contains": "patent", "name": "patent", "adds": 2} turns
+ * "patent_pre1970" into two signs of a patent. Only the first rule that fits is used, as in the original. */
 static void add_declared(const struct rules *r, const struct score_value *source_type, uint32_t *types)
 {
     for (size_t i = 0; i < r->n_declared; i++) {
@@ -146,7 +151,10 @@ static double sum_of(const double *parts)
     return sum;
 }
 
-static void authority_parts(const struct rules_weights *w, const struct citation_found *found, struct score_result *out)
+/* The terms of the authority in the order of the enum. The number of citations enters by its logarithm: the hundredth
+ * citation says less than the first. */
+static void citation_authority_parts(const struct rules_weights *w, const struct citation_found *found,
+                                     struct score_result *out)
 {
     double *a = out->authority;
     a[A_BASE] = w->base;
@@ -157,7 +165,8 @@ static void authority_parts(const struct rules_weights *w, const struct citation
     a[A_PRIMARY] = -fmin(w->primary_cap, (double)found->primary * w->primary_step);
 }
 
-static void entropy_parts(const struct rules *r, const struct citation_found *found, struct score_result *out)
+/* The terms of the entropy, in bits. */
+static void citation_entropy_parts(const struct rules *r, const struct citation_found *found, struct score_result *out)
 {
     const struct rules_weights *w = &r->weights;
     double *e = out->entropy;
@@ -177,18 +186,19 @@ void score_citation(const struct rules *r, struct matcher_count *counts, const s
     struct citation_found found = {0};
     memset(counts, 0, r->n_patterns * sizeof *counts);
     matcher_run(r->matcher, in->text, in->n, counts);
-    gather(r, counts, &found, out->types);
+    citation_gather(r, counts, &found, out->types);
     found.institution = fmax(found.institution, institution_in_fields(r, counts, in));
     add_declared(r, &in->field[FIELD_SOURCE_TYPE], out->types);
     out->citations = find_citations(r, in, found.marks + citation_count(in->text, in->n, r->original));
     out->primary = found.primary;
-    out->has_year = find_year(r, in, &out->year);
-    authority_parts(&r->weights, &found, out);
-    entropy_parts(r, &found, out);
+    out->has_year = citation_find_year(r, in, &out->year);
+    citation_authority_parts(&r->weights, &found, out);
+    citation_entropy_parts(r, &found, out);
     out->auth_weight = score_clamp_authority(sum_of(out->authority));
     out->prov_entropy = fmax(0.0, sum_of(out->entropy));
     out->method = "dynamic";
     if (in->prior.kind != VALUE_STRING) return;
+    /* The blend with the declared kind of source: prior_share (0.7) of the usual scores of that kind. */
     const struct rules_kind *prior = rules_kind(r, in->prior.text, in->prior.n);
     double share = r->weights.prior_share;
     out->auth_weight = share * prior->auth_weight + (1 - share) * out->auth_weight;

@@ -8,6 +8,7 @@
 #include "score/citation.h"
 #include "score/scorer.h"
 
+/* The two scorers: fill *out from a text and the members of its row. counts (n_patterns): scratch. They cannot fail. */
 void score_citation(const struct rules *r, struct matcher_count *counts, const struct score_input *in,
                     struct score_result *out);
 void score_heuristic(const struct rules *r, struct matcher_count *counts, const struct score_input *in,
@@ -25,6 +26,7 @@ static inline double score_by_age(const struct rules_weights *w, int year, doubl
     return year < w->year_middle ? old : year < w->year_new ? middle : modern;
 }
 
+/* An authority within its range, [0, 0.99]: at 1 the logarithm of s would have nothing left. */
 static inline double score_clamp_authority(double v)
 {
     return fmax(0.0, fmin(0.99, v));

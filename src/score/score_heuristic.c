@@ -18,8 +18,8 @@ struct heuristic_found {
 
 /* text: the words were found in the text, else in the other members. A word found in both counts once: `seen` has those of
  * the text. */
-static void gather(const struct rules *r, const struct matcher_count *counts, bool text, struct heuristic_found *found,
-                   uint64_t *seen)
+static void heuristic_gather(const struct rules *r, const struct matcher_count *counts, bool text,
+                             struct heuristic_found *found, uint64_t *seen)
 {
     for (size_t i = 0; i < r->n_uses; i++) {
         const struct rules_use *u = &r->uses[i];
@@ -35,7 +35,7 @@ static void gather(const struct rules *r, const struct matcher_count *counts, bo
 }
 
 /* The original takes any integer of the row's first three members, and only checks those that it looks at afterwards. */
-static bool find_year(const struct rules *r, const struct score_input *in, int *year)
+static bool heuristic_find_year(const struct rules *r, const struct score_input *in, int *year)
 {
     static const enum score_field given[] = {FIELD_YEAR, FIELD_DATE, FIELD_PUBLISHED};
     static const enum score_field checked[] = {FIELD_YEAR, FIELD_DATE, FIELD_PUBLISHED, FIELD_CREATED,
@@ -59,6 +59,7 @@ static bool find_year(const struct rules *r, const struct score_input *in, int *
     return citation_year_least(in->text, citation_head(in->text, in->n, 500), year);
 }
 
+/* What the declared kind of source adds to the authority; "source_type" before "type". */
 static double type_part(const struct rules *r, const struct score_input *in)
 {
     const struct score_value *v = &in->field[FIELD_SOURCE_TYPE];
@@ -80,8 +81,9 @@ static double chain_entropy(const struct score_input *in)
     return entropy;
 }
 
-static void authority_parts(const struct rules *r, const struct score_input *in, const struct heuristic_found *found,
-                            struct score_result *out)
+/* The terms of the authority in the order of the enum. */
+static void heuristic_authority_parts(const struct rules *r, const struct score_input *in,
+                                      const struct heuristic_found *found, struct score_result *out)
 {
     const struct rules_weights *w = &r->weights;
     double *a = out->authority;
@@ -97,8 +99,9 @@ static void authority_parts(const struct rules *r, const struct score_input *in,
     a[A_CONSENSUS] = w->consensus_step * fmin(found->present[GROUP_CONSENSUS], w->consensus_most);
 }
 
-static void entropy_parts(const struct rules *r, const struct score_input *in, const struct heuristic_found *found,
-                          struct score_result *out)
+/* The terms of the entropy, in bits. */
+static void heuristic_entropy_parts(const struct rules *r, const struct score_input *in, const struct heuristic_found *found,
+                                    struct score_result *out)
 {
     const struct rules_weights *w = &r->weights;
     double *e = out->entropy;
@@ -119,16 +122,16 @@ void score_heuristic(const struct rules *r, struct matcher_count *counts, const 
     uint64_t seen[MATCHER_MAX_PATTERNS / 64 + 1] = {0};
     memset(counts, 0, r->n_patterns * sizeof *counts);
     matcher_run(r->matcher, in->text, in->n, counts);
-    gather(r, counts, true, &found, seen);
+    heuristic_gather(r, counts, true, &found, seen);
     if (in->other_n > 0) {
         memset(counts, 0, r->n_patterns * sizeof *counts);
         matcher_run(r->matcher, in->other, in->other_n, counts);
-        gather(r, counts, false, &found, seen);
+        heuristic_gather(r, counts, false, &found, seen);
     }
-    out->has_year = find_year(r, in, &out->year);
+    out->has_year = heuristic_find_year(r, in, &out->year);
     out->primary = found.present[GROUP_UNEDITABLE];
-    authority_parts(r, in, &found, out);
-    entropy_parts(r, in, &found, out);
+    heuristic_authority_parts(r, in, &found, out);
+    heuristic_entropy_parts(r, in, &found, out);
     double authority = 0, entropy = 0;
     for (int i = 0; i < SCORE_PARTS; i++) authority += out->authority[i], entropy += out->entropy[i];
     out->auth_weight = score_clamp_authority(authority);

@@ -1,3 +1,14 @@
+/* score_manifest: the file OUT.manifest.json, which makes `data score` a command that can be called again without cost.
+ *
+ *   {"format": "your_ai score manifest 1",
+ *   "request": {"program", "scorer", "rules": {"name", "version", "sha256"}, "existing", "breakdown", "prior",
+ *   "skip_faulty", "inputs": [{"bytes", "sha256"}, ...]},
+ *   "inputs": [{"path", "bytes", "sha256", "rows", "skipped"}, ...],
+ *   "output": {"bytes", "sha256", "rows", "skipped"}}
+ *
+ * "request" is everything that the output depends on, and nothing else: paths are left out, so the same bytes under another
+ * name are the same request. Two calls are equal when their "request" objects are equal as JSON and the output still has the
+ * size and digest that it was written with. */
 #include "score/score_manifest.h"
 
 #include <string.h>
@@ -14,6 +25,7 @@ char *score_manifest_path(struct ctx *c, const char *out)
     return mem_printf(c, "%s.manifest.json", out);
 }
 
+/* {"bytes", "sha256"} of a file, with the counts of its rows where `rows`. NULL when memory is exhausted. */
 static json_t *file_object(const struct score_file *f, bool rows)
 {
     json_t *o = json_pack("{s:I, s:s}", "bytes", (json_int_t)f->bytes, "sha256", f->sha256);
@@ -35,6 +47,7 @@ static json_t *request(const struct score_run_options *o, const struct score_fil
                      "prior", o->row.use_prior, "skip_faulty", o->skip_faulty, "evidence", o->evidence, "inputs", inputs);
 }
 
+/* The failure of all functions here that build JSON. */
 static enum status no_memory(struct ctx *c)
 {
     return ctx_fail(c, E_MEMORY, "out of memory for the manifest");

@@ -11,10 +11,11 @@ struct score_file { /* an input or the output */
     int64_t rows, skipped;
 };
 
-/* PATH.manifest.json, owner the caller. */
+/* The path of an output's manifest, OUT.manifest.json. The caller frees it (mem_free). NULL with E_MEMORY. */
 char *score_manifest_path(struct ctx *c, const char *out);
 
-/* Writes it, atomically. */
+/* Writes the manifest of `out`, which was made from in[0..n_in), atomically (a temporary file that is renamed). E_IO,
+ * E_MEMORY. */
 enum status score_manifest_write(struct ctx *c, const struct score_run_options *o, const struct score_file *in, size_t n_in,
                                  const struct score_file *out);
 

@@ -34,12 +34,14 @@ struct score_block {
     enum status status; /* not OK: of a failure that ends the run */
 };
 
+/* Where rows go: a file, or standard output, and the digest of what went there. */
 struct score_sink {
     struct file_writer *file; /* NULL: standard output */
     struct sha256 sha;
     uint64_t bytes;
 };
 
+/* One call of score_run. */
 struct run {
     struct ctx *c;
     const struct score_run_options *o;
@@ -116,6 +118,7 @@ static bool block_pieces(struct run *r, struct score_block *b, const struct row_
     return true;
 }
 
+/* A span of the batch: mostly a line with one row, tried as such first. */
 static void block_span(struct run *r, struct score_block *b, const struct row_span *span)
 {
     struct buf *out = &b->out[r->side];
@@ -132,6 +135,7 @@ static void block_span(struct run *r, struct score_block *b, const struct row_sp
     }
 }
 
+/* All rows of a block. */
 static void score_block(struct run *r, struct score_block *b)
 {
     buf_clear(&b->out[r->side]);
@@ -141,6 +145,7 @@ static void score_block(struct run *r, struct score_block *b)
     }
 }
 
+/* Takes the output of the batch before into the digest, while this batch is scored. */
 static void hash_before(struct run *r)
 {
     for (size_t i = 0; i < r->n_before; i++) {
@@ -149,6 +154,7 @@ static void hash_before(struct run *r)
     }
 }
 
+/* Work item `block` of threads_run: the two digests, then the blocks of rows. */
 static void run_block(void *arg, int64_t block, int worker)
 {
     struct run *r = arg;
@@ -164,6 +170,7 @@ static void run_block(void *arg, int64_t block, int worker)
 /* ---- batches
  * ---------------------------------------------------------------------------------------------------------------- */
 
+/* Makes a block's ctx and scratch the first time that it is used. */
 static enum status block_open(struct run *r, struct score_block *b)
 {
     if (b->c) return OK;
@@ -176,6 +183,7 @@ static enum status block_open(struct run *r, struct score_block *b)
     return ctx_fail(r->c, b->c->status, "%s", b->c->message);
 }
 
+/* Frees a block; one that was never used holds nothing. */
 static void block_close(struct score_block *b)
 {
     if (!b->c) return;
@@ -206,6 +214,7 @@ static enum status deal(struct run *r)
     return OK;
 }
 
+/* Writes a block's output. */
 static enum status write_out(struct run *r, const struct buf *out)
 {
     r->sink.bytes += out->len;
@@ -252,6 +261,7 @@ static enum status collect(struct run *r)
     return OK;
 }
 
+/* Scores one batch by all threads. */
 static enum status one_batch(struct run *r)
 {
     TRY(deal(r));
@@ -323,6 +333,7 @@ static enum status publish(struct run *r, struct score_file *files, size_t n_in,
     return score_manifest_write(r->c, r->o, files, n_in, &made);
 }
 
+/* All inputs into one output. */
 static enum status run_all(struct run *r, struct score_file *files, const char *const *in, size_t n_in, const char *out)
 {
     TRY(add_up(r, in, n_in));

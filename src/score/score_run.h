@@ -17,7 +17,7 @@ struct score_progress {
 struct score_run_options {
     const struct rules *rules;
     struct score_row_options row;
-    bool skip_faulty; /* faulty rows are counted, the first ones logged, and left out; else the first one is the end */
+    bool skip_faulty; /* leave faulty rows out, count them and log the first ones; else the first one ends the run */
     const char *program_version;
     const char *evidence;                                         /* digest of what row.evidence was made of; NULL: none */
     void (*progress)(void *user, const struct score_progress *p); /* after each batch; NULL: none */
@@ -26,7 +26,7 @@ struct score_run_options {
 
 struct score_run_result {
     int64_t rows, skipped; /* rows written; faulty rows left out */
-    bool done_before;      /* nothing was to do */
+    bool done_before;      /* the manifest showed that the output is up to date; nothing was written */
 };
 
 /* Scores the files `in` ("-": standard input) one after the other into the file `out`, or to standard output for NULL (then

@@ -1,3 +1,6 @@
+/* word: the classes of characters behind the matcher and the citation expressions (see word.h). ASCII, which is nearly all
+ * of most texts, is one look into a table of 256 bytes; only bytes from 0x80 up are decoded and looked up in the table of
+ * Unicode categories. */
 #include "score/word.h"
 
 #include "io/tokenizer/unicode.h"
@@ -17,6 +20,7 @@ const uint8_t word_ascii[256] = {
 #undef L
 /* clang-format on */
 
+/* WORD_LETTER and WORD_SPACE of a code point. The numbers of other scripts are letters here, as in Python's \w. */
 static unsigned class_of(uint32_t cp)
 {
     if (cp < 0x80) return word_ascii[cp];

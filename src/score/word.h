@@ -27,10 +27,12 @@ size_t word_skip(const char *text, size_t n, size_t at, unsigned of_class);
 /* The same backwards: the start of the run that ends at `at`. */
 size_t word_skip_back(const char *text, size_t at, unsigned of_class);
 
+/* ASCII only: a digit, and the lower case of a letter. */
 static inline bool word_is_digit(char ch)
 {
     return ch >= '0' && ch <= '9';
 }
+/* The lower case of an ASCII letter; any other byte as it is. */
 static inline char word_lower(char ch)
 {
     return ch >= 'A' && ch <= 'Z' ? (char)(ch | 0x20) : ch;

@@ -1,4 +1,15 @@
-/* checkpoint: saving, verifying and finding checkpoints. See checkpoint.h; reading them back is checkpoint_restore.c. */
+/* checkpoint: saving, verifying and finding checkpoints. See checkpoint.h; reading them back is checkpoint_restore.c.
+ *
+ * The order of writes, and what a power cut may leave after each:
+ *
+ *   1. mkdir step-000120.tmp                       an unfinished folder, which the next start sweeps away
+ *   2. write and fsync every file, the manifest    the same
+ *      after all others
+ *   3. fsync the temporary folder                  the same; its entries are on disk now
+ *   4. rename it to step-000120                    either name, whole under both
+ *   5. fsync checkpoints/                          step-000120 for good
+ *
+ * tests/cli/test_durability.c records these calls and fails when one is missing or out of order. */
 #include "train/checkpoint.h"
 
 #include <errno.h>
@@ -270,7 +281,8 @@ static int64_t best_of(struct ctx *c, const char *run_dir, int64_t step)
     return -1;
 }
 
-static bool is_in(const int64_t *list, size_t n, int64_t step)
+/* Whether a step is in the list. */
+static bool checkpoint_is_in(const int64_t *list, size_t n, int64_t step)
 {
     for (size_t i = 0; i < n; i++) {
         if (list[i] == step) return true;
@@ -289,7 +301,7 @@ enum status checkpoint_prune(struct ctx *c, const char *run_dir, int64_t keep)
     if (!best) goto out;
     for (kept = 0; kept < (size_t)keep; kept++) best[kept] = best_of(c, run_dir, steps[kept]);
     for (size_t i = kept; i < n && ctx_ok(c); i++) {
-        if (is_in(best, kept, steps[i])) continue;
+        if (checkpoint_is_in(best, kept, steps[i])) continue;
         char *path = checkpoint_path(c, run_dir, steps[i]);
         if (path) dir_remove(c, path);
         mem_free(c, path);

@@ -1,4 +1,4 @@
-/* checkpoint: folders RUN/checkpoints/step-000120 from which a run goes on bit for bit.
+/* checkpoint: folders RUN/checkpoints/step-000120, from each of which a run continues bit for bit.
  *
  *   adapter_config.json, adapter_model.safetensors   the adapter, loadable by PEFT as it is
  *   adapter_optimizer.safetensors                    first and second moments, f32

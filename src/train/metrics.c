@@ -67,6 +67,7 @@ static enum status open_both(struct metrics *m, const char *run_dir, uint64_t ke
     return cut_back(m, keep_bytes);
 }
 
+/* Closes the files after a panic, when nobody closes them in order. */
 static void metrics_give_back(struct resource *r)
 {
     struct metrics *m = (struct metrics *)r;
@@ -107,6 +108,7 @@ static void metrics_begin(struct metrics *m, const char *first_key, int64_t valu
     buf_printf(&m->line, "{\"%s\":%" PRId64, first_key, value);
 }
 
+/* One member of the line. */
 static void add_i64(struct metrics *m, const char *key, int64_t value)
 {
     buf_printf(&m->line, ",\"%s\":%" PRId64, key, value);
@@ -119,6 +121,7 @@ static void add_f64(struct metrics *m, const char *key, double value)
     json_append_f64(&m->line, value);
 }
 
+/* One member of the line. */
 static void add_bool(struct metrics *m, const char *key, bool value)
 {
     buf_printf(&m->line, ",\"%s\":%s", key, value ? "true" : "false");

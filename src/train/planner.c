@@ -83,6 +83,7 @@ static void add_advice(struct advice *list, int *n, size_t saves, const char *op
     list[(*n)++].saves = saves;
 }
 
+/* For messages. */
 static double gib(size_t bytes)
 {
     return (double)bytes / (double)((size_t)1 << 30);

@@ -63,7 +63,8 @@ bool run_is_unfinished_setup(struct ctx *c, const char *dir)
     return unfinished;
 }
 
-/* Makes room in a folder that exists; holds it meanwhile, as what looks aborted may be another process's setup. */
+/* Removes what an aborted setup left in a folder that exists, and holds the folder meanwhile, as what looks aborted may be
+ * another process's setup. */
 static enum status run_clear(struct ctx *c, const char *dir)
 {
     char **names = NULL;

@@ -1,4 +1,6 @@
-/* state: state.json of a checkpoint. Doubles are written with 17 digits, so they read back to the same bits. */
+/* state: state.json of a checkpoint, everything that the next step depends on beside the parameters and moments: counters,
+ * the clip window, what was best so far, and how products were computed. Doubles are written with 17 digits, so they read
+ * back to the same bits: a resumed run computes the same thresholds. */
 #include "train/state.h"
 
 #include <float.h>
@@ -58,6 +60,7 @@ out:
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 
+/* A required integer, from 0 up. */
 static bool get_i64(struct ctx *c, const char *what, const json_t *o, const char *key, int64_t *out)
 {
     return json_member_i64(c, what, o, key, true, 0, BIGGEST, out);
@@ -81,6 +84,7 @@ static bool get_hash(struct ctx *c, const char *what, const json_t *o, const cha
     return true;
 }
 
+/* How products with the base were computed, by name. */
 static bool get_compute(struct ctx *c, const char *what, const json_t *o, enum compute *out)
 {
     const char *text = NULL;
@@ -109,6 +113,7 @@ static bool state_read_window(struct ctx *c, const char *what, const json_t *o, 
     return good;
 }
 
+/* The window of relative clipping. */
 static bool read_clip(struct ctx *c, const char *what, const json_t *o, struct clip *k)
 {
     int64_t mode = 0, next = 0;

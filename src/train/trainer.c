@@ -24,6 +24,7 @@ static double now_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Whether the host asked to stop. */
 static bool is_interrupted(const struct trainer *t)
 {
     return t->hooks.interrupted && t->hooks.interrupted(t->hooks.user);
@@ -122,7 +123,7 @@ static enum status report_step(struct trainer *t, const struct metrics_step *m, 
 }
 
 /* Reads, checks and reports the step that was queued last, if that has not been done. */
-static enum status settle(struct trainer *t)
+static enum status trainer_settle(struct trainer *t)
 {
     struct train_pending *p = &t->pending;
     struct metrics_step *m = &p->metrics;
@@ -154,6 +155,7 @@ static bool trainer_count_step(struct trainer *t, const struct train_pending *p)
     return true;
 }
 
+/* One optimizer step, queued. */
 static enum status trainer_run_step(struct trainer *t)
 {
     struct train_pending p = {.metrics = {.step = t->state.step + 1, .epoch = t->state.epoch + 1},
@@ -161,12 +163,12 @@ static enum status trainer_run_step(struct trainer *t)
     double begin = now_seconds();
     bool late = t->pending.queued;
     TRY(queue_micro_batches(t, &p));
-    TRY(settle(t));
+    TRY(trainer_settle(t));
     if (late && is_interrupted(t)) return E_INTERRUPTED; /* a hook that saw the step before may have asked for it */
     TRY(queue_update(t, &p));
     p.seconds = now_seconds() - begin;
     bool epoch_ends = trainer_count_step(t, &p);
-    if (t->engine->synchronous || epoch_ends) TRY(settle(t)); /* its rows are named by this epoch's pack */
+    if (t->engine->synchronous || epoch_ends) TRY(trainer_settle(t)); /* its rows are named by this epoch's pack */
     return epoch_ends && t->state.step < t->schedule.total ? trainer_open_epoch(t, t->state.epoch) : OK;
 }
 
@@ -185,7 +187,7 @@ static enum status validate(struct trainer *t, bool *improved)
     struct metrics_eval eval = {.step = s->step};
     *improved = false;
     if (!t->valid || !is_due(t, t->config.eval_every)) return OK;
-    TRY(settle(t));
+    TRY(trainer_settle(t));
     enter_phase(t, TRAINER_VALIDATION);
     TRY(trainer_evaluate(t, &eval));
     enter_phase(t, TRAINER_STEPS);
@@ -205,7 +207,7 @@ static enum status validate(struct trainer *t, bool *improved)
 /* metrics.jsonl is synced first: a checkpoint counts on its length. */
 static enum status save(struct trainer *t)
 {
-    TRY(settle(t));
+    TRY(trainer_settle(t));
     enter_phase(t, TRAINER_SAVE);
     TRY(metrics_sync(t->metrics, &t->state.metrics_bytes));
     TRY(checkpoint_save(t->c, t->config.run, &t->state, t->engine));
@@ -219,13 +221,13 @@ static enum status save(struct trainer *t)
 /* Saves what is done so far, if that is not on disk already, and says so. */
 static enum status stop(struct trainer *t)
 {
-    TRY(settle(t));
+    TRY(trainer_settle(t));
     if (t->saved_step != t->state.step) TRY(save(t));
     return ctx_fail(t->c, E_INTERRUPTED, "interrupted; step %" PRId64 " is saved", t->state.step);
 }
 
 /* The best checkpoint, or the last one when there is no validation (or the best was lost with its disk). */
-static enum status publish(struct trainer *t)
+static enum status trainer_publish(struct trainer *t)
 {
     int64_t step = t->state.best_step ? t->state.best_step : t->state.step;
     enter_phase(t, TRAINER_PUBLISH);
@@ -257,5 +259,5 @@ enum status trainer_run(struct trainer *t)
         if (asked || improved || is_due(t, t->config.save_every)) TRY(save(t));
         if (is_interrupted(t) && t->state.step < t->schedule.total) return stop(t);
     }
-    return publish(t);
+    return trainer_publish(t);
 }

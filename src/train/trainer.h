@@ -134,12 +134,13 @@ struct trainer {
 struct trainer *trainer_new(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks,
                             const char *config_text);
 
-/* Goes on with a run from its newest complete checkpoint, or from its beginning when none was saved yet. Checkpoints that
+/* Continues a run from its newest complete checkpoint, or from its beginning when none was saved yet. Checkpoints that
  * are skipped are logged with their reason. Data and base model must be the files that the run began with. config->max_steps
  * may differ from config.json's. */
 struct trainer *trainer_resume(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks);
 
-void trainer_free(struct trainer *t); /* accepts NULL */
+/* Closes files, gives back the lock of the run's folder and frees everything. Accepts NULL. */
+void trainer_free(struct trainer *t);
 
 /* Trains to the last step, saves, and publishes the best adapter (the last one without validation) as RUN/adapter. The plan
  * is checked first (E_FIT). E_INTERRUPTED: the hook asked to stop and the state is saved. E_NUMERIC: a loss or norm was no

@@ -270,7 +270,7 @@ static void test_ends(void **state)
     check_refused(&t, generate_run(t.engine, prompt, 257, &p, &again, &end), E_INPUT, "257 tokens");
     check_refused(&t, generate_run(t.engine, prompt, 0, &p, &again, &end), E_INPUT, "no tokens");
     prompt[1] = 160;
-    check_refused(&t, generate_run(t.engine, prompt, 3, &p, &again, &end), E_INPUT, "token 160 of the prompt (place 1)");
+    check_refused(&t, generate_run(t.engine, prompt, 3, &p, &again, &end), E_INPUT, "token 160 (place 1) is outside");
     p.max_tokens = 0;
     check_refused(&t, generate_run(t.engine, t.tokens, 3, &p, &again, &end), E_INPUT, "0 new tokens");
     p.max_tokens = 1;

@@ -128,7 +128,7 @@ static void help_wins_and_lists_all(void **state)
     for (size_t i = 0; i < table.n_specs; i++) assert_non_null(strstr(buf_str(&out), specs[i].help));
     assert_non_null(strstr(buf_str(&out), "  -r, --rank N                  rank of the adapter (default 16; 1 to 1024)\n"));
     assert_non_null(strstr(buf_str(&out), "--[no-]packing"));
-    assert_non_null(strstr(buf_str(&out), "weights: monotone|published|off (default monotone)\n"));
+    assert_non_null(strstr(buf_str(&out), "weights (monotone|published|off; default monotone)\n"));
     assert_non_null(strstr(buf_str(&out), "the model (needed)\n"));
     buf_release(&out);
 }

@@ -1,9 +1,13 @@
-/* hf_config: config.json from the numbers of a model, for bases that have none (GGUF). Written in the form of transformers 4
- * (rope_theta, rope_scaling, torch_dtype), which version 5 reads as well.
+/* hf_config: makes config.json from the fields of a model, for bases that have none (GGUF). It is written in the form of
+ * transformers 4 (rope_theta, rope_scaling, torch_dtype), which version 5 reads as well.
  *
- * What GGUF says with tensors has to be said with fields again. Llama 3's rotary factors are recognised by trying the
- * contexts that such models are made with: only the ratios of the context to the two limits are in the factors, so with the
- * limits 1 and 4 of every published model one context and one factor remain to be found. */
+ * GGUF says some things with tensors that config.json says with fields, and those have to be found again. Llama 3's scaling
+ * of rotary frequencies is the case that is hard: a GGUF file carries the finished factors, one for each pair of dimensions,
+ * while config.json wants "factor", "low_freq_factor", "high_freq_factor" and "original_max_position_embeddings". The
+ * frequencies depend on the last three only by the ratios original / low and original / high. So with the limits 1 and 4,
+ * which every published model has, the factor is read off the longest wave, and the original context is found by trying the
+ * powers of two from 16 to 1,048,576 until all frequencies agree. When none agrees the model is refused: a config.json that
+ * is nearly right would load and give wrong text. */
 #include "export/hf/hf_folder.h"
 
 #include <math.h>
@@ -24,6 +28,7 @@ static double shortest(double v)
     return v;
 }
 
+/* Whether the scaling in `trial` gives the model's own frequencies, each within a relative 1e-5. */
 static bool frequencies_match(const struct model *m, const struct model_config *trial)
 {
     float wanted[MODEL_MAX_PAIRS];
@@ -56,6 +61,7 @@ static bool find_scaling(const struct model *m, struct model_config *config)
     return false;
 }
 
+/* A JSON array of floats, each as its shortest decimal. */
 static json_t *list_of(const float *values, int64_t n)
 {
     json_t *list = json_array();
@@ -63,6 +69,7 @@ static json_t *list_of(const float *values, int64_t n)
     return list;
 }
 
+/* The context before scaling, a member of several kinds of scaling. */
 static void set_original(const struct model_config *config, json_t *rope)
 {
     json_object_set_new(rope, "original_max_position_embeddings", json_integer(config->rope_original_positions));
@@ -95,6 +102,7 @@ static void set_longrope(const struct model_config *config, json_t *rope, json_t
         json_object_set_new(rope, "attention_factor", json_real(shortest(config->rope_attention_factor)));
 }
 
+/* The member "rope_scaling", null where positions are not scaled. */
 static void set_scaling(const struct model_config *config, json_t *doc)
 {
     static const char *const names[] = {[ROPE_LINEAR] = "linear",
@@ -118,6 +126,7 @@ static void set_scaling(const struct model_config *config, json_t *doc)
     json_object_set_new(doc, "rope_scaling", rope);
 }
 
+/* Integers by the table that the reader of config.json uses too, so that none can be forgotten on one side. */
 static void set_sizes(const struct model_config *config, json_t *doc)
 {
     for (size_t i = 0; i < model_config_n_integers; i++) {
@@ -128,6 +137,7 @@ static void set_sizes(const struct model_config *config, json_t *doc)
     json_object_set_new(doc, "rope_theta", json_real(shortest(config->rope_theta)));
 }
 
+/* A token id, or null for one that the model does not have. */
 static json_t *token_or_null(int32_t id)
 {
     return id < 0 ? json_null() : json_integer(id);
@@ -158,6 +168,7 @@ static bool windows_fit(const struct model_config *config)
     return true;
 }
 
+/* Sliding windows as the architecture writes them: for all layers, or by layer in "layer_types". */
 static void set_windows(const struct model_config *config, json_t *doc)
 {
     enum config_window rule = config_json_rules_of(family_of(config))->window;
@@ -194,6 +205,7 @@ static void set_special(const struct model_config *config, json_t *doc)
         json_object_set_new(doc, "partial_rotary_factor", json_real((double)config->rotary_dims / (double)config->head_dim));
 }
 
+/* The names of the architecture, what it has by definition, and what its fields can switch. */
 static void set_architecture(const struct model_config *config, json_t *doc)
 {
     enum model_family family = family_of(config);

@@ -1,4 +1,6 @@
-/* hf_folder: see hf_folder.h. */
+/* hf_folder: writes what a Hugging Face folder holds beside tensors. A base that was a folder itself has these files
+ * already, so they are copied, and only what changed is changed. A GGUF base has none of them; hf_config.c and
+ * hf_tokenizer.c make them. */
 #include "export/hf/hf_folder.h"
 
 #include <string.h>

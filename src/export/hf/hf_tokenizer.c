@@ -255,6 +255,7 @@ static void append_tokenizer(const struct vocab *v, struct buf *b)
 
 /* ---- tokenizer_config.json -------------------------------------------------------------------------------------------- */
 
+/* One more string member of the object that is open. */
 static void append_member(const char *name, struct gguf_string s, struct buf *b)
 {
     buf_printf(b, ",\n  \"%s\": ", name);

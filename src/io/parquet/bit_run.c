@@ -16,6 +16,7 @@ static uint64_t take_bits(const uint8_t *bytes, uint64_t bit, int width)
     return v;
 }
 
+/* An unsigned number in groups of 7 bits, lowest first; thrift.h has its reader. */
 static bool take_varint(const uint8_t **at, const uint8_t *end, uint64_t *out)
 {
     struct thrift t = {.at = *at, .end = end};
@@ -72,6 +73,7 @@ bool bit_run_next(struct bit_run *r, uint32_t *out)
 
 /* ---- differences ---- */
 
+/* A signed number as a varint: 0, -1, 1, -2, 2, ... are stored as 0, 1, 2, 3, 4, so small ones of either sign stay short. */
 static bool take_zigzag(const uint8_t **at, const uint8_t *end, int64_t *out)
 {
     uint64_t v;

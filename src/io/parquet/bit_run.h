@@ -1,5 +1,14 @@
 /* bit_run: Parquet's hybrid of runs and bit-packed numbers (levels, indices into a dictionary, booleans), and its delta
- * encoding of integers. Both are read number by number from bytes that are checked as they are used. */
+ * encoding of integers. Both are read number by number from bytes that are checked as they are used.
+ *
+ * The hybrid is a sequence of runs, each behind a varint. An even varint 2 c is c times one number, which follows in as few
+ * whole bytes as hold `width` bits; an odd one 2 g + 1 is g groups of 8 numbers of `width` bits each, packed from the lowest
+ * bit up. With width 1, the bytes 08 01 03 05 are four ones (08 = 2 * 4, then 01) and one group (03 = 2 * 1 + 1) of the bits
+ * of 05: 1 0 1 0 0 0 0 0.
+ *
+ * The delta encoding stores the first integer, then the differences between neighbours. A block has the smallest difference
+ * of its numbers once, and what the others exceed it by in miniblocks, each packed with as many bits as its largest needs.
+ */
 #ifndef YA_IO_PARQUET_BIT_RUN_H
 #define YA_IO_PARQUET_BIT_RUN_H
 
@@ -18,6 +27,7 @@ struct bit_run {
     const uint8_t *start;
 };
 
+/* Starts on n bytes, which must outlive *r. Cannot fail: the first bit_run_next finds out. */
 void bit_run_init(struct bit_run *r, const uint8_t *bytes, size_t n, int width);
 /* False when the bytes end before. */
 bool bit_run_next(struct bit_run *r, uint32_t *out);

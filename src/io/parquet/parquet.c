@@ -1,6 +1,18 @@
-/* parquet: see parquet.h. Rows are put together from the levels of their columns as in Dremel (Melnik et al., 2010): the
- * definition level says how far down the path of a value things are there, the repetition level which list of the path goes
- * on. Every part of a row looks at the levels of its first column and moves all columns below it. */
+/* parquet: see parquet.h. Puts rows together again from columns.
+ *
+ * Parquet stores a table column by column, and a nested value as a flat column of its leaves. Beside each leaf stand two
+ * small numbers, its levels, which say where in the row it belongs (Melnik et al., Dremel, 2010). The definition level
+ * counts how many of the optional and repeated nodes above the leaf are there; the repetition level is 0 where a new row
+ * begins, else the depth of the list that continues. For a column tags of two rows {"tags": ["a", "b"]} and {"tags": []},
+ * with the schema optional list -> repeated item (definition 3 when a value is there):
+ *
+ *   value   def   rep
+ *   "a"     3     0      a new row; the list, an item and its value are there
+ *   "b"     3     1      the list of depth 1 continues
+ *   -       1     0      a new row; the list is there, and no item
+ *
+ * Every part of a row looks at the levels of the first column below it, decides what is there, and moves all columns below
+ * it. */
 #include "io/parquet/parquet.h"
 
 #include <math.h>
@@ -80,7 +92,8 @@ static bool has_room(struct parquet *p, size_t n)
     return !p->too_long;
 }
 
-static void put(struct parquet *p, const char *text)
+/* Appends text to the row, if it still fits. */
+static void parquet_put(struct parquet *p, const char *text)
 {
     if (has_room(p, strlen(text))) buf_append_str(p->row, text);
 }
@@ -98,6 +111,7 @@ static void put_text(struct parquet *p, const uint8_t *bytes, size_t n)
     buf_append_char(p->row, '"');
 }
 
+/* Bytes that stand for nothing known, as hex digits. */
 static void put_hex(struct parquet *p, const struct parquet_value *v)
 {
     if (!has_room(p, v->n)) return;
@@ -106,6 +120,7 @@ static void put_hex(struct parquet *p, const struct parquet_value *v)
     buf_append_char(p->row, '"');
 }
 
+/* A little-endian number of up to 8 bytes. */
 static uint64_t little(const uint8_t *bytes, size_t n)
 {
     uint64_t v = 0;
@@ -120,18 +135,20 @@ static void put_float(struct parquet *p, float v)
 {
     char text[32];
     int digits = 6;
-    if (!isfinite(v)) return put(p, "null");
+    if (!isfinite(v)) return parquet_put(p, "null");
     do snprintf(text, sizeof text, "%.*g", digits, (double)v);
     while (strtof(text, NULL) != v && digits++ < 9);
     for (char *comma = text; (comma = strchr(comma, ',')) != NULL;) *comma = '.';
-    put(p, text);
+    parquet_put(p, text);
 }
 
+/* A double, or null for one that is no number. */
 static void put_double(struct parquet *p, double v)
 {
     if (has_room(p, 32)) json_append_f64(p->row, v);
 }
 
+/* An integer of 4 or 8 bytes, by the sign that the schema gives it. */
 static void put_integer(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
 {
     char text[32];
@@ -140,24 +157,26 @@ static void put_integer(struct parquet *p, const struct parquet_node *leaf, cons
         snprintf(text, sizeof text, "%llu", (unsigned long long)number);
     else
         snprintf(text, sizeof text, "%lld", v->n == 4 ? (long long)(int32_t)number : (long long)number);
-    put(p, text);
+    parquet_put(p, text);
 }
 
+/* A byte string: text where it is declared or valid as such. */
 static void put_bytes(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
 {
     char text[48];
     if (leaf->is_text || utf8_check(v->bytes, v->n) == v->n) return put_text(p, v->bytes, v->n);
     snprintf(text, sizeof text, "{\"binary\":%zu}", v->n);
-    put(p, text);
+    parquet_put(p, text);
 }
 
+/* One value, by the type of its column. */
 static void put_value(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
 {
     float f;
     double d;
     switch (leaf->type) {
     case PARQUET_BOOLEAN:
-        return put(p, v->bytes[0] ? "true" : "false");
+        return parquet_put(p, v->bytes[0] ? "true" : "false");
     case PARQUET_INT32:
     case PARQUET_INT64:
         return put_integer(p, leaf, v);
@@ -194,13 +213,14 @@ static bool pass_over(struct parquet *p, const struct parquet_node *node)
     return true;
 }
 
+/* The value of a column at this place of the row, or null. */
 static bool put_leaf(struct parquet *p, const struct parquet_node *node)
 {
     struct parquet_column *column = first_column(p, node);
     struct parquet_value v;
     if (!column->have) return parquet_fail(p, "columns of different lengths");
     if (column->def < node->max_def) {
-        put(p, "null");
+        parquet_put(p, "null");
     } else {
         if (!parquet_column_value(column, &v)) return false;
         put_value(p, node, &v);
@@ -208,18 +228,19 @@ static bool put_leaf(struct parquet *p, const struct parquet_node *node)
     return parquet_column_advance(column);
 }
 
+/* A group as an object of its children. */
 static bool put_group(struct parquet *p, int32_t i)
 {
     const struct parquet_node *node = &p->meta.nodes[i];
-    put(p, "{");
+    parquet_put(p, "{");
     for (int32_t child = i + 1; child < node->end; child = p->meta.nodes[child].end) {
         const struct parquet_node *n = &p->meta.nodes[child];
-        if (child > i + 1) put(p, ",");
+        if (child > i + 1) parquet_put(p, ",");
         put_text(p, (const uint8_t *)n->name, n->name_bytes);
-        put(p, ":");
+        parquet_put(p, ":");
         if (!put_node(p, child)) return false;
     }
-    put(p, "}");
+    parquet_put(p, "}");
     return true;
 }
 
@@ -236,19 +257,20 @@ static bool put_item(struct parquet *p, int32_t i, bool annotated)
     return middle ? put_node(p, i + 1) : put_present(p, i);
 }
 
+/* A repeated node as an array: items follow as long as the repetition level says that this list continues. */
 static bool put_list(struct parquet *p, int32_t i, bool annotated)
 {
     const struct parquet_node *node = &p->meta.nodes[i];
     struct parquet_column *column = first_column(p, node);
     if (!column->have) return parquet_fail(p, "columns of different lengths");
-    if (column->def < node->max_def) return put(p, "[]"), pass_over(p, node);
+    if (column->def < node->max_def) return parquet_put(p, "[]"), pass_over(p, node);
     for (const char *before = "[";; before = ",") {
-        put(p, before);
+        parquet_put(p, before);
         if (!put_item(p, i, annotated)) return false;
         if (!column->have || column->rep < node->max_rep) break;
         if (column->rep > node->max_rep || column->def < node->max_def) return parquet_fail(p, "levels of a list");
     }
-    put(p, "]");
+    parquet_put(p, "]");
     return true;
 }
 
@@ -259,18 +281,21 @@ static bool put_present(struct parquet *p, int32_t i)
     return node->is_list ? put_list(p, i + 1, true) : put_group(p, i);
 }
 
+/* A node that may be absent. */
 static bool put_node(struct parquet *p, int32_t i)
 {
     const struct parquet_node *node = &p->meta.nodes[i];
     const struct parquet_column *column = first_column(p, node);
     if (node->repetition == PARQUET_REPEATED) return put_list(p, i, false);
     if (!column->have) return parquet_fail(p, "columns of different lengths");
-    if (node->repetition == PARQUET_OPTIONAL && column->def < node->max_def) return put(p, "null"), pass_over(p, node);
+    if (node->repetition == PARQUET_OPTIONAL && column->def < node->max_def)
+        return parquet_put(p, "null"), pass_over(p, node);
     return put_present(p, i);
 }
 
 /* ---- row groups ---- */
 
+/* Opens the next row group: one chunk of every column. */
 static bool open_group(struct parquet *p)
 {
     const struct parquet_group *g = &p->meta.groups[p->group++];

@@ -1,4 +1,12 @@
-/* parquet_column: see parquet_column.h. apache/parquet-format, README.md (data pages) and parquet.thrift (PageHeader). */
+/* parquet_column: a column chunk page by page (apache/parquet-format, README.md on data pages, and PageHeader in
+ * parquet.thrift).
+ *
+ * A chunk is a dictionary page, where there is one, and data pages. Each page is a header in Thrift, then its bytes, mostly
+ * compressed: repetition levels, definition levels, values. In version 1 all three are compressed together, and each kind of
+ * levels stands behind its length; in version 2 the levels are not compressed, and their lengths are in the header.
+ *
+ * Sizes in the headers are claims of a file that nobody has checked, so a page may be at most PARQUET_PAGE_MAX bytes, may
+ * expand to at most PARQUET_PAGE_RATIO times what it is packed in, and all columns share one budget. */
 #include "io/parquet/parquet_column.h"
 
 #include <string.h>
@@ -13,6 +21,7 @@
 enum { PAGE_DATA = 0, PAGE_DICTIONARY = 2, PAGE_DATA_V2 = 3 };
 enum { CODEC_NONE = 0, CODEC_SNAPPY = 1, CODEC_GZIP = 2, CODEC_ZSTD = 6 };
 
+/* The fields of PageHeader that are read. */
 struct page_header {
     int64_t type, bytes, packed; /* unpacked and packed size */
     int64_t values, encoding, rep_encoding, def_encoding;
@@ -20,6 +29,7 @@ struct page_header {
     bool is_packed;
 };
 
+/* Names the column: a table may have hundreds. */
 static bool column_fail(struct parquet_column *p, const char *what)
 {
     ctx_fail(p->c, E_INPUT, "%s: column '%.*s' of the Parquet file is corrupt: %s", p->name, (int)p->leaf->name_bytes,
@@ -36,6 +46,7 @@ void parquet_column_init(struct parquet_column *p, struct ctx *c, const char *na
 
 static bool reserve_page(struct parquet_column *p, size_t bytes, uint8_t **owned, size_t *owned_bytes);
 
+/* Gives the dictionary's memory back to the budget. */
 static void release_dictionary(struct parquet_column *p)
 {
     reserve_page(p, 0, &p->dictionary.page, &p->dictionary.page_bytes);
@@ -71,6 +82,7 @@ static void read_data_header(struct thrift *t, bool dictionary, struct page_head
     }
 }
 
+/* Of a data page of version 2. */
 static void read_data_header_v2(struct thrift *t, struct page_header *h)
 {
     struct thrift_struct s = {0};
@@ -130,6 +142,7 @@ static bool read_page_header(struct parquet_column *p, struct page_header *h)
 
 /* ---- unpacking ---- */
 
+/* A page packed by gzip or zlib; it must expand to exactly its size. */
 static bool expand_gzip(const uint8_t *from, size_t n, uint8_t *to, size_t bytes)
 {
     z_stream z = {.next_in = (Bytef *)from, .avail_in = (uInt)n, .next_out = to, .avail_out = (uInt)bytes};
@@ -139,6 +152,7 @@ static bool expand_gzip(const uint8_t *from, size_t n, uint8_t *to, size_t bytes
     return result == Z_STREAM_END && z.avail_out == 0;
 }
 
+/* A page by its codec. False when it is corrupt or expands to another size. */
 static bool expand_page(int codec, const uint8_t *from, size_t n, uint8_t *to, size_t bytes)
 {
     if (codec == CODEC_SNAPPY) return snappy_expand(from, n, to, bytes);
@@ -146,6 +160,7 @@ static bool expand_page(int codec, const uint8_t *from, size_t n, uint8_t *to, s
     return ZSTD_decompress(to, bytes, from, n) == bytes;
 }
 
+/* For messages. */
 static const char *codec_name(int codec)
 {
     static const char *const names[] = {"none", "snappy", "gzip", "LZO", "Brotli", "LZ4", "zstd", "LZ4"};
@@ -209,7 +224,8 @@ static bool read_dictionary(struct parquet_column *p, const struct page_header *
     return true;
 }
 
-static int bits_of(int most)
+/* Bits of the largest level. */
+static int column_bits_of(int most)
 {
     int bits = 0;
     while (most >> bits) bits++;
@@ -225,24 +241,26 @@ static bool take_levels(const uint8_t **at, const uint8_t *end, int most, struct
     const uint8_t *b = *at;
     size_t n = (size_t)b[0] | (size_t)b[1] << 8 | (size_t)b[2] << 16 | (size_t)b[3] << 24;
     if (n > (size_t)(end - b) - 4) return false;
-    bit_run_init(out, b + 4, n, bits_of(most));
+    bit_run_init(out, b + 4, n, column_bits_of(most));
     *at = b + 4 + n;
     return true;
 }
 
+/* Finds levels and values in a page's bytes. */
 static bool split_page(struct parquet_column *p, const struct page_header *h, const uint8_t **at, const uint8_t *end)
 {
     if (h->type == PAGE_DATA)
         return h->rep_encoding == PARQUET_RLE && h->def_encoding == PARQUET_RLE &&
                take_levels(at, end, p->leaf->max_rep, &p->rep_run) && take_levels(at, end, p->leaf->max_def, &p->def_run);
-    bit_run_init(&p->rep_run, *at, (size_t)h->rep_bytes, bits_of(p->leaf->max_rep));
-    bit_run_init(&p->def_run, *at + h->rep_bytes, (size_t)h->def_bytes, bits_of(p->leaf->max_def));
+    bit_run_init(&p->rep_run, *at, (size_t)h->rep_bytes, column_bits_of(p->leaf->max_rep));
+    bit_run_init(&p->def_run, *at + h->rep_bytes, (size_t)h->def_bytes, column_bits_of(p->leaf->max_def));
     if (p->leaf->max_rep == 0) bit_run_init(&p->rep_run, NULL, 0, 0);
     if (p->leaf->max_def == 0) bit_run_init(&p->def_run, NULL, 0, 0);
     *at += h->rep_bytes + h->def_bytes;
     return true;
 }
 
+/* Opens a data page: its levels and the decoder of its values. */
 static bool read_data(struct parquet_column *p, const struct page_header *h)
 {
     bool second = h->type == PAGE_DATA_V2;

@@ -1,5 +1,9 @@
-/* parquet_meta: see parquet_meta.h. apache/parquet-format, parquet.thrift: FileMetaData, SchemaElement, RowGroup,
- * ColumnChunk, ColumnMetaData; the numbers of their fields stand where they are read. */
+/* parquet_meta: the footer of a file, FileMetaData of parquet.thrift (apache/parquet-format), with SchemaElement, RowGroup,
+ * ColumnChunk and ColumnMetaData; the numbers of their fields stand where they are read.
+ *
+ * A file ends with the footer in Thrift's compact protocol, its length in 4 bytes, and "PAR1". The schema in it is a tree
+ * that is written depth first, each group with the number of its children. It stays in that order here: a node's children
+ * begin right behind it, and `end` says where its subtree is over, so walking the tree needs no pointers. */
 #include "io/parquet/parquet_meta.h"
 
 #include <string.h>
@@ -11,12 +15,13 @@
  * rows. */
 enum { VALUES_PER_BYTE = 64 };
 
+/* One call of parquet_meta_read. */
 struct meta_reader {
     struct ctx *c;
     const char *name;
     struct thrift t;
     size_t file_bytes; /* in front of the footer */
-    int64_t values;    /* that the file has room for and that no column has taken yet */
+    int64_t values;    /* that a file of this size may hold and that no column has taken yet */
     struct parquet_meta *out;
 };
 
@@ -27,6 +32,7 @@ static enum status meta_fail(struct meta_reader *r, const char *what)
 
 /* ---- schema ---- */
 
+/* LogicalType, a union: which of its members is set says what the bytes stand for. */
 static void read_logical(struct thrift *t, struct parquet_node *node)
 {
     struct thrift_struct s = {0};
@@ -38,13 +44,15 @@ static void read_logical(struct thrift *t, struct parquet_node *node)
     }
 }
 
-static void read_converted(int64_t converted, struct parquet_node *node)
+/* ConvertedType, what LogicalType was before. */
+static void meta_read_converted(int64_t converted, struct parquet_node *node)
 {
     if (converted == 0 || converted == 4 || converted == 19) node->is_text = true; /* UTF8, ENUM, JSON */
     if (converted >= 1 && converted <= 3) node->is_list = true;                    /* MAP, MAP_KEY_VALUE, LIST */
     if (converted >= 11 && converted <= 14) node->is_unsigned = true;              /* UINT_8 to UINT_64 */
 }
 
+/* One node of the schema. */
 static enum status read_element(struct meta_reader *r, struct parquet_node *node)
 {
     struct thrift *t = &r->t;
@@ -64,7 +72,7 @@ static enum status read_element(struct meta_reader *r, struct parquet_node *node
         else if (s.id == 5)
             children = thrift_int(t, &s);
         else if (s.id == 6)
-            read_converted(thrift_int(t, &s), node);
+            meta_read_converted(thrift_int(t, &s), node);
         else if (s.id == 10 && s.type == THRIFT_STRUCT)
             read_logical(t, node);
         else
@@ -83,6 +91,7 @@ static enum status read_element(struct meta_reader *r, struct parquet_node *node
     return OK;
 }
 
+/* All nodes, as they stand in the file. */
 static enum status read_schema(struct meta_reader *r, const struct thrift_struct *s)
 {
     struct parquet_meta *m = r->out;
@@ -137,10 +146,12 @@ static enum status link_schema(struct meta_reader *r)
 
 /* ---- row groups ---- */
 
+/* ColumnMetaData as it is read, -1 where it says nothing. */
 struct chunk_fields {
     int64_t type, codec, values, bytes, data_at, dictionary_at;
 };
 
+/* ColumnMetaData. */
 static void read_chunk_meta(struct thrift *t, struct chunk_fields *f)
 {
     struct thrift_struct s = {0};
@@ -163,6 +174,7 @@ static void read_chunk_meta(struct thrift *t, struct chunk_fields *f)
     }
 }
 
+/* ColumnChunk: where the pages of a column are. Offsets and sizes are checked against the file. */
 static enum status read_chunk(struct meta_reader *r, size_t leaf, struct parquet_chunk *out)
 {
     struct thrift *t = &r->t;
@@ -194,6 +206,7 @@ static enum status read_chunk(struct meta_reader *r, size_t leaf, struct parquet
     return OK;
 }
 
+/* The columns of a row group, one for each leaf of the schema. */
 static enum status read_chunks(struct meta_reader *r, const struct thrift_struct *s, struct parquet_group *group)
 {
     size_t n = thrift_list(&r->t, s, THRIFT_STRUCT);
@@ -204,6 +217,7 @@ static enum status read_chunks(struct meta_reader *r, const struct thrift_struct
     return OK;
 }
 
+/* RowGroup. */
 static enum status read_group(struct meta_reader *r, struct parquet_group *group)
 {
     struct thrift *t = &r->t;
@@ -224,6 +238,7 @@ static enum status read_group(struct meta_reader *r, struct parquet_group *group
     return OK;
 }
 
+/* All row groups. The schema must stand before them, or their columns could not be told apart. */
 static enum status read_groups(struct meta_reader *r, const struct thrift_struct *s)
 {
     struct parquet_meta *m = r->out;
@@ -238,6 +253,7 @@ static enum status read_groups(struct meta_reader *r, const struct thrift_struct
 
 /* ---- the whole ---- */
 
+/* FileMetaData. The rows of the groups must add up to those of the file. */
 static enum status read_file_meta(struct meta_reader *r)
 {
     struct thrift *t = &r->t;

@@ -60,6 +60,7 @@ struct parquet_meta {
  * Parquet file or its metadata are corrupt, E_UNSUPPORTED when it is encrypted or keeps columns in other files. *out is to
  * be released in any case. */
 enum status parquet_meta_read(struct ctx *c, const char *name, const uint8_t *bytes, size_t n, struct parquet_meta *out);
+/* Frees what parquet_meta_read allocated, also after it failed. */
 void parquet_meta_release(struct parquet_meta *m);
 
 #endif

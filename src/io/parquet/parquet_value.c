@@ -1,4 +1,11 @@
-/* parquet_value: see parquet_value.h. apache/parquet-format, Encodings.md. */
+/* parquet_value: the decoders of a page's values (apache/parquet-format, Encodings.md).
+ *
+ *   PLAIN                     numbers little-endian one after the other; byte strings behind their length of 4 bytes;
+ * booleans a bit each RLE_DICTIONARY            indices into the dictionary page, as runs of bit_run.h RLE booleans as such
+ * runs DELTA_BINARY_PACKED       integers as differences (bit_run.h) DELTA_LENGTH_BYTE_ARRAY   lengths of all strings as
+ * differences, then all bytes DELTA_BYTE_ARRAY          for each string how much of the one before it keeps, and its own
+ * end: sorted strings get short BYTE_STREAM_SPLIT         first bytes of all values, then all second bytes, ...: compresses
+ * floats better */
 #include "io/parquet/parquet_value.h"
 
 #include <string.h>
@@ -40,7 +47,8 @@ static bool take_sized(const uint8_t **at, const uint8_t *end, struct parquet_va
     return true;
 }
 
-static bool take(struct parquet_values *v, size_t n, struct parquet_value *out)
+/* The next n bytes as a value. */
+static bool value_take(struct parquet_values *v, size_t n, struct parquet_value *out)
 {
     if (n > (size_t)(v->end - v->at)) return false;
     *out = (struct parquet_value){v->at, n};
@@ -60,13 +68,15 @@ static bool init_lengths(struct parquet_values *v, struct bit_delta *lengths)
     return true;
 }
 
+/* The rest of the page is runs of `width` bits. */
 static bool init_runs(struct parquet_values *v, int width)
 {
     bit_run_init(&v->run, v->at, (size_t)(v->end - v->at), width);
     return true;
 }
 
-static bool is_integer(const struct parquet_node *leaf)
+/* Whether the column's values are integers of 4 or 8 bytes. */
+static bool value_is_integer(const struct parquet_node *leaf)
 {
     return leaf->type == PARQUET_INT32 || leaf->type == PARQUET_INT64;
 }
@@ -94,7 +104,7 @@ bool parquet_values_init(struct parquet_values *v, const struct parquet_node *le
         bit_run_init(&v->run, size.bytes, size.n, 1);
         return true;
     case PARQUET_DELTA_BINARY_PACKED:
-        return is_integer(leaf) && bit_delta_init(&v->lengths, bytes, n, most);
+        return value_is_integer(leaf) && bit_delta_init(&v->lengths, bytes, n, most);
     case PARQUET_DELTA_LENGTH_BYTE_ARRAY:
         return leaf->type == PARQUET_BYTES && init_lengths(v, &v->lengths);
     case PARQUET_DELTA_BYTE_ARRAY:
@@ -117,6 +127,7 @@ static bool give_number(struct parquet_values *v, int64_t number, size_t n, stru
     return true;
 }
 
+/* A boolean as a byte. */
 static bool next_boolean(struct parquet_values *v, struct parquet_value *out)
 {
     uint32_t bit;
@@ -128,13 +139,15 @@ static bool next_boolean(struct parquet_values *v, struct parquet_value *out)
     return bit_run_next(&v->run, &bit) && give_number(v, bit, 1, out);
 }
 
+/* The next value in PLAIN. */
 static bool next_plain(struct parquet_values *v, struct parquet_value *out)
 {
     if (v->leaf->type == PARQUET_BOOLEAN) return next_boolean(v, out);
     if (v->leaf->type == PARQUET_BYTES) return take_sized(&v->at, v->end, out);
-    return take(v, value_bytes(v->leaf), out);
+    return value_take(v, value_bytes(v->leaf), out);
 }
 
+/* The next value of the dictionary. */
 static bool next_index(struct parquet_values *v, struct parquet_value *out)
 {
     uint32_t i;
@@ -150,7 +163,7 @@ static bool next_prefixed(struct parquet_values *v, struct parquet_value *out)
     int64_t prefix, n;
     struct parquet_value end;
     if (!bit_delta_next(&v->prefixes, &prefix) || !bit_delta_next(&v->lengths, &n)) return false;
-    if (prefix < 0 || (uint64_t)prefix > v->whole->len || n < 0 || !take(v, (size_t)n, &end)) return false;
+    if (prefix < 0 || (uint64_t)prefix > v->whole->len || n < 0 || !value_take(v, (size_t)n, &end)) return false;
     if (end.n > v->whole->cap_bytes - (size_t)prefix) return false;
     v->whole->len = (size_t)prefix;
     buf_append(v->whole, end.bytes, end.n);
@@ -168,6 +181,7 @@ static bool next_split(struct parquet_values *v, struct parquet_value *out)
     return true;
 }
 
+/* The next value, by the page's encoding. */
 static bool next_value(struct parquet_values *v, struct parquet_value *out)
 {
     int64_t n;
@@ -181,7 +195,7 @@ static bool next_value(struct parquet_values *v, struct parquet_value *out)
     case PARQUET_DELTA_BINARY_PACKED:
         return bit_delta_next(&v->lengths, &n) && give_number(v, n, value_bytes(v->leaf), out);
     case PARQUET_DELTA_LENGTH_BYTE_ARRAY:
-        return bit_delta_next(&v->lengths, &n) && n >= 0 && take(v, (size_t)n, out);
+        return bit_delta_next(&v->lengths, &n) && n >= 0 && value_take(v, (size_t)n, out);
     case PARQUET_DELTA_BYTE_ARRAY:
         return next_prefixed(v, out);
     default:

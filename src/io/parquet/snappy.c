@@ -1,17 +1,20 @@
-/* snappy: see snappy.h. google/snappy's format_description.txt: the length as a varint, then elements, each a tag byte whose
- * low two bits say literal (0) or copy with an offset of 11 (1), 16 (2) or 32 (3) bits. */
+/* snappy: a block in Snappy's raw format (google/snappy, format_description.txt): the unpacked length as a varint, then
+ * elements, each a tag byte whose low two bits say literal (0) or copy with an offset of 11 (1), 16 (2) or 32 (3) bits. A
+ * copy repeats bytes that were written already: after the literal "ab", a copy of 4 bytes from offset 2 makes "ababab",
+ * reading what it writes itself. */
 #include "io/parquet/snappy.h"
 
 #include <string.h>
 
 /* n (1 to 4) bytes, little-endian. */
-static uint32_t little(const uint8_t *p, size_t n)
+static uint32_t snappy_little(const uint8_t *p, size_t n)
 {
     uint32_t v = 0;
     for (size_t i = 0; i < n; i++) v |= (uint32_t)p[i] << 8 * i;
     return v;
 }
 
+/* The unpacked length. */
 static bool read_length(const uint8_t **from, const uint8_t *end, uint64_t *out)
 {
     *out = 0;
@@ -24,7 +27,7 @@ static bool read_length(const uint8_t **from, const uint8_t *end, uint64_t *out)
 }
 
 /* A copy may overlap what it writes: then the last `offset` bytes repeat. */
-static bool copy(uint8_t *to, size_t at, size_t bytes, size_t offset, size_t n)
+static bool snappy_copy(uint8_t *to, size_t at, size_t bytes, size_t offset, size_t n)
 {
     if (offset == 0 || offset > at || n > bytes - at) return false;
     for (size_t i = 0; i < n; i++) to[at + i] = to[at + i - offset];
@@ -40,7 +43,7 @@ static bool expand_element(const uint8_t **from, const uint8_t *end, uint8_t *to
         size_t size = tag >> 2;
         extra = size < 60 ? 0 : size - 59;
         if (extra > left) return false;
-        *n = (extra ? (size_t)little(*from, extra) : size) + 1;
+        *n = (extra ? (size_t)snappy_little(*from, extra) : size) + 1;
         *from += extra;
         if (*n > left - extra || *n > bytes - at) return false;
         memcpy(to + at, *from, *n);
@@ -48,14 +51,14 @@ static bool expand_element(const uint8_t **from, const uint8_t *end, uint8_t *to
         return true;
     }
     if (extra > left) return false;
-    size_t offset = little(*from, extra);
+    size_t offset = snappy_little(*from, extra);
     *n = (size_t)(tag >> 2) + 1;
     if (kind == 1) {
         *n = (size_t)(tag >> 2 & 7) + 4;
         offset |= (size_t)(tag >> 5) << 8;
     }
     *from += extra;
-    return copy(to, at, bytes, offset, *n);
+    return snappy_copy(to, at, bytes, offset, *n);
 }
 
 bool snappy_expand(const uint8_t *from, size_t n, uint8_t *to, size_t bytes)

@@ -1,8 +1,12 @@
-/* thrift: see thrift.h. Thrift's doc/specs/thrift-compact-protocol.md. */
+/* thrift: the compact protocol (Apache Thrift, doc/specs/thrift-compact-protocol.md). A structure is a sequence of fields
+ * and a zero byte. A field begins with a byte of which the low four bits are its type and the high four the distance of its
+ * number from that of the field before; 0 there means that the number follows. A boolean has no value: its type says which.
+ * 15 then 0E is field 1, of type i32 (5), with the zigzag number 0E = 7. */
 #include "io/parquet/thrift.h"
 
 enum { DEPTH_MAX = 32 };
 
+/* Stops the reader: from here on every call finds the end. */
 static uint64_t thrift_fail(struct thrift *t)
 {
     t->failed = true;
@@ -10,6 +14,7 @@ static uint64_t thrift_fail(struct thrift *t)
     return 0;
 }
 
+/* The next byte; 0 on a fault. */
 static uint8_t take_byte(struct thrift *t)
 {
     if (t->at == t->end) return (uint8_t)thrift_fail(t);
@@ -27,6 +32,7 @@ uint64_t thrift_varint(struct thrift *t)
     return thrift_fail(t);
 }
 
+/* The signed number behind a varint: 0, 1, 2, 3 are 0, -1, 1, -2. */
 static int64_t zigzag(uint64_t v)
 {
     return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
@@ -54,6 +60,7 @@ void thrift_enter(struct thrift *t)
 
 /* ---- skipping ---- */
 
+/* Moves over n bytes. */
 static void skip_bytes(struct thrift *t, uint64_t n)
 {
     if (n > (size_t)(t->end - t->at))
@@ -72,6 +79,7 @@ static size_t list_head(struct thrift *t, enum thrift_type *type)
     return (size_t)n;
 }
 
+/* An item of a list or map. */
 static void skip_item(struct thrift *t, enum thrift_type type)
 {
     if (type == THRIFT_TRUE || type == THRIFT_FALSE)
@@ -80,12 +88,14 @@ static void skip_item(struct thrift *t, enum thrift_type type)
         thrift_skip(t, type);
 }
 
+/* A list or a set, item by item. */
 static void skip_list(struct thrift *t)
 {
     enum thrift_type type;
     for (size_t n = list_head(t, &type); n > 0 && !t->failed; n--) skip_item(t, type);
 }
 
+/* A map: its size, the types of keys and values in one byte, then pairs. */
 static void skip_map(struct thrift *t)
 {
     uint64_t n = thrift_varint(t);

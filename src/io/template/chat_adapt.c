@@ -1,3 +1,8 @@
+/* chat_adapt: messages in the spelling that a template can read. Templates differ in what they take: one adds the content of
+ * a message to a string and fails on a list of parts, another writes the arguments of a call with `tojson` and would quote a
+ * string twice. Whether a template does the one or the other cannot be read off its source, so a small conversation with a
+ * marker in it is rendered and the output is searched for the marker. The answer is kept in struct chat_abilities and asked
+ * for once. */
 #include "io/template/chat_adapt.h"
 
 #include <string.h>
@@ -24,6 +29,7 @@ static bool probe(struct ctx *c, const struct jinja_template *t, const json_t *f
     return yes;
 }
 
+/* Whether the template writes the text of a content that is a list of parts. */
 static bool reads_parts(struct ctx *c, const struct jinja_template *t, const json_t *fixed, struct chat_abilities *a)
 {
     static const char messages[] = "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Xprobe\"}]}]";
@@ -44,6 +50,7 @@ static bool takes_strings(struct ctx *c, const struct jinja_template *t, const j
     return a->strings == ABILITY_YES;
 }
 
+/* Whether the template renders a turn that calls a tool and has no content. */
 static bool takes_absent(struct ctx *c, const struct jinja_template *t, const json_t *fixed, struct chat_abilities *a)
 {
     static const char messages[] =
@@ -74,6 +81,7 @@ static json_t *join_parts(struct ctx *c, const json_t *parts)
 
 /* ---- calls of tools ---- */
 
+/* Whether any call has its arguments as a string. */
 static bool has_strings(const json_t *calls)
 {
     for (size_t i = 0; i < json_array_size(calls); i++) {
@@ -84,7 +92,7 @@ static bool has_strings(const json_t *calls)
 }
 
 /* Calls with arguments as objects; a string that is no object of JSON stays. */
-static json_t *parse_arguments(struct ctx *c, const json_t *calls)
+static json_t *adapt_parse_arguments(struct ctx *c, const json_t *calls)
 {
     json_t *copy = json_deep_copy(calls);
     if (!copy) ctx_fail(c, E_MEMORY, "out of memory for a message");
@@ -120,7 +128,8 @@ json_t *chat_adapt_messages(struct ctx *c, const struct jinja_template *t, const
         json_t *m = json_incref(json_array_get(messages, i));
         const json_t *content = json_object_get(m, "content"), *calls = json_object_get(m, "tool_calls");
         json_t *joined = json_is_array(content) && !reads_parts(c, t, fixed, abilities) ? join_parts(c, content) : NULL;
-        json_t *parsed = has_strings(calls) && !takes_strings(c, t, fixed, abilities) ? parse_arguments(c, calls) : NULL;
+        json_t *parsed =
+            has_strings(calls) && !takes_strings(c, t, fixed, abilities) ? adapt_parse_arguments(c, calls) : NULL;
         if (calls && (!content || json_is_null(content)) && !takes_absent(c, t, fixed, abilities)) joined = json_string("");
         if (joined) m = replaced(c, m, "content", joined);
         if (parsed) m = replaced(c, m, "tool_calls", parsed);

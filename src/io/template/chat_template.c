@@ -1,3 +1,10 @@
+/* chat_template: a conversation through the model's chat template to ids.
+ *
+ *   [{"role": "user", "content": "Hi"}]    rendered by ChatML:
+ *   "<|im_start|>user\nHi<|im_end|>\n"     then tokenised as one text
+ *
+ * Jinja's output says of each byte whether the template wrote it or a message did. So a user who types "<|im_end|>" gets its
+ * nine characters as plain text, while the same characters from the template become the control token. */
 #include "io/template/chat_template.h"
 
 #include <stdio.h>
@@ -28,13 +35,15 @@ static const char llama3_source[] =
 
 /* ---- opening ---- */
 
+/* A special token as a variable of the template, if the model has it. */
 static enum status add_token(struct ctx *c, json_t *o, const char *name, const char *text)
 {
     if (!text || json_object_set_new(o, name, json_string(text)) == 0) return OK;
     return ctx_fail(c, E_MEMORY, "out of memory for special tokens");
 }
 
-static enum status read_tokens(struct ctx *c, struct chat_template *ct)
+/* The variables bos_token, eos_token, unk_token and pad_token. */
+static enum status template_read_tokens(struct ctx *c, struct chat_template *ct)
 {
     const struct tokenizer *t = ct->tokenizer;
     ct->fixed = json_object();
@@ -45,6 +54,7 @@ static enum status read_tokens(struct ctx *c, struct chat_template *ct)
     return add_token(c, ct->fixed, "pad_token", tokenizer_named(t, TOKENIZER_PAD));
 }
 
+/* The day that the template takes for today. */
 static enum status read_date(struct ctx *c, const char *date, struct tm *now)
 {
     int year, month, day, used = 0;
@@ -70,11 +80,13 @@ static enum status check_tokens(struct ctx *c, const struct tokenizer *t, enum c
     return OK;
 }
 
+/* Opens one template. */
 static struct jinja_template *open_source(struct ctx *c, const char *source)
 {
     return jinja_open(c, "the chat template", source, strlen(source));
 }
 
+/* The template and, where the model has another one for conversations with tools, that too. */
 static enum status open_templates(struct ctx *c, struct chat_template *ct, enum chat_choice choice)
 {
     const char *source = choice == CHAT_CHATML   ? chatml_source
@@ -97,7 +109,8 @@ struct chat_template *chat_template_open(struct ctx *c, const struct tokenizer *
     if (!ct) return NULL;
     ct->c = c;
     ct->tokenizer = t;
-    if (read_date(c, date, &ct->now) == OK && open_templates(c, ct, choice) == OK && read_tokens(c, ct) == OK) return ct;
+    if (read_date(c, date, &ct->now) == OK && open_templates(c, ct, choice) == OK && template_read_tokens(c, ct) == OK)
+        return ct;
     chat_template_close(ct);
     return NULL;
 }
@@ -128,6 +141,7 @@ bool chat_template_reads_clock(const struct chat_template *ct)
 
 /* ---- rendering ---- */
 
+/* Whether a member holds something that a template should show. */
 static bool is_filled(const json_t *v)
 {
     return v && !json_is_null(v) && !(json_is_string(v) && json_string_length(v) == 0) &&

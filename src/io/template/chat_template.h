@@ -41,6 +41,7 @@ enum status chat_template_encode(struct ctx *c, const struct chat_template *ct, 
 enum status chat_template_prompt(struct ctx *c, struct chat_template *ct, const struct chat_conversation *talk,
                                  struct ids *ids);
 
+/* The tokenizer that it was opened with. */
 const struct tokenizer *chat_template_tokenizer(const struct chat_template *ct);
 /* Whether the template marks what is trained, asks for the date. */
 bool chat_template_has_marks(const struct chat_template *ct);

@@ -1,3 +1,12 @@
+/* chat_train: finds what the assistant wrote in a rendered conversation (chat_train.h has the rule).
+ *
+ * Where a turn begins and ends is found by rendering prefixes. For user, assistant, user, assistant:
+ *
+ *   A  messages 0..0 with a generation prompt    <user>Hi</user><assistant>
+ *   B  messages 0..1                             <user>Hi</user><assistant>Hello</assistant>
+ *
+ * A is a prefix of B, so the turn is what B has beyond A. When B in turn is not a prefix of the whole conversation, the
+ * template rewrites earlier turns, and B becomes a sequence of its own. */
 #include "io/template/chat_train.h"
 
 #include <math.h>
@@ -6,6 +15,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 
+/* Bytes [start, end) of a rendered text that are trained, and how (chat_weight). */
 struct trained_range {
     size_t start, end;
     uint8_t code;
@@ -26,6 +36,7 @@ struct turn {
     uint8_t before[32]; /* SHA-256 of the text up to there, when the turn is the last message */
 };
 
+/* One conversation while it is looked at. */
 struct chat_work {
     struct ctx *c;
     struct chat_train *t;
@@ -47,6 +58,7 @@ int chat_weight_code(double weight)
 
 /* ---- ranges ---- */
 
+/* Appends a range of bytes that is trained by a code; an empty one is left out. */
 static enum status range_push(struct ctx *c, struct range_list *l, size_t start, size_t end, uint8_t code)
 {
     if (end <= start) return OK;
@@ -61,6 +73,7 @@ static enum status range_push(struct ctx *c, struct range_list *l, size_t start,
     return OK;
 }
 
+/* Frees the list. */
 static void range_release(struct ctx *c, struct range_list *l)
 {
     mem_free(c, l->data);
@@ -81,6 +94,7 @@ static enum status give_sequence(struct chat_work *w, const struct jinja_output 
         const struct token_span *k = &spans.data[i];
         size_t end = k->end > k->start ? k->end : k->start + 1; /* the first half of a character has no width */
         while (at < l->n && l->data[at].end <= k->start) at++;
+        /* A token that straddles the start of a range counts as inside: the model has to produce it. */
         bool in = at < l->n && end > l->data[at].start;
         codes[i] = (char)(in ? l->data[at].code : 0);
     }
@@ -102,6 +116,7 @@ static size_t common_bytes(const struct jinja_output *a, const struct jinja_outp
     return i;
 }
 
+/* Whether all bytes of a range came from messages. */
 static bool is_outside(const struct jinja_output *text, size_t start, size_t end)
 {
     return !memchr(text->outside + start, 0, end - start);
@@ -133,6 +148,7 @@ static size_t find_end(const struct chat_work *w, const struct jinja_output *tex
     return last;
 }
 
+/* The first n messages, with a generation prompt behind them or not. */
 static enum status render_first(struct chat_work *w, size_t n, bool prompt, struct jinja_output *out)
 {
     return chat_template_render(w->c, w->t->template, w->talk, n, prompt, out);
@@ -164,9 +180,13 @@ static enum status find_start(struct chat_work *w, size_t message, const struct 
     enum status status = render_first(w, message, true, &prompt);
     bool known = status == OK;
     *start = known ? common_bytes(&prompt, text) : 0;
+    /* The usual case: the text begins with the whole generation prompt, and the turn follows it. */
     bool whole = known && *start == prompt.n;
     jinja_output_release(c, &prompt);
     if (whole || (!known && status != E_INPUT)) return c->status;
+    /* Here the generation prompt is not how the turn begins in the finished text. Two other clues are left: up to where the
+     * prompt and the text agree, and up to where the text stays the same when the answer is another one. The earlier of the
+     * two is safe. */
     known = known && message > 0; /* without a message some templates render nothing that could be compared */
     if (known) w->unlike = true;
     ctx_clear(c);
@@ -199,6 +219,7 @@ static enum status push_marks(struct chat_work *w, const struct jinja_output *te
     return OK;
 }
 
+/* A digest of the text before a place: whether two renderings agree up to there is told without keeping both. */
 static void digest_before(const struct jinja_output *text, size_t end, uint8_t digest[32])
 {
     struct sha256 s;
@@ -216,6 +237,8 @@ static enum status locate_turn(struct chat_work *w, struct turn *turn)
     if (status == OK) status = find_start(w, turn->message, &text, &start);
     if (status == OK) status = push_marks(w, &text, start, turn);
     if (status == OK && turn->ranges.n == 0) {
+        /* Some templates write the token that ends a turn only when another message follows; then the whole conversation
+         * shows it. */
         size_t end = find_end(w, &text, start), all = text.n, first, last;
         int32_t id;
         if (end == 0 && w->whole.n > all && common_bytes(&w->whole, &text) == all &&
@@ -309,6 +332,7 @@ static enum status give_exact(struct chat_work *w, chat_sequence_fn take, void *
     return w->c->status;
 }
 
+/* The whole conversation, every token trained. */
 static enum status give_all(struct chat_work *w, chat_sequence_fn take, void *user)
 {
     struct range_list all = {0};
@@ -320,6 +344,7 @@ static enum status give_all(struct chat_work *w, chat_sequence_fn take, void *us
 
 /* ---- the turns of a conversation ---- */
 
+/* Whether the assistant wrote a message. */
 static bool is_assistant(const json_t *message)
 {
     const char *role = json_string_value(json_object_get(message, "role"));
@@ -342,6 +367,7 @@ static enum status list_turns(struct chat_work *w, const uint8_t *codes)
     return OK;
 }
 
+/* The sequences of a conversation, by what is to be trained of it. */
 static enum status run_turns(struct chat_work *w, chat_sequence_fn take, void *user)
 {
     if (w->t->on == CHAT_TRAIN_ALL) return give_all(w, take, user);

@@ -21,6 +21,7 @@ enum chat_mask { CHAT_MASK_AUTO, CHAT_MASK_EXACT };
 enum { CHAT_WEIGHT_STEPS = 200 };
 /* The byte of a weight in [0, 1]; -1 when it is no multiple of 1/200. */
 int chat_weight_code(double weight);
+/* The weight of such a byte, from 0 to 1. */
 static inline double chat_weight(uint8_t code)
 {
     return code < 2 ? code : (double)(code - 1) / CHAT_WEIGHT_STEPS;

@@ -1,16 +1,22 @@
+/* chat_variables: builds the variables that transformers' apply_chat_template would give a template. Templates test
+ * variables with `is defined` and `is none`, so what is null, what is absent and how members are called decides which branch
+ * they take. */
 #include "io/template/chat_variables.h"
 
-static bool is_filled(const json_t *v)
+/* A member that is there and not null. */
+static bool variables_is_set(const json_t *v)
 {
     return v && !json_is_null(v);
 }
 
+/* Copies all members but nulls. Returns whether anything failed. */
 static int copy_filled(json_t *to, const json_t *from)
 {
     const char *key;
     json_t *member;
     int failed = 0;
-    json_object_foreach((json_t *)from, key, member) if (is_filled(member)) failed |= json_object_set(to, key, member);
+    json_object_foreach((json_t *)from, key, member) if (variables_is_set(member)) failed |=
+        json_object_set(to, key, member);
     return failed;
 }
 
@@ -21,7 +27,7 @@ static json_t *message_copy(const json_t *message)
     json_t *copy = json_object(), *reasoning = NULL;
     for (size_t i = 0; i < 3 && !reasoning; i++) {
         json_t *v = json_object_get(message, names[i]);
-        reasoning = is_filled(v) ? v : NULL;
+        reasoning = variables_is_set(v) ? v : NULL;
     }
     int failed = copy == NULL;
     if (reasoning) failed |= json_object_set(copy, "thinking", reasoning);
@@ -32,6 +38,7 @@ static json_t *message_copy(const json_t *message)
     return NULL;
 }
 
+/* All messages, each as `message` above makes it. */
 static json_t *message_list(struct ctx *c, const json_t *messages)
 {
     json_t *list = json_array();

@@ -1,4 +1,6 @@
-/* Calls: arguments, macros, and the functions that every template has. */
+/* jinja_call: calls. Arguments are evaluated first and then spread over the parameters of a macro, a filter or a method, by
+ * place and by name, with the failures that Python would report. The functions that every template has are here too: range,
+ * namespace, dict, raise_exception, strftime_now. */
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +27,7 @@ enum status jinja_call_read(struct jinja_run *r, const struct jinja_node *list, 
     return OK;
 }
 
+/* Whether a parameter, "width" or "width=", has this name. */
 static bool parameter_is(const char *parameter, struct jinja_string name)
 {
     size_t n = strcspn(parameter, "=");
@@ -71,6 +74,7 @@ bool jinja_call_global(struct jinja_string name, struct jinja_value *out)
     return false;
 }
 
+/* range(stop), range(start, stop), range(start, stop, step). */
 static enum status call_range(struct jinja_run *r, const struct jinja_arguments *a, struct jinja_value *out)
 {
     int64_t v[3] = {0, 0, 1};
@@ -117,6 +121,7 @@ static enum status call_dict(struct jinja_run *r, const struct jinja_arguments *
     return OK;
 }
 
+/* raise_exception(message): how a template refuses a conversation. */
 static enum status call_raise(struct jinja_run *r, const struct jinja_arguments *a)
 {
     struct jinja_string message;
@@ -127,6 +132,7 @@ static enum status call_raise(struct jinja_run *r, const struct jinja_arguments 
                     message.s);
 }
 
+/* One of the global functions. */
 static enum status call_function(struct jinja_run *r, int which, const struct jinja_arguments *a, struct jinja_value *out)
 {
     struct jinja_string text;

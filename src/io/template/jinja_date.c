@@ -1,4 +1,5 @@
-/* strftime_now: the C locale's strftime, whatever the machine's locale is, so that the same date gives the same text. */
+/* jinja_date: strftime in the C locale, whatever the machine's locale is, so that the same date gives the same text on any
+ * machine. */
 #include <stdio.h>
 #include <string.h>
 

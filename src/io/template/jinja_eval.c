@@ -1,10 +1,14 @@
-/* Expressions. */
+/* jinja_eval: evaluates the tree of an expression. Integers are 64 bits and overflow is refused, where Python would go on
+ * with larger ones; division, floor and remainder follow Python's rules for signs. In `a + b` a string that came through
+ * `safe` turns the other one into escaped HTML, as markupsafe does, because templates of chat models exist that rely on it.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "io/template/jinja_internal.h"
 
+/* [a, b] or (a, b). */
 static enum status eval_list(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     TRY(jinja_value_list(r, n->op ? LIST_TUPLE : LIST_PLAIN, out));
@@ -16,6 +20,7 @@ static enum status eval_list(struct jinja_run *r, const struct jinja_node *n, st
     return OK;
 }
 
+/* {key: value, ...}. */
 static enum status eval_dict(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     TRY(jinja_value_dict(r, out));
@@ -28,6 +33,7 @@ static enum status eval_dict(struct jinja_run *r, const struct jinja_node *n, st
     return OK;
 }
 
+/* a[from:to:step]. */
 static enum status eval_slice(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     const struct jinja_node *const parts[3] = {n->b, n->c, n->d};
@@ -39,6 +45,7 @@ static enum status eval_slice(struct jinja_run *r, const struct jinja_node *n, s
     return jinja_lookup_slice(r, &of, bounds, out);
 }
 
+/* a[key]. */
 static enum status eval_item(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_value of, key;
@@ -48,6 +55,7 @@ static enum status eval_item(struct jinja_run *r, const struct jinja_node *n, st
     return jinja_lookup_item(r, &of, &key, out);
 }
 
+/* f(args). */
 static enum status eval_call(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_value f;
@@ -58,6 +66,7 @@ static enum status eval_call(struct jinja_run *r, const struct jinja_node *n, st
     return jinja_call(r, &f, &a, out);
 }
 
+/* a | name(args). */
 static enum status eval_filter(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_value v;
@@ -68,6 +77,7 @@ static enum status eval_filter(struct jinja_run *r, const struct jinja_node *n, 
     return jinja_filter_apply(r, n->constant.u.s, &v, &a, out);
 }
 
+/* a is name(args). */
 static enum status eval_test(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_value v;
@@ -83,6 +93,7 @@ static enum status eval_test(struct jinja_run *r, const struct jinja_node *n, st
 
 /* ---- operators ---- */
 
+/* not a, -a, +a. */
 static enum status eval_unary(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_value v;
@@ -105,6 +116,7 @@ static enum status eval_unary(struct jinja_run *r, const struct jinja_node *n, s
     return OK;
 }
 
+/* The five characters that markupsafe escapes. */
 static struct jinja_string escape_html(struct jinja_run *r, struct jinja_string s)
 {
     static const char from[] = "&<>'\"", *const to[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
@@ -146,6 +158,7 @@ enum status jinja_eval_add(struct jinja_run *r, const struct jinja_value *a, con
     return OK;
 }
 
+/* A string or list a number of times. */
 static enum status eval_repeat(struct jinja_run *r, const struct jinja_value *v, int64_t times, struct jinja_value *out)
 {
     if (v->kind == JINJA_LIST) TRY(jinja_value_list(r, v->form, out));
@@ -163,6 +176,7 @@ static enum status eval_repeat(struct jinja_run *r, const struct jinja_value *v,
     return OK;
 }
 
+/* x ** y of integers; a negative exponent gives a float, as in Python. */
 static enum status eval_power(struct jinja_run *r, int64_t x, int64_t y, struct jinja_value *out)
 {
     int64_t v = 1;
@@ -179,6 +193,7 @@ static enum status eval_power(struct jinja_run *r, int64_t x, int64_t y, struct 
     return OK;
 }
 
+/* An operator on two integers. */
 static enum status eval_ints(struct jinja_run *r, char op, int64_t x, int64_t y, struct jinja_value *out)
 {
     int64_t v = 0;
@@ -223,6 +238,7 @@ static double float_quotient(double x, double y)
     return quotient - whole > 0.5 ? whole + 1 : whole;
 }
 
+/* x ** y of floats, with Python's failures. */
 static enum status float_power(struct jinja_run *r, double x, double y, double *out)
 {
     if (x == 0 && y < 0) return jinja_fail(r, "0.0 cannot be raised to a negative power");
@@ -232,6 +248,7 @@ static enum status float_power(struct jinja_run *r, double x, double y, double *
     return OK;
 }
 
+/* An operator on two floats. */
 static enum status eval_floats(struct jinja_run *r, char op, double x, double y, struct jinja_value *out)
 {
     double v = 0;
@@ -247,6 +264,7 @@ static enum status eval_floats(struct jinja_run *r, char op, double x, double y,
     return OK;
 }
 
+/* An operator on any two values. */
 static enum status eval_operator(struct jinja_run *r, char op, const struct jinja_value *a, const struct jinja_value *b,
                                  struct jinja_value *out)
 {
@@ -268,6 +286,7 @@ static enum status eval_operator(struct jinja_run *r, char op, const struct jinj
                       jinja_value_type(b));
 }
 
+/* a op b; `and` and `or` evaluate b only where a does not decide. */
 static enum status eval_binary(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_value a, b;
@@ -281,6 +300,7 @@ static enum status eval_binary(struct jinja_run *r, const struct jinja_node *n, 
     return eval_operator(r, (char)n->op, &a, &b, out);
 }
 
+/* a ~ b ~ ...: all as strings. */
 static enum status eval_concat(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_string all = {"", NULL, 0};
@@ -297,6 +317,7 @@ static enum status eval_concat(struct jinja_run *r, const struct jinja_node *n, 
     return OK;
 }
 
+/* One link of a comparison. */
 static enum status eval_operand(struct jinja_run *r, char op, const struct jinja_value *a, const struct jinja_value *b,
                                 bool *out)
 {
@@ -332,6 +353,7 @@ static enum status eval_compare(struct jinja_run *r, const struct jinja_node *n,
     return OK;
 }
 
+/* b if a else c. */
 static enum status eval_condition(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_value v;
@@ -345,6 +367,7 @@ static enum status eval_condition(struct jinja_run *r, const struct jinja_node *
     return OK;
 }
 
+/* a.name. */
 static enum status eval_member(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     struct jinja_value of;
@@ -353,6 +376,7 @@ static enum status eval_member(struct jinja_run *r, const struct jinja_node *n, 
     return jinja_lookup_member(r, &of, n->constant.u.s, out);
 }
 
+/* Any node. */
 static enum status eval_node(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     switch ((enum jinja_node_kind)n->kind) {

@@ -1,5 +1,12 @@
-/* Expressions, with jinja2's precedence: condition, or, and, not, comparison, + -, ~, * / // %, **, sign, then what stands
- * behind a primary (members, items, calls) and behind that (filters, tests). */
+/* jinja_expression: parses expressions by recursive descent with jinja2's precedence, the loosest first:
+ *
+ *   condition    a if b else c
+ *   or, and, not
+ *   comparison   a < b <= c, a in b, a not in b
+ *   + -          then ~ (concatenation), then * / // %, then **
+ *   sign         -a
+ *   primary      a name, a constant, [..], {..}, (..), then .name, [key], (args)
+ *   and behind that filters and tests: a | upper is defined */
 #include <string.h>
 
 #include "io/template/jinja_parser.h"
@@ -7,12 +14,14 @@
 static enum status parse_not(struct jinja_parser *p, struct jinja_node **out);
 static enum status parse_unary(struct jinja_parser *p, bool filters, struct jinja_node **out);
 
+/* A new node at the line of the current token. */
 static enum status node_make(struct jinja_parser *p, int kind, struct jinja_node **out)
 {
     *out = jinja_parse_node(p, kind, p->token.line);
     return *out ? OK : p->c->status;
 }
 
+/* *left becomes (*left op right). */
 static enum status node_binary(struct jinja_parser *p, char op, struct jinja_node *right, struct jinja_node **left)
 {
     struct jinja_node *n;
@@ -24,6 +33,7 @@ static enum status node_binary(struct jinja_parser *p, char op, struct jinja_nod
     return OK;
 }
 
+/* Counts nesting. */
 static enum status deeper(struct jinja_parser *p)
 {
     if (p->depth == JINJA_PARSE_DEPTH_MAX) return jinja_parse_fail(p, E_UNSUPPORTED, "an expression nested so deeply");
@@ -54,6 +64,7 @@ static enum status parse_argument(struct jinja_parser *p, bool *keywords, struct
     return OK;
 }
 
+/* (a, b, name=c). */
 static enum status parse_arguments(struct jinja_parser *p, struct jinja_node **list)
 {
     bool keywords = false;
@@ -105,6 +116,7 @@ static enum status expression_item(struct jinja_parser *p, struct jinja_node **n
     return jinja_parse_expect_op(p, ']');
 }
 
+/* Behind a dot: a name, or a number for an item. */
 static enum status expression_member(struct jinja_parser *p, struct jinja_node **node)
 {
     struct jinja_node *n, *key;
@@ -125,6 +137,7 @@ static enum status expression_member(struct jinja_parser *p, struct jinja_node *
     return jinja_parse_advance(p);
 }
 
+/* A call of what stands before. */
 static enum status parse_call(struct jinja_parser *p, struct jinja_node **node)
 {
     struct jinja_node *n;
@@ -150,6 +163,7 @@ enum status jinja_parse_postfix(struct jinja_parser *p, struct jinja_node **node
 
 /* ---- primaries ---- */
 
+/* [a, b]. */
 static enum status parse_list(struct jinja_parser *p, struct jinja_node **out)
 {
     struct jinja_node *n;
@@ -166,6 +180,7 @@ static enum status parse_list(struct jinja_parser *p, struct jinja_node **out)
     return jinja_parse_expect_op(p, ']');
 }
 
+/* {"a": b}. */
 static enum status parse_dict(struct jinja_parser *p, struct jinja_node **out)
 {
     struct jinja_node *n;
@@ -185,6 +200,7 @@ static enum status parse_dict(struct jinja_parser *p, struct jinja_node **out)
     return jinja_parse_expect_op(p, '}');
 }
 
+/* A name: a constant or a variable. */
 static enum status expression_name(struct jinja_parser *p, struct jinja_node **out)
 {
     const struct jinja_token *k = &p->token;
@@ -216,6 +232,7 @@ static enum status parse_string(struct jinja_parser *p, struct jinja_node *n)
     return jinja_symbol(p->t, text) < 0 ? p->c->status : OK;
 }
 
+/* What an expression is made of. */
 static enum status parse_primary(struct jinja_parser *p, struct jinja_node **out)
 {
     if (jinja_parse_is_op(&p->token, '[')) return parse_list(p, out);
@@ -295,6 +312,7 @@ static bool starts_argument(const struct jinja_token *k)
            jinja_parse_is_op(k, '[') || jinja_parse_is_op(k, '{');
 }
 
+/* Behind `is`: [not] name, and an argument that may stand without parentheses. */
 static enum status parse_test(struct jinja_parser *p, struct jinja_node **node)
 {
     struct jinja_node *n, *negation;
@@ -323,6 +341,7 @@ static enum status parse_test(struct jinja_parser *p, struct jinja_node **node)
     return OK;
 }
 
+/* Filters, tests and calls behind an operand. */
 static enum status expression_behind(struct jinja_parser *p, struct jinja_node **node)
 {
     for (;;) {
@@ -341,6 +360,7 @@ static enum status expression_behind(struct jinja_parser *p, struct jinja_node *
 
 /* ---- operators ---- */
 
+/* A sign, or an operand. */
 static enum status parse_unary(struct jinja_parser *p, bool filters, struct jinja_node **out)
 {
     TRY(deeper(p));
@@ -390,6 +410,7 @@ static enum status parse_product(struct jinja_parser *p, struct jinja_node **out
     return parse_left(p, "*/%d", parse_power, out);
 }
 
+/* Operands joined by ~. */
 static enum status parse_concat(struct jinja_parser *p, struct jinja_node **out)
 {
     TRY(parse_product(p, out));
@@ -428,6 +449,7 @@ static enum status comparison_op(struct jinja_parser *p, char *op)
     return *op ? jinja_parse_advance(p) : OK;
 }
 
+/* A chain of comparisons. */
 static enum status parse_comparison(struct jinja_parser *p, struct jinja_node **out)
 {
     char op;

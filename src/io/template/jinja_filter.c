@@ -1,4 +1,6 @@
-/* Filters of single values. */
+/* jinja_filter: filters of single values, and the table of all filters with their parameters. A filter gets its arguments
+ * bound to the names in that table, so `x | default("a", true)` and `x | default(default_value="a", boolean=true)` are the
+ * same call. */
 #include "io/template/jinja_filter.h"
 
 #include <errno.h>
@@ -32,6 +34,7 @@ static enum status keep_form(struct jinja_filter_call *f)
     return OK;
 }
 
+/* default(value, boolean): in the place of what is undefined or, with boolean, false. */
 static enum status filter_default(struct jinja_filter_call *f)
 {
     bool missing = f->v->kind == JINJA_UNDEFINED || (jinja_filter_flag(&f->args[1], false) && !jinja_value_true(f->v));
@@ -39,6 +42,7 @@ static enum status filter_default(struct jinja_filter_call *f)
     return OK;
 }
 
+/* string. */
 static enum status filter_string(struct jinja_filter_call *f)
 {
     struct jinja_string s;
@@ -47,6 +51,7 @@ static enum status filter_string(struct jinja_filter_call *f)
     return keep_form(f);
 }
 
+/* safe: the string is not escaped when it meets others. */
 static enum status filter_safe(struct jinja_filter_call *f)
 {
     TRY(filter_string(f));
@@ -54,6 +59,7 @@ static enum status filter_safe(struct jinja_filter_call *f)
     return OK;
 }
 
+/* trim(chars). */
 static enum status filter_trim(struct jinja_filter_call *f)
 {
     struct jinja_string s;
@@ -65,6 +71,7 @@ static enum status filter_trim(struct jinja_filter_call *f)
     return keep_form(f);
 }
 
+/* upper, lower, title, capitalize. */
 static enum status filter_case(struct jinja_filter_call *f)
 {
     struct jinja_string s, out;
@@ -75,6 +82,7 @@ static enum status filter_case(struct jinja_filter_call *f)
     return keep_form(f);
 }
 
+/* replace(old, new, count). */
 static enum status filter_replace(struct jinja_filter_call *f)
 {
     struct jinja_string s, from, to, out;
@@ -88,6 +96,7 @@ static enum status filter_replace(struct jinja_filter_call *f)
     return OK;
 }
 
+/* length and count. */
 static enum status filter_length(struct jinja_filter_call *f)
 {
     int64_t n;
@@ -115,6 +124,7 @@ static enum status indent_lines(struct jinja_filter_call *f, struct jinja_string
     return f->r->c->status;
 }
 
+/* n spaces. */
 static enum status spaces(struct jinja_filter_call *f, int64_t n, struct jinja_string *out)
 {
     struct jinja_builder b = {.a = &f->r->arena};
@@ -124,6 +134,7 @@ static enum status spaces(struct jinja_filter_call *f, int64_t n, struct jinja_s
     return f->r->c->status;
 }
 
+/* indent(width, first, blank). */
 static enum status filter_indent(struct jinja_filter_call *f)
 {
     static const struct jinja_string newline = {"\n", NULL, 1};
@@ -176,6 +187,7 @@ static enum status text_number(struct jinja_run *r, struct jinja_string s, bool 
     return OK;
 }
 
+/* int(default, base) and float(default). */
 static enum status filter_number(struct jinja_filter_call *f)
 {
     bool real = f->name.s[0] == 'f', whole = false, known = false;
@@ -198,6 +210,7 @@ static enum status filter_number(struct jinja_filter_call *f)
     return OK;
 }
 
+/* abs. */
 static enum status filter_abs(struct jinja_filter_call *f)
 {
     int64_t i;
@@ -236,6 +249,7 @@ static enum status json_style(struct jinja_filter_call *f, struct jinja_json_sty
     return OK;
 }
 
+/* tojson(indent), as transformers defines it. */
 static enum status filter_tojson(struct jinja_filter_call *f)
 {
     struct jinja_json_style style = {.ascii = jinja_filter_flag(&f->args[0], false),
@@ -266,6 +280,7 @@ static const struct jinja_filter filters[] = {
     {"upper", filter_case, {NULL}, false},
 };
 
+/* The row of a filter, or NULL. */
 static const struct jinja_filter *filter_find(struct jinja_string name)
 {
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)

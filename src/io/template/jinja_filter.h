@@ -25,6 +25,7 @@ struct jinja_filter {
 extern const struct jinja_filter jinja_filter_lists[];
 extern const size_t jinja_filter_n_lists;
 
+/* Whether the template gave this argument. */
 static inline bool jinja_filter_given(const struct jinja_value *v)
 {
     return v->kind != JINJA_UNDEFINED;

@@ -1,8 +1,10 @@
-/* Filters that walk through lists, dicts and strings. */
+/* jinja_filter_list: filters that walk through lists, dicts and strings: first, join, map, selectattr, sort and their like.
+ * Those that give generators in jinja2 give lists here that print and iterate as generators do. */
 #include <string.h>
 
 #include "io/template/jinja_filter.h"
 
+/* The items of what is filtered, as a list of its own. */
 static enum status all_items(struct jinja_filter_call *f, const struct jinja_list **l)
 {
     struct jinja_value all;
@@ -50,6 +52,7 @@ static enum status filter_join(struct jinja_filter_call *f)
     return f->r->c->status;
 }
 
+/* items: pairs of a dict. */
 static enum status filter_items(struct jinja_filter_call *f)
 {
     TRY(jinja_value_list(f->r, LIST_GENERATOR, f->out));
@@ -67,6 +70,7 @@ static enum status filter_items(struct jinja_filter_call *f)
     return OK;
 }
 
+/* reverse, of strings too. */
 static enum status filter_reverse(struct jinja_filter_call *f)
 {
     const struct jinja_list *l;
@@ -170,6 +174,7 @@ static enum status sort_list(struct jinja_filter_call *f, const struct jinja_lis
     return OK;
 }
 
+/* sort(reverse, case_sensitive, attribute). */
 static enum status filter_sort(struct jinja_filter_call *f)
 {
     const struct jinja_list *l;
@@ -178,6 +183,7 @@ static enum status filter_sort(struct jinja_filter_call *f)
                      jinja_filter_flag(&f->args[0], false));
 }
 
+/* dictsort(case_sensitive, by, reverse). */
 static enum status filter_dictsort(struct jinja_filter_call *f)
 {
     struct jinja_value by = jinja_value_int(0), pairs;
@@ -190,6 +196,7 @@ static enum status filter_dictsort(struct jinja_filter_call *f)
                      jinja_filter_flag(&f->args[2], false));
 }
 
+/* unique(case_sensitive, attribute). */
 static enum status filter_unique(struct jinja_filter_call *f)
 {
     const struct jinja_list *l;
@@ -261,6 +268,7 @@ static struct jinja_arguments rest_of(const struct jinja_arguments *a, size_t fr
     return (struct jinja_arguments){a->values + from, a->names + from, a->n - from, a->n_positional - from};
 }
 
+/* map(attribute=..., default=...) and map(filter, args...). */
 static enum status filter_map(struct jinja_filter_call *f)
 {
     static const char *const parameters[] = {"attribute", "default="};

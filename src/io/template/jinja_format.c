@@ -1,4 +1,5 @@
-/* str.format with plain fields: {}, {0}, {name}, {{ and }}. */
+/* jinja_format: str.format with plain fields: {}, {0}, {name}, {{ and }}. Fields with a format or a member ({x:>3}, {x.y})
+ * are refused: no chat template that is in use needs them. */
 #include <string.h>
 
 #include "io/template/jinja_internal.h"

@@ -1,4 +1,17 @@
-/* What the files of the interpreter share: values, the tree of a template, and the state of one run. */
+/* jinja_internal: what the files of the interpreter share: memory, values, the tree of a template, and the state of one run.
+ *
+ * A template goes through three stages:
+ *
+ *   jinja_lexer.c                            source to tokens, with the rules for white space around tags
+ *   jinja_parser.c, jinja_expression.c       tokens to a tree of nodes, once, when the template is opened
+ *   jinja_statement.c, jinja_loop.c          a run walks over the statements of the tree and writes text;
+ *   jinja_eval.c, jinja_lookup.c,            expressions become values,
+ *   jinja_call.c, jinja_method.c,            which calls, methods,
+ *   jinja_filter*.c, jinja_test.c            filters and tests work on
+ *
+ * Nothing is freed one by one: a template and a run each have an arena that is given back whole. All work is counted
+ * (jinja_step), and nesting too (jinja_enter), so a hostile template ends in an error and not in an endless loop or a deep
+ * stack. */
 #ifndef YA_IO_JINJA_INTERNAL_H
 #define YA_IO_JINJA_INTERNAL_H
 
@@ -15,6 +28,7 @@ struct jinja_arena {
     size_t left;                        /* bytes that may still be taken from the system */
 };
 
+/* An empty arena that may take cap_bytes from the system; release frees everything that was allocated in it. */
 void jinja_arena_init(struct jinja_arena *a, struct ctx *c, size_t cap_bytes);
 void jinja_arena_release(struct jinja_arena *a);
 /* count * size zeroed bytes, or NULL with E_INPUT past the cap. */
@@ -36,13 +50,16 @@ struct jinja_builder {
     size_t n, room;
 };
 
+/* Append a string with where its bytes came from, n bytes that all came from the row (`outside`) or from the template, or a
+ * text of our own. A failure stays in the ctx. jinja_builder_string is a view of what is there so far. */
 void jinja_builder_append(struct jinja_builder *b, struct jinja_string s);
 void jinja_builder_bytes(struct jinja_builder *b, const char *s, size_t n, bool outside);
-void jinja_builder_str(struct jinja_builder *b, const char *s); /* of the template, not of the row */
+void jinja_builder_str(struct jinja_builder *b, const char *s);
 struct jinja_string jinja_builder_string(const struct jinja_builder *b);
 /* a followed by b. Cheap when `a` is the newest string of the arena: it is then continued in its place. */
 struct jinja_string jinja_arena_concat(struct jinja_arena *arena, struct jinja_string a, struct jinja_string b);
 
+/* Bytes [from, to) of a string, as a view. */
 static inline struct jinja_string jinja_part(struct jinja_string s, size_t from, size_t to)
 {
     return (struct jinja_string){s.s + from, s.outside ? s.outside + from : NULL, to - from};

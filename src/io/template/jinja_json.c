@@ -1,4 +1,5 @@
-/* json.dumps, as transformers' tojson calls it: no HTML escapes, ", " and ": " between, text as it is. */
+/* jinja_json: json.dumps, as transformers' tojson calls it: no HTML escapes, ", " and ": " between, text as it is. Written
+ * and not built as a tree: {"b": 1, "a": [true]} keeps the order of its members unless the template asks for sorted ones. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static void json_escape(char text[16], uint32_t cp, bool ascii)
         snprintf(text, 16, "\\u%04x\\u%04x", 0xD800 + (unsigned)((cp - 0x10000) >> 10), 0xDC00 + (unsigned)(cp & 0x3FF));
 }
 
+/* A string with its escapes. */
 static enum status json_text(struct jinja_json *j, struct jinja_string s)
 {
     char text[16];
@@ -57,6 +59,7 @@ static enum status json_text(struct jinja_json *j, struct jinja_string s)
     return j->r->c->status;
 }
 
+/* An array. */
 static enum status json_list(struct jinja_json *j, const struct jinja_list *l)
 {
     jinja_builder_str(j->b, "[");
@@ -102,6 +105,7 @@ static enum status sorted_members(struct jinja_run *r, const struct jinja_dict *
     return OK;
 }
 
+/* An object, its members in the order that is asked for. */
 static enum status json_dict(struct jinja_json *j, const struct jinja_dict *d)
 {
     size_t *order = NULL;
@@ -122,6 +126,7 @@ static enum status json_dict(struct jinja_json *j, const struct jinja_dict *d)
     return j->r->c->status;
 }
 
+/* An array or object, one level deeper. */
 static enum status json_nested(struct jinja_json *j, const struct jinja_value *v)
 {
     TRY(jinja_enter(j->r));
@@ -130,6 +135,7 @@ static enum status json_nested(struct jinja_json *j, const struct jinja_value *v
     return status;
 }
 
+/* Any value; what JSON cannot say is refused as Python refuses it. */
 static enum status json_value(struct jinja_json *j, const struct jinja_value *v)
 {
     static const char *const bools[] = {"false", "true"};

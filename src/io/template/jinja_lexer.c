@@ -1,4 +1,5 @@
-/* Operators of two characters have a letter: == '=', != '!', <= 'l', >= 'g', // 'd', ** 'p'; a single = is 'a'. */
+/* jinja_lexer: see jinja_lexer.h. Operators of two characters have a letter: == '=', != '!', <= 'l', >= 'g', // 'd', ** 'p';
+ * a single = is 'a'. */
 #include "io/template/jinja_lexer.h"
 
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "base/utf8.h"
 #include "io/tokenizer/unicode.h"
 
+/* A failure at the line of the current place. */
 static enum status lexer_fail(const struct jinja_lexer *l, enum status status, const char *what)
 {
     return ctx_fail(l->t->c, status, "%s: line %d: %s", l->t->name, (int)l->line, what);
@@ -29,6 +31,7 @@ enum status jinja_lexer_start(struct jinja_lexer *l, struct jinja_template *t, c
     return OK;
 }
 
+/* Whether the source has `what` at a place. */
 static bool lexer_is(const struct jinja_lexer *l, size_t at, const char *what)
 {
     size_t n = strlen(what);
@@ -101,6 +104,7 @@ static bool closes_block(const struct jinja_lexer *l, size_t at, bool plus)
     return lexer_is(l, at, "%}") || lexer_is(l, at, "-%}") || (plus && lexer_is(l, at, "+%}"));
 }
 
+/* {# ... #}. */
 static enum status skip_comment(struct jinja_lexer *l, size_t tag)
 {
     const char *end = memmem(l->source + tag + 2, l->n - tag - 2, "#}", 2);
@@ -150,6 +154,7 @@ static enum status open_tag(struct jinja_lexer *l, size_t tag, char sort, char s
     return OK;
 }
 
+/* Text up to the next tag, or the tag. */
 static enum status lex_root(struct jinja_lexer *l, struct jinja_token *out)
 {
     if (l->raw) return lex_raw(l, out);
@@ -179,6 +184,7 @@ static bool lexer_is_letter(char ch)
     return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || ch == '_' || (unsigned char)ch >= 0x80;
 }
 
+/* A code point as UTF-8. */
 static void append_character(struct jinja_builder *b, uint32_t cp)
 {
     char s[4];
@@ -241,7 +247,7 @@ static enum status append_escape(struct jinja_lexer *l, struct jinja_builder *b,
         return OK;
     }
     const char *known = strchr(from, ch);
-    if (ch == '\n') return OK; /* a line that goes on */
+    if (ch == '\n') return OK; /* a backslash joins two lines */
     if (!known || ch == '\0') {
         jinja_builder_bytes(b, "\\", 1, false);
         *used = 0;
@@ -251,6 +257,7 @@ static enum status append_escape(struct jinja_lexer *l, struct jinja_builder *b,
     return OK;
 }
 
+/* A string constant, its escapes resolved. */
 static enum status lex_string(struct jinja_lexer *l, struct jinja_token *out)
 {
     char quote = l->source[l->at];
@@ -290,6 +297,7 @@ static size_t lex_digits(const struct jinja_lexer *l, size_t at, char *text, siz
     return at;
 }
 
+/* An integer or a float, with _ between digits. */
 static enum status lex_number(struct jinja_lexer *l, struct jinja_token *out)
 {
     char text[400];
@@ -320,6 +328,7 @@ static enum status lex_number(struct jinja_lexer *l, struct jinja_token *out)
     return OK;
 }
 
+/* Brackets must close in order; a tag does not end inside one. */
 static enum status count_bracket(struct jinja_lexer *l, char ch)
 {
     static const char open[] = "([{", close[] = ")]}";
@@ -335,6 +344,7 @@ static enum status count_bracket(struct jinja_lexer *l, char ch)
     return OK;
 }
 
+/* An operator of one or two characters. */
 static enum status lex_operator(struct jinja_lexer *l, struct jinja_token *out)
 {
     static const char *const pairs[] = {"===", "!!=", "l<=", "g>=", "d//", "p**"};
@@ -372,6 +382,7 @@ static bool lex_close(struct jinja_lexer *l)
     return true;
 }
 
+/* One token inside a tag. */
 static enum status lex_tag(struct jinja_lexer *l, struct jinja_token *out)
 {
     if (!lex_close(l)) lexer_move(l, lexer_skip_space(l, l->at));

@@ -1,5 +1,5 @@
-/* Memory of a template and of a run: blocks that are given back together, so that no value needs an owner. A cap makes a
- * template that builds ever larger values fail instead of filling the machine. */
+/* jinja_memory: memory of a template and of a run: blocks that are given back together, so that no value needs an owner. A
+ * cap makes a template that builds ever larger values fail instead of filling the machine. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -34,7 +34,7 @@ void jinja_arena_release(struct jinja_arena *a)
     a->blocks = a->texts = NULL;
 }
 
-/* A block with at least `need` of room, each of `width` bytes, in front of *list. */
+/* A block with space for at least `need` elements of `width` bytes each, in front of *list. */
 static struct jinja_block *block_add(struct jinja_arena *a, struct jinja_block **list, size_t need, size_t usual,
                                      size_t width)
 {
@@ -115,6 +115,7 @@ struct jinja_string jinja_arena_concat(struct jinja_arena *arena, struct jinja_s
 
 /* ---- builders ---- */
 
+/* Makes the string longer by `more` bytes. */
 static bool builder_grow(struct jinja_builder *b, size_t more)
 {
     if (!ctx_ok(b->a->c)) return false;
@@ -160,6 +161,7 @@ struct jinja_string jinja_builder_string(const struct jinja_builder *b)
 
 /* ---- names ---- */
 
+/* FNV-1a of a name. */
 static uint32_t symbol_hash(struct jinja_string name)
 {
     uint32_t h = 2166136261u; /* FNV-1a */
@@ -183,7 +185,7 @@ int32_t jinja_symbol_find(const struct jinja_template *t, struct jinja_string na
     return t->symbols.rows == 0 ? -1 : t->symbols.table[symbol_row(&t->symbols, name)] - 1;
 }
 
-/* Twice the rows, and room for half as many names. */
+/* Twice the rows, and space for half as many names. */
 static bool symbols_grow(struct jinja_template *t)
 {
     struct jinja_symbols *s = &t->symbols, old = *s;

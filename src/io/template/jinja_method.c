@@ -1,4 +1,5 @@
-/* Methods of strings, lists and dicts. The sandbox of the reference lets none change its object. */
+/* jinja_method: methods of strings, lists and dicts: message.content.strip(), text.split("</think>"), d.items(). The sandbox
+ * of the reference lets none change its object, so append, update and their like are refused here too. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ struct method_call {
     struct jinja_value *out;
 };
 
+/* Binds the arguments to the method's parameters. */
 static enum status method_bind(struct method_call *m, const char *const *parameters, size_t n)
 {
     char what[40];
@@ -22,6 +24,7 @@ static enum status method_bind(struct method_call *m, const char *const *paramet
     return jinja_call_bind(m->r, what, m->a, parameters, n, m->v);
 }
 
+/* Whether an optional argument was given; None counts as not. */
 static bool method_given(const struct jinja_value *v)
 {
     return v->kind != JINJA_NONE && !(v->kind == JINJA_UNDEFINED && v->form == UNDEFINED_NAME && v->u.s.n == 0);
@@ -43,6 +46,7 @@ static enum status need_int(struct method_call *m, const struct jinja_value *v, 
     return jinja_fail(m->r, "'%s' object cannot be interpreted as an integer", jinja_value_type(v));
 }
 
+/* The result is a string. */
 static enum status give_string(struct method_call *m, struct jinja_string s)
 {
     *m->out = jinja_value_string(s);
@@ -75,6 +79,7 @@ static enum status text_split(struct method_call *m)
     return jinja_text_split(m->r, m->s, some ? &by : NULL, most < 0 ? -1 : most, m->name.s[0] == 'r', m->out);
 }
 
+/* splitlines(keepends). */
 static enum status text_lines(struct method_call *m)
 {
     static const char *const parameters[] = {"keepends="};
@@ -82,6 +87,7 @@ static enum status text_lines(struct method_call *m)
     return jinja_text_lines(m->r, m->s, method_given(&m->v[0]) && jinja_value_true(&m->v[0]), m->out);
 }
 
+/* Whether a string begins or ends with a part. */
 static bool has_end(struct jinja_string s, struct jinja_string part, bool end)
 {
     return part.n <= s.n && (part.n == 0 || memcmp(end ? s.s + s.n - part.n : s.s, part.s, part.n) == 0);
@@ -96,6 +102,7 @@ static enum status bind_sought(struct method_call *m)
     return jinja_refuse(m->r, "a place to begin or end at in %.*s()", (int)m->name.n, m->name.s);
 }
 
+/* startswith and endswith, with one part or a tuple of them. */
 static enum status text_starts(struct method_call *m)
 {
     bool end = m->name.s[0] == 'e', yes = false;
@@ -117,6 +124,7 @@ static enum status text_starts(struct method_call *m)
     return OK;
 }
 
+/* removeprefix and removesuffix. */
 static enum status text_remove(struct method_call *m)
 {
     static const char *const parameters[] = {"prefix"};
@@ -129,6 +137,7 @@ static enum status text_remove(struct method_call *m)
     return give_string(m, s);
 }
 
+/* replace(old, new, count). */
 static enum status text_replace(struct method_call *m)
 {
     static const char *const parameters[] = {"old", "new", "count="};
@@ -142,6 +151,7 @@ static enum status text_replace(struct method_call *m)
     return give_string(m, out);
 }
 
+/* upper, lower, title, capitalize. */
 static enum status text_case(struct method_call *m)
 {
     struct jinja_string out;
@@ -168,6 +178,7 @@ static enum status text_find(struct method_call *m)
     return OK;
 }
 
+/* count(part), without overlaps. */
 static enum status text_count(struct method_call *m)
 {
     struct jinja_string part;
@@ -181,6 +192,7 @@ static enum status text_count(struct method_call *m)
     return OK;
 }
 
+/* The items of a list with a string between. */
 static enum status method_join(struct jinja_run *r, struct jinja_string by, const struct jinja_value *of,
                                struct jinja_value *out)
 {
@@ -199,6 +211,7 @@ static enum status method_join(struct jinja_run *r, struct jinja_string by, cons
     return r->c->status;
 }
 
+/* sep.join(list). */
 static enum status text_join(struct method_call *m)
 {
     static const char *const parameters[] = {"iterable"};
@@ -271,6 +284,7 @@ static enum status text_is(struct method_call *m)
     return OK;
 }
 
+/* format(args). */
 static enum status text_format(struct method_call *m)
 {
     struct jinja_string out;
@@ -280,6 +294,7 @@ static enum status text_format(struct method_call *m)
 
 /* ---- dicts and lists ---- */
 
+/* get(key, default). */
 static enum status dict_get(struct method_call *m)
 {
     static const char *const parameters[] = {"key", "default="};
@@ -309,6 +324,7 @@ static enum status dict_view(struct method_call *m)
     return OK;
 }
 
+/* copy(). */
 static enum status dict_copy(struct method_call *m)
 {
     const struct jinja_dict *d = m->self->u.dict;
@@ -382,6 +398,7 @@ static const struct method {
     {JINJA_LIST, "count", list_find},
 };
 
+/* Whether a name is in a list that ends with NULL. */
 static bool is_listed(const char *const *names, struct jinja_string name)
 {
     for (; *names; names++)
@@ -389,6 +406,7 @@ static bool is_listed(const char *const *names, struct jinja_string name)
     return false;
 }
 
+/* The row of a method, or NULL. */
 static const struct method *method_find(enum jinja_kind kind, struct jinja_string name)
 {
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)

@@ -1,4 +1,6 @@
-/* Statements, and the tokens under both halves of the parser. */
+/* jinja_parser: parses statements ({% if %}, {% for %}, {% set %}, {% macro %}, ...) into the tree of a template, and has
+ * the handling of tokens that jinja_expression.c uses too. A body is parsed up to the names that may end it: that of an if
+ * up to elif, else or endif. */
 #include "io/template/jinja_parser.h"
 
 #include <stdarg.h>
@@ -73,12 +75,14 @@ enum status jinja_parse_expect_op(struct jinja_parser *p, char op)
     return jinja_parse_fail(p, E_INPUT, "'%c' is missing", op == 'a' ? '=' : op);
 }
 
+/* The end of the tag. */
 static enum status expect_close(struct jinja_parser *p)
 {
     if (p->token.kind == TOKEN_CLOSE) return jinja_parse_advance(p);
     return jinja_parse_fail(p, E_INPUT, "the tag does not end where it should");
 }
 
+/* A name. */
 static enum status expect_name(struct jinja_parser *p, struct jinja_string *name)
 {
     if (p->token.kind != TOKEN_NAME) return jinja_parse_fail(p, E_INPUT, "a name is missing");
@@ -88,6 +92,7 @@ static enum status expect_name(struct jinja_parser *p, struct jinja_string *name
 
 /* ---- targets of assignments ---- */
 
+/* A name that is assigned to, or a member of a namespace. */
 static enum status parse_target_name(struct jinja_parser *p, bool members, struct jinja_node **out)
 {
     static const char *const reserved[] = {"true", "false", "none", "True", "False", "None"};
@@ -109,6 +114,7 @@ static enum status parse_target_name(struct jinja_parser *p, bool members, struc
     return jinja_symbol(p->t, name) < 0 ? p->c->status : OK;
 }
 
+/* Whether one more target follows. */
 static bool starts_target(const struct jinja_parser *p)
 {
     return jinja_parse_is_op(&p->token, '(') || (p->token.kind == TOKEN_NAME && !jinja_parse_is_name(&p->token, "in"));
@@ -158,6 +164,7 @@ static enum status end_tag(struct jinja_parser *p)
     return expect_close(p);
 }
 
+/* if, elif, else, endif. */
 static enum status parse_if(struct jinja_parser *p, struct jinja_node *n)
 {
     static const char *const ends[] = {"elif", "else", "endif", NULL}, *const end[] = {"endif", NULL};
@@ -184,6 +191,7 @@ static enum status parse_if(struct jinja_parser *p, struct jinja_node *n)
     return end_tag(p);
 }
 
+/* for target in list [if condition] [recursive], else, endfor. */
 static enum status parse_for(struct jinja_parser *p, struct jinja_node *n)
 {
     static const char *const ends[] = {"else", "endfor", NULL}, *const end[] = {"endfor", NULL};
@@ -209,6 +217,7 @@ static enum status parse_for(struct jinja_parser *p, struct jinja_node *n)
     return end_tag(p);
 }
 
+/* set target = value, or a block up to endset. */
 static enum status parse_set(struct jinja_parser *p, struct jinja_node *n)
 {
     static const char *const end[] = {"endset", NULL};
@@ -263,6 +272,7 @@ static enum status parse_closed_body(struct jinja_parser *p, const char *const *
     return end_tag(p);
 }
 
+/* macro name(parameters), endmacro. */
 static enum status parse_macro(struct jinja_parser *p, struct jinja_node *n)
 {
     static const char *const end[] = {"endmacro", NULL};
@@ -275,6 +285,7 @@ static enum status parse_macro(struct jinja_parser *p, struct jinja_node *n)
     return parse_closed_body(p, end, &n->b);
 }
 
+/* call(parameters) macro(args), endcall: the body is what `caller` runs in the macro. */
 static enum status parse_call_block(struct jinja_parser *p, struct jinja_node *n)
 {
     static const char *const end[] = {"endcall", NULL};
@@ -285,6 +296,7 @@ static enum status parse_call_block(struct jinja_parser *p, struct jinja_node *n
     return parse_closed_body(p, end, &n->b);
 }
 
+/* filter name, endfilter. */
 static enum status parse_filter_block(struct jinja_parser *p, struct jinja_node *n)
 {
     static const char *const end[] = {"endfilter", NULL};
@@ -294,6 +306,7 @@ static enum status parse_filter_block(struct jinja_parser *p, struct jinja_node 
     return end_tag(p);
 }
 
+/* generation, endgeneration: what the assistant wrote, for masks. */
 static enum status parse_generation(struct jinja_parser *p, struct jinja_node *n)
 {
     static const char *const end[] = {"endgeneration", NULL};
@@ -301,6 +314,7 @@ static enum status parse_generation(struct jinja_parser *p, struct jinja_node *n
     return parse_closed_body(p, end, &n->b);
 }
 
+/* break and continue. */
 static enum status parse_jump(struct jinja_parser *p, struct jinja_node *n)
 {
     (void)n;
@@ -346,6 +360,7 @@ static enum status parse_statement(struct jinja_parser *p, struct jinja_node **o
     return jinja_parse_fail(p, E_INPUT, "unknown tag '%.*s'", (int)p->token.text.n, p->token.text.s);
 }
 
+/* Whether a token is one of these names. */
 static bool is_one_of(const struct jinja_token *k, const char *const *names)
 {
     for (; names && *names; names++)
@@ -393,6 +408,7 @@ static enum status parse_body(struct jinja_parser *p, const char *const *ends, s
 
 /* ---- templates ---- */
 
+/* A whole template. */
 static enum status parse_template(struct jinja_template *t, const char *source, size_t n)
 {
     struct jinja_parser p = {.c = t->c, .t = t};

@@ -19,6 +19,8 @@ struct jinja_parser {
 
 enum { JINJA_PARSE_DEPTH_MAX = 150, JINJA_NODES_MAX = 1 << 18 };
 
+/* The next token becomes p->token. A failure with the line of the token. A new node, NULL with E_MEMORY or past
+ * JINJA_NODES_MAX. Whether a token is this name, or this operator. */
 enum status jinja_parse_advance(struct jinja_parser *p);
 enum status jinja_parse_fail(struct jinja_parser *p, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,4 +1,5 @@
-/* str() and repr() of values, as Python writes them. */
+/* jinja_print: str() and repr() of values, as Python writes them: True, None, 1.0, 'it\'s' as "it's", ['a', 1]. Templates
+ * print lists and dicts of tools this way. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static bool is_printable(uint32_t cp)
     return name[0] != 'C' && name[0] != 'Z';
 }
 
+/* One character of a string, escaped as Python does. */
 static void repr_character(struct jinja_builder *b, struct jinja_string s, size_t at, struct unicode_unit u, char quote)
 {
     static const char from[] = "\\\n\r\t", to[] = "\\nrt";
@@ -61,6 +63,7 @@ static void repr_character(struct jinja_builder *b, struct jinja_string s, size_
         jinja_builder_append(b, jinja_part(s, at, at + u.bytes));
 }
 
+/* A string in single quotes, or in double ones where it has single ones only. */
 static enum status repr_string(struct jinja_run *r, struct jinja_string s, struct jinja_builder *b)
 {
     bool single = s.n > 0 && memchr(s.s, '\'', s.n), twice = s.n > 0 && memchr(s.s, '"', s.n);
@@ -76,6 +79,7 @@ static enum status repr_string(struct jinja_run *r, struct jinja_string s, struc
     return r->c->status;
 }
 
+/* [a, b] or (a, b). */
 static enum status repr_list(struct jinja_run *r, const struct jinja_value *v, struct jinja_builder *b)
 {
     const struct jinja_list *l = v->u.list;
@@ -90,6 +94,7 @@ static enum status repr_list(struct jinja_run *r, const struct jinja_value *v, s
     return r->c->status;
 }
 
+/* {'a': b}. */
 static enum status repr_dict(struct jinja_run *r, const struct jinja_dict *d, struct jinja_builder *b)
 {
     jinja_builder_str(b, "{");

@@ -1,4 +1,6 @@
-/* Statements, scopes, and the run of a whole template. */
+/* jinja_statement: runs statements. A scope maps symbols (numbers of names) to values and has a parent: a for loop, a macro
+ * and a captured block get a scope of their own, an if does not, and only a namespace can be written to from inside one, as
+ * in jinja2. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +13,7 @@ enum { STEPS_MIN = 4 << 20, STEPS_PER_BYTE = 256, MEMORY_MIN = 32 << 20, MEMORY_
 
 /* ---- limits and failures ---- */
 
+/* A failure with the template's name and the line that is being run. */
 static enum status fail_at_line(struct jinja_run *r, enum status status, const char *format, va_list args, const char *end)
 {
     char what[900];
@@ -100,6 +103,7 @@ enum status jinja_scope_get(struct jinja_run *r, int32_t symbol, struct jinja_va
     return OK;
 }
 
+/* a, b = value. */
 static enum status assign_tuple(struct jinja_run *r, const struct jinja_node *target, const struct jinja_value *v)
 {
     struct jinja_value all;
@@ -141,6 +145,7 @@ enum status jinja_run_captured(struct jinja_run *r, const struct jinja_node *bod
     return status != OK ? status : r->c->status;
 }
 
+/* What a body writes, as a string. */
 static enum status capture_block(struct jinja_run *r, const struct jinja_node *body, struct jinja_value *out)
 {
     struct jinja_scope *scope = jinja_scope_new(r, r->scope);
@@ -162,6 +167,7 @@ static enum status filter_captured(struct jinja_run *r, const struct jinja_node 
     return jinja_filter_apply(r, filter->constant.u.s, &of, &a, v);
 }
 
+/* set name, a body, endset. */
 static enum status run_set_block(struct jinja_run *r, const struct jinja_node *n)
 {
     struct jinja_value v;
@@ -170,6 +176,7 @@ static enum status run_set_block(struct jinja_run *r, const struct jinja_node *n
     return jinja_assign(r, n->d, &v);
 }
 
+/* filter name, a body, endfilter. */
 static enum status run_filter_block(struct jinja_run *r, const struct jinja_node *n)
 {
     struct jinja_value v;
@@ -178,6 +185,7 @@ static enum status run_filter_block(struct jinja_run *r, const struct jinja_node
     return jinja_print(r, &v, r->out);
 }
 
+/* A macro as a value, which remembers the scope that it was made in. */
 static enum status make_macro(struct jinja_run *r, const struct jinja_node *n, struct jinja_value *out)
 {
     *out = (struct jinja_value){.kind = JINJA_MACRO};
@@ -187,6 +195,7 @@ static enum status make_macro(struct jinja_run *r, const struct jinja_node *n, s
     return OK;
 }
 
+/* Binds a macro to its name. */
 static enum status run_macro(struct jinja_run *r, const struct jinja_node *n)
 {
     struct jinja_value macro;
@@ -194,6 +203,7 @@ static enum status run_macro(struct jinja_run *r, const struct jinja_node *n)
     return jinja_scope_set(r, r->scope, n->symbol, macro);
 }
 
+/* Calls a macro with the body as its `caller`. */
 static enum status run_call_block(struct jinja_run *r, const struct jinja_node *n)
 {
     struct jinja_value caller, f, out;
@@ -206,6 +216,7 @@ static enum status run_call_block(struct jinja_run *r, const struct jinja_node *
     return jinja_print(r, &out, r->out);
 }
 
+/* Notes where a generation block stands in the output. */
 static enum status push_mark(struct jinja_run *r, size_t start, size_t end)
 {
     if (r->n_marks == r->room_marks) {
@@ -231,6 +242,7 @@ static enum status run_generation(struct jinja_run *r, const struct jinja_node *
     return r->captured > 0 ? OK : push_mark(r, start, r->out->n);
 }
 
+/* The first branch whose condition holds. */
 static enum status run_if(struct jinja_run *r, const struct jinja_node *n)
 {
     for (;;) {
@@ -242,6 +254,7 @@ static enum status run_if(struct jinja_run *r, const struct jinja_node *n)
     }
 }
 
+/* Any statement. */
 static enum status run_statement(struct jinja_run *r, const struct jinja_node *n)
 {
     struct jinja_value v;
@@ -297,6 +310,7 @@ enum status jinja_run_body(struct jinja_run *r, const struct jinja_node *first)
 
 /* ---- the whole ---- */
 
+/* About how many bytes a variable has, for the limit of the run's memory. */
 static size_t json_bytes(const json_t *v)
 {
     size_t n = 32;
@@ -308,6 +322,7 @@ static size_t json_bytes(const json_t *v)
     return n;
 }
 
+/* The members of an object as variables. */
 static enum status set_variables(struct jinja_run *r, const json_t *o, bool outside)
 {
     const char *key;
@@ -323,6 +338,7 @@ static enum status set_variables(struct jinja_run *r, const json_t *o, bool outs
     return OK;
 }
 
+/* Copies text and marks out of the arena. */
 static enum status take_output(struct jinja_run *r, struct jinja_output *out)
 {
     struct jinja_builder *b = r->out;

@@ -1,4 +1,5 @@
-/* Tests: what follows "is". */
+/* jinja_test: the tests, what follows `is`: defined, none, string, mapping, divisibleby(3), in [..], and the comparisons by
+ * name. */
 #include <string.h>
 
 #include "io/template/jinja_internal.h"
@@ -11,6 +12,7 @@ struct test_call {
     bool *out;
 };
 
+/* Tests that ask for the kind of a value. */
 static enum status test_kind(struct test_call *t)
 {
     static const struct {
@@ -54,6 +56,7 @@ static enum status test_sequence(struct test_call *t)
     return OK;
 }
 
+/* divisibleby(n), even, odd. */
 static enum status test_divides(struct test_call *t)
 {
     int64_t by = 2, v;
@@ -66,6 +69,7 @@ static enum status test_divides(struct test_call *t)
     return OK;
 }
 
+/* upper and lower. */
 static enum status test_case(struct test_call *t)
 {
     struct jinja_string s, other;
@@ -84,6 +88,7 @@ static enum status test_equal(struct test_call *t)
     return OK;
 }
 
+/* lt, le, gt, ge and their signs. */
 static enum status test_order(struct test_call *t)
 {
     int sign;

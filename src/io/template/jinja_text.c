@@ -1,4 +1,5 @@
-/* Strings as Python sees them. Places are bytes inside, code points outside. */
+/* jinja_text: strings as Python sees them. A string is UTF-8 in memory and a sequence of code points for the template, so
+ * places are bytes inside and code points outside: s[2:] of "héllo" begins at byte 3. */
 #include <string.h>
 #include <utf8proc.h>
 
@@ -59,6 +60,7 @@ size_t jinja_text_find_last(struct jinja_string s, struct jinja_string part)
 
 /* ---- strip ---- */
 
+/* Whether strip takes a character away. */
 static bool is_stripped(struct unicode_unit u, const char *at, const struct jinja_string *chars)
 {
     return chars ? u.bytes > 0 && memmem(chars->s, chars->n, at, u.bytes) != NULL : jinja_text_is_space(u.cp);
@@ -112,6 +114,7 @@ enum status jinja_text_replace(struct jinja_run *r, struct jinja_string s, struc
     return r->c->status;
 }
 
+/* Appends a part to a list. */
 static enum status text_push(struct jinja_run *r, struct jinja_value *list, struct jinja_string s)
 {
     TRY(jinja_step(r, 1));
@@ -226,6 +229,7 @@ static bool case_unknown(uint32_t cp, bool upper, int which)
            (cp >= 0x1F80 && cp <= 0x1FFF) || (cp >= 0x10D0 && cp <= 0x10FF);
 }
 
+/* Whether a character has another case. */
 static bool is_cased(uint32_t cp)
 {
     return cp < 0x110000 && (utf8proc_toupper((int32_t)cp) != (int32_t)cp || utf8proc_tolower((int32_t)cp) != (int32_t)cp);

@@ -1,4 +1,5 @@
-/* Values: making, asking, comparing and walking through them, as Python does. */
+/* jinja_value: making, asking, comparing and walking through values, as Python does: 1 == 1.0 == true, an empty list is
+ * false, a dict keeps its order, and iterating over a string gives its characters. */
 #include <math.h>
 #include <string.h>
 
@@ -61,6 +62,7 @@ enum status jinja_value_dict(struct jinja_run *r, struct jinja_value *out)
     return out->u.dict ? OK : r->c->status;
 }
 
+/* Appends a pair. */
 static enum status dict_push(struct jinja_run *r, struct jinja_dict *d, struct jinja_value key, struct jinja_value value)
 {
     if (d->n == d->room) {
@@ -93,6 +95,7 @@ static int compare_mixed(int64_t i, double f)
 static bool compare_numbers(const struct jinja_value *a, const struct jinja_value *b, int *sign)
 {
     int64_t i, k;
+    /* Two integers are compared as such, since doubles would lose their last digits. */
     bool whole_a = jinja_value_integer(a, &i), whole_b = jinja_value_integer(b, &k);
     if ((!whole_a && a->kind != JINJA_FLOAT) || (!whole_b && b->kind != JINJA_FLOAT)) return false;
     if (whole_a && whole_b) {
@@ -109,6 +112,7 @@ static bool compare_numbers(const struct jinja_value *a, const struct jinja_valu
     return true;
 }
 
+/* Whether two keys are the same one: numbers by value, whatever their kinds. */
 static bool key_equal(const struct jinja_value *a, const struct jinja_value *b)
 {
     int sign;
@@ -152,7 +156,8 @@ enum status jinja_value_put(struct jinja_run *r, struct jinja_dict *d, struct ji
 
 /* ---- out of JSON ---- */
 
-static enum status read_object(struct jinja_run *r, const json_t *v, bool outside, struct jinja_value *out)
+/* A JSON object as a dict. */
+static enum status value_read_object(struct jinja_run *r, const json_t *v, bool outside, struct jinja_value *out)
 {
     const char *key;
     json_t *member;
@@ -172,7 +177,7 @@ static enum status read_object(struct jinja_run *r, const json_t *v, bool outsid
 /* JSON's own depth is limited where it is parsed. */
 enum status jinja_value_read(struct jinja_run *r, const json_t *v, bool outside, struct jinja_value *out)
 {
-    if (json_is_object(v)) return read_object(r, v, outside, out);
+    if (json_is_object(v)) return value_read_object(r, v, outside, out);
     if (json_is_array(v)) {
         TRY(jinja_value_list(r, LIST_PLAIN, out));
         for (size_t i = 0; i < json_array_size(v); i++) {
@@ -232,6 +237,7 @@ bool jinja_value_true(const struct jinja_value *v)
     case JINJA_STRING:
         return v->u.s.n > 0;
     case JINJA_LIST:
+        /* Python asks no generator whether it is empty. */
         return v->form == LIST_GENERATOR || v->u.list->n > 0;
     case JINJA_DICT:
         return v->u.dict->n > 0;
@@ -282,6 +288,7 @@ enum status jinja_value_fail_undefined(struct jinja_run *r, const struct jinja_v
 
 /* ---- comparing ---- */
 
+/* Item by item. */
 static enum status equal_lists(struct jinja_run *r, const struct jinja_list *a, const struct jinja_list *b, bool *out)
 {
     *out = a->n == b->n;
@@ -289,6 +296,7 @@ static enum status equal_lists(struct jinja_run *r, const struct jinja_list *a, 
     return OK;
 }
 
+/* The same keys with equal values, in any order. */
 static enum status equal_dicts(struct jinja_run *r, const struct jinja_dict *a, const struct jinja_dict *b, bool *out)
 {
     *out = a->n == b->n;
@@ -326,6 +334,7 @@ enum status jinja_value_equal(struct jinja_run *r, const struct jinja_value *a, 
     return status;
 }
 
+/* By the first items that differ. */
 static enum status order_lists(struct jinja_run *r, const struct jinja_list *a, const struct jinja_list *b, const char *op,
                                int *out)
 {
@@ -390,6 +399,7 @@ enum status jinja_value_contains(struct jinja_run *r, const struct jinja_value *
 
 /* ---- walking ---- */
 
+/* A string's characters as a list. */
 static enum status characters(struct jinja_run *r, struct jinja_string s, struct jinja_value *list)
 {
     for (size_t at = 0; at < s.n;) {

@@ -1,9 +1,9 @@
-/* Words are short, so most pieces go through merge_short: the pairs' ranks lie in an array, the smallest is searched, its
- * neighbours are looked up again. That is quadratic with a tiny constant and stops at SHORT symbols; bpe_queue takes the
- * rest. Words also repeat, so a direct-mapped table remembers where in the output the ids of a piece stand.
+/* bpe: see bpe.h. Words are short, so most pieces go through merge_short: the ranks of the pairs lie in an array, the
+ * smallest is searched, its neighbours are looked up again. That is quadratic with a tiny constant and stops at SHORT
+ * symbols; bpe_queue takes longer pieces. Words also repeat, so a direct-mapped table remembers where in the output the ids
+ * of a piece stand.
  *
- * Rejected: a table of finished words shared between calls (a tokenizer is immutable, so that threads may share it).
- */
+ * Rejected: a table of finished words shared between calls (a tokenizer is immutable, so that threads may share it). */
 #include "io/tokenizer/bpe.h"
 
 #include <string.h>
@@ -159,6 +159,7 @@ static size_t first_chars(const struct bpe *b, const char *piece, size_t n, int3
     return count;
 }
 
+/* The symbols of a piece before any merge; returns their number. */
 static size_t first_symbols(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
 {
     return b->chars ? first_chars(b, piece, n, symbols) : first_bytes(b, piece, n, symbols);
@@ -184,6 +185,7 @@ static size_t merge_short(const struct bpe *b, int32_t *symbols, size_t n)
     return n;
 }
 
+/* A piece whose symbols fit on the stack. */
 static enum status encode_short(struct ctx *c, const struct bpe *b, const char *piece, size_t n, struct ids *out)
 {
     int32_t symbols[SHORT];
@@ -192,6 +194,7 @@ static enum status encode_short(struct ctx *c, const struct bpe *b, const char *
     return OK;
 }
 
+/* Any other piece, in memory that is kept for the next one. */
 static enum status encode_long(struct ctx *c, const struct bpe *b, struct bpe_work *w, const char *piece, size_t n,
                                struct ids *out)
 {

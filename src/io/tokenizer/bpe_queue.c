@@ -1,7 +1,9 @@
-/* The usual answer is one priority queue of (rank, position). On ten megabytes of one letter it holds ten million entries,
+/* bpe_queue: merges of a long piece, in about linear time.
+ *
+ * The usual answer is one priority queue of (rank, position). On ten megabytes of one letter it holds ten million entries,
  * and every pop walks 23 levels of cold memory. But only the ranks need a queue: all positions where one merge applies are
- * done left to right anyway. So there is one bucket of positions a merge, and a small heap of the buckets that are not
- * empty.
+ * done left to right anyway. So there is one bucket of positions for each merge, and a small heap of the buckets that are
+ * not empty.
  *
  * A bucket is a plain queue, because positions reach it in rising order. Before a symbol stands, only merges inside its text
  * have touched that text, and those do not depend on what is around: a symbol is always made by the same last merge (u, v).
@@ -14,8 +16,7 @@
  * the order is exactly that of one queue. A position whose pair has changed since is skipped when its turn comes.
  *
  * Symbols lie in an array with their lengths at both ends (a boundary tag, as in Knuth's allocator), so neighbours are found
- * without links: 8 bytes a symbol instead of 16.
- */
+ * without links: 8 bytes for a symbol instead of 16. */
 #include "io/tokenizer/bpe_queue.h"
 
 #include <string.h>
@@ -32,11 +33,13 @@ struct heap {
     size_t n, room;
 };
 
+/* A piece of a bucket's queue; the chunks of a bucket are linked by index. */
 struct chunk {
     uint32_t next, n;
     uint32_t items[CHUNK_ITEMS];
 };
 
+/* The positions at which one merge may apply. */
 struct bucket {
     int32_t left, right, result;
     uint32_t rank;
@@ -45,6 +48,7 @@ struct bucket {
     bool queued;          /* in the heap of buckets */
 };
 
+/* One call of bpe_queue_run. */
 struct queue {
     struct ctx *c;
     const struct bpe *bpe;
@@ -61,6 +65,7 @@ struct queue {
     uint32_t recent;     /* bucket of the last look-up: runs of equal pairs need no other */
 };
 
+/* Adds an item and lets it rise to its place. */
 static enum status heap_push(struct ctx *c, struct heap *h, uint64_t item)
 {
     if (h->n == h->room) {
@@ -76,6 +81,7 @@ static enum status heap_push(struct ctx *c, struct heap *h, uint64_t item)
     return OK;
 }
 
+/* Takes the smallest item out; the last one sinks into its place. */
 static uint64_t heap_pop(struct heap *h)
 {
     uint64_t top = h->items[0], item = h->items[--h->n];
@@ -112,6 +118,7 @@ static uint32_t chunk_get(struct queue *q)
     return at;
 }
 
+/* Appends a position to a bucket. */
 static enum status bucket_push(struct queue *q, struct bucket *k, uint32_t position)
 {
     if (k->last == NONE || q->chunks[k->last].n == CHUNK_ITEMS) {

@@ -1,8 +1,13 @@
-/* A text is read twice: from its end to its beginning by the deterministic automaton (expression_build.c), which leaves at
+/* expression: matching in linear time, without backtracking.
+ *
+ * A text is read twice: from its end to its beginning by the deterministic automaton of expression_build.c, which leaves at
  * every place the set of nodes from which a match can be completed, and then forwards: a match starts where the first node
  * is alive, and at every choice the alternative that comes first and is alive is the one that backtracking would end up
  * with. So nothing is tried in vain, look-ahead is answered before it is asked, and no pattern makes a text expensive.
- */
+ *
+ * Example: \s+(?!\S) on "a  b". Read from the right, `b` makes (?!\S) false right before it and true one place further left
+ * (what follows there is white space), so at place 2 no match can be completed and at place 1 one can: the match is the
+ * first space only, which is what a search that takes both spaces first and gives one back would find. */
 #include "io/tokenizer/expression.h"
 
 #include <string.h>
@@ -45,7 +50,7 @@ void expression_work_release(struct ctx *c, struct expression_work *w)
     *w = (struct expression_work){0};
 }
 
-/* Room for a text of n bytes, and for the state at its end. */
+/* Memory for a text of n bytes, and for the state at its end. */
 static enum status expression_reserve(struct ctx *c, struct expression_work *w, size_t n)
 {
     if (n < w->room) return OK;

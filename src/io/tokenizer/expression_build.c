@@ -1,9 +1,10 @@
-/* The tree becomes an automaton of nodes that read one character or ask something without reading. A loop always reads, so
- * the edges that read nothing form no circle, and whether a node is alive at a place follows from the nodes alive one
- * character further right: that is a deterministic automaton that reads the text backwards, and expression.c runs it once
- * over a text. All its states are made here, so that a pattern is immutable and a pattern with too many is refused when it
- * is read.
- */
+/* expression_build: from the tree of a pattern to a deterministic automaton.
+ *
+ * The tree becomes nodes that read one character or ask something without reading. A loop always reads, so the edges that
+ * read nothing form no circle, and whether a node is alive at a place (a match can be completed from there) follows from the
+ * nodes alive one character further right: that is a deterministic automaton that reads the text backwards, and expression.c
+ * runs it once over a text. All its states are made here, so that a pattern is immutable and a pattern with too many is
+ * refused when it is read. */
 #include "io/tokenizer/expression_build.h"
 
 #include <string.h>
@@ -126,7 +127,7 @@ static int compile_alternatives(struct build *b, const struct tree *t, int next)
     return at < 0 ? -1 : node_split(b, expression_build_compile(b, left_id, next), at);
 }
 
-/* The node where the tree begins, when `next` is where it goes on; -1 with the failure in the ctx. */
+/* The node where the tree begins, when `next` is the node behind it; -1 with the failure in the ctx. */
 static int expression_build_compile(struct build *b, int tree, int next)
 {
     const struct tree *t = &b->t->nodes[tree];
@@ -334,6 +335,7 @@ static enum status trim(struct build *b, size_t row)
     return b->c->status;
 }
 
+/* All states that some text can lead to, from those at the end of a text leftwards. */
 static enum status make_states(struct build *b)
 {
     struct expression *p = b->p;

@@ -35,6 +35,8 @@ struct expression_tree {
     struct set *sets; /* owned, all different */
     int n_sets;
 };
+/* Parses a pattern of n bytes into *t: E_INPUT or E_UNSUPPORTED "NAME: ..." with what is not understood and where it stands.
+ * expression_tree_release frees it in any case. */
 void expression_tree_release(struct ctx *c, struct expression_tree *t);
 enum status expression_parse(struct ctx *c, struct expression_tree *t, const char *name, const char *source, size_t n);
 

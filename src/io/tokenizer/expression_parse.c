@@ -1,6 +1,8 @@
-/* From the text of a pattern to its tree, by recursive descent. Oniguruma's Ruby syntax where dialects differ: ^ and $ are
- * the borders of lines, `.` is anything but a line feed, {n,m}+ is not possessive but repeated.
- */
+/* expression_parse: from the text of a pattern to its tree, by recursive descent of bounded depth. The syntax is Oniguruma's
+ * for Ruby where dialects differ: ^ and $ are the borders of lines, `.` is anything but a line feed, {n,m}+ is not
+ * possessive but repeated.
+ * From the outside in: alternatives (a|b), a sequence, a quantified atom (x+?), an atom (a group, class, character or
+ * place). */
 #include <string.h>
 
 #include "base/mem.h"
@@ -106,7 +108,7 @@ static int tree_behind(struct parser *p, struct set *s, bool at_start)
 
 /* ---- characters ---- */
 
-/* Whether the source goes on with `text`. */
+/* Whether `text` comes next in the source. */
 static bool peek(const struct parser *p, const char *text)
 {
     size_t n = strlen(text);
@@ -129,6 +131,7 @@ static uint32_t take_unit(struct parser *p)
     return u.cp;
 }
 
+/* An ASCII letter. */
 static bool is_letter(uint32_t cp)
 {
     return cp < 0x80 && ((cp | 0x20) >= 'a' && (cp | 0x20) <= 'z');
@@ -152,6 +155,7 @@ static enum status add_range(struct parser *p, struct set *s, uint32_t first, ui
     return OK;
 }
 
+/* The value of a hexadecimal digit, or -1. */
 static int hex_value(char ch)
 {
     if (ch >= '0' && ch <= '9') return ch - '0';
@@ -328,6 +332,7 @@ static enum status expression_parse_class(struct parser *p, struct set *out)
 
 static int parse_alternatives(struct parser *p);
 
+/* The end of the text. */
 static int tree_end(struct parser *p)
 {
     return tree_add(p, (struct tree){.kind = TREE_END, .nullable = true});
@@ -446,6 +451,7 @@ static int parse_literal(struct parser *p)
     return node;
 }
 
+/* One character, class, group or place. */
 static int expression_parse_atom(struct parser *p)
 {
     struct set s = {0};
@@ -470,6 +476,7 @@ static int expression_parse_atom(struct parser *p)
 
 /* ---- quantifiers and sequences ---- */
 
+/* a{min,max}; what may match nothing cannot be repeated without end. */
 static int expression_repeat(struct parser *p, int a, int min, int max)
 {
     if (a < 0) return -1;
@@ -479,6 +486,7 @@ static int expression_repeat(struct parser *p, int a, int min, int max)
         p, (struct tree){.kind = TREE_REPEAT, .a = a, .min = min, .max = max, .nullable = min == 0 || inner.nullable});
 }
 
+/* A decimal number in an interval. */
 static bool take_number(struct parser *p, int *out)
 {
     size_t from = p->at;
@@ -523,6 +531,7 @@ static int parse_suffix(struct parser *p, int node, bool interval)
     return node;
 }
 
+/* An atom with the quantifiers behind it. */
 static int parse_quantified(struct parser *p)
 {
     int node = expression_parse_atom(p), min = 0, max = -1;
@@ -556,6 +565,7 @@ static bool folds_together(const struct parser *p, int a, int b)
            (first == 'f' && (second == 'f' || second == 'i' || second == 'l'));
 }
 
+/* What stands between two bars. */
 static int expression_parse_sequence(struct parser *p)
 {
     int node = -1;
@@ -569,6 +579,7 @@ static int expression_parse_sequence(struct parser *p)
     return node < 0 ? tree_add(p, (struct tree){.kind = TREE_EMPTY, .nullable = true}) : node;
 }
 
+/* Sequences between bars; the first that matches wins. */
 static int parse_alternatives(struct parser *p)
 {
     int node = expression_parse_sequence(p);

@@ -1,3 +1,6 @@
+/* expression_set: sets of characters as sorted lists of bounds (see the header). The letters a to z are the two bounds 97
+ * and 123: at 97 membership begins, at 123 it ends. To negate a set is to add or remove the bound 0, and union and
+ * intersection are one pass over two lists, however many characters are meant. */
 #include "io/tokenizer/expression_set.h"
 
 #include <string.h>
@@ -124,6 +127,7 @@ static enum status set_add_rows(struct ctx *c, struct set *s, unsigned shift, un
     return OK;
 }
 
+/* Names of properties are compared without regard to case. */
 static bool is_named(const char *name, size_t n, const char *known)
 {
     return strlen(known) == n && strncasecmp(name, known, n) == 0;

@@ -1,3 +1,6 @@
+/* pretokenizer: the walk over a text by all stages at once. Each stage has the end of its current piece; when the innermost
+ * one is used up, the stage around it gives its next piece. So no list of pieces is ever made: "In 2024" with the stages
+ * "every digit apart" and GPT-2's expression gives "In", " ", "2", "0", "2", "4", one at a time. */
 #include "io/tokenizer/pretokenizer.h"
 
 #include <string.h>

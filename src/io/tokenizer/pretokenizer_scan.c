@@ -1,4 +1,5 @@
-/* The expressions, with their alternatives in order (the first that matches wins, each as long as it can):
+/* pretokenizer_scan: the best-known expressions as scanners written by hand. Their alternatives in order (the first that
+ * matches wins, each as long as it can):
  *
  *   GPT-2    's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  *   Llama 3  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|
@@ -22,6 +23,7 @@
 /* What the scanners ask of a character. OTHER is anything that is neither space, letter nor number. */
 enum kind { LETTER, NUMBER, SPACE, BREAK, OTHER };
 
+/* The kind of a code point. */
 static enum kind kind_of(uint32_t cp)
 {
     if (cp < 0x80) {
@@ -37,6 +39,7 @@ static enum kind kind_of(uint32_t cp)
     return bits & UNICODE_SPACE ? SPACE : OTHER;
 }
 
+/* A line break is white space too. */
 static bool is_space(enum kind k)
 {
     return k == SPACE || k == BREAK;
@@ -91,6 +94,7 @@ static size_t space_piece(const char *s, size_t n, bool breaks_first)
     return last;
 }
 
+/* Length of the first piece by GPT-2's expression. */
 static size_t scan_gpt2(const char *s, size_t n)
 {
     size_t len = contraction(s, n, false);
@@ -153,6 +157,7 @@ static size_t scan_set(const char *s, size_t n, bool (*member)(uint32_t), bool e
     return at;
 }
 
+/* Whether three ASCII digits begin the text. */
 static bool three_digits(const char *s, size_t n)
 {
     if (n < 3) return false;
@@ -161,6 +166,7 @@ static bool three_digits(const char *s, size_t n)
     return true;
 }
 
+/* Three ASCII digits, or what stands before the next three. */
 static size_t scan_ascii_3(const char *s, size_t n)
 {
     if (three_digits(s, n)) return 3;

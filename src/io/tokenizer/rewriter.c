@@ -1,3 +1,6 @@
+/* rewriter: runs the steps of rewriter.h one after the other, and keeps for each byte of the result the place in the
+ * original text that it came from, so that a token's place in the user's text is known after the text was changed. Prepend
+ * "_" and Replace " " by "_" turn "a b" into "_a_b" with the origins 0 0 1 2. */
 #include "io/tokenizer/rewriter.h"
 
 #include <string.h>

@@ -23,12 +23,15 @@ struct rewriter {
     struct rewrite steps[REWRITES_MAX];
     int n;
 };
+/* Frees its steps; zeroed, it is an empty list of steps. */
 void rewriter_release(struct ctx *c, struct rewriter *r);
 /* Appends a step that needs no text. `name` begins the message of E_UNSUPPORTED, too many steps; the same below. */
 enum status rewriter_add(struct ctx *c, struct rewriter *r, const char *name, const struct rewrite *step);
+/* Appends a step that puts `text` in front: everywhere or, with `first`, at the start of the whole text only; with `unless`
+ * not where it stands already. */
 enum status rewriter_add_prepend(struct ctx *c, struct rewriter *r, const char *name, const char *text, bool unless,
                                  bool first);
-/* `from` is a string, or with `is_pattern` an expression. */
+/* Appends a step that replaces every occurrence of `from`, a string, or with `is_pattern` an expression. */
 enum status rewriter_add_replace(struct ctx *c, struct rewriter *r, const char *name, const char *from, size_t n_from,
                                  bool is_pattern, const char *to, size_t n_to);
 

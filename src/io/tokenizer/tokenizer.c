@@ -1,9 +1,15 @@
-/* Encoding goes inwards: added tokens are cut out of the raw text, the rest is normalised (rewriter.h), added tokens that
+/* tokenizer: encoding and decoding.
+ *
+ * Encoding goes inwards: added tokens are cut out of the raw text, the rest is normalised (rewriter.h), added tokens that
  * are looked for in normalised text are cut out of that, the rest is cut into pieces (pretokenizer.h), and each piece is
  * merged (bpe.h).
  *
  * The rules for added tokens are those of Hugging Face's AddedVocabulary, special tokens as with its encode_special_tokens:
  * a special token that the caller does not want is still matched, so that the same text is looked at, but passed over.
+ *
+ *   "Hi there<|im_end|>"   special tokens wanted: "Hi there" and the token <|im_end|>
+ *   "Hi there"             Qwen 2's expression: "Hi", " there"
+ *   "Hi", " there"         merged: 13048, 1052
  */
 #include "io/tokenizer/tokenizer.h"
 
@@ -34,6 +40,15 @@ enum status ids_push(struct ctx *c, struct ids *ids, int32_t id)
         ids->room = room;
     }
     ids->data[ids->n++] = id;
+    return OK;
+}
+
+enum status ids_check(struct ctx *c, const int32_t *ids, size_t n, int64_t vocab)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return ctx_fail(c, E_INPUT, "token %d (place %zu) is outside the model's vocabulary of %lld", ids[i], i,
+                            (long long)vocab);
     return OK;
 }
 
@@ -233,6 +248,7 @@ static void match_strip(struct added_match *m, const char *text, size_t n, size_
     }
 }
 
+/* An added token and, where places are wanted, its place in the text. */
 static enum status push_added(struct encoder *e, const struct added_match *m, bool raw)
 {
     TRY(ids_push(e->c, e->out, m->added->id));
@@ -266,6 +282,7 @@ static enum status encode_section(struct encoder *e, const char *text, size_t n)
     return encode_between(e, &e->t->normalized, e->normal.text, e->normal.n, encode_chunk);
 }
 
+/* The one function behind all forms of encoding. */
 static enum status encode(struct ctx *c, const struct tokenizer *t, const char *text, size_t n, bool special,
                           const uint8_t *outside, struct ids *out, struct token_spans *spans)
 {
@@ -398,6 +415,7 @@ int64_t tokenizer_vocab_size(const struct tokenizer *t)
     return t->n_tokens;
 }
 
+/* Flags of an id; 0 for one that is no token. */
 static unsigned flags_of(const struct tokenizer *t, int32_t id)
 {
     return id >= 0 && id < t->n_tokens ? t->tokens[id].flags : 0;

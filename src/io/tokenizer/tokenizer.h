@@ -15,8 +15,12 @@ struct ids {
     int32_t *data; /* owned */
     size_t n, room;
 };
+/* Frees the list, which is empty then; appends one id (E_MEMORY). */
 void ids_release(struct ctx *c, struct ids *ids);
 enum status ids_push(struct ctx *c, struct ids *ids, int32_t id);
+/* E_INPUT naming the first of n ids that is not in [0, vocab), for ids that come from outside: the embedding table is read
+ * by them. */
+enum status ids_check(struct ctx *c, const int32_t *ids, size_t n, int64_t vocab);
 
 /* Where the text of each token stands in the text that was tokenized: bytes [start, end). Starts never fall. What has no
  * token of its own lies between tokens; a character that became several tokens belongs to the last; what the tokenizer put
@@ -28,19 +32,21 @@ struct token_spans {
     struct token_span *data; /* owned */
     size_t n, room;
 };
+/* Frees the list, which is empty then. */
 void token_spans_release(struct ctx *c, struct token_spans *spans);
 
 /* `path` is a tokenizer.json; a tokenizer_config.json (and special_tokens_map.json, generation_config.json) beside it is
  * read for BOS, EOS, pad and the chat template when it exists. Errors: E_INPUT naming file and field, E_UNSUPPORTED naming
  * what is not supported (model type, pre-tokenizer pattern, normalizer). */
 struct tokenizer *tokenizer_open_json(struct ctx *c, const char *path);
+/* The tokenizer in a GGUF file's metadata. Same errors. */
 struct tokenizer *tokenizer_open_gguf(struct ctx *c, const struct gguf *g);
 /* `path` is a tokenizer.model of SentencePiece (model type BPE); beside it the same files, and added tokens in
  * tokenizer_config.json and added_tokens.json. */
 struct tokenizer *tokenizer_open_proto(struct ctx *c, const char *path);
 /* A model folder (tokenizer.json, else tokenizer.model), one of these files, or a GGUF file whatever its name. */
 struct tokenizer *tokenizer_open(struct ctx *c, const char *model_path);
-void tokenizer_free(struct tokenizer *t);
+void tokenizer_free(struct tokenizer *t); /* accepts NULL */
 
 /* Appends the ids of n bytes of text (any bytes) to *out. No BOS or EOS is added. With `special` the text of special tokens
  * ("<|im_start|>") becomes their ids; without, it is plain text (data from outside must not speak as a role). Added tokens
@@ -83,7 +89,8 @@ enum status tokenizer_decode(struct ctx *c, const struct tokenizer *t, const int
 enum status tokenizer_decode_text(struct ctx *c, const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
                                   struct buf *out);
 
-int64_t tokenizer_vocab_size(const struct tokenizer *t); /* largest id + 1 */
+/* The largest id + 1. */
+int64_t tokenizer_vocab_size(const struct tokenizer *t);
 /* The text of one token as stored (byte-level alphabet), or NULL when the id is a hole or out of range. */
 const char *tokenizer_token(const struct tokenizer *t, int32_t id);
 int32_t tokenizer_find(const struct tokenizer *t, const char *token); /* id of an added/special token's text, or -1 */

@@ -1,4 +1,5 @@
-/* Added tokens are looked for in text as Hugging Face does (an Aho-Corasick automaton with leftmost-longest matches): at
+/* tokenizer_added: added tokens are looked for in text as Hugging Face does (an Aho-Corasick automaton with leftmost-longest
+ * matches): at
  * each place the longest token that starts there. A trie tried at every place gives the same matches; it is linear because
  * the length of an added token is capped.
  */

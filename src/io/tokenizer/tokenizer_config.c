@@ -1,7 +1,7 @@
-/* What lies beside a tokenizer.json. tokenizer_config.json comes first, then special_tokens_map.json, then
- * generation_config.json (ids, and the full list of tokens that end a generation). A chat_template.jinja, which newer
- * versions of the reference write, goes before the template in tokenizer_config.json. Where there is no
- * generation_config.json the reference makes one out of config.json, so that is read for the same ids.
+/* tokenizer_config: reads what lies beside a tokenizer.json. tokenizer_config.json comes first, then
+ * special_tokens_map.json, then generation_config.json (ids, and the full list of tokens that end a generation). A
+ * chat_template.jinja, which newer versions of the reference write, goes before the template in tokenizer_config.json. Where
+ * there is no generation_config.json the reference makes one out of config.json, so that is read for the same ids.
  */
 #include <string.h>
 
@@ -18,6 +18,7 @@ static const char *token_text(const json_t *v)
     return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
 }
 
+/* A special token that a file names under `key`, unless an earlier file did. */
 static enum status tokenizer_config_read_token(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file,
                                                const char *key, int32_t *out)
 {
@@ -64,6 +65,7 @@ static enum status tokenizer_config_read_named(struct ctx *c, struct tokenizer *
     return OK;
 }
 
+/* tokenizer_config.json. */
 static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, const json_t *o)
 {
     int32_t bos = -1; /* the config's word goes before the post-processor's */
@@ -117,8 +119,8 @@ static enum status read_ids(struct ctx *c, struct tokenizer *t, const json_t *o)
 typedef enum status (*read_fn)(struct ctx *c, struct tokenizer *t, const json_t *o);
 
 /* Reads dir/name when it is there. */
-static enum status read_beside(struct ctx *c, struct tokenizer *t, const char *dir, const char *name, read_fn read,
-                               bool *found)
+static enum status config_read_beside(struct ctx *c, struct tokenizer *t, const char *dir, const char *name, read_fn read,
+                                      bool *found)
 {
     char *path = path_join(c, dir, name);
     if (!path) return c->status;
@@ -133,6 +135,7 @@ static enum status read_beside(struct ctx *c, struct tokenizer *t, const char *d
     return st;
 }
 
+/* chat_template.jinja, where newer versions of the reference keep the chat template. */
 static enum status read_template_file(struct ctx *c, struct tokenizer *t, const char *dir)
 {
     char *path = path_join(c, dir, "chat_template.jinja");
@@ -147,10 +150,10 @@ enum status tokenizer_config_read(struct ctx *c, struct tokenizer *t, const char
 {
     bool found;
     TRY(read_template_file(c, t, dir));
-    TRY(read_beside(c, t, dir, "tokenizer_config.json", read_tokenizer_config, &found));
-    TRY(read_beside(c, t, dir, "special_tokens_map.json", read_special_map, &found));
-    TRY(read_beside(c, t, dir, "generation_config.json", read_ids, &found));
-    return found ? OK : read_beside(c, t, dir, "config.json", read_ids, &found);
+    TRY(config_read_beside(c, t, dir, "tokenizer_config.json", read_tokenizer_config, &found));
+    TRY(config_read_beside(c, t, dir, "special_tokens_map.json", read_special_map, &found));
+    TRY(config_read_beside(c, t, dir, "generation_config.json", read_ids, &found));
+    return found ? OK : config_read_beside(c, t, dir, "config.json", read_ids, &found);
 }
 
 struct tokenizer *tokenizer_open_with(struct ctx *c, const char *path, tokenizer_read_fn read)

@@ -1,7 +1,7 @@
-/* The tokenizer inside a GGUF file: tokenizer.ggml.* as llama.cpp writes and reads them. Model "gpt2" is byte-level BPE: the
- * name of the pre-tokenizer stands for expressions and for flags that the format does not store (pretokenizer_names.c has
- * the table). For Qwen that includes NFC, which llama.cpp leaves out: the ids here are those of the model's own tokenizer,
- * which the file was converted from. Model "llama" is SentencePiece's BPE with its scores.
+/* tokenizer_gguf: the tokenizer inside a GGUF file, tokenizer.ggml.* as llama.cpp writes and reads them. Model "gpt2" is
+ * byte-level BPE: the name of the pre-tokenizer stands for expressions and for flags that the format does not store
+ * (pretokenizer_names.c has the table). For Qwen that includes NFC, which llama.cpp leaves out: the ids here are those of
+ * the model's own tokenizer, which the file was converted from. Model "llama" is SentencePiece's BPE with its scores.
  */
 #include <string.h>
 
@@ -17,6 +17,7 @@ static enum status wrong(struct ctx *c, const struct tokenizer *t, const char *k
     return ctx_fail(c, E_INPUT, "%s: %s is not %s", t->name, key, want);
 }
 
+/* A list of strings that must be there. */
 static enum status get_strings(struct ctx *c, const struct tokenizer *t, const struct gguf *g, const char *key,
                                const struct gguf_value **out)
 {
@@ -82,11 +83,13 @@ static enum status get_types(struct ctx *c, const struct tokenizer *t, const str
     return OK;
 }
 
+/* The type of token i. */
 static int64_t type_at(const struct gguf_value *types, uint64_t i)
 {
     return types ? gguf_array_i64(types, i) : TYPE_NORMAL;
 }
 
+/* All tokens, with their types as flags. */
 static enum status read_tokens(struct ctx *c, struct tokenizer *t, const struct gguf_value *tokens,
                                const struct gguf_value *types)
 {
@@ -127,6 +130,7 @@ static void read_name(struct ctx *c, struct tokenizer *t, const struct gguf *g, 
     if (gguf_get_i64(c, g, key, &id) && id >= 0 && id < t->n_tokens && t->tokens[id].text) t->named[which] = (int32_t)id;
 }
 
+/* BOS, EOS and other tokens with a role, and whether texts begin or end with them. */
 static enum status read_special(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     static const char *const stops[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
@@ -177,6 +181,7 @@ static enum status tokenizer_gguf_read_scores(struct ctx *c, struct tokenizer *t
     return c->status;
 }
 
+/* The steps of tokenizer_internal.h in their order. */
 static enum status tokenizer_gguf_read_all(struct ctx *c, struct tokenizer *t, const struct gguf *g)
 {
     const struct gguf_value *tokens = NULL, *types = NULL;

@@ -67,7 +67,7 @@ struct tokenizer {
     struct rewriter normal;    /* before added tokens of normalised text are looked for */
     struct rewriter pre_write; /* behind that */
     struct pretokenizer pre;
-    bool by_char;      /* SentencePiece's way: tokens are spelled in characters, a space as U+2581 */
+    bool by_char;      /* SentencePiece: tokens are spelled in characters, a space as U+2581 */
     bool drops_prefix; /* decoding a whole text leaves out a space at its start */
     bool adds_bos, adds_eos;
     int32_t bos, eos;
@@ -82,8 +82,8 @@ struct tokenizer {
 
 /* Everything empty. `name` is copied. */
 struct tokenizer *tokenizer_vocab_new(struct ctx *c, const char *name);
-/* Room for ids up to max_id in n_tokens tokens whose texts have text_bytes together. Ids far above the number of tokens are
- * refused (E_INPUT), so that a small file cannot ask for much memory. */
+/* Allocates for ids up to max_id in n_tokens tokens whose texts have text_bytes together. Ids far above the number of tokens
+ * are refused (E_INPUT), so that a small file cannot ask for much memory. */
 enum status tokenizer_vocab_reserve(struct ctx *c, struct tokenizer *t, int64_t max_id, size_t n_tokens, size_t text_bytes);
 /* Adds a token; its id and its text must be new. */
 enum status tokenizer_vocab_add(struct ctx *c, struct tokenizer *t, int64_t id, const char *text, size_t n, unsigned flags);
@@ -118,8 +118,7 @@ void tokenizer_vocab_mark_stops(struct tokenizer *t);
 /* Sets bos or eos after checking the range; `field` is for the message. */
 enum status tokenizer_vocab_set_id(struct ctx *c, struct tokenizer *t, const char *field, int64_t id, int32_t *out);
 
-/* Declares a token that tokenizer_vocab_add took as an added one. Room for all of them was made by tokenizer_added_reserve.
- */
+/* Declares a token that tokenizer_vocab_add took as an added one. tokenizer_added_reserve has allocated for all of them. */
 enum status tokenizer_added_reserve(struct ctx *c, struct tokenizer *t, size_t n);
 void tokenizer_added_add(struct tokenizer *t, const struct added *a, bool special);
 /* Builds the two tries; after tokenizer_vocab_finish. */

@@ -1,6 +1,6 @@
-/* tokenizer.json of Hugging Face, as far as its BPE model goes: vocabulary, merges, added tokens and the tokens that frame a
- * text; tokenizer_text.c reads what is done to the text before. What is not understood is refused by name, never skipped: a
- * normaliser that is ignored gives ids that look right and are not.
+/* tokenizer_json: tokenizer.json of Hugging Face, as far as its BPE model goes: vocabulary, merges, added tokens and the
+ * tokens that frame a text; tokenizer_text.c reads what is done to the text before. What is not understood is refused by
+ * name, never skipped: a normaliser that is ignored gives ids that look right and are not.
  */
 #include <string.h>
 
@@ -197,6 +197,7 @@ static enum status tokenizer_json_read_document(struct ctx *c, struct tokenizer 
     return read_post_processor(c, t, json_object_get(doc, "post_processor"));
 }
 
+/* A whole file; what lies beside it is tokenizer_config.c's. */
 static enum status tokenizer_json_read_file(struct ctx *c, struct tokenizer *t, const char *path)
 {
     json_t *doc = json_parse_file(c, path, JSON_MAX_BYTES);

@@ -1,6 +1,6 @@
-/* tokenizer.model of SentencePiece: a protobuf message ModelProto. Read are the pieces (text, score, type), the kind of
- * model, what is done to a text beforehand, and the ids of the special pieces; other fields, such as the trainer's settings,
- * do not change ids. The wire format is a list of fields, each a key (number << 3 | kind) and a value.
+/* tokenizer_proto: tokenizer.model of SentencePiece, a protobuf message ModelProto. Read are the pieces (text, score, type),
+ * the kind of model, what is done to a text beforehand, and the ids of the special pieces; other fields, such as the
+ * trainer's settings, do not change ids. The wire format is a list of fields, each a key (number << 3 | kind) and a value.
  */
 #include <string.h>
 
@@ -18,6 +18,7 @@ enum { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER, PIECE_UNUSED,
 struct proto_message {
     const uint8_t *at, *end;
 };
+/* One field: its number and kind, and its value or bytes. */
 struct proto_field {
     uint32_t number, wire;
     uint64_t value; /* WIRE_VARINT, WIRE_32, WIRE_64 */
@@ -105,6 +106,7 @@ static void read_piece(struct proto_model *m, struct proto_message bytes, struct
     }
 }
 
+/* Appends a piece. */
 static enum status add_piece(struct ctx *c, struct proto_model *m, struct proto_message bytes)
 {
     if (m->n == m->room) {
@@ -189,6 +191,7 @@ struct extra {
     struct added flags;
     bool special;
 };
+/* The added tokens of the files beside a tokenizer.model. */
 struct extras {
     json_t *docs[2]; /* owned: the texts lie in them */
     struct extra list[EXTRA_MAX];
@@ -309,6 +312,7 @@ static enum status set_ids(struct ctx *c, struct tokenizer *t, const struct prot
     return OK;
 }
 
+/* The steps of tokenizer_internal.h in their order. */
 static enum status proto_build(struct ctx *c, struct tokenizer *t, const struct proto_model *m, const struct extras *x)
 {
     TRY(proto_check_model(c, t, m));

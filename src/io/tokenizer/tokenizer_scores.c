@@ -1,8 +1,8 @@
-/* SentencePiece keeps no list of merges: of all neighbours whose joined text is a piece, those whose piece has the best
- * score are joined first, the leftmost of equals. With different scores this is a list of merges: the pieces in the order of
- * their scores, each by every way to make it of two others. Of these ways a text only ever takes one, because what happens
- * inside a piece before it is whole does not depend on what stands around it; so their order among themselves does not
- * matter.
+/* tokenizer_scores: SentencePiece keeps no list of merges: of all neighbours whose joined text is a piece, those whose piece
+ * has the best score are joined first, the leftmost of equals. With different scores this is a list of merges: the pieces in
+ * the order of their scores, each by every pair of pieces that it can be made of. The piece "abc" gives the merges a + bc
+ * and ab + c where all four are pieces. Of these pairs a text only ever takes one, because what happens inside a piece
+ * before it is whole does not depend on what stands around it; so their order among themselves does not matter.
  *
  * Equal scores would make the order depend on the place in the text. Files that have them (converted without their scores)
  * are refused: their ids would be anybody's guess. One case is real: in Llama's vocabulary all runs of spaces have the same

@@ -1,6 +1,6 @@
-/* What a tokenizer.json does to a text before its model sees it, and to tokens when they become text again: normalizer,
- * pre_tokenizer and decoder. Whether the model's tokens are spelled in the byte-level alphabet or in characters shows here
- * too: a ByteLevel pre-tokenizer says the former.
+/* tokenizer_text: what a tokenizer.json does to a text before its model sees it, and to tokens when they become text again:
+ * normalizer, pre_tokenizer and decoder. Whether the model's tokens are spelled in the byte-level alphabet or in characters
+ * shows here too: a ByteLevel pre-tokenizer says the former.
  */
 #include <string.h>
 
@@ -163,6 +163,7 @@ static enum status read_byte_level(struct ctx *c, struct tokenizer *t, const jso
     return tokenizer_member_true(o, "use_regex", true) ? pretokenizer_add(c, &t->pre, t->name, PRE_GPT2) : OK;
 }
 
+/* One pre-tokenizer becomes one stage, or a step that changes text. */
 static enum status read_pre_tokenizer(struct ctx *c, struct tokenizer *t, const json_t *o, bool first, bool last)
 {
     if (is_type(o, "Split")) return read_split(c, t, o);

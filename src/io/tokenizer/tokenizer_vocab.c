@@ -1,7 +1,7 @@
-/* The table of tokens. Texts are stored in GPT-2's byte-level alphabet, where each byte is one printable character, or, for
- * SentencePiece, in characters with U+2581 for a space; here they are turned back into bytes once, so that encoding and
- * decoding only copy. Texts and bytes of all tokens lie in one block whose size is known beforehand, because map keys point
- * into it.
+/* tokenizer_vocab: the table of tokens. Texts are stored in GPT-2's byte-level alphabet, where each byte is one printable
+ * character, or, for SentencePiece, in characters with U+2581 for a space; here they are turned back into bytes once, so
+ * that encoding and decoding only copy. Texts and bytes of all tokens lie in one block whose size is known beforehand,
+ * because map keys point into it.
  */
 #include <string.h>
 
@@ -45,6 +45,7 @@ enum status tokenizer_vocab_reserve(struct ctx *c, struct tokenizer *t, int64_t 
     return t->tokens && t->texts && t->by_text ? OK : c->status;
 }
 
+/* The next n bytes of the block that holds all texts. */
 static char *texts_take(struct tokenizer *t, size_t n)
 {
     BUG_ON(t->c, n > t->texts_room - t->texts_used, "token texts outgrow %zu bytes", t->texts_room);
@@ -87,6 +88,7 @@ static bool is_plain_byte(unsigned b)
 
 /* alphabet[cp]: byte of the character, or -1. */
 enum { ALPHABET = 0x144 };
+/* The alphabet, by its characters. */
 static void alphabet_init(int16_t alphabet[ALPHABET])
 {
     unsigned next = 0x100;
@@ -198,6 +200,7 @@ enum status tokenizer_vocab_finish(struct ctx *c, struct tokenizer *t, bool whol
     return check_bytes(c, t);
 }
 
+/* The id of one half of a merge. */
 static enum status merge_half(struct ctx *c, struct tokenizer *t, size_t index, const char *text, size_t n, int32_t *id)
 {
     *id = tokenizer_vocab_find(t, text, n);

@@ -1,6 +1,6 @@
-/* NFC and NFKC are done here and not by utf8proc_map, because utf8proc (2.8) orders combining marks by neighbour swaps: a
- * few megabytes of marks in falling order would take hours. Decomposition and composition are utf8proc's, one call a
- * character and one a cluster; the canonical ordering between them is a stable counting sort by combining class (Unicode
+/* unicode: NFC and NFKC are done here and not by utf8proc_map, because utf8proc (2.8) orders combining marks by neighbour
+ * swaps: a few megabytes of marks in falling order would take hours. Decomposition and composition are utf8proc's, one call
+ * a character and one a cluster; the canonical ordering between them is a stable counting sort by combining class (Unicode
  * Standard, D109).
  *
  * Text is cut into clusters at characters that can neither compose with what stands before them nor be reordered: everything
