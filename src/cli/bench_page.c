@@ -1,18 +1,23 @@
-/* bench_page: see bench_page.h. */
+/* bench_page: prints the results of `your_ai bench` twice over, once as tables and once as JSON, from the same struct bench.
+ * What was not measured is 0 in it and is left out. A share is the part of a ceiling that a kernel reaches: GFLOP/s over the
+ * f32 multiply-adds of all threads, or GB/s over the machine's reading. */
 #include "cli/bench_page.h"
 
 #include "array/backend.h"
 
-static double share(double part, double whole)
+/* `part` in percent of `whole`; 0 where the whole is not known. */
+static double bench_percent(double part, double whole)
 {
     return whole > 0 ? part / whole * 100 : 0;
 }
 
+/* Tokens per second of a phase. */
 static double rate(const struct bench_phase *p)
 {
     return p->seconds > 0 ? (double)p->tokens / p->seconds : 0;
 }
 
+/* Seconds that a phase spent inside kernels. */
 static double kernel_seconds(const struct bench_phase *p)
 {
     double sum = 0;
@@ -20,6 +25,7 @@ static double kernel_seconds(const struct bench_phase *p)
     return sum;
 }
 
+/* GB/s of weights that generation reads: every token reads all of them once. */
 static double decode_gbps(const struct bench *b)
 {
     return b->decode_bytes * rate(&b->decode) * 1e-9;
@@ -48,11 +54,12 @@ static void kernels_table(const struct bench *b, struct buf *out)
         const struct bench_kernel *k = &b->kernel[i];
         double gflops = k->flops / k->seconds * 1e-9, gbps = k->bytes / k->seconds * 1e-9;
         buf_printf(out, "%-22s %10.3f %9.1f %7.1f %8.2f %7.1f %10.1f\n", k->name, k->seconds * 1e3, gflops,
-                   share(gflops, b->machine.fma), gbps, share(gbps, b->machine.read), k->seconds * (double)k->times * 1e3);
+                   bench_percent(gflops, b->machine.fma), gbps, bench_percent(gbps, b->machine.read),
+                   k->seconds * (double)k->times * 1e3);
     }
     sum_kernels(b, &flops, &seconds);
     buf_printf(out, "%-22s %10s %9.1f %7.1f %8s %7s %10.1f\n", "all", "", flops / seconds * 1e-9,
-               share(flops / seconds * 1e-9, b->machine.fma), "", "", seconds * 1e3);
+               bench_percent(flops / seconds * 1e-9, b->machine.fma), "", "", seconds * 1e3);
 }
 
 /* A phase (training step, prompt, decode): rate, time in each primitive, and what is left between kernels. */
@@ -64,9 +71,9 @@ static void phase_table(const char *name, const struct bench_phase *p, struct bu
     for (int op = 0; op < OP_COUNT; op++)
         if (p->row[op].calls)
             buf_printf(out, "  %-22s %8lld calls %11.3f ms %6.1f %%\n", op_name((enum op)op), (long long)p->row[op].calls,
-                       p->row[op].seconds * 1e3, share(p->row[op].seconds, p->seconds));
+                       p->row[op].seconds * 1e3, bench_percent(p->row[op].seconds, p->seconds));
     double rest = p->seconds - kernel_seconds(p);
-    buf_printf(out, "  %-22s %14s %11.3f ms %6.1f %%\n", "between kernels", "", rest * 1e3, share(rest, p->seconds));
+    buf_printf(out, "  %-22s %14s %11.3f ms %6.1f %%\n", "between kernels", "", rest * 1e3, bench_percent(rest, p->seconds));
 }
 
 void bench_page_table(const struct bench *b, const struct model *m, struct buf *out)
@@ -86,7 +93,7 @@ void bench_page_table(const struct bench *b, const struct model *m, struct buf *
     phase_table("decode", &b->decode, out);
     if (b->decode.tokens)
         buf_printf(out, "  a token reads %.1f MB of weights: %.1f GB/s, %.1f %% of what the machine reads\n",
-                   b->decode_bytes * 1e-6, decode_gbps(b), share(decode_gbps(b), k->read));
+                   b->decode_bytes * 1e-6, decode_gbps(b), bench_percent(decode_gbps(b), k->read));
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------------ */
@@ -101,13 +108,13 @@ static void kernels_json(const struct bench *b, struct buf *out)
         const struct bench_kernel *k = &b->kernel[i];
         double gflops = k->flops / k->seconds * 1e-9, gbps = k->bytes / k->seconds * 1e-9;
         buf_printf(out, "%s\n  {\"name\": \"%s\", \"seconds\": %.9f, \"gflops\": %.3f, \"peak_share\": %.4f,", i ? "," : "",
-                   k->name, k->seconds, gflops, share(gflops, b->machine.fma) / 100);
+                   k->name, k->seconds, gflops, bench_percent(gflops, b->machine.fma) / 100);
         buf_printf(out, " \"gbps\": %.3f, \"read_share\": %.4f, \"times_a_step\": %lld}", gbps,
-                   share(gbps, b->machine.read) / 100, (long long)k->times);
+                   bench_percent(gbps, b->machine.read) / 100, (long long)k->times);
     }
     sum_kernels(b, &flops, &seconds);
     buf_printf(out, "],\n \"kernels_sum\": {\"seconds\": %.9f, \"gflops\": %.3f, \"peak_share\": %.4f}", seconds,
-               flops / seconds * 1e-9, share(flops / seconds * 1e-9, b->machine.fma) / 100);
+               flops / seconds * 1e-9, bench_percent(flops / seconds * 1e-9, b->machine.fma) / 100);
 }
 
 /* An open object: the caller adds its own members and closes it. */
@@ -133,7 +140,7 @@ static void generation_json(const struct bench *b, struct buf *out)
     buf_printf(out, "}");
     phase_json("decode", &b->decode, out);
     buf_printf(out, ",\n  \"weight_bytes_per_token\": %.0f, \"gbps\": %.3f, \"read_share\": %.4f,\n  \"ids\": [",
-               b->decode_bytes, decode_gbps(b), share(decode_gbps(b), b->machine.read) / 100);
+               b->decode_bytes, decode_gbps(b), bench_percent(decode_gbps(b), b->machine.read) / 100);
     for (size_t i = 0; i < b->generated.n; i++) buf_printf(out, i ? ", %d" : "%d", b->generated.data[i]);
     buf_printf(out, "]}");
 }

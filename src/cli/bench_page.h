@@ -6,8 +6,10 @@
 #include "base/buf.h"
 #include "measure/bench.h"
 
+/* Appends the tables for people: ms, GFLOP/s, GB/s, and shares of the machine's ceilings in percent. */
 void bench_page_table(const struct bench *b, const struct model *m, struct buf *out);
-/* Ends with a newline. Times in seconds, rates as their names say. */
+/* Appends one JSON object and a line end. Times are in seconds, rates in the units that their names say, shares from 0 to 1.
+ */
 void bench_page_json(const struct bench *b, const struct model *m, struct buf *out);
 
 #endif

@@ -1,4 +1,5 @@
-/* cmd_bench: what a model does on this machine, and what the machine could do. */
+/* cmd_bench: measures what a model does on this machine beside what the machine can do at most. The measurements are in
+ * src/measure; this file reads the options, opens the model with a profile around its backend, and prints. */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,26 +25,28 @@ enum { TEXT_CAP_BYTES = 1 << 24 };
 
 /* What is generated from and trained on by default: plain English, some 64 tokens. */
 static const char default_prompt[] =
-    "A river does not hurry, and yet it arrives. In spring it carries the snow of the mountains through the valley, past "
-    "the "
-    "mill and the old stone bridge, and in autumn it brings leaves from forests that nobody in the town has ever seen. The "
-    "people who live beside it measure the year by its height, and they say that";
+    "A river does not hurry, and yet it arrives. In spring it carries the snow of the mountains through the valley, "
+    "past the mill and the old stone bridge, and in autumn it brings leaves from forests that nobody in the town has "
+    "ever seen. The people who live beside it measure the year by its height, and they say that";
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the model"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
+                 "folder, .gguf file, or owner/name of a model in the Hugging Face cache"),
     MODEL_ROWS(V, form, "Input"),
-    STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input", "text that is continued and trained on; default: English"),
+    STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input",
+               "text that is trained on and continued; without it, three sentences of English"),
 
-    CHOICE_ROW(V, only, "only", 0, "all", "all|machine|kernels|train|generate", "What is measured", "one part alone"),
-    I64_ROW(V, documents, "documents", 'b', "4", 1, 4096, "What is measured", "documents of a training step"),
-    I64_ROW(V, length, "length", 0, "512", 2, 1 << 20, "What is measured", "tokens of a document"),
-    I64_ROW(V, rank, "rank", 'r', "16", 1, 1024, "What is measured", "rank of the adapter, on all linear layers"),
-    I64_ROW(V, new_tokens, "max-tokens", 'n', "128", 2, 1 << 20, "What is measured", "tokens that are generated"),
-    I64_ROW(V, runs, "runs", 0, "3", 1, 1000, "What is measured", "runs of each part, of which the fastest counts"),
+    CHOICE_ROW(V, only, "only", 0, "all", "all|machine|kernels|train|generate", "What is measured",
+               "measure one part alone"),
+    I64_ROW(V, documents, "documents", 'b', "4", 1, 4096, "What is measured", "documents in a training step"),
+    I64_ROW(V, length, "length", 0, "512", 2, 1 << 20, "What is measured", "tokens in a document"),
+    I64_ROW(V, rank, "rank", 'r', "16", 1, 1024, "What is measured", "rank of the adapter, which is on all linear layers"),
+    I64_ROW(V, new_tokens, "max-tokens", 'n', "128", 2, 1 << 20, "What is measured", "tokens to generate"),
+    I64_ROW(V, runs, "runs", 0, "3", 1, 1000, "What is measured", "how often each part is run; the fastest run counts"),
 
-    FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object instead of tables"),
+    FLAG_ROW(V, json, "json", 0, "false", "Running", "print one JSON object instead of tables"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -85,6 +88,7 @@ static enum status cmd_bench_measure(const struct bench_values *v, struct model 
     return OK;
 }
 
+/* The page for people or the JSON object. */
 static enum status print(const struct bench_values *v, const struct model *m, const struct bench *b)
 {
     struct buf text;
@@ -119,12 +123,12 @@ static enum status cmd_bench_run(const struct command_call *call)
 
 const struct command command_bench = {
     .name = "bench",
-    .summary = "measures training and generation beside what the machine can do",
+    .summary = "measures training and generation against what the machine can do at most",
     .usage = "-m MODEL [--only PART] [--json] [options]",
     .about =
-        "Prints the machine's ceilings (f32 multiply-adds, reading memory), each kernel's share of them at the model's\n"
-        "shapes, tokens/s of a training step and of generation, and the time of each primitive in them. The fastest of\n"
-        "some runs counts, because other programs only make a run slower.",
+        "Prints the machine's ceilings (f32 multiply-adds and reading memory), how near each kernel comes to them at the\n"
+        "model's shapes, the tokens per second of a training step and of generation, and the time of each primitive in\n"
+        "them. Each part is run --runs times and the fastest run counts, because other programs only make a run slower.",
     .table = &table,
     .values_bytes = sizeof(struct bench_values),
     .run = cmd_bench_run,

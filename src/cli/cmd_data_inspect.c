@@ -1,5 +1,7 @@
-/* cmd_data_inspect: what the scores of a data set amount to, by kind of source and by file: s, D, g and omega, and how much
- * of the training each would be. */
+/* cmd_data_inspect: what the scores of a data set amount to, by kind of source and by file. It reads the rows, fits the
+ * objective to them as training does (data/objective.h), and prints for each group the means of s, D, g and omega and the
+ * share of the training that the group would be. No model is needed: the share is taken by bytes of trained text instead of
+ * by tokens. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,12 +22,13 @@ struct data_inspect_values {
 static const struct option_spec specs[] = {
     CHOICE_ROW(V, distrust, "distrust", 0, "monotone", "off|monotone|published|additive", "Objective",
                "how scores become weights (docs/DESIGN.md, section 6)"),
-    F64_ROW(V, lambda, "lambda", 0, "1", 0, 1, "Objective", "0: plain training"),
-    F64_ROW(V, alpha, "distrust-alpha", 0, "2.7", 2.3, 3.0, "Objective", "scales D"),
-    F64_ROW(V, power, "distrust-power", 0, "2", 0.01, 16, "Objective", "p in g = softplus(s)^p"),
-    F64_ROW(V, ratio, "distrust-ratio", 0, "32", 1, 1e6, "Objective", "largest ratio of two weights"),
-    FLAG_ROW(V, skip_bad_rows, "skip-bad-rows", 0, "false", "Input", "faulty rows are counted instead of fatal"),
-    FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object instead of tables"),
+    F64_ROW(V, lambda, "lambda", 0, "1", 0, 1, "Objective", "strength of the weights; 0: all weights are 1"),
+    F64_ROW(V, alpha, "distrust-alpha", 0, "2.7", 2.3, 3.0, "Objective", "factor alpha of D = alpha s^2"),
+    F64_ROW(V, power, "distrust-power", 0, "2", 0.01, 16, "Objective", "exponent p of g = softplus(s)^p"),
+    F64_ROW(V, ratio, "distrust-ratio", 0, "32", 1, 1e6, "Objective", "largest ratio that two weights may have"),
+    FLAG_ROW(V, skip_bad_rows, "skip-bad-rows", 0, "false", "Input",
+             "leave faulty rows out and count them, instead of failing"),
+    FLAG_ROW(V, json, "json", 0, "false", "Output", "print one JSON object instead of tables"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
@@ -56,10 +59,11 @@ struct data_inspection {
     struct inspect_group all;
 };
 
-/* ---- reading -----------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
-static int32_t find_kind(struct data_inspection *x, const char *name)
+/* Index of the group of a kind of source, which is added when it is new; -1 with the failure in the ctx. Linear, as there
+ * are few. */
+static int32_t inspection_find_kind(struct data_inspection *x, const char *name)
 {
     for (size_t i = 0; i < x->n_kinds; i++)
         if (strcmp(x->kinds[i].name, name) == 0) return (int32_t)i;
@@ -92,9 +96,10 @@ static int64_t trained_bytes(const struct record *r)
     return bytes;
 }
 
-static enum status add_record(struct data_inspection *x, const struct record *r)
+/* Counts a row in its groups, and keeps its scores for the fit when it has both. */
+static enum status inspection_add_record(struct data_inspection *x, const struct record *r)
 {
-    int32_t kind = find_kind(x, r->source_type ? r->source_type : "(none)");
+    int32_t kind = inspection_find_kind(x, r->source_type ? r->source_type : "(none)");
     if (kind < 0) return x->c->status;
     struct inspect_row row = {r->auth_weight, r->prov_entropy, r->loss_weight, trained_bytes(r), kind, r->file};
     struct inspect_group *groups[] = {&x->kinds[kind], &x->files[r->file], &x->all};
@@ -117,18 +122,19 @@ static enum status add_record(struct data_inspection *x, const struct record *r)
     return OK;
 }
 
+/* All rows of all files, in order. */
 static enum status read_rows(struct data_inspection *x, const struct option_parse *parse, bool skip)
 {
     struct record r;
     struct records *records = records_open(x->c, parse->operands, parse->n_operands, skip, ROW_FORM_AUTO);
-    while (records && records_next(records, &r) && add_record(x, &r) == OK) continue;
+    while (records && records_next(records, &r) && inspection_add_record(x, &r) == OK) continue;
     records_close(records);
     return x->c->status;
 }
 
-/* ---- the objective
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the objective ---- */
 
+/* Fits the objective to the rows with scores, each weighing as many tokens as it has bytes. */
 static enum status fit(struct data_inspection *x, const struct data_inspect_values *v)
 {
     struct objective_options o = {(enum distrust)v->distrust, v->lambda, v->alpha, v->power, v->ratio};
@@ -148,7 +154,8 @@ static enum status fit(struct data_inspection *x, const struct data_inspect_valu
     return x->c->status;
 }
 
-static void add_up(struct data_inspection *x)
+/* Adds each scored row to its three groups, now that omega is known. */
+static void inspection_add_up(struct data_inspection *x)
 {
     for (size_t i = 0; i < x->n_rows; i++) {
         const struct inspect_row *r = &x->rows[i];
@@ -167,40 +174,43 @@ static void add_up(struct data_inspection *x)
     }
 }
 
-/* ---- printing
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- printing ---- */
 
-static double share(double part, double whole)
+/* `part` in percent of `whole`. */
+static double inspection_percent(double part, double whole)
 {
     return whole > 0 ? 100 * part / whole : 0;
 }
 
-static void print_group(const struct data_inspection *x, const struct inspect_group *g)
+/* One line: name, rows, share of the text, means over the scored rows, share of the weight. */
+static void inspection_print_group(const struct data_inspection *x, const struct inspect_group *g)
 {
     char name[256];
     double n = (double)g->scored;
     ctx_escape(name, sizeof name, g->name ? g->name : "all");
-    printf("%-*.*s %8lld %6.1f%%", NAME_WIDTH, NAME_WIDTH, name, (long long)g->rows, share(g->bytes, x->all.bytes));
+    printf("%-*.*s %8lld %6.1f%%", NAME_WIDTH, NAME_WIDTH, name, (long long)g->rows,
+           inspection_percent(g->bytes, x->all.bytes));
     if (g->scored == 0)
         printf("  no scores\n");
     else
         printf(" %6.3f %8.3f %8.3f %9.3f %8.3f %7.3f %6.1f%%\n", g->auth / n, g->entropy / n, g->s / n, g->d / n, g->g / n,
-               g->omega / n, share(g->weight, x->all.weight));
+               g->omega / n, inspection_percent(g->weight, x->all.weight));
 }
 
-static void print_groups(const struct data_inspection *x, const char *title, const struct inspect_group *groups, size_t n)
+static void inspection_print_groups(const struct data_inspection *x, const char *title, const struct inspect_group *groups,
+                                    size_t n)
 {
     printf("%-*s %8s %7s %6s %8s %8s %9s %8s %7s %7s\n", NAME_WIDTH, title, "rows", "text", "auth", "entropy", "s", "D", "g",
            "omega", "weight");
-    for (size_t i = 0; i < n; i++) print_group(x, &groups[i]);
+    for (size_t i = 0; i < n; i++) inspection_print_group(x, &groups[i]);
     putchar('\n');
 }
 
 static void print_tables(const struct data_inspection *x)
 {
-    print_groups(x, "source_type", x->kinds, x->n_kinds);
-    print_groups(x, "file", x->files, x->n_files);
-    print_group(x, &x->all);
+    inspection_print_groups(x, "source_type", x->kinds, x->n_kinds);
+    inspection_print_groups(x, "file", x->files, x->n_files);
+    inspection_print_group(x, &x->all);
     printf("\ntext: share of the trained text, in bytes. weight: the share of the training that it becomes. The other "
            "columns are\n"
            "means over rows with scores. g as it is, omega with g clamped to [%.4g, %.4g].\n",
@@ -210,6 +220,7 @@ static void print_tables(const struct data_inspection *x)
                (long long)(x->all.rows - x->all.scored), (long long)x->all.rows);
 }
 
+/* The same as an object. Means are left out where no row has scores. */
 static void json_group(struct buf *out, const struct data_inspection *x, const struct inspect_group *g)
 {
     static const char *const names[] = {"auth_weight", "prov_entropy", "s", "D", "g", "omega"};
@@ -224,7 +235,7 @@ static void json_group(struct buf *out, const struct data_inspection *x, const s
         json_append_f64(out, sums[i] / (double)g->scored);
     }
     buf_append_str(out, ",\"weight_share\":");
-    json_append_f64(out, share(g->weight, x->all.weight) / 100);
+    json_append_f64(out, inspection_percent(g->weight, x->all.weight) / 100);
     buf_append_char(out, '}');
 }
 
@@ -239,7 +250,7 @@ static void json_groups(struct buf *out, const struct data_inspection *x, const 
     buf_append_str(out, "],");
 }
 
-static enum status print_json(const struct data_inspection *x)
+static enum status inspection_print_json(const struct data_inspection *x)
 {
     struct buf out;
     buf_init(&out, x->c, JSON_CAP_BYTES);
@@ -264,8 +275,8 @@ static enum status inspect(struct data_inspection *x, const struct command_call 
     TRY(read_rows(x, call->parse, v->skip_bad_rows));
     if (x->all.rows == 0) return ctx_fail(x->c, E_INPUT, "no rows in the files");
     if (x->n_rows > 0) TRY(fit(x, v));
-    add_up(x);
-    if (v->json) return print_json(x);
+    inspection_add_up(x);
+    if (v->json) return inspection_print_json(x);
     print_tables(x);
     return OK;
 }
@@ -284,11 +295,10 @@ static enum status cmd_data_inspect_run(const struct command_call *call)
 
 const struct command command_data_inspect = {
     .name = "data inspect",
-    .summary = "shows what scores make of a data set, by kind of source and file",
+    .summary = "shows what weight rows get from their scores, by kind of source and by file",
     .usage = "FILE... [options]",
-    .about = "Means of auth_weight, prov_entropy, s = ln(1 - auth_weight) + prov_entropy, D = alpha s^2, g and the weight "
-             "omega, over\n"
-             "the rows of each source_type and of each file, and the share of the training that they become.",
+    .about = "Prints for each source_type and each file the means of auth_weight, prov_entropy, s = ln(1 - auth_weight) +\n"
+             "prov_entropy, D = alpha s^2, g and the weight omega, and the share of the training that its rows will be.",
     .table = &table,
     .values_bytes = sizeof(struct data_inspect_values),
     .min_operands = 1,

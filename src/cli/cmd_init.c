@@ -1,4 +1,5 @@
-/* cmd_init: random weights of a known model's shapes. */
+/* cmd_init: writes a model with random weights in the shapes of a known one. Whoever measures speed or memory needs the
+ * shapes and not the values, and gets them without a download. */
 #include <stdio.h>
 
 #include "base/threads.h"
@@ -13,10 +14,11 @@ struct init_values {
 #define V struct init_values
 
 static const struct option_spec specs[] = {
-    CHOICE_ROW(V, like, "like", 0, "tiny", RANDOM_MODEL_CHOICES, "Model", "the model whose shapes it has"),
-    I64_ROW(V, seed, "seed", 0, "1", 0, (double)INT64_MAX, "Model", "the same seed gives the same bytes"),
+    CHOICE_ROW(V, like, "like", 0, "tiny", RANDOM_MODEL_CHOICES, "Model", "known model whose shapes are used"),
+    I64_ROW(V, seed, "seed", 0, "1", 0, (double)INT64_MAX, "Model",
+            "seed of the values; the same seed gives the same bytes"),
     REQUIRED_ROW(V, out, "out", 'o', "DIR", "Output", "new or empty folder"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -33,13 +35,12 @@ static enum status cmd_init_run(const struct command_call *call)
 
 const struct command command_init = {
     .name = "init",
-    .summary = "makes a model of known shapes with random weights",
+    .summary = "writes a model with random weights in the shapes of a known model",
     .usage = "--like MODEL -o DIR [options]",
-    .about = "Writes a Hugging Face folder (config.json, model.safetensors in bf16, a tokenizer of bytes) of a known "
-             "model's shapes,\n"
-             "for benchmarks and tests. Matrices are N(0, 0.02), norms 1: it knows nothing, but takes the time and memory "
-             "that the\n"
-             "real model takes.",
+    .about =
+        "Writes a Hugging Face folder (config.json, model.safetensors in bf16, a tokenizer with one token for each byte)\n"
+        "for benchmarks and tests. Matrices are drawn from N(0, 0.02), norms are 1. Such a model has learned nothing, but\n"
+        "takes the time and the memory of the real one.",
     .table = &table,
     .values_bytes = sizeof(struct init_values),
     .run = cmd_init_run,

@@ -18,7 +18,7 @@ struct inspect_values {
 };
 
 static const struct option_spec specs[] = {
-    FLAG_ROW(struct inspect_values, json, "json", 0, "false", "Output", "one JSON document instead of a table"),
+    FLAG_ROW(struct inspect_values, json, "json", 0, "false", "Output", "print one JSON document instead of tables"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -94,7 +94,7 @@ static enum status add_json_in(struct inspection *x, const char *dir, const char
 }
 
 /* Whether the folder has a file of this name. */
-static bool has_file(struct ctx *c, const char *dir, const char *name)
+static bool inspect_has_file(struct ctx *c, const char *dir, const char *name)
 {
     char *path = path_join(c, dir, name);
     bool there = path && file_exists(path);
@@ -193,7 +193,7 @@ static enum status inspect_gguf(struct inspection *x, const char *path)
 /* ---- tokenizer ---- */
 
 /* A special token as its text and id. */
-static void add_token(struct inspection *x, const char *name, int32_t id)
+static void inspect_add_token(struct inspection *x, const char *name, int32_t id)
 {
     const char *text = id >= 0 ? tokenizer_token(x->tokenizer, id) : NULL;
     if (!text) {
@@ -233,8 +233,8 @@ static enum status add_tokenizer(struct inspection *x, const char *path)
     const char *chat = template_state(x, text);
     inspect_page_i64(&x->page, "tokenizer.vocab_size", n);
     inspect_page_i64(&x->page, "tokenizer.special_tokens", special);
-    add_token(x, "tokenizer.bos", tokenizer_bos(x->tokenizer));
-    add_token(x, "tokenizer.eos", tokenizer_eos(x->tokenizer));
+    inspect_add_token(x, "tokenizer.bos", tokenizer_bos(x->tokenizer));
+    inspect_add_token(x, "tokenizer.eos", tokenizer_eos(x->tokenizer));
     inspect_page_literal(&x->page, "tokenizer.adds_bos", tokenizer_adds_bos(x->tokenizer) ? "true" : "false");
     inspect_page_string(&x->page, "tokenizer.chat_template", chat, strlen(chat));
     return x->c->status;
@@ -248,7 +248,7 @@ static enum status inspect_model(struct inspection *x, const char *dir)
     x->page.kind = "model folder";
     TRY(add_json_in(x, dir, "config.json", ""));
     TRY(add_safetensors(x, safetensors_open_dir(x->c, dir), ""));
-    if (!has_file(x->c, dir, "tokenizer.json")) return x->c->status;
+    if (!inspect_has_file(x->c, dir, "tokenizer.json")) return x->c->status;
     char *path = path_join(x->c, dir, "tokenizer.json");
     if (path) add_tokenizer(x, path);
     mem_free(x->c, path);
@@ -278,9 +278,10 @@ static enum status inspect_adapter(struct inspection *x, const char *dir)
 /* Which kind of folder it is shows in the names of its files. */
 static enum status inspect_folder(struct inspection *x, const char *dir)
 {
-    if (has_file(x->c, dir, "state.json") || has_file(x->c, dir, "manifest.json")) return inspect_checkpoint(x, dir);
-    if (has_file(x->c, dir, "adapter_config.json")) return inspect_adapter(x, dir);
-    if (has_file(x->c, dir, "config.json")) return inspect_model(x, dir);
+    if (inspect_has_file(x->c, dir, "state.json") || inspect_has_file(x->c, dir, "manifest.json"))
+        return inspect_checkpoint(x, dir);
+    if (inspect_has_file(x->c, dir, "adapter_config.json")) return inspect_adapter(x, dir);
+    if (inspect_has_file(x->c, dir, "config.json")) return inspect_model(x, dir);
     TRY(x->c->status);
     return ctx_fail(x->c, E_INPUT,
                     "%s: neither a model folder (config.json), nor an adapter (adapter_config.json), nor a checkpoint "
@@ -298,6 +299,7 @@ static enum status inspect_file(struct inspection *x, const char *path)
     const uint8_t *p = file_map_data(map);
     size_t n = file_map_size(map);
     bool gguf = n >= 4 && memcmp(p, "GGUF", 4) == 0;
+    /* A safetensors file begins with the length of its header in 8 bytes, of which the last is 0; text has no zero bytes. */
     bool text = n > 0 && memchr("{ \t\r\n", p[0], 5) && (n < 8 || p[7] != 0); /* a header's length has a zero there */
     file_map_close(map);
     if (gguf) return inspect_gguf(x, path);
@@ -326,10 +328,11 @@ const struct command command_inspect = {
     .name = "inspect",
     .summary = "shows what is in a model, adapter, checkpoint or tokenizer",
     .usage = "FILE [--json]",
-    .about = "FILE is a .safetensors, .gguf or tokenizer.json file, or a folder: a model, a PEFT adapter, a checkpoint of a "
-             "run;\n"
-             "or owner/name, a model in the Hugging Face cache.\n"
-             "Everything is validated as for training; a checkpoint is compared with its manifest.",
+    .about =
+        "FILE is a .safetensors, .gguf or tokenizer.json file, a folder (a model, a PEFT adapter or a checkpoint of a "
+        "run),\n"
+        "or owner/name, the name of a model in the local Hugging Face cache. The files are validated as training validates\n"
+        "them, and those of a checkpoint are compared with the sizes and digests in its manifest.",
     .table = &table,
     .values_bytes = sizeof(struct inspect_values),
     .min_operands = 1,

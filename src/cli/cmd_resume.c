@@ -1,5 +1,5 @@
-/* cmd_resume: continues a run. Its options are those of its config.json; only the length, the device and the
- * threads may change. */
+/* cmd_resume: the command that continues a run. Its options are those of the run's config.json; only the length, the device
+ * and the threads may change, because nothing else can change without changing what the steps so far were part of. */
 #include "base/file.h"
 #include "cli/command.h"
 #include "train/train_options.h"
@@ -13,10 +13,11 @@ struct resume_values {
 
 static const struct option_spec specs[] = {
     I64_ROW(struct resume_values, max_steps, "max-steps", 0, "0", 0, 1000000000, "Running",
-            "another length of the whole run; 0: as it was"),
+            "steps of the whole run, those already done included; 0: as many as it was started with"),
     STRING_ROW(struct resume_values, device, "device", 0, NULL, "NAME", "Running",
-               "auto, cpu, cuda or cuda:N; else as it was"),
-    I64_ROW(struct resume_values, threads, "threads", 't', "-1", -1, 1024, "Running", "0: one a core; -1: as it was"),
+               "auto, cpu, cuda or cuda:N; without it the device that the run was started with"),
+    I64_ROW(struct resume_values, threads, "threads", 't', "-1", -1, 1024, "Running",
+            "number of threads; 0: one for each usable core; -1: as many as the run was started with"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -43,6 +44,7 @@ static enum status cmd_resume_run(const struct command_call *call)
     json_t *doc = NULL;
     enum status status = train_options_read(c, call->parse->operands[0], &values, &doc);
     if (status != OK) goto out;
+    /* The three options that may differ from config.json; everything else stays. */
     if (mine->max_steps) values.config.max_steps = mine->max_steps;
     status = resume_check_model(c, values.config.model);
     if (status == OK)
@@ -64,9 +66,10 @@ const struct command command_resume = {
     .name = "resume",
     .summary = "continues a run from its newest complete checkpoint",
     .usage = "RUN [options]",
-    .about =
-        "The result is the same, bit for bit, as if the run had never stopped. Damaged checkpoints are skipped, with the\n"
-        "reason; data and base model must be the files that the run began with.",
+    .about = "RUN is the folder that train was given with -o. The result is the same, bit for bit, as if the run had never\n"
+             "stopped. A damaged checkpoint is skipped, with a message that says why. Data and base model must be the same "
+             "files\n"
+             "as when the run began.",
     .table = &table,
     .values_bytes = sizeof(struct resume_values),
     .min_operands = 1,

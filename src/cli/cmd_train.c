@@ -1,4 +1,6 @@
-/* cmd_train: starts a run. */
+/* cmd_train: the command that starts a run. The options of train_options.c are checked, made absolute (so that `resume`
+ * works from any folder) and kept as config.json; then the trainer is made, the page before step 1 is shown, and the run
+ * begins. */
 #include "base/mem.h"
 #include "cli/command.h"
 #include "train/train_choice.h"
@@ -40,12 +42,12 @@ const struct command command_train = {
     .name = "train",
     .summary = "fine-tunes a model with LoRA",
     .usage = "-m MODEL -d FILE [--valid FILE] -o RUN [options]",
-    .about = "Trains a LoRA adapter on rows ({\"text\"}, {\"prompt\",\"completion\"}, {\"messages\"}, ShareGPT's or "
-             "Alpaca's), each of\n"
-             "which may carry auth_weight, prov_entropy and loss_weight. RUN gets the configuration, metrics, checkpoints "
-             "and, at the\n"
-             "end, adapter/ in PEFT form. Ctrl-C, SIGTERM and SIGHUP save and stop (exit code 130), and your_ai resume RUN\n"
-             "continues; a second Ctrl-C quits at once. SIGUSR1 saves and goes on.",
+    .about =
+        "Trains a LoRA adapter on rows: {\"text\"}, {\"prompt\", \"completion\"}, {\"messages\"}, or the rows of ShareGPT\n"
+        "and Alpaca. Each row may have the members auth_weight, prov_entropy and loss_weight. The folder RUN gets the\n"
+        "configuration, metrics, checkpoints and, at the end, adapter/, which PEFT loads.\n"
+        "Ctrl-C, SIGTERM and SIGHUP save the run and stop it (exit code 130); `your_ai resume RUN` continues it. A second\n"
+        "Ctrl-C quits at once. SIGUSR1 saves the run, and training continues.",
     .table = &train_table,
     .values_bytes = sizeof(struct train_values),
     .run = cmd_train_run,

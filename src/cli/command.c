@@ -1,5 +1,8 @@
-/* command: finds the command, parses its options, runs it and turns its status into an exit code. The only place that
- * prints errors: one line, "error: ...". */
+/* command: the program around the commands. It makes the ctx, finds the command that the first words name, fills the
+ * command's values from its option table, runs it, and turns the status that it ends with into an exit code.
+ *
+ * Commands are found by commands.def, which is included twice: once to declare each `command_<name>` and once to list them.
+ * This is the only place that prints errors: one line on stderr, "error: ...", from the message in the ctx. */
 #include "cli/command.h"
 
 #include <signal.h>
@@ -28,6 +31,7 @@ enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]), HELP_CAP_BYTES = 1 <
 
 /* ---- hooks of the ctx ------------------------------------------------------------------------------------------------ */
 
+/* The log of the ctx goes to stderr, where it does not mix with results. */
 static void print_log(void *user, enum log_level level, const char *message)
 {
     (void)user;
@@ -35,6 +39,7 @@ static void print_log(void *user, enum log_level level, const char *message)
     fprintf(stderr, "%s%s\n", level == LOG_WARN ? "warning: " : "", message);
 }
 
+/* A broken invariant of the program. abort leaves a core file for whoever looks for the cause. */
 static void print_panic(void *user, const char *message)
 {
     (void)user;
@@ -58,10 +63,10 @@ enum status command_compute(struct ctx *c, const char *device, int64_t threads)
 
 static void print_overview(void)
 {
-    puts("your_ai: fine-tunes Llama-family language models, weighing documents by their provenance\n");
-    puts("usage: your_ai COMMAND [options]        (your_ai COMMAND --help for its options)\n");
+    puts("your_ai fine-tunes language models of the Llama family and weighs documents by their provenance.\n");
+    puts("usage: your_ai COMMAND [options]        (your_ai COMMAND --help lists the options of a command)\n");
     for (int i = 0; i < N_COMMANDS; i++) printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
-    puts("\n  --version    the version\n  --help       this page");
+    puts("\n  --version    print the version\n  --help       print this page");
     puts("\nExit codes: 0 done, 1 failed, 2 bad input or usage, 3 would not fit in memory, 130 interrupted.");
 }
 
@@ -75,7 +80,8 @@ static enum status print_help(struct ctx *c, const struct command *cmd)
     return c->status;
 }
 
-/* Whether the command's name is these words, of which it takes one or two ("data score"); *words is how many. */
+/* Whether the words begin with the command's name, which is one word or two ("data score"); *taken becomes how many it is.
+ */
 static bool is_called(const struct command *cmd, int n, char **words, int *taken)
 {
     const char *space = strchr(cmd->name, ' ');
@@ -85,6 +91,7 @@ static bool is_called(const struct command *cmd, int n, char **words, int *taken
     return !space || strcmp(words[1], space + 1) == 0;
 }
 
+/* The command that the words begin with, or NULL. *taken becomes how many words are its name. */
 static const struct command *find_command(int n, char **words, int *taken)
 {
     for (int i = 0; i < N_COMMANDS; i++) {
@@ -106,6 +113,7 @@ static int family(const char *word, bool print)
     return members;
 }
 
+/* Fails with the nearest command's name, when one is at most two edits away. */
 static enum status unknown_command(struct ctx *c, const char *name)
 {
     if (strcmp(name, "merge") == 0)
@@ -125,6 +133,7 @@ static enum status unknown_command(struct ctx *c, const char *name)
 
 /* ---- running --------------------------------------------------------------------------------------------------------- */
 
+/* Operands are the words that belong to no option, such as RUN in `your_ai resume RUN`. */
 static enum status check_operands(struct ctx *c, const struct command *cmd, const struct option_parse *parse)
 {
     if (parse->n_operands > cmd->max_operands)
@@ -152,6 +161,8 @@ static enum status resolve_names(struct ctx *c, const struct option_table *table
     return OK;
 }
 
+/* From the words behind the command's name to its end. Values and what was parsed live on the heap, because commands differ
+ * in the size of their values. */
 static enum status run_command(struct ctx *c, const struct command *cmd, int argc, char **argv)
 {
     struct option_parse *parse = mem_alloc(c, 1, sizeof(*parse));
@@ -175,6 +186,8 @@ out:
     return status;
 }
 
+/* What the first words ask for: a page of help, the version, or a command. `your_ai data` alone lists the commands of that
+ * family. */
 static enum status dispatch(struct ctx *c, int argc, char **argv)
 {
     if (argc < 2) return ctx_fail(c, E_INPUT, "no command; try: your_ai --help");
@@ -209,8 +222,8 @@ int command_main(int argc, char **argv)
         fputs("error: out of memory\n", stderr);
         return status_exit_code(E_MEMORY);
     }
-    signal(SIGXFSZ,
-           SIG_IGN); /* a file at its size limit is a write that fails and is reported, not the end of the process */
+    /* A file that reaches its size limit should be a write that fails and is reported, not the end of the process. */
+    signal(SIGXFSZ, SIG_IGN);
     enum status status = dispatch(c, argc, argv);
     /* results that did not reach the reader are a failure, not a success with less output */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == OK)

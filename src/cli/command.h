@@ -28,8 +28,8 @@ struct command {
  * 130 interrupted and saved. */
 int command_main(int argc, char **argv);
 
-/* What every command that computes does first: `threads` (0: one a usable core), the backend of the device (backend_open)
- * and the array environment. Undone by the program at its end. */
+/* What every command that computes does first: starts the threads (0: one for each usable core), opens the backend of the
+ * device (backend_open) and makes the array environment. The program undoes all of it at its end. */
 enum status command_compute(struct ctx *c, const char *device, int64_t threads);
 
 /* True when the stream is a terminal and NO_COLOR is not set. */

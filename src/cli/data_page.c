@@ -13,7 +13,7 @@
 enum { LINES_SHOWN = 16, EXTREMES_SHOWN = 3, NAME_COLUMNS = 36, EXCERPT_BYTES = 60 };
 
 /* Sums over the documents of one source type or file. */
-struct group {
+struct page_group {
     const char *name;
     int64_t documents, tokens;
     double s, omega, weight; /* summed over trained tokens */
@@ -24,7 +24,8 @@ double data_page_omega(const struct objective *o, const struct dataset_document 
     return objective_omega(o, d->auth_weight, d->prov_entropy);
 }
 
-static void add_document(struct group *g, const struct objective *o, const struct dataset_document *d)
+/* Adds a document to its group, each of its trained tokens counting once. */
+static void add_document(struct page_group *g, const struct objective *o, const struct dataset_document *d)
 {
     double omega = data_page_omega(o, d), n = d->n_trained;
     g->documents++;
@@ -34,13 +35,15 @@ static void add_document(struct group *g, const struct objective *o, const struc
     g->weight += n * omega * d->loss_weight;
 }
 
+/* Heaviest group first. */
 static int by_weight(const void *a, const void *b)
 {
-    const struct group *x = a, *y = b;
+    const struct page_group *x = a, *y = b;
     return x->weight > y->weight ? -1 : x->weight < y->weight;
 }
 
-static void print_group(const struct group *g, double all)
+/* A line of the table. s is undefined for rows without scores. */
+static void print_group(const struct page_group *g, double all)
 {
     size_t n = strlen(g->name);
     bool cut = n > NAME_COLUMNS; /* the end of a path tells more */
@@ -54,7 +57,8 @@ static void print_group(const struct group *g, double all)
     printf(" %10.3f %8.1f %%\n", g->omega / (double)g->tokens, 100 * g->weight / all);
 }
 
-static void print_groups(const char *title, struct group *groups, size_t n)
+/* A table of the groups that have documents, the heaviest first. With fewer than two there is nothing to compare. */
+static void print_groups(const char *title, struct page_group *groups, size_t n)
 {
     double all = 0;
     size_t shown = 0, filled = 0;
@@ -78,7 +82,7 @@ static void print_groups(const char *title, struct group *groups, size_t n)
 static enum status print_types(const struct trainer *t)
 {
     size_t n = dataset_n_types(t->data);
-    struct group *groups = mem_alloc(t->c, n + 1, sizeof *groups);
+    struct page_group *groups = mem_alloc(t->c, n + 1, sizeof *groups);
     if (!groups) return t->c->status;
     for (size_t i = 0; i < n; i++) groups[i].name = dataset_type(t->data, i);
     groups[n].name = "(without)";
@@ -91,10 +95,11 @@ static enum status print_types(const struct trainer *t)
     return OK;
 }
 
+/* The same by file. */
 static enum status print_files(const struct trainer *t)
 {
     size_t n = dataset_n_files(t->data);
-    struct group *groups = mem_alloc(t->c, n, sizeof *groups);
+    struct page_group *groups = mem_alloc(t->c, n, sizeof *groups);
     if (!groups) return t->c->status;
     for (size_t i = 0; i < n; i++) groups[i].name = dataset_file(t->data, i).path;
     for (int64_t i = 0; i < dataset_n_documents(t->data); i++) {
@@ -135,6 +140,7 @@ static enum status print_excerpt(const struct trainer *t, int64_t i)
     return status;
 }
 
+/* What the loss of a document is multiplied by: omega times the row's own weight. */
 static double weight_of(const struct trainer *t, int64_t i)
 {
     const struct dataset_document *d = dataset_document(t->data, i);
@@ -155,6 +161,7 @@ static int find_extremes(const struct trainer *t, double sign, int64_t out[EXTRE
     return n;
 }
 
+/* The heaviest and the lightest rows, where weights differ: a wrong score is easiest to see there. */
 static enum status print_extremes(const struct trainer *t)
 {
     static const char *const names[] = {"heaviest rows", "lightest rows"};

@@ -16,6 +16,7 @@ static const double LOST_SHARE = 0.05, SPREAD = 0.5, SPREAD_BITS = 4; /* of the 
 
 /* ---- the bound ---- */
 
+/* Documents whose weight was held at the bound. */
 static void warn_bound(const struct trainer *t)
 {
     const struct objective *o = &t->objective;
@@ -50,6 +51,7 @@ static int64_t unpacked_steps(const struct trainer *t)
     return (dataset_n_documents(t->data) + each - 1) / each;
 }
 
+/* A run of few steps, with the option that makes it longer. */
 static void warn_short(const struct trainer *t)
 {
     const struct train_config *k = &t->config;
@@ -87,6 +89,7 @@ static void warn_unfilled(const struct trainer *t)
 
 /* ---- lost tokens ---- */
 
+/* Rows longer than a sequence, when much of the data is in what is cut off. */
 static void warn_lost(const struct trainer *t)
 {
     const struct dataset_counts *n = dataset_counts(t->data);
@@ -102,6 +105,7 @@ static void warn_lost(const struct trainer *t)
 
 /* ---- equal documents ---- */
 
+/* 64 bits of the SHA-256 of a document's tokens and mask: equal documents have equal keys. */
 static uint64_t content_key(const struct dataset *d, int64_t i)
 {
     const size_t n = (size_t)dataset_document(d, i)->n;
@@ -116,6 +120,7 @@ static uint64_t content_key(const struct dataset *d, int64_t i)
     return key;
 }
 
+/* Names the first pair. */
 static void say_equal(const struct trainer *t, int64_t count, int64_t first, int64_t again)
 {
     const struct dataset_document *a = dataset_document(t->data, first), *b = dataset_document(t->data, again);
@@ -126,6 +131,7 @@ static void say_equal(const struct trainer *t, int64_t count, int64_t first, int
             dataset_file(t->data, (size_t)b->file).path, (long long)b->row);
 }
 
+/* Validation rows that are trained on. */
 static void say_trained(const struct trainer *t, int64_t count)
 {
     int64_t n = dataset_n_documents(t->valid);
@@ -135,6 +141,7 @@ static void say_trained(const struct trainer *t, int64_t count)
             count == n ? " (is --valid the same as -d?); --valid-share keeps some rows apart" : "");
 }
 
+/* One pass over all documents with a table of their keys. */
 static enum status warn_equal(const struct trainer *t)
 {
     int64_t n = dataset_n_documents(t->data), equal = 0, first = 0, again = 0, trained = 0;
@@ -166,6 +173,7 @@ struct range {
     int64_t least_at, most_at;
 };
 
+/* Takes one more score into the range. */
 static void widen(struct range *r, double w, int64_t i)
 {
     if (isnan(w)) return;

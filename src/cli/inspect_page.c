@@ -134,6 +134,7 @@ static void pad(struct buf *b, size_t start, int columns)
     buf_printf(b, "%*s", used < (size_t)columns ? columns - (int)used : 0, "");
 }
 
+/* A line for each fact, strings without their quotes. */
 static void facts_table(const struct inspect_page *p, struct buf *b)
 {
     int columns = name_columns(p);
@@ -168,6 +169,7 @@ struct totals {
     uint64_t elements, bytes, bytes_of[TENSOR_TYPE_COUNT], count_of[TENSOR_TYPE_COUNT];
 };
 
+/* Sums over a list, in all and by type. */
 static struct totals totals_of(const struct inspect_tensors *l)
 {
     struct totals sum = {0};
@@ -181,6 +183,7 @@ static struct totals totals_of(const struct inspect_tensors *l)
     return sum;
 }
 
+/* Width of the column of tensor names. */
 static int tensor_columns(const struct inspect_tensors *l)
 {
     size_t widest = 4;
@@ -222,6 +225,7 @@ static void tensors_table(const struct inspect_tensors *l, struct buf *b)
     buf_append_char(b, '\n');
 }
 
+/* The page for people. */
 static void page_table(const struct inspect_page *p, struct buf *b)
 {
     append_safe(b, p->path, strlen(p->path), 0);
@@ -250,6 +254,7 @@ static void tensors_json(const struct inspect_tensors *l, struct buf *b)
     buf_append_str(b, "]}");
 }
 
+/* The page as one JSON document. */
 static void page_json(const struct inspect_page *p, struct buf *b)
 {
     buf_append_str(b, "{\"path\":");

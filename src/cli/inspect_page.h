@@ -31,7 +31,7 @@ struct inspect_page {
     size_t n_lists;
 };
 
-/* `path` is borrowed until the page is printed. */
+/* An empty page about `path`, which is borrowed until the page is printed. Undone by inspect_page_release. */
 void inspect_page_init(struct inspect_page *p, struct ctx *c, const char *path);
 void inspect_page_release(struct inspect_page *p);
 

@@ -1,3 +1,6 @@
+/* loaded: opens what a command that runs a model needs, in the order in which the parts depend on each other: threads and
+ * backend, model, tokenizer, engine, adapter. The adapter comes last, so that a wrong path to it does not hide a wrong
+ * model. */
 #include "cli/loaded.h"
 
 #include "cli/command.h"

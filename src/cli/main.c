@@ -1,4 +1,4 @@
-/* main: the program. Everything is in command.c, which the tests can link. */
+/* main: the program's entry. Everything is in command.c, a library that the tests link and call in their own process. */
 #include "cli/command.h"
 
 int main(int argc, char **argv)

@@ -1,4 +1,9 @@
-/* token_view: see token_view.h. */
+/* token_view: prints tokens as text, run by run: a run is a stretch of tokens that are all trained or all masked, and all
+ * control tokens or none, so colours and brackets change between runs only.
+ *
+ * A text may spell the name of a control token, "<|im_end|>" for example, without being one. Both would look alike on the
+ * screen, so the spelled one gets a backslash in front. Whether one begins at a place is found by counting the names in the
+ * text from there on, and again from one byte later: one less means that it begins here. */
 #include "cli/token_view.h"
 
 #include <stdio.h>
@@ -8,6 +13,7 @@
 /* A control token's name is looked for in as many bytes as this from each place on. */
 enum { TEXT_CAP_BYTES = 1 << 26, NAME_BYTES = 64 };
 
+/* How many names of control tokens the text spells. */
 static size_t count_spelled(const struct token_view *v, const char *text, size_t n)
 {
     size_t count = 0;
@@ -37,6 +43,7 @@ static size_t print_character(const char *text, size_t n)
     return control ? 1 : k;
 }
 
+/* The text with a backslash before each spelled name. Control tokens themselves are printed as they are. */
 static void print_text(const struct token_view *v, const char *text, size_t n, bool is_control)
 {
     bool spelled = !is_control && count_spelled(v, text, n) > 0;

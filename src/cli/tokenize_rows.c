@@ -1,4 +1,5 @@
-/* tokenize_rows: see tokenize_rows.h. */
+/* tokenize_rows: shows rows as training will see them. They go through the same data set as in training (a temporary one,
+ * which is removed at the end), so what is printed is what is trained, truncation and splitting included. */
 #include "cli/tokenize_rows.h"
 
 #include <inttypes.h>
@@ -13,7 +14,8 @@
 
 enum { JSON_CAP_BYTES = 1 << 28 };
 
-static enum status print_text(const struct token_view *v, const struct dataset *d, const struct objective *o, int64_t i)
+/* A document for people: its place, its counts and weight, then its text with the trained part marked. */
+static enum status rows_print_text(const struct token_view *v, const struct dataset *d, const struct objective *o, int64_t i)
 {
     const struct dataset_document *e = dataset_document(d, i);
     printf("%s:%" PRId64 "  %d tokens, %d trained, omega %.3f", dataset_file(d, (size_t)e->file).path, e->row, e->n,
@@ -25,7 +27,8 @@ static enum status print_text(const struct token_view *v, const struct dataset *
     return OK;
 }
 
-static enum status print_json(struct ctx *c, const struct dataset *d, const struct objective *o, int64_t i)
+/* A document as a line of JSON. */
+static enum status rows_print_json(struct ctx *c, const struct dataset *d, const struct objective *o, int64_t i)
 {
     const struct dataset_document *e = dataset_document(d, i);
     const char *path = dataset_file(d, (size_t)e->file).path;
@@ -57,7 +60,7 @@ enum status tokenize_rows(struct ctx *c, const struct tokenizer *t, const struct
     if (!d) return c->status;
     enum status status = objective_fit(c, &o->objective, d, &objective);
     for (int64_t i = 0; status == OK && i < dataset_n_documents(d); i++)
-        status = o->json ? print_json(c, d, &objective, i) : print_text(&view, d, &objective, i);
+        status = o->json ? rows_print_json(c, d, &objective, i) : rows_print_text(&view, d, &objective, i);
     dataset_close(d);
     return status;
 }

@@ -34,7 +34,7 @@ static void signals_add_text(struct signals_line *l, const char *s)
 }
 
 /* In decimal; values are not negative. */
-static void add_number(struct signals_line *l, long long value)
+static void signals_add_number(struct signals_line *l, long long value)
 {
     char digits[24];
     size_t n = sizeof digits;
@@ -104,16 +104,16 @@ static _Noreturn void quit_now(void)
     signals_add_text(&l, "quit. Lost: the step that was running");
     if (saved < 0 && done > 0) {
         signals_add_text(&l, " and the ");
-        add_number(&l, done);
+        signals_add_number(&l, done);
         signals_add_text(&l, " before it, as no checkpoint was saved yet");
     } else if (saved >= 0) {
         if (done > saved) {
             signals_add_text(&l, " and ");
-            add_number(&l, done - saved);
+            signals_add_number(&l, done - saved);
             signals_add_text(&l, " before it");
         }
         signals_add_text(&l, "; step ");
-        add_number(&l, saved);
+        signals_add_number(&l, saved);
         signals_add_text(&l, " is saved");
     }
     signals_add_text(&l, ". Continue with: ");

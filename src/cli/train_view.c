@@ -94,12 +94,14 @@ static void show_step(void *user, const struct train_progress *p)
     fflush(stdout);
 }
 
+/* Leaves the line that is being refreshed, so that other output starts on a line of its own. */
 static void end_line(struct train_view *v)
 {
     if (v->open_line) putchar('\n');
     v->open_line = false;
 }
 
+/* A line for each validation, which stays. */
 static void show_eval(void *user, const struct train_progress *p)
 {
     struct train_view *v = user;
@@ -111,6 +113,7 @@ static void show_eval(void *user, const struct train_progress *p)
 
 /* ---- saving and stopping ---------------------------------------------------------------------------------------------- */
 
+/* Asked between micro-batches. */
 static bool view_is_interrupted(void *user)
 {
     (void)user;
@@ -125,6 +128,7 @@ static bool is_save_asked(void *user)
     return v->save_asked;
 }
 
+/* A checkpoint is complete; says so when SIGUSR1 asked for it. */
 static void note_saved(void *user, int64_t step)
 {
     struct train_view *v = user;
@@ -136,6 +140,7 @@ static void note_saved(void *user, int64_t step)
     fflush(stdout);
 }
 
+/* What the answer to a signal will say is being done. */
 static void note_phase(void *user, enum trainer_phase phase)
 {
     (void)user;

@@ -1,4 +1,5 @@
-/* support_numbers: see support_numbers.h. */
+/* support_numbers: makes the values that the goldens of the quantisers were made from, bit for bit as the generators in
+ * Python do. */
 #include "support_numbers.h"
 
 #include <math.h>
