@@ -2,25 +2,27 @@
 """The peer of training on a card: LoRA steps with PyTorch and Transformers, on a folder that `your_ai init` wrote.
 
   gpu_peer.py MODEL [--batch B] [--length T] [--steps N] [--compile] [--checkpoint] [--adapter PEFT_DIR] [--tokens FILE]
-              [--dtype bf16|f32] [--gradients FILE]
+              [--dtype bf16|f32] [--gradients FILE] [--lr X] [--f32-adapter] [--wait FILE]
 
 LoRA r=16, alpha=32 on all seven linear layers, AdamW on the adapter, no dropout, no clipping, mean loss over B * (T - 1) targets,
 bf16 weights and activations. With the package peft the adapter is PEFT's (its adapters in f32 cast to bf16, as its users run it
 for speed); without it the same math is written out here: y = W x + (alpha / r) B A x as three products. The line says which.
 
 Prints one JSON line: tokens/s (median step), loss and gradient norm of each step, peak memory as the driver reports it (all that is
-in use on the card, context included: run it alone), the card's name. Tokens are random, the same for the same seed.
+in use on the card, context included: run it alone) and as PyTorch has reserved it, the card's name. Tokens are random, the same for the same seed.
 """
 import argparse
 import json
+import os
 import statistics
+import sys
 import time
 
 import torch
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 RANK, ALPHA = 16, 32
-ADAMW = dict(lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+ADAMW = dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
 
 
 class LoraLinear(torch.nn.Module):
@@ -99,9 +101,17 @@ def save_gradients(model, path):
             f.write(p.grad.float().cpu().numpy().tobytes())
 
 
-def train(model, forward, data, gradients):
+def wait_for(path):
+    """Lets several peers compile beside each other, and be timed alone."""
+    print("ready", path, file=sys.stderr, flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.02)
+
+
+def train(model, forward, data, options):
+    gradients = options.gradients
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, fused=True, **ADAMW)
+    optimizer = torch.optim.AdamW(parameters, fused=True, lr=options.lr, **ADAMW)
     seconds, losses, norms, peak = [], [], [], 0
     for ids in data:
         ids = ids.cuda()
@@ -119,6 +129,8 @@ def train(model, forward, data, gradients):
         losses.append(loss.item())
         norms.append(norm.item())
         peak = max(peak, driver_used())
+        if options.wait and len(losses) == 1:
+            wait_for(options.wait)
     return seconds, losses, norms, peak
 
 
@@ -135,6 +147,9 @@ def main():
     parser.add_argument("--tokens", help="int32 ids, (steps, batch, length)")
     parser.add_argument("--dtype", choices=["bf16", "f32"], default="bf16")
     parser.add_argument("--gradients", help="writes those of the first step, f32, in the order of our adapter's parameters")
+    parser.add_argument("--f32-adapter", action="store_true", help="as PEFT does by itself: steps that bf16 would round away count")
+    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--wait", help="after the first step, wait until there is this file")
     options = parser.parse_args()
     from transformers import AutoModelForCausalLM
 
@@ -142,20 +157,21 @@ def main():
     dtype = torch.bfloat16 if options.dtype == "bf16" else torch.float32
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=dtype, attn_implementation="sdpa").cuda()
     model.config.use_cache = False
-    model, made = with_adapter(model, options.adapter, dtype)
+    model, made = with_adapter(model, options.adapter, torch.float32 if options.f32_adapter else dtype)
     if options.checkpoint:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()
     forward = torch.compile(model) if options.compile else model
     data = batches(options, model.config.vocab_size)
-    seconds, losses, norms, peak = train(model, forward, data, options.gradients)
+    seconds, losses, norms, peak = train(model, forward, data, options)
     steady = seconds[min(3, len(seconds) - 1):]
     print(json.dumps({
         "peer": ("compiled" if options.compile else "eager") + (", checkpointing" if options.checkpoint else ""),
         "dtype": options.dtype, "card": torch.cuda.get_device_name(), "torch": torch.__version__, "adapter": made,
         "batch": options.batch, "length": options.length,
         "tokens_per_second": options.batch * options.length / statistics.median(steady),
-        "step_seconds": statistics.median(steady), "peak_gib": peak / 2**30, "losses": losses, "grad_norms": norms,
+        "step_seconds": statistics.median(steady), "peak_gib": peak / 2**30,
+        "reserved_gib": torch.cuda.max_memory_reserved() / 2**30, "seconds": seconds, "losses": losses, "grad_norms": norms,
     }))
 
 

@@ -3,16 +3,18 @@
  * gpu_step make MODEL FOLDER BATCH LENGTH STEPS: writes FOLDER/adapter (r = 16 on all seven linear layers, B not zero) and
  * FOLDER/tokens.i32, random ids, (STEPS, BATCH, LENGTH).
  *
- * gpu_step run MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS]: prints one JSON line like the peer's.
+ * gpu_step run MODEL FOLDER BATCH LENGTH STEPS [RECOMPUTED_BLOCKS]: prints one JSON line like the peer's. RECOMPUTED_BLOCKS
+ * as in engine.h, -1 for none and no norms either (default 0).
  *
  * gpu_step profile, with the same words: with the time of each primitive; each waits for the card, so a step takes longer.
  *
  * gpu_step decode MODEL FOLDER 1 LENGTH TOKENS: tokens/s of generation behind a prompt of LENGTH tokens, without sampling;
  * decode_profile: the last token's time by primitive.
  *
- * The device is YA_DEVICE's, the base GPU_STEP_BASE's (nf4, int8; else as it is stored). AdamW, no clipping, no dropout,
- * mean loss over the BATCH * (LENGTH - 1) targets of a step. With GPU_STEP_GRADIENTS=FILE the gradients of the first step
- * are written there, f32, in the order of the adapter's parameters. */
+ * The device is YA_DEVICE's, the base GPU_STEP_BASE's (nf4, int8; else as it is stored), the learning rate GPU_STEP_LR's
+ * (1e-4). AdamW, no clipping, no dropout, mean loss over the BATCH * (LENGTH - 1) targets of a step. With
+ * GPU_STEP_GRADIENTS=FILE the gradients of the first step are written there, f32, in the order of the adapter's parameters.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,11 +36,12 @@
 #include "backend/cuda/cuda_backend.h"
 #endif
 
-enum { STEPS_MAX = 64 };
+enum { STEPS_MAX = 128 };
 
 struct work {
     const char *model, *folder;
     int64_t batch, length, recomputed;
+    double lr;
     int steps;
     struct profile *profile;
     struct backend *backend; /* itself, not what measures it */
@@ -200,7 +203,7 @@ static enum status one_step(struct engine *e, struct work *w, const struct docum
     const struct optim optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     const struct engine_micro micro = {
         .step = step + 1, .count = 1, .inv_n = 1.0 / (double)targets, .recomputed_blocks = w->recomputed};
-    const struct engine_update update = optim_step(&optim, step + 1, 1e-4, INFINITY);
+    const struct engine_update update = optim_step(&optim, step + 1, w->lr, INFINITY);
     struct engine_result result;
     double start = now();
     TRY(e->ops->step(e, &batch, &micro));
@@ -341,6 +344,7 @@ int main(int argc, char **argv)
                      .length = atoll(argv[5]),
                      .steps = atoi(argv[6]),
                      .recomputed = argc > 7 ? atoll(argv[7]) : 0,
+                     .lr = getenv("GPU_STEP_LR") ? atof(getenv("GPU_STEP_LR")) : 1e-4,
                      .profile = profiles ? &profile : NULL};
     if (w.steps < 1 || (w.steps > STEPS_MAX && !decodes) || w.batch < 1 || w.length < 2) return 2;
     struct ctx *c = ctx_new(NULL);

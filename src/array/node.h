@@ -64,6 +64,7 @@ void node_carry(struct array *out, struct node *n, int i);
 
 struct tape {
     bool on;
+    bool keeps_all; /* nothing is made again: see tape_keep_all */
     int paused;
     struct pointers nodes;  /* a stack that backward pops */
     struct pointers leaves; /* watched arrays, retained; their nodes are not on the stack and live until tape_end */

@@ -83,8 +83,14 @@ enum status tape_begin(struct ctx *c)
     if (!ctx_ok(c)) return c->status;
     BUG_ON(c, t->on, "tape_begin: a tape is recording already");
     t->on = true;
+    t->keeps_all = false;
     t->paused = 0;
     return OK;
+}
+
+void tape_keep_all(struct ctx *c)
+{
+    tape_of(c)->keeps_all = true;
 }
 
 void tape_end(struct ctx *c)
@@ -212,7 +218,7 @@ struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry,
         if (!(wanted >> i & 1)) n->in[i].node = NULL;
         if (saves >> i & 1) save_input(n, i, call->in[i]);
     }
-    n->again = (saves & AGAIN) && n->again_in == 0;
+    n->again = !t->keeps_all && (saves & AGAIN) && n->again_in == 0;
     for (int i = 0; i < info->n_out; i++) {
         if (saves >> (16 + i) & 1) n->saved_out[i] = array_retain(call->out[i]);
         if (i < n_carry && call->out[i]) node_carry(call->out[i], n, i);

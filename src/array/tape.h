@@ -17,6 +17,9 @@ enum status tape_begin(struct ctx *c);
 void tape_end(struct ctx *c);
 /* True between tape_begin and tape_end, except while paused. */
 bool tape_recording(const struct ctx *c);
+/* Until tape_end, outputs that backward could make again from what their nodes save (of norms and swiglu) are kept like any
+ * other: more memory for less time, and the same bits. */
+void tape_keep_all(struct ctx *c);
 /* Recording off and on again, for parts that need no gradient (counts nest). */
 void tape_pause(struct ctx *c);
 void tape_resume(struct ctx *c);

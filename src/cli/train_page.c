@@ -88,6 +88,8 @@ static void print_plan(const struct plan *p, int64_t n_layers)
     if (p->recomputed_blocks > 0)
         printf("; the first %" PRId64 " of %" PRId64 " blocks are computed again in backward", p->recomputed_blocks,
                n_layers);
+    else if (p->recomputed_blocks < 0)
+        printf("; nothing is computed again in backward");
     putchar('\n');
 }
 

@@ -25,11 +25,13 @@ struct engine_loss {
 
 /* One micro-batch of an optimizer step. */
 struct engine_micro {
-    int64_t step;              /* the optimizer step, from 1; part of the dropout key */
-    int64_t index, count;      /* which micro-batch of how many: 0 begins the step, its gradients start at 0 */
-    double inv_n;              /* 1 / trained tokens of the whole optimizer step: the loss's normaliser */
-    uint64_t seed;             /* of dropout */
-    int64_t recomputed_blocks; /* the first so many keep only their input and are computed again in backward */
+    int64_t step;         /* the optimizer step, from 1; part of the dropout key */
+    int64_t index, count; /* which micro-batch of how many: 0 begins the step, its gradients start at 0 */
+    double inv_n;         /* 1 / trained tokens of the whole optimizer step: the loss's normaliser */
+    uint64_t seed;        /* of dropout */
+    /* The first so many keep only their input and are computed again in backward. Below 0 nothing is computed again, not
+     * even what costs one pass over memory (norms, swiglu). The results are the same bits for any number. */
+    int64_t recomputed_blocks;
 };
 
 /* The end of an optimizer step: clipping and AdamW (Loshchilov & Hutter 2019). */

@@ -182,6 +182,7 @@ static enum status native_step(struct engine *e, const struct batch *b, const st
     array_sequence_begin(e->c, 0, &values);
     enum status status = tape_begin(e->c);
     if (status == OK) {
+        if (m->recomputed_blocks < 0) tape_keep_all(e->c);
         status = step_recorded(n, b, m);
         tape_end(e->c);
     }

@@ -1,7 +1,8 @@
 /* planner: see planner.h.
  *
  * AUTO takes the smallest number of recomputed blocks that fits, since each costs its forward pass once more. The last block
- * is never one of them: when its turn comes in backward, all the others are still kept, so nothing would be gained. */
+ * is never one of them: when its turn comes in backward, all the others are still kept, so nothing would be gained. Before
+ * all of these comes keeping even what one pass over memory makes again, on devices where such passes cost most. */
 #include "train/planner.h"
 
 #include <inttypes.h>
@@ -59,6 +60,10 @@ enum status plan_make(const struct plan_input *in, size_t free_bytes, struct pla
     out->free_bytes = out->limited ? in->max_bytes : free_bytes;
     if (in->recomputed_blocks >= 0)
         return planner_fill(out, in, in->recomputed_blocks < in->n_blocks ? in->recomputed_blocks : in->n_blocks);
+    if (in->checkpoint == PLAN_CHECKPOINT_AUTO && in->keeps_all) {
+        TRY(planner_fill(out, in, -1));
+        if (out->total <= out->free_bytes) return OK;
+    }
     TRY(planner_fill(out, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0));
     if (in->checkpoint != PLAN_CHECKPOINT_AUTO || out->total <= out->free_bytes) return OK;
     return fill_auto(out, in, most);

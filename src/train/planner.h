@@ -28,10 +28,11 @@ struct plan_step {
 
 /* What a plan is a function of. */
 struct plan_input {
-    /* Counts a step of the longest micro-batch with the first so many blocks recomputed. Fewer bytes, or as many, for more
-     * blocks. NULL: the engine cannot tell, and steps count as nothing. */
+    /* Counts a step of the longest micro-batch with the first so many blocks recomputed, below 0 with nothing recomputed at
+     * all (engine.h). Fewer bytes, or as many, for more blocks. NULL: the engine cannot tell, and steps count as nothing. */
     enum status (*count)(void *user, int64_t recomputed_blocks, struct plan_step *out);
     void *user;
+    bool keeps_all;                  /* AUTO tries a step with nothing recomputed first: where memory passes cost most */
     int64_t n_blocks;                /* of the model; 0: no blocks can be recomputed */
     int64_t parameters;              /* trained values */
     size_t weights_bytes;            /* of the base, mapped or in memory */
@@ -45,7 +46,8 @@ struct plan_input {
 struct plan {
     size_t bytes[PLAN_ITEMS], total;
     size_t held_step_bytes;    /* for engine_ops.limit */
-    int64_t recomputed_blocks; /* AUTO: as few as fit. Never the last one: its backward comes first, when all else is kept */
+    int64_t recomputed_blocks; /* AUTO: as few as fit. Never the last one: its backward comes first, when all else is kept.
+                                  -1: not even norms and swiglu are computed again */
     size_t free_bytes;         /* SIZE_MAX: unknown */
     bool limited;              /* free_bytes is the user's own limit, which is less */
 };

@@ -239,6 +239,7 @@ static enum status plan_run(struct trainer *t)
     struct engine_memory memory = t->engine->ops->memory(t->engine);
     in->count = t->engine->ops->count ? count_step : NULL;
     in->user = t;
+    in->keeps_all = memory.free_bytes > 0; /* a card: its passes over memory take a tenth of a step */
     in->n_blocks = t->model ? t->model->config.n_layers : 0;
     in->parameters = t->engine->parameters->count;
     in->weights_bytes = memory.weights_bytes;

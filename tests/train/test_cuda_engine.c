@@ -214,6 +214,10 @@ static void steps_agree(int64_t rank, double dropout, int every)
     train(&s, &b, 1, &recomputed);
     expect_same(&recomputed, &card);
     close_side(&s);
+    open_side(&s, "cuda", rank, dropout);
+    train(&s, &b, -1, &recomputed); /* nothing is, then */
+    expect_same(&recomputed, &card);
+    close_side(&s);
 }
 
 static void a_step_is_the_cpus(void **state)
@@ -336,7 +340,7 @@ static void memory_is_as_counted(void **state)
 {
     (void)state;
     static struct outcome o;
-    for (int64_t recomputed = 0; recomputed < 2; recomputed++) {
+    for (int64_t recomputed = -1; recomputed < 2; recomputed++) {
         struct engine_need need;
         struct side s;
         struct batch b = make_batch(1);

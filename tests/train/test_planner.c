@@ -208,6 +208,12 @@ static void refusal_names_what_helps(void **state)
     assert_int_equal(plan_check(c, &in, &saved), OK);
     in.max_bytes = plan.total + 1;
     assert_true(!made(&in, plan.total).limited && made(&in, SIZE_MAX).recomputed_blocks == 0);
+    /* where passes over memory are dear, nothing at all is made again as long as that fits */
+    in.keeps_all = true;
+    in.max_bytes = 0;
+    assert_int_equal(made(&in, SIZE_MAX).recomputed_blocks, -1);
+    assert_int_equal(made(&in, plan.total).recomputed_blocks, 0);
+    in.keeps_all = false;
     in.max_bytes = (size_t)3 << 30;
     in.checkpoint = PLAN_CHECKPOINT_OFF;
     saved = made(&in, plan.total);
