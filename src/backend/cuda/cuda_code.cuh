@@ -129,16 +129,22 @@ template <int CODE> static __device__ __forceinline__ codes8 codes_small(const u
 }
 
 /* Q4_K and Q5_K: blocks of 256 in runs of 32, each with a scale and an offset of 6 bits. */
+static __device__ __forceinline__ void code_run_scales(const uint8_t *block, int run, float *scale, float *offset)
+{
+    const uint8_t *s = block + 4;
+    int factor = run < 4 ? s[run] & 63 : (s[run + 4] & 15) | s[run - 4] >> 6 << 4;
+    int minus = run < 4 ? s[run + 4] & 63 : s[run + 4] >> 4 | s[run] >> 6 << 4;
+    *scale = code_half(block) * (float)factor;
+    *offset = -(code_half(block + 2) * (float)minus);
+}
+
 template <int CODE> static __device__ __forceinline__ codes8 codes_runs(const uint8_t *row, int col)
 {
     const int BYTES = CODE == CODE_Q4_K ? 144 : 176;
     codes8 c;
-    const uint8_t *block = row + (int64_t)(col / 256) * BYTES, *s = block + 4;
+    const uint8_t *block = row + (int64_t)(col / 256) * BYTES;
     int at = col % 256, run = at / 32, i = at % 32;
-    int scale = run < 4 ? s[run] & 63 : (s[run + 4] & 15) | s[run - 4] >> 6 << 4;
-    int offset = run < 4 ? s[run + 4] & 63 : s[run + 4] >> 4 | s[run] >> 6 << 4;
-    c.scale = code_half(block) * (float)scale;
-    c.offset = -(code_half(block + 2) * (float)offset);
+    code_run_scales(block, run, &c.scale, &c.offset);
     code_nibbles(block + (CODE == CODE_Q4_K ? 16 : 48) + run / 2 * 32 + i, run % 2 * 4, &c);
     if (CODE == CODE_Q5_K) {
         uint32_t bits[2];

@@ -29,6 +29,66 @@ static __device__ __forceinline__ void vector_steps(float acc[ROWS], const cuda_
     }
 }
 
+/* NF4 and Q4_K keep elements i and i + 32 of 64 in the two halves of a byte: four lanes share such 64, each takes eight bytes of
+ * codes with sixteen elements, so that what comes once a block costs less. */
+template <int CODE> static __device__ __forceinline__ bool vector_has_pairs(int cols)
+{
+    const int NF4_GROUP = 16384; /* of one offset and step: here a row has one */
+    return CODE == CODE_Q4_K || (CODE == CODE_NF4 && cols <= NF4_GROUP);
+}
+
+/* What eight codes under x give: their levels' sum for NF4, else that of the codes. */
+template <int CODE>
+static __device__ __forceinline__ float pairs_dot(const uint32_t word[2], int shift, const float *levels, const float x[8])
+{
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        uint32_t code = word[i / 4] >> (i % 4 * 8 + shift) & 15;
+        sum = fmaf(CODE == CODE_NF4 ? levels[code] : __uint_as_float(0x4b000000u | code) - 8388608.0f, x[i], sum);
+    }
+    return sum;
+}
+
+template <int CODE, int ROWS>
+static __device__ __forceinline__ void vector_pairs(float acc[ROWS], const cuda_vector_args &a, const uint8_t *const row[ROWS],
+                                                    const float *levels)
+{
+    int lane = threadIdx.x & 31, at = lane % 4 * 8;
+    float offset[ROWS], step[ROWS];
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) {
+        if (CODE != CODE_NF4) continue;
+        offset[r] = __uint_as_float(code_word(row[r])), step[r] = __uint_as_float(code_word(row[r] + 4));
+    }
+#pragma unroll 2
+    for (int block = lane / 4; block < a.cols / 64; block += 8) {
+        float low[8], high[8], low_sum = 0, high_sum = 0;
+        octet_widen(octet_load(a.x + block * 64 + at), low);
+        octet_widen(octet_load(a.x + block * 64 + 32 + at), high);
+#pragma unroll
+        for (int i = 0; i < 8; i++) low_sum += low[i], high_sum += high[i];
+#pragma unroll
+        for (int r = 0; r < ROWS; r++) {
+            uint32_t word[2];
+            if (CODE == CODE_NF4) {
+                const uint8_t *p = row[r] + 8 + block * 33;
+                code_bytes8(p + 1 + at, word);
+                float sum = pairs_dot<CODE>(word, 0, levels, low) + pairs_dot<CODE>(word, 4, levels, high);
+                acc[r] = fmaf(offset[r] + step[r] * (float)p[0], sum, acc[r]);
+            } else {
+                const uint8_t *p = row[r] + block / 4 * 144;
+                float scale[2], minus[2];
+                code_run_scales(p, block % 4 * 2, &scale[0], &minus[0]);
+                code_run_scales(p, block % 4 * 2 + 1, &scale[1], &minus[1]);
+                code_bytes8(p + 16 + block % 4 * 32 + at, word);
+                acc[r] = fmaf(scale[0], pairs_dot<CODE>(word, 0, levels, low), fmaf(minus[0], low_sum, acc[r]));
+                acc[r] = fmaf(scale[1], pairs_dot<CODE>(word, 4, levels, high), fmaf(minus[1], high_sum, acc[r]));
+            }
+        }
+    }
+}
+
 template <int CODE, int ROWS>
 static __device__ __forceinline__ void vector_rows(const cuda_vector_args &a, const float *levels)
 {
@@ -41,6 +101,10 @@ static __device__ __forceinline__ void vector_rows(const cuda_vector_args &a, co
     for (int r = 0; r < ROWS; r++)
         row[r] = (const uint8_t *)a.w + (first + r < a.rows ? first + r : a.rows - 1) * a.row_bytes;
     int col = lane * 8;
+    if (vector_has_pairs<CODE>(a.cols)) {
+        vector_pairs<CODE, ROWS>(acc, a, row, levels);
+        col += a.cols / 64 * 64;
+    }
     for (; col + (BATCH - 1) * VECTOR_STEP < a.cols; col += BATCH * VECTOR_STEP)
         vector_steps<CODE, BATCH, ROWS>(acc, a, row, col, levels);
     for (; col < a.cols; col += VECTOR_STEP) vector_steps<CODE, 1, ROWS>(acc, a, row, col, levels);
