@@ -141,9 +141,9 @@ static bool read_state(struct ctx *c, const char *what, const json_t *o, struct 
         get_i64(c, what, o, "metrics_bytes", &metrics_bytes) && get_i64(c, what, o, "best_step", &s->best_step) &&
         get_f64(c, what, o, "best_loss", &s->best_loss) && get_i64(c, what, o, "seed", &s->seed) &&
         get_f64(c, what, o, "q", &s->q) && get_f64(c, what, o, "mean_g", &s->mean_g) &&
-        get_i64(c, what, o, "recomputed_blocks", &s->recomputed_blocks) && get_compute(c, what, o, &s->compute) &&
-        get_hash(c, what, o, "config_sha256", s->config_sha256) && get_hash(c, what, o, "data_sha256", s->data_sha256) &&
-        read_clip(c, what, json_object_get(o, "clip"), &s->clip);
+        json_member_i64(c, what, o, "recomputed_blocks", true, -1, BIGGEST, &s->recomputed_blocks) &&
+        get_compute(c, what, o, &s->compute) && get_hash(c, what, o, "config_sha256", s->config_sha256) &&
+        get_hash(c, what, o, "data_sha256", s->data_sha256) && read_clip(c, what, json_object_get(o, "clip"), &s->clip);
     s->metrics_bytes = (uint64_t)metrics_bytes;
     return good;
 }

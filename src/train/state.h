@@ -16,7 +16,7 @@ struct train_state {
     double best_loss;       /* weighted validation loss at best_step */
     int64_t seed;
     double q, mean_g;          /* of the objective, as fitted on the training set */
-    int64_t recomputed_blocks; /* as decided by the plan of the first start */
+    int64_t recomputed_blocks; /* as decided by the plan of the first start; -1 (all kept) is decided anew on a resume */
     enum compute compute;      /* of products with the base: another one would be another run */
     char config_sha256[65];    /* of config.json: a run continues with the settings that it began with */
     char data_sha256[65];      /* of data_manifest.json: and with the same files */

@@ -453,6 +453,7 @@ static enum status restore(struct trainer *t, const char *dir)
     t->saved_step = s.step;
     t->plan_input.recomputed_blocks = s.recomputed_blocks;
     TRY(plan_make(&t->plan_input, t->plan.free_bytes, &t->plan));
+    t->state.recomputed_blocks = t->plan.recomputed_blocks;
     if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes);
     return OK;
 }
