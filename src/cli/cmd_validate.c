@@ -252,6 +252,7 @@ static enum status validate_benchmark(const struct loaded *l, const struct valid
                                            .runs = parse->operands,
                                            .n_runs = parse->n_operands,
                                            .output = v->output,
+                                           .force = v->force,
                                            .json = v->json};
     return validate_choice_run(l, &choice);
 }

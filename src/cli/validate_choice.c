@@ -66,7 +66,7 @@ static enum status measure_arm(struct choice_work *w, struct choice_arm *arm)
     struct lora *lora = arm->path ? lora_load(m->c, &m->config, arm->path) : NULL;
     if (arm->path && !lora) return m->c->status;
     model_attach_lora(m, lora);
-    enum status status = arm->path ? peft_check_base(m, arm->path, false) : OK;
+    enum status status = arm->path ? peft_check_base(m, arm->path, false, w->v->force) : OK;
     if (status == OK) status = measure_tasks(w, arm);
     model_attach_lora(m, NULL);
     lora_free(lora);

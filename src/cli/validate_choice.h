@@ -15,6 +15,7 @@ struct validate_choice {
     const char *const *runs;     /* (n_runs) run folders; their adapter/ is measured */
     size_t n_runs;
     const char *output; /* folder for files in the harness's form, or NULL */
+    bool force;         /* adapters are measured though they were made for another model */
     bool json;
 };
 

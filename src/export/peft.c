@@ -85,8 +85,7 @@ static void append_base(const struct model *m, struct buf *b)
 }
 
 /* The card; `name` is what it calls the base, `run` the folder of the training, or NULL. */
-static enum status write_card(struct model *m, const struct lora *l, const char *dir, const char *name,
-                              const char *run)
+static enum status write_card(struct model *m, const struct lora *l, const char *dir, const char *name, const char *run)
 {
     struct ctx *c = m->c;
     struct buf b;
@@ -114,8 +113,7 @@ enum status peft_write_card(struct model *m, const struct lora *l, const char *d
     return write_card(m, l, dir, m->name, NULL);
 }
 
-enum status peft_write_export_card(struct model *m, const struct lora *l, const char *dir, const char *name,
-                                   const char *run)
+enum status peft_write_export_card(struct model *m, const struct lora *l, const char *dir, const char *name, const char *run)
 {
     return write_card(m, l, dir, name, run);
 }

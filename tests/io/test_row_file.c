@@ -426,12 +426,18 @@ int main(void)
 {
 #define ROWS_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        ROWS_TEST(every_shape_is_read),       ROWS_TEST(what_is_no_file_of_rows_is_named),
-        ROWS_TEST(texts_are_one_row),         ROWS_TEST(packed_shapes_are_read),
-        ROWS_TEST(bombs_are_refused),         ROWS_TEST(several_members_follow_each_other),
-        ROWS_TEST(large_windows_are_refused), ROWS_TEST(cut_and_damaged_packs_are_refused),
-        ROWS_TEST(standard_input_is_a_file),  ROWS_TEST(each_allocation_fails_once),
-        ROWS_TEST(nul_bytes_are_bytes),       ROWS_TEST(batches_have_the_rows_of_single_reads),
+        ROWS_TEST(every_shape_is_read),
+        ROWS_TEST(what_is_no_file_of_rows_is_named),
+        ROWS_TEST(texts_are_one_row),
+        ROWS_TEST(packed_shapes_are_read),
+        ROWS_TEST(bombs_are_refused),
+        ROWS_TEST(several_members_follow_each_other),
+        ROWS_TEST(large_windows_are_refused),
+        ROWS_TEST(cut_and_damaged_packs_are_refused),
+        ROWS_TEST(standard_input_is_a_file),
+        ROWS_TEST(each_allocation_fails_once),
+        ROWS_TEST(nul_bytes_are_bytes),
+        ROWS_TEST(batches_have_the_rows_of_single_reads),
         ROWS_TEST(pipes_are_pointed_to_standard_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
