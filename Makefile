@@ -35,10 +35,11 @@ uninstall: ## remove from $(PREFIX) what install put there
 format: ## rewrite the sources in the house style
 	@clang-format -i $(SOURCES)
 
-check: ## layers, sizes, docs, format, cppcheck, clang-tidy
+check: ## layers, sizes, comments, docs, format, cppcheck, clang-tidy
 	@scripts/install-deps.sh dev
 	@tools/check_layers.py
 	@tools/check_sizes.py
+	@tools/check_comments.py
 	@tools/check_docs.py
 	@clang-format --dry-run --Werror $(SOURCES)
 	@cmake --preset debug >/dev/null

@@ -17,8 +17,8 @@ FILE = re.compile(r"`([a-z0-9_./-]+\.(?:c|h|cu|cuh|cc|def|py|sh|cmake))[`: ]")
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 COMMAND = re.compile(r"\byour_ai ((?:data )?[a-z]+)\b(?= -|`|\n|$| [A-Z])")
 ROW = re.compile(r'"([a-z][a-z0-9-]*)", (?:\'.\'|0), ')
-# Options of CMake, CTest and pkg-config, and the names that docs/cli.md uses for any option.
-FOREIGN = {"preset", "build", "test-dir", "cflags", "libs", "name", "flag"}
+# Options of CMake, CTest, pkg-config, mlx-lm, llama.cpp and Slurm, and the names that docs/cli.md uses for any option.
+FOREIGN = {"preset", "build", "test-dir", "cflags", "libs", "name", "flag", "adapter-path", "lora", "array", "requeue"}
 
 
 def walk(top, endings):
