@@ -68,9 +68,11 @@ struct tape {
     int paused;
     struct pointers nodes;  /* a stack that backward pops */
     struct pointers leaves; /* watched arrays, retained; their nodes are not on the stack and live until tape_end */
-    int checkpoint_paused;  /* value of `paused` inside a checkpointed function's forward run, 0 outside: nothing is */
-    bool replaying;         /* a checkpointed function runs again, and the values of its result will not be read */
-    bool touched;           /* recorded there, but this says whether one of its ops had an operand that wants a gradient */
+    /* While a checkpointed function runs forward, nothing is recorded; `touched` says whether one of its ops had an operand
+     * that wants a gradient. checkpoint_paused is the value of `paused` directly inside it, 0 outside of any. */
+    int checkpoint_paused;
+    bool replaying; /* a checkpointed function runs again in backward, and the values of its result will not be read */
+    bool touched;
 };
 
 /* True when a gradient with respect to `a` is wanted: recording is on and `a` comes from a live node. */

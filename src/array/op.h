@@ -30,41 +30,51 @@ enum { OP_MAX_IN = 11, OP_MAX_OUT = 7, OP_MAX_PARAMS_BYTES = 256, LINEAR_MAX = 3
 
 /* ---- parameter structs of the rows ---------------------------------------------------------------------------------- */
 
+/* Of rows that have no parameters. */
 struct none_params {
     char unused;
 };
+/* dtype: of the result. */
 struct cast_params {
     enum dtype dtype;
 };
+/* Bit i of axes: axis i is reduced. keep: reduced axes stay with size 1, here and in axis_params. */
 struct axes_params {
     uint32_t axes;
     bool keep;
-}; /* bit i: axis i is reduced */
+};
+/* axis is in [0, ndim) of the operand. */
 struct axis_params {
     int axis;
     bool keep;
 };
+/* The shape of the result. */
 struct shape_params {
     int ndim;
     int64_t shape[ARRAY_MAX_DIMS];
 };
+/* Axis i of the result is axis perm[i] of the operand. */
 struct perm_params {
     int perm[ARRAY_MAX_DIMS];
 };
+/* Of each axis, elements start, start + step, .. below stop. */
 struct slice_params {
     int64_t start[ARRAY_MAX_DIMS], stop[ARRAY_MAX_DIMS], step[ARRAY_MAX_DIMS];
 };
+/* rows: of TAKE_BWD the rows R, of TAKE_ALONG_BWD the columns C of the array that was indexed, which `ids` count. */
 struct rows_params {
     int64_t rows;
 };
 
+/* Input: ids i32 (N). Output: rows ids[i] of the table, (N, C), in `dtype`. */
 struct embed_params {
     const struct weight *table;
     enum dtype dtype;
 };
 
 /* y = x * rsqrt(mean(x^2) + eps) * g (Zhang & Sennrich 2019), x = in + residual. Inputs: x (.., C), g (C), residual (..,
- * C) or NULL. Outputs: y, the sum x (the input itself, not written, without a residual), rstd (..) in f32 (f64 for f64).
+ * C) or NULL. Outputs: y, the sum x (the input itself, not written, without a residual), rstd (..) =
+ * rsqrt(mean(x^2) + eps) in f32 (f64 for f64).
  * Backward inputs: dy, dsum or NULL, x, g, rstd; outputs: dx (of the sum; also the residual's), dg or NULL. */
 struct rms_norm_params {
     double eps;
@@ -84,7 +94,8 @@ struct step_values {
  * kept inputs are scaled by 1 / (1 - p). A mask depends on nothing else, so it is the same whatever the split into
  * micro-batches. Pure: any thread may call it. */
 void dropout_mask(const struct step_values *values, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep);
-/* For devices that make the mask themselves: the key (the first two words) and p * 2^32. */
+/* For devices that make the mask themselves: the key, which is the first two of the four words written (Philox gives four,
+ * the others are not used), and p * 2^32. */
 void dropout_key(const struct step_values *values, uint32_t key[4]);
 uint64_t dropout_threshold(float p);
 
@@ -98,23 +109,27 @@ struct linear_params {
     int n;
     const struct weight *w[LINEAR_MAX];
     float scale[LINEAR_MAX], p[LINEAR_MAX]; /* p: dropout probability, 0 for none */
-    uint32_t id[LINEAR_MAX];                /* "input" part of the dropout mask's counter */
+    uint32_t id[LINEAR_MAX];                /* slot_id of dropout_mask: lora_slot.id */
     bool want_dx, accumulate;
 };
 
-/* Rotary embedding, the half-split ("NeoX", Hugging Face) pairing: pairs (j, j + D/2) turn by position * inv_freq[j]; cos
- * and sin are multiplied by `scale` (attention factor). Inputs: x (N, H, D), positions i32 (N), inv_freq f32 (D/2). */
+/* Rotary embedding (Su et al. 2021), the half-split ("NeoX", Hugging Face) pairing: pairs (j, j + D/2) turn by
+ * t = position * inv_freq[j], and with c = scale cos t, s = scale sin t (scale: the attention factor)
+ *
+ *   y[j] = c x[j] - s x[j + D/2]        y[j + D/2] = c x[j + D/2] + s x[j]
+ *
+ * `inverse` turns by -t, which is the derivative. Inputs: x (N, H, D), positions i32 (N), inv_freq f32 (D/2). Output: y. */
 struct rope_params {
     double scale;
     bool inverse;
 };
 
-/* Causal attention over packed segments. Inputs: q (N, H, D), k and v (S, G, D), H a multiple of G, head h reads key head
- * h / (H / G); offsets cu_q and cu_k, i32 (n + 1) for n segments. Segment s has queries [cu_q[s], cu_q[s+1]) and keys
- * [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk keys sees key j when j <= i + nk - nq and, with window
- * > 0, j > i + nk - nq - window. Outputs: o (N, H, D), lse (N, H), the log-sum-exp of the scaled scores, f32 (f64 for
- * f64), in whatever order the backend's own backward reads it. Backward inputs: q, k, v, o, lse, do, cu_q, cu_k; outputs:
- * dq, dk, dv, zeros for keys that no query sees. Never holds N x S scores.
+/* Causal attention over packed segments, o = softmax(scale q k^T) v over the keys that a query sees. Inputs: q (N, H, D), k
+ * and v (S, G, D), H a multiple of G, head h reads key head h / (H / G); offsets cu_q and cu_k, i32 (n + 1) for n segments.
+ * Segment s has queries [cu_q[s], cu_q[s+1]) and keys [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk keys
+ * sees key j when j <= i + nk - nq and, with window > 0, j > i + nk - nq - window. Outputs: o (N, H, D), lse (N, H), the
+ * log-sum-exp of the scaled scores, f32 (f64 for f64), in whatever order the backend's own backward reads it. Backward
+ * inputs: q, k, v, o, lse, do, cu_q, cu_k; outputs: dq, dk, dv, zeros for keys that no query sees. Never holds N x S scores.
  *
  * Offsets ascend from 0, cover the N queries, stay inside the S keys, and every query sees a key. Whoever makes a batch
  * checks that (batch_check in model/batch.h); a kernel whose memory is the host's checks again and records E_SHAPE. */
@@ -124,10 +139,11 @@ struct attention_params {
     enum compute compute; /* COMPUTE_BF16: operands of the products are rounded to bf16; every other value: f32 */
 };
 
-/* Softmax cross-entropy of logits h W^T without ever holding (N, V). Inputs: h (N, C), targets i32 (N), weights f32 (N).
- * Outputs: sum_i weight_i * nll_i, scalar f32 (f64 for f64); stats f64 (3): the weighted sum, the sum of nll over rows
- * whose weight is not 0, their count; logprobs f32 (N) when asked for (0 where skipped), else NULL; dh (N, C) = d out0 /
- * dh while the tape records (wanted by want_dh), else NULL. Rows of weight 0 are skipped altogether and their dh is 0. */
+/* Softmax cross-entropy of logits h W^T without ever holding (N, V): nll_i = log sum_v e^(h_i . W_v) - h_i . W_target.
+ * Inputs: h (N, C), targets i32 (N), weights f32 (N). Outputs: sum_i weight_i * nll_i, scalar f32 (f64 for f64); stats f64
+ * (3): the weighted sum, the sum of nll over rows whose weight is not 0, their count; logprobs f32 (N) when asked for (0
+ * where skipped), else NULL; dh (N, C) = d out0 / dh while the tape records (wanted by want_dh), else NULL. Rows of weight 0
+ * are skipped altogether and their dh is 0. */
 struct linear_cross_entropy_params {
     const struct weight *w;
     bool want_logprobs, want_dh;
@@ -145,7 +161,8 @@ struct check_ids_params {
 };
 
 /* Decoupled weight decay Adam (Loshchilov & Hutter 2019), bias-corrected: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, p -=
- * lr * (m / c1 / (sqrt(v / c2) + eps) + wd * p), g taken times grad_scale. */
+ * lr * (m / c1 / (sqrt(v / c2) + eps) + wd * p), g taken times grad_scale. c1 and c2 are correction1 and correction2, 1 -
+ * b1^t and 1 - b2^t at step t. */
 struct adamw_params {
     double lr, beta1, beta2, eps, weight_decay, correction1, correction2, grad_scale;
     double threshold; /* with a guard: a longer gradient is scaled to this L2 norm as well; INFINITY: none is */
@@ -222,8 +239,8 @@ struct array *op_take_along(struct ctx *c, struct array *a, struct array *ids);
  * leading axes broadcast. Integers become f32; f16 and bf16 are multiplied in f32 and rounded. */
 struct array *op_matmul(struct ctx *c, struct array *a, struct array *b);
 
-/* (N) i32 ids -> (N, C) rows of a frozen table in dtype: f32, f64 or the backend's activations. E_SHAPE when an id is out
- * of range. */
+/* (N) i32 ids -> (N, C) rows of a frozen table in dtype: f32, f64 or the backend's activations. No gradient: the table is
+ * frozen. E_SHAPE when an id is out of range. */
 struct array *op_embed(struct ctx *c, const struct weight *table, struct array *ids, enum dtype dtype);
 
 /* y = rms_norm(x) * gain over the last axis; the second normalises x + residual and gives that sum in *sum as well (NULL

@@ -143,8 +143,8 @@ static void rule_softmax(struct ctx *c, struct node *n)
 {
     const struct axis_params *p = params(n);
     struct array *y = n->saved_out[0], *weighted = op_mul(c, n->grad[0], y);
-    struct array *mean = op_sum(c, weighted, &p->axis, 1, true);
-    vjp_give(c, n, 0, op_sub(c, weighted, op_mul(c, y, mean)));
+    struct array *sum = op_sum(c, weighted, &p->axis, 1, true);
+    vjp_give(c, n, 0, op_sub(c, weighted, op_mul(c, y, sum)));
 }
 
 /* dx = dy exp(x - lse), which is dy softmax(x). */
@@ -191,7 +191,9 @@ static struct array *sliced(struct ctx *c, const struct node *n, struct array *w
     return op_slice(c, whole, p->start, p->stop, p->step);
 }
 
-/* Adds dy to the part of the input's gradient that the slice shows, in place when there is one already. */
+/* Adds dy to the part of the input's gradient that the slice shows, in place when there is one already: a gradient of the
+ * whole input for each of its slices would cost as many times its memory. ACCUMULATE wants a unit last stride; a part with
+ * another (a slice with steps) is added into a new array, which is copied back. */
 static void rule_slice(struct ctx *c, struct node *n)
 {
     struct array *whole = vjp_buffer(n, 0), *fresh = NULL;
@@ -210,7 +212,8 @@ static void rule_slice(struct ctx *c, struct node *n)
     vjp_give(c, n, 0, fresh);
 }
 
-/* Every input takes its stretch of the axis. Empty inputs were left out by the front end. */
+/* Every input takes its stretch of the axis. The row has up to eight inputs; edges of those that a call has not are all 0,
+ * and no real one has ndim 0. Empty inputs were left out by the front end. */
 static void rule_concat(struct ctx *c, struct node *n)
 {
     const struct axis_params *p = params(n);
@@ -224,8 +227,8 @@ static void rule_concat(struct ctx *c, struct node *n)
     }
 }
 
-/* Rows of 0 except where ids point, which is what TAKE_BWD and TAKE_ALONG_BWD write; `rows` is the size of the axis that was
- * indexed. */
+/* The gradient of what was indexed: dy at the places that the ids name and 0 elsewhere, which TAKE_BWD and TAKE_ALONG_BWD
+ * write; `rows` is the size of the axis that was indexed. */
 static void scatter(struct ctx *c, struct node *n, enum op op, int64_t rows)
 {
     struct rows_params p = {rows};
@@ -257,7 +260,8 @@ static struct array *flipped(struct ctx *c, struct array *a)
     return op_transpose(c, a, perm);
 }
 
-/* Y = A B: dA = dY B^T, dB = A^T dY. */
+/* Y = A B: dA = dY B^T, dB = A^T dY, matrix by matrix over equal leading axes: the front end made vectors matrices and
+ * broadcast the leading axes by rows of their own. The other operand is saved only where this one wants a gradient. */
 static void rule_matmul(struct ctx *c, struct node *n)
 {
     if (vjp_needs(n, 0)) vjp_give(c, n, 0, op_matmul(c, n->grad[0], flipped(c, n->saved_in[1])));

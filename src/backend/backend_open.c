@@ -11,7 +11,8 @@
 #ifdef YA_HAVE_CUDA
 #include "backend/cuda/cuda_backend.h"
 #else
-/* Stands for CUDA in a program built without it: there are no cards. */
+/* Stands for CUDA in a program built without it: there are no cards. `told`: the ctx whose log is told why a card that is
+ * there cannot be used, or NULL. */
 static int cuda_count(struct ctx *told)
 {
     (void)told;
@@ -27,7 +28,8 @@ static struct backend *cuda_backend_open(struct ctx *c, int index, bool counting
 }
 #endif
 
-/* The number of "cuda" or "cuda:N"; -1 when the name is neither. */
+/* The card's number in "cuda" (0) or "cuda:N", N of at most three digits so that strtol cannot overflow; -1 when the name is
+ * neither. */
 static int cuda_index(const char *name)
 {
     if (strncmp(name, "cuda", 4) != 0) return -1;
@@ -38,7 +40,8 @@ static int cuda_index(const char *name)
     return *end == '\0' ? (int)index : -1;
 }
 
-/* What a name, YA_DEVICE or the machine says, in this order. */
+/* What a name, YA_DEVICE or the machine says, in this order. A counting backend is opened beside one that runs, whose
+ * opening has already logged why a card cannot be used: it logs nothing. */
 static struct backend *open_named(struct ctx *c, const char *name, bool counting)
 {
     if (!name || !*name || strcmp(name, "auto") == 0) name = getenv("YA_DEVICE");

@@ -98,6 +98,8 @@ static void wrap_close(struct backend *b)
     inner->close(inner);
 }
 
+/* What the inner backend says of itself (name, activations, ..) is copied, its members are replaced. Rows that it refuses
+ * (NULL) stay refused, and so does free_bytes, whose absence says that device memory is the process's own. */
 void backend_wrap_init(struct backend_wrap *w, struct backend *inner)
 {
     struct backend *b = &w->backend;

@@ -10,7 +10,8 @@
 #include "base/mem.h"
 
 enum { WALLED_PAGE = 4096 };
-static const size_t walled_bytes = (size_t)32 << 30; /* of address space; memory is taken as blocks are written */
+/* Of address space; memory is taken as blocks are written. More than any test needs: blocks never move to another range. */
+static const size_t walled_bytes = (size_t)32 << 30;
 
 /* A block that was freed and waits for a request of its size. */
 struct walled_block {
@@ -46,6 +47,7 @@ static struct walled *enter(struct backend *b)
     return w;
 }
 
+/* The other half of `enter`: the outermost slot closes the wall behind it. */
 static void walled_leave(struct walled *w)
 {
     if (--w->depth == 0) protect(w, PROT_NONE);

@@ -4,7 +4,7 @@
  * inside one of them, the handler maps zero pages over everything from the missing page on (behind the new end of the file
  * nothing is left to lose, and one call keeps the number of kernel mappings small), marks the entry and returns; the
  * interrupted load then reads zeros. Faults elsewhere go to the handler that was there before. Copying files into memory
- * instead was rejected: weights are larger than memory is cheap. */
+ * instead was rejected: a model's weights may be larger than the machine's memory. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -62,7 +62,8 @@ static void pass_on(int sig, siginfo_t *info, void *context)
     passing = 0;
 }
 
-/* The handler for SIGBUS. si_addr is the address whose page could not be read. */
+/* The handler for SIGBUS. si_addr is the address whose page could not be read. mmap is no function that POSIX allows in a
+ * handler by name, but on Linux it is one system call and takes no lock of the process. */
 static void on_bus_error(int sig, siginfo_t *info, void *context)
 {
     int saved = errno;

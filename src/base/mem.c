@@ -1,6 +1,7 @@
 /* mem: every block carries a 32-byte header in front that holds its size and where the system's block begins, so that
  * freeing needs no size, the live total is exact, and aligned blocks are freed like any other; and its neighbours on the
- * ctx's list of all blocks, so that all can be freed after a panic. */
+ * ctx's list of all blocks, so that all can be freed after a panic. The ctx's hook `alloc` behaves like realloc: NULL for
+ * the old block allocates, 0 bytes free. */
 #include "base/mem.h"
 
 #include <stdarg.h>
@@ -62,7 +63,8 @@ static void *mem_out_of_memory(struct ctx *c, size_t bytes)
     return NULL;
 }
 
-/* bytes + extra for the header(s), or false with E_INPUT: such a size can only come from a lying file. */
+/* *bytes = count * size, *total = that and `extra` (the header, and room to align), or false with E_INPUT where either is
+ * over SIZE_MAX: such a size can only come from a lying file. */
 static bool sizes(struct ctx *c, size_t count, size_t size, size_t extra, size_t *bytes, size_t *total)
 {
     if (checked_mul(count, size, bytes) && checked_add(*bytes, extra, total)) return true;

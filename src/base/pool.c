@@ -48,7 +48,8 @@ static size_t class_bytes(int class)
     return (size_t)(4 + class % 4) << (class / 4 + CLASS_MIN_LOG2 - 2);
 }
 
-/* The smallest class that holds `bytes`; N_CLASSES when there is none. */
+/* The smallest class that holds `bytes`; N_CLASSES when there is none. Example: for 100 bytes, bytes - 1 = 99 lies in the
+ * third quarter of [64, 128), [96, 112), which is quarter 2 counted from 0: class 3, of 112 bytes. */
 static int pool_class_of(size_t bytes)
 {
     if (bytes <= (size_t)1 << CLASS_MIN_LOG2) return 0;
@@ -165,8 +166,8 @@ static void *take_block(struct pool *p, struct size_class *k, size_t bytes)
     return block;
 }
 
-/* Where a request of this class is served from: its own class, or under the limit the next larger one with a free
- * block. */
+/* Where a request of this class is served from: its own class, or, where a new block of that would go over the limit, the
+ * next larger class with a free block. */
 static int serving_class(const struct pool *p, int class)
 {
     if (p->classes[class].n_free > 0 || p->limit == 0 || p->stats.held_bytes + class_bytes(class) <= p->limit) return class;

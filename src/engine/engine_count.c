@@ -3,10 +3,10 @@
  * formula that could fall behind the code.
  *
  * For that a second ctx is made with a counting backend of the same device: its alloc reserves addresses without memory
- * behind them, its kernels plan their scratch and return before the loops (threads_idle). A
- * shadow of the model (model_shadow.h) has the shapes of the real one, and a native engine on it runs one micro-batch,
- * forward, backward and update. What is read afterwards is the pool's high-water mark, and that of the host's allocator
- * for structs of arrays, the tape and the batch. */
+ * behind them, its kernels plan their scratch and return before the loops (threads_idle). A shadow of the model
+ * (model_shadow.h) has the shapes of the real one, and a native engine on it runs one micro-batch, forward, backward and
+ * update. What is read afterwards is the pool's high-water mark, and that of the host's allocator for structs of arrays, the
+ * tape and the batch. */
 #include <math.h>
 
 #include "array/backend.h"

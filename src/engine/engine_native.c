@@ -170,6 +170,7 @@ static enum status step_recorded(struct native *n, const struct batch *b, const 
     return tape_backward(c, result.loss, m->inv_n);
 }
 
+/* One micro-batch in a scope and a tape of its own. */
 static enum status native_step(struct engine *e, const struct batch *b, const struct engine_micro *m)
 {
     struct native *n = native_of(e);
@@ -179,6 +180,8 @@ static enum status native_step(struct engine *e, const struct batch *b, const st
     BUG_ON(e->c, slot_of(n, m->step)->step != m->step, "micro-batches of step %lld begin with number 0", (long long)m->step);
     const struct step_values values = {.seed = m->seed, .step = m->step, .first_token = b->first_token};
     int mark = scope_open(e->c);
+    /* For `values`, which dropout reads. Micro-batches differ in their shapes, so there is no key by which a device could
+     * repeat one: all have key 0, no backend records it, and the calls are always made. */
     array_sequence_begin(e->c, 0, &values);
     enum status status = tape_begin(e->c);
     if (status == OK) {
@@ -191,6 +194,7 @@ static enum status native_step(struct engine *e, const struct batch *b, const st
     return status;
 }
 
+/* The norm stays on the device: AdamW clips by it there, and stops where it is not finite, before the host knows it. */
 static enum status native_update(struct engine *e, const struct engine_update *u)
 {
     struct native *n = native_of(e);
@@ -211,6 +215,7 @@ static enum status native_update(struct engine *e, const struct engine_update *u
     return op_adamw(e->c, n->lora->values, n->lora->gradients, n->moments[0], n->moments[1], &guard, &p);
 }
 
+/* Waits for the step's slot and adds its micro-batches up, in their order. */
 static enum status native_result(struct engine *e, int64_t step, struct engine_result *out)
 {
     struct ctx *c = e->c;
@@ -350,7 +355,7 @@ static struct engine_memory native_memory(const struct engine *e)
     return (struct engine_memory){
         .weights_bytes = model_weight_bytes(n->model),
         .allocated_bytes = model_made_bytes(n->model),
-        .trained_bytes = (size_t)e->parameters->count * sizeof(float) * 4,
+        .trained_bytes = (size_t)e->parameters->count * sizeof(float) * 4, /* values, gradients, two moments */
         .peak_bytes = b->free_bytes ? b->stats(b).peak_bytes : e->c->alloc_peak,
         .free_bytes = b->free_bytes ? b->free_bytes(b) : 0,
     };

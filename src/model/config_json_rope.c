@@ -1,4 +1,6 @@
-/* config_json_rope: rotary scaling, as rope_scaling (version 4 of transformers) or as rope_parameters (version 5). */
+/* config_json_rope: rotary scaling, as rope_scaling (version 4 of transformers) or as rope_parameters (version 5). "The
+ * reference" is transformers: its modeling_rope_utils.py has the kinds, what each reads and the defaults, and what is read
+ * here becomes frequencies in model_config_inv_freq. */
 #include <math.h>
 #include <string.h>
 
@@ -43,6 +45,7 @@ static enum status read_llama3(const struct rope_object *r, struct model_config 
     return rope_original(r, out);
 }
 
+/* The one member of linear and dynamic, and the first of yarn: by how much the context is longer than the original one. */
 static enum status rope_factor_of(const struct rope_object *r, struct model_config *out)
 {
     return rope_real(r, "factor", true, 1, 1e6, &out->rope_factor);
@@ -190,7 +193,8 @@ static enum status read_partial(const struct rope_object *r, const json_t *holde
     return OK;
 }
 
-/* A rope object: its kind and that kind's members; members of other kinds are refused. */
+/* A rope object: its kind and that kind's members. Members that only other kinds read are ignored, as the reference does;
+ * members that none reads were refused. */
 static enum status rope_read_object(const struct rope_object *r, struct model_config *out)
 {
     const struct rope_kind *kind = NULL;

@@ -17,8 +17,8 @@ const char *const lora_place_name[LORA_PLACES] = {"q_proj",  "k_proj",    "v_pro
 const char *const lora_place_path[LORA_PLACES] = {"self_attn.q_proj", "self_attn.k_proj",   "self_attn.v_proj",
                                                   "self_attn.o_proj", "mlp.gate_proj",      "mlp.up_proj",
                                                   "mlp.down_proj",    "self_attn.qkv_proj", "mlp.gate_up_proj"};
-/* The "input" part of the dropout key is layer * 8 + this: fused layers take the number of the first that they stand
- * for. */
+/* lora_slot.id, which tells adapters apart in dropout masks and in the initial values, is layer * 8 + this: fused layers
+ * take the number of the first that they stand for, since a model never has both. */
 static const uint32_t place_number[LORA_PLACES] = {0, 1, 2, 3, 4, 5, 6, LORA_Q, LORA_GATE};
 
 bool lora_place_exists(const struct model_config *m, enum lora_place place)
@@ -119,7 +119,8 @@ enum status lora_make_gradients(struct lora *l)
     return l->c->status;
 }
 
-/* U(-1/sqrt(in), 1/sqrt(in)); a stream of its own for each module, so that the choice of the others does not matter. */
+/* U(-1/sqrt(in), 1/sqrt(in)): kaiming_uniform's bound (He et al. 2015), sqrt(2 / (1 + a^2)) sqrt(3 / in), at PEFT's a =
+ * sqrt(5). A stream of its own for each module, so that the choice of the others does not matter. */
 static enum status init_a(struct lora *l, struct lora_module *module)
 {
     struct ctx *c = l->c;

@@ -17,7 +17,8 @@ enum { MODEL_NORMS_BYTES = 34 };
  * from another). E_MEMORY, or what reading from the device gives. */
 enum status model_norms_print(struct model *m, char out[MODEL_NORMS_BYTES]);
 
-/* Whether text is a fingerprint, and whether two of them (both are) may be of the same model. */
+/* Whether text is a fingerprint; and whether two of them (both are) may be of the same model, which is when any digest of
+ * one is any of the other, as either file may hold gains that were rounded to f16 on their way. */
 bool model_norms_is(const char *text);
 bool model_norms_match(const char *a, const char *b);
 

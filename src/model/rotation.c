@@ -37,7 +37,8 @@ static enum status choose_frequencies(const struct model *m, const struct batch 
     return m->c->status;
 }
 
-/* Ministral 3: q grows by beta ln(1 + floor(position / original)), which is 0 within the original context. */
+/* Ministral 3: q is multiplied with 1 + beta ln(1 + floor(position / original)), which is 1 within the original context, in
+ * f32 like transformers' modeling_ministral3.py (llama_4_scaling_beta). */
 static enum status make_q_scale(const struct model *m, const struct batch *b, struct rotation *out)
 {
     int64_t original = m->config.rope_original_positions;

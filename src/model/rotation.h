@@ -7,6 +7,7 @@
 #include "model/batch.h"
 #include "model/model.h"
 
+/* In shapes here R is the number of rotated elements of a head (model_config.rotary_dims), not the rank of an adapter. */
 struct rotation {
     struct array *positions; /* (N) i32 */
     struct array *inv_freq;  /* (R/2) f32: of all documents, or of those within the original context */

@@ -20,7 +20,8 @@ struct weights_names {
 /* The names of a container; static. */
 const struct weights_names *weights_names_of(enum tensor_container container);
 
-/* "model.layers.3.self_attn.q_proj.weight": layer, one of `linear` or `norm`, "weight" or "bias". Returns `out`. */
+/* "model.layers.3.self_attn.q_proj.weight": layer; tail, one of `linear` or `norm`; part, "weight" or "bias". Returns `out`,
+ * which is long enough for every name of both tables with any layer. */
 const char *weights_block_name(const struct weights_names *names, int64_t layer, const char *tail, const char *part,
                                char out[WEIGHTS_NAME_BYTES]);
 

@@ -11,11 +11,11 @@
 
 enum { MLX_GROUP = 64 };
 
-/* Quantises n values (a multiple of MLX_GROUP), each rounded to bf16 first, with 4 or 8 bits. words (n * bits / 32), scales
- * and biases (n / MLX_GROUP) may be NULL. */
+/* Quantises n finite values (a multiple of MLX_GROUP), each rounded to bf16 first, with 4 or 8 bits. words (n * bits / 32),
+ * scales and biases (n / MLX_GROUP, bf16) are the caller's; any of them may be NULL and is then not written. */
 void mlx_affine_quantise(const float *x, int64_t n, int bits, uint32_t *words, uint16_t *scales, uint16_t *biases);
 
-/* The values again; f32 arithmetic. */
+/* The values again, n of them to `out`: product and sum each rounded to f32. */
 void mlx_affine_widen(const uint32_t *words, const uint16_t *scales, const uint16_t *biases, int64_t n, int bits,
                       float *out);
 

@@ -45,7 +45,9 @@ static float peak(const float *x)
     return most;
 }
 
-/* q = x / d + zero, rounded half up, in [0, most]; d is a -zero-th of the peak. */
+/* q = x / d + zero, rounded half up, in [0, most], most = 2 zero - 1; what q says when it is read is (q - zero) d. There is
+ * one step more below `zero` than above, and the number of largest magnitude gets it, whatever its sign: d = peak / -zero,
+ * so that the peak is q = 0 exactly. No q is negative; only -peak would be 2 zero and is cut to `most`. */
 static float scale_around_zero(const float *x, float zero, int most, uint8_t *q)
 {
     float d = peak(x) / -zero, id = inverse(d);
@@ -56,7 +58,7 @@ static float scale_around_zero(const float *x, float zero, int most, uint8_t *q)
     return d;
 }
 
-/* q = (x - least) / d in [0, most]; d is a most-th of the range. */
+/* q = (x - least) / d, rounded half up, in [0, most]; d is the range divided by `most`. */
 static float scale_above_least(const float *x, int most, uint8_t *q, float *least)
 {
     float low = x[0], high = x[0];
@@ -105,7 +107,7 @@ static void quant_encode_q5_1(const float *restrict x, uint8_t *restrict block)
     put_fifths(block + 4, q);
 }
 
-/* Rounded half away from zero. */
+/* q = x / d, rounded half away from zero, in [-127, 127]. */
 static void quant_encode_q8_0(const float *restrict x, uint8_t *restrict block)
 {
     float d = fabsf(peak(x)) / 127, id = inverse(d);

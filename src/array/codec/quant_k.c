@@ -13,7 +13,7 @@
  *                                                            d * s * (nibble + 16 * pair - 32)
  *   IQ4_XS  d; 16 bits and 4 bytes: s of groups of 32, 6 bits each; 128 bytes of nibbles
  *                                                            d * (s - 32) * level[nibble]
- *   TQ1_0   48 and 4 bytes of digits to base 3; d            d * (digit - 1)
+ *   TQ1_0   48 bytes of five digits to base 3, 4 of four; d  d * (digit - 1)
  *   TQ2_0   64 bytes of pairs of bits; d                     d * (pair - 1)
  *
  * Pairs: 32 bytes hold 128 elements, byte i those at i, i + 32, i + 64 and i + 96, the lowest bits first. Bits beside them:
@@ -21,9 +21,10 @@
 #include "array/codec/quant_codebook.h"
 #include "array/codec/quant_decode.h"
 
-enum { ELEMENTS = 256, RUN = 32 /* elements of which one byte holds one */, RUN_GROUPS = RUN / QUANT_GROUP };
+/* RUN: neighbouring elements whose bits lie in neighbouring bytes, at the same place in each. */
+enum { ELEMENTS = 256, RUN = 32, RUN_GROUPS = RUN / QUANT_GROUP };
 
-/* 64 bytes of pairs of bits. */
+/* 64 bytes of pairs of bits; `zero` is the pair that stands for 0. */
 static void split_pairs(const uint8_t *restrict p, int zero, int8_t *restrict code)
 {
     for (int run = 0; run < ELEMENTS / RUN; run++)
@@ -58,7 +59,9 @@ void quant_decode_q3_k(const uint8_t *restrict p, struct quant_codes *restrict o
 {
     const uint8_t *s = p + 96;
     float d = quant_f16(p + 108);
-    for (int i = 0; i < QUANT_GROUPS; i++) { /* low nibbles of 8 bytes, then high ones; 4 bytes with pairs above them */
+    /* Four low bits of s: groups 0 to 7 in the low nibbles of 8 bytes, 8 to 15 in the high ones. Two high bits: byte
+     * 8 + i % 4, where groups i, i + 4, i + 8 and i + 12 share a byte. */
+    for (int i = 0; i < QUANT_GROUPS; i++) {
         int low = i < 8 ? s[i] & 15 : s[i - 8] >> 4, high = s[8 + i % 4] >> i / 4 * 2 & 3;
         quant_set_groups(out, i, 1, d * (float)(low + 16 * high - 32), -0.0f);
     }
@@ -127,8 +130,10 @@ void quant_decode_iq4_xs(const uint8_t *restrict p, struct quant_codes *restrict
 
 /* ---- ternary --------------------------------------------------------------------------------------------------------- */
 
-/* `count` bytes, each a fraction of 256 whose digits to base 3 are its elements: digit j of byte i is element j count + i.
- */
+/* `count` bytes p[i], each a fraction p[i] / 256 whose digits to base 3 are its elements, the first behind the point first:
+ * digit j of byte i is element j count + i. Multiplying by 3^j modulo 256 leaves the digits from j on behind the point, once
+ * more by 3 brings digit j in front of it. Example: 184 / 256 = 0.20110 to base 3; 184 * 3 = 2 * 256 + 40, 40 * 3 = 0 * 256
+ * + 120, 120 * 3 = 1 * 256 + 104, and so on. */
 static void split_digits(const uint8_t *restrict p, int count, int digits, int8_t *restrict code)
 {
     for (int j = 0, power = 1; j < digits; j++, power *= 3)

@@ -2,7 +2,8 @@
  * sequences have nothing to do.
  *
  * A counting backend gets address space instead of memory: its blocks are mapped without a reservation, so that nothing is
- * taken from the machine before a page is written, and nothing writes to them. */
+ * taken from the machine before a page is written. Kernels do not write; uploads do, as the plans of some kernels read a
+ * batch's weights and offsets (cpu_loss.c, cpu_attention.c), and these are small. */
 #include "backend/cpu/cpu_backend.h"
 
 #include <string.h>
@@ -16,7 +17,7 @@ static struct cpu_backend *self(const struct backend *b)
     return (struct cpu_backend *)(uintptr_t)b;
 }
 
-/* Address space for a counting backend: pages would be given if they were written, and none is. */
+/* Address space for a counting backend: pages are given as they are written, and few ever are. */
 static void *cpu_backend_reserve(struct ctx *c, size_t bytes)
 {
     void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

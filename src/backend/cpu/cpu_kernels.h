@@ -36,7 +36,7 @@ struct cpu_dot {
     enum tensor_type type;
     int64_t k; /* a multiple of the block for block types */
     const float *x;
-    const void *fixed;             /* x in the form that fixed_bytes asks for, or NULL when it asks for none */
+    const void *fixed;             /* x in fixed point, as `fix` of the table made it; NULL where fixed_bytes is 0 */
     const void *row[CPU_DOT_ROWS]; /* at any address */
 };
 
@@ -93,8 +93,9 @@ struct cpu_kernels {
     bool (*dot_rows)(const struct cpu_dot *d, float *out);
     /* The same for stored rows of any type that comes in blocks. */
     void (*dot_blocks)(const struct cpu_dot *d, float *out);
-    /* Bytes of a vector of k floats in the form that dot_rows wants beside f32 for such rows, 0: none; and putting it into
-     * that form, aligned to 64 bytes. Forms that differ have different sizes. Both NULL: none ever. */
+    /* Bytes of a vector of k floats in fixed point, as dot_rows wants it beside f32 for rows of such a type, which it then
+     * multiplies in integers; 0: it wants none. `fix` writes it, to memory aligned to 64 bytes. Layouts that differ have
+     * different sizes. Both NULL: dot_rows never wants one. */
     size_t (*fixed_bytes)(enum weight_form form, enum tensor_type type, int64_t k);
     void (*fix)(void *fixed, enum tensor_type type, const float *x, int64_t k);
     void (*add)(float *out, const float *x, const float *y, int64_t n);
@@ -109,9 +110,10 @@ struct cpu_kernels {
     void (*swiglu)(float *out, const float *gate, const float *up, int64_t n);
     void (*swiglu_bwd)(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n);
 
-    /* Columns of a tile s (k, n) with row stride ld, one column a query, as attention and the loss need them; the three
-     * calls go in this order. max: m[j] = max(m[j], scale * max over k of s[k][j]). exp: s = e^(scale * s - m[j]), and
-     * sum[j] += the column's sum; exponents are not positive but for rounding. n is a multiple of 16. */
+    /* Columns of a tile s (k, n) with row stride ld, one column a query, as attention and the loss need them; n is a
+     * multiple of 16. First column_max: m[j] = max(m[j], scale * max over k of s[k][j]). Then column_exp: s = e^(scale * s -
+     * m[j]), and sum[j] += the column's sum. Its exponents must not be positive but for rounding, as they are with those m.
+     */
     void (*column_max)(float *m, const float *s, int64_t ld, int64_t k, int64_t n, float scale);
     void (*column_exp)(float *s, int64_t ld, int64_t k, int64_t n, float scale, const float *m, float *sum);
     /* The same for one row of n: *max = max(*max, max over s), s = e^(s - *max), *sum = the row's sum. */
@@ -121,7 +123,7 @@ struct cpu_kernels {
 
     /* y = x * rstd * gain. */
     void (*norm_apply)(float *y, const float *x, const float *gain, float rstd, int64_t n);
-    /* dx = rstd * (dy * gain) - x * coefficient (+ dsum when not NULL). */
+    /* dx = rstd * (dy * gain) - x * coefficient (+ dsum when not NULL), coefficient = rstd^3 / n * norm_dot: cpu_norm.c. */
     void (*norm_bwd)(float *dx, const float *dy, const float *x, const float *gain, const float *dsum, float rstd,
                      float coefficient, int64_t n);
     /* sum of dy * gain * x, f64 over blocks. */

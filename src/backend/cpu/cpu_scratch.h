@@ -31,7 +31,7 @@ static inline int64_t cpu_round_up(int64_t a, int64_t b)
     return cpu_div_up(a, b) * b;
 }
 
-/* The smaller and the larger of two sizes. */
+/* The smaller of two sizes. */
 static inline int64_t cpu_min(int64_t a, int64_t b)
 {
     return a < b ? a : b;

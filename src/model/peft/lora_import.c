@@ -28,7 +28,7 @@ struct import {
     const char *path;            /* of the file with the tensors */
     struct safetensors *tensors; /* mlx-lm, or */
     struct gguf *gguf;
-    struct map64 *used;
+    struct map64 *used;  /* address of a tensor's view -> 1, once a module has taken it */
     int64_t rank;        /* mlx-lm: of the configuration; GGUF: 0, the tensors say */
     double scale, alpha; /* mlx-lm: scale; GGUF: alpha */
     double dropout;
@@ -136,6 +136,7 @@ static enum status import_add_module(struct import *x, struct lora *l, int64_t l
     lora_place_shape(x->model, place, &out, &in);
     TRY(check_half(x, a, rank, in));
     TRY(check_half(x, b, out, rank));
+    /* lora_add takes alpha and makes the scale alpha / rank of it. */
     return lora_add(l, x->model, layer, place, rank, x->gguf ? x->alpha : x->scale * (double)rank);
 }
 
@@ -154,7 +155,7 @@ static enum status check_all_used(struct import *x)
 }
 
 /* Where row `row` of B in Hugging Face order is stored: in files that permute q and k, element (s, j) of a head, s = 0, 1,
- * is at 2 j + s. */
+ * is at 2 j + s, where Hugging Face has it at s d / 2 + j. Example: heads of d = 4, rows 0 1 2 3 are stored at 0 2 1 3. */
 static int64_t import_stored_row(const struct import *x, const struct lora_module *m, bool is_b, int64_t row)
 {
     int64_t d = x->model->head_dim, in_head = row % d, half = d / 2;

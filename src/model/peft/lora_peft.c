@@ -238,6 +238,7 @@ static enum status check_init(struct peft *p)
                     p->config_path, init);
 }
 
+/* rank_pattern or alpha_pattern: its members as rules in the order of the file, which decides where several match. */
 static enum status peft_read_pattern(struct peft *p, const char *field, double max, struct peft_rules *rules)
 {
     const json_t *map = json_object_get(p->doc, field);
@@ -292,7 +293,8 @@ static enum status read_config(struct peft *p)
 
 /* ---- reading: the tensors -------------------------------------------------------------------------------------------- */
 
-/* "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight" to layer, place and half. */
+/* "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight" to layer, place and half. False for any
+ * other name, and for a layer written with a leading 0, which would be a second name of the same tensor. */
 static bool parse_name(const struct peft *p, const char *name, int64_t *layer, int *place, int *half)
 {
     static const char head[] = "base_model.model.model.layers.";
@@ -311,7 +313,8 @@ static bool parse_name(const struct peft *p, const char *name, int64_t *layer, i
     return false;
 }
 
-static enum status sort_tensors(struct peft *p, const char *path)
+/* Enters every tensor of the file in p->found at its layer, place and half. */
+static enum status assign_tensors(struct peft *p, const char *path)
 {
     for (size_t i = 0; i < safetensors_count(p->tensors); i++) {
         const struct tensor_view *t = safetensors_tensor(p->tensors, i);
@@ -330,6 +333,7 @@ static enum status sort_tensors(struct peft *p, const char *path)
     return OK;
 }
 
+/* The value of the first rule that matches the module's path; `otherwise` when none does. */
 static double rule_value(const struct peft_rules *rules, const char *module, double otherwise)
 {
     for (size_t i = 0; i < rules->n; i++)
@@ -378,6 +382,7 @@ static enum status copy_tensor(struct ctx *c, const struct tensor_view *t, struc
     return c->status;
 }
 
+/* One linear layer: nothing when the file has neither half, else both halves, whose rank must be what the config says. */
 static enum status peft_add_module(struct peft *p, struct lora *l, int64_t layer, enum lora_place place)
 {
     const struct tensor_view *const *half = &p->found[(layer * LORA_PLACES + place) * 2];
@@ -447,7 +452,7 @@ static struct lora *peft_load(struct peft *p, const char *dir, const char *tenso
     }
     p->tensors = safetensors_open(p->c, tensors_path);
     p->found = mem_alloc(p->c, (size_t)p->model->n_layers * LORA_PLACES * 2, sizeof(struct tensor_view *));
-    if (!p->tensors || !p->found || sort_tensors(p, tensors_path) != OK) return NULL;
+    if (!p->tensors || !p->found || assign_tensors(p, tensors_path) != OK) return NULL;
     struct lora *l = load_modules(p, dir);
     if (!l || safetensors_check(p->c, p->tensors) == OK) return l;
     lora_free(l);

@@ -66,6 +66,7 @@ static int add_step(struct pattern_parser *ps, enum step_kind kind, int out, int
     return ps->p->n++;
 }
 
+/* A split with one successor: it consumes nothing, and where it leads is filled in by whoever joins the fragment. */
 static int add_exit(struct pattern_parser *ps)
 {
     return add_step(ps, STEP_SPLIT, -1, -1);
@@ -85,7 +86,8 @@ static struct fragment pattern_join(struct pattern_parser *ps, struct fragment a
     return (struct fragment){a.start, b.end};
 }
 
-/* a*, a+ or a?, by one choice between a and what follows. */
+/* a*, a+ or a?, by one choice between a and what follows: a* is entered at the choice and goes back to it after a; a+ is
+ * entered at a and then goes to the choice; a? is entered at the choice and leaves after a. */
 static struct fragment pattern_repeat(struct pattern_parser *ps, struct fragment a, char quantifier)
 {
     int end = add_exit(ps), split = add_step(ps, STEP_SPLIT, a.start, end);
@@ -152,7 +154,7 @@ static void pattern_parse_class(struct pattern_parser *ps, uint8_t *set)
         if (high < low) malformed(ps, "a range runs backwards");
         set_range(set, low, high);
     }
-    ps->at += ctx_ok(ps->c);
+    ps->at += ctx_ok(ps->c); /* over the ], which a class that failed may not have */
     for (int i = 0; invert && i < 32; i++) set[i] = (uint8_t)~set[i];
 }
 
@@ -219,6 +221,8 @@ static struct fragment pattern_parse_sequence(struct pattern_parser *ps)
     return f;
 }
 
+/* Sequences with '|' between them: for each a split leads to what was so far and to the next sequence, and both get one
+ * exit. */
 static struct fragment parse_choice(struct pattern_parser *ps)
 {
     struct fragment f = pattern_parse_sequence(ps);

@@ -71,7 +71,7 @@ static int64_t attention_scratch_floats(const struct attention_work *w)
 static struct attention_block attention_block_of(const struct attention_work *w, int64_t item, int worker)
 {
     int64_t per_group = w->first[w->segments.n];
-    int64_t at = item % per_group, low = 0, high = w->segments.n;
+    int64_t at = item % per_group, low = 0, high = w->segments.n; /* by halves: the segment low with first[low] <= at */
     while (high - low > 1) {
         int64_t middle = (low + high) / 2;
         if (w->first[middle] <= at)
@@ -150,7 +150,7 @@ static void attend_tile(const struct attention_work *w, const struct attention_b
     gemm_block(w->kernels, &product);
 }
 
-/* The same in bf16. */
+/* The same in bf16, with what is summed so far, and P V, transposed: (D, COLUMNS). */
 static void attend_tile_bf16(const struct attention_work *w, const struct attention_block *b, int64_t key, int64_t keys)
 {
     const struct attention_bf16 *h = w->bf16;
@@ -198,6 +198,7 @@ static void attention_item(void *arg, int64_t item, int worker)
 {
     const struct attention_work *w = arg;
     struct attention_block b = attention_block_of(w, item, worker);
+    /* Not -inf: where a tile holds no key that a column sees, the maximum stays what it was, and -inf - -inf is NaN. */
     for (int64_t j = 0; j < ATTENTION_COLUMNS; j++) b.max[j] = -FLT_MAX, b.sum[j] = 0;
     attention_run_block(w, &b);
     const struct array *lse = w->call->out[1];

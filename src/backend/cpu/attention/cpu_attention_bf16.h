@@ -20,14 +20,15 @@ struct attention_rounded {
 
 struct attention_bf16 {
     const struct cpu_kernels *kernels;
-    const struct bf16_kernels *q;
+    const struct bf16_kernels *q; /* the products in bf16; not the queries, which each block rounds for itself */
     int64_t groups, d;
-    int64_t *first; /* (n_seg + 1) */
-    int64_t places, row_steps, transposed_rows, transposed_steps;
+    int64_t *first;                            /* (n_seg + 1) */
+    int64_t places, row_steps;                 /* places: first[n_seg]; steps of a row of D elements */
+    int64_t transposed_rows, transposed_steps; /* D rounded up to whole tiles of rows, which are read; steps of `places` */
     struct attention_rounded k, v;
 };
 
-/* What forward and backward read of keys and values. */
+/* What forward and backward read of keys and values, beside rows of keys, which both do. */
 struct attention_bf16_wants {
     bool k_transposed, v_rows, v_transposed;
 };

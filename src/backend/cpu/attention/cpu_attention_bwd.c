@@ -1,5 +1,6 @@
 /* cpu_attention_bwd: gradients of causal attention by tiles (Dao et al. 2022), scores computed again from the saved lse.
- * With P = e^(scale S - lse) and delta_i = do_i . o_i, transposed as in cpu_attention.c (keys down, columns across):
+ * With P = e^(scale S - lse) and delta_i = do_i . o_i, which is sum_j P_ij dP_ij without going over the keys, transposed as
+ * in cpu_attention.c (keys down, columns across):
  *
  *   dV += P dO      dS = P * (V dO^T - delta) * scale      dK += dS Q      dQ += dS^T K
  *
@@ -43,12 +44,12 @@ struct attention_bwd_block {
     struct attention_segment seg;
     struct attention_columns columns;
     float *q_transposed, *do_transposed; /* panels (.., D, nr) of scaled Q^T and of dO^T */
-    float *q_rows, *do_rows;             /* (COLUMNS, ld) */
-    float *p, *dp;                       /* (KEYS, COLUMNS) */
+    float *q_rows, *do_rows;             /* (COLUMNS, ld): Q, not scaled, because dS has the scale already; dO */
+    float *p, *dp;                       /* (KEYS, COLUMNS): S, then P in place; dP, then dS in place */
     float *dq;                           /* (COLUMNS, ld) */
-    float *copy;                         /* (KEYS, ld) */
-    float *lse, *delta, *ignored;
-    float *dk, *dv; /* row of the segment's first key, rows `stride` apart */
+    float *copy;                         /* (KEYS, ld): rows of K that cannot be used in place */
+    float *lse, *delta, *ignored;        /* (COLUMNS); ignored: the sums of P that column_exp adds up, which are 1 */
+    float *dk, *dv;                      /* row of the segment's first key, rows `stride` apart */
     int64_t stride;
     /* In bf16: q_transposed and do_transposed are panels of Q^T, not scaled, and dO^T, and in place of rows in f32: */
     uint32_t *q_panels, *do_panels; /* panels of Q and dO as rows */
@@ -99,7 +100,8 @@ static int64_t keys_of(const struct attention_segment *g, const struct attention
     return attention_end_key(g, attention_query(c, c->n - 1));
 }
 
-/* The blocks [*first, result) of a part: each gets as many keys as the others, to a block. */
+/* The blocks [*first, result) of a part: each gets as many keys as the others, to a block. A block belongs to the part in
+ * whose share of `total` the keys before it end; a part may get none. */
 static int64_t part_of(const struct attention_bwd_work *w, const struct attention_segment *g, int64_t part, int64_t *first)
 {
     int64_t n = blocks_of(w, g), total = 0, sum = 0, key, end = 0;

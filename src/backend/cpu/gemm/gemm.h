@@ -71,10 +71,9 @@ struct gemm_block {
     bool accumulate;
     int64_t run; /* k is cut into runs of this, the last may be shorter; 0: of gemm_run_length(k) */
 };
-enum {
-    GEMM_RUN = 320 /* at most: 20 KiB of B panel stay in a 32 KiB L1, 40 of 32 columns near it */,
-    GEMM_CHUNK = 3 * GEMM_RUN
-};
+/* GEMM_RUN: k of a run at most. A run of a panel of 16 columns is then 20 KiB, which stays in an L1 of 32 KiB; one of 32
+ * columns is 40 KiB, a little more than that or within an L1 of 48. GEMM_CHUNK: k above which a reduction goes by chunks. */
+enum { GEMM_RUN = 320, GEMM_CHUNK = 3 * GEMM_RUN };
 /* How long the runs are into which a reduction of k is cut: as even as can be, at most GEMM_RUN. */
 int64_t gemm_run_length(int64_t k);
 void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *block);

@@ -1,7 +1,6 @@
 /* gemm_avx2: 6 x 16 sums in 12 of the 16 registers; two hold a row of the B panel, one the broadcast element of A. Per step
  * of k that is 12 multiply-adds for 8 loads, which a core with two FMA and two load ports sustains (BLIS's haswell shape).
- * The row
- * count is a constant of an inlined function, so that each count gets a loop of its own. */
+ * The row count is a constant of an inlined function, so that each count gets a loop of its own. */
 #include "backend/cpu/gemm/gemm_avx2.h"
 
 #include <immintrin.h>
@@ -9,7 +8,8 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* One row of the tile: its sums are two named variables, because gcc 12 stores an array of them back in every round of the
- * loop. `rows` is a constant where this is expanded. */
+ * loop. `rows` is a constant where this is expanded. Rows of C are fetched before the loop and used behind it; 16 floats may
+ * lie across two cache lines, so both ends are. */
 #define ROWS(DO)   DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 #define DECLARE(i) __m256 low##i = _mm256_setzero_ps(), high##i = low##i;
 #define PREFETCH(i)                                                                                                         \
@@ -57,7 +57,9 @@ INLINE void tile_rows(const struct gemm_tile *t, const int rows)
 
 void gemm_avx2_tile(const struct gemm_tile *t){CPU_TILE_OF_SIX(t)}
 
-/* 8 x 8 in registers: pairs, quads, halves. */
+/* dst[k][i] = scale * src[i][k], 8 x 8 in registers. In each half of a register: elements of two rows side by side (unpack),
+ * then of four rows (shuffle 0x44 takes the low pairs of both operands, 0xee the high ones); then the halves of rows 0 to 3
+ * and of rows 4 to 7 are put together (permute). */
 INLINE void transpose_8x8(float *dst, int64_t dst_ld, const float *src, int64_t ld, __m256 scale)
 {
     __m256 r[8], p[8];

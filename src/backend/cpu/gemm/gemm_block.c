@@ -36,7 +36,7 @@ void gemm_block(const struct cpu_kernels *kernels, const struct gemm_block *g)
                                   .b = g->b + j / nr * g->panel_stride + k * g->ldb,
                                   .ldb = g->ldb,
                                   .ldc = g->ldc};
-            bool follows = j + nr < g->n && g->ldb == nr;
+            bool follows = j + nr < g->n && g->ldb == nr; /* rows further apart are no one stretch to prefetch */
             struct gemm_ahead ahead = gemm_ahead(t.b + g->panel_stride, follows ? t.k * nr : 0, cpu_div_up(g->m, mr));
             for (int64_t i = 0; i < g->m; i += mr) {
                 gemm_ahead_step(&ahead);

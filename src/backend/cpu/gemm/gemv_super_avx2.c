@@ -18,7 +18,7 @@ size_t gemv_super_avx2_bytes(enum weight_form form, enum tensor_type type, int64
     return form == WEIGHT_STORED && is_known ? (size_t)(k / SUPER_BLOCK) * sizeof(struct super_vector) : 0;
 }
 
-/* The sum of 16 signed bytes. */
+/* The sum of 16 signed bytes: in pairs (times an unsigned 1), in fours, then across. */
 static int16_t sum_bytes(__m128i bytes)
 {
     __m128i sums = _mm_madd_epi16(_mm_maddubs_epi16(_mm_set1_epi8(1), bytes), _mm_set1_epi16(1));
@@ -26,6 +26,9 @@ static int16_t sum_bytes(__m128i bytes)
     return (int16_t)_mm_cvtsi128_si32(_mm_hadd_epi32(sums, sums));
 }
 
+/* The vector in fixed point, 256 elements with one scale at a time, and two kinds of sums that products need: half_sum, of
+ * each part of 16 elements, which takes off the 32 by which the codes of Q6_K are too large; and run_sum, of 32 elements,
+ * which the offsets of Q4_K and Q5_K are multiplied with. */
 void gemv_super_avx2_fix(void *fixed, const float *x, int64_t k)
 {
     struct super_vector *v = fixed;

@@ -29,7 +29,8 @@ int64_t bf16_steps(int64_t k)
 int64_t bf16_row_steps(int64_t k)
 {
     int64_t steps = bf16_steps(k);
-    return steps % 256 == 0 ? steps + BF16_GROUP_STEPS : steps; /* 1 KiB: four sets for all rows */
+    /* Rows a multiple of 1 KiB (256 steps) apart begin in only four of the 64 sets of an L1, where few of them fit. */
+    return steps % 256 == 0 ? steps + BF16_GROUP_STEPS : steps;
 }
 
 /* Behind k a row is filled with zeros up to a whole group: they add nothing. */
@@ -45,6 +46,8 @@ void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, 
 
 /* ---- packing ---------------------------------------------------------------------------------------------------------- */
 
+/* STRIP floats for a row that is widened, and behind them the strips that are packed together, in bf16 (half a float an
+ * element): of nr rows where rows become columns, of a group of rows otherwise. */
 int64_t bf16_pack_scratch(const struct cpu_kernels *kernels)
 {
     return cpu_max(kernels->nr, BF16_GROUP) * STRIP / 2 + STRIP;
@@ -116,6 +119,7 @@ void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kerne
     (p->source.form == GEMM_TRANSPOSED ? bf16_pack_transposed : bf16_pack_rows)(kernels, q, p, scratch);
 }
 
+/* As the two functions above; rows need no rounding, so their whole length goes at once. */
 void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kernels *q, enum gemm_form form,
                        const uint32_t *rows, int64_t rs, int64_t k, int64_t n, uint32_t *panels, int64_t panel_stride)
 {

@@ -29,7 +29,7 @@ struct bf16_tile {
     int rows, columns; /* of C, at most mr and nr; no other element of C is touched */
     bool accumulate;   /* false: C is overwritten, its old contents are never read */
     int64_t steps;     /* whole groups */
-    const uint32_t *a; /* rows, rs steps apart; all mr may be read */
+    const uint32_t *a; /* rows of steps, rs steps apart; all mr may be read */
     int64_t rs;
     const uint32_t *b; /* nr pairs in each step */
     float *c;
@@ -44,6 +44,7 @@ struct bf16_kernels {
     void (*open)(void);
     void (*close)(void);
     void (*tile)(const struct bf16_tile *t);
+    /* out = x rounded as said above, n elements; NaN stays NaN. */
     void (*round)(uint16_t *out, const float *x, int64_t n);
     /* The k of nr columns, which are the rows (n <= nr of them, the other columns are 0), into a panel. Steps are written
      * up to a whole group. Rows are aligned to 2 bytes. */
@@ -96,7 +97,7 @@ struct bf16_block {
 };
 void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g);
 
-/* One table for each instruction set; `model` is plain C, what the others are held against. */
+/* One table for each instruction set; `portable` is plain C, what the others are held against. */
 extern const struct bf16_kernels bf16_kernels_portable;
 #if defined(__x86_64__)
 extern const struct bf16_kernels bf16_kernels_avx2, bf16_kernels_avx512, bf16_kernels_avx512bf16, bf16_kernels_amx;

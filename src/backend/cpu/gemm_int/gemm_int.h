@@ -48,16 +48,16 @@ struct int_kernels {
     int mr;          /* rows of a tile at most; a tile may read the codes of all mr rows */
     int codes;       /* of an activation's row in a step: 2 of 16 bits or 4 of 8 */
     int panel_codes; /* of a column of B in a step */
-    int group;       /* codes, of both operands, that a run is filled up to with zeros */
-    int head;        /* rows of nr steps in front of each run of a panel: what the tile wants to know of its columns, or 0 */
-    int limit;       /* largest |code| of an activation */
+    int group;       /* runs of both operands are filled with zeros up to a multiple of so many codes */
+    int head;  /* rows of nr steps in front of each run of a panel: what its sums begin with (gemm_int_avx512.c), or 0 */
+    int limit; /* largest |code| of an activation */
     /* Around the tiles of a work item, on the thread that computes them; NULL: nothing to do. */
     void (*open)(void);
     void (*close)(void);
     void (*tile)(const struct int_tile *t);
-    /* x[i] (times fold[i], rounded, unless NULL) as codes, i < n; up to the next multiple of INT_ALIGN follow codes that
-     * count as nothing. Returns the scale t = max |x| / limit; 0 when nothing is above 1e-30; NaN when a number is not
-     * finite. Codes are rounded to nearest, halves to even. */
+    /* x[i] (times fold[i], rounded to f32, unless fold is NULL: in backward the s_j) as codes, i < n; up to the next
+     * multiple of INT_ALIGN follow codes that count as nothing. Returns the scale t = max |x| / limit; 0 when nothing is
+     * above 1e-30; NaN when a number is not finite. Codes are rounded to nearest, halves to even. */
     float (*quantise)(void *codes, const float *x, const float *fold, int64_t n, int limit);
     /* A run of a panel: nr columns that are `n` rows of weight codes (n <= nr, the others 0), k of them each. Writes head
      * and steps. */
@@ -83,7 +83,8 @@ struct int_cut int_cut(const struct int_kernels *q, int64_t k);
 struct int_cut int_cut_part(const struct int_kernels *q, const struct int_cut *cut, int64_t k);
 
 /* Rows [0, m) of x (row stride ldx) as codes: row i at codes + i * row_steps * 4 bytes, its scales at scale + i * runs.
- * fold: (k) or NULL. */
+ * fold: (k) factors of the columns of x, or NULL: in dx the scales s_j of the weight's rows, which are its reduction there.
+ */
 void int_quantise_rows(const struct int_kernels *q, const struct int_cut *cut, const float *x, int64_t ldx,
                        const float *fold, int64_t m, void *codes, float *scale);
 

@@ -115,7 +115,7 @@ static void int_avx2_pack_columns(void *run, const int8_t *const *rows, int n, i
     }
 }
 
-/* Columns of a panel that has fewer than NR, or a row without a partner. */
+/* One step of a panel, code by code: for a panel with fewer than NR columns, or the last row of an odd k (odd NULL). */
 static void interleave(int16_t *out, const int8_t *even, const int8_t *odd, int64_t n)
 {
     for (int64_t j = 0; j < NR; j++, out += 2) {

@@ -2,8 +2,9 @@
  * multiply-adds of 16-bit codes in two instructions, to the 16 of vfmadd in one. With VNNI one instruction: vpdpwssd for
  * 16-bit codes, vpdpbusd for 8-bit ones, 64 multiply-adds.
  *
- * vpdpbusd wants one operand without sign: activations have 128 added, and the head of a run of a panel holds what that
- * adds to each column, -128 times its sum, which sums begin with. None of them saturates: 255 * 127 * 512 < 2^31. */
+ * vpdpbusd wants one operand without sign: activations have 128 added, which adds 128 times the sum of a column's codes to
+ * its products. The head of a run of a panel holds that with the other sign, for each column, and sums begin with it. None
+ * of them saturates: 255 * 127 * 512 < 2^31. */
 #include <immintrin.h>
 
 #include "backend/cpu/gemm/transpose_avx512.h"
@@ -134,6 +135,8 @@ INLINE __m512i load_steps(const int8_t *row, int64_t k, const int codes)
     return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(lanes(k), row));
 }
 
+/* Columns [0, n) of a panel from their rows: 16 steps of 16 columns at a time are loaded, a row each, and transposed; the
+ * last steps of a run may be fewer, and only these are written. */
 INLINE void pack_columns(int32_t *run, const int8_t *const *rows, int n, int64_t k, const int codes)
 {
     for (int64_t at = 0; at < k; at += 16 * codes)
@@ -150,7 +153,8 @@ static void int_avx512_pack_columns_16(void *run, const int8_t *const *rows, int
     pack_columns(run, rows, n, k, 2);
 }
 
-/* The sums of the columns of a run that is packed behind the head. */
+/* -128 times the sums of the columns of a run that is packed behind the head: of each step the four codes are added, in
+ * pairs (vpmaddubsw with ones) and again (vpmaddwd with ones). */
 static void fill_head(int32_t *head, int64_t k)
 {
     const __m512i ones = _mm512_set1_epi8(1);
@@ -229,7 +233,7 @@ static float int_avx512_quantise_16(void *codes, const float *x, const float *fo
     return int_quantise_16(codes, x, fold, n, limit);
 }
 
-/* The 16-bit codes, which have at most 8 bits here, with 128 added. */
+/* The 16-bit codes, which have at most 8 bits here, with 128 added. The padding becomes 128 too, and meets zeros in B. */
 static float int_avx512_quantise_8(void *codes, const float *x, const float *fold, int64_t n, int limit)
 {
     int16_t wide[INT_RUN];

@@ -6,7 +6,8 @@
 
 #include "backend/cpu/gemm_int/gemm_int.h"
 
-/* Four sums of row i as f32 into its columns [j, j + 4). */
+/* Four exact sums of row i as f32, times the row's scale and, where there are any, the columns', stored in or added to its
+ * columns [j, j + 4); each float operation rounds by itself. */
 static inline __attribute__((always_inline)) void int_neon_store(const struct int_tile *t, int i, int j, int32x4_t sum)
 {
     float *c = t->c + i * t->ldc + j;

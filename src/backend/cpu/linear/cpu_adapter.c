@@ -21,12 +21,12 @@
 #include "base/threads.h"
 
 enum {
-    CHUNK = 96,  /* columns */
-    TOKENS = 64, /* of a run: 24 KiB a chunk */
-    STRIPE = 12, /* tokens multiplied between two requests for as much of the next chunk */
-    LINE = 64 / 4,
-    STRETCHES_MAX = 16,
-    SET_ELEMENTS = 1024 / 4 /* rows a multiple of this apart share few cache sets */
+    CHUNK = 96,             /* columns */
+    TOKENS = 64,            /* of a run: 24 KiB a chunk */
+    STRIPE = 12,            /* tokens multiplied between two requests for as much of the next chunk */
+    LINE = 64 / 4,          /* floats of a cache line */
+    STRETCHES_MAX = 16,     /* work items, each with sums of its own, which are 16 times dA and dB then */
+    SET_ELEMENTS = 1024 / 4 /* rows a multiple of 1 KiB apart share four of the 64 sets of an L1 */
 };
 
 /* One call, as all its work items see it. */
@@ -57,7 +57,7 @@ static struct adapter_run adapter_run_of(const struct adapter_work *w, int worke
 {
     struct adapter_run r = {.chunk = w->scratch + worker * w->scratch_floats};
     float *next = r.chunk + TOKENS * CHUNK;
-    for (int i = 0; i < w->n_adapters; i++, next += TOKENS * w->ld[i - 1]) r.u[i] = next;
+    for (int i = 0; i < w->n_adapters; i++, next += TOKENS * w->ld[i - 1]) r.u[i] = next; /* behind it, by its own size */
     r.copy = next;
     return r;
 }
@@ -96,7 +96,8 @@ static void prefetch(const float *rows, int64_t ld, int64_t n)
 }
 
 /* u (tokens, ld) = the chunk (tokens, columns) times rows [column, column + columns) of s B; added to u after the first
- * chunk. */
+ * chunk. R is rounded up to columns that a tile writes whole, here and in add_sums, since u and sums have ld for them: those
+ * behind R come from the panels' zeros and are never read. */
 static void add_u(const struct adapter_work *w, const struct adapter_run *r, int at, int64_t column, int64_t columns)
 {
     const struct cpu_adapter *a = &w->adapters[at];
@@ -221,7 +222,9 @@ static void join_chunk(const struct adapter_work *w, int at, bool is_da, int64_t
                 store(a->db + (row + i) * a->ld_db + j, a->scale * sum[i * ld + j], w->accumulate);
 }
 
-/* Work item of the second loop: adds the stretches of some rows, in order. */
+/* Work item of the second loop: adds the stretches of some rows, in order. Items count through the chunks of dB, then of dA,
+ * of the first adapter, of the second, and so on: what is left of `item` is looked for in one list after the other, and is
+ * below 0 once its list is passed. */
 static void join_item(void *arg, int64_t item, int worker)
 {
     (void)worker;

@@ -143,14 +143,15 @@ static double loop_sum_squares(const float *x, int64_t n)
             vd v = load_f64(x + j + i * HALF, HALF);
             s[i] += v * v;
         }
-    for (; j < n; j += HALF) {
+    for (; j < n; j += HALF) { /* the tail: at most two vectors, the last one filled with zeros */
         vd v = load_f64(x + j, n - j);
         s[0] += v * v;
     }
     return sum_lanes_f64(s[0] + s[1]);
 }
 
-/* f64 products of three floats are exact to 53 bits, so the sum's error does not grow with the length of the row. */
+/* Products and sums in f64, as a row may have thousands of elements of both signs: what f64 rounds off them is far below an
+ * f32. */
 static double loop_norm_dot(const float *dy, const float *gain, const float *x, int64_t n)
 {
     vd s[2] = {{0}};
@@ -186,7 +187,7 @@ static void loop_scale(float *out, float a, const float *x, int64_t n)
     EACH(n, STORE(out, a * LOAD(x)););
 }
 
-/* Taylor's polynomial of degree 7. */
+/* e^r by Taylor's polynomial of degree 7, for |r| <= ln 2 / 2. */
 INLINE vf exp_polynomial(vf r)
 {
     vf p = splat(1.0f / 5040);
@@ -229,7 +230,7 @@ static void loop_exp(float *out, const float *x, int64_t n)
     EACH(n, STORE(out, exp_vector(LOAD(x))););
 }
 
-/* Past |g| = 80 the quotient is g or 0 to the last bit of f32, and clamping keeps e^-g finite. */
+/* 1 / (1 + e^-g). Where e^-g overflows, below g = -88.7, the result is 1 / inf = 0 in the place of a subnormal. */
 INLINE vf sigmoid_vector(vf g)
 {
     return 1.0f / (1.0f + exp_vector(-g));
@@ -356,7 +357,8 @@ static void loop_column_exp(float *s, int64_t ld, int64_t k, int64_t n, float sc
     if (j < n) column_exp(s + j, ld, k, scale, m + j, sum + j, false);
 }
 
-/* Two passes over the row: its maximum, then exponentials and their sum. */
+/* Two passes over the row: its maximum, then exponentials and their sum. The tail is less than a vector: its maximum is
+ * found one by one, and of its exponentials only those of elements that are there are added. */
 static void loop_row_softmax(float *s, int64_t n, float *max, float *sum)
 {
     vf m = splat(*max), total = {0};

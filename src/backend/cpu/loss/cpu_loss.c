@@ -96,7 +96,9 @@ static void store_sums(const struct loss_work *w)
     *(float *)out[0]->data = (float)stats[0];
 }
 
-/* Compacts the rows that count and cuts the vocabulary. */
+/* Compacts the rows that count and cuts the vocabulary: into as many slices as make ITEMS work items of single blocks, whole
+ * tiles each, at most one a tile. Then blocks are grouped, as many as leave each thread ITEMS_A_THREAD items and as
+ * GROUP_BYTES of h hold. */
 static void plan(struct loss_work *w, int threads)
 {
     const float *weights = w->call->in[2]->data;

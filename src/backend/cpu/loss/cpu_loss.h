@@ -1,9 +1,10 @@
 /* cpu_loss: what LINEAR_CROSS_ENTROPY's frame (cpu_loss.c) and its three methods of computing (f32, integers, bf16) share.
  *
- * The frame cuts the work: a work item (struct loss_item) is some blocks of rows of h against a slice of the vocabulary.
- * The method carries it out, one tile of logits (rows x words) after the other, and leaves the running softmax of the
- * slice: its maximum, the sum of e^(logit - max), and when a gradient is wanted the sum of e^(logit - max) W_v. The frame
- * then joins the slices. */
+ * A word is a token of the vocabulary, a row W_v of the weight; a row is one of h, a token of the micro-batch. The frame
+ * cuts the work: a work item (struct loss_item) is some blocks of rows of h against a slice of the vocabulary. The method
+ * carries it out, one tile of logits (rows x words) after the other, and leaves the running softmax of the slice: its
+ * maximum, the sum of e^(logit - max), and when a gradient is wanted the sum of e^(logit - max) W_v. The frame then joins
+ * the slices. */
 #ifndef YA_BACKEND_CPU_CPU_LOSS_H
 #define YA_BACKEND_CPU_CPU_LOSS_H
 
@@ -15,15 +16,15 @@ struct loss_work {
     const struct loss_method *method;
     const struct cpu_kernels *kernels;
     const struct weight *w;
-    int64_t n, width, ld; /* rows that count; C; padded C */
-    int64_t slices, slice_words;
-    int64_t group; /* blocks of rows that a work item has: a tile of words is packed once for all of them */
-    int64_t *row;  /* (n) where they are */
-    float *dh;     /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
-    double *sum;   /* (slices, n): of e^(logit - max) */
-    float *max;    /* (slices, n) */
-    float *target; /* (n) logit of the target */
-    double *nll;   /* (n) */
+    int64_t n, width, ld;        /* rows that count; C; padded C */
+    int64_t slices, slice_words; /* of the vocabulary; words of each but the last, a multiple of method->words */
+    int64_t group;               /* blocks of rows that a work item has: a tile of words is packed once for all of them */
+    int64_t *row;                /* (n) where they are */
+    float *dh;                   /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
+    double *sum;                 /* (slices, n): of e^(logit - max) */
+    float *max;                  /* (slices, n) */
+    float *target;               /* (n) logit of the target */
+    double *nll;                 /* (n) */
     float *scratch;
     int64_t scratch_floats;
 };
@@ -40,8 +41,8 @@ struct loss_item {
 };
 
 struct loss_method {
-    int64_t rows, words; /* a tile of logits: of a block of rows and some words */
-    int64_t (*scratch_floats)(const struct loss_work *w);
+    int64_t rows, words;                                  /* a tile of logits: of a block of rows and some words */
+    int64_t (*scratch_floats)(const struct loss_work *w); /* what loss_item.scratch must hold */
     /* Also notes the logits of the targets that lie in the slice. */
     void (*run)(const struct loss_work *w, const struct loss_item *item);
 };

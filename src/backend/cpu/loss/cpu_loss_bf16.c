@@ -9,7 +9,7 @@
 
 enum { ROWS = 96, WORDS = 256 /* whole panels of any width; fewer read and write dh too often */ };
 
-/* What one work item has: the parts of its scratch. */
+/* What one work item has: the parts of its scratch. A step, two elements in bf16, takes the place of one float. */
 struct loss_bf16_parts {
     const struct loss_item *item;
     const struct bf16_kernels *q;
@@ -36,6 +36,7 @@ static float *loss_bf16_lay_out(const struct loss_work *w, struct loss_bf16_part
     return loss_lay_out(parts, sizeof parts / sizeof *parts, scratch);
 }
 
+/* Floats of a work item: the parts are laid out at an address that is never touched, and the distance is measured. */
 static int64_t loss_bf16_scratch(const struct loss_work *w)
 {
     static float origin[1];
@@ -63,7 +64,8 @@ static void loss_bf16_pack_words(const struct loss_work *w, const struct loss_bf
     bf16_pack_panels(w->kernels, b->q, &p, b->scratch);
 }
 
-/* Words [word, word + words) for the rows [at, at + n) of the item, which are a block. */
+/* Words [word, word + words) for the rows [at, at + n) of the item, which are a block: logits, softmax in place, and dh += p
+ * W with p rounded. */
 static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_bf16_parts *b, int64_t at, int64_t n,
                                 int64_t word, int64_t words)
 {

@@ -20,12 +20,13 @@ struct loss_f32_block {
     float *transposed; /* their h as panels, (.., C, nr) */
     float *max;        /* (ROWS) */
     /* of the item, one for all its blocks */
-    float *tile;   /* (WORDS, ROWS) */
-    float *copy;   /* (COPY_ROWS, ld): rows of h, then tiles of W that cannot be read in place */
-    float *packed; /* (.., words, nr): the tile's words as panels */
-    float *change, *tile_sum;
-    double *sum;
-    float *dh; /* (n, ld) */
+    float *tile;     /* (WORDS, ROWS) */
+    float *copy;     /* (COPY_ROWS, ld): rows of h, then tiles of W that cannot be read in place */
+    float *packed;   /* (.., words, nr): the tile's words as panels */
+    float *change;   /* (ROWS): e^(old maximum - new), what a tile makes earlier sums shrink by */
+    float *tile_sum; /* (ROWS): sums of the tile's exponentials, added to `sum` */
+    double *sum;     /* (n) */
+    float *dh;       /* (n, ld) */
 };
 
 /* Floats of a work item, in the order in which loss_f32_lay_out cuts them. */

@@ -17,7 +17,7 @@ enum { ROWS = 96, WORDS = 128 /* whole panels of any width */ };
 struct loss_int_parts {
     const struct loss_item *item;
     const struct int_kernels *q;
-    struct int_cut h_cut, p_cut;         /* of C; of WORDS */
+    struct int_cut h_cut, p_cut;         /* of C; of WORDS, for sizes: the slice's last tile has fewer and cuts them anew */
     int64_t columns_stride, rows_stride; /* of panels */
     float *h, *h_scale;                  /* (group, ROWS, h_cut.row_steps), (group, ROWS, h_cut.runs) */
     float *tile, *p, *p_scale;           /* (ROWS, WORDS), (ROWS, p_cut.row_steps), (ROWS, p_cut.runs) */

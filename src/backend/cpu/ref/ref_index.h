@@ -80,7 +80,7 @@ static inline int64_t ref_blocks(int64_t n, int64_t block)
     return (n + block - 1) / block;
 }
 
-/* The smaller and the larger of two sizes. */
+/* The smaller of two sizes. */
 static inline int64_t min_i64(int64_t a, int64_t b)
 {
     return a < b ? a : b;

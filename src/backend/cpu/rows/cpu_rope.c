@@ -1,5 +1,6 @@
-/* cpu_rope: rotary embedding. Sines and cosines are made in double once for each position, not for each token, where
- * positions are small (packed documents restart at 0): they would cost as much as the rotation of ten heads. */
+/* cpu_rope: rotary embedding; struct rope_params in op.h has the formula. Sines and cosines are made in double once for each
+ * position, not for each token, where positions are small (packed documents restart at 0): they would cost as much as the
+ * rotation of ten heads. */
 #include <math.h>
 
 #include "backend/cpu/rows/cpu_rows.h"
