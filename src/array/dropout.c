@@ -23,6 +23,8 @@ uint64_t dropout_threshold(float p)
     return (uint64_t)((double)p * 4294967296.0);
 }
 
+/* One call of Philox gives the four channels from j on. A channel is dropped with the share threshold / 2^32 of its random
+ * integers, which is p to within 2^-32. */
 void dropout_mask(const struct step_values *values, uint32_t slot_id, int64_t token, float p, int64_t n, uint8_t *keep)
 {
     if (p <= 0) {

@@ -204,6 +204,8 @@ static void store_integer(enum dtype t, void *p, int64_t i)
     }
 }
 
+/* Integers are read as int64_t and floats as double, both exactly; what becomes of a value that the other type does not hold
+ * is said at store_integer and store_float. */
 void dtype_convert(enum dtype to, void *out, int64_t out_stride, enum dtype from, const void *in, int64_t in_stride,
                    int64_t n)
 {

@@ -319,6 +319,8 @@ static enum status check_cross_entropy(struct ctx *c, const struct array *h, con
                     (long long)w->rows, (long long)w->cols, FRONT_DESCRIBE(targets), FRONT_DESCRIBE(weights));
 }
 
+/* The gradient dh is made in forward, while each tile of logits is there: backward would have to compute all of them again.
+ * Its rule only multiplies it with the gradient of the loss. */
 enum status op_linear_cross_entropy(struct ctx *c, struct array *h, const struct weight *w, struct array *targets,
                                     struct array *weights, bool want_logprobs, struct cross_entropy_result *result)
 {

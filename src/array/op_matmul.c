@@ -36,6 +36,7 @@ static struct array *product(struct ctx *c, struct array *a, struct array *b, in
     return front_finish(c, &call, saves);
 }
 
+/* A vector becomes a matrix, and its axis of size 1 is left out of the result's shape at the end. */
 struct array *op_matmul(struct ctx *c, struct array *a, struct array *b)
 {
     int n_lead, ndim = 0;

@@ -142,6 +142,7 @@ struct array *op_transpose(struct ctx *c, struct array *a, const int *perm)
     return view(c, OP_TRANSPOSE, a, array_view(a, a->ndim, shape, stride, 0), &p);
 }
 
+/* A repeated axis gets stride 0: every step along it reads the same element. */
 struct array *op_broadcast(struct ctx *c, struct array *a, int ndim, const int64_t *shape)
 {
     struct shape_params p;

@@ -193,6 +193,8 @@ static void save_input(struct node *n, int i, struct array *a)
     }
 }
 
+/* An input without a gradient leaves an edge without a node, which keeps its shape for the rule. `again` is given only to a
+ * node whose own inputs are saved as arrays (see save_input). */
 struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry, uint32_t saves)
 {
     struct tape *t = tape_of(c);
@@ -318,6 +320,8 @@ static void tape_leave(struct ctx *c, struct tape *t, struct node *n)
     scope_close(c, mark);
 }
 
+/* Nodes are popped in the reverse order of recording, so each is left after all that read its outputs, and the nodes that a
+ * checkpoint's replay pushes come next. Each is dropped at once: what it saved is free for the rest of backward. */
 enum status tape_backward(struct ctx *c, struct array *y, double seed)
 {
     char text[128];
@@ -376,6 +380,8 @@ bool tape_replaying(const struct ctx *c)
     return tape_of(c)->replaying;
 }
 
+/* The node keeps x and a copy of `arg`, nothing of the inside. Where nothing inside wants a gradient, or fn gave back what
+ * it was given, there is nothing to run again and no node. */
 struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x)
 {
     bool touched;

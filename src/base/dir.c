@@ -152,6 +152,7 @@ static enum status dir_add_name(struct ctx *c, const char *name, char ***names, 
     return OK;
 }
 
+/* errno tells the end of the folder from a failure: readdir gives NULL for both and sets it only in the second case. */
 enum status dir_list(struct ctx *c, const char *path, char ***names, size_t *n)
 {
     size_t capacity = 0;

@@ -85,6 +85,8 @@ static void write_entry(struct ctx *c, const char *folder, const char *entry, co
     ctx_clear(c);
 }
 
+/* Without a cache folder, or with an entry that is not this file's, the file is hashed. An entry is written only if as many
+ * bytes were hashed as the file had before. */
 enum status hash_cache_sha256(struct ctx *c, const char *path, char hex[65], uint64_t *bytes)
 {
     struct stat st;

@@ -253,6 +253,8 @@ static enum status options_take_value(struct line *l, long i, const char *origin
     return options_set(l->c, spec, origin, text, l->values);
 }
 
+/* --name, --name=value, --name value, or --no-name for a flag. A name is looked for as it stands first, so that an option
+ * may itself begin with "no-". */
 static enum status parse_long(struct line *l, const char *word)
 {
     char origin[WORD_MAX + 4];

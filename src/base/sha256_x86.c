@@ -34,6 +34,8 @@ SHA_TARGET static inline void four_rounds(__m128i *abef, __m128i *cdgh, __m128i 
     *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32(kw, 0x0E));
 }
 
+/* 64 rounds in 16 groups of four. The first 16 words of the schedule are the block's; each group after them makes four more,
+ * w[t] = w[t - 16] + s0(w[t - 15]) + w[t - 7] + s1(w[t - 2]): msg1 gives the first two terms, msg2 adds the last. */
 SHA_TARGET static void one_block(__m128i *abef, __m128i *cdgh, const uint8_t *p)
 {
     const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
@@ -51,6 +53,8 @@ SHA_TARGET static void one_block(__m128i *abef, __m128i *cdgh, const uint8_t *p)
     }
 }
 
+/* The state, stored a to h, is turned into the two registers that the instructions want, and back. Names of registers list
+ * the words from the highest to the lowest. */
 SHA_TARGET void sha256_blocks_x86(uint32_t state[8], const uint8_t *p, size_t n)
 {
     __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xB1);

@@ -205,6 +205,7 @@ static int start_workers(struct threads *t)
     return error;
 }
 
+/* With more threads than cores nobody spins: a waiting thread would keep the core from one that works. */
 enum status ctx_set_threads(struct ctx *c, int n)
 {
     int cores = cores_usable();

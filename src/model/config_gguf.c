@@ -283,6 +283,8 @@ static void read_presence(const struct gguf *g, struct model_config *out)
     out->fused_projections = out->family == FAMILY_PHI3;
 }
 
+/* The order matters: model_config_check fills head_dim and what else follows from other fields, which the rotary fields and
+ * the layers are then read against. */
 enum status model_config_from_gguf(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
     memset(out, 0, sizeof *out);

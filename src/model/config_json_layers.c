@@ -86,6 +86,9 @@ static enum status compare_types(struct ctx *c, const char *what, const json_t *
     return OK;
 }
 
+/* Which layers have a window: those that layer_types names in families that read it, else those that the family's rule
+ * chooses. Without a width no layer has one, and without such a layer there is no width, so that other code asks one of
+ * both. */
 enum status config_json_read_layers(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     enum config_window rule = config_json_rules_of(out->family)->window;

@@ -94,7 +94,7 @@ enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer
     module->slot.scale = (float)(alpha / (l->config.rslora ? sqrt((double)rank) : (double)rank));
     snprintf(name, sizeof name, "layers.%lld.%s.lora_A", (long long)layer, lora_place_path[place]);
     TRY(parameters_add(l->c, &l->parameters, name, rank, in));
-    name[strlen(name) - 1] = 'B';
+    name[strlen(name) - 1] = 'B'; /* "..lora_A" becomes "..lora_B" */
     return parameters_add(l->c, &l->parameters, name, out, rank);
 }
 

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "model/weights_internal.h"
 
+/* cols 0 asks for a vector. A tensor that is asked for again (tied embeddings) counts its bytes once. */
 const struct tensor_view *weights_find(struct model_files *f, const char *name, int64_t rows, int64_t cols)
 {
     const struct tensor_view *t = tensor_file_find(f->file, name);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "model/weights_internal.h"
 
+/* Two buffers: the vector as stored, and with its elements where the row map sees them. */
 struct array *weights_vector(struct model_files *f, const char *name, int64_t n, const int32_t *row_map)
 {
     const struct tensor_view *t = weights_find(f, name, n, 0);

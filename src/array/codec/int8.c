@@ -31,6 +31,7 @@ static inline vf int8_load(const float *x, int64_t n)
     return v;
 }
 
+/* which ? a : b, lane by lane. */
 static inline vf choose(vi which, vf a, vf b)
 {
     return (vf)((which & (vi)a) | (~which & (vi)b));

@@ -8,7 +8,10 @@
 
 #include "array/dtype.h"
 
-/* Scale and bias of a group, before they are rounded. */
+/* Scale and bias of a group, before they are rounded. Code 0 stands for `edge`, the end of the range further from zero,
+ * which is the bias; with the upper end the scale is negative and codes count down from it. steps: from zero to the edge, a
+ * whole number, for which the scale is stretched; where that is 0 (a range of nearly nothing) the scale stays and the bias
+ * is 0. */
 static void fit_group(const float *x, float most, float *scale, float *bias)
 {
     const float least_scale = 1e-7f;

@@ -30,6 +30,7 @@ static void put_levels(uint16_t row, int bits, int n, const int8_t *level, int8_
     for (int i = 0; i < n; i++) code[i] = level[row >> bits * i & ((1 << bits) - 1)];
 }
 
+/* Negates the elements of a row whose sign bit is set, the first one lowest. */
 static void put_signs(unsigned signs, int8_t *code)
 {
     for (int i = 0; i < ROW; i++) code[i] = (int8_t)(signs >> i & 1 ? -code[i] : code[i]);

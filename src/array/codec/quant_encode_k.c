@@ -53,7 +53,9 @@ static float sum_lanes(const float *part)
     return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
 }
 
-/* Scale and offset of least squares for codes q; the offset is not below 0. Returns the squared error. */
+/* Scale s and offset o that make sum (s q - o - x)^2 least for codes q: with n = 32, s = (n Sxq - Sx Sq) / det and o = (Sq
+ * Sxq - Sqq Sx) / det, det = n Sqq - Sq^2. The format holds no offset below 0: where it would be, or all codes are equal
+ * (det 0), o is 0 and s = Sxq / Sqq. Returns the squared error, from the same sums. */
 static float fit_affine(const float *restrict x, const float *restrict q, struct affine *out)
 {
     float part[5][LANES] = {{0}}, n = RUN;
@@ -79,12 +81,14 @@ static float fit_affine(const float *restrict x, const float *restrict q, struct
     return sum_xx + s * s * sum_qq + n * o * o - 2 * s * sum_xq + 2 * o * sum_x - 2 * s * o * sum_q;
 }
 
+/* The nearest codes for a scale and an offset. */
 static void code_affine(const float *restrict x, struct affine a, float most, float *restrict q)
 {
     float inverse = a.scale > 0 ? 1 / a.scale : 0;
     for (int i = 0; i < RUN; i++) q[i] = round_within((x[i] + a.offset) * inverse, 0, most);
 }
 
+/* sum (s q - o - x)^2. */
 static float error_affine(const float *restrict x, struct affine a, const float *restrict q)
 {
     float part[LANES] = {0};
@@ -148,6 +152,7 @@ static float choose_integers(const float *x, struct affine wanted, float most, s
     return least;
 }
 
+/* Step 2 for all runs; returns the squared error of the block. */
 static float choose_all(const float *x, const struct affine *wanted, float most, struct k_block *b)
 {
     float error = 0;
@@ -155,7 +160,8 @@ static float choose_all(const float *x, const struct affine *wanted, float most,
     return error;
 }
 
-/* Step 3: d and m of least squares for x = d * (s q) - m * o. */
+/* Step 3: d and m of least squares for x = d * (s q) - m * o: two equations in two unknowns, with u = s q. Where they hardly
+ * differ (det), or a factor would not be positive, d and m stay; without offsets d alone is fitted. */
 static void refit(const float *x, struct k_block *b)
 {
     double uu = 0, uo = 0, oo = 0, ux = 0, ox = 0;
@@ -179,6 +185,7 @@ static void refit(const float *x, struct k_block *b)
     }
 }
 
+/* The three steps. d and m are first such that the largest scale and the largest offset of a run get the largest integer. */
 static void encode_affine(const float *x, float most, struct k_block *b)
 {
     struct affine wanted[RUNS];
@@ -292,6 +299,8 @@ static float choose_scales(const float *x, const float *wanted, struct q6_block 
     return error;
 }
 
+/* The three steps. d is first such that the scale of largest magnitude gets -128, the integer of largest magnitude; least
+ * squares for codes u = s q is d = sum u x / sum u^2. */
 static void encode_q6(const float *x, struct q6_block *b)
 {
     float wanted[SIXTEENS], peak = 0;
@@ -312,6 +321,7 @@ static void encode_q6(const float *x, struct q6_block *b)
     if (choose_scales(x, wanted, &better) < error) *b = better;
 }
 
+/* Packed as quant_decode_q6_k reads it: codes q + 32 of six bits, four of them in three bytes. */
 void quant_encode_q6_k(const float *restrict x, uint8_t *restrict block)
 {
     struct q6_block b;

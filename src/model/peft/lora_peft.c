@@ -442,6 +442,8 @@ static struct lora *load_modules(struct peft *p, const char *dir)
     return NULL;
 }
 
+/* The config before the tensors, so that what is not supported is refused before anything large is read; what is allocated
+ * on the way is released by lora_load_peft, whatever happens. */
 static struct lora *peft_load(struct peft *p, const char *dir, const char *tensors_path)
 {
     p->doc = json_parse_file(p->c, p->config_path, CONFIG_MAX_BYTES);

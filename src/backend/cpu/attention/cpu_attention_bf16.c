@@ -82,6 +82,7 @@ static uint32_t *transposed_of(struct ctx *c, const struct attention_bf16 *b, bo
     return wanted ? (uint32_t *)cpu_scratch_f32(c, b->groups * b->transposed_rows * b->transposed_steps) : NULL;
 }
 
+/* Each segment takes whole groups of places; a work item rounds one group of one key head, its rows and their transpose. */
 enum status attention_bf16_open(struct ctx *c, struct attention_bf16 *out, const struct cpu_kernels *kernels,
                                 const struct cpu_segments *segments, const struct array *k, const struct array *v,
                                 struct attention_bf16_wants wants)

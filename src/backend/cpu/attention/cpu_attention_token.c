@@ -119,6 +119,8 @@ bool cpu_attention_token_fits(const struct op_call *call, const struct cpu_kerne
     return kernels->dot_rows && call->in[0]->shape[0] == 1 && call->in[3]->shape[0] == 2;
 }
 
+/* The keys that the one query sees, all but those before its window, are cut into at most SLICES slices of whole KEYS: by
+ * their number alone, so that the bits do not depend on the threads. */
 enum status cpu_attention_token(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     const struct attention_params *p = call->params;

@@ -21,6 +21,8 @@ struct int_amx_sums {
     int32_t at[MR][NR];
 } __attribute__((aligned(64)));
 
+/* 16 rows x 32 columns of a run. A group of A is its high plane, then its low one; register 4 or 5 has it while both halves
+ * of B's columns pass by. */
 static void int_amx_tile_16(const struct int_tile *t)
 {
     struct int_amx_sums high, low;
@@ -54,6 +56,7 @@ static void int_amx_tile_16(const struct int_tile *t)
     }
 }
 
+/* The same with one plane, whose codes are signed bytes. */
 static void int_amx_tile_8(const struct int_tile *t)
 {
     struct int_amx_sums sums;

@@ -200,6 +200,8 @@ static void int_avx512_pack_rows_16(void *run, int64_t panel_stride, const int8_
     }
 }
 
+/* Four rows, a step, are interleaved byte by byte: in pairs, then pairs of pairs. Unpacking goes by halves of a register, so
+ * that s0 has columns 0 to 3 and 16 to 19, s1 4 to 7 and 20 to 23, and so on; the halves are put in order at the end. */
 void int_avx512_pack_rows_bytes(int32_t *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t s = 0; 4 * s < k; s++) {

@@ -77,6 +77,8 @@ static void int_neon_pack_columns(void *run, const int8_t *const *rows, int n, i
         for (int j = 0; j < NR; j++) out[at * NR + j] = j < n && at < k ? rows[j][at] : 0;
 }
 
+/* Rows of B one by one, widened to 16 bits: a step's two rows lie one behind the other, so nothing is interleaved. Behind an
+ * odd last k a row of zeros completes the step. */
 static void int_neon_pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     for (int64_t at = 0; at < (k + 1) / 2 * 2; at++) {

@@ -250,6 +250,8 @@ static int64_t join_items(const struct adapter_work *w)
     return items;
 }
 
+/* A stretch is whole runs of TOKENS, and there are at most STRETCHES_MAX. Three loops: s B of each adapter as panels; the
+ * stretches; their sums joined. */
 enum status cpu_adapter_run(struct ctx *c, const struct cpu_kernels *kernels, int64_t n, const struct cpu_adapter *adapters,
                             int n_adapters, bool accumulate)
 {

@@ -143,6 +143,8 @@ static void adapter_hidden(struct ctx *c, struct linear *l)
     if (n && ctx_ok(c)) gemm_run_all(c, l->kernels, list, n);
 }
 
+/* All h first, in one list of products, then all y: those of a few rows share a parallel loop (gemm_run_all). Without y,
+ * which nobody reads then, the h are all that is made. */
 enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct gemm list[LINEAR_MAX];
