@@ -17,7 +17,7 @@
 enum { ARRAY_MAX_DIMS = 8 };
 
 struct backend; /* array/backend.h */
-struct node;    /* array/tape.h */
+struct node;    /* array/node.h */
 
 /* Device memory of one or more arrays. Counted only because views share it. */
 struct storage {
@@ -110,7 +110,7 @@ struct array *array_view(struct array *a, int ndim, const int64_t *shape, const 
 int64_t array_size(const struct array *a);
 /* Whether elements lie one behind the other in row-major order (strides of axes of size 1 do not matter). */
 bool array_is_contiguous(const struct array *a);
-/* True when the last axis has stride 1 (or size 1): what kernels accept; see op_rows. */
+/* True when the last axis has stride 1 (or size 1): what kernels accept; see struct op_call in backend.h. */
 bool array_has_unit_last(const struct array *a);
 bool array_same_shape(const struct array *a, const struct array *b);
 /* "f32[4,512]" into buf, for messages; returns buf. */

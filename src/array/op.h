@@ -132,7 +132,7 @@ struct rope_params {
  * inputs: q, k, v, o, lse, do, cu_q, cu_k; outputs: dq, dk, dv, zeros for keys that no query sees. Never holds N x S scores.
  *
  * Offsets ascend from 0, cover the N queries, stay inside the S keys, and every query sees a key. Whoever makes a batch
- * checks that (batch_check in model/batch.h); a kernel whose memory is the host's checks again and records E_SHAPE. */
+ * answers for that; a kernel whose memory is the host's checks it (cpu_segments.h) and records E_SHAPE. */
 struct attention_params {
     double scale;
     int window;

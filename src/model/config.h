@@ -91,8 +91,8 @@ void model_config_set_window(struct model_config *config, int64_t window);
  * longrope tells apart) or within. Formulas: Su et al. 2021 (RoPE), Chen et al. 2023 (linear), Llama 3.1's frequency
  * blend, Peng et al. 2023 (yarn), Ding et al. 2024 (longrope). */
 void model_config_inv_freq(const struct model_config *config, bool beyond, float *inv_freq);
-/* The factor of cos and sin that yarn and longrope have when the file gives none: 0.1 ln(s) + 1, sqrt(1 + ln(s) /
- * ln(L)). */
+/* The factor of cos and sin that yarn and longrope have when the file gives none, by which `factor` s the context L was
+ * stretched: 0.1 mscale ln(s) + 1 and sqrt(1 + ln(s) / ln(L)); 1 for s up to 1. */
 double model_config_yarn_attention(double factor, double mscale);
 double model_config_longrope_attention(double factor, int64_t original_positions);
 

@@ -19,9 +19,10 @@ static float llama3_frequency(const struct model_config *config, float f)
     return (float)((1 - smooth) * (double)f / config->rope_factor + smooth * (double)f);
 }
 
-/* ---- yarn ------------------------------------------------------------------------------------------------------------ */
+/* ---- yarn: Peng et al. 2023, as transformers computes it ------------------------------------------------------------ */
 
-/* The pair, as a real number, that turns `rotations` times over the original context. */
+/* The pair, as a real number, that turns `rotations` times over the original context: pair j has the wavelength 2 pi
+ * theta^(2 j / D), D rotary dims, which is solved for j at original / rotations. */
 static double yarn_pair(const struct model_config *config, double rotations)
 {
     double original = (double)config->rope_original_positions;
@@ -65,7 +66,9 @@ double model_config_longrope_attention(double factor, int64_t original_positions
     return factor <= 1 ? 1 : sqrt(1 + log(factor) / log((double)original_positions));
 }
 
-/* One frequency; `period` is theta^(2 pair / rotary_dims). */
+/* One frequency; `period` is theta^(2 pair / rotary_dims). Longrope (Ding et al. 2024) has a factor for each pair, from one
+ * of two lists. Dynamic scaling leaves frequencies alone up to max_positions, and longer documents are refused (rotation.c).
+ */
 static float frequency(const struct model_config *config, bool beyond, int64_t pair, float period)
 {
     switch (config->rope_scaling) {

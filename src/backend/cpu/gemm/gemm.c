@@ -1,12 +1,13 @@
 /* gemm: chunks, work items and threads of the packed product C = sum over terms of A_t B_t; gemm.h says what it computes.
  *
  * From the outside in:
- *   chunk    a part of the reduction (of every term), so long that all its panels of B fit into PACK_BYTES, half of a small
- * L3; columns  where even that does not fit, as many panels of C's columns at a time as do; pack     a first parallel loop:
- * pieces of B are widened to f32 (or int8, bf16) and laid out as panels of nr columns; blocks   a second parallel loop: a
- * work item is a block of 96 to 252 rows of C (block_rows of the table), whose A stays in L2; runs     within a block
- * (gemm_block): at most 320 rows of a panel, 20 KiB for nr 16, which stay in L1; tiles    the kernel: mr x nr elements of C
- * in registers, over one run.
+ *
+ *   chunk    a part of the reduction (of every term), so long that all its panels of B fit into PACK_BYTES
+ *   columns  where even that does not fit, as many panels of C's columns at a time as do
+ *   pack     a first parallel loop: pieces of B are widened to f32 (or int8, bf16) and laid out as panels of nr columns
+ *   blocks   a second parallel loop: a work item is a block of 96 to 252 rows of C (block_rows), whose A stays in L2
+ *   runs     within a block (gemm_block): at most 320 rows of a panel, 20 KiB for nr 16, which stay in L1
+ *   tiles    the kernel: mr x nr elements of C in registers, over one run
  *
  * So B is widened once for all rows of C and then read from L3; A is read from memory once for each chunk; and an element
  * of C is read and written once for each run. Weights are most of the bytes: that packing widens them on the way saves a
@@ -113,7 +114,8 @@ static bool next_chunk(struct gemm_work *w, int64_t target)
     return w->panel_rows > 0;
 }
 
-/* Rows of a panel that a chunk should have: chunks of the same length, and where C has few columns long ones. */
+/* Rows of a panel that a chunk should have. Where C has few columns PACK_BYTES hold long chunks, and GEMM_CHUNK is the
+ * least; then all that there is, cut into as many chunks as that makes, of the same length. */
 static int64_t chunk_target(const struct gemm_work *w)
 {
     int64_t all = 0, row_bytes = cpu_round_up(w->g->n, w->kernels->nr) * (int64_t)sizeof(float);

@@ -92,7 +92,8 @@ static inline int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Ids (N) i32 must lie in [0, limit): they come from data, so this is E_INPUT, not a bug. */
+/* Ids (N) i32 must lie in [0, limit). Front ends have had CHECK_IDS look at them before (struct op_call), so only a call
+ * that was made without one fails here: E_INPUT, as ids come from data. */
 enum status ref_index_check(struct ctx *c, enum op op, const struct array *ids, int64_t limit);
 
 /* Element i of an i32 vector (ids, targets, positions). */

@@ -80,7 +80,7 @@ static void loss_block(void *arg, int64_t block, int worker)
     if (work->dh) loss_dh(work, rows, n, logits, row, work->sums + worker * LOSS_ROWS * work->c);
 }
 
-/* Targets of counted rows must be ids: they come from data. */
+/* Targets of counted rows must be ids of the vocabulary; as ref_index_check, a second look. */
 static enum status loss_check_targets(struct ctx *c, const struct ref_loss_work *work)
 {
     for (int64_t i = 0; i < work->n; i++) {

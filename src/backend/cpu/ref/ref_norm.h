@@ -19,7 +19,7 @@ static double rms_norm_row(const REAL *x, const REAL *res, const REAL *g, REAL *
     return r;
 }
 
-/* Inputs and outputs: struct rms_norm_params in op.h. rstd is written when the tape asked for it. */
+/* Inputs and outputs: struct rms_norm_params in op.h. rstd is written where the call has it. */
 static enum status run_rms_norm(struct ctx *c, const struct op_call *call)
 {
     const struct rms_norm_params *p = call->params;
