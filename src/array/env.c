@@ -35,6 +35,8 @@ static void device_free(void *user, void *block, size_t bytes)
     b->free(b, MEMORY_DEVICE, block, bytes);
 }
 
+/* The device's pool watches its blocks with AddressSanitizer only where they are the host's memory, and counts the pages
+ * that are touched only for a counting backend. */
 enum status array_env_new(struct ctx *c, struct backend *backend)
 {
     if (!backend) return c->status;

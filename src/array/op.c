@@ -65,6 +65,7 @@ static enum status sum_nothing(struct ctx *c, const struct op_call *call)
     return OK;
 }
 
+/* Where a result is not empty but the first operand is, there is no kernel call: sum_nothing. */
 enum status front_run(struct ctx *c, const struct op_call *call)
 {
     struct backend *b = c->array_env->backend;

@@ -187,6 +187,8 @@ static void walled_close(struct backend *b)
     mem_free(c, w);
 }
 
+/* host_memory becomes false, so that nothing above takes the device memory for the host's. The inner backend's own memory is
+ * used for MEMORY_HOST alone. */
 struct backend *walled_open(struct backend *inner)
 {
     if (!inner) return NULL;

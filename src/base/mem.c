@@ -63,8 +63,8 @@ static void *mem_out_of_memory(struct ctx *c, size_t bytes)
     return NULL;
 }
 
-/* *bytes = count * size, *total = that and `extra` (the header, and room to align), or false with E_INPUT where either is
- * over SIZE_MAX: such a size can only come from a lying file. */
+/* *bytes = count * size, *total = that and `extra` (the header, and what aligning may take), or false with E_INPUT where
+ * either is over SIZE_MAX: such a size can only come from a lying file. */
 static bool sizes(struct ctx *c, size_t count, size_t size, size_t extra, size_t *bytes, size_t *total)
 {
     if (checked_mul(count, size, bytes) && checked_add(*bytes, extra, total)) return true;

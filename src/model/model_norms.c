@@ -49,6 +49,8 @@ static void finish(struct sha256 *s, char *out)
     memcpy(out, hex, HALF_DIGITS);
 }
 
+/* In the order of layers and of enum block_norm, the final norm last: what a fingerprint is compared with must be made
+ * alike. */
 enum status model_norms_print(struct model *m, char out[MODEL_NORMS_BYTES])
 {
     struct norms_print p = {.any = false};

@@ -41,6 +41,7 @@ static enum status shadow_adapter(struct model *s, const struct lora *from)
     return OK;
 }
 
+/* A block is copied whole, weights with their pointers to the real rows, and then its vectors and adapters are replaced. */
 struct model *model_shadow_new(struct ctx *c, const struct model *m)
 {
     BUG_ON(c, !array_backend(c)->counting, "a shadow computes nothing: its backend must be a counting one");

@@ -64,6 +64,7 @@ static inline v8 quantise(vf x, vf scale)
     return __builtin_convertvector(__builtin_convertvector(code, vi), v8);
 }
 
+/* Where the largest value is 0, or so small that its 127th part is, all codes are 0. */
 bool int8_quantise_row(const float *x, int64_t cols, void *row)
 {
     int8_t *codes = (int8_t *)row + sizeof(float);

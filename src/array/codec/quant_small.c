@@ -30,7 +30,8 @@ static void split_nibbles(const uint8_t *restrict p, int zero, int8_t *restrict 
     }
 }
 
-/* 16 in byte i where bit i is set. */
+/* 16 in byte i where bit i is set: the product has a copy of the bits in every byte, the mask leaves bit i of byte i, adding
+ * 0x7f carries it, whichever bit it is, to the byte's highest, and that is moved to the place of 16. */
 static uint64_t spread_bits(uint8_t bits)
 {
     uint64_t one_each = bits * 0x0101010101010101u & 0x8040201008040201u;

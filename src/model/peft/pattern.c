@@ -250,6 +250,8 @@ static void pattern_compile(struct pattern_parser *ps)
     ps->p->steps[whole.end].out = add_step(ps, STEP_MATCH, -1, -1);
 }
 
+/* The longest program that a source of n bytes can make is allocated at once (STEPS_A_BYTE), so that adding a step cannot
+ * fail. */
 struct pattern *pattern_new(struct ctx *c, const char *what, const char *source)
 {
     size_t n = strlen(source);
