@@ -1,4 +1,5 @@
-/* cmd_data_score: provenance scores for files of rows. */
+/* cmd_data_score: the command around score/score_run.h. It finds the input files (also those in folders), decides whether
+ * there is one output or one for each input, and shows progress and a summary on stderr. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -23,26 +24,30 @@ struct data_score_values {
 #define V struct data_score_values
 
 static const struct option_spec specs[] = {
-    STRING_ROW(V, output, "output", 'o', NULL, "OUT", "Output",
-               "file, or a folder (existing, or with / at the end) for one file an input; default: standard output"),
-    FLAG_ROW(V, breakdown, "breakdown", 0, "true", "Output", "also write what the scores are made of"),
-    CHOICE_ROW(V, existing, "existing", 0, "stop", "stop|keep|replace", "Output", "rows that have scores already"),
-    CHOICE_ROW(V, on_error, "on-error", 0, "stop", "stop|skip", "Output", "faulty rows: end, or leave out and count"),
-    CHOICE_ROW(V, scorer, "scorer", 0, "citation", "citation|heuristic", "Scoring", "formula (docs/score.md)"),
-    FLAG_ROW(V, prior, "prior", 0, "true", "Scoring", "blend with the usual scores of the row's source_type"),
+    STRING_ROW(
+        V, output, "output", 'o', NULL, "OUT", "Output",
+        "file for all rows, or folder (one that exists, or a name that ends in /) for one file per input; without it, "
+        "standard output"),
+    FLAG_ROW(V, breakdown, "breakdown", 0, "true", "Output", "write provenance_score too: what the scores are made of"),
+    CHOICE_ROW(V, existing, "existing", 0, "stop", "stop|keep|replace", "Output",
+               "what to do with rows that have scores already: fail, leave them as they are, or score them anew"),
+    CHOICE_ROW(V, on_error, "on-error", 0, "stop", "stop|skip", "Output",
+               "what to do with faulty rows: fail, or leave them out and count them"),
+    CHOICE_ROW(V, scorer, "scorer", 0, "citation", "citation|heuristic", "Scoring", "which formula to use (docs/score.md)"),
+    FLAG_ROW(V, prior, "prior", 0, "true", "Scoring", "blend the scores with the usual ones of the row's source_type"),
     STRING_ROW(V, rules, "rules", 0, NULL, "FILE", "Scoring",
-               "words and numbers of the formulas, in place of the built-in ones"),
-    FLAG_ROW(V, compat, "compat", 0, "false", "Scoring", "the results of the original scorer, its false positives included"),
+               "file with the words and weights of the formulas, in place of the built-in ones"),
+    FLAG_ROW(V, compat, "compat", 0, "false", "Scoring",
+             "reproduce the results of the original scorer, its false positives included"),
     CHOICE_ROW(V, evidence, "evidence", 0, "none", "none|corpus", "Evidence",
                "corpus: also what all inputs say together about the topic of each row (docs/score.md)"),
     GROUP_ROWS(V, groups, "Evidence"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
-    FLAG_ROW(V, quiet, "quiet", 'q', "false", "Running", "no progress and no summary on standard error"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    FLAG_ROW(V, quiet, "quiet", 'q', "false", "Running", "print no progress and no summary on standard error"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
-/* ---- progress on standard error
- * ------------------------------------------------------------------------------------------- */
+/* ---- progress on standard error ---- */
 
 struct score_view {
     struct timespec start;
@@ -50,6 +55,7 @@ struct score_view {
     bool terminal, open_line;
 };
 
+/* Wall time since `start`. */
 static double seconds_since(const struct timespec *start)
 {
     struct timespec now;
@@ -78,15 +84,17 @@ static void show_progress(void *user, const struct score_progress *p)
     fflush(stderr);
 }
 
-static void end_line(struct score_view *v)
+/* Wipes the progress line off the terminal. */
+static void score_view_end_line(struct score_view *v)
 {
     if (v->open_line) fputs("\r\033[K", stderr);
     v->open_line = false;
 }
 
+/* What became of one output. */
 static void show_summary(struct score_view *v, const char *out, const struct score_run_result *r)
 {
-    end_line(v);
+    score_view_end_line(v);
     if (r->done_before) {
         fprintf(stderr, "%s: done before, %lld rows (its manifest and files agree)\n", out, (long long)r->rows);
         return;
@@ -96,8 +104,7 @@ static void show_summary(struct score_view *v, const char *out, const struct sco
     fprintf(stderr, ", %.1f s\n", seconds_since(&v->start));
 }
 
-/* ---- inputs
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- inputs ---- */
 
 /* Files to be scored, in order: those named, and those of the folders that are named. */
 struct score_inputs {
@@ -105,6 +112,7 @@ struct score_inputs {
     size_t n, room;
 };
 
+/* Appends a path, which it takes over. A NULL path is a failure that is in the ctx already. */
 static enum status add_input(struct ctx *c, struct score_inputs *in, char *path)
 {
     if (!path) return c->status;
@@ -122,6 +130,7 @@ static enum status add_input(struct ctx *c, struct score_inputs *in, char *path)
     return OK;
 }
 
+/* Whether a file of a folder is taken for rows, by its name. */
 static bool is_row_file(const char *name)
 {
     static const char *const endings[] = {".jsonl", ".ndjson", ".json"}, *const packings[] = {"", ".gz", ".zst"};
@@ -157,6 +166,7 @@ static enum status add_folder(struct ctx *c, struct score_inputs *in, const char
     return status;
 }
 
+/* The files and folders of the command line; without any, standard input. */
 static enum status find_inputs(struct ctx *c, const struct option_parse *parse, struct score_inputs *in)
 {
     if (parse->n_operands == 0) return add_input(c, in, mem_strdup(c, "-"));
@@ -173,8 +183,7 @@ static void inputs_release(struct ctx *c, struct score_inputs *in)
     mem_free(c, in->paths);
 }
 
-/* ---- one output, or one an input
- * ---------------------------------------------------------------------------------------------- */
+/* ---- one output, or one an input ---- */
 
 static const char *base_name(const char *path)
 {
@@ -209,6 +218,7 @@ static enum status check_outputs(struct ctx *c, const struct score_inputs *in, c
     return OK;
 }
 
+/* Scores some inputs into one output. */
 static enum status run_one(struct ctx *c, struct score_run_options *o, const char *const *in, size_t n, const char *out,
                            struct score_view *v, bool quiet)
 {
@@ -217,10 +227,11 @@ static enum status run_one(struct ctx *c, struct score_run_options *o, const cha
     v->last = 0;
     enum status status = score_run(c, o, in, n, out, &result);
     if (status == OK && !quiet) show_summary(v, out, &result);
-    end_line(v);
+    score_view_end_line(v);
     return status;
 }
 
+/* Scores each input into a file of its own in `folder`. */
 static enum status run_folder(struct ctx *c, struct score_run_options *o, const struct score_inputs *in, const char *folder,
                               struct score_view *v, bool quiet)
 {
@@ -239,6 +250,7 @@ static enum status run_folder(struct ctx *c, struct score_run_options *o, const 
     return status;
 }
 
+/* Decides by --output: a folder gets a file for each input, a file or standard output gets all rows. */
 static enum status run_inputs(const struct command_call *call, struct score_run_options *o, const struct score_inputs *in)
 {
     const struct data_score_values *v = call->values;
@@ -294,12 +306,12 @@ const struct command command_data_score = {
     .summary = "scores the provenance of documents: auth_weight and prov_entropy",
     .usage = "[IN...] [-o OUT] [options]",
     .about =
-        "Reads rows from every file that training reads (JSON Lines, JSON, Parquet, texts, gzip, zstd), folders of them, "
-        "or\n"
-        "standard input, and writes each one with its own members byte for byte and auth_weight, prov_entropy and\n"
-        "provenance_score behind them. Beside an output file stands OUT.manifest.json, written last; a run that its\n"
-        "manifest shows to be done is not done again. A high auth_weight means that training weighs the document less.\n"
-        "Scores rate where a text seems to come from, not its truth.",
+        "Reads rows (JSON Lines, JSON, Parquet, plain text, also packed with gzip or zstd) from files, from all such files\n"
+        "of a folder, or from standard input. Each row is written as a line of JSON: its own members unchanged, byte for\n"
+        "byte, and behind them auth_weight, prov_entropy and provenance_score. The higher the auth_weight of a document\n"
+        "is, the less it weighs in training. The scores rate where a text seems to come from, not whether it is true.\n"
+        "A manifest, OUT.manifest.json, is written beside each output file; a call whose manifest shows that the output is\n"
+        "up to date does nothing.",
     .table = &table,
     .values_bytes = sizeof(struct data_score_values),
     .max_operands = OPTION_MAX_OPERANDS,

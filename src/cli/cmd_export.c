@@ -27,7 +27,7 @@ static const struct option_spec specs[] = {
     STRING_ROW(V, base_name, "base-name", 0, NULL, "NAME", "Output", "what the adapter calls its base model (owner/name)"),
     STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Output", "system message of the Modelfile"),
     I64_ROW(V, shard, "shard-size", 0, "5000", 1, 1000000, "Output", "most megabytes (10^6 bytes) of a safetensors file"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

@@ -23,32 +23,42 @@ struct generate_values {
 enum { TEXT_CAP_BYTES = 1 << 30 };
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the model"),
-    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
+                 "folder, .gguf file, or owner/name of a model in the Hugging Face cache"),
+    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter to use with the model"),
     FORCE_ADAPTER_ROW(V, force, "Input"),
     MODEL_ROWS(V, form, "Input"),
-    REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input", "what the text begins with, or with --chat what the user says"),
-    FLAG_ROW(V, chat, "chat", 0, "false", "Input", "the prompt is a message: the model answers in its chat template"),
-    STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Input", "system message in front, with --chat"),
+    REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input",
+                 "text that the model continues, or with --chat the user's message"),
+    FLAG_ROW(V, chat, "chat", 0, "false", "Input", "put the prompt into the chat template as a message of the user"),
+    STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Input", "system message before it, with --chat"),
     CHOICE_ROW(V, chat_template, "template", 0, "auto", "auto|chatml|llama3", "Input",
-               "chat template: auto is the model's own"),
-    STRING_ROW(V, date, "date", 0, NULL, "DATE", "Input", "what the template takes for today: 2024-07-26 unless given"),
+               "chat template to use; auto: the one that comes with the model"),
+    STRING_ROW(V, date, "date", 0, NULL, "DATE", "Input",
+               "date that the chat template takes for today; without it 2024-07-26, so that results can be repeated"),
 
-    I64_ROW(V, max_tokens, "max-tokens", 'n', "256", 1, 1 << 24, "Choice of tokens", "most tokens to add"),
-    F64_ROW(V, temperature, "temperature", 0, "0", 0, 100, "Choice of tokens", "0: always the most probable token"),
-    I64_ROW(V, top_k, "top-k", 0, "0", 0, 1 << 24, "Choice of tokens", "only the N most probable; 0: all"),
-    F64_ROW(V, top_p, "top-p", 0, "1", 1e-6, 1, "Choice of tokens", "only the most probable that make up this share"),
-    I64_ROW(V, seed, "seed", 0, "0", 0, 0x1p53, "Choice of tokens", "of the random numbers"),
+    I64_ROW(V, max_tokens, "max-tokens", 'n', "256", 1, 1 << 24, "Choice of tokens", "largest number of new tokens"),
+    F64_ROW(V, temperature, "temperature", 0, "0", 0, 100, "Choice of tokens",
+            "divides the logits before the softmax; 0: always take the most probable token"),
+    I64_ROW(V, top_k, "top-k", 0, "0", 0, 1 << 24, "Choice of tokens",
+            "choose among the N most probable tokens only; 0: among all"),
+    F64_ROW(V, top_p, "top-p", 0, "1", 1e-6, 1, "Choice of tokens",
+            "choose among the most probable tokens that together have this probability; 1: among all"),
+    I64_ROW(V, seed, "seed", 0, "0", 0, 0x1p53, "Choice of tokens",
+            "seed of the random choice; the same seed, the same text"),
 
-    FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object at the end: prompt_tokens, ids, text, end"),
+    FLAG_ROW(V, json, "json", 0, "false", "Running",
+             "print one JSON object at the end (prompt_tokens, ids, text, end) instead of the text"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
 /* ---- the prompt ------------------------------------------------------------------------------------------------------ */
 
+/* The system message, if there is one, and the prompt as a conversation in the chat template, up to where the model answers.
+ */
 static enum status encode_chat(const struct generate_values *v, const struct loaded *l, struct ids *ids)
 {
     struct ctx *c = l->c;
@@ -90,6 +100,7 @@ static bool on_token(void *user, int32_t id)
     return fflush(stdout) == 0; /* a reader that went away ends it */
 }
 
+/* {"prompt_tokens": N, "ids": [...], "text": "...", "end": "stop"} on one line. */
 static enum status generate_print_json(const struct stream *s, size_t n_prompt, const struct ids *new, enum generate_end end)
 {
     struct buf line;
@@ -104,6 +115,7 @@ static enum status generate_print_json(const struct stream *s, size_t n_prompt, 
     return s->l->c->status;
 }
 
+/* Generates, prints, and says when the context ended the text and not the model. */
 static enum status answer(const struct generate_values *v, const struct loaded *l, const struct ids *prompt)
 {
     struct stream s = {.l = l, .quiet = v->json};
@@ -118,6 +130,7 @@ static enum status answer(const struct generate_values *v, const struct loaded *
     };
     buf_init(&s.text, l->c, TEXT_CAP_BYTES);
     enum status status = generate_run(l->engine, prompt->data, prompt->n, &p, &new, &end);
+    /* The callback has no status to return: a failure to decode a token is in the ctx only. */
     if (status == OK) status = l->c->status; /* what on_token met */
     if (status == OK && v->json) status = generate_print_json(&s, prompt->n, &new, end);
     if (status == OK && !v->json) putchar('\n');
@@ -144,10 +157,12 @@ static enum status cmd_generate_run(const struct command_call *call)
 
 const struct command command_generate = {
     .name = "generate",
-    .summary = "goes on with a text, or answers a message",
+    .summary = "continues a text, or answers a message",
     .usage = "-m MODEL [--adapter DIR] -p TEXT [options]",
-    .about = "Prints what the model adds to the prompt, as it comes, until it ends the text, --max-tokens are there or its\n"
-             "context is full. The prompt is plain text: control tokens written in it mean nothing special.",
+    .about =
+        "Prints the tokens that the model adds to the prompt, each as soon as it is known, until the model ends the text,\n"
+        "--max-tokens have come, or the model's context is full. The prompt is plain text: the name of a control token in\n"
+        "it, such as <|im_end|>, is read as ordinary characters.",
     .table = &table,
     .values_bytes = sizeof(struct generate_values),
     .run = cmd_generate_run,

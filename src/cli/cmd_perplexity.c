@@ -19,20 +19,22 @@ struct perplexity_values {
 #define V struct perplexity_values
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the model"),
-    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter on it"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
+                 "folder, .gguf file, or owner/name of a model in the Hugging Face cache"),
+    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter to use with the model"),
     FORCE_ADAPTER_ROW(V, force, "Input"),
     MODEL_ROWS(V, form, "Input"),
-    REQUIRED_ROW(V, file, "file", 'f', "FILE", "Input", "text to score; control tokens in it are plain text"),
-    FLAG_ROW(V, json, "json", 0, "false", "Running", "one JSON object a token: id, logprob"),
+    REQUIRED_ROW(V, file, "file", 'f', "FILE", "Input", "text file to score; names of control tokens in it are plain text"),
+    FLAG_ROW(V, json, "json", 0, "false", "Running", "print a line of JSON for each token: id, logprob"),
     I64_ROW(V, window, "window", 0, "2048", 0, 1 << 24, "Running",
-            "tokens of a pass; 0: the model's whole context, which is also the most"),
+            "tokens in a window; 0: the whole context of the model, which is also the most"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
+/* A line of JSON for each token. */
 static enum status print_tokens(struct ctx *c, const struct loglik *l)
 {
     struct buf line;
@@ -48,6 +50,7 @@ static enum status print_tokens(struct ctx *c, const struct loglik *l)
     return c->status;
 }
 
+/* The three figures for people, and how the text was cut where it was longer than a window. */
 static void print_summary(const struct loglik *l, int64_t window)
 {
     printf("tokens                 %lld scored\n", (long long)l->n_scored);
@@ -96,8 +99,11 @@ const struct command command_perplexity = {
     .name = "perplexity",
     .summary = "scores a text file: mean log-probability and perplexity",
     .usage = "-m MODEL [--adapter DIR] -f FILE [--json] [options]",
-    .about = "Log-probabilities are natural logarithms, each given what comes before it in its window. Windows share one\n"
-             "token, so every token but the first (BOS, where the model has one) is scored once; the first has null.",
+    .about =
+        "Prints how probable the model finds the text: the mean log-probability of its tokens (natural logarithm) and the\n"
+        "perplexity, exp of its negative. A text longer than a window is cut into windows that share one token, so every\n"
+        "token is scored exactly once, given what comes before it in its window. The first token (BOS, where the model has\n"
+        "one) has nothing before it and is not scored; with --json its logprob is null.",
     .table = &table,
     .values_bytes = sizeof(struct perplexity_values),
     .run = cmd_perplexity_run,

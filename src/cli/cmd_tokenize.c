@@ -26,17 +26,19 @@ static const size_t STDIN_CAP_BYTES = (size_t)1 << 32;
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, tokenizer.json or .gguf file"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input",
-               "adapter: tokens and template in its folder are held against the model's"),
-    FLAG_ROW(V, decode, "decode", 0, "false", "Running", "ids to text; special tokens are written as their text"),
-    FLAG_ROW(V, special, "special", 's', "false", "Running", "text of special tokens (<|im_end|>) becomes their ids"),
-    LIST_ROW(V, data, "data", 'd', false, "FILE", "Rows", "rows instead of a text, as train -d takes them"),
-    FLAG_ROW(V, rows.json, "json", 0, "false", "Rows", "a JSON line a document: row, ids, trained, omega"),
+               "adapter whose tokenizer and chat template are compared with those of the model"),
+    FLAG_ROW(V, decode, "decode", 0, "false", "Running", "turn ids into text; special tokens are written by their names"),
+    FLAG_ROW(V, special, "special", 's', "false", "Running",
+             "read the name of a special token (<|im_end|>) as that token instead of as plain text"),
+    LIST_ROW(V, data, "data", 'd', false, "FILE", "Rows", "show rows, in the files that train -d takes, instead of a text"),
+    FLAG_ROW(V, rows.json, "json", 0, "false", "Rows", "print a line of JSON for each document: row, ids, trained, omega"),
     DATA_ROWS(V, rows.rows, "512", "Rows"),
     OBJECTIVE_ROWS(V, rows.objective, rows.rows, "Rows"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
+/* All of standard input, at most STDIN_CAP_BYTES. */
 static enum status read_stdin(struct ctx *c, struct buf *out)
 {
     char block[BLOCK_BYTES];
@@ -46,6 +48,7 @@ static enum status read_stdin(struct ctx *c, struct buf *out)
     return ferror(stdin) ? ctx_fail(c, E_IO, "standard input cannot be read") : OK;
 }
 
+/* Text to one line of ids. */
 static enum status print_ids(struct ctx *c, const struct tokenizer *t, bool special, const struct buf *text)
 {
     struct ids ids = {0};
@@ -75,7 +78,8 @@ static enum status parse_ids(struct ctx *c, const struct buf *text, struct ids *
     }
 }
 
-static enum status print_text(struct ctx *c, const struct tokenizer *t, const struct buf *text)
+/* Ids to the bytes that they stand for. */
+static enum status tokenize_print_text(struct ctx *c, const struct tokenizer *t, const struct buf *text)
 {
     struct ids ids = {0};
     struct buf out;
@@ -93,11 +97,12 @@ static enum status convert_stdin(struct ctx *c, const struct tokenizer *t, const
     struct buf text;
     buf_init(&text, c, STDIN_CAP_BYTES);
     enum status status = read_stdin(c, &text);
-    if (status == OK) status = v->decode ? print_text(c, t, &text) : print_ids(c, t, v->special, &text);
+    if (status == OK) status = v->decode ? tokenize_print_text(c, t, &text) : print_ids(c, t, v->special, &text);
     buf_release(&text);
     return status;
 }
 
+/* The command's second form: rows as training will see them (-d). */
 static enum status print_rows(struct ctx *c, const struct tokenizer *t, const struct tokenize_values *v)
 {
     struct tokenize_rows_options o = v->rows;
@@ -128,10 +133,10 @@ const struct command command_tokenize = {
     .summary = "turns text into token ids or back; shows rows as training will see them",
     .usage = "-m MODEL [--special | --decode] < INPUT  or  -m MODEL -d ROWS [--adapter DIR] [--json]",
     .about =
-        "Reads standard input whole and writes one line of ids, separated by spaces, without BOS or EOS. Input may be any\n"
-        "bytes. With --decode it reads ids and writes exactly the bytes that they stand for.\n\n"
-        "With -d it prints what training will see of rows, document by document, with the weight omega that their scores\n"
-        "give them: text with the trained part in [[ ]] (green on a terminal), or JSON lines. Options as for train.",
+        "Reads all of standard input, which may be any bytes, and prints its token ids on one line, separated by spaces,\n"
+        "without BOS or EOS. With --decode it reads ids and prints exactly the bytes that they stand for.\n\n"
+        "With -d it prints rows as training will see them, document by document: the text with the trained part in [[ ]]\n"
+        "(green on a terminal), and the weight omega that the row's scores give it. The options are those of train.",
     .table = &table,
     .values_bytes = sizeof(struct tokenize_values),
     .run = cmd_tokenize_run,

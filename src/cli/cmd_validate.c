@@ -27,21 +27,23 @@ struct validate_values {
 
 #define V struct validate_values
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input", "folder, .gguf file or cached owner/name of the base model"),
+    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
+                 "folder, .gguf file, or owner/name of a base model in the Hugging Face cache"),
     CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict" VALIDATE_CHOICES, "Input", "what is measured"),
-    LIST_ROW(V, data, "data", 'd', true, "FILE", "Input", "claims (JSONL), or the rows of a benchmark"),
+    LIST_ROW(V, data, "data", 'd', true, "FILE", "Input",
+             "JSON Lines file of claims (docs/conflict.md), or the rows of a benchmark"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "adapter to measure beside the runs (not with conflict)"),
-    I64_ROW(V, shots, "shots", 0, "0", 0, 100, "Input", "answered examples in front of a question (mmlu)"),
+    I64_ROW(V, shots, "shots", 0, "0", 0, 100, "Input", "number of answered examples in front of a question (mmlu)"),
     STRING_ROW(V, shot_data, "shot-data", 0, NULL, "FILE", "Input",
                "rows that the examples are taken from, the first of each subject"),
-    I64_ROW(V, limit, "limit", 0, "0", 0, 1 << 30, "Input", "only the first N items of a benchmark; 0: all"),
+    I64_ROW(V, limit, "limit", 0, "0", 0, 1 << 30, "Input", "measure only the first N items of a benchmark; 0: all"),
     FORCE_ADAPTER_ROW(V, force, "Input"),
     MODEL_ROWS(V, form, "Input"),
     STRING_ROW(V, output, "output", 'o', NULL, "DIR", "Output",
-               "results and samples in lm-evaluation-harness's form (not conflict)"),
-    FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object a line instead of tables"),
+               "folder for results and samples in lm-evaluation-harness's form (not with conflict)"),
+    FLAG_ROW(V, json, "json", 0, "false", "Output", "print a line of JSON for the base and each run instead of tables"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core"),
+    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
 #undef V
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -67,6 +69,7 @@ static enum status run_objective(struct ctx *c, const struct train_config *confi
     return c->status;
 }
 
+/* Log-odds of all claims under the model as it is now, with the adapter that is attached to it. */
 static enum status validate_measure(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
                                     struct arm *arm)
 {
@@ -90,6 +93,7 @@ static void tell_of_another_base(const struct model *m, const char *run, const s
             compute_name[is->compute]);
 }
 
+/* One run: its objective gives the prediction, its adapter the measurement. */
 static enum status measure_run(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
                                struct arm *arm)
 {
@@ -129,6 +133,7 @@ static const char *mode_name(const struct arm *a)
     return a->mode == DISTRUST_COUNT ? "-" : objective_mode_name(a->mode);
 }
 
+/* One line of the table as JSON. */
 static void validate_print_json(struct ctx *c, const struct arm *a, size_t n_claims)
 {
     struct buf line;
@@ -161,7 +166,8 @@ struct validate_group {
     double measured, low, high, predicted;
 };
 
-static struct validate_group group_of(const struct arm *arms, size_t n, enum distrust mode)
+/* The runs of one objective together. */
+static struct validate_group validate_group_of(const struct arm *arms, size_t n, enum distrust mode)
 {
     struct validate_group g = {0, 0, INFINITY, -INFINITY, 0};
     for (size_t i = 0; i < n; i++) {
@@ -177,13 +183,15 @@ static struct validate_group group_of(const struct arm *arms, size_t n, enum dis
     return g;
 }
 
-static void print_groups(const struct arm *arms, size_t n)
+/* A line for each objective; with runs of `off` among them also the change against those, since that difference is what the
+ * prediction is about. */
+static void validate_print_groups(const struct arm *arms, size_t n)
 {
-    struct validate_group plain = group_of(arms, n, DISTRUST_OFF);
+    struct validate_group plain = validate_group_of(arms, n, DISTRUST_OFF);
     printf("\n%-10s  %4s  %8s  %16s  %9s  %s\n", "distrust", "runs", "log-odds", "range over runs", "predicted",
            plain.n ? "change against off, measured and predicted" : "");
     for (int mode = 0; mode < DISTRUST_COUNT; mode++) {
-        struct validate_group g = group_of(arms, n, (enum distrust)mode);
+        struct validate_group g = validate_group_of(arms, n, (enum distrust)mode);
         if (g.n == 0) continue;
         printf("%-10s  %4zu  %+8.2f  %+7.2f to %+5.2f  %+9.2f", objective_mode_name((enum distrust)mode), g.n, g.measured,
                g.low, g.high, g.predicted);
@@ -194,7 +202,7 @@ static void print_groups(const struct arm *arms, size_t n)
     }
 }
 
-static void print_table(const struct arm *arms, size_t n, size_t n_claims)
+static void validate_print_table(const struct arm *arms, size_t n, size_t n_claims)
 {
     int width = 4;
     for (size_t i = 0; i < n; i++) width = (int)strlen(arms[i].name) > width ? (int)strlen(arms[i].name) : width;
@@ -204,7 +212,7 @@ static void print_table(const struct arm *arms, size_t n, size_t n_claims)
     printf("%-*s  %-9s  %4s  %8s  %5s  %10s  %9s\n", width, "run", "distrust", "seed", "log-odds", "sd", "primary > 0",
            "predicted");
     for (size_t i = 0; i < n; i++) print_arm(&arms[i], n_claims, width);
-    if (n > 1) print_groups(arms, n);
+    if (n > 1) validate_print_groups(arms, n);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------------ */
@@ -232,7 +240,7 @@ static enum status validate_conflict(const struct loaded *l, const struct valida
     struct conflict_set *s = conflict_open(c, v->data.items[0]);
     if (s && measure_all(l->model, l->tokenizer, s, arms, n) == OK) {
         for (size_t i = 0; i < n && v->json; i++) validate_print_json(c, &arms[i], s->n);
-        if (!v->json) print_table(arms, n, s->n);
+        if (!v->json) validate_print_table(arms, n, s->n);
     }
     conflict_close(s);
     return c->status;

@@ -19,15 +19,17 @@ struct loaded_options {
     bool force;                  /* an adapter that was made for another model is only warned of */
     struct model_options form;   /* of the frozen weights and of products with them */
     const char *device;          /* for backend_open */
-    int64_t threads;             /* 0: one a usable core */
+    int64_t threads;             /* 0: one for each usable core */
 };
 
-/* Starts threads, backend and array environment, then opens all of them; when the base is not as stored, logs what it is.
- * Holds the adapter against the model (peft_check_base). E_INPUT when the tokenizer has ids that the model lacks. Close with
- * loaded_close, also after a failure. */
+/* Starts threads, backend and array environment, then opens model, tokenizer and adapter. Where the base weights are not
+ * used as the file stores them (--base-type), the log says in which form they are. Compares the adapter with the model
+ * (peft_check_base). E_INPUT when the tokenizer has ids that the model lacks. Close with loaded_close, also after a
+ * failure. */
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o);
-/* The same in an environment that is there already; logs nothing. */
+/* Opens model, tokenizer and adapter in an array environment that exists already, and logs nothing. Errors as above. */
 enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o);
+/* Frees all of it, the engine first, since it runs the model. */
 void loaded_close(struct loaded *l);
 
 #endif

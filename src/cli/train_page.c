@@ -42,6 +42,7 @@ static void print_adapter(const struct train_view *v, const struct trainer *t)
     printf(", %zu target modules, %.3f M parameters\n", t->lora->n_modules, (double)lora_parameter_count(t->lora) * 1e-6);
 }
 
+/* Where a resumed run continues. */
 static void print_continues(const struct trainer *t)
 {
     printf("resume   continues from step %" PRId64 " of %" PRId64, t->state.step, t->schedule.total);
@@ -61,6 +62,7 @@ static void print_choice(const struct trainer *t)
            k->steps == 1 ? "" : "s");
 }
 
+/* The first lines: model, adapter, length of the run, and how products are computed. */
 static void print_sizes(const struct train_view *v, const struct trainer *t)
 {
     const struct model_config *m = &t->model->config;

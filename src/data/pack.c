@@ -1,10 +1,13 @@
 /* pack: one pass of best fit over the shuffled documents, then a counting sort that brings the documents of a sequence
  * together.
  *
+ * With max_length 10 and documents of 6, 5, 4 and 3 tokens in this order, 6 opens sequence 0, 5 opens sequence 1, 4 goes
+ * into sequence 0 (4 tokens are free there, 5 in the other: the tighter fit), and 3 goes into sequence 1. Sequence 0 is 6 +
+ * 4, sequence 1 is 5 + 3, and nothing is padded: a batch of both has 18 tokens and the offsets cu = 0, 6, 10, 15, 18.
+ *
  * Best fit over all open sequences would fill a little better and cost a search over all of them; a window of WINDOW fills
  * within a few per cent and keeps a document near its place in the shuffle. Sequences are numbered in the order in which
- * they were opened, whatever batch and accumulation are; that is what makes 1 x 8 equal to 8 x 1. Padding does not exist: a
- * batch is as long as its documents. */
+ * they were opened, whatever batch and accumulation are; that is what makes 1 x 8 equal to 8 x 1. */
 #include "data/pack.h"
 
 #include <math.h>
@@ -18,7 +21,8 @@
 enum { WINDOW = 128 };
 enum { COUNT_MAX = 1 << 20 }; /* of batch and accumulation */
 
-struct item {
+/* A document that takes part, with its weight in the loss. */
+struct pack_item {
     int64_t document;
     float weight; /* omega * loss_weight */
 };
@@ -28,7 +32,7 @@ struct pack {
     const struct dataset *d;
     const struct objective *o;
     struct pack_options options;
-    struct item *items; /* (n_items) grouped by sequence */
+    struct pack_item *items; /* (n_items) grouped by sequence */
     int64_t n_items;
     int64_t *first; /* (n_sequences + 1) into items */
     int64_t n_sequences;
@@ -42,12 +46,14 @@ struct pack {
     int64_t *documents;
 };
 
+/* Tokens of an item's document. */
 static int32_t length_of(const struct pack *p, int64_t item)
 {
     return dataset_document(p->d, p->items[item].document)->n;
 }
 
-static enum status check_options(struct ctx *c, const struct dataset *d, const struct pack_options *o)
+/* E_INPUT for an option out of range, and for a document that fits into no sequence. */
+static enum status pack_check_options(struct ctx *c, const struct dataset *d, const struct pack_options *o)
 {
     if (o->batch < 1 || o->batch > COUNT_MAX)
         return ctx_fail(c, E_INPUT, "batch %lld: want 1 to %d", (long long)o->batch, COUNT_MAX);
@@ -78,19 +84,19 @@ static enum status list_items(struct pack *p)
         if (!isfinite(weight)) /* scores can be extreme; the objective was fitted on other data */
             return ctx_fail(p->c, E_NUMERIC, "%s:%lld: weight %g * %g is not a finite number",
                             dataset_file(p->d, (size_t)e->file).path, (long long)e->row, omega, e->loss_weight);
-        if (weight != 0) p->items[p->n_items++] = (struct item){i, weight};
+        if (weight != 0) p->items[p->n_items++] = (struct pack_item){i, weight};
     }
     return p->n_items > 0 ? OK : ctx_fail(p->c, E_INPUT, "nothing to train on: every document's weight is 0");
 }
 
-/* Fisher and Yates; Durstenfeld's form. */
+/* The shuffle of Fisher and Yates in Durstenfeld's form, from a generator keyed by seed and epoch. */
 static void shuffle(struct pack *p, int64_t epoch)
 {
     struct rng r;
     rng_init(&r, p->options.seed, RNG_SHUFFLE, (uint32_t)epoch);
     for (int64_t i = p->n_items - 1; i > 0; i--) {
         int64_t j = (int64_t)rng_below(&r, (uint64_t)i + 1);
-        struct item t = p->items[i];
+        struct pack_item t = p->items[i];
         p->items[i] = p->items[j];
         p->items[j] = t;
     }
@@ -98,24 +104,27 @@ static void shuffle(struct pack *p, int64_t epoch)
 
 /* ---- sequences ---- */
 
+/* A sequence that still takes documents, and the tokens that are free in it. */
 struct open_sequence {
-    int64_t id, room;
+    int64_t id, free_tokens;
 };
 
+/* The open sequences, in the order in which they were opened. */
 struct window {
     struct open_sequence open[WINDOW];
     int n, size;
 };
 
-/* The open sequence with the least room that still holds n tokens (the oldest of equals), or -1. */
+/* The open sequence with the fewest free tokens that still holds n more (the oldest of equals), or -1. */
 static int best_fit(const struct window *w, int64_t n)
 {
     int best = -1;
     for (int k = 0; k < w->n; k++)
-        if (w->open[k].room >= n && (best < 0 || w->open[k].room < w->open[best].room)) best = k;
+        if (w->open[k].free_tokens >= n && (best < 0 || w->open[k].free_tokens < w->open[best].free_tokens)) best = k;
     return best;
 }
 
+/* Takes a sequence out of the window; the order of the others stays. */
 static void close_sequence(struct window *w, int k)
 {
     memmove(&w->open[k], &w->open[k + 1], (size_t)(w->n - k - 1) * sizeof w->open[0]);
@@ -132,15 +141,15 @@ static int64_t place(struct window *w, int64_t n, int64_t max_length, int64_t *n
         w->open[k] = (struct open_sequence){(*n_sequences)++, max_length};
     }
     int64_t id = w->open[k].id;
-    w->open[k].room -= n;
-    if (w->open[k].room < 2) close_sequence(w, k); /* no document is shorter than 2 tokens */
+    w->open[k].free_tokens -= n;
+    if (w->open[k].free_tokens < 2) close_sequence(w, k); /* no document is shorter than 2 tokens */
     return id;
 }
 
 /* Brings the items into the order of their sequences and fills `first`; a stable counting sort. */
 static enum status group(struct pack *p, const int64_t *sequence)
 {
-    struct item *sorted = mem_alloc(p->c, (size_t)p->n_items, sizeof *sorted);
+    struct pack_item *sorted = mem_alloc(p->c, (size_t)p->n_items, sizeof *sorted);
     p->first = mem_alloc(p->c, (size_t)p->n_sequences + 1, sizeof *p->first);
     int64_t *next = mem_alloc(p->c, (size_t)p->n_sequences, sizeof *next);
     if (sorted && p->first && next) {
@@ -150,7 +159,7 @@ static enum status group(struct pack *p, const int64_t *sequence)
             p->first[s + 1] += p->first[s];
         }
         for (int64_t i = 0; i < p->n_items; i++) sorted[next[sequence[i]]++] = p->items[i];
-        struct item *unsorted = p->items;
+        struct pack_item *unsorted = p->items;
         p->items = sorted;
         sorted = unsorted;
     }
@@ -177,29 +186,33 @@ static enum status make_sequences(struct pack *p, int window_size)
 /* ---- micro-batches ---- */
 
 /* Items of the sequences [from, to), both cut at the end of the epoch. */
-struct range {
+struct pack_range {
     int64_t begin, end;
 };
 
-static struct range items_of(const struct pack *p, int64_t from, int64_t to)
+/* Items of the sequences [from, to); beyond the end of the epoch there are none. */
+static struct pack_range items_of(const struct pack *p, int64_t from, int64_t to)
 {
     int64_t n = p->n_sequences;
-    return (struct range){p->first[from < n ? from : n], p->first[to < n ? to : n]};
+    return (struct pack_range){p->first[from < n ? from : n], p->first[to < n ? to : n]};
 }
 
+/* Sequences that make an optimizer step. */
 static int64_t sequences_a_step(const struct pack *p)
 {
     return p->options.batch * p->options.accumulation;
 }
 
-static struct range step_items(const struct pack *p, int64_t step)
+/* Items of an optimizer step. */
+static struct pack_range step_items(const struct pack *p, int64_t step)
 {
     BUG_ON(p->c, step < 0 || step >= pack_steps(p), "step %lld of an epoch of %lld", (long long)step,
            (long long)pack_steps(p));
     return items_of(p, step * sequences_a_step(p), (step + 1) * sequences_a_step(p));
 }
 
-static int64_t tokens_in(const struct pack *p, struct range r)
+/* Tokens of a range of items. */
+static int64_t tokens_in(const struct pack *p, struct pack_range r)
 {
     int64_t n = 0;
     for (int64_t i = r.begin; i < r.end; i++) n += length_of(p, i);
@@ -207,7 +220,7 @@ static int64_t tokens_in(const struct pack *p, struct range r)
 }
 
 /* Tokens of whole groups of PACK_SEGMENT_TOKENS that hold the items, each begun by an item. */
-static int64_t grouped_tokens_in(const struct pack *p, struct range r)
+static int64_t grouped_tokens_in(const struct pack *p, struct pack_range r)
 {
     int64_t n = 0;
     for (int64_t i = r.begin; i < r.end; i++)
@@ -215,10 +228,11 @@ static int64_t grouped_tokens_in(const struct pack *p, struct range r)
     return n;
 }
 
+/* Buffers for the largest micro-batch of the epoch, so that pack_batch allocates nothing. */
 static enum status make_buffers(struct pack *p)
 {
     for (int64_t s = 0; s < p->n_sequences; s += p->options.batch) {
-        struct range r = items_of(p, s, s + p->options.batch);
+        struct pack_range r = items_of(p, s, s + p->options.batch);
         int64_t tokens = tokens_in(p, r);
         if (tokens > p->longest_tokens) {
             p->longest_tokens = tokens;
@@ -244,10 +258,11 @@ static enum status make_buffers(struct pack *p)
     return p->c->status;
 }
 
+/* What both kinds of packs begin with: options checked and documents listed. */
 static struct pack *pack_new(struct ctx *c, const struct dataset *d, const struct objective *o,
                              const struct pack_options *options)
 {
-    if (!ctx_ok(c) || check_options(c, d, options) != OK) return NULL;
+    if (!ctx_ok(c) || pack_check_options(c, d, options) != OK) return NULL;
     struct pack *p = mem_alloc(c, 1, sizeof *p);
     if (!p) return NULL;
     *p = (struct pack){.c = c, .d = d, .o = o, .options = *options};
@@ -310,7 +325,7 @@ int64_t pack_step_tokens(const struct pack *p, int64_t step)
 
 int64_t pack_step_trained_tokens(const struct pack *p, int64_t step)
 {
-    struct range r = step_items(p, step);
+    struct pack_range r = step_items(p, step);
     int64_t n = 0;
     for (int64_t i = r.begin; i < r.end; i++) n += dataset_document(p->d, p->items[i].document)->n_trained;
     return n;
@@ -318,7 +333,7 @@ int64_t pack_step_trained_tokens(const struct pack *p, int64_t step)
 
 double pack_step_mean_weight(const struct pack *p, int64_t step)
 {
-    struct range r = step_items(p, step);
+    struct pack_range r = step_items(p, step);
     double sum = 0;
     for (int64_t i = r.begin; i < r.end; i++)
         sum += (double)p->items[i].weight * dataset_trained_weight(p->d, p->items[i].document);
@@ -345,7 +360,7 @@ int64_t pack_widest_batch(const struct pack *p, int64_t *step, int64_t *micro)
 }
 
 /* One document into the buffers from token `at` on. */
-static void copy_document(struct pack *p, const struct item *item, int64_t at)
+static void copy_document(struct pack *p, const struct pack_item *item, int64_t at)
 {
     const int32_t n = dataset_document(p->d, item->document)->n, *tokens = dataset_tokens(p->d, item->document);
     const uint8_t *trained = dataset_trained(p->d, item->document);
@@ -363,8 +378,8 @@ enum status pack_batch(struct pack *p, int64_t step, int64_t micro, struct batch
     BUG_ON(p->c, micro < 0 || micro >= pack_micro_batches(p, step), "micro-batch %lld of %lld", (long long)micro,
            (long long)pack_micro_batches(p, step));
     int64_t from = step * sequences_a_step(p) + micro * p->options.batch;
-    struct range r = items_of(p, from, from + p->options.batch);
-    struct range before = {step_items(p, step).begin, r.begin};
+    struct pack_range r = items_of(p, from, from + p->options.batch);
+    struct pack_range before = {step_items(p, step).begin, r.begin};
     int64_t at = 0;
     for (int64_t i = r.begin; i < r.end; i++) {
         p->cu[i - r.begin] = (int32_t)at;

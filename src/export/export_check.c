@@ -1,4 +1,5 @@
-/* export_check: see export_check.h. */
+/* export_check: compares what was written with what was trained. Both models run on one fixed prompt, and all logits are
+ * compared, so a tensor that was left out, transposed or rounded twice shows, whatever the format is. */
 #include "export/export_check.h"
 
 #include <math.h>

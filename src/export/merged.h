@@ -34,8 +34,10 @@ struct merged;
  * the model with the adapter that is attached to it. Owner of the result: the caller. NULL with E_MEMORY. */
 struct merged *merged_open(const struct model *m);
 void merged_close(struct merged *g); /* accepts NULL */
+/* Has `report` called with `user` after each piece; NULL: nobody. */
 void merged_set_progress(struct merged *g, merged_progress *report, void *user);
 
+/* How many tensors there are, and tensor i of them; owned by g. */
 size_t merged_count(const struct merged *g);
 const struct merged_tensor *merged_at(const struct merged *g, size_t i);
 

@@ -5,21 +5,23 @@
 #include "base/options.h"
 #include "model/model.h"
 
-/* In the order of enum base_type and enum compute, whose names these are (tests/model/test_options.c holds them together);
- * the last choice of compute, MODEL_ROWS_AUTO, is replaced by one of the others before anything else sees it. */
+/* In the order of enum base_type and enum compute, whose names these are (tests/model/test_options.c compares them). The
+ * last choice, MODEL_ROWS_AUTO, is replaced by one of the others before anything else sees it. */
 #define BASE_CHOICES    "as-is|nf4|int8"
 #define COMPUTE_CHOICES "f32|int8x2|int8|bf16|auto"
 
 /* S the values struct, M its member of type struct model_options. */
 #define MODEL_ROWS(S, M, GROUP)                                                                                             \
     CHOICE_ROW(S, M.base, "base-type", 0, "as-is", BASE_CHOICES, GROUP,                                                     \
-               "form of the frozen weights, made at load; nf4: 4 bits"),                                                    \
+               "form of the frozen weights in memory; nf4 (4 bits) and int8 are made when the model is loaded"),            \
         CHOICE_ROW(S, M.compute, "compute", 0, "auto", COMPUTE_CHOICES, GROUP,                                              \
-                   "products with them; auto: int8x2 on an int8 base, bf16 in training with AMX and on cuda, else f32")
+                   "arithmetic of products with the frozen weights; auto: int8x2 on an int8 base, bf16 on a card and in "   \
+                   "training on processors with AMX, else f32")
 
 /* Where to compute: a member of type const char *, for backend_open. */
 #define DEVICE_ROW(S, M, GROUP)                                                                                             \
-    STRING_ROW(S, M, "device", 0, "auto", "NAME", GROUP, "cpu, cuda or cuda:N; auto: an NVIDIA card where there is one")
+    STRING_ROW(S, M, "device", 0, "auto", "NAME", GROUP,                                                                    \
+               "where to compute: cpu, cuda or cuda:N; auto: an NVIDIA card if there is one, else the CPU")
 
 /* For an adapter that was made for another model: a member of type bool, for peft_check_base. */
 #define FORCE_ADAPTER_ROW(S, M, GROUP)                                                                                      \

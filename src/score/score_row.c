@@ -1,3 +1,12 @@
+/* score_row: see score_row.h. A row is read by a scanner in one pass, without building a tree of its JSON: the scanner stops
+ * at each member, members by these names are kept, all others are skipped. A string that has no escapes is not copied
+ * either; the text of most rows is scored where it lies in the input. For a row
+ *
+ *   {"text": "Patented in 1921 ...", "year": 1921, "id": 7}
+ *
+ * `direct` points to the 20-odd bytes between the quotes, field[FIELD_YEAR] is the integer 1921, and "id" is skipped. What
+ * is written is the row up to its last brace as it stood, then ,"auth_weight":...,"prov_entropy":...} : a row comes out with
+ * exactly the bytes that it came in with, numbers like 1e400 and unusual escapes included. */
 #include "score/score_row.h"
 
 #include <math.h>
@@ -59,8 +68,7 @@ void score_row_release(struct score_row *s)
     mem_free(s->c, s->kept);
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 /* Index into members of the key that was just read, or NOT_LISTED. */
 static int find_member(const struct json_scan *scan)
@@ -139,8 +147,7 @@ static bool read_metadata(struct score_row *s, enum json_token t)
     }
 }
 
-/* ---- text ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 /* Takes the last string as the text, or as one more piece of it. */
 static void add_text(struct score_row *s, bool piece)
@@ -181,6 +188,7 @@ static bool read_pieces(struct score_row *s, enum json_token t)
     }
 }
 
+/* The member "text". It replaces pieces that came before it and makes later ones unread. */
 static bool read_text(struct score_row *s, enum json_token t)
 {
     if (t == SCAN_NULL) return true;
@@ -190,8 +198,7 @@ static bool read_text(struct score_row *s, enum json_token t)
     return true;
 }
 
-/* ---- the row -------------------------------------------------------------------------------------------------------------
- */
+/* ---- the row ---- */
 
 /* Remembers a member that is written out again when old scores are left out. */
 static bool keep_member(struct score_row *s, size_t begin)
@@ -257,6 +264,7 @@ static void begin_row(struct score_row *s, const char *what, const char *bytes, 
     s->n_kept = 0;
 }
 
+/* Reads the row's members. False with the failure in the ctx. */
 static bool read_object(struct score_row *s)
 {
     if (json_scan_next(&s->scan) != SCAN_OBJECT)
@@ -296,8 +304,7 @@ static bool finish_row(struct score_row *s, const char *what)
     return false;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 /* Digits of an integer; snprintf would cost more than the whole scan. */
 static size_t digits(char *out, uint64_t v)
@@ -341,6 +348,7 @@ static void add_number(struct buf *out, const char *before, double v)
     buf_append(out, text, fixed6(text, v));
 }
 
+/* One object of parts: {"base":0.3,"citations":0.02, ...}. */
 static void add_parts(struct buf *out, const char *name, const char *const *names, const double *parts)
 {
     buf_append_str(out, name);
@@ -352,6 +360,7 @@ static void add_parts(struct buf *out, const char *name, const char *const *name
     buf_append_char(out, '}');
 }
 
+/* The kinds of source found, with their counts; kinds that were not found are left out. */
 static void add_types(struct buf *out, const struct rules *r, const struct score_result *result)
 {
     bool any = false;
@@ -366,6 +375,7 @@ static void add_types(struct buf *out, const struct rules *r, const struct score
     buf_append_char(out, '}');
 }
 
+/* What all rows say together about the topic of this one (score_evidence.h). */
 static void add_evidence(struct buf *out, const struct score_evidence *e)
 {
     add_integer(out, ",\"evidence\":{\"rows\":", e->rows);
@@ -378,6 +388,7 @@ static void add_evidence(struct buf *out, const struct score_evidence *e)
     buf_append_char(out, '}');
 }
 
+/* The members that this command adds to a row. */
 static void add_scores(struct score_row *s, struct buf *out)
 {
     const struct score_result *r = &s->result;
@@ -427,6 +438,7 @@ static void add_members(struct score_row *s, struct buf *out)
     }
 }
 
+/* A row as it is written: unchanged where its scores are kept, else its own members and then the scores. */
 static void add_row(struct score_row *s, struct buf *out)
 {
     if (s->has_scores && s->options.existing == EXISTING_KEEP) {

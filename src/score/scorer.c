@@ -1,9 +1,13 @@
+/* scorer: what both scorers share, and the choice between them. A text shorter than the rules' `shortest` characters is not
+ * scored: it gets the scores of the kind "unknown", because a few words say nothing about where a text comes from. The two
+ * formulas are in score_citation.c and score_heuristic.c. */
 #include "score/scorer.h"
 
 #include "base/mem.h"
 #include "score/score_common.h"
 #include "score/word.h"
 
+/* Names of the parts in "provenance_score", in the order of the enums A_* and E_* of the two scorers. */
 static const char *const citation_authority[] = {"base", "citations", "institution", "consensus", "age", "primary", NULL};
 static const char *const citation_entropy[] = {"base", "types", "primary", "variety", "institution", "consensus", NULL};
 static const char *const heuristic_authority[] = {"age", "institution", "citations", "type", "primary", "consensus", NULL};
@@ -59,7 +63,8 @@ void score_take_evidence(struct score_result *r, const struct score_evidence *e)
     r->auth_weight = fmin(0.99, r->auth_weight + SCORE_COORDINATION * e->coordination);
 }
 
-/* Whether the text has fewer characters than the rules ask for. */
+/* Whether the text has fewer characters than the rules ask for. A UTF-8 character has at most four bytes, so texts of 4 *
+ * shortest bytes are long enough without counting. */
 static bool is_short(const struct rules *r, const struct score_input *in)
 {
     size_t shortest = (size_t)r->weights.shortest;

@@ -20,6 +20,7 @@ enum { PLAN_SAVE_BYTES = 3 << 20 };
 
 /* ---- adapter --------------------------------------------------------------------------------------------------------- */
 
+/* The bit of a linear layer's name; 0 for none. */
 static uint32_t place_bit(const char *name, size_t n)
 {
     for (int p = 0; p < LORA_PLACES; p++) {
@@ -66,6 +67,7 @@ static enum status open_adapter(struct trainer *t)
     return OK;
 }
 
+/* Sequences must fit the positions that the model knows. */
 static enum status check_context(struct trainer *t, int64_t context)
 {
     if (t->config.rows.max_length <= context) return OK;
@@ -79,6 +81,7 @@ static enum status open_tokenizer(struct trainer *t)
     return t->tokenizer ? OK : t->c->status;
 }
 
+/* Model, tokenizer, adapter and engine, in this order. */
 static enum status open_native(struct trainer *t)
 {
     t->model = model_open_with(t->c, t->config.model, &t->config.form);
@@ -90,6 +93,7 @@ static enum status open_native(struct trainer *t)
     return t->c->status;
 }
 
+/* The host's engine where there is one (tests have a mock), else the native one. */
 static enum status open_engine(struct trainer *t)
 {
     if (!t->hooks.open_engine) return open_native(t);
@@ -101,6 +105,7 @@ static enum status open_engine(struct trainer *t)
 
 /* ---- data ------------------------------------------------------------------------------------------------------------ */
 
+/* Tokenises rows into a cache file of the run's folder. */
 static enum status build_cache(struct trainer *t, const char *const *paths, size_t n, const char *name,
                                struct dataset_notes *notes)
 {
@@ -115,6 +120,7 @@ static enum status build_cache(struct trainer *t, const char *const *paths, size
     return t->c->status;
 }
 
+/* Validation rows: from a file of their own, or a share of the training rows, or none. */
 static enum status build_valid(struct trainer *t)
 {
     const struct train_config *k = &t->config;
@@ -128,6 +134,7 @@ static enum status build_valid(struct trainer *t)
     return t->c->status;
 }
 
+/* Maps a cache file and compares its ids with the model's vocabulary. */
 static struct dataset *open_cache(struct trainer *t, const char *name)
 {
     char *cache = path_join(t->c, t->config.run, name);
@@ -139,6 +146,7 @@ static struct dataset *open_cache(struct trainer *t, const char *name)
     return d;
 }
 
+/* Opens the caches and fits the objective to the training rows; validation rows are weighed by the same fit. */
 static enum status open_data(struct trainer *t)
 {
     t->data = open_cache(t, "data.cache");
@@ -229,6 +237,7 @@ static size_t program_bytes(const struct trainer *t, const struct engine_memory 
     return (used > counted ? used - counted : 0) + saving;
 }
 
+/* The length of the run, and what its longest micro-batch needs in memory. */
 static enum status plan_run(struct trainer *t)
 {
     const struct train_config *k = &t->config;
@@ -265,6 +274,7 @@ struct input_files {
     size_t n;
 };
 
+/* Frees the list. */
 static void release_inputs(struct trainer *t, struct input_files *in)
 {
     for (size_t i = 0; i < in->n; i++) mem_free(t->c, in->paths[i]);
@@ -283,6 +293,7 @@ static enum status add_rows(struct trainer *t, const char *text, struct input_fi
     return OK;
 }
 
+/* Lists the files that the manifest of the run names. */
 static enum status list_inputs(struct trainer *t, struct input_files *in)
 {
     const struct train_config *k = &t->config;
@@ -295,6 +306,7 @@ static enum status list_inputs(struct trainer *t, struct input_files *in)
     return t->c->status;
 }
 
+/* Writes the manifest of a new run, or compares that of a resumed one with the files as they are now. */
 static enum status describe_run(struct trainer *t, bool check_only)
 {
     struct input_files in = {0};
@@ -319,6 +331,7 @@ static enum status read_hashes(struct trainer *t, struct train_state *s)
 
 /* ---- start ----------------------------------------------------------------------------------------------------------- */
 
+/* Gives the folder back after a panic, when trainer_free is not called. */
 static void unlock(struct resource *r)
 {
     dir_unlock(((struct trainer *)r)->lock);

@@ -1,10 +1,11 @@
-/* a.name and a[key]: Python's attributes and items, as jinja2 mixes them. a.name asks for an attribute (a method, here) and
- * then for an item; a["name"] the other way round. */
+/* jinja_lookup: a.name and a[key], Python's attributes and items, as jinja2 mixes them. a.name asks for an attribute (a
+ * method, here) and then for an item; a["name"] the other way round. */
 #include <stdio.h>
 #include <string.h>
 
 #include "io/template/jinja_internal.h"
 
+/* An undefined value that remembers what was looked for. */
 static enum status missing(struct jinja_run *r, const struct jinja_value *of, struct jinja_string name, int form,
                            struct jinja_value *out)
 {
@@ -34,8 +35,8 @@ static enum status find_method(struct jinja_run *r, const struct jinja_value *of
     return OK;
 }
 
-static enum status find_member(struct jinja_run *r, const struct jinja_value *of, struct jinja_string name, bool *found,
-                               struct jinja_value *out)
+static enum status jinja_find_member(struct jinja_run *r, const struct jinja_value *of, struct jinja_string name,
+                                     bool *found, struct jinja_value *out)
 {
     *found = false;
     if (of->kind != JINJA_DICT && of->kind != JINJA_NAMESPACE) return OK;
@@ -53,7 +54,7 @@ enum status jinja_lookup_member(struct jinja_run *r, const struct jinja_value *o
     if (of->kind == JINJA_MACRO || of->kind == JINJA_FUNCTION || of->kind == JINJA_METHOD)
         return jinja_refuse(r, "the attribute '%.*s' of a %s", (int)name.n, name.s, jinja_value_type(of));
     TRY(find_method(r, of, name, &found, out));
-    if (!found) TRY(find_member(r, of, name, &found, out));
+    if (!found) TRY(jinja_find_member(r, of, name, &found, out));
     return found ? OK : missing(r, of, name, UNDEFINED_MEMBER, out);
 }
 
@@ -74,6 +75,7 @@ static enum status list_item(struct jinja_run *r, const struct jinja_value *of, 
     return missing(r, of, jinja_builder_string(&b), UNDEFINED_ELEMENT, out);
 }
 
+/* A character of a string, by its number in code points. */
 static enum status text_item(struct jinja_run *r, const struct jinja_value *of, int64_t i, struct jinja_value *out)
 {
     struct jinja_string s = of->u.s;
@@ -94,7 +96,7 @@ enum status jinja_lookup_item(struct jinja_run *r, const struct jinja_value *of,
     if (of->kind == JINJA_UNDEFINED) return jinja_value_fail_undefined(r, of);
     if (key->kind == JINJA_STRING) {
         if (of->kind == JINJA_LOOP && of->u.loop) return jinja_lookup_member(r, of, key->u.s, out);
-        TRY(find_member(r, of, key->u.s, &found, out));
+        TRY(jinja_find_member(r, of, key->u.s, &found, out));
         if (!found) TRY(find_method(r, of, key->u.s, &found, out));
         return found ? OK : missing(r, of, key->u.s, UNDEFINED_MEMBER, out);
     }
@@ -140,6 +142,7 @@ static enum status slice_bounds(struct jinja_run *r, const struct jinja_value bo
     return OK;
 }
 
+/* A part of a list. */
 static enum status slice_list(struct jinja_run *r, const struct jinja_value *of, const struct jinja_value bounds[3],
                               struct jinja_value *out)
 {
@@ -155,6 +158,7 @@ static enum status slice_list(struct jinja_run *r, const struct jinja_value *of,
     return OK;
 }
 
+/* A part of a string, by code points. */
 static enum status slice_text(struct jinja_run *r, struct jinja_string s, const struct jinja_value bounds[3],
                               struct jinja_value *out)
 {
@@ -197,6 +201,7 @@ enum status jinja_lookup_slice(struct jinja_run *r, const struct jinja_value *of
 static struct jinja_value path_key(struct jinja_string part)
 {
     int64_t number = 0;
+    /* More than nine digits are a name: no list is that long. */
     for (size_t i = 0; i < part.n; i++) {
         if (part.s[i] < '0' || part.s[i] > '9' || part.n > 9) return jinja_value_string(part);
         number = number * 10 + (part.s[i] - '0');
@@ -204,6 +209,7 @@ static struct jinja_value path_key(struct jinja_string part)
     return part.n > 0 ? jinja_value_int(number) : jinja_value_string(part);
 }
 
+/* One step of a path. */
 static enum status path_step(struct jinja_run *r, const struct jinja_value *key, const struct jinja_value *otherwise,
                              struct jinja_value *v)
 {

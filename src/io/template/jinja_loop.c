@@ -1,9 +1,10 @@
-/* Loops. Items are taken one by one, and the condition of a loop is asked when an item is taken: the body may change what it
- * depends on. */
+/* jinja_loop: loops. Items are taken one by one, and the condition of a loop is asked when an item is taken: the body may
+ * change what it depends on. */
 #include <string.h>
 
 #include "io/template/jinja_internal.h"
 
+/* A loop while it runs; what the template sees of it is `loop`, whose members may look one item ahead. */
 struct jinja_loop {
     struct jinja_run *r;
     const struct jinja_node *node;
@@ -40,6 +41,7 @@ static enum status loop_pull(struct jinja_loop *l, struct jinja_value *item, boo
     return OK;
 }
 
+/* Takes the next item in advance, for loop.last and loop.nextitem. */
 static enum status loop_peek(struct jinja_loop *l)
 {
     if (l->peeked) return OK;
@@ -47,6 +49,7 @@ static enum status loop_peek(struct jinja_loop *l)
     return loop_pull(l, &l->after, &l->after_is);
 }
 
+/* The next item that the loop's condition lets through. */
 static enum status loop_next(struct jinja_loop *l, bool *is)
 {
     struct jinja_value item;
@@ -87,12 +90,14 @@ static enum status loop_length(struct jinja_loop *l)
     /* what remains was chosen already */
     struct jinja_node *plain = jinja_arena_alloc(&l->r->arena, 1, sizeof *plain);
     if (!plain) return l->r->c->status;
+    /* The same loop without its condition. */
     *plain = *l->node;
     plain->c = NULL;
     l->node = plain;
     return OK;
 }
 
+/* loop.previtem and loop.nextitem. */
 static enum status loop_neighbour(struct jinja_loop *l, bool next, struct jinja_value *out)
 {
     if (next) TRY(loop_peek(l));
@@ -158,6 +163,7 @@ static void loop_forget(const struct jinja_loop *l, struct jinja_scope *scope)
     }
 }
 
+/* Passes of the body, up to the end or a break. */
 static enum status loop_all(struct jinja_loop *l, const struct jinja_node *n)
 {
     struct jinja_run *r = l->r;
@@ -186,6 +192,7 @@ enum status jinja_loop_run(struct jinja_run *r, const struct jinja_node *n)
     r->line = n->line;
     TRY(jinja_value_items(r, &over, &l->items));
     TRY(loop_all(l, n));
+    /* The else branch of a loop runs when no item came. */
     if (l->index0 >= 0 || !n->e) return OK;
     struct jinja_scope *scope = jinja_scope_new(r, l->outer);
     if (!scope) return r->c->status;

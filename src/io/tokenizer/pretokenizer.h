@@ -40,6 +40,7 @@ struct pretokenizer {
     struct pretokenizer_stage stages[PRE_STAGES];
     int n;
 };
+/* Frees its expressions; zeroed, it is an empty list of stages. */
 void pretokenizer_release(struct pretokenizer *pre);
 /* Appends a stage written by hand. `name` begins the message of E_UNSUPPORTED: too many stages. */
 enum status pretokenizer_add(struct ctx *c, struct pretokenizer *pre, const char *name, enum pretokenizer_kind kind);
@@ -65,6 +66,7 @@ const struct pretokenizer_rules *pretokenizer_rules_find(const char *name, size_
 /* The other way: the first name that stands for these n expressions, with pieces that are tokens kept whole and NFC as
  * given, into `name`. False when there is none. */
 bool pretokenizer_rules_name(const char *const *patterns, int n, bool whole, bool nfc, char *name, size_t name_bytes);
+/* Appends the stages of such rules; `plain` as above. */
 enum status pretokenizer_from_rules(struct ctx *c, struct pretokenizer *pre, const char *name,
                                     const struct pretokenizer_rules *rules, bool plain);
 
@@ -78,8 +80,10 @@ struct pretokenizer_walk {
     bool dropped[PRE_STAGES];      /* ... which is left out */
     struct pretokenizer_cut *cuts; /* owned: what the stages with patterns remember; NULL: none has one */
 };
+/* Prepares a walk, and frees it; E_MEMORY. `pre` is borrowed. */
 enum status pretokenizer_walk_init(struct ctx *c, struct pretokenizer_walk *w, const struct pretokenizer *pre);
 void pretokenizer_walk_release(struct ctx *c, struct pretokenizer_walk *w);
+/* Begins a text of n bytes, which is borrowed; the next piece of it, [*piece, *piece + *n). */
 void pretokenizer_start(struct pretokenizer_walk *w, const char *text, size_t n);
 enum status pretokenizer_next(struct ctx *c, struct pretokenizer_walk *w, const char **piece, size_t *n);
 

@@ -1,7 +1,7 @@
-/* The pre-tokenizers that llama.cpp knows by name. A GGUF file holds the name only; the expressions and what else the name
- * implies (pieces that are tokens stay whole, BOS, NFC) are those of the models' own tokenizer.json files, from which the
- * files were converted. Where llama.cpp rewrote an expression for its own engine, the original stands here.
- */
+/* pretokenizer_names: the pre-tokenizers that llama.cpp knows by name. A GGUF file holds the name only; the expressions and
+ * what else the name implies (pieces that are tokens stay whole, BOS, NFC) are those of the models' own tokenizer.json
+ * files, from which the files were converted. Where llama.cpp rewrote an expression for its own engine, the original stands
+ * here. */
 #include <stdio.h>
 #include <string.h>
 
