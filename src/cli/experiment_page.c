@@ -1,3 +1,7 @@
+/* experiment_page: two tables. The first has a line for each group of trials that differ only in their seed: its cell,
+ * what is predicted, what was measured in some of the ways to ask, what the model said, and perplexity. The second has
+ * the slopes of measured against predicted with their intervals, a line for each arm and length of training. "-" stands
+ * for what does not exist. */
 #include "cli/experiment_page.h"
 
 #include <math.h>

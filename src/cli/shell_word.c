@@ -1,4 +1,6 @@
-/* shell_word: see shell_word.h. */
+/* shell_word: quotes by the rule of POSIX shells that everything between single quotes stands for itself, except a single
+ * quote: that one ends the quoted part, is written as \' and begins a new one. Words of letters, digits and a few
+ * harmless characters stay as they are, and an empty word becomes ''. */
 #include "cli/shell_word.h"
 
 #include <string.h>

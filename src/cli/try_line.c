@@ -1,4 +1,9 @@
-/* try_line: see try_line.h. */
+/* try_line: looks for a prompt among the first rows of each file and prints the command with it, for instance
+ *
+ *   try it:  ./your_ai generate -m models/SmolLM2 --adapter runs/a/adapter --chat -p 'Who wrote the log?'
+ *
+ * A conversation gives the user's first message with the system message before it, a row with prompt and completion gives
+ * its prompt, and a text its first six words. Rows whose prompt is empty, long or of several lines are passed over. */
 #include "cli/try_line.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/* validate_choice: measures the base model, the adapter of --adapter and the adapters of all runs on the same items, one
+ * after the other on one open model. truthfulqa is two tasks (mc1 and mc2) from the same rows, every other benchmark is
+ * one. Files of a model (--output) are written as soon as it was measured; the table or the lines of JSON come at the end
+ * and compare each adapter with the base item by item. */
 #include "cli/validate_choice.h"
 
 #include <stdio.h>

@@ -1,4 +1,8 @@
-/* belief: see belief.h. */
+/* belief: asks about every fact in all ways at once. Each way and fact has one sum, number kind * n + fact, to which its
+ * questions add ln p of an answer times a factor (probe.h). For instance, the log-odds over six trained statements are
+ * twelve probes for one sum, those of the primary value with factor 1/6 and those of the consensus value with -1/6. The
+ * probes of all facts and ways share forward passes. Generated answers and the perplexity of ordinary text come after
+ * them, one sequence at a time. */
 #include "eval/belief.h"
 
 #include <math.h>

@@ -42,6 +42,9 @@ enum { BELIEF_SAID = 2 /* behind a trained statement, behind one that was not */
 enum status belief_measure(struct engine *e, const struct tokenizer *t, const struct fiction *f, const struct cell *cell,
                            double *odds);
 
+/* Lets the model continue, greedily, the first trained statement and the first held-out one of each of the first 12 facts,
+ * for as many tokens as the longer of the fact's two values has (8 at most), and counts with which value the text begins: in
+ * said[0] and said[1]. Errors as of tokenizer_encode and generate_run. */
 enum status belief_generate(struct engine *e, const struct tokenizer *t, const struct fiction *f,
                             struct belief_said said[BELIEF_SAID]);
 

@@ -1,4 +1,8 @@
-/* choice: see choice.h. */
+/* choice: log-likelihoods and scores of items that were read (choice_read.c reads them). A choice is one probe (probe.h):
+ * context and choice are tokenised together, and what lies behind as many tokens as the context alone has is scored.
+ *
+ * An item with the choices "no" and "of course" whose log-likelihoods are -2 and -6 is answered "no" by acc, which takes
+ * the larger sum; acc_norm compares -2 / 2 = -1 with -6 / 9 = -0.67 and takes "of course". */
 #include "eval/choice.h"
 
 #include <math.h>

@@ -1,4 +1,11 @@
-/* choice_text: see choice_text.h. */
+/* choice_text: Python's string functions that the harness prepares texts with, on UTF-8 and with the Unicode data of
+ * utf8proc. choice_clean works in four steps, in the order of the harness:
+ *
+ *   " How to wash [title] Fill a  bucket [substeps] now "   as it is published
+ *   "How to wash [title] Fill a  bucket [substeps] now"     without white space at its ends
+ *   "How to wash.  Fill a  bucket [substeps] now"           the title mark replaced
+ *   "How to wash.  Fill a  bucket  now"                     without what stands in brackets
+ *   "How to wash. Fill a bucket now"                        one space for two */
 #include "eval/choice_text.h"
 
 #include <string.h>

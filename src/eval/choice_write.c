@@ -1,4 +1,11 @@
-/* choice_write: see choice_write.h. */
+/* choice_write: a JSON file of results and, for each task, a file with a line for each item, with the harness's names and
+ * nesting. A line of samples is, shortened,
+ *
+ *   {"doc_id": 0, "doc": {the row}, "target": "2", "arguments": {"gen_args_0": {"arg_0": CONTEXT, "arg_1": " CHOICE"}, ...},
+ *    "resps": [[["-3.25", null]], ...], "filtered_resps": [["-3.25", null], ...], "filter": "none", "metrics": ["acc"],
+ *    "doc_hash": SHA-256, "prompt_hash": SHA-256, "target_hash": SHA-256, "acc": 1}
+ *
+ * with one argument and one response for each choice. Texts are made in memory and written atomically. */
 #include "eval/choice_write.h"
 
 #include <string.h>

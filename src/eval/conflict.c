@@ -1,4 +1,8 @@
-/* conflict: see conflict.h. */
+/* conflict: reads claim files, measures claims and predicts them. A claim is two probes for one sum (probe.h), the
+ * primary completion with factor 1 and the consensus completion with -1, so the sum is delta.
+ *
+ * A claim with one primary source of weight 1 and three consensus sources of weight 0.1 is predicted as ln 1 - ln 0.3 =
+ * +1.20. */
 #include "eval/conflict.h"
 
 #include <math.h>

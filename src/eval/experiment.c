@@ -1,4 +1,7 @@
-/* experiment: see experiment.h. */
+/* experiment: the folder of an experiment and the loop over its cells. For each cell of the grid in its order, the file
+ * cells/NAME.json is read when it exists; otherwise the trial runs in the folder `work` and its result is written to that
+ * file. So whatever ends a run, at most the cell that was being trained is lost. A file is believed only when the cell in
+ * it is the one that its name says, and a folder only when experiment.json has, byte for byte, the settings of this call. */
 #include "eval/experiment.h"
 
 #include <stdio.h>

@@ -1,4 +1,12 @@
-/* experiment_write: see experiment_write.h. */
+/* experiment_write: results.json and cells.csv. A member of "fits" and a row of the table look like this:
+ *
+ *   {"fit": "change", "arm": "monotone", "epochs": 3, "asked": "trained", "slope": 0.74, "low": 0.69, "high": 0.8,
+ *    "intercept": 0, "points": 96}
+ *
+ *   monotone,3,10,3,0,held-out,17,1.2039728,0.41
+ *
+ * The fields of the row are arm, repeat, ratio, epochs, seed, way to ask, fact, predicted and measured. The page
+ * report.html is written by experiment_html.c. */
 #include "eval/experiment_write.h"
 
 #include <math.h>

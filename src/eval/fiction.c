@@ -1,4 +1,8 @@
-/* fiction: see fiction.h. */
+/* fiction: makes the facts from the relations of fiction_relations.def and from syllables. Fact i has relation i / 2
+ * (counting around), and facts 2k and 2k + 1 have the same two values the other way round. With seed 0, of fact 0 the
+ * primary sources say that "The flag of the island of Varholt is green" and the consensus sources that it is blue; of
+ * fact 1, whose island has another name, the primary sources say blue. (Which names they get is drawn.) Facts 0 and 1
+ * train the statements 0 to 5, facts 2 and 3 the statements 7, 8, 9, 0, 1 and 2. */
 #include "eval/fiction.h"
 
 #include <stdio.h>

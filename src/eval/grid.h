@@ -17,6 +17,7 @@ struct grid {
     size_t facts;
 };
 
+/* The lists, arms, seeds and number of facts of a size. A value: nothing in it is owned. */
 struct grid grid_of(enum grid_size size);
 
 /* A set of arms from "off,monotone" or "all"; E_INPUT naming the word that is none. */

@@ -1,4 +1,12 @@
-/* probe: see probe.h. */
+/* probe: probes wait in one list of rows until PASS_TOKENS of them are there, then one forward pass scores them all. A
+ * document of n ids takes n - 1 rows, since its last id is only a target. The ids [BOS the sky is blue], of which "blue"
+ * is the completion (start = 4), become
+ *
+ *   tokens   BOS  the  sky  is           positions  0 1 2 3
+ *   targets  the  sky  is   blue         weights    0 0 0 1
+ *
+ * and cu gets one more offset, 4 after the last. Behind the pass, the log-probabilities of a document's rows of weight 1
+ * are added up and go, times its factor, to its sum. */
 #include "eval/probe.h"
 
 #include <string.h>

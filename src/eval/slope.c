@@ -1,4 +1,8 @@
-/* slope: see slope.h. */
+/* slope: estimates and their bootstrap intervals. A line needs only n and the sums of x, y, x^2 and xy of its points, so
+ * each fact keeps these five numbers: a resample draws n_facts facts with replacement and adds their sums up, however
+ * many points a fact has. The interval lies between the 2.5th and the 97.5th percentile of the estimates of all
+ * resamples; those that do not exist (one x only) are left out. Resamples are drawn from a fixed seed, so a result can be
+ * repeated. */
 #include "eval/slope.h"
 
 #include <math.h>

@@ -1,4 +1,7 @@
-/* trial: see trial.h. */
+/* trial: trains a cell and asks the model. The steps of a trial are: invent the facts from the cell's seed, write the
+ * cell's rows to work/rows.jsonl, train on them as `train` does, with an adapter of its own on the model that is open
+ * already, predict from the documents and the fitted objective, ask with the trainer's engine, and remove the folder. The
+ * cell of the base model is only asked. A trial as JSON is in trial_json.c. */
 #include "eval/trial.h"
 
 #include <inttypes.h>

@@ -37,7 +37,7 @@ void merged_close(struct merged *g); /* accepts NULL */
 /* Has `report` called with `user` after each piece; NULL: nobody. */
 void merged_set_progress(struct merged *g, merged_progress *report, void *user);
 
-/* How many tensors there are, and tensor i of them; owned by g. */
+/* How many tensors there are, and the tensor with number i < count in the list; owned by g, valid until merged_close. */
 size_t merged_count(const struct merged *g);
 const struct merged_tensor *merged_at(const struct merged *g, size_t i);
 

@@ -1,6 +1,6 @@
-/* score_row: see score_row.h. A row is read by a scanner in one pass, without building a tree of its JSON: the scanner stops
- * at each member, members by these names are kept, all others are skipped. A string that has no escapes is not copied
- * either; the text of most rows is scored where it lies in the input. For a row
+/* score_row: reads, scores and writes one row. A row is read by a scanner in one pass, without building a tree of its JSON:
+ * the scanner stops at each member, members by these names are kept, all others are skipped. A string that has no escapes is
+ * not copied either; the text of most rows is scored where it lies in the input. For a row
  *
  *   {"text": "Patented in 1921 ...", "year": 1921, "id": 7}
  *

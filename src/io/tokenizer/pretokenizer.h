@@ -40,7 +40,7 @@ struct pretokenizer {
     struct pretokenizer_stage stages[PRE_STAGES];
     int n;
 };
-/* Frees its expressions; zeroed, it is an empty list of stages. */
+/* Frees the expressions of its stages, not *pre itself, which is an empty list afterwards. A zeroed one may be released. */
 void pretokenizer_release(struct pretokenizer *pre);
 /* Appends a stage written by hand. `name` begins the message of E_UNSUPPORTED: too many stages. */
 enum status pretokenizer_add(struct ctx *c, struct pretokenizer *pre, const char *name, enum pretokenizer_kind kind);
