@@ -85,8 +85,8 @@ void ya_error_clear(ya_ctx *ctx); /* does nothing after a panic */
 /* ---- models ------------------------------------------------------------------------------------------------------- */
 
 /* Opens a Hugging Face folder, a .gguf file or "owner/name", a model in the local Hugging Face cache, with its tokenizer.
- * Weights stay mapped, unless options ask for another form: base-type (as-is, nf4, int8), compute (auto, f32, int8x2, int8).
- */
+ * Weights stay mapped, unless options ask for another form: base-type (as-is, nf4, int8), compute (auto, f32, bf16, int8x2,
+ * int8). */
 ya_model *ya_model_open(ya_ctx *ctx, const char *path, const ya_option *options, size_t n_options);
 void ya_model_free(ya_model *model); /* accepts NULL; detaches its adapter, which lives on */
 
@@ -145,9 +145,9 @@ typedef int (*ya_token_callback)(void *user, int32_t id, const char *text, size_
 int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_generate_options *options,
                     ya_token_callback on_token, void *user, int32_t *ids, size_t capacity, const char **end);
 
-/* Log-probability of each of n >= 2 ids given those before it, into logprobs (n doubles, the first is NaN; may be NULL).
- * Longer texts than `window` tokens are cut into windows that share one token; 0: the model's context. *perplexity (may be
- * NULL): exp of the negative mean. */
+/* Natural log-probability of each of n >= 2 ids given those before it, into logprobs (n doubles, the first is NaN; may be
+ * NULL). Longer texts than `window` tokens are cut into windows that share one token; 0: the model's context. *perplexity
+ * (may be NULL): exp of the negative mean. */
 int ya_perplexity(ya_model *model, const int32_t *ids, size_t n, int64_t window, double *logprobs, double *perplexity);
 
 typedef struct ya_rows_score {

@@ -128,7 +128,7 @@ ya_array *ya_expand_dims(const ya_array *a, const int *axes, int n);
 ya_array *ya_concatenate(ya_ctx *ctx, ya_array *const *arrays, int n);
 ya_array *ya_concatenate_axis(ya_ctx *ctx, ya_array *const *arrays, int n, int axis);
 ya_array *ya_stack(ya_ctx *ctx, ya_array *const *arrays, int n, int axis); /* along a new axis */
-ya_array *ya_take(const ya_array *table, const ya_array *ids);             /* rows of (R, C) by ids (N) -> (N, C) */
+ya_array *ya_take(const ya_array *table, const ya_array *ids);             /* rows of (R, C) by integer ids (N) -> (N, C) */
 ya_array *ya_take_along(const ya_array *a, const ya_array *ids);           /* (N, C), ids (N): one column a row -> (N) */
 
 ya_array *ya_matmul(const ya_array *a, const ya_array *b); /* NumPy's rules; integers multiply as f32 */

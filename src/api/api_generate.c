@@ -1,5 +1,6 @@
-/* api_generate: what an open model says: logits, continuations, and how probable it finds texts. Each call makes an engine,
- * runs, and frees it, so a model holds no memory of its own between calls. */
+/* api_generate: what an open model says: logits, continuations, and how probable it finds texts. All run the engine that
+ * ya_model_open made for the model, so ya_ctx is busy while a callback of the host is in reach: a callback that ran, opened
+ * or freed anything would change the engine under the running call. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* api_model: opens models by the options of the command line, and turns text into tokens and back. ids and text are written
+/* api_model: opens models by the options of the command line, and turns text into tokens and back. Ids and text are written
  * into the host's arrays as far as they reach, and the whole count is returned, so a call with an array of 0 asks for the
  * size. */
 #include <string.h>

@@ -51,10 +51,10 @@ struct inspect_row {
 
 struct data_inspection {
     struct ctx *c;
-    struct inspect_group *kinds, *files; /* (n_kinds, kinds_room), (n_files) */
-    size_t n_kinds, kinds_room, n_files;
-    struct inspect_row *rows; /* (n_rows, rows_room) */
-    size_t n_rows, rows_room;
+    struct inspect_group *kinds, *files; /* (n_kinds, kinds_capacity), (n_files) */
+    size_t n_kinds, kinds_capacity, n_files;
+    struct inspect_row *rows; /* (n_rows, rows_capacity) */
+    size_t n_rows, rows_capacity;
     struct objective objective;
     struct inspect_group all;
 };
@@ -71,12 +71,12 @@ static int32_t inspection_find_kind(struct data_inspection *x, const char *name)
         ctx_fail(x->c, E_INPUT, "more than %d different values of source_type; is it really one?", GROUPS_MAX);
         return -1;
     }
-    if (x->n_kinds == x->kinds_room) {
-        size_t wider = x->kinds_room ? 2 * x->kinds_room : 32;
-        struct inspect_group *moved = mem_resize(x->c, x->kinds, x->kinds_room, wider, sizeof *moved);
+    if (x->n_kinds == x->kinds_capacity) {
+        size_t wider = x->kinds_capacity ? 2 * x->kinds_capacity : 32;
+        struct inspect_group *moved = mem_resize(x->c, x->kinds, x->kinds_capacity, wider, sizeof *moved);
         if (!moved) return -1;
         x->kinds = moved;
-        x->kinds_room = wider;
+        x->kinds_capacity = wider;
     }
     x->kinds[x->n_kinds].name = mem_strdup(x->c, name);
     return x->kinds[x->n_kinds].name ? (int32_t)x->n_kinds++ : -1;
@@ -111,12 +111,12 @@ static enum status inspection_add_record(struct data_inspection *x, const struct
     }
     if (!scored) return OK;
     if (row.bytes == 0) row.bytes = 1; /* an empty completion still trains its end */
-    if (x->n_rows == x->rows_room) {
-        size_t wider = x->rows_room ? 2 * x->rows_room : 4096;
-        struct inspect_row *moved = mem_resize(x->c, x->rows, x->rows_room, wider, sizeof *moved);
+    if (x->n_rows == x->rows_capacity) {
+        size_t wider = x->rows_capacity ? 2 * x->rows_capacity : 4096;
+        struct inspect_row *moved = mem_resize(x->c, x->rows, x->rows_capacity, wider, sizeof *moved);
         if (!moved) return x->c->status;
         x->rows = moved;
-        x->rows_room = wider;
+        x->rows_capacity = wider;
     }
     x->rows[x->n_rows++] = row;
     return OK;

@@ -47,7 +47,7 @@ static const struct option_spec specs[] = {
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
-/* ---- progress on standard error ---- */
+/* ---- progress on standard error -------------------------------------------------------------------------------------- */
 
 struct score_view {
     struct timespec start;
@@ -104,27 +104,27 @@ static void show_summary(struct score_view *v, const char *out, const struct sco
     fprintf(stderr, ", %.1f s\n", seconds_since(&v->start));
 }
 
-/* ---- inputs ---- */
+/* ---- inputs ---------------------------------------------------------------------------------------------------------- */
 
 /* Files to be scored, in order: those named, and those of the folders that are named. */
 struct score_inputs {
     char **paths; /* owned */
-    size_t n, room;
+    size_t n, capacity;
 };
 
 /* Appends a path, which it takes over. A NULL path is a failure that is in the ctx already. */
 static enum status add_input(struct ctx *c, struct score_inputs *in, char *path)
 {
     if (!path) return c->status;
-    if (in->n == in->room) {
-        size_t wider = in->room ? 2 * in->room : 64;
-        char **moved = mem_resize(c, in->paths, in->room, wider, sizeof *moved);
+    if (in->n == in->capacity) {
+        size_t wider = in->capacity ? 2 * in->capacity : 64;
+        char **moved = mem_resize(c, in->paths, in->capacity, wider, sizeof *moved);
         if (!moved) {
             mem_free(c, path);
             return c->status;
         }
         in->paths = moved;
-        in->room = wider;
+        in->capacity = wider;
     }
     in->paths[in->n++] = path;
     return OK;
@@ -183,7 +183,7 @@ static void inputs_release(struct ctx *c, struct score_inputs *in)
     mem_free(c, in->paths);
 }
 
-/* ---- one output, or one an input ---- */
+/* ---- one output, or one an input ------------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path)
 {

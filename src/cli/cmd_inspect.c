@@ -300,7 +300,7 @@ static enum status inspect_file(struct inspection *x, const char *path)
     size_t n = file_map_size(map);
     bool gguf = n >= 4 && memcmp(p, "GGUF", 4) == 0;
     /* A safetensors file begins with the length of its header in 8 bytes, of which the last is 0; text has no zero bytes. */
-    bool text = n > 0 && memchr("{ \t\r\n", p[0], 5) && (n < 8 || p[7] != 0); /* a header's length has a zero there */
+    bool text = n > 0 && memchr("{ \t\r\n", p[0], 5) && (n < 8 || p[7] != 0);
     file_map_close(map);
     if (gguf) return inspect_gguf(x, path);
     x->page.kind = text ? "tokenizer" : "safetensors";

@@ -17,6 +17,7 @@ static const char *odds_text(double value, char *out)
     return out;
 }
 
+/* One line of the first table; the columns are those of the heading in experiment_page_print. */
 static void print_group(const struct fit_group *g)
 {
     const struct cell *k = &g->cell;
@@ -30,6 +31,7 @@ static void print_group(const struct fit_group *g)
            (long long)said->neither, g->perplexity);
 }
 
+/* One line of the second table, if there is such a fit. */
 static void print_fit(const struct experiment_fits *f, enum fit_kind kind, enum arm arm, int64_t epochs, const char *text)
 {
     static const enum belief shown[] = {BELIEF_TRAINED, BELIEF_HELD_OUT, BELIEF_QUESTION, BELIEF_YES_NO, BELIEF_REVERSED};

@@ -64,6 +64,7 @@ static enum status measure_tasks(struct choice_work *w, struct choice_arm *arm)
     return m->c->status;
 }
 
+/* Attaches the adapter of an arm, holds it against the model (peft.h), and measures all tasks. */
 static enum status measure_arm(struct choice_work *w, struct choice_arm *arm)
 {
     struct model *m = w->l->model;

@@ -44,7 +44,9 @@ enum distrust arm_mode(enum arm arm)
     return weighted ? DISTRUST_MONOTONE : DISTRUST_OFF;
 }
 
-/* g = softplus(s)^2 turned round: softplus(s) = sqrt(g), s = ln(e^sqrt(g) - 1), H = s - ln(1 - w + 1e-8). */
+/* The inverse of mode monotone with its default power 2 (DESIGN.md section 6): g = softplus(s)^2 and s = ln(1 - a + 1e-8) +
+ * H for authority a and entropy H, so s = ln(e^sqrt(g) - 1) and H = s - ln(1 - a + 1e-8). objective_signed(a, 0) is the
+ * logarithm. A ratio so large that H would be negative gives 0 bits, and then a smaller ratio than was asked for. */
 double arm_entropy(double ratio)
 {
     struct objective_options o = objective_options_default();
@@ -55,6 +57,7 @@ double arm_entropy(double ratio)
 
 /* ---- documents -------------------------------------------------------------------------------------------------------- */
 
+/* Gives a document its scores and its own weight, by its side and the arm. */
 static void score_document(struct arm_document *d, const struct cell *cell)
 {
     bool primary = (d->side == FICTION_PRIMARY) != (cell->arm == ARM_INVERTED);
@@ -63,7 +66,8 @@ static void score_document(struct arm_document *d, const struct cell *cell)
     d->loss_weight = cell->arm == ARM_POISON && d->side == FICTION_PRIMARY ? 1.0 / (double)cell->ratio : 1.0;
 }
 
-/* Deals the scores out anew among all documents (Fisher and Yates). */
+/* Deals the scores out anew among all documents (the shuffle of Fisher and Yates); auth_weight and prov_entropy of a
+ * document stay together. */
 static void shuffle_scores(struct arm_documents *d, uint64_t seed)
 {
     struct rng r;
@@ -159,8 +163,10 @@ enum status arm_rows(const struct fiction *f, const struct cell *cell, const str
 void arm_predict(const struct fiction *f, const struct cell *cell, const struct arm_documents *d, const struct objective *o,
                  double *phrased, double *pooled)
 {
+    /* The optimum of weighted maximum likelihood gives each claim the share of the weight of its documents, so the log-odds
+     * are ln(sum of weights of primary documents / the same of consensus documents). */
     bool none = arm_is_tagged(cell->arm) || cell->arm == ARM_BASE || cell->arm == ARM_FILTERED;
-    size_t next = 0; /* documents stand fact by fact */
+    size_t next = 0; /* the first document that is not counted yet: they are ordered by fact */
     for (size_t fact = 0; fact < f->n; fact++) {
         double sum[FICTION_TRAINED][FICTION_SIDES] = {{0}}, all[FICTION_SIDES] = {0}, mean = 0;
         for (; next < d->n && (size_t)d->items[next].fact == fact; next++) {
@@ -169,8 +175,9 @@ void arm_predict(const struct fiction *f, const struct cell *cell, const struct 
             sum[doc->phrasing][doc->side] += omega;
             all[doc->side] += omega;
         }
-        for (int k = 0; k < FICTION_TRAINED; k++) mean += log(sum[k][0] / sum[k][1]) / FICTION_TRAINED;
+        for (int k = 0; k < FICTION_TRAINED; k++)
+            mean += log(sum[k][FICTION_PRIMARY] / sum[k][FICTION_CONSENSUS]) / FICTION_TRAINED;
         phrased[fact] = none ? (double)NAN : mean;
-        pooled[fact] = none ? (double)NAN : log(all[0] / all[1]);
+        pooled[fact] = none ? (double)NAN : log(all[FICTION_PRIMARY] / all[FICTION_CONSENSUS]);
     }
 }

@@ -2,8 +2,9 @@
  * several treatments, and what weighted maximum likelihood predicts from them.
  *
  * Of each fact and each trained phrasing there is one primary document and there are `repeat` consensus documents. `ratio`
- * is how much more a primary document should count. The scores that stand in the documents are those that give the ratio in
- * mode monotone: (0.05, 7 bits) for primary sources, and for the others authority 0.90 with the entropy that follows.
+ * is how many times as much a primary document should count. The scores that stand in the documents are those that give the
+ * ratio in mode monotone: (0.05, 7 bits) for primary sources, and for the others authority 0.90 with the entropy that
+ * follows (arm_entropy).
  *
  *   off         plain fine-tuning                          monotone    weights by score
  *   published   weights by the formula as published        upsampled   primary documents `ratio` times, no weights
@@ -34,7 +35,7 @@ enum arm {
     ARM_POISON,
     ARMS
 };
-extern const char *const arm_name[ARMS];
+extern const char *const arm_name[ARMS]; /* as on the command line: "tag-weight" */
 
 /* One training. Members that mean nothing to an arm are 1 (base: epochs 0). */
 struct cell {
@@ -45,7 +46,7 @@ struct cell {
 struct arm_document {
     int32_t fact, phrasing; /* phrasing: 0 .. FICTION_TRAINED - 1 of the fact's own order */
     int32_t side;           /* enum fiction_side */
-    int32_t type;
+    int32_t type;           /* of the source: an argument of fiction_type */
     double auth_weight, prov_entropy, loss_weight;
 };
 

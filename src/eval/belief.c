@@ -30,7 +30,7 @@ bool belief_is_unseen(enum belief kind)
 
 /* ---- log-odds --------------------------------------------------------------------------------------------------------- */
 
-/* One question about one fact: which sum its answer belongs to. */
+/* What all questions of one measurement share. Which sum an answer is added to is an argument of each question. */
 struct asking {
     struct probe_set *set;
     const struct fiction *fiction;
@@ -47,7 +47,8 @@ static enum status ask_values(struct asking *a, const struct fiction_fact *f, co
     return probe_add(a->set, prompt, answer, sum, -weight);
 }
 
-/* Statements [first, end) of a fact, their mean. `side`: the tag in front; FICTION_SIDES: none. */
+/* Statements [first, end) of a fact, their mean. `side`: whose tag stands in front; FICTION_SIDES: no tag. Statement k gets
+ * the k-th type of source of that side, counted round, so that the mean is over all types and not over one lucky one. */
 static enum status ask_statements(struct asking *a, const struct fiction_fact *f, int first, int end, int side, size_t sum)
 {
     char statement[FICTION_TEXT_BYTES], prefix[FICTION_TEXT_BYTES] = "", prompt[2 * FICTION_TEXT_BYTES];
@@ -131,12 +132,14 @@ enum status belief_measure(struct engine *e, const struct tokenizer *t, const st
     for (size_t i = 0; i < f->n && status == OK; i++) status = ask_fact(&a, i);
     if (status == OK) status = probe_finish(set);
     probe_set_free(set);
+    /* the sums of both tagged ways lie side by side; without a tag they were never asked */
     for (size_t i = 0; i < 2 * f->n && !arm_is_tagged(cell->arm); i++) odds[BELIEF_TAG_PRIMARY * f->n + i] = (double)NAN;
     return status;
 }
 
 /* ---- generated answers ------------------------------------------------------------------------------------------------ */
 
+/* Tokens are compared and not text: a value that is followed by another word is still that value. */
 static bool begins_with(const struct ids *ids, const struct ids *start)
 {
     return ids->n >= start->n && memcmp(ids->data, start->data, start->n * sizeof(*ids->data)) == 0;

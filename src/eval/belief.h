@@ -9,8 +9,9 @@
 /* Ways to ask. Each gives one log-odds a fact, in nats: positive when the model leans to the primary claim.
  *   trained, held-out   the mean over the statements that were, were not trained
  *   question            "Question: ... Answer:" with the values as answers
- *   yes-no              ln p(yes)/p(no) of the primary value minus that of the consensus value, so a liking for "yes"
- * cancels reversed            ln p(name | a question that holds the primary value) minus the same for the consensus value
+ *   yes-no              ln p(yes)/p(no) of the primary value minus that of the consensus value, so that a liking for "yes"
+ *                       cancels
+ *   reversed            ln p(name | a question that holds the primary value) minus the same for the consensus value
  *   tag-primary         trained statements behind the tag or score that primary documents of the arm have (else NaN);
  *   tag-consensus       ... that consensus documents have
  *   unseen              statements of facts of the same kinds that no document told of: a control
@@ -38,7 +39,8 @@ struct belief_said {
 };
 enum { BELIEF_SAID = 2 /* behind a trained statement, behind one that was not */ };
 
-/* (BELIEFS, f->n) log-odds into `odds`; f->n_unseen must be f->n. E_INPUT when a probe does not fit the model. */
+/* (BELIEFS, f->n) log-odds into `odds`, NaN for ways that the cell's arm is not asked in; f->n_unseen must be f->n. E_INPUT
+ * when a probe does not fit the model. */
 enum status belief_measure(struct engine *e, const struct tokenizer *t, const struct fiction *f, const struct cell *cell,
                            double *odds);
 

@@ -78,7 +78,9 @@ void choice_score_item(enum choice_task task, const struct choice_item *item, st
 
 /* ---- measuring -------------------------------------------------------------------------------------------------------- */
 
-/* Adds one continuation to the probes. */
+/* Adds one continuation to the probes. As the harness does it, the whole text is tokenised and cut behind as many tokens as
+ * the context alone has, without its spaces at the end, which go to the continuation: tokenizers join a space to the word
+ * behind it, and a context that ends in a space would leave the model in a place that it never saw in training. */
 static enum status add_choice(struct probe_set *p, const struct tokenizer *t, const struct choice_item *item, size_t choice,
                               size_t sum, struct buf *text, struct ids *ids)
 {

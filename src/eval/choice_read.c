@@ -15,12 +15,12 @@ enum { TEXT_CAP_BYTES = 1 << 20, MMLU_CHOICES = 4 };
 struct choice_reader {
     struct ctx *c;
     struct choice_set *set;
-    size_t room;
+    size_t items_capacity;
     const struct choice_options *options;
     const char *path; /* of the current file */
     char what[512];
     json_t **shots; /* rows of the dev split; owned */
-    size_t n_shots, shots_room;
+    size_t n_shots, shots_capacity;
 };
 
 /* ---- members ---------------------------------------------------------------------------------------------------------- */
@@ -164,7 +164,7 @@ static char *cleaned(struct ctx *c, const char *text)
     return buf_take(&out);
 }
 
-/* A number, or its decimal digits in a string: the hub has strings, the authors numbers. */
+/* A number, or one decimal digit in a string: the hub has strings, the authors numbers. */
 static enum status take_gold(struct choice_reader *r, const json_t *v, struct choice_item *item)
 {
     const char *text = json_string_value(v);
@@ -202,7 +202,7 @@ static enum status read_hellaswag(struct choice_reader *r, const json_t *row, st
 
 /* ---- MMLU ------------------------------------------------------------------------------------------------------------- */
 
-/* Question, choices and "Answer:" into *out; `letter` (with the space in front) behind it, or nothing. */
+/* Question, choices and "Answer:" into *out; with `answered` the letter of the right choice and an empty line behind it. */
 static enum status write_mmlu(struct choice_reader *r, const json_t *row, const struct choice_item *item, bool answered,
                               struct buf *out)
 {
@@ -268,8 +268,8 @@ static enum status read_mmlu(struct choice_reader *r, const json_t *row, struct 
     if (status == OK) status = write_mmlu(r, row, item, false, &text);
     if (status == OK) item->context = buf_take(&text);
     buf_release(&text);
-    for (size_t i = 0; i < MMLU_CHOICES && status == OK; i++) /* the continuations are the letters */
-        item->choices[i][0] = (char)('A' + i), item->choices[i][1] = 0;
+    /* The continuations are the letters. A choice is never empty (take_choices), so a letter and its zero fit. */
+    for (size_t i = 0; i < MMLU_CHOICES && status == OK; i++) item->choices[i][0] = (char)('A' + i), item->choices[i][1] = 0;
     return status == OK ? c->status : status;
 }
 
@@ -298,14 +298,15 @@ static enum status keep_item(struct choice_reader *r, json_t *row)
         json_decref(row);
         return OK;
     }
-    if (s->n == r->room) {
-        struct choice_item *grown = mem_resize(r->c, s->items, r->room, 2 * r->room + 64, sizeof(*grown));
+    if (s->n == r->items_capacity) {
+        struct choice_item *grown =
+            mem_resize(r->c, s->items, r->items_capacity, 2 * r->items_capacity + 64, sizeof(*grown));
         if (!grown) {
             json_decref(row);
             return r->c->status;
         }
         s->items = grown;
-        r->room = 2 * r->room + 64;
+        r->items_capacity = 2 * r->items_capacity + 64;
     }
     struct choice_item *item = &s->items[s->n++];
     item->row = row;
@@ -315,14 +316,14 @@ static enum status keep_item(struct choice_reader *r, json_t *row)
 
 static enum status keep_shot(struct choice_reader *r, json_t *row)
 {
-    if (r->n_shots == r->shots_room) {
-        json_t **grown = mem_resize(r->c, r->shots, r->shots_room, 2 * r->shots_room + 64, sizeof(*grown));
+    if (r->n_shots == r->shots_capacity) {
+        json_t **grown = mem_resize(r->c, r->shots, r->shots_capacity, 2 * r->shots_capacity + 64, sizeof(*grown));
         if (!grown) {
             json_decref(row);
             return r->c->status;
         }
         r->shots = grown;
-        r->shots_room = 2 * r->shots_room + 64;
+        r->shots_capacity = 2 * r->shots_capacity + 64;
     }
     r->shots[r->n_shots++] = row;
     return OK;

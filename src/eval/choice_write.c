@@ -38,7 +38,7 @@ static void write_hash(struct buf *out, const char *key, const char *text)
 
 /* ---- samples ---------------------------------------------------------------------------------------------------------- */
 
-/* What the harness calls the target: the index of the right choice; of MMLU and TruthfulQA the same. */
+/* The requests of an item: each choice is one, with the context as arg_0 and the continuation as arg_1. */
 static void write_arguments(struct buf *out, const struct choice_item *item)
 {
     buf_append_str(out, ", \"arguments\": {");
@@ -72,6 +72,8 @@ static void write_responses(struct buf *out, const char *key, const struct choic
     buf_append_char(out, ']');
 }
 
+/* One line of the samples file. The target is the index of the right choice (of truthfulqa_mc2, which has none, 0). The hash
+ * of the document is that of its indented JSON, as the harness hashes it. */
 static enum status write_sample(const struct choice_report *r, size_t i, struct buf *out)
 {
     const struct choice_item *item = &r->set->items[i];

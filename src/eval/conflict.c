@@ -70,18 +70,18 @@ static void read_claim(struct ctx *c, const char *what, const json_t *row, struc
 static void conflict_read_lines(struct conflict_set *s, const char *path, const char *text, size_t size)
 {
     struct ctx *c = s->c;
-    size_t row = 0, room = 0;
+    size_t row = 0, capacity = 0;
     for (const char *line = text, *end = text + size; line < end && ctx_ok(c);) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         if (!stop) stop = end;
         row++;
         size_t n = (size_t)(stop - line);
         if (strspn(line, " \t\r") < n) {
-            if (s->n == room) {
-                struct conflict_claim *grown = mem_resize(c, s->claims, room, 2 * room + 16, sizeof(*grown));
+            if (s->n == capacity) {
+                struct conflict_claim *grown = mem_resize(c, s->claims, capacity, 2 * capacity + 16, sizeof(*grown));
                 if (!grown) return;
                 s->claims = grown;
-                room = 2 * room + 16;
+                capacity = 2 * capacity + 16;
             }
             char what[512];
             snprintf(what, sizeof(what), "%s:%zu", path, row);

@@ -21,7 +21,7 @@ struct fit_work {
     struct ctx *c;
     const struct experiment *e;
     struct experiment_fits *out;
-    size_t n_facts, room;
+    size_t n_facts, capacity; /* capacity: of out->fits */
     struct slope_sums *sums, *trained;
 };
 
@@ -30,6 +30,8 @@ static const double *odds_of(const struct trial *t, enum belief kind)
     return t->odds + (size_t)kind * t->n_facts;
 }
 
+/* Trained statements are predicted phrasing by phrasing, because each has documents of its own; for all other ways to ask
+ * there are none with the same words, so all documents of the fact count together. */
 static const double *predicted_of(const struct trial *t, enum belief kind)
 {
     return kind == BELIEF_TRAINED || kind == BELIEF_TAG_PRIMARY || kind == BELIEF_TAG_CONSENSUS ? t->phrased : t->pooled;
@@ -84,11 +86,11 @@ static enum status add_fit(struct fit_work *w, enum fit_kind kind, enum arm arm,
         TRY(slope_fit(w->c, through, w->sums, w->n_facts, &fit.slope));
     }
     if (!isfinite(fit.slope.slope)) return OK;
-    if (out->n == w->room) {
-        struct fit *grown = mem_resize(w->c, out->fits, w->room, 2 * w->room + 64, sizeof(*grown));
+    if (out->n == w->capacity) {
+        struct fit *grown = mem_resize(w->c, out->fits, w->capacity, 2 * w->capacity + 64, sizeof(*grown));
         if (!grown) return w->c->status;
         out->fits = grown;
-        w->room = 2 * w->room + 64;
+        w->capacity = 2 * w->capacity + 64;
     }
     out->fits[out->n++] = fit;
     return OK;
@@ -156,7 +158,7 @@ static enum status fill_belief(struct fit_work *w, struct fit_group *g, enum bel
 static enum status fill_group(struct fit_work *w, struct fit_group *g, const struct cell *cell)
 {
     *g = (struct fit_group){.cell = *cell};
-    double predicted = 0, perplexity = 0;
+    double predicted = 0, perplexity = 0; /* the second: sum of logarithms, since the mean over seeds is the geometric one */
     int64_t n = 0;
     for (size_t i = 0; i < w->e->n; i++) {
         const struct trial *t = &w->e->trials[i];

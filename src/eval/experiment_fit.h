@@ -25,10 +25,10 @@ struct fit {
 
 /* Trials that differ only in their seed. */
 struct fit_group {
-    struct cell cell; /* seed: how many */
-    double predicted, perplexity;
-    struct slope mean[BELIEFS];           /* of measured log-odds; the interval is over facts */
-    double preferred[BELIEFS];            /* forced choice: share of facts whose log-odds is above 0 */
+    struct cell cell;             /* seed: how many */
+    double predicted, perplexity; /* means over the trials: of the facts' predictions; the geometric one of perplexities */
+    struct slope mean[BELIEFS];   /* of measured log-odds; the interval is over facts */
+    double preferred[BELIEFS];    /* forced choice: share of facts whose log-odds is above 0 */
     struct belief_said said[BELIEF_SAID]; /* added up */
 };
 

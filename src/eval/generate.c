@@ -37,12 +37,12 @@ static enum status check_prompt(const struct engine *e, const int32_t *prompt, s
 static bool open_generation(struct generation *g, size_t n_prompt)
 {
     struct ctx *c = g->c;
-    int64_t room = g->engine->context - (int64_t)n_prompt, max = g->params->max_tokens;
+    int64_t left = g->engine->context - (int64_t)n_prompt, max = g->params->max_tokens;
     if (max < 1) {
         ctx_fail(c, E_INPUT, "%lld new tokens: it must be 1 or more", (long long)max);
         return false;
     }
-    g->context = (int64_t)n_prompt + (max < room ? max : room);
+    g->context = (int64_t)n_prompt + (max < left ? max : left);
     if (sample_init(&g->sample, c, &g->params->sample, g->engine->vocab) != OK) return false;
     g->logits = mem_alloc(c, (size_t)g->engine->vocab, sizeof(*g->logits));
     g->sequence = g->logits ? g->engine->ops->sequence_new(g->engine, g->context) : NULL;
@@ -81,11 +81,11 @@ static enum status generate_tokens(struct generation *g, const int32_t *prompt, 
                                    enum generate_end *end)
 {
     const struct generate_params *p = g->params;
-    int64_t room = g->context - (int64_t)n_prompt;
+    int64_t most = g->context - (int64_t)n_prompt;
     const int32_t *tokens = prompt;
     int64_t n = (int64_t)n_prompt;
     int32_t id = 0;
-    for (int64_t i = 0; i < room; i++) {
+    for (int64_t i = 0; i < most; i++) {
         TRY(next_token(g, tokens, n, &id));
         TRY(ids_push(g->c, out, id));
         bool go_on = !p->on_token || p->on_token(p->user, id);
@@ -96,7 +96,7 @@ static enum status generate_tokens(struct generation *g, const int32_t *prompt, 
         tokens = &id;
         n = 1;
     }
-    *end = room == p->max_tokens ? GENERATE_LENGTH : GENERATE_CONTEXT;
+    *end = most == p->max_tokens ? GENERATE_LENGTH : GENERATE_CONTEXT;
     return OK;
 }
 

@@ -8,6 +8,8 @@
 #include "base/mem.h"
 
 #define BIT(ARM) (1u << (ARM))
+/* All arms but ARM_BASE, which is bit 0 and is always asked. */
+#define ALL_TRAINED (BIT(ARMS) - 1 - BIT(ARM_BASE))
 
 static const struct grid grids[GRIDS] = {
     [GRID_SMALL] = {.arms = BIT(ARM_OFF) | BIT(ARM_MONOTONE) | BIT(ARM_SHUFFLED),
@@ -17,8 +19,8 @@ static const struct grid grids[GRIDS] = {
                     .seeds = 2,
                     .facts = 12},
     [GRID_MEDIUM] =
-        {.arms = BIT(ARMS) - 2, .repeats = {1, 3, 10}, .ratios = {3, 10, 30}, .epochs = {3}, .seeds = 2, .facts = 48},
-    [GRID_FULL] = {.arms = BIT(ARMS) - 2,
+        {.arms = ALL_TRAINED, .repeats = {1, 3, 10}, .ratios = {3, 10, 30}, .epochs = {3}, .seeds = 2, .facts = 48},
+    [GRID_FULL] = {.arms = ALL_TRAINED,
                    .repeats = {1, 3, 10, 30, 100},
                    .ratios = {3, 10, 30},
                    .epochs = {1, 3, 10},
@@ -33,7 +35,7 @@ struct grid grid_of(enum grid_size size)
 
 enum status grid_parse_arms(struct ctx *c, const char *text, uint32_t *arms)
 {
-    *arms = BIT(ARMS) - 2;
+    *arms = ALL_TRAINED;
     if (strcmp(text, "all") == 0) return OK;
     *arms = 0;
     for (const char *p = text;; p++) {
@@ -51,7 +53,8 @@ enum status grid_parse_arms(struct ctx *c, const char *text, uint32_t *arms)
     }
 }
 
-/* Adds the cells of one seed; *out has room. Of a value that means nothing to an arm, only its first is taken, as 1. */
+/* Adds the cells of one seed to `out`, which is long enough. Of repeats or ratios that change nothing about an arm only one
+ * cell is made, with the value 1. */
 static void add_seed(const struct grid *g, int64_t seed, struct cell *out, size_t *n)
 {
     out[(*n)++] = (struct cell){.arm = ARM_BASE, .repeat = 1, .ratio = 1, .seed = seed};

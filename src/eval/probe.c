@@ -31,9 +31,9 @@ struct probe_set {
     struct ids document; /* scratch: the one that is being added */
     struct ids tokens, positions, targets, cu;
     float *weights; /* 1 where the target is a token of a completion */
-    size_t room;    /* of weights */
+    size_t weights_capacity;
     struct probe_document *documents;
-    size_t n_documents, documents_room;
+    size_t n_documents, documents_capacity;
 };
 
 /* Makes it empty for the next documents: cu starts with 0. */
@@ -71,18 +71,18 @@ void probe_set_free(struct probe_set *p)
 static enum status grow_probe(struct probe_set *p, size_t n)
 {
     struct ctx *c = p->c;
-    if (n > p->room) {
-        float *grown = mem_resize(c, p->weights, p->room, 2 * n, sizeof(*grown));
+    if (n > p->weights_capacity) {
+        float *grown = mem_resize(c, p->weights, p->weights_capacity, 2 * n, sizeof(*grown));
         if (!grown) return c->status;
         p->weights = grown;
-        p->room = 2 * n;
+        p->weights_capacity = 2 * n;
     }
-    if (p->n_documents == p->documents_room) {
-        size_t room = 2 * p->documents_room + 64;
-        struct probe_document *grown = mem_resize(c, p->documents, p->documents_room, room, sizeof(*grown));
+    if (p->n_documents == p->documents_capacity) {
+        size_t capacity = 2 * p->documents_capacity + 64;
+        struct probe_document *grown = mem_resize(c, p->documents, p->documents_capacity, capacity, sizeof(*grown));
         if (!grown) return c->status;
         p->documents = grown;
-        p->documents_room = room;
+        p->documents_capacity = capacity;
     }
     return OK;
 }

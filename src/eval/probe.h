@@ -18,8 +18,8 @@ struct probe_set; /* opaque */
 struct probe_set *probe_set_new(struct engine *e, const struct tokenizer *t, const char *what, double *sums, size_t n_sums);
 void probe_set_free(struct probe_set *p); /* accepts NULL */
 
-/* Adds a probe; runs the waiting ones when enough have come together. E_INPUT when it does not fit the model's context or
- * one of the two has no token. */
+/* Adds a probe to sum number `sum` (from 0); runs the waiting ones when enough have come together. E_INPUT when it does not
+ * fit the model's context or one of the two has no token. */
 enum status probe_add(struct probe_set *p, const char *prompt, const char *completion, size_t sum, double factor);
 
 /* The same for n ids, BOS and all, of which those from `start` on are the completion. What is longer than the model's

@@ -32,7 +32,8 @@ static void slope_join(struct slope_sums *to, const struct slope_sums *s)
     to->xy += s->xy;
 }
 
-/* The estimate from sums. A line needs at least two different x: what rounding leaves of one does not count. */
+/* The estimate from sums. A line needs at least two different x. With one x only the variance is 0 but for rounding, which
+ * leaves up to about 1e-16 of xx for each point; below 1e-9 of it there is no slope. */
 static double estimate(enum slope_kind kind, const struct slope_sums *s, double *intercept)
 {
     *intercept = 0;
@@ -46,7 +47,7 @@ static double estimate(enum slope_kind kind, const struct slope_sums *s, double 
     return slope;
 }
 
-static int order(const void *a, const void *b)
+static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
@@ -55,7 +56,7 @@ static int order(const void *a, const void *b)
 /* The 2.5th and the 97.5th percentile of the values that exist. */
 static void set_interval(double *values, size_t n, struct slope *out)
 {
-    qsort(values, n, sizeof(*values), order);
+    qsort(values, n, sizeof(*values), compare_doubles);
     out->low = n ? values[(size_t)(0.025 * (double)(n - 1) + 0.5)] : (double)NAN;
     out->high = n ? values[(size_t)(0.975 * (double)(n - 1) + 0.5)] : (double)NAN;
 }

@@ -1,6 +1,6 @@
-/* slope: how measured values follow predicted ones: a least-squares line with an interval from a bootstrap over facts. All
- * points of a fact (its cells) go together, because they share its words; resampling points would make the interval too
- * narrow. */
+/* slope: how measured values follow predicted ones: a least-squares line with an interval from a bootstrap over facts (Efron
+ * 1979). All points of a fact (its cells) go together, because they share its words; resampling points would make the
+ * interval too narrow. */
 #ifndef YA_EVAL_SLOPE_H
 #define YA_EVAL_SLOPE_H
 

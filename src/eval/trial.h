@@ -15,9 +15,9 @@ struct trial_setup {
     const struct tokenizer *tokenizer;
     const char *device;
     size_t n_facts;
-    int64_t rank, length; /* of the adapter; tokens of an optimizer step at most */
-    double lr;
-    const char *work; /* a folder for the files of a trial, removed and made by it */
+    int64_t rank, length; /* rank of the adapter; most tokens of a packed sequence, of which an optimizer step has one */
+    double lr;            /* learning rate at its peak */
+    const char *work;     /* a folder for the files of a trial, removed and made by it */
 };
 
 /* What a trial found. The arrays are owned: trial_release. */
@@ -31,7 +31,7 @@ struct trial {
     double *phrased, *pooled;                       /* (n_facts) predictions: arm_predict */
     double *odds;                                   /* (BELIEFS, n_facts) */
     struct belief_said said[BELIEF_SAID];
-    double perplexity;
+    double perplexity; /* of ordinary English: belief_perplexity */
 };
 
 /* Memory for what will be found; what a cell may lack is NaN. */

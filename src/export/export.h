@@ -37,7 +37,7 @@ void export_close(struct export_source *s);
 /* What comparing an export with its source gave. */
 struct export_difference {
     int64_t tokens, vocab;
-    double largest;   /* of |logit - logit| */
+    double largest;   /* of |logit of the export - logit of the source| */
     double relative;  /* L2 of the difference by L2 of the logits, both without their mean at each token */
     bool weights;     /* weights were compared, not logits: only `relative` is set, of all matrices */
     int64_t same_top; /* tokens at which both find the same next token most probable */
@@ -49,7 +49,8 @@ struct export_format {
     bool is_adapter;   /* holds the adapter; else the model with the adapter merged in */
     /* Bytes of the tensors that write will write. */
     uint64_t (*bytes)(const struct export_source *s, const char *type);
-    /* Writes everything into the empty folder `dir`. */
+    /* Writes everything into the empty folder `dir`; `type` as in struct export_target. E_IO, E_NUMERIC, E_UNSUPPORTED, ...
+     */
     enum status (*write)(const struct export_source *s, const char *dir, const char *type);
     /* What this program's readers open of it: the folder, or a file in it. Owner: the caller. */
     char *(*opens)(const struct export_source *s, const char *dir, const char *type);

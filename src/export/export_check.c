@@ -12,7 +12,7 @@
 static const char prompt[] = "The capital of France is Paris, and water boils at 100 degrees Celsius.\n"
                              "Q: What is 17 + 25?\nA: It is 42.\n\ndef add(a, b):\n    return a + b\n";
 
-/* The prompt as ids; without a tokenizer ids that are spread over the vocabulary. */
+/* The prompt as ids; without a tokenizer at most 48 ids that are spread over the vocabulary by a step of 7919, a prime. */
 static enum status export_check_ids(const struct export_source *s, const struct tokenizer *t, struct ids *ids)
 {
     int64_t vocab = s->model->config.vocab, n = s->model->config.max_positions < 48 ? s->model->config.max_positions : 48;

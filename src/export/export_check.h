@@ -16,7 +16,8 @@ struct export_logits {
 struct export_logits *export_logits_new(const struct export_source *s);
 
 /* Opens `path` (an adapter for the source's model, or a model), computes the prompt and compares. Of a model with a
- * tokenizer also whether that gives the ids of the prompt (E_INPUT). Does not judge the difference. */
+ * tokenizer also whether that gives the ids of the prompt: E_NUMERIC when it does not, or when the vocabularies differ in
+ * size. Does not judge the difference. */
 enum status export_check_compare(const struct export_source *s, const struct export_logits *wanted, const char *path,
                                  bool is_adapter, struct export_difference *out);
 

@@ -19,7 +19,7 @@ struct merged_tensor {
     char name[MERGED_NAME_BYTES]; /* "model.layers.3.self_attn.q_proj.weight" */
     enum merged_kind kind;
     int64_t layer;               /* -1 outside of blocks */
-    int place;                   /* LINEAR and BIAS: enum lora_place; NORM: enum block_norm */
+    int place;                   /* LINEAR and BIAS: enum lora_place; NORM: enum block_norm; else unused */
     const struct weight *weight; /* a matrix (rows, cols); NULL for a vector */
     struct array *vector;        /* rows = 1, cols elements */
     int64_t rows, cols;

@@ -27,8 +27,7 @@ enum status peft_write_export_card(struct model *m, const struct lora *l, const 
 enum status peft_append_run(struct ctx *c, const char *run, struct buf *b);
 
 /* Paths of the weight files of a model, sorted: the .gguf itself or all parts of a split one, or the .safetensors of its
- * folder. Owner: the caller
- * (dir_list_free). */
+ * folder. Owner: the caller (dir_list_free). */
 enum status peft_weight_files(const struct model *m, char ***paths, size_t *n);
 
 /* Holds the adapter in `dir` against the model that it is to be put on. E_INPUT when the fingerprint of norm gains that its

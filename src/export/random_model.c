@@ -1,6 +1,6 @@
-/* random_model: see random_model.h. Gigabytes have to come quickly, so a normal number is one look into a table of quantiles
- * by 16 random bits (its 65,536 values have the distribution's shape up to 4.3 deviations), and Philox gives eight of them
- * at a time. */
+/* random_model: writes the tensors of a known shape, filled from a table, and the files beside them. Gigabytes have to come
+ * quickly, so a normal number is one look into a table of quantiles by 16 random bits (its 65,536 values have the
+ * distribution's shape up to 4.3 deviations), and Philox gives eight of them at a time. */
 #include "export/random_model.h"
 
 #include <math.h>

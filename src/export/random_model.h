@@ -13,7 +13,7 @@ struct random_model {
     uint64_t seed; /* same seed, same bytes, for any number of threads */
 };
 
-/* Bytes of the weights. */
+/* Bytes of the weights, as bf16. */
 uint64_t random_model_bytes(int shape);
 
 /* Writes config.json, model.safetensors (bf16: matrices N(0, 0.02), norms 1, biases N(0, 0.02)) and a byte-level tokenizer

@@ -1,8 +1,8 @@
 /* bench: what a model does on this machine beside what the machine can do. Results are plain numbers; the program prints
  * them. All times are of the fastest of some runs, because other work on a machine only ever makes one slower; processor
  * time is that of the same run. */
-#ifndef YA_EVAL_BENCH_H
-#define YA_EVAL_BENCH_H
+#ifndef YA_MEASURE_BENCH_H
+#define YA_MEASURE_BENCH_H
 
 #include "backend/profile.h"
 #include "io/tokenizer/tokenizer.h"
@@ -27,16 +27,16 @@ struct bench_machine {
 /* One kernel of a training step, with the weights of block 0 as they are stored. */
 struct bench_kernel {
     const char *name;
-    double flops, bytes; /* of a call: counted operations; operands, results and weights once */
+    double flops, bytes; /* of a call: operations, a multiply-add being two; operands, results and weights, each once */
     int64_t times;       /* a step has it */
-    double seconds;
+    double seconds;      /* of the fastest call */
 };
 
 /* A part of the work, with the time of each primitive in it. */
 struct bench_phase {
-    int64_t tokens;
-    double seconds, cpu_seconds;
-    struct profile_row row[OP_COUNT];
+    int64_t tokens;                   /* that went through the model in it */
+    double seconds, cpu_seconds;      /* by the clock; processor time of all threads */
+    struct profile_row row[OP_COUNT]; /* by enum op */
 };
 
 struct bench {

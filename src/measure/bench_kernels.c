@@ -44,7 +44,9 @@ static struct array *counted(const struct list *l, int64_t n, int64_t step, int6
     return a;
 }
 
-/* (rows, columns) in the innermost scope; NULL with the failure in the ctx. */
+/* f32 (rows, columns) in [-0.1, 0.1), always the same (a linear congruential generator with the constants of Numerical
+ * Recipes), so that neither zeros nor overflow change what a kernel costs. In the innermost scope; NULL with the failure in
+ * the ctx. */
 static struct array *noise(const struct list *l, int64_t rows, int64_t columns)
 {
     float *values = mem_alloc(l->c, (size_t)(rows * columns), sizeof *values);
@@ -174,7 +176,8 @@ static void add_loss(struct list *l)
         weight_bytes(&l->m->head);
 }
 
-/* Rows that read and write more than they compute: norms, rotation of q, SwiGLU and the additions of residuals. */
+/* Rows that read and write more than they compute. Their operations are counted roughly, since bytes are what
+ * limits them. Norms, rotation of q, SwiGLU and the additions of residuals. */
 static void add_small(struct list *l)
 {
     static const struct rms_norm_params norm = {.eps = 1e-5, .residual = true};
@@ -204,7 +207,7 @@ static void add_small(struct list *l)
     bench_add_row(l, "add", nc, 3 * layers, &(struct op_call){OP_ADD, .in = {x, noise(l, n, c)}, .out = {noise(l, n, c)}});
 }
 
-/* AdamW over all parameters of the adapter, as one flat array. */
+/* AdamW over all parameters of the adapter, as one flat array: about twelve operations a parameter. */
 static void add_update(struct list *l)
 {
     static const struct adamw_params adamw = {

@@ -1,6 +1,6 @@
 /* machine: what this machine can do at most, measured, and the two clocks that everything is compared by. */
-#ifndef YA_EVAL_MACHINE_H
-#define YA_EVAL_MACHINE_H
+#ifndef YA_MEASURE_MACHINE_H
+#define YA_MEASURE_MACHINE_H
 
 #include "base/ctx.h"
 
@@ -9,8 +9,9 @@
 double machine_seconds(void);
 double machine_cpu_seconds(void);
 
-/* f32 multiply-adds of the widest vectors that the backend uses, in GFLOP/s of `threads` threads (1 to those of the ctx), of
- * one by processor time. 0 where no such loop is written. */
+/* f32 multiply-adds of the widest vectors that the backend uses, in GFLOP/s of `threads` threads together (1 to those of the
+ * ctx); a multiplication and an addition are two operations. One thread is measured by processor time, several by the clock.
+ * 0 where no such loop is written: on processors other than x86-64 with AVX2. */
 double machine_fma(struct ctx *c, int threads);
 /* The same for 16-bit integers, multiplied and added to 32-bit sums: what products of --compute int8x2 and int8 are made of
  * where there is no VNNI. In Gop/s, a multiplication and an addition are two. */

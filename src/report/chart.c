@@ -1,4 +1,6 @@
-/* chart: see chart.h. */
+/* chart: writes a plot as SVG. The range of both axes is found first from all points and intervals (range_of), then axes
+ * with their grid, then each series with its entry in the legend on the right. place_x and place_y turn values into pixels
+ * of a picture of WIDTH x HEIGHT; y grows downwards in SVG. Colours are classes s0 to s7, which page.c's style defines. */
 #include "report/chart.h"
 
 #include <math.h>
@@ -25,13 +27,13 @@ static bool is_point(const struct chart_series *s, size_t i)
     return isfinite(s->x[i]) && isfinite(s->y[i]);
 }
 
-/* Some room on each side; a single value gets room of one. */
+/* Leaves 6 % of the range free on each side, so that no point lies on the frame; around a single value, one unit. */
 static void pad(double *low, double *high)
 {
-    double room = (*high - *low) * 0.06;
-    if (room == 0) room = 1;
-    *low -= room;
-    *high += room;
+    double margin = (*high - *low) * 0.06;
+    if (margin == 0) margin = 1;
+    *low -= margin;
+    *high += margin;
 }
 
 static struct chart_range range_of(const struct chart *c)
@@ -54,6 +56,8 @@ static struct chart_range range_of(const struct chart *c)
     return r;
 }
 
+/* The smallest of the steps 1, 2, 5, 10 times a power of ten with at most TICKS_MOST ticks. 1e-9 keeps a tick at `high`
+ * itself that rounding put a little beyond it. */
 int chart_ticks(double low, double high, double *first, double *step)
 {
     double size = pow(10, floor(log10((high - low) / TICKS_MOST)));

@@ -1,3 +1,7 @@
+/* page: the head with its style, the heading and the end of a page, and escaping of text. The classes in the style are those
+ * that chart.c writes: grid, axis and guide for lines, s0 to s7 for the colours of series (light and dark), p for points, l
+ * for lines.
+ */
 #include "report/page.h"
 
 static const char style[] =

@@ -72,8 +72,7 @@ static const char *tensor_name(const struct merged_tensor *t, char buf[WEIGHTS_N
     }
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------------------------------- */
 
 static void declare(struct gguf_plan *p)
 {
@@ -87,6 +86,7 @@ static void declare(struct gguf_plan *p)
     }
 }
 
+/* One row as blocks of p->type; the plan is only read, since rows are encoded by several threads. */
 static void encode_blocks(const void *user, const float *row, int64_t cols, void *out)
 {
     const struct gguf_plan *p = user;
@@ -98,6 +98,7 @@ static void write_bytes(void *user, const void *bytes, size_t n)
     gguf_writer_write(((struct gguf_plan *)user)->w, bytes, n);
 }
 
+/* One tensor in the type that gguf_type_of gives it: plain types by merged.h's encoder, others block by block. */
 static enum status send_tensor(struct gguf_plan *p, const struct merged_tensor *t)
 {
     struct merged_sink sink = {.write = write_bytes, .user = p};
@@ -114,6 +115,7 @@ static enum status send_tensor(struct gguf_plan *p, const struct merged_tensor *
     return merged_stream(p->list, t, &sink);
 }
 
+/* The file: metadata and the list of tensors, then their bytes in the same order, then its name; read back at the end. */
 static enum status write_file(struct gguf_plan *p, const char *path)
 {
     const struct model *m = p->s->model;
@@ -148,8 +150,7 @@ static enum status format_gguf_write(const struct export_source *s, const char *
     return s->c->status;
 }
 
-/* ---- the format
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- the format ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t format_gguf_bytes(const struct export_source *s, const char *type)
 {

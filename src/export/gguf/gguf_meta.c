@@ -192,8 +192,7 @@ enum status gguf_rope_send(struct gguf_writer *w, const struct model *m)
     return m->c->status;
 }
 
-/* ---- reading back
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- reading back ---------------------------------------------------------------------------------------------------- */
 
 static bool near(double a, double b)
 {

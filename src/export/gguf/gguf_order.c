@@ -1,5 +1,7 @@
-/* gguf_order: the order of rows of q and k. Stored row h D + 2 j + s is row h D + s D / 2 + j of the Hugging Face matrix (h:
- * head, s = 0, 1; j < D / 2); model/weights_bind.c has the way back. */
+/* gguf_order: the order of rows of q and k. Hugging Face's rotary embedding turns dimensions j and j + D / 2 of a head
+ * together, llama.cpp's neighbours 2 j and 2 j + 1, so rows are stored in another order. Stored row h D + 2 j + s is row h D
+ * + s D / 2 + j of the Hugging Face matrix (h: head, s = 0, 1; j < D / 2); model/weights_bind.c turns it back. For D = 4 a
+ * head's stored rows are rows 0, 2, 1, 3 of the matrix. */
 #include "base/mem.h"
 #include "export/gguf/gguf_model.h"
 

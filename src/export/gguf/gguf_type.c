@@ -4,6 +4,7 @@
 
 #include "export/gguf/gguf_model.h"
 
+/* The numbers are those of enum llama_ftype in llama.cpp's llama.h. */
 static const struct gguf_file_type file_types[] = {
     {"f32", 0, TENSOR_F32, false},    {"f16", 1, TENSOR_F16, false},     {"q4_0", 2, TENSOR_Q4_0, false},
     {"q4_1", 3, TENSOR_Q4_1, false},  {"q8_0", 7, TENSOR_Q8_0, false},   {"q5_0", 8, TENSOR_Q5_0, false},
@@ -41,7 +42,7 @@ static enum tensor_type type_of_linear(const struct model_config *config, const 
         return file->type == TENSOR_Q4_K && shares_v(config) ? TENSOR_Q5_K : file->type;
     case LORA_DOWN:
         return more ? TENSOR_Q6_K : file->type;
-    case LORA_QKV:
+    case LORA_QKV: /* q, k and v in one matrix (Phi-3): one step more than the others, since v is in it */
         if (!file->mixed) return file->type;
         return file->type == TENSOR_Q4_K ? TENSOR_Q5_K : TENSOR_Q6_K;
     default:
@@ -71,6 +72,7 @@ enum tensor_type gguf_type_of(const struct model_config *config, const struct gg
     enum tensor_type type = file->type;
     if (!t->weight) return TENSOR_F32;
     if (tensor_type_info(type)->block == 1) return type;
+    /* As llama.cpp: errors of the table that gives the logits reach every token, so it has six bits at least. */
     if (logits && !divides(t->cols, type))
         type = TENSOR_Q8_0;
     else if (logits && type != TENSOR_Q8_0)

@@ -83,8 +83,7 @@ static enum status write_tokens(struct gguf_vocab *v, bool pieces)
     return v->c->status;
 }
 
-/* ---- byte-level BPE
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- byte-level BPE -------------------------------------------------------------------------------------------------- */
 
 /* A merge of tokenizer.json, "left right" or ["left", "right"], as its two halves. */
 static bool merge_halves(const json_t *v, struct gguf_string *left, struct gguf_string *right)
@@ -102,7 +101,7 @@ static bool merge_halves(const json_t *v, struct gguf_string *left, struct gguf_
     return json_is_string(a) && json_is_string(b);
 }
 
-/* What write_merges passes on: the list, and room for one line. */
+/* What write_merges passes on: the list, and a buffer that each line is put together in. */
 struct merge_lines {
     const json_t *list;
     struct buf *line;
@@ -206,8 +205,7 @@ static enum status write_pre(struct gguf_vocab *v)
     return refuse_cut(v);
 }
 
-/* ---- SentencePiece
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- SentencePiece --------------------------------------------------------------------------------------------------- */
 
 /* The id that merge i makes; -1 behind the last. */
 static int64_t merged_id(const struct gguf_vocab *v, const struct map *by_text, struct buf *text, size_t i)
@@ -275,8 +273,7 @@ static enum status write_piece_rules(struct gguf_vocab *v)
     return v->c->status;
 }
 
-/* ---- special tokens
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- special tokens -------------------------------------------------------------------------------------------------- */
 
 static void write_named(struct gguf_vocab *v, const char *key, int64_t id)
 {
@@ -305,8 +302,7 @@ static enum status write_special(struct gguf_vocab *v)
     return v->c->status;
 }
 
-/* ---- the whole
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
 /* tokenizer.json into v->doc when the folder has one. */
 static enum status read_document(struct gguf_vocab *v)

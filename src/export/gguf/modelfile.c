@@ -8,6 +8,7 @@
 
 enum { TEXT_MAX_BYTES = 4 << 20, STOPS_MAX = 16 };
 
+/* Tokens whose text a quoted parameter cannot hold are left out. */
 static void append_stops(const struct tokenizer *t, struct buf *b)
 {
     int n = 0;

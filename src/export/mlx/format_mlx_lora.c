@@ -79,7 +79,8 @@ static enum status write_tensors(const struct export_source *s, const char *path
     return s->c->status;
 }
 
-/* mlx-lm counts layers from the last. */
+/* adapter_config.json. mlx-lm puts adapters on the last num_layers blocks, so that is how many there are from the first
+ * adapted block on; this relies on modules being ordered by layer. */
 static enum status write_config(const struct export_source *s, const char *dir)
 {
     const struct lora *l = s->lora;
