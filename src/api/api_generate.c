@@ -1,6 +1,6 @@
 /* api_generate: what an open model says: logits, continuations, and how probable it finds texts. All run the engine that
- * ya_model_open made for the model, so ya_ctx is busy while a callback of the host is in reach: a callback that ran, opened
- * or freed anything would change the engine under the running call. */
+ * ya_model_open made for the model, so calls with a callback mark the ctx as busy: a callback that ran, opened or freed
+ * anything would change the engine under them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

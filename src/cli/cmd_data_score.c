@@ -264,6 +264,7 @@ static enum status run_inputs(const struct command_call *call, struct score_run_
     return run_one(call->c, o, (const char *const *)in->paths, in->n, out, &view, v->quiet);
 }
 
+/* Rules, inputs, evidence over all inputs where it is asked for (which reads them first), then the scoring itself. */
 static enum status cmd_data_score_run(const struct command_call *call)
 {
     const struct data_score_values *v = call->values;

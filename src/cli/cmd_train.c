@@ -8,6 +8,8 @@
 #include "cli/train_view.h"
 #include "export/peft.h"
 
+/* In this order: the options are checked before anything is opened, the page is shown before step 1, so that a run that
+ * would not fit or is not what was meant has cost nothing. */
 static enum status cmd_train_run(const struct command_call *call)
 {
     struct ctx *c = call->c;

@@ -93,7 +93,8 @@ static void tell_of_another_base(const struct model *m, const char *run, const s
             compute_name[is->compute]);
 }
 
-/* One run: its objective gives the prediction, its adapter the measurement. */
+/* One run: its options are read from its folder, its objective is fitted again to its own rows (which gives the prediction),
+ * its adapter is attached, measured and taken off. `values` is scratch for one value a claim. */
 static enum status measure_run(struct model *m, const struct tokenizer *t, const struct conflict_set *s, double *values,
                                struct arm *arm)
 {

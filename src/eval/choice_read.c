@@ -176,6 +176,8 @@ static enum status take_gold(struct choice_reader *r, const json_t *v, struct ch
     return OK;
 }
 
+/* The context is "ACTIVITY: A B", B capitalised as Python does it (all but its first letter in lower case), and all of
+ * it cleaned; so are the endings. */
 static enum status read_hellaswag(struct choice_reader *r, const json_t *row, struct choice_item *item)
 {
     struct ctx *c = r->c;

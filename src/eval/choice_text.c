@@ -77,6 +77,8 @@ static void without_brackets(const char *text, size_t n, struct buf *out)
     }
 }
 
+/* Three passes, as the harness's preprocess of HellaSwag: strip and " [title]", brackets, double spaces. The last one looks
+ * at each character once, so of three spaces two stay. */
 void choice_clean(const char *text, struct buf *out)
 {
     static const char title[] = " [title]";

@@ -138,6 +138,7 @@ static double mean_omega(const struct arm_documents *d, const struct objective *
     return n > 0 ? sum / n : (double)NAN;
 }
 
+/* Writes the rows, trains on them, and predicts from the objective that the trainer fitted, while there is a trainer. */
 static enum status train_adapter(struct trial_run *r)
 {
     struct ctx *c = r->setup->c;

@@ -29,6 +29,7 @@ static void add_said(struct buf *out, const struct belief_said *s, const char *k
                (long long)s->consensus, (long long)s->neither);
 }
 
+/* NaN is written as null, and read back as NaN. */
 enum status trial_write(struct ctx *c, const struct trial *t, struct buf *out)
 {
     const struct cell *k = &t->cell;

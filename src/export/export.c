@@ -109,6 +109,7 @@ static enum status write_record(const struct export_source *s, const struct expo
 
 /* ---- the whole -------------------------------------------------------------------------------------------------------- */
 
+/* The folder gets its name only now; until then it is FOLDER.your_ai-export, locked so that two exports do not share it. */
 static enum status publish(struct ctx *c, const char *stage, const char *path)
 {
     rmdir(path); /* an empty folder of that name gives way */

@@ -77,6 +77,7 @@ static enum status write_tensors(struct plan *p, struct safetensors_writer *out,
     return p->c->status;
 }
 
+/* One file. plan_shards gave neighbours of the list to a shard, so its tensors are `n` from `first` on. */
 static enum status write_shard(struct plan *p, size_t shard)
 {
     char name[NAME_BYTES];

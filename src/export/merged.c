@@ -53,6 +53,7 @@ static void add_vector(struct merged *g, enum merged_kind kind, int64_t layer, i
     g->elements += v->shape[0];
 }
 
+/* Norms first, then each linear layer with its bias (add_vector passes over one that the model does not have). */
 static void add_block(struct merged *g, int64_t layer)
 {
     const struct weights_names *names = weights_names_of(CONTAINER_SAFETENSORS);
@@ -209,6 +210,8 @@ static enum status stream_matrix(struct merged *g, struct piece *p)
     return g->c->status;
 }
 
+/* A vector (norm or bias) as one row. Adapters do not change it; `order` permutes its elements, as rows of its matrix are.
+ */
 static enum status stream_vector(struct merged *g, struct piece *p)
 {
     float *values = host_copy(g->c, p->t->vector);

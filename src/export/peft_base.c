@@ -183,6 +183,8 @@ static enum status match_files(struct peft_base_records *r, char *const *paths, 
     return OK;
 }
 
+/* By sizes first, which cost nothing; only when every recorded size is there are the files hashed, which reads them whole.
+ */
 static enum status compare_records(struct peft_base_records *r, const struct model *m, const char *dir, bool thorough)
 {
     char **paths = NULL;

@@ -182,6 +182,7 @@ struct backend *cuda_backend_open(struct ctx *c, int index, bool counting)
                                   .stats = cuda_backend_stats,
                                   .free_bytes = cuda_backend_free_bytes,
                                   .close = cuda_backend_close};
+    /* every row that this backend has goes through one function, which looks the row up again */
     for (int op = 0; op < OP_COUNT; op++)
         if (rows[op]) b->backend.kernel[op] = cuda_backend_run;
     if (cuda_backend_open_parts(b, index) == OK) return &b->backend;

@@ -8,6 +8,8 @@
 #define CUDA_TEXT(name)   #name
 #define CUDA_SYMBOL(name) CUDA_TEXT(name)
 
+/* A library that is opened at run time: what people call it, the environment variable that may name its file, what to do
+ * when it is missing, and its usual names, tried in order. */
 struct driver_library {
     const char *what, *variable, *remedy;
     const char *names[4];
@@ -74,6 +76,8 @@ bool cuda_driver_is_installed(void)
     return library != NULL;
 }
 
+/* The lists of calls are macros over all names that are needed (cuda_driver.h), so a name that is added there is found here.
+ */
 enum status cuda_driver_open(struct ctx *c, struct cuda_driver *d)
 {
     memset(d, 0, sizeof(*d));

@@ -84,6 +84,8 @@ static __device__ double strided_value(const cuda_strided_args &a, int64_t a_at,
     return a.op == STRIDED_ADD ? x + y : a.op == STRIDED_SUB ? x - y : x * y;
 }
 
+/* Thread i makes elements i, i + step, ... of the result in row-major order; the index is taken apart from the last axis on, and
+ * each array has its own strides (0 along axes that are broadcast). */
 extern "C" __global__ void __launch_bounds__(GENERIC_THREADS) strided(const cuda_strided_args a)
 {
     int64_t step = (int64_t)gridDim.x * GENERIC_THREADS;

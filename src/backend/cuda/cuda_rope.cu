@@ -5,6 +5,8 @@
 
 enum { ROPE_THREADS = 256, ROPE_MAX_HALF = 256, ROPE_TOKENS = 8 };
 
+/* y[j] = scale (x[j] cos - sign x[j + half] sin), y[j + half] = scale (x[j + half] cos + sign x[j] sin), with the angle
+ * position * inv_freq[j]; eight neighbours j a thread. Both halves are read before either is written, so y may be x. */
 extern "C" __global__ void __launch_bounds__(ROPE_THREADS) rope(const cuda_rope_args a)
 {
     __shared__ float cosine[ROPE_TOKENS * ROPE_MAX_HALF], sine[ROPE_TOKENS * ROPE_MAX_HALF];

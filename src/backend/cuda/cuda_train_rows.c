@@ -1,4 +1,6 @@
-/* cuda_train_rows: the loss, the gradient's norm and the update. */
+/* cuda_train_rows: the rows of training alone: the loss with its gradient (cuda_cross_entropy.c), the squared norm of the
+ * gradient and the update of the parameters. Each brings its operands into the kernel's argument struct (cuda_args.h) and
+ * queues it. */
 #include "backend/cuda/cuda_backend.h"
 
 /* Logits of a chunk of rows exist at a time, at most LOGITS_BYTES of them; a chunk is a multiple of LOGITS_ROWS rows,
@@ -23,6 +25,8 @@ static const bf16_bits *bf16_head(struct cuda_backend *b, const struct weight *w
     return cuda_zero(b->d, (CUdeviceptr)to + filled, all - filled) == OK ? to : NULL;
 }
 
+/* h (N, C) times the head (V, C) transposed, chunk by chunk. The vocabulary is padded with rows of zeros to a multiple
+ * of 8 (cuda_padded), as rows of logits must begin at multiples of 16 bytes; `vocab` tells the kernel where to stop. */
 enum status cuda_row_cross_entropy(struct cuda_backend *b, const struct op_call *call)
 {
     const struct linear_cross_entropy_params *p = call->params;
@@ -64,6 +68,8 @@ enum status cuda_row_sum_squares(struct cuda_backend *b, const struct op_call *c
     return cuda_sum_squares(b->d, &a);
 }
 
+/* What differs from step to step (rate, corrections, threshold) is uploaded into b->step, so that the launch itself is the
+ * same in every step and can be replayed. */
 enum status cuda_row_adamw(struct cuda_backend *b, const struct op_call *call)
 {
     const struct adamw_params *p = call->params;

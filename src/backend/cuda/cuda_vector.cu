@@ -37,7 +37,8 @@ template <int CODE> static __device__ __forceinline__ bool vector_has_pairs(int 
     return CODE == CODE_Q4_K || (CODE == CODE_NF4 && cols <= NF4_GROUP);
 }
 
-/* What eight codes under x give: their levels' sum for NF4, else that of the codes. */
+/* The sum over eight codes of level x (NF4) or code x. A code of four bits becomes a float without a conversion: 0x4b000000 is
+ * 2^23, whose lowest bit is worth 1, so the bits of 2^23 with the code in them are the number 2^23 + code. */
 template <int CODE>
 static __device__ __forceinline__ float pairs_dot(const uint32_t word[2], int shift, const float *levels, const float x[8])
 {
@@ -50,6 +51,10 @@ static __device__ __forceinline__ float pairs_dot(const uint32_t word[2], int sh
     return sum;
 }
 
+/* Adds the products of all whole blocks of 64 elements of the warp's rows. Four lanes share a block, so a warp has eight at a time.
+ * NF4: a row begins with its offset and step (f32), then 33 bytes a block, its scale's code and 32 bytes of codes; what the levels
+ * sum to is multiplied by the scale, offset + step * code, once. Q4_K: 144 bytes for four blocks, 16 of which hold the scales; an
+ * element of a run of 32 is scale * code + minus, so the run's sum is scale * (sum of code x) + minus * (sum of x). */
 template <int CODE, int ROWS>
 static __device__ __forceinline__ void vector_pairs(float acc[ROWS], const cuda_vector_args &a, const uint8_t *const row[ROWS],
                                                     const float *levels)
@@ -89,6 +94,8 @@ static __device__ __forceinline__ void vector_pairs(float acc[ROWS], const cuda_
     }
 }
 
+/* The rows of one warp: pairs where the code has them, then batches of steps, single steps, and the sum over the lanes. A row past
+ * the end reads the last one again and is not written, so that lanes need no branch in the loops. */
 template <int CODE, int ROWS>
 static __device__ __forceinline__ void vector_rows(const cuda_vector_args &a, const float *levels)
 {

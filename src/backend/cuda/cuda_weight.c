@@ -98,6 +98,7 @@ void cuda_weights_close(struct cuda_backend *b)
 
 /* ---- codes ------------------------------------------------------------------------------------------------------------ */
 
+/* Only the types that cuda_code.cuh reads stay as they are; every other one is widened to bf16 when it is prepared. */
 enum cuda_code cuda_code_of(enum weight_form form, enum tensor_type type)
 {
     if (form == WEIGHT_NF4) return CODE_NF4;

@@ -193,7 +193,10 @@ template <int N> static __device__ __forceinline__ void wgmma_hold(float d[N][4]
     (void)d;
 }
 
-/* Two neighbours along a row, or one below the other. */
+/* Without wgmma: the same products by mma.sync, fragment by fragment. Only the names and results agree; nothing is queued, so the
+ * fences have nothing to do. */
+
+/* Two neighbours along a row, or one below the other, as one register. */
 template <int ROWS> static __device__ __forceinline__ uint32_t wide_pair(const bf16_bits *t, int row, int col, bool below)
 {
     bf16_bits x = t[wide_at<ROWS>(row, col)], y = below ? t[wide_at<ROWS>(row + 1, col)] : t[wide_at<ROWS>(row, col + 1)];

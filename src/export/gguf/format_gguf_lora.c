@@ -67,6 +67,7 @@ static enum status send(const struct lora *l, struct gguf_writer *w, const int32
     return OK;
 }
 
+/* The metadata that llama.cpp asks of an adapter, then all matrices in f32. *w is NULL once commit has taken it over. */
 static enum status write_file(const struct export_source *s, struct gguf_writer **w, const char *path, const int32_t *order)
 {
     const char *arch = model_family_names(s->model->config.family)->gguf;

@@ -42,7 +42,7 @@ static enum tensor_type type_of_linear(const struct model_config *config, const 
         return file->type == TENSOR_Q4_K && shares_v(config) ? TENSOR_Q5_K : file->type;
     case LORA_DOWN:
         return more ? TENSOR_Q6_K : file->type;
-    case LORA_QKV: /* q, k and v in one matrix (Phi-3): one step more than the others, since v is in it */
+    case LORA_QKV: /* q, k and v in one matrix (Phi-3): the next larger type, as llama.cpp does it */
         if (!file->mixed) return file->type;
         return file->type == TENSOR_Q4_K ? TENSOR_Q5_K : TENSOR_Q6_K;
     default:

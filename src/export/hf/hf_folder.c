@@ -99,6 +99,8 @@ static json_t *stop_ids(const struct model *m, const json_t *listed)
     return list;
 }
 
+/* The base's own file with more stop ids; of a GGUF base, which has none, a new one. One id is written as a number, several
+ * as a list, as transformers does. */
 static enum status write_generation_config(const struct model *m, const char *dir)
 {
     json_t *doc = weights_gguf(m->files) ? NULL : base_json(m, "generation_config.json");

@@ -217,6 +217,8 @@ static void compare_rows(void *user, const void *bytes, size_t n)
     }
 }
 
+/* Streams the merged matrix once more, as f32, past the written one: compare_rows widens each row and adds up the
+ * differences. */
 static enum status compare_matrix(struct mlx_plan *p, const struct safetensors *file, const struct merged_tensor *t,
                                   struct mlx_compare *k)
 {

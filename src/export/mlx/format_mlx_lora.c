@@ -55,6 +55,7 @@ static enum status write_modules(const struct lora *l, struct safetensors_writer
     return OK;
 }
 
+/* adapters.safetensors: lora_a and lora_b of each module in turn, entries 2 i and 2 i + 1. */
 static enum status write_tensors(const struct export_source *s, const char *path)
 {
     const struct lora *l = s->lora;
