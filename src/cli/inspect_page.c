@@ -29,15 +29,15 @@ void inspect_page_release(struct inspect_page *p)
 /* Takes the literal out of the buffer and stores it; the buffer is released. */
 static void page_add(struct inspect_page *p, const char *name, struct buf *literal)
 {
-    if (p->n_facts == p->facts_capacity) {
-        size_t wanted = p->facts_capacity ? 2 * p->facts_capacity : 32;
-        struct inspect_fact *grown = mem_resize(p->c, p->facts, p->facts_capacity, wanted, sizeof *grown);
+    if (p->n_facts == p->room) {
+        size_t wanted = p->room ? 2 * p->room : 32;
+        struct inspect_fact *grown = mem_resize(p->c, p->facts, p->room, wanted, sizeof *grown);
         if (grown) {
             p->facts = grown;
-            p->facts_capacity = wanted;
+            p->room = wanted;
         }
     }
-    if (ctx_ok(p->c) && p->n_facts < p->facts_capacity) {
+    if (ctx_ok(p->c) && p->n_facts < p->room) {
         struct inspect_fact *f = &p->facts[p->n_facts++];
         f->name = mem_strdup(p->c, name);
         f->json = buf_take(literal);

@@ -26,7 +26,7 @@ struct inspect_page {
     struct ctx *c;
     const char *path, *kind;
     struct inspect_fact *facts; /* owned */
-    size_t n_facts, facts_capacity;
+    size_t n_facts, room;
     struct inspect_tensors lists[INSPECT_MAX_LISTS];
     size_t n_lists;
 };

@@ -1,8 +1,8 @@
 /* bench: what a model does on this machine beside what the machine can do. Results are plain numbers; the program prints
  * them. All times are of the fastest of some runs, because other work on a machine only ever makes one slower; processor
  * time is that of the same run. */
-#ifndef YA_MEASURE_BENCH_H
-#define YA_MEASURE_BENCH_H
+#ifndef YA_EVAL_BENCH_H
+#define YA_EVAL_BENCH_H
 
 #include "backend/profile.h"
 #include "io/tokenizer/tokenizer.h"

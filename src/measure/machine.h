@@ -1,6 +1,6 @@
 /* machine: what this machine can do at most, measured, and the two clocks that everything is compared by. */
-#ifndef YA_MEASURE_MACHINE_H
-#define YA_MEASURE_MACHINE_H
+#ifndef YA_EVAL_MACHINE_H
+#define YA_EVAL_MACHINE_H
 
 #include "base/ctx.h"
 
