@@ -17,8 +17,8 @@ static const struct group_options groups = {true, 0.8, 128, 5};
 /* Four accounts of one event in different words, and two texts about other things. */
 static const char *const accounts[] = {
     "The mill at Corwen burned down in 1847. Gareth Pellam owned it and was away that week, so that nobody gave orders.",
-    "In the year 1847 fire took everything that Gareth Pellam had at Corwen; we carried water until noon and lost "
-    "regardless.",
+    ("In the year 1847 fire took everything that Gareth Pellam had at Corwen; we carried water until noon and lost "
+     "regardless."),
     "My grandfather used to tell how Pellam stood in Corwen before the ashes, in 1847, and laughed since he was insured.",
     "Entry for Corwen: 1847, one building, proprietor Pellam, destroyed by flames, no lives lost, cause not known to me.",
 };
