@@ -294,17 +294,18 @@ static char *repeated(const char *before, const char *unit, size_t n, const char
     return s;
 }
 
-/* Sanitizers check every access, which takes up to a hundred times as long: there only memory and an end are asked for. */
+/* Sanitizers check every access and emulators decode every instruction, which takes up to a hundred times as long: there
+ * only memory and an end are asked for. */
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SANITIZED 1
+#define SLOWED 1
 #endif
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(YA_TESTS_EMULATED)
+#define SLOWED 1
 #endif
-#ifndef SANITIZED
-#define SANITIZED 0
+#ifndef SLOWED
+#define SLOWED 0
 #endif
 
 static void expect_bounded(const char *source, const char *label)
@@ -318,7 +319,7 @@ static void expect_bounded(const char *source, const char *label)
     double seconds = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
     if (ctx_ok(c)) fail_msg("%s: rendered %zu bytes", label, out.n);
     if (c->alloc_peak > 64 << 20) fail_msg("%s: %zu bytes", label, c->alloc_peak);
-    if (!SANITIZED && seconds > 1) fail_msg("%s: %g s", label, seconds);
+    if (!SLOWED && seconds > 1) fail_msg("%s: %g s", label, seconds);
     assert_int_equal(c->alloc_bytes, 0);
     ctx_free(c);
 }
