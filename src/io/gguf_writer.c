@@ -47,8 +47,7 @@ static void gguf_writer_free(struct gguf_writer *w)
     mem_free(w->c, w);
 }
 
-/* ---- numbers and texts -------------------------------------------------------------------------------------------------
- */
+/* ---- numbers and texts ----------------------------------------------------------------------------------------------- */
 
 static void put_u32(struct buf *b, uint32_t v)
 {
@@ -75,8 +74,7 @@ static void put_text(struct buf *b, const char *text, size_t n)
     buf_append(b, text, n);
 }
 
-/* ---- metadata ----------------------------------------------------------------------------------------------------------
- */
+/* ---- metadata -------------------------------------------------------------------------------------------------------- */
 
 static bool is_new(struct gguf_writer *w, struct map *seen, const char *name)
 {
@@ -179,8 +177,7 @@ bool gguf_writer_has(const struct gguf_writer *w, const char *key)
     return map_get(w->keys, key, strlen(key), &one);
 }
 
-/* ---- tensors -----------------------------------------------------------------------------------------------------------
- */
+/* ---- tensors --------------------------------------------------------------------------------------------------------- */
 
 static size_t aligned(size_t n)
 {

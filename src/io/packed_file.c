@@ -1,5 +1,9 @@
 /* packed_file: see packed_file.h. RFC 1952 (gzip, by zlib) and RFC 8878 (zstd). Both forms may hold several members or
- * frames one after the other, as `cat a.gz b.gz` makes; gzip may be followed by zeros, which tapes pad with. */
+ * frames one after the other, as `cat a.gz b.gz` makes; gzip may be followed by zeros, which tapes pad with.
+ *
+ * The first read looks at four bytes and decides how the file is packed (`start`). From then on packed_file_read turns in a
+ * loop: refill when the block is empty, one step of the library, until a step gives bytes. The file has ended well only when
+ * it ends between members (`inside` is false). */
 #include "io/packed_file.h"
 
 #include <string.h>
@@ -71,7 +75,7 @@ void packed_file_close(struct packed_file *f)
     mem_free(f->c, f);
 }
 
-/* Reads the next block of the file. False at its end and on failure. */
+/* Moves what is unread to the front of the block and fills the rest from the file. False at its end and on failure. */
 static bool refill(struct packed_file *f)
 {
     size_t kept = f->n - f->at;
@@ -106,7 +110,7 @@ static bool start(struct packed_file *f)
     while (f->n < 4 && refill(f)) continue;
     if (!ctx_ok(f->c)) return false;
     if (is_gzip(f)) {
-        if (inflateInit2(&f->gzip, 15 + 16) != Z_OK)
+        if (inflateInit2(&f->gzip, 15 + 16) != Z_OK) /* 15: the largest window, 32 KiB; + 16: with gzip's header */
             return ctx_fail(f->c, E_MEMORY, "%s: no memory for zlib", f->name), false;
         f->packing = PACKED_GZIP;
     } else if (is_zstd(f)) {
@@ -138,6 +142,8 @@ static bool begin_member(struct packed_file *f)
     return true;
 }
 
+/* zlib keeps its own place in the block; what it took is read off again afterwards. Z_BUF_ERROR says only that it could do
+ * nothing without more input, which packed_file_read then gives it. */
 static int64_t step_gzip(struct packed_file *f, uint8_t *to, size_t n)
 {
     if (!f->inside && !begin_member(f)) return -1;
@@ -155,6 +161,7 @@ static int64_t step_gzip(struct packed_file *f, uint8_t *to, size_t n)
     return (int64_t)(n - f->gzip.avail_out);
 }
 
+/* The result of zstd is 0 when a frame is complete and all of it was handed out. */
 static int64_t step_zstd(struct packed_file *f, uint8_t *to, size_t n)
 {
     ZSTD_inBuffer in = {f->block + f->at, f->n - f->at, 0};

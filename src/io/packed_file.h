@@ -14,10 +14,11 @@ enum { PACKED_FILE_RATIO = 1000, PACKED_FILE_FREE_BYTES = 64 << 20, PACKED_FILE_
 
 struct packed_file; /* opaque */
 
-/* `path` "-" is standard input; the string is borrowed. Owner of the result: the caller. NULL with the errors of file_open.
- */
+/* `path` "-" is standard input; the string is borrowed until packed_file_close. Owner of the result: the caller. NULL with
+ * E_INPUT for a named pipe, which could not be read a second time, E_MEMORY, and the errors of file_open. */
 struct packed_file *packed_file_open(struct ctx *c, const char *path);
-void packed_file_close(struct packed_file *f); /* accepts NULL */
+/* Closes the file, but not standard input. Accepts NULL. */
+void packed_file_close(struct packed_file *f);
 
 /* At most n (>= 1) of the expanded bytes: how many, 0 at the end, -1 on failure. E_INPUT for data that is corrupt, cut
  * short, followed by something else, or expands beyond the limit; E_IO, E_MEMORY. */
@@ -29,7 +30,8 @@ int64_t packed_file_read(struct packed_file *f, void *to, size_t n);
 int64_t packed_file_read_unhashed(struct packed_file *f, void *to, size_t n, size_t *fresh);
 void packed_file_hash(struct packed_file *f, const void *bytes, size_t n);
 
-/* Size of the file as it stands, 0 where it is not known (a pipe); and how many of these bytes have been read. */
+/* Size of the file as it stands (packed), 0 where it is not known (standard input); and how many of these bytes have been
+ * read. */
 uint64_t packed_file_size(const struct packed_file *f);
 uint64_t packed_file_taken(const struct packed_file *f);
 

@@ -21,15 +21,16 @@ struct safetensors_index {
     const char **files;     /* shard file names in order of appearance */
     size_t n_files;
     struct safetensors_index_entry *entries; /* sorted by name */
-    size_t n_entries, room;
-    char *text, *pool; /* owned: the file, and the names in it */
+    size_t n_entries, room;                  /* room: entries that there is memory for */
+    char *text, *pool;                       /* owned: the file, and the names in it */
     size_t pool_used;
-    struct map *ids; /* file name -> position in files */
-    struct json_scan scan;
-    bool has_map;
+    struct map *ids;       /* file name -> position in files */
+    struct json_scan scan; /* of text, while it is read */
+    bool has_map;          /* weight_map was met */
 };
 
-/* Reads the index at `path`; dir and path must outlive it. Release in every case. */
+/* Reads the index at `path`; dir, which is kept for messages and for whoever opens the files, and path must outlive it.
+ * E_INPUT for what is refused, E_IO, E_MEMORY. Release in every case. */
 enum status safetensors_index_read(struct safetensors_index *x, struct ctx *c, const char *dir, const char *path);
 /* Frees names and entries, also after a failure. */
 void safetensors_index_release(struct safetensors_index *x);

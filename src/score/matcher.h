@@ -40,9 +40,11 @@ struct matcher *matcher_new(struct ctx *c, const struct matcher_pattern *pattern
 /* Frees the automaton, not the patterns. Accepts NULL. */
 void matcher_free(struct ctx *c, struct matcher *m);
 
+/* A text is cut into MATCHER_STREAMS parts that are searched side by side, which hides the time of a load (matcher.c).
+ * MATCHER_TEXT_MAX: bytes of a text. */
 enum { MATCHER_STREAMS = 4, MATCHER_TEXT_MAX = 1 << 30 };
 
-/* One a pattern. Zeroed by the caller before each text. */
+/* One a pattern, of one thread. Zeroed by the caller before each text. */
 struct matcher_count {
     uint32_t count;
     uint32_t end[MATCHER_STREAMS]; /* of the last occurrence that counted, in each part of the text */

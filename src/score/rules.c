@@ -16,17 +16,18 @@
 #include "score/citation.h"
 #include "score/word.h"
 
-/* What is being read, for messages, and where patterns go while their number is not known. */
+/* What is being read, for messages, and how many patterns and uses there is memory for: the two arrays grow. */
 struct rules_reader {
     struct ctx *c;
-    const char *what; /* "FILE", then "FILE: citation" */
+    const char *what; /* the file, for messages */
     struct rules *r;
     size_t patterns_room, uses_room;
 };
 
 /* ---- members --------------------------------------------------------------------------------------------------------- */
 
-/* E_INPUT for a member that is not in the list (names separated by spaces). */
+/* E_INPUT for a member that is not in the list (names separated by spaces). `where` names the object in messages. A key with
+ * a space in it is in no list, though it might be a part of one. */
 static bool only_members(struct rules_reader *s, const char *where, json_t *o, const char *names)
 {
     if (!json_is_object(o)) return ctx_fail(s->c, E_INPUT, "%s: %s must be an object", s->what, where), false;
@@ -76,55 +77,55 @@ static bool string(struct rules_reader *s, json_t *o, const char *key, const cha
 
 /* A weight of the formulas: its member's name, the scorers that have it, its place in struct rules_weights, and its range.
  */
-struct rules_number {
+struct rules_weight {
     const char *name;
     unsigned scorers; /* bit 0: citation, bit 1: heuristic */
     size_t offset;
     double min, max;
 };
-#define NUMBER(NAME, SCORERS, MIN, MAX)                                                                                     \
+#define WEIGHT(NAME, SCORERS, MIN, MAX)                                                                                     \
     {                                                                                                                       \
 #NAME, SCORERS, offsetof(struct rules_weights, NAME), MIN, MAX                                                      \
     }
-static const struct rules_number numbers[] = {
-    NUMBER(base, 1, 0, 1),
-    NUMBER(citation_factor, 3, 0, 1),
-    NUMBER(citation_cap, 3, 0, 1),
-    NUMBER(institution_step, 2, 0, 1),
-    NUMBER(institution_cap, 3, 0, 1),
-    NUMBER(consensus_step, 3, 0, 1),
-    NUMBER(consensus_cap, 1, 0, 1),
-    NUMBER(consensus_most, 2, 0, 1000),
-    NUMBER(age_old, 3, -1, 1),
-    NUMBER(age_middle, 3, -1, 1),
-    NUMBER(age_new, 3, -1, 1),
-    NUMBER(age_unknown, 2, -1, 1),
-    NUMBER(primary_step, 3, 0, 1),
-    NUMBER(primary_cap, 1, 0, 1),
-    NUMBER(primary_most, 2, 0, 1000),
-    NUMBER(citation_assumed, 2, 0, 1),
-    NUMBER(citation_assumed_above, 2, 0, 1000),
-    NUMBER(bits_old, 3, 0, 64),
-    NUMBER(bits_middle, 3, 0, 64),
-    NUMBER(bits_new, 3, 0, 64),
-    NUMBER(primary_bits_step, 1, 0, 64),
-    NUMBER(primary_bits_cap, 1, 0, 64),
-    NUMBER(variety_bits_step, 1, 0, 64),
-    NUMBER(variety_bits_cap, 1, 0, 64),
-    NUMBER(institution_bits, 3, 0, 64),
-    NUMBER(consensus_bits_step, 1, 0, 64),
-    NUMBER(consensus_bits_cap, 1, 0, 64),
-    NUMBER(uneditable_bits, 2, 0, 64),
-    NUMBER(scan_bits, 2, 0, 64),
-    NUMBER(variety_factor, 2, 0, 64),
-    NUMBER(consensus_bits, 2, 0, 64),
-    NUMBER(vintage_bits, 2, 0, 64),
-    NUMBER(prior_share, 1, 0, 1),
-    NUMBER(shortest, 3, 1, 1e6),
-    NUMBER(year_middle, 3, 1000, 3000),
-    NUMBER(year_new, 3, 1000, 3000),
+static const struct rules_weight weight_table[] = {
+    WEIGHT(base, 1, 0, 1),
+    WEIGHT(citation_factor, 3, 0, 1),
+    WEIGHT(citation_cap, 3, 0, 1),
+    WEIGHT(institution_step, 2, 0, 1),
+    WEIGHT(institution_cap, 3, 0, 1),
+    WEIGHT(consensus_step, 3, 0, 1),
+    WEIGHT(consensus_cap, 1, 0, 1),
+    WEIGHT(consensus_most, 2, 0, 1000),
+    WEIGHT(age_old, 3, -1, 1),
+    WEIGHT(age_middle, 3, -1, 1),
+    WEIGHT(age_new, 3, -1, 1),
+    WEIGHT(age_unknown, 2, -1, 1),
+    WEIGHT(primary_step, 3, 0, 1),
+    WEIGHT(primary_cap, 1, 0, 1),
+    WEIGHT(primary_most, 2, 0, 1000),
+    WEIGHT(citation_assumed, 2, 0, 1),
+    WEIGHT(citation_assumed_above, 2, 0, 1000),
+    WEIGHT(bits_old, 3, 0, 64),
+    WEIGHT(bits_middle, 3, 0, 64),
+    WEIGHT(bits_new, 3, 0, 64),
+    WEIGHT(primary_bits_step, 1, 0, 64),
+    WEIGHT(primary_bits_cap, 1, 0, 64),
+    WEIGHT(variety_bits_step, 1, 0, 64),
+    WEIGHT(variety_bits_cap, 1, 0, 64),
+    WEIGHT(institution_bits, 3, 0, 64),
+    WEIGHT(consensus_bits_step, 1, 0, 64),
+    WEIGHT(consensus_bits_cap, 1, 0, 64),
+    WEIGHT(uneditable_bits, 2, 0, 64),
+    WEIGHT(scan_bits, 2, 0, 64),
+    WEIGHT(variety_factor, 2, 0, 64),
+    WEIGHT(consensus_bits, 2, 0, 64),
+    WEIGHT(vintage_bits, 2, 0, 64),
+    WEIGHT(prior_share, 1, 0, 1),
+    WEIGHT(shortest, 3, 1, 1e6),
+    WEIGHT(year_middle, 3, 1000, 3000),
+    WEIGHT(year_new, 3, 1000, 3000),
 };
-enum { N_NUMBERS = sizeof numbers / sizeof *numbers };
+enum { N_WEIGHTS = sizeof weight_table / sizeof *weight_table };
 
 /* The object "weights": every weight of the scorer must be there, and nothing else. Nothing is left at a silent default. */
 static bool read_weights(struct rules_reader *s, json_t *section)
@@ -132,8 +133,8 @@ static bool read_weights(struct rules_reader *s, json_t *section)
     json_t *o = json_object_get(section, "weights");
     unsigned bit = 1u << s->r->scorer;
     size_t found = 0;
-    for (int i = 0; i < N_NUMBERS; i++) {
-        const struct rules_number *d = &numbers[i];
+    for (int i = 0; i < N_WEIGHTS; i++) {
+        const struct rules_weight *d = &weight_table[i];
         if (!(d->scorers & bit)) continue;
         if (!number(s, o, d->name, d->min, d->max, (double *)((char *)&s->r->weights + d->offset))) return false;
         found++;
@@ -144,7 +145,8 @@ static bool read_weights(struct rules_reader *s, json_t *section)
     json_object_foreach(o, key, value)
     {
         bool known = false;
-        for (int i = 0; i < N_NUMBERS; i++) known |= (numbers[i].scorers & bit) && strcmp(numbers[i].name, key) == 0;
+        for (int i = 0; i < N_WEIGHTS; i++)
+            known |= (weight_table[i].scorers & bit) && strcmp(weight_table[i].name, key) == 0;
         if (!known) ctx_fail(s->c, E_INPUT, "%s: \"weights\" has an unknown member \"%.60s\"", s->what, key);
     }
     return false;
@@ -158,7 +160,7 @@ static bool same_pattern(const struct matcher_pattern *a, const struct matcher_p
     return a->flags == b->flags && a->accept == b->accept && a->bytes == b->bytes && memcmp(a->text, b->text, a->bytes) == 0;
 }
 
-/* Index of the pattern, which is added unless it is there. */
+/* Index of the pattern, which is added unless it is there. Every pattern is compared: at most 4096 of them, once a run. */
 static bool find_pattern(struct rules_reader *s, const struct matcher_pattern *p, uint32_t *index)
 {
     struct rules *r = s->r;
@@ -397,6 +399,7 @@ const struct rules_kind *rules_kind(const struct rules *r, const char *name, siz
 static bool add_marks(struct rules_reader *s)
 {
     bool original = s->r->original;
+    /* op. cit. and loc. cit. are found by their second word; the accept function then looks at what stands before it */
     struct matcher_pattern ibid = {"ibid", 4, original ? 0 : MATCH_LEFT | MATCH_RIGHT, NULL};
     struct matcher_pattern cit = {"cit", 3, original ? 0 : MATCH_RIGHT, original ? citation_cit_any : citation_cit_word};
     struct rules_use use = {.group = GROUP_MARK};

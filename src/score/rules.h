@@ -32,11 +32,11 @@ enum rules_group {
     GROUP_TYPE,        /* a kind of source that the text shows: each test is 0 or 1 */
     GROUP_MARK,        /* ibid., op. cit., loc. cit.: occurrences are citations */
     GROUP_UNEDITABLE,  /* words of sources that cannot be edited afterwards: words present */
-    GROUP_VINTAGE,
-    GROUP_COORDINATED,
-    GROUP_VARIETY, /* the values of the words present are added */
-    GROUP_SCANNED, /* in the text */
-    GROUP_SCAN     /* in the other members of the row */
+    GROUP_VINTAGE,     /* words of old texts: words present */
+    GROUP_COORDINATED, /* words of coordinated statements: words present */
+    GROUP_VARIETY,     /* the values of the words present are added */
+    GROUP_SCANNED,     /* in the text */
+    GROUP_SCAN         /* in the other members of the row */
 };
 
 /* One use of a pattern; a pattern may have several. Uses of a type's test stand together. */
@@ -83,7 +83,7 @@ struct rules {
     struct matcher_pattern *patterns;
     size_t n_patterns;
     struct rules_use *uses;
-    size_t n_uses, n_tests;
+    size_t n_uses, n_tests; /* tests of all types, numbered from 0 across them */
     const char *types[RULES_MAX_TYPES];
     size_t n_types;
     struct rules_declared *declared;
@@ -98,7 +98,7 @@ struct rules {
 /* Reads the rules of one scorer from n bytes; `what` names them in messages. NULL with E_INPUT, E_MEMORY. */
 struct rules *rules_read(struct ctx *c, const char *what, const char *text, size_t n, enum scorer scorer);
 /* The same from a file of at most RULES_MAX_BYTES, or the built-in rules for path NULL: the published originals where
- * `original`, else the defaults. */
+ * `original`, else the defaults. NULL also with the errors of file_read. */
 struct rules *rules_open(struct ctx *c, const char *path, bool original, enum scorer scorer);
 void rules_free(struct ctx *c, struct rules *r); /* accepts NULL */
 

@@ -1,4 +1,5 @@
-/* score_common: what the two scorers share. */
+/* score_common: what the two scorers (score_citation.c, score_heuristic.c) share; score_document in scorer.c calls the one
+ * that the rules name. The formulas are those of docs/score.md. */
 #ifndef YA_SCORE_COMMON_H
 #define YA_SCORE_COMMON_H
 
@@ -17,10 +18,10 @@ void score_heuristic(const struct rules *r, struct matcher_count *counts, const 
 /* Whether a value is the same text as, or contains, a lower-case word, whatever its own case. */
 bool score_contains(const struct score_value *v, const char *word);
 
-/* The number of citations that the row gives; false: none, or nothing that can be one. */
+/* The number of citations that the row gives, at least 0; false: none, or nothing that can be one. */
 bool score_given_citations(const struct score_value *v, int64_t *citations);
 
-/* old, middle or modern, by the rules' years. */
+/* One of three values (an authority, or bits) by the rules' years: old before year_middle, modern from year_new on. */
 static inline double score_by_age(const struct rules_weights *w, int year, double old, double middle, double modern)
 {
     return year < w->year_middle ? old : year < w->year_new ? middle : modern;

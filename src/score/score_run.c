@@ -58,7 +58,8 @@ struct run {
 /* ---- blocks, on any thread
  * ------------------------------------------------------------------------------------------------ */
 
-/* A faulty row: its message is kept, or it is the end of the block. */
+/* A faulty row, whose failure stands in the block's ctx: its message is kept for collect_block, which says it in the order
+ * of the rows, and unless faulty rows are skipped the block ends with it. */
 static void block_fault(struct run *r, struct score_block *b)
 {
     b->skipped++;
@@ -107,7 +108,8 @@ static void block_row(struct run *r, struct score_block *b, const struct row_spa
     block_fault(r, b);
 }
 
-/* Whether several rows stand on a line: then each is scored. */
+/* Whether several rows stand on a line: then each is scored. False when the first of them takes up the whole line, which is
+ * then faulty as a line. */
 static bool block_pieces(struct run *r, struct score_block *b, const struct row_span *span)
 {
     const char *line = r->batch.bytes + span->at;
@@ -196,7 +198,8 @@ static void block_close(struct score_block *b)
     ctx_free(b->c);
 }
 
-/* Deals the batch's rows out to blocks. */
+/* Deals the batch's rows out to blocks by bytes, not by threads. The last block takes what is left, since there are no more.
+ */
 static enum status deal(struct run *r)
 {
     size_t n = r->batch.n_spans, at = 0;
@@ -254,6 +257,7 @@ static enum status collect(struct run *r)
         struct score_block *b = &r->blocks[i];
         enum status write = write_out(r, &b->out[r->side]);
         if (write != OK || collect_block(r, b) != OK) return r->c->status;
+        /* the output of the batch before is hashed by now */
         if (b->out[!r->side].capacity > OUT_KEPT_BYTES) buf_release(&b->out[!r->side]);
     }
     r->n_before = r->n_blocks;
@@ -319,7 +323,7 @@ static enum status publish(struct run *r, struct score_file *files, size_t n_in,
 {
     uint8_t digest[32];
     struct score_file made = {.path = out, .bytes = r->sink.bytes, .rows = r->progress.rows, .skipped = r->progress.skipped};
-    hash_before(r);
+    hash_before(r); /* the last batch, which no further one hashed */
     sha256_final(&r->sink.sha, digest);
     sha256_hex(digest, made.sha256);
     char *manifest = score_manifest_path(r->c, out);

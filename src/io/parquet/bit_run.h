@@ -16,7 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Numbers of `width` bits (0 to 32). All zero with width 0 gives zeros for ever. */
+/* Numbers of `width` bits (0 to 32). With width 0 and no bytes every number is 0, and there is no end of them: the levels of
+ * a column that has none, where the caller counts. */
 struct bit_run {
     const uint8_t *at, *end;
     int width;
@@ -35,12 +36,12 @@ bool bit_run_next(struct bit_run *r, uint32_t *out);
 /* DELTA_BINARY_PACKED: blocks of miniblocks of differences. */
 struct bit_delta {
     const uint8_t *at, *end;
-    uint64_t total, given;
-    uint64_t per_mini, minis;
-    int64_t last, least;   /* the number before; the least difference of the block */
-    const uint8_t *widths; /* (minis) of the block */
-    uint64_t mini, in_mini;
-    int width;
+    uint64_t total, given;    /* numbers in all; handed out */
+    uint64_t per_mini, minis; /* numbers of a miniblock; miniblocks of a block */
+    int64_t last, least;      /* the number before; the least difference of the block */
+    const uint8_t *widths;    /* (minis) of the block */
+    uint64_t mini, in_mini;   /* which miniblock of the block is read; numbers read of it */
+    int width;                /* bits of a number of this miniblock */
 };
 
 /* Reads the header. False when it is corrupt or has more than `most` numbers. */

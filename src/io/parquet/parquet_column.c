@@ -63,7 +63,8 @@ void parquet_column_release(struct parquet_column *p)
 
 /* ---- headers ---- */
 
-/* Of a data page of version 1, or of a dictionary, whose third field is something else. */
+/* Of a data page of version 1, or of a dictionary, whose third field is something else. Ids are those of DataPageHeader and
+ * DictionaryPageHeader in parquet.thrift: 1 num_values, 2 encoding, 3 and 4 the encodings of the levels. */
 static void read_data_header(struct thrift *t, bool dictionary, struct page_header *h)
 {
     struct thrift_struct s = {0};
@@ -82,7 +83,8 @@ static void read_data_header(struct thrift *t, bool dictionary, struct page_head
     }
 }
 
-/* Of a data page of version 2. */
+/* Of a data page of version 2 (DataPageHeaderV2): 1 num_values, 2 and 3 nulls and rows, which are not needed, 4 encoding, 5
+ * and 6 the bytes of the levels, 7 is_compressed. */
 static void read_data_header_v2(struct thrift *t, struct page_header *h)
 {
     struct thrift_struct s = {0};
@@ -103,7 +105,10 @@ static void read_data_header_v2(struct thrift *t, struct page_header *h)
     }
 }
 
-/* Reads the header at p->at and moves behind it. */
+/* Reads the header at p->at and moves behind it (PageHeader: 1 type, 2 and 3 sizes without and with compression, 4 a
+ * checksum, which is not looked at, 5 data page, 7 dictionary, 8 data page of version 2). What a header leaves out is -1, so
+ * that it is refused where it is needed, but for encodings of levels, which version 2 does not have. A page that cannot be
+ * made smaller may grow a little by packing, hence twice the largest page for its packed size. */
 static bool read_page_header(struct parquet_column *p, struct page_header *h)
 {
     struct thrift t = {.at = p->at, .end = p->end};
@@ -167,7 +172,7 @@ static const char *codec_name(int codec)
     return codec >= 0 && codec < (int)(sizeof names / sizeof names[0]) ? names[codec] : "a codec that is not known";
 }
 
-/* Memory for an unpacked page in the place of the one before, within the budget of all columns. */
+/* Memory for an unpacked page in the place of the one before, within the budget of all columns. 0 bytes: only gives back. */
 static bool reserve_page(struct parquet_column *p, size_t bytes, uint8_t **owned, size_t *owned_bytes)
 {
     mem_free(p->c, *owned);
@@ -195,7 +200,7 @@ static const uint8_t *unpack(struct parquet_column *p, const struct page_header 
         if (h->packed != h->bytes) return column_fail(p, "sizes of a page that is not packed"), NULL;
         return from;
     }
-    if (!reserve_page(p, (size_t)h->bytes + 1, owned, owned_bytes)) return NULL;
+    if (!reserve_page(p, (size_t)h->bytes + 1, owned, owned_bytes)) return NULL; /* + 1: also an empty page has memory */
     memcpy(*owned, from, plain);
     size_t n = (size_t)h->packed - plain, bytes = (size_t)h->bytes - plain;
     if (bytes > 0 && !expand_page(p->codec, from + plain, n, *owned + plain, bytes))
@@ -224,7 +229,7 @@ static bool read_dictionary(struct parquet_column *p, const struct page_header *
     return true;
 }
 
-/* Bits of the largest level. */
+/* How many bits a level of 0 to `most` takes, which is how wide the file packs all of them. */
 static int column_bits_of(int most)
 {
     int bits = 0;
@@ -232,7 +237,8 @@ static int column_bits_of(int most)
     return bits;
 }
 
-/* Levels of version 1 stand behind their length, when there are any. */
+/* Levels of version 1 stand behind their length, when there are any. A leaf whose levels can only be 0 stores none, and the
+ * empty run of width 0 gives these zeros. */
 static bool take_levels(const uint8_t **at, const uint8_t *end, int most, struct bit_run *out)
 {
     bit_run_init(out, NULL, 0, 0);
@@ -286,7 +292,8 @@ static bool read_data(struct parquet_column *p, const struct page_header *h)
     return true;
 }
 
-/* Reads pages up to the next one with entries; at the end of the chunk there is none. */
+/* Reads pages up to the next one with entries; at the end of the chunk there is none. Pages of other types (indices) are
+ * passed over. */
 static bool next_page(struct parquet_column *p)
 {
     struct page_header h;

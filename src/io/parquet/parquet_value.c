@@ -1,11 +1,17 @@
 /* parquet_value: the decoders of a page's values (apache/parquet-format, Encodings.md).
  *
  *   PLAIN                     numbers little-endian one after the other; byte strings behind their length of 4 bytes;
- * booleans a bit each RLE_DICTIONARY            indices into the dictionary page, as runs of bit_run.h RLE booleans as such
- * runs DELTA_BINARY_PACKED       integers as differences (bit_run.h) DELTA_LENGTH_BYTE_ARRAY   lengths of all strings as
- * differences, then all bytes DELTA_BYTE_ARRAY          for each string how much of the one before it keeps, and its own
- * end: sorted strings get short BYTE_STREAM_SPLIT         first bytes of all values, then all second bytes, ...: compresses
- * floats better */
+ *                             booleans a bit each
+ *   RLE_DICTIONARY            indices into the dictionary page, as runs of bit_run.h
+ *   RLE                       booleans as such runs
+ *   DELTA_BINARY_PACKED       integers as differences (bit_run.h)
+ *   DELTA_LENGTH_BYTE_ARRAY   lengths of all strings as differences, then all bytes
+ *   DELTA_BYTE_ARRAY          for each string how much of the one before it keeps, and its own end: sorted strings get short
+ *   BYTE_STREAM_SPLIT         first bytes of all values, then all second bytes, ...: compresses floats better
+ *
+ * DELTA_BYTE_ARRAY makes "axis" and "axle" the prefix lengths 0 2, the lengths 4 2, and the bytes "axisle".
+ * parquet_values_init finds where the parts of a page begin, and each parquet_values_next then reads one value by
+ * next_value. */
 #include "io/parquet/parquet_value.h"
 
 #include <string.h>
@@ -58,7 +64,8 @@ static bool value_take(struct parquet_values *v, size_t n, struct parquet_value 
 
 /* ---- beginning ---- */
 
-/* Lengths as differences, and behind them the bytes. */
+/* Lengths as differences, and behind them the bytes. Where those begin is known only when all lengths were passed over,
+ * which a copy of the reader does. */
 static bool init_lengths(struct parquet_values *v, struct bit_delta *lengths)
 {
     if (!bit_delta_init(lengths, v->at, (size_t)(v->end - v->at), v->most)) return false;
@@ -151,6 +158,7 @@ static bool next_plain(struct parquet_values *v, struct parquet_value *out)
 static bool next_index(struct parquet_values *v, struct parquet_value *out)
 {
     uint32_t i;
+    /* A page of nulls has no indices and its run was never begun, and such a run would give index 0 for ever. */
     if (v->at == v->end && v->run.left == 0 && v->run.width == 0 && v->run.end == NULL) return false;
     if (!bit_run_next(&v->run, &i) || i >= v->dictionary->n) return false;
     *out = v->dictionary->values[i];

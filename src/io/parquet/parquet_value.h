@@ -17,7 +17,7 @@ enum parquet_encoding {
     PARQUET_BYTE_STREAM_SPLIT = 9
 };
 
-/* One value. The bytes are valid until the next one is read. */
+/* One value. Its bytes lie in the page, in the dictionary or in the decoder itself: valid until the next one is read. */
 struct parquet_value {
     const uint8_t *bytes; /* BYTES, FIXED, INT96; of the others the number's own bytes, little-endian */
     size_t n;
@@ -31,16 +31,18 @@ struct parquet_dictionary {
     size_t n;
 };
 
+/* A reader of a page's values. It owns nothing; leaf, dictionary, bytes and `whole` must stay while it is used. */
 struct parquet_values {
     const struct parquet_node *leaf;
     const struct parquet_dictionary *dictionary;
     int encoding;
-    const uint8_t *at, *end;
-    uint64_t given, most; /* values handed out; of the page, nulls included */
-    struct bit_run run;   /* indices into the dictionary, booleans */
-    struct bit_delta lengths, prefixes;
-    struct buf *whole; /* DELTA_BYTE_ARRAY: the value before */
-    uint8_t number[16];
+    const uint8_t *at, *end;   /* what is not read yet; BYTE_STREAM_SPLIT and plain booleans: all of it */
+    uint64_t given, most;      /* values handed out; of the page, nulls included */
+    struct bit_run run;        /* indices into the dictionary, booleans */
+    struct bit_delta lengths;  /* of strings; DELTA_BINARY_PACKED: the integers themselves */
+    struct bit_delta prefixes; /* DELTA_BYTE_ARRAY: how many bytes of the value before are kept */
+    struct buf *whole;         /* DELTA_BYTE_ARRAY: the value before */
+    uint8_t number[16];        /* a value that stands nowhere in the page as its bytes: integers, booleans, split ones */
 };
 
 /* Prepares the n bytes of a page's values, at most `most` of them. `whole` is memory that is used again from page to page;

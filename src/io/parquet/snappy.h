@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fills exactly `bytes` of `to` from n packed bytes. False when they are corrupt or stand for another number. */
+/* Fills exactly `bytes` of `to` from n packed bytes. False when they are corrupt or stand for more bytes or fewer. */
 bool snappy_expand(const uint8_t *from, size_t n, uint8_t *to, size_t bytes);
 
 #endif

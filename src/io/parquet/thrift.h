@@ -1,5 +1,12 @@
 /* thrift: reads structures in Thrift's compact protocol, in which Parquet keeps its metadata. A reader walks over the bytes;
- * what is not asked for is skipped. After the first fault every call does nothing, and the owner looks once at `failed`. */
+ * what is not asked for is skipped. After the first fault every call does nothing, and the owner looks once at `failed`.
+ *
+ *   struct thrift t = {.at = bytes, .end = bytes + n};
+ *   struct thrift_struct s = {0};
+ *   thrift_enter(&t);
+ *   while (thrift_field(&t, &s))
+ *       if (s.id == 1) rows = thrift_int(&t, &s); else thrift_skip(&t, s.type);
+ *   if (t.failed) ... */
 #ifndef YA_IO_PARQUET_THRIFT_H
 #define YA_IO_PARQUET_THRIFT_H
 

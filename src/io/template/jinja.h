@@ -17,7 +17,7 @@ enum { JINJA_SOURCE_MAX_BYTES = 256 << 10 };
 /* Reads a template; `name` stands in front of messages. Errors: E_INPUT for what is no Jinja, E_UNSUPPORTED for a construct
  * that is Jinja and not supported here, each with its line; E_MEMORY. NULL on failure. */
 struct jinja_template *jinja_open(struct ctx *c, const char *name, const char *source, size_t n);
-void jinja_free(struct jinja_template *t);
+void jinja_free(struct jinja_template *t); /* accepts NULL */
 /* Whether the template marks what the assistant writes ({% generation %}). */
 bool jinja_marks_generation(const struct jinja_template *t);
 /* Whether the template reads the clock. */

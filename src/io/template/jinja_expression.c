@@ -469,6 +469,7 @@ static enum status parse_comparison(struct jinja_parser *p, struct jinja_node **
     return OK;
 }
 
+/* not a: binds less than a comparison and more than `and`. */
 static enum status parse_not(struct jinja_parser *p, struct jinja_node **out)
 {
     if (!jinja_parse_is_name(&p->token, "not")) return parse_comparison(p, out);
@@ -483,6 +484,7 @@ static enum status parse_not(struct jinja_parser *p, struct jinja_node **out)
     return OK;
 }
 
+/* operand word operand word ...: `and` or `or`, grouped to the left. */
 static enum status parse_joined(struct jinja_parser *p, const char *word, char op, operand_fn operand,
                                 struct jinja_node **out)
 {

@@ -59,7 +59,7 @@ static enum status filter_safe(struct jinja_filter_call *f)
     return OK;
 }
 
-/* trim(chars). */
+/* trim(chars). What jinja_step counts is about the comparisons: each byte with each of the characters. */
 static enum status filter_trim(struct jinja_filter_call *f)
 {
     struct jinja_string s;
@@ -105,7 +105,7 @@ static enum status filter_length(struct jinja_filter_call *f)
     return OK;
 }
 
-/* The text between the lines of an indented block. */
+/* The lines of a text joined again with `by` in front: of the first only with `first`, of empty ones only with `blank`. */
 static enum status indent_lines(struct jinja_filter_call *f, struct jinja_string s, struct jinja_string by)
 {
     struct jinja_builder b = {.a = &f->r->arena};

@@ -123,6 +123,8 @@ struct sort_item {
     struct jinja_value key, item;
 };
 
+/* Merges two sorted runs, from[0, half) and from[half, n). Of equal keys the one of the first run goes first, also in
+ * reverse, as Python's sort has it. */
 static enum status sort_merge(struct jinja_run *r, struct sort_item *to, const struct sort_item *from, size_t n, size_t half,
                               bool reverse)
 {
@@ -159,6 +161,7 @@ static enum status sort_items(struct jinja_run *r, struct sort_item *items, size
 typedef enum status (*sort_key_fn)(struct jinja_filter_call *f, const struct jinja_value *item,
                                    const struct jinja_value *path, bool any_case, struct jinja_value *key);
 
+/* The list sorted, by keys that are made once an item: comparing then costs no look-up. */
 static enum status sort_list(struct jinja_filter_call *f, const struct jinja_list *l, sort_key_fn make_key,
                              const struct jinja_value *path, bool any_case, bool reverse)
 {

@@ -34,8 +34,8 @@ void jinja_arena_release(struct jinja_arena *a);
 /* count * size zeroed bytes, or NULL with E_INPUT past the cap. */
 void *jinja_arena_alloc(struct jinja_arena *a, size_t count, size_t size);
 
-/* n bytes of UTF-8, not NUL-terminated; `outside` says of each byte whether it came from the row, NULL: none. Strings are
- * immutable, and parts of a string are views into it. */
+/* n bytes of UTF-8, not NUL-terminated; `outside` says of each byte whether it came from the row, NULL: none does. Strings
+ * are immutable, and parts of a string are views into it. */
 struct jinja_string {
     const char *s;
     const uint8_t *outside;
@@ -258,12 +258,14 @@ enum status jinja_value_push(struct jinja_run *r, struct jinja_value *list, stru
 enum status jinja_value_dict(struct jinja_run *r, struct jinja_value *out);
 /* Sets a member; an equal key keeps its place. */
 enum status jinja_value_put(struct jinja_run *r, struct jinja_dict *d, struct jinja_value key, struct jinja_value value);
+/* The value of a key, in the dict's own memory. NULL when it is absent and also on a failure, which only the ctx tells. */
 const struct jinja_value *jinja_value_get(struct jinja_run *r, const struct jinja_dict *d, struct jinja_value key);
 const struct jinja_value *jinja_value_member(struct jinja_run *r, const struct jinja_dict *d, const char *key);
+/* Python's bool(v); whether v is of a kind; the number that it is, false for none. */
 bool jinja_value_true(const struct jinja_value *v);
 bool jinja_value_is(const struct jinja_value *v, enum jinja_kind kind);
-bool jinja_value_number(const struct jinja_value *v, double *out); /* ints, floats and bools */
-bool jinja_value_integer(const struct jinja_value *v, int64_t *out);
+bool jinja_value_number(const struct jinja_value *v, double *out);   /* ints, floats and bools */
+bool jinja_value_integer(const struct jinja_value *v, int64_t *out); /* ints and bools */
 enum status jinja_value_equal(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, bool *out);
 /* -1, 0 or 1, as Python's < orders values; fails where it would. `op` is for the message. */
 enum status jinja_value_order(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, const char *op,
@@ -275,6 +277,7 @@ enum status jinja_value_length(struct jinja_run *r, const struct jinja_value *v,
 /* Python's name of the type ("str"), and an undefined value's own failure ("'x' is undefined"). */
 const char *jinja_value_type(const struct jinja_value *v);
 enum status jinja_value_fail_undefined(struct jinja_run *r, const struct jinja_value *v);
+/* A copy of a JSON value; `outside`: its strings count as text of the row. */
 enum status jinja_value_read(struct jinja_run *r, const json_t *v, bool outside, struct jinja_value *out);
 
 /* jinja_text.c: strings as Python sees them, in code points. */
@@ -340,14 +343,14 @@ enum status jinja_lookup_path(struct jinja_run *r, const struct jinja_value *of,
 enum { JINJA_ARGUMENTS_MAX = 64 };
 struct jinja_arguments {
     struct jinja_value *values; /* positional ones first */
-    struct jinja_string *names; /* of the keyword ones; n NULL otherwise */
+    struct jinja_string *names; /* (n): of the keyword ones; those of the positional ones are empty */
     size_t n, n_positional;
 };
 enum status jinja_call_read(struct jinja_run *r, const struct jinja_node *list, struct jinja_arguments *a);
 enum status jinja_call(struct jinja_run *r, const struct jinja_value *f, const struct jinja_arguments *a,
                        struct jinja_value *out);
-/* Spreads the arguments over named parameters ("width=", "first=": a name without "=" is required), n of them. Missing ones
- * are left undefined, and *given says which were there. Fails as Python does, with `what` as the function's name. */
+/* Spreads the arguments over named parameters ("width=", "first=": a name without "=" is required), n of them, into values
+ * (n). Missing ones are left undefined. Fails as Python does, with `what` as the function's name. */
 enum status jinja_call_bind(struct jinja_run *r, const char *what, const struct jinja_arguments *a,
                             const char *const *parameters, size_t n, struct jinja_value *values);
 enum jinja_function { FUNCTION_RANGE, FUNCTION_NAMESPACE, FUNCTION_DICT, FUNCTION_RAISE, FUNCTION_DATE };
@@ -359,7 +362,8 @@ enum status jinja_call_macro(struct jinja_run *r, const struct jinja_macro *m, c
 /* jinja_date.c: strftime in the C locale. */
 enum status jinja_date_write(struct jinja_run *r, const struct tm *t, struct jinja_string format, struct jinja_string *out);
 
-/* jinja_method.c, jinja_filter.c, jinja_test.c; *known is false for a name that jinja2 does not have either. */
+/* jinja_method.c, jinja_filter.c, jinja_test.c: a name that jinja2 has and this interpreter has not is E_UNSUPPORTED, one
+ * that jinja2 does not have either is E_INPUT with its message. */
 enum status jinja_method_call(struct jinja_run *r, const struct jinja_method *m, const struct jinja_arguments *a,
                               struct jinja_value *out);
 enum { MEMBER_NONE, MEMBER_METHOD, MEMBER_CHANGES, MEMBER_UNSUPPORTED };

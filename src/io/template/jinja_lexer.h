@@ -1,5 +1,8 @@
-/* jinja_lexer: the source of a template as tokens, with jinja2's rules for white space: trim_blocks, lstrip_blocks, and the
- * signs - and + at the borders of tags. */
+/* jinja_lexer: the source of a template as tokens, with jinja2's rules for white space: trim_blocks (a line break behind a
+ * block tag goes), lstrip_blocks (spaces before a block tag that begins its line go), and the signs at the borders of tags:
+ * - takes away all white space on its side, + keeps what the two rules would take.
+ *
+ * "Hi {{ name }}!" becomes TEXT "Hi ", PRINT, NAME "name", CLOSE, TEXT "!", END. */
 #ifndef YA_IO_JINJA_LEXER_H
 #define YA_IO_JINJA_LEXER_H
 
@@ -35,15 +38,16 @@ struct jinja_lexer {
     size_t n, at;
     int32_t line;
     enum { LEXER_ROOT, LEXER_PRINT, LEXER_BLOCK } state;
-    bool opened; /* a tag has begun and its first token is yet to come */
-    bool line_starting;
+    bool opened;                       /* a tag has begun and its first token is yet to come */
+    bool line_starting;                /* the text that comes next begins at the start of a line */
     char brackets[JINJA_BRACKETS_MAX]; /* closing ones that are awaited */
     int n_brackets;
     bool raw; /* inside {% raw %} */
 };
 
-/* Takes a source; it is copied into the template's memory. */
+/* Takes a source; it is copied into the template's memory. E_MEMORY, E_INPUT. */
 enum status jinja_lexer_start(struct jinja_lexer *l, struct jinja_template *t, const char *source, size_t n);
+/* The next token; at the end TOKEN_END, again and again. E_INPUT with the line for what is no Jinja, E_UNSUPPORTED. */
 enum status jinja_lexer_next(struct jinja_lexer *l, struct jinja_token *out);
 
 #endif

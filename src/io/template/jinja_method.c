@@ -234,6 +234,8 @@ static enum text_class class_named(struct jinja_string name)
     return (enum text_class)i;
 }
 
+/* Whether an ASCII character agrees with the class. Upper and lower only ask that it is not the other one: "A1" is upper in
+ * Python, and that a letter is there at all is asked of the whole text. */
 static bool is_of_class(enum text_class class, unsigned char ch)
 {
     bool upper = ch >= 'A' && ch <= 'Z', lower = ch >= 'a' && ch <= 'z', digit = ch >= '0' && ch <= '9';

@@ -62,6 +62,7 @@ struct jinja_scope *jinja_scope_new(struct jinja_run *r, struct jinja_scope *par
     return s;
 }
 
+/* A scope has few names, so it is a list that is searched; the cost of long ones is counted. */
 enum status jinja_scope_set(struct jinja_run *r, struct jinja_scope *s, int32_t symbol, struct jinja_value value)
 {
     TRY(jinja_step(r, 1 + s->n / 16));
@@ -82,6 +83,8 @@ enum status jinja_scope_set(struct jinja_run *r, struct jinja_scope *s, int32_t 
     return OK;
 }
 
+/* The innermost variable of the name, else a global function. A name that jinja2 would know is refused, so that it does not
+ * silently read as undefined. */
 enum status jinja_scope_get(struct jinja_run *r, int32_t symbol, struct jinja_value *out)
 {
     for (const struct jinja_scope *s = r->scope; s; s = s->parent) {
@@ -362,6 +365,7 @@ void jinja_output_release(struct ctx *c, struct jinja_output *out)
     *out = (struct jinja_output){0};
 }
 
+/* `fixed` is set before `row`, which therefore hides it: both go into the same scope. */
 enum status jinja_render(struct ctx *c, const struct jinja_template *t, const struct jinja_input *in,
                          struct jinja_output *out)
 {

@@ -309,6 +309,8 @@ static enum status equal_dicts(struct jinja_run *r, const struct jinja_dict *a, 
     return OK;
 }
 
+/* Numbers by value whatever their kinds; all else only within a kind. Macros, methods and the like are equal when they are
+ * the same object: u.dict stands for whichever pointer the union holds. */
 enum status jinja_value_equal(struct jinja_run *r, const struct jinja_value *a, const struct jinja_value *b, bool *out)
 {
     double x;

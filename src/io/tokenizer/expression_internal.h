@@ -1,4 +1,11 @@
-/* expression_internal: what the files expression*.c share: the tree of a pattern and the tables that it becomes. */
+/* expression_internal: what the files expression*.c share: the tree of a pattern and the tables that it becomes.
+ *
+ *   expression_parse.c   pattern to tree
+ *   expression_build.c   tree to automaton, and the automaton to a table of states
+ *   expression.c         a text read from its end to its start by that table, then matches found from left to right
+ *
+ * Reading from the end answers for each place of the text which nodes of the automaton can be completed from there, so the
+ * search from the left takes at each node the first alternative that is alive and never has to come back. */
 #ifndef YA_IO_EXPRESSION_INTERNAL_H
 #define YA_IO_EXPRESSION_INTERNAL_H
 
@@ -53,11 +60,11 @@ struct expression {
     struct ctx *c;
     struct expression_node *nodes; /* owned */
     int n_nodes, start;
-    uint32_t *breaks; /* owned: first code point of each range of one class of characters */
-    uint8_t *class_of;
+    uint32_t *breaks;  /* owned: first code point of each range of one class of characters */
+    uint8_t *class_of; /* owned: (n_breaks) the class of each range */
     size_t n_breaks;
-    int n_classes;
-    uint8_t ascii[128];
+    int n_classes;      /* characters that no set of the pattern tells apart are of one class */
+    uint8_t ascii[128]; /* the classes of ASCII, without a search */
     int n_contexts; /* 1, or n_classes + 1 when a look-behind asks what stands before; the last is the start of the text */
     size_t words;   /* uint64 of a state */
     int n_states;

@@ -48,6 +48,7 @@
 #define DEEPSEEK_PUNCT "\\s?[!-/:-~\\uff01-\\uff0f\\uff1a-\\uff5e\\u2018-\\u201f\\u3000-\\u3002]+"
 #define DEEPSEEK_CJK   "[\\u4e00-\\u9fa5\\u0800-\\u4e00\\uac00-\\ud7ff]+"
 
+/* Names; stages; then ignore_merges (a piece that is a token stays whole), adds_bos, nfc. */
 static const struct pretokenizer_rules rules[] = {
     {" gpt-2 phi-2 gigachat a.x-4.0 mellum jais trillion granite-docling exaone4 ", {GPT2}, false, false, false},
     {" mpt olmo ", {GPT2}, false, false, true},
@@ -86,6 +87,7 @@ const struct pretokenizer_rules *pretokenizer_rules_find(const char *name, size_
     return NULL;
 }
 
+/* Whether rules consist of exactly these expressions. */
 static bool has_patterns(const struct pretokenizer_rules *r, const char *const *patterns, int n)
 {
     int i = 0;

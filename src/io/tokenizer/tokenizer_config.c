@@ -1,7 +1,11 @@
-/* tokenizer_config: reads what lies beside a tokenizer.json. tokenizer_config.json comes first, then
- * special_tokens_map.json, then generation_config.json (ids, and the full list of tokens that end a generation). A
- * chat_template.jinja, which newer versions of the reference write, goes before the template in tokenizer_config.json. Where
- * there is no generation_config.json the reference makes one out of config.json, so that is read for the same ids.
+/* tokenizer_config: opens a tokenizer together with what lies beside it (tokenizer_open_with, which is how tokenizer.json
+ * and SentencePiece's models are opened). What an earlier file says goes before what a later one says, in this order:
+ *
+ *   chat_template.jinja       the chat template, where newer versions of the reference (transformers) keep it
+ *   tokenizer_config.json     special tokens, whether BOS and EOS are added, the chat template
+ *   special_tokens_map.json   special tokens
+ *   generation_config.json    ids of BOS and EOS, and the full list of tokens that end a generation
+ *   config.json               the same ids, only without a generation_config.json, which the reference then makes out of it
  */
 #include <string.h>
 
@@ -18,7 +22,8 @@ static const char *token_text(const json_t *v)
     return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
 }
 
-/* A special token that a file names under `key`, unless an earlier file did. */
+/* A special token that a file names under `key`, unless an earlier file did (*out >= 0). E_INPUT for a text that is no
+ * token. */
 static enum status tokenizer_config_read_token(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file,
                                                const char *key, int32_t *out)
 {
@@ -53,10 +58,11 @@ static enum status tokenizer_config_read_template(struct ctx *c, struct tokenize
     return c->status;
 }
 
-/* The tokens that a chat template is given by name. */
+/* The tokens that a chat template is given by name. They are kept apart from t->bos and t->eos, which an encoder adds and
+ * other files may set. One that is no token is passed over here: a template may never ask for it. */
 static enum status tokenizer_config_read_named(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file)
 {
-    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
+    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"}; /* by enum tokenizer_name */
     for (int i = 0; i < 4; i++) {
         const char *text = token_text(json_object_get(o, keys[i]));
         if (text && t->named[i] < 0 && tokenizer_vocab_find(t, text, strlen(text)) >= 0)
@@ -162,6 +168,7 @@ struct tokenizer *tokenizer_open_with(struct ctx *c, const char *path, tokenizer
     enum status st = t ? read(c, t, path) : c->status;
     if (st == OK) {
         const char *slash = strrchr(path, '/');
+        /* "/a/b" lies in "/a", "/b" in "/", "b" in "." */
         char *dir = slash ? mem_strndup(c, path, (size_t)(slash - path) + (slash == path)) : mem_strdup(c, ".");
         st = dir ? tokenizer_config_read(c, t, dir) : c->status;
         mem_free(c, dir);

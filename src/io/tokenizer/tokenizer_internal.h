@@ -109,8 +109,10 @@ bool tokenizer_member_true(const json_t *o, const char *key, bool absent);
 enum status tokenizer_text_read(struct ctx *c, struct tokenizer *t, const json_t *doc);
 /* E_UNSUPPORTED: field "value". */
 enum status tokenizer_refuse(struct ctx *c, const struct tokenizer *t, const char *field, const char *value);
-/* Opens `path` by `read` and what lies beside it. */
+/* Fills an empty tokenizer from the file at `path`: vocabulary, merges, normaliser. */
 typedef enum status (*tokenizer_read_fn)(struct ctx *c, struct tokenizer *t, const char *path);
+/* Opens `path` by `read`, then reads what lies beside it and marks the stops. Owner of the result: the caller
+ * (tokenizer_free). NULL with the errors of `read` and of tokenizer_config_read. */
 struct tokenizer *tokenizer_open_with(struct ctx *c, const char *path, tokenizer_read_fn read);
 
 /* Marks the special tokens with well-known names that end a turn or a text as stops. */
@@ -132,7 +134,8 @@ struct added_match {
 bool tokenizer_added_find(const struct tokenizer *t, const struct trie *trie, const char *text, size_t n, size_t from,
                           struct added_match *out);
 
-/* Reads what lies beside a tokenizer.json in `dir`: BOS, EOS, stops, chat template. */
+/* Reads what lies beside a tokenizer.json in `dir`: BOS, EOS, stops, chat template. Files that are not there are passed
+ * over. E_INPUT for a special token that is none or an id out of range, and the errors of json_parse_file. */
 enum status tokenizer_config_read(struct ctx *c, struct tokenizer *t, const char *dir);
 
 #endif

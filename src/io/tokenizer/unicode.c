@@ -78,10 +78,12 @@ bool unicode_is_normal_quick(enum unicode_form form, const char *s, size_t n)
     return true;
 }
 
+/* The characters that are being gathered, up to the next border. unicode_normalize calls cluster_start at the first
+ * character that is no border, cluster_push for each one, and cluster_flush at the next border. */
 struct cluster {
-    utf8proc_int32_t *cps; /* owned, as is spare: decomposed characters */
-    utf8proc_int32_t *spare;
-    size_t n, room;
+    utf8proc_int32_t *cps;   /* owned: decomposed characters */
+    utf8proc_int32_t *spare; /* owned: as many, for sort_marks */
+    size_t n, room;          /* characters, and for how many there is memory */
     enum unicode_form form;
     size_t at; /* where in the source it begins */
 };
@@ -111,6 +113,7 @@ static void put_cluster_origins(const struct buf *out, size_t start, struct buf 
     }
 }
 
+/* Memory for `need` characters. The two arrays grow one after the other, and `room` only when both did. */
 static enum status cluster_reserve(struct ctx *c, struct cluster *k, size_t need)
 {
     if (need <= k->room) return OK;
@@ -127,7 +130,8 @@ static enum status cluster_reserve(struct ctx *c, struct cluster *k, size_t need
 
 enum { MAX_DECOMPOSED = 32 }; /* no decomposition has more than 18 characters */
 
-/* Appends the decomposition of one character. */
+/* Appends the decomposition of one character. UTF8PROC_COMPOSE asks for the canonical decomposition here; composing is done
+ * for the whole cluster (cluster_flush). */
 static enum status cluster_push(struct ctx *c, struct cluster *k, uint32_t cp)
 {
     TRY(cluster_reserve(c, k, k->n + MAX_DECOMPOSED));

@@ -53,7 +53,7 @@ struct unicode_unit {
     size_t bytes;
 };
 
-/* The unit at s; n > 0 bytes are readable. */
+/* The unit at s; n > 0 bytes are readable. A byte that begins no well-formed character is UNICODE_INVALID, 1 byte. */
 struct unicode_unit unicode_next(const char *s, size_t n);
 /* The unit that ends at s + n; n > 0. */
 struct unicode_unit unicode_last(const char *s, size_t n);
@@ -66,7 +66,8 @@ enum { UNICODE_NFC_GROWTH = 3, UNICODE_NFKC_GROWTH = 11 };
 bool unicode_is_normal_quick(enum unicode_form form, const char *s, size_t n);
 /* Appends the form of n bytes; invalid bytes are copied. Linear time, whatever the order of combining marks. `origins`,
  * unless NULL, gets a uint32_t for each byte appended: where in s it came from. Characters that compose or change order with
- * each other count as coming from the first of them; what the form leaves as it is comes from its own place. */
+ * each other count as coming from the first of them; what the form leaves as it is comes from its own place. The errors of
+ * appending to the two buffers, E_MEMORY. */
 enum status unicode_normalize(struct ctx *c, enum unicode_form form, const char *s, size_t n, struct buf *out,
                               struct buf *origins);
 
