@@ -31,8 +31,9 @@ struct score_run_result {
 
 /* Scores the files `in` ("-": standard input) one after the other into the file `out`, or to standard output for NULL (then
  * without a manifest; rows before a fault are written). Threads are the ctx's. E_INPUT "FILE:ROW: ..." for the first faulty
- * row unless skip_faulty, and where no row is left; E_IO, E_MEMORY, and the errors of row_file_open. After a failure there
- * is no file `out` that was not there before. */
+ * row unless skip_faulty, and where no row is left; E_IO, E_MEMORY, and the errors of row_file_open. A failure
+ * while rows are read or scored leaves no file `out` that was not there before; one while the manifest is written, which
+ * comes last, leaves `out` without its manifest. */
 enum status score_run(struct ctx *c, const struct score_run_options *o, const char *const *in, size_t n_in, const char *out,
                       struct score_run_result *result);
 
