@@ -16,7 +16,8 @@ import sys
 from c_sources import sources
 
 ROOT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-COVERED = ["src/base", "src/array", "src/backend", "src/engine", "src/model"]
+COVERED = ["src/base", "src/io", "src/score", "src/array", "src/backend", "src/model", "src/data", "src/prepare", "src/engine",
+           "src/train"]
 # Of these only the second rule is asked: a test's or benchmark's functions are private to it.
 HEADS = ["bench", "tests/base", "tests/array", "tests/backend", "tests/engine", "tests/model", "tests/cuda"]
 # A line in column 0 that begins a function: a type, a name and a bracket. Macros and typedefs of functions are none.

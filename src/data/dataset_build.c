@@ -49,6 +49,7 @@ struct dataset_options dataset_options_default(const char *const *paths, size_t 
                                     .chat = CHAT_OWN};
 }
 
+/* E_INPUT naming the option that is out of its range. */
 static enum status build_check_options(struct ctx *c, const struct dataset_options *o)
 {
     double w = o->default_auth_weight, h = o->default_prov_entropy;
@@ -98,6 +99,7 @@ static void note_spelled(struct builder *b, const struct record *row)
     b->spelled_token = token >= 0 ? token : second;
 }
 
+/* Says once what note_spelled has found. */
 static void warn_spelled(const struct builder *b)
 {
     if (b->spelled_rows == 0) return;
@@ -118,6 +120,8 @@ static void drop_doubled_bos(struct builder *b)
     memmove(b->trained.data, b->trained.data + 1, --b->trained.len);
 }
 
+/* The tokens of a row without a conversation: BOS, the prompt, the text, EOS, as the example at the top. A text that ends
+ * with EOS already gets no second one. */
 static enum status render_text(struct builder *b, const struct record *row)
 {
     if (tokenizer_adds_bos(b->t)) TRY(add_id(b, tokenizer_bos(b->t), false));
@@ -207,7 +211,11 @@ static int64_t find_untrained(const struct builder *b, int64_t at, int64_t n)
 /* The piece for the targets from `target` on: tokens [*first, *end). A run of targets that fits is taken whole, with as much
  * of what stands before it as fits, so that an answer keeps the end of a long prompt; more runs follow while they fit whole.
  * A run that does not fit is cut: its first piece gets up to half its length of what stands before it, each further one the
- * last token of the one before. */
+ * last token of the one before, since a target needs a token to be predicted from.
+ *
+ * Example: 4 tokens of a prompt (0 to 3), 10 targets (4 to 13), pieces of at most 8. The run does not fit, so the first
+ * piece is [0, 8) with 4 tokens of prompt, and its targets are 4 to 7. The run goes on at 8: the second piece is [7, 14),
+ * where 7 is there as what 8 is predicted from, and put_split marks it as not trained. */
 static void place_piece(const struct builder *b, int64_t target, int64_t n, int64_t *first, int64_t *end)
 {
     int64_t longest = b->options.max_length, run_end = find_untrained(b, target, n);

@@ -136,6 +136,7 @@ struct weighted {
     int64_t tokens;
 };
 
+/* For qsort: ascending g. */
 static int compare_g(const void *a, const void *b)
 {
     double x = ((const struct weighted *)a)->g, y = ((const struct weighted *)b)->g;
@@ -200,6 +201,7 @@ static void describe_published(const struct dataset *d, struct objective *o)
     o->d_mean = sum / (double)o->tokens;
 }
 
+/* The weight of a document of a data set. */
 static double omega_of(const struct objective *o, const struct dataset_document *e)
 {
     return objective_omega(o, e->auth_weight, e->prov_entropy);

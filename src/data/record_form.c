@@ -190,6 +190,8 @@ static bool read_sharegpt(struct record_form *f, const char *what, const json_t 
     return read_conversation(f, what, row, "conversations", out);
 }
 
+/* Alpaca's {"instruction", "input", "output"} as a conversation: instruction and input, on a line of its own, are what the
+ * user says, after "system" and "history" where the row has them. */
 static bool read_alpaca(struct record_form *f, const char *what, const json_t *row, struct record *out)
 {
     const char *instruction, *input, *output;

@@ -10,9 +10,11 @@ struct row_path {
     double weight;
 };
 
-/* What follows the last colon is the weight when it is a number and no file has the whole name. E_INPUT for a weight that is
- * not above 0 and at most RECORDS_LOSS_WEIGHT_MAX, and when files of both names exist (which is meant?). */
+/* What follows the last colon is the weight when it is a number and no file has the whole name; else the weight is 1.
+ * E_INPUT for a weight that is not above 0 and at most RECORDS_LOSS_WEIGHT_MAX, and when files of both names exist (which is
+ * meant?); E_MEMORY. After a failure *out holds nothing. A path at which there is no file is no error here. */
 enum status row_path_parse(struct ctx *c, const char *text, struct row_path *out);
+/* Frees the path; again is harmless. */
 void row_path_release(struct ctx *c, struct row_path *p);
 
 /* Whether rows come from standard input. */

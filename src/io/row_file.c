@@ -187,6 +187,7 @@ static bool open_table(struct row_file *f)
     return false;
 }
 
+/* Finds the form by the first bytes; whether "{" begins a line or one object over several is `decided` at the line's end. */
 static bool recognise(struct row_file *f)
 {
     if (!look(f)) return false;
@@ -459,6 +460,7 @@ static bool is_at_lines(const struct row_file *f)
     return f->form == FORM_LINES && f->decided && !f->inside;
 }
 
+/* Adds the complete lines from *at on as spans, without white space at their ends and without blank lines, which count. */
 static enum status split_lines(struct row_file *f, struct row_batch *b, size_t *at, bool ended)
 {
     while (*at < b->n) {

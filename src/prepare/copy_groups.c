@@ -1,5 +1,7 @@
-/* copy_groups: see copy_groups.h. Rows meet by sorting, not by a hash table: the order of memory and of work is then a
- * function of the rows alone, and a file cannot choose keys that collide. */
+/* copy_groups: finds copies by sorting rows by a key and looking at neighbours. The key is half of the digest for exact
+ * copies (find_exact), and for near ones the hash of one band of the signature, band after band (find_near). Sorting, and
+ * not a hash table: the order of memory and of work is then a function of the rows alone, and a file cannot choose keys that
+ * collide. */
 #include "prepare/copy_groups.h"
 
 #include <math.h>
@@ -8,7 +10,7 @@
 
 #include "base/mem.h"
 
-enum { COMPARED_MAX = 256 };
+enum { COMPARED_MAX = 256 }; /* rows before it that a row of one band is compared with */
 
 struct copy_key {
     uint64_t key;
@@ -26,6 +28,8 @@ struct copy_search {
     struct copy_counts *counts;
 };
 
+/* Two signatures that agree in a share t of their positions agree in a whole band of r with probability t^r, and in at least
+ * one of b = permutations / r bands with 1 - (1 - t^r)^b (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4). */
 void copy_bands(double threshold, int permutations, int *bands, int *positions)
 {
     *positions = 1;
@@ -36,12 +40,14 @@ void copy_bands(double threshold, int permutations, int *bands, int *positions)
 
 /* ---- groups ---- */
 
+/* The first row of i's group; halves the path to it on the way. */
 static uint32_t find(uint32_t *group, uint32_t i)
 {
     while (group[i] != i) i = group[i] = group[group[i]];
     return i;
 }
 
+/* Makes one group of two; the smaller first row is the first row of both. */
 static void join(struct copy_search *s, uint32_t i, uint32_t k)
 {
     uint32_t x = find(s->group, i), y = find(s->group, k);
@@ -49,6 +55,7 @@ static void join(struct copy_search *s, uint32_t i, uint32_t k)
     s->group[x < y ? y : x] = x < y ? x : y;
 }
 
+/* For qsort: rows of one key stand in their order. */
 static int by_key(const void *a, const void *b)
 {
     const struct copy_key *x = a, *y = b;
@@ -56,11 +63,14 @@ static int by_key(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
+/* Whether row i may be in a group with others. */
 static bool takes_part(const struct copy_search *s, size_t i)
 {
     return !s->texts->left_out || !s->texts->left_out[i];
 }
 
+/* Joins rows of equal digest to the first of them. Rows are sorted by the first half of the digest, and the second half is
+ * compared with that of the first row of the run. 128 bits that agree are taken for equal texts. */
 static void find_exact(struct copy_search *s)
 {
     const uint64_t(*digest)[2] = s->texts->digest;
@@ -81,6 +91,7 @@ static void find_exact(struct copy_search *s)
 
 /* ---- near copies ---- */
 
+/* The signature of a row. */
 static const int32_t *signature(const struct copy_search *s, uint32_t row)
 {
     return s->texts->signatures + (size_t)row * (size_t)s->m->permutations;
@@ -118,6 +129,7 @@ static void compare_with(struct copy_search *s, size_t first, size_t i)
     }
 }
 
+/* Compares the rows that meet in some band, and joins those that are alike. */
 static void find_near(struct copy_search *s)
 {
     int bands = 1, positions = 1;
@@ -131,6 +143,7 @@ static void find_near(struct copy_search *s)
     }
 }
 
+/* Makes every row point at its group's first one, and counts. */
 static void count_groups(struct copy_search *s)
 {
     size_t n = s->texts->n, later = 0;

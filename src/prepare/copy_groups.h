@@ -27,9 +27,11 @@ enum { COPY_BANDS_MAX = MINHASH_PERMUTATIONS_MAX };
  * with a probability of COPY_MEET. Since pairs that meet are compared, wrong ones cost time and are no mistakes; the usual
  * choice, which weighs both alike (as datasketch does), meets 40 % of the pairs at a threshold of 0.8 and 128 positions. */
 #define COPY_MEET 0.98
+/* Fills *bands and *positions so that bands * positions is at most `permutations`. threshold in (0, 1]. Cannot fail. */
 void copy_bands(double threshold, int permutations, int *bands, int *positions);
 
-/* Fills group (n): the smallest index of each row's group. threshold in (0, 1]. Memory: 16 bytes a row for the search beside
+/* Fills group (n): the smallest index of each row's group, so group[i] == i for its first row. E_MEMORY, E_INPUT for 2^32
+ * rows. threshold in (0, 1]. Memory: 16 bytes a row for the search beside
  * what is given. A band that very many rows share costs COMPARED_MAX comparisons a row. */
 enum status copy_groups_find(struct ctx *c, const struct minhash *m, double threshold, const struct copy_texts *texts,
                              uint32_t *group, struct copy_counts *counts);

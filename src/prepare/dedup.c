@@ -1,4 +1,5 @@
-/* dedup: see dedup.h. */
+/* dedup: finds the copy groups, chooses the row of each that stays, writes those rows, and reports the groups. dedup_run
+ * calls table_groups_read, dedup_choose, row_table_write and report, in this order. */
 #include "prepare/dedup.h"
 
 #include <math.h>
@@ -9,7 +10,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 
-/* Whether row a is the better one to keep; of equals the earlier one is (b, which comes first). */
+/* Whether row a is a better one to keep than b, which comes before it: of equals the earlier one stays. */
 static bool is_better(const struct row_table *t, size_t a, size_t b, enum dedup_keep keep)
 {
     const struct table_row *x = &t->rows[a], *y = &t->rows[b];
@@ -25,7 +26,7 @@ void dedup_choose(const struct row_table *t, const uint32_t *group, enum dedup_k
     memset(stays, 0, n);
     for (size_t i = 0; i < n; i++) stays[i] = !t->rows[i].faulty && group[i] == i;
     if (keep == DEDUP_FIRST) return;
-    /* rows of a group are met in order: the one that stays so far is found by going back through those marked */
+    /* best[g]: of the group whose first row is g, the row that stays so far. The first row is met before the others. */
     uint32_t *best = mem_alloc(t->c, n, sizeof *best);
     for (size_t i = 0; best && i < n; i++) {
         if (group[i] == i)
@@ -42,7 +43,7 @@ void dedup_choose(const struct row_table *t, const uint32_t *group, enum dedup_k
 /* ---- the file of groups ---- */
 
 struct group_member {
-    uint32_t group, row;
+    uint32_t group, row; /* the group's first row; the row */
 };
 
 static int by_group(const void *a, const void *b)
@@ -89,6 +90,7 @@ static enum status write_groups(const struct row_table *t, const struct group_me
     return file_writer_commit(w);
 }
 
+/* Finds the largest group and, where a path is given, writes the groups: rows sorted by group stand together. */
 static enum status report(const struct row_table *t, const uint32_t *group, const uint8_t *stays, const char *path,
                           struct dedup_result *result)
 {

@@ -1,4 +1,4 @@
-/* dedup: of each group of copies one row is kept. */
+/* dedup: of each group of copies (copy_groups.h) one row is kept, and the others are left out of the output. */
 #ifndef YA_PREPARE_DEDUP_H
 #define YA_PREPARE_DEDUP_H
 
@@ -20,11 +20,13 @@ struct dedup_result {
     int64_t largest;                                        /* rows of the largest group */
 };
 
-/* Writes the rows that stay to `out`, as they are and in order. Errors: as row_table. */
+/* Writes the rows that stay to `out`, as they are and in order. Errors: as row_table_read and row_table_write, and E_IO for
+ * the file of groups. */
 enum status dedup_run(struct ctx *c, const struct dedup_options *o, const char *const *paths, size_t n_paths,
                       const char *out, struct dedup_result *result);
 
-/* Marks the row that stays of each group (1) and the others (0); faulty rows are 0. */
+/* Fills stays (t->n_rows): 1 for the row of each group that stays, 0 for the others and for faulty rows. group (t->n_rows)
+ * is as copy_groups_find gives it. E_MEMORY in t->c. */
 void dedup_choose(const struct row_table *t, const uint32_t *group, enum dedup_keep keep, uint8_t *stays);
 
 #endif

@@ -1,5 +1,5 @@
-/* doctor: see doctor.h. One reading of the evaluation items, whose runs of words go into a set, and one of the rows, on the
- * threads of which each row is looked at for itself; what concerns all rows is then found in the table. */
+/* doctor: finds what doctor.h lists. One reading of the evaluation items, whose runs of words go into a set, and one of the
+ * rows, on the threads of which each row is looked at for itself; what concerns all rows is then found in the table. */
 #include "prepare/doctor.h"
 
 #include <math.h>
@@ -12,8 +12,12 @@
 #include "data/objective.h"
 #include "io/json.h"
 
-enum { FLAG_LEAK = 1, FLAG_EMPTY_TURN = 2, INVERTED_ROWS = 30 };
-static const double LENGTH_FACTOR = 32, CONTRADICTS_BY = 0.5, FEW_SHARE = 0.2, INVERTED_BELOW = -0.3;
+enum { FLAG_LEAK = 1, FLAG_EMPTY_TURN = 2 }; /* in table_row.flags */
+enum { INVERTED_ROWS = 30 };                 /* fewer pairs are too few for a correlation to mean anything */
+static const double LENGTH_FACTOR = 32;      /* this many times longer or shorter than the median is odd */
+static const double CONTRADICTS_BY = 0.5;    /* of auth_weight, against the usual one of the kind */
+static const double FEW_SHARE = 0.2;         /* an effective share of the text below this is few rows */
+static const double INVERTED_BELOW = -0.3;   /* correlation */
 
 static const struct {
     const char *name, *advice;
@@ -62,6 +66,7 @@ struct doctor {
     pthread_mutex_t lock; /* of items, while they are read */
 };
 
+/* One more row for a finding; the first is its example. */
 static void add(struct doctor_result *r, enum doctor_check check, size_t row)
 {
     if (r->findings[check].count++ == 0) r->findings[check].example = row;
@@ -69,6 +74,7 @@ static void add(struct doctor_result *r, enum doctor_check check, size_t row)
 
 /* ---- one row, on any thread ---- */
 
+/* For minhash_walk: every run of words of an item goes into the set. */
 static bool keep_item(void *user, uint64_t hash)
 {
     return map64_put(user, hash, 1, NULL) == OK;
@@ -83,12 +89,14 @@ static void look_at_item(void *user, struct score_row *row, const char *bytes, s
     pthread_mutex_unlock(&d->lock);
 }
 
+/* For minhash_walk: goes on as long as no run of words is one of an item. */
 static bool is_new(void *user, uint64_t hash)
 {
     uint64_t one;
     return !map64_get(user, hash, &one);
 }
 
+/* Whether a value is null or text of nothing but white space. A text with a zero byte in it is not blank. */
 static bool is_blank(const json_t *text)
 {
     const char *s = json_string_value(text);
@@ -110,6 +118,8 @@ static bool has_empty_turn(const json_t *turns)
     return false;
 }
 
+/* Whether the part of a row that is trained says nothing, in any form of rows. Most rows cannot, which a search of their
+ * bytes for the members' names tells without parsing them. */
 static bool has_empty_answer(struct ctx *c, const char *bytes, size_t n)
 {
     if (!memmem(bytes, n, "\"messages\"", 10) && !memmem(bytes, n, "\"conversations\"", 15) &&
@@ -125,6 +135,7 @@ static bool has_empty_answer(struct ctx *c, const char *bytes, size_t n)
     return empty;
 }
 
+/* Sets the row's flags, and scores its text alone (no prior), as the sign that its own scores are compared with. */
 static void look_at_row(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out, void *extra)
 {
     struct doctor *d = user;
@@ -138,6 +149,8 @@ static void look_at_row(void *user, struct score_row *row, const char *bytes, si
 
 /* ---- all rows ---- */
 
+/* The findings that each row shows by itself or beside the first row of its copy group. Only rows among scored ones can lack
+ * scores: a data set without any is plain fine-tuning. */
 static void find_single(struct doctor *d, const uint32_t *group)
 {
     struct row_table *t = &d->r->table;
@@ -161,12 +174,14 @@ static void find_single(struct doctor *d, const uint32_t *group)
     }
 }
 
+/* For qsort. */
 static int by_number(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
+/* Texts whose bytes are far from the median, which a few extreme ones cannot move as they would a mean. */
 static enum status find_lengths(struct doctor *d)
 {
     struct row_table *t = &d->r->table;
@@ -190,6 +205,7 @@ static enum status find_lengths(struct doctor *d)
     return OK;
 }
 
+/* Whether a row has both scores within their ranges (NaN is in none). */
 static bool has_scores(const struct table_row *r)
 {
     return !r->faulty && r->auth >= 0 && r->auth <= OBJECTIVE_AUTH_MAX && r->entropy >= 0 &&
@@ -220,7 +236,9 @@ static const struct rules_kind *kind_of(const struct row_table *t, const struct 
     return strcmp(k->source_type, name) == 0 && strcmp(name, "unknown") != 0 ? k : NULL;
 }
 
-/* Scores against the usual ones of the row's kind, and against what its text shows. */
+/* Scores against the usual ones of the row's kind, and against what its text shows: first the kinds, and the texts only
+ * where the kinds have found nothing. A correlation far below 0 says that high scores stand where low ones belong. The
+ * example is the row of the largest s, which is trained most. */
 static enum status find_contradictions(struct doctor *d)
 {
     struct row_table *t = &d->r->table;
@@ -228,20 +246,20 @@ static enum status find_contradictions(struct doctor *d)
     if (!pairs) return d->c->status;
     struct doctor_finding *f = &d->r->findings[DOCTOR_INVERTED];
     for (int by_kind = 1; by_kind >= 0 && f->count == 0; by_kind--) {
-        size_t n = 0, lowest = 0;
+        size_t n = 0, most = 0; /* most: the row that is trained most */
         for (size_t i = 0; i < t->n_rows; i++) {
             const struct table_row *r = &t->rows[i];
             const struct rules_kind *k = kind_of(t, r);
             if (!has_scores(r) || (by_kind && !k)) continue;
             if (by_kind && fabs(r->auth - k->auth_weight) > CONTRADICTS_BY) add(d->r, DOCTOR_CONTRADICTS, i);
-            if (n == 0 || table_row_signed(r) > table_row_signed(&t->rows[lowest])) lowest = i;
+            if (n == 0 || table_row_signed(r) > table_row_signed(&t->rows[most])) most = i;
             pairs[n][0] = table_row_signed(r);
             pairs[n++][1] = by_kind ? log(1 - k->auth_weight + 1e-8) + k->prov_entropy : r->estimate;
         }
         double r = correlation((const double(*)[2])pairs, n);
         if (n < INVERTED_ROWS || r > INVERTED_BELOW) continue;
         f->count = (int64_t)n;
-        f->example = lowest;
+        f->example = most;
         snprintf(f->detail, sizeof f->detail, "correlation %.2f with %s; the example is trained most", r,
                  by_kind ? "the usual scores of the kinds of source" : "scores of the texts");
     }
@@ -249,11 +267,13 @@ static enum status find_contradictions(struct doctor *d)
     return OK;
 }
 
+/* A row with scores: its weight in the loss, and its bytes in the place of its tokens, which are not known here. */
 struct doctor_weight {
     double omega, bytes;
     size_t row;
 };
 
+/* For qsort: the largest weight first, equal ones in the order of the rows. */
 static int by_omega(const void *a, const void *b)
 {
     const struct doctor_weight *x = a, *y = b;
@@ -261,7 +281,8 @@ static int by_omega(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-/* Effective share of the text: (sum omega b)^2 / (sum b sum omega^2 b), 1 when all weights are equal. */
+/* Effective share of the text: (sum omega b)^2 / (sum b sum omega^2 b), Kish's effective sample size over the size; 1 when
+ * all weights are equal. Where it is small, the rows of the largest weights that hold half of all weight are counted. */
 static void judge_weights(struct doctor *d, struct doctor_weight *w, size_t n)
 {
     double bytes = 0, sum = 0, squares = 0, half = 0;
@@ -285,6 +306,8 @@ static void judge_weights(struct doctor *d, struct doctor_weight *w, size_t n)
              100 * effective);
 }
 
+/* Fits the objective with its default options to the rows that have scores, as training would, and judges the weights. Bytes
+ * stand for tokens; + 1 keeps them above 0, as the fit asks. */
 static enum status find_weights(struct doctor *d)
 {
     struct row_table *t = &d->r->table;
@@ -317,6 +340,8 @@ static enum status find_weights(struct doctor *d)
 
 /* ---- the whole ---- */
 
+/* Reads the evaluation files: the hashes of all runs of eval_words words go into d->items. Only minhash's cutting of a text
+ * into runs of words is used; the permutations are the fewest it takes. */
 static enum status read_items(struct doctor *d, const struct doctor_options *o)
 {
     struct row_table items = {.c = d->c};

@@ -42,10 +42,13 @@ struct doctor_result {
     int found;     /* findings */
 };
 
-const char *doctor_name(enum doctor_check check);   /* "rows without a text", for people and as a stable name */
-const char *doctor_advice(enum doctor_check check); /* one sentence */
+/* A finding's name ("no_text"), which stays the same from version to version, and what to do about it in one sentence.
+ * Constants. */
+const char *doctor_name(enum doctor_check check);
+const char *doctor_advice(enum doctor_check check);
 
-/* Errors are those of files as a whole; rows are findings. Undone by doctor_release, also after a failure. */
+/* Fills *result, which doctor_release undoes, also after a failure. Errors are those of files as a whole (row_table_read); a
+ * faulty row is a finding. */
 enum status doctor_run(struct ctx *c, const struct doctor_options *o, const char *const *paths, size_t n_paths,
                        struct doctor_result *result);
 void doctor_release(struct doctor_result *result);

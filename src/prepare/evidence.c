@@ -1,4 +1,11 @@
-/* evidence: see evidence.h. */
+/* evidence: how topics are found and measured. evidence_new calls, in this order,
+ *
+ *   table_groups_read   reads the rows and their copy groups; look_at_terms keeps the terms of each row meanwhile
+ *   find_topics         joins copy groups that share rare terms
+ *   count_topics        rows, groups and kinds of each topic, and its entropy
+ *   find_compression    reads the texts again, for those topics that have several groups
+ *
+ * A copy group and a topic are both named by the index of their first row. */
 #include "prepare/evidence.h"
 
 #include <math.h>
@@ -10,7 +17,13 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 
-enum { SHARED_MOST = 3, SHARED_LEAST = 2, RARE_LEAST = 8, RARE_MOST = 64, NO_KIND = 255, KIND_BASE = 256 };
+/* Shared rare terms that join two groups: this many always, and so many where they are half of all that one has. */
+enum { SHARED_MOST = 3, SHARED_LEAST = 2 };
+/* A term is rare when no more groups have it than a twentieth of them, but at least and at most so many. */
+enum { RARE_LEAST = 8, RARE_MOST = 64 };
+/* Kinds of source in one numbering: those that the scorer sees in a text, none, and from KIND_BASE on those that rows name.
+ */
+enum { NO_KIND = 255, KIND_BASE = 256 };
 
 struct evidence {
     struct ctx *c;
@@ -30,6 +43,7 @@ struct evidence_terms {
     uint32_t kind; /* the kind of source that the text shows most signs of; NO_KIND */
 };
 
+/* Keeps a hash among the smallest EVIDENCE_TERMS of the row, in order and once. */
 static void keep_term(struct evidence_terms *t, uint64_t hash)
 {
     uint32_t at = t->n;
@@ -60,6 +74,7 @@ static void find_terms(struct evidence_terms *t, const uint8_t *p, size_t n)
     }
 }
 
+/* Called for each row of the first reading, on any thread: its terms, and the kind of source that its text shows most. */
 static void look_at_terms(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out, void *extra)
 {
     struct evidence_terms *t = extra;
@@ -97,12 +112,15 @@ static int by_pair(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The first row of i's topic, in a forest whose trees get flatter with each look (path halving, Tarjan and van Leeuwen
+ * 1984). */
 static uint32_t find_root(uint32_t *of, uint32_t i)
 {
     while (of[i] != i) i = of[i] = of[of[i]];
     return i;
 }
 
+/* What look_at_terms kept of a row. */
 static const struct evidence_terms *terms_of(const struct evidence *e, size_t row)
 {
     return (const struct evidence_terms *)e->t.extra + row;
@@ -156,6 +174,7 @@ static void join_pairs(struct evidence *e, uint64_t *pairs, size_t n, const uint
     }
 }
 
+/* Fills e->topic. Pairs are gathered twice, first only to be counted, so that they get the memory that they need. */
 static enum status find_topics(struct evidence *e)
 {
     size_t rows = e->t.n_rows;
@@ -194,7 +213,8 @@ static int by_topic(const void *a, const void *b)
     return (x->kind > y->kind) - (x->kind < y->kind);
 }
 
-/* H(kinds) + half of H(groups | kinds), of the n groups of a topic, sorted by kind. */
+/* H(kinds) + half of H(groups | kinds), of the n groups of a topic, sorted by kind. With k groups of a kind, p = k / n, each
+ * group counted once: H(kinds) = -sum p log2 p, and H(groups | kinds) = sum p log2 k. */
 static double entropy_of(const struct evidence_member *m, size_t n, int64_t *kinds)
 {
     double of_kinds = 0, within = 0;
@@ -208,6 +228,7 @@ static double entropy_of(const struct evidence_member *m, size_t n, int64_t *kin
     return of_kinds + EVIDENCE_SAME_KIND * within;
 }
 
+/* Rows, groups, kinds, entropy and copies of each topic, at e->of of its first row. */
 static enum status count_topics(struct evidence *e)
 {
     size_t n = 0;
@@ -248,6 +269,7 @@ struct evidence_samples {
     size_t n;
 };
 
+/* Called for each row of the second reading, on any thread: keeps the beginning of a text that was chosen as a sample. */
 static void look_at_text(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out, void *extra)
 {
     struct evidence_samples *s = user;
@@ -281,6 +303,7 @@ static enum status choose_samples(struct evidence_samples *s)
     return e->c->status;
 }
 
+/* By topic, then by text, so that the texts of a topic are joined in the same order whatever the order of the rows. */
 static int by_sample_topic(const void *a, const void *b)
 {
     const struct evidence_sample *x = a, *y = b;
@@ -314,6 +337,7 @@ static double compression_of(ZSTD_CCtx *z, const struct evidence_sample *s, size
     return gap <= 0 ? 0 : gap >= most ? 1 : gap / most;
 }
 
+/* Fills compression and coordination of each topic; without a topic of several groups nothing is read again. */
 static enum status find_compression(struct evidence *e, const char *const *paths, size_t n_paths)
 {
     struct evidence_samples s = {.e = e};
@@ -345,6 +369,7 @@ static enum status find_compression(struct evidence *e, const char *const *paths
 
 /* ---- the whole ---- */
 
+/* Memory for the topics, and the map from a text to its row. 64 bits of a text's digest tell texts apart here. */
 static enum status index_texts(struct evidence *e)
 {
     e->by_text = map64_new(e->c, e->t.n_rows);
@@ -356,6 +381,7 @@ static enum status index_texts(struct evidence *e)
     return e->c->status;
 }
 
+/* SHA-256 of the options of grouping and of the files' own digests, in their order. */
 static void take_digest(struct evidence *e, const struct group_options *o)
 {
     struct sha256 sha;

@@ -7,9 +7,9 @@
 #include "base/rng.h"
 
 enum { SIGN_BLOCK = 256 };
-#define WORD_START  UINT64_C(0xcbf29ce484222325)
-#define WORD_FACTOR UINT64_C(0x100000001b3)
-#define ROLL_FACTOR UINT64_C(0x9e3779b97f4a7c15)
+#define WORD_START  UINT64_C(0xcbf29ce484222325) /* a word's hash is FNV-1a of 64 bits: its offset basis */
+#define WORD_FACTOR UINT64_C(0x100000001b3)      /* ... and its prime */
+#define ROLL_FACTOR UINT64_C(0x9e3779b97f4a7c15) /* any odd factor; this one is 2^64 over the golden ratio */
 
 /* What of a byte is hashed; 0: it is no part of a word. */
 static uint8_t word_byte(uint8_t ch)
@@ -48,6 +48,9 @@ void minhash_release(struct minhash *m, struct ctx *c)
 
 /* ---- minima ---- */
 
+/* Lowers the signature by n hashes of shingles. Written in lanes of fixed width that the compiler makes vectors of; the
+ * values are compared as signed numbers, which is as good an order of 32 bits as any other. It is inlined into a copy for
+ * every processor and one for AVX2; both give the same bits. */
 static inline __attribute__((always_inline)) void take_hashes(const struct minhash *m, const uint32_t *hashes, size_t n,
                                                               int32_t *signature)
 {
@@ -119,6 +122,8 @@ static inline bool next_word(const uint8_t byte[256], const uint8_t *p, size_t n
     return true;
 }
 
+/* 32 bits of a shingle's hash, all of which depend on all of its bits: two rounds of xor and multiplication by an odd
+ * number. */
 static inline uint32_t mixed(uint64_t h)
 {
     h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
@@ -131,9 +136,11 @@ struct shingle_walk {
     const uint8_t *p;
     size_t n, at, words, shingles;
     uint64_t ring[MINHASH_SHINGLE_MAX], rolled; /* the hashes of the words inside; of the shingle */
-    int slot;
+    int slot;                                   /* of the ring: the oldest word, which the next one replaces */
 };
 
+/* Moves on by one word: the new one comes in and the oldest goes out, which is 0 while the first shingle fills. w->rolled is
+ * then the shingle's hash; false at the end. */
 static inline bool next_shingle(const struct minhash *m, struct shingle_walk *w)
 {
     for (uint64_t word; next_word(m->byte, w->p, w->n, &w->at, &word);) {

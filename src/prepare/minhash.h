@@ -22,16 +22,19 @@ struct minhash {
 /* permutations: a multiple of MINHASH_LANES up to MINHASH_PERMUTATIONS_MAX; shingle: 1 to MINHASH_SHINGLE_MAX words. Values
  * of one seed belong together. E_INPUT, E_MEMORY. */
 enum status minhash_init(struct minhash *m, struct ctx *c, int permutations, int shingle, uint64_t seed);
+/* Frees the factors; a zeroed one may be released. */
 void minhash_release(struct minhash *m, struct ctx *c);
 
 /* The signature (permutations) of n bytes of UTF-8; returns the number of shingles, 0 for a text without words, whose
  * signature is all INT32_MAX. Pure: any thread. */
 size_t minhash_sign(const struct minhash *m, const char *text, size_t n, int32_t *signature);
 
-/* The hashes of the text's shingles, one after the other, until `see` returns false: then false. */
+/* The hashes of the text's shingles (64 bits, the same for any seed), one after the other, until `see` returns false: then
+ * false. Pure but for `see`. */
 bool minhash_walk(const struct minhash *m, const char *text, size_t n, bool (*see)(void *user, uint64_t hash), void *user);
 
-/* Share of positions that agree. */
+/* Share of positions of two signatures that agree, 0 to 1: an estimate of the sets' similarity with a standard error of
+ * sqrt(J (1 - J) / permutations). */
 double minhash_similarity(const struct minhash *m, const int32_t *x, const int32_t *y);
 
 #endif

@@ -1,5 +1,6 @@
-/* prepare: see prepare.h. Where rows are left out to keep a share, those stay that come first in the order of the split's
- * hash, so the choice follows from the seed and the texts. */
+/* prepare: the steps of prepare.h, one after the other over the table of rows (`choose`): copies and short texts, caps of
+ * kinds, balance of bands, split. `take` says which rows are still in. Where rows are left out to keep a share, those stay
+ * that come first in the order of the split's hash, so the choice follows from the seed and the texts. */
 #include "prepare/prepare.h"
 
 #include <math.h>
@@ -8,6 +9,7 @@
 #include "base/mem.h"
 #include "prepare/dedup.h"
 
+/* One call of prepare_run. */
 struct prepare_work {
     struct ctx *c;
     const struct prepare_options *o;
@@ -19,12 +21,13 @@ struct prepare_work {
     struct prepare_result *r;
 };
 
+/* The band of an authority. */
 static int band_of(double auth)
 {
     return auth < 0.3 ? BAND_LOW : auth <= 0.7 ? BAND_MIDDLE : BAND_HIGH;
 }
 
-static int64_t less(int64_t a, int64_t b)
+static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
@@ -34,17 +37,19 @@ void prepare_balance(const int64_t have[BANDS], int64_t keep[BANDS])
     int64_t low = have[BAND_LOW], all = low + have[BAND_MIDDLE] + have[BAND_HIGH];
     for (int b = 0; b < BANDS; b++) keep[b] = have[b];
     if (low == 0 || 5 * low >= all) return;
-    int64_t total = 4 * low;
-    keep[BAND_HIGH] = less(have[BAND_HIGH], total * 35 / 100);
-    keep[BAND_MIDDLE] = less(have[BAND_MIDDLE], total - low - keep[BAND_HIGH]);
+    int64_t total = 4 * low; /* the rows of which all low ones are 25 % */
+    keep[BAND_HIGH] = smaller(have[BAND_HIGH], total * 35 / 100);
+    keep[BAND_MIDDLE] = smaller(have[BAND_MIDDLE], total - low - keep[BAND_HIGH]);
 }
 
+/* The counts of row i's kind; the last ones for a row without a kind. */
 static struct prepare_counts *counts_of(struct prepare_work *w, size_t i)
 {
     int32_t kind = w->t.rows[i].kind;
     return &w->r->kinds[kind == TABLE_NO_KIND ? w->r->n_kinds : (size_t)kind];
 }
 
+/* The first step: fills `take`, and counts every row that is not faulty under its kind. */
 static void drop_copies_and_short_ones(struct prepare_work *w)
 {
     for (size_t i = 0; i < w->t.n_rows; i++) w->take[i] = 1;
@@ -68,13 +73,14 @@ static void drop_copies_and_short_ones(struct prepare_work *w)
     }
 }
 
-/* Leaves each kind of source at most its share of the rows. Shares are of the rows that there are before any is left out, or
- * of those that are asked for, where sizes are. */
+/* Leaves each kind of source at most its share of the rows. Which share follows from the band of the kind's mean
+ * auth_weight. Shares are of the rows that there are before any is left out here, or of those that are asked for, where
+ * sizes are. Every kind keeps at least one row; which rows stay, w->order says. */
 static enum status cap_kinds(struct prepare_work *w)
 {
     size_t n = w->r->n_kinds + 1;
     double *auth = mem_alloc(w->c, n, sizeof *auth), rows = 0;
-    int64_t *have = mem_alloc(w->c, n, sizeof *have);
+    int64_t *have = mem_alloc(w->c, n, sizeof *have); /* rows of each kind; then how many of them may still stay */
     if (!auth || !have) return mem_free(w->c, auth), mem_free(w->c, have), w->c->status;
     for (size_t i = 0; i < w->t.n_rows; i++) {
         if (!w->take[i]) continue;
@@ -99,6 +105,7 @@ static enum status cap_kinds(struct prepare_work *w)
     return OK;
 }
 
+/* Leaves out rows of the bands that have more than their part (prepare_balance), and counts the bands before and after. */
 static void balance(struct prepare_work *w)
 {
     struct prepare_result *r = w->r;
@@ -118,6 +125,7 @@ static void balance(struct prepare_work *w)
     }
 }
 
+/* Counts where the rows went, and adds the counts of all kinds up. */
 static void count_sides(struct prepare_work *w)
 {
     struct prepare_counts *all = &w->r->all;
@@ -139,6 +147,7 @@ static void count_sides(struct prepare_work *w)
     }
 }
 
+/* Decides about every row: all steps in their order, on a table that has been read. Fills w->to. */
 static enum status choose(struct prepare_work *w)
 {
     struct prepare_result *r = w->r;

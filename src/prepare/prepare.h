@@ -9,7 +9,7 @@ struct prepare_options {
     struct group_options groups;
     struct split_sizes sizes;
     const char *sources; /* a file in place of the built-in data/prepare/sources.json; NULL */
-    int64_t min_chars;   /* shorter texts are left out */
+    int64_t min_chars;   /* texts of fewer characters (code points) are left out */
     bool dedup;          /* one row of each copy group stays; else copies stay, on one side of the split */
     double caps[3];      /* largest share of the rows for one source_type, by the band of its mean auth_weight */
     bool balance;        /* bands of authority are brought to the shares below */
@@ -21,7 +21,9 @@ enum { BAND_LOW, BAND_MIDDLE, BAND_HIGH, BANDS };
 
 /* Rows of one kind of source, or of all, after each step. */
 struct prepare_counts {
-    int64_t rows, copies, too_short, capped, balanced, train, valid, left;
+    int64_t rows;                                /* read and not faulty */
+    int64_t copies, too_short, capped, balanced; /* left out, each row for the first of these reasons that holds */
+    int64_t train, valid, left;                  /* written to each side; left over by the sizes of the split */
 };
 
 struct prepare_result {
@@ -38,8 +40,13 @@ struct prepare_result {
  * between takes the rest, as far as there are rows. With no low row, or enough of them, all stay. */
 void prepare_balance(const int64_t have[BANDS], int64_t keep[BANDS]);
 
+/* Reads the files, decides about each row and writes the rows for training to `train`, those for validation to `valid`, in
+ * the order of the input. A row is left out as a copy, then as too short, then by the cap of its kind, then by the balance
+ * of bands; what is left is split. *result is to be released in any case. Errors: as sources_open, row_table_read,
+ * split_choose and row_table_write. */
 enum status prepare_run(struct ctx *c, const struct prepare_options *o, const char *const *paths, size_t n_paths,
                         const char *train, const char *valid, struct prepare_result *result);
+/* Frees the names and the counts of kinds. */
 void prepare_result_release(struct ctx *c, struct prepare_result *result);
 
 #endif

@@ -53,6 +53,7 @@ void table_digest(const char *text, size_t n, uint64_t out[2])
     memcpy(out, digest, 16);
 }
 
+/* The hash of a source_type, whose name the worker remembers; 0 for a row that names none, which is why a hash is odd. */
 static uint64_t worker_kind(struct table_worker *w, const struct score_value *v)
 {
     uint64_t digest[2];
@@ -83,6 +84,7 @@ static const char *row_json(struct buf *text, const char *bytes, size_t *n, bool
 
 /* ---- rows as they come from elsewhere ---- */
 
+/* Code points: bytes that do not go on with a character. */
 static uint64_t count_chars(const char *text, size_t n)
 {
     uint64_t chars = 0;
@@ -164,6 +166,8 @@ static bool read_row(struct table_reader *r, struct table_worker *w, size_t i, c
     return ctx_ok(w->c);
 }
 
+/* Work item `block` of threads_run: BLOCK_ROWS spans of the batch, each into its row of the table. A fault of a row is only
+ * marked here; refuse_row says it later, in order. Any other failure stops the worker. */
 static void read_block(void *arg, int64_t block, int worker)
 {
     struct table_reader *r = arg;
@@ -183,6 +187,8 @@ static void read_block(void *arg, int64_t block, int worker)
 
 /* ---- after the threads: faults and lines of several rows, in order ---- */
 
+/* Memory for n rows in all arrays that have one entry a row. They grow together: rows_room only changes when all of them
+ * did, and an array that grew before another failed is simply longer than that says. */
 static enum status table_reserve(struct table_reader *r, size_t n)
 {
     struct row_table *t = r->t;
@@ -244,6 +250,7 @@ static enum status add_pieces(struct table_reader *r, const struct row_span *spa
     return OK;
 }
 
+/* How many rows stand on a line, 0 for what is no line. */
 static uint32_t count_pieces(const char *line, const struct row_span *span)
 {
     size_t at = 0, row_at, n;
@@ -289,6 +296,7 @@ static enum status settle_batch(struct table_reader *r)
     return OK;
 }
 
+/* All rows of the batch by all threads, then what has to be done in order. */
 static enum status read_batch(struct table_reader *r)
 {
     struct row_table *t = r->t;
@@ -300,6 +308,7 @@ static enum status read_batch(struct table_reader *r)
     return settle_batch(r);
 }
 
+/* The first reading of a file, batch by batch. */
 static enum status read_file(struct table_reader *r, const char *path)
 {
     struct row_table *t = r->t;
@@ -325,6 +334,7 @@ static enum status read_file(struct table_reader *r, const char *path)
 
 /* ---- kinds ---- */
 
+/* For qsort. */
 static int by_name(const void *a, const void *b)
 {
     const struct table_kind *x = a, *y = b;
@@ -364,6 +374,7 @@ static enum status settle_kinds(struct table_reader *r)
 
 /* ---- the whole ---- */
 
+/* A ctx and scratch for each thread. */
 static enum status open_workers(struct table_reader *r)
 {
     struct row_table *t = r->t;
@@ -381,6 +392,7 @@ static enum status open_workers(struct table_reader *r)
     return t->c->status;
 }
 
+/* Frees the workers that were opened. */
 static void close_workers(struct table_reader *r)
 {
     for (size_t i = 0; r->workers && i < r->n_workers && r->workers[i].c; i++) {
@@ -462,6 +474,8 @@ static void add_members(struct table_writer *w, size_t i, const char *bytes, siz
     if (r->adds_scores) buf_printf(&w->line, ",\"auth_weight\":%.6g,\"prov_entropy\":%.6g", r->auth, r->entropy);
 }
 
+/* Writes the row with the members that it did not have: its closing brace is taken off, they are added, and it is put on
+ * again. */
 static enum status write_row(struct table_writer *w, const char *bytes, size_t n, bool is_text)
 {
     size_t i = w->row++;
@@ -478,6 +492,7 @@ static enum status write_row(struct table_writer *w, const char *bytes, size_t n
     return w->t->c->status;
 }
 
+/* The rows of a span, as many as the first reading found on its line. */
 static enum status write_span(struct table_writer *w, const struct row_span *span)
 {
     const char *bytes = w->batch.bytes + span->at;
@@ -491,6 +506,8 @@ static enum status write_span(struct table_writer *w, const struct row_span *spa
     return OK;
 }
 
+/* The second reading of a file. That it is the same bytes is known only at its end, when its rows are written: the outputs
+ * have not taken their names then. */
 static enum status write_file(struct table_writer *w, const struct table_file *f)
 {
     struct ctx *c = w->t->c;
@@ -509,6 +526,7 @@ static enum status write_file(struct table_writer *w, const struct table_file *f
     return c->status;
 }
 
+/* E_INPUT when an output is an input, or two outputs are the same. */
 static enum status check_paths(struct row_table *t, const struct table_outputs *outputs)
 {
     for (size_t i = 0; i < outputs->n; i++) {

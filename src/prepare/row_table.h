@@ -69,6 +69,7 @@ struct row_table {
  * ..." for a faulty row, and "no rows" where nothing but faulty ones are there. */
 enum status row_table_read(struct row_table *t, struct ctx *c, const char *const *paths, size_t n_paths,
                            struct table_options options);
+/* Frees all that the table owns; one that is zero but for `c` may be released. */
 void row_table_release(struct row_table *t);
 
 /* A set of outputs: rows with destination k (from 1) go to paths[k - 1], whole files or nothing: all of them take their
@@ -78,7 +79,8 @@ struct table_outputs {
     size_t n;
 };
 
-/* Writes the rows whose to[i] is not 0, in order. E_IO, and E_INPUT for a file that changed since it was read. */
+/* Writes the rows whose to[i] is not 0, in order; to (t->n_rows). E_IO, E_MEMORY, and E_INPUT for a file that changed since
+ * it was read, an output that is an input, and two outputs of one name. */
 enum status row_table_write(struct row_table *t, const uint8_t *to, const struct table_outputs *outputs);
 
 /* The first 128 bits of a text's SHA-256. */

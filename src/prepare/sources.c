@@ -1,4 +1,6 @@
-/* sources: see sources.h. */
+/* sources: reads and checks a sources file. docs/prepare.md has its form: {"format", "text_fields": [names of members],
+ * "files": [{"contains": [words], "source_type"}], "downloads"}, of which only "downloads" may be missing; it is for people
+ * and not looked at. */
 #include "prepare/sources.h"
 
 #include <string.h>
@@ -8,11 +10,13 @@
 
 static const char FORMAT[] = "your_ai prepare sources 1";
 
+/* E_INPUT naming the member that is wrong. */
 static enum status sources_fail(struct ctx *c, const char *what, const char *where)
 {
     return ctx_fail(c, E_INPUT, "%s: %s is not what docs/prepare.md says", what, where);
 }
 
+/* Whether a value is a list of strings, of at least one, none of them empty. */
 static bool is_string_list(const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
@@ -20,6 +24,7 @@ static bool is_string_list(const json_t *list)
     return json_array_size(list) > 0;
 }
 
+/* "files": each rule has exactly the words that a name may contain, and the kind that they tell. */
 static enum status check_rules(struct ctx *c, const char *what, const json_t *rules)
 {
     if (!json_is_array(rules)) return sources_fail(c, what, "\"files\"");
@@ -32,6 +37,8 @@ static enum status check_rules(struct ctx *c, const char *what, const json_t *ru
     return OK;
 }
 
+/* Checks the document, and takes the members that may be a text out of it. Any further member is refused, so that a
+ * misspelled one is noticed: the three that must be there were checked before. */
 static enum status read_sources(struct sources *s, struct ctx *c, const char *what)
 {
     const char *format;

@@ -1,4 +1,6 @@
-/* split: see split.h. */
+/* split: whole copy groups are put in an order that the seed and the texts give, and dealt out in that order: to validation
+ * while they fit, then to training. split_run reads the table and its groups, calls split_choose (order_groups, then
+ * deal_groups) and writes both sides. */
 #include "prepare/split.h"
 
 #include <math.h>
@@ -9,10 +11,11 @@
 
 struct split_group {
     uint64_t place; /* the groups' order */
-    uint32_t group;
-    uint32_t rows;
+    uint32_t group; /* its first row */
+    uint32_t rows;  /* of it that are taken */
 };
 
+/* For qsort: by place, and by the first row where two are equal. */
 static int by_place(const void *a, const void *b)
 {
     const struct split_group *x = a, *y = b;
@@ -30,12 +33,14 @@ static uint64_t place_of(const struct table_row *r, uint64_t seed)
     return (uint64_t)out[1] << 32 | out[0];
 }
 
+/* Whether row i takes part in the split. */
 static bool is_taken(const struct row_table *t, const uint8_t *take, size_t i)
 {
     return !t->rows[i].faulty && (!take || take[i]);
 }
 
-/* The groups in the order in which they are dealt out. index (n_rows): where a group's entry is. */
+/* The groups in the order in which they are dealt out. A group's place is the smallest of its rows': the same whichever of
+ * them comes first. index (n_rows): where a group's entry is, by its first row, while they are gathered. */
 static size_t order_groups(const struct row_table *t, const uint32_t *group, const uint8_t *take, uint64_t seed,
                            struct split_group *groups, uint32_t *index, struct split_result *result)
 {
@@ -69,11 +74,13 @@ enum status split_order(const struct row_table *t, uint64_t seed, uint32_t *orde
     return OK;
 }
 
+/* A size in rows: below 1 it is a share, rounded to the nearest row. */
 static int64_t rows_wanted(double size, int64_t rows)
 {
     return (int64_t)(size < 1 ? floor(size * (double)rows + 0.5) : size);
 }
 
+/* E_INPUT when a side would be empty or both together are too large. */
 static enum status check_sizes(struct ctx *c, const struct split_result *r)
 {
     if (r->rows == 0) return ctx_fail(c, E_INPUT, "no rows to split");
@@ -85,7 +92,8 @@ static enum status check_sizes(struct ctx *c, const struct split_result *r)
     return OK;
 }
 
-/* Deals the groups out: to validation while they fit, then to training while they fit. */
+/* Deals the groups out: to validation those that fit whole, then to training those that fit. Where both sizes together are
+ * all rows, training takes every other group, also one that is too large for what it still wants, so that no row is left. */
 static void deal_groups(const struct split_group *groups, size_t n, const struct row_table *t, const uint32_t *group,
                         const uint8_t *take, uint8_t *to, struct split_result *r)
 {
@@ -99,7 +107,7 @@ static void deal_groups(const struct split_group *groups, size_t n, const struct
         to[g->group] = side;
         *(side == SPLIT_VALID ? &r->valid : side == SPLIT_TRAIN ? &r->train : &r->left) += g->rows;
     }
-    for (size_t i = t->n_rows; i-- > 0;) /* from behind: a group's side stands at its first row */
+    for (size_t i = t->n_rows; i-- > 0;) /* a group's side stands at its first row, which is group[i] of all its rows */
         if (group[i] != i) to[i] = to[group[i]];
     for (size_t i = 0; i < t->n_rows; i++)
         if (!is_taken(t, take, i)) to[i] = SPLIT_NEITHER;

@@ -20,15 +20,18 @@ struct split_result {
 
 enum { SPLIT_NEITHER, SPLIT_TRAIN, SPLIT_VALID };
 
-/* Fills to (t->n_rows) for the rows whose take[i] is set (NULL: all that are not faulty). E_INPUT when a side is empty, or
- * the sizes ask for more rows than there are. */
+/* Fills to (t->n_rows) with SPLIT_NEITHER, SPLIT_TRAIN or SPLIT_VALID: one of the latter two only for rows whose take[i] is
+ * set (NULL: all that are not faulty). group is as copy_groups_find gives it. E_INPUT when a side is empty, or the sizes ask
+ * for more rows than there are. */
 enum status split_choose(const struct row_table *t, const uint32_t *group, const uint8_t *take,
                          const struct split_sizes *sizes, uint8_t *to, struct split_result *result);
 
-/* The rows in the order of their hash under the seed: order (t->n_rows) is filled. For choosing some of many. */
+/* The rows in the order of their hash under the seed: order (t->n_rows) is filled with their indices. For choosing some of
+ * many. E_MEMORY. */
 enum status split_order(const struct row_table *t, uint64_t seed, uint32_t *order);
 
-/* Reads the files, splits their rows and writes both sides, in the order of the input. */
+/* Reads the files, splits their rows and writes both sides, in the order of the input. The errors of row_table_read,
+ * split_choose and row_table_write. */
 enum status split_run(struct ctx *c, const struct group_options *groups, const struct split_sizes *sizes, bool skip_faulty,
                       const char *const *paths, size_t n_paths, const char *train, const char *valid,
                       struct split_result *result);

@@ -1,10 +1,11 @@
-/* table_groups: see table_groups.h. */
+/* table_groups: reads files into a table of rows and hands the rows' digests and signatures to copy_groups.h. */
 #include "prepare/table_groups.h"
 
 #include "base/mem.h"
 
-enum { GROUPS_SEED = 1 };
+enum { GROUPS_SEED = 1 }; /* of the signatures: fixed, so that groups depend on the texts and options only */
 
+/* The groups of a table's rows. Faulty rows take no part and are groups of their own. */
 static enum status find_groups(struct row_table *t, const struct minhash *m, double threshold, uint32_t *group,
                                struct copy_counts *counts)
 {

@@ -22,7 +22,8 @@ struct group_options {
         I64_ROW(S, M.shingle, "shingle", 0, "5", 1, MINHASH_SHINGLE_MAX, GROUP, "words of a shingle")
 
 /* Reads the files into a table with what the options need, and finds the groups of its rows (t->n_rows, owner the caller:
- * mem_free). `m` is prepared here and released by the caller, as is the table. */
+ * mem_free). `m` is prepared here and released by the caller, as is the table, also after a failure. Errors: as
+ * row_table_read and minhash_init. */
 enum status table_groups_read(struct row_table *t, struct minhash *m, struct ctx *c, const struct group_options *o,
                               struct table_options table, const char *const *paths, size_t n_paths, uint32_t **group,
                               struct copy_counts *counts);

@@ -72,8 +72,7 @@ static bool string(struct rules_reader *s, json_t *o, const char *key, const cha
     return false;
 }
 
-/* ---- weights of the formulas
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- weights of the formulas ----------------------------------------------------------------------------------------- */
 
 /* A weight of the formulas: its member's name, the scorers that have it, its place in struct rules_weights, and its range.
  */

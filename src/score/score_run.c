@@ -55,8 +55,7 @@ struct run {
     int64_t logged;
 };
 
-/* ---- blocks, on any thread
- * ------------------------------------------------------------------------------------------------ */
+/* ---- blocks, on any thread ------------------------------------------------------------------------------------------- */
 
 /* A faulty row, whose failure stands in the block's ctx: its message is kept for collect_block, which says it in the order
  * of the rows, and unless faulty rows are skipped the block ends with it. */
@@ -169,8 +168,7 @@ static void run_block(void *arg, int64_t block, int worker)
         score_block(r, &r->blocks[block - HASH_BLOCKS]);
 }
 
-/* ---- batches
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------------------------------- */
 
 /* Makes a block's ctx and scratch the first time that it is used. */
 static enum status block_open(struct run *r, struct score_block *b)
@@ -296,8 +294,7 @@ static enum status run_file(struct run *r, struct score_file *f)
     return status;
 }
 
-/* ---- the whole
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
 /* Bytes of all inputs, 0 when one of them is not known before. Also finds what is missing before anything is written. */
 static enum status add_up(struct run *r, const char *const *in, size_t n_in)

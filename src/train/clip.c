@@ -1,4 +1,6 @@
-/* clip: relative and fixed gradient clipping. See clip.h for why relative is the default. */
+/* clip: relative and fixed gradient clipping. See clip.h for the formula and for why relative is the default. In each step
+ * the trainer asks for clip_threshold, the engine clips, and clip_add takes what it found; the median is made anew each
+ * time, since sorting a hundred numbers is nothing beside a step. */
 #include "train/clip.h"
 
 #include <math.h>

@@ -1,4 +1,9 @@
-/* optim: the constants of one AdamW step, in double. The engine applies them to the slab in f32. */
+/* optim: the constants of one AdamW step, in double. The engine applies them to the slab in f32:
+ *
+ *   m = beta1 m + (1 - beta1) g      v = beta2 v + (1 - beta2) g^2
+ *   p = p - lr (m / correction1 / (sqrt(v / correction2) + eps) + weight_decay p)
+ *
+ * The corrections 1 - beta^step make up for moments that begin at 0 (Kingma and Ba 2015, section 3). */
 #include "train/optim.h"
 
 #include <math.h>

@@ -18,10 +18,11 @@ enum status run_create(struct ctx *c, const char *dir);
 /* True for a folder that holds nothing but what the setup of a run makes before config.json: run_create may clear it. */
 bool run_is_unfinished_setup(struct ctx *c, const char *dir);
 
-/* Writes a text file of the run, atomically. */
+/* Writes n bytes as the file dir/name of the run, atomically. E_IO. */
 enum status run_write(struct ctx *c, const char *dir, const char *name, const char *text, size_t n);
 
-/* Writes data_manifest.json: `model` is a file, or a folder whose files are all listed; data files as given. */
+/* Writes data_manifest.json: `model` is a file, or a folder whose files are all listed; data files as given. Every byte is
+ * read for the digests. E_IO. */
 enum status run_write_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data);
 
 /* E_INPUT naming the file when one of those files is not the one of the manifest any more. */
@@ -30,7 +31,7 @@ enum status run_check_manifest(struct ctx *c, const char *dir, const char *model
 /* Writes environment.json. norms: fingerprint of the base model (model_norms.h), "" for none. */
 enum status run_write_environment(struct ctx *c, const char *dir, const char *backend, const char *norms);
 
-/* SHA-256 of a file of the run, as hex. */
+/* SHA-256 of the file dir/name, as hex with a NUL. E_IO. */
 enum status run_sha256(struct ctx *c, const char *dir, const char *name, char hex[65]);
 
 #endif

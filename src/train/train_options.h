@@ -25,13 +25,12 @@ enum status train_options_absolute(struct ctx *c, struct train_values *values, j
  * auto from the device. Before trainer_new and train_options_text. E_UNSUPPORTED when YA_CPU names no kernels here. */
 enum status train_options_settle(struct ctx *c, struct train_values *values);
 
-/* An adapter that training starts from has its rank, scale and layers: options that say them too are refused by name. given:
- * of train_table. E_INPUT. */
+/* An adapter that training starts from has its rank, scale and layers: options that say them too are refused by name
+ * (E_INPUT). given: one flag for each row of train_table, true where the user gave the option himself. */
 enum status train_options_check_start(struct ctx *c, const struct train_values *values, const bool *given);
 
-/* The text of config.json for these values: every option with its value, but for those that come
- * with an adapter that training starts from. Owner the caller (mem_free). NULL with E_INPUT for
- * text that is not UTF-8, or E_MEMORY. */
+/* The text of config.json for these values: every option with its value, but for those that come with an adapter that
+ * training starts from. Owner the caller (mem_free). NULL with E_INPUT for text that is not UTF-8, or E_MEMORY. */
 char *train_options_text(struct ctx *c, const struct train_values *values);
 
 /* Reads config.json of a run folder; the values are settled. Strings of *values point into *doc, which the caller releases

@@ -32,8 +32,8 @@ struct train_config {
     const char *targets;     /* "all", or names of target modules separated by commas; not used with `start` */
 
     struct model_options form;
-    struct lora_config
-        adapter; /* with `start` only dropout counts: the rest comes with it. targets, seed: set by the trainer */
+    /* With `start` only dropout counts: the rest comes with it. targets, seed: set by the trainer. */
+    struct lora_config adapter;
     struct objective_options objective;
     struct dataset_options rows; /* n_paths files of training rows; negative default scores mean none */
     double valid_share;          /* of the training rows, kept for validation instead of `valid`; 0: none */
@@ -102,7 +102,7 @@ enum { TRAINER_EXTREMES = 2 };
 
 /* Read-only for callers. */
 struct trainer {
-    struct resource resource; /* the lock */
+    struct resource resource; /* on the ctx's list: the lock is given back also after a panic */
     struct ctx *c;
     struct train_config config;
     struct train_choice choice;
@@ -129,14 +129,15 @@ struct trainer {
 
 /* Starts a run in an empty or new folder (run_create): tokenises the data, opens the model, makes the adapter, plans memory
  * and writes the run's description with `config_text` as config.json (with epochs, packing and lr set where config lets the
- * trainer choose them and it did). A failure leaves no folder behind. Owner of the
- * result: the caller. Errors: E_INPUT, E_UNSUPPORTED, E_FIT, E_IO, E_MEMORY. */
+ * trainer choose them and it did). config and hooks are copied, their strings borrowed until trainer_free. A failure leaves
+ * no folder behind. Owner of the result: the caller (trainer_free). NULL with E_INPUT, E_UNSUPPORTED, E_FIT, E_IO, E_MEMORY.
+ */
 struct trainer *trainer_new(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks,
                             const char *config_text);
 
 /* Continues a run from its newest complete checkpoint, or from its beginning when none was saved yet. Checkpoints that
- * are skipped are logged with their reason. Data and base model must be the files that the run began with. config->max_steps
- * may differ from config.json's. */
+ * are skipped are logged with their reason. Data and base model must be the files that the run began with (E_INPUT).
+ * config->max_steps may differ from config.json's. NULL with the errors of trainer_new. */
 struct trainer *trainer_resume(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks);
 
 /* Closes files, gives back the lock of the run's folder and frees everything. Accepts NULL. */

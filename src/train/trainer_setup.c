@@ -403,6 +403,9 @@ static enum status write_config(struct trainer *t, const char *config_text, cons
     return run_write(t->c, t->config.run, "config.json", text, strlen(text));
 }
 
+/* A new run, in an order in which what the user may have to mend is found first: options, model, rows, then the plan of
+ * memory, before anything is trained. config.json is written last (write_config), the metrics are opened when the run
+ * exists. */
 static enum status start(struct trainer *t, const char *config_text)
 {
     const struct train_config *k = &t->config;
@@ -456,6 +459,8 @@ static enum status check_state(struct trainer *t, const char *dir, const struct 
     return ctx_fail(t->c, E_INPUT, "%s: was made with another %s: restore it, or start a new run", dir, differs);
 }
 
+/* Puts a checkpoint's state in the place of the beginning. The plan is made again with as many recomputed blocks as the run
+ * was started with, whatever memory is free now; -1 is decided anew (state.h). */
 static enum status restore(struct trainer *t, const char *dir)
 {
     struct train_state s;
@@ -471,6 +476,8 @@ static enum status restore(struct trainer *t, const char *dir)
     return OK;
 }
 
+/* A run that exists: its files are checked against the manifest (describe_run), opened, and its newest complete checkpoint
+ * is restored; without one it starts at its beginning. metrics.jsonl is cut to the length that the checkpoint knows. */
 static enum status go_on(struct trainer *t)
 {
     const struct train_config *k = &t->config;
