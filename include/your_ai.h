@@ -205,10 +205,14 @@ int ya_objective_batch(const ya_objective *objective, const double *auth_weight,
 /* A fresh adapter for a model: A random, B zero, so that it changes nothing until it is trained. Options: rank, alpha,
  * targets, last-layers, rslora, seed. */
 ya_adapter *ya_adapter_new(ya_model *model, const ya_option *options, size_t n_options);
-/* Reads a PEFT folder (adapter_config.json, adapter_model.safetensors). Warns in the log when its record names other base
- * weights than the model's. */
+/* Reads a PEFT folder (adapter_config.json, adapter_model.safetensors). Fails when the record of its training says that it
+ * was made for another model (the gains of the norms differ); the log tells when it was made for another form of the same
+ * model. An adapter without such a record is taken as it is. */
 ya_adapter *ya_adapter_load(ya_model *model, const char *folder);
-/* Writes the adapter as a PEFT folder, which is made if it is not there. */
+/* The same, but an adapter of another model is loaded, with a warning in the log. */
+ya_adapter *ya_adapter_load_forced(ya_model *model, const char *folder);
+/* Writes the adapter as a PEFT folder, which is made if it is not there. Without a record of the base model: that is written
+ * by training alone. */
 int ya_adapter_save(ya_adapter *adapter, const char *folder);
 void ya_adapter_free(ya_adapter *adapter); /* accepts NULL; detaches it */
 int64_t ya_adapter_parameters(const ya_adapter *adapter);

@@ -56,15 +56,26 @@ ya_adapter *ya_adapter_new(ya_model *model, const ya_option *options, size_t n_o
     return finish_adapter(adapter);
 }
 
-ya_adapter *ya_adapter_load(ya_model *model, const char *folder)
+/* ya_adapter_load and ya_adapter_load_forced. */
+static ya_adapter *load_adapter(ya_model *model, const char *name, const char *folder, bool force)
 {
-    if (!model || !api_enter(model->object.ctx, "ya_adapter_load")) return NULL;
+    if (!model || !api_enter(model->object.ctx, name)) return NULL;
     struct ctx *c = model->object.ctx->c;
-    if (!folder) return ctx_fail(c, E_INPUT, "ya_adapter_load: no folder"), NULL;
+    if (!folder) return ctx_fail(c, E_INPUT, "%s: no folder", name), NULL;
     ya_adapter *adapter = api_adapter_new_for(model);
     if (adapter && ctx_ok(c)) adapter->lora = lora_load(c, &model->m->config, folder);
-    if (adapter && adapter->lora) peft_check_base(model->m, folder, false, true);
+    if (adapter && adapter->lora) peft_check_base(model->m, folder, false, force);
     return finish_adapter(adapter);
+}
+
+ya_adapter *ya_adapter_load(ya_model *model, const char *folder)
+{
+    return load_adapter(model, "ya_adapter_load", folder, false);
+}
+
+ya_adapter *ya_adapter_load_forced(ya_model *model, const char *folder)
+{
+    return load_adapter(model, "ya_adapter_load_forced", folder, true);
 }
 
 int ya_adapter_save(ya_adapter *adapter, const char *folder)

@@ -376,6 +376,34 @@ static void a_stopped_run_resumes_to_the_same_bytes(void **state)
     ya_ctx_free(ctx);
 }
 
+static void adapters_of_another_model_are_refused(void **state)
+{
+    (void)state;
+    const char *folder = tiny_folder();
+    char *one = strdup(tiny_path("%s/one", folder)), *two = strdup(tiny_path("%s/two", folder));
+    char *run = strdup(tiny_path("%s/run", folder)), *adapter = strdup(tiny_path("%s/run/adapter", folder));
+    struct ctx *c = tiny_ctx(1);
+    tiny_model(c, one, false);
+    tiny_model(c, two, false);
+    tiny_ctx_free(c);
+    tiny_set_gain(one, 1.5f);
+    tiny_set_gain(two, 0.5f);
+    ya_ctx *ctx = ya_ctx_new(NULL);
+    ya_training *t = ya_training_start(
+        ctx, OPTIONS({"model", one}, {"data", tiny.rows}, {"output", run}, {"rank", "2"}, {"max-steps", "1"}), NULL);
+    must(ctx, t && ya_training_run(t) == 0);
+    must(ctx, ya_adapter_load(ya_model_open(ctx, one, NULL, 0), adapter) != NULL);
+    ya_model *other = ya_model_open(ctx, two, NULL, 0);
+    assert_null(ya_adapter_load(other, adapter));
+    refused(ctx, "input", "was made for another model");
+    must(ctx, ya_adapter_load_forced(other, adapter) != NULL);
+    free(one);
+    free(two);
+    free(run);
+    free(adapter);
+    ya_ctx_free(ctx);
+}
+
 static void training_refuses_by_name(void **state)
 {
     (void)state;
@@ -484,12 +512,19 @@ static int group_setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_becomes_tokens_and_back),      cmocka_unit_test(generation_takes_the_largest_logit),
-        cmocka_unit_test(perplexity_is_exp_of_the_mean),     cmocka_unit_test(rows_are_scored_as_they_are_trained),
-        cmocka_unit_test(distrust_is_the_formula),           cmocka_unit_test(distrust_checks_each_input),
-        cmocka_unit_test(adapters_are_made_kept_and_merged), cmocka_unit_test(a_stopped_run_resumes_to_the_same_bytes),
-        cmocka_unit_test(training_refuses_by_name),          cmocka_unit_test(callbacks_may_not_run_the_model),
-        cmocka_unit_test(errors_stay_and_null_is_passed_on), cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(text_becomes_tokens_and_back),
+        cmocka_unit_test(generation_takes_the_largest_logit),
+        cmocka_unit_test(perplexity_is_exp_of_the_mean),
+        cmocka_unit_test(rows_are_scored_as_they_are_trained),
+        cmocka_unit_test(distrust_is_the_formula),
+        cmocka_unit_test(distrust_checks_each_input),
+        cmocka_unit_test(adapters_are_made_kept_and_merged),
+        cmocka_unit_test(a_stopped_run_resumes_to_the_same_bytes),
+        cmocka_unit_test(adapters_of_another_model_are_refused),
+        cmocka_unit_test(training_refuses_by_name),
+        cmocka_unit_test(callbacks_may_not_run_the_model),
+        cmocka_unit_test(errors_stay_and_null_is_passed_on),
+        cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

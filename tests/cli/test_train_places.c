@@ -201,26 +201,6 @@ static void generate_and_export_warn_of_another_base(void **state)
     assert_says(WARNING);
 }
 
-/* Sets the first gain of the last norm in the folder's model.safetensors. */
-static void set_gain(const char *dir, float gain)
-{
-    size_t n, at;
-    uint64_t header;
-    char path[256], *bytes = tiny_read(tiny_path("%s/model.safetensors", dir), &n);
-    snprintf(path, sizeof path, "%s/model.safetensors", dir);
-    memcpy(&header, bytes, sizeof header);
-    const char *norm = memmem(bytes + 8, header, "\"model.norm.weight\"", 19);
-    assert_non_null(norm);
-    const char *offsets = strstr(norm, "\"data_offsets\":[");
-    assert_non_null(offsets);
-    at = 8 + header + strtoull(offsets + strlen("\"data_offsets\":["), NULL, 10);
-    memcpy(bytes + at, &gain, sizeof gain);
-    FILE *f = fopen(path, "w");
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-    free(bytes);
-}
-
 /* Every command that puts an adapter on a model refuses one of another model, and takes it when it is forced. */
 static void adapters_of_another_model_are_refused(void **state)
 {
@@ -230,8 +210,8 @@ static void adapters_of_another_model_are_refused(void **state)
     tiny_model(c, "one", false);
     tiny_model(c, "two", false);
     tiny_ctx_free(c);
-    set_gain("one", 1.5f);
-    set_gain("two", 0.5f);
+    tiny_set_gain("one", 1.5f);
+    tiny_set_gain("two", 0.5f);
     run_program(0, WORDS("train", "-m", "one", "-d", "train.jsonl", "-o", "of-one", "--max-steps", "1"));
     tiny_write("claims.jsonl", "{\"prompt\": \"a\", \"primary\": \"b\", \"consensus\": \"c\", "
                                "\"primary_sources\": [{\"auth_weight\": 0.5, \"prov_entropy\": 2}], "

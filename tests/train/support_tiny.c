@@ -313,6 +313,25 @@ enum status tiny_train(struct ctx *c, const struct train_config *config, const s
     return c->status;
 }
 
+void tiny_set_gain(const char *dir, float gain)
+{
+    size_t n, at;
+    uint64_t header;
+    char path[256], *bytes = tiny_read(tiny_path("%s/model.safetensors", dir), &n);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    memcpy(&header, bytes, sizeof header);
+    const char *norm = memmem(bytes + 8, header, "\"model.norm.weight\"", 19);
+    assert_non_null(norm);
+    const char *offsets = strstr(norm, "\"data_offsets\":[");
+    assert_non_null(offsets);
+    at = 8 + header + strtoull(offsets + strlen("\"data_offsets\":["), NULL, 10);
+    memcpy(bytes + at, &gain, sizeof gain);
+    FILE *f = fopen(path, "w");
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+    free(bytes);
+}
+
 enum status tiny_resume(struct ctx *c, const struct train_config *config, const struct trainer_hooks *hooks)
 {
     struct trainer *t = trainer_resume(c, config, hooks);

@@ -27,6 +27,8 @@ void tiny_assert_same_files(const char *a, const char *b, const char *const *fil
 /* Writes config.json, model.safetensors and tokenizer.json: 2 layers, hidden 64, 4 heads, 2 kv heads, ffn 80, tied; one
  * token a byte plus "<|endoftext|>" (256). With `poison` one number of the last norm is infinite. */
 void tiny_model(struct ctx *c, const char *dir, bool poison);
+/* Sets the first gain of the last norm of such a model: with all gains 1 it has no fingerprint. */
+void tiny_set_gain(const char *dir, float gain);
 enum { TINY_EOS = 256, TINY_VOCAB = 257 };
 
 /* n rows {"text"} of pseudo-random letters with scores, and now and then a prompt and completion. */
