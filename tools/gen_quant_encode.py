@@ -21,7 +21,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as T, quants
 
 COUNT = 64 * 256
-SETS = ["sum", "cube", "positive", "scaled", "sparse", "zeros"]
+SETS = ["sum", "cube", "positive", "scaled", "sparse", "zeros", "repeated"]
 
 
 class Generator:
@@ -53,8 +53,11 @@ def numbers(which):
             u = u * scale
         elif name == "sparse":
             u = u if g.next() > np.float32(0.875) else np.float32(0)
-        else:
+        elif name == "zeros":
             u = np.float32(0)
+        else:
+            scale = u if i % 256 == 0 else scale
+            u = scale
         out[i] = u
     return out
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-const char *const numbers_set[NUMBERS_SETS] = {"sum", "cube", "positive", "scaled", "sparse", "zeros"};
+const char *const numbers_set[NUMBERS_SETS] = {"sum", "cube", "positive", "scaled", "sparse", "zeros", "repeated"};
 
 int numbers_find(const char *name)
 {
@@ -48,8 +48,11 @@ void numbers_make(int set, float *out)
             u = u * scale;
         } else if (set == 4) {
             u = numbers_next(&state) > 0.875f ? u : 0;
-        } else {
+        } else if (set == 5) {
             u = 0;
+        } else {
+            if (i % 256 == 0) scale = u;
+            u = scale;
         }
         out[i] = u;
     }

@@ -3,7 +3,7 @@
 #ifndef YA_TESTS_SUPPORT_NUMBERS_H
 #define YA_TESTS_SUPPORT_NUMBERS_H
 
-enum { NUMBERS_COUNT = 64 * 256, NUMBERS_SETS = 6 };
+enum { NUMBERS_COUNT = 64 * 256, NUMBERS_SETS = 7 };
 extern const char *const numbers_set[NUMBERS_SETS];
 
 /* Position of a name in the list. */

@@ -97,6 +97,23 @@ static void levels_come_back(void **state)
     }
 }
 
+/* Blocks of one value: rounding d to f16 (subnormal for some) must not decide how well they come back. */
+static void one_value_comes_back(void **state)
+{
+    (void)state;
+    static const enum tensor_type k_types[] = {TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K};
+    static float x[COUNT], back[COUNT];
+    static uint8_t blocks[BYTES_MAX];
+    numbers_make(numbers_find("repeated"), x);
+    for (int t = 0; t < 3; t++) {
+        quant_from_f32(k_types[t], x, blocks, COUNT);
+        quant_to_f32(k_types[t], blocks, back, COUNT);
+        for (int i = 0; i < COUNT; i++)
+            if (!(fabs((double)back[i] - (double)x[i]) <= 0x1p-11 * fabs((double)x[i])))
+                fail_msg("%s: %g comes back as %g", tensor_type_info(k_types[t])->name, (double)x[i], (double)back[i]);
+    }
+}
+
 /* Any place in memory, and the same bytes for it. */
 static void any_address(void **state)
 {
@@ -118,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_gguf_and_ggml),
         cmocka_unit_test(levels_come_back),
+        cmocka_unit_test(one_value_comes_back),
         cmocka_unit_test(any_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,8 +8,12 @@
  *   3. d and m become those of least squares for all codes of the block, and 2 is done once more with them; what is better
  *      of before and after stays.
  *
+ * d and m are f16. Where codes leave next to no error, as in a block of one repeated value, that rounding is all of it, and
+ * how large it is depends by chance on the integer that the largest scale gets. Such blocks try others too (is_rounding).
+ *
  * Sums of squares count every element alike: no weighting by magnitude, as nothing is known about the inputs. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "array/codec/quant_encode.h"
@@ -27,6 +31,15 @@ static void put_f16(uint8_t *p, float v)
 static float as_f16(float v)
 {
     return f16_to_f32(f32_to_f16(v));
+}
+
+/* Whether a squared error is no larger than what rounding `factor` to f16 may leave: half of the last of its 11 bits, or
+ * half of 2^-24 where it is subnormal, of each element. */
+static bool is_rounding(const float *x, float factor, float error)
+{
+    double squares = 0, part = fabsf(factor) > 0x1p-14f ? 0x1p-11 : 0x1p-25 / fabs((double)factor);
+    for (int i = 0; i < ELEMENTS; i++) squares += (double)x[i] * (double)x[i];
+    return error > 0 && (double)error <= part * part * squares;
 }
 
 /* v limited to [least, most] and rounded to an integer, half to even: adding 1.5 * 2^23 leaves no bits behind the point.
@@ -185,21 +198,37 @@ static void refit(const float *x, struct k_block *b)
     }
 }
 
-/* The three steps. d and m are first such that the largest scale and the largest offset of a run get the largest integer. */
-static void encode_affine(const float *x, float most, struct k_block *b)
+/* Steps 2 and 3 when the largest scale and the largest offset of a run get the integer `top`. Returns the squared error. */
+static float encode_below(const float *x, const struct affine *wanted, float most, int top, struct k_block *b)
 {
-    struct affine wanted[RUNS];
     float scale = 0, offset = 0;
     for (int run = 0; run < RUNS; run++) {
-        wanted[run] = search_affine(x + run * RUN, most);
         scale = wanted[run].scale > scale ? wanted[run].scale : scale;
         offset = wanted[run].offset > offset ? wanted[run].offset : offset;
     }
-    *b = (struct k_block){.d = as_f16(scale / SCALE_MOST), .m = as_f16(offset / SCALE_MOST)};
+    *b = (struct k_block){.d = as_f16(scale / (float)top), .m = as_f16(offset / (float)top)};
     float error = choose_all(x, wanted, most, b);
     struct k_block better = *b;
     refit(x, &better);
-    if (choose_all(x, wanted, most, &better) < error) *b = better;
+    float after = choose_all(x, wanted, most, &better);
+    if (!(after < error)) return error;
+    *b = better;
+    return after;
+}
+
+/* The three steps. */
+static void encode_affine(const float *x, float most, struct k_block *b)
+{
+    struct affine wanted[RUNS];
+    for (int run = 0; run < RUNS; run++) wanted[run] = search_affine(x + run * RUN, most);
+    float error = encode_below(x, wanted, most, SCALE_MOST, b);
+    for (int top = SCALE_MOST - 1; top > SCALE_MOST / 2 && is_rounding(x, b->d > 0 ? b->d : b->m, error); top--) {
+        struct k_block other;
+        float now = encode_below(x, wanted, most, top, &other);
+        if (now >= error) continue;
+        error = now;
+        *b = other;
+    }
 }
 
 /* d, m, and the 6-bit integers of eight runs in 12 bytes. */
@@ -299,17 +328,15 @@ static float choose_scales(const float *x, const float *wanted, struct q6_block 
     return error;
 }
 
-/* The three steps. d is first such that the scale of largest magnitude gets -128, the integer of largest magnitude; least
- * squares for codes u = s q is d = sum u x / sum u^2. */
-static void encode_q6(const float *x, struct q6_block *b)
+/* Steps 2 and 3 when the scale of largest magnitude gets the integer -top; least squares for codes u = s q is d = sum u x /
+ * sum u^2. Returns the squared error. */
+static float encode_q6_below(const float *x, const float *wanted, int top, struct q6_block *b)
 {
-    float wanted[SIXTEENS], peak = 0;
+    float peak = 0;
     double uu = 0, ux = 0;
-    for (int group = 0; group < SIXTEENS; group++) {
-        wanted[group] = search_scale(x + group * SIXTEEN);
+    for (int group = 0; group < SIXTEENS; group++)
         if (fabsf(wanted[group]) > fabsf(peak)) peak = wanted[group];
-    }
-    *b = (struct q6_block){.d = as_f16(peak / -128)};
+    *b = (struct q6_block){.d = as_f16(peak / (float)-top)};
     float error = choose_scales(x, wanted, b);
     for (int i = 0; i < ELEMENTS; i++) {
         double u = (double)b->scale[i / SIXTEEN] * b->q[i];
@@ -318,7 +345,26 @@ static void encode_q6(const float *x, struct q6_block *b)
     }
     struct q6_block better = *b;
     if (uu > 0) better.d = as_f16((float)(ux / uu));
-    if (choose_scales(x, wanted, &better) < error) *b = better;
+    float after = choose_scales(x, wanted, &better);
+    if (!(after < error)) return error;
+    *b = better;
+    return after;
+}
+
+/* The three steps; -128 is the integer of largest magnitude. */
+static void encode_q6(const float *x, struct q6_block *b)
+{
+    enum { TOP = 128, TOPS = 32 };
+    float wanted[SIXTEENS];
+    for (int group = 0; group < SIXTEENS; group++) wanted[group] = search_scale(x + group * SIXTEEN);
+    float error = encode_q6_below(x, wanted, TOP, b);
+    for (int top = TOP - 1; top > TOP - TOPS && is_rounding(x, b->d, error); top--) {
+        struct q6_block other;
+        float now = encode_q6_below(x, wanted, top, &other);
+        if (now >= error) continue;
+        error = now;
+        *b = other;
+    }
 }
 
 /* Packed as quant_decode_q6_k reads it: codes q + 32 of six bits, four of them in three bytes. */
