@@ -1,7 +1,7 @@
 /* bench_step: LoRA training steps on the weights, adapter and tokens that a peer saved (bench/peers), timed one by one.
  *
- * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16]: FOLDER/model, FOLDER/adapter,
- * FOLDER/tokens.i32 of (STEPS, 4, 512).
+ * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8]: FOLDER/model,
+ * FOLDER/adapter, FOLDER/tokens.i32 of (STEPS, 4, 512).
  * Prints one JSON line like the peer's: AdamW, no clipping, no dropout, mean loss over the 4 * 511 targets of a step. */
 #include <math.h>
 #include <stdio.h>
@@ -104,11 +104,10 @@ struct variant {
     const char *name;
     struct model_options options;
 };
-static const struct variant variants[] = {{"f32", {BASE_AS_IS, COMPUTE_F32}},
-                                          {"f32-on-int8", {BASE_INT8, COMPUTE_F32}},
-                                          {"int8x2", {BASE_INT8, COMPUTE_INT8X2}},
-                                          {"int8", {BASE_INT8, COMPUTE_INT8}},
-                                          {"bf16", {BASE_AS_IS, COMPUTE_BF16}}};
+static const struct variant variants[] = {
+    {"f32", {BASE_AS_IS, COMPUTE_F32}},      {"f32-on-int8", {BASE_INT8, COMPUTE_F32}},
+    {"int8x2", {BASE_INT8, COMPUTE_INT8X2}}, {"int8", {BASE_INT8, COMPUTE_INT8}},
+    {"bf16", {BASE_AS_IS, COMPUTE_BF16}},    {"bf16-on-int8", {BASE_INT8, COMPUTE_BF16}}};
 
 /* Opens model and adapter and runs the steps of the file. */
 static enum status run(struct ctx *c, const char *folder, int steps, bool checkpoint, const struct variant *variant,
@@ -150,7 +149,8 @@ int main(int argc, char **argv)
         known = known && found;
     }
     if (!known) {
-        fprintf(stderr, "usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16]\n");
+        fprintf(stderr,
+                "usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8]\n");
         return 2;
     }
     struct ctx *c = ctx_new(NULL);
