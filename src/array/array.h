@@ -58,9 +58,9 @@ void array_pool_limit(struct ctx *c, size_t bytes);
 struct backend *array_backend(const struct ctx *c);
 
 /* Brackets the calls of a step, or of another sequence that comes again and again, which is always the same for one key:
- * same ops, same shapes, same persistent arrays. `values` must live until array_sequence_end and is what the calls'
- * dropout reads. True: the backend has recorded this sequence and just queued it; make none of its calls. Sequences do not
- * nest. */
+ * same ops, same shapes, same persistent arrays. Key 0 is that of calls that do not come again: they are never recorded, and
+ * the answer is false. `values` must live until array_sequence_end and is what the calls' dropout reads. True: the backend
+ * has recorded this sequence and just queued it; make none of its calls. Sequences do not nest. */
 struct step_values; /* array/op.h */
 bool array_sequence_begin(struct ctx *c, uint64_t key, const struct step_values *values);
 enum status array_sequence_end(struct ctx *c);

@@ -89,7 +89,7 @@ struct backend {
 
     /* Brackets a sequence of calls that is the same, with the same arrays at the same addresses, each time its key comes.
      * `values` is read until sequence_end. True: the calls were recorded before and have just been queued with these
-     * values, so the caller makes none; sequence_end follows all the same. */
+     * values, so the caller makes none; sequence_end follows all the same. Never true for key 0. */
     bool (*sequence_begin)(struct backend *b, uint64_t key, const struct step_values *values);
     enum status (*sequence_end)(struct backend *b);
 

@@ -99,7 +99,9 @@ bool array_sequence_begin(struct ctx *c, uint64_t key, const struct step_values 
     struct array_env *env = c->array_env;
     BUG_ON(c, env->values != &no_values, "array_sequence_begin: a sequence is open already");
     env->values = values;
-    return env->backend->sequence_begin(env->backend, key, values);
+    bool queued = env->backend->sequence_begin(env->backend, key, values);
+    BUG_ON(c, queued && key == 0, "array_sequence_begin: %s has recorded key 0", env->backend->name);
+    return queued;
 }
 
 enum status array_sequence_end(struct ctx *c)

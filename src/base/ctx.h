@@ -22,7 +22,7 @@ enum status {
     E_IO,          /* the system refused: open, write, fsync, rename, disk full  -> exit 1 */
     E_MEMORY,      /* an allocation failed                                       -> exit 1 */
     E_FIT,         /* it does not fit in memory, by the plan or on the card      -> exit 3 */
-    E_SHAPE,       /* array operands whose shapes do not go together             -> exit 1 */
+    E_SHAPE,       /* operands whose shapes do not go together, or ids past them -> exit 1 */
     E_DTYPE,       /* array operands whose dtypes do not go together             -> exit 1 */
     E_UNSUPPORTED, /* valid, but this program or backend does not do it          -> exit 2 */
     E_NUMERIC,     /* NaN or infinity where a number was needed                  -> exit 1 */

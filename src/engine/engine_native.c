@@ -181,17 +181,17 @@ static enum status native_step(struct engine *e, const struct batch *b, const st
     const struct step_values values = {.seed = m->seed, .step = m->step, .first_token = b->first_token};
     int mark = scope_open(e->c);
     /* For `values`, which dropout reads. Micro-batches differ in their shapes, so there is no key by which a device could
-     * repeat one: all have key 0, no backend records it, and the calls are always made. */
-    array_sequence_begin(e->c, 0, &values);
+     * repeat one: key 0, for which the answer is false. */
+    (void)array_sequence_begin(e->c, 0, &values);
     enum status status = tape_begin(e->c);
     if (status == OK) {
         if (m->recomputed_blocks < 0) tape_keep_all(e->c);
         status = step_recorded(n, b, m);
         tape_end(e->c);
     }
-    array_sequence_end(e->c);
+    enum status ended = array_sequence_end(e->c);
     scope_close(e->c, mark);
-    return status;
+    return status == OK ? ended : status;
 }
 
 /* The norm stays on the device: AdamW clips by it there, and stops where it is not finite, before the host knows it. */

@@ -1,8 +1,8 @@
 /* planner: see planner.h.
  *
  * AUTO takes the smallest number of recomputed blocks that fits, since each costs its forward pass once more. The last block
- * is never one of them: when its turn comes in backward, all the others are still kept, so nothing would be gained. Before
- * all of these comes keeping even what one pass over memory makes again, on devices where such passes cost most. */
+ * is never one of them: when its turn comes in backward, all the others are still kept, so nothing would be gained. On
+ * devices where a pass over memory costs most the numbers begin at -1: even what one such pass makes again is kept. */
 #include "train/planner.h"
 
 #include <inttypes.h>
@@ -36,13 +36,13 @@ static enum status planner_fill(struct plan *p, const struct plan_input *in, int
     return OK;
 }
 
-/* *p is the plan without recomputation, which does not fit. Finds the fewest blocks that do, or the most there are. */
-static enum status fill_auto(struct plan *p, const struct plan_input *in, int64_t most)
+/* The plan with the fewest blocks recomputed that fits, from `low` on, or with the most there are. */
+static enum status fill_auto(struct plan *p, const struct plan_input *in, int64_t low, int64_t high)
 {
-    int64_t low = 0, high = most; /* low does not fit; high may */
-    if (high <= low) return OK;
-    while (high - low > 1) {
-        int64_t middle = (low + high) / 2;
+    TRY(planner_fill(p, in, low));
+    if (p->total <= p->free_bytes || high <= low) return OK;
+    while (high - low > 1) { /* low does not fit; high may */
+        int64_t middle = low + (high - low) / 2;
         TRY(planner_fill(p, in, middle));
         if (p->total <= p->free_bytes)
             high = middle;
@@ -60,13 +60,8 @@ enum status plan_make(const struct plan_input *in, size_t free_bytes, struct pla
     out->free_bytes = out->limited ? in->max_bytes : free_bytes;
     if (in->recomputed_blocks >= 0)
         return planner_fill(out, in, in->recomputed_blocks < in->n_blocks ? in->recomputed_blocks : in->n_blocks);
-    if (in->checkpoint == PLAN_CHECKPOINT_AUTO && in->keeps_all) {
-        TRY(planner_fill(out, in, -1));
-        if (out->total <= out->free_bytes) return OK;
-    }
-    TRY(planner_fill(out, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0));
-    if (in->checkpoint != PLAN_CHECKPOINT_AUTO || out->total <= out->free_bytes) return OK;
-    return fill_auto(out, in, most);
+    if (in->checkpoint == PLAN_CHECKPOINT_AUTO) return fill_auto(out, in, in->keeps_all ? -1 : 0, most);
+    return planner_fill(out, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0);
 }
 
 /* ---- refusal --------------------------------------------------------------------------------------------------------- */

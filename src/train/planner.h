@@ -32,7 +32,7 @@ struct plan_input {
      * all (engine.h). Fewer bytes, or as many, for more blocks. NULL: the engine cannot tell, and steps count as nothing. */
     enum status (*count)(void *user, int64_t recomputed_blocks, struct plan_step *out);
     void *user;
-    bool keeps_all;                  /* AUTO tries a step with nothing recomputed first: where memory passes cost most */
+    bool keeps_all;                  /* AUTO begins at -1, nothing recomputed at all: where memory passes cost most */
     int64_t n_blocks;                /* of the model; 0: no blocks can be recomputed */
     int64_t parameters;              /* trained values */
     size_t weights_bytes;            /* of the base, mapped or in memory */

@@ -213,6 +213,11 @@ static void refusal_names_what_helps(void **state)
     in.max_bytes = 0;
     assert_int_equal(made(&in, SIZE_MAX).recomputed_blocks, -1);
     assert_int_equal(made(&in, plan.total).recomputed_blocks, 0);
+    assert_int_equal(made(&in, plan.total - 1).recomputed_blocks, 1);
+    assert_int_equal(made(&in, 0).recomputed_blocks, BLOCKS - 1);
+    in.n_blocks = 0; /* none to recompute: keeping less is still tried */
+    assert_int_equal(made(&in, plan.total).recomputed_blocks, 0);
+    in.n_blocks = BLOCKS;
     in.keeps_all = false;
     in.max_bytes = (size_t)3 << 30;
     in.checkpoint = PLAN_CHECKPOINT_OFF;

@@ -92,8 +92,12 @@ static inline int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Ids (N) i32 must lie in [0, limit). Front ends have had CHECK_IDS look at them before (struct op_call), so only a call
- * that was made without one fails here: E_INPUT, as ids come from data. */
+/* Ids (N) of any integer dtype must lie in [0, limit), with `weights` (f32 (N), NULL: none) only where the weight is not 0:
+ * E_SHAPE with the first that does not, as struct check_ids_params says. */
+enum status ref_ids_check(struct ctx *c, const char *op, const struct array *ids, const struct array *weights,
+                          int64_t limit);
+/* The same for ids that are indices already, which are i32. Front ends have had CHECK_IDS look at them before (struct
+ * op_call), so only a call that was made without one fails here. */
 enum status ref_index_check(struct ctx *c, enum op op, const struct array *ids, int64_t limit);
 
 /* Element i of an i32 vector (ids, targets, positions). */

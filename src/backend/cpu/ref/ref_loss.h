@@ -80,19 +80,6 @@ static void loss_block(void *arg, int64_t block, int worker)
     if (work->dh) loss_dh(work, rows, n, logits, row, work->sums + worker * LOSS_ROWS * work->c);
 }
 
-/* Targets of counted rows must be ids of the vocabulary; as ref_index_check, a second look. */
-static enum status loss_check_targets(struct ctx *c, const struct ref_loss_work *work)
-{
-    for (int64_t i = 0; i < work->n; i++) {
-        int32_t id = id_at(work->targets, i);
-        if (weight_at(work->weights, i) != 0 && (id < 0 || id >= work->v)) {
-            return ctx_fail(c, E_INPUT, "linear_cross_entropy: target %d of row %lld is outside [0, %lld)", id, (long long)i,
-                            (long long)work->v);
-        }
-    }
-    return OK;
-}
-
 /* stats and the scalar result, added in token order; logprobs where asked for. */
 static void loss_totals(const struct ref_loss_work *work, const struct op_call *call)
 {
@@ -139,7 +126,8 @@ static enum status run_linear_cross_entropy(struct ctx *c, const struct op_call 
     work.c = work.h->shape[1];
     work.v = work.p->w->rows;
     check_loss(c, call, &work);
-    TRY(loss_check_targets(c, &work));
+    /* As ref_index_check, a second look. */
+    TRY(ref_ids_check(c, op_name(call->op), work.targets, work.weights, work.v));
     size_t workers = (size_t)threads_count(c);
     work.nll = mem_alloc(c, (size_t)work.n, sizeof(double));
     work.logits = mem_alloc(c, workers, (size_t)(LOSS_ROWS * work.v) * sizeof(double));

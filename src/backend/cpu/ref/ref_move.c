@@ -121,17 +121,7 @@ static enum status ref_move_fill(struct ctx *c, const struct op_call *call)
 static enum status check_ids(struct ctx *c, const struct op_call *call)
 {
     const struct check_ids_params *p = call->params;
-    const struct array *ids = call->in[0], *weights = call->in[1];
-    for (int64_t i = 0; i < ids->shape[0]; i++) {
-        int64_t id;
-        if (weights && ((const float *)weights->data)[i * weights->stride[0]] == 0) continue;
-        dtype_convert(DTYPE_I64, &id, 1, ids->dtype, at(ids, i * ids->stride[0]), 1, 1);
-        if (id < 0 || id >= p->limit) {
-            return ctx_fail(c, E_SHAPE, "%s: ids[%lld] = %lld is not in [0, %lld)", p->op, (long long)i, (long long)id,
-                            (long long)p->limit);
-        }
-    }
-    return OK;
+    return ref_ids_check(c, p->op, call->in[0], call->in[1], p->limit);
 }
 
 /* out = in converted to out's dtype. */
