@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "base/ctx.h"
+
 void rng_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t x0 = ctr[0], x1 = ctr[1], x2 = ctr[2], x3 = ctr[3], k0 = key[0], k1 = key[1];
@@ -53,6 +55,7 @@ uint64_t rng_u64(struct rng *r)
  * would make some results likelier. */
 uint64_t rng_below(struct rng *r, uint64_t n)
 {
+    BUG_ON(NULL, n == 0, "a number below 0 is asked for");
     uint64_t reject = -n % n;
     for (;;) {
         unsigned __int128 m = (unsigned __int128)rng_u64(r) * n;

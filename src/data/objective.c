@@ -148,6 +148,8 @@ static int compare_g(const void *a, const void *b)
 static enum status fit_items(struct ctx *c, struct weighted *items, int64_t n, struct objective *o)
 {
     int64_t below = 0, last = 0;
+    BUG_ON(c, n < 1 || o->tokens < 1, "an objective is fitted to %lld documents of %lld tokens", (long long)n,
+           (long long)o->tokens);
     qsort(items, (size_t)n, sizeof *items, compare_g);
     for (int64_t i = 0; i < n; i++) {
         below += items[i].tokens;

@@ -180,4 +180,5 @@ void arm_predict(const struct fiction *f, const struct cell *cell, const struct 
         phrased[fact] = none ? (double)NAN : mean;
         pooled[fact] = none ? (double)NAN : log(all[FICTION_PRIMARY] / all[FICTION_CONSENSUS]);
     }
+    BUG_ON(d->c, next != d->n, "%zu of %zu documents are in the order of their facts", next, d->n);
 }

@@ -169,6 +169,7 @@ void conflict_predict(const struct conflict_set *s, const struct objective *o, d
 struct conflict_summary conflict_summarise(const double *values, size_t n)
 {
     struct conflict_summary r = {0};
+    BUG_ON(NULL, n == 0, "a summary of no values");
     for (size_t i = 0; i < n; i++) {
         r.mean += values[i] / (double)n;
         r.n_positive += values[i] > 0;

@@ -113,6 +113,7 @@ void fiction_free(struct fiction *f)
 
 const char *fiction_type(enum fiction_side side, size_t type)
 {
+    BUG_ON(NULL, (unsigned)side >= FICTION_SIDES, "side %d", (int)side);
     return types[side][type % FICTION_TYPES];
 }
 

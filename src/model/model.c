@@ -20,6 +20,7 @@ struct weight *llama_block_linear(struct llama_block *b, enum lora_place place)
 {
     struct weight *const weights[LORA_PLACES] = {&b->q,  &b->k,    &b->v,   &b->o,      &b->gate,
                                                  &b->up, &b->down, &b->qkv, &b->gate_up};
+    BUG_ON(NULL, (unsigned)place >= LORA_PLACES, "linear layer %d of a block", (int)place);
     return weights[place];
 }
 

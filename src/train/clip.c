@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ctx.h"
+
 /* A step may be four times as long as the median before its gradient is scaled down: that leaves ordinary steps alone and
  * stops outliers. */
 enum { MEDIAN_FACTOR = 4 };
@@ -50,6 +52,7 @@ double clip_threshold(const struct clip *k, double omega)
 
 void clip_add(struct clip *k, double norm, double omega, bool clipped)
 {
+    BUG_ON(NULL, !isfinite(norm) || norm < 0 || !(omega > 0), "norm %g of a step of mean weight %g", norm, omega);
     k->window[k->next] = norm / omega;
     k->next = (k->next + 1) % CLIP_WINDOW;
     if (k->n < CLIP_WINDOW) k->n++;

@@ -10,6 +10,7 @@
 
 struct engine_update optim_step(const struct optim *o, int64_t step, double lr, double threshold)
 {
+    BUG_ON(NULL, step < 1, "steps are counted from 1, and this is %lld", (long long)step);
     return (struct engine_update){
         .step = step,
         .threshold = threshold,

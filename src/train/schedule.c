@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "base/ctx.h"
+
 /* Share of the way from the peak to the floor, 0 .. 1. */
 static double progress(const struct schedule *s, int64_t step)
 {
@@ -17,6 +19,7 @@ static double progress(const struct schedule *s, int64_t step)
 
 double schedule_lr(const struct schedule *s, int64_t step)
 {
+    BUG_ON(NULL, step < 1, "steps are counted from 1, and this is %lld", (long long)step);
     if (step <= s->warmup) return s->peak * (double)step / (double)s->warmup;
     double p = progress(s, step), floor_rate = s->peak * s->min_ratio;
     switch (s->kind) {

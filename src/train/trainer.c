@@ -63,6 +63,8 @@ static enum status queue_micro_batches(struct trainer *t, struct train_pending *
     m->trained_tokens = pack_step_trained_tokens(t->pack, p->epoch_step);
     m->tokens = pack_step_tokens(t->pack, p->epoch_step);
     m->omega = pack_step_mean_weight(t->pack, p->epoch_step);
+    BUG_ON(t->c, m->trained_tokens < 1 || !(m->omega > 0),
+           "step %" PRId64 " has %" PRId64 " trained tokens of mean weight %g", m->step, m->trained_tokens, m->omega);
     struct engine_micro micro = {.step = m->step,
                                  .count = pack_micro_batches(t->pack, p->epoch_step),
                                  .inv_n = 1.0 / (double)m->trained_tokens,
@@ -144,6 +146,9 @@ static enum status trainer_settle(struct trainer *t)
 static bool trainer_count_step(struct trainer *t, const struct train_pending *p)
 {
     struct train_state *s = &t->state;
+    BUG_ON(t->c, t->pending.queued, "step %" PRId64 " is queued, but step %" PRId64 " has not been read", p->metrics.step,
+           t->pending.metrics.step);
+    BUG_ON(t->c, p->metrics.step != s->step + 1, "step %" PRId64 " comes after step %" PRId64, p->metrics.step, s->step);
     t->pending = *p;
     t->pending.queued = true;
     s->step = p->metrics.step;

@@ -76,6 +76,7 @@ enum status trainer_evaluate(struct trainer *t, struct metrics_eval *eval)
         sum.unweighted += loss.unweighted;
         sum.count += loss.count;
     }
+    BUG_ON(t->c, sum.count < 1, "no target in %" PRId64 " steps of validation", pack_steps(t->valid_pack));
     eval->trained_tokens = sum.count;
     eval->loss = sum.unweighted / (double)sum.count;
     eval->weighted_loss = sum.weighted / (double)sum.count;

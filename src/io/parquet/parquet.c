@@ -321,6 +321,7 @@ static bool check_row(struct parquet *p)
 
 bool parquet_next(struct parquet *p, struct buf *row, size_t max_bytes, bool *too_long)
 {
+    BUG_ON(p->c, row->cap_bytes <= max_bytes, "a row of %zu bytes may come into a buffer of %zu", max_bytes, row->cap_bytes);
     while (p->left == 0) {
         if (p->group == p->meta.n_groups) return false;
         if (!open_group(p)) return false;

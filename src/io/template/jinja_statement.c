@@ -370,6 +370,7 @@ enum status jinja_render(struct ctx *c, const struct jinja_template *t, const st
                          struct jinja_output *out)
 {
     struct jinja_run r = {.c = c, .t = t, .in = in};
+    BUG_ON(c, out->text || out->outside || out->marks, "a template is rendered into a text that is there");
     struct jinja_builder text = {.a = &r.arena};
     size_t bytes = json_bytes(in->row);
     if (bytes > SIZE_MAX / (4 * STEPS_PER_BYTE)) return ctx_fail(c, E_INPUT, "%s: the row is too long", t->name);
