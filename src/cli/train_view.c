@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/shell_word.h"
+#include "cli/source_page.h"
 #include "cli/train_signals.h"
 #include "cli/try_line.h"
 #include "export/peft.h"
@@ -184,6 +185,7 @@ enum status train_view_start(struct train_view *v, struct ctx *c, const struct t
 static enum status say_end(const struct trainer *t)
 {
     const struct train_state *s = &t->state;
+    TRY(source_page_print(t));
     printf("done: %" PRId64 " steps, %" PRId64 " trained tokens, %.1f %% of the steps clipped\n", s->step, s->trained_tokens,
            100.0 * clip_share(&s->clip));
     if (s->best_step)

@@ -32,6 +32,7 @@ struct engine_micro {
     /* The first so many keep only their input and are computed again in backward. Below 0 nothing is computed again, not
      * even what costs one pass over memory (norms, swiglu). The results are the same bits for any number. */
     int64_t recomputed_blocks;
+    int64_t step_tokens; /* tokens of the whole optimizer step, where `result` is to give their log-probabilities; else 0 */
 };
 
 /* The end of an optimizer step: clipping and AdamW (Loshchilov & Hutter 2019). */
@@ -81,11 +82,13 @@ struct engine_ops {
     /* Queues norm, clipping and AdamW over all parameters, for the step whose micro-batches were queued last (BUG_ON for
      * another one). */
     enum status (*update)(struct engine *e, const struct engine_update *u);
-    /* Waits for an optimizer step, which must be one of the last two that were updated (BUG_ON). */
-    enum status (*result)(struct engine *e, int64_t step, struct engine_result *out);
+    /* Waits for an optimizer step, which must be one of the last two that were updated (BUG_ON). logprobs: one float for
+     * each token of the step, at first_token of its micro-batch plus its row there, with the values that `evaluate` gives;
+     * NULL: not wanted. Its micro-batches must have said step_tokens then (BUG_ON). */
+    enum status (*result)(struct engine *e, int64_t step, struct engine_result *out, float *logprobs);
 
     /* Forward only, no dropout. logprobs: n floats, the log-probability of each row's target, 0 where its weight is 0; may
-     * be NULL, and then rows of weight 0 cost less. Waits. */
+     * be NULL. Waits. */
     enum status (*evaluate)(struct engine *e, const struct batch *b, struct engine_loss *loss, float *logprobs);
 
     /* A sequence of at most `capacity` tokens; NULL with the failure in the ctx. The caller frees it before the engine. */

@@ -19,7 +19,8 @@
 static enum status count_one_step(struct ctx *c, struct engine *e, const struct batch *b, int64_t recomputed_blocks,
                                   struct engine_need *out)
 {
-    const struct engine_micro micro = {.step = 1, .count = 1, .inv_n = 1, .recomputed_blocks = recomputed_blocks};
+    const struct engine_micro micro = {
+        .step = 1, .count = 1, .inv_n = 1, .recomputed_blocks = recomputed_blocks, .step_tokens = b->first_token + b->n};
     const struct engine_update update = {.step = 1, .threshold = INFINITY, .correction1 = 1, .correction2 = 1};
     size_t before = c->alloc_bytes;
     c->alloc_peak = before;

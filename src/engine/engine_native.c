@@ -23,6 +23,11 @@ struct native_slot {
     double threshold;          /* of the update */
     struct array *stats;       /* (capacity, 3) f64: weighted sum, unweighted sum and count of each micro-batch */
     struct array *sum_squares; /* f64 []: squared norm of the gradient */
+
+    /* Log-probabilities, where they were asked for: those of the rows that a loss was computed on, one behind the other. */
+    int64_t tokens, stored, room; /* of the step; written so far; of both arrays */
+    struct array *logprobs;       /* (room) f32 */
+    int32_t *place;               /* (room) which token of the step each of them belongs to, owned */
 };
 
 struct native {
@@ -53,9 +58,12 @@ struct model *engine_native_model(struct engine *e)
 
 /* ---- one pass -------------------------------------------------------------------------------------------------------- */
 
-/* What the loss is computed on: the batch, or its rows of a weight other than 0, whose indices `rows` then has. */
+/* What the loss is computed on: the batch, or its rows of a weight other than 0, whose indices `rows` then has, on the host
+ * as `index` too. */
 struct loss_rows {
     struct array *rows, *targets, *weights;
+    int32_t *index; /* (n) owned (mem_free); NULL: all rows */
+    int64_t n;
 };
 
 /* The n elements of `data` (4 bytes each) whose indices are in `rows`, uploaded as an array. */
@@ -77,17 +85,14 @@ static struct loss_rows loss_rows_of(struct ctx *c, const struct batch *b, bool 
     for (int64_t i = 0; i < b->n; i++) n += b->weights[i] != 0;
     if (!may || n == 0 || 4 * n > 3 * b->n)
         return (struct loss_rows){NULL, array_from_host(c, DTYPE_I32, 1, &b->n, b->targets),
-                                  array_from_host(c, DTYPE_F32, 1, &b->n, b->weights)};
+                                  array_from_host(c, DTYPE_F32, 1, &b->n, b->weights), NULL, b->n};
     int32_t *rows = mem_alloc(c, (size_t)n, sizeof *rows);
     n = 0;
     for (int64_t i = 0; rows && i < b->n; i++)
         if (b->weights[i] != 0) rows[n++] = (int32_t)i;
-    struct loss_rows l = {0};
-    if (rows)
-        l = (struct loss_rows){array_from_host(c, DTYPE_I32, 1, &n, rows), gather_rows(c, DTYPE_I32, b->targets, rows, n),
-                               gather_rows(c, DTYPE_F32, b->weights, rows, n)};
-    mem_free(c, rows);
-    return l;
+    if (!rows) return (struct loss_rows){0};
+    return (struct loss_rows){array_from_host(c, DTYPE_I32, 1, &n, rows), gather_rows(c, DTYPE_I32, b->targets, rows, n),
+                              gather_rows(c, DTYPE_F32, b->weights, rows, n), rows, n};
 }
 
 /* Whether this pass has dropout: then rows may not be left out, as masks count them. */
@@ -104,16 +109,17 @@ static struct array *run_model(struct native *n, const struct batch *b, const st
     return llama_hidden(n->model, b, o);
 }
 
-/* The loss of a batch, in the innermost scope. */
+/* The loss of a batch, in the innermost scope. *l: the rows it was computed on, which are those of the log-probabilities;
+ * its index belongs to the caller, also after a failure. */
 static enum status forward(struct native *n, const struct batch *b, const struct forward_options *o, bool want_logprobs,
-                           struct cross_entropy_result *result)
+                           struct cross_entropy_result *result, struct loss_rows *l)
 {
     struct ctx *c = n->base.c;
-    struct loss_rows l = loss_rows_of(c, b, !want_logprobs && !drops(n, o));
+    *l = loss_rows_of(c, b, !drops(n, o));
     struct forward_options options = *o;
-    options.rows = l.rows;
+    options.rows = l->rows;
     struct array *hidden = run_model(n, b, &options); /* (N, C), or of the rows that count */
-    return op_linear_cross_entropy(c, hidden, &n->model->head, l.targets, l.weights, want_logprobs, result);
+    return op_linear_cross_entropy(c, hidden, &n->model->head, l->targets, l->weights, want_logprobs, result);
 }
 
 /* ---- training -------------------------------------------------------------------------------------------------------- */
@@ -124,12 +130,30 @@ static struct native_slot *slot_of(struct native *n, int64_t step)
     return &n->slot[(uint64_t)step % SLOTS];
 }
 
+/* Makes room for the log-probabilities of a step, where they are wanted, and sets them to 0. */
+static enum status begin_logprobs(struct ctx *c, struct native_slot *s, int64_t tokens)
+{
+    s->tokens = tokens;
+    s->stored = 0;
+    if (tokens > s->room) {
+        array_release(s->logprobs);
+        mem_free(c, s->place);
+        s->room = 0;
+        s->logprobs = array_persistent(c, DTYPE_F32, 1, &tokens);
+        s->place = mem_alloc(c, (size_t)tokens, sizeof *s->place);
+        if (!s->logprobs || !s->place) return c->status;
+        s->room = tokens;
+    }
+    return tokens ? op_fill(c, s->logprobs, 0) : OK;
+}
+
 /* Before the first micro-batch of a step: its slot is taken, and its gradients start at 0. */
 static enum status begin_step(struct native *n, const struct engine_micro *m)
 {
     struct native_slot *s = slot_of(n, m->step);
     s->step = m->step;
     s->count = m->count;
+    TRY(begin_logprobs(n->base.c, s, m->step_tokens));
     if (m->count > s->capacity) {
         array_release(s->stats);
         s->stats = array_persistent(n->base.c, DTYPE_F64, 2, (int64_t[]){m->count, STATS});
@@ -151,8 +175,20 @@ static enum status watch_all(struct native *n)
     return OK;
 }
 
-/* Forward, the loss's sums into the step's slot, and backward from inv_n = 1/N: the gradient is then that of the step's
- * mean loss, whatever the number of its micro-batches. */
+/* Queues the log-probabilities of a micro-batch behind those of the step that are there. */
+static enum status store_logprobs(struct ctx *c, struct native_slot *s, const struct batch *b, const struct loss_rows *l,
+                                  struct array *logprobs)
+{
+    BUG_ON(c, s->stored + l->n > s->tokens || b->first_token + b->n > s->tokens, "a step of more than %lld tokens",
+           (long long)s->tokens);
+    for (int64_t i = 0; i < l->n; i++) s->place[s->stored + i] = (int32_t)(b->first_token + (l->index ? l->index[i] : i));
+    struct array *to = array_view(s->logprobs, 1, &l->n, (int64_t[]){1}, s->stored);
+    s->stored += l->n;
+    return to ? op_accumulate(c, to, logprobs) : c->status; /* onto zeros: a copy */
+}
+
+/* Forward, what the host will read into the step's slot, and backward from inv_n = 1/N: the gradient is then that of the
+ * step's mean loss, whatever the number of its micro-batches. */
 static enum status step_recorded(struct native *n, const struct batch *b, const struct engine_micro *m)
 {
     struct ctx *c = n->base.c;
@@ -162,8 +198,12 @@ static enum status step_recorded(struct native *n, const struct batch *b, const 
         .recomputed_blocks = m->recomputed_blocks,
     };
     struct cross_entropy_result result = {0};
+    struct loss_rows rows;
     TRY(watch_all(n));
-    TRY(forward(n, b, &options, false, &result));
+    enum status status = forward(n, b, &options, m->step_tokens > 0, &result, &rows);
+    if (status == OK && m->step_tokens) status = store_logprobs(c, s, b, &rows, result.logprobs);
+    mem_free(c, rows.index);
+    if (status != OK) return status;
     struct array *row = array_view(s->stats, 1, (int64_t[]){STATS}, (int64_t[]){1}, m->index * STATS);
     if (!row) return c->status;
     TRY(op_accumulate(c, row, result.stats)); /* onto zeros: a copy */
@@ -215,8 +255,21 @@ static enum status native_update(struct engine *e, const struct engine_update *u
     return op_adamw(e->c, n->lora->values, n->lora->gradients, n->moments[0], n->moments[1], &guard, &p);
 }
 
+/* The step's log-probabilities, each at its token; 0 at tokens of weight 0. */
+static enum status read_logprobs(struct ctx *c, const struct native_slot *s, float *out)
+{
+    BUG_ON(c, s->tokens == 0, "log-probabilities of step %lld, which kept none", (long long)s->step);
+    float *stored = mem_alloc(c, (size_t)s->room, sizeof *stored);
+    if (stored && array_to_host(s->logprobs, DTYPE_F32, stored) == OK) {
+        memset(out, 0, (size_t)s->tokens * sizeof *out);
+        for (int64_t i = 0; i < s->stored; i++) out[s->place[i]] = stored[i];
+    }
+    mem_free(c, stored);
+    return c->status;
+}
+
 /* Waits for the step's slot and adds its micro-batches up, in their order. */
-static enum status native_result(struct engine *e, int64_t step, struct engine_result *out)
+static enum status native_result(struct engine *e, int64_t step, struct engine_result *out, float *logprobs)
 {
     struct ctx *c = e->c;
     struct native_slot *s = slot_of(native_of(e), step);
@@ -234,6 +287,7 @@ static enum status native_result(struct engine *e, int64_t step, struct engine_r
         out->clipped = out->norm > s->threshold;
     }
     mem_free(c, stats);
+    if (logprobs && ctx_ok(c)) read_logprobs(c, s, logprobs);
     return c->status;
 }
 
@@ -247,14 +301,24 @@ static enum status read_loss(const struct cross_entropy_result *r, struct engine
     return OK;
 }
 
+/* Brings the first n values of the rows that count to their places among all `count` rows, from the last one on, so that
+ * none is overwritten before it was moved; 0 elsewhere. */
+static void spread(float *values, const struct loss_rows *rows, int64_t count)
+{
+    for (int64_t i = count - 1, k = rows->n - 1; i >= 0; i--) values[i] = k >= 0 && rows->index[k] == i ? values[k--] : 0;
+}
+
 static enum status native_evaluate(struct engine *e, const struct batch *b, struct engine_loss *loss, float *logprobs)
 {
     struct cross_entropy_result result = {0};
     struct forward_options options = {0};
+    struct loss_rows rows;
     int mark = scope_open(e->c);
-    enum status status = forward(native_of(e), b, &options, logprobs != NULL, &result);
+    enum status status = forward(native_of(e), b, &options, logprobs != NULL, &result, &rows);
     if (status == OK) status = read_loss(&result, loss);
     if (status == OK && logprobs) status = array_to_host(result.logprobs, DTYPE_F32, logprobs);
+    if (status == OK && logprobs && rows.index) spread(logprobs, &rows, b->n);
+    mem_free(e->c, rows.index);
     scope_close(e->c, mark);
     return status;
 }
@@ -374,6 +438,8 @@ static void native_free(struct engine *e)
     }
     for (int k = 0; k < SLOTS; k++) {
         array_release(n->slot[k].stats);
+        array_release(n->slot[k].logprobs);
+        mem_free(e->c, n->slot[k].place);
         array_release(n->slot[k].sum_squares);
     }
     array_release(n->stopped);

@@ -84,7 +84,7 @@ static enum status one_step(struct engine *e, const struct batch *batch, const s
     struct engine_result result;
     TRY(e->ops->step(e, batch, &micro));
     TRY(e->ops->update(e, &update));
-    TRY(e->ops->result(e, step + 1, &result));
+    TRY(e->ops->result(e, step + 1, &result, NULL));
     if (step == 0) b->loss = result.loss.weighted / n, b->grad_norm = result.norm;
     return OK;
 }

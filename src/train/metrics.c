@@ -27,7 +27,7 @@ struct metrics {
     struct buf line;
 };
 
-enum { LINE_CAP_BYTES = 4096 };
+enum { LINE_CAP_BYTES = 1 << 20 }; /* of a line, in which the paths of some files may stand */
 
 /* O_NOFOLLOW: a symbolic link under the name of a run's own file is refused. */
 static enum status open_append(struct ctx *c, const char *path, int *fd)
@@ -127,6 +127,44 @@ static void add_bool(struct metrics *m, const char *key, bool value)
     buf_printf(&m->line, ",\"%s\":%s", key, value ? "true" : "false");
 }
 
+/* One source, behind the first with a comma. `weight` is that of all sources of its kind. */
+static void add_source(struct buf *line, const struct source_row *row, double weight, bool first)
+{
+    const struct source_sums *s = &row->sums;
+    buf_printf(line, "%s{\"by\":\"%s\",", first ? "" : ",", source_by_name[row->by]);
+    if (row->others)
+        buf_printf(line, "\"others\":%" PRId64, row->others);
+    else
+        buf_append_str(line, "\"name\":");
+    if (row->name)
+        json_append_string(line, row->name, strlen(row->name));
+    else if (!row->others)
+        buf_append_str(line, "null");
+    buf_printf(line, ",\"trained_tokens\":%" PRId64 ",\"weight_share\":", s->tokens);
+    json_append_f64(line, s->weight / weight);
+    buf_append_str(line, ",\"loss\":");
+    json_append_f64(line, s->nll / (double)s->tokens);
+    buf_append_str(line, ",\"weighted_loss\":");
+    json_append_f64(line, s->weighted / (double)s->tokens);
+    buf_append_char(line, '}');
+}
+
+/* The list of sources; no member where there are none to tell apart. */
+static void add_sources(struct metrics *m, const char *key, const struct source_loss *s)
+{
+    double weight[SOURCE_BYS] = {0};
+    bool first = true;
+    if (!s || s->n_rows == 0) return;
+    for (size_t i = 0; i < s->n_rows; i++) weight[s->rows[i].by] += s->rows[i].sums.weight;
+    buf_printf(&m->line, ",\"%s\":[", key);
+    for (size_t i = 0; i < s->n_rows; i++) {
+        if (s->rows[i].sums.tokens == 0) continue;
+        add_source(&m->line, &s->rows[i], weight[s->rows[i].by], first);
+        first = false;
+    }
+    buf_append_char(&m->line, ']');
+}
+
 /* Ends the line and writes all of it. */
 static enum status metrics_end(struct metrics *m, int fd, const char *path)
 {
@@ -159,6 +197,7 @@ enum status metrics_add_step(struct metrics *m, const struct metrics_step *s)
     add_f64(m, "omega", s->omega);
     add_i64(m, "trained_tokens", s->trained_tokens);
     add_i64(m, "tokens", s->tokens);
+    add_sources(m, "sources", s->sources);
     TRY(metrics_end(m, m->fd, m->path));
     m->bytes += m->line.len;
     return OK;
@@ -171,6 +210,7 @@ enum status metrics_add_eval(struct metrics *m, const struct metrics_eval *e)
     add_f64(m, "valid_weighted_loss", e->weighted_loss);
     add_i64(m, "valid_trained_tokens", e->trained_tokens);
     add_bool(m, "best", e->best);
+    add_sources(m, "valid_sources", e->sources);
     TRY(metrics_end(m, m->fd, m->path));
     m->bytes += m->line.len;
     return OK;

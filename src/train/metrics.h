@@ -7,6 +7,7 @@
 #define YA_TRAIN_METRICS_H
 
 #include "base/ctx.h"
+#include "train/source_loss.h"
 
 struct metrics;
 
@@ -22,6 +23,7 @@ struct metrics_step {
     double clip_share; /* share of steps clipped so far */
     double omega;      /* token-mean of the step's weights */
     int64_t trained_tokens, tokens;
+    const struct source_loss *sources; /* the step by source; NULL or without rows: nothing to tell apart */
 };
 
 struct metrics_eval {
@@ -29,6 +31,7 @@ struct metrics_eval {
     double loss, weighted_loss; /* of the validation rows */
     int64_t trained_tokens;
     bool best;
+    const struct source_loss *sources; /* as in metrics_step */
 };
 
 struct metrics_timing {
@@ -42,7 +45,14 @@ struct metrics *metrics_open(struct ctx *c, const char *run_dir, uint64_t keep_b
 /* Closes without flushing more; accepts NULL. Data not yet synced may be lost, which resuming repairs. */
 void metrics_close(struct metrics *m);
 
-/* Appends one line, written at once. E_IO. */
+/* Appends one line, written at once. E_IO. Where sources are told apart, the line of a step ends with a member "sources" (of
+ * a validation: "valid_sources"), a list with an object for each source that has trained tokens in it:
+ *
+ *   {"by": "source_type", "name": "patent", "trained_tokens": 64, "weight_share": 0.31, "loss": 2.1, "weighted_loss": 4.9}
+ *
+ * "by" is "source_type" or "file"; "name" is null for rows without a source_type; the row of the others has, instead of a
+ * name, "others": how many it stands for. The losses are means over the source's trained tokens; the share is that of its
+ * weight in the step's (or validation's), so those of all source types make 1, and so do those of all files. */
 enum status metrics_add_step(struct metrics *m, const struct metrics_step *s);
 enum status metrics_add_eval(struct metrics *m, const struct metrics_eval *e);
 enum status metrics_add_timing(struct metrics *m, const struct metrics_timing *t);

@@ -69,7 +69,8 @@ static enum status queue_micro_batches(struct trainer *t, struct train_pending *
                                  .count = pack_micro_batches(t->pack, p->epoch_step),
                                  .inv_n = 1.0 / (double)m->trained_tokens,
                                  .seed = (uint64_t)t->config.seed,
-                                 .recomputed_blocks = t->state.recomputed_blocks};
+                                 .recomputed_blocks = t->state.recomputed_blocks,
+                                 .step_tokens = t->sources->n_rows ? m->tokens : 0};
     for (; micro.index < micro.count; micro.index++) {
         struct batch b;
         if (is_interrupted(t)) return E_INTERRUPTED;
@@ -104,6 +105,31 @@ static void fill_metrics(const struct trainer *t, const struct engine_result *r,
     m->grad_norm = r->norm;
     m->clipped = r->clipped;
     m->clip_share = clip_share(&t->state.clip);
+    m->sources = t->sources;
+}
+
+/* Adds the step up by source. Its batches are made again for it, which is a copy of a few thousand ids: they are those of
+ * the running epoch, since a step is settled before its epoch ends. */
+static enum status add_step_sources(struct trainer *t, const struct train_pending *p)
+{
+    struct source_loss *s = t->sources;
+    source_loss_clear(s);
+    for (int64_t i = 0; s->n_rows && i < pack_micro_batches(t->pack, p->epoch_step); i++) {
+        struct batch b;
+        TRY(pack_batch(t->pack, p->epoch_step, i, &b));
+        source_loss_add(s, &b, pack_documents(t->pack), t->logprobs + b.first_token);
+    }
+    return OK;
+}
+
+enum status trainer_hold_logprobs(struct trainer *t, const struct source_loss *s, int64_t tokens)
+{
+    if (s->n_rows == 0 || tokens <= t->logprobs_room) return OK;
+    float *more = mem_resize(t->c, t->logprobs, (size_t)t->logprobs_room, (size_t)tokens, sizeof *more);
+    if (!more) return t->c->status;
+    t->logprobs = more;
+    t->logprobs_room = tokens;
+    return OK;
 }
 
 /* One line in each of the two files, and the hook. */
@@ -131,13 +157,15 @@ static enum status trainer_settle(struct trainer *t)
     struct metrics_step *m = &p->metrics;
     struct engine_result r;
     if (!p->queued) return OK;
-    TRY(t->engine->ops->result(t->engine, m->step, &r));
+    TRY(trainer_hold_logprobs(t, t->sources, m->tokens));
+    TRY(t->engine->ops->result(t->engine, m->step, &r, t->sources->n_rows ? t->logprobs : NULL));
     if (r.bad_micro >= 0) return trainer_numeric_step(t, p, r.bad_micro, "loss", r.loss.weighted);
     BUG_ON(t->c, r.loss.count != m->trained_tokens, "step of %" PRId64 " trained tokens, but the pack promised %" PRId64,
            r.loss.count, m->trained_tokens);
     if (!isfinite(r.norm)) return trainer_numeric_step(t, p, -1, "gradient norm", r.norm);
     clip_add(&t->state.clip, r.norm, m->omega, r.clipped);
     fill_metrics(t, &r, m);
+    TRY(add_step_sources(t, p));
     p->queued = false;
     return report_step(t, m, p->seconds);
 }

@@ -62,21 +62,31 @@ static enum status numeric_validation(struct trainer *t, const struct batch *b, 
     return fail_numeric(t, t->state.step, "validation loss", value, &rows);
 }
 
+/* Evaluates one batch of validation rows and adds it to the sums and, with its log-probabilities, to its sources. */
+static enum status add_batch(struct trainer *t, int64_t step, struct engine_loss *sum)
+{
+    struct batch b;
+    struct engine_loss loss = {0};
+    TRY(pack_batch(t->valid_pack, step, 0, &b));
+    TRY(trainer_hold_logprobs(t, t->valid_sources, b.n));
+    float *logprobs = t->valid_sources->n_rows ? t->logprobs : NULL;
+    TRY(t->engine->ops->evaluate(t->engine, &b, &loss, logprobs));
+    if (!isfinite(loss.weighted)) return numeric_validation(t, &b, loss.weighted);
+    if (logprobs) source_loss_add(t->valid_sources, &b, pack_documents(t->valid_pack), logprobs);
+    sum->weighted += loss.weighted;
+    sum->unweighted += loss.unweighted;
+    sum->count += loss.count;
+    return OK;
+}
+
 /* Means over all trained tokens of the validation rows, not over micro-batches: their sizes differ. */
 enum status trainer_evaluate(struct trainer *t, struct metrics_eval *eval)
 {
     struct engine_loss sum = {0};
-    for (int64_t s = 0; s < pack_steps(t->valid_pack); s++) {
-        struct batch b;
-        struct engine_loss loss = {0};
-        TRY(pack_batch(t->valid_pack, s, 0, &b));
-        TRY(t->engine->ops->evaluate(t->engine, &b, &loss, NULL));
-        if (!isfinite(loss.weighted)) return numeric_validation(t, &b, loss.weighted);
-        sum.weighted += loss.weighted;
-        sum.unweighted += loss.unweighted;
-        sum.count += loss.count;
-    }
+    source_loss_clear(t->valid_sources);
+    for (int64_t s = 0; s < pack_steps(t->valid_pack); s++) TRY(add_batch(t, s, &sum));
     BUG_ON(t->c, sum.count < 1, "no target in %" PRId64 " steps of validation", pack_steps(t->valid_pack));
+    eval->sources = t->valid_sources;
     eval->trained_tokens = sum.count;
     eval->loss = sum.unweighted / (double)sum.count;
     eval->weighted_loss = sum.weighted / (double)sum.count;

@@ -151,6 +151,8 @@ static enum status open_data(struct trainer *t)
 {
     t->data = open_cache(t, "data.cache");
     if (!t->data || !ctx_ok(t->c)) return t->c->status;
+    t->sources = source_loss_new(t->c, t->data);
+    if (!t->sources) return t->c->status;
     return objective_fit(t->c, &t->config.objective, t->data, &t->objective);
 }
 
@@ -161,6 +163,8 @@ static enum status open_valid(struct trainer *t)
     if (!k->valid && k->valid_share <= 0) return OK;
     t->valid = open_cache(t, "valid.cache");
     if (!t->valid || !ctx_ok(t->c)) return t->c->status;
+    t->valid_sources = source_loss_new(t->c, t->valid);
+    if (!t->valid_sources) return t->c->status;
     TRY(objective_check(t->c, &t->objective, t->valid));
     struct pack_options options = k->packs;
     options.accumulation = 1;
@@ -511,6 +515,9 @@ void trainer_free(struct trainer *t)
 {
     if (!t) return;
     metrics_close(t->metrics);
+    source_loss_free(t->sources);
+    source_loss_free(t->valid_sources);
+    mem_free(t->c, t->logprobs);
     pack_free(t->pack);
     pack_free(t->valid_pack);
     if (t->engine) t->engine->ops->free(t->engine);

@@ -186,6 +186,12 @@ static void resume_can_make_a_run_longer(void **state)
     assert_non_null(strstr(output, "step 11/12"));
     assert_null(strstr(output, "step 10/"));
     assert_non_null(strstr(output, "done: 12 steps"));
+    /* all steps are in the tables of the sources: a quarter is three of them */
+    const char *table = strstr(output, "by source_type                              tokens");
+    assert_non_null(table);
+    table = strstr(table + 1, "of weight first loss  last loss   weighted");
+    assert_true(table && strstr(table, "kind 1") && strstr(table, "(without)"));
+    assert_null(strstr(table, "by file")); /* there is one */
 }
 
 /* Generates with what a run says opens its base again. */

@@ -13,7 +13,7 @@ enum { SETS = 4, SLOTS = 2 };
 /* A queued micro-batch (rows of it that count) or, with n < 0, a queued update. */
 struct bigram_work {
     int64_t n;
-    int32_t *tokens, *targets; /* (n), owned */
+    int32_t *tokens, *targets, *places; /* (n), owned; places: which token of the step */
     float *weights;
     struct engine_micro micro;
     struct engine_update update;
@@ -28,6 +28,8 @@ struct bigram {
     struct bigram_work *queue;
     size_t n_queue, capacity;
     struct engine_result result[SLOTS];
+    float *logprobs[SLOTS]; /* (tokens) of the step where they are wanted, owned */
+    int64_t tokens[SLOTS];
     int64_t updated; /* the step whose update was queued last */
 };
 
@@ -70,18 +72,31 @@ static void add_loss(struct engine_loss *loss, double nll, double weight)
     loss->count++;
 }
 
+/* Room for the log-probabilities of a step, all 0. */
+static void begin_logprobs(struct bigram *g, const struct engine_micro *micro)
+{
+    int slot = (int)(micro->step % SLOTS);
+    mem_free(g->base.c, g->logprobs[slot]);
+    g->tokens[slot] = micro->step_tokens;
+    g->logprobs[slot] = micro->step_tokens ? mem_alloc(g->base.c, (size_t)micro->step_tokens, sizeof(float)) : NULL;
+}
+
 static void run_micro(struct bigram *g, const struct bigram_work *w)
 {
     struct engine_result *r = &g->result[w->micro.step % SLOTS];
+    float *logprobs;
     struct engine_loss loss = {0};
     float *table = values_of(g, ENGINE_GRADIENTS, 0), *bias = values_of(g, ENGINE_GRADIENTS, 1);
     if (w->micro.index == 0) {
         *r = (struct engine_result){.bad_micro = -1};
+        begin_logprobs(g, &w->micro);
         memset(g->slab[ENGINE_GRADIENTS], 0, (size_t)g->parameters.slab_size * sizeof(float));
     }
+    logprobs = g->logprobs[w->micro.step % SLOTS];
     for (int64_t i = 0; i < w->n; i++) {
-        double factor = w->micro.inv_n * (double)w->weights[i];
-        add_loss(&loss, -log_probability(g, w->tokens[i], w->targets[i]), (double)w->weights[i]);
+        double factor = w->micro.inv_n * (double)w->weights[i], lp = log_probability(g, w->tokens[i], w->targets[i]);
+        add_loss(&loss, -lp, (double)w->weights[i]);
+        if (logprobs) logprobs[w->places[i]] = (float)lp;
         for (int64_t v = 0; v < g->base.vocab; v++) {
             float d = (float)(factor * (g->row[v] - (v == w->targets[i])));
             table[w->tokens[i] * g->base.vocab + v] += d;
@@ -122,6 +137,7 @@ static void work_release(struct ctx *c, struct bigram_work *w)
 {
     mem_free(c, w->tokens);
     mem_free(c, w->targets);
+    mem_free(c, w->places);
     mem_free(c, w->weights);
 }
 
@@ -159,10 +175,12 @@ static enum status bigram_step(struct engine *e, const struct batch *b, const st
     w->tokens = mem_alloc(e->c, (size_t)b->n, sizeof *w->tokens);
     w->targets = mem_alloc(e->c, (size_t)b->n, sizeof *w->targets);
     w->weights = mem_alloc(e->c, (size_t)b->n, sizeof *w->weights);
+    w->places = mem_alloc(e->c, (size_t)b->n, sizeof *w->places);
     for (int64_t i = 0; ctx_ok(e->c) && i < b->n; i++) {
         if (b->weights[i] == 0) continue;
         w->tokens[w->n] = b->tokens[i];
         w->targets[w->n] = b->targets[i];
+        w->places[w->n] = (int32_t)(b->first_token + i);
         w->weights[w->n++] = b->weights[i];
     }
     return e->c->status;
@@ -178,12 +196,14 @@ static enum status bigram_update(struct engine *e, const struct engine_update *u
     return OK;
 }
 
-static enum status bigram_result(struct engine *e, int64_t step, struct engine_result *out)
+static enum status bigram_result(struct engine *e, int64_t step, struct engine_result *out, float *logprobs)
 {
     struct bigram *g = bigram_of(e);
     BUG_ON(e->c, step > g->updated || step <= g->updated - SLOTS, "step %lld is not one of the last two", (long long)step);
     bigram_wait(g);
     *out = g->result[step % SLOTS];
+    BUG_ON(e->c, logprobs && !g->logprobs[step % SLOTS], "log-probabilities that nobody asked for");
+    if (logprobs) memcpy(logprobs, g->logprobs[step % SLOTS], (size_t)g->tokens[step % SLOTS] * sizeof *logprobs);
     return OK;
 }
 
@@ -273,6 +293,7 @@ static void bigram_free(struct engine *e)
     struct bigram *g = bigram_of(e);
     for (size_t i = 0; i < g->n_queue; i++) work_release(e->c, &g->queue[i]);
     for (int i = 0; i < SETS; i++) mem_free(e->c, g->slab[i]);
+    for (int i = 0; i < SLOTS; i++) mem_free(e->c, g->logprobs[i]);
     mem_free(e->c, g->queue);
     mem_free(e->c, g->row);
     parameters_release(e->c, &g->parameters);

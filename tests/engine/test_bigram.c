@@ -25,7 +25,7 @@ static struct engine_result step(struct engine *e, int64_t number, double lr, do
     assert_int_equal(e->ops->step(e, &batch, &micro), OK);
     assert_int_equal(e->ops->update(e, &update), OK);
     assert_int_equal(bigram_queued(e), 2); /* nothing is done before somebody waits */
-    assert_int_equal(e->ops->result(e, number, &r), OK);
+    assert_int_equal(e->ops->result(e, number, &r, NULL), OK);
     return r;
 }
 

@@ -243,7 +243,9 @@ void tiny_rows(const char *path, int n, uint64_t seed)
         else
             fprintf(f, "{\"text\":\"%s\"", text);
         double auth = 0.01 * (double)rng_below(&r, 100), entropy = 0.1 * (double)rng_below(&r, 50);
-        fprintf(f, ",\"auth_weight\":%.2f,\"prov_entropy\":%.2f}\n", auth, entropy);
+        fprintf(f, ",\"auth_weight\":%.2f,\"prov_entropy\":%.2f", auth, entropy);
+        if (i % 4) fprintf(f, ",\"source_type\":\"kind %d\"", i % 4);
+        fputs("}\n", f);
     }
     assert_int_equal(fclose(f), 0);
 }

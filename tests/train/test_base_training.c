@@ -98,7 +98,7 @@ static void train_steps(struct run *r, int steps, int64_t recomputed_blocks)
         struct engine_result result;
         assert_int_equal(r->engine->ops->step(r->engine, &b, &micro), OK);
         assert_int_equal(r->engine->ops->update(r->engine, &update), OK);
-        assert_int_equal(r->engine->ops->result(r->engine, step + 1, &result), OK);
+        assert_int_equal(r->engine->ops->result(r->engine, step + 1, &result, NULL), OK);
         r->loss[step] = result.loss.weighted;
         r->norm[step] = result.norm;
     }

@@ -113,6 +113,7 @@ struct outcome {
     struct engine_result result[2];
     size_t n;
     float gradients[MOST], values[MOST]; /* of the first step; after the second */
+    float logprobs[17 + N];              /* of the second step's tokens */
 };
 
 static size_t read_all(struct side *s, enum engine_values which, float *out)
@@ -138,13 +139,20 @@ static void train(struct side *s, const struct batch *b, int64_t recomputed, str
                                              .correction1 = 1 - pow(0.9, (double)step),
                                              .correction2 = 1 - pow(0.999, (double)step)};
         for (int64_t micro = 0; micro < 2; micro++) {
-            const struct engine_micro m = {
-                .step = step, .index = micro, .count = 2, .inv_n = 1.0 / 80, .seed = 5, .recomputed_blocks = recomputed};
+            const struct engine_micro m = {.step = step,
+                                           .index = micro,
+                                           .count = 2,
+                                           .inv_n = 1.0 / 80,
+                                           .seed = 5,
+                                           .recomputed_blocks = recomputed,
+                                           .step_tokens = 2 * (17 + N)}; /* both micro-batches are at 17 */
             if (s->engine->ops->step(s->engine, b, &m) != OK) fail_msg("%s", s->c->message);
         }
         if (step == 1) o->n = read_all(s, ENGINE_GRADIENTS, o->gradients);
         assert_int_equal(s->engine->ops->update(s->engine, &update), OK);
-        assert_int_equal(s->engine->ops->result(s->engine, step, &o->result[step - 1]), OK);
+        static float logprobs[2 * (17 + N)];
+        assert_int_equal(s->engine->ops->result(s->engine, step, &o->result[step - 1], logprobs), OK);
+        memcpy(o->logprobs, logprobs, sizeof(o->logprobs));
     }
     read_all(s, ENGINE_PARAMETERS, o->values);
 }
@@ -174,6 +182,12 @@ static void expect_near(const struct side *s, const struct outcome *card, const 
         assert_true(fabs(a->norm / b->norm - 1) < 1e-2);
     }
     assert_int_equal(card->n, cpu->n);
+    double off = 0;
+    for (int i = 0; i < 17 + N; i++) {
+        assert_true((card->logprobs[i] == 0) == (cpu->logprobs[i] == 0));
+        off = fmax(off, fabs((double)card->logprobs[i] - (double)cpu->logprobs[i]));
+    }
+    if (!(off < 0.3)) fail_msg("log-probabilities: off by %g", off);
     compare(card->gradients, cpu->gradients, cpu->n, &turn, &error);
     if (!(turn < 1e-3 && error < 4e-2)) fail_msg("gradient: 1 - cosine %g, error %g", turn, error);
     for (size_t i = 0, at = 0; i < s->engine->parameters->n; at += (size_t)tiny_size(s->engine, i++)) {

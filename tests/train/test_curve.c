@@ -52,7 +52,7 @@ static double step(struct engine *e, struct clip *clip, const int32_t *tokens, i
     }
     const struct engine_update update = optim_step(&optim, number, 0.001, clip_threshold(clip, 1));
     assert_int_equal(e->ops->update(e, &update), OK);
-    assert_int_equal(e->ops->result(e, number, &result), OK);
+    assert_int_equal(e->ops->result(e, number, &result, NULL), OK);
     clip_add(clip, result.norm, 1, result.clipped);
     *norm = result.norm;
     return result.loss.weighted * micro.inv_n;

@@ -150,7 +150,7 @@ static void an_update_that_is_refused_stays_refused(void **state)
         float *before = tiny_values(e, ENGINE_PARAMETERS, 1);
         assert_int_equal(e->ops->step(e, &b, &micro), OK);
         assert_int_equal(e->ops->update(e, &update), OK);
-        assert_int_equal(e->ops->result(e, step, &r), OK);
+        assert_int_equal(e->ops->result(e, step, &r, NULL), OK);
         assert_true(isfinite(r.norm) == (step != 2) && r.bad_micro == (step == 2 ? 0 : -1));
         float *after = tiny_values(e, ENGINE_PARAMETERS, 1), *moment = tiny_values(e, ENGINE_SECOND_MOMENTS, 1);
         size_t bytes = (size_t)tiny_size(e, 1) * sizeof *after;

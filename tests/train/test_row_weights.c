@@ -1,6 +1,5 @@
 /* What a weight means, promised in README: a row of weight 0 is as if it were not there, byte for byte; a token that is not
  * trained has a gradient of exactly 0; a row of weight w pulls as w copies of it do, each its own segment. */
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,53 +8,13 @@
 
 #include <cmocka.h>
 
-#include "engine/engine.h"
-#include "model/llama.h"
-#include "support_host.h"
-#include "train/support_tiny.h"
+#include "train/support_engine.h"
 
-enum { LENGTH = 11, COPIES = 5, ROOM = (COPIES + 1) * LENGTH, GRADIENTS = 1 << 16 };
-
-struct row_weights {
-    struct ctx *c;
-    struct model *model;
-    struct lora *lora;
-    struct engine *engine;
-};
-
-static void open_engine(struct row_weights *k)
-{
-    const char *folder = tiny_folder();
-    k->c = tiny_ctx(2);
-    tiny_model(k->c, folder, false);
-    k->model = model_open(k->c, folder);
-    assert_non_null(k->model);
-    struct lora_config config = {.rank = 4, .alpha = 8, .targets = LORA_ALL, .seed = 11};
-    k->lora = lora_new(k->c, &k->model->config, &config);
-    assert_non_null(k->lora);
-    for (size_t i = 0; i < k->lora->n_modules; i++) { /* B is 0 at first, and so would be the gradients of A */
-        struct array *b = k->lora->modules[i].slot.b;
-        float *values = host_f32(b);
-        for (int64_t j = 0; j < array_size(b); j++) values[j] = 0.01f * (float)(j % 7 - 3);
-        host_store(b, values);
-    }
-    model_attach_lora(k->model, k->lora);
-    k->engine = engine_native_new(k->c, k->model, k->lora);
-    assert_non_null(k->engine);
-}
-
-static void close_engine(struct row_weights *k)
-{
-    k->engine->ops->free(k->engine);
-    model_free(k->model);
-    lora_free(k->lora);
-    tiny_ctx_free(k->c);
-    tiny_cleanup();
-}
+enum { LENGTH = 11, COPIES = 5, ROOM = (COPIES + 1) * LENGTH };
 
 /* Documents of LENGTH tokens packed into one sequence: document[i] chooses the tokens, weight[i] is that of its targets, and
  * `noise` what stands where nothing is trained. Gradients of the sum over tokens, which is N times that of the loss. */
-static size_t gradients_of(struct row_weights *k, int n, const int *document, const float *weight, int noise, float *out)
+static size_t gradients_of(struct tiny_engine *k, int n, const int *document, const float *weight, int noise, float *out)
 {
     static int32_t tokens[ROOM], positions[ROOM], targets[ROOM], cu[COPIES + 2];
     static float weights[ROOM];
@@ -74,33 +33,15 @@ static size_t gradients_of(struct row_weights *k, int n, const int *document, co
     batch.weights = weights;
     const struct engine_micro o = {.step = 1, .count = 1, .inv_n = 1, .seed = 1};
     assert_int_equal(k->engine->ops->step(k->engine, &batch, &o), OK);
-    size_t size = 0;
-    for (size_t i = 0; i < k->engine->parameters->n; i++) {
-        assert_true(size + (size_t)tiny_size(k->engine, i) <= GRADIENTS);
-        assert_int_equal(k->engine->ops->read(k->engine, ENGINE_GRADIENTS, i, out + size), OK);
-        size += (size_t)tiny_size(k->engine, i);
-    }
-    return size;
-}
-
-/* L2 of the difference over L2 of b. */
-static double relative(const float *a, const float *b, size_t n)
-{
-    double difference = 0, whole = 0;
-    for (size_t i = 0; i < n; i++) {
-        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        whole += (double)b[i] * (double)b[i];
-    }
-    assert_true(whole > 0);
-    return sqrt(difference / whole);
+    return tiny_engine_gradients(k, out);
 }
 
 static void a_weight_is_so_many_copies(void **state)
 {
     (void)state;
-    static float one[GRADIENTS], many[GRADIENTS];
-    struct row_weights k;
-    open_engine(&k);
+    static float one[TINY_GRADIENTS], many[TINY_GRADIENTS];
+    struct tiny_engine k;
+    tiny_engine_open(&k);
     for (int w = 2; w <= COPIES; w++) {
         int document[COPIES + 1] = {1};
         float weight[COPIES + 1] = {1, (float)w};
@@ -111,23 +52,23 @@ static void a_weight_is_so_many_copies(void **state)
             weight[i] = 1;
         }
         assert_int_equal(gradients_of(&k, w + 1, document, weight, 0, many), n);
-        double r = relative(one, many, n);
+        double r = tiny_relative(one, many, n);
         if (r > 1e-6) fail_msg("weight %d: the gradient differs from that of %d copies by %.2g", w, w, r);
         weight[1] = 1; /* and the weight is not without effect */
         gradients_of(&k, 2, document, weight, 0, one);
-        assert_true(relative(one, many, n) > 1e-2);
+        assert_true(tiny_relative(one, many, n) > 1e-2);
     }
-    close_engine(&k);
+    tiny_engine_close(&k);
 }
 
 static void what_is_not_trained_has_no_gradient(void **state)
 {
     (void)state;
-    static float a[GRADIENTS], b[GRADIENTS];
-    struct row_weights k;
+    static float a[TINY_GRADIENTS], b[TINY_GRADIENTS];
+    struct tiny_engine k;
     static const int document[] = {1, 2};
     static const float some[] = {1, 0}, none[] = {0, 0};
-    open_engine(&k);
+    tiny_engine_open(&k);
     /* whatever the target of an untrained position is, the bits are the same */
     size_t n = gradients_of(&k, 2, document, some, 0, a);
     static const int noise[] = {7, 250, -1, 1000000};
@@ -137,7 +78,7 @@ static void what_is_not_trained_has_no_gradient(void **state)
     }
     gradients_of(&k, 2, document, none, 7, b); /* nothing is trained: every gradient is 0 and not merely small */
     for (size_t i = 0; i < n; i++) assert_true(b[i] == 0);
-    close_engine(&k);
+    tiny_engine_close(&k);
 }
 
 /* ---- whole runs ---- */
