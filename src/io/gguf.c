@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/le.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "io/lfs_pointer.h"
@@ -68,18 +69,11 @@ static const uint8_t *gguf_take(struct cursor *r, size_t n, const char *field)
     return p;
 }
 
-static uint64_t load(const uint8_t *p, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = n; i-- > 0;) v = v << 8 | p[i];
-    return v;
-}
-
 /* A little-endian integer of n bytes; 0 after a failure. */
 static uint64_t read_uint(struct cursor *r, size_t n, const char *field)
 {
     const uint8_t *p = gguf_take(r, n, field);
-    return p ? load(p, n) : 0;
+    return p ? le_uint(p, n) : 0;
 }
 
 /* A length and that many bytes. */
@@ -302,7 +296,7 @@ static bool read_alignment(struct cursor *r, const struct gguf *g, size_t *align
     *alignment = ALIGNMENT_DEFAULT;
     if (!v) return true;
     if (v->kind != GGUF_U32) return refuse(r, v->key, "is not of type uint32");
-    uint64_t a = load(v->data, 4);
+    uint64_t a = le_u32(v->data);
     if (a < 8 || a > ALIGNMENT_CAP || (a & (a - 1)) != 0) return refuse(r, v->key, "is not a power of two in 8..1048576");
     *alignment = (size_t)a;
     return true;

@@ -4,12 +4,7 @@
 
 #include <string.h>
 
-static uint64_t load(const uint8_t *p, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = n; i-- > 0;) v = v << 8 | p[i];
-    return v;
-}
+#include "base/le.h"
 
 /* Item i of kind at data as an integer; false when the kind is none or the value does not fit. */
 static bool load_i64(enum gguf_kind kind, const void *data, uint64_t i, int64_t *out)
@@ -23,22 +18,22 @@ static bool load_i64(enum gguf_kind kind, const void *data, uint64_t i, int64_t 
         *out = (int8_t)p[i];
         return true;
     case GGUF_U16:
-        *out = (uint16_t)load(p + 2 * i, 2);
+        *out = le_u16(p + 2 * i);
         return true;
     case GGUF_I16:
-        *out = (int16_t)load(p + 2 * i, 2);
+        *out = (int16_t)le_u16(p + 2 * i);
         return true;
     case GGUF_U32:
-        *out = (uint32_t)load(p + 4 * i, 4);
+        *out = le_u32(p + 4 * i);
         return true;
     case GGUF_I32:
-        *out = (int32_t)load(p + 4 * i, 4);
+        *out = (int32_t)le_u32(p + 4 * i);
         return true;
     case GGUF_I64:
-        *out = (int64_t)load(p + 8 * i, 8);
+        *out = (int64_t)le_u64(p + 8 * i);
         return true;
     case GGUF_U64: {
-        uint64_t v = load(p + 8 * i, 8);
+        uint64_t v = le_u64(p + 8 * i);
         if (v > INT64_MAX) return false;
         *out = (int64_t)v;
         return true;
@@ -54,19 +49,19 @@ static bool load_f64(enum gguf_kind kind, const void *data, uint64_t i, double *
     const uint8_t *p = data;
     int64_t v;
     if (kind == GGUF_F32) {
-        uint32_t bits = (uint32_t)load(p + 4 * i, 4);
+        uint32_t bits = le_u32(p + 4 * i);
         float f;
         memcpy(&f, &bits, 4);
         *out = f;
         return true;
     }
     if (kind == GGUF_F64) {
-        uint64_t bits = load(p + 8 * i, 8);
+        uint64_t bits = le_u64(p + 8 * i);
         memcpy(out, &bits, 8);
         return true;
     }
     if (kind == GGUF_U64) {
-        *out = (double)load(p + 8 * i, 8);
+        *out = (double)le_u64(p + 8 * i);
         return true;
     }
     if (!load_i64(kind, data, i, &v)) return false;

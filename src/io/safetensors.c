@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "base/mem.h"
 #include "io/json_scan.h"
 #include "io/lfs_pointer.h"
@@ -336,8 +337,7 @@ static enum status header_length(struct ctx *c, const struct file_map *map, size
     const char *path = file_map_path(map);
     if (size < 8) return ctx_fail(c, E_INPUT, "%s: %zu bytes is too short for a safetensors file", path, size);
     if (lfs_pointer_refuse(c, path, p, size)) return c->status;
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--) v = v << 8 | p[i];
+    uint64_t v = le_u64(p);
     if (v > HEADER_CAP_BYTES) {
         return ctx_fail(c, E_INPUT, "%s: header length %llu is over %d: not a safetensors file, or corrupt", path,
                         (unsigned long long)v, HEADER_CAP_BYTES);

@@ -40,7 +40,7 @@ static double plain_element(enum tensor_type type, const uint8_t *p, int64_t i)
     case TENSOR_F16:
         return (double)quant_f16(p + i * 2);
     default:
-        return (double)bf16_to_f32(quant_u16(p + i * 2));
+        return (double)bf16_to_f32(le_u16(p + i * 2));
     }
 }
 
@@ -61,7 +61,7 @@ void quant_to_f32(enum tensor_type type, const void *src, float *dst, int64_t n)
     if (type == TENSOR_F32) {
         memcpy(dst, src, (size_t)n * sizeof *dst);
     } else if (type == TENSOR_BF16) {
-        for (int64_t i = 0; i < n; i++) dst[i] = bf16_to_f32(quant_u16(p + i * 2));
+        for (int64_t i = 0; i < n; i++) dst[i] = bf16_to_f32(le_u16(p + i * 2));
     } else if (!decode) {
         for (int64_t i = 0; i < n; i++) dst[i] = (float)plain_element(type, p, i);
     } else {

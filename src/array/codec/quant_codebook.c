@@ -50,7 +50,7 @@ void quant_decode_iq2_xxs(const uint8_t *restrict p, struct quant_codes *restric
     float d = quant_f16(p);
     p += 2;
     for (int run = 0; run < ROWS / 4; run++, p += 8) {
-        uint32_t rest = quant_u32(p + 4);
+        uint32_t rest = le_u32(p + 4);
         quant_set_groups(out, run * RUN_GROUPS, RUN_GROUPS, d * (0.5f + (float)(rest >> 28)) * 0.25f, -0.0f);
         for (int i = 0; i < 4; i++)
             put_iq2(quant_grid_iq2_xxs[p[i]], even_signs(rest >> 7 * i & 127), out->code + (run * 4 + i) * ROW);
@@ -68,7 +68,7 @@ void quant_decode_iq2_xs(const uint8_t *restrict p, struct quant_codes *restrict
 {
     set_iq2_scales(p + 66, quant_f16(p), out);
     for (int i = 0; i < ROWS; i++) {
-        unsigned row = quant_u16(p + 2 + 2 * i);
+        unsigned row = le_u16(p + 2 + 2 * i);
         put_iq2(quant_grid_iq2_xs[row & 511], even_signs(row >> 9), out->code + i * ROW);
     }
 }
@@ -87,7 +87,7 @@ void quant_decode_iq3_xxs(const uint8_t *restrict p, struct quant_codes *restric
 {
     float d = quant_f16(p);
     for (int run = 0; run < ROWS / 4; run++) {
-        uint32_t rest = quant_u32(p + 66 + 4 * run);
+        uint32_t rest = le_u32(p + 66 + 4 * run);
         quant_set_groups(out, run * RUN_GROUPS, RUN_GROUPS, d * (0.5f + (float)(rest >> 28)) * 0.5f, -0.0f);
         for (int i = 0; i < 4; i++) {
             int8_t *code = out->code + (run * 4 + i) * ROW;
@@ -128,7 +128,7 @@ void quant_decode_iq1_s(const uint8_t *restrict p, struct quant_codes *restrict 
     float d = quant_f16(p);
     for (int run = 0; run < ROWS / 4; run++) {
         const uint8_t *index = p + 2 + 4 * run;
-        unsigned rest = quant_u16(p + 34 + 2 * run);
+        unsigned rest = le_u16(p + 34 + 2 * run);
         quant_set_groups(out, run * RUN_GROUPS, RUN_GROUPS, d * (float)(2 * (rest >> 12 & 7) + 1) * 0.125f, -0.0f);
         for (int i = 0; i < 4; i++)
             put_iq1(index[i] | (rest >> 3 * i & 7) << 8, rest >> 15, out->code + (run * 4 + i) * ROW);
@@ -142,7 +142,7 @@ void quant_decode_iq1_m(const uint8_t *restrict p, struct quant_codes *restrict 
     for (int i = 0; i < 4; i++) bits |= (unsigned)(scales[2 * i + 1] >> 4) << 4 * i;
     float d = f16_to_f32((uint16_t)bits);
     for (int i = 0; i < QUANT_GROUPS; i++) {
-        unsigned scale = quant_u16(scales + i / 4 * 2) >> i % 4 * 3 & 7;
+        unsigned scale = le_u16(scales + i / 4 * 2) >> i % 4 * 3 & 7;
         quant_set_groups(out, i, 1, d * (float)(2 * scale + 1) * 0.125f, -0.0f);
     }
     for (int i = 0; i < ROWS; i++) {

@@ -5,26 +5,15 @@
 
 #include "array/codec/quant.h"
 #include "array/dtype.h"
+#include "base/le.h"
 
 #define BLOCK(name, gguf, block, bytes, decode) quant_decode quant_decode_##decode;
 #include "io/tensor_types.def"
 
-/* Little-endian numbers at any address: 16 bits, 32 bits, and f16 widened to f32. */
-static inline uint16_t quant_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-/* 32 bits, little-endian. */
-static inline uint32_t quant_u32(const uint8_t *p)
-{
-    return (uint32_t)quant_u16(p) | (uint32_t)quant_u16(p + 2) << 16;
-}
-
-/* An f16, widened; exact. */
+/* An f16 at any address, widened to f32; exact. */
 static inline float quant_f16(const uint8_t *p)
 {
-    return f16_to_f32(quant_u16(p));
+    return f16_to_f32(le_u16(p));
 }
 
 /* One scale and one offset for `groups` groups from `first` on. */

@@ -116,7 +116,7 @@ void quant_decode_q6_k(const uint8_t *restrict p, struct quant_codes *restrict o
 void quant_decode_iq4_xs(const uint8_t *restrict p, struct quant_codes *restrict out)
 {
     float d = quant_f16(p);
-    uint16_t high = quant_u16(p + 2);
+    uint16_t high = le_u16(p + 2);
     for (int i = 0; i < ELEMENTS / RUN; i++) {
         int scale = (p[4 + i / 2] >> i % 2 * 4 & 15) + (high >> 2 * i & 3) * 16 - 32;
         const uint8_t *nibbles = p + 8 + i * RUN / 2;

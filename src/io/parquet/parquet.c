@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/le.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "io/json.h"
@@ -120,14 +121,6 @@ static void put_hex(struct parquet *p, const struct parquet_value *v)
     buf_append_char(p->row, '"');
 }
 
-/* A little-endian number of up to 8 bytes. */
-static uint64_t little(const uint8_t *bytes, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++) v |= (uint64_t)bytes[i] << 8 * i;
-    return v;
-}
-
 /* ---- values ---- */
 
 /* The shortest decimal that reads back to the same float: 0.99 as f32 is 0.99 in JSON and not 0.990000009. */
@@ -152,7 +145,7 @@ static void put_double(struct parquet *p, double v)
 static void put_integer(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
 {
     char text[32];
-    uint64_t number = little(v->bytes, v->n);
+    uint64_t number = le_uint(v->bytes, v->n);
     if (leaf->is_unsigned)
         snprintf(text, sizeof text, "%llu", (unsigned long long)number);
     else

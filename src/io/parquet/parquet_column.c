@@ -13,6 +13,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/le.h"
 #include "base/mem.h"
 #include "io/parquet/snappy.h"
 #include "io/parquet/thrift.h"
@@ -245,7 +246,7 @@ static bool take_levels(const uint8_t **at, const uint8_t *end, int most, struct
     if (most == 0) return true;
     if (end - *at < 4) return false;
     const uint8_t *b = *at;
-    size_t n = (size_t)b[0] | (size_t)b[1] << 8 | (size_t)b[2] << 16 | (size_t)b[3] << 24;
+    size_t n = le_u32(b);
     if (n > (size_t)(end - b) - 4) return false;
     bit_run_init(out, b + 4, n, column_bits_of(most));
     *at = b + 4 + n;

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/le.h"
 #include "base/mem.h"
 #include "io/parquet/thrift.h"
 
@@ -286,8 +287,7 @@ enum status parquet_meta_read(struct ctx *c, const char *name, const uint8_t *by
     if (n < 12 || memcmp(bytes, "PAR1", 4) != 0 || memcmp(bytes + n - 4, "PAR1", 4) != 0)
         return ctx_fail(c, E_INPUT, "%s: a Parquet file that does not end as one: it may be cut short, download it again",
                         name);
-    size_t footer =
-        (size_t)bytes[n - 8] | (size_t)bytes[n - 7] << 8 | (size_t)bytes[n - 6] << 16 | (size_t)bytes[n - 5] << 24;
+    size_t footer = le_u32(bytes + n - 8);
     if (footer > n - 12) return meta_fail(&r, "its length");
     r.file_bytes = n - 8 - footer;
     r.values = (int64_t)n * VALUES_PER_BYTE;

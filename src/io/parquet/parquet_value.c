@@ -16,6 +16,8 @@
 
 #include <string.h>
 
+#include "base/le.h"
+
 bool parquet_encoding_is_known(int64_t encoding)
 {
     return encoding == PARQUET_PLAIN || encoding == PARQUET_PLAIN_DICTIONARY || encoding == PARQUET_RLE ||
@@ -46,7 +48,7 @@ static bool take_sized(const uint8_t **at, const uint8_t *end, struct parquet_va
 {
     const uint8_t *p = *at;
     if (end - p < 4) return false;
-    size_t n = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    size_t n = le_u32(p);
     if (n > (size_t)(end - p) - 4) return false;
     *out = (struct parquet_value){p + 4, n};
     *at = p + 4 + n;

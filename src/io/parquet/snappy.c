@@ -6,13 +6,7 @@
 
 #include <string.h>
 
-/* n (1 to 4) bytes, little-endian. */
-static uint32_t snappy_little(const uint8_t *p, size_t n)
-{
-    uint32_t v = 0;
-    for (size_t i = 0; i < n; i++) v |= (uint32_t)p[i] << 8 * i;
-    return v;
-}
+#include "base/le.h"
 
 /* The unpacked length. */
 static bool read_length(const uint8_t **from, const uint8_t *end, uint64_t *out)
@@ -43,7 +37,7 @@ static bool expand_element(const uint8_t **from, const uint8_t *end, uint8_t *to
         size_t size = tag >> 2;
         extra = size < 60 ? 0 : size - 59;
         if (extra > left) return false;
-        *n = (extra ? (size_t)snappy_little(*from, extra) : size) + 1;
+        *n = (extra ? (size_t)le_uint(*from, extra) : size) + 1;
         *from += extra;
         if (*n > left - extra || *n > bytes - at) return false;
         memcpy(to + at, *from, *n);
@@ -51,7 +45,7 @@ static bool expand_element(const uint8_t **from, const uint8_t *end, uint8_t *to
         return true;
     }
     if (extra > left) return false;
-    size_t offset = snappy_little(*from, extra);
+    size_t offset = le_uint(*from, extra);
     *n = (size_t)(tag >> 2) + 1;
     if (kind == 1) {
         *n = (size_t)(tag >> 2 & 7) + 4;

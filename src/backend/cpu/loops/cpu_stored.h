@@ -3,6 +3,7 @@
  * first. */
 #include "array/codec/nf4.h"
 #include "array/codec/quant.h"
+#include "base/le.h"
 
 typedef uint16_t vu16 __attribute__((vector_size(LANES * 2), aligned(1), may_alias));
 
@@ -53,13 +54,13 @@ static void widen_bf16(const uint8_t *p, float *dst, int64_t n)
 {
     int64_t j = 0;
     for (; j + LANES <= n; j += LANES) store(dst + j, (vf)(__builtin_convertvector(*(const vu16 *)(p + j * 2), vu) << 16));
-    for (; j < n; j++) dst[j] = bf16_to_f32((uint16_t)(p[j * 2] | p[j * 2 + 1] << 8));
+    for (; j < n; j++) dst[j] = bf16_to_f32(le_u16(p + j * 2));
 }
 
 /* A scale of a block, at any address. */
 static float load_f16(const uint8_t *p)
 {
-    return f16_to_f32((uint16_t)(p[0] | p[1] << 8));
+    return f16_to_f32(le_u16(p));
 }
 
 /* Q8_0: an f16 scale and 32 signed bytes. */
