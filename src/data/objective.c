@@ -1,7 +1,7 @@
 /* objective: the formulas of objective.h, in f64.
  *
- * Fitting sorts one (g, trained tokens) pair a document, 16 bytes each. The sums run in the order of g and not of the rows,
- * so q and gbar do not change when a file is shuffled. A streaming estimate of the percentile was rejected: q is stored with
+ * Fitting sorts one (g, trained tokens) pair a document, 16 bytes each. The sums run in the order of g, then of the tokens,
+ * and not of the rows, so q and gbar do not change by a bit when a file is shuffled. A streaming estimate of the percentile was rejected: q is stored with
  * the run and compared by tests, so it has to be exact, and the dataset's own table is larger than this one.
  *
  * NaN never becomes a number here: a document without scores has omega NaN, and `pack` refuses it. */
@@ -136,11 +136,13 @@ struct weighted {
     int64_t tokens;
 };
 
-/* For qsort: ascending g. */
+/* For qsort: ascending g, and by tokens where it is equal: sums of floats depend on the order of what is added, so the order
+ * may not be that of the rows. */
 static int compare_g(const void *a, const void *b)
 {
-    double x = ((const struct weighted *)a)->g, y = ((const struct weighted *)b)->g;
-    return (x > y) - (x < y);
+    const struct weighted *x = a, *y = b;
+    if (x->g != y->g) return x->g < y->g ? -1 : 1;
+    return (x->tokens > y->tokens) - (x->tokens < y->tokens);
 }
 
 /* q: the smallest g such that the documents up to it hold 99 % of the trained tokens. gbar: sums run in sorted order, so
