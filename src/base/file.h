@@ -59,6 +59,12 @@ void file_writer_write(struct file_writer *w, const void *bytes, size_t n);
  * removes the temporary, and accepts NULL. */
 enum status file_writer_commit(struct file_writer *w);
 void file_writer_abort(struct file_writer *w);
+/* Publishes n files that belong together, so that w[n - 1] is the mark of all: where its name stands, the others stand
+ * beside it, whenever the process is killed. All bytes are brought to the disk first, and a failure up to there leaves the
+ * old files as they were. Then the names are freed of old files, the mark's first, and taken in order; a failure or a kill
+ * between leaves files that lack the mark, never an old one beside a new one. An entry may be NULL when the ctx holds the
+ * failure to open it. All entries are freed and NULL afterwards. E_IO. */
+enum status file_writers_commit(struct ctx *c, struct file_writer **w, size_t n);
 
 /* Directories. dir_make creates missing parents and fsyncs the folders that hold new ones. dir_sync fsyncs a folder.
  * dir_remove deletes a folder tree without following symbolic links (nothing there is fine). dir_commit renames

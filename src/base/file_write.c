@@ -22,8 +22,8 @@ struct file_writer {
     struct ctx *c;
     char *path, *temporary;
     int fd;
-    bool failed;
-    size_t n; /* bytes waiting in the buffer */
+    bool failed, sealed; /* sealed: all bytes are on disk, and the descriptor is closed */
+    size_t n;            /* bytes waiting in the buffer */
     char buffer[BUFFER_BYTES];
 };
 
@@ -111,10 +111,12 @@ void file_writer_write(struct file_writer *w, const void *bytes, size_t n)
     w->n += n;
 }
 
-enum status file_writer_commit(struct file_writer *w)
+/* Brings all bytes to the disk under the temporary's name. */
+static void writer_seal(struct file_writer *w)
 {
-    struct ctx *c = w->c;
-    if (!ctx_ok(c)) w->failed = true; /* what was to be written may be incomplete */
+    if (!ctx_ok(w->c)) w->failed = true; /* what was to be written may be incomplete */
+    if (w->sealed) return;
+    w->sealed = true;
     if (!w->failed) file_write_all(w, w->buffer, w->n);
     if (!w->failed && fsync(w->fd) != 0) file_write_fail(w, "fsync", errno);
     if (!w->failed) {
@@ -122,15 +124,46 @@ enum status file_writer_commit(struct file_writer *w)
         w->fd = -1; /* closed even when close reports an error */
         if (close(fd) != 0) file_write_fail(w, "close", errno);
     }
+    bool lost = w->failed && ctx_ok(w->c); /* the owner cleared the ctx after a failed write: it still must not look good */
+    if (lost) ctx_fail(w->c, E_IO, "%s was not written: an earlier write failed", w->path);
+}
+
+enum status file_writer_commit(struct file_writer *w)
+{
+    struct ctx *c = w->c;
+    writer_seal(w);
     if (!w->failed && rename(w->temporary, w->path) != 0) file_write_fail(w, "rename", errno);
     if (!w->failed) {
         mem_free(c, w->temporary);
         w->temporary = NULL;
         dir_sync_parent(c, w->path);
     }
-    bool lost = w->failed && ctx_ok(c); /* the owner cleared the ctx after a failed write: it still must not look good */
-    if (lost) ctx_fail(c, E_IO, "%s was not written: an earlier write failed", w->path);
     writer_free(w);
+    return c->status;
+}
+
+enum status file_writers_commit(struct ctx *c, struct file_writer **w, size_t n)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < n; i++)
+        if (w[i]) writer_seal(w[i]);
+    for (size_t i = n; i-- > 0 && ctx_ok(c);) {
+        if (unlink(w[i]->path) == 0)
+            dir_sync_parent(c, w[i]->path);
+        else if (errno != ENOENT)
+            file_fail(c, "replace", w[i]->path, errno);
+    }
+    for (; done < n && ctx_ok(c) && rename(w[done]->temporary, w[done]->path) == 0; done++) {
+        mem_free(c, w[done]->temporary);
+        w[done]->temporary = NULL;
+        dir_sync_parent(c, w[done]->path);
+    }
+    if (done < n && ctx_ok(c)) file_fail(c, "rename a temporary file to", w[done]->path, errno);
+    for (size_t i = 0; i < done && !ctx_ok(c); i++) unlink(w[i]->path);
+    for (size_t i = 0; i < n; i++) {
+        file_writer_abort(w[i]);
+        w[i] = NULL;
+    }
     return c->status;
 }
 

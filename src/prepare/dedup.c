@@ -1,14 +1,14 @@
 /* dedup: finds the copy groups, chooses the row of each that stays, writes those rows, and reports the groups. dedup_run
- * calls table_groups_read, dedup_choose, row_table_write and report, in this order. */
+ * calls table_groups_read, dedup_choose, report and table_write_rows, in this order. */
 #include "prepare/dedup.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "io/json.h"
+#include "prepare/table_write.h"
 
 /* Whether row a is a better one to keep than b, which comes before it: of equals the earlier one stays. */
 static bool is_better(const struct row_table *t, size_t a, size_t b, enum dedup_keep keep)
@@ -64,11 +64,11 @@ static void add_name(const struct row_table *t, size_t i, struct buf *out)
 }
 
 /* {"kept": {"file", "row"}, "rows": [...]} for each group of two and more. */
-static enum status write_groups(const struct row_table *t, const struct group_member *members, size_t n,
-                                const uint8_t *stays, const char *path)
+static struct file_writer *write_groups(const struct row_table *t, const struct group_member *members, size_t n,
+                                        const uint8_t *stays, const char *path)
 {
     struct file_writer *w = file_writer_open(t->c, path);
-    if (!w) return t->c->status;
+    if (!w) return NULL;
     struct buf line;
     buf_init(&line, t->c, (size_t)1 << 32);
     for (size_t i = 0, end; i < n; i = end) {
@@ -87,15 +87,17 @@ static enum status write_groups(const struct row_table *t, const struct group_me
         if (buf_ok(&line)) file_writer_write(w, buf_str(&line), line.len);
     }
     buf_release(&line);
-    return file_writer_commit(w);
+    return w;
 }
 
-/* Finds the largest group and, where a path is given, writes the groups: rows sorted by group stand together. */
-static enum status report(const struct row_table *t, const uint32_t *group, const uint8_t *stays, const char *path,
-                          struct dedup_result *result)
+/* Finds the largest group and, where a path is given, writes the groups: rows sorted by group stand together. The file of
+ * groups is published together with the rows. */
+static struct file_writer *report(const struct row_table *t, const uint32_t *group, const uint8_t *stays, const char *path,
+                                  struct dedup_result *result)
 {
+    struct file_writer *w = NULL;
     struct group_member *members = mem_alloc(t->c, t->n_rows, sizeof *members);
-    if (!members) return t->c->status;
+    if (!members) return NULL;
     size_t n = 0;
     for (size_t i = 0; i < t->n_rows; i++)
         if (!t->rows[i].faulty) members[n++] = (struct group_member){group[i], (uint32_t)i};
@@ -104,9 +106,18 @@ static enum status report(const struct row_table *t, const uint32_t *group, cons
         if (members[i].group != members[first].group) first = i;
         if ((int64_t)(i - first) + 1 > result->largest) result->largest = (int64_t)(i - first) + 1;
     }
-    if (path) write_groups(t, members, n, stays, path);
+    if (path) w = write_groups(t, members, n, stays, path);
     mem_free(t->c, members);
-    return t->c->status;
+    return w;
+}
+
+/* E_INPUT when the file of groups is an input or the other output. */
+static enum status check_groups_path(struct ctx *c, const char *groups, const char *const *paths, size_t n, const char *out)
+{
+    if (groups && strcmp(groups, out) == 0) return ctx_fail(c, E_INPUT, "%s is given for two outputs", out);
+    for (size_t i = 0; groups && i < n; i++)
+        if (strcmp(groups, paths[i]) == 0) return ctx_fail(c, E_INPUT, "%s is an input; choose another output", groups);
+    return OK;
 }
 
 enum status dedup_run(struct ctx *c, const struct dedup_options *o, const char *const *paths, size_t n_paths,
@@ -118,12 +129,16 @@ enum status dedup_run(struct ctx *c, const struct dedup_options *o, const char *
     uint32_t *group = NULL;
     uint8_t *stays = NULL;
     *result = (struct dedup_result){0};
+    TRY(check_groups_path(c, o->groups_path, paths, n_paths, out));
     struct table_options table = {.skip_faulty = o->skip_faulty};
     if (table_groups_read(&t, &m, c, &o->groups, table, paths, n_paths, &group, &counts) == OK)
         stays = mem_alloc(c, t.n_rows, sizeof *stays);
     if (stays) dedup_choose(&t, group, o->keep, stays);
-    if (stays && row_table_write(&t, stays, &(struct table_outputs){.paths = &out, .n = 1}) == OK)
-        report(&t, group, stays, o->groups_path, result);
+    if (stays) {
+        struct table_outputs outputs = {.paths = &out, .n = 1};
+        outputs.beside = report(&t, group, stays, o->groups_path, result);
+        table_write_rows(&t, stays, &outputs);
+    }
     result->faulty = t.faulty;
     result->rows = (int64_t)t.n_rows - t.faulty;
     result->exact = (int64_t)counts.exact;

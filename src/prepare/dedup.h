@@ -20,7 +20,7 @@ struct dedup_result {
     int64_t largest;                                        /* rows of the largest group */
 };
 
-/* Writes the rows that stay to `out`, as they are and in order. Errors: as row_table_read and row_table_write, and E_IO for
+/* Writes the rows that stay to `out`, as they are and in order. Errors: as row_table_read and table_write_rows, and E_IO for
  * the file of groups. */
 enum status dedup_run(struct ctx *c, const struct dedup_options *o, const char *const *paths, size_t n_paths,
                       const char *out, struct dedup_result *result);

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "prepare/dedup.h"
+#include "prepare/table_write.h"
 
 /* One call of prepare_run. */
 struct prepare_work {
@@ -181,7 +182,7 @@ enum status prepare_run(struct ctx *c, const struct prepare_options *o, const ch
         struct table_options table = {.sources = &w.sources, .skip_faulty = o->skip_faulty};
         table_groups_read(&w.t, &w.m, c, &o->groups, table, paths, n_paths, &w.group, &counts);
     }
-    if (ctx_ok(c) && choose(&w) == OK) row_table_write(&w.t, w.to, &(struct table_outputs){.paths = outputs, .n = 2});
+    if (ctx_ok(c) && choose(&w) == OK) table_write_rows(&w.t, w.to, &(struct table_outputs){.paths = outputs, .n = 2});
     mem_free(c, w.take);
     mem_free(c, w.to);
     mem_free(c, w.order);

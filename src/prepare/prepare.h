@@ -43,7 +43,7 @@ void prepare_balance(const int64_t have[BANDS], int64_t keep[BANDS]);
 /* Reads the files, decides about each row and writes the rows for training to `train`, those for validation to `valid`, in
  * the order of the input. A row is left out as a copy, then as too short, then by the cap of its kind, then by the balance
  * of bands; what is left is split. *result is to be released in any case. Errors: as sources_open, row_table_read,
- * split_choose and row_table_write. */
+ * split_choose and table_write_rows. */
 enum status prepare_run(struct ctx *c, const struct prepare_options *o, const char *const *paths, size_t n_paths,
                         const char *train, const char *valid, struct prepare_result *result);
 /* Frees the names and the counts of kinds. */

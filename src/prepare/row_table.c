@@ -7,29 +7,14 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/threads.h"
-#include "io/json.h"
+#include "prepare/table_worker.h"
 
-enum { BLOCK_ROWS = 32, KINDS_MAX = 4096, FAULTS_SHOWN = 10, FIELD_CHARS = 50 };
-
-/* One thread's scratch. Kinds are known by their hash until all names are known. */
-struct table_worker {
-    struct ctx *c;
-    struct score_row row;
-    struct buf text, field; /* a text as JSON; a text that a member other than "text" holds */
-    struct table_kind {
-        uint64_t hash;
-        char *name;
-    } kinds[KINDS_MAX];
-    size_t n_kinds;
-    enum status status;
-};
+enum { BLOCK_ROWS = 32, FAULTS_SHOWN = 10 };
 
 struct table_reader {
     struct row_table *t;
@@ -62,57 +47,13 @@ static uint64_t worker_kind(struct table_worker *w, const struct score_value *v)
     uint64_t hash = digest[0] | 1;
     for (size_t i = 0; i < w->n_kinds; i++)
         if (w->kinds[i].hash == hash) return hash;
-    if (w->n_kinds == KINDS_MAX)
-        return ctx_fail(w->c, E_UNSUPPORTED, "more than %d different values of source_type; is it really one?", KINDS_MAX),
+    if (w->n_kinds == TABLE_KINDS_MAX)
+        return ctx_fail(w->c, E_UNSUPPORTED, "more than %d different values of source_type; is it really one?",
+                        TABLE_KINDS_MAX),
                0;
     char *name = mem_strndup(w->c, v->text, v->n);
     if (name) w->kinds[w->n_kinds++] = (struct table_kind){hash, name};
     return hash;
-}
-
-/* A text as the JSON row that it would be; other rows as they are. */
-static const char *row_json(struct buf *text, const char *bytes, size_t *n, bool is_text)
-{
-    if (!is_text) return bytes;
-    buf_clear(text);
-    buf_append_str(text, "{\"text\":");
-    json_append_string(text, bytes, *n);
-    buf_append_char(text, '}');
-    *n = text->len;
-    return buf_str(text);
-}
-
-/* ---- rows as they come from elsewhere ---- */
-
-/* Code points: bytes that do not go on with a character. */
-static uint64_t count_chars(const char *text, size_t n)
-{
-    uint64_t chars = 0;
-    for (size_t i = 0; i < n; i++) chars += (text[i] & 0xc0) != 0x80;
-    return chars;
-}
-
-/* Takes for the row's text the first of the sources' members that is a string of more than FIELD_CHARS characters. */
-static bool find_text(const struct sources *s, struct table_worker *w, const char *bytes, size_t n, struct table_row *row)
-{
-    if (w->c->status != E_INPUT || !w->row.no_text) return false;
-    char message[CTX_MESSAGE_BYTES];
-    memcpy(message, w->c->message, sizeof message);
-    ctx_clear(w->c);
-    json_t *doc = json_parse(w->c, "", bytes, n);
-    for (size_t i = 0; doc && i < s->n_fields && !row->text_field; i++) {
-        const json_t *v = json_object_get(doc, s->fields[i]);
-        const char *text = json_string_value(v);
-        if (!text || count_chars(text, json_string_length(v)) <= FIELD_CHARS) continue;
-        buf_clear(&w->field);
-        buf_append(&w->field, text, json_string_length(v));
-        w->row.input.text = buf_str(&w->field);
-        w->row.input.n = w->field.len;
-        row->text_field = (uint8_t)(i + 1);
-    }
-    json_decref(doc);
-    if (!row->text_field && ctx_ok(w->c)) ctx_fail(w->c, E_INPUT, "%s", message);
-    return row->text_field && ctx_ok(w->c);
 }
 
 /* Gives the row what it does not say: the kind of its file, and scores. */
@@ -122,7 +63,7 @@ static bool complete_row(struct table_reader *r, struct table_worker *w, struct 
     struct score_input *in = &w->row.input;
     struct score_value *kind = &in->field[FIELD_SOURCE_TYPE];
     static const char key[] = "\"source_type\"";
-    row->text_chars = count_chars(in->text, in->n);
+    row->text_chars = table_worker_chars(in->text, in->n);
     if (kind->kind == VALUE_ABSENT && r->file_kind && !memmem(bytes, n, key, sizeof key - 1)) {
         *kind = (struct score_value){.kind = VALUE_STRING, .text = r->file_kind, .n = strlen(r->file_kind)};
         row->adds_kind = true;
@@ -146,12 +87,11 @@ static bool read_row(struct table_reader *r, struct table_worker *w, size_t i, c
 {
     struct row_table *t = r->t;
     struct table_row *row = &t->rows[i];
-    bytes = row_json(&w->text, bytes, &n, is_text);
     row->text_field = 0;
     row->adds_kind = row->adds_scores = false;
     row->flags = 0;
     const struct sources *sources = t->options.sources;
-    if (score_row_read(&w->row, what, bytes, n) != OK && !(sources && find_text(sources, w, bytes, n, row))) return false;
+    if (!table_worker_read(w, sources, what, &bytes, &n, is_text, &row->text_field)) return false;
     const struct score_input *in = &w->row.input;
     table_digest(in->text, in->n, row->digest);
     row->text_bytes = in->n;
@@ -374,38 +314,6 @@ static enum status settle_kinds(struct table_reader *r)
 
 /* ---- the whole ---- */
 
-/* A ctx and scratch for each thread. */
-static enum status open_workers(struct table_reader *r)
-{
-    struct row_table *t = r->t;
-    r->n_workers = (size_t)threads_count(t->c);
-    r->workers = mem_alloc(t->c, r->n_workers, sizeof *r->workers);
-    for (size_t i = 0; r->workers && i < r->n_workers; i++) {
-        struct table_worker *w = &r->workers[i];
-        w->c = ctx_new(&t->c->hooks);
-        if (!w->c) return ctx_fail(t->c, E_MEMORY, "out of memory");
-        buf_init(&w->text, w->c, 8 * (size_t)ROW_FILE_MAX_BYTES);
-        buf_init(&w->field, w->c, ROW_FILE_MAX_BYTES);
-        struct score_row_options options = {.existing = EXISTING_KEEP, .read_scores = true};
-        if (score_row_init(&w->row, w->c, t->rules, options) != OK) return ctx_fail(t->c, w->c->status, "%s", w->c->message);
-    }
-    return t->c->status;
-}
-
-/* Frees the workers that were opened. */
-static void close_workers(struct table_reader *r)
-{
-    for (size_t i = 0; r->workers && i < r->n_workers && r->workers[i].c; i++) {
-        struct table_worker *w = &r->workers[i];
-        for (size_t k = 0; k < w->n_kinds; k++) mem_free(w->c, w->kinds[k].name);
-        buf_release(&w->text);
-        buf_release(&w->field);
-        score_row_release(&w->row);
-        ctx_free(w->c);
-    }
-    mem_free(r->t->c, r->workers);
-}
-
 enum status row_table_read(struct row_table *t, struct ctx *c, const char *const *paths, size_t n_paths,
                            struct table_options options)
 {
@@ -413,12 +321,12 @@ enum status row_table_read(struct row_table *t, struct ctx *c, const char *const
     struct table_reader r = {.t = t};
     t->rules = rules_open(c, NULL, false, SCORER_CITATION);
     t->files = mem_alloc(c, n_paths, sizeof *t->files);
-    if (t->rules && t->files) open_workers(&r);
+    if (t->rules && t->files) r.workers = table_workers_new(c, t->rules, &r.n_workers);
     for (size_t i = 0; i < n_paths && ctx_ok(c); i++) read_file(&r, paths[i]);
     if (ctx_ok(c) && t->n_rows == (size_t)t->faulty)
         ctx_fail(c, E_INPUT, "no rows: the input %s", t->faulty ? "has faulty rows only" : "is empty");
     if (ctx_ok(c)) settle_kinds(&r);
-    if (r.workers) close_workers(&r);
+    table_workers_free(c, r.workers, r.n_workers);
     row_file_close(r.in);
     row_batch_release(c, &r.batch);
     mem_free(c, r.kind_of);
@@ -440,134 +348,4 @@ void row_table_release(struct row_table *t)
 double table_row_signed(const struct table_row *r)
 {
     return log(1 - r->auth + 1e-8) + r->entropy;
-}
-
-/* ---- the second reading ---- */
-
-struct table_writer {
-    struct row_table *t;
-    const uint8_t *to;
-    const struct table_outputs *outputs;
-    struct file_writer **files; /* (outputs->n) */
-    struct row_file *in;
-    struct row_batch batch;
-    struct buf line, text;
-    size_t row; /* the next of the table */
-};
-
-/* What the row does not say, behind its own members. */
-static void add_members(struct table_writer *w, size_t i, const char *bytes, size_t n)
-{
-    const struct row_table *t = w->t;
-    const struct table_row *r = &t->rows[i];
-    if (r->text_field) {
-        json_t *doc = json_parse(t->c, "", bytes, n);
-        const json_t *v = json_object_get(doc, t->options.sources->fields[r->text_field - 1]);
-        buf_append_str(&w->line, ",\"text\":");
-        json_append_string(&w->line, json_string_value(v) ? json_string_value(v) : "", json_string_length(v));
-        json_decref(doc);
-    }
-    if (r->adds_kind) {
-        buf_append_str(&w->line, ",\"source_type\":");
-        json_append_string(&w->line, t->kinds[r->kind], strlen(t->kinds[r->kind]));
-    }
-    if (r->adds_scores) buf_printf(&w->line, ",\"auth_weight\":%.6g,\"prov_entropy\":%.6g", r->auth, r->entropy);
-}
-
-/* Writes the row with the members that it did not have: its closing brace is taken off, they are added, and it is put on
- * again. */
-static enum status write_row(struct table_writer *w, const char *bytes, size_t n, bool is_text)
-{
-    size_t i = w->row++;
-    if (!w->to[i] || w->t->rows[i].faulty) return OK;
-    bytes = row_json(&w->text, bytes, &n, is_text);
-    buf_clear(&w->line);
-    while (n > 0 && bytes[n - 1] != '}') n--;
-    score_row_line(bytes, n, &w->line);
-    if (w->line.len > 0) w->line.len--;
-    add_members(w, i, bytes, n);
-    buf_append_char(&w->line, '}');
-    buf_append_char(&w->line, '\n');
-    if (buf_ok(&w->line)) file_writer_write(w->files[w->to[i] - 1], buf_str(&w->line), w->line.len);
-    return w->t->c->status;
-}
-
-/* The rows of a span, as many as the first reading found on its line. */
-static enum status write_span(struct table_writer *w, const struct row_span *span)
-{
-    const char *bytes = w->batch.bytes + span->at;
-    struct row_table *t = w->t;
-    if (w->row >= t->n_rows) return ctx_fail(t->c, E_INPUT, "%s has changed while it was read", row_file_name(w->in));
-    uint32_t pieces = t->rows[w->row].pieces;
-    if (pieces <= 1) return write_row(w, bytes, span->n, span->is_text);
-    size_t at = 0, row_at, n;
-    for (uint32_t k = 0; k < pieces && w->row < t->n_rows && row_line_next(bytes, span->n, &at, &row_at, &n); k++)
-        TRY(write_row(w, bytes + row_at, n, false));
-    return OK;
-}
-
-/* The second reading of a file. That it is the same bytes is known only at its end, when its rows are written: the outputs
- * have not taken their names then. */
-static enum status write_file(struct table_writer *w, const struct table_file *f)
-{
-    struct ctx *c = w->t->c;
-    w->in = row_file_open(c, f->path);
-    if (!w->in) return c->status;
-    do {
-        row_file_fill(w->in, &w->batch);
-        for (size_t i = 0; ctx_ok(c) && i < w->batch.n_spans; i++) write_span(w, &w->batch.spans[i]);
-    } while (ctx_ok(c) && w->batch.n_spans > 0);
-    char sha256[65];
-    uint64_t bytes;
-    if (ctx_ok(c)) row_file_digest(w->in, &bytes, sha256);
-    if (ctx_ok(c) && strcmp(sha256, f->sha256) != 0) ctx_fail(c, E_INPUT, "%s has changed while it was read", f->name);
-    row_file_close(w->in);
-    w->in = NULL;
-    return c->status;
-}
-
-/* E_INPUT when an output is an input, or two outputs are the same. */
-static enum status check_paths(struct row_table *t, const struct table_outputs *outputs)
-{
-    for (size_t i = 0; i < outputs->n; i++) {
-        for (size_t k = 0; k < t->n_files; k++)
-            if (strcmp(outputs->paths[i], t->files[k].path) == 0)
-                return ctx_fail(t->c, E_INPUT, "%s is an input; choose another output", outputs->paths[i]);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(outputs->paths[i], outputs->paths[k]) == 0)
-                return ctx_fail(t->c, E_INPUT, "%s is given for two outputs", outputs->paths[i]);
-    }
-    return OK;
-}
-
-/* All outputs take their names, or none keeps one: a first half must not look like the whole. */
-static void publish(struct table_writer *w)
-{
-    struct ctx *c = w->t->c;
-    size_t done = 0;
-    for (size_t i = 0; i < w->outputs->n; i++) {
-        if (!ctx_ok(c) || !w->files[i])
-            file_writer_abort(w->files[i]);
-        else if (file_writer_commit(w->files[i]) == OK)
-            done++;
-    }
-    for (size_t i = 0; i < done && !ctx_ok(c); i++) unlink(w->outputs->paths[i]);
-}
-
-enum status row_table_write(struct row_table *t, const uint8_t *to, const struct table_outputs *outputs)
-{
-    struct ctx *c = t->c;
-    struct table_writer w = {.t = t, .to = to, .outputs = outputs};
-    TRY(check_paths(t, outputs));
-    buf_init(&w.line, c, 8 * (size_t)ROW_FILE_MAX_BYTES);
-    buf_init(&w.text, c, 8 * (size_t)ROW_FILE_MAX_BYTES);
-    w.files = mem_alloc(c, outputs->n, sizeof *w.files);
-    for (size_t i = 0; w.files && i < outputs->n && ctx_ok(c); i++) w.files[i] = file_writer_open(c, outputs->paths[i]);
-    for (size_t i = 0; i < t->n_files && ctx_ok(c); i++) write_file(&w, &t->files[i]);
-    if (w.files) publish(&w);
-    mem_free(c, w.files);
-    buf_release(&w.line);
-    buf_release(&w.text);
-    row_batch_release(c, &w.batch);
-    return c->status;
 }

@@ -1,6 +1,6 @@
-/* row_table: what has to be known of every row of some files before it is decided what becomes of them, and the second
- * reading that writes those that were chosen. Rows themselves are not held: a row costs sizeof(struct table_row) bytes, and
- * 4 bytes a permutation where near copies are looked for.
+/* row_table: what has to be known of every row of some files before it is decided what becomes of them. Rows themselves are
+ * not held: they are read again (table_again.h), and those that were chosen are written then (table_write.h). A row costs
+ * sizeof(struct table_row) bytes, and 4 bytes a permutation where near copies are looked for.
  *
  * Files are read twice, so standard input is refused, and a file that is not the same bytes the second time is an error. */
 #ifndef YA_PREPARE_ROW_TABLE_H
@@ -71,17 +71,6 @@ enum status row_table_read(struct row_table *t, struct ctx *c, const char *const
                            struct table_options options);
 /* Frees all that the table owns; one that is zero but for `c` may be released. */
 void row_table_release(struct row_table *t);
-
-/* A set of outputs: rows with destination k (from 1) go to paths[k - 1], whole files or nothing: all of them take their
- * names together at the end. */
-struct table_outputs {
-    const char *const *paths; /* distinct; none is an input */
-    size_t n;
-};
-
-/* Writes the rows whose to[i] is not 0, in order; to (t->n_rows). E_IO, E_MEMORY, and E_INPUT for a file that changed since
- * it was read, an output that is an input, and two outputs of one name. */
-enum status row_table_write(struct row_table *t, const uint8_t *to, const struct table_outputs *outputs);
 
 /* The first 128 bits of a text's SHA-256. */
 void table_digest(const char *text, size_t n, uint64_t out[2]);

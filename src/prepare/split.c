@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "prepare/table_write.h"
 
 struct split_group {
     uint64_t place; /* the groups' order */
@@ -148,7 +149,7 @@ enum status split_run(struct ctx *c, const struct group_options *options, const 
         to = mem_alloc(c, t.n_rows, sizeof *to);
     const char *outputs[] = {train, valid};
     if (to && split_choose(&t, group, NULL, sizes, to, result) == OK)
-        row_table_write(&t, to, &(struct table_outputs){.paths = outputs, .n = 2});
+        table_write_rows(&t, to, &(struct table_outputs){.paths = outputs, .n = 2});
     mem_free(c, to);
     mem_free(c, group);
     row_table_release(&t);

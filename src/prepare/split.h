@@ -31,7 +31,7 @@ enum status split_choose(const struct row_table *t, const uint32_t *group, const
 enum status split_order(const struct row_table *t, uint64_t seed, uint32_t *order);
 
 /* Reads the files, splits their rows and writes both sides, in the order of the input. The errors of row_table_read,
- * split_choose and row_table_write. */
+ * split_choose and table_write_rows. */
 enum status split_run(struct ctx *c, const struct group_options *groups, const struct split_sizes *sizes, bool skip_faulty,
                       const char *const *paths, size_t n_paths, const char *train, const char *valid,
                       struct split_result *result);

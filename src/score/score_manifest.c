@@ -14,13 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 
 enum { MANIFEST_MAX_BYTES = 16 << 20 };
 static const char FORMAT[] = "your_ai score manifest 1";
 
-char *score_manifest_path(struct ctx *c, const char *out)
+/* The path of an output's manifest. The caller frees it (mem_free). NULL with E_MEMORY. */
+static char *manifest_path(struct ctx *c, const char *out)
 {
     return mem_printf(c, "%s.manifest.json", out);
 }
@@ -53,9 +53,10 @@ static enum status no_memory(struct ctx *c)
     return ctx_fail(c, E_MEMORY, "out of memory for the manifest");
 }
 
-enum status score_manifest_write(struct ctx *c, const struct score_run_options *o, const struct score_file *in, size_t n_in,
-                                 const struct score_file *out)
+struct file_writer *score_manifest_new(struct ctx *c, const struct score_run_options *o, const struct score_file *in,
+                                       size_t n_in, const struct score_file *out)
 {
+    struct file_writer *w = NULL;
     json_t *files = json_array(), *asked = request(o, in, n_in);
     for (size_t i = 0; i < n_in; i++) {
         json_t *file = file_object(&in[i], true);
@@ -65,15 +66,16 @@ enum status score_manifest_write(struct ctx *c, const struct score_run_options *
     json_t *doc = asked ? json_pack("{s:s, s:o, s:o, s:o}", "format", FORMAT, "request", asked, "inputs", files, "output",
                                     file_object(out, true))
                         : NULL;
-    char *path = score_manifest_path(c, out->path);
+    char *path = manifest_path(c, out->path);
     struct buf text;
     buf_init(&text, c, MANIFEST_MAX_BYTES);
     if (!doc) no_memory(c);
-    if (path && doc && json_write(c, doc, true, &text) == OK) file_write_atomic(c, path, buf_str(&text), text.len);
+    if (path && doc && json_write(c, doc, true, &text) == OK) w = file_writer_open(c, path);
+    if (w) file_writer_write(w, buf_str(&text), text.len);
     buf_release(&text);
     mem_free(c, path);
     json_decref(doc);
-    return c->status;
+    return w;
 }
 
 /* Whether the file is still the bytes of the manifest's object. */
@@ -106,7 +108,7 @@ enum status score_manifest_check(struct ctx *c, const struct score_run_options *
                                  const char *out, bool *same, struct score_run_result *result)
 {
     *same = false;
-    char *path = score_manifest_path(c, out);
+    char *path = manifest_path(c, out);
     if (!path) return c->status;
     json_t *doc = file_exists(path) && file_exists(out) ? json_parse_file(c, path, MANIFEST_MAX_BYTES) : NULL;
     const char *format = json_string_value(json_object_get(doc, "format"));

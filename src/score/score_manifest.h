@@ -2,6 +2,7 @@
 #ifndef YA_SCORE_MANIFEST_H
 #define YA_SCORE_MANIFEST_H
 
+#include "base/file.h"
 #include "score/score_run.h"
 
 struct score_file { /* an input or the output */
@@ -11,13 +12,10 @@ struct score_file { /* an input or the output */
     int64_t rows, skipped;
 };
 
-/* The path of an output's manifest, OUT.manifest.json. The caller frees it (mem_free). NULL with E_MEMORY. */
-char *score_manifest_path(struct ctx *c, const char *out);
-
-/* Writes the manifest of `out`, which was made from in[0..n_in), atomically (a temporary file that is renamed). E_IO,
- * E_MEMORY. */
-enum status score_manifest_write(struct ctx *c, const struct score_run_options *o, const struct score_file *in, size_t n_in,
-                                 const struct score_file *out);
+/* A writer that holds the manifest of `out`, which was made from in[0..n_in): it is to be committed together with the writer
+ * of `out` (file_writers_commit), which owns it then. NULL with E_IO, E_MEMORY. */
+struct file_writer *score_manifest_new(struct ctx *c, const struct score_run_options *o, const struct score_file *in,
+                                       size_t n_in, const struct score_file *out);
 
 /* Whether there is a manifest for the same question, and inputs and output are the bytes that it says: they are read to find
  * out. *result is then what it holds. A manifest that cannot be read, or answers another question, is none. */

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -315,7 +314,8 @@ static enum status add_up(struct run *r, const char *const *in, size_t n_in)
     return OK;
 }
 
-/* The file takes its name, then the manifest is written. An older manifest goes first: it must not stand beside new rows. */
+/* The manifest takes its name and the rows take theirs behind it: rows that stand under their name are whole and have their
+ * manifest beside them. */
 static enum status publish(struct run *r, struct score_file *files, size_t n_in, const char *out)
 {
     uint8_t digest[32];
@@ -323,15 +323,9 @@ static enum status publish(struct run *r, struct score_file *files, size_t n_in,
     hash_before(r); /* the last batch, which no further one hashed */
     sha256_final(&r->sink.sha, digest);
     sha256_hex(digest, made.sha256);
-    char *manifest = score_manifest_path(r->c, out);
-    if (!manifest) return r->c->status;
-    if (unlink(manifest) != 0 && errno != ENOENT) file_fail(r->c, "remove", manifest, errno);
-    mem_free(r->c, manifest);
-    TRY(r->c->status);
-    struct file_writer *w = r->sink.file;
+    struct file_writer *both[] = {score_manifest_new(r->c, r->o, files, n_in, &made), r->sink.file};
     r->sink.file = NULL;
-    TRY(file_writer_commit(w));
-    return score_manifest_write(r->c, r->o, files, n_in, &made);
+    return file_writers_commit(r->c, both, 2);
 }
 
 /* All inputs into one output. */

@@ -1,9 +1,9 @@
 /* score_run: scores files of rows into an output of rows, by several threads, in input order. The output is the same bytes
  * for any number of threads, since each row is scored by itself.
  *
- * Files are written by a temporary name, fsync and rename, and beside each stands OUT.manifest.json, written last: what was
- * asked (rules, options, inputs with sizes and SHA-256) and what came out (rows, skipped rows, size and SHA-256). A run
- * whose manifest answers the same question, and whose output is still as it says, is not done again. */
+ * Files are written by a temporary name, fsync and rename, and beside each stands OUT.manifest.json: what was asked (rules,
+ * options, inputs with sizes and SHA-256) and what came out (rows, skipped rows, size and SHA-256). A run whose manifest
+ * answers the same question, and whose output is still as it says, is not done again. */
 #ifndef YA_SCORE_RUN_H
 #define YA_SCORE_RUN_H
 
@@ -32,8 +32,8 @@ struct score_run_result {
 /* Scores the files `in` ("-": standard input) one after the other into the file `out`, or to standard output for NULL (then
  * without a manifest; rows before a fault are written). Threads are the ctx's. E_INPUT "FILE:ROW: ..." for the first faulty
  * row unless skip_faulty, and where no row is left; E_IO, E_MEMORY, and the errors of row_file_open. A failure
- * while rows are read or scored leaves no file `out` that was not there before; one while the manifest is written, which
- * comes last, leaves `out` without its manifest. */
+ * leaves no new file `out`, and unless it is one of renaming, an older one as it was. A kill leaves no new file `out`
+ * without its manifest, which takes its name first. */
 enum status score_run(struct ctx *c, const struct score_run_options *o, const char *const *in, size_t n_in, const char *out,
                       struct score_run_result *result);
 

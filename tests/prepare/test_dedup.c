@@ -11,6 +11,8 @@
 #include "base/threads.h"
 #include "prepare/dedup.h"
 #include "prepare/split.h"
+#include "prepare/table_write.h"
+#include "base/support_kill.h"
 
 static const struct group_options near_copies = {true, 0.8, 128, 3};
 
@@ -222,7 +224,7 @@ static void a_file_that_changes_is_an_error(void **state)
     assert_int_equal(row_table_read(&t, c, &in, 1, (struct table_options){0}), OK);
     assert_int_equal(t.n_rows, 5);
     write_text("in.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n");
-    row_table_write(&t, to, &(struct table_outputs){.paths = &out, .n = 1});
+    table_write_rows(&t, to, &(struct table_outputs){.paths = &out, .n = 1});
     assert_failed(c, E_INPUT, "has changed while it was read");
     assert_false(file_exists(out));
     row_table_release(&t);
@@ -253,6 +255,78 @@ static void each_allocation_fails_once(void **state)
     }
 }
 
+/* ---- kills ---- */
+
+/* Each output of one call names the rows that it was made of, so that an old one can be told from a new one. */
+static void write_marked(int mark)
+{
+    FILE *f = fopen(scratch_path("in.jsonl"), "w");
+    for (int i = 0; f && i < 40; i++) fprintf(f, "{\"text\":\"call %d, row %d\"}\n", mark, i / 2);
+    fclose(f);
+}
+
+/* The mark of an output; 0: it is not there. */
+static int mark_of(struct ctx *c, const char *name)
+{
+    if (!file_exists(scratch_path(name))) return 0;
+    char *text = read_text(c, name), *at = strstr(text, "call ");
+    int mark = at ? atoi(at + 5) : -1;
+    mem_free(c, text);
+    return mark;
+}
+
+static void split_once(void *arg)
+{
+    struct ctx *c = ctx_new(NULL);
+    struct split_result r;
+    struct split_sizes sizes = {.valid = 0.2};
+    const char *in = scratch_path("in.jsonl");
+    (void)arg;
+    if (split_run(c, &near_copies, &sizes, false, &in, 1, scratch_path("train"), scratch_path("valid"), &r) != OK) _exit(1);
+}
+
+static void dedup_once(void *arg)
+{
+    struct ctx *c = ctx_new(NULL);
+    struct dedup_result r;
+    struct dedup_options o = {near_copies, DEDUP_FIRST, false, scratch_path("valid")};
+    const char *in = scratch_path("in.jsonl");
+    (void)arg;
+    if (dedup_run(c, &o, &in, 1, scratch_path("train"), &r) != OK) _exit(1);
+}
+
+/* Whenever a command is killed, its first output is there only together with the second one of the same call, on a first
+ * call as on one that replaces older files. (The file of groups has no mark, only its being there counts.) */
+static void a_kill_leaves_no_half(void **state)
+{
+    struct ctx *c = *state;
+    for (int command = 0; command < 2; command++) {
+        void (*work)(void *) = command ? dedup_once : split_once;
+        unlink(scratch_path("train"));
+        unlink(scratch_path("valid"));
+        bool killed = true;
+        for (int call = 1, n = 0; killed; call++, n++) {
+            write_marked(call);
+            killed = killed_before(n, work, NULL);
+            int train = mark_of(c, "train"), valid = mark_of(c, "valid");
+            if (train && (command ? valid == 0 : valid != train)) fail_msg("killed before %d: %d, %d", n, train, valid);
+            if (!killed) assert_true(train == call && n > 1);
+        }
+        bool replaced = false;
+        killed = true;
+        for (int call = 101, n = 0; killed; call++, n++) { /* the same over files of a call before */
+            write_marked(call);
+            assert_false(killed_before(99, work, NULL));
+            write_marked(call + 1000);
+            killed = killed_before(n, work, NULL);
+            int train = mark_of(c, "train"), valid = mark_of(c, "valid");
+            if (train && (command ? valid == 0 : valid != train)) fail_msg("killed before %d: %d, %d", n, train, valid);
+            replaced |= train == call + 1000;
+        }
+        assert_true(replaced);
+    }
+}
+
 int main(void)
 {
 #define DEDUP_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
@@ -260,6 +334,7 @@ int main(void)
         DEDUP_TEST(rows_that_stay_are_as_they_were), DEDUP_TEST(same_for_any_number_of_threads),
         DEDUP_TEST(copies_do_not_straddle_a_split),  DEDUP_TEST(what_cannot_be_split_is_said),
         DEDUP_TEST(a_file_that_changes_is_an_error), DEDUP_TEST(each_allocation_fails_once),
+        DEDUP_TEST(a_kill_leaves_no_half),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include "io/row_file.h"
 #include "score/score_run.h"
 #include "score/support_score.h"
+#include "base/support_kill.h"
 
 static char folder[64];
 
@@ -298,6 +299,46 @@ static void gigantic_rows(void **state)
     }
 }
 
+static void score_once(void *arg)
+{
+    struct score_run_result result;
+    (void)arg;
+    if (run_as(in_folder("shard"), in_folder("scored"), 1, plain, &result, NULL) != OK) _exit(1);
+}
+
+/* A shard that is killed before any change of a name: rows that stand under their name have their manifest beside them, so
+ * that the same call once more finds them done; where they are not there it makes them, the same bytes as without a kill.
+ * The second round replaces an older output, made under other rules. */
+static void a_killed_shard_starts_again(void **state)
+{
+    (void)state;
+    struct score_run_result result;
+    struct score_run_options other = plain;
+    other.row.breakdown = false;
+    int kills = 0;
+    write_rows(in_folder("shard"), 300, "", "\n", "\n");
+    assert_int_equal(run_as(in_folder("shard"), in_folder("whole"), 1, plain, &result, NULL), OK);
+    for (int round = 0; round < 2; round++) {
+        bool killed = true;
+        for (int n = 0; killed; n++) {
+            unlink(in_folder("scored"));
+            unlink(in_folder("scored.manifest.json"));
+            if (round) assert_int_equal(run_as(in_folder("shard"), in_folder("scored"), 1, other, &result, NULL), OK);
+            killed = killed_before(n, score_once, NULL);
+            kills += killed;
+            bool rows = file_exists(in_folder("scored")), manifest = file_exists(in_folder("scored.manifest.json"));
+            if (rows && !manifest) fail_msg("killed before change %d: rows without a manifest", n);
+            if (rows) { /* of this call or of the one before */
+                run_as(in_folder("shard"), in_folder("scored"), 1, round && killed && n == 0 ? other : plain, &result, NULL);
+                assert_true(result.done_before);
+            }
+            assert_int_equal(run_as(in_folder("shard"), in_folder("scored"), 1, plain, &result, NULL), OK);
+            assert_same_file(in_folder("scored"), in_folder("whole"));
+        }
+    }
+    assert_true(kills >= 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +350,7 @@ int main(void)
         cmocka_unit_test(other_files_are_named),
         cmocka_unit_test(texts_are_rows),
         cmocka_unit_test(gigantic_rows),
+        cmocka_unit_test(a_killed_shard_starts_again),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
