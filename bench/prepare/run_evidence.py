@@ -13,12 +13,14 @@ Phrasings and synonyms are a few hundred lists below; a language model would hav
 can do. Six rows a topic in all arms; kinds of source are drawn alike in all arms but the last two.
 
 usage: run_evidence.py PROGRAM OUT.json [TOPICS an arm, default 150]"""
-import json
 import os
 import random
 import subprocess
 import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
+from run_program import read_rows, record, write_rows  # noqa: E402
 
 KINDS = ["diary", "newspaper", "patent", "letter", "report", "parish_register"]
 SYLLABLES = "ar bel cor dan el fen gar hol is jor kel lan mor nev or pel quin ros sal tor ul ven wil yor zan".split()
@@ -118,15 +120,13 @@ def main():
     random.shuffle(rows)
     with tempfile.TemporaryDirectory() as folder:
         path, scored, plain = (os.path.join(folder, n) for n in ("rows.jsonl", "scored.jsonl", "plain.jsonl"))
-        with open(path, "w", encoding="utf-8") as f:
-            f.writelines(json.dumps({"text": r, "source_type": k, "arm": a, "topic": t}) + "\n" for a, t, r, k in rows)
+        write_rows(path, ({"text": r, "source_type": k, "arm": a, "topic": t} for a, t, r, k in rows))
         subprocess.run([program, "data", "score", path, "-o", scored, "--evidence", "corpus", "-q"], check=True)
         subprocess.run([program, "data", "score", path, "-o", plain, "-q"], check=True)
         result = {}
         for name, file in (("with", scored), ("without", plain)):
-            with open(file, encoding="utf-8") as f:
-                for row in map(json.loads, f):
-                    result.setdefault((row["arm"], row["topic"]), {}).setdefault(name, []).append(row)
+            for row in read_rows(file):
+                result.setdefault((row["arm"], row["topic"]), {}).setdefault(name, []).append(row)
     values, found = {}, {"one_topic": 0, "topics": 0}
     for (arm, _), both in result.items():
         rows = both["with"]
@@ -146,10 +146,7 @@ def main():
         "auc_independent_against": {arm: {k: auc(values["independent"][k], values[arm][k]) for k in values[arm]} for arm in arms[1:]},
         "means": {arm: {k: round(abs(sum(x) / len(x)), 3) for k, x in v.items()} for arm, v in values.items()},
     }
-    with open(out, "w", encoding="utf-8") as f:
-        json.dump(report, f, indent=1)
-        f.write("\n")
-    print(json.dumps(report, indent=1))
+    record(out, report)
 
 
 if __name__ == "__main__":

@@ -7,24 +7,16 @@ usage: run_score.py PROGRAM CORPUS.jsonl OUT.json [ROWS of the peer, default 100
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "peers"))
 from machine_info import machine, spread  # noqa: E402
+from run_program import read_rows, record, timed  # noqa: E402
 
 RUNS = 5
-
-
-def timed(command, **files):
-    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, check=True, **files)
-    wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, after.ru_maxrss
 
 
 def rates(program, corpus, out, size, arguments):
@@ -40,8 +32,8 @@ def rates(program, corpus, out, size, arguments):
             digest.update(piece)
     return {
         "arguments": " ".join(arguments),
-        "MB_per_s": spread([round(size / wall / 1e6, 1) for wall, _, _ in runs]),
-        "MB_per_cpu_s": spread([round(size / cpu / 1e6, 1) for _, cpu, _ in runs]),
+        "MB_per_s": spread([round(size / wall / 1e6, 1) for wall, _, _, _ in runs]),
+        "MB_per_cpu_s": spread([round(size / cpu / 1e6, 1) for _, cpu, _, _ in runs]),
         "peak_MB": round(runs[-1][2] / 1024, 1),
         "output_sha256": digest.hexdigest(),
     }
@@ -55,9 +47,8 @@ def peer(program, corpus, folder, rows):
     result = subprocess.run([sys.executable, os.path.join(HERE, "..", "peers", "score_python.py"), first, theirs], check=True, stderr=subprocess.PIPE)
     subprocess.run([program, "data", "score", "-q", "--compat", first, "-o", ours], check=True)
     differ = 0
-    with open(theirs, encoding="utf-8") as a, open(ours, encoding="utf-8") as b:
-        for x, y in zip(map(json.loads, a), map(json.loads, b)):
-            differ += any(abs(x[k] - y[k]) > 1.01e-6 for k in ("auth_weight", "prov_entropy"))
+    for x, y in zip(read_rows(theirs), read_rows(ours)):
+        differ += any(abs(x[k] - y[k]) > 1.01e-6 for k in ("auth_weight", "prov_entropy"))
     said = json.loads(result.stderr)
     return {
         "python": sys.version.split()[0],
@@ -85,10 +76,7 @@ def main():
         }
     one = result["citation"][0]["MB_per_cpu_s"]["median"]
     result["times_the_original"] = round(one / result["original_in_python"]["MB_per_cpu_s"], 1)
-    with open(out, "w", encoding="utf-8") as f:
-        json.dump(result, f, indent=1)
-        f.write("\n")
-    print(json.dumps(result, indent=1))
+    record(out, result)
 
 
 if __name__ == "__main__":

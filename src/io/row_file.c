@@ -11,6 +11,7 @@
 #include "io/foreign_file.h"
 #include "io/packed_file.h"
 #include "io/parquet/parquet.h"
+#include "io/row_line.h"
 
 enum { ROW_FILE_CHUNK_BYTES = 1 << 16, LOOK_BYTES = 512 };
 
@@ -55,6 +56,7 @@ struct row_file {
     bool skipping; /* inside a line that is too long */
     const struct row_batch *fresh_in;
     size_t fresh_at, n_fresh; /* bytes of fresh_in that are not in the digest yet */
+    bool undigested;          /* nobody will ask for the digest */
 };
 
 static bool is_text_name(const char *path)
@@ -135,11 +137,6 @@ static void row_file_gather(struct row_file *f, const char *bytes, size_t n)
     buf_append(&f->row, bytes, n);
 }
 
-static bool row_file_is_space(char ch)
-{
-    return ch == ' ' || ch == '\t' || ch == '\r' || ch == '\n';
-}
-
 /* strchr alone would find the NUL, too. */
 static bool row_file_is_one_of(char ch, const char *of)
 {
@@ -151,7 +148,7 @@ static bool skip_space(struct row_file *f)
 {
     while (row_file_refill(f)) {
         char ch = f->data[f->at];
-        if (!row_file_is_space(ch)) return true;
+        if (!row_line_is_space(ch)) return true;
         f->line += ch == '\n';
         f->at++;
     }
@@ -208,7 +205,7 @@ static bool continues(struct row_file *f)
     if (f->decided) return f->form != FORM_LINES;
     f->decided = true;
     size_t n = f->row.len;
-    while (n > 0 && row_file_is_space(f->row.data[n - 1])) n--;
+    while (n > 0 && row_line_is_space(f->row.data[n - 1])) n--;
     if (!f->in_string && n > 0 && row_file_is_one_of(f->row.data[n - 1], "{[,:")) f->form = FORM_OBJECTS;
     f->first = (struct first_row){.unsure = f->form == FORM_OBJECTS, .line_begins = true};
     return f->form == FORM_OBJECTS;
@@ -229,7 +226,7 @@ static bool contradicts(struct row_file *f, char ch)
         r->line_begins = true;
         r->opens = false;
     }
-    if (row_file_is_space(ch)) return false;
+    if (row_line_is_space(ch)) return false;
     if (r->whole && !row_file_is_one_of(ch, ",]}")) return true;
     r->whole = false;
     if (r->line_begins) *r = (struct first_row){.unsure = true, .opens = ch == '{', .depth = f->depth};
@@ -364,7 +361,7 @@ static bool next_text(struct row_file *f, struct row_bytes *out)
     f->ended = true;
     begin_row(f);
     while (row_file_refill(f)) {
-        for (size_t i = f->at; i < f->n && blank; i++) blank = row_file_is_space(f->data[i]);
+        for (size_t i = f->at; i < f->n && blank; i++) blank = row_line_is_space(f->data[i]);
         row_file_gather(f, f->data + f->at, f->n - f->at);
         f->at = f->n;
     }
@@ -435,9 +432,14 @@ static enum status row_batch_add(struct ctx *c, struct row_batch *b, struct row_
     return OK;
 }
 
+void row_file_leave_digest(struct row_file *f)
+{
+    f->undigested = true;
+}
+
 void row_file_hash(struct row_file *f)
 {
-    if (f->n_fresh > 0) packed_file_hash(f->in, f->fresh_in->bytes + f->fresh_at, f->n_fresh);
+    if (f->n_fresh > 0 && !f->undigested) packed_file_hash(f->in, f->fresh_in->bytes + f->fresh_at, f->n_fresh);
     f->n_fresh = 0;
 }
 
@@ -471,8 +473,8 @@ static enum status split_lines(struct row_file *f, struct row_batch *b, size_t *
         struct row_span span = {.row = f->line++, .is_line = true};
         span.too_long = f->skipping;
         f->skipping = false;
-        while (!span.too_long && to > from && row_file_is_space(b->bytes[to - 1])) to--;
-        while (!span.too_long && from < to && row_file_is_space(b->bytes[from])) from++;
+        while (!span.too_long && to > from && row_line_is_space(b->bytes[to - 1])) to--;
+        while (!span.too_long && from < to && row_line_is_space(b->bytes[from])) from++;
         if (from == to && !span.too_long) continue;
         span.too_long |= to - from > ROW_FILE_MAX_BYTES;
         span.at = from;
@@ -576,24 +578,4 @@ enum status row_file_fill(struct row_file *f, struct row_batch *b)
     while (!is_at_lines(f) && b->n < ROW_BATCH_BYTES)
         if (!fill_row(f, b)) return f->c->status;
     return is_at_lines(f) ? fill_lines(f, b) : OK;
-}
-
-bool row_line_next(const char *line, size_t n, size_t *at, size_t *row_at, size_t *row_n)
-{
-    int depth = 0;
-    while (*at < n && row_file_is_space(line[*at])) ++*at;
-    *row_at = *at;
-    for (bool in_string = false, whole = false; *at < n && !whole; ++*at) {
-        char ch = line[*at];
-        if (in_string && ch == '\\')
-            *at += *at + 1 < n;
-        else if (ch == '"')
-            in_string = !in_string;
-        else if (!in_string && (ch == '{' || ch == '['))
-            depth++;
-        else if (!in_string && (ch == '}' || ch == ']') && depth > 0)
-            whole = --depth == 0;
-    }
-    *row_n = *at - *row_at;
-    return *row_n > 0;
 }

@@ -51,7 +51,7 @@ struct row_span {
     int64_t row;  /* number, as above */
     bool is_text, too_long;
     /* A line of JSON Lines into which nobody has looked: one row, unless several objects stand on it. Whoever parses it sees
-     * when it is not one JSON document, and then takes it apart by row_line_next. */
+     * when it is not one JSON document, and then takes it apart by row_line_next (row_line.h). */
     bool is_line;
 };
 
@@ -67,11 +67,9 @@ struct row_batch {
 enum status row_file_fill(struct row_file *f, struct row_batch *b);
 /* Takes what the last fill read into the file's SHA-256, from any one thread; the next fill does it where nobody has. */
 void row_file_hash(struct row_file *f);
+/* Says before the first fill that row_file_digest will not be called, which saves the time for it. */
+void row_file_leave_digest(struct row_file *f);
 void row_batch_release(struct ctx *c, struct row_batch *b);
-
-/* The row that begins at or behind *at on a line of n bytes, as row_file_next would give it: its offset and length, *at
- * moved behind it. False when nothing but white space is left. */
-bool row_line_next(const char *line, size_t n, size_t *at, size_t *row_at, size_t *row_n);
 
 /* Size of the file as it stands, 0 where it is not known; and how many of these bytes have been read. */
 uint64_t row_file_size(const struct row_file *f);

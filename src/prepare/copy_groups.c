@@ -1,7 +1,7 @@
 /* copy_groups: finds copies by sorting rows by a key and looking at neighbours. The key is half of the digest for exact
- * copies (find_exact), and for near ones the hash of one band of the signature, band after band (find_near). Sorting, and
- * not a hash table: the order of memory and of work is then a function of the rows alone, and a file cannot choose keys that
- * collide. */
+ * copies (find_exact), and for near ones the hash of one band of the signature, band after band (for_bands), once to find
+ * the rows whose sets are needed and once to join them. Sorting, and not a hash table: the order of memory and of work is
+ * then a function of the rows alone, and a file cannot choose keys that collide. */
 #include "prepare/copy_groups.h"
 
 #include <math.h>
@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 enum { COMPARED_MAX = 256 }; /* rows before it that a row of one band is compared with */
+enum { UNLIKE_ROOM = 1 << 20 };
 
 struct copy_key {
     uint64_t key;
@@ -21,10 +22,13 @@ struct copy_search {
     struct ctx *c;
     const struct minhash *m;
     const struct copy_texts *texts;
-    double threshold;
-    uint32_t *group;       /* a forest: each row's parent, never behind it */
-    struct copy_key *keys; /* (n) */
+    double threshold, doubt; /* an estimate below `doubt` is far below the threshold */
+    uint32_t *group;         /* a forest: each row's parent, never behind it */
+    struct copy_key *keys;   /* (n) */
     size_t n_keys;
+    uint8_t *meets;   /* (n) while rows that meet are looked for; else NULL */
+    uint64_t *unlike; /* (UNLIKE_ROOM) pairs whose share was computed and is too small, by their hash: a pair often meets in
+                       * several bands. A later pair takes the place of an earlier one, which is then computed again */
     struct copy_counts *counts;
 };
 
@@ -103,8 +107,8 @@ static void find_keys(struct copy_search *s, int from, int positions)
     s->n_keys = 0;
     for (size_t i = 0; i < s->texts->n; i++) {
         const int32_t *sig = signature(s, (uint32_t)i) + from;
-        if (!takes_part(s, i) || (s->group[i] != i && s->texts->digest[i][0] == s->texts->digest[s->group[i]][0]) ||
-            sig[0] == INT32_MAX)
+        if (!takes_part(s, i) || (s->texts->meets && !s->texts->meets[i]) ||
+            (s->group[i] != i && s->texts->digest[i][0] == s->texts->digest[s->group[i]][0]) || sig[0] == INT32_MAX)
             continue;
         uint64_t h = (uint64_t)from;
         for (int k = 0; k < positions; k++) {
@@ -116,6 +120,17 @@ static void find_keys(struct copy_search *s, int from, int positions)
     qsort(s->keys, s->n_keys, sizeof *s->keys, by_key);
 }
 
+/* Whether the pair's share of shingles reaches the threshold. */
+static bool are_alike(struct copy_search *s, uint32_t row, uint32_t other)
+{
+    uint64_t pair = (uint64_t)row << 32 | other, *unlike = &s->unlike[pair * UINT64_C(0x9e3779b97f4a7c15) >> 44];
+    if (*unlike == pair) return false;
+    s->counts->computed++;
+    if (copy_sets_share(s->texts->sets, row, other) >= s->threshold) return true;
+    *unlike = pair;
+    return false;
+}
+
 /* The row at keys[i] against those before it that share its band, the nearest first. */
 static void compare_with(struct copy_search *s, size_t first, size_t i)
 {
@@ -123,14 +138,18 @@ static void compare_with(struct copy_search *s, size_t first, size_t i)
     uint32_t row = s->keys[i].row;
     for (size_t k = i; k-- > stop;) {
         uint32_t other = s->keys[k].row;
-        if (find(s->group, row) == find(s->group, other)) continue;
+        if (s->meets ? s->meets[row] && s->meets[other] : find(s->group, row) == find(s->group, other)) continue;
         s->counts->compared++;
-        if (minhash_similarity(s->m, signature(s, row), signature(s, other)) >= s->threshold) join(s, row, other);
+        if (minhash_similarity(s->m, signature(s, row), signature(s, other)) < s->doubt) continue;
+        if (s->meets)
+            s->meets[row] = s->meets[other] = 1;
+        else if (are_alike(s, row, other))
+            join(s, row, other);
     }
 }
 
-/* Compares the rows that meet in some band, and joins those that are alike. */
-static void find_near(struct copy_search *s)
+/* Compares the rows that agree in some band. */
+static void for_bands(struct copy_search *s)
 {
     int bands = 1, positions = 1;
     copy_bands(s->threshold, s->m->permutations, &bands, &positions);
@@ -157,18 +176,46 @@ static void count_groups(struct copy_search *s)
     s->counts->near_rows = later - s->counts->exact;
 }
 
+/* Memory for a search, and the groups of equal texts. */
+static enum status open_search(struct copy_search *s, struct ctx *c, const struct minhash *m, double threshold,
+                               const struct copy_texts *texts, uint32_t *group, struct copy_counts *counts)
+{
+    *s = (struct copy_search){.c = c, .m = m, .texts = texts, .threshold = threshold, .group = group, .counts = counts};
+    s->doubt = threshold - COPY_DOUBT * sqrt(threshold * (1 - threshold) / m->permutations);
+    *counts = (struct copy_counts){0};
+    if (texts->n >= UINT32_MAX) return ctx_fail(c, E_INPUT, "%zu rows: more than can be compared", texts->n);
+    s->keys = mem_alloc(c, texts->n, sizeof *s->keys);
+    if (!s->keys) return c->status;
+    for (size_t i = 0; i < texts->n; i++) group[i] = (uint32_t)i;
+    find_exact(s);
+    return OK;
+}
+
+enum status copy_groups_meet(struct ctx *c, const struct minhash *m, double threshold, const struct copy_texts *texts,
+                             uint8_t *meets)
+{
+    struct copy_search s = {0};
+    struct copy_counts counts;
+    uint32_t *group = mem_alloc(c, texts->n, sizeof *group);
+    memset(meets, 0, texts->n);
+    if (group && open_search(&s, c, m, threshold, texts, group, &counts) == OK) {
+        s.meets = meets;
+        for_bands(&s);
+    }
+    mem_free(c, s.keys);
+    mem_free(c, group);
+    return c->status;
+}
+
 enum status copy_groups_find(struct ctx *c, const struct minhash *m, double threshold, const struct copy_texts *texts,
                              uint32_t *group, struct copy_counts *counts)
 {
-    *counts = (struct copy_counts){0};
-    if (texts->n >= UINT32_MAX) return ctx_fail(c, E_INPUT, "%zu rows: more than can be compared", texts->n);
-    struct copy_search s = {.c = c, .m = m, .texts = texts, .threshold = threshold, .group = group, .counts = counts};
-    s.keys = mem_alloc(c, texts->n, sizeof *s.keys);
-    if (!s.keys) return c->status;
-    for (size_t i = 0; i < texts->n; i++) group[i] = (uint32_t)i;
-    find_exact(&s);
-    if (texts->signatures) find_near(&s);
-    count_groups(&s);
+    struct copy_search s;
+    if (open_search(&s, c, m, threshold, texts, group, counts) == OK && texts->signatures)
+        s.unlike = mem_alloc(c, UNLIKE_ROOM, sizeof *s.unlike);
+    if (s.unlike) for_bands(&s);
+    if (ctx_ok(c)) count_groups(&s);
+    mem_free(c, s.unlike);
     mem_free(c, s.keys);
     return c->status;
 }

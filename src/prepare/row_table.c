@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/threads.h"
+#include "io/row_line.h"
 #include "prepare/table_worker.h"
 
 enum { BLOCK_ROWS = 32, FAULTS_SHOWN = 10 };
@@ -23,7 +24,8 @@ struct table_reader {
     struct table_worker *workers;
     size_t n_workers, at;  /* at: the table's row of the batch's first span */
     const char *file_kind; /* by the file's name; NULL: none */
-    uint64_t *kind_of;     /* (rows_room) hash of each row's kind, 0: none */
+    struct spill *kinds_in;
+    uint64_t *kind_of; /* (rows_room) hash of each row's kind, 0: none */
 };
 
 /* ---- one row, on any thread ---- */
@@ -127,24 +129,24 @@ static void read_block(void *arg, int64_t block, int worker)
 
 /* ---- after the threads: faults and lines of several rows, in order ---- */
 
-/* Memory for n rows in all arrays that have one entry a row. They grow together: rows_room only changes when all of them
- * did, and an array that grew before another failed is simply longer than that says. */
+/* Room for n rows in all arrays that have one entry a row. They grow together: rows_room only changes when all of them did,
+ * and an array that grew before another failed is simply longer than that says. */
 static enum status table_reserve(struct table_reader *r, size_t n)
 {
     struct row_table *t = r->t;
     if (n <= t->rows_room) return OK;
-    size_t room = 2 * t->rows_room > n ? 2 * t->rows_room : n,
-           k = t->options.minhash ? (size_t)t->options.minhash->permutations : 0;
-    struct table_row *rows = mem_resize(t->c, t->rows, t->rows_room, room, sizeof *rows);
+    size_t room = 2 * t->rows_room > n ? 2 * t->rows_room : n, k = 0;
+    if (t->options.minhash) k = (size_t)t->options.minhash->permutations;
+    struct table_row *rows = spill_resize(t->rows_in, room, sizeof *rows);
     if (rows) t->rows = rows;
-    uint64_t *kinds = rows ? mem_resize(t->c, r->kind_of, t->rows_room, room, sizeof *kinds) : NULL;
+    uint64_t *kinds = rows ? spill_resize(r->kinds_in, room, sizeof *kinds) : NULL;
     if (kinds) r->kind_of = kinds;
     if (kinds && k) {
-        int32_t *signatures = mem_resize(t->c, t->signatures, t->rows_room * k, room * k, sizeof *signatures);
+        int32_t *signatures = spill_resize(t->signatures_in, room, k * sizeof *signatures);
         if (signatures) t->signatures = signatures;
     }
     if (ctx_ok(t->c) && t->options.extra_bytes > 0) {
-        char *extra = mem_resize(t->c, t->extra, t->rows_room, room, t->options.extra_bytes);
+        char *extra = spill_resize(t->extra_in, room, t->options.extra_bytes);
         if (extra) t->extra = extra;
     }
     if (ctx_ok(t->c)) t->rows_room = room;
@@ -317,11 +319,15 @@ static enum status settle_kinds(struct table_reader *r)
 enum status row_table_read(struct row_table *t, struct ctx *c, const char *const *paths, size_t n_paths,
                            struct table_options options)
 {
-    *t = (struct row_table){.c = c, .options = options};
+    *t = (struct row_table){.c = c, .options = options, .budget.left = options.memory_bytes};
     struct table_reader r = {.t = t};
+    t->rows_in = spill_new(c, &t->budget);
+    t->signatures_in = spill_new(c, &t->budget);
+    t->extra_in = spill_new(c, &t->budget);
+    r.kinds_in = spill_new(c, &t->budget);
     t->rules = rules_open(c, NULL, false, SCORER_CITATION);
     t->files = mem_alloc(c, n_paths, sizeof *t->files);
-    if (t->rules && t->files) r.workers = table_workers_new(c, t->rules, &r.n_workers);
+    if (ctx_ok(c)) r.workers = table_workers_new(c, t->rules, &r.n_workers);
     for (size_t i = 0; i < n_paths && ctx_ok(c); i++) read_file(&r, paths[i]);
     if (ctx_ok(c) && t->n_rows == (size_t)t->faulty)
         ctx_fail(c, E_INPUT, "no rows: the input %s", t->faulty ? "has faulty rows only" : "is empty");
@@ -329,7 +335,7 @@ enum status row_table_read(struct row_table *t, struct ctx *c, const char *const
     table_workers_free(c, r.workers, r.n_workers);
     row_file_close(r.in);
     row_batch_release(c, &r.batch);
-    mem_free(c, r.kind_of);
+    spill_free(r.kinds_in);
     return c->status;
 }
 
@@ -337,9 +343,9 @@ void row_table_release(struct row_table *t)
 {
     for (size_t i = 0; i < t->n_kinds; i++) mem_free(t->c, t->kinds[i]);
     mem_free(t->c, t->kinds);
-    mem_free(t->c, t->rows);
-    mem_free(t->c, t->signatures);
-    mem_free(t->c, t->extra);
+    spill_free(t->rows_in);
+    spill_free(t->signatures_in);
+    spill_free(t->extra_in);
     mem_free(t->c, t->files);
     rules_free(t->c, t->rules);
     *t = (struct row_table){.c = t->c};

@@ -6,6 +6,7 @@
 #ifndef YA_PREPARE_ROW_TABLE_H
 #define YA_PREPARE_ROW_TABLE_H
 
+#include "base/spill.h"
 #include "io/row_file.h"
 #include "prepare/minhash.h"
 #include "prepare/sources.h"
@@ -47,13 +48,16 @@ struct table_options {
     /* Looks at a row that was read, on any thread: row->input holds its text and members, out is its entry. NULL: not. */
     void (*look)(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out, void *extra);
     void *user;
-    size_t extra_bytes; /* of memory for each row that `look` fills; 0: none */
+    size_t extra_bytes;  /* of memory for each row that `look` fills; 0: none */
+    size_t memory_bytes; /* of the table's arrays; beyond, they lie in temporary files (base/spill.h). 0: all of them do */
 };
 
 struct row_table {
     struct ctx *c;
     struct table_options options;
-    struct rules *rules; /* the built-in ones: kinds of source, and what a row's members are */
+    struct spill_budget budget; /* what is left of memory_bytes; for others whose arrays follow the rows, too */
+    struct spill *rows_in, *signatures_in, *extra_in; /* where these arrays are */
+    struct rules *rules;                              /* the built-in ones: kinds of source, and what a row's members are */
     struct table_file *files;
     size_t n_files;
     struct table_row *rows; /* (n_rows), in the order of the files */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/threads.h"
+#include "io/row_line.h"
 #include "prepare/table_worker.h"
 
 enum { LOOK_SPANS = 32 };
@@ -44,26 +45,34 @@ static enum status again_file(struct table_again *a, const struct table_file *f,
     struct ctx *c = a->t->c;
     a->in = row_file_open(c, f->path);
     if (!a->in) return c->status;
+    if (!a->compares) row_file_leave_digest(a->in);
     do {
         row_file_fill(a->in, &a->batch);
         if (ctx_ok(c) && number_spans(a) == OK) see(user, a);
     } while (ctx_ok(c) && a->batch.n_spans > 0);
     char sha256[65];
     uint64_t bytes;
-    if (ctx_ok(c)) row_file_digest(a->in, &bytes, sha256);
-    if (ctx_ok(c) && strcmp(sha256, f->sha256) != 0) again_changed(a);
+    if (ctx_ok(c) && a->compares) row_file_digest(a->in, &bytes, sha256);
+    if (ctx_ok(c) && a->compares && strcmp(sha256, f->sha256) != 0) again_changed(a);
     row_file_close(a->in);
     a->in = NULL;
     return c->status;
 }
 
-enum status table_again_read(struct row_table *t, enum status (*see)(void *user, struct table_again *a), void *user)
+/* All files. */
+static enum status again_files(struct row_table *t, bool compares, enum status (*see)(void *user, struct table_again *a),
+                               void *user)
 {
-    struct table_again a = {.t = t};
+    struct table_again a = {.t = t, .compares = compares};
     for (size_t i = 0; i < t->n_files && ctx_ok(t->c); i++) again_file(&a, &t->files[i], see, user);
     mem_free(t->c, a.first);
     row_batch_release(t->c, &a.batch);
     return t->c->status;
+}
+
+enum status table_again_read(struct row_table *t, enum status (*see)(void *user, struct table_again *a), void *user)
+{
+    return again_files(t, true, see, user);
 }
 
 void table_again_rows(const struct table_again *a, size_t span,
@@ -111,6 +120,10 @@ static bool look_at_row(void *user, size_t row, const char *bytes, size_t n, boo
         w->status = w->c->status;
         return false;
     }
+    if (w->row.input.n != l->t->rows[row].text_bytes) {
+        w->status = E_INPUT;
+        return false;
+    }
     w->status = l->look(l->user, w->c, row, w->row.input.text, w->row.input.n);
     return w->status == OK;
 }
@@ -125,7 +138,7 @@ static void look_at_block(void *arg, int64_t block, int worker)
     for (size_t i = first; i < end && turn.w->status == OK; i++) table_again_rows(l->again, i, look_at_row, &turn);
 }
 
-/* For table_again_read. A row that was sound and is not any more is of a file that has changed. */
+/* A row that was sound and is not any more, or has another length, is of a file that has changed. */
 static enum status look_at_batch(void *user, struct table_again *a)
 {
     struct again_looker *l = user;
@@ -146,7 +159,7 @@ enum status table_again_look(struct row_table *t, const uint8_t *wanted,
 {
     struct again_looker l = {.t = t, .wanted = wanted, .look = look, .user = user};
     l.workers = table_workers_new(t->c, t->rules, &l.n_workers);
-    if (ctx_ok(t->c)) table_again_read(t, look_at_batch, &l);
+    if (ctx_ok(t->c)) again_files(t, false, look_at_batch, &l);
     table_workers_free(t->c, l.workers, l.n_workers);
     return t->c->status;
 }

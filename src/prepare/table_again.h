@@ -12,6 +12,7 @@ struct table_again {
     struct row_batch batch;
     size_t *first; /* (first_room) */
     size_t first_room, row;
+    bool compares; /* the files' digests with those of the first reading */
 };
 
 /* Reads all files again. `see` gets one batch after the other, on the calling thread; what it returns ends the reading when

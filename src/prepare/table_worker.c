@@ -1,4 +1,5 @@
-/* table_worker: see table_worker.h. */
+/* table_worker: the score_row of each thread finds a row's text among the members that every command knows; only where it
+ * finds none is the row parsed as a whole, for the members that sources.json names. */
 #include "prepare/table_worker.h"
 
 #include <string.h>

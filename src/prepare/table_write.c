@@ -1,4 +1,5 @@
-/* table_write: see table_write.h. */
+/* table_write: one reading of the files on the calling thread, which writes rows as they come; all outputs are temporary
+ * files until the last row of the last file has been written and every file had the digest of the first reading. */
 #include "prepare/table_write.h"
 
 #include <string.h>

@@ -13,6 +13,7 @@
 #include "base/sha256.h"
 #include "base/threads.h"
 #include "io/row_file.h"
+#include "io/row_line.h"
 #include "score/score_manifest.h"
 
 enum { BLOCK_BYTES = 1 << 18, BLOCKS_MAX = ROW_BATCH_BYTES / BLOCK_BYTES + 1, HASH_BLOCKS = 2 };

@@ -1,15 +1,8 @@
 #!/usr/bin/env bash
 # data doctor: every finding once, with its count and its row; healthy rows without one; exit codes. YOUR_AI is the program.
 set -u
-failed=0
+. "$SOURCE_DIR/tests/cli/support_check.sh"
 rm -rf ./*
-
-# check LABEL WANT GOT
-check() {
-    [ "$2" = "$3" ] && return
-    printf 'FAILED %s\n  want: %s\n  got:  %s\n' "$1" "$2" "$3"
-    failed=1
-}
 
 # rows N WORDS SEED MEMBERS...: N rows of WORDS words; MEMBERS are taken in turn
 rows() {

@@ -1,25 +1,8 @@
 #!/usr/bin/env bash
 # data prepare, data dedup and data split as a program: what they print, what they write, what they refuse. YOUR_AI is the program.
 set -u
-failed=0
+. "$SOURCE_DIR/tests/cli/support_check.sh"
 rm -rf ./*
-
-# check LABEL WANT GOT
-check() {
-    [ "$2" = "$3" ] && return
-    printf 'FAILED %s\n  want: %s\n  got:  %s\n' "$1" "$2" "$3"
-    failed=1
-}
-
-# refuse LABEL CODE PART ARGUMENTS...: the exit code, and a last line on stderr with PART in it
-refuse() {
-    local label=$1 want=$2 part=$3 code
-    shift 3
-    "$YOUR_AI" data "$@" >out 2>err </dev/null
-    code=$?
-    check "$label: exit code" "$want" "$code"
-    tail -1 err | grep -qF -- "$part" || check "$label: message" "...$part..." "$(cat err)"
-}
 
 text="the first of some words that make a text long enough for shingles of five words each to be compared"
 for i in 1 2 3 4 5 6; do echo "{\"id\":$i,\"text\":\"$text $((i / 3))\"}"; done >in.jsonl
@@ -50,7 +33,7 @@ check "prepare: kinds" 60 "$(cat t.jsonl v.jsonl | grep -c '"text":"number .*"so
 check "prepare: page" "all 100 0 0 0 0 90 10 0" "$(echo $(grep '^all' page))"
 "$YOUR_AI" data prepare arxiv.jsonl mine.jsonl --train t2.jsonl --valid v2.jsonl --no-balance --threshold 0.95 --json | grep -q '"typed":60' || check "prepare: json" '"typed":60' ""
 cmp t.jsonl t2.jsonl || failed=1
-refuse "prepare: nothing is long enough" 2 "no rows to split" prepare mine.jsonl --train o2 --valid o3 --min-chars 1000
+refuse_data "prepare: nothing is long enough" "no rows to split" prepare mine.jsonl --train o2 --valid o3 --min-chars 1000
 
 # A full disk: nothing that looks finished.
 for i in $(seq 4000); do echo "{\"text\":\"row $i of some that are long enough to fill the little room that there is $i\"}"; done >big.jsonl
@@ -63,14 +46,14 @@ check "full disk, split: exit code" 1 $?
 
 # Bad input, by file and row.
 printf '{"text":"a"}\n{"text":"b"\n' >bad.jsonl
-refuse "malformed" 2 "bad.jsonl:2: line 1, column" dedup bad.jsonl -o o2
+refuse_data "malformed" "bad.jsonl:2: line 1, column" dedup bad.jsonl -o o2
 printf '{"text":"a"}\n{"text":"\xff"}\n' >bad.jsonl
-refuse "encoding" 2 "bad.jsonl:2:" dedup bad.jsonl -o o2
+refuse_data "encoding" "bad.jsonl:2:" dedup bad.jsonl -o o2
 head -c 3000 "$YOUR_AI" >bad.jsonl
-refuse "binary" 2 "bad.jsonl" dedup bad.jsonl -o o2
+refuse_data "binary" "bad.jsonl" dedup bad.jsonl -o o2
 : >bad.jsonl
-refuse "empty" 2 "is empty" split bad.jsonl --train t --valid v
-refuse "permutations" 2 "100 permutations: give a multiple of 16" dedup in.jsonl -o o2 --permutations 100
-refuse "no such file" 2 "nowhere.jsonl" dedup nowhere.jsonl -o o2
+refuse_data "empty" "is empty" split bad.jsonl --train t --valid v
+refuse_data "permutations" "100 permutations: give a multiple of 16" dedup in.jsonl -o o2 --permutations 100
+refuse_data "no such file" "nowhere.jsonl" dedup nowhere.jsonl -o o2
 [ -e o2 ] && check "bad input" "no output" "o2"
 exit $failed

@@ -1,25 +1,8 @@
 #!/usr/bin/env bash
 # data score, data sources and data inspect: pipes, folders, restarts, kills, a full disk, what is refused. YOUR_AI is the program.
 set -u
-failed=0
+. "$SOURCE_DIR/tests/cli/support_check.sh"
 rm -rf ./* && mkdir in
-
-# check LABEL WANT GOT
-check() {
-    [ "$2" = "$3" ] && return
-    printf 'FAILED %s\n  want: %s\n  got:  %s\n' "$1" "$2" "$3"
-    failed=1
-}
-
-# refuse LABEL PART ARGUMENTS...: exit code 2 and a last line on stderr with PART in it
-refuse() {
-    local label=$1 part=$2 code
-    shift 2
-    "$YOUR_AI" data "$@" >out 2>err </dev/null
-    code=$?
-    check "$label: exit code" 2 "$code"
-    tail -1 err | grep -qF -- "$part" || check "$label: message" "...$part..." "$(cat err)"
-}
 
 row='{"id":1, "text":"Published in 1923, this patent describes experiments; it was written long ago."}'
 scored='{"id":1, "text":"Published in 1923, this patent describes experiments; it was written long ago.","auth_weight":0,"prov_entropy":7.6}'
@@ -64,7 +47,7 @@ grep -q '"sha256": "'"$(sha256sum "$SOURCE_DIR/data/score/rules.json" | cut -d' 
 grep -q '"evidence":{"rows":3,"copy_groups":1,"kinds":1,"entropy":0,"copies":0.666667,' evidence.jsonl || check "evidence" '"rows":3' "$(cat evidence.jsonl)"
 grep -q '"evidence": "[0-9a-f]\{64\}"' evidence.jsonl.manifest.json || check "evidence: manifest" "a digest" "$(cat evidence.jsonl.manifest.json)"
 grep -q "1 copy groups in 1 topics" err || check "evidence: summary" "1 copy groups in 1 topics" "$(cat err)"
-refuse "evidence of a pipe" "cannot be read twice" score --evidence corpus
+refuse_data "evidence of a pipe" "cannot be read twice" score --evidence corpus
 
 # Shards by a scheduler: several processes into one folder.
 printf '%s\0' in/*.json* | xargs -0 -n 1 -P 3 "$YOUR_AI" data score -q -t 1 -o parallel/ || check "xargs" 0 $?
@@ -116,16 +99,16 @@ check "--compat" 0.65 "$("$YOUR_AI" data score -q compat --compat | sed 's/.*"au
 
 echo '{"a"' >faulty
 echo "$row" >>faulty
-refuse "faulty row" "faulty:1: line 1, column" score faulty -o none
+refuse_data "faulty row" "faulty:1: line 1, column" score faulty -o none
 [ -e none ] && check "faulty row" "no output" "$(cat none)"
 check "skipped" "$scored" "$("$YOUR_AI" data score --on-error skip --no-breakdown faulty 2>/dev/null)"
-refuse "no such file" "no such" score "no such"
-refuse "empty" "is empty" score
-refuse "output is input" "is an input" score in/a.jsonl -o in/a.jsonl
-refuse "outputs meet" "would both become" score in/a.jsonl out.d/a.jsonl -o elsewhere/
-refuse "two rules" "--compat" score --compat --rules mine.json in/a.jsonl
-refuse "rules" "must be an object" score --rules in/b.json in/a.jsonl
-refuse "no such word" "did you mean data score?" scor
+refuse_data "no such file" "no such" score "no such"
+refuse_data "empty" "is empty" score
+refuse_data "output is input" "is an input" score in/a.jsonl -o in/a.jsonl
+refuse_data "outputs meet" "would both become" score in/a.jsonl out.d/a.jsonl -o elsewhere/
+refuse_data "two rules" "--compat" score --compat --rules mine.json in/a.jsonl
+refuse_data "rules" "must be an object" score --rules in/b.json in/a.jsonl
+refuse_data "no such word" "did you mean data score?" scor
 
 check "sources" 14 "$("$YOUR_AI" data sources --json | wc -l)"
 "$YOUR_AI" data sources | grep -q '^wiki  *0.90  *1.0' || check "sources" "wiki 0.90 1.0" "$("$YOUR_AI" data sources)"
@@ -138,5 +121,5 @@ check "inspect: share of p" "97.0%" "$(awk '$1 == "p" { print $NF }' page)"
 check "inspect: s of c" "-2.496" "$(awk '$1 == "c" { print $6 }' page)"
 check "inspect: files" 2 "$(grep -c '^[pc].jsonl' page)"
 "$YOUR_AI" data inspect --json p.jsonl c.jsonl | grep -q '"D":130.368' || check "inspect: D" 130.368 "$("$YOUR_AI" data inspect --json p.jsonl c.jsonl)"
-refuse "inspect nothing" "something is missing" inspect
+refuse_data "inspect nothing" "something is missing" inspect
 exit $failed

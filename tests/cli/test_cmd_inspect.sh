@@ -2,14 +2,7 @@
 # inspect: every kind of file and folder as table and as JSON, and what it refuses. YOUR_AI is the program, TEST_DATA the
 # committed data, SHARED_DIR the corpora.
 set -u
-failed=0
-
-# check LABEL WANT GOT
-check() {
-    [ "$2" = "$3" ] && return
-    printf 'FAILED %s\n  want: %s\n  got:  %s\n' "$1" "$2" "$3"
-    failed=1
-}
+. "$SOURCE_DIR/tests/cli/support_check.sh"
 
 # has LABEL FILE PART: the file has a line with PART in it, runs of spaces taken as one
 has() {

@@ -2,14 +2,7 @@
 # tokenize: pipes in and out, and what it refuses. YOUR_AI is the program, TEST_DATA the committed data.
 set -u
 model="$TEST_DATA/io/tokenizer/qwen"
-failed=0
-
-# check LABEL WANT GOT
-check() {
-    [ "$2" = "$3" ] && return
-    printf 'FAILED %s\n  want: %s\n  got:  %s\n' "$1" "$2" "$3"
-    failed=1
-}
+. "$SOURCE_DIR/tests/cli/support_check.sh"
 
 # refuse LABEL INPUT PART ARGUMENTS...: exit code 2, one line on stderr with PART in it, nothing on stdout
 refuse() {

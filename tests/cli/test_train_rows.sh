@@ -4,13 +4,8 @@
 set -euo pipefail
 rm -rf ./*
 "$BUILD_DIR/tests/make_tiny" "$PWD"
-failed=0
+. "$SOURCE_DIR/tests/cli/support_check.sh"
 
-check() { # LABEL WANT GOT
-    [ "$2" = "$3" ] && return
-    printf 'FAILED %s\n  want: %s\n  got:  %s\n' "$1" "$2" "$3"
-    failed=1
-}
 train() { # RUN OPTIONS...
     local run=$1
     shift

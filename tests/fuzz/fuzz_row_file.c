@@ -2,6 +2,7 @@
  * rows. */
 #include "fuzz/fuzz.h"
 #include "io/row_file.h"
+#include "io/row_line.h"
 
 /* A sum over rows that says where they begin and what they are, without the white space at their ends. */
 static uint64_t mix(uint64_t sum, int64_t number, const char *bytes, size_t n)

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "io/packed_file.h"
 #include "io/row_file.h"
+#include "io/row_line.h"
 
 /* Reads a file; the rows as "NUMBER=BYTES|NUMBER=BYTES|". NULL when it fails (the ctx says why). */
 static const char *read_rows(struct ctx *c, const char *path)

@@ -14,7 +14,7 @@
 #include "prepare/table_write.h"
 #include "base/support_kill.h"
 
-static const struct group_options near_copies = {true, 0.8, 128, 3};
+static const struct group_options near_copies = {true, 0.8, 128, 3, 0};
 
 static const char *write_text(const char *name, const char *text)
 {
@@ -107,6 +107,7 @@ static void same_for_any_number_of_threads(void **state)
     const char *in = scratch_path("in.jsonl");
     for (int i = 0; i < 2; i++) {
         assert_int_equal(ctx_set_threads(c, i ? 3 : 1), OK);
+        o.groups.memory = i ? 64 : 0; /* all arrays are files, or none */
         o.groups_path = scratch_path(i ? "g2" : "g1");
         assert_int_equal(dedup_run(c, &o, &in, 1, scratch_path(i ? "2" : "1"), &r[i]), OK);
     }

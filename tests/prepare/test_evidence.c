@@ -12,7 +12,7 @@
 #include "base/threads.h"
 #include "prepare/evidence.h"
 
-static const struct group_options groups = {true, 0.8, 128, 5};
+static const struct group_options groups = {true, 0.8, 128, 5, 0};
 
 /* Four accounts of one event in different words, and two texts about other things. */
 static const char *const accounts[] = {

@@ -138,20 +138,47 @@ static void what_cannot_be_is_refused(void **state)
     ctx_free(c);
 }
 
-/* By hand: 18 bands of 7 meet with 1 - (1 - 0.8^7)^18 = 0.985 at 0.8, 16 bands of 8 with 0.947. */
+/* By hand: 21 bands of 6 meet with 1 - (1 - 0.8^6)^21 = 0.998 at 0.8, 18 bands of 7 with 0.985. */
 static void bands_let_copies_meet(void **state)
 {
     (void)state;
     static const struct {
         double threshold;
         int permutations, bands, positions;
-    } cases[] = {{0.8, 128, 18, 7}, {0.5, 128, 42, 3}, {1, 128, 1, 128}, {0.05, 16, 16, 1}};
+    } cases[] = {{0.8, 128, 21, 6}, {0.5, 128, 42, 3}, {1, 128, 1, 128}, {0.05, 16, 16, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int bands, positions;
         copy_bands(cases[i].threshold, cases[i].permutations, &bands, &positions);
         assert_int_equal(bands, cases[i].bands);
         assert_int_equal(positions, cases[i].positions);
     }
+}
+
+/* Two texts of 1,000 words with k of them changed: the exact share, against one that is counted with a list of the shingles
+ * as strings. Long and short texts are sorted in different ways. */
+static void shares_are_exact(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f, 1);
+    struct spill_budget budget = {0};
+    struct copy_sets *s = copy_sets_new(f.c, &budget, 2);
+    static char text[2][1 << 14];
+    static const int words[] = {3, 60, 1000};
+    for (int i = 0; i < 3; i++)
+        for (int changed = 0; changed <= words[i]; changed += words[i] / 3) {
+            size_t n[2] = {0, 0};
+            for (int w = 0; w < words[i]; w++)
+                for (int k = 0; k < 2; k++)
+                    n[k] += (size_t)sprintf(text[k] + n[k], "w%d%s %s", w, k && w < changed ? "x" : "", w % 7 ? "" : "the ");
+            for (size_t k = 0; k < 2; k++) assert_int_equal(copy_sets_add(s, f.c, &f.m, k, text[k], n[k]), OK);
+            double same = words[i] - changed + 1, all = words[i] + changed + 1; /* with "the", once */
+            if (fabs(copy_sets_share(s, 0, 1) - same / all) > 1e-12) fail_msg("%d of %d", changed, words[i]);
+        }
+    copy_sets_add(s, f.c, &f.m, 0, "", 0);
+    assert_true(copy_sets_share(s, 0, 1) == 0);
+    copy_sets_free(s);
+    close_fixture(&f);
 }
 
 /* 40 families of 1 to 12 texts, alike at about 0.9 within and not at all without; some equal, some left out. */
@@ -166,12 +193,15 @@ static void groups_are_those_of_all_pairs(void **state)
     static bool left_out[N];
     static char text[1 << 14];
     uint32_t group[N], want[N];
+    struct spill_budget budget = {0};
+    struct copy_sets *sets = copy_sets_new(f.c, &budget, N);
     for (int i = 0; i < N; i++) {
         int family = i * 7 % SPREAD;
         size_t n = 0;
         for (int w = 0; w < 300; w++)
             n += (size_t)sprintf(text + n, "%d.%d ", family, w == i % 13 * 20 && i % 5 ? 1000 + i : w);
         sign(&f, text, signatures[i]);
+        assert_int_equal(copy_sets_add(sets, f.c, &f.m, (size_t)i, text, n), OK);
         digest[i][0] = i % 5 ? (uint64_t)i + 1000 : (uint64_t)family; /* i % 5 == 0: the family's text itself */
         left_out[i] = i % 31 == 30;
     }
@@ -181,7 +211,13 @@ static void groups_are_those_of_all_pairs(void **state)
             if (!left_out[k] && i * 7 % SPREAD == k * 7 % SPREAD) want[i] = want[k];
     }
     struct copy_counts counts;
-    struct copy_texts texts = {N, (const uint64_t(*)[2])digest, signatures[0], left_out};
+    struct copy_texts texts = {
+        .n = N, .digest = (const uint64_t(*)[2])digest, .signatures = signatures[0], .left_out = left_out};
+    uint8_t meets[N];
+    assert_int_equal(copy_groups_meet(f.c, &f.m, 0.8, &texts, meets), OK);
+    for (int i = 0; i < N; i++) assert_true(!meets[i] || copy_sets_share(sets, (size_t)i, (size_t)i) == 1);
+    texts.meets = meets;
+    texts.sets = sets;
     assert_int_equal(copy_groups_find(f.c, &f.m, 0.8, &texts, group, &counts), OK);
     assert_memory_equal(group, want, sizeof group);
     assert_int_equal(counts.groups, SPREAD);
@@ -200,6 +236,7 @@ static void groups_are_those_of_all_pairs(void **state)
     assert_int_equal(copy_groups_find(f.c, &f.m, 0.8, &texts, group, &counts), OK);
     assert_int_equal(counts.near_rows, 0);
     assert_int_equal(counts.exact, equal);
+    copy_sets_free(sets);
     close_fixture(&f);
 }
 
@@ -211,6 +248,7 @@ int main(void)
         cmocka_unit_test(words_are_words),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(bands_let_copies_meet),
+        cmocka_unit_test(shares_are_exact),
         cmocka_unit_test(groups_are_those_of_all_pairs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,8 @@ static void write_raw(const char *name, const char *member, const char *more, in
     assert_int_equal(fclose(f), 0);
 }
 
-static const struct prepare_options plain = {{true, 0.8, 128, 5}, {.valid = 0.1}, NULL, 100, true, {1, 1, 1}, false, true};
+static const struct prepare_options plain = {
+    {true, 0.8, 128, 5, 0}, {.valid = 0.1}, NULL, 100, true, {1, 1, 1}, false, true};
 
 static json_t *read_rows(struct ctx *c, const char *name)
 {
