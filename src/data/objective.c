@@ -1,8 +1,9 @@
 /* objective: the formulas of objective.h, in f64.
  *
  * Fitting sorts one (g, trained tokens) pair a document, 16 bytes each. The sums run in the order of g, then of the tokens,
- * and not of the rows, so q and gbar do not change by a bit when a file is shuffled. A streaming estimate of the percentile was rejected: q is stored with
- * the run and compared by tests, so it has to be exact, and the dataset's own table is larger than this one.
+ * and not of the rows, so q and gbar do not change by a bit when a file is shuffled. A streaming estimate of the percentile
+ * was rejected: q is stored with the run and compared by tests, so it has to be exact, and the dataset's own table is larger
+ * than this one.
  *
  * NaN never becomes a number here: a document without scores has omega NaN, and `pack` refuses it. */
 #include "data/objective.h"

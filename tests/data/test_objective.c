@@ -224,7 +224,8 @@ static void every_knob_turns_something(void **state)
     dataset_close(d);
 }
 
-/* Shuffled rows have the same q and gbar to the last bit: kinds of source give many documents one g, so ties are the rule. */
+/* Shuffled rows have the same q and gbar to the last bit: kinds of source give many documents one g, so ties are the rule.
+ */
 static void order_of_rows_does_not_matter(void **state)
 {
     struct ctx *c = *state;
