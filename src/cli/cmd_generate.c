@@ -1,13 +1,11 @@
 /* cmd_generate: text from a model, as it comes, or one JSON object at the end. */
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/command.h"
-#include "cli/loaded.h"
+#include "cli/prompt_ids.h"
 #include "model/model_rows.h"
 #include "eval/generate.h"
 #include "io/json.h"
-#include "io/template/chat_template.h"
 
 struct generate_values {
     const char *model, *adapter, *prompt, *system;
@@ -54,32 +52,6 @@ static const struct option_spec specs[] = {
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
-
-/* ---- the prompt ------------------------------------------------------------------------------------------------------ */
-
-/* The system message, if there is one, and the prompt as a conversation in the chat template, up to where the model answers.
- */
-static enum status encode_chat(const struct generate_values *v, const struct loaded *l, struct ids *ids)
-{
-    struct ctx *c = l->c;
-    json_t *messages = json_array();
-    struct chat_template *ct = chat_template_open(c, l->tokenizer, (enum chat_choice)v->chat_template, v->date);
-    const struct chat_conversation talk = {.messages = messages};
-    if (!messages) ctx_fail(c, E_MEMORY, "out of memory for messages");
-    if (ctx_ok(c) && v->system) chat_template_add(c, messages, "system", v->system, strlen(v->system));
-    if (ctx_ok(c)) chat_template_add(c, messages, "user", v->prompt, strlen(v->prompt));
-    if (ctx_ok(c)) chat_template_prompt(c, ct, &talk, ids);
-    chat_template_close(ct);
-    json_decref(messages);
-    return c->status;
-}
-
-static enum status encode_prompt(const struct generate_values *v, const struct loaded *l, struct ids *ids)
-{
-    if (v->chat) return encode_chat(v, l, ids);
-    if (v->system) return ctx_fail(l->c, E_INPUT, "--system means something only with --chat");
-    return tokenizer_encode_text(l->c, l->tokenizer, v->prompt, strlen(v->prompt), false, ids);
-}
 
 /* ---- the answer ------------------------------------------------------------------------------------------------------ */
 
@@ -148,7 +120,8 @@ static enum status cmd_generate_run(const struct command_call *call)
     struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->threads};
     struct ids prompt = {0};
     enum status status = loaded_open(&l, call->c, &options);
-    if (status == OK) status = encode_prompt(v, &l, &prompt);
+    const struct prompt_options form = {v->chat, v->chat_template, v->system, v->date};
+    if (status == OK) status = prompt_ids_encode(&l, &form, v->prompt, &prompt);
     if (status == OK) status = answer(v, &l, &prompt);
     ids_release(call->c, &prompt);
     loaded_close(&l);

@@ -250,6 +250,10 @@ static enum status validate_conflict(const struct loaded *l, const struct valida
 static enum status validate_benchmark(const struct loaded *l, const struct validate_values *v,
                                       const struct option_parse *parse)
 {
+    struct candidates candidates = {.c = l->c, .force = v->force};
+    enum status status = candidates_add(&candidates, "base");
+    if (status == OK && v->adapter) status = candidates_add(&candidates, v->adapter);
+    for (size_t i = 0; status == OK && i < parse->n_operands; i++) status = candidates_add(&candidates, parse->operands[i]);
     const struct validate_choice choice = {.benchmark = v->benchmark,
                                            .options = {.paths = v->data.items,
                                                        .n_paths = v->data.n,
@@ -257,13 +261,12 @@ static enum status validate_benchmark(const struct loaded *l, const struct valid
                                                        .shots = v->shots,
                                                        .limit = v->limit},
                                            .model = v->model,
-                                           .adapter = v->adapter,
-                                           .runs = parse->operands,
-                                           .n_runs = parse->n_operands,
+                                           .candidates = &candidates,
                                            .output = v->output,
-                                           .force = v->force,
                                            .json = v->json};
-    return validate_choice_run(l, &choice);
+    if (status == OK) status = validate_choice_run(l, &choice);
+    candidates_release(&candidates);
+    return status;
 }
 
 /* Options that only the benchmarks of multiple choice have are refused beside conflict: nothing would come of them. */

@@ -105,9 +105,8 @@ static void print_source(const struct source_windows *w, size_t i, double weight
 {
     const struct source_row *row = &w->t->sources->rows[i], *valid = valid_row(w->t, row);
     const struct source_sums *s = w->sums[i];
-    char others[32];
-    snprintf(others, sizeof(others), "(%" PRId64 " others)", row->others);
-    const char *name = row->others ? others : row->name ? row->name : "(without)";
+    char others[SOURCE_TEXT_BYTES];
+    const char *name = source_row_text(row, others);
     size_t n = strlen(name);
     bool cut = n > SOURCE_NAME_COLUMNS; /* the end of a path tells more */
     printf("  %s%-*s %11" PRId64 " %8.1f %%", cut ? "..." : "", cut ? SOURCE_NAME_COLUMNS - 3 : SOURCE_NAME_COLUMNS,

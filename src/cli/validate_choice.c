@@ -1,7 +1,6 @@
-/* validate_choice: measures the base model, the adapter of --adapter and the adapters of all runs on the same items, one
- * after the other on one open model. truthfulqa is two tasks (mc1 and mc2) from the same rows, every other benchmark is
- * one. Files of a model (--output) are written as soon as it was measured; the table or the lines of JSON come at the end
- * and compare each adapter with the base item by item. */
+/* validate_choice: measures all candidates on the same items. truthfulqa is two tasks (mc1 and mc2) from the same rows,
+ * every other benchmark is one. Files of a candidate (--output) are written as soon as it was measured; the table or the
+ * lines of JSON come at the end and compare each with the first one item by item. */
 #include "cli/validate_choice.h"
 
 #include <stdio.h>
@@ -12,23 +11,15 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "eval/choice_write.h"
-#include "export/peft.h"
 
-enum { TASKS_MOST = 2, ARMS_MOST = 2 + OPTION_MAX_OPERANDS, TIME_BYTES = 64, LINE_BYTES = 1 << 16 };
-
-/* One model that is measured: the base (path NULL), or an adapter on it. */
-struct choice_arm {
-    const char *name;
-    char *path; /* owned */
-    struct choice_scores scores[TASKS_MOST];
-};
+enum { TASKS_MOST = 2, TIME_BYTES = 64, LINE_BYTES = 1 << 16 };
 
 struct choice_work {
     const struct loaded *l;
     const struct validate_choice *v;
     struct choice_set *sets[TASKS_MOST];
-    struct choice_arm arms[ARMS_MOST];
-    size_t n_tasks, n_arms;
+    struct choice_scores scores[CANDIDATES_MOST][TASKS_MOST];
+    size_t n_tasks;
 };
 
 static enum status open_sets(struct choice_work *w)
@@ -43,39 +34,14 @@ static enum status open_sets(struct choice_work *w)
     return OK;
 }
 
-static enum status list_arms(struct choice_work *w)
-{
-    struct ctx *c = w->l->c;
-    w->arms[w->n_arms++] = (struct choice_arm){.name = "base"};
-    if (w->v->adapter)
-        w->arms[w->n_arms++] = (struct choice_arm){.name = w->v->adapter, .path = mem_strdup(c, w->v->adapter)};
-    for (size_t i = 0; i < w->v->n_runs; i++)
-        w->arms[w->n_arms++] = (struct choice_arm){.name = w->v->runs[i], .path = path_join(c, w->v->runs[i], "adapter")};
-    return c->status;
-}
+static enum status write_files(const struct choice_work *w, size_t index);
 
-static enum status measure_tasks(struct choice_work *w, struct choice_arm *arm)
+/* A candidate_fn. */
+static enum status measure_tasks(void *user, size_t index, struct engine *e)
 {
-    struct model *m = w->l->model;
-    struct engine *e = engine_native_new(m->c, m, NULL);
-    for (size_t k = 0; e && k < w->n_tasks && ctx_ok(m->c); k++)
-        choice_measure(e, w->l->tokenizer, w->sets[k], &arm->scores[k]);
-    if (e) e->ops->free(e);
-    return m->c->status;
-}
-
-/* Attaches the adapter of an arm, holds it against the model (peft.h), and measures all tasks. */
-static enum status measure_arm(struct choice_work *w, struct choice_arm *arm)
-{
-    struct model *m = w->l->model;
-    struct lora *lora = arm->path ? lora_load(m->c, &m->config, arm->path) : NULL;
-    if (arm->path && !lora) return m->c->status;
-    model_attach_lora(m, lora);
-    enum status status = arm->path ? peft_check_base(m, arm->path, false, w->v->force) : OK;
-    if (status == OK) status = measure_tasks(w, arm);
-    model_attach_lora(m, NULL);
-    lora_free(lora);
-    return status;
+    struct choice_work *w = user;
+    for (size_t k = 0; k < w->n_tasks; k++) TRY(choice_measure(e, w->l->tokenizer, w->sets[k], &w->scores[index][k]));
+    return w->v->output ? write_files(w, index) : OK;
 }
 
 /* ---- showing ---------------------------------------------------------------------------------------------------------- */
@@ -85,28 +51,33 @@ static void print_mean(struct choice_mean m)
     printf("  %6.4f (%.4f)", m.mean, m.error);
 }
 
+/* One line of the table. */
+static void print_scores(const struct choice_work *w, size_t task, size_t i, int width)
+{
+    const struct choice_scores *s = &w->scores[i][task];
+    enum choice_task which = w->sets[task]->task;
+    printf("%-14s  %-*s  %5zu", choice_task_name[which], width, w->v->candidates->list[i].name, s->n);
+    print_mean(choice_acc(s));
+    if (choice_has_norm(which))
+        print_mean(choice_acc_norm(s));
+    else
+        printf("  %15s", "-");
+    if (i > 0) {
+        struct choice_mean d = choice_difference(s, &w->scores[0][task]);
+        printf("  %+.4f (%.4f)", d.mean, d.error);
+    }
+    printf("\n");
+}
+
 static void print_choice_table(const struct choice_work *w)
 {
-    int width = 4;
-    for (size_t i = 0; i < w->n_arms; i++)
-        width = (int)strlen(w->arms[i].name) > width ? (int)strlen(w->arms[i].name) : width;
-    printf("%-14s  %-*s  %5s  %15s  %15s  %s\n", "task", width, "model", "items", "acc (error)", "acc_norm (error)",
-           w->n_arms > 1 ? "acc against base (paired error)" : "");
+    const struct candidates *a = w->v->candidates;
+    int width = candidates_width(a);
+    printf("%-14s  %-*s  %5s  %15s  %15s", "task", width, "model", "items", "acc (error)", "acc_norm (error)");
+    if (a->n > 1) printf("  acc against %s (paired error)", a->list[0].name);
+    printf("\n");
     for (size_t k = 0; k < w->n_tasks; k++)
-        for (size_t i = 0; i < w->n_arms; i++) {
-            const struct choice_scores *s = &w->arms[i].scores[k];
-            printf("%-14s  %-*s  %5zu", choice_task_name[w->sets[k]->task], width, w->arms[i].name, s->n);
-            print_mean(choice_acc(s));
-            if (choice_has_norm(w->sets[k]->task))
-                print_mean(choice_acc_norm(s));
-            else
-                printf("  %15s", "-");
-            if (i > 0) {
-                struct choice_mean d = choice_difference(s, &w->arms[0].scores[k]);
-                printf("  %+.4f (%.4f)", d.mean, d.error);
-            }
-            printf("\n");
-        }
+        for (size_t i = 0; i < a->n; i++) print_scores(w, k, i, width);
 }
 
 static void add_mean(struct buf *line, const char *key, struct choice_mean m)
@@ -120,14 +91,19 @@ static void add_mean(struct buf *line, const char *key, struct choice_mean m)
 static void print_choice_json(const struct choice_work *w, size_t arm, size_t task)
 {
     struct buf line;
-    const struct choice_scores *s = &w->arms[arm].scores[task];
+    const struct choice_scores *s = &w->scores[arm][task];
+    const char *name = w->v->candidates->list[arm].name;
     buf_init(&line, w->l->c, LINE_BYTES);
     buf_printf(&line, "{\"task\": \"%s\", \"model\": ", choice_task_name[w->sets[task]->task]);
-    json_append_string(&line, w->arms[arm].name, strlen(w->arms[arm].name));
+    json_append_string(&line, name, strlen(name));
     buf_printf(&line, ", \"items\": %zu", s->n);
     add_mean(&line, "acc", choice_acc(s));
     if (choice_has_norm(w->sets[task]->task)) add_mean(&line, "acc_norm", choice_acc_norm(s));
-    if (arm > 0) add_mean(&line, "acc_against_base", choice_difference(s, &w->arms[0].scores[task]));
+    if (arm > 0) {
+        add_mean(&line, "acc_difference", choice_difference(s, &w->scores[0][task]));
+        buf_append_str(&line, ", \"against\": ");
+        json_append_string(&line, w->v->candidates->list[0].name, strlen(w->v->candidates->list[0].name));
+    }
     printf("%s}\n", buf_str(&line));
     buf_release(&line);
 }
@@ -146,16 +122,17 @@ static void name_time(char out[TIME_BYTES])
     snprintf(out, TIME_BYTES, "%s.%06ld", day, now.tv_nsec / 1000);
 }
 
-static enum status write_arm(const struct choice_work *w, const struct choice_arm *arm)
+static enum status write_files(const struct choice_work *w, size_t index)
 {
     struct choice_report r[TASKS_MOST];
+    const struct candidate *one = &w->v->candidates->list[index];
     char when[TIME_BYTES];
     name_time(when);
     for (size_t k = 0; k < w->n_tasks; k++)
         r[k] = (struct choice_report){.set = w->sets[k],
-                                      .scores = &arm->scores[k],
+                                      .scores = &w->scores[index][k],
                                       .model = w->v->model,
-                                      .adapter = arm->path ? arm->name : NULL,
+                                      .adapter = one->path ? one->name : NULL,
                                       .shots = w->v->options.shots,
                                       .time = when};
     return choice_write(w->l->c, r, w->n_tasks, w->v->output);
@@ -164,13 +141,9 @@ static enum status write_arm(const struct choice_work *w, const struct choice_ar
 static enum status measure_and_show(struct choice_work *w)
 {
     TRY(open_sets(w));
-    TRY(list_arms(w));
-    for (size_t i = 0; i < w->n_arms; i++) {
-        TRY(measure_arm(w, &w->arms[i]));
-        if (w->v->output) TRY(write_arm(w, &w->arms[i]));
-    }
+    TRY(candidates_each(w->v->candidates, w->l, measure_tasks, w));
     for (size_t k = 0; k < w->n_tasks && w->v->json; k++)
-        for (size_t i = 0; i < w->n_arms; i++) print_choice_json(w, i, k);
+        for (size_t i = 0; i < w->v->candidates->n; i++) print_choice_json(w, i, k);
     if (!w->v->json) print_choice_table(w);
     return OK;
 }
@@ -183,12 +156,11 @@ enum status validate_choice_run(const struct loaded *l, const struct validate_ch
     w->l = l;
     w->v = v;
     enum status status = measure_and_show(w);
-    for (size_t i = 0; i < w->n_arms; i++) {
+    for (size_t i = 0; i < v->candidates->n; i++) {
         for (size_t k = 0; k < w->n_tasks; k++) {
-            w->arms[i].scores[k].c = c;
-            choice_scores_release(&w->arms[i].scores[k]);
+            w->scores[i][k].c = c;
+            choice_scores_release(&w->scores[i][k]);
         }
-        mem_free(c, w->arms[i].path);
     }
     for (size_t k = 0; k < w->n_tasks; k++) choice_close(w->sets[k]);
     mem_free(c, w);

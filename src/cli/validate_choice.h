@@ -2,7 +2,7 @@
 #ifndef YA_CLI_VALIDATE_CHOICE_H
 #define YA_CLI_VALIDATE_CHOICE_H
 
-#include "cli/loaded.h"
+#include "cli/candidates.h"
 #include "eval/choice.h"
 
 /* "conflict" is index 0 of --benchmark; these follow. */
@@ -11,15 +11,13 @@
 struct validate_choice {
     int benchmark; /* index of --benchmark, not 0 */
     struct choice_options options;
-    const char *model, *adapter; /* adapter: PEFT folder or file, or NULL */
-    const char *const *runs;     /* (n_runs) run folders; their adapter/ is measured */
-    size_t n_runs;
-    const char *output; /* folder for files in the harness's form, or NULL */
-    bool force;         /* adapters are measured though they were made for another model */
+    const char *model;
+    const struct candidates *candidates; /* differences are against the first one */
+    const char *output;                  /* folder for files in the harness's form, or NULL */
     bool json;
 };
 
-/* Measures the base model and each adapter, prints a table (or a JSON object a task and model), writes files. */
+/* Measures each candidate, prints a table (or a JSON object a task and candidate), writes files. */
 enum status validate_choice_run(const struct loaded *l, const struct validate_choice *v);
 
 #endif

@@ -131,15 +131,8 @@ static void add_bool(struct metrics *m, const char *key, bool value)
 static void add_source(struct buf *line, const struct source_row *row, double weight, bool first)
 {
     const struct source_sums *s = &row->sums;
-    buf_printf(line, "%s{\"by\":\"%s\",", first ? "" : ",", source_by_name[row->by]);
-    if (row->others)
-        buf_printf(line, "\"others\":%" PRId64, row->others);
-    else
-        buf_append_str(line, "\"name\":");
-    if (row->name)
-        json_append_string(line, row->name, strlen(row->name));
-    else if (!row->others)
-        buf_append_str(line, "null");
+    buf_append_str(line, first ? "{" : ",{");
+    source_row_json(row, line);
     buf_printf(line, ",\"trained_tokens\":%" PRId64 ",\"weight_share\":", s->tokens);
     json_append_f64(line, s->weight / weight);
     buf_append_str(line, ",\"loss\":");

@@ -1,10 +1,12 @@
 /* source_loss: ranks the sources of a dataset once, then adds tokens up by a table from source to row. */
 #include "train/source_loss.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/json.h"
 
 const char *const source_by_name[SOURCE_BYS] = {"source_type", "file"};
 
@@ -108,6 +110,31 @@ void source_loss_free(struct source_loss *s)
     for (int by = 0; by < SOURCE_BYS; by++) mem_free(s->c, s->row_of[by]);
     mem_free(s->c, s->rows);
     mem_free(s->c, s);
+}
+
+int32_t source_loss_row(const struct source_loss *s, enum source_by by, int64_t document)
+{
+    return s->row_of[by] ? s->row_of[by][source_of(s, by, dataset_document(s->data, document))] : -1;
+}
+
+const char *source_row_text(const struct source_row *row, char text[SOURCE_TEXT_BYTES])
+{
+    if (!row->others) return row->name ? row->name : "(without)";
+    snprintf(text, SOURCE_TEXT_BYTES, "(%lld others)", (long long)row->others);
+    return text;
+}
+
+void source_row_json(const struct source_row *row, struct buf *out)
+{
+    buf_printf(out, "\"by\":\"%s\",", source_by_name[row->by]);
+    if (row->others)
+        buf_printf(out, "\"others\":%lld", (long long)row->others);
+    else
+        buf_append_str(out, "\"name\":");
+    if (row->name)
+        json_append_string(out, row->name, strlen(row->name));
+    else if (!row->others)
+        buf_append_str(out, "null");
 }
 
 void source_loss_clear(struct source_loss *s)

@@ -9,6 +9,7 @@
 #ifndef YA_TRAIN_SOURCE_LOSS_H
 #define YA_TRAIN_SOURCE_LOSS_H
 
+#include "base/buf.h"
 #include "data/dataset.h"
 #include "model/batch.h"
 
@@ -43,6 +44,16 @@ struct source_loss {
  * Owner of the result: the caller (source_loss_free). NULL with E_MEMORY. */
 struct source_loss *source_loss_new(struct ctx *c, const struct dataset *data);
 void source_loss_free(struct source_loss *s); /* accepts NULL */
+
+/* The row in which a document counts; -1: its kind is not told apart. */
+int32_t source_loss_row(const struct source_loss *s, enum source_by by, int64_t document);
+
+/* What a row is called on the screen: its name, "(without)", or "(3 others)" in `text`. */
+enum { SOURCE_TEXT_BYTES = 32 };
+const char *source_row_text(const struct source_row *row, char text[SOURCE_TEXT_BYTES]);
+
+/* Appends its members "by" and "name" (null: without a source_type) or "others". */
+void source_row_json(const struct source_row *row, struct buf *out);
 
 /* Sets all sums to 0. */
 void source_loss_clear(struct source_loss *s);
