@@ -35,12 +35,14 @@ uninstall: ## remove from $(PREFIX) what install put there
 format: ## rewrite the sources in the house style
 	@clang-format -i $(SOURCES)
 
-check: ## layers, sizes, comments, docs, format, cppcheck, clang-tidy
+check: build ## the guide's commands, layers, sizes, comments, docs, format, cppcheck, clang-tidy
 	@scripts/install-deps.sh dev
 	@tools/check_layers.py
 	@tools/check_sizes.py
 	@tools/check_comments.py
 	@tools/check_docs.py
+	@scripts/get-model.sh smollm2-135m
+	@tools/check_guide.py build/your_ai models/smollm2-135m.gguf
 	@clang-format --dry-run --Werror $(SOURCES)
 	@cmake --preset debug >/dev/null
 	@tools/check_static.sh build-debug

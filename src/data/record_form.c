@@ -310,10 +310,26 @@ static bool refuse_lost(struct ctx *c, const char *what, const json_t *row, cons
     return true;
 }
 
-static const char *const used[] = {
-    "text",         "prompt", "completion",  "messages", "conversations", "instruction",
-    "input",        "output", "system",      "history",  "auth_weight",   "loss_weight",
-    "prov_entropy", "weight", "source_type", "metadata", "tools",         "chat_template_kwargs"};
+static const char *const used[] = {"text",
+                                   "prompt",
+                                   "completion",
+                                   "messages",
+                                   "conversations",
+                                   "instruction",
+                                   "input",
+                                   "output",
+                                   "system",
+                                   "history",
+                                   "auth_weight",
+                                   "loss_weight",
+                                   "prov_entropy",
+                                   "weight",
+                                   "source_type",
+                                   "metadata",
+                                   "tools",
+                                   "chat_template_kwargs",
+                                   "provenance_score"}; /* the last is what `data score` explains its scores with: training
+                                                           has no use for it, and no loss */
 
 /* Counts members that nobody reads, so that they can be listed at the end. */
 static void list_unused(struct record_form *f, const json_t *row)

@@ -153,6 +153,9 @@ static char *choose_in(struct ctx *c, const char *model, char *folder)
 static enum status fail_absent(struct ctx *c, const char *model, size_t id, const char *revision, const char *cache)
 {
     bool main = strcmp(revision, "main") == 0;
+    if (str_has_suffix(model, ".gguf") || str_has_suffix(model, ".safetensors") || str_has_suffix(model, ".json"))
+        return ctx_fail(c, E_INPUT, "%s: there is no such file",
+                        model); /* a file's name, which only looks like owner/name */
     return ctx_fail(
         c, E_INPUT,
         "%s: there is no such file or folder, and the Hugging Face cache %s does not have it. Nothing is fetched "

@@ -42,6 +42,8 @@ grep -q '"r": 2' again/adapter/adapter_config.json || fail "the adapter's rank i
 
 refused "hf download ann/absent" "$YOUR_AI" tokenize -m ann/absent <text.txt
 refused "hf download ann/tiny-model --revision v2" "$YOUR_AI" tokenize -m ann/tiny-model@v2 <text.txt
+refused "models/none.gguf: there is no such file" "$YOUR_AI" tokenize -m models/none.gguf <text.txt
+! "$YOUR_AI" tokenize -m models/none.gguf <text.txt 2>&1 | grep -q "hf download" || fail "a file's name is taken for a repository's"
 HF_HUB_CACHE=$PWD/hub refused "the Hugging Face cache $PWD/hub does not have it" "$YOUR_AI" tokenize -m ann/tiny-model <text.txt
 mkdir -p hub && mv "$repo" hub/
 HF_HUB_CACHE=$PWD/hub "$YOUR_AI" tokenize -m ann/tiny-model <text.txt >/dev/null 2>&1 || fail "HF_HUB_CACHE"

@@ -349,7 +349,8 @@ static void what_is_not_read_is_said_once(void **state)
     *log_text = '\0';
     struct records *r = open_rows(c,
                                   "{\"text\":\"a\",\"id\":1,\"url\":\"\",\"auth_wieght\":0.5}\n"
-                                  "{\"prompt\":\"p\",\"completion\":\"c\",\"text\":\"t\",\"id\":2,\"metadata\":{\"x\":1}}\n"
+                                  "{\"prompt\":\"p\",\"completion\":\"c\",\"text\":\"t\",\"id\":2,\"metadata\":{\"x\":1},"
+                                  "\"provenance_score\":{\"year\":1911}}\n"
                                   "{\"messages\":[{\"role\":\"user\",\"content\":\"u\",\"mood\":\"n\"}],\"text\":\"t\"}\n",
                                   false);
     while (records_next(r, &row)) continue;
