@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/loaded.h"
 #include "cli/validate_choice.h"
+#include "cli/validate_suite.h"
 #include "model/model_rows.h"
 #include "train/train_options.h"
 #include "eval/conflict.h"
@@ -20,16 +21,16 @@ struct validate_values {
     struct option_list data;
     struct model_options form;
     int benchmark;
-    bool force, json;
+    bool force, json, chat;
     const char *device;
-    int64_t threads, shots, limit;
+    int64_t threads, shots, limit, max_tokens;
 };
 
 #define V struct validate_values
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
                  "folder, .gguf file, or owner/name of a base model in the Hugging Face cache"),
-    CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict" VALIDATE_CHOICES, "Input", "what is measured"),
+    CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict" VALIDATE_CHOICES "|suite", "Input", "what is measured"),
     LIST_ROW(V, data, "data", 'd', true, "FILE", "Input",
              "JSON Lines file of claims (docs/conflict.md), or the rows of a benchmark"),
     STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "adapter to measure beside the runs (not with conflict)"),
@@ -37,16 +38,23 @@ static const struct option_spec specs[] = {
     STRING_ROW(V, shot_data, "shot-data", 0, NULL, "FILE", "Input",
                "rows that the examples are taken from, the first of each subject"),
     I64_ROW(V, limit, "limit", 0, "0", 0, 1 << 30, "Input", "measure only the first N items of a benchmark; 0: all"),
+    FLAG_ROW(V, chat, "chat", 0, "false", "Input", "put the prompts of a suite into the model's chat template"),
+    I64_ROW(V, max_tokens, "max-tokens", 'n', "0", 0, 1 << 20, "Input",
+            "largest number of tokens of an answer (suite); 0: what the prompt's row says, else 256"),
     FORCE_ADAPTER_ROW(V, force, "Input"),
     MODEL_ROWS(V, form, "Input"),
     STRING_ROW(V, output, "output", 'o', NULL, "DIR", "Output",
-               "folder for results and samples in lm-evaluation-harness's form (not with conflict)"),
+               "folder for results and samples in lm-evaluation-harness's form, or for the answers of a suite (not with "
+               "conflict)"),
     FLAG_ROW(V, json, "json", 0, "false", "Output", "print a line of JSON for the base and each run instead of tables"),
     DEVICE_ROW(V, device, "Running"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
 #undef V
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
+
+/* The last of the choices of --benchmark, behind VALIDATE_CHOICES. */
+enum { BENCHMARK_SUITE = 5 };
 
 /* One line of the table: the base model (mode DISTRUST_COUNT) or a run. */
 struct arm {
@@ -264,7 +272,16 @@ static enum status validate_benchmark(const struct loaded *l, const struct valid
                                            .candidates = &candidates,
                                            .output = v->output,
                                            .json = v->json};
-    if (status == OK) status = validate_choice_run(l, &choice);
+    const struct validate_suite suite = {.paths = v->data.items,
+                                         .n_paths = v->data.n,
+                                         .candidates = &candidates,
+                                         .form = {.chat = v->chat},
+                                         .max_tokens = v->max_tokens,
+                                         .limit = v->limit,
+                                         .output = v->output,
+                                         .json = v->json};
+    if (status == OK)
+        status = v->benchmark == BENCHMARK_SUITE ? validate_suite_run(l, &suite) : validate_choice_run(l, &choice);
     candidates_release(&candidates);
     return status;
 }
@@ -278,8 +295,19 @@ static enum status check_conflict_options(struct ctx *c, const struct validate_v
                         : v->shot_data ? "--shot-data"
                                        : NULL;
     if (v->limit) wrong = "--limit";
+    if (v->chat || v->max_tokens) wrong = v->chat ? "--chat" : "--max-tokens";
     if (wrong) return ctx_fail(c, E_INPUT, "%s: is not for --benchmark conflict", wrong);
     if (v->data.n > 1) return ctx_fail(c, E_INPUT, "-d: --benchmark conflict takes one file of claims");
+    return OK;
+}
+
+/* The same the other way round, for what only suites have and what they have not. */
+static enum status check_suite_options(struct ctx *c, const struct validate_values *v)
+{
+    if (v->benchmark != BENCHMARK_SUITE && (v->chat || v->max_tokens))
+        return ctx_fail(c, E_INPUT, "--chat and --max-tokens are for --benchmark suite");
+    if (v->benchmark == BENCHMARK_SUITE && (v->shots || v->shot_data))
+        return ctx_fail(c, E_INPUT, "--shots and --shot-data are not for --benchmark suite");
     return OK;
 }
 
@@ -289,7 +317,7 @@ static enum status cmd_validate_run(const struct command_call *call)
     struct ctx *c = call->c;
     struct loaded l = {.c = c};
     struct loaded_options options = {.model = v->model, .form = v->form, .device = v->device, .threads = v->threads};
-    if (v->benchmark == 0) TRY(check_conflict_options(c, v));
+    TRY(v->benchmark == 0 ? check_conflict_options(c, v) : check_suite_options(c, v));
     if (loaded_open(&l, c, &options) == OK) {
         if (v->benchmark == 0)
             validate_conflict(&l, v, call->parse);
@@ -308,7 +336,9 @@ const struct command command_validate = {
         "Measures the base model and the adapter of each run. conflict: prompts for which sources of two kinds claim "
         "different\n"
         "things; the figures say what the weights did to the model's preference, not which claim is true. truthfulqa, arc,\n"
-        "hellaswag and mmlu are scored as lm-evaluation-harness scores them, from the published files.",
+        "hellaswag and mmlu are scored as lm-evaluation-harness scores them, from the published files. suite: prompts of "
+        "your\n"
+        "own, whose generated answers are judged by phrases, beside answers that no model gave.",
     .table = &table,
     .values_bytes = sizeof(struct validate_values),
     .min_operands = 0,

@@ -8,6 +8,7 @@
  * with one argument and one response for each choice. Texts are made in memory and written atomically. */
 #include "eval/choice_write.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -15,6 +16,21 @@
 #include "base/sha256.h"
 
 enum { SAMPLE_CAP_BYTES = 1 << 30, NAME_BYTES = 256 };
+
+/* One task of the files: a report, or of MMLU's the items of one subject. */
+struct task_part {
+    struct choice_report report; /* its set and scores are those below */
+    char *name;                  /* "arc", "mmlu_anatomy"; owned */
+    struct choice_set set; /* items and scores are copied by value, and lists of them are owned; what they hold is not */
+    struct choice_scores scores;
+};
+
+struct task_parts {
+    struct ctx *c;
+    struct task_part *list; /* (n) owned */
+    size_t n;
+    bool group; /* they are subjects of MMLU */
+};
 
 /* The version of the harness's task that a score is comparable with. */
 static const char *const task_version[CHOICE_TASKS] = {"2.0", "3.0", "1.0", "1.0", "1.0"};
@@ -108,90 +124,6 @@ static enum status write_sample(const struct choice_report *r, size_t i, struct 
     return out->c->status;
 }
 
-/* ---- results ---------------------------------------------------------------------------------------------------------- */
-
-static void write_mean(struct buf *out, const char *metric, struct choice_mean m)
-{
-    buf_printf(out, ", \"%s,none\": ", metric);
-    json_append_f64(out, m.mean);
-    buf_printf(out, ", \"%s_stderr,none\": ", metric);
-    json_append_f64(out, m.error);
-}
-
-/* A member per task: {"arc": ...}. */
-typedef void (*task_fn)(struct buf *out, const struct choice_report *r);
-
-static void write_result(struct buf *out, const struct choice_report *r)
-{
-    buf_printf(out, "{\"alias\": \"%s\"", choice_task_name[r->set->task]);
-    write_mean(out, "acc", choice_acc(r->scores));
-    if (choice_has_norm(r->set->task)) write_mean(out, "acc_norm", choice_acc_norm(r->scores));
-    buf_append_char(out, '}');
-}
-
-static void write_config(struct buf *out, const struct choice_report *r)
-{
-    buf_printf(
-        out, "{\"task\": \"%s\", \"output_type\": \"multiple_choice\", \"num_fewshot\": %lld, \"target_delimiter\": \" \", ",
-        choice_task_name[r->set->task], (long long)r->shots);
-    buf_printf(out, "\"metadata\": {\"version\": %s}}", task_version[r->set->task]);
-}
-
-static void write_version(struct buf *out, const struct choice_report *r)
-{
-    buf_append_str(out, task_version[r->set->task]);
-}
-
-static void write_shots(struct buf *out, const struct choice_report *r)
-{
-    buf_printf(out, "%lld", (long long)r->shots);
-}
-
-static void write_better(struct buf *out, const struct choice_report *r)
-{
-    buf_printf(out, "{\"acc\": true%s}", choice_has_norm(r->set->task) ? ", \"acc_norm\": true" : "");
-}
-
-static void write_samples(struct buf *out, const struct choice_report *r)
-{
-    buf_printf(out, "{\"original\": %zu, \"effective\": %zu}", r->set->n, r->set->n);
-}
-
-static void write_tasks(struct buf *out, const char *key, const struct choice_report *r, size_t n, task_fn write)
-{
-    buf_printf(out, "  \"%s\": {", key);
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(out, "%s\n    \"%s\": ", i ? "," : "", choice_task_name[r[i].set->task]);
-        write(out, &r[i]);
-    }
-    buf_append_str(out, "\n  },\n");
-}
-
-static void write_results(struct buf *out, const struct choice_report *r, size_t n)
-{
-    buf_append_str(out, "{\n");
-    write_tasks(out, "results", r, n, write_result);
-    buf_append_str(out, "  \"group_subtasks\": {},\n");
-    write_tasks(out, "configs", r, n, write_config);
-    write_tasks(out, "versions", r, n, write_version);
-    write_tasks(out, "n-shot", r, n, write_shots);
-    write_tasks(out, "higher_is_better", r, n, write_better);
-    write_tasks(out, "n-samples", r, n, write_samples);
-    buf_append_str(out, "  \"config\": {\"model\": \"your_ai\", \"model_args\": {\"pretrained\": ");
-    write_string(out, r->model);
-    buf_append_str(out, ", \"peft\": ");
-    if (r->adapter)
-        write_string(out, r->adapter);
-    else
-        buf_append_str(out, "null");
-    buf_append_str(
-        out, "}},\n  \"git_hash\": null,\n  \"task_hashes\": {},\n  \"model_source\": \"your_ai\",\n  \"model_name\": ");
-    write_string(out, r->model);
-    buf_append_str(out, "\n}\n");
-}
-
-/* ---- files ------------------------------------------------------------------------------------------------------------ */
-
 /* The name of the folder: path of model and adapter, what is no letter, digit, "." or "-" as "__" once. */
 static void folder_name(const struct choice_report *r, char out[NAME_BYTES])
 {
@@ -210,30 +142,243 @@ static void folder_name(const struct choice_report *r, char out[NAME_BYTES])
     out[n] = 0;
 }
 
-static enum status write_task(struct ctx *c, const struct choice_report *r, const char *folder)
+/* ---- results ---------------------------------------------------------------------------------------------------------- */
+
+static void write_mean(struct buf *out, const char *metric, struct choice_mean m)
+{
+    buf_printf(out, ", \"%s,none\": ", metric);
+    json_append_f64(out, m.mean);
+    buf_printf(out, ", \"%s_stderr,none\": ", metric);
+    json_append_f64(out, m.error);
+}
+
+/* The value of a task's member in one of the objects. */
+typedef void (*task_fn)(struct buf *out, const struct task_part *t);
+
+static void write_names(struct buf *out, const char *name, size_t items)
+{
+    buf_append_str(out, "{\"name\": ");
+    write_string(out, name);
+    buf_append_str(out, ", \"alias\": ");
+    write_string(out, name);
+    buf_printf(out, ", \"sample_len\": %zu", items);
+}
+
+static void write_result(struct buf *out, const struct task_part *t)
+{
+    write_names(out, t->name, t->set.n);
+    write_mean(out, "acc", choice_acc(&t->scores));
+    if (choice_has_norm(t->set.task)) write_mean(out, "acc_norm", choice_acc_norm(&t->scores));
+    buf_append_char(out, '}');
+}
+
+/* The group of MMLU's subjects: the mean over all items, and the error by the variance pooled over subjects, as the harness
+ * has it: sqrt(sum (n - 1) n error^2 / (N - subjects) / N). */
+static void write_group(struct buf *out, const struct task_parts *p)
+{
+    double pooled = 0, items = 0, sum = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        struct choice_mean m = choice_acc(&p->list[i].scores);
+        double n = (double)p->list[i].set.n;
+        pooled += (n - 1) * n * m.error * m.error;
+        sum += n * m.mean;
+        items += n;
+    }
+    double free_items = items - (double)p->n;
+    write_names(out, "mmlu", (size_t)items);
+    buf_printf(out, ", \"sample_count\": {\"acc,none\": %.0f}", items);
+    write_mean(out, "acc", (struct choice_mean){sum / items, free_items > 0 ? sqrt(pooled / free_items / items) : 0});
+    buf_append_char(out, '}');
+}
+
+static void write_metric(struct buf *out, const char *name, bool first)
+{
+    buf_printf(out, "%s{\"metric\": \"%s\", \"aggregation\": \"mean\", \"higher_is_better\": true}", first ? "" : ", ",
+               name);
+}
+
+static void write_config(struct buf *out, const struct task_part *t)
+{
+    buf_append_str(out, "{\"task\": ");
+    write_string(out, t->name);
+    buf_printf(out, ", \"output_type\": \"multiple_choice\", \"num_fewshot\": %lld, \"target_delimiter\": \" \", ",
+               (long long)t->report.shots);
+    buf_append_str(out, "\"fewshot_delimiter\": \"\\n\\n\", \"repeats\": 1, \"metric_list\": [");
+    write_metric(out, "acc", true);
+    if (choice_has_norm(t->set.task)) write_metric(out, "acc_norm", false);
+    buf_printf(out, "], \"metadata\": {\"version\": %s}}", task_version[t->set.task]);
+}
+
+static void write_version(struct buf *out, const struct task_part *t)
+{
+    buf_append_str(out, task_version[t->set.task]);
+}
+
+static void write_shots(struct buf *out, const struct task_part *t)
+{
+    buf_printf(out, "%lld", (long long)t->report.shots);
+}
+
+static void write_better(struct buf *out, const struct task_part *t)
+{
+    buf_printf(out, "{\"acc\": true%s}", choice_has_norm(t->set.task) ? ", \"acc_norm\": true" : "");
+}
+
+static void write_samples(struct buf *out, const struct task_part *t)
+{
+    buf_printf(out, "{\"original\": %zu, \"effective\": %zu}", t->set.n, t->set.n);
+}
+
+/* An object with a member for each task, and with `group` one for the group of them. */
+static void write_tasks(struct buf *out, const char *key, const struct task_parts *p, task_fn write, bool group)
+{
+    buf_printf(out, "  \"%s\": {", key);
+    if (group && p->group) {
+        buf_append_str(out, "\n    \"mmlu\": ");
+        write_group(out, p);
+    }
+    for (size_t i = 0; write && i < p->n; i++) {
+        buf_append_str(out, i || (group && p->group) ? ",\n    " : "\n    ");
+        write_string(out, p->list[i].name);
+        buf_append_str(out, ": ");
+        write(out, &p->list[i]);
+    }
+    buf_append_str(out, "\n  },\n");
+}
+
+static void write_subtasks(struct buf *out, const struct task_parts *p)
+{
+    buf_append_str(out, "  \"group_subtasks\": {");
+    for (size_t i = 0; p->group && i < p->n; i++) {
+        buf_append_str(out, i ? ", " : "\"mmlu\": [");
+        write_string(out, p->list[i].name);
+    }
+    buf_append_str(out, p->group ? "]},\n" : "},\n");
+}
+
+/* The harness's settings, those of this program where there are any. */
+static void write_settings(struct buf *out, const struct choice_report *r)
+{
+    buf_append_str(out, "  \"config\": {\"model\": \"your_ai\", \"model_args\": {\"pretrained\": ");
+    write_string(out, r->model);
+    buf_append_str(out, ", \"peft\": ");
+    if (r->adapter)
+        write_string(out, r->adapter);
+    else
+        buf_append_str(out, "null");
+    buf_append_str(out,
+                   "}, \"batch_size\": null, \"batch_sizes\": [], \"device\": null, \"use_cache\": null, \"limit\": null, "
+                   "\"bootstrap_iters\": 0, \"gen_kwargs\": null, \"random_seed\": null, \"numpy_seed\": null, "
+                   "\"torch_seed\": null, \"fewshot_seed\": null},\n");
+}
+
+static void write_results(struct buf *out, const struct choice_report *r, const struct task_parts *p)
+{
+    char name[NAME_BYTES];
+    folder_name(r, name);
+    buf_append_str(out, "{\n");
+    write_tasks(out, "results", p, write_result, true);
+    if (p->group) write_tasks(out, "groups", p, NULL, true);
+    write_subtasks(out, p);
+    write_tasks(out, "configs", p, write_config, false);
+    write_tasks(out, "versions", p, write_version, false);
+    write_tasks(out, "n-shot", p, write_shots, false);
+    write_tasks(out, "higher_is_better", p, write_better, false);
+    write_tasks(out, "n-samples", p, write_samples, false);
+    write_settings(out, r);
+    buf_append_str(out, "  \"git_hash\": null,\n  \"date\": ");
+    write_string(out, r->time);
+    buf_append_str(out, ",\n  \"lm_eval_version\": null,\n  \"transformers_version\": null,\n  \"task_hashes\": {},\n"
+                        "  \"system_instruction\": null,\n  \"chat_template\": null,\n  \"fewshot_as_multiturn\": null,\n"
+                        "  \"model_source\": \"your_ai\",\n  \"model_name\": ");
+    write_string(out, r->model);
+    buf_append_str(out, ",\n  \"model_name_sanitized\": ");
+    write_string(out, name);
+    buf_append_str(out, "\n}\n");
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------------ */
+
+static enum status write_task(struct ctx *c, const struct task_part *t, const char *folder)
 {
     struct buf text;
     buf_init(&text, c, SAMPLE_CAP_BYTES);
-    for (size_t i = 0; i < r->set->n && ctx_ok(c); i++) write_sample(r, i, &text);
-    char *path = mem_printf(c, "%s/samples_%s_%s.jsonl", folder, choice_task_name[r->set->task], r->time);
+    for (size_t i = 0; i < t->set.n && ctx_ok(c); i++) write_sample(&t->report, i, &text);
+    char *path = mem_printf(c, "%s/samples_%s_%s.jsonl", folder, t->name, t->report.time);
     if (path && buf_ok(&text)) file_write_atomic(c, path, buf_str(&text), text.len);
     mem_free(c, path);
     buf_release(&text);
     return c->status;
 }
 
+/* Appends the items of a report, or those of one subject. */
+static enum status add_part(struct task_parts *p, const struct choice_report *r, const char *subject)
+{
+    struct task_part *t = &p->list[p->n++];
+    size_t n = 0, all = r->set->n;
+    for (size_t i = 0; i < all; i++) n += !subject || strcmp(r->set->items[i].subject, subject) == 0;
+    t->report = *r;
+    t->set = (struct choice_set){.c = p->c, .task = r->set->task, .items = mem_alloc(p->c, n, sizeof(*t->set.items))};
+    t->scores = (struct choice_scores){.c = p->c, .items = mem_alloc(p->c, n, sizeof(*t->scores.items))};
+    t->name = mem_printf(p->c, "%s%s%s", choice_task_name[r->set->task], subject ? "_" : "", subject ? subject : "");
+    for (char *ch = t->name; ch && *ch; ch++)
+        if (*ch == '/') *ch = '_'; /* it is part of a file's name */
+    for (size_t i = 0; ctx_ok(p->c) && i < all; i++) {
+        if (subject && strcmp(r->set->items[i].subject, subject) != 0) continue;
+        t->set.items[t->set.n++] = r->set->items[i];
+        t->scores.items[t->scores.n++] = r->scores->items[i];
+    }
+    t->report.set = &t->set;
+    t->report.scores = &t->scores;
+    return p->c->status;
+}
+
+/* Whether an item is the first of its subject. */
+static bool is_first(const struct choice_set *s, size_t i)
+{
+    for (size_t k = i; k-- > 0;) /* from the item before on: subjects mostly stand together */
+        if (strcmp(s->items[k].subject, s->items[i].subject) == 0) return false;
+    return true;
+}
+
+/* One part a report, or with MMLU one a subject. */
+static enum status make_parts(struct task_parts *p, const struct choice_report *r, size_t n)
+{
+    size_t count = n;
+    p->group = n == 1 && r->set->task == CHOICE_MMLU && r->set->n > 0;
+    for (size_t i = 0; p->group && i < r->set->n; i++) count += is_first(r->set, i);
+    p->list = mem_alloc(p->c, count, sizeof(*p->list));
+    if (!p->list) return p->c->status;
+    for (size_t i = 0; !p->group && i < n; i++) TRY(add_part(p, &r[i], NULL));
+    for (size_t i = 0; p->group && i < r->set->n; i++)
+        if (is_first(r->set, i)) TRY(add_part(p, r, r->set->items[i].subject));
+    return OK;
+}
+
+static void release_parts(struct task_parts *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        mem_free(p->c, p->list[i].set.items);
+        mem_free(p->c, p->list[i].scores.items);
+        mem_free(p->c, p->list[i].name);
+    }
+    mem_free(p->c, p->list);
+}
+
 enum status choice_write(struct ctx *c, const struct choice_report *r, size_t n, const char *dir)
 {
     struct buf text;
+    struct task_parts parts = {.c = c};
     char name[NAME_BYTES];
     folder_name(r, name);
     char *folder = path_join(c, dir, name), *path = folder ? mem_printf(c, "%s/results_%s.json", folder, r->time) : NULL;
     buf_init(&text, c, SAMPLE_CAP_BYTES);
-    if (path && dir_make(c, folder) == OK) {
-        for (size_t i = 0; i < n && ctx_ok(c); i++) write_task(c, &r[i], folder);
-        write_results(&text, r, n);
+    if (path && make_parts(&parts, r, n) == OK && dir_make(c, folder) == OK) {
+        for (size_t i = 0; i < parts.n && ctx_ok(c); i++) write_task(c, &parts.list[i], folder);
+        write_results(&text, r, &parts);
         if (ctx_ok(c)) file_write_atomic(c, path, buf_str(&text), text.len);
     }
+    release_parts(&parts);
     buf_release(&text);
     mem_free(c, path);
     mem_free(c, folder);

@@ -13,7 +13,9 @@ struct choice_report {
 };
 
 /* DIR/MODEL/results_TIME.json and DIR/MODEL/samples_TASK_TIME.jsonl; MODEL is the model's name (and the adapter's) with "__"
- * for "/". Left out is what does not exist here: is_greedy of a continuation is null. */
+ * for "/". As in the harness, MMLU is a task a subject (mmlu_anatomy) and a group "mmlu" of them, whose accuracy is the mean
+ * over all items and whose error is pooled over subjects. What does not exist here is null: is_greedy of a continuation,
+ * versions of libraries, hashes of the harness's own files (tools/check_lm_eval_files.py lists them). */
 enum status choice_write(struct ctx *c, const struct choice_report *r, size_t n, const char *dir);
 
 #endif

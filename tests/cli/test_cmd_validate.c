@@ -177,6 +177,42 @@ static void benchmarks(void **state)
         WORDS("validate", "-m", tiny.model, "--benchmark", "mmlu", "-d", TEST_DATA "/lm_eval/mmlu.jsonl", "--shots", "2"));
 }
 
+/* A suite shows controls beside the model, writes answers, and does not mix up its options with those of others. */
+static void suites(void **state)
+{
+    (void)state;
+    const char *rows = tiny_keep(&tiny, "suite.jsonl"), *out = tiny_keep(&tiny, "answers");
+    tiny_write(rows,
+               "{\"suite\":\"s\",\"id\":\"one\",\"prompt\":\"ab cd\",\"max_tokens\":5,\"checks\":[{\"find\":[\"ab\"]}]}\n"
+               "{\"suite\":\"s\",\"prompt\":\"zq\",\"max_tokens\":5,\"checks\":[{\"find\":[\"no model says this\"]}]}\n"
+               "{\"suite\":\"t\",\"prompt\":\"hg\",\"max_tokens\":5,\"checks\":[{\"avoid\":[\"no model says this\"]}]}\n");
+    succeed(WORDS("validate", "-m", tiny.model, "--benchmark", "suite", "-d", rows, "-o", out, "--json", run));
+    json_t *base = line(0), *of_run = line(1), *echo = line(2), *fixed = line(3), *other = line(5);
+    assert_string_equal(json_string_value(json_object_get(base, "model")), "base");
+    assert_string_equal(json_string_value(json_object_get(of_run, "model")), run);
+    assert_string_equal(json_string_value(json_object_get(echo, "control")), "prompt echo");
+    assert_true(number(base, "passed") == 0 && number(base, "prompts") == 2);
+    assert_true(number(echo, "passed") == 0.5 && number(fixed, "passed") == 1);
+    assert_true(number(other, "passed") == 1 && number(other, "prompts") == 1);
+    json_decref(base);
+    json_decref(of_run);
+    json_decref(echo);
+    json_decref(fixed);
+    json_decref(other);
+    size_t n;
+    char *answers = tiny_read(tiny_path("%s/answers-1.jsonl", out), &n);
+    assert_non_null(strstr(answers, "{\"suite\":\"s\",\"id\":\"one\",\"prompt\":\"ab cd\",\"answer\":\""));
+    assert_non_null(strstr(answers, "\"id\":\"3\""));
+    free(answers);
+    succeed(WORDS("validate", "-m", tiny.model, "--benchmark", "suite", "-d", rows));
+    assert_non_null(strstr(output, "no better than a control: says nothing"));
+    assert_non_null(strstr(output, "control: no model said this"));
+    refused(2, "--chat and --max-tokens are for",
+            WORDS("validate", "-m", tiny.model, "--benchmark", "arc", "-d", rows, "--chat"));
+    refused(2, "--shots and --shot-data are not",
+            WORDS("validate", "-m", tiny.model, "--benchmark", "suite", "-d", rows, "--shots", "1"));
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -204,9 +240,13 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_lines),           cmocka_unit_test(table),
-        cmocka_unit_test(another_base_is_told), cmocka_unit_test(merged_model_is_base_and_adapter),
-        cmocka_unit_test(benchmarks),           cmocka_unit_test(refusals),
+        cmocka_unit_test(json_lines),
+        cmocka_unit_test(table),
+        cmocka_unit_test(another_base_is_told),
+        cmocka_unit_test(merged_model_is_base_and_adapter),
+        cmocka_unit_test(benchmarks),
+        cmocka_unit_test(suites),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -284,12 +284,49 @@ static void files(void **state)
     choice_close(s);
 }
 
+/* MMLU: a task a subject, and the group of them with the mean over all items and the harness's pooled error. */
+static void subjects_are_tasks_of_a_group(void **state)
+{
+    (void)state;
+    struct choice_set *s = open_set(CHOICE_MMLU, "mmlu.jsonl", 0);
+    struct choice_scores got;
+    assert_int_equal(choice_measure(engine, tokenizer, s, &got), OK);
+    const struct choice_report r = {.set = s, .scores = &got, .model = "m", .time = "T"};
+    char *dir = strdup(tiny_folder());
+    if (choice_write(c, &r, 1, dir) != OK) fail_msg("%s", c->message);
+    json_t *doc = json_parse_file(c, tiny_path("%s/m/results_T.json", dir), 1 << 20);
+    const json_t *results = json_object_get(doc, "results"),
+                 *group = json_object_get(json_object_get(doc, "groups"), "mmlu");
+    const json_t *tasks = json_object_get(json_object_get(doc, "group_subtasks"), "mmlu");
+    double sum = 0, pooled = 0, items = 0;
+    assert_int_equal(json_array_size(tasks), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *task = json_object_get(results, json_string_value(json_array_get(tasks, i)));
+        double n = (double)json_integer_value(json_object_get(task, "sample_len"));
+        double error = json_number_value(json_object_get(task, "acc_stderr,none"));
+        sum += n * json_number_value(json_object_get(task, "acc,none"));
+        pooled += (n - 1) * n * error * error;
+        items += n;
+        assert_true(n > 1 && error > 0);
+        assert_true(file_exists(tiny_path("%s/m/samples_%s_T.jsonl", dir, json_string_value(json_array_get(tasks, i)))));
+    }
+    assert_true(items == (double)s->n && fabs(sum / items - choice_acc(&got).mean) < 1e-12);
+    assert_true(fabs(json_number_value(json_object_get(group, "acc,none")) - sum / items) < 1e-12);
+    assert_true(fabs(json_number_value(json_object_get(group, "acc_stderr,none")) - sqrt(pooled / (items - 2) / items)) <
+                1e-12);
+    assert_true(json_equal(group, json_object_get(results, "mmlu")));
+    json_decref(doc);
+    free(dir);
+    choice_scores_release(&got);
+    choice_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts),         cmocka_unit_test(scores_by_hand), cmocka_unit_test(hub_rows),
         cmocka_unit_test(authors_files), cmocka_unit_test(csv_of_mmlu),    cmocka_unit_test(shots),
-        cmocka_unit_test(refusals),      cmocka_unit_test(files),
+        cmocka_unit_test(refusals),      cmocka_unit_test(files),          cmocka_unit_test(subjects_are_tasks_of_a_group),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
