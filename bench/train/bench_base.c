@@ -196,7 +196,7 @@ int main(int argc, char **argv)
     s.checkpoint = argc > 7 && strcmp(argv[7], "checkpoint") == 0;
     struct ctx *c = ctx_new(NULL);
     double peak = 0;
-    if (c && array_env_new(c, backend_open(c, NULL)) == OK) {
+    if (c && array_env_new(c, backend_open(c, "cpu")) == OK) {
         peak = machine_fma(c, 1);
         if (ctx_set_threads(c, s.threads) == OK) run(c, &s, peak);
     }

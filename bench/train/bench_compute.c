@@ -406,7 +406,7 @@ int main(int argc, char **argv)
     }
     struct ctx *c = must(NULL, ctx_new(NULL));
     if (ctx_set_threads(c, argc > 5 ? atoi(argv[5]) : 0) != OK) must(c, NULL);
-    backend_wrap_init(&p.wrap, must(c, backend_open(c, NULL)));
+    backend_wrap_init(&p.wrap, must(c, backend_open(c, "cpu")));
     for (int op = 0; op < OP_COUNT; op++)
         if (p.wrap.backend.kernel[op]) p.wrap.backend.kernel[op] = run_probed;
     if (array_env_new(c, &p.wrap.backend) != OK) must(c, NULL);

@@ -154,7 +154,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct ctx *c = ctx_new(NULL);
-    if (!c || array_env_new(c, backend_open(c, NULL)) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
+    if (!c || array_env_new(c, backend_open(c, "cpu")) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
         run(c, argv[1], steps, checkpoint, variant, &r) != OK) {
         fprintf(stderr, "bench_step: %s\n", c ? c->message : "out of memory");
         return 1;
