@@ -81,7 +81,7 @@ static enum status one_step(struct engine *e, const struct setting *s, const str
     double wall = clock_seconds(CLOCK_MONOTONIC), cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
     TRY(e->ops->step(e, b, &micro));
     TRY(e->ops->update(e, &update));
-    TRY(e->ops->result(e, step + 1, &result));
+    TRY(e->ops->result(e, step + 1, &result, NULL));
     r->loss[step] = result.loss.weighted * micro.inv_n;
     r->norm[step] = result.norm;
     wall = clock_seconds(CLOCK_MONOTONIC) - wall;

@@ -245,7 +245,7 @@ static struct outcome run_step(struct model *m, struct lora *l, const struct bat
     struct outcome r = {.grad = must(c, mem_alloc(c, (size_t)lora_parameter_count(l), sizeof(float)))};
     model_attach_lora(m, l);
     struct engine *e = must(c, engine_native_new(c, m, l));
-    if (e->ops->step(e, b, &micro) != OK || e->ops->update(e, &update) != OK || e->ops->result(e, 1, &result) != OK)
+    if (e->ops->step(e, b, &micro) != OK || e->ops->update(e, &update) != OK || e->ops->result(e, 1, &result, NULL) != OK)
         must(c, NULL);
     r.loss = result.loss.weighted / n;
     r.norm = result.norm;

@@ -147,7 +147,8 @@ int main(int argc, char **argv)
     r.recomputed = strcmp(argv[5], "checkpoint") == 0 ? -1 : atoi(argv[5]); /* plain is no number: 0 */
     r.last_layers = argc > 6 ? atoi(argv[6]) : 0;
     struct ctx *c = ctx_new(NULL);
-    if (!c || array_env_new(c, backend_open(c, "cpu")) != OK || ctx_set_threads(c, atoi(argv[4])) != OK || run(c, &r) != OK) {
+    if (!c || array_env_new(c, backend_open(c, "cpu")) != OK || ctx_set_threads(c, atoi(argv[4])) != OK ||
+        run(c, &r) != OK) {
         fprintf(stderr, "bench_memory: %s\n", c ? c->message : "out of memory");
         return 1;
     }

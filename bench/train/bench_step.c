@@ -66,7 +66,7 @@ static enum status one_step(struct engine *e, const struct documents *d, int ste
     double start = clock_seconds(CLOCK_MONOTONIC), cpu = clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
     TRY(e->ops->step(e, &batch, &micro));
     TRY(e->ops->update(e, &update));
-    TRY(e->ops->result(e, step + 1, &result));
+    TRY(e->ops->result(e, step + 1, &result, NULL));
     r->seconds[step] = clock_seconds(CLOCK_MONOTONIC) - start;
     r->cpu[step] = clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     r->losses[step] = result.loss.weighted / (B * (T - 1));

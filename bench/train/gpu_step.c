@@ -209,7 +209,7 @@ static enum status one_step(struct engine *e, struct work *w, const struct docum
     TRY(e->ops->step(e, &batch, &micro));
     if (step == 0) TRY(save_gradients(e->c, e));
     TRY(e->ops->update(e, &update));
-    TRY(e->ops->result(e, step + 1, &result));
+    TRY(e->ops->result(e, step + 1, &result, NULL));
     w->seconds[step] = now() - start;
     w->losses[step] = result.loss.weighted / (double)targets;
     w->norms[step] = result.norm;
