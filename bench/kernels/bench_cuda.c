@@ -38,6 +38,7 @@ struct bench {
     size_t bytes;
     int n, k, extra; /* of a product */
     bool backward;
+    int parts, column[CUDA_ADAPTERS + 1]; /* adapters of rank 16 that share x: their columns of y */
 };
 
 static const size_t PATTERN = (size_t)32 << 20;
@@ -135,14 +136,13 @@ static enum status run_product(const struct bench *b, CUdeviceptr base)
 static struct bench product_bench(const struct model_shape *m, int n, int k, int extra, bool backward)
 {
     size_t t = m ? (size_t)m->tokens : 8192, wide = (size_t)(k + extra);
-    return (struct bench){m, run_product, 2 * (t * wide + t * (size_t)n + (size_t)n * wide), n, k, extra, backward};
+    return (struct bench){m, run_product, 2 * (t * wide + t * (size_t)n + (size_t)n * wide), n, k, extra, backward, 0, {0}};
 }
 
 /* The rates that floors are computed from: a copy of 1 GiB, which reads and writes, and a large square product. */
 static void measure_ceilings(void)
 {
-    struct bench copy = {NULL, run_copy, (size_t)2 << 30, 0, 0, 0, false},
-                 product = product_bench(NULL, 8192, 8192, 0, false);
+    struct bench copy = {.run = run_copy, .bytes = (size_t)2 << 30}, product = product_bench(NULL, 8192, 8192, 0, false);
     copy_rate = (double)copy.bytes / bench_time(&copy);
     product_rate = 2 * 8192.0 * 8192.0 * 8192.0 / bench_time(&product);
     printf("%s: copy %.2f TB/s (read + written), product 8192^3 %.1f TFLOP/s\n", d->name, copy_rate * 1e-12,
@@ -275,52 +275,143 @@ static enum status run_branch(const struct bench *b, CUdeviceptr base)
     return b->backward ? cuda_gemm(d, &mh, &ma, &mx, 1, 1) : cuda_gemm(d, &mh, &mb, &my, 1, 1);
 }
 
-/* dA (16, k) += dh^T x by our own kernel; by cuBLASLt with `backward`. */
+/* Operands of the adapters of a call, one behind the other: x (T, k), y (T, n), z (T, r), A (r, k), B (n, r), gradients in
+ * f32. */
+struct branch {
+    bf16_bits *x, *y, *z, *a, *b;
+    float *out;
+    int t, r;
+};
+
+static struct branch branch_at(const struct bench *b, CUdeviceptr base)
+{
+    int t = b->m->tokens, r = 16 * b->parts;
+    bf16_bits *x = (void *)base, *y = x + (size_t)t * (size_t)b->k, *z = y + (size_t)t * (size_t)b->n;
+    bf16_bits *a = z + (size_t)t * (size_t)r, *w = a + (size_t)r * (size_t)b->k;
+    return (struct branch){x, y, z, a, w, (void *)(w + (size_t)r * (size_t)b->n), t, r};
+}
+
+static size_t branch_bytes(const struct bench *b)
+{
+    size_t t = (size_t)b->m->tokens, n = (size_t)b->n, k = (size_t)b->k, r = 16 * (size_t)b->parts;
+    return 2 * (t * (n + k + r) + r * (n + k)) + 4 * r * (n > k ? n : k);
+}
+
+/* A thin product, its partial sums in `partial`, behind what others have there. */
+static enum status thin_at(struct cuda_thin_args *a, enum cuda_thin_kind kind)
+{
+    cuda_thin_plan(d, a);
+    a->partial_out = (float *)(partial + ((size_t)64 << 20));
+    a->partial_db = a->partial_out + a->partial;
+    return cuda_thin(d, a, kind);
+}
+
+/* z = x A^T. */
+static enum status run_thin(const struct bench *b, CUdeviceptr base)
+{
+    struct branch o = branch_at(b, base);
+    struct cuda_thin_args a = {.wide = o.x,
+                               .thin = o.a,
+                               .out = o.z,
+                               .wide_stride = b->k,
+                               .thin_stride = b->k,
+                               .out_stride = o.r,
+                               .first = {0, o.r},
+                               .column = {0, b->k},
+                               .rows = o.t,
+                               .r = o.r,
+                               .parts = 1};
+    return thin_at(&a, THIN_BY_ROWS);
+}
+
+/* y = z B^T, or backward dx = u A. */
+static enum status run_spread(const struct bench *b, CUdeviceptr base)
+{
+    struct branch o = branch_at(b, base);
+    struct cuda_spread_args y = {o.z, o.b, o.y, o.r, o.r, b->n, o.t, b->n}, x = {o.z, o.a, o.x, o.r, b->k, b->k, o.t, b->k};
+    return cuda_spread(d, b->backward ? &x : &y, o.r, b->backward);
+}
+
+/* u = dy B and dB += dy^T z. */
+static enum status run_pass(const struct bench *b, CUdeviceptr base)
+{
+    struct branch o = branch_at(b, base);
+    struct cuda_thin_args a = {.wide = o.y,
+                               .thin = o.b,
+                               .out = (void *)partial,
+                               .wide_stride = b->n,
+                               .thin_stride = o.r,
+                               .z_stride = o.r,
+                               .out_stride = o.r,
+                               .rows = o.t,
+                               .r = 16,
+                               .parts = b->parts};
+    for (int i = 0; i < b->parts; i++) {
+        a.z[i] = o.z + 16 * i, a.db[i] = o.out + 16 * b->column[i], a.alpha[i] = 2;
+        a.first[i + 1] = 16 * (i + 1), a.column[i + 1] = b->column[i + 1];
+    }
+    return thin_at(&a, THIN_GRADIENT);
+}
+
+/* dA (r, k) += u^T x. */
 static enum status run_gradient(const struct bench *b, CUdeviceptr base)
 {
-    int t = b->m->tokens, r = 16;
-    CUdeviceptr h = base + (size_t)t * (size_t)b->k * 2, out = h + (size_t)t * 32;
-    struct cuda_tall_args a = {.a = (void *)base,
-                               .b = (void *)h,
+    struct branch o = branch_at(b, base);
+    struct cuda_tall_args a = {.a = o.x,
+                               .b = o.z,
                                .partial = (void *)partial,
-                               .out = {(void *)out},
                                .a_stride = b->k,
-                               .b_stride = r,
+                               .b_stride = o.r,
                                .out_stride = b->k,
-                               .rows = t,
+                               .rows = o.t,
                                .n = b->k,
-                               .r = r,
-                               .slices = cuda_tall_slices(d, t, b->k),
+                               .r = o.r,
+                               .slices = cuda_tall_slices(d, o.t, b->k),
                                .transposed = 1,
-                               .first = {0, r},
-                               .parts = 1,
-                               .alpha = {1}};
-    struct cuda_matrix mh = {h, t, r, r, true, false}, mx = {base, t, b->k, b->k, false, false},
-                       mo = {out, r, b->k, b->k, false, true};
-    return b->backward ? cuda_gemm(d, &mh, &mx, &mo, 1, 1) : cuda_tall_product(d, &a);
+                               .parts = b->parts};
+    for (int i = 0; i < b->parts; i++) {
+        a.out[i] = o.out + 16 * i * b->k, a.alpha[i] = 1, a.first[i + 1] = 16 * (i + 1);
+    }
+    return cuda_tall_product(d, &a);
+}
+
+/* The kernels of the adapters that share an input, beside what they must move: one side of x or y, once. */
+static void bench_branch(const char *name, struct bench b)
+{
+    static const struct {
+        const char *what;
+        enum status (*run)(const struct bench *b, CUdeviceptr base);
+        bool backward, of_y;
+    } KERNELS[] = {{"z = x A^T", run_thin, false, false},
+                   {"y = z B^T", run_spread, false, true},
+                   {"u = dy B, dB", run_pass, true, true},
+                   {"dx = u A", run_spread, true, false},
+                   {"dA", run_gradient, true, false}};
+    char what[64];
+    b.bytes = branch_bytes(&b);
+    for (size_t i = 0; i < sizeof(KERNELS) / sizeof(*KERNELS); i++) {
+        b.run = KERNELS[i].run, b.backward = KERNELS[i].backward;
+        snprintf(what, sizeof(what), "%s %s", name, KERNELS[i].what);
+        report(what, &b, 2.0 * b.m->tokens * (KERNELS[i].of_y ? b.n : b.k), 0);
+    }
 }
 
 /* One linear layer forward and backward, alone and with the adapter's columns in the reduction. */
 static void bench_linear(const struct model_shape *m, const char *name, int n, int k)
 {
-    static const int EXTRA[] = {0, 16, 64, 128};
+    static const int EXTRA[] = {0, 16};
     char what[64];
     double t = m->tokens, operations = 2.0 * t * n * k;
     for (int back = 0; back < 2; back++) {
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 2; i++) {
             struct bench b = product_bench(m, n, k, EXTRA[i], back);
             snprintf(what, sizeof(what), "%s %s K+%d", name, back ? "dx" : "y", EXTRA[i]);
             report(what, &b, 0, operations);
         }
-        struct bench side = {m, run_branch, 2 * ((size_t)m->tokens * (size_t)(n + k + 16) + (size_t)(n + k) * 16), n, k,
-                             0, back};
+        struct bench side = {
+            m, run_branch, 2 * ((size_t)m->tokens * (size_t)(n + k + 16) + (size_t)(n + k) * 16), n, k, 0, back, 0, {0}};
         snprintf(what, sizeof(what), "%s %s branch by products", name, back ? "dx" : "y");
         report(what, &side, 2 * t * (k + 2.0 * n), 0);
-    }
-    for (int lt = 0; lt < 2; lt++) {
-        struct bench b = {m, run_gradient, 2 * ((size_t)m->tokens * (size_t)(k + 16) + (size_t)k * 32), n, k, 0, lt};
-        snprintf(what, sizeof(what), "%s dA by %s", name, lt ? "cuBLASLt" : "own kernel");
-        report(what, &b, 2 * t * k, 0);
     }
 }
 
@@ -354,7 +445,7 @@ static void bench_loss(const struct model_shape *m, int chunk)
 {
     char what[64];
     size_t bytes = 2 * ((size_t)m->tokens * (size_t)m->width * 2 + (size_t)m->vocab * (size_t)(m->width + chunk));
-    struct bench b = {m, run_loss, bytes, 0, 0, chunk, true};
+    struct bench b = {.m = m, .run = run_loss, .bytes = bytes, .extra = chunk, .backward = true};
     snprintf(what, sizeof(what), "cross_entropy + dh, chunks of %d", chunk);
     report(what, &b, 0, 4.0 * m->tokens * m->width * m->vocab);
 }
@@ -462,6 +553,12 @@ int main(int argc, char **argv)
         bench_linear(m, "o", m->width, q);
         bench_linear(m, "gate+up", 2 * m->ffn, m->width);
         bench_linear(m, "down", m->width, m->ffn);
+        bench_branch(
+            "qkv", (struct bench){.m = m, .n = q + 2 * kv, .k = m->width, .parts = 3, .column = {0, q, q + kv, q + 2 * kv}});
+        bench_branch("o", (struct bench){.m = m, .n = m->width, .k = q, .parts = 1, .column = {0, m->width}});
+        bench_branch("gate+up",
+                     (struct bench){.m = m, .n = 2 * m->ffn, .k = m->width, .parts = 2, .column = {0, m->ffn, 2 * m->ffn}});
+        bench_branch("down", (struct bench){.m = m, .n = m->width, .k = m->ffn, .parts = 1, .column = {0, m->width}});
         bench_loss(m, m->chunk);
         bench_loss(m, m->chunk * 2);
         bench_attention(m);

@@ -28,6 +28,6 @@ modules=$out/cuda_modules.c
     echo 'const int CUDA_MODULE_COUNT = (int)(sizeof(CUDA_MODULES) / sizeof(*CUDA_MODULES));'
 } >"$modules"
 flags=(-std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Isrc -Itests/cuda -isystem "$include" -pthread)
-sources=("$modules" src/backend/cuda/*.c src/base/*.c)
+sources=("$modules" src/backend/cuda/cuda_{kernels,device,driver,gemm,cross_entropy}.c src/base/*.c)
 gcc "${flags[@]}" -o "$out/test_cuda_kernels" tests/cuda/test_cuda_kernels.c "${sources[@]}" -lm -ldl
 gcc "${flags[@]}" -o "$out/bench_cuda" bench/kernels/bench_cuda.c "${sources[@]}" -lm -ldl

@@ -467,18 +467,74 @@ static void test_tall_parts(int rows, int n)
     free(want);
 }
 
-/* ---- thin products ---------------------------------------------------------------------------------------------------- */
-
-struct thin_test {
-    struct cuda_thin_args a;
+struct spread_test {
+    struct cuda_spread_args a;
     int r;
     bool columns;
 };
 
+static enum status run_spread(void *context)
+{
+    struct spread_test *t = context;
+    return cuda_spread(d, &t->a, t->r, t->columns);
+}
+
+static void test_spread(int rows, int cols, int r, bool columns)
+{
+    uint64_t state = 35;
+    char shape[64];
+    snprintf(shape, sizeof(shape), "%d x %d x %d%s", rows, r, cols, columns ? " columns" : "");
+    struct values thin = values_make(d, rows, r + 16, false, 1, &state);
+    struct values wide = values_make(d, columns ? r : cols, (columns ? cols : r) + 8, false, 1, &state);
+    struct values out = values_poison(d, rows, cols, false);
+    struct spread_test t = {{.thin = (void *)thin.device,
+                             .wide = (void *)wide.device,
+                             .out = (void *)out.device,
+                             .thin_stride = thin.cols,
+                             .wide_stride = wide.cols,
+                             .out_stride = cols,
+                             .rows = rows,
+                             .cols = cols},
+                            r,
+                            columns};
+    double *want = doubles((int64_t)rows * cols);
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < cols; j++) {
+            for (int k = 0; k < r; k++)
+                want[i * cols + j] +=
+                    (double)thin.host[i * thin.cols + k] * wide.host[columns ? k * wide.cols + j : j * wide.cols + k];
+        }
+    }
+    run_twice("spread product", shape, run_spread, &t, (struct values *[]){&out}, 1);
+    expect("spread product", shape, values_error(out.host, want, (size_t)rows * (size_t)cols), ROUNDED);
+    values_free(d, &thin), values_free(d, &wide), values_free(d, &out), free(want);
+}
+
+/* ---- thin products ---------------------------------------------------------------------------------------------------- */
+
+/* The plan of a thin product and NaN for its partial sums: freed by the caller. */
+struct thin_test {
+    struct cuda_thin_args a;
+    enum cuda_thin_kind kind;
+    struct values out, db;
+};
+
+static void thin_begin(struct thin_test *t)
+{
+    cuda_thin_plan(d, &t->a);
+    t->out = values_poison(d, (int)(t->a.partial / t->a.r) + 1, t->a.r, true);
+    t->db = values_poison(d, t->a.slices * t->a.column[t->a.parts], t->a.r, true);
+    t->a.partial_out = (void *)t->out.device, t->a.partial_db = (void *)t->db.device;
+}
+
 static enum status run_thin(void *context)
 {
     struct thin_test *t = context;
-    return cuda_thin(d, &t->a, t->r, t->columns);
+    for (int i = 0; i < t->a.parts; i++) {
+        struct cuda_fill_args f = {t->a.db[i], (int64_t)t->a.r * (t->a.column[i + 1] - t->a.column[i]), 0x3f800000};
+        if (t->a.db[i]) cuda_fill(d, &f, 4);
+    }
+    return cuda_thin(d, &t->a, t->kind);
 }
 
 static void test_thin(int rows, int depth, int r, bool columns)
@@ -489,16 +545,19 @@ static void test_thin(int rows, int depth, int r, bool columns)
     struct values x = values_make(d, rows, depth + 8, false, 1, &state);
     struct values thin = values_make(d, columns ? depth : r, (columns ? r : depth) + 8, false, 1, &state);
     struct values out = values_poison(d, rows, r + 8, false);
-    struct thin_test t = {{.wide = (void *)x.device,
-                           .thin = (void *)thin.device,
-                           .out = (void *)out.device,
-                           .wide_stride = x.cols,
-                           .thin_stride = thin.cols,
-                           .out_stride = out.cols,
-                           .rows = rows,
-                           .depth = depth},
-                          r,
-                          columns};
+    struct thin_test t = {.a = {.wide = (void *)x.device,
+                                .thin = (void *)thin.device,
+                                .out = (void *)out.device,
+                                .wide_stride = x.cols,
+                                .thin_stride = thin.cols,
+                                .out_stride = out.cols,
+                                .first = {0, r},
+                                .column = {0, depth},
+                                .rows = rows,
+                                .r = r,
+                                .parts = 1},
+                          .kind = columns ? THIN_BY_COLUMNS : THIN_BY_ROWS};
+    thin_begin(&t);
     double *want = doubles((int64_t)rows * r);
     float *got = malloc((size_t)rows * (size_t)r * sizeof(float));
     run_twice("thin product", shape, run_thin, &t, (struct values *[]){&out}, 1);
@@ -511,7 +570,72 @@ static void test_thin(int rows, int depth, int r, bool columns)
         }
     }
     expect("thin product", shape, values_error(got, want, (size_t)rows * (size_t)r), ROUNDED);
-    values_free(d, &x), values_free(d, &thin), values_free(d, &out), free(want), free(got);
+    struct values *all[] = {&x, &thin, &out, &t.out, &t.db};
+    for (int i = 0; i < 5; i++) values_free(d, all[i]);
+    free(want), free(got);
+}
+
+/* ---- one pass over dy --------------------------------------------------------------------------------------------------
+ */
+
+/* u = dy B of one adapter, and 1 + alpha dy^T z; `db` NULL: not that. */
+static void thin_reference(const struct cuda_thin_args *a, int part, const struct values *dy, const struct values *b,
+                           const struct values *z, double *u, double *db)
+{
+    int ranks = b->cols, first = a->first[part], c0 = a->column[part], cols = a->column[part + 1] - c0;
+    for (int i = 0; i < a->rows; i++) {
+        for (int j = 0; j < a->r; j++) {
+            double sum = 0;
+            for (int c = c0; c < c0 + cols; c++) sum += (double)dy->host[i * dy->cols + c] * b->host[c * ranks + first + j];
+            u[i * ranks + first + j] = sum;
+        }
+    }
+    for (int c = 0; db && c < cols; c++) {
+        for (int j = 0; j < a->r; j++) {
+            double sum = 0;
+            for (int i = 0; i < a->rows; i++)
+                sum += (double)dy->host[i * dy->cols + c0 + c] * z->host[i * ranks + first + j];
+            db[c * a->r + j] = 1 + (double)a->alpha[part] * sum;
+        }
+    }
+}
+
+/* Two adapters of rank r that share dy, with one that is not there between them where `hole` is; and dB of the first. */
+static void test_thin_gradient(int rows, int columns_0, int hole, int columns_1, int r)
+{
+    uint64_t state = 33;
+    char shape[64];
+    int columns = columns_0 + hole + columns_1;
+    snprintf(shape, sizeof(shape), "%d x %d+%d+%d, rank %d", rows, columns_0, hole, columns_1, r);
+    struct values dy = values_make(d, rows, columns + 8, false, 1, &state),
+                  b = values_make(d, columns, 2 * r, false, 1, &state);
+    struct values z = values_make(d, rows, 2 * r, false, 1, &state), u = values_poison(d, rows, 2 * r, false);
+    struct values db = values_poison(d, columns_0, r, true);
+    struct thin_test t = {.a = {.wide = (void *)dy.device,
+                                .thin = (void *)b.device,
+                                .z = {(void *)z.device},
+                                .out = (void *)u.device,
+                                .db = {(void *)db.device},
+                                .wide_stride = dy.cols,
+                                .thin_stride = 2 * r,
+                                .z_stride = 2 * r,
+                                .out_stride = 2 * r,
+                                .alpha = {0.5f, 1, 1},
+                                .first = {0, r, r, 2 * r},
+                                .column = {0, columns_0, columns_0 + hole, columns},
+                                .rows = rows,
+                                .r = r,
+                                .parts = 3},
+                          .kind = THIN_GRADIENT};
+    thin_begin(&t);
+    double *want_u = doubles((int64_t)rows * 2 * r), *want_db = doubles((int64_t)columns_0 * r);
+    thin_reference(&t.a, 0, &dy, &b, &z, want_u, want_db), thin_reference(&t.a, 2, &dy, &b, &z, want_u, NULL);
+    run_twice("pass over dy", shape, run_thin, &t, (struct values *[]){&u, &db}, 2);
+    expect("pass over dy u", shape, values_error(u.host, want_u, (size_t)rows * 2 * (size_t)r), ROUNDED);
+    expect("pass over dy db", shape, values_error(db.host, want_db, (size_t)columns_0 * (size_t)r), 1e-5);
+    struct values *all[] = {&dy, &b, &z, &u, &db, &t.out, &t.db};
+    for (size_t i = 0; i < 7; i++) values_free(d, all[i]);
+    free(want_u), free(want_db);
 }
 
 /* ---- loss ------------------------------------------------------------------------------------------------------------ */
@@ -861,6 +985,11 @@ static void all_thin(void)
         test_thin(5, 64, 32, false);
     test_thin(70, 520, 64, false), test_thin(37, 136, 16, true), test_thin(40, 576, 32, true), test_thin(31, 264, 64, true);
     test_tall_parts(100, 136), test_tall_parts(333, 64);
+    test_spread(37, 264, 16, false), test_spread(70, 520, 48, true), test_spread(5, 72, 96, false);
+    test_spread(130, 40, 32, true), test_spread(64, 256, 64, false);
+    test_thin_gradient(37, 72, 0, 576, 16), test_thin_gradient(150, 1536, 24, 200, 32),
+        test_thin_gradient(5, 1000, 8, 64, 16);
+    test_thin_gradient(4200, 72, 0, 64, 16); /* many slices, which threads share */
 }
 static void all_loss(void)
 {

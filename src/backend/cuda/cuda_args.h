@@ -229,6 +229,18 @@ struct cuda_attention_args {
     float scale;
 };
 
+/* What the copy engine must know of a matrix of bf16 (the driver's CUtensorMap, made by cuda_tile_map_make): it brings boxes
+ * of 64 rows and 64 columns into shared memory, with the 128-byte swizzle; rows past the end arrive as zeros. */
+struct cuda_tile_map {
+    uint64_t words[16];
+} __attribute__((aligned(64)));
+
+/* Attention whose tiles the copy engine brings: the same arguments, and q, k, v and grad_o as such matrices. */
+struct cuda_attention_bulk_args {
+    struct cuda_tile_map q, k, v, grad_o;
+    struct cuda_attention_args attention;
+};
+
 /* Attention of one query without a backward pass: `piece` keys a block, `pieces` blocks a key head. partial has room for
  * (pieces, heads, dim + 2) f32. */
 struct cuda_attention_one_args {
@@ -285,15 +297,33 @@ struct cuda_tall_args {
     int first[CUDA_ADAPTERS + 1];
     float alpha[CUDA_ADAPTERS];
     int rows, n, r, parts;
-    int slices, transposed; /* transposed: out[i] is (r_i, n) */
+    int slices, split; /* split: set by cuda_tall_product */
+    int transposed;    /* out[i] is (r_i, n) */
 };
 
-/* out (rows, r) = wide (rows, depth) thin: thin is (r, depth), or by columns (depth, r). */
+/* Products of activations with thin matrices of adapters, in one pass over the activations: out_i (rows, r) = wide_i thin_i,
+ * and where z_i is not NULL db_i (m_i, r) += alpha_i wide_i^T z_i. wide_i are the columns [column[i], column[i + 1]) of
+ * wide, out_i the ranks [first[i], first[i] + r) of out; thin is (ranks, columns) or by columns (columns, ranks), thin_i the
+ * part of both. An adapter that is not there has no ranks. How the pass is cut is set by cuda_thin_plan; partial_out needs
+ * `partial` f32, which is 0 where no adapter has several chunks, and partial_db slices * column[parts] * r. */
 struct cuda_thin_args {
-    const bf16_bits *wide, *thin;
+    const bf16_bits *wide, *thin, *z[CUDA_ADAPTERS];
     bf16_bits *out;
-    int64_t wide_stride, thin_stride, out_stride;
-    int rows, depth;
+    float *partial_out, *partial_db, *db[CUDA_ADAPTERS];
+    int64_t wide_stride, thin_stride, z_stride, out_stride, partial;
+    float alpha[CUDA_ADAPTERS];
+    int first[CUDA_ADAPTERS + 1], column[CUDA_ADAPTERS + 1];
+    int chunk[CUDA_ADAPTERS + 1],
+        width[CUDA_ADAPTERS]; /* adapter i has chunks [chunk[i], chunk[i + 1]) of width[i] columns */
+    int rows, r, parts, slices, split;
+};
+
+/* out (rows, cols) = thin (rows, r) wide: wide is (cols, r), used transposed, or by columns (r, cols). */
+struct cuda_spread_args {
+    const bf16_bits *thin, *wide;
+    bf16_bits *out;
+    int64_t thin_stride, wide_stride, out_stride;
+    int rows, cols;
 };
 
 /* Adapters that share an input as bf16: a (r, cols), the A_i one below the other; b (all, r), the B_i times their scales

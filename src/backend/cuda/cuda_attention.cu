@@ -83,7 +83,9 @@ template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ 
         if (first < all_first || first + BC - 1 > all_last || r1 - r0 + 1 < BR) {
             mask_rows<BC, MT>(s, a.first_key, a.last_key, r0 + row, a.queries, first, -CUDART_INF_F);
         }
-        online_softmax<DIM, BC, MT>(s, o, top, sum, a.scale * CUDART_L2E_F);
+        float shrink[MT][2];
+        online_softmax<BC, MT>(s, s, shrink, top, sum, a.scale * CUDART_L2E_F);
+        output_shrink<DIM, MT>(o, shrink);
         weighted_rows<DIM, BC, MT>(o, s, v + now * KV);
     }
     store_output<DIM, MT>(a, o, top, sum, head, r0 + row);

@@ -8,22 +8,22 @@
  * of the products that give dv and dk, and lse and delta belong to columns, which all lanes read from shared memory. */
 #include "backend/cuda/cuda_attention.cuh"
 
-/* delta = sum over dim of dO * O: one warp for each row and head. */
+/* delta = sum over dim of dO * O: eight elements a lane, so that a warp has several heads of a row. */
 extern "C" __global__ void __launch_bounds__(128) attention_delta(const cuda_attention_args a)
 {
-    int item = blockIdx.x * 4 + (threadIdx.x >> 5), lane = threadIdx.x & 31;
-    if (item >= a.queries * a.heads) return;
-    int row = item / a.heads, head = item % a.heads;
+    int lanes = a.dim <= 16 ? 2 : a.dim <= 32 ? 4 : a.dim <= 64 ? 8 : 16, col = threadIdx.x % lanes * 8;
+    int64_t item = (int64_t)blockIdx.x * (128 / lanes) + threadIdx.x / lanes, row = item / a.heads;
+    int head = (int)(item % a.heads);
     float sum = 0;
-    for (int col = lane * 8; col < a.dim; col += 256) {
+    if (row < a.queries && col < a.dim) {
         float x[8], y[8];
         octet_widen(octet_load(a.o + row * a.o_stride + head * a.dim + col), x);
         octet_widen(octet_load(a.grad_o + row * a.grad_o_stride + head * a.dim + col), y);
 #pragma unroll
         for (int i = 0; i < 8; i++) sum += x[i] * y[i];
     }
-    sum = warp_sum(sum);
-    if (lane == 0) a.delta[(int64_t)head * a.queries + row] = sum;
+    for (int offset = lanes / 2; offset > 0; offset >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+    if (col == 0 && row < a.queries) a.delta[head * (int64_t)a.queries + row] = sum;
 }
 
 /* dq of a tile of queries: q and dO stay in shared memory, tiles of BC keys and values pass by in two buffers. */
@@ -57,7 +57,8 @@ template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ 
         float s[MT][BC / 8][4], dp[MT][BC / 8][4];
         scores<DIM, BC, MT>(s, q, row, k + now * KV);
         scores<DIM, BC, MT>(dp, go, row, v + now * KV);
-        score_gradients<BC, MT>(s, dp, rows, scale_log2);
+        row_probabilities<BC, MT>(s, s, rows, scale_log2);
+        row_gradients<BC, MT>(s, dp, rows);
         if (first < all_first || first + BC - 1 > all_last) {
             mask_rows<BC, MT>(s, a.first_key, a.last_key, r0 + row, a.queries, first, 0.0f);
         }
@@ -100,7 +101,8 @@ template <int DIM, int BQ, int WARPS> static __device__ __forceinline__ void att
         float s[1][BQ / 8][4], dp[1][BQ / 8][4];
         scores<DIM, BQ, 1>(s, k, row, q + now * Q);
         scores<DIM, BQ, 1>(dp, v, row, go + now * Q);
-        transposed_gradients<BQ>(s[0], dp[0], values + now * 2 * BQ, scale_log2);
+        transposed_probabilities<BQ>(s[0], s[0], values + now * 2 * BQ, scale_log2);
+        transposed_gradients<BQ>(dp[0], s[0], dp[0], values + now * 2 * BQ);
         if (first < all_first || first + BQ - 1 > all_last) {
             mask_rows<BQ, 1>(s, a.first_query, a.last_query, c0 + row, a.keys, first, 0.0f);
             mask_rows<BQ, 1>(dp, a.first_query, a.last_query, c0 + row, a.keys, first, 0.0f);

@@ -90,4 +90,35 @@ static __device__ __forceinline__ float block_max(float x)
     return warp_max(lane < warps ? part[lane] : -CUDART_INF_F);
 }
 
+/* Sum of four neighbours of `count` arrays, `step` elements apart, in order. */
+static __device__ __forceinline__ float4 sum_of_fours(const float *from, int64_t step, int count)
+{
+    float4 sum = {0, 0, 0, 0};
+#pragma unroll 4
+    for (int i = 0; i < count; i++) {
+        float4 part = *(const float4 *)(from + i * step);
+        sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
+    }
+    return sum;
+}
+
+enum { SUM_THREADS = 256 }; /* of a block that calls split_sum */
+
+/* The same where results are few and arrays many: `split` threads of the block, SUM_THREADS / split apart, add a share of the
+ * arrays each, and the first of them gets the sum of the shares, in order. All threads of the block must call it. */
+static __device__ __forceinline__ float4 split_sum(const float *from, int64_t step, int count, int split)
+{
+    __shared__ float4 shares[SUM_THREADS];
+    int apart = SUM_THREADS / split, share = threadIdx.x / apart, first = (int)((int64_t)count * share / split);
+    float4 sum = sum_of_fours(from + first * step, step, (int)((int64_t)count * (share + 1) / split) - first);
+    if (split == 1) return sum;
+    shares[threadIdx.x] = sum;
+    __syncthreads();
+    for (int i = 1; share == 0 && i < split; i++) {
+        float4 part = shares[threadIdx.x + i * apart];
+        sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
+    }
+    return sum;
+}
+
 #endif

@@ -15,7 +15,7 @@ enum cuda_kernel {
         CUDA_KERNEL_COUNT
 };
 
-enum { CUDA_MAX_MODULES = 16, CUDA_WORKSPACE_BYTES = 64 << 20 };
+enum { CUDA_MAX_MODULES = 24, CUDA_WORKSPACE_BYTES = 64 << 20 };
 
 struct cuda_gemm_plan; /* cuda_gemm.c */
 

@@ -27,6 +27,7 @@
     X(cuModuleGetFunction)                                                                                                  \
     X(cuFuncSetAttribute)                                                                                                   \
     X(cuLaunchKernel)                                                                                                       \
+    X(cuTensorMapEncodeTiled)                                                                                               \
     X(cuMemAlloc)                                                                                                           \
     X(cuMemFree)                                                                                                            \
     X(cuMemGetInfo)                                                                                                         \

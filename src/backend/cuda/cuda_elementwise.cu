@@ -23,8 +23,10 @@ static __device__ __forceinline__ void put(__nv_bfloat16 *to, float x)
 /* Eight neighbours a thread where a row allows it. The compiler joins their loads: rows start at multiples of 16 bytes. */
 template <typename FROM, typename TO> static __device__ __forceinline__ void move_rows(const cuda_move_args &a)
 {
-    int col = (blockIdx.x * MOVE_THREADS + threadIdx.x) * 8;
-    for (int64_t row = blockIdx.y; row < a.rows && col < a.cols; row += gridDim.y) {
+    int64_t groups = (a.cols + 7) / 8, all = a.rows * groups;
+    for (int64_t i = (int64_t)blockIdx.x * MOVE_THREADS + threadIdx.x; i < all; i += (int64_t)gridDim.x * MOVE_THREADS) {
+        int64_t row = i / groups;
+        int col = (int)(i % groups) * 8;
         const FROM *from = (const FROM *)a.from + row * a.from_stride + col;
         TO *to = (TO *)a.to + row * a.to_stride + col;
         struct __align__(16) from8 {
@@ -38,11 +40,11 @@ template <typename FROM, typename TO> static __device__ __forceinline__ void mov
             to8 t;
             if (a.add) t = *(const to8 *)to;
 #pragma unroll
-            for (int i = 0; i < 8; i++) put(&t.x[i], as_float(f.x[i]) + (a.add ? as_float(t.x[i]) : 0.0f));
+            for (int k = 0; k < 8; k++) put(&t.x[k], as_float(f.x[k]) + (a.add ? as_float(t.x[k]) : 0.0f));
             *(to8 *)to = t;
             continue;
         }
-        for (int i = 0; i < a.cols - col; i++) put(&to[i], as_float(from[i]) + (a.add ? as_float(to[i]) : 0.0f));
+        for (int k = 0; k < a.cols - col; k++) put(&to[k], as_float(from[k]) + (a.add ? as_float(to[k]) : 0.0f));
     }
 }
 
@@ -59,8 +61,10 @@ MOVE_KERNEL(move_f32_f32, float, float)
 /* The sum of two activations, in f32, rounded once. */
 extern "C" __global__ void __launch_bounds__(MOVE_THREADS) add_bf16(const cuda_add_args a)
 {
-    int col = (blockIdx.x * MOVE_THREADS + threadIdx.x) * 8;
-    for (int64_t row = blockIdx.y; row < a.rows && col < a.cols; row += gridDim.y) {
+    int64_t groups = (a.cols + 7) / 8, all = a.rows * groups;
+    for (int64_t i = (int64_t)blockIdx.x * MOVE_THREADS + threadIdx.x; i < all; i += (int64_t)gridDim.x * MOVE_THREADS) {
+        int64_t row = i / groups;
+        int col = (int)(i % groups) * 8;
         float x[8], y[8];
         octet_widen(octet_load(a.a + row * a.a_stride + col), x);
         octet_widen(octet_load(a.b + row * a.b_stride + col), y);

@@ -41,6 +41,16 @@
     X(tall_product_48, cuda_lora)                                                                                           \
     X(tall_product_64, cuda_lora)                                                                                           \
     X(tall_product_96, cuda_lora)                                                                                           \
+    X(spread_16, cuda_spread)                                                                                               \
+    X(spread_columns_16, cuda_spread)                                                                                       \
+    X(spread_32, cuda_spread)                                                                                               \
+    X(spread_columns_32, cuda_spread)                                                                                       \
+    X(spread_48, cuda_spread)                                                                                               \
+    X(spread_columns_48, cuda_spread)                                                                                       \
+    X(spread_64, cuda_spread)                                                                                               \
+    X(spread_columns_64, cuda_spread)                                                                                       \
+    X(spread_96, cuda_spread)                                                                                               \
+    X(spread_columns_96, cuda_spread)                                                                                       \
     X(thin_16, cuda_thin)                                                                                                   \
     X(thin_32, cuda_thin)                                                                                                   \
     X(thin_48, cuda_thin)                                                                                                   \
@@ -49,6 +59,9 @@
     X(thin_columns_16, cuda_thin)                                                                                           \
     X(thin_columns_32, cuda_thin)                                                                                           \
     X(thin_columns_64, cuda_thin)                                                                                           \
+    X(thin_gradient_16, cuda_thin)                                                                                          \
+    X(thin_gradient_32, cuda_thin)                                                                                          \
+    X(thin_total, cuda_thin)                                                                                                \
     X(adapter_pack, cuda_thin)                                                                                              \
     X(vector_bf16, cuda_vector)                                                                                             \
     X(vector_nf4, cuda_vector)                                                                                              \
@@ -79,12 +92,12 @@
     X(attention_one_128, cuda_attention_one)                                                                                \
     X(attention_one_total_64, cuda_attention_one)                                                                           \
     X(attention_one_total_128, cuda_attention_one)                                                                          \
-    X(attention_wide_64, cuda_attention_wide)                                                                               \
-    X(attention_wide_128, cuda_attention_wide)                                                                              \
-    X(attention_wide_dq_64, cuda_attention_wide)                                                                            \
-    X(attention_wide_dq_128, cuda_attention_wide)                                                                           \
-    X(attention_wide_dkv_64, cuda_attention_wide)                                                                           \
-    X(attention_wide_dkv_128, cuda_attention_wide)                                                                          \
+    X(attention_bulk_64, cuda_attention_bulk)                                                                               \
+    X(attention_bulk_128, cuda_attention_bulk)                                                                              \
+    X(attention_bulk_dq_64, cuda_attention_bulk)                                                                            \
+    X(attention_bulk_dq_128, cuda_attention_bulk)                                                                           \
+    X(attention_bulk_dkv_64, cuda_attention_bulk)                                                                           \
+    X(attention_bulk_dkv_128, cuda_attention_bulk)                                                                          \
     X(attention_dq_16, cuda_attention_bwd)                                                                                  \
     X(attention_dq_32, cuda_attention_bwd)                                                                                  \
     X(attention_dq_64, cuda_attention_bwd)                                                                                  \

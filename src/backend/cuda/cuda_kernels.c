@@ -64,8 +64,8 @@ enum status cuda_move(struct cuda *d, const struct cuda_move_args *a, bool from_
 {
     static const enum cuda_kernel KERNELS[2][2] = {{CUDA_move_bf16_bf16, CUDA_move_bf16_f32},
                                                    {CUDA_move_f32_bf16, CUDA_move_f32_f32}};
-    struct cuda_grid g = {blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0};
-    return cuda_launch(d, KERNELS[from_f32][to_f32], g, a);
+    unsigned blocks = blocks_for(a->rows * blocks_for(a->cols, 8), 256), most = (unsigned)d->processors * 16;
+    return cuda_launch(d, KERNELS[from_f32][to_f32], (struct cuda_grid){blocks < most ? blocks : most, 1, 256, 0}, a);
 }
 
 enum status cuda_fill(struct cuda *d, const struct cuda_fill_args *a, int element_bytes)
@@ -149,7 +149,7 @@ enum status cuda_widen(struct cuda *d, const struct cuda_widen_args *a, enum cud
 
 /* ---- adapter gradients: tall products -------------------------------------------------------------------------------- */
 
-enum { TALL_WIDTH = 128, TALL_STEP = 64, THIN_ROWS = 32, THIN_DEPTH = 128, THIN_STAGES = 4, ROW_PAD = 8 };
+enum { TALL_WIDTH = 128, TALL_STEP = 64, ROW_PAD = 8 };
 
 /* Position of a rank among the compiled ones: 16, 32, 48, 64, 96. -1: none. */
 static int rank_variant(int r)
@@ -157,13 +157,18 @@ static int rank_variant(int r)
     return r % 16 != 0 || r < 16 ? -1 : r <= 64 ? r / 16 - 1 : r == 96 ? 4 : -1;
 }
 
-/* Four blocks for each multiprocessor, so that the last ones to finish leave little idle; no slice is shorter than one
- * step. */
+/* Three blocks for each multiprocessor, all at work at once; no slice is shorter than one step. */
 int cuda_tall_slices(const struct cuda *d, int rows, int n)
 {
     int columns = (int)blocks_for(n, TALL_WIDTH), steps = (int)blocks_for(rows, TALL_STEP);
-    int wanted = (4 * d->processors + columns - 1) / columns;
-    return wanted < steps ? wanted : steps;
+    int wanted = 3 * d->processors / columns;
+    return wanted > steps ? steps : wanted < 1 ? 1 : wanted;
+}
+
+/* How many threads share the addition of so many slices. */
+static int slices_split(int slices)
+{
+    return slices >= 64 ? 32 : slices >= 16 ? 8 : 1;
 }
 
 enum status cuda_tall_product(struct cuda *d, const struct cuda_tall_args *a)
@@ -174,30 +179,79 @@ enum status cuda_tall_product(struct cuda *d, const struct cuda_tall_args *a)
         return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: an adapter's gradient of rank %d: 16, 32, 48, 64 or 96", a->r);
     unsigned shared = 2 * TALL_STEP * (unsigned)(TALL_WIDTH + ROW_PAD + a->r + ROW_PAD) * 2;
     struct cuda_grid g = {blocks_for(a->n, TALL_WIDTH), (unsigned)a->slices, 256, shared};
-    TRY(cuda_launch(d, CUDA_tall_product_16 + variant, g, a));
-    return cuda_launch(d, CUDA_tall_total, (struct cuda_grid){blocks_for((int64_t)a->n * a->r, 256), 1, 256, 0}, a);
+    struct cuda_tall_args t = *a;
+    t.split = slices_split(a->slices);
+    struct cuda_grid total = {blocks_for((int64_t)a->n * a->r, 4 * 256 / t.split), 1, 256, 0};
+    TRY(cuda_launch(d, CUDA_tall_product_16 + variant, g, &t));
+    return cuda_launch(d, CUDA_tall_total, total, &t);
 }
 
-bool cuda_thin_has(int r, bool columns)
+/* Sizes of cuda_thin.cu. */
+enum { THIN_TOKENS = 16, THIN_COLS = 576, THIN_STAGES = 3, THIN_WARPS = 9, THIN_FEWEST = 4 /* steps of a slice */ };
+
+bool cuda_thin_has(int r, enum cuda_thin_kind kind)
 {
-    return columns ? r == 16 || r == 32 || r == 64 : rank_variant(r) >= 0;
+    if (kind == THIN_BY_ROWS) return rank_variant(r) >= 0;
+    return r == 16 || r == 32 || (r == 64 && kind == THIN_BY_COLUMNS);
 }
 
-enum status cuda_thin(struct cuda *d, const struct cuda_thin_args *a, int r, bool columns)
+/* Two blocks for each multiprocessor, all at work at once. */
+void cuda_thin_plan(const struct cuda *d, struct cuda_thin_args *a)
 {
-    BUG_ON(d->c, !cuda_thin_has(r, columns), "a thin product of %d", r);
-    int thin = columns ? THIN_DEPTH * (r + ROW_PAD) : r * (THIN_DEPTH + ROW_PAD);
-    unsigned shared = (unsigned)(THIN_STAGES * (THIN_ROWS * (THIN_DEPTH + ROW_PAD) + thin) * 2);
-    struct cuda_grid g = {blocks_for(a->rows, THIN_ROWS), 1, 128, shared};
-    TRY(check_octets(d, "an adapter's product", a->depth, 1 << 24));
-    if (!columns) return cuda_launch(d, CUDA_thin_16 + rank_variant(r), g, a);
-    return cuda_launch(d, r == 16 ? CUDA_thin_columns_16 : r == 32 ? CUDA_thin_columns_32 : CUDA_thin_columns_64, g, a);
+    bool several = false;
+    for (int i = 0; i < a->parts; i++) {
+        int columns = a->column[i + 1] - a->column[i], chunks = (int)blocks_for(columns, THIN_COLS);
+        if (a->first[i + 1] == a->first[i]) chunks = 0;
+        a->chunk[i + 1] = a->chunk[i] + chunks;
+        a->width[i] = chunks ? (int)blocks_for(blocks_for(columns, chunks), 64) * 64 : 0;
+        several = several || chunks > 1;
+    }
+    int chunks = a->chunk[a->parts], most = (int)blocks_for(a->rows, THIN_FEWEST * THIN_TOKENS);
+    int wanted = chunks ? 2 * d->processors / chunks : 1;
+    a->slices = wanted > most ? most : wanted < 1 ? 1 : wanted;
+    a->split = slices_split(a->slices);
+    a->partial = several ? (int64_t)chunks * a->rows * a->r : 0;
+}
+
+enum status cuda_thin(struct cuda *d, const struct cuda_thin_args *a, enum cuda_thin_kind kind)
+{
+    BUG_ON(d->c, !cuda_thin_has(a->r, kind) || a->slices < 1, "a thin product of rank %d, %d slices", a->r, a->slices);
+    bool gradient = kind == THIN_GRADIENT;
+    unsigned stage = THIN_TOKENS * (unsigned)(THIN_COLS + ROW_PAD + (gradient ? a->r + ROW_PAD : 0)) * 2;
+    unsigned sums = 2 * THIN_WARPS * THIN_TOKENS * (unsigned)a->r * 4;
+    struct cuda_grid g = {(unsigned)a->chunk[a->parts], (unsigned)a->slices, 32 * THIN_WARPS, THIN_STAGES * stage + sums};
+    enum cuda_kernel columns = a->r == 16 ? CUDA_thin_columns_16 : a->r == 32 ? CUDA_thin_columns_32 : CUDA_thin_columns_64;
+    enum cuda_kernel kernel = kind == THIN_BY_ROWS ? CUDA_thin_16 + (unsigned)rank_variant(a->r) : columns;
+    if (gradient) kernel = a->r == 16 ? CUDA_thin_gradient_16 : CUDA_thin_gradient_32;
+    for (int i = 0; i < a->parts; i++) TRY(check_octets(d, "an adapter's product", a->column[i + 1], 1 << 24));
+    TRY(cuda_launch(d, kernel, g, a));
+    if (a->partial == 0 && !gradient) return d->c->status;
+    unsigned blocks = a->partial ? blocks_for((int64_t)a->rows * a->r / 4, 256) : 1;
+    for (int i = 0; i < a->parts && gradient; i++) {
+        unsigned of_db = blocks_for((int64_t)(a->column[i + 1] - a->column[i]) * a->r / 4, 256 / a->split);
+        if (of_db > blocks) blocks = of_db;
+    }
+    struct cuda_grid total = {blocks, (gradient ? 2 : 1) * (unsigned)a->parts, 256, 0};
+    return cuda_launch(d, CUDA_thin_total, total, a);
+}
+
+enum status cuda_spread(struct cuda *d, const struct cuda_spread_args *a, int r, bool columns)
+{
+    enum { ROWS = 64, COLS = 256, WARPS = 8, WARP_ROWS = 32, WARP_COLS = 64 };
+    BUG_ON(d->c, rank_variant(r) < 0, "a spread product of %d", r);
+    int wide = columns ? r * (COLS + ROW_PAD) : COLS * (r + ROW_PAD);
+    unsigned shared = (unsigned)(ROWS * (r + ROW_PAD) + wide + WARPS * WARP_ROWS * (WARP_COLS + ROW_PAD)) * 2;
+    struct cuda_grid g = {blocks_for(a->cols, COLS), blocks_for(a->rows, ROWS), 32 * WARPS, shared};
+    TRY(check_octets(d, "an adapter's part of a result", a->cols, 1 << 24));
+    return cuda_launch(d, CUDA_spread_16 + 2 * (unsigned)rank_variant(r) + columns, g, a);
 }
 
 enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a)
 {
-    int64_t r = a->first[a->parts], count = r * a->cols + r * a->row[a->parts];
-    return cuda_launch(d, CUDA_adapter_pack, (struct cuda_grid){blocks_for(count, 512), 1, 256, 0}, a);
+    enum { EACH = 8 * 256 }; /* elements of a block */
+    int64_t r = a->first[a->parts], count = r * a->row[a->parts];
+    unsigned x = blocks_for(a->cols, EACH), blocks = blocks_for(count, (int64_t)EACH * x);
+    return cuda_launch(d, CUDA_adapter_pack, (struct cuda_grid){x, (unsigned)r + blocks, 256, 0}, a);
 }
 
 /* ---- attention ------------------------------------------------------------------------------------------------------- */
@@ -225,29 +279,56 @@ static unsigned tile_bytes(int rows, int dim)
     return (unsigned)(rows * (dim + 8) * 2);
 }
 
-/* Sizes of cuda_attention_wide.cu: rows that a block owns, rows of the tiles that it walks over in forward and in
- * backward, and the alignment in bytes that the 128-byte swizzle of wgmma needs. */
-enum { WIDE_ROWS = 128, WIDE_COLUMNS = 128, WIDE_COLUMNS_BWD = 64, WIDE_ALIGN = 1024 };
+/* Sizes of cuda_attention_bulk.cu: rows that a block owns, and of the tiles that it walks over in backward; buffers of its
+ * rings in backward (two tiles each) and in forward (one of 128 rows each); the alignment in bytes of the 128-byte swizzle.
+ */
+enum { BULK_ROWS = 128, BULK_TILE = 64, BULK_STAGES = 4, FORWARD_TILES = 6, BULK_THREADS = 384, BULK_ALIGN = 1024 };
 
-/* Whether the wgmma kernels run this head size on this card: the instruction exists on compute capability 9.0 only. */
-static bool attention_wide(const struct cuda *d, int dim)
+/* Whether those kernels run this head size on this card: wgmma exists on compute capability 9.0 only. */
+static bool attention_bulk_fits(const struct cuda *d, int dim)
 {
     return d->major == 9 && (dim == 64 || dim == 128);
 }
 
-/* Shared memory of a wgmma block: `tiles` tiles that it owns (q; or q and dO), and two tiles that it walks over (k and v),
- * each twice, so that the next is copied while one is multiplied. */
-static unsigned wide_bytes(int tiles, int columns, int dim)
+/* Describes a matrix of bf16 to the copy engine (struct cuda_tile_map). */
+static enum status attention_map(struct cuda *d, struct cuda_tile_map *map, const bf16_bits *data, int rows, int cols,
+                                 int64_t stride)
 {
-    return (unsigned)((tiles * WIDE_ROWS + 4 * columns) * dim * 2 + WIDE_ALIGN);
+    const cuuint64_t size[2] = {(cuuint64_t)cols, (cuuint64_t)rows}, bytes[1] = {(cuuint64_t)stride * 2};
+    const cuuint32_t box[2] = {64, 64}, steps[2] = {1, 1};
+    return cuda_check(d,
+                      d->driver.cuTensorMapEncodeTiled((CUtensorMap *)map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, (void *)data,
+                                                       size, bytes, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                                                       CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                                                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
+                      "describing a matrix to the copy engine");
+}
+
+/* The same for the operands of attention; grad_o only where there is one. */
+static enum status attention_maps(struct cuda *d, struct cuda_attention_bulk_args *b)
+{
+    const struct cuda_attention_args *a = &b->attention;
+    TRY(attention_map(d, &b->q, a->q, a->queries, a->heads * a->dim, a->q_stride));
+    TRY(attention_map(d, &b->k, a->k, a->keys, a->groups * a->dim, a->k_stride));
+    TRY(attention_map(d, &b->v, a->v, a->keys, a->groups * a->dim, a->v_stride));
+    if (!a->grad_o) return d->c->status;
+    return attention_map(d, &b->grad_o, a->grad_o, a->queries, a->heads * a->dim, a->grad_o_stride);
+}
+
+static enum status attention_bulk(struct cuda *d, const struct cuda_attention_args *a)
+{
+    struct cuda_attention_bulk_args b = {.attention = *a};
+    unsigned shared = (unsigned)((1 + FORWARD_TILES) * BULK_ROWS * a->dim * 2 + (2 * FORWARD_TILES + 1) * 8 + BULK_ALIGN);
+    struct cuda_grid g = {(unsigned)a->heads, blocks_for(a->queries, BULK_ROWS), BULK_THREADS, shared};
+    if (!ctx_ok(d->c) || d->counting) return d->c->status;
+    b.attention.grad_o = NULL;
+    TRY(attention_maps(d, &b));
+    return cuda_launch(d, a->dim == 64 ? CUDA_attention_bulk_64 : CUDA_attention_bulk_128, g, &b);
 }
 
 enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a)
 {
-    struct cuda_grid wide = {blocks_for(a->queries, WIDE_ROWS), (unsigned)a->heads, 256,
-                             wide_bytes(1, WIDE_COLUMNS, a->dim)};
-    if (attention_wide(d, a->dim))
-        return cuda_launch(d, a->dim == 64 ? CUDA_attention_wide_64 : CUDA_attention_wide_128, wide, a);
+    if (attention_bulk_fits(d, a->dim)) return attention_bulk(d, a);
     enum { ROWS = 128, COLUMNS = 64 };
     int variant = attention_variant(d, a->dim);
     if (variant < 0) return d->c->status;
@@ -276,13 +357,18 @@ enum status cuda_attention_one(struct cuda *d, const struct cuda_attention_one_a
     return cuda_launch(d, wide ? CUDA_attention_one_total_128 : CUDA_attention_one_total_64, total, one);
 }
 
-static enum status attention_wide_bwd(struct cuda *d, const struct cuda_attention_args *a)
+/* In shared memory behind the tiles lie row values and barriers. */
+static enum status attention_bulk_bwd(struct cuda *d, const struct cuda_attention_args *a)
 {
-    unsigned shared = wide_bytes(2, WIDE_COLUMNS_BWD, a->dim), values = 4 * WIDE_COLUMNS_BWD * (unsigned)sizeof(float);
-    struct cuda_grid dq = {blocks_for(a->queries, WIDE_ROWS), (unsigned)a->heads, 256, shared};
-    struct cuda_grid dkv = {blocks_for(a->keys, WIDE_ROWS), (unsigned)a->groups, 256, shared + values};
-    TRY(cuda_launch(d, a->dim == 64 ? CUDA_attention_wide_dq_64 : CUDA_attention_wide_dq_128, dq, a));
-    return cuda_launch(d, a->dim == 64 ? CUDA_attention_wide_dkv_64 : CUDA_attention_wide_dkv_128, dkv, a);
+    struct cuda_attention_bulk_args b = {.attention = *a};
+    unsigned tiles = (unsigned)((2 * BULK_ROWS + BULK_STAGES * 2 * BULK_TILE) * a->dim * 2);
+    unsigned shared = tiles + BULK_STAGES * 2 * BULK_TILE * 4 + (2 * BULK_STAGES + 1) * 8 + BULK_ALIGN;
+    struct cuda_grid dq = {(unsigned)a->heads, blocks_for(a->queries, BULK_ROWS), BULK_THREADS, shared};
+    struct cuda_grid dkv = {(unsigned)a->groups, blocks_for(a->keys, BULK_ROWS), BULK_THREADS, shared};
+    if (!ctx_ok(d->c) || d->counting) return d->c->status;
+    TRY(attention_maps(d, &b));
+    TRY(cuda_launch(d, a->dim == 64 ? CUDA_attention_bulk_dq_64 : CUDA_attention_bulk_dq_128, dq, &b));
+    return cuda_launch(d, a->dim == 64 ? CUDA_attention_bulk_dkv_64 : CUDA_attention_bulk_dkv_128, dkv, &b);
 }
 
 enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args *a)
@@ -290,14 +376,15 @@ enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args 
     enum { ROWS = 128, COLUMNS = 32, KEY_ROWS = 64, QUERY_COLUMNS = 64 };
     int variant = attention_variant(d, a->dim);
     if (variant < 0) return d->c->status;
-    struct cuda_grid delta = {blocks_for((int64_t)a->queries * a->heads, 4), 1, 128, 0};
+    unsigned lanes = a->dim <= 16 ? 2 : a->dim <= 32 ? 4 : a->dim <= 64 ? 8 : 16;
+    struct cuda_grid delta = {blocks_for((int64_t)a->queries * a->heads, 128 / lanes), 1, 128, 0};
     struct cuda_grid dq = {blocks_for(a->queries, ROWS), (unsigned)a->heads, 128,
                            tile_bytes(2 * ROWS + 4 * COLUMNS, a->dim)};
     struct cuda_grid dkv = {blocks_for(a->keys, KEY_ROWS), (unsigned)a->groups, 128,
                             tile_bytes(2 * KEY_ROWS + 4 * QUERY_COLUMNS, a->dim) +
                                 4 * QUERY_COLUMNS * (unsigned)sizeof(float)};
     TRY(cuda_launch(d, CUDA_attention_delta, delta, a));
-    if (attention_wide(d, a->dim)) return attention_wide_bwd(d, a);
+    if (attention_bulk_fits(d, a->dim)) return attention_bulk_bwd(d, a);
     TRY(cuda_launch(d, CUDA_attention_dq_16 + variant, dq, a));
     return cuda_launch(d, CUDA_attention_dkv_16 + variant, dkv, a);
 }

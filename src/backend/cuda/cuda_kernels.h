@@ -29,17 +29,22 @@ enum status cuda_adamw(struct cuda *d, const struct cuda_adamw_args *a);
  * cut so that all multiprocessors have work; `partial` needs slices * n * r f32, and `slices` must be that number. */
 enum status cuda_tall_product(struct cuda *d, const struct cuda_tall_args *a);
 int cuda_tall_slices(const struct cuda *d, int rows, int n);
-/* Products of activations (rows, depth) with an adapter's matrix of rank r. cuda_thin_has: whether there is a kernel: r
- * 16, 32, 48, 64 or 96, or with `columns` (the matrix is (depth, r), not (r, depth)) 16, 32 or 64. Others are a bug of the
- * caller. */
-bool cuda_thin_has(int r, bool columns);
-enum status cuda_thin(struct cuda *d, const struct cuda_thin_args *a, int r, bool columns);
+/* Products of activations with thin matrices (struct cuda_thin_args): z = x A^T with the matrix by rows, u = dy B by
+ * columns, or that and dB. cuda_thin_has: whether there is a kernel for r: 16, 32, 48, 64 or 96 by rows, 16, 32 or 64 by
+ * columns, 16 or 32 with the gradient; others are a bug of the caller. The plan sets how the pass is cut, for the caller to
+ * allocate partial sums. */
+enum cuda_thin_kind { THIN_BY_ROWS, THIN_BY_COLUMNS, THIN_GRADIENT };
+bool cuda_thin_has(int r, enum cuda_thin_kind kind);
+void cuda_thin_plan(const struct cuda *d, struct cuda_thin_args *a);
+enum status cuda_thin(struct cuda *d, const struct cuda_thin_args *a, enum cuda_thin_kind kind);
+/* What adapters add, z B^T or with `columns` u A, of r as by rows above. */
+enum status cuda_spread(struct cuda *d, const struct cuda_spread_args *a, int r, bool columns);
 /* Rounds the f32 matrices of adapters that share an input to bf16 and joins them. */
 enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a);
 
 /* Causal attention over segments. First the bounds, which both passes read; heads have 16, 32, 64, 96 or 128 elements. On
- * cards of compute capability 9.x heads of 64 and 128 use the wgmma kernels. In backward `delta` is scratch of the
- * caller. */
+ * cards of compute capability 9.x heads of 64 and 128 use the kernels with wgmma and the copy engine. In backward `delta` is
+ * scratch of the caller. */
 enum status cuda_attention_bounds(struct cuda *d, const struct cuda_attention_bounds_args *a);
 enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a);
 enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args *a);

@@ -206,6 +206,12 @@ struct linear_group {
     int ranks;
 };
 
+/* Whether cuda_pack can read a matrix: it reads 16 bytes at a time. */
+static bool fits_pack(const struct array *a)
+{
+    return array_is_contiguous(a) && ((uintptr_t)a->data & 15) == 0;
+}
+
 /* Fills *g and queues the packing of the matrices. Returns OK with `have` false where the adapters go one by one. */
 static enum status linear_group_of(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v,
                                    int64_t cols, struct linear_group *g)
@@ -215,17 +221,17 @@ static enum status linear_group_of(struct cuda_backend *b, const struct linear_p
     for (int i = 0; i < p->n; i++) {
         const struct array *ai = v->slot[i].a, *bi = v->slot[i].b;
         int64_t rank = ai ? ai->shape[0] : 0;
-        if (ai && (p->p[i] > 0 || rank % 16 != 0 || !array_is_contiguous(ai) || !array_is_contiguous(bi))) return OK;
+        if (ai && (p->p[i] > 0 || rank % 16 != 0 || !fits_pack(ai) || !fits_pack(bi))) return OK;
         k->from_a[i] = ai ? ai->data : NULL;
         k->from_b[i] = ai ? bi->data : NULL;
         k->scale[i] = p->scale[i];
         k->first[i + 1] = k->first[i] + (int)rank;
         k->row[i + 1] = k->row[i] + (int)p->w[i]->rows;
         if (rank > 0) TRY(cuda_expect(b, OP_LINEAR, ai, DTYPE_F32));
-        if (rank > 0 && !cuda_thin_has((int)rank, true)) return OK;
+        if (rank > 0 && !cuda_thin_has((int)rank, THIN_BY_COLUMNS)) return OK;
     }
     g->ranks = k->first[p->n];
-    g->have = g->ranks > 0 && cuda_thin_has(g->ranks, false);
+    g->have = g->ranks > 0 && cuda_thin_has(g->ranks, THIN_BY_ROWS);
     if (!g->have) return OK;
     k->a = cuda_scratch(b, DTYPE_BF16, g->ranks * cols);
     k->b = cuda_scratch(b, DTYPE_BF16, (int64_t)g->ranks * k->row[p->n]);
@@ -247,25 +253,50 @@ static enum status group_z(struct cuda_backend *b, const struct linear_view *v, 
     return scratch_rows(b, rows, g->ranks, z);
 }
 
+/* A thin product with scratch for its partial sums. */
+static enum status thin_product(struct cuda_backend *b, struct cuda_thin_args *a, enum cuda_thin_kind kind)
+{
+    cuda_thin_plan(b->d, a);
+    if (a->partial > 0) a->partial_out = cuda_scratch(b, DTYPE_F32, a->partial);
+    if (kind == THIN_GRADIENT) a->partial_db = cuda_scratch(b, DTYPE_F32, (int64_t)a->slices * a->column[a->parts] * a->r);
+    return ctx_ok(b->backend.c) ? cuda_thin(b->d, a, kind) : b->backend.c->status;
+}
+
+/* y = z_i (scale B_i)^T side by side, or with `backward` dx = sum of u_i A_i, for the product with W to add to. */
+static enum status group_spread(struct cuda_backend *b, const struct linear_group *g, struct cuda_rows thin,
+                                struct cuda_rows out, bool backward)
+{
+    const struct cuda_pack_args *k = &g->pack;
+    const struct cuda_spread_args a = {.thin = thin.data,
+                                       .wide = backward ? k->a : k->b,
+                                       .out = out.data,
+                                       .thin_stride = thin.stride,
+                                       .wide_stride = backward ? k->cols : g->ranks,
+                                       .out_stride = out.stride,
+                                       .rows = (int)thin.rows,
+                                       .cols = out.cols};
+    return cuda_spread(b->d, &a, g->ranks, backward);
+}
+
 /* All z_i; and y = z_i (scale B_i)^T, side by side, unless only the z_i are wanted (y NULL: backward makes them again). */
 static enum status group_forward(struct cuda_backend *b, const struct linear_view *v, const struct linear_group *g,
                                  struct cuda_rows x, const struct cuda_rows *y)
 {
     struct cuda_rows z;
     TRY(group_z(b, v, g, x.rows, &z));
-    const struct cuda_thin_args thin = {.wide = x.data,
-                                        .thin = g->pack.a,
-                                        .out = z.data,
-                                        .wide_stride = x.stride,
-                                        .thin_stride = x.cols,
-                                        .out_stride = z.stride,
-                                        .rows = (int)x.rows,
-                                        .depth = x.cols};
-    TRY(cuda_thin(b->d, &thin, g->ranks, false));
-    if (!y) return OK;
-    struct cuda_matrix mz = of_rows(z), my = of_rows(*y);
-    struct cuda_matrix mb = transposed(matrix(g->pack.b, y->cols, g->ranks, g->ranks));
-    return cuda_gemm(b->d, &mz, &mb, &my, 1, 0);
+    struct cuda_thin_args thin = {.wide = x.data,
+                                  .thin = g->pack.a,
+                                  .out = z.data,
+                                  .wide_stride = x.stride,
+                                  .thin_stride = x.cols,
+                                  .out_stride = z.stride,
+                                  .first = {0, g->ranks},
+                                  .column = {0, x.cols},
+                                  .rows = (int)x.rows,
+                                  .r = g->ranks,
+                                  .parts = 1};
+    TRY(thin_product(b, &thin, THIN_BY_ROWS));
+    return y ? group_spread(b, g, z, *y, false) : OK;
 }
 
 /* Adapters one by one, each added to its columns of y. */
@@ -324,7 +355,7 @@ static enum status adapter_gradient(struct cuda_backend *b, struct cuda_rows wid
                                     float alpha, const struct array *out)
 {
     int n = wide.cols, r = thin.cols;
-    bool own = cuda_thin_has(r, false) && n % 8 == 0 && ((uintptr_t)wide.data & 15) == 0 && wide.stride % 8 == 0;
+    bool own = cuda_thin_has(r, THIN_BY_ROWS) && n % 8 == 0 && ((uintptr_t)wide.data & 15) == 0 && wide.stride % 8 == 0;
     if (!own) {
         struct cuda_matrix mw = of_rows(wide), mt = of_rows(thin),
                            mo = matrix(out->data, turn ? r : n, turn ? n : r, turn ? n : r);
@@ -395,27 +426,27 @@ static enum status adapter_backward(struct cuda_backend *b, const struct op_call
     return dx ? adapter_dx(b, &l, call->step, u, *dx) : OK;
 }
 
-/* The u_i = scale dy_i B_i side by side, and with dx also dx = sum of u_i A_i, for the product with W to add to. */
-static enum status group_u(struct cuda_backend *b, const struct linear_group *g, struct cuda_rows dy, struct cuda_rows *u,
-                           const struct cuda_rows *dx)
+/* The u_i = scale dy_i B_i side by side. */
+static enum status group_u(struct cuda_backend *b, const struct linear_group *g, struct cuda_rows dy, struct cuda_rows *u)
 {
     const struct cuda_pack_args *k = &g->pack;
     TRY(scratch_rows(b, dy.rows, g->ranks, u));
     for (int i = 0; i < k->parts; i++) {
         int rank = k->first[i + 1] - k->first[i];
-        const struct cuda_thin_args thin = {.wide = (const bf16_bits *)dy.data + k->row[i],
-                                            .thin = k->b + (int64_t)k->row[i] * g->ranks + k->first[i],
-                                            .out = (bf16_bits *)u->data + k->first[i],
-                                            .wide_stride = dy.stride,
-                                            .thin_stride = g->ranks,
-                                            .out_stride = g->ranks,
-                                            .rows = (int)dy.rows,
-                                            .depth = k->row[i + 1] - k->row[i]};
-        if (rank > 0) TRY(cuda_thin(b->d, &thin, rank, true));
+        struct cuda_thin_args thin = {.wide = (const bf16_bits *)dy.data + k->row[i],
+                                      .thin = k->b + (int64_t)k->row[i] * g->ranks + k->first[i],
+                                      .out = (bf16_bits *)u->data + k->first[i],
+                                      .wide_stride = dy.stride,
+                                      .thin_stride = g->ranks,
+                                      .out_stride = g->ranks,
+                                      .first = {0, rank},
+                                      .column = {0, k->row[i + 1] - k->row[i]},
+                                      .rows = (int)dy.rows,
+                                      .r = rank,
+                                      .parts = 1};
+        if (rank > 0) TRY(thin_product(b, &thin, THIN_BY_COLUMNS));
     }
-    if (!dx) return OK;
-    struct cuda_matrix mu = of_rows(*u), ma = matrix(k->a, g->ranks, k->cols, k->cols), mx = of_rows(*dx);
-    return cuda_gemm(b->d, &mu, &ma, &mx, 1, 0);
+    return OK;
 }
 
 /* dA_i += u_i^T x, in one pass over x; the scale is in u. Those that are not wanted get none. */
@@ -451,6 +482,46 @@ static bool wants_da(const struct linear_view *v)
     return any;
 }
 
+/* Whether u and dB of the group can be made in one pass over dy: adapters of one rank that the kernel has, and gradients of
+ * B. */
+static bool group_in_one_pass(const struct linear_view *v, const struct linear_group *g)
+{
+    int rank = 0;
+    bool wanted = false;
+    for (int i = 0; i < g->pack.parts; i++) {
+        int r = g->pack.first[i + 1] - g->pack.first[i];
+        if (r > 0 && rank > 0 && r != rank) return false;
+        if (r > 0) rank = r;
+        wanted = wanted || v->slot[i].db;
+    }
+    return wanted && cuda_thin_has(rank, THIN_GRADIENT);
+}
+
+/* The u_i = scale dy_i B_i side by side, and dB_i += scale dy_i^T z_i, in one pass over dy. */
+static enum status group_pass(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v,
+                              const struct linear_group *g, struct cuda_rows dy, struct cuda_rows *u)
+{
+    const struct cuda_pack_args *k = &g->pack;
+    TRY(scratch_rows(b, dy.rows, g->ranks, u));
+    struct cuda_thin_args a = {.wide = dy.data,
+                               .thin = k->b,
+                               .out = u->data,
+                               .wide_stride = dy.stride,
+                               .thin_stride = g->ranks,
+                               .out_stride = g->ranks,
+                               .rows = (int)dy.rows,
+                               .parts = k->parts};
+    for (int i = 0; i < k->parts; i++) {
+        const struct array *db = v->slot[i].db, *h = v->slot[i].h;
+        a.first[i + 1] = k->first[i + 1];
+        a.column[i + 1] = k->row[i + 1];
+        if (k->first[i + 1] > k->first[i]) a.r = k->first[i + 1] - k->first[i];
+        if (!db) continue;
+        a.db[i] = db->data, a.z[i] = h->data, a.z_stride = h->stride[0], a.alpha[i] = p->scale[i];
+    }
+    return thin_product(b, &a, THIN_GRADIENT);
+}
+
 /* Backward of all adapters of a group. */
 static enum status group_backward(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v,
                                   const struct linear_group *g, struct cuda_rows dy, struct cuda_rows x,
@@ -458,12 +529,18 @@ static enum status group_backward(struct cuda_backend *b, const struct linear_pa
 {
     const struct cuda_pack_args *k = &g->pack;
     struct cuda_rows u = {0};
-    bool wanted = wants_da(v);
-    if (dx || wanted) TRY(group_u(b, g, dy, &u, dx));
+    bool wanted = wants_da(v), one_pass = (dx || wanted) && group_in_one_pass(v, g);
     for (int i = 0; i < k->parts; i++) {
-        const struct array *db = v->slot[i].db, *h = v->slot[i].h;
         TRY(zero_first(b, p, v->slot[i].da));
-        TRY(zero_first(b, p, db));
+        TRY(zero_first(b, p, v->slot[i].db));
+    }
+    if (one_pass)
+        TRY(group_pass(b, p, v, g, dy, &u));
+    else if (dx || wanted)
+        TRY(group_u(b, g, dy, &u));
+    if (dx) TRY(group_spread(b, g, u, *dx, true));
+    for (int i = 0; i < k->parts && !one_pass; i++) {
+        const struct array *db = v->slot[i].db, *h = v->slot[i].h;
         if (!db) continue;
         struct cuda_rows z = {h->data, dy.rows, h->stride[0], k->first[i + 1] - k->first[i]};
         TRY(adapter_gradient(b, columns(dy, k->row[i], k->row[i + 1] - k->row[i]), z, false, p->scale[i], db));

@@ -59,7 +59,9 @@ template <int RANK> static __device__ __forceinline__ void tall_slice(const cuda
 #pragma unroll
         for (int e = 0; e < 4; e++) {
             int row = col0 + 16 * warp + 8 * (e >> 1) + (lane >> 2), col = 8 * n + (lane & 3) * 2 + (e & 1);
-            if (row < a.n) a.partial[((int64_t)slice * a.n + row) * a.r + col] = acc[n][e];
+            if (row >= a.n) continue;
+            int64_t at = a.transposed ? (int64_t)col * a.n + row : (int64_t)row * a.r + col; /* as the result lies */
+            a.partial[(int64_t)slice * a.n * a.r + at] = acc[n][e];
         }
     }
 }
@@ -75,17 +77,18 @@ TALL_KERNEL(48)
 TALL_KERNEL(64)
 TALL_KERNEL(96)
 
-/* Thread i adds the slices of element i and gives the sum to the adapter that it belongs to. */
-extern "C" __global__ void __launch_bounds__(TALL_THREADS) tall_total(const cuda_tall_args a)
+/* Adds the slices of four neighbouring elements, `split` threads together, and gives the sums to the adapter that they belong to. */
+extern "C" __global__ void __launch_bounds__(SUM_THREADS) tall_total(const cuda_tall_args a)
 {
-    int64_t count = (int64_t)a.n * a.r, i = (int64_t)blockIdx.x * TALL_THREADS + threadIdx.x;
-    if (i >= count) return;
-    float sum = 0;
-    for (int s = 0; s < a.slices; s++) sum += a.partial[s * count + i];
-    int64_t row = i / a.r, col = i % a.r;
-    int part = 0;
-    while (part + 1 < a.parts && col >= a.first[part + 1]) part++;
-    col -= a.first[part];
+    int64_t count = (int64_t)a.n * a.r, i = ((int64_t)blockIdx.x * (SUM_THREADS / a.split) + threadIdx.x % (SUM_THREADS / a.split)) * 4;
+    float4 sum = split_sum(a.partial + (i < count ? i : 0), count, a.slices, a.split);
+    if (i >= count || (int)threadIdx.x >= SUM_THREADS / a.split) return;
+    int line = a.transposed ? a.n : a.r, row = (int)(i / line), col = (int)(i % line), part = 0; /* of the result */
+    int rank = a.transposed ? row : col;
+    while (part + 1 < a.parts && rank >= a.first[part + 1]) part++;
     if (!a.out[part]) return;
-    a.out[part][a.transposed ? col * a.out_stride + row : row * a.out_stride + col] += a.alpha[part] * sum;
+    if (a.transposed) row -= a.first[part];
+    else col -= a.first[part];
+    float *to = a.out[part] + row * a.out_stride + col, alpha = a.alpha[part];
+    to[0] += alpha * sum.x, to[1] += alpha * sum.y, to[2] += alpha * sum.z, to[3] += alpha * sum.w;
 }

@@ -89,4 +89,53 @@ template <int PENDING> static __device__ __forceinline__ void fetch_wait()
     asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
 
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+
+/* A barrier in shared memory (mbarrier in the PTX manual). It counts arrivals and the bytes of copies that were announced; when
+ * both are complete its phase ends, and the next begins with the same count. Phases are told apart by their parity: the first
+ * has 0. barrier_begin lets the other threads and the copy engine see new barriers, after a __syncthreads. */
+static __device__ __forceinline__ void barrier_make(uint64_t *b, int arrivals)
+{
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(arrivals) : "memory");
+}
+static __device__ __forceinline__ void barrier_begin()
+{
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+/* One arrival. What the thread wrote to shared memory before is visible to those who have waited. */
+static __device__ __forceinline__ void barrier_arrive(uint64_t *b)
+{
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
+}
+
+/* An arrival that also announces copies of so many bytes. */
+static __device__ __forceinline__ void barrier_expect(uint64_t *b, int bytes)
+{
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)), "r"(bytes) : "memory");
+}
+
+/* Waits until the phase of this parity has ended. */
+static __device__ __forceinline__ void barrier_wait(uint64_t *b, int parity)
+{
+    uint32_t done;
+    do {
+        asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}\n"
+                     : "=r"(done)
+                     : "r"(shared_address(b)), "r"(parity)
+                     : "memory");
+    } while (!done);
+}
+
+/* Starts the copy of one box of a matrix, from this column and row on; its bytes count on the barrier. */
+static __device__ __forceinline__ void box_fetch(bf16_bits *to, const cuda_tile_map *from, int col, int row, uint64_t *b)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" ::"r"(
+                     shared_address(to)),
+                 "l"(from), "r"(shared_address(b)), "r"(col), "r"(row)
+                 : "memory");
+}
+
+#endif
+
 #endif

@@ -1,157 +1,249 @@
-/* cuda_thin: products of a wide matrix of activations with a thin one of an adapter: z = x A^T, u = dy B; and the kernel that
- * rounds adapters to bf16 and joins those that share an input (adapter_pack).
+/* cuda_thin: products of activations with the thin matrices of adapters, in one pass over the activations: z = x A^T in forward;
+ * in backward u = dy B, and with it dB = alpha dy^T z. Adapters that share an input go together: all A as one matrix below x, and
+ * the parts of dy side by side. Also the kernel that rounds adapters to bf16 and joins them (adapter_pack).
  *
- * Reading the wide matrix is what takes the time, so it is read once: a block owns 32 of its rows and all of their columns, in
- * pieces of 128 columns. Four buffers hold pieces; three are being copied while the fourth is multiplied, which covers the
- * latency of device memory. The result has only R columns, too few for four warps, so the warps split the depth instead: each
- * multiplies 32 of a piece's 128 columns, and at the end their four sums are added in order. */
+ * Reading the activations is what takes the time. A block owns a chunk of at most 576 columns and a slice of the tokens, and takes
+ * 16 tokens at a time into one of several buffers while it multiplies those of another. Each of its nine warps owns 64 of the
+ * columns: it keeps its part of the thin matrix and of dB in registers, and the warps' parts of the result are added through shared
+ * memory. So the result is summed over chunks and dB over slices: where there are several, they are written as partial sums in f32,
+ * which a second kernel adds in order. Those are a quarter of the activations' bytes or less, and mostly stay in the cache. */
 #include "backend/cuda/cuda_mma.cuh"
 
-enum { THIN_ROWS = 32, THIN_DEPTH = 128, THIN_STAGES = 4, THIN_WARPS = 4, THIN_THREADS = 32 * THIN_WARPS };
+enum { THIN_TOKENS = 16, THIN_COLS = 576, THIN_STAGES = 3, THIN_WARPS = 9, THIN_THREADS = 32 * THIN_WARPS };
 
-/* Starts copying a piece of a matrix into shared memory, rows STRIDE elements apart; zeros beyond the matrix's edges. */
-template <int ROWS, int COLS, int STRIDE>
-static __device__ __forceinline__ void piece_fetch(bf16_bits *to, const bf16_bits *from, int64_t stride, int row0, int rows,
-                                                   int col0, int cols)
-{
-    for (int item = threadIdx.x; item < ROWS * (COLS / 8); item += THIN_THREADS) {
-        int row = item / (COLS / 8), col = item % (COLS / 8) * 8;
-        bool inside = row0 + row < rows && col0 + col < cols;
-        fetch_octet(to + row * STRIDE + col, from + (inside ? (row0 + row) * stride + col0 + col : 0), inside);
-    }
-}
-
-/* Elements of one buffer: a piece of the wide matrix and what it is multiplied with, (R, 128) or with COLUMNS (128, R). */
-template <int R, bool COLUMNS> struct thin_shape {
-    static const int WIDE = THIN_ROWS * tile<THIN_DEPTH>::STRIDE;
-    static const int THIN = COLUMNS ? THIN_DEPTH * tile<R>::STRIDE : R * tile<THIN_DEPTH>::STRIDE;
+/* What a block works on, and its place in the arguments. */
+struct thin_block {
+    int part, chunk, col0, cols; /* its adapter; its chunk of all; its columns of dy */
 };
 
-/* Starts copying both pieces for the depths [depth0, depth0 + 128) into one buffer. */
-template <int R, bool COLUMNS>
-static __device__ __forceinline__ void thin_fetch(bf16_bits *stage, const cuda_thin_args &a, int row0, int depth0)
+static __device__ __forceinline__ thin_block thin_block_of(const cuda_thin_args &a)
 {
-    piece_fetch<THIN_ROWS, THIN_DEPTH, tile<THIN_DEPTH>::STRIDE>(stage, a.wide, a.wide_stride, row0, a.rows, depth0, a.depth);
-    bf16_bits *thin = stage + thin_shape<R, COLUMNS>::WIDE;
-    if (COLUMNS) piece_fetch<THIN_DEPTH, R, tile<R>::STRIDE>(thin, a.thin, a.thin_stride, depth0, a.depth, 0, R);
-    else piece_fetch<R, THIN_DEPTH, tile<THIN_DEPTH>::STRIDE>(thin, a.thin, a.thin_stride, 0, R, depth0, a.depth);
+    thin_block b = {0, (int)blockIdx.x, 0, 0};
+    while (b.chunk >= a.chunk[b.part + 1]) b.part++;
+    b.col0 = a.column[b.part] + (b.chunk - a.chunk[b.part]) * a.width[b.part];
+    b.cols = min(a.width[b.part], a.column[b.part + 1] - b.col0);
+    return b;
 }
 
-/* This warp's share of a piece: 32 of its 128 columns. */
-template <int R, bool COLUMNS> static __device__ __forceinline__ void thin_step(float acc[2][R / 8][4], const bf16_bits *stage)
+/* Elements of one buffer: 16 tokens of the chunk, and with DB of z. */
+template <int R, bool DB> struct thin_shape {
+    static const int WIDE = THIN_TOKENS * tile<THIN_COLS>::STRIDE, STAGE = WIDE + (DB ? THIN_TOKENS * tile<R>::STRIDE : 0);
+};
+
+/* Starts copying the tokens of step t into its buffer: the chunk's columns, and z where dB is wanted. */
+template <int R, bool DB>
+static __device__ __forceinline__ void thin_fetch(bf16_bits *stage, const cuda_thin_args &a, const thin_block &b, int t)
 {
-    const bf16_bits *thin = stage + thin_shape<R, COLUMNS>::WIDE;
-    int warp = threadIdx.x >> 5;
 #pragma unroll
-    for (int k = 32 * warp; k < 32 * warp + 32; k += 16) {
-        uint32_t x[2][4];
-        load_a<THIN_DEPTH>(x[0], stage, 0, k);
-        load_a<THIN_DEPTH>(x[1], stage, 16, k);
-#pragma unroll
-        for (int n = 0; n < R / 16; n++) {
-            uint32_t y[4];
-            if (COLUMNS) load_b_cols<R>(y, thin, k, 16 * n);
-            else load_b_rows<THIN_DEPTH>(y, thin, 16 * n, k);
-#pragma unroll
-            for (int m = 0; m < 2; m++) {
-                mma_bf16(acc[m][2 * n], x[m], y[0], y[1]);
-                mma_bf16(acc[m][2 * n + 1], x[m], y[2], y[3]);
-            }
-        }
+    for (int i = 0; i < THIN_TOKENS * THIN_COLS / 8 / THIN_THREADS; i++) {
+        int item = i * THIN_THREADS + threadIdx.x, row = item / (THIN_COLS / 8), col = item % (THIN_COLS / 8) * 8;
+        int token = t * THIN_TOKENS + row;
+        bool inside = token < a.rows && col < b.cols;
+        fetch_octet(stage + row * tile<THIN_COLS>::STRIDE + col, a.wide + (inside ? token * a.wide_stride + b.col0 + col : 0), inside);
     }
+    if (DB && a.z[b.part])
+        tile_fetch<R, THIN_TOKENS, THIN_THREADS>(stage + thin_shape<R, DB>::WIDE, a.z[b.part], a.z_stride, t * THIN_TOKENS, a.rows);
 }
 
-/* The warps' sums through shared memory, added in the order of the warps. */
-template <int R> static __device__ __forceinline__ void thin_store(float acc[2][R / 8][4], float *sums, const cuda_thin_args &a, int row0)
+/* This warp's part of the thin matrix as right operands: for each 16 of its 64 columns, R / 8 times two registers (cuda_mma.cuh). The
+ * matrix is (r, columns) with ROWS, else (columns, r). */
+template <int R, bool ROWS>
+static __device__ __forceinline__ void thin_load(uint32_t right[4][R / 8][2], const cuda_thin_args &a, const thin_block &b)
 {
     int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    int64_t of_column = ROWS ? 1 : a.thin_stride, of_rank = ROWS ? a.thin_stride : 1;
 #pragma unroll
-    for (int m = 0; m < 2; m++) {
+    for (int k = 0; k < 4; k++) {
 #pragma unroll
         for (int n = 0; n < R / 8; n++) {
 #pragma unroll
-            for (int e = 0; e < 4; e++) {
-                int row = 16 * m + 8 * (e >> 1) + (lane >> 2), col = 8 * n + (lane & 3) * 2 + (e & 1);
-                sums[(warp * THIN_ROWS + row) * R + col] = acc[m][n][e];
+            for (int half = 0; half < 2; half++) {
+                int col = 64 * warp + 16 * k + 8 * half + (lane & 3) * 2;
+                const bf16_bits *from = a.thin + (b.col0 + col) * of_column + (a.first[b.part] + 8 * n + (lane >> 2)) * of_rank;
+                uint32_t low = col < b.cols ? from[0] : 0, high = col + 1 < b.cols ? from[of_column] : 0;
+                right[k][n][half] = low | high << 16;
             }
         }
     }
-    __syncthreads();
-    for (int item = threadIdx.x; item < THIN_ROWS * (R / 2); item += THIN_THREADS) {
-        int row = item / (R / 2), col = item % (R / 2) * 2;
-        if (row0 + row >= a.rows) continue;
-        float x = 0, y = 0;
+}
+
+/* The result for 16 tokens: the sum of the warps' parts, in bf16 where there is one chunk, else as a partial sum. */
+template <int R>
+static __device__ __forceinline__ void thin_store_out(const float *sums, const cuda_thin_args &a, const thin_block &b, int t)
+{
+    for (int item = threadIdx.x; item < THIN_TOKENS * (R / 2); item += THIN_THREADS) {
+        int row = item / (R / 2), col = item % (R / 2) * 2, token = t * THIN_TOKENS + row;
+        if (token >= a.rows) continue;
+        float2 sum = {0, 0};
 #pragma unroll
         for (int w = 0; w < THIN_WARPS; w++) {
-            x += sums[(w * THIN_ROWS + row) * R + col];
-            y += sums[(w * THIN_ROWS + row) * R + col + 1];
+            float2 part = *(const float2 *)(sums + (w * THIN_TOKENS + row) * R + col);
+            sum.x += part.x, sum.y += part.y;
         }
-        *reinterpret_cast<uint32_t *>(a.out + (row0 + row) * a.out_stride + col) = pack_bf16(x, y);
+        if (a.chunk[b.part + 1] - a.chunk[b.part] == 1)
+            *reinterpret_cast<uint32_t *>(a.out + token * a.out_stride + a.first[b.part] + col) = pack_bf16(sum.x, sum.y);
+        else
+            *(float2 *)(a.partial_out + ((int64_t)b.chunk * a.rows + token) * R + col) = sum;
     }
 }
 
-/* One block: a pipeline over pieces of the depth. fetch_commit runs in every turn, even where nothing is copied, so that
- * fetch_wait can count groups. */
-template <int R, bool COLUMNS> static __device__ __forceinline__ void thin_rows(const cuda_thin_args &a)
+/* The products of one step: this warp's part of the result into `sums`, and what the step adds to dB. */
+template <int R, bool DB>
+static __device__ __forceinline__ void thin_step(const bf16_bits *stage, float *sums, const uint32_t right[4][R / 8][2],
+                                                 float db[4][R / 8][4], bool wants_db)
 {
-    const int STAGE = thin_shape<R, COLUMNS>::WIDE + thin_shape<R, COLUMNS>::THIN;
-    DYNAMIC_SHARED(bf16_bits, shared);
-    int row0 = blockIdx.x * THIN_ROWS, steps = (a.depth + THIN_DEPTH - 1) / THIN_DEPTH;
-    float acc[2][R / 8][4] = {};
-    for (int t = 0; t < THIN_STAGES - 1; t++) {
-        if (t < steps) thin_fetch<R, COLUMNS>(shared + t * STAGE, a, row0, t * THIN_DEPTH);
-        fetch_commit();
+    int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    float u[R / 8][4] = {};
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+        uint32_t left[4];
+        load_a<THIN_COLS>(left, stage, 0, 64 * warp + 16 * k);
+#pragma unroll
+        for (int n = 0; n < R / 8; n++) mma_bf16(u[n], left, right[k][n][0], right[k][n][1]);
     }
-    for (int t = 0; t < steps; t++) {
-        fetch_wait<THIN_STAGES - 2>();
-        __syncthreads(); /* piece t is there, and nobody reads the one that is overwritten next */
-        int next = t + THIN_STAGES - 1;
-        if (next < steps) thin_fetch<R, COLUMNS>(shared + next % THIN_STAGES * STAGE, a, row0, next * THIN_DEPTH);
-        fetch_commit();
-        thin_step<R, COLUMNS>(acc, shared + t % THIN_STAGES * STAGE);
+#pragma unroll
+    for (int n = 0; n < R / 8; n++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float *to = sums + (warp * THIN_TOKENS + 8 * h + (lane >> 2)) * R + 8 * n + (lane & 3) * 2;
+            *(float2 *)to = float2{u[n][2 * h], u[n][2 * h + 1]};
+        }
     }
-    fetch_wait<0>();
-    __syncthreads();
-    thin_store<R>(acc, (float *)shared, a, row0);
+    if (!DB || !wants_db) return;
+#pragma unroll
+    for (int n = 0; n < R / 16; n++) {
+        uint32_t z[4];
+        load_b_cols<R>(z, stage + thin_shape<R, DB>::WIDE, 0, 16 * n);
+#pragma unroll
+        for (int m = 0; m < 4; m++) { /* dy^T: 16 columns by 16 tokens */
+            uint32_t left[4];
+            int token = (lane & 7) + (lane >> 4) * 8, col = 64 * warp + 16 * m + ((lane >> 3) & 1) * 8;
+            ldmatrix_trans(left, shared_address(stage + token * tile<THIN_COLS>::STRIDE + col));
+            mma_bf16(db[m][2 * n], left, z[0], z[1]);
+            mma_bf16(db[m][2 * n + 1], left, z[2], z[3]);
+        }
+    }
 }
 
-#define THIN_KERNEL(NAME, R, COLUMNS)                                                                                       \
+/* This block's part of dB. */
+template <int R>
+static __device__ __forceinline__ void thin_store_db(float db[4][R / 8][4], const cuda_thin_args &a, const thin_block &b)
+{
+    int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    float *to = a.partial_db + (int64_t)blockIdx.y * a.column[a.parts] * R;
+#pragma unroll
+    for (int m = 0; m < 4; m++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int col = 64 * warp + 16 * m + 8 * h + (lane >> 2);
+            if (col >= b.cols) continue;
+#pragma unroll
+            for (int n = 0; n < R / 8; n++) {
+                float2 pair = {db[m][n][2 * h], db[m][n][2 * h + 1]};
+                *(float2 *)(to + (int64_t)(b.col0 + col) * R + 8 * n + (lane & 3) * 2) = pair;
+            }
+        }
+    }
+}
+
+template <int R, bool ROWS, bool DB> static __device__ __forceinline__ void thin_pass(const cuda_thin_args &a)
+{
+    const int STAGE = thin_shape<R, DB>::STAGE, SUMS = THIN_WARPS * THIN_TOKENS * R;
+    DYNAMIC_SHARED(bf16_bits, shared);
+    float *sums = (float *)(shared + THIN_STAGES * STAGE);
+    thin_block b = thin_block_of(a);
+    bool wants_db = DB && a.z[b.part];
+    int steps = (a.rows + THIN_TOKENS - 1) / THIN_TOKENS, slice = blockIdx.y;
+    int from = (int)((int64_t)steps * slice / a.slices), to = (int)((int64_t)steps * (slice + 1) / a.slices);
+    uint32_t right[4][R / 8][2];
+    float db[4][R / 8][4] = {};
+    for (int i = 0; i < THIN_STAGES - 1; i++) {
+        if (from + i < to) thin_fetch<R, DB>(shared + i * STAGE, a, b, from + i);
+        fetch_commit();
+    }
+    thin_load<R, ROWS>(right, a, b);
+    for (int t = from; t < to; t++) {
+        int at = (t - from) % THIN_STAGES, next = t + THIN_STAGES - 1;
+        fetch_wait<THIN_STAGES - 2>();
+        __syncthreads(); /* step t is there, and nobody reads the buffer that is overwritten next */
+        if (next < to) thin_fetch<R, DB>(shared + (next - from) % THIN_STAGES * STAGE, a, b, next);
+        fetch_commit();
+        if (t > from) thin_store_out<R>(sums + ((t - 1) & 1) * SUMS, a, b, t - 1);
+        thin_step<R, DB>(shared + at * STAGE, sums + (t & 1) * SUMS, right, db, wants_db);
+    }
+    __syncthreads();
+    if (to > from) thin_store_out<R>(sums + ((to - 1) & 1) * SUMS, a, b, to - 1);
+    if (wants_db) thin_store_db<R>(db, a, b);
+}
+
+#define THIN_KERNEL(NAME, R, ROWS, DB)                                                                                      \
     extern "C" __global__ void __launch_bounds__(THIN_THREADS) NAME(const cuda_thin_args a)                                 \
     {                                                                                                                       \
-        thin_rows<R, COLUMNS>(a);                                                                                           \
+        thin_pass<R, ROWS, DB>(a);                                                                                          \
     }
-THIN_KERNEL(thin_16, 16, false)
-THIN_KERNEL(thin_32, 32, false)
-THIN_KERNEL(thin_48, 48, false)
-THIN_KERNEL(thin_64, 64, false)
-THIN_KERNEL(thin_96, 96, false)
-THIN_KERNEL(thin_columns_16, 16, true)
-THIN_KERNEL(thin_columns_32, 32, true)
-THIN_KERNEL(thin_columns_64, 64, true)
+THIN_KERNEL(thin_16, 16, true, false)
+THIN_KERNEL(thin_32, 32, true, false)
+THIN_KERNEL(thin_48, 48, true, false)
+THIN_KERNEL(thin_64, 64, true, false)
+THIN_KERNEL(thin_96, 96, true, false)
+THIN_KERNEL(thin_columns_16, 16, false, false)
+THIN_KERNEL(thin_columns_32, 32, false, false)
+THIN_KERNEL(thin_columns_64, 64, false, false)
+THIN_KERNEL(thin_gradient_16, 16, false, true)
+THIN_KERNEL(thin_gradient_32, 32, false, true)
 
-/* Each thread writes two neighbouring elements (struct cuda_pack_args); the first threads write a, those after them b. */
-extern "C" __global__ void __launch_bounds__(256) adapter_pack(const cuda_pack_args a)
+/* Adds the partial sums, four ranks a thread. Row y of the grid below `parts` is the result of adapter y, above it dB of adapter
+ * y - parts, whose slices `split` threads share. */
+extern "C" __global__ void __launch_bounds__(SUM_THREADS) thin_total(const cuda_thin_args a)
 {
-    int r = a.first[a.parts], rows = a.row[a.parts];
-    int64_t i = ((int64_t)blockIdx.x * 256 + threadIdx.x) * 2, of_a = (int64_t)r * a.cols;
-    float x = 0, y = 0;
-    int part = 0;
-    if (i < of_a) {
-        int rank = (int)(i / a.cols);
-        while (part + 1 < a.parts && rank >= a.first[part + 1]) part++;
-        const float *from = a.from_a[part] + (rank - a.first[part]) * (int64_t)a.cols + i % a.cols;
-        x = from[0], y = from[1];
-        *reinterpret_cast<uint32_t *>(a.a + i) = pack_bf16(x, y);
+    int r = a.r, part = blockIdx.y % a.parts, fours = r / 4, split = (int)blockIdx.y < a.parts ? 1 : a.split;
+    int64_t i = (int64_t)blockIdx.x * (SUM_THREADS / split) + threadIdx.x % (SUM_THREADS / split), row = i / fours;
+    int col = (int)(i % fours) * 4, chunks = a.chunk[part + 1] - a.chunk[part], columns = a.column[part + 1] - a.column[part];
+    if ((int)blockIdx.y < a.parts) {
+        if (chunks < 2 || row >= a.rows) return;
+        float4 s = sum_of_fours(a.partial_out + ((int64_t)a.chunk[part] * a.rows + row) * r + col, (int64_t)a.rows * r, chunks);
+        uint32_t *to = reinterpret_cast<uint32_t *>(a.out + row * a.out_stride + a.first[part] + col);
+        to[0] = pack_bf16(s.x, s.y), to[1] = pack_bf16(s.z, s.w);
         return;
     }
-    i -= of_a;
-    if (i >= (int64_t)rows * r) return;
-    int row = (int)(i / r), rank = (int)(i % r);
-    while (part + 1 < a.parts && row >= a.row[part + 1]) part++;
-    int width = a.first[part + 1] - a.first[part], col = rank - a.first[part];
-    if (col >= 0 && col < width && a.from_b[part]) {
-        const float *from = a.from_b[part] + (row - a.row[part]) * (int64_t)width + col;
-        x = a.scale[part] * from[0], y = a.scale[part] * from[1];
+    if (chunks == 0 || !a.z[part]) return; /* the whole block */
+    bool inside = row < columns;
+    int64_t at = (a.column[part] + (inside ? row : 0)) * r + col;
+    float4 s = split_sum(a.partial_db + at, (int64_t)a.column[a.parts] * r, a.slices, split);
+    if (!inside || (int)threadIdx.x >= SUM_THREADS / split) return;
+    float *to = a.db[part] + row * r + col;
+    to[0] += a.alpha[part] * s.x, to[1] += a.alpha[part] * s.y, to[2] += a.alpha[part] * s.z, to[3] += a.alpha[part] * s.w;
+}
+
+/* Eight f32 times `by` as bf16. */
+static __device__ __forceinline__ void pack_eight(bf16_bits *to, const float *from, float by)
+{
+    float4 x = *(const float4 *)from, y = *(const float4 *)(from + 4);
+    const float values[8] = {by * x.x, by * x.y, by * x.z, by * x.w, by * y.x, by * y.y, by * y.z, by * y.w};
+    octet_store(to, octet_round(values));
+}
+
+/* Each thread writes eight neighbouring elements (struct cuda_pack_args). Blocks of row y of the grid write row y of a, those after
+ * them b, 32 of its rows each. */
+extern "C" __global__ void __launch_bounds__(256) adapter_pack(const cuda_pack_args a)
+{
+    int r = a.first[a.parts], rows = a.row[a.parts], part = 0;
+    if ((int)blockIdx.y < r) {
+        int rank = blockIdx.y;
+        while (part + 1 < a.parts && rank >= a.first[part + 1]) part++;
+        const float *from = a.from_a[part] + (rank - a.first[part]) * (int64_t)a.cols;
+        for (int col = (blockIdx.x * 256 + threadIdx.x) * 8; col < a.cols; col += gridDim.x * 256 * 8)
+            pack_eight(a.a + (int64_t)rank * a.cols + col, from + col, 1.0f);
+        return;
     }
-    *reinterpret_cast<uint32_t *>(a.b + i) = pack_bf16(x, y);
+    int groups = r / 8, total = rows * groups, step = (gridDim.y - r) * gridDim.x * 256;
+    for (int i = ((blockIdx.y - r) * gridDim.x + blockIdx.x) * 256 + threadIdx.x; i < total; i += step) {
+        int row = i / groups, rank = i % groups * 8;
+        part = 0;
+        while (part + 1 < a.parts && row >= a.row[part + 1]) part++;
+        int width = a.first[part + 1] - a.first[part], col = rank - a.first[part];
+        bf16_bits *to = a.b + (int64_t)row * r + rank;
+        if (col >= 0 && col < width) pack_eight(to, a.from_b[part] + (row - a.row[part]) * (int64_t)width + col, a.scale[part]);
+        else *reinterpret_cast<uint4 *>(to) = uint4{0, 0, 0, 0};
+    }
 }

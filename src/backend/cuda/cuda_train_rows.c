@@ -3,16 +3,24 @@
  * queues it. */
 #include "backend/cuda/cuda_backend.h"
 
-/* Logits of a chunk of rows exist at a time, at most LOGITS_BYTES of them; a chunk is a multiple of LOGITS_ROWS rows,
- * whole tiles of the product. */
-enum { LOGITS_BYTES = 256 << 20, LOGITS_ROWS = 128 };
+/* Logits of a chunk of rows exist at a time, LOGITS_BYTES of them; a chunk is a multiple of LOGITS_ROWS rows, whole tiles of
+ * the product. dh has few tiles where h is narrow: there a chunk grows until each of a large card's multiprocessors (132,
+ * whatever the card, so that every card computes the same) has a tile of 128 x 256, or to LOGITS_MOST bytes. For instance
+ * SmolLM2-135M (576 columns): 44 tiles by 3, so 5,632 rows and 553 MB. */
+enum { LOGITS_BYTES = 256 << 20, LOGITS_MOST = 1 << 30, LOGITS_ROWS = 128, LOGITS_COLS = 256, LOGITS_TILES = 132 };
 
 /* Rows of a chunk of logits. */
-static int rows_a_chunk(int64_t rows, int padded)
+static int rows_a_chunk(int64_t rows, int cols, int padded)
 {
-    int64_t fit = LOGITS_BYTES / ((int64_t)padded * 2) / LOGITS_ROWS * LOGITS_ROWS;
+    int64_t line = (int64_t)padded * 2, fit = LOGITS_BYTES / line / LOGITS_ROWS * LOGITS_ROWS;
+    int64_t most = LOGITS_MOST / line / LOGITS_ROWS * LOGITS_ROWS;
+    int64_t full = LOGITS_TILES / ((cols + LOGITS_COLS - 1) / LOGITS_COLS) * LOGITS_ROWS;
+    if (full > most) full = most;
+    if (fit < full) fit = full;
     if (fit < LOGITS_ROWS) fit = LOGITS_ROWS;
-    return (int)(fit < rows ? fit : rows);
+    int64_t chunks = (rows + fit - 1) / fit,
+            equal = (rows + chunks * LOGITS_ROWS - 1) / (chunks * LOGITS_ROWS) * LOGITS_ROWS;
+    return (int)(equal < rows ? equal : rows); /* no short chunk at the end: its product would take as long as a whole one */
 }
 
 /* The head in bf16, with rows of zeros up to `padded`: widened into scratch where it is compressed. NULL on failure. */
@@ -49,7 +57,7 @@ enum status cuda_row_cross_entropy(struct cuda_backend *b, const struct op_call 
                                    .cols = h.cols,
                                    .vocab = (int)p->w->rows,
                                    .padded = cuda_padded(p->w->rows)};
-    a.chunk = rows_a_chunk(h.rows, a.padded);
+    a.chunk = rows_a_chunk(h.rows, h.cols, a.padded);
     a.nll = cuda_scratch(b, DTYPE_F32, h.rows);
     a.logits = cuda_scratch(b, DTYPE_BF16, (int64_t)a.chunk * a.padded);
     if (!a.table || !a.nll || !a.logits) return b->backend.c->status;

@@ -31,28 +31,7 @@ static __device__ __forceinline__ bf16_bits *wide_begin(bf16_bits *shared)
     return shared + (1024 - (int)((uintptr_t)shared_address(shared) & 1023)) % 1024 / 2;
 }
 
-/* Starts copying rows [first, first + ROWS) of a matrix of `limit` rows into a tile; rows past the end become zeros. */
-template <int DIM, int ROWS, int THREADS>
-static __device__ __forceinline__ void wide_fetch(bf16_bits *s, const bf16_bits *from, int64_t stride, int first, int limit)
-{
-    const int CHUNKS = DIM / 8;
-#pragma unroll
-    for (int i = 0; i < ROWS * CHUNKS / THREADS; i++) {
-        int item = i * THREADS + threadIdx.x, row = item / CHUNKS, chunk = item % CHUNKS;
-        bool inside = first + row < limit;
-        const bf16_bits *source = from + (int64_t)(inside ? first + row : 0) * stride + chunk * 8;
-        fetch_octet(s + wide_at<ROWS>(row, chunk * 8), source, inside);
-    }
-}
-
 #if HAVE_WGMMA
-
-/* Tensor cores read shared memory through the asynchronous proxy: what this thread wrote there is visible to wgmma after this
- * fence and a barrier. */
-static __device__ __forceinline__ void wgmma_see()
-{
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
 
 /* Orders earlier uses of the accumulators before the wgmma instructions that follow. */
 static __device__ __forceinline__ void wgmma_begin()
@@ -65,6 +44,28 @@ static __device__ __forceinline__ void wgmma_wait()
 {
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
     asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+}
+
+/* The same in two steps: closes a group; waits until at most PENDING of the groups that were closed last are still under way.
+ * Groups end in their order. */
+static __device__ __forceinline__ void wgmma_commit()
+{
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+template <int PENDING> static __device__ __forceinline__ void wgmma_pending()
+{
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
+}
+
+/* Registers of a thread of this group of four warps: fewer for one that only moves data, more for those that multiply. The
+ * number is a multiple of 8; all warps of the group must call it. */
+template <int N> static __device__ __forceinline__ void registers_give()
+{
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N));
+}
+template <int N> static __device__ __forceinline__ void registers_take()
+{
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N));
 }
 
 /* Keeps the compiler from moving uses of accumulators over a wait. */
@@ -87,6 +88,10 @@ static __device__ __forceinline__ uint64_t wgmma_operand(const bf16_bits *at, in
 }
 
 #define WGMMA_OUT(d, i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
+#define WGMMA_FRESH(d, i) "=f"(d[i][0]), "=f"(d[i][1]), "=f"(d[i][2]), "=f"(d[i][3])
+#define WGMMA_FRESH_8(d, i)                                                                                                   \
+    WGMMA_FRESH(d, i), WGMMA_FRESH(d, i + 1), WGMMA_FRESH(d, i + 2), WGMMA_FRESH(d, i + 3), WGMMA_FRESH(d, i + 4), WGMMA_FRESH(d, i + 5), \
+        WGMMA_FRESH(d, i + 6), WGMMA_FRESH(d, i + 7)
 #define WGMMA_OUT_8(d, i)                                                                                                   \
     WGMMA_OUT(d, i), WGMMA_OUT(d, i + 1), WGMMA_OUT(d, i + 2), WGMMA_OUT(d, i + 3), WGMMA_OUT(d, i + 4), WGMMA_OUT(d, i + 5), \
         WGMMA_OUT(d, i + 6), WGMMA_OUT(d, i + 7)
@@ -94,67 +99,72 @@ static __device__ __forceinline__ uint64_t wgmma_operand(const bf16_bits *at, in
 /* The instructions, by the number of columns of the result (64 or 128) and by where the left operand lies. Their last constants
  * are: scale of a and of b (1), and which operands are transposed. `add` 0: d is overwritten, else added to. Products with shared
  * left operands have b as rows of the result's columns (S = q k^T); those with registers have b as it is (o += P v). */
-static __device__ __forceinline__ void wgmma_shared_64(float d[8][4], uint64_t a, uint64_t b, int add)
+#define WGMMA_SHARED_64(OUT, ADD)                                                                                           \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"                                                   \
+                 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "                   \
+                 "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31 "                                         \
+                 "}, %32, %33, " ADD ", 1, 1, 0, 0;\n"                                                                      \
+                 : OUT(d, 0)                                                                                                \
+                 : "l"(a), "l"(b))
+
+/* d (64, 64) += a b^T, a in shared memory; or d = a b^T. */
+template <bool ADD> static __device__ __forceinline__ void wgmma_shared(float (&d)[8][4], uint64_t a, uint64_t b)
 {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
-                 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "
-                 "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31 "
-                 "}, %32, %33, p, 1, 1, 0, 0;\n}\n"
-                 : WGMMA_OUT_8(d, 0)
-                 : "l"(a), "l"(b), "r"(add));
+    if (ADD) WGMMA_SHARED_64(WGMMA_OUT_8, "1");
+    else WGMMA_SHARED_64(WGMMA_FRESH_8, "0");
 }
 
 /* d (64, 64) += a b, a in registers. */
 static __device__ __forceinline__ void wgmma_registers_64(float d[8][4], const uint32_t a[4], uint64_t b)
 {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
                  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "
                  "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31 "
-                 "}, {%32, %33, %34, %35}, %36, p, 1, 1, 1;\n}\n"
+                 "}, {%32, %33, %34, %35}, %36, 1, 1, 1, 1;\n"
                  : WGMMA_OUT_8(d, 0)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 
-/* d (64, 128) (+)= a b^T, a in shared memory. */
-static __device__ __forceinline__ void wgmma_shared_128(float d[16][4], uint64_t a, uint64_t b, int add)
+#define WGMMA_SHARED_128(OUT, ADD)                                                                                          \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"                                                  \
+                 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "                   \
+                 "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35,  "                   \
+                 "%36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52,  "                   \
+                 "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63 "                                                   \
+                 "}, %64, %65, " ADD ", 1, 1, 0, 0;\n"                                                                      \
+                 : OUT(d, 0), OUT(d, 8)                                                                                     \
+                 : "l"(a), "l"(b))
+
+/* The same for 128 columns. */
+template <bool ADD> static __device__ __forceinline__ void wgmma_shared(float (&d)[16][4], uint64_t a, uint64_t b)
 {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
-                 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "
-                 "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35,  "
-                 "%36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52,  "
-                 "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63 "
-                 "}, %64, %65, p, 1, 1, 0, 0;\n}\n"
-                 : WGMMA_OUT_8(d, 0), WGMMA_OUT_8(d, 8)
-                 : "l"(a), "l"(b), "r"(add));
+    if (ADD) WGMMA_SHARED_128(WGMMA_OUT_8, "1");
+    else WGMMA_SHARED_128(WGMMA_FRESH_8, "0");
 }
 
 /* d (64, 128) += a b, a in registers. */
 static __device__ __forceinline__ void wgmma_registers_128(float d[16][4], const uint32_t a[4], uint64_t b)
 {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
                  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18,  "
                  "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35,  "
                  "%36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52,  "
                  "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63 "
-                 "}, {%64, %65, %66, %67}, %68, p, 1, 1, 1;\n}\n"
+                 "}, {%64, %65, %66, %67}, %68, 1, 1, 1, 1;\n"
                  : WGMMA_OUT_8(d, 0), WGMMA_OUT_8(d, 8)
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 
 /* Queues s (64, N) = rows [row, row + 64) of the tile a (A_ROWS, DIM) times the N rows of the tile b, transposed. */
 template <int DIM, int N, int A_ROWS>
-static __device__ __forceinline__ void wide_scores(float s[N / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
+static __device__ __forceinline__ void wide_scores(float (&s)[N / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
 {
+    uint64_t left = wgmma_operand(a + row * 64, 16), right = wgmma_operand(b, 16);
 #pragma unroll
-    for (int k = 0; k < DIM / 16; k++) {
-        uint64_t left = wgmma_operand(a + (k >> 2) * (A_ROWS * 64) + row * 64 + (k & 3) * 16, 16);
-        uint64_t right = wgmma_operand(b + (k >> 2) * (N * 64) + (k & 3) * 16, 16);
-        if (N == 64) wgmma_shared_64(s, left, right, k > 0);
-        else wgmma_shared_128(s, left, right, k > 0);
+    for (int k = 0; k < DIM / 16; k++) { /* operands count 16 bytes: 8 elements */
+        int of_left = ((k >> 2) * (A_ROWS * 64) + (k & 3) * 16) / 8, of_right = ((k >> 2) * (N * 64) + (k & 3) * 16) / 8;
+        if (k == 0) wgmma_shared<false>(s, left, right);
+        else wgmma_shared<true>(s, left + of_left, right + of_right);
     }
 }
 
@@ -169,23 +179,32 @@ template <int K> static __device__ __forceinline__ void wide_round(uint32_t left
 template <int DIM, int K>
 static __device__ __forceinline__ void wide_weighted(float o[DIM / 8][4], const uint32_t left[K / 16][4], const bf16_bits *b)
 {
+    uint64_t right = wgmma_operand(b, K * 128);
 #pragma unroll
     for (int k = 0; k < K / 16; k++) {
-        uint64_t right = wgmma_operand(b + 16 * k * 64, K * 128);
-        if (DIM == 64) wgmma_registers_64(o, left[k], right);
-        else wgmma_registers_128(o, left[k], right);
+        if (DIM == 64) wgmma_registers_64(o, left[k], right + 16 * k * 64 / 8);
+        else wgmma_registers_128(o, left[k], right + 16 * k * 64 / 8);
     }
 }
 
 #else
 
-static __device__ __forceinline__ void wgmma_see()
-{
-}
 static __device__ __forceinline__ void wgmma_begin()
 {
 }
 static __device__ __forceinline__ void wgmma_wait()
+{
+}
+static __device__ __forceinline__ void wgmma_commit()
+{
+}
+template <int PENDING> static __device__ __forceinline__ void wgmma_pending()
+{
+}
+template <int N> static __device__ __forceinline__ void registers_give()
+{
+}
+template <int N> static __device__ __forceinline__ void registers_take()
 {
 }
 template <int N> static __device__ __forceinline__ void wgmma_hold(float d[N][4])
@@ -204,7 +223,7 @@ template <int ROWS> static __device__ __forceinline__ uint32_t wide_pair(const b
 }
 
 template <int DIM, int N, int A_ROWS>
-static __device__ __forceinline__ void wide_scores(float s[N / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
+static __device__ __forceinline__ void wide_scores(float (&s)[N / 8][4], const bf16_bits *a, int row, const bf16_bits *b)
 {
     int lane = threadIdx.x & 31, g = lane >> 2, t = 2 * (lane & 3), r = row + 16 * ((threadIdx.x >> 5) & 3) + g;
     for (int n = 0; n < N / 8; n++) {

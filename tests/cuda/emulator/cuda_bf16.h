@@ -13,6 +13,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 #define __constant__
+#define __grid_constant__
 #define __shared__ static /* blocks run one after the other */
 
 using std::max;
@@ -44,10 +45,24 @@ template <typename T> T __shfl_xor_sync(unsigned, T x, int mask)
     return other;
 }
 
+template <typename T> T __shfl_sync(unsigned, T x, int lane)
+{
+    const unsigned char(*all)[64] = emulated_gather(&x, sizeof(x));
+    T other;
+    memcpy(&other, all[lane], sizeof(other));
+    return other;
+}
+
+inline void __syncwarp()
+{
+    char nothing = 0;
+    emulated_gather(&nothing, 1);
+}
+
 struct float2 {
     float x, y;
 };
-struct float4 {
+struct alignas(16) float4 {
     float x, y, z, w;
 };
 struct alignas(16) uint4 {

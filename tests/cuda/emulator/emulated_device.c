@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backend/cuda/cuda_gemm.h"
+#include "emulated_tiles.h"
 
 void emulator_launch(int kernel, unsigned x, unsigned y, unsigned threads, unsigned shared, const void *args);
 
@@ -30,6 +31,7 @@ struct cuda *cuda_open(struct ctx *c, int index)
     d->major = 8, d->processors = 3, d->shared_bytes = 227 << 10;
     d->driver.cuMemsetD8Async = set_bytes;
     d->driver.cuMemcpyDtoDAsync = copy_bytes;
+    d->driver.cuTensorMapEncodeTiled = emulated_encode_tiled;
     return d;
 }
 

@@ -12,6 +12,7 @@
 #include <cuda.h>
 
 #include "backend/cuda/cuda_kernel_list.h"
+#include "emulated_tiles.h"
 
 void emulator_launch(int kernel, unsigned x, unsigned y, unsigned threads, unsigned shared, const void *args);
 
@@ -129,6 +130,14 @@ EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsi
     if (x == 0 || y == 0 || z != 1 || ty != 1 || tz != 1 || x > 0x7fffffff || y > 65535) return CUDA_ERROR_INVALID_VALUE;
     emulator_launch((int)(size_t)function - 1, x, y, threads, shared, params[0]);
     return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
+                                       const cuuint64_t *size, const cuuint64_t *bytes, const cuuint32_t *box,
+                                       const cuuint32_t *steps, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
+                                       CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)
+{
+    return emulated_encode_tiled(map, type, rank, address, size, bytes, box, steps, interleave, swizzle, promotion, fill);
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------------------------- */

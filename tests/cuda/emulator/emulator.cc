@@ -8,9 +8,9 @@
 #include <ucontext.h>
 
 #include "backend/cuda/cuda_attention.cu"
+#include "backend/cuda/cuda_attention_bulk.cu"
 #include "backend/cuda/cuda_attention_bwd.cu"
 #include "backend/cuda/cuda_attention_one.cu"
-#include "backend/cuda/cuda_attention_wide.cu"
 #include "backend/cuda/cuda_dropout.cu"
 #include "backend/cuda/cuda_elementwise.cu"
 #include "backend/cuda/cuda_generic.cu"
@@ -20,6 +20,7 @@
 #include "backend/cuda/cuda_optim.cu"
 #include "backend/cuda/cuda_rms_norm.cu"
 #include "backend/cuda/cuda_rope.cu"
+#include "backend/cuda/cuda_spread.cu"
 #include "backend/cuda/cuda_swiglu.cu"
 #include "backend/cuda/cuda_thin.cu"
 #include "backend/cuda/cuda_vector.cu"
@@ -33,6 +34,8 @@ struct fiber {
     bool started, done, waiting;
     int waits_for; /* the turn (of its warp or of the block) that has to come */
     bool of_block;
+    const emulated_barrier *barrier; /* what it waits for instead */
+    int parity;
 };
 
 /* Values that the lanes of a warp exchange, two turns deep: the next exchange may begin while some lanes still read this one. */
@@ -58,6 +61,15 @@ static void fiber_wait(bool of_block, int turn)
     fiber *f = (fiber *)emulated_current; /* its first member */
     f->waiting = true, f->of_block = of_block, f->waits_for = turn;
     if (!_setjmp(f->state)) _longjmp(scheduler, 1);
+}
+
+void emulated_barrier_wait(const emulated_barrier *b, int parity)
+{
+    fiber *f = (fiber *)emulated_current;
+    if ((int)(b->phase & 1) != parity) return;
+    f->barrier = b, f->parity = parity;
+    fiber_wait(false, 0);
+    f->barrier = nullptr;
 }
 
 void __syncthreads()
@@ -114,6 +126,7 @@ static void fiber_resume(int i)
 static bool fiber_ready(const fiber *f)
 {
     if (f->done) return false;
+    if (f->waiting && f->barrier) return (int)(f->barrier->phase & 1) != f->parity;
     return !f->waiting || (f->of_block ? block_turn : warps[f->thread.warp].turn) >= f->waits_for;
 }
 

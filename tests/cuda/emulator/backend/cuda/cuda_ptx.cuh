@@ -94,4 +94,45 @@ template <int PENDING> static inline void fetch_wait()
 {
 }
 
+/* A barrier in shared memory. Copies arrive at once, so what it counts are arrivals. */
+struct emulated_barrier {
+    uint16_t arrivals, missing;
+    uint32_t phase;
+};
+void emulated_barrier_wait(const emulated_barrier *b, int parity);
+
+static inline void barrier_make(uint64_t *b, int arrivals)
+{
+    emulated_barrier made = {(uint16_t)arrivals, (uint16_t)arrivals, 0};
+    memcpy(b, &made, sizeof(made));
+}
+static inline void barrier_begin()
+{
+}
+static inline void barrier_arrive(uint64_t *at)
+{
+    emulated_barrier *b = (emulated_barrier *)at;
+    if (--b->missing == 0) b->missing = b->arrivals, b->phase++;
+}
+static inline void barrier_expect(uint64_t *b, int)
+{
+    barrier_arrive(b);
+}
+static inline void barrier_wait(uint64_t *b, int parity)
+{
+    emulated_barrier_wait((const emulated_barrier *)b, parity);
+}
+
+/* One box of 64 rows and 64 columns, swizzled; the map is what emulated_tiles.h makes. */
+static inline void box_fetch(bf16_bits *to, const cuda_tile_map *map, int col, int row, uint64_t *)
+{
+    const bf16_bits *from = (const bf16_bits *)map->words[0];
+    int cols = (int)map->words[1], rows = (int)map->words[2], stride = (int)map->words[3] / 2;
+    for (int i = 0; i < 64 * 64; i++) {
+        int r = i / 64, c = i % 64;
+        bool inside = row + r < rows && col + c < cols;
+        to[r * 64 + (((c >> 3) ^ (r & 7)) << 3) + (c & 7)] = inside ? from[(int64_t)(row + r) * stride + col + c] : 0;
+    }
+}
+
 #endif
