@@ -53,10 +53,12 @@ static double mean_of(const double *values, size_t n)
 static void show_cell(void *user, size_t i, size_t n, const struct trial *t, bool read)
 {
     (void)user;
-    char name[64];
+    char name[64], predicted[16] = "     -";
     size_t k = t->n_facts;
-    printf("%4zu/%zu  %-30s  predicted %+6.2f  trained %+6.2f  held out %+6.2f  %6.1f s%s\n", i + 1, n,
-           trial_name(&t->cell, name), mean_of(t->phrased, k), mean_of(t->odds + BELIEF_TRAINED * k, k),
+    double expected = mean_of(t->phrased, k);
+    if (!isnan(expected)) snprintf(predicted, sizeof(predicted), "%+6.2f", expected);
+    printf("%4zu/%zu  %-30s  predicted %s  trained %+6.2f  held out %+6.2f  %6.1f s%s\n", i + 1, n,
+           trial_name(&t->cell, name), predicted, mean_of(t->odds + BELIEF_TRAINED * k, k),
            mean_of(t->odds + BELIEF_HELD_OUT * k, k), t->seconds, read ? "  (was there)" : "");
     fflush(stdout);
 }

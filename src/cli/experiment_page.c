@@ -36,7 +36,7 @@ static void print_fit(const struct experiment_fits *f, enum fit_kind kind, enum 
 {
     static const enum belief shown[] = {BELIEF_TRAINED, BELIEF_HELD_OUT, BELIEF_QUESTION, BELIEF_YES_NO, BELIEF_REVERSED};
     if (!experiment_find_fit(f, kind, arm, epochs, BELIEF_TRAINED)) return;
-    printf("%-26s  %6lld", text, (long long)epochs);
+    printf("%-34s  %6lld", text, (long long)epochs);
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
         const struct fit *fit = experiment_find_fit(f, kind, arm, epochs, shown[i]);
         if (fit)
@@ -72,7 +72,7 @@ void experiment_page_print(const struct experiment_fits *f, size_t n_facts)
            n_facts, "arm", "repeat", "ratio", "epochs", "seeds", "predicted", "trained", "choice", "held-out", "yes-no",
            "unseen", "said", "perplexity");
     for (size_t i = 0; i < f->n_groups; i++) print_group(&f->groups[i]);
-    printf("\nSlope of measured against predicted (1: as predicted), 95 %% interval over facts.\n\n%-26s  %6s  %22s  %22s  "
+    printf("\nSlope of measured against predicted (1: as predicted), 95 %% interval over facts.\n\n%-34s  %6s  %22s  %22s  "
            "%22s  %22s  %22s\n",
            "", "epochs", "trained", "held-out", "question", "yes-no", "reversed");
     print_fits(f);

@@ -49,15 +49,17 @@ static enum status write_chart(const struct experiment_fits *f, int64_t epochs, 
                                 .diagonal = true,
                                 .series = p.series,
                                 .n_series = p.n_series};
+    buf_append_str(out, "<div>");
     chart_write(&chart, out);
+    buf_append_str(out, "</div>\n");
     mem_free(c, memory);
     return c->status;
 }
 
 static void write_number(struct buf *out, double value)
 {
-    if (isfinite(value))
-        buf_printf(out, "<td>%+.2f</td>", value);
+    if (isfinite(value)) /* what rounds to 0 has no sign */
+        buf_printf(out, "<td>%+.2f</td>", fabs(value) < 0.005 ? 0 : value);
     else
         buf_append_str(out, "<td></td>");
 }
@@ -127,7 +129,9 @@ enum status experiment_write_html(const struct experiment_fits *f, const char *d
                    "primary claim that the model then has. The dashed line is where they are equal. Statements that were "
                    "trained, statements in words never trained, and facts never trained, which should stay at 0. Weights "
                    "rate provenance, not truth.</p>\n");
+    buf_append_str(&page, "<div class=\"charts\">\n");
     if (write_charts(f, &page) == OK) {
+        buf_append_str(&page, "</div>\n");
         write_fits(f, &page);
         write_groups(f, &page);
         page_end(&page);

@@ -5,10 +5,13 @@
 #include "report/page.h"
 
 static const char style[] =
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:66em;padding:0 1em;color:#1b1f24;background:#fff}"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:72em;padding:0 1em;color:#1b1f24;background:#fff}"
     "h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #d8dee4}th{font-weight:600}"
-    "td:first-child,th:first-child{text-align:left}.wide{overflow-x:auto}"
+    "td:first-child,th:first-child{text-align:left}td,th{white-space:nowrap}.wide{overflow-x:auto}"
+    /* charts stand beside one another where there is room; on a phone they are scrolled and not shrunk beyond reading */
+    ".charts{display:flex;flex-wrap:wrap;gap:1em}.charts>div{flex:0 1 31em;overflow-x:auto}"
+    ".charts svg{min-width:30em}"
     "svg{max-width:100%;height:auto;background:transparent}svg text{font:12px system-ui,sans-serif;fill:#1b1f24}"
     ".grid{stroke:#d8dee4}.axis{stroke:#6b7580}.guide{stroke:#6b7580;stroke-dasharray:5 4;fill:none}"
     ".s0{--c:#0b63c5}.s1{--c:#c2410c}.s2{--c:#15803d}.s3{--c:#7e22ce}.s4{--c:#a16207}.s5{--c:#0e7490}.s6{--c:#be185d}"
