@@ -238,7 +238,7 @@ typedef struct ya_progress {
     size_t peak_bytes;                              /* most memory so far, mapped weights not counted */
     bool evaluated;                                 /* a validation has been made; its values: */
     double valid_loss, valid_weighted_loss;
-    int64_t valid_step, best_step; /* of the last validation; of the best so far */
+    int64_t valid_step, best_step; /* of the last validation, 0: the one before step 1; of the best so far, 0: none */
 } ya_progress;
 
 /* Members may be NULL. All are called on the thread of ya_training_run, and may not run, open or free anything of the ctx.
@@ -246,7 +246,7 @@ typedef struct ya_progress {
 typedef struct ya_training_hooks {
     void *user;
     void (*step)(void *user, const ya_progress *progress);       /* after each optimizer step */
-    void (*validation)(void *user, const ya_progress *progress); /* after each validation */
+    void (*validation)(void *user, const ya_progress *progress); /* after each validation, of which one is before step 1 */
     /* Asked between micro-batches; true: save what is done and stop. */
     bool (*interrupted)(void *user);
     /* Asked after each optimizer step; true: write a checkpoint now, and continue. */

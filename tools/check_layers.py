@@ -5,7 +5,7 @@ import os
 import re
 import sys
 
-LAYERS = ["base", "report", "io", "score", "array", "backend", "model", "data", "prepare", "engine", "train", "eval", "measure", "export", "api", "cli"]
+LAYERS = ["base", "report", "io", "score", "array", "backend", "model", "data", "prepare", "engine", "train", "runs", "eval", "measure", "export", "api", "cli"]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 SUFFIXES = (".c", ".h", ".def", ".cu", ".cuh")
 

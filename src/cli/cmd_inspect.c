@@ -1,11 +1,13 @@
 /* cmd_inspect: what is in a file or folder. It opens it with the same readers that training uses, so a file that inspects
  * well is a file that loads, and a bad one gives the reader's message and exit code. */
+#include <errno.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/inspect_page.h"
+#include "cli/inspect_run.h"
 #include "io/template/chat_template.h"
 #include "io/gguf.h"
 #include "io/hub_cache.h"
@@ -28,11 +30,13 @@ enum { JSON_CAP_BYTES = 16 << 20, MAX_OPEN = 3, SHORT_ARRAY = 16 };
 /* What is open while the page is collected and printed. */
 struct inspection {
     struct ctx *c;
+    bool json;
     struct inspect_page page;
     struct gguf *gguf;
     struct safetensors *files[MAX_OPEN];
     int n_files;
     struct tokenizer *tokenizer;
+    struct run_read *run; /* the folder is that of a run */
 };
 
 /* ---- tensors ---- */
@@ -275,17 +279,27 @@ static enum status inspect_adapter(struct inspection *x, const char *dir)
     return add_file_in(x, dir, "adapter_model.safetensors");
 }
 
+/* Facts of a run; what stands below them is printed after the page. */
+static enum status inspect_training(struct inspection *x, const char *dir)
+{
+    x->run = mem_alloc(x->c, 1, sizeof *x->run);
+    if (!x->run) return x->c->status;
+    TRY(run_read_open(x->c, dir, program_invocation_name, x->run));
+    return inspect_run_fill(&x->page, x->run, x->json);
+}
+
 /* Which kind of folder it is shows in the names of its files. */
 static enum status inspect_folder(struct inspection *x, const char *dir)
 {
     if (inspect_has_file(x->c, dir, "state.json") || inspect_has_file(x->c, dir, "manifest.json"))
         return inspect_checkpoint(x, dir);
     if (inspect_has_file(x->c, dir, "adapter_config.json")) return inspect_adapter(x, dir);
+    if (run_is_run(x->c, dir)) return inspect_training(x, dir);
     if (inspect_has_file(x->c, dir, "config.json")) return inspect_model(x, dir);
     TRY(x->c->status);
     return ctx_fail(x->c, E_INPUT,
                     "%s: neither a model folder (config.json), nor an adapter (adapter_config.json), nor a checkpoint "
-                    "(state.json, manifest.json)",
+                    "(state.json, manifest.json), nor a run (config.json, data_manifest.json)",
                     dir);
 }
 
@@ -311,12 +325,15 @@ static enum status cmd_inspect_run(const struct command_call *call)
 {
     const struct inspect_values *v = call->values;
     char *path = hub_cache_resolve(call->c, call->parse->operands[0]);
-    struct inspection x = {.c = call->c};
+    struct inspection x = {.c = call->c, .json = v->json};
     if (!path) return call->c->status;
     inspect_page_init(&x.page, call->c, path);
     enum status status = dir_exists(path) ? inspect_folder(&x, path) : inspect_file(&x, path);
     if (status == OK) status = inspect_page_print(&x.page, v->json);
+    if (status == OK && x.run && !v->json) status = inspect_run_print(x.run);
     inspect_page_release(&x.page);
+    if (x.run) run_read_release(x.run);
+    mem_free(x.c, x.run);
     gguf_close(x.gguf);
     for (int i = 0; i < x.n_files; i++) safetensors_close(x.files[i]);
     tokenizer_free(x.tokenizer);
@@ -326,13 +343,15 @@ static enum status cmd_inspect_run(const struct command_call *call)
 
 const struct command command_inspect = {
     .name = "inspect",
-    .summary = "shows what is in a model, adapter, checkpoint or tokenizer",
+    .summary = "shows how a run went, or what is in a model, adapter, checkpoint or tokenizer",
     .usage = "FILE [--json]",
     .about =
-        "FILE is a .safetensors, .gguf or tokenizer.json file, a folder (a model, a PEFT adapter or a checkpoint of a "
-        "run),\n"
-        "or owner/name, the name of a model in the local Hugging Face cache. The files are validated as training validates\n"
-        "them, and those of a checkpoint are compared with the sizes and digests in its manifest.",
+        "FILE is the folder of a run (what it was started with, how it went, what to do next), a .safetensors, .gguf or\n"
+        "tokenizer.json file, a folder (a model, a PEFT adapter or a checkpoint of a run), or owner/name, the name of a "
+        "model\n"
+        "in the local Hugging Face cache. The files are validated as training validates them, and those of a checkpoint "
+        "are\n"
+        "compared with the sizes and digests in its manifest.",
     .table = &table,
     .values_bytes = sizeof(struct inspect_values),
     .min_operands = 1,

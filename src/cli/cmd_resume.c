@@ -39,7 +39,7 @@ static enum status cmd_resume_run(const struct command_call *call)
     struct train_values values = {0};
     struct train_view_options options = {.run = call->parse->operands[0], .max_steps = mine->max_steps, .resumed = true};
     struct trainer_hooks hooks;
-    struct train_view view;
+    struct train_view view = {0};
     struct trainer *t = NULL;
     json_t *doc = NULL;
     enum status status = train_options_read(c, call->parse->operands[0], &values, &doc);
@@ -51,12 +51,14 @@ static enum status cmd_resume_run(const struct command_call *call)
         status = command_compute(c, mine->device ? mine->device : values.device,
                                  mine->threads >= 0 ? mine->threads : values.threads);
     if (status != OK) goto out;
-    status = train_view_start(&view, c, &options, &hooks);
+    options.plot = values.plot;
+    status = train_view_start(&view, call, &options, &hooks);
     if (status != OK) goto out;
     t = trainer_resume(c, &values.config, &hooks);
     status = t ? train_view_page(&view, t) : c->status;
     if (status == OK) status = train_view_run(&view, t);
 out:
+    train_view_end(&view);
     trainer_free(t);
     json_decref(doc);
     return status;

@@ -161,16 +161,16 @@ static enum status resolve_names(struct ctx *c, const struct option_table *table
     return OK;
 }
 
-/* From the words behind the command's name to its end. Values and what was parsed live on the heap, because commands differ
- * in the size of their values. */
-static enum status run_command(struct ctx *c, const struct command *cmd, int argc, char **argv)
+/* From the words behind the command's name, the `taken` first after the program's, to its end. Values and what was parsed
+ * live on the heap, because commands differ in the size of their values. */
+static enum status run_command(struct ctx *c, const struct command *cmd, int taken, int argc, char **argv)
 {
     struct option_parse *parse = mem_alloc(c, 1, sizeof(*parse));
     void *values = mem_alloc(c, 1, cmd->values_bytes);
     char *paths[2] = {NULL, NULL};
     enum status status = c->status;
     if (status != OK) goto out;
-    status = options_parse(c, cmd->table, argc, (const char *const *)argv, values, parse);
+    status = options_parse(c, cmd->table, argc - 1 - taken, (const char *const *)argv + 1 + taken, values, parse);
     if (status != OK) goto out;
     if (parse->help) {
         status = print_help(c, cmd);
@@ -178,7 +178,7 @@ static enum status run_command(struct ctx *c, const struct command *cmd, int arg
     }
     status = check_operands(c, cmd, parse);
     if (status == OK) status = resolve_names(c, cmd->table, values, paths);
-    if (status == OK) status = cmd->run(&(struct command_call){c, values, parse});
+    if (status == OK) status = cmd->run(&(struct command_call){c, values, parse, argc, argv});
 out:
     for (int i = 0; i < 2; i++) mem_free(c, paths[i]);
     mem_free(c, values);
@@ -204,7 +204,7 @@ static enum status dispatch(struct ctx *c, int argc, char **argv)
     }
     int taken;
     const struct command *cmd = find_command(argc - 1, argv + 1, &taken);
-    if (cmd) return run_command(c, cmd, argc - 1 - taken, argv + 1 + taken);
+    if (cmd) return run_command(c, cmd, taken, argc, argv);
     if (!family(argv[1], false)) return unknown_command(c, argv[1]);
     if (argc > 2 && strcmp(argv[2], "--help") != 0 && strcmp(argv[2], "-h") != 0) {
         char name[64];

@@ -10,6 +10,8 @@ struct command_call {
     struct ctx *c;
     const void *values;
     const struct option_parse *parse;
+    int argc; /* all words of the command line, the program's name first */
+    char *const *argv;
 };
 
 struct command {

@@ -162,9 +162,8 @@ static void print_weights(const struct objective *o)
     if (weighted && o->omega_max > o->omega_min) print_histogram(o);
 }
 
-enum status train_view_page(struct train_view *v, const struct trainer *t)
+enum status train_page_print(const struct train_view *v, const struct trainer *t)
 {
-    v->free_bytes = t->plan.free_bytes;
     print_sizes(v, t);
     print_plan(&t->plan, t->model->config.n_layers);
     print_counts("data", dataset_counts(t->data));
@@ -175,5 +174,5 @@ enum status train_view_page(struct train_view *v, const struct trainer *t)
     puts(v->color ? "rows (green: trained)" : "rows ([[trained]])");
     for (int64_t i = 0; i < ROWS_SHOWN && i < dataset_n_documents(t->data); i++) TRY(print_row(v, t, i));
     fflush(stdout);
-    return v->resumed ? OK : data_page_warn(t);
+    return OK;
 }

@@ -1,66 +1,33 @@
-/* train_view: what a training shows while it runs. The page before step 1 is train_page.c. */
+/* train_view: what a training shows while it runs. The page before step 1 is train_page.c.
+ *
+ * On a terminal one line is refreshed, and every twentieth part of the run one stays, so that a curve remains; with --plot
+ * the loss so far stands above the line. In a pipe every step has a line. */
 #include "cli/train_view.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cli/command.h"
+#include "cli/data_page.h"
+#include "cli/progress_line.h"
+#include "cli/run_log.h"
 #include "cli/shell_word.h"
 #include "cli/source_page.h"
 #include "cli/train_signals.h"
 #include "cli/try_line.h"
+#include "cli/verdict_page.h"
 #include "export/peft.h"
+#include "report/braille.h"
+#include "runs/verdict.h"
 
-/* ---- the line -------------------------------------------------------------------------------------------------------- */
+enum { LINES_KEPT = 20, PLOT_ROWS = 8, PLOT_COLUMNS_MAX = 100, PLOT_CAP_BYTES = 1 << 18 };
 
-/* "1h02m" or "3m20s". */
-static void format_duration(double seconds, char *out, size_t out_bytes)
-{
-    int64_t s = (int64_t)(seconds + 0.5);
-    if (s >= 3600)
-        snprintf(out, out_bytes, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
-    else
-        snprintf(out, out_bytes, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
-}
-
-/* Used, and what there was when the run began where that is known. */
-static void format_memory(const struct train_view *v, size_t used, char *out, size_t out_bytes)
-{
-    double gib = 1.0 / (double)((size_t)1 << 30);
-    if (v->free_bytes == SIZE_MAX)
-        snprintf(out, out_bytes, "%.2f GiB", (double)used * gib);
-    else
-        snprintf(out, out_bytes, "%.2f/%.1f GiB", (double)used * gib, (double)v->free_bytes * gib);
-}
-
-/* The line in parts, and the order in which they are left out where the terminal is too narrow: a line that wraps could not
- * be overwritten. */
-enum { PART_STEP, PART_VALID, PART_LR, PART_SPEED, PART_NORM, PART_MEMORY, PART_ETA, PARTS, PART_BYTES = 80 };
-static const int dispensable[] = {PART_MEMORY, PART_NORM, PART_LR, PART_VALID, PART_SPEED, PART_ETA};
-
-/* Each part with the spaces in front of it; an empty part is left out. */
-static void make_parts(const struct train_view *v, const struct train_progress *p, char parts[PARTS][PART_BYTES])
-{
-    char eta[32], memory[48];
-    format_duration(p->eta_seconds, eta, sizeof(eta));
-    format_memory(v, p->timing.peak_bytes, memory, sizeof(memory));
-    snprintf(parts[PART_STEP], PART_BYTES, "step %" PRId64 "/%" PRId64 "  loss %.4f  weighted %.4f", p->step.step,
-             p->total_steps, p->step.loss, p->step.weighted_loss);
-    parts[PART_VALID][0] = '\0';
-    if (p->evaluated)
-        snprintf(parts[PART_VALID], PART_BYTES, " (val %.4f best@%" PRId64 ")", p->eval.weighted_loss, p->best_step);
-    snprintf(parts[PART_LR], PART_BYTES, "  lr %.2e", p->step.lr);
-    snprintf(parts[PART_SPEED], PART_BYTES, "  %.0f tok/s", p->timing.tokens_per_s);
-    snprintf(parts[PART_NORM], PART_BYTES, "  gnorm %.3f%s", p->step.grad_norm, p->step.clipped ? " clipped" : "");
-    snprintf(parts[PART_MEMORY], PART_BYTES, "  %s", memory);
-    snprintf(parts[PART_ETA], PART_BYTES, "  ETA %s", eta);
-}
+/* ---- screen and log -------------------------------------------------------------------------------------------------- */
 
 /* Columns of the terminal now: windows change their size. */
 static size_t terminal_columns(void)
@@ -69,47 +36,138 @@ static size_t terminal_columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-/* Empties parts until the line fits. */
-static void fit_parts(char parts[PARTS][PART_BYTES], size_t columns)
+/* Leaves the line that is being refreshed, so that other output starts on a line of its own. A plot goes: it is drawn again
+ * below that output. */
+static void end_line(struct train_view *v)
 {
-    size_t width = 0;
-    for (int i = 0; i < PARTS; i++) width += strlen(parts[i]);
-    for (size_t i = 0; width >= columns && i < sizeof(dispensable) / sizeof(dispensable[0]); i++) {
-        width -= strlen(parts[dispensable[i]]);
-        parts[dispensable[i]][0] = '\0';
+    if (v->open_line && v->plot_lines) printf("\r\033[%dA\033[J", v->plot_lines);
+    if (v->open_line && !v->plot_lines) putchar('\n');
+    v->open_line = false;
+    v->plot_lines = 0;
+}
+
+/* A line that stays, on the screen and in the log. */
+static void __attribute__((format(printf, 2, 3))) keep(struct train_view *v, const char *format, ...)
+{
+    va_list args;
+    end_line(v);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    fflush(stdout);
+    if (!v->log) return;
+    va_start(args, format);
+    vfprintf(v->log, format, args);
+    va_end(args);
+}
+
+/* The ctx's log hook while a training runs: warnings belong into the log too. */
+static void view_log(void *user, enum log_level level, const char *message)
+{
+    struct train_view *v = user;
+    end_line(v);
+    fflush(stdout);
+    if (v->log_before) v->log_before(v->user_before, level, message);
+    if (v->log && level != LOG_DEBUG) fprintf(v->log, "%s%s\n", level == LOG_WARN ? "warning: " : "", message);
+}
+
+/* ---- the line -------------------------------------------------------------------------------------------------------- */
+
+/* Remembers a loss for the plot. Without memory for it there is no plot, and the training continues. */
+static void curve_add(struct train_view *v, int64_t step, double loss)
+{
+    struct train_curve *k = &v->curve;
+    if (!v->plot) return;
+    if (k->n == k->room) {
+        size_t wanted = k->room ? 2 * k->room : 256;
+        double *x = mem_resize(v->c, k->x, k->room, wanted, sizeof *x);
+        if (x) k->x = x;
+        double *y = x ? mem_resize(v->c, k->y, k->room, wanted, sizeof *y) : NULL;
+        if (!y) {
+            ctx_clear(v->c);
+            v->plot = false;
+            return;
+        }
+        k->y = y;
+        k->room = wanted;
     }
-    if (width >= columns) parts[PART_STEP][columns - 1] = '\0';
+    k->x[k->n] = (double)step;
+    k->y[k->n++] = loss;
+}
+
+/* The curve so far; returns its number of lines. */
+static int print_plot(const struct train_view *v, FILE *out, size_t columns)
+{
+    struct buf text;
+    int lines = 0;
+    struct braille_plot plot = {.x = v->curve.x,
+                                .y = v->curve.y,
+                                .n = v->curve.n,
+                                .columns = (int)(columns - 1 < PLOT_COLUMNS_MAX ? columns - 1 : PLOT_COLUMNS_MAX),
+                                .rows = PLOT_ROWS};
+    buf_init(&text, v->c, PLOT_CAP_BYTES);
+    braille_write(&plot, &text);
+    if (buf_ok(&text)) {
+        fputs(buf_str(&text), out);
+        lines = PLOT_ROWS + 1;
+    }
+    buf_release(&text);
+    return lines;
+}
+
+/* Whether the line of this step stays. The last one does, and one of every twentieth part of the run. */
+static bool is_kept(const struct train_view *v, const struct train_progress *p)
+{
+    int64_t every = p->total_steps / LINES_KEPT;
+    return p->step.step == p->total_steps || p->step.step - v->lines_from >= (every > 0 ? every : 1);
 }
 
 /* On a terminal the line of the step before is overwritten; otherwise every step has a line. */
+static void show_line(struct train_view *v, const struct train_progress *p)
+{
+    struct progress_line line = {p, watch_loss(&v->watch), v->free_bytes};
+    char text[PROGRESS_LINE_BYTES];
+    size_t columns = v->line ? terminal_columns() : SIZE_MAX;
+    bool kept = is_kept(v, p), drawn = v->line && v->plot && columns > 30;
+    if (v->plot_lines) printf("\r\033[%dA\033[J", v->plot_lines);
+    v->plot_lines = 0;
+    progress_line_write(&line, columns, text);
+    printf("%s%s%s", v->line ? "\r\033[K" : "", text, !v->line || (kept && drawn) ? "\n" : "");
+    if (drawn) v->plot_lines = print_plot(v, stdout, columns);
+    if (drawn) printf("%s", text);
+    v->open_line = v->line;
+    if (kept && !drawn) end_line(v);
+    fflush(stdout);
+    if (!kept) return;
+    v->lines_from = p->step.step;
+    progress_line_write(&line, SIZE_MAX, text);
+    if (v->log) fprintf(v->log, "%s\n", text);
+}
+
 static void show_step(void *user, const struct train_progress *p)
 {
     struct train_view *v = user;
-    char parts[PARTS][PART_BYTES];
+    enum watch_event event;
+    char text[FINDING_BYTES];
     train_signals_done(p->step.step);
-    make_parts(v, p, parts);
-    if (v->line) fit_parts(parts, terminal_columns());
-    printf("%s%s%s%s%s%s%s%s%s", v->line ? "\r\033[K" : "", parts[PART_STEP], parts[PART_VALID], parts[PART_LR],
-           parts[PART_SPEED], parts[PART_NORM], parts[PART_MEMORY], parts[PART_ETA], v->line ? "" : "\n");
-    v->open_line = v->line;
-    fflush(stdout);
-}
-
-/* Leaves the line that is being refreshed, so that other output starts on a line of its own. */
-static void end_line(struct train_view *v)
-{
-    if (v->open_line) putchar('\n');
-    v->open_line = false;
+    bool told = watch_add(&v->watch, &p->step, &event, text, sizeof text);
+    curve_add(v, p->step.step, p->step.loss);
+    show_line(v, p);
+    if (v->search) {
+        v->search_over = p->step.loss > 3 * watch_start(v->watch.first, v->watch.seen);
+        return;
+    }
+    if (told) ctx_log(v->c, LOG_WARN, "step %" PRId64 ": %s. Ctrl-C saves and stops", p->step.step, text);
 }
 
 /* A line for each validation, which stays. */
 static void show_eval(void *user, const struct train_progress *p)
 {
     struct train_view *v = user;
-    end_line(v);
-    printf("step %" PRId64 "  validation: loss %.4f  weighted %.4f%s\n", p->eval.step, p->eval.loss, p->eval.weighted_loss,
-           p->eval.best ? "  best so far" : "");
-    fflush(stdout);
+    keep(v, "step %" PRId64 "  validation: loss %.4f  weighted %.4f%s\n", p->eval.step, p->eval.loss, p->eval.weighted_loss,
+         p->eval.step == 0 ? "  before training"
+         : p->eval.best    ? "  best so far"
+                           : "");
 }
 
 /* ---- saving and stopping ---------------------------------------------------------------------------------------------- */
@@ -117,8 +175,8 @@ static void show_eval(void *user, const struct train_progress *p)
 /* Asked between micro-batches. */
 static bool view_is_interrupted(void *user)
 {
-    (void)user;
-    return train_signals_stop();
+    const struct train_view *v = user;
+    return v->search_over || train_signals_stop();
 }
 
 /* SIGUSR1 came: remembered, so that note_saved can answer. */
@@ -136,9 +194,7 @@ static void note_saved(void *user, int64_t step)
     train_signals_saved(step);
     if (!v->save_asked) return;
     v->save_asked = false;
-    end_line(v);
-    printf("step %" PRId64 " is saved (SIGUSR1)\n", step);
-    fflush(stdout);
+    keep(v, "step %" PRId64 " is saved (SIGUSR1)\n", step);
 }
 
 /* What the answer to a signal will say is being done. */
@@ -164,11 +220,21 @@ static enum status make_command(struct train_view *v, struct ctx *c, const char 
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */
 
-enum status train_view_start(struct train_view *v, struct ctx *c, const struct train_view_options *o,
+enum status train_view_start(struct train_view *v, const struct command_call *call, const struct train_view_options *o,
                              struct trainer_hooks *hooks)
 {
-    *v = (struct train_view){
-        .line = isatty(STDOUT_FILENO), .color = command_color(STDOUT_FILENO), .resumed = o->resumed, .free_bytes = SIZE_MAX};
+    struct ctx *c = call->c;
+    *v = (struct train_view){.c = c,
+                             .line = isatty(STDOUT_FILENO),
+                             .color = command_color(STDOUT_FILENO),
+                             .plot = o->plot,
+                             .search = o->search,
+                             .resumed = o->resumed,
+                             .free_bytes = SIZE_MAX,
+                             .log_before = c->hooks.log,
+                             .user_before = c->hooks.user,
+                             .argc = call->argc,
+                             .argv = call->argv};
     *hooks = (struct trainer_hooks){.user = v,
                                     .phase = note_phase,
                                     .step = show_step,
@@ -181,31 +247,115 @@ enum status train_view_start(struct train_view *v, struct ctx *c, const struct t
     return OK;
 }
 
-/* What was trained, where the adapter is, and a command that uses it. */
-static enum status say_end(const struct trainer *t)
+void train_view_end(struct train_view *v)
+{
+    if (!v->c) return;
+    v->c->hooks.log = v->log_before;
+    v->c->hooks.user = v->user_before;
+    mem_free(v->c, v->curve.x);
+    mem_free(v->c, v->curve.y);
+    if (v->log) fclose(v->log);
+    v->log = NULL;
+}
+
+/* What print_page needs, behind run_log_page's one pointer. */
+struct page_of {
+    struct train_view view; /* without colours */
+    const struct trainer *t;
+};
+
+static enum status print_page(void *user)
+{
+    const struct page_of *p = user;
+    return train_page_print(&p->view, p->t);
+}
+
+enum status train_view_page(struct train_view *v, const struct trainer *t)
+{
+    v->free_bytes = t->plan.free_bytes;
+    TRY(train_page_print(v, t));
+    v->log = run_log_open(v->c, t->config.run, v->argc, v->argv);
+    if (!v->log) return v->c->status;
+    struct page_of page = {*v, t};
+    page.view.color = false;
+    TRY(run_log_page(v->c, v->log, print_page, &page));
+    v->c->hooks.log = view_log;
+    v->c->hooks.user = v;
+    return v->resumed ? OK : data_page_warn(t);
+}
+
+/* A resumed run continues the curve, and what was said of it is not said again. */
+static enum status take_history(struct train_view *v, const struct trainer *t)
+{
+    struct history h;
+    enum watch_event event;
+    char text[FINDING_BYTES];
+    watch_init(&v->watch, t->schedule.total);
+    if (t->state.step == 0) return OK;
+    TRY(history_read(v->c, t->config.run, &h));
+    for (size_t i = 0; i < h.n_steps; i++) {
+        watch_add(&v->watch, &h.steps[i], &event, text, sizeof text);
+        curve_add(v, h.steps[i].step, h.steps[i].loss);
+    }
+    v->lines_from = t->state.step;
+    history_release(&h);
+    return OK;
+}
+
+/* source_page_print behind run_log_page's pointer. */
+static enum status print_sources(void *user)
+{
+    return source_page_print(user);
+}
+
+/* What was trained, how it went, where the adapter is, and a command that uses it if it is worth using. */
+static enum status say_end(struct train_view *v, struct trainer *t)
 {
     const struct train_state *s = &t->state;
+    const struct train_config *k = &t->config;
+    struct history h;
+    struct verdict_options o = {.total_steps = t->schedule.total,
+                                .patience = k->patience,
+                                .eval_every = k->eval_every,
+                                .lr = t->schedule.peak,
+                                .finished = true};
+    TRY(history_read(v->c, k->run, &h));
+    struct verdict verdict = verdict_of(&h, &o);
+    history_release(&h);
     TRY(source_page_print(t));
-    printf("done: %" PRId64 " steps, %" PRId64 " trained tokens, %.1f %% of the steps clipped\n", s->step, s->trained_tokens,
-           100.0 * clip_share(&s->clip));
+    TRY(run_log_page(v->c, v->log, print_sources, t));
+    keep(v, "%s: %" PRId64 " steps, %" PRId64 " trained tokens, %.1f %% of the steps clipped\n",
+         verdict.bad ? "all steps are done, but the run went wrong" : "done", s->step, s->trained_tokens,
+         100.0 * clip_share(&s->clip));
+    if (v->plot) print_plot(v, stdout, v->line ? terminal_columns() : PLOT_COLUMNS_MAX);
+    if (v->plot && v->log) print_plot(v, v->log, PLOT_COLUMNS_MAX);
+    verdict_page_print(&verdict, stdout);
+    if (v->log) verdict_page_print(&verdict, v->log);
     if (s->best_step)
-        printf("adapter: %s/adapter (PEFT; best of the validations, step %" PRId64 ", weighted loss %.4f)\n", t->config.run,
-               s->best_step, s->best_loss);
+        keep(v, "adapter: %s/adapter (PEFT; best of the validations, step %" PRId64 ", weighted loss %.4f)\n", k->run,
+             s->best_step, s->best_loss);
     else
-        printf("adapter: %s/adapter (PEFT; the last step, as there was no validation)\n", t->config.run);
-    return try_line_print(t);
+        keep(v, "adapter: %s/adapter (PEFT; the last step, as there was no validation)\n", k->run);
+    return verdict.bad ? OK : try_line_print(t);
 }
 
 enum status train_view_run(struct train_view *v, struct trainer *t)
 {
     train_signals_done(t->state.step);
     train_signals_saved(t->saved_step);
+    TRY(take_history(v, t));
     enum status status = trainer_run(t);
     end_line(v);
+    if (v->search && (status == OK || (status == E_INTERRUPTED && v->search_over))) {
+        ctx_clear(v->c); /* of the stop that the search itself asked for */
+        if (v->plot) print_plot(v, stdout, v->line ? terminal_columns() : PLOT_COLUMNS_MAX);
+        return OK;
+    }
     if (status == OK) status = peft_write_run_card(t->model, t->lora, t->config.run);
-    if (status == OK) status = say_end(t);
+    if (status == OK) status = say_end(v, t);
     if (status == E_INTERRUPTED)
-        printf("interrupted: step %" PRId64 " of %" PRId64 " is saved. Continue with: %s\n", t->state.step,
-               t->schedule.total, v->command);
+        keep(v, "interrupted: step %" PRId64 " of %" PRId64 " is saved. Continue with: %s\n", t->state.step,
+             t->schedule.total, v->command);
+    if (status != OK && status != E_INTERRUPTED && v->log) fprintf(v->log, "error: %s\n", v->c->message);
     return status;
 }

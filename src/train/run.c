@@ -214,7 +214,7 @@ static void cpu_name(char *out, size_t out_bytes)
 
 /* For the reader of an old run: nothing is compared with it on resume. The fingerprint is what an adapter in the run's
  * folder is known by. */
-enum status run_write_environment(struct ctx *c, const char *dir, const char *backend, const char *norms)
+enum status run_write_environment(struct ctx *c, const char *dir, const struct run_environment *e)
 {
     struct utsname u;
     struct buf text;
@@ -222,8 +222,12 @@ enum status run_write_environment(struct ctx *c, const char *dir, const char *ba
     if (uname(&u) != 0) memset(&u, 0, sizeof(u));
     cpu_name(cpu, sizeof(cpu));
     buf_init(&text, c, TEXT_CAP_BYTES);
-    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s}", "compiler", __VERSION__, "system", u.sysname, "kernel",
-                            u.release, "cpu", cpu, "backend", backend, "threads", threads_count(c), "norms", norms);
+    json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:I}", "compiler", __VERSION__, "system", u.sysname,
+                            "kernel", u.release, "cpu", cpu, "backend", e->backend, "threads", threads_count(c), "norms",
+                            e->norms, "total_steps", (json_int_t)e->total_steps);
+    /* Words of a command line may be any bytes; text that is not UTF-8 is left out. */
+    if (doc && e->program[0]) json_object_set_new(doc, "program", json_string(e->program));
+    if (doc && e->command[0]) json_object_set_new(doc, "command", json_string(e->command));
     if (!doc)
         ctx_fail(c, E_MEMORY, "no memory for environment.json");
     else if (json_write(c, doc, true, &text) == OK)

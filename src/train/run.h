@@ -2,7 +2,7 @@
  *
  *   config.json          every option with its value
  *   data_manifest.json   size and SHA-256 of each data file and of each file of the base model
- *   environment.json     program, machine, backend, threads
+ *   environment.json     program, its command line, machine, backend, threads, steps
  *   data.cache           the tokenised rows (data/dataset.h)
  *   metrics.jsonl, timing.jsonl, checkpoints/, adapter/ */
 #ifndef YA_TRAIN_RUN_H
@@ -28,8 +28,16 @@ enum status run_write_manifest(struct ctx *c, const char *dir, const char *model
 /* E_INPUT naming the file when one of those files is not the one of the manifest any more. */
 enum status run_check_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data);
 
-/* Writes environment.json. norms: fingerprint of the base model (model_norms.h), "" for none. */
-enum status run_write_environment(struct ctx *c, const char *dir, const char *backend, const char *norms);
+/* What environment.json says beside the machine. */
+struct run_environment {
+    const char *backend;
+    const char *norms;             /* fingerprint of the base model (model_norms.h), "" for none */
+    const char *program, *command; /* version and command line of the host, "" where it does not tell */
+    int64_t total_steps;
+};
+
+/* Writes environment.json. E_IO. */
+enum status run_write_environment(struct ctx *c, const char *dir, const struct run_environment *e);
 
 /* SHA-256 of the file dir/name, as hex with a NUL. E_IO. */
 enum status run_sha256(struct ctx *c, const char *dir, const char *name, char hex[65]);

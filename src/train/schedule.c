@@ -1,4 +1,4 @@
-/* schedule: linear warm-up, then cosine, linear or constant. See schedule.h.
+/* schedule: linear warm-up, then cosine, linear, constant or rising. See schedule.h.
  *
  * Step numbers start at 1, so the warm-up never spends a step at rate 0 (a schedule that starts at 0 wastes the first step,
  * which on runs of 30 steps is 3 % of the training). */
@@ -27,6 +27,8 @@ double schedule_lr(const struct schedule *s, int64_t step)
         return floor_rate + (s->peak - floor_rate) * 0.5 * (1.0 + cos(3.14159265358979323846 * p));
     case SCHEDULE_LINEAR:
         return s->peak + (floor_rate - s->peak) * p;
+    case SCHEDULE_RISING:
+        return s->peak * pow(s->min_ratio, 1.0 - p);
     case SCHEDULE_CONSTANT:
         break;
     }

@@ -12,6 +12,7 @@ struct train_values {
     struct option_list data; /* becomes config.data */
     const char *device;      /* for backend_open */
     int64_t threads;
+    bool plot; /* for the program: the trainer draws nothing */
 };
 
 extern const struct option_table train_table;

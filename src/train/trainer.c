@@ -276,21 +276,48 @@ static enum status trainer_publish(struct trainer *t)
     return t->c->status;
 }
 
+bool trainer_is_out_of_patience(const struct trainer *t)
+{
+    const struct train_state *s = &t->state;
+    return t->config.patience > 0 && s->best_step > 0 && s->step - s->best_step >= t->config.patience * t->config.eval_every;
+}
+
+/* More steps to do. */
+static bool trainer_continues(const struct trainer *t)
+{
+    return t->state.step < t->schedule.total && !trainer_is_out_of_patience(t);
+}
+
+/* The validation loss before anything is learnt, which every later one is compared with. It is never the best one: an
+ * adapter of step 0 changes nothing. A run that is resumed behind it has it in its metrics. */
+static enum status validate_start(struct trainer *t)
+{
+    struct metrics_eval eval = {0};
+    if (!t->valid || t->state.step > 0 || t->state.metrics_bytes > 0) return OK;
+    TRY(trainer_evaluate(t, &eval));
+    TRY(metrics_add_eval(t->metrics, &eval));
+    t->progress.evaluated = true;
+    t->progress.eval = eval;
+    if (t->hooks.eval) t->hooks.eval(t->hooks.user, &t->progress);
+    return OK;
+}
+
 /* The plan is checked again here, because memory may have become scarce since the page was shown. */
 enum status trainer_run(struct trainer *t)
 {
     bool improved;
     TRY(plan_check(t->c, &t->plan_input, &t->plan));
-    if (t->state.step < t->schedule.total) TRY(trainer_open_epoch(t, t->state.epoch));
+    TRY(validate_start(t));
+    if (trainer_continues(t)) TRY(trainer_open_epoch(t, t->state.epoch));
     enter_phase(t, TRAINER_STEPS);
-    while (t->state.step < t->schedule.total) {
+    while (trainer_continues(t)) {
         enum status status = trainer_run_step(t);
         if (status == E_INTERRUPTED) return stop(t);
         if (status != OK) return status;
         TRY(validate(t, &improved));
         bool asked = t->hooks.save_asked && t->hooks.save_asked(t->hooks.user);
-        if (asked || improved || is_due(t, t->config.save_every)) TRY(save(t));
-        if (is_interrupted(t) && t->state.step < t->schedule.total) return stop(t);
+        if (asked || improved || is_due(t, t->config.save_every) || !trainer_continues(t)) TRY(save(t));
+        if (is_interrupted(t) && trainer_continues(t)) return stop(t);
     }
     return trainer_publish(t);
 }

@@ -46,10 +46,13 @@ struct train_config {
     bool choose_epochs, choose_packing, choose_lr; /* the trainer may set these where the rows are few (train_choice.h) */
 
     int64_t eval_every, save_every, keep; /* steps; checkpoints kept beside the best */
+    int64_t patience; /* the run ends after so many validations in a row without a better one; 0: never */
     enum plan_checkpoint grad_checkpoint;
     int64_t recomputed_blocks; /* this many, whatever grad_checkpoint says; negative: that decides */
     double max_memory;         /* GiB that the run may take; 0: what is free */
     int64_t seed;              /* of the adapter's start, the order of documents and dropout */
+
+    const char *program, *command; /* version and command line of the host, for environment.json; NULL: not told */
 };
 
 struct train_progress {
@@ -58,9 +61,9 @@ struct train_progress {
     int64_t total_steps;
     double step_seconds; /* running mean */
     double eta_seconds;
-    bool evaluated; /* a validation loss is known; its values: */
-    struct metrics_eval eval;
-    int64_t best_step;
+    bool evaluated;           /* a validation loss is known; its values: */
+    struct metrics_eval eval; /* of step 0: before training */
+    int64_t best_step;        /* 0: none yet */
 };
 
 struct trainer;
@@ -150,6 +153,9 @@ void trainer_free(struct trainer *t);
  * is checked first (E_FIT). E_INTERRUPTED: the hook asked to stop and the state is saved. E_NUMERIC: a loss or norm was no
  * number; step and rows are named, nothing of that step was saved. */
 enum status trainer_run(struct trainer *t);
+
+/* Whether --patience ends the run at the step it has reached: from its state alone, so a resumed run knows it too. */
+bool trainer_is_out_of_patience(const struct trainer *t);
 
 /* Optimizer steps of the whole run. */
 int64_t trainer_total_steps(const struct trainer *t);

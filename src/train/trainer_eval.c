@@ -59,6 +59,14 @@ static enum status numeric_validation(struct trainer *t, const struct batch *b, 
     int named = 0;
     buf_init(&rows, t->c, ROWS_CAP_BYTES);
     name_rows(t->valid_pack, t->valid, b->n_seg, &named, &rows);
+    if (t->state.step == 0) {
+        ctx_fail(t->c, E_NUMERIC,
+                 "before step 1: the validation loss is %g, with the base model as it is. Its weights, or --base-type and "
+                 "--compute, are at fault. Rows: %s",
+                 isnan(value) ? (double)NAN : value, buf_str(&rows));
+        buf_release(&rows);
+        return t->c->status;
+    }
     return fail_numeric(t, t->state.step, "validation loss", value, &rows);
 }
 

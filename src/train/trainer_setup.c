@@ -371,11 +371,25 @@ static enum status check_valid(struct trainer *t)
     return t->c->status;
 }
 
+/* E_INPUT when early stopping has nothing to go by. */
+static enum status check_patience(struct trainer *t)
+{
+    const struct train_config *k = &t->config;
+    if (k->patience == 0) return OK;
+    if (!k->valid && k->valid_share <= 0)
+        return ctx_fail(t->c, E_INPUT,
+                        "--patience: early stopping needs validation rows; add --valid FILE or --valid-share 0.1");
+    if (k->eval_every == 0)
+        return ctx_fail(t->c, E_INPUT, "--patience: early stopping needs validations during the run; --eval-every is 0");
+    return OK;
+}
+
 /* What follows from other options (trainer.h: "set by the trainer"). */
 static enum status settle_config(struct trainer *t)
 {
     struct train_config *k = &t->config;
     TRY(check_valid(t));
+    TRY(check_patience(t));
     k->adapter.seed = k->packs.seed = (uint64_t)k->seed;
     k->packs.max_length = k->rows.max_length;
     data_rows_settle(&k->rows);
@@ -397,7 +411,12 @@ static enum status write_environment(struct trainer *t)
 {
     char norms[MODEL_NORMS_BYTES] = "";
     if (t->model) TRY(model_norms_print(t->model, norms));
-    return run_write_environment(t->c, t->config.run, t->engine->backend, norms);
+    struct run_environment e = {.backend = t->engine->backend,
+                                .norms = norms,
+                                .program = t->config.program ? t->config.program : "",
+                                .command = t->config.command ? t->config.command : "",
+                                .total_steps = t->schedule.total};
+    return run_write_environment(t->c, t->config.run, &e);
 }
 
 /* config.json comes last: a folder that has it is a run that can be resumed. */

@@ -337,7 +337,7 @@ static int train(ya_ctx *ctx, const char *run, int stop_after)
     must(ctx, result >= 0);
     assert_int_equal(w.steps, stop_after ? stop_after : 5);
     assert_int_equal(ya_training_step(t), w.steps);
-    assert_true(w.saved >= 1 && w.validations == (stop_after ? stop_after / 2 : 3));
+    assert_true(w.saved >= 1 && w.validations == 1 + (stop_after ? stop_after / 2 : 3));
     ya_training_free(t);
     return result;
 }

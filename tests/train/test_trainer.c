@@ -401,7 +401,12 @@ static void infinite_loss_stops_before_saving(void **state)
     (void)state;
     struct train_config k = config_of(tiny_run());
     k.model = poisoned_dir;
-    const char *message = train(&k, 1, E_NUMERIC);
+    const char *message = train(&k, 1, E_NUMERIC); /* the validation before step 1 meets it first */
+    assert_non_null(strstr(message, "before step 1: the validation loss is"));
+    assert_non_null(strstr(message, "valid.jsonl:"));
+    k.run = tiny_run();
+    k.valid = NULL;
+    message = train(&k, 1, E_NUMERIC);
     assert_non_null(strstr(message, "step 1: the loss is"));
     assert_non_null(strstr(message, "train.jsonl:"));
     assert_false(dir_exists(tiny_path("%s/checkpoints/step-000001", k.run)));
