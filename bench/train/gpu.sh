@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Training on one card beside PyTorch + PEFT, in one go: makes random checkpoints in a memory file system, then the same adapter, weights and
-# tokens for both sides: gradients of one step against f32, steps timed one by one, time of each primitive.
-#   YOUR_AI=build/your_ai GPU_STEP=build/bench/gpu_step OUT=DIR bench/train/gpu.sh [MODEL:BATCHxLENGTH..]
+# tokens for both sides: gradients of one step against f32, steps timed one by one, time of each primitive. What each side prints goes to
+# OUT/steps.jsonl.
+#   YOUR_AI=build/your_ai GPU_STEP=build/bench/gpu_step OUT=DIR bench/train/gpu.sh [MODEL:BATCHxLENGTH[:BLOCKS]..]
+# BLOCKS: that many blocks are computed again in backward (-1, the default: none, and no norms either); the peer then runs with checkpointing.
+# STEPS: of each run (8; the compiled peer's first one takes minutes). PEERS: which of "eager compiled" (both).
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 program=${YOUR_AI:-build/your_ai} step=${GPU_STEP:-build/bench/gpu_step} out=${OUT:-build-cuda}
@@ -9,6 +12,7 @@ work=$(mktemp -d -p /dev/shm)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 [ $# -gt 0 ] || set -- llama-3.1-8b:1x4096 smollm2-135m:16x2048
+steps=${STEPS:-8} peers=${PEERS-eager compiled}
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
 ours() { YA_DEVICE=$1 "$step" "${@:2}" 2>>"$out/errors.log" | tee -a "$out/steps.jsonl"; }
 peer() { PYTHONUNBUFFERED=1 python3 bench/train/gpu_peer.py "$@" 2>>"$out/errors.log" | tee -a "$out/steps.jsonl"; }
@@ -29,13 +33,16 @@ done
 python3 bench/train/compare_gradients.py "$inputs/adapter" "$work/peer-f32" "$work/peer-bf16" "$work/ours-cuda" "$work/ours-cpu" | tee "$out/gradients.txt"
 
 for what in "$@"; do
-    name=${what%%:*} shape=${what#*:}
+    IFS=: read -r name shape blocks <<<"$what"
     batch=${shape%x*} length=${shape#*x}
-    echo "--- $name, $batch x $length"
-    model=$work/$name inputs=$(make_inputs "$name" "$batch" "$length" 8)
-    ours cuda run "$model" "$inputs" "$batch" "$length" 8
-    ours cuda profile "$model" "$inputs" "$batch" "$length" 3
-    for mode in "" --compile; do
-        peer "$model" --batch "$batch" --length "$length" --steps 8 --adapter "$inputs/adapter" --tokens "$inputs/tokens.i32" $mode
+    echo "--- $name, $batch x $length${blocks:+, $blocks blocks computed again}"
+    model=$work/$name inputs=$(make_inputs "$name" "$batch" "$length" "$steps")
+    ours cuda run "$model" "$inputs" "$batch" "$length" "$steps" "${blocks:--1}"
+    ours cuda profile "$model" "$inputs" "$batch" "$length" 3 "${blocks:--1}"
+    for mode in $peers; do
+        options=()
+        [ "$mode" = eager ] || options+=(--compile)
+        [ "${blocks:--1}" -le 0 ] || options+=(--checkpoint)
+        peer "$model" --batch "$batch" --length "$length" --steps "$steps" --adapter "$inputs/adapter" --tokens "$inputs/tokens.i32" "${options[@]}"
     done
 done
