@@ -189,6 +189,22 @@ static enum status run_norm(const struct bench *b, CUdeviceptr base)
     return b->backward ? cuda_rms_norm_bwd(d, &w) : cuda_rms_norm(d, &a);
 }
 
+/* The sum of two activations, as of a residual. */
+static enum status run_add(const struct bench *b, CUdeviceptr base)
+{
+    int c = b->m->width;
+    struct cuda_add_args a = {nth(base, b->m, c, 0), nth(base, b->m, c, 1), nth(base, b->m, c, 2), c, c, c, b->m->tokens, c};
+    return cuda_add(d, &a);
+}
+
+/* Copies of narrow rows, as of the gradients of k and v into those of all three. */
+static enum status run_copy_rows(const struct bench *b, CUdeviceptr base)
+{
+    int kv = b->m->groups * b->m->dim, all = (b->m->heads + 2 * b->m->groups) * b->m->dim;
+    struct cuda_move_args a = {(void *)base, nth(base, b->m, kv, 1), kv, all, b->m->tokens, kv, 0};
+    return cuda_move(d, &a, false, false);
+}
+
 /* ROPE in place on the q and k columns of one array. */
 static enum status run_rope(const struct bench *b, CUdeviceptr base)
 {
@@ -250,6 +266,9 @@ static void bench_bytes(const struct model_shape *m)
     report("rms_norm + residual", &(struct bench){.m = m, .run = run_norm, .bytes = (size_t)(4 * rows)}, 4 * rows, 0);
     report("rms_norm_bwd", &(struct bench){.m = m, .run = run_norm, .bytes = (size_t)(4 * rows), .backward = true}, 4 * rows,
            0);
+    double kv = 2.0 * m->tokens * m->groups * m->dim;
+    report("add", &(struct bench){.m = m, .run = run_add, .bytes = (size_t)(3 * rows)}, 3 * rows, 0);
+    report("copy of k's gradient", &(struct bench){.m = m, .run = run_copy_rows, .bytes = (size_t)kv + qkv}, 2 * kv, 0);
     report("rope of q and k", &(struct bench){.m = m, .run = run_rope, .bytes = qkv}, 2 * qk, 0);
     report("swiglu", &(struct bench){.m = m, .run = run_swiglu, .bytes = (size_t)(6 * ffn)}, 3 * ffn, 0);
     report("swiglu_bwd + y again", &(struct bench){.m = m, .run = run_swiglu, .bytes = (size_t)(6 * ffn), .backward = true},

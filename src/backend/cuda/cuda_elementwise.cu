@@ -69,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(MOVE_THREADS) add_bf16(const cuda_a
         octet_widen(octet_load(a.a + row * a.a_stride + col), x);
         octet_widen(octet_load(a.b + row * a.b_stride + col), y);
 #pragma unroll
-        for (int i = 0; i < 8; i++) x[i] += y[i];
+        for (int k = 0; k < 8; k++) x[k] += y[k];
         octet_store(a.to + row * a.to_stride + col, octet_round(x));
     }
 }

@@ -60,12 +60,18 @@ enum status cuda_swiglu(struct cuda *d, const struct cuda_swiglu_args *a, bool b
     return cuda_launch(d, backward ? CUDA_swiglu_bwd : CUDA_swiglu, g, a);
 }
 
+/* For kernels whose threads step through all groups of eight elements of a matrix. */
+static struct cuda_grid grid_octets(const struct cuda *d, int64_t rows, int cols)
+{
+    unsigned blocks = blocks_for(rows * blocks_for(cols, 8), 256), most = (unsigned)d->processors * 16;
+    return (struct cuda_grid){blocks < most ? blocks : most, 1, 256, 0};
+}
+
 enum status cuda_move(struct cuda *d, const struct cuda_move_args *a, bool from_f32, bool to_f32)
 {
     static const enum cuda_kernel KERNELS[2][2] = {{CUDA_move_bf16_bf16, CUDA_move_bf16_f32},
                                                    {CUDA_move_f32_bf16, CUDA_move_f32_f32}};
-    unsigned blocks = blocks_for(a->rows * blocks_for(a->cols, 8), 256), most = (unsigned)d->processors * 16;
-    return cuda_launch(d, KERNELS[from_f32][to_f32], (struct cuda_grid){blocks < most ? blocks : most, 1, 256, 0}, a);
+    return cuda_launch(d, KERNELS[from_f32][to_f32], grid_octets(d, a->rows, a->cols), a);
 }
 
 enum status cuda_fill(struct cuda *d, const struct cuda_fill_args *a, int element_bytes)
@@ -84,7 +90,7 @@ enum status cuda_rows(struct cuda *d, const struct cuda_rows_args *a)
 enum status cuda_add(struct cuda *d, const struct cuda_add_args *a)
 {
     TRY(check_octets(d, "add", a->cols, 1 << 24));
-    return cuda_launch(d, CUDA_add_bf16, (struct cuda_grid){blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0}, a);
+    return cuda_launch(d, CUDA_add_bf16, grid_octets(d, a->rows, a->cols), a);
 }
 
 enum status cuda_dropout(struct cuda *d, const struct cuda_dropout_args *a)
