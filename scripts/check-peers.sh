@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Holds the program against large foreign packages: transformers, PEFT, tokenizers, gguf and llama.cpp's quantiser, mlx-lm where it
-# can be installed. Called by `make check-peers`, never by CI, which reads the golden files and records that were made once.
+# Holds the program against large foreign packages: transformers, PEFT, tokenizers, gguf, llama.cpp and mlx-lm. Called by `make check-peers`, never by CI, which reads the golden files and records that were made once.
 #   scripts/check-peers.sh [CHECK ...]      all checks, or those named (NAMES below)
-# Packages are installed into build-peers/venv, from PyPI, once: 3 GB, and llama-cpp-python is compiled (10 minutes on two cores).
+# Packages are installed into build-peers/venv, from PyPI, once: 3 GB, and llama-cpp-python is compiled (10 minutes on two cores), for
+# AVX2: of gcc 12 its AMX code stops (docs/peers.md).
 # PYTHON: an interpreter that has them, instead. What a check prints goes to bench/results/peers/CHECK.txt, with the commit and the
 # versions above it; a check that fails leaves its record as it was. docs/peers.md says which record belongs to which check.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-NAMES="merge merge_families peft peft_families quantised quantised_llama"
+NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx"
 program=build/your_ai
 model=models/smollm2-135m.gguf
 work=build-peers
@@ -18,13 +18,25 @@ if [ -z "${PYTHON:-}" ]; then
     PYTHON=$work/venv/bin/python
     if [ ! -f "$work/installed" ]; then
         python3 -m venv "$work/venv"
-        "$PYTHON" -m pip install --quiet torch transformers peft gguf safetensors tokenizers jinja2 llama-cpp-python
+        CMAKE_ARGS="-DGGML_NATIVE=OFF" "$PYTHON" -m pip install --quiet torch transformers peft gguf safetensors tokenizers jinja2 \
+            llama-cpp-python 'mlx[cpu]' mlx-lm
         touch "$work/installed"
     fi
 fi
 versions=$("$PYTHON" -c '
 import importlib.metadata as m
-print(", ".join(f"{p} {m.version(p)}" for p in ("torch", "transformers", "peft", "gguf", "tokenizers", "llama-cpp-python")))')
+def version(name):
+    try:
+        return m.version(name)
+    except m.PackageNotFoundError:
+        return "missing"
+print(", ".join(f"{p} {version(p)}" for p in (
+    "torch", "transformers", "peft", "gguf", "tokenizers", "llama-cpp-python", "mlx", "mlx-lm")))')
+
+# TinyLlama's shapes with random weights, 2.2 GB, made once.
+tinyllama() {
+    [ -d $work/tinyllama ] || $program init --like tinyllama -o $work/tinyllama >/dev/null
+}
 
 # The command of a check.
 command_of() {
@@ -35,9 +47,16 @@ command_of() {
     peft_families) echo tools/check_peft_families.py $program ;;
     quantised) echo tools/check_quantised.py $program $model bench/results/peers/quantised.json ;;
     quantised_llama)
-        [ -d $work/tinyllama ] || $program init --like tinyllama -o $work/tinyllama >/dev/null
+        tinyllama
         echo tools/check_quantised_llama.py $program $work/tinyllama $model bench/results/peers/quantised_llama.json 3
         ;;
+    quantised_llama_whole) # 10 GB of memory, 14 GB of disk
+        tinyllama
+        echo tools/check_quantised_llama.py $program $work/tinyllama $model bench/results/peers/quantised_llama_whole.json 0 Q4_K_M
+        ;;
+    export) echo tools/check_export.py $program $model ;;
+    export_llama) echo tools/check_export_llama.py $program $model ;;
+    export_mlx) echo tools/check_export_mlx.py $program $model ;;
     *)
         echo "unknown check '$1'; there are: $NAMES" >&2
         return 1
@@ -54,7 +73,7 @@ for name in ${*:-$NAMES}; do
         echo "$command"
     } >"$work/$name.txt"
     # shellcheck disable=SC2086  # words of a command of ours
-    if "$PYTHON" $command 2>&1 | tee -a "$work/$name.txt"; then
+    if "$PYTHON" $command 2>&1 | tr '\r' '\n' | sed -u '/^Loading weights:/d; /^Writing model shards:/d' | tee -a "$work/$name.txt"; then
         mv "$work/$name.txt" "bench/results/peers/$name.txt"
     else
         failed="$failed $name"

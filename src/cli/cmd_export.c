@@ -98,7 +98,15 @@ static void print_plan(const struct export_source *s, const struct export_job *j
     fflush(stdout);
 }
 
-static void print_result(const struct export_target *t, const struct export_result *r, double seconds)
+static void print_usage(const struct export_source *s, const struct export_format *f, const char *opens)
+{
+    const char *other = f->other_usage ? f->other_usage(s) : NULL, *usage = other ? other : f->usage;
+    const char *mark = strstr(usage, "%s");
+    printf("  use:   %.*s%s%s\n", (int)(mark - usage), usage, opens, mark + 2);
+}
+
+static void print_result(const struct export_source *s, const struct export_target *t, const struct export_result *r,
+                         double seconds)
 {
     char name[64], size[32];
     printf("%s: %s in %.1f s\n", target_text(t, name), size_text(r->bytes, size), seconds);
@@ -112,9 +120,7 @@ static void print_result(const struct export_target *t, const struct export_resu
                r->difference.relative, (long long)r->difference.same_top, (long long)r->difference.tokens);
     else
         puts("  check: left out (--no-verify)");
-    fputs("  use:   ", stdout);
-    const char *mark = strstr(t->format->usage, "%s");
-    printf("%.*s%s%s\n", (int)(mark - t->format->usage), t->format->usage, r->opens, mark + 2);
+    print_usage(s, t->format, r->opens);
     fflush(stdout);
 }
 
@@ -144,7 +150,7 @@ static enum status write_targets(struct export_source *s, const struct export_jo
         s->report_user = &line;
         export_write(s, &job->targets[i], verify, &wanted, &result);
         hide_progress(&line);
-        if (ctx_ok(s->c)) print_result(&job->targets[i], &result, export_clock() - line.began);
+        if (ctx_ok(s->c)) print_result(s, &job->targets[i], &result, export_clock() - line.began);
         mem_free(s->c, result.opens);
     }
     export_logits_free(wanted);

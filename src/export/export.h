@@ -61,6 +61,8 @@ struct export_format {
     enum status (*check)(const struct export_source *s, const char *dir, const char *type, struct export_difference *out);
     /* How it is run, in a line; "%s" is what `opens` gave in the final folder. */
     const char *usage;
+    /* The line where that one would not work; NULL as a function or as a result: it works. */
+    const char *(*other_usage)(const struct export_source *s);
 };
 
 /* One export that is asked for. */

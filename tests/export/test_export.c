@@ -377,6 +377,26 @@ static void the_record_says_what_was_found(void **state)
     export_close(&s);
 }
 
+/* PEFT loads folders and hub ids. A GGUF file that names no hub id is neither, and then the line to copy must not promise
+ * it. */
+static void peft_on_a_gguf_file_asks_for_a_base_name(void **state)
+{
+    struct fixture *f = *state;
+    struct export_source s;
+    struct export_job job;
+    make_source(f, &tiny_llama);
+    for (int folder = 0; folder < 2; folder++) {
+        open_source(f, &s, folder ? "hf" : "m.gguf");
+        assert_int_equal(export_plan(&s, "peft", fixture_path(f, "out"), &job), OK);
+        const char *other = job.targets[0].format->other_usage(&s);
+        assert_true(folder ? !other : other && strstr(other, "cannot load the GGUF file") && strstr(other, "--base-name"));
+        s.base_name = "owner/base";
+        assert_null(job.targets[0].format->other_usage(&s));
+        export_job_release(f->c, &job);
+        export_close(&s);
+    }
+}
+
 /* A model without an adapter goes to the formats of models. */
 static void a_model_alone(void **state)
 {
@@ -554,6 +574,7 @@ int main(void)
         TEST(gguf_keeps_its_metadata),
         TEST(modelfiles),
         TEST(the_record_says_what_was_found),
+        TEST(peft_on_a_gguf_file_asks_for_a_base_name),
         TEST(a_model_alone),
         TEST(a_wrong_export_is_not_published),
         TEST(nothing_is_overwritten),

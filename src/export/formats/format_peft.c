@@ -1,6 +1,7 @@
 /* format_peft: the adapter as PEFT's folder, with a card that says what it was trained on. */
 #include "export/formats.h"
 #include "export/peft.h"
+#include "model/weights.h"
 
 static enum status format_peft_write(const struct export_source *s, const char *dir, const char *type)
 {
@@ -8,6 +9,16 @@ static enum status format_peft_write(const struct export_source *s, const char *
     (void)type;
     TRY(lora_save_peft(s->c, s->lora, dir, name));
     return peft_write_export_card(s->model, s->lora, dir, name, s->run);
+}
+
+/* PEFT loads folders and hub ids; the path of a GGUF file, which the adapter names where nothing else is known, it cannot.
+ */
+static const char *format_peft_other_usage(const struct export_source *s)
+{
+    if (s->base_name || s->model->name[0] != '/' || !weights_gguf(s->model->files)) return NULL;
+    return "python -c 'from peft import PeftModel as M; M.from_pretrained(BASE, \"%s\")'    (BASE: the base in "
+           "transformers. "
+           "PEFT cannot load the GGUF file that the adapter names: --base-name owner/name says what it can)";
 }
 
 const struct export_format format_peft = {
@@ -18,4 +29,5 @@ const struct export_format format_peft = {
     .opens = format_opens_folder,
     .limit = format_limit_exact,
     .usage = "python -c 'from peft import AutoPeftModelForCausalLM as M; M.from_pretrained(\"%s\")'",
+    .other_usage = format_peft_other_usage,
 };
