@@ -6,7 +6,7 @@
 set -euo pipefail
 
 [ $# -eq 1 ] || { echo "usage: $0 FOLDER" >&2; exit 2; }
-packages=(libjansson4 libjansson-dev libutf8proc2 libutf8proc-dev zlib1g zlib1g-dev libzstd1 libzstd-dev libcmocka0 libcmocka-dev)
+packages=(libjansson4 libjansson-dev libutf8proc2 libutf8proc-dev zlib1g zlib1g-dev libzstd1 libzstd-dev libyaml-0-2 libyaml-dev libcmocka0 libcmocka-dev)
 stamp=${packages[*]}
 [ -f "$1/complete" ] && [ "$(cat "$1/complete")" = "$stamp" ] && exit 0
 

@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8proc-dev zlib1g-dev libzstd-dev python3 python3-pip)
+build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8proc-dev zlib1g-dev libzstd-dev libyaml-dev python3 python3-pip)
 test=(libcmocka-dev g++ parallel)
 bare=(debootstrap git)
 emulate=(bochs-term bochs bochsbios vgabios isolinux syslinux-common xorriso cpio)

@@ -266,7 +266,21 @@ def templates():
     put("jinja", "doubling", "{% set ns = namespace(x='ab', y=[1]) %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}")
 
 
-for group in (safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files, score_rows, score_rules, minhash, templates):
+def configs():
+    """Files of options: what is read, and what is refused."""
+    put("config_file", "train", "model: m.gguf\ndata: [a.jsonl, 'b.jsonl:2']\nadapter:\n  rank: 4  # few\ntraining.lr: 1e-4\nlora: {alpha: 8}\n")
+    put("config_file", "block", "data:\n  - a.jsonl\n  - \"b\\u00e9.jsonl\"\nvalid: ~\ntargets: >-\n  q_proj,\n  v_proj\npacking: false\n")
+    put("config_file", "json", '{"model": "m", "data": ["a"], "valid": null, "rank": 8, "lr": 0.0002, "packing": true}')
+    put("config_file", "anchors", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n")
+    put("config_file", "tag", "rank: !!python/object/apply:os.system [\"true\"]\n")
+    put("config_file", "merge", "adapter: &x\n  rank: 8\noptimisation:\n  <<: *x\n")
+    put("config_file", "two", "rank: 1\n---\nrank: 2\n...\n")
+    put("config_file", "deep", "adapter: " + "{a: " * 40 + "1" + "}" * 40)
+    put("config_file", "deep_list", "data: " + "[" * 60 + "]" * 60)
+    put("config_file", "directive", "%YAML 1.1\n%TAG ! tag:x,2000:\n---\n? rank\n: 3\n")
+
+
+for group in (configs, safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files, score_rows, score_rules, minhash, templates):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

@@ -188,8 +188,8 @@ enum status options_give(struct ctx *c, const struct option_table *table, const 
 {
     long i = options_find(table, name);
     if (i < 0) {
-        const char *near = options_nearest(table, name);
-        return ctx_fail(c, E_INPUT, "unknown option '%s'%s%s", name, near ? "; did you mean " : "", near ? near : "");
+        char hint[OPTION_HINT_BYTES];
+        return ctx_fail(c, E_INPUT, "unknown option '%s'%s", name, options_hint(table, name, "", hint, sizeof hint));
     }
     if (given[i] && table->specs[i].type != OPTION_LIST) return ctx_fail(c, E_INPUT, "%s is given twice", name);
     TRY(options_set(c, &table->specs[i], name, text, values));
@@ -231,9 +231,9 @@ static void origin_of(const char *word, char *out, size_t out_bytes)
 
 static enum status unknown_option(struct line *l, const char *origin)
 {
-    const char *near = options_nearest(l->table, origin + strspn(origin, "-"));
-    if (near) return ctx_fail(l->c, E_INPUT, "unknown option %s; did you mean --%s? (--help lists all)", origin, near);
-    return ctx_fail(l->c, E_INPUT, "unknown option %s (--help lists all)", origin);
+    char hint[OPTION_HINT_BYTES];
+    options_hint(l->table, origin + strspn(origin, "-"), "--", hint, sizeof hint);
+    return ctx_fail(l->c, E_INPUT, "unknown option %s%s (--help lists all)", origin, hint);
 }
 
 /* Takes the value of row i: after '=' in the word, or the next word. */
@@ -297,8 +297,8 @@ static bool wants_help(int argc, const char *const *argv)
     return false;
 }
 
-enum status options_parse(struct ctx *c, const struct option_table *table, int argc, const char *const *argv, void *values,
-                          struct option_parse *parse)
+enum status options_parse_words(struct ctx *c, const struct option_table *table, int argc, const char *const *argv,
+                                void *values, struct option_parse *parse)
 {
     struct line l = {c, table, argc, 0, argv, values, parse};
     memset(parse, 0, sizeof(*parse));
@@ -316,5 +316,12 @@ enum status options_parse(struct ctx *c, const struct option_table *table, int a
             TRY(word[1] == '-' ? parse_long(&l, word) : parse_short(&l, word));
         }
     }
-    return options_check_required(c, table, parse->given);
+    return OK;
+}
+
+enum status options_parse(struct ctx *c, const struct option_table *table, int argc, const char *const *argv, void *values,
+                          struct option_parse *parse)
+{
+    TRY(options_parse_words(c, table, argc, argv, values, parse));
+    return parse->help ? OK : options_check_required(c, table, parse->given);
 }

@@ -76,7 +76,7 @@ struct option_table {
     size_t n_specs;
 };
 
-enum { OPTION_MAX_SPECS = 128, OPTION_MAX_OPERANDS = 64 };
+enum { OPTION_MAX_SPECS = 128, OPTION_MAX_OPERANDS = 64, OPTION_HINT_BYTES = 320 };
 
 /* What a command line held beside the values. `operands` are the words that are no options, in order. given[i]: row i was
  * written by the user (and not left at its default). help: --help or -h was there; nothing else was checked then. */
@@ -96,8 +96,28 @@ enum status options_default(struct ctx *c, const struct option_table *table, voi
 enum status options_parse(struct ctx *c, const struct option_table *table, int argc, const char *const *argv, void *values,
                           struct option_parse *parse);
 
+/* The same without the check that required options are there: for a caller that takes further values from elsewhere, such as
+ * a configuration file, and calls options_check_required itself. */
+enum status options_parse_words(struct ctx *c, const struct option_table *table, int argc, const char *const *argv,
+                                void *values, struct option_parse *parse);
+
 /* Appends the option part of a help page: groups with their rows, defaults and ranges. */
 void options_help(const struct option_table *table, struct buf *out);
+
+/* Why an option of another program is not the same here, or where it went: the rows of option_names.def. */
+struct option_name {
+    const char *foreign; /* "batch-size", with hyphens */
+    const char *ours;    /* an option's name; NULL: there is none, the note says why */
+    const char *note;    /* what to know beside the name, or NULL */
+};
+/* All rows; *n becomes how many there are. */
+const struct option_name *option_names(size_t *n);
+
+/* What to say behind "unknown option X" about a name that is no option of the table: " did you mean --batch? ...". First by
+ * the table of names that mlx-lm, TRL, Axolotl and llama.cpp use ("_" counts as "-"), then by edit distance. `dashes`: what
+ * names are written with, "--" or "". Writes an empty string when nothing is near. Returns out. */
+const char *options_hint(const struct option_table *table, const char *name, const char *dashes, char *out,
+                         size_t out_bytes);
 
 /* The option whose name is nearest to `name` (edit distance at most 2, or a third of its length), or NULL. */
 const char *options_nearest(const struct option_table *table, const char *name);

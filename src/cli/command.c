@@ -15,6 +15,7 @@
 #include "backend/backend_open.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "cli/command_options.h"
 #include "io/hub_cache.h"
 #include "your_ai.h"
 
@@ -28,6 +29,12 @@ static const struct command *const commands[] = {
 #undef COMMAND
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]), HELP_CAP_BYTES = 1 << 20 };
+
+const struct command *const *command_all(size_t *n)
+{
+    *n = N_COMMANDS;
+    return commands;
+}
 
 /* ---- hooks of the ctx ------------------------------------------------------------------------------------------------ */
 
@@ -74,8 +81,13 @@ static enum status print_help(struct ctx *c, const struct command *cmd)
 {
     struct buf text;
     buf_init(&text, c, HELP_CAP_BYTES);
-    options_help(cmd->table, &text);
-    if (buf_ok(&text)) printf("usage: your_ai %s %s\n\n%s\n%s", cmd->name, cmd->usage, cmd->about, buf_str(&text));
+    struct command_options *options = mem_alloc(c, 1, sizeof *options);
+    if (options) {
+        command_options_make(c, cmd, options);
+        options_help(&options->table, &text);
+        if (buf_ok(&text)) printf("usage: your_ai %s %s\n\n%s\n%s", cmd->name, cmd->usage, cmd->about, buf_str(&text));
+    }
+    mem_free(c, options);
     buf_release(&text);
     return c->status;
 }
@@ -113,12 +125,22 @@ static int family(const char *word, bool print)
     return members;
 }
 
-/* Fails with the nearest command's name, when one is at most two edits away. */
-static enum status unknown_command(struct ctx *c, const char *name)
+/* What commands of other programs are called here. */
+static const struct option_name command_names[] = {
+#define NAME(foreign, ours, note) {foreign, ours, note},
+#include "cli/command_names.def"
+#undef NAME
+};
+
+const struct option_name *command_known_names(size_t *n)
 {
-    if (strcmp(name, "merge") == 0)
-        return ctx_fail(c, E_INPUT,
-                        "merge is part of export now: your_ai export ADAPTER --to safetensors:bf16 -o DIR [-m MODEL]");
+    *n = sizeof command_names / sizeof command_names[0];
+    return command_names;
+}
+
+/* The nearest command's name, at most two edits away, or NULL. */
+static const char *nearest_command(const char *name)
+{
     const char *near = NULL;
     size_t least = 3;
     for (int i = 0; i < N_COMMANDS; i++) {
@@ -127,6 +149,20 @@ static enum status unknown_command(struct ctx *c, const char *name)
         least = d;
         near = commands[i]->name;
     }
+    return near;
+}
+
+/* Fails with what the name means in another program, or with the nearest command. */
+static enum status unknown_command(struct ctx *c, const char *name)
+{
+    for (size_t i = 0; i < sizeof command_names / sizeof command_names[0]; i++) {
+        const struct option_name *k = &command_names[i];
+        if (strcmp(name, k->foreign) != 0) continue;
+        if (!k->ours) return ctx_fail(c, E_INPUT, "unknown command '%s': %s", name, k->note);
+        return ctx_fail(c, E_INPUT, "unknown command '%s'; did you mean %s?%s%s", name, k->ours, k->note ? " " : "",
+                        k->note ? k->note : "");
+    }
+    const char *near = nearest_command(name);
     if (near) return ctx_fail(c, E_INPUT, "unknown command '%s'; did you mean %s?", name, near);
     return ctx_fail(c, E_INPUT, "unknown command '%s' (your_ai --help lists all)", name);
 }
@@ -161,28 +197,40 @@ static enum status resolve_names(struct ctx *c, const struct option_table *table
     return OK;
 }
 
+/* Parses, and runs the command unless help or the configuration was asked for. */
+static enum status parse_and_run(struct ctx *c, const struct command *cmd, const struct command_options *o, int taken,
+                                 int argc, char **argv, void *values, struct option_parse *parse)
+{
+    struct config_file file = {.c = c};
+    char *paths[2] = {NULL, NULL};
+    bool printed;
+    const char *const *words = (const char *const *)argv + 1 + taken;
+    enum status status = command_options_parse(c, cmd, o, argc - 1 - taken, words, values, parse, &file, &printed);
+    if (status == OK && parse->help) {
+        status = print_help(c, cmd);
+    } else if (status == OK && !printed) {
+        status = check_operands(c, cmd, parse);
+        if (status == OK) status = resolve_names(c, cmd->table, values, paths);
+        if (status == OK) status = cmd->run(&(struct command_call){c, values, parse, argc, argv});
+    }
+    for (int i = 0; i < 2; i++) mem_free(c, paths[i]);
+    config_file_release(&file);
+    return status;
+}
+
 /* From the words behind the command's name, the `taken` first after the program's, to its end. Values and what was parsed
  * live on the heap, because commands differ in the size of their values. */
 static enum status run_command(struct ctx *c, const struct command *cmd, int taken, int argc, char **argv)
 {
+    struct command_options *options = mem_alloc(c, 1, sizeof *options);
     struct option_parse *parse = mem_alloc(c, 1, sizeof(*parse));
-    void *values = mem_alloc(c, 1, cmd->values_bytes);
-    char *paths[2] = {NULL, NULL};
-    enum status status = c->status;
-    if (status != OK) goto out;
-    status = options_parse(c, cmd->table, argc - 1 - taken, (const char *const *)argv + 1 + taken, values, parse);
-    if (status != OK) goto out;
-    if (parse->help) {
-        status = print_help(c, cmd);
-        goto out;
-    }
-    status = check_operands(c, cmd, parse);
-    if (status == OK) status = resolve_names(c, cmd->table, values, paths);
-    if (status == OK) status = cmd->run(&(struct command_call){c, values, parse, argc, argv});
-out:
-    for (int i = 0; i < 2; i++) mem_free(c, paths[i]);
+    void *values = NULL;
+    if (options) command_options_make(c, cmd, options);
+    if (options && parse) values = mem_alloc(c, 1, options->bytes);
+    enum status status = values ? parse_and_run(c, cmd, options, taken, argc, argv, values, parse) : c->status;
     mem_free(c, values);
     mem_free(c, parse);
+    mem_free(c, options);
     return status;
 }
 

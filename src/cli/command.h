@@ -26,6 +26,12 @@ struct command {
     enum status (*run)(const struct command_call *call);
 };
 
+/* All commands, in the order of the overall help; *n becomes how many. */
+const struct command *const *command_all(size_t *n);
+
+/* Names of commands in other programs (command_names.def); `ours` is a command, or the first word of some. */
+const struct option_name *command_known_names(size_t *n);
+
 /* The program: argv as main got it. Returns the exit code: 0 done, 1 failed, 2 bad input or usage, 3 would not fit,
  * 130 interrupted and saved. */
 int command_main(int argc, char **argv);

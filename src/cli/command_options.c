@@ -1,0 +1,81 @@
+/* command_options: see command_options.h. The three options are rows appended to the command's table, so they are parsed and
+ * explained like any other, and the indices of the command's own rows stay as they are. */
+#include "cli/command_options.h"
+
+#include <stdalign.h>
+#include <stdio.h>
+#include <string.h>
+
+#define V struct command_common
+
+enum { TEXT_CAP_BYTES = 1 << 20 };
+
+static const struct option_spec common[] = {
+    STRING_ROW(
+        V, config, "config", 0, NULL, "FILE", "Configuration",
+        "take what the command line leaves open from a YAML file, or from RUN/config.json where FILE is the folder of "
+        "a run"),
+    LIST_ROW(V, set, "set", 0, false, "NAME=VALUE", "Configuration",
+             "one option as in such a file, such as --set adapter.rank=8"),
+    FLAG_ROW(V, print, "print-config", 0, "false", "Configuration",
+             "print all options with their values as such a file, and do nothing else"),
+};
+enum { N_COMMON = sizeof common / sizeof common[0] };
+
+void command_options_make(struct ctx *c, const struct command *cmd, struct command_options *o)
+{
+    size_t n = cmd->table->n_specs, unit = alignof(max_align_t);
+    BUG_ON(c, n + N_COMMON > OPTION_MAX_SPECS, "%zu options of %s: raise OPTION_MAX_SPECS", n, cmd->name);
+    o->common_at = (cmd->values_bytes + unit - 1) / unit * unit;
+    o->bytes = o->common_at + sizeof(struct command_common);
+    memcpy(o->specs, cmd->table->specs, n * sizeof o->specs[0]);
+    memcpy(o->specs + n, common, sizeof common);
+    for (size_t i = n; i < n + N_COMMON; i++) o->specs[i].offset += o->common_at;
+    o->table = (struct option_table){o->specs, n + N_COMMON};
+}
+
+/* "adapter.rank=8" as if it were --rank 8. The value is a part of the word, so nothing is copied. */
+static enum status set_one(struct ctx *c, const struct command *cmd, const char *word, void *values, bool *given)
+{
+    char key[128], origin[sizeof key + 8];
+    const char *equals = strchr(word, '=');
+    size_t n = equals ? (size_t)(equals - word) : 0, row;
+    if (n == 0 || n >= sizeof key) return ctx_fail(c, E_INPUT, "--set %s: expected NAME=VALUE, such as --set rank=8", word);
+    memcpy(key, word, n);
+    key[n] = '\0';
+    TRY(config_file_find(c, cmd->table, "--set", key, &row));
+    const struct option_spec *s = &cmd->table->specs[row];
+    if (given[row] && s->type != OPTION_LIST) return ctx_fail(c, E_INPUT, "--set %s: %s is given twice", word, s->name);
+    snprintf(origin, sizeof origin, "--set %s", key);
+    TRY(options_set(c, s, origin, equals + 1, values));
+    given[row] = true;
+    return OK;
+}
+
+static enum status print_config(struct ctx *c, const struct command *cmd, const void *values, const bool *given)
+{
+    struct buf out;
+    buf_init(&out, c, TEXT_CAP_BYTES);
+    buf_printf(&out, "# your_ai %s --config FILE\n", cmd->name);
+    config_file_print(cmd->table, values, given, &out);
+    if (buf_ok(&out)) fputs(buf_str(&out), stdout);
+    buf_release(&out);
+    return c->status;
+}
+
+enum status command_options_parse(struct ctx *c, const struct command *cmd, const struct command_options *o, int argc,
+                                  const char *const *argv, void *values, struct option_parse *parse,
+                                  struct config_file *file, bool *print)
+{
+    const struct command_common *mine = (const struct command_common *)((const char *)values + o->common_at);
+    *print = false;
+    TRY(options_parse_words(c, &o->table, argc, argv, values, parse));
+    if (parse->help) return OK;
+    for (size_t i = 0; i < mine->set.n; i++) TRY(set_one(c, cmd, mine->set.items[i], values, parse->given));
+    if (mine->config) {
+        TRY(config_file_read(file, c, cmd->table, mine->config));
+        TRY(config_file_apply(file, cmd->table, values, parse->given));
+    }
+    *print = mine->print;
+    return mine->print ? print_config(c, cmd, values, parse->given) : options_check_required(c, cmd->table, parse->given);
+}
