@@ -32,6 +32,8 @@ void command_options_make(struct ctx *c, const struct command *cmd, struct comma
     memcpy(o->specs + n, common, sizeof common);
     for (size_t i = n; i < n + N_COMMON; i++) o->specs[i].offset += o->common_at;
     o->table = (struct option_table){o->specs, n + N_COMMON};
+    for (size_t i = 0; cmd->spared && i < n; i++)
+        if (strcmp(o->specs[i].name, cmd->spared) == 0) o->specs[i].required = false;
 }
 
 /* "adapter.rank=8" as if it were --rank 8. The value is a part of the word, so nothing is copied. */
@@ -77,5 +79,5 @@ enum status command_options_parse(struct ctx *c, const struct command *cmd, cons
         TRY(config_file_apply(file, cmd->table, values, parse->given));
     }
     *print = mine->print;
-    return mine->print ? print_config(c, cmd, values, parse->given) : options_check_required(c, cmd->table, parse->given);
+    return mine->print ? print_config(c, cmd, values, parse->given) : options_check_required(c, &o->table, parse->given);
 }

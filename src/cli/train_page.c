@@ -72,8 +72,8 @@ static void print_sizes(const struct train_view *v, const struct trainer *t)
     print_adapter(v, t);
     printf("run      %s: %" PRId64 " steps of %" PRId64 " x %" PRId64 " sequences of up to %" PRId64
            " tokens, %d thread%s\n",
-           t->config.run, t->schedule.total, t->config.packs.accumulation, t->config.packs.batch, t->config.rows.max_length,
-           threads_count(t->c), threads_count(t->c) == 1 ? "" : "s");
+           v->planned ? "planned" : t->config.run, t->schedule.total, t->config.packs.accumulation, t->config.packs.batch,
+           t->config.rows.max_length, threads_count(t->c), threads_count(t->c) == 1 ? "" : "s");
     print_choice(t);
     if (v->resumed) print_continues(t);
     printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));

@@ -26,6 +26,7 @@ struct train_view {
     bool open_line;
     int plot_lines;  /* of the plot that stands above the open line */
     bool resumed;    /* the run was there before */
+    bool planned;    /* there will be no run: the page of `plan` */
     bool save_asked; /* the next checkpoint is one that SIGUSR1 asked for */
     size_t free_bytes;
     int64_t lines_from; /* step of the newest line that stays */

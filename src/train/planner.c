@@ -14,8 +14,6 @@ const char *const plan_item_name[PLAN_ITEMS] = {
     "base weights", "adapter", "gradients", "optimizer moments", "activations and loss", "program and data index",
 };
 
-enum { ADVICE_MAX = 3 };
-
 /* The plan with `recomputed` blocks computed again in backward. The step's item is the peak of a real step that computes
  * nothing; the others are arithmetic on the number of trainable parameters, all of which are f32. */
 static enum status planner_fill(struct plan *p, const struct plan_input *in, int64_t recomputed)
@@ -66,16 +64,10 @@ enum status plan_make(const struct plan_input *in, size_t free_bytes, struct pla
 
 /* ---- refusal --------------------------------------------------------------------------------------------------------- */
 
-/* One change of an option, and the bytes that it would save. */
-struct advice {
-    char text[96];
-    size_t saves;
-};
-
 /* Changes that save less than 1 MiB are not worth naming. */
-static void add_advice(struct advice *list, int *n, size_t saves, const char *option, int64_t value)
+static void add_advice(struct plan_advice *list, int *n, size_t saves, const char *option, int64_t value)
 {
-    if (*n == ADVICE_MAX || saves < ((size_t)1 << 20)) return;
+    if (*n == PLAN_ADVICE_MAX || saves < ((size_t)1 << 20)) return;
     if (value > 0)
         snprintf(list[*n].text, sizeof(list[*n].text), "%s %" PRId64, option, value);
     else
@@ -91,8 +83,9 @@ static double gib(size_t bytes)
 
 /* Cheapest first: recomputing costs a third more time, a smaller batch with more accumulation only speed, shorter sequences
  * cut documents, a smaller rank changes the adapter. Activations are all but proportional to tokens. */
-static enum status advise(const struct plan_input *in, const struct plan *p, struct advice *list, int *n)
+enum status plan_advise(const struct plan_input *in, const struct plan *p, struct plan_advice *list, int *n)
 {
+    *n = 0;
     size_t now = p->bytes[PLAN_STEP];
     struct plan_step recomputed = {now, now};
     if (in->count && in->n_blocks > 1) TRY(in->count(in->user, in->n_blocks - 1, &recomputed));
@@ -105,11 +98,11 @@ static enum status advise(const struct plan_input *in, const struct plan *p, str
 
 enum status plan_check(struct ctx *c, const struct plan_input *in, const struct plan *p)
 {
-    struct advice list[ADVICE_MAX];
+    struct plan_advice list[PLAN_ADVICE_MAX];
     char text[512] = "";
     int n = 0;
     if (p->total <= p->free_bytes) return OK;
-    TRY(advise(in, p, list, &n));
+    TRY(plan_advise(in, p, list, &n));
     for (int i = 0; i < n; i++) {
         size_t used = strlen(text);
         snprintf(text + used, sizeof(text) - used, "%s%s (-%.2f)", i ? ", " : "", list[i].text, gib(list[i].saves));

@@ -62,6 +62,16 @@ size_t plan_used_bytes(const char *root);
 /* Fills *out. Fails with what `count` fails with. */
 enum status plan_make(const struct plan_input *in, size_t free_bytes, struct plan *out);
 
+/* A change of the options that saves memory. */
+struct plan_advice {
+    char text[96]; /* "--batch 2" */
+    size_t saves;  /* bytes */
+};
+enum { PLAN_ADVICE_MAX = 3 };
+
+/* Up to PLAN_ADVICE_MAX changes, the cheapest first, into list; *n becomes how many. Fails with what `count` fails with. */
+enum status plan_advise(const struct plan_input *in, const struct plan *plan, struct plan_advice *list, int *n);
+
 /* E_FIT with the total, what is free and up to three changes with what each saves; OK when it fits. */
 enum status plan_check(struct ctx *c, const struct plan_input *in, const struct plan *plan);
 

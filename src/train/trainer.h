@@ -78,6 +78,8 @@ struct trainer_hooks {
     struct engine *(*open_engine)(void *user, struct ctx *c, const struct train_config *config);
     /* When model and adapter of a new run are open, before its rows are read; a failure ends the setup. */
     enum status (*opened)(void *user, const struct trainer *t);
+    /* When the memory of a new run is planned, before the plan is checked; a failure ends the setup. */
+    enum status (*planned)(void *user, const struct trainer *t);
     void (*phase)(void *user, enum trainer_phase phase);      /* when it changes */
     void (*step)(void *user, const struct train_progress *p); /* after every optimizer step */
     void (*eval)(void *user, const struct train_progress *p); /* after every validation */

@@ -426,6 +426,11 @@ static enum status write_config(struct trainer *t, const char *config_text, cons
     return run_write(t->c, t->config.run, "config.json", text, strlen(text));
 }
 
+static enum status show_plan(const struct trainer *t)
+{
+    return t->hooks.planned ? t->hooks.planned(t->hooks.user, t) : OK;
+}
+
 /* A new run, in an order in which what the user may have to mend is found first: options, model, rows, then the plan of
  * memory, before anything is trained. config.json is written last (write_config), the metrics are opened when the run
  * exists. */
@@ -440,7 +445,7 @@ static enum status start(struct trainer *t, const char *config_text)
     TRY(build_valid(t));
     TRY(open_data(t));
     TRY(train_choice_make(t, config_text, &chosen));
-    if (open_valid(t) == OK && plan_run(t) == OK && plan_check(t->c, &t->plan_input, &t->plan) == OK &&
+    if (open_valid(t) == OK && plan_run(t) == OK && show_plan(t) == OK && plan_check(t->c, &t->plan_input, &t->plan) == OK &&
         describe_run(t, false) == OK && write_environment(t) == OK)
         write_config(t, config_text, chosen);
     mem_free(t->c, chosen);

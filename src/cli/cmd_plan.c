@@ -1,0 +1,146 @@
+/* cmd_plan: what a training would be, without training: the page before step 1, the memory by item with what would make it
+ * less, and the time, measured on a few of its own micro-batches. The setup of a run is the same code as in `train`; it is
+ * ended by the hook that sees the plan, and an ended setup leaves no folder. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/data_page.h"
+#include "cli/train_view.h"
+#include "export/peft.h"
+#include "measure/step_rate.h"
+#include "train/train_choice.h"
+#include "train/train_options.h"
+
+struct plan_page {
+    struct train_view view;
+    bool done; /* all of the page is printed */
+};
+
+static volatile sig_atomic_t plan_stopped;
+
+static void note_stop(int signal_number)
+{
+    (void)signal_number;
+    plan_stopped = 1;
+}
+
+static bool plan_is_stopped(void *user)
+{
+    (void)user;
+    return plan_stopped;
+}
+
+/* A signal ends the measuring between two micro-batches, so that the folder of the setup is removed; a second one quits. */
+static void catch_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = note_stop, .sa_flags = (int)SA_RESETHAND}, before;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
+}
+
+/* "2 h 05 min", "3 min 20 s". */
+static const char *duration(double seconds, char out[32])
+{
+    long long s = (long long)(seconds + 0.5);
+    if (s >= 3600)
+        snprintf(out, 32, "%lld h %02lld min", s / 3600, s / 60 % 60);
+    else
+        snprintf(out, 32, "%lld min %02lld s", s / 60, s % 60);
+    return out;
+}
+
+static enum status print_savings(const struct trainer *t)
+{
+    struct plan_advice list[PLAN_ADVICE_MAX];
+    int n;
+    TRY(plan_advise(&t->plan_input, &t->plan, list, &n));
+    puts(n ? "less memory, the cheapest change first" : "less memory: no option saves any");
+    for (int i = 0; i < n; i++) printf("  %-24s %9.1f MiB less\n", list[i].text, (double)list[i].saves / (double)(1 << 20));
+    return OK;
+}
+
+static enum status print_time(const struct trainer *t)
+{
+    struct step_rate r;
+    char text[32];
+    fflush(stdout);
+    TRY(step_rate_measure(t, &r));
+    printf("time     about %s: %lld steps, %lld tokens at %.0f tokens/s (measured on %lld micro-batches)",
+           duration(r.train_seconds + r.valid_seconds, text), (long long)t->schedule.total, (long long)r.run_tokens,
+           r.tokens_per_s, (long long)r.batches);
+    if (r.n_valid) printf(", of that %s in %lld validations", duration(r.valid_seconds, text), (long long)r.n_valid);
+    puts(". Loading, checkpoints and other work on this machine come on top");
+    return OK;
+}
+
+/* The hook: prints the whole page, and ends the setup. */
+static enum status show_plan(void *user, const struct trainer *t)
+{
+    struct plan_page *page = user;
+    page->view.free_bytes = t->plan.free_bytes;
+    TRY(train_page_print(&page->view, t));
+    TRY(data_page_warn(t));
+    TRY(plan_check(t->c, &t->plan_input, &t->plan));
+    TRY(print_savings(t));
+    TRY(print_time(t));
+    page->done = true;
+    return ctx_fail(t->c, E_INTERRUPTED, "nothing is trained");
+}
+
+/* The setup up to the page, in the folder `run`. */
+static enum status plan_in(const struct command_call *call, struct train_values *values, const char *run)
+{
+    struct ctx *c = call->c;
+    struct plan_page page = {.view = {.c = c, .color = command_color(STDOUT_FILENO), .planned = true}};
+    const struct trainer_hooks hooks = {
+        .user = &page, .opened = peft_check_start, .planned = show_plan, .interrupted = plan_is_stopped};
+    values->config.run = run;
+    TRY(train_options_check_start(c, values, call->parse->given));
+    TRY(train_options_settle(c, values));
+    TRY(command_compute(c, values->device, values->threads));
+    train_choice_allow(&values->config, call->parse->given);
+    char *text = train_options_text(c, values);
+    if (!text) return c->status;
+    trainer_free(trainer_new(c, &values->config, &hooks, text));
+    mem_free(c, text);
+    if (page.done) ctx_clear(c);
+    return page.done ? OK : c->status;
+}
+
+static enum status cmd_plan_run(const struct command_call *call)
+{
+    struct ctx *c = call->c;
+    struct train_values values = *(const struct train_values *)call->values;
+    const char *temporary = getenv("TMPDIR");
+    catch_signals();
+    if (values.config.run) return plan_in(call, &values, values.config.run);
+    char *folder = path_join(c, temporary && *temporary ? temporary : "/tmp", "your_ai-plan-XXXXXX");
+    if (folder && !mkdtemp(folder)) ctx_fail(c, E_IO, "%s: no temporary folder can be made there; set TMPDIR", folder);
+    if (ctx_ok(c)) {
+        plan_in(call, &values, folder);
+        rmdir(folder); /* where the setup never came to it */
+    }
+    mem_free(c, folder);
+    return c->status;
+}
+
+const struct command command_plan = {
+    .name = "plan",
+    .summary = "says what a training would take, without training",
+    .usage = "-m MODEL -d FILE [options of train]",
+    .about =
+        "Prints the page that train prints before its first step (the model, memory by item, rows as they will be trained,\n"
+        "weights), then what would take less memory, and how long the run would be, measured on some of its own\n"
+        "micro-batches. Nothing is kept. Exit code 3 when it would not fit, with the three cheapest changes.",
+    .table = &train_table,
+    .values_bytes = sizeof(struct train_values),
+    .spared = "output",
+    .run = cmd_plan_run,
+};
