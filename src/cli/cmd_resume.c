@@ -1,5 +1,8 @@
-/* cmd_resume: the command that continues a run. Its options are those of the run's config.json; only the length, the device
- * and the threads may change, because nothing else can change without changing what the steps so far were part of. */
+/* cmd_resume: the command that continues a run. Its options are those of the run's config.json; only the length, the engine,
+ * the device and the threads may change, because nothing else can change without changing what the steps so far were part
+ * of. */
+#include <string.h>
+
 #include "base/file.h"
 #include "cli/command.h"
 #include "train/train_options.h"
@@ -7,6 +10,7 @@
 
 struct resume_values {
     int64_t max_steps;
+    int engine; /* 0: as before; else enum engine_kind + 1 */
     const char *device;
     int64_t threads;
 };
@@ -14,6 +18,8 @@ struct resume_values {
 static const struct option_spec specs[] = {
     I64_ROW(struct resume_values, max_steps, "max-steps", 0, "0", 0, 1000000000, "Running",
             "steps of the whole run, those already done included; 0: as many as it was started with"),
+    CHOICE_ROW(struct resume_values, engine, "engine", 0, "as-before", "as-before|" ENGINE_CHOICES, "Running",
+               "what computes forward and backward; another engine than before rounds otherwise"),
     STRING_ROW(struct resume_values, device, "device", 0, NULL, "NAME", "Running",
                "auto, cpu, cuda or cuda:N; without it the device that the run was started with"),
     I64_ROW(struct resume_values, threads, "threads", 't', "-1", -1, 1024, "Running",
@@ -32,6 +38,19 @@ static enum status resume_check_model(struct ctx *c, const char *model)
     return ctx_fail(c, E_INPUT, "%s: the base model is not there any more. Put it back, or a link to it", model);
 }
 
+/* Another engine continues from the same checkpoint; what changes is said. */
+static void resume_set_engine(struct ctx *c, const struct resume_values *mine, struct train_values *values)
+{
+    enum engine_kind chosen = (enum engine_kind)(mine->engine - 1);
+    if (mine->engine == 0 || chosen == values->config.engine) return;
+    values->config.engine = chosen;
+    if (chosen == ENGINE_KIND_MLX && strcmp(values->device, "auto") == 0) values->device = "cpu";
+    ctx_log(c, LOG_WARN,
+            "--engine: the steps from here on are computed by another engine than those before. Their results agree to "
+            "rounding, "
+            "so the run's files are no longer, byte for byte, those of an unbroken run");
+}
+
 static enum status cmd_resume_run(const struct command_call *call)
 {
     const struct resume_values *mine = call->values;
@@ -44,8 +63,9 @@ static enum status cmd_resume_run(const struct command_call *call)
     json_t *doc = NULL;
     enum status status = train_options_read(c, call->parse->operands[0], &values, &doc);
     if (status != OK) goto out;
-    /* The three options that may differ from config.json; everything else stays. */
+    /* The four options that may differ from config.json; everything else stays. */
     if (mine->max_steps) values.config.max_steps = mine->max_steps;
+    resume_set_engine(c, mine, &values);
     status = resume_check_model(c, values.config.model);
     if (status == OK)
         status = command_compute(c, mine->device ? mine->device : values.device,

@@ -76,15 +76,23 @@ static void print_sizes(const struct train_view *v, const struct trainer *t)
            t->config.rows.max_length, threads_count(t->c), threads_count(t->c) == 1 ? "" : "s");
     print_choice(t);
     if (v->resumed) print_continues(t);
-    printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));
+    if (t->config.engine == ENGINE_KIND_MLX)
+        printf("compute  %s by %s\n", compute_name[t->config.form.compute], t->engine->backend);
+    else
+        printf("compute  %s\n", model_compute_text(t->model, text, sizeof(text)));
 }
 
 /* The planned peak, item by item. */
-static void print_plan(const struct plan *p, int64_t n_layers)
+static void print_plan(const struct plan *p, int64_t n_layers, bool counted)
 {
     double mib = 1.0 / (double)(1 << 20);
     puts("memory");
-    for (int i = 0; i < PLAN_ITEMS; i++) printf("  %-24s %9.1f MiB\n", plan_item_name[i], (double)p->bytes[i] * mib);
+    for (int i = 0; i < PLAN_ITEMS; i++) {
+        if (i == PLAN_STEP && !counted)
+            printf("  %-24s not counted: this engine cannot tell\n", plan_item_name[i]);
+        else
+            printf("  %-24s %9.1f MiB\n", plan_item_name[i], (double)p->bytes[i] * mib);
+    }
     printf("  %-24s %9.1f MiB", "in all", (double)p->total * mib);
     if (p->free_bytes != SIZE_MAX) printf(" of %.1f %s", (double)p->free_bytes * mib, p->limited ? "allowed" : "free");
     if (p->recomputed_blocks > 0)
@@ -165,7 +173,7 @@ static void print_weights(const struct objective *o)
 enum status train_page_print(const struct train_view *v, const struct trainer *t)
 {
     print_sizes(v, t);
-    print_plan(&t->plan, t->model->config.n_layers);
+    print_plan(&t->plan, t->model->config.n_layers, t->engine->ops->count != NULL);
     print_counts("data", dataset_counts(t->data));
     print_notes(t);
     if (t->valid) print_counts("valid", dataset_counts(t->valid));

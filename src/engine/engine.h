@@ -128,10 +128,22 @@ struct engine {
     bool synchronous; /* step and update return when their work is done, so `result` costs nothing at any time */
 };
 
+/* The engines, in the order of ENGINE_CHOICES. */
+enum engine_kind { ENGINE_KIND_NATIVE, ENGINE_KIND_MLX };
+#define ENGINE_CHOICES "native|mlx"
+
 /* Owner of the result: the caller (ops->free). Borrows model and lora, which the caller has attached to it
  * (model_attach_lora); lora NULL: an engine that only evaluates, under whatever is attached. Makes the gradients and the
  * moments, all 0. NULL with E_MEMORY. */
 struct engine *engine_native_new(struct ctx *c, struct model *model, struct lora *lora);
+
+/* The engine that computes forward and backward by Apple's MLX (engine_mlx.c, docs/engine_mlx.md), with arguments, owner and
+ * borrowed things as above; the ctx's backend must be the CPU, on which the adapter, its moments and the update stay.
+ * NULL with E_UNSUPPORTED when MLX cannot be opened, or naming what this engine does not compute. */
+struct engine *engine_mlx_new(struct ctx *c, struct model *model, struct lora *lora);
+
+/* One of the two. */
+struct engine *engine_new(struct ctx *c, enum engine_kind kind, struct model *model, struct lora *lora);
 
 /* BUG_ON's a parameter number that is not in the table; for implementations of read and write. */
 const struct parameter *engine_parameter(const struct engine *e, size_t i);

@@ -175,6 +175,17 @@ static enum status watch_all(struct native *n)
     return OK;
 }
 
+/* The checks that every micro-batch begins with, and the step's own beginning before the first. */
+static enum status begin_micro(struct native *n, const struct engine_micro *m)
+{
+    struct ctx *c = n->base.c;
+    BUG_ON(c, !n->lora, "step: this engine only evaluates");
+    BUG_ON(c, m->index < 0 || m->index >= m->count, "micro-batch %lld of %lld", (long long)m->index, (long long)m->count);
+    if (m->index == 0) TRY(begin_step(n, m));
+    BUG_ON(c, slot_of(n, m->step)->step != m->step, "micro-batches of step %lld begin with number 0", (long long)m->step);
+    return OK;
+}
+
 /* Queues the log-probabilities of a micro-batch behind those of the step that are there. */
 static enum status store_logprobs(struct ctx *c, struct native_slot *s, const struct batch *b, const struct loss_rows *l,
                                   struct array *logprobs)
@@ -187,12 +198,46 @@ static enum status store_logprobs(struct ctx *c, struct native_slot *s, const st
     return to ? op_accumulate(c, to, logprobs) : c->status; /* onto zeros: a copy */
 }
 
+/* Adds a micro-batch's sums, f64 (STATS), to its row of the step's slot, which holds zeros: a copy. */
+static enum status add_stats(struct native *n, const struct engine_micro *m, struct array *stats)
+{
+    struct native_slot *s = slot_of(n, m->step);
+    struct array *row = array_view(s->stats, 1, (int64_t[]){STATS}, (int64_t[]){1}, m->index * STATS);
+    return row ? op_accumulate(n->base.c, row, stats) : n->base.c->status;
+}
+
+/* The log-probabilities that another engine computed. */
+static enum status add_logprobs(struct native *n, const struct engine_micro *m, const struct batch *b,
+                                const struct engine_computed *r)
+{
+    struct ctx *c = n->base.c;
+    struct loss_rows rows = {.index = (int32_t *)(uintptr_t)r->rows, .n = r->n_rows}; /* only read */
+    if (m->step_tokens == 0 || rows.n == 0) return OK;
+    struct array *logprobs = array_from_host(c, DTYPE_F32, 1, &rows.n, r->logprobs);
+    return logprobs ? store_logprobs(c, slot_of(n, m->step), b, &rows, logprobs) : c->status;
+}
+
+enum status engine_native_add(struct engine *e, const struct batch *b, const struct engine_micro *m,
+                              const struct engine_computed *r)
+{
+    struct native *n = native_of(e);
+    const double sums[STATS] = {r->loss.weighted, r->loss.unweighted, (double)r->loss.count};
+    TRY(begin_micro(n, m));
+    int mark = scope_open(e->c);
+    struct array *stats = array_from_host(e->c, DTYPE_F64, 1, (int64_t[]){STATS}, sums);
+    struct array *slab = array_from_host(e->c, DTYPE_F32, 1, &e->parameters->slab_size, r->gradients);
+    enum status status = stats && slab ? add_stats(n, m, stats) : e->c->status;
+    if (status == OK) status = op_accumulate(e->c, n->lora->gradients, slab);
+    if (status == OK) status = add_logprobs(n, m, b, r);
+    scope_close(e->c, mark);
+    return status;
+}
+
 /* Forward, what the host will read into the step's slot, and backward from inv_n = 1/N: the gradient is then that of the
  * step's mean loss, whatever the number of its micro-batches. */
 static enum status step_recorded(struct native *n, const struct batch *b, const struct engine_micro *m)
 {
     struct ctx *c = n->base.c;
-    struct native_slot *s = slot_of(n, m->step);
     struct forward_options options = {
         .dropout = true,
         .recomputed_blocks = m->recomputed_blocks,
@@ -201,12 +246,10 @@ static enum status step_recorded(struct native *n, const struct batch *b, const 
     struct loss_rows rows;
     TRY(watch_all(n));
     enum status status = forward(n, b, &options, m->step_tokens > 0, &result, &rows);
-    if (status == OK && m->step_tokens) status = store_logprobs(c, s, b, &rows, result.logprobs);
+    if (status == OK && m->step_tokens) status = store_logprobs(c, slot_of(n, m->step), b, &rows, result.logprobs);
     mem_free(c, rows.index);
     if (status != OK) return status;
-    struct array *row = array_view(s->stats, 1, (int64_t[]){STATS}, (int64_t[]){1}, m->index * STATS);
-    if (!row) return c->status;
-    TRY(op_accumulate(c, row, result.stats)); /* onto zeros: a copy */
+    TRY(add_stats(n, m, result.stats));
     return tape_backward(c, result.loss, m->inv_n);
 }
 
@@ -214,10 +257,7 @@ static enum status step_recorded(struct native *n, const struct batch *b, const 
 static enum status native_step(struct engine *e, const struct batch *b, const struct engine_micro *m)
 {
     struct native *n = native_of(e);
-    BUG_ON(e->c, !n->lora, "step: this engine only evaluates");
-    BUG_ON(e->c, m->index < 0 || m->index >= m->count, "micro-batch %lld of %lld", (long long)m->index, (long long)m->count);
-    if (m->index == 0) TRY(begin_step(n, m));
-    BUG_ON(e->c, slot_of(n, m->step)->step != m->step, "micro-batches of step %lld begin with number 0", (long long)m->step);
+    TRY(begin_micro(n, m));
     const struct step_values values = {.seed = m->seed, .step = m->step, .first_token = b->first_token};
     int mark = scope_open(e->c);
     /* For `values`, which dropout reads. Micro-batches differ in their shapes, so there is no key by which a device could

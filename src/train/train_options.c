@@ -90,6 +90,8 @@ static const struct option_spec specs[] = {
            "GiB of memory that the run may take; 0: what is free"),
     SWITCH(plot, "plot", 0, "false", "Running", "draw the loss in the terminal, with braille characters"),
     INTEGER(config.seed, "seed", 0, "0", 0, 1LL << 53, "Running", "seed of the new adapter, the order of rows and dropout"),
+    CHOICE(config.engine, "engine", 0, "native", ENGINE_CHOICES, "Running",
+           "what computes forward and backward: this program, or Apple's MLX through libmlxc (docs/engine_mlx.md)"),
     DEVICE_ROW(V, device, "Running"),
     INTEGER(threads, "threads", 't', "0", 0, 1024, "Running",
             "number of threads; 0: one for each usable core; the result does not depend on it"),
@@ -97,7 +99,7 @@ static const struct option_spec specs[] = {
 
 /* A CHOICE_ROW fills an int; every enum that one fills has an int's size. Those of data_rows.h are held to it there. */
 _Static_assert(sizeof(enum schedule_kind) == sizeof(int) && sizeof(enum clip_mode) == sizeof(int) &&
-                   sizeof(enum plan_checkpoint) == sizeof(int),
+                   sizeof(enum plan_checkpoint) == sizeof(int) && sizeof(enum engine_kind) == sizeof(int),
                "choices fill enums");
 
 const struct option_table train_table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -154,10 +156,23 @@ enum status train_options_absolute(struct ctx *c, struct train_values *values, j
     return c->status;
 }
 
+/* MLX chooses its device itself, and the adapter stays on the CPU. Products are in f32 there unless the user says bf16: what
+ * is fastest on this processor says nothing about MLX. */
+static enum status settle_mlx(struct ctx *c, struct train_values *values)
+{
+    if (strcmp(values->device, "auto") == 0) values->device = "cpu";
+    if (strncmp(values->device, "cpu", 3) != 0)
+        return ctx_fail(c, E_INPUT, "--device %s: with --engine mlx the device is MLX's own choice; leave --device out",
+                        values->device);
+    if ((int)values->config.form.compute == MODEL_ROWS_AUTO) values->config.form.compute = COMPUTE_F32;
+    return OK;
+}
+
 enum status train_options_settle(struct ctx *c, struct train_values *values)
 {
     values->config.rows.paths = values->data.items;
     values->config.rows.n_paths = values->data.n;
+    if (values->config.engine == ENGINE_KIND_MLX) TRY(settle_mlx(c, values));
     return model_rows_settle(c, values->device, &values->config.form, true);
 }
 

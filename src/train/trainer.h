@@ -31,6 +31,7 @@ struct train_config {
     bool force_start;        /* also when the adapter was made for another model */
     const char *targets;     /* "all", or names of target modules separated by commas; not used with `start` */
 
+    enum engine_kind engine;
     struct model_options form;
     /* With `start` only dropout counts: the rest comes with it. targets, seed: set by the trainer. */
     struct lora_config adapter;
@@ -74,7 +75,7 @@ enum trainer_phase { TRAINER_STEPS, TRAINER_VALIDATION, TRAINER_SAVE, TRAINER_PU
 /* Any member may be NULL. */
 struct trainer_hooks {
     void *user;
-    /* The engine to train with, on config->model; it belongs to the trainer then. NULL: the native one. */
+    /* The engine to train with, on config->model; it belongs to the trainer then. NULL: config->engine. */
     struct engine *(*open_engine)(void *user, struct ctx *c, const struct train_config *config);
     /* When model and adapter of a new run are open, before its rows are read; a failure ends the setup. */
     enum status (*opened)(void *user, const struct trainer *t);

@@ -82,21 +82,21 @@ static enum status open_tokenizer(struct trainer *t)
 }
 
 /* Model, tokenizer, adapter and engine, in this order. */
-static enum status open_native(struct trainer *t)
+static enum status open_own(struct trainer *t)
 {
     t->model = model_open_with(t->c, t->config.model, &t->config.form);
     if (!t->model) return t->c->status;
     TRY(check_context(t, t->model->config.max_positions));
     TRY(open_tokenizer(t));
     TRY(open_adapter(t)); /* takes memory: after what can refuse */
-    t->engine = engine_native_new(t->c, t->model, t->lora);
+    t->engine = engine_new(t->c, t->config.engine, t->model, t->lora);
     return t->c->status;
 }
 
-/* The host's engine where there is one (tests have a mock), else the native one. */
+/* The host's engine where there is one (tests have a mock), else the one that the options name. */
 static enum status open_engine(struct trainer *t)
 {
-    if (!t->hooks.open_engine) return open_native(t);
+    if (!t->hooks.open_engine) return open_own(t);
     t->engine = t->hooks.open_engine(t->hooks.user, t->c, &t->config);
     if (!t->engine) return t->c->status;
     TRY(check_context(t, t->engine->context));

@@ -1,0 +1,357 @@
+/* mlx_pass: see mlx_pass.h. Shapes as in llama.c: N tokens, C hidden, H query heads, G key heads, D elements of a head. */
+#include "engine/mlx/mlx_pass.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+
+enum {
+    CHUNK_LOGITS = 1 << 24 /* at most so many logits are computed at a time (64 MiB in f32), if that is one row or more */
+};
+
+static const struct mlx_array nothing = {NULL};
+
+/* ---- prepare --------------------------------------------------------------------------------------------------------- */
+
+/* Cosine and sine of each token's rotation (Su et al. 2021); angles in f64, as in the native engine's kernels. */
+static enum status pass_rotations(struct mlx_pass *p)
+{
+    struct mlx_graph *g = p->x->g;
+    const struct model *m = p->x->m;
+    const int64_t pairs = m->config.rotary_dims / 2, n = p->b->n, shape[3] = {n, 1, pairs};
+    const double scale = m->config.rope_attention_factor;
+    float *values = mem_alloc(g->c, (size_t)(2 * n * pairs), sizeof *values);
+    if (!values) return g->c->status;
+    for (int64_t i = 0; i < n * pairs; i++) {
+        double angle = (double)p->b->positions[i / pairs] * (double)m->rope_frequencies[i % pairs];
+        values[i] = (float)(scale * cos(angle));
+        values[n * pairs + i] = (float)(scale * sin(angle));
+    }
+    p->cosine = mlx_op_upload(g, MLX_F32, 3, shape, values);
+    p->sine = mlx_op_upload(g, MLX_F32, 3, shape, values + n * pairs);
+    mem_free(g->c, values);
+    return g->c->status;
+}
+
+/* The mask of layers that see `window` tokens, as large as the longest document that has more. */
+static enum status pass_window(struct mlx_pass *p)
+{
+    struct ctx *c = p->x->g->c;
+    const int64_t window = p->x->m->config.sliding_window;
+    int64_t n = 0;
+    for (int s = 0; s < p->b->n_seg; s++)
+        if (p->b->cu[s + 1] - p->b->cu[s] > n) n = p->b->cu[s + 1] - p->b->cu[s];
+    if (window <= 0 || n <= window) return OK;
+    uint8_t *sees = mem_alloc(c, (size_t)n, (size_t)n);
+    for (int64_t i = 0; sees && i < n * n; i++) sees[i] = i % n <= i / n && i % n > i / n - window;
+    if (sees) p->window = mlx_op_upload(p->x->g, MLX_BOOL, 2, (int64_t[]){n, n}, sees);
+    mem_free(c, sees);
+    return c->status;
+}
+
+/* Rows that count, with their targets and weights. */
+static enum status pass_rows(struct mlx_pass *p, double scale)
+{
+    struct mlx_graph *g = p->x->g;
+    const struct batch *b = p->b;
+    p->counted = mem_alloc(g->c, (size_t)b->n, sizeof *p->counted);
+    int32_t *targets = mem_alloc(g->c, (size_t)b->n, sizeof *targets);
+    float *weights = mem_alloc(g->c, (size_t)b->n, sizeof *weights);
+    for (int64_t i = 0; ctx_ok(g->c) && i < b->n; i++) {
+        if (b->weights[i] == 0) continue;
+        targets[p->n_rows] = b->targets[i];
+        weights[p->n_rows] = (float)(scale * (double)b->weights[i]);
+        p->counted[p->n_rows++] = (int32_t)i;
+    }
+    const int64_t shape[2] = {p->n_rows, 1};
+    if (ctx_ok(g->c) && p->n_rows > 0) {
+        p->rows = mlx_op_upload(g, MLX_I32, 1, shape, p->counted);
+        p->targets = mlx_op_upload(g, MLX_I32, 2, shape, targets);
+        p->weights = mlx_op_upload(g, MLX_F32, 2, shape, weights);
+    }
+    mem_free(g->c, weights);
+    mem_free(g->c, targets);
+    return g->c->status;
+}
+
+/* The dtype in which products with the frozen matrices are computed. */
+static enum mlx_dtype pass_dtype(const struct mlx_pass *p)
+{
+    return p->x->m->options.compute == COMPUTE_BF16 ? MLX_BF16 : MLX_F32;
+}
+
+/* W^T, (cols, rows), in that dtype. */
+static struct mlx_array pass_operand(const struct mlx_pass *p, const struct mlx_matrix *w)
+{
+    struct mlx_graph *g = p->x->g;
+    struct mlx_array cast = w->dtype == pass_dtype(p) ? w->w : mlx_op_cast(g, w->w, pass_dtype(p));
+    return mlx_op_transpose(g, cast, 2, (const int[]){1, 0});
+}
+
+enum status mlx_pass_prepare(const struct mlx_model *x, const struct batch *b, double scale, struct mlx_pass *out)
+{
+    *out = (struct mlx_pass){.x = x, .b = b};
+    TRY(pass_rows(out, scale));
+    if (out->n_rows == 0) return OK;
+    out->tokens = mlx_op_upload(x->g, MLX_I32, 1, &b->n, b->tokens);
+    out->head = pass_operand(out, &x->head);
+    TRY(pass_rotations(out));
+    return pass_window(out);
+}
+
+void mlx_pass_release(struct mlx_pass *p)
+{
+    if (p->x) mem_free(p->x->g->c, p->counted);
+    p->counted = NULL;
+}
+
+/* ---- one block ------------------------------------------------------------------------------------------------------- */
+
+/* What a block needs besides its inputs, which are x and the A and B of its adapters. */
+struct pass_block {
+    const struct mlx_pass *p;
+    int64_t layer;
+};
+
+/* x (N, in) in f32 times a frozen matrix. */
+static struct mlx_array pass_product(const struct mlx_pass *p, struct mlx_array x, struct mlx_array operand)
+{
+    struct mlx_graph *g = p->x->g;
+    if (pass_dtype(p) == MLX_F32) return mlx_op_matmul(g, x, operand);
+    return mlx_op_cast(g, mlx_op_matmul(g, mlx_op_cast(g, x, MLX_BF16), operand), MLX_F32);
+}
+
+/* y + s (x A^T) B^T. */
+static struct mlx_array pass_adapter(struct mlx_graph *g, struct mlx_array y, struct mlx_array x, struct mlx_array a,
+                                     struct mlx_array b, float scale)
+{
+    static const int swapped[2] = {1, 0};
+    struct mlx_array low = mlx_op_matmul(g, x, mlx_op_transpose(g, a, 2, swapped)); /* (N, r) */
+    struct mlx_array high = mlx_op_matmul(g, low, mlx_op_transpose(g, b, 2, swapped));
+    return mlx_op_add(g, y, mlx_op_scale(g, high, scale));
+}
+
+/* The linear layer at a place, with its bias and its adapter. `adapters` are the block's inputs behind x. */
+static struct mlx_array pass_linear(const struct pass_block *a, enum lora_place place, struct mlx_array x,
+                                    const struct mlx_array *adapters)
+{
+    const struct mlx_model *m = a->p->x;
+    const struct mlx_layer *l = &m->layers[a->layer];
+    const struct mlx_matrix *w = &l->linear[place];
+    struct mlx_array y = pass_product(a->p, x, pass_operand(a->p, w));
+    if (w->bias.ctx) y = mlx_op_add(m->g, y, w->bias);
+    if (l->module[place] < 0) return y;
+    const struct mlx_array *pair = adapters + 2 * l->module[place];
+    float scale = m->lora->modules[l->first_module + l->module[place]].slot.scale;
+    return pass_adapter(m->g, y, x, pair[0], pair[1], scale);
+}
+
+/* Columns [first, first + n) of (N, M). */
+static struct mlx_array pass_columns(struct mlx_graph *g, struct mlx_array x, int64_t rows, int64_t first, int64_t n)
+{
+    return mlx_op_slice(g, x, 2, (const int64_t[]){0, first}, (const int64_t[]){rows, first + n});
+}
+
+/* n layers that share an input, or the same ones as columns of the layer that holds all. */
+static void pass_project(const struct pass_block *a, enum lora_place fused, const enum lora_place *places, int n,
+                         const int64_t *widths, int64_t rows, struct mlx_array x, const struct mlx_array *adapters,
+                         struct mlx_array *y)
+{
+    const struct mlx_layer *l = &a->p->x->layers[a->layer];
+    struct mlx_array all = l->linear[fused].w.ctx ? pass_linear(a, fused, x, adapters) : nothing;
+    int64_t first = 0;
+    for (int i = 0; i < n; first += widths[i++])
+        y[i] = all.ctx ? pass_columns(a->p->x->g, all, rows, first, widths[i]) : pass_linear(a, places[i], x, adapters);
+}
+
+/* The norm of x in a place, or x itself where the model has none there. */
+static struct mlx_array pass_norm(const struct pass_block *a, enum block_norm place, struct mlx_array x)
+{
+    const struct mlx_model *m = a->p->x;
+    struct mlx_array gain = m->layers[a->layer].norm[place];
+    return gain.ctx ? mlx_op_rms_norm(m->g, x, gain, m->m->config.rms_eps) : x;
+}
+
+/* x (N, heads, D) with the first R elements of each head rotated: pairs are element i and i + R/2. */
+static struct mlx_array pass_rotate(const struct mlx_pass *p, struct mlx_array x, int64_t heads)
+{
+    struct mlx_graph *g = p->x->g;
+    const int64_t n = p->b->n, size = p->x->m->config.head_dim, all = p->x->m->config.rotary_dims, half = all / 2;
+    const int64_t middle[3] = {0, 0, half}, rest[3] = {0, 0, all}, end[3] = {n, heads, size}, origin[3] = {0, 0, 0};
+    struct mlx_array low = mlx_op_slice(g, x, 3, origin, (const int64_t[]){n, heads, half});
+    struct mlx_array high = mlx_op_slice(g, x, 3, middle, (const int64_t[]){n, heads, all});
+    struct mlx_array parts[3];
+    parts[0] = mlx_op_subtract(g, mlx_op_multiply(g, low, p->cosine), mlx_op_multiply(g, high, p->sine));
+    parts[1] = mlx_op_add(g, mlx_op_multiply(g, high, p->cosine), mlx_op_multiply(g, low, p->sine));
+    if (all < size) parts[2] = mlx_op_slice(g, x, 3, rest, end);
+    return mlx_op_concat(g, parts, all < size ? 3 : 2, 2);
+}
+
+/* q or k, normalised and rotated where the layer does so: (N, heads * D) to (heads, N, D). A norm runs over as many elements
+ * as its gain has: those of a head (Qwen3), or all (OLMo-2). */
+static struct mlx_array pass_heads(const struct pass_block *a, enum block_norm place, struct mlx_array x, int64_t heads)
+{
+    struct mlx_graph *g = a->p->x->g;
+    const struct model_config *k = &a->p->x->m->config;
+    const int64_t n = a->p->b->n, shape[3] = {n, heads, k->head_dim};
+    if (k->qk_norm == QK_NORM_WHOLE) x = pass_norm(a, place, x);
+    x = mlx_op_reshape(g, x, 3, shape);
+    if (k->qk_norm == QK_NORM_HEAD) x = pass_norm(a, place, x);
+    if (a->p->x->m->blocks[a->layer].rotates) x = pass_rotate(a->p, x, heads);
+    return mlx_op_transpose(g, x, 3, (const int[]){1, 0, 2});
+}
+
+/* Rows [from, to) of each head of x (heads, N, D), as (1, heads, to - from, D). */
+static struct mlx_array pass_segment(const struct mlx_pass *p, struct mlx_array x, int64_t heads, int64_t from, int64_t to)
+{
+    struct mlx_graph *g = p->x->g;
+    const int64_t size = p->x->m->config.head_dim, start[3] = {0, from, 0}, stop[3] = {heads, to, size};
+    if (from > 0 || to < p->b->n) x = mlx_op_slice(g, x, 3, start, stop);
+    return mlx_op_reshape(g, x, 4, (const int64_t[]){1, heads, to - from, size});
+}
+
+/* The mask of a document of n tokens; none where causal order is all. */
+static struct mlx_array pass_mask(const struct pass_block *a, int64_t n)
+{
+    const int64_t window = a->p->x->m->blocks[a->layer].window;
+    if (window <= 0 || n <= window) return nothing;
+    return mlx_op_slice(a->p->x->g, a->p->window, 2, (const int64_t[]){0, 0}, (const int64_t[]){n, n});
+}
+
+/* Attention of each document over itself: the packed documents are computed one by one, so nothing crosses from one to
+ * another, and scores take the memory of their own squares and not of the whole batch's. (N, H * D). */
+static struct mlx_array pass_attend(const struct pass_block *a, struct mlx_array q, struct mlx_array k, struct mlx_array v)
+{
+    const struct mlx_pass *p = a->p;
+    struct mlx_graph *g = p->x->g;
+    const struct model_config *m = &p->x->m->config;
+    struct mlx_array *parts = mem_alloc(g->c, (size_t)p->b->n_seg, sizeof *parts);
+    if (!parts) return nothing;
+    for (int s = 0; s < p->b->n_seg; s++) {
+        const int64_t from = p->b->cu[s], to = p->b->cu[s + 1];
+        parts[s] =
+            mlx_op_attention(g, pass_segment(p, q, m->n_heads, from, to), pass_segment(p, k, m->n_kv_heads, from, to),
+                             pass_segment(p, v, m->n_kv_heads, from, to), m->attention_scale, pass_mask(a, to - from));
+    }
+    struct mlx_array o = p->b->n_seg > 1 ? mlx_op_concat(g, parts, (size_t)p->b->n_seg, 2) : parts[0]; /* (1, H, N, D) */
+    mem_free(g->c, parts);
+    o = mlx_op_transpose(g, o, 4, (const int[]){0, 2, 1, 3});
+    return mlx_op_reshape(g, o, 2, (const int64_t[]){p->b->n, m->n_heads * m->head_dim});
+}
+
+static struct mlx_array pass_attention(const struct pass_block *a, struct mlx_array x, const struct mlx_array *adapters)
+{
+    static const enum lora_place places[3] = {LORA_Q, LORA_K, LORA_V};
+    const struct model_config *m = &a->p->x->m->config;
+    const int64_t n = a->p->b->n, kv = m->n_kv_heads,
+                  widths[3] = {m->n_heads * m->head_dim, kv * m->head_dim, kv * m->head_dim};
+    struct mlx_graph *g = a->p->x->g;
+    struct mlx_array y[3];
+    pass_project(a, LORA_QKV, places, 3, widths, n, x, adapters, y);
+    struct mlx_array q = pass_heads(a, NORM_Q, y[0], m->n_heads), k = pass_heads(a, NORM_K, y[1], kv);
+    struct mlx_array v = mlx_op_reshape(g, y[2], 3, (const int64_t[]){n, kv, m->head_dim});
+    return pass_attend(a, q, k, mlx_op_transpose(g, v, 3, (const int[]){1, 0, 2}));
+}
+
+/* down(silu(gate(x)) * up(x)) for `n` rows. */
+static struct mlx_array pass_feed_forward(const struct pass_block *a, struct mlx_array x, int64_t n,
+                                          const struct mlx_array *adapters)
+{
+    static const enum lora_place places[2] = {LORA_GATE, LORA_UP};
+    struct mlx_graph *g = a->p->x->g;
+    const int64_t ffn = a->p->x->m->config.ffn, widths[2] = {ffn, ffn};
+    struct mlx_array y[2];
+    pass_project(a, LORA_GATE_UP, places, 2, widths, n, x, adapters, y);
+    struct mlx_array silu = mlx_op_multiply(g, y[0], mlx_op_sigmoid(g, y[0]));
+    return pass_linear(a, LORA_DOWN, mlx_op_multiply(g, silu, y[1]), adapters);
+}
+
+/* An mlx_function: one transformer block. The last one goes on with the rows that count alone once attention has seen all.
+ */
+static void pass_block(struct mlx_graph *g, void *arg, const struct mlx_array *in, struct mlx_array *out)
+{
+    const struct pass_block *a = arg;
+    const struct mlx_model *m = a->p->x;
+    const struct mlx_array *adapters = in + 1;
+    const float residual = (float)m->m->config.residual_multiplier;
+    bool last = a->layer == m->m->config.n_layers - 1;
+    struct mlx_array x = in[0], h = pass_attention(a, pass_norm(a, NORM_ATTN, x), adapters);
+    if (last) {
+        h = mlx_op_take(g, h, a->p->rows);
+        x = mlx_op_take(g, x, a->p->rows);
+    }
+    h = pass_norm(a, NORM_AFTER_ATTN, pass_linear(a, LORA_O, h, adapters));
+    x = mlx_op_add(g, x, mlx_op_scale(g, h, residual));
+    h = pass_feed_forward(a, pass_norm(a, NORM_FFN, x), last ? a->p->n_rows : a->p->b->n, adapters);
+    h = pass_norm(a, NORM_AFTER_FFN, h);
+    out[0] = mlx_op_add(g, x, mlx_op_scale(g, h, residual));
+}
+
+/* ---- the whole pass -------------------------------------------------------------------------------------------------- */
+
+/* x behind a layer. `in` as in mlx_pass_loss. */
+static struct mlx_array pass_layer(const struct mlx_pass *p, int64_t layer, struct mlx_array x, const struct mlx_array *in)
+{
+    struct mlx_graph *g = p->x->g;
+    const struct mlx_layer *l = &p->x->layers[layer];
+    struct pass_block a = {p, layer};
+    struct mlx_array inputs[1 + 2 * LORA_PLACES] = {x}, out = nothing;
+    for (int64_t i = 0; i < 2 * l->n_modules; i++) inputs[1 + i] = in[2 * l->first_module + i];
+    if (layer < p->recomputed_blocks)
+        mlx_op_checkpoint(g, pass_block, &a, sizeof a, inputs, (size_t)(1 + 2 * l->n_modules), &out, 1);
+    else
+        pass_block(g, &a, inputs, &out);
+    return out;
+}
+
+/* Final hidden states of the rows that count, (n_rows, C). */
+static struct mlx_array pass_hidden(const struct mlx_pass *p, const struct mlx_array *in)
+{
+    struct mlx_graph *g = p->x->g;
+    const struct model_config *k = &p->x->m->config;
+    struct mlx_array x = mlx_op_cast(g, mlx_op_take(g, p->x->embed.w, p->tokens), MLX_F32);
+    x = mlx_op_scale(g, x, (float)k->embedding_multiplier);
+    for (int64_t i = 0; i < k->n_layers; i++) x = pass_layer(p, i, x, in);
+    x = mlx_op_rms_norm(g, x, p->x->final_norm, k->rms_eps);
+    return mlx_op_scale(g, x, (float)(1 / k->logits_divisor));
+}
+
+/* Rows [from, to) of the loss. */
+struct pass_chunk {
+    const struct mlx_pass *p;
+    int64_t from, to;
+};
+
+/* Those rows of an array of `cols` columns. */
+static struct mlx_array chunk_rows(const struct pass_chunk *a, struct mlx_array x, int64_t cols)
+{
+    if (a->from == 0 && a->to == a->p->n_rows) return x;
+    return mlx_op_slice(a->p->x->g, x, 2, (const int64_t[]){a->from, 0}, (const int64_t[]){a->to, cols});
+}
+
+/* An mlx_function: softmax cross-entropy of a chunk's hidden states. The weighted sum and each row's own. */
+static void pass_chunk(struct mlx_graph *g, void *arg, const struct mlx_array *in, struct mlx_array *out)
+{
+    const struct pass_chunk *a = arg;
+    struct mlx_array logits = pass_product(a->p, in[0], a->p->head); /* (n, V) */
+    struct mlx_array target = mlx_op_take_along(g, logits, chunk_rows(a, a->p->targets, 1));
+    out[1] = mlx_op_subtract(g, mlx_op_logsumexp(g, logits), target);
+    out[0] = mlx_op_sum(g, mlx_op_multiply(g, out[1], chunk_rows(a, a->p->weights, 1)));
+}
+
+void mlx_pass_loss(struct mlx_graph *g, void *arg, const struct mlx_array *in, struct mlx_array *out)
+{
+    const struct mlx_pass *p = *(const struct mlx_pass *const *)arg;
+    const int64_t vocab = p->x->m->config.vocab, width = p->x->m->config.hidden;
+    const int64_t step = vocab < CHUNK_LOGITS ? CHUNK_LOGITS / vocab : 1, n = (p->n_rows + step - 1) / step;
+    struct mlx_array hidden = pass_hidden(p, in), *parts = mem_alloc(g->c, (size_t)n, sizeof *parts);
+    for (int64_t i = 0; parts && i < n; i++) {
+        struct pass_chunk a = {p, i * step, (i + 1) * step < p->n_rows ? (i + 1) * step : p->n_rows};
+        struct mlx_array rows = chunk_rows(&a, hidden, width), of_chunk[MLX_PASS_OUT] = {nothing, nothing};
+        mlx_op_checkpoint(g, pass_chunk, &a, sizeof a, &rows, 1, of_chunk, MLX_PASS_OUT);
+        out[0] = i == 0 ? of_chunk[0] : mlx_op_add(g, out[0], of_chunk[0]);
+        parts[i] = of_chunk[1];
+    }
+    if (parts) out[1] = n == 1 ? parts[0] : mlx_op_concat(g, parts, (size_t)n, 0);
+    mem_free(g->c, parts);
+}

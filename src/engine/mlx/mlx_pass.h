@@ -1,0 +1,38 @@
+/* mlx_pass: one forward pass of the Llama family and its loss as a graph of MLX; with mlx_op_value_and_grad also backward.
+ * It computes what src/model/llama.c computes, written again for MLX's arrays, so each is a check of the other
+ * (tests/engine/test_engine_mlx.c compares them for every family). */
+#ifndef YA_ENGINE_MLX_PASS_H
+#define YA_ENGINE_MLX_PASS_H
+
+#include "engine/mlx/mlx_weights.h"
+#include "model/batch.h"
+
+/* What the layers of a pass share. R is the number of rotated elements of a head. */
+struct mlx_pass {
+    const struct mlx_model *x;
+    const struct batch *b;
+    int64_t recomputed_blocks;     /* as in engine_micro */
+    struct mlx_array tokens;       /* (N) i32 */
+    struct mlx_array cosine, sine; /* (N, 1, R/2) f32 */
+    struct mlx_array window;       /* (W, W) bool, which keys a query sees; ctx NULL: every layer sees all before it */
+    struct mlx_array rows;         /* (n_rows) i32: the rows that the loss is computed on */
+    struct mlx_array targets;      /* (n_rows, 1) i32 */
+    struct mlx_array weights;      /* (n_rows, 1) f32: ω of the row times `scale` */
+    struct mlx_array head;         /* (C, V): the head, as it is multiplied with */
+    int32_t *counted;              /* the same rows on the host; owned */
+    int64_t n_rows;
+};
+
+/* Prepares a pass over a batch whose rows of weight 0 do not count. Its arrays belong to the innermost scope; x and b must
+ * outlive it. `scale` is 1 / N of the optimizer step, for the value that is differentiated. With n_rows 0 nothing counts and
+ * nothing more may be asked for. E_MEMORY. mlx_pass_release frees what is on the host, also after a failure. */
+enum status mlx_pass_prepare(const struct mlx_model *x, const struct batch *b, double scale, struct mlx_pass *out);
+void mlx_pass_release(struct mlx_pass *p);
+
+enum { MLX_PASS_OUT = 2 };
+
+/* An mlx_function. arg: a `const struct mlx_pass *`. in: A and B of every adapter, in the order of the parameter table.
+ * out[0]: the loss times `scale`, shape []; out[1]: the negative log-likelihood of each row, (n_rows, 1) f32. */
+void mlx_pass_loss(struct mlx_graph *g, void *arg, const struct mlx_array *in, struct mlx_array *out);
+
+#endif

@@ -1,0 +1,121 @@
+/* The program with --engine mlx, on the library that stands for mlx-c: a run and the same run stopped and resumed give the
+ * same bytes; its losses are those of a run by the native engine, which can also continue it; what cannot be is refused by
+ * name before anything is written. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cli/support_program.h"
+#include "train/support_tiny.h"
+
+static struct tiny_files tiny;
+static char output[1 << 16];
+
+static int setup(void **state)
+{
+    (void)state;
+    tiny_files_make(&tiny, 12, 4);
+    setenv("YA_LIBMLXC", MOCK_MLXC_DIR "/libmock_mlxc.so", 1);
+    return 0;
+}
+
+/* Runs the program, which must end with `code` and say `part`. */
+static void expect(int code, const char *part, const char *const *words)
+{
+    int got = program_run(output, sizeof output, words);
+    if (got != code || !strstr(output, part)) fail_msg("exit %d, not %d with \"%s\":\n%s", got, code, part, output);
+}
+
+static const char *train(const char *name, const char *engine, const char *steps, const char *part)
+{
+    const char *run = tiny_keep(&tiny, name);
+    expect(0, part, (const char *const[]){"train",    "-m",
+                                          tiny.model, "-d",
+                                          tiny.rows,  "--valid",
+                                          tiny.valid, "-o",
+                                          run,        "--engine",
+                                          engine,     "--max-steps",
+                                          steps,      "--batch",
+                                          "2",        "--accumulation",
+                                          "2",        "--max-length",
+                                          "24",       "--rank",
+                                          "4",        "--save-every",
+                                          "1",        "--schedule",
+                                          "constant", "--warmup",
+                                          "0",        "--compute",
+                                          "f32",      "--grad-checkpoint",
+                                          "on",       NULL});
+    return run;
+}
+
+/* The last training loss of a run. */
+static double last_loss(const char *run)
+{
+    size_t n;
+    char *text = tiny_read(tiny_path("%s/metrics.jsonl", run), &n), *last = NULL;
+    for (char *p = text; (p = strstr(p, "\"loss\":")); p += 7) last = p + 7;
+    if (!last) fail_msg("%s", text);
+    double loss = atof(last);
+    free(text);
+    return loss;
+}
+
+static void a_resumed_run_is_the_same_and_near_the_native_one(void **state)
+{
+    (void)state;
+    const char *whole = train("whole", "mlx", "3", "f32 by MLX 0.31.2 on the CPU"),
+               *halves = train("halves", "mlx", "2", "MLX");
+    assert_non_null(strstr(output, "not counted: this engine cannot tell"));
+    expect(0, "MLX 0.31.2", (const char *const[]){"resume", halves, "--max-steps", "3", NULL});
+    tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", whole),
+                          tiny_path("%s/adapter/adapter_model.safetensors", halves));
+    assert_true(last_loss(whole) == last_loss(halves));
+    const char *native = train("native", "native", "3", "cpu-");
+    double ours = last_loss(whole), theirs = last_loss(native);
+    if (!(ours > 0 && fabs(ours / theirs - 1) < 1e-4)) fail_msg("%g and %g", ours, theirs);
+}
+
+static void another_engine_continues_a_run_and_says_so(void **state)
+{
+    (void)state;
+    const char *run = train("crossed", "mlx", "1", "MLX");
+    expect(0, "computed by another engine",
+           (const char *const[]){"resume", run, "--max-steps", "2", "--engine", "native", NULL});
+    expect(0, "MLX 0.31.2", (const char *const[]){"resume", run, "--max-steps", "3", NULL});
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    const char *run = tiny_keep(&tiny, "none");
+    const char *words[] = {"train", "-m", tiny.model, "-d", tiny.rows, "-o", run, "--engine", "mlx", NULL, NULL, NULL};
+    words[9] = "--dropout", words[10] = "0.1";
+    expect(2, "--dropout 0.1: the MLX engine has no dropout", words);
+    words[9] = "--device", words[10] = "cuda";
+    expect(2, "leave --device out", words);
+    words[9] = "--base-type", words[10] = "int8";
+    expect(2, "--base-type int8: the MLX engine", words);
+    words[9] = NULL;
+    setenv("MOCK_MLXC_VERSION", "0.20.0", 1);
+    expect(2, "this is version 0.20.0; the engine was tested with 0.31.2", words);
+    unsetenv("MOCK_MLXC_VERSION");
+    setenv("YA_LIBMLXC", "/nowhere/%s%n.so", 1);
+    expect(2, "YA_LIBMLXC names it", words);
+    setenv("YA_LIBMLXC", MOCK_MLXC_DIR "/libmock_mlxc.so", 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_resumed_run_is_the_same_and_near_the_native_one),
+        cmocka_unit_test(another_engine_continues_a_run_and_says_so),
+        cmocka_unit_test(what_cannot_be_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, tiny_files_remove);
+}
