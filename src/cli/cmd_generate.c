@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/prompt_ids.h"
+#include "engine/engine_rows.h"
 #include "model/model_rows.h"
 #include "eval/generate.h"
 #include "io/json.h"
@@ -13,6 +14,7 @@ struct generate_values {
     struct model_options form;
     int chat_template; /* enum chat_choice */
     const char *date, *device;
+    enum engine_kind engine;
     int64_t max_tokens, top_k, seed, threads;
     double temperature, top_p;
 };
@@ -47,6 +49,7 @@ static const struct option_spec specs[] = {
 
     FLAG_ROW(V, json, "json", 0, "false", "Running",
              "print one JSON object at the end (prompt_tokens, ids, text, end) instead of the text"),
+    ENGINE_ROW(V, engine, "Running"),
     DEVICE_ROW(V, device, "Running"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
@@ -117,7 +120,7 @@ static enum status cmd_generate_run(const struct command_call *call)
 {
     const struct generate_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->threads};
+    struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->engine, v->threads};
     struct ids prompt = {0};
     enum status status = loaded_open(&l, call->c, &options);
     const struct prompt_options form = {v->chat, v->chat_template, v->system, v->date};

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/loaded.h"
+#include "engine/engine_rows.h"
 #include "model/model_rows.h"
 #include "eval/loglik.h"
 #include "io/json.h"
@@ -14,6 +15,7 @@ struct perplexity_values {
     struct model_options form;
     bool force, json;
     const char *device;
+    enum engine_kind engine;
     int64_t window, threads;
 };
 #define V struct perplexity_values
@@ -28,6 +30,7 @@ static const struct option_spec specs[] = {
     FLAG_ROW(V, json, "json", 0, "false", "Running", "print a line of JSON for each token: id, logprob"),
     I64_ROW(V, window, "window", 0, "2048", 0, 1 << 24, "Running",
             "tokens in a window; 0: the whole context of the model, which is also the most"),
+    ENGINE_ROW(V, engine, "Running"),
     DEVICE_ROW(V, device, "Running"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
@@ -83,7 +86,7 @@ static enum status cmd_perplexity_run(const struct command_call *call)
 {
     const struct perplexity_values *v = call->values;
     struct loaded l;
-    struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->threads};
+    struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->engine, v->threads};
     struct file_map *text = NULL;
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) {

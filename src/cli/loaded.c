@@ -1,21 +1,35 @@
 /* loaded: opens what a command that runs a model needs, in the order in which the parts depend on each other: threads and
- * backend, model, tokenizer, engine, adapter. The adapter comes last, so that a wrong path to it does not hide a wrong
- * model. */
+ * backend, model, tokenizer, adapter, engine. */
 #include "cli/loaded.h"
 
 #include "cli/command.h"
+#include "engine/engine_rows.h"
 #include "export/peft.h"
 #include "model/model_rows.h"
 
 enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_options *o)
 {
     char text[128];
+    struct loaded_options settled = *o;
     *l = (struct loaded){.c = c};
-    TRY(command_compute(c, o->device, o->threads));
-    TRY(loaded_open_files(l, c, o));
-    if (l->model->options.base != BASE_AS_IS)
+    TRY(engine_rows_settle(c, o->engine, &settled.device, &settled.form));
+    TRY(command_compute(c, settled.device, o->threads));
+    TRY(loaded_open_files(l, c, &settled));
+    if (o->engine == ENGINE_KIND_MLX)
+        ctx_log(c, LOG_INFO, "compute: %s by %s", compute_name[l->model->options.compute], l->engine->backend);
+    else if (l->model->options.base != BASE_AS_IS)
         ctx_log(c, LOG_INFO, "compute: %s", model_compute_text(l->model, text, sizeof text));
     return OK;
+}
+
+/* Attaches the adapter, when it belongs to this model and tokenizer. */
+static enum status load_adapter(struct loaded *l, const struct loaded_options *o)
+{
+    l->lora = lora_load(l->c, &l->model->config, o->adapter);
+    if (!l->lora) return l->c->status;
+    model_attach_lora(l->model, l->lora);
+    TRY(peft_check_base(l->model, o->adapter, false, o->force));
+    return peft_check_tokenizer(l->c, l->tokenizer, o->adapter);
 }
 
 enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o)
@@ -27,13 +41,9 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
     if (!l->model) return c->status;
     l->tokenizer = tokenizer_open(c, o->model);
     if (!l->tokenizer) return c->status;
-    l->engine = engine_native_new(c, l->model, NULL);
-    if (!l->engine || !o->adapter) return c->status;
-    l->lora = lora_load(c, &l->model->config, o->adapter);
-    if (!l->lora) return c->status;
-    model_attach_lora(l->model, l->lora);
-    TRY(peft_check_base(l->model, o->adapter, false, o->force));
-    return peft_check_tokenizer(c, l->tokenizer, o->adapter);
+    if (o->adapter) TRY(load_adapter(l, o));
+    l->engine = engine_new(c, o->engine, l->model, NULL);
+    return c->status;
 }
 
 void loaded_close(struct loaded *l)

@@ -19,6 +19,7 @@ struct loaded_options {
     bool force;                  /* an adapter that was made for another model is only warned of */
     struct model_options form;   /* of the frozen weights and of products with them */
     const char *device;          /* for backend_open */
+    enum engine_kind engine;     /* what runs the model */
     int64_t threads;             /* 0: one for each usable core */
 };
 

@@ -179,24 +179,89 @@ static enum status mlx_check(struct engine *e)
 
 /* ---- the rest of engine.h -------------------------------------------------------------------------------------------- */
 
-/* Generation is not there yet. */
+struct mlx_sequence {
+    struct engine_sequence base;
+    struct mlx_cache cache; /* lists of 2 * layers arrays, owned */
+    struct mlx_array *kept; /* (1 + 2 * layers): logits and the cache's next arrays, owned list */
+    int32_t *positions;     /* (capacity) 0, 1, 2, ..., owned */
+};
+
+static int64_t sequence_arrays(const struct engine *e)
+{
+    return 2 * mlx_of(e)->model.m->config.n_layers;
+}
+
+static void mlx_sequence_free(struct engine_sequence *base)
+{
+    struct mlx_sequence *s = (struct mlx_sequence *)base;
+    if (!s) return;
+    struct engine *e = base->engine;
+    for (int64_t i = 0; s->cache.held && i < sequence_arrays(e); i++) mlx_op_release(&mlx_of(e)->graph, s->cache.held[i]);
+    mem_free(e->c, s->cache.held);
+    mem_free(e->c, s->cache.next);
+    mem_free(e->c, s->kept);
+    mem_free(e->c, s->positions);
+    mem_free(e->c, s);
+}
+
 static struct engine_sequence *mlx_sequence_new(struct engine *e, int64_t capacity)
 {
-    (void)capacity;
-    ctx_fail(e->c, E_UNSUPPORTED, "the MLX engine does not generate text; use --engine native");
+    const size_t n = (size_t)sequence_arrays(e);
+    struct mlx_sequence *s = mem_alloc(e->c, 1, sizeof *s);
+    if (!s) return NULL;
+    s->base = (struct engine_sequence){.engine = e, .capacity = capacity};
+    s->cache.held = mem_alloc(e->c, n, sizeof *s->cache.held);
+    s->cache.next = mem_alloc(e->c, n, sizeof *s->cache.next);
+    s->kept = mem_alloc(e->c, n + 1, sizeof *s->kept);
+    s->positions = mem_alloc(e->c, (size_t)capacity, sizeof *s->positions);
+    for (int64_t i = 0; ctx_ok(e->c) && i < capacity; i++) s->positions[i] = (int32_t)i;
+    if (ctx_ok(e->c)) return &s->base;
+    mlx_sequence_free(&s->base);
     return NULL;
 }
 
-static enum status mlx_extend(struct engine_sequence *s, const int32_t *tokens, int64_t n, int64_t n_rows, float *logits)
+/* Puts the appended keys and values in the place of the ones before. */
+static enum status sequence_advance(struct mlx_engine *x, struct mlx_sequence *s, int64_t n)
 {
-    (void)tokens, (void)n, (void)n_rows, (void)logits;
-    BUG_ON(s->engine->c, true, "extend: the MLX engine makes no sequences");
-    return s->engine->c->status;
+    for (int64_t i = 0; i < sequence_arrays(&x->base); i++) {
+        struct mlx_array held = mlx_op_hold(&x->graph, s->cache.next[i]);
+        if (!held.ctx) return x->base.c->status;
+        mlx_op_release(&x->graph, s->cache.held[i]);
+        s->cache.held[i] = held;
+    }
+    s->cache.n = s->base.n += n;
+    return OK;
 }
 
-static void mlx_sequence_free(struct engine_sequence *s)
+/* The pass of mlx_extend. All that stays is computed in one evaluation. */
+static enum status sequence_run(struct mlx_engine *x, struct mlx_sequence *s, const struct mlx_pass *p, float *logits)
 {
-    BUG_ON(s ? s->engine->c : NULL, s != NULL, "sequence_free: the MLX engine makes no sequences");
+    const size_t n = (size_t)sequence_arrays(&x->base);
+    TRY(engine_upload(x));
+    size_t mark = mlx_scope_open(&x->graph);
+    s->kept[0] = mlx_pass_logits(p, x->values);
+    memcpy(s->kept + 1, s->cache.next, n * sizeof *s->kept);
+    mlx_scope_close_keep(&x->graph, mark, s->kept, n + 1);
+    TRY(mlx_op_eval(&x->graph, s->kept, n + 1));
+    return mlx_op_download(&x->graph, s->kept[0], p->n_rows * x->base.vocab, logits);
+}
+
+static enum status mlx_extend(struct engine_sequence *base, const int32_t *tokens, int64_t n, int64_t n_rows, float *logits)
+{
+    struct mlx_sequence *s = (struct mlx_sequence *)base;
+    struct mlx_engine *x = mlx_of(base->engine);
+    struct ctx *c = x->base.c;
+    const int32_t cu[2] = {0, (int32_t)n};
+    struct mlx_pass p;
+    BUG_ON(c, n < 1 || n_rows < 1 || n_rows > n, "%lld tokens, logits of %lld", (long long)n, (long long)n_rows);
+    if (n > base->capacity - base->n)
+        return ctx_fail(c, E_INPUT, "%lld more tokens do not fit in a context of %lld that holds %lld", (long long)n,
+                        (long long)base->capacity, (long long)base->n);
+    const struct batch b = {.n = n, .tokens = tokens, .positions = s->positions + base->n, .n_seg = 1, .cu = cu};
+    enum status status = mlx_pass_prepare_logits(&x->model, &b, &s->cache, n_rows, &p);
+    if (status == OK) status = sequence_run(x, s, &p, logits);
+    if (status == OK) sequence_advance(x, s, n);
+    return engine_end(x, &p);
 }
 
 /* MLX's own counter of its peak comes on top of the process's: its memory is not the ctx's. Where it reads the mapped file

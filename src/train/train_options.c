@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/data_rows.h"
+#include "engine/engine_rows.h"
 #include "io/options_json.h"
 #include "model/model_rows.h"
 #include "train/run.h"
@@ -90,8 +91,7 @@ static const struct option_spec specs[] = {
            "GiB of memory that the run may take; 0: what is free"),
     SWITCH(plot, "plot", 0, "false", "Running", "draw the loss in the terminal, with braille characters"),
     INTEGER(config.seed, "seed", 0, "0", 0, 1LL << 53, "Running", "seed of the new adapter, the order of rows and dropout"),
-    CHOICE(config.engine, "engine", 0, "native", ENGINE_CHOICES, "Running",
-           "what computes forward and backward: this program, or Apple's MLX through libmlxc (docs/engine_mlx.md)"),
+    ENGINE_ROW(V, config.engine, "Running"),
     DEVICE_ROW(V, device, "Running"),
     INTEGER(threads, "threads", 't', "0", 0, 1024, "Running",
             "number of threads; 0: one for each usable core; the result does not depend on it"),
@@ -156,23 +156,11 @@ enum status train_options_absolute(struct ctx *c, struct train_values *values, j
     return c->status;
 }
 
-/* MLX chooses its device itself, and the adapter stays on the CPU. Products are in f32 there unless the user says bf16: what
- * is fastest on this processor says nothing about MLX. */
-static enum status settle_mlx(struct ctx *c, struct train_values *values)
-{
-    if (strcmp(values->device, "auto") == 0) values->device = "cpu";
-    if (strncmp(values->device, "cpu", 3) != 0)
-        return ctx_fail(c, E_INPUT, "--device %s: with --engine mlx the device is MLX's own choice; leave --device out",
-                        values->device);
-    if ((int)values->config.form.compute == MODEL_ROWS_AUTO) values->config.form.compute = COMPUTE_F32;
-    return OK;
-}
-
 enum status train_options_settle(struct ctx *c, struct train_values *values)
 {
     values->config.rows.paths = values->data.items;
     values->config.rows.n_paths = values->data.n;
-    if (values->config.engine == ENGINE_KIND_MLX) TRY(settle_mlx(c, values));
+    TRY(engine_rows_settle(c, values->config.engine, &values->device, &values->config.form));
     return model_rows_settle(c, values->device, &values->config.form, true);
 }
 

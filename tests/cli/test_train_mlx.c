@@ -1,5 +1,6 @@
 /* The program with --engine mlx, on the library that stands for mlx-c: a run and the same run stopped and resumed give the
- * same bytes; its losses are those of a run by the native engine, which can also continue it; what cannot be is refused by
+ * same bytes; its losses are those of a run by the native engine, which can also continue it; generation and perplexity are
+ * the same by either; what cannot be is refused by
  * name before anything is written. */
 #include <math.h>
 #include <setjmp.h>
@@ -90,6 +91,34 @@ static void another_engine_continues_a_run_and_says_so(void **state)
     expect(0, "MLX 0.31.2", (const char *const[]){"resume", run, "--max-steps", "3", NULL});
 }
 
+/* What generate and perplexity say with an adapter does not depend on the engine. */
+static void generation_and_perplexity_are_the_native_ones(void **state)
+{
+    (void)state;
+    static char first[1 << 16];
+    const char *run = train("used", "mlx", "2", "MLX"), *adapter = tiny_path("%s/adapter", run);
+    for (int k = 0; k < 2; k++) {
+        const char *engine = k ? "mlx" : "native";
+        expect(0, "\"ids\":[",
+               (const char *const[]){"generate", "-m", tiny.model, "--adapter", adapter, "-p", "abc", "-n", "8", "--json",
+                                     "--engine", engine, NULL});
+        if (k) assert_non_null(strstr(output, "f32 by MLX 0.31.2 on the CPU"));
+        const char *ids = strstr(output, "\"ids\":[");
+        if (k)
+            assert_memory_equal(ids, first, strlen(first));
+        else
+            memcpy(first, ids, strcspn(ids, "]"));
+    }
+    for (int k = 0; k < 2; k++) {
+        expect(0, "perplexity",
+               (const char *const[]){"perplexity", "-m", tiny.model, "--adapter", adapter, "-f", tiny.rows, "--window", "32",
+                                     "--engine", k ? "mlx" : "native", NULL});
+        const char *text = strstr(output, "perplexity");
+        if (k && strncmp(text, first, 14) != 0) fail_msg("%s\n%s", text, first);
+        snprintf(first, sizeof first, "%s", text);
+    }
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
@@ -115,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_resumed_run_is_the_same_and_near_the_native_one),
         cmocka_unit_test(another_engine_continues_a_run_and_says_so),
+        cmocka_unit_test(generation_and_perplexity_are_the_native_ones),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, tiny_files_remove);

@@ -269,6 +269,40 @@ static void a_curve_of_30_steps_is_the_native_engines(void **state)
     }
 }
 
+/* A document that grows by 20, 1, 1 and 8 tokens: logits as the native engine's, also where windows end in the cache. */
+static void sequences_are_the_native_engines(void **state)
+{
+    static const int64_t lengths[4] = {20, 1, 1, 8};
+    static float logits[ENGINES][20 * 4096];
+    (void)state;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        struct pair p;
+        struct engine_sequence *s[ENGINES];
+        open_pair(&p, families[i], COMPUTE_F32);
+        (void)make_batch(p.model[NATIVE]);
+        const int64_t vocab = p.engine[NATIVE]->vocab;
+        assert_true(vocab <= 4096);
+        for (int k = 0; k < ENGINES; k++) s[k] = p.engine[k]->ops->sequence_new(p.engine[k], 30);
+        for (int64_t part = 0, at = 0; part < 4; at += lengths[part++]) {
+            double apart = 0, size = 0;
+            const int64_t n = lengths[part], rows = part == 3 ? 3 : n;
+            for (int k = 0; k < ENGINES; k++)
+                if (p.engine[k]->ops->extend(s[k], tokens + at, n, rows, logits[k]) != OK) fail_msg("%s", p.c->message);
+            for (int64_t v = 0; v < rows * vocab; v++) {
+                double d = (double)logits[MLX][v] - (double)logits[NATIVE][v];
+                apart += d * d;
+                size += (double)logits[NATIVE][v] * (double)logits[NATIVE][v];
+            }
+            if (!(apart < 1e-10 * size))
+                fail_msg("%s, part %d: logits differ by %g", families[i], (int)part, sqrt(apart / size));
+        }
+        assert_int_equal(s[MLX]->n, 30);
+        assert_int_equal(p.engine[MLX]->ops->extend(s[MLX], tokens, 1, 1, logits[MLX]), E_INPUT);
+        for (int k = 0; k < ENGINES; k++) p.engine[k]->ops->sequence_free(s[k]);
+        close_pair(&p);
+    }
+}
+
 /* Products in bf16 are not the same bits as the native engine's, which rounds elsewhere. */
 static void bf16_products_are_near(void **state)
 {
@@ -321,9 +355,10 @@ static void what_it_lacks_is_refused_by_name(void **state)
     assert_refused("golden/llama2", &(struct model_options){BASE_INT8, COMPUTE_INT8X2}, 0, "--base-type int8");
 }
 
-/* Opens an engine, evaluates and steps; the status. */
+/* Opens an engine, evaluates, steps and runs a sequence; the status. */
 static enum status run_once(void)
 {
+    static float logits[4096];
     struct pair p = {.c = open_ctx()};
     struct engine_loss loss;
     const struct engine_micro m = {.step = 1, .count = 1, .inv_n = 1, .recomputed_blocks = 1};
@@ -333,6 +368,9 @@ static enum status run_once(void)
     enum status status = p.c->status;
     if (e) status = e->ops->evaluate(e, &b, &loss, NULL);
     if (e && status == OK) status = e->ops->step(e, &b, &m);
+    struct engine_sequence *s = e && status == OK ? e->ops->sequence_new(e, 4) : NULL;
+    for (int i = 0; s && status == OK && i < 2; i++) status = e->ops->extend(s, tokens, 2, 1, logits);
+    if (e) e->ops->sequence_free(s);
     if (status != OK && !strstr(p.c->message, "injected 100% failure")) fail_msg("'%s'", p.c->message);
     close_model(&p, MLX);
     close_ctx(p.c);
@@ -359,6 +397,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(losses_and_gradients_are_the_native_engines),
         cmocka_unit_test(a_curve_of_30_steps_is_the_native_engines),
+        cmocka_unit_test(sequences_are_the_native_engines),
         cmocka_unit_test(bf16_products_are_near),
         cmocka_unit_test(nothing_counts),
         cmocka_unit_test(what_it_lacks_is_refused_by_name),

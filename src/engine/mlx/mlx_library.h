@@ -64,6 +64,7 @@ typedef int (*mlx_callback)(struct mlx_vector *out, struct mlx_vector in, void *
     X(struct mlx_array, array_new_data_managed_payload,                                                                     \
       (void *data, const int *shape, int ndim, enum mlx_dtype dtype, void *payload, void (*free)(void *)))                  \
     X(int, array_free, (struct mlx_array a))                                                                                \
+    X(int, array_set, (struct mlx_array * out, struct mlx_array from))                                                      \
     X(size_t, array_size, (struct mlx_array a))                                                                             \
     X(enum mlx_dtype, array_dtype, (struct mlx_array a))                                                                    \
     X(const float *, array_data_float32, (struct mlx_array a))                                                              \

@@ -93,6 +93,21 @@ static struct mlx_array graph_result(struct mlx_graph *g, const char *what, int 
     return (struct mlx_array){NULL};
 }
 
+struct mlx_array mlx_op_hold(struct mlx_graph *g, struct mlx_array a)
+{
+    if (!ctx_ok(g->c)) return (struct mlx_array){NULL};
+    struct mlx_array held = g->library.array_new();
+    if (g->library.array_set(&held, a) == 0) return held;
+    mlx_op_release(g, held);
+    mlx_library_fail(g->c, "another handle on an array");
+    return (struct mlx_array){NULL};
+}
+
+void mlx_op_release(struct mlx_graph *g, struct mlx_array a)
+{
+    if (a.ctx) g->library.array_free(a);
+}
+
 /* Extents as mlx-c takes them. */
 static void graph_shape(const struct mlx_graph *g, int ndim, const int64_t *shape, int out[DIMS_MAX])
 {

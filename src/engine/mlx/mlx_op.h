@@ -32,6 +32,10 @@ void mlx_scope_close(struct mlx_graph *g, size_t mark);
  * MLX free what is between as it computes. */
 void mlx_scope_close_keep(struct mlx_graph *g, size_t mark, const struct mlx_array *kept, size_t n);
 
+/* Another handle on an array, which no scope frees; the caller's, for mlx_op_release, which accepts one without content. */
+struct mlx_array mlx_op_hold(struct mlx_graph *g, struct mlx_array a);
+void mlx_op_release(struct mlx_graph *g, struct mlx_array a);
+
 /* ---- in and out ------------------------------------------------------------------------------------------------------ */
 
 /* A copy of host memory, row-major; in the innermost scope like every result below. No extent is 0. */

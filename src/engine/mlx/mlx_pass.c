@@ -33,18 +33,28 @@ static enum status pass_rotations(struct mlx_pass *p)
     return g->c->status;
 }
 
-/* The mask of layers that see `window` tokens, as large as the longest document that has more. */
+/* Tokens in the cache. */
+static int64_t pass_held(const struct mlx_pass *p)
+{
+    return p->cache ? p->cache->n : 0;
+}
+
+/* The mask of layers that see `window` tokens, as large as the longest document needs, where one has more. */
 static enum status pass_window(struct mlx_pass *p)
 {
     struct ctx *c = p->x->g->c;
-    const int64_t window = p->x->m->config.sliding_window;
+    const int64_t window = p->x->m->config.sliding_window, held = pass_held(p);
     int64_t n = 0;
     for (int s = 0; s < p->b->n_seg; s++)
         if (p->b->cu[s + 1] - p->b->cu[s] > n) n = p->b->cu[s + 1] - p->b->cu[s];
-    if (window <= 0 || n <= window) return OK;
-    uint8_t *sees = mem_alloc(c, (size_t)n, (size_t)n);
-    for (int64_t i = 0; sees && i < n * n; i++) sees[i] = i % n <= i / n && i % n > i / n - window;
-    if (sees) p->window = mlx_op_upload(p->x->g, MLX_BOOL, 2, (int64_t[]){n, n}, sees);
+    const int64_t keys = n + held;
+    if (window <= 0 || keys <= window) return OK;
+    uint8_t *sees = mem_alloc(c, (size_t)n, (size_t)keys);
+    for (int64_t i = 0; sees && i < n * keys; i++) {
+        int64_t query = held + i / keys, key = i % keys;
+        sees[i] = key <= query && key > query - window;
+    }
+    if (sees) p->window = mlx_op_upload(p->x->g, MLX_BOOL, 2, (int64_t[]){n, keys}, sees);
     mem_free(c, sees);
     return c->status;
 }
@@ -88,15 +98,31 @@ static struct mlx_array pass_operand(const struct mlx_pass *p, const struct mlx_
     return mlx_op_transpose(g, cast, 2, (const int[]){1, 0});
 }
 
+/* What every pass needs, whatever is made of its hidden states. */
+static enum status pass_prepare_layers(struct mlx_pass *p)
+{
+    p->tokens = mlx_op_upload(p->x->g, MLX_I32, 1, &p->b->n, p->b->tokens);
+    p->head = pass_operand(p, &p->x->head);
+    TRY(pass_rotations(p));
+    return pass_window(p);
+}
+
 enum status mlx_pass_prepare(const struct mlx_model *x, const struct batch *b, double scale, struct mlx_pass *out)
 {
     *out = (struct mlx_pass){.x = x, .b = b};
     TRY(pass_rows(out, scale));
-    if (out->n_rows == 0) return OK;
-    out->tokens = mlx_op_upload(x->g, MLX_I32, 1, &b->n, b->tokens);
-    out->head = pass_operand(out, &x->head);
-    TRY(pass_rotations(out));
-    return pass_window(out);
+    return out->n_rows > 0 ? pass_prepare_layers(out) : OK;
+}
+
+enum status mlx_pass_prepare_logits(const struct mlx_model *x, const struct batch *b, struct mlx_cache *cache,
+                                    int64_t n_rows, struct mlx_pass *out)
+{
+    *out = (struct mlx_pass){.x = x, .b = b, .cache = cache, .n_rows = n_rows};
+    out->counted = mem_alloc(x->g->c, (size_t)n_rows, sizeof *out->counted);
+    if (!out->counted) return x->g->c->status;
+    for (int64_t i = 0; i < n_rows; i++) out->counted[i] = (int32_t)(b->n - n_rows + i);
+    out->rows = mlx_op_upload(x->g, MLX_I32, 1, &n_rows, out->counted);
+    return pass_prepare_layers(out);
 }
 
 void mlx_pass_release(struct mlx_pass *p)
@@ -201,42 +227,57 @@ static struct mlx_array pass_heads(const struct pass_block *a, enum block_norm p
     return mlx_op_transpose(g, x, 3, (const int[]){1, 0, 2});
 }
 
-/* Rows [from, to) of each head of x (heads, N, D), as (1, heads, to - from, D). */
-static struct mlx_array pass_segment(const struct mlx_pass *p, struct mlx_array x, int64_t heads, int64_t from, int64_t to)
+/* Rows [from, to) of each head of x (heads, all, D), as (1, heads, to - from, D). */
+static struct mlx_array pass_segment(const struct mlx_pass *p, struct mlx_array x, int64_t heads, int64_t from, int64_t to,
+                                     int64_t all)
 {
     struct mlx_graph *g = p->x->g;
     const int64_t size = p->x->m->config.head_dim, start[3] = {0, from, 0}, stop[3] = {heads, to, size};
-    if (from > 0 || to < p->b->n) x = mlx_op_slice(g, x, 3, start, stop);
+    if (from > 0 || to < all) x = mlx_op_slice(g, x, 3, start, stop);
     return mlx_op_reshape(g, x, 4, (const int64_t[]){1, heads, to - from, size});
 }
 
-/* The mask of a document of n tokens; none where causal order is all. */
+/* The mask of a document of n tokens behind those of the cache; none where causal order is all. */
 static struct mlx_array pass_mask(const struct pass_block *a, int64_t n)
 {
-    const int64_t window = a->p->x->m->blocks[a->layer].window;
-    if (window <= 0 || n <= window) return nothing;
-    return mlx_op_slice(a->p->x->g, a->p->window, 2, (const int64_t[]){0, 0}, (const int64_t[]){n, n});
+    const int64_t window = a->p->x->m->blocks[a->layer].window, keys = n + pass_held(a->p);
+    if (window <= 0 || keys <= window) return nothing;
+    return mlx_op_slice(a->p->x->g, a->p->window, 2, (const int64_t[]){0, 0}, (const int64_t[]){n, keys});
 }
 
-/* Attention of each document over itself: the packed documents are computed one by one, so nothing crosses from one to
- * another, and scores take the memory of their own squares and not of the whole batch's. (N, H * D). */
+/* Attention of each document over itself, and over what the cache holds of it: the packed documents are computed one by one,
+ * so nothing crosses from one to another, and scores take the memory of their own squares and not of the whole batch's. q is
+ * (H, N, D), k and v hold the keys of the cache in front of the batch's. (N, H * D). */
 static struct mlx_array pass_attend(const struct pass_block *a, struct mlx_array q, struct mlx_array k, struct mlx_array v)
 {
     const struct mlx_pass *p = a->p;
     struct mlx_graph *g = p->x->g;
     const struct model_config *m = &p->x->m->config;
+    const int64_t n = p->b->n, held = pass_held(p), keys = n + held, kv = m->n_kv_heads;
     struct mlx_array *parts = mem_alloc(g->c, (size_t)p->b->n_seg, sizeof *parts);
     if (!parts) return nothing;
     for (int s = 0; s < p->b->n_seg; s++) {
         const int64_t from = p->b->cu[s], to = p->b->cu[s + 1];
-        parts[s] =
-            mlx_op_attention(g, pass_segment(p, q, m->n_heads, from, to), pass_segment(p, k, m->n_kv_heads, from, to),
-                             pass_segment(p, v, m->n_kv_heads, from, to), m->attention_scale, pass_mask(a, to - from));
+        struct mlx_array of_q = pass_segment(p, q, m->n_heads, from, to, n);
+        struct mlx_array of_k = pass_segment(p, k, kv, from, to + held, keys),
+                         of_v = pass_segment(p, v, kv, from, to + held, keys);
+        parts[s] = mlx_op_attention(g, of_q, of_k, of_v, m->attention_scale, pass_mask(a, to - from));
     }
     struct mlx_array o = p->b->n_seg > 1 ? mlx_op_concat(g, parts, (size_t)p->b->n_seg, 2) : parts[0]; /* (1, H, N, D) */
     mem_free(g->c, parts);
     o = mlx_op_transpose(g, o, 4, (const int[]){0, 2, 1, 3});
-    return mlx_op_reshape(g, o, 2, (const int64_t[]){p->b->n, m->n_heads * m->head_dim});
+    return mlx_op_reshape(g, o, 2, (const int64_t[]){n, m->n_heads * m->head_dim});
+}
+
+/* x (G, N, D), keys or values, behind those that the cache holds; without a cache x itself. which: 0 for keys, 1 for values.
+ */
+static struct mlx_array pass_append(const struct pass_block *a, int which, struct mlx_array x)
+{
+    struct mlx_cache *cache = a->p->cache;
+    if (!cache) return x;
+    const int64_t at = 2 * a->layer + which;
+    if (cache->held[at].ctx) x = mlx_op_concat(a->p->x->g, (const struct mlx_array[]){cache->held[at], x}, 2, 1);
+    return cache->next[at] = x;
 }
 
 static struct mlx_array pass_attention(const struct pass_block *a, struct mlx_array x, const struct mlx_array *adapters)
@@ -250,7 +291,8 @@ static struct mlx_array pass_attention(const struct pass_block *a, struct mlx_ar
     pass_project(a, LORA_QKV, places, 3, widths, n, x, adapters, y);
     struct mlx_array q = pass_heads(a, NORM_Q, y[0], m->n_heads), k = pass_heads(a, NORM_K, y[1], kv);
     struct mlx_array v = mlx_op_reshape(g, y[2], 3, (const int64_t[]){n, kv, m->head_dim});
-    return pass_attend(a, q, k, mlx_op_transpose(g, v, 3, (const int[]){1, 0, 2}));
+    v = mlx_op_transpose(g, v, 3, (const int[]){1, 0, 2});
+    return pass_attend(a, q, pass_append(a, 0, k), pass_append(a, 1, v));
 }
 
 /* down(silu(gate(x)) * up(x)) for `n` rows. */
@@ -314,6 +356,11 @@ static struct mlx_array pass_hidden(const struct mlx_pass *p, const struct mlx_a
     for (int64_t i = 0; i < k->n_layers; i++) x = pass_layer(p, i, x, in);
     x = mlx_op_rms_norm(g, x, p->x->final_norm, k->rms_eps);
     return mlx_op_scale(g, x, (float)(1 / k->logits_divisor));
+}
+
+struct mlx_array mlx_pass_logits(const struct mlx_pass *p, const struct mlx_array *in)
+{
+    return pass_product(p, pass_hidden(p, in), p->head);
 }
 
 /* Rows [from, to) of the loss. */

@@ -281,6 +281,16 @@ int mlx_array_free(struct mlx_array a)
     return object_free(a.ctx, ARRAY);
 }
 
+int mlx_array_set(struct mlx_array *out, struct mlx_array from)
+{
+    struct content *x = content_retain(object_of(from.ctx, ARRAY)->content);
+    if (!out->ctx) out->ctx = object_new(ARRAY);
+    struct object *o = object_of(out->ctx, ARRAY);
+    content_release(o->content);
+    o->content = x;
+    return fails();
+}
+
 ya_dtype mock_dtype(enum mlx_dtype dtype)
 {
     switch (dtype) {
