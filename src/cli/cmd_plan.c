@@ -60,6 +60,10 @@ static enum status print_savings(const struct trainer *t)
 {
     struct plan_advice list[PLAN_ADVICE_MAX];
     int n;
+    if (!t->engine->ops->count) {
+        puts("less memory: not known, as this engine cannot tell what a step takes");
+        return OK;
+    }
     TRY(plan_advise(&t->plan_input, &t->plan, list, &n));
     puts(n ? "less memory, the cheapest change first" : "less memory: no option saves any");
     for (int i = 0; i < n; i++) printf("  %-24s %9.1f MiB less\n", list[i].text, (double)list[i].saves / (double)(1 << 20));

@@ -91,6 +91,14 @@ static void another_engine_continues_a_run_and_says_so(void **state)
     expect(0, "MLX 0.31.2", (const char *const[]){"resume", run, "--max-steps", "3", NULL});
 }
 
+static void a_plan_says_what_it_does_not_know(void **state)
+{
+    (void)state;
+    expect(0, "less memory: not known",
+           (const char *const[]){"plan", "-m", tiny.model, "-d", tiny.rows, "-o", tiny_keep(&tiny, "plan"), "--engine",
+                                 "mlx", "--max-steps", "2", NULL});
+}
+
 /* What generate and perplexity say with an adapter does not depend on the engine. */
 static void generation_and_perplexity_are_the_native_ones(void **state)
 {
@@ -145,6 +153,7 @@ int main(void)
         cmocka_unit_test(a_resumed_run_is_the_same_and_near_the_native_one),
         cmocka_unit_test(another_engine_continues_a_run_and_says_so),
         cmocka_unit_test(generation_and_perplexity_are_the_native_ones),
+        cmocka_unit_test(a_plan_says_what_it_does_not_know),
         cmocka_unit_test(what_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, tiny_files_remove);
