@@ -19,7 +19,7 @@ test: ## build and run every test that needs nothing beside this folder
 	@scripts/get-model.sh smollm2-135m
 	@cmake --preset release -DYA_TESTS=ON >/dev/null
 	@cmake --build --preset release
-	@ctest --test-dir build --output-on-failure --no-tests=error -LE corpora -j "$$(nproc)"
+	@ctest --test-dir build --output-on-failure --no-tests=error -LE 'corpora|ci' -j "$$(nproc)"
 	@echo "left out: the group 'corpora' ($$(ctest --test-dir build -N -L corpora | sed -n 's/^Total Tests: //p') tests), which needs files of other projects in ../shared/corpora: ctest --test-dir build -L corpora"
 
 bench: build ## this machine's ceilings, each kernel's share of them, tokens/s of training and generation

@@ -11,10 +11,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8proc-dev zlib1g-dev libzstd-dev libyaml-dev python3 python3-pip)
-test=(libcmocka-dev g++ parallel)
+test=(libcmocka-dev g++)
 bare=(debootstrap git)
 emulate=(bochs-term bochs bochsbios vgabios isolinux syslinux-common xorriso cpio)
-dev=(clang libclang-rt-dev clang-format clang-tidy cppcheck)
+dev=(parallel clang libclang-rt-dev clang-format clang-tidy cppcheck)
 aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
 
 level=${1:-build}

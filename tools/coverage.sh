@@ -4,5 +4,5 @@ set -euo pipefail
 cmake --preset coverage >/dev/null
 cmake --build --preset coverage
 find build-coverage -name '*.gcda' -delete
-ctest --test-dir build-coverage --output-on-failure --no-tests=error -LE corpora
+ctest --test-dir build-coverage --output-on-failure --no-tests=error -LE 'corpora|ci'
 tools/coverage.py build-coverage "${1:-85}"

@@ -83,8 +83,8 @@ static void *grow_file(struct spill *s, size_t bytes)
     }
     if (error != 0) {
         if (fd != s->fd) close(fd);
-        ctx_fail(c, E_IO, "a temporary file of %zu MB cannot be made (%s): set TMPDIR to a folder on a disk with space",
-                 bytes / 1000000, strerror(error));
+        ctx_fail(c, E_IO, "a temporary file of %.1f MB cannot be made (%s): set TMPDIR to a folder on a disk with space",
+                 (double)bytes / 1e6, strerror(error));
         return NULL;
     }
     if (s->fd >= 0) {

@@ -11,6 +11,7 @@
 #include "data/objective.h"
 #include "data/records.h"
 #include "io/json.h"
+#include "io/row_file.h"
 
 struct data_inspect_values {
     int distrust;
@@ -128,6 +129,8 @@ static enum status read_rows(struct data_inspection *x, const struct option_pars
     struct record r;
     struct records *records = records_open(x->c, parse->operands, parse->n_operands, skip, ROW_FORM_AUTO);
     while (records && records_next(records, &r) && inspection_add_record(x, &r) == OK) continue;
+    if (ctx_ok(x->c) && x->all.rows == 0)
+        row_file_refuse_empty(x->c, parse->operands, parse->n_operands, records_rows(records));
     records_close(records);
     return x->c->status;
 }
@@ -273,7 +276,6 @@ static enum status inspect(struct data_inspection *x, const struct command_call 
     for (size_t i = 0; x->files && i < x->n_files; i++) x->files[i].name = mem_strdup(x->c, call->parse->operands[i]);
     TRY(x->c->status);
     TRY(read_rows(x, call->parse, v->skip_bad_rows));
-    if (x->all.rows == 0) return ctx_fail(x->c, E_INPUT, "no rows in the files");
     if (x->n_rows > 0) TRY(fit(x, v));
     inspection_add_up(x);
     if (v->json) return inspection_print_json(x);

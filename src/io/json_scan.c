@@ -195,7 +195,8 @@ static bool skip_plain(struct json_scan *s)
         if (ch == '"' || ch == '\\') return true;
         if (ch < 0x20) return refuse_at(s, s->at, "control character in a string (it must be escaped)");
         size_t n = utf8_length((const uint8_t *)s->text + s->at, s->n - s->at);
-        if (n == 0) return refuse_at(s, s->at, "invalid UTF-8 in a string");
+        if (n == 0)
+            return refuse_at(s, s->at, "invalid UTF-8 in a string (of an older encoding? iconv -f WINDOWS-1252 -t UTF-8)");
         s->at += n;
     }
     return refuse_at(s, s->token_at, "unterminated string");

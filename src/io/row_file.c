@@ -579,3 +579,11 @@ enum status row_file_fill(struct row_file *f, struct row_batch *b)
         if (!fill_row(f, b)) return f->c->status;
     return is_at_lines(f) ? fill_lines(f, b) : OK;
 }
+
+enum status row_file_refuse_empty(struct ctx *c, const char *const *paths, size_t n, int64_t faulty)
+{
+    const char *name = strcmp(paths[0], "-") == 0 ? "standard input" : paths[0];
+    if (n == 1) return ctx_fail(c, E_INPUT, "%s: no rows: it %s", name, faulty ? "has faulty rows only" : "is empty");
+    return ctx_fail(c, E_INPUT, "no rows: %zu files, of which %s is the first, with nothing%s in them", n, name,
+                    faulty ? " but faulty rows" : "");
+}

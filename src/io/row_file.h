@@ -77,6 +77,8 @@ uint64_t row_file_taken(const struct row_file *f);
 
 /* What messages call it: the path, or "standard input". */
 const char *row_file_name(const struct row_file *f);
+/* E_INPUT that there is no row in n files (paths as for row_file_open), or none but faulty ones, which are counted. */
+enum status row_file_refuse_empty(struct ctx *c, const char *const *paths, size_t n, int64_t faulty);
 /* Size and SHA-256 (hex) of the file as it stands, not expanded; once row_file_next has returned false without failure, or
  * row_file_fill no rows. */
 void row_file_digest(const struct row_file *f, uint64_t *bytes, char hex[65]);

@@ -22,9 +22,10 @@ enum {
 
 struct evidence; /* opaque */
 
-/* Reads the files twice. Memory a row: 200 bytes, 4 a permutation, 8 a term, and either 16 a term while topics are found or
- * then EVIDENCE_TEXT_BYTES for each of the first EVIDENCE_SAMPLES copy groups of a topic with several. Errors: as
- * row_table_read; faulty rows are passed over, since the scoring that follows reports them. NULL on failure. */
+/* Reads the files up to three times: all rows, then those that may be copies, then samples. Memory: 130 bytes a row and 40
+ * MB; what more there is of a row (docs/score.md) takes at most groups->memory MiB, the rest is in temporary files. Errors:
+ * as row_table_read, and E_IO where there is no space for these files; faulty rows are passed over, since the scoring that
+ * follows reports them. NULL on failure. */
 struct evidence *evidence_new(struct ctx *c, const struct group_options *groups, const char *const *paths, size_t n_paths);
 void evidence_free(struct evidence *e); /* accepts NULL */
 

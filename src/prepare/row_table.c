@@ -329,8 +329,7 @@ enum status row_table_read(struct row_table *t, struct ctx *c, const char *const
     t->files = mem_alloc(c, n_paths, sizeof *t->files);
     if (ctx_ok(c)) r.workers = table_workers_new(c, t->rules, &r.n_workers);
     for (size_t i = 0; i < n_paths && ctx_ok(c); i++) read_file(&r, paths[i]);
-    if (ctx_ok(c) && t->n_rows == (size_t)t->faulty)
-        ctx_fail(c, E_INPUT, "no rows: the input %s", t->faulty ? "has faulty rows only" : "is empty");
+    if (ctx_ok(c) && t->n_rows == (size_t)t->faulty) row_file_refuse_empty(c, paths, n_paths, t->faulty);
     if (ctx_ok(c)) settle_kinds(&r);
     table_workers_free(c, r.workers, r.n_workers);
     row_file_close(r.in);

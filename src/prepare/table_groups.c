@@ -73,5 +73,9 @@ enum status table_groups_read(struct row_table *t, struct minhash *m, struct ctx
     table.memory_bytes = (size_t)o->memory << 20;
     TRY(row_table_read(t, c, paths, n_paths, table));
     *group = mem_alloc(c, t->n_rows, sizeof **group);
-    return *group ? find_groups(t, m, o->threshold, *group, counts) : c->status;
+    if (*group) find_groups(t, m, o->threshold, *group, counts);
+    spill_free(t->signatures_in); /* the largest part of what is known of a row, and not needed any more */
+    t->signatures_in = NULL;
+    t->signatures = NULL;
+    return c->status;
 }

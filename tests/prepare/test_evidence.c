@@ -225,6 +225,58 @@ static void each_allocation_fails_once(void **state)
     }
 }
 
+/* Events told by three to six accounts each; three events have the same names. */
+static void write_events(const char *name, int n)
+{
+    FILE *f = fopen(scratch_path(name), "w");
+    assert_non_null(f);
+    uint32_t random = 7;
+    for (int event = 0; event < n; event++)
+        for (int account = 0; account < 3 + event % 4; account++) {
+            random = random * 1664525 + 1013904223;
+            fprintf(f, "{\"source_type\":\"%s\",\"text\":\"account %d of", kinds[random >> 30], account);
+            for (int k = 0, id = event / 3 * 8; k < 8; k++, id++)
+                fprintf(f, " %s Name%c%c%c", random >> (8 + k) & 1 ? "then" : "with", 'a' + id % 26, 'a' + id / 26 % 26,
+                        'a' + id / 676);
+            fprintf(f, " in %d, of %d\"}\n", 1500 + event / 3, event * 13 % 9000);
+        }
+    assert_int_equal(fclose(f), 0);
+}
+
+/* What is in memory, what is in files, and how many threads there are change nothing. */
+static void memory_and_threads_do_not_matter(void **state)
+{
+    struct ctx *c = *state;
+    enum { EVENTS = 400 };
+    write_events("events", EVENTS);
+    const char *path = scratch_path("events");
+    struct evidence *e[2];
+    for (int i = 0; i < 2; i++) {
+        struct group_options o = groups;
+        o.memory = i ? 64 : 0;
+        assert_int_equal(ctx_set_threads(c, i ? 3 : 1), OK);
+        e[i] = evidence_new(c, &o, &path, 1);
+        if (!e[i]) fail_msg("%s", c->message);
+    }
+    assert_int_equal(evidence_topics(e[0]), evidence_topics(e[1]));
+    if (evidence_topics(e[0]) < 10 || evidence_topics(e[0]) > EVENTS * 3) fail_msg("%zu topics", evidence_topics(e[0]));
+    size_t n, coordinated = 0;
+    char *text = file_read(c, path, 1 << 24, &n);
+    for (char *at = text; (at = strstr(at, "\"text\":\""));) {
+        at += 8;
+        char *end = strchr(at, '"');
+        struct score_evidence a, b;
+        assert_true(evidence_find(e[0], at, (size_t)(end - at), &a) && evidence_find(e[1], at, (size_t)(end - at), &b));
+        assert_memory_equal(&a, &b, sizeof a);
+        coordinated += a.coordination > 0;
+    }
+    assert_true(coordinated > 100);
+    mem_free(c, text);
+    evidence_free(e[0]);
+    evidence_free(e[1]);
+    assert_int_equal(ctx_set_threads(c, 1), OK);
+}
+
 int main(void)
 {
 #define EVIDENCE_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
@@ -233,6 +285,7 @@ int main(void)
         EVIDENCE_TEST(rewording_is_seen_by_compression),
         EVIDENCE_TEST(scores_take_evidence),
         EVIDENCE_TEST(threads_do_not_matter),
+        EVIDENCE_TEST(memory_and_threads_do_not_matter),
         EVIDENCE_TEST(each_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
