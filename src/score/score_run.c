@@ -342,8 +342,7 @@ static enum status run_all(struct run *r, struct score_file *files, const char *
         files[i].path = in[i];
         TRY(run_file(r, &files[i]));
     }
-    if (r->progress.rows == 0)
-        return row_file_refuse_empty(r->c, in, n_in, r->progress.skipped);
+    if (r->progress.rows == 0) return row_file_refuse_empty(r->c, in, n_in, r->progress.skipped);
     if (out) return publish(r, files, n_in, out);
     return fflush(stdout) == 0 ? OK : ctx_fail(r->c, E_IO, "standard output cannot be written: %s", strerror(errno));
 }
