@@ -129,19 +129,25 @@ typedef struct ya_generate_options {
     int64_t top_k;      /* only so many of the most probable ones; 0: all */
     double top_p;       /* only the most probable ones that make up this share, in (0, 1]; 1: all */
     uint64_t seed;
+    double repeat_penalty;   /* logits of tokens that are in prompt or answer already are divided by it where positive and
+                                multiplied where negative, 0.1 to 10; 1 or 0: as they are */
+    const char *const *stop; /* (n_stop) strings that end the answer where one appears; the answer's text lacks it, its ids
+                                do not. At most 16, of 1 to 256 bytes */
+    size_t n_stop;
 } ya_generate_options;
 
-/* 256 tokens, temperature 0. */
+/* 256 tokens, temperature 0, no penalty, no stop strings. */
 ya_generate_options ya_generate_defaults(void);
 
 /* Called with each new token, the last one included: its id and the bytes of its text (none for a special token; perhaps a
- * part of a character). Anything but 0 ends the generation. May call ya_tokenize and ya_detokenize, and nothing that runs,
- * opens or frees. */
+ * part of a character). With stop strings, bytes that may become one come with a later token; what is still held back at the
+ * end comes in one more call, with the id -1. Anything but 0 ends the generation. May call ya_tokenize and ya_detokenize,
+ * and nothing that runs, opens or frees. */
 typedef int (*ya_token_callback)(void *user, int32_t id, const char *text, size_t n_bytes);
 
 /* Continues n >= 1 prompt ids under the adapter that is attached. options NULL: the defaults; on_token NULL: none; ids as
- * for ya_tokenize. Returns how many tokens came, the end-of-text token included. *end (may be NULL): "stop" (the model ended
- * the text), "length", "context" (it is full) or "caller". Same prompt, options and seed: same tokens. */
+ * for ya_tokenize. Returns how many tokens came, the end-of-text token included. *end (may be NULL): "stop" (the model or a
+ * stop string ended the text), "length", "context" (it is full) or "caller". Same prompt, options and seed: same tokens. */
 int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_generate_options *options,
                     ya_token_callback on_token, void *user, int32_t *ids, size_t capacity, const char **end);
 

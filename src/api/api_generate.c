@@ -11,6 +11,7 @@
 #include "data/dataset_temporary.h"
 #include "eval/generate.h"
 #include "eval/loglik.h"
+#include "eval/stop_text.h"
 
 enum { PIECE_CAP_BYTES = 1 << 20 };
 
@@ -24,27 +25,46 @@ int ya_logits(ya_model *model, const int32_t *ids, size_t n, float *logits)
 
 ya_generate_options ya_generate_defaults(void)
 {
-    return (ya_generate_options){.max_tokens = 256, .temperature = 0, .top_k = 0, .top_p = 1, .seed = 0};
+    return (ya_generate_options){
+        .max_tokens = 256, .temperature = 0, .top_k = 0, .top_p = 1, .seed = 0, .repeat_penalty = 1};
 }
 
 /* Hands each new token to the host with its bytes. */
 struct generate_listener {
     ya_model *model;
-    ya_token_callback on_token;
+    ya_token_callback on_token; /* NULL: none */
     void *user;
+    struct stop_text stop;
 };
+
+/* Passes the text on; true: the generation continues. */
+static bool tell_host(const struct generate_listener *l, int32_t id, const struct buf *text)
+{
+    return buf_ok(text) && (!l->on_token || l->on_token(l->user, id, buf_str(text), text->len) == 0);
+}
 
 /* One token may be a part of a character, so its bytes need not be UTF-8. */
 static bool generate_hear(void *user, int32_t id)
 {
-    const struct generate_listener *l = user;
+    struct generate_listener *l = user;
     struct ctx *c = l->model->object.ctx->c;
-    struct buf text;
+    struct buf piece, text;
+    buf_init(&piece, c, PIECE_CAP_BYTES);
     buf_init(&text, c, PIECE_CAP_BYTES);
-    bool go_on = tokenizer_decode(c, l->model->tokenizer, &id, 1, true, &text) == OK && buf_ok(&text);
-    if (go_on) go_on = l->on_token(l->user, id, buf_str(&text), text.len) == 0;
+    bool go_on = tokenizer_decode(c, l->model->tokenizer, &id, 1, true, &piece) == OK && buf_ok(&piece) &&
+                 stop_text_feed(&l->stop, buf_str(&piece), piece.len, &text) == OK && tell_host(l, id, &text);
     buf_release(&text);
-    return go_on && ctx_ok(c);
+    buf_release(&piece);
+    return go_on && ctx_ok(c) && !l->stop.met;
+}
+
+/* What was held back as the possible beginning of a stop string and did not become one. */
+static void hear_rest(struct generate_listener *l)
+{
+    struct buf text;
+    buf_init(&text, l->model->object.ctx->c, PIECE_CAP_BYTES);
+    if (stop_text_flush(&l->stop, &text) == OK && text.len) tell_host(l, -1, &text);
+    buf_release(&text);
 }
 
 int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_generate_options *options,
@@ -53,18 +73,24 @@ int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_g
     if (!model || !api_enter(model->object.ctx, "ya_generate")) return -1;
     ya_ctx *ctx = model->object.ctx;
     ya_generate_options o = options ? *options : ya_generate_defaults();
-    struct generate_listener listener = {model, on_token, user};
+    struct generate_listener listener = {.model = model, .on_token = on_token, .user = user};
     struct generate_params p = {
         .max_tokens = o.max_tokens,
         .sample = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .seed = o.seed},
+        .repeat_penalty = o.repeat_penalty,
         .tokenizer = model->tokenizer,
-        .on_token = on_token ? generate_hear : NULL,
+        .on_token = on_token || o.n_stop ? generate_hear : NULL,
         .user = &listener,
     };
     struct ids new = {0};
     enum generate_end why = GENERATE_LENGTH;
     ctx->busy = true;
-    generate_run(model->engine, prompt, n, &p, &new, &why);
+    if (stop_text_init(&listener.stop, ctx->c, o.stop, o.n_stop) == OK &&
+        generate_run(model->engine, prompt, n, &p, &new, &why) == OK) {
+        if (listener.stop.met) why = GENERATE_STOP;
+        hear_rest(&listener);
+    }
+    stop_text_release(&listener.stop);
     ctx->busy = false;
     int64_t count = api_give_ids(ctx, &new, ids, capacity);
     ids_release(ctx->c, &new);

@@ -12,6 +12,7 @@ struct generation {
     struct engine_sequence *sequence; /* owned */
     struct sample sample;             /* owned */
     float *logits;                    /* (V), owned */
+    uint8_t *seen;                    /* (V) whether a token is in prompt or answer, owned; NULL: no penalty */
     int64_t context;                  /* tokens that prompt and answer may have together */
 };
 
@@ -45,6 +46,12 @@ static bool open_generation(struct generation *g, size_t n_prompt)
     g->context = (int64_t)n_prompt + (max < left ? max : left);
     if (sample_init(&g->sample, c, &g->params->sample, g->engine->vocab) != OK) return false;
     g->logits = mem_alloc(c, (size_t)g->engine->vocab, sizeof(*g->logits));
+    double penalty = g->params->repeat_penalty;
+    if (!(penalty == 0 || (penalty >= 0.1 && penalty <= 10))) {
+        ctx_fail(c, E_INPUT, "repeat penalty %g: it must be 0.1 to 10", penalty);
+        return false;
+    }
+    if (g->logits && penalty != 0 && penalty != 1 && !(g->seen = mem_alloc(c, (size_t)g->engine->vocab, 1))) return false;
     g->sequence = g->logits ? g->engine->ops->sequence_new(g->engine, g->context) : NULL;
     return g->sequence != NULL;
 }
@@ -54,7 +61,18 @@ static void close_generation(struct generation *g)
 {
     g->engine->ops->sequence_free(g->sequence);
     mem_free(g->c, g->logits);
+    mem_free(g->c, g->seen);
     sample_release(&g->sample);
+}
+
+/* Makes the n tokens, and all before them, less probable. */
+static void penalize(struct generation *g, const int32_t *tokens, int64_t n)
+{
+    float penalty = (float)g->params->repeat_penalty;
+    if (!g->seen) return;
+    for (int64_t i = 0; i < n; i++) g->seen[tokens[i]] = 1;
+    for (int64_t i = 0; i < g->engine->vocab; i++)
+        if (g->seen[i]) g->logits[i] = g->logits[i] > 0 ? g->logits[i] / penalty : g->logits[i] * penalty;
 }
 
 /* Appends n tokens to the sequence and chooses the token after them. */
@@ -63,6 +81,7 @@ static enum status next_token(struct generation *g, const int32_t *tokens, int64
     const struct engine_ops *ops = g->engine->ops;
     TRY(ops->extend(g->sequence, tokens, n, 1, g->logits));
     TRY(ops->check(g->engine));
+    penalize(g, tokens, n);
     return sample_next(&g->sample, g->logits, id);
 }
 

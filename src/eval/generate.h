@@ -12,6 +12,8 @@ typedef bool (*generate_fn)(void *user, int32_t id);
 struct generate_params {
     int64_t max_tokens; /* new tokens at most, >= 1 */
     struct sample_params sample;
+    double repeat_penalty; /* tokens that are in prompt or answer already: their logits are divided by it where positive,
+                              multiplied where negative (Keskar 2019, "CTRL"); 1, or 0: nothing */
     const struct tokenizer *tokenizer; /* its end-of-generation ids stop; NULL: none of them do */
     const int32_t *stop_ids;           /* (n_stop) more ids that stop */
     size_t n_stop;

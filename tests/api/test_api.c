@@ -75,6 +75,89 @@ static int stop_at_three(void *user, int32_t id, const char *text, size_t n_byte
     return ++*(int *)user == 3;
 }
 
+/* The text that came, and whether a call came with the id -1. */
+struct told {
+    char text[256];
+    size_t n;
+    bool rest;
+};
+
+static int keep_text(void *user, int32_t id, const char *text, size_t n_bytes)
+{
+    struct told *t = user;
+    assert_true(t->n + n_bytes < sizeof t->text);
+    memcpy(t->text + t->n, text, n_bytes);
+    t->n += n_bytes;
+    if (id < 0) t->rest = true;
+    return 0;
+}
+
+/* A stop string is a piece of what the model writes anyway: the text ends before it, the ids with it. A string that is only
+ * begun when the answer ends comes as the rest. */
+static void stop_strings_end_the_text(void **state)
+{
+    (void)state;
+    ya_ctx *ctx = ya_ctx_new(NULL);
+    ya_model *m = open_tiny(ctx);
+    const int32_t prompt[] = {104, 101, 108};
+    struct told all = {.n = 0}, cut = {.n = 0}, rest = {.n = 0};
+    const char *end;
+    ya_generate_options o = ya_generate_defaults();
+    o.max_tokens = 12;
+    o.temperature = 1;
+    o.seed = 3;
+    int64_t n = ya_generate(m, prompt, 3, &o, keep_text, &all, NULL, 0, &end);
+    must(ctx, n == 12 && all.n == 12 && !all.rest);
+    char stop[4] = {0}, begun[8] = {0};
+    size_t from = 3;
+    while (from < 9 && strnlen(all.text + from, 3) < 3) from++; /* a string has no zero byte; the model's bytes may be one */
+    memcpy(stop, all.text + from, 3);
+    size_t first = (size_t)((char *)memmem(all.text, all.n, stop, 3) - all.text); /* letters may come again */
+    o.stop = (const char *const[]){"no such text", stop};
+    o.n_stop = 2;
+    assert_int_equal(ya_generate(m, prompt, 3, &o, keep_text, &cut, NULL, 0, &end), first + 3);
+    assert_string_equal(end, "stop");
+    assert_int_equal(cut.n, first);
+    assert_memory_equal(cut.text, all.text, first);
+    begun[0] = all.text[11];
+    assert_true(begun[0] != 0);
+    strcat(begun, "~~");
+    o.stop = (const char *const[]){begun};
+    o.n_stop = 1;
+    assert_int_equal(ya_generate(m, prompt, 3, &o, keep_text, &rest, NULL, 0, &end), 12);
+    assert_true(rest.rest && rest.n == 12);
+    assert_memory_equal(rest.text, all.text, 12);
+    o.stop = (const char *const[]){""};
+    assert_int_equal(ya_generate(m, prompt, 3, &o, NULL, NULL, NULL, 0, NULL), -1);
+    refused(ctx, "input", "a stop string of 0 bytes");
+    ya_ctx_free(ctx);
+}
+
+/* What was there already becomes less probable: with a large penalty no token comes twice, and none of the prompt's. */
+static void a_penalty_keeps_tokens_from_coming_again(void **state)
+{
+    (void)state;
+    ya_ctx *ctx = ya_ctx_new(NULL);
+    ya_model *m = open_tiny(ctx);
+    const int32_t prompt[] = {104, 101, 108};
+    int32_t plain[20], one[20], ids[23] = {104, 101, 108};
+    ya_generate_options o = ya_generate_defaults();
+    o.max_tokens = 20;
+    int64_t n = ya_generate(m, prompt, 3, &o, NULL, NULL, plain, 20, NULL);
+    o.repeat_penalty = 0;
+    must(ctx, ya_generate(m, prompt, 3, &o, NULL, NULL, one, 20, NULL) == n);
+    assert_memory_equal(plain, one, (size_t)n * sizeof *one);
+    o.repeat_penalty = 10;
+    n = ya_generate(m, prompt, 3, &o, NULL, NULL, ids + 3, 20, NULL);
+    must(ctx, n > 1);
+    for (int64_t i = 3; i < n + 3; i++)
+        for (int64_t k = 0; k < i; k++) assert_int_not_equal(ids[i], ids[k]);
+    o.repeat_penalty = 11;
+    assert_int_equal(ya_generate(m, prompt, 3, &o, NULL, NULL, NULL, 0, NULL), -1);
+    refused(ctx, "input", "repeat penalty 11");
+    ya_ctx_free(ctx);
+}
+
 static void generation_takes_the_largest_logit(void **state)
 {
     (void)state;
@@ -514,6 +597,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_becomes_tokens_and_back),
         cmocka_unit_test(generation_takes_the_largest_logit),
+        cmocka_unit_test(stop_strings_end_the_text),
+        cmocka_unit_test(a_penalty_keeps_tokens_from_coming_again),
         cmocka_unit_test(perplexity_is_exp_of_the_mean),
         cmocka_unit_test(rows_are_scored_as_they_are_trained),
         cmocka_unit_test(distrust_is_the_formula),
