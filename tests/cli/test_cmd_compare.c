@@ -120,6 +120,14 @@ static void answers_that_were_learned_are_exact(void **state)
     assert_true(number(o, "rows") == 4 && number(o, "left_out_rows") == 1 && number(o, "documents") == 3);
     json_decref(base);
     json_decref(o);
+    /* white space at the ends does not count, anything else does */
+    const char *others = tiny_keep(&tiny, "others.jsonl");
+    tiny_write(others, "{\"prompt\":\"abcd\",\"completion\":\" \\tefg \\n\"}\n{\"prompt\":\"abcd\",\"completion\":\" ef\"}\n"
+                       "{\"prompt\":\"abcd\",\"completion\":\" efgh\"}\n{\"prompt\":\"abcd\",\"completion\":\" ef g\"}\n");
+    succeed(WORDS("eval", "-m", tiny.model, "-d", others, learned, "--answers", "0", "--json"));
+    o = line(0);
+    assert_true(number(o, "asked") == 4 && number(o, "exact") == 0.25);
+    json_decref(o);
     succeed(WORDS("eval", "-m", tiny.model, "-d", questions, learned, "--answers", "1"));
     assert_non_null(strstr(output, "1 rows of loss_weight 0 left out"));
     assert_non_null(strstr(output, "1 of 3 documents have a prompt and an answer and were asked"));
