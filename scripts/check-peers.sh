@@ -8,7 +8,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx"
+NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml"
 program=build/your_ai
 model=models/smollm2-135m.gguf
 work=build-peers
@@ -19,7 +19,7 @@ if [ -z "${PYTHON:-}" ]; then
     if [ ! -f "$work/installed" ]; then
         python3 -m venv "$work/venv"
         CMAKE_ARGS="-DGGML_NATIVE=OFF" "$PYTHON" -m pip install --quiet torch transformers peft gguf safetensors tokenizers jinja2 \
-            llama-cpp-python 'mlx[cpu]' mlx-lm
+            llama-cpp-python 'mlx[cpu]' mlx-lm coremltools
         touch "$work/installed"
     fi
 fi
@@ -46,6 +46,7 @@ command_of() {
     peft) echo tools/check_peft.py $program $model ;;
     peft_families) echo tools/check_peft_families.py $program ;;
     quantised) echo tools/check_quantised.py $program $model bench/results/peers/quantised.json ;;
+    coreml) echo tools/check_coreml.py $program ;;
     quantised_llama)
         tinyllama
         echo tools/check_quantised_llama.py $program $work/tinyllama $model bench/results/peers/quantised_llama.json 3

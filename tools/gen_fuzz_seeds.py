@@ -154,6 +154,45 @@ def protos():
     put("proto", "few_pieces", b"aa <s>\n" + b"".join(pieces[:4] + pieces[-20:]) + rest)
 
 
+def coreml():
+    """A model.mlmodel of one gather, one product and one state, field by field (numbers of coremltools' Model.proto, MIL.proto)."""
+    def varint(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+    def put_number(number, n):
+        return varint(number << 3) + varint(n)
+
+    def sub(number, *parts):
+        data = b"".join(p.encode() if isinstance(p, str) else p for p in parts)
+        return varint(number << 3 | 2) + varint(len(data)) + data
+
+    def tensor(number, dtype, *shape, state=False):
+        dims = [sub(3, sub(2) if n < 0 else sub(1, put_number(1, n))) for n in shape]
+        inner = sub(1, put_number(1, dtype), put_number(2, len(shape)) if shape else b"", *dims)
+        return sub(number, sub(5, sub(1, inner)) if state else inner)
+
+    def op(kind, name, dtype, shape, *inputs, val=b""):
+        args = [sub(2, sub(1, key), sub(2, *[sub(1, a if isinstance(a, bytes) else sub(1, a)) for a in of])) for key, *of in inputs]
+        return sub(3, sub(1, kind), *args, sub(3, sub(1, name), tensor(2, dtype, *shape)), val)
+
+    table = sub(5, sub(1, "val"), sub(2, tensor(2, 10, 5, 4), sub(5, sub(1, "@model_path/weights/weight.bin"), put_number(2, 64))))
+    axis = sub(5, sub(1, "val"), sub(2, tensor(2, 23), sub(3, sub(1, sub(2, sub(1, varint(0)))))))
+    half = sub(2, tensor(2, 10, 2), sub(3, sub(1, sub(7, sub(1, b"\0\x3c\0\x40")))))
+    ops = [op("const", "table", 10, (5, 4), val=table), op("const", "axis", 23, (), val=axis),
+           op("gather", "x", 10, (1, -1, 4), ("x", "table"), ("indices", "ids"), ("axis", "axis")),
+           op("concat", "y", 10, (1, -1, 8), ("values", "x", "x"), ("axis", "axis")),
+           op("constexpr_blockwise_shift_scale", "w", 10, (2, 4), ("scale", half)), op("read_state", "s", 10, (2, 3), ("input", "c"))]
+    block = sub(2, "y") + b"".join(ops)
+    inputs = sub(1, sub(1, "ids"), tensor(2, 23, 1, -1)) + sub(1, sub(1, "c"), tensor(2, 10, 2, 3, state=True))
+    function = inputs + sub(2, "CoreML8") + sub(3, sub(1, "CoreML8"), sub(2, block))
+    program = put_number(1, 1) + sub(2, sub(1, "main"), sub(2, function))
+    shapes = sub(21, sub(1, sub(1, varint(1), varint(1))), sub(1, sub(1, varint(1), varint(8))))
+    array = sub(5, sub(1, varint(1), varint(8)), put_number(2, 131104), shapes)
+    description = sub(1, sub(1, "ids"), sub(3, array))
+    put("coreml", "small", put_number(1, 9) + sub(2, description) + sub(502, program))
+    put("coreml", "fixed", put_number(1, 9) + sub(2, sub(1, sub(3, sub(5, sub(1, varint(1), varint(8)))))) + sub(502, program))
+
+
 def expressions():
     text = "It's  12345 na\u00efve \U0001f600\t x\r\n\u4e2d ABC_def\n "
     with open(os.path.join(FORMS, "expressions.jsonl"), encoding="utf-8") as f:
@@ -280,7 +319,7 @@ def configs():
     put("config_file", "directive", "%YAML 1.1\n%TAG ! tag:x,2000:\n---\n? rank\n: 3\n")
 
 
-for group in (configs, safetensors, gguf, json_texts, tokenizers, protos, expressions, records, row_files, score_rows, score_rules, minhash, templates):
+for group in (configs, safetensors, gguf, json_texts, tokenizers, protos, coreml, expressions, records, row_files, score_rows, score_rules, minhash, templates):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

@@ -11,9 +11,9 @@
 #include "model/model_rows.h"
 
 struct export_values {
-    const char *model, *to, *out, *base_name, *system;
-    bool force, verify;
-    int64_t shard, threads;
+    const char *model, *to, *out, *base_name, *system, *coreml_lengths;
+    bool force, verify, force_size;
+    int64_t shard, threads, coreml_context;
 };
 #define V struct export_values
 
@@ -27,6 +27,11 @@ static const struct option_spec specs[] = {
     STRING_ROW(V, base_name, "base-name", 0, NULL, "NAME", "Output", "what the adapter calls its base model (owner/name)"),
     STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Output", "system message of the Modelfile"),
     I64_ROW(V, shard, "shard-size", 0, "5000", 1, 1000000, "Output", "most megabytes (10^6 bytes) of a safetensors file"),
+    I64_ROW(V, coreml_context, "coreml-context", 0, "0", 0, 1 << 20, "Output",
+            "tokens that a Core ML model's cache holds; 0: 2048, or all positions of a model with fewer"),
+    STRING_ROW(V, coreml_lengths, "coreml-lengths", 0, NULL, "N,...", "Output",
+               "how many tokens a call to a Core ML model takes, ascending; without: 1,64"),
+    FLAG_ROW(V, force_size, "force-size", 0, "false", "Output", "write Core ML models of more than 3.5 billion parameters"),
     I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
 };
 
@@ -168,6 +173,9 @@ static enum status cmd_export_run(const struct command_call *call)
         export_open_with(&source, c, call->parse->n_operands ? call->parse->operands[0] : NULL, v->model, v->force);
     source.base_name = v->base_name;
     source.system = v->system;
+    source.coreml_context = v->coreml_context;
+    source.coreml_lengths = v->coreml_lengths;
+    source.force_size = v->force_size;
     source.shard_bytes = (size_t)v->shard * 1000000;
     if (status == OK) status = export_plan(&source, v->to, v->out, &job);
     if (status == OK) {
@@ -184,26 +192,29 @@ const struct command command_export = {
     .name = "export",
     .summary = "writes what was trained for PEFT, transformers, llama.cpp, ...",
     .usage = "RUN|ADAPTER --to FORMAT[:TYPE],... -o DIR [-m MODEL] [options]",
-    .about = "RUN is the folder of a training; ADAPTER a folder of PEFT or mlx-lm, a checkpoint, or a GGUF adapter. Without "
-             "either, -m\n"
-             "names a model that is exported as it is. Formats:\n"
-             "  peft                       the adapter, with a card that says what it was trained on\n"
-             "  safetensors:bf16|f16|f32   the model with the adapter merged in, a folder that transformers loads\n"
-             "  gguf-lora                  the adapter for llama.cpp (--lora) and Ollama\n"
-             "  gguf:TYPE                  the merged model for llama.cpp, Ollama and LM Studio; TYPE: f16, bf16, f32, "
-             "q8_0, q6_k, "
-             "q5_k_m,\n"
-             "                             q5_1, q5_0, q4_k_m, q4_1, q4_0\n"
-             "  mlx-lora                   the adapter for mlx-lm (--adapter-path)\n"
-             "  mlx:4bit|8bit              the merged model in MLX's own packing; unquantised, mlx-lm takes the folder of "
-             "safetensors\n"
-             "A merged weight is W + s B A, computed in f32 and rounded once. W is what the model's file holds, also for an "
-             "adapter\n"
-             "that was trained with --base-type nf4 or int8: it then meets better weights than those it was trained on. "
-             "What was\n"
-             "written is opened again and its logits on a fixed prompt are compared with those of the model with its "
-             "adapter; only\n"
-             "then the folder gets its name. Nothing is overwritten.",
+    .about =
+        "RUN is the folder of a training; ADAPTER a folder of PEFT or mlx-lm, a checkpoint, or a GGUF adapter. Without "
+        "either, -m\n"
+        "names a model that is exported as it is. Formats:\n"
+        "  peft                       the adapter, with a card that says what it was trained on\n"
+        "  safetensors:bf16|f16|f32   the model with the adapter merged in, a folder that transformers loads\n"
+        "  gguf-lora                  the adapter for llama.cpp (--lora) and Ollama\n"
+        "  gguf:TYPE                  the merged model for llama.cpp, Ollama and LM Studio; TYPE: f16, bf16, f32, "
+        "q8_0, q6_k, "
+        "q5_k_m,\n"
+        "                             q5_1, q5_0, q4_k_m, q4_1, q4_0\n"
+        "  mlx-lora                   the adapter for mlx-lm (--adapter-path)\n"
+        "  mlx:4bit|8bit              the merged model in MLX's own packing; unquantised, mlx-lm takes the folder of "
+        "safetensors\n"
+        "  coreml:f16|int8|lut4       the merged model as a Core ML package with a key-value cache (iOS 18, macOS 15)\n"
+        "  coreml:ane[-int8|-lut4]    the same in the shape that Apple's Neural Engine asks for; it was not run on one\n"
+        "A merged weight is W + s B A, computed in f32 and rounded once. W is what the model's file holds, also for an "
+        "adapter\n"
+        "that was trained with --base-type nf4 or int8: it then meets better weights than those it was trained on. "
+        "What was\n"
+        "written is opened again and its logits on a fixed prompt are compared with those of the model with its "
+        "adapter; only\n"
+        "then the folder gets its name. Nothing is overwritten.",
     .table = &table,
     .values_bytes = sizeof(struct export_values),
     .max_operands = 1,

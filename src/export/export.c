@@ -8,11 +8,13 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "export/export_check.h"
 #include "export/hf/hf_folder.h"
 
 /* A folder with such a name is ours, so what a killed export left in it may be cleared. */
 #define STAGE_SUFFIX ".your_ai-export"
+enum { FOLDER_DEPTH = 4 }; /* of a Core ML package: Model.mlpackage/Data/com.apple.CoreML/weights */
 
 /* The folder that a target is written into: new, or what a killed export left there, cleared. *lock keeps other processes
  * out. Owner of the path: the caller. */
@@ -25,7 +27,9 @@ static char *make_stage(struct ctx *c, const char *path, int *lock)
     if (*lock < 0 || dir_list(c, stage, &names, &n) != OK) return stage;
     for (size_t i = 0; i < n && ctx_ok(c); i++) {
         char *file = path_join(c, stage, names[i]);
-        if (file && unlink(file) != 0)
+        if (file && str_has_suffix(file, ".mlpackage")) /* the one format that makes a folder in its folder */
+            dir_remove(c, file);
+        else if (file && unlink(file) != 0)
             ctx_fail(c, E_INPUT, "%s: cannot be cleared; it is no unfinished export, name another folder with -o", file);
         mem_free(c, file);
     }
@@ -33,8 +37,8 @@ static char *make_stage(struct ctx *c, const char *path, int *lock)
     return stage;
 }
 
-/* Bytes of all files in a folder. */
-static uint64_t folder_bytes(struct ctx *c, const char *dir)
+/* Bytes of all files in a folder and, `depth` deep, in the folders there. */
+static uint64_t folder_bytes(struct ctx *c, const char *dir, int depth)
 {
     char **names = NULL;
     size_t n = 0;
@@ -43,7 +47,9 @@ static uint64_t folder_bytes(struct ctx *c, const char *dir)
     for (size_t i = 0; i < n; i++) {
         struct stat st;
         char *path = path_join(c, dir, names[i]);
-        if (path && stat(path, &st) == 0) bytes += (uint64_t)st.st_size;
+        bool is_there = path && stat(path, &st) == 0;
+        if (is_there && !S_ISDIR(st.st_mode)) bytes += (uint64_t)st.st_size;
+        if (is_there && S_ISDIR(st.st_mode) && depth > 0) bytes += folder_bytes(c, path, depth - 1);
         mem_free(c, path);
     }
     dir_list_free(c, names, n);
@@ -72,7 +78,7 @@ static enum status check_stage(const struct export_source *s, const struct expor
         return s->c->status;
     }
     char *path = t->format->opens(s, stage, t->type);
-    if (path && !*wanted) *wanted = export_logits_new(s);
+    if (path && !*wanted) *wanted = export_logits_new(s, 0);
     if (path && *wanted && export_check_compare(s, *wanted, path, t->format->is_adapter, &result->difference) == OK)
         judge(s, t, &result->difference);
     result->verified = ctx_ok(s->c);
@@ -127,7 +133,7 @@ enum status export_write(const struct export_source *s, const struct export_targ
         t->format->write(s, stage, t->type);
         if (verify && ctx_ok(c)) check_stage(s, t, stage, wanted, result);
         if (ctx_ok(c)) write_record(s, t, stage, result);
-        if (ctx_ok(c)) result->bytes = folder_bytes(c, stage);
+        if (ctx_ok(c)) result->bytes = folder_bytes(c, stage, FOLDER_DEPTH);
         if (ctx_ok(c)) result->opens = t->format->opens(s, t->path, t->type);
         if (ctx_ok(c)) publish(c, stage, t->path);
         if (!ctx_ok(c)) dir_remove(c, stage);

@@ -20,7 +20,10 @@ struct export_source {
     const char *base_name;            /* what adapters call the model; NULL: model->name */
     const char *system;               /* of an Ollama Modelfile; NULL: none */
     size_t shard_bytes;               /* of safetensors; 0: 5 * 10^9 */
-    merged_progress *report;          /* may be NULL */
+    int64_t coreml_context;     /* tokens that the cache of a Core ML package holds; 0: 2048, or as many as the model has */
+    const char *coreml_lengths; /* "1,64": how many tokens a call to it takes; NULL: these */
+    bool force_size;            /* also of models that are too large for a format */
+    merged_progress *report;    /* may be NULL */
     void *report_user;
 };
 
@@ -56,8 +59,9 @@ struct export_format {
     char *(*opens)(const struct export_source *s, const char *dir, const char *type);
     /* Largest relative difference of logits that this type may cause; more is a fault of the export. */
     double (*limit)(const char *type);
-    /* For what this program cannot compute with: compares the weights of what was written with those that were merged,
-     * instead of logits. NULL for all others. */
+    /* For what model_open cannot open: a comparison of its own, of the weights of what was written with those that were
+     * merged
+     * (`weights` is then set in *out), or of logits. NULL for all others. */
     enum status (*check)(const struct export_source *s, const char *dir, const char *type, struct export_difference *out);
     /* How it is run, in a line; "%s" is what `opens` gave in the final folder. */
     const char *usage;

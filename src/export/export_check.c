@@ -26,10 +26,10 @@ static enum status export_check_ids(const struct export_source *s, const struct 
 }
 
 /* Logits behind each id, (n, vocab). */
-static enum status compute_logits(struct model *m, const struct ids *ids, float *out)
+static enum status compute_logits(struct model *m, const struct ids *ids, int64_t capacity, float *out)
 {
     struct engine *e = engine_native_new(m->c, m, NULL);
-    struct engine_sequence *q = e ? e->ops->sequence_new(e, (int64_t)ids->n) : NULL;
+    struct engine_sequence *q = e ? e->ops->sequence_new(e, capacity > (int64_t)ids->n ? capacity : (int64_t)ids->n) : NULL;
     if (q) e->ops->extend(q, ids->data, (int64_t)ids->n, (int64_t)ids->n, out);
     if (e) {
         e->ops->sequence_free(q);
@@ -38,14 +38,14 @@ static enum status compute_logits(struct model *m, const struct ids *ids, float 
     return m->c->status;
 }
 
-struct export_logits *export_logits_new(const struct export_source *s)
+struct export_logits *export_logits_new(const struct export_source *s, int64_t capacity)
 {
     struct export_logits *l = mem_alloc(s->c, 1, sizeof *l);
     if (!l) return NULL;
     *l = (struct export_logits){.c = s->c, .vocab = s->model->config.vocab};
     if (export_check_ids(s, s->tokenizer, &l->ids) == OK)
         l->values = mem_alloc(s->c, l->ids.n * (size_t)l->vocab, sizeof *l->values);
-    if (l->values && compute_logits(s->model, &l->ids, l->values) == OK) return l;
+    if (l->values && compute_logits(s->model, &l->ids, capacity, l->values) == OK) return l;
     export_logits_free(l);
     return NULL;
 }
@@ -76,7 +76,7 @@ static int64_t top_of(const float *row, int64_t n)
 }
 
 /* A constant on all logits of a token changes no probability, so means are left out of the relative difference. */
-static void compare_rows(const struct export_logits *wanted, const float *got, struct export_difference *out)
+void export_check_values(const struct export_logits *wanted, const float *got, struct export_difference *out)
 {
     double squares = 0, all = 0;
     int64_t n = wanted->vocab;
@@ -121,7 +121,7 @@ static enum status compare_model(const struct export_source *s, const struct exp
     if (m && m->config.vocab != wanted->vocab)
         ctx_fail(s->c, E_NUMERIC, "%s: has %lld tokens, the model %lld", path, (long long)m->config.vocab,
                  (long long)wanted->vocab);
-    if (m && ctx_ok(s->c)) compute_logits(m, &wanted->ids, got);
+    if (m && ctx_ok(s->c)) compute_logits(m, &wanted->ids, 0, got);
     model_free(m);
     return s->c->status;
 }
@@ -132,7 +132,7 @@ static enum status compare_adapter(const struct export_source *s, const struct e
     struct lora *l = lora_load(s->c, &s->model->config, path);
     if (!l) return s->c->status;
     model_attach_lora(s->model, l);
-    compute_logits(s->model, &wanted->ids, got);
+    compute_logits(s->model, &wanted->ids, 0, got);
     model_attach_lora(s->model, s->lora);
     lora_free(l);
     return s->c->status;
@@ -143,7 +143,7 @@ enum status export_check_compare(const struct export_source *s, const struct exp
 {
     float *got = mem_alloc(s->c, wanted->ids.n * (size_t)wanted->vocab, sizeof *got);
     if (!got) return s->c->status;
-    if ((is_adapter ? compare_adapter : compare_model)(s, wanted, path, got) == OK) compare_rows(wanted, got, out);
+    if ((is_adapter ? compare_adapter : compare_model)(s, wanted, path, got) == OK) export_check_values(wanted, got, out);
     mem_free(s->c, got);
     return s->c->status;
 }

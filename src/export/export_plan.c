@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "export/formats.h"
 
-static const struct export_format *const formats[] = {&format_peft, &format_safetensors, &format_gguf_lora,
-                                                      &format_gguf, &format_mlx_lora,    &format_mlx};
+static const struct export_format *const formats[] = {&format_peft,     &format_safetensors, &format_gguf_lora, &format_gguf,
+                                                      &format_mlx_lora, &format_mlx,         &format_coreml};
 enum { N_FORMATS = sizeof formats / sizeof *formats, TEXT_MAX_BYTES = 4096 };
 
 /* "bf16, f16, f32" for "bf16|f16|f32". */

@@ -5,7 +5,7 @@
 #include "export/export.h"
 
 extern const struct export_format format_peft, format_safetensors, format_gguf_lora, format_gguf, format_mlx_lora,
-    format_mlx;
+    format_mlx, format_coreml;
 
 /* Parts that several formats have in common. */
 

@@ -79,7 +79,8 @@ static const struct {
                    {"gguf-lora", 0},    {"mlx-lora", 1e-6},        {"gguf:f32", 1e-5},        {"gguf:f16", 1e-2},
                    {"gguf:bf16", 5e-2}, {"gguf:q8_0", 5e-2},       {"gguf:q6_k", 0.1},        {"gguf:q5_1", 0.2},
                    {"gguf:q5_0", 0.2},  {"gguf:q5_k_m", 0.2},      {"gguf:q4_k_m", 0.4},      {"gguf:q4_1", 0.4},
-                   {"gguf:q4_0", 0.4}};
+                   {"gguf:q4_0", 0.4},  {"coreml:f16", 1e-2},      {"coreml:int8", 0.1},      {"coreml:lut4", 0.6},
+                   {"coreml:ane", 1e-2}};
 enum { N_FORMATS = sizeof all_formats / sizeof *all_formats };
 
 static void each_format_of(struct fixture *f, const char *model)

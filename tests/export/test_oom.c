@@ -43,7 +43,7 @@ static void journey(struct ctx *c, struct fixture *f, const char *model, enum ba
 /* Everything that the command does: source, plan, every format written and checked. */
 static void export_journey(struct ctx *c, struct fixture *f, const char *model, enum base_type formats)
 {
-    static const char *const lists[] = {"peft,safetensors:f16", "gguf-lora,gguf:q8_0"};
+    static const char *const lists[] = {"peft,safetensors:f16", "gguf-lora,gguf:q8_0", "coreml:lut4"};
     struct export_source s;
     struct export_job job = {.n = 0};
     struct export_logits *wanted = NULL;
@@ -64,11 +64,12 @@ static void export_journey(struct ctx *c, struct fixture *f, const char *model, 
 
 typedef void journey_fn(struct ctx *c, struct fixture *f, const char *model, enum base_type base);
 static journey_fn *journey_now = journey;
+static long stride = 1; /* of the allocations that fail: more than 1 where there are thousands of one kind */
 
 static void fail_everywhere(struct fixture *f, const char *model, enum base_type base, bool once)
 {
     long fail_at = 0;
-    for (bool failed = true; failed; fail_at++) {
+    for (bool failed = true; failed; fail_at += stride) {
         struct oom oom = {.fail_at = fail_at, .once = once};
         struct ctx *c = oom_ctx(&oom);
         failed = oom.calls > fail_at; /* of ctx_new itself */
@@ -127,7 +128,11 @@ static void exports(void **state)
 {
     make_files(*state);
     journey_now = export_journey;
-    for (int list = 0; list < 2; list++) fail_everywhere(*state, "hf", (enum base_type)list, false);
+    for (int list = 0; list < 3; list++) {
+        stride = list == 2 ? 13 : 1;
+        fail_everywhere(*state, "hf", (enum base_type)list, false);
+    }
+    stride = 1;
     journey_now = journey;
 }
 

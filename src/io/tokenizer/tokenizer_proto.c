@@ -1,73 +1,17 @@
 /* tokenizer_proto: tokenizer.model of SentencePiece, a protobuf message ModelProto. Read are the pieces (text, score, type),
  * the kind of model, what is done to a text beforehand, and the ids of the special pieces; other fields, such as the
- * trainer's settings, do not change ids. The wire format is a list of fields, each a key (number << 3 | kind) and a value.
- */
+ * trainer's settings, do not change ids. */
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/json.h"
 #include "io/tokenizer/tokenizer_internal.h"
+#include "io/wire.h"
 
 enum { PROTO_MAX_BYTES = 256 << 20, CONFIG_MAX_BYTES = 64 << 20, EXTRA_MAX = 4096 };
-enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 /* SentencePiece.Type */
 enum { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER, PIECE_UNUSED, PIECE_BYTE };
-
-/* Bytes of a message that are not read yet. */
-struct proto_message {
-    const uint8_t *at, *end;
-};
-/* One field: its number and kind, and its value or bytes. */
-struct proto_field {
-    uint32_t number, wire;
-    uint64_t value; /* WIRE_VARINT, WIRE_32, WIRE_64 */
-    struct proto_message bytes;
-};
-
-/* 7 bits a byte, the lowest first; at most 10 bytes. False when the bytes end too early. */
-static bool read_varint(struct proto_message *m, uint64_t *out)
-{
-    *out = 0;
-    for (int shift = 0; shift < 70 && m->at < m->end; shift += 7) {
-        uint8_t byte = *m->at++;
-        if (shift < 64) *out |= (uint64_t)(byte & 0x7F) << shift;
-        if (byte < 0x80) return true;
-    }
-    return false;
-}
-
-/* n bytes, the lowest first. */
-static bool proto_read_fixed(struct proto_message *m, size_t n, uint64_t *out)
-{
-    if ((size_t)(m->end - m->at) < n) return false;
-    *out = 0;
-    for (size_t i = 0; i < n; i++) *out |= (uint64_t)m->at[i] << (8 * i);
-    m->at += n;
-    return true;
-}
-
-/* The next field; false at the end, and when the bytes are no message: then *broken is set. */
-static bool next_field(struct proto_message *m, struct proto_field *f, bool *broken)
-{
-    uint64_t key, n;
-    if (m->at == m->end) return false;
-    *broken = true;
-    if (!read_varint(m, &key) || key >> 32) return false;
-    *f = (struct proto_field){.number = (uint32_t)key >> 3, .wire = (uint32_t)key & 7};
-    if (f->wire == WIRE_BYTES) {
-        if (!read_varint(m, &n) || n > (uint64_t)(m->end - m->at)) return false;
-        f->bytes = (struct proto_message){m->at, m->at + n};
-        m->at += n;
-    } else if (f->wire == WIRE_VARINT ? !read_varint(m, &f->value)
-               : f->wire == WIRE_32   ? !proto_read_fixed(m, 4, &f->value)
-               : f->wire == WIRE_64   ? !proto_read_fixed(m, 8, &f->value)
-                                      : true) {
-        return false;
-    }
-    *broken = false;
-    return true;
-}
 
 /* One entry of the vocabulary. */
 struct proto_piece {
@@ -89,25 +33,25 @@ struct proto_model {
 };
 
 /* Message SentencePiece: 1 piece, 2 score, 3 type. */
-static void read_piece(struct proto_model *m, struct proto_message bytes, struct proto_piece *out)
+static void read_piece(struct proto_model *m, struct wire_message bytes, struct proto_piece *out)
 {
-    struct proto_field f;
+    struct wire_field f;
     *out = (struct proto_piece){.text = "", .type = PIECE_NORMAL};
-    while (next_field(&bytes, &f, &m->broken)) {
-        if (f.number == 1 && f.wire == WIRE_BYTES) {
+    while (wire_next(&bytes, &f, &m->broken)) {
+        if (f.number == 1 && f.kind == WIRE_BYTES) {
             out->text = (const char *)f.bytes.at;
             out->n = (size_t)(f.bytes.end - f.bytes.at);
-        } else if (f.number == 2 && f.wire == WIRE_32) {
+        } else if (f.number == 2 && f.kind == WIRE_32) {
             uint32_t bits = (uint32_t)f.value;
             memcpy(&out->score, &bits, sizeof bits);
-        } else if (f.number == 3 && f.wire == WIRE_VARINT) {
+        } else if (f.number == 3 && f.kind == WIRE_VARINT) {
             out->type = f.value;
         }
     }
 }
 
 /* Appends a piece. */
-static enum status add_piece(struct ctx *c, struct proto_model *m, struct proto_message bytes)
+static enum status add_piece(struct ctx *c, struct proto_model *m, struct wire_message bytes)
 {
     if (m->n == m->room) {
         size_t room = m->room * 2 + 1024;
@@ -127,11 +71,11 @@ static int64_t signed_value(uint64_t value)
 }
 
 /* Message TrainerSpec: the numbers are those of sentencepiece_model.proto. */
-static void read_trainer(struct proto_model *m, struct proto_message bytes)
+static void read_trainer(struct proto_model *m, struct wire_message bytes)
 {
-    struct proto_field f;
-    while (next_field(&bytes, &f, &m->broken)) {
-        if (f.wire != WIRE_VARINT) continue;
+    struct wire_field f;
+    while (wire_next(&bytes, &f, &m->broken)) {
+        if (f.kind != WIRE_VARINT) continue;
         if (f.number == 3) m->type = f.value;
         if (f.number == 24) m->suffix = f.value;
         if (f.number == 35) m->byte_fallback = f.value;
@@ -143,25 +87,25 @@ static void read_trainer(struct proto_model *m, struct proto_message bytes)
 }
 
 /* Message NormalizerSpec: 2 precompiled_charsmap, 3 add_dummy_prefix, 4 remove_extra_whitespaces, 5 escape_whitespaces. */
-static void proto_read_normalizer(struct proto_model *m, struct proto_message bytes)
+static void proto_read_normalizer(struct proto_model *m, struct wire_message bytes)
 {
-    struct proto_field f;
-    while (next_field(&bytes, &f, &m->broken)) {
-        if (f.number == 2 && f.wire == WIRE_BYTES) m->charsmap = (size_t)(f.bytes.end - f.bytes.at);
-        if (f.number == 3 && f.wire == WIRE_VARINT) m->prefix = f.value;
-        if (f.number == 4 && f.wire == WIRE_VARINT) m->remove_extra = f.value;
-        if (f.number == 5 && f.wire == WIRE_VARINT) m->escape = f.value;
+    struct wire_field f;
+    while (wire_next(&bytes, &f, &m->broken)) {
+        if (f.number == 2 && f.kind == WIRE_BYTES) m->charsmap = (size_t)(f.bytes.end - f.bytes.at);
+        if (f.number == 3 && f.kind == WIRE_VARINT) m->prefix = f.value;
+        if (f.number == 4 && f.kind == WIRE_VARINT) m->remove_extra = f.value;
+        if (f.number == 5 && f.kind == WIRE_VARINT) m->escape = f.value;
     }
 }
 
 /* Message ModelProto: 1 pieces, 2 trainer_spec, 3 normalizer_spec. What is absent has the defaults of proto2. */
-static enum status read_model(struct ctx *c, struct proto_model *m, const char *name, struct proto_message bytes)
+static enum status read_model(struct ctx *c, struct proto_model *m, const char *name, struct wire_message bytes)
 {
-    struct proto_field f;
+    struct wire_field f;
     *m = (struct proto_model){
         .type = 1, .unk = 0, .bos = 1, .eos = 2, .pad = -1, .prefix = true, .remove_extra = true, .escape = true};
-    while (next_field(&bytes, &f, &m->broken)) {
-        if (f.wire != WIRE_BYTES) continue;
+    while (wire_next(&bytes, &f, &m->broken)) {
+        if (f.kind != WIRE_BYTES) continue;
         if (f.number == 1) TRY(add_piece(c, m, f.bytes));
         if (f.number == 2) read_trainer(m, f.bytes);
         if (f.number == 3) proto_read_normalizer(m, f.bytes);
@@ -338,7 +282,7 @@ static enum status read_proto(struct ctx *c, struct tokenizer *t, const char *pa
     struct proto_model m = {0};
     char *bytes = file_read(c, path, PROTO_MAX_BYTES, &n);
     struct extras *x = bytes ? mem_alloc(c, 1, sizeof *x) : NULL;
-    if (x && read_model(c, &m, path, (struct proto_message){(const uint8_t *)bytes, (const uint8_t *)bytes + n}) == OK &&
+    if (x && read_model(c, &m, path, (struct wire_message){(const uint8_t *)bytes, (const uint8_t *)bytes + n}) == OK &&
         read_extras(c, t, path, x) == OK)
         proto_build(c, t, &m, x);
     if (x) {

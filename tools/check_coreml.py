@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""`your_ai export --to coreml`: what coremltools makes of the packages of every family (the tiny models of tests/data/golden and
+tests/data/families) and of `your_ai init --like tiny` in every stored form, with one length of calls and with several. There is no
+Core ML runtime on Linux, so nothing is computed here; coremltools
+- opens the package (its own library reads the manifest and the weights file),
+- turns the program back into its own form, which works out the type of every result from the definitions of the ops and refuses
+  what does not go together,
+- decodes the weights, which must be those of the merged model: in f16 bit for bit, int8 within half a step, tables' values.
+Five programs with a fault each must be refused. The digests of what passed are written to tests/data/coreml/golden.json, which
+tests/export/test_coreml.c holds the program against. Needs coremltools, numpy.
+
+    tools/check_coreml.py build/your_ai [--write]
+"""
+import glob
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import coremltools as ct
+import numpy as np
+from coremltools.converters.mil.frontend.milproto.load import load as load_program
+from coremltools.models.utils import load_spec
+
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "data")
+GOLDEN = os.path.join(DATA, "coreml", "golden.json")
+CONTEXT = 64
+
+
+def export(program, model, kind, lengths, out):
+    subprocess.run([program, "export", "-m", model, "--to", f"coreml:{kind}", "-o", out, "--coreml-context", str(CONTEXT),
+                    "--coreml-lengths", lengths], check=True, stdout=subprocess.DEVNULL)
+    return os.path.join(out, "Model.mlpackage")
+
+
+def program_of(spec, package):
+    weights = os.path.join(package, "Data", "com.apple.CoreML", "weights")
+    return load_program(spec, specification_version=spec.specificationVersion, file_weights_dir=weights)
+
+
+def read_tensors(path):
+    """A safetensors file of f32, bf16 or f16 as f32."""
+    out = {}
+    for name in glob.glob(os.path.join(path, "model*.safetensors")):
+        raw = open(name, "rb").read()
+        n = int.from_bytes(raw[:8], "little")
+        for key, t in json.loads(raw[8:8 + n]).items():
+            if key == "__metadata__":
+                continue
+            data = raw[8 + n + t["data_offsets"][0]:8 + n + t["data_offsets"][1]]
+            if t["dtype"] == "BF16":
+                flat = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+            else:
+                flat = np.frombuffer(data, {"F32": "<f4", "F16": "<f2"}[t["dtype"]]).astype("<f4")
+            out[key] = flat.reshape(t["shape"])
+    return out
+
+
+def compare_weights(mil, tensors, kind):
+    """How many matrices coremltools decodes to what they should be."""
+    values = {}
+    for op in mil.functions["main"].operations:
+        for var in op.outputs:
+            if var.val is not None:
+                values[var.name] = np.asarray(var.val)
+            elif op.op_type.startswith("constexpr"):
+                values[var.name] = np.asarray(op.materialized_val_inference())
+    n = 0
+    for key, want in tensors.items():
+        got = values.get(key.replace(".", "_"))
+        if got is None:
+            continue
+        got = got.reshape(want.shape).astype(np.float32)
+        if "int8" not in kind and "lut4" not in kind or want.ndim == 1:
+            assert np.array_equal(got, want.astype(np.float16).astype(np.float32)), key
+        elif "int8" in kind:
+            step = np.abs(want).max(axis=1, keepdims=True) / 127
+            assert (np.abs(got - want) <= 0.51 * step + 1e-3 * np.abs(want)).all(), key
+        else:
+            assert np.linalg.norm(got - want) <= 0.2 * np.linalg.norm(want), key
+            assert "proj" not in key or max(len(np.unique(row)) for row in got) <= 16, key
+        n += 1
+    return n
+
+
+def check(program, model, kind, lengths, work):
+    out = os.path.join(work, hashlib.sha256(f"{model}{kind}{lengths}".encode()).hexdigest()[:12])
+    package = export(program, model, kind, lengths, out)
+    ct.models.MLModel(package, skip_model_load=True)
+    spec = load_spec(package)
+    mil = program_of(spec, package)
+    tensors = read_tensors(model)
+    n = compare_weights(mil, tensors, kind)
+    assert n >= len(tensors) - 1, f"{n} of {len(tensors)} tensors were found"  # a tied table has another name in places
+    with open(os.path.join(package, "Data", "com.apple.CoreML", "model.mlmodel"), "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    record = json.load(open(os.path.join(out, "export.json")))["check"]
+    print(f"{os.path.basename(model):28s} {kind:9s} lengths {lengths:6s} {len(mil.functions['main'].operations):4d} ops, {n:3d} weights; "
+          f"our interpreter: relative {record['relative_logit_difference']:.2g}", flush=True)
+    return package, digest
+
+
+def mutations(package):
+    """Programs with one fault; coremltools must refuse each."""
+    def block(spec):
+        f = spec.mlProgram.functions["main"]
+        return f.block_specializations[f.opset]
+
+    def find(spec, kind):
+        return next(op for op in block(spec).operations if op.type == kind)
+
+    def unknown_op(spec):
+        find(spec, "silu").type = "silly"
+
+    def unknown_name(spec):
+        find(spec, "linear").inputs["x"].arguments[0].name = "nobody"
+
+    def wrong_offset(spec):
+        op = next(o for o in block(spec).operations if o.type == "const" and o.attributes["val"].HasField("blobFileValue"))
+        op.attributes["val"].blobFileValue.offset += 32
+
+    def wrong_weight(spec):
+        find(spec, "linear").inputs["weight"].arguments[0].name = "cosine"
+
+    def swapped(spec):
+        op = find(spec, "matmul")
+        op.inputs["x"].arguments[0].name, op.inputs["y"].arguments[0].name = "cosine", "sine"
+
+    for fault in (unknown_op, unknown_name, wrong_offset, wrong_weight, swapped):
+        spec = load_spec(package)
+        fault(spec)
+        try:
+            program_of(spec, package)
+        except Exception as e:  # coremltools raises whatever its parts raise
+            print(f"a program with the fault {fault.__name__} is refused: {type(e).__name__}")
+        else:
+            sys.exit(f"coremltools takes a program with the fault {fault.__name__}")
+
+
+def main():
+    program, golden = os.path.abspath(sys.argv[1]), {}
+    models = sorted(os.path.dirname(p) for p in glob.glob(os.path.join(DATA, "golden", "*", "config.json"))
+                    + glob.glob(os.path.join(DATA, "families", "*", "config.json")))
+    with tempfile.TemporaryDirectory() as work:
+        for model in models:
+            for kind, lengths in (("f16", "1,16"), ("ane", "8")):
+                golden[f"{os.path.relpath(model, DATA)} {kind} {lengths}"] = check(program, model, kind, lengths, work)[1]
+        tiny = os.path.join(work, "tiny")
+        subprocess.run([program, "init", "--like", "tiny", "-o", tiny], check=True, stdout=subprocess.DEVNULL)
+        for kind in ("f16", "int8", "lut4", "ane", "ane-int8", "ane-lut4"):
+            for lengths in ("16", "1,64"):
+                package, _ = check(program, tiny, kind, lengths, work)
+                if kind == "f16":
+                    mutations(package)
+    if "--write" in sys.argv:
+        os.makedirs(os.path.dirname(GOLDEN), exist_ok=True)
+        with open(GOLDEN, "w") as f:
+            json.dump(golden, f, indent=1)
+            f.write("\n")
+    elif json.load(open(GOLDEN)) != golden:
+        sys.exit("other packages than those of tests/data/coreml/golden.json: write them anew with --write")
+    print(f"coremltools {ct.__version__}: {len(golden)} packages of {len(models)} models, and every stored form")
+
+
+if __name__ == "__main__":
+    main()
