@@ -13,10 +13,12 @@ program=build/your_ai
 model=models/smollm2-135m.gguf
 work=build-peers
 mkdir -p "$work" bench/results/peers
+NAMES+=" export_small export_llama_small export_mlx_small" # the same on a small model of 256 columns
 
 if [ -z "${PYTHON:-}" ]; then
     PYTHON=$work/venv/bin/python
     if [ ! -f "$work/installed" ]; then
+        export PIP_NO_CACHE_DIR=1 # a llama-cpp-python in pip's cache was compiled for some machine
         python3 -m venv "$work/venv"
         CMAKE_ARGS="-DGGML_NATIVE=OFF" "$PYTHON" -m pip install --quiet torch transformers peft gguf safetensors tokenizers jinja2 \
             llama-cpp-python 'mlx[cpu]' mlx-lm coremltools
@@ -54,6 +56,11 @@ command_of() {
     quantised_llama_whole) # 10 GB of memory, 14 GB of disk
         tinyllama
         echo tools/check_quantised_llama.py $program $work/tinyllama $model bench/results/peers/quantised_llama_whole.json 0 Q4_K_M
+        ;;
+    export_small | export_llama_small | export_mlx_small)
+        [ -f $work/small.gguf ] || "$PYTHON" tools/make_small_gguf.py $model $work/small.gguf >/dev/null
+        name=${1%_small}
+        echo "tools/check_$name.py $program $work/small.gguf"
         ;;
     export) echo tools/check_export.py $program $model ;;
     export_llama) echo tools/check_export_llama.py $program $model ;;

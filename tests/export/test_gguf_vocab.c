@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "export/export.h"
@@ -137,10 +138,78 @@ static void folders(void **state)
     }
 }
 
+/* A tokenizer.json of one-character pieces, bytes, and the pieces that the merges make. */
+static void write_merges(struct fixture *f, const char *letters, const char *const *merges, int n_merges)
+{
+    struct buf b;
+    int id = 0;
+    buf_init(&b, f->c, 1 << 20);
+    buf_append_str(
+        &b, "{\"added_tokens\":[],\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":"
+            "\"\xE2\x96\x81\"},\"pre_tokenizer\":null,\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":"
+            "\"Replace\",\"pattern\":{\"String\":\"\xE2\x96\x81\"},\"content\":\" "
+            "\"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]},\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\","
+            "\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":{\"<unk>\":0");
+    for (int i = 0; i < 256; i++) buf_printf(&b, ",\"<0x%02X>\":%d", i, ++id);
+    buf_printf(&b, ",\"\xE2\x96\x81\":%d", ++id);
+    for (const char *p = letters; *p; p++) buf_printf(&b, ",\"%c\":%d", *p, ++id);
+    for (int i = 0; i < n_merges; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%s%s", merges[2 * i], merges[2 * i + 1]);
+        bool before = false;
+        for (int k = 0; k < i; k++) {
+            char other[16];
+            snprintf(other, sizeof other, "%s%s", merges[2 * k], merges[2 * k + 1]);
+            before |= strcmp(text, other) == 0;
+        }
+        if (!before) buf_printf(&b, ",\"%s\":%d", text, ++id);
+    }
+    buf_append_str(&b, "},\"merges\":[");
+    for (int i = 0; i < n_merges; i++) buf_printf(&b, "%s[\"%s\",\"%s\"]", i ? "," : "", merges[2 * i], merges[2 * i + 1]);
+    buf_append_str(&b, "]}}");
+    struct tiny model = tiny_llama;
+    model.layers = 1;
+    model.vocab = id + 1;
+    tiny_write_hf(f, &model, "hf", NULL);
+    assert_int_equal(file_write_atomic(f->c, fixture_path(f, "hf/tokenizer.json"), buf_str(&b), b.len), OK);
+    buf_release(&b);
+}
+
+/* All texts of up to six letters of four: where two merges make one piece, the score is the rank of the one that is taken.
+ */
+static void scores_follow_the_merges_that_are_taken(void **state)
+{
+    static const char *const merges[] = {"a", "b", "a", "bc", "c", "d", "ab", "c", "b", "c", "d", "a"};
+    struct fixture *f = *state;
+    write_merges(f, "abcd", merges, 6);
+    struct tokenizer *from = tokenizer_open(f->c, fixture_path(f, "hf/tokenizer.json"));
+    char *path = export_folder(f, "hf");
+    struct tokenizer *to = path ? tokenizer_open(f->c, path) : NULL;
+    assert_ok(f->c);
+    for (int code = 1; code < 1 << 14; code++) { /* two bits a letter behind the highest bit that is set */
+        struct ids want = {0}, got = {0};
+        char text[8];
+        int n = 0, bits = 0;
+        while (code >> bits > 1) bits++;
+        if (bits % 2 || bits == 14) continue;
+        for (int at = 0; at < bits; at += 2) text[n++] = "abcd"[code >> at & 3];
+        assert_int_equal(tokenizer_encode(f->c, from, text, (size_t)n, false, &want), OK);
+        assert_int_equal(tokenizer_encode(f->c, to, text, (size_t)n, false, &got), OK);
+        if (want.n != got.n || memcmp(want.data, got.data, want.n * sizeof *want.data) != 0)
+            fail_msg("%.*s gets other ids", n, text);
+        ids_release(f->c, &want);
+        ids_release(f->c, &got);
+    }
+    tokenizer_free(from);
+    tokenizer_free(to);
+    mem_free(f->c, path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(folders, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(scores_follow_the_merges_that_are_taken, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

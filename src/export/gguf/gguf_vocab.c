@@ -1,14 +1,13 @@
 /* gguf_vocab: the tokenizer of a Hugging Face folder in the keys of GGUF, the inverse of io/tokenizer/tokenizer_gguf.c.
  * Byte-level BPE keeps its merges and gets the name under which llama.cpp knows its way of cutting text; SentencePiece's BPE
- * keeps scores, and where the folder has merges instead, a piece gets the negative rank of the first merge that makes it:
- * the order of the scores is then the order of the merges. */
+ * keeps scores, which follow from the order of the merges where the folder has those instead (gguf_scores.h). */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "export/gguf/gguf_model.h"
+#include "export/gguf/gguf_scores.h"
 #include "io/json.h"
 #include "io/tokenizer/pretokenizer.h"
 #include "model/weights.h"
@@ -207,53 +206,37 @@ static enum status write_pre(struct gguf_vocab *v)
 
 /* ---- SentencePiece --------------------------------------------------------------------------------------------------- */
 
-/* The id that merge i makes; -1 behind the last. */
-static int64_t merged_id(const struct gguf_vocab *v, const struct map *by_text, struct buf *text, size_t i)
+/* Merge i of the list, or of those that follow from the scores of a tokenizer.model. */
+static bool merge_get(const void *user, size_t i, struct gguf_string *left, struct gguf_string *right)
 {
-    struct gguf_string left, right;
+    const struct gguf_vocab *v = user;
     int32_t l, r;
-    uint64_t id;
-    if (!v->doc) {
-        if (!tokenizer_scored_merge(v->t, i, &l, &r)) return -1;
-        const char *a = tokenizer_token(v->t, l), *b = tokenizer_token(v->t, r);
-        left = (struct gguf_string){a, strlen(a)};
-        right = (struct gguf_string){b, strlen(b)};
-    } else if (i >= json_array_size(merges_of(v)) || !merge_halves(json_array_get(merges_of(v), i), &left, &right)) {
-        return -1;
+    if (v->doc) {
+        *left = *right = (struct gguf_string){"", 0}; /* of a merge that is none */
+        if (i < json_array_size(merges_of(v))) merge_halves(json_array_get(merges_of(v), i), left, right);
+        return i < json_array_size(merges_of(v));
     }
-    buf_clear(text);
-    buf_append(text, left.data, left.n);
-    buf_append(text, right.data, right.n);
-    return buf_ok(text) && map_get(by_text, buf_str(text), text->len, &id) ? (int64_t)id : -1;
-}
-
-static void rank_pieces(const struct gguf_vocab *v, const struct map *by_text, float *scores)
-{
-    struct buf text;
-    buf_init(&text, v->c, 1 << 20);
-    int64_t id;
-    for (size_t i = 0; (id = merged_id(v, by_text, &text, i)) >= 0; i++)
-        if (id < v->n && scores[id] == 0) scores[id] = -(float)(i + 1);
-    buf_release(&text);
+    if (!tokenizer_scored_merge(v->t, i, &l, &r)) return false;
+    const char *a = tokenizer_token(v->t, l), *b = tokenizer_token(v->t, r);
+    *left = (struct gguf_string){a, strlen(a)};
+    *right = (struct gguf_string){b, strlen(b)};
+    return true;
 }
 
 static enum status write_scores(struct gguf_vocab *v)
 {
-    struct map *by_text = map_new(v->c, (size_t)v->n);
     float *scores = mem_alloc(v->c, (size_t)v->n, sizeof *scores);
-    for (int64_t i = 0; ctx_ok(v->c) && i < v->n; i++) {
-        const char *text = v->pad_of[i] ? NULL : tokenizer_token(v->t, (int32_t)i);
-        if (text) map_put(by_text, text, strlen(text), (uint64_t)i, NULL);
-    }
-    if (ctx_ok(v->c)) {
-        rank_pieces(v, by_text, scores);
+    bool *is_piece = mem_alloc(v->c, (size_t)v->n, sizeof *is_piece);
+    for (int64_t i = 0; ctx_ok(v->c) && i < v->n; i++) is_piece[i] = type_of(v, i, true) == TYPE_NORMAL;
+    const struct gguf_merges merges = {merge_get, v};
+    if (ctx_ok(v->c) && gguf_scores_of_merges(v->c, v->t, &merges, is_piece, v->n, scores) == OK) {
         /* pieces that no merge makes come behind all others */
         for (int64_t i = 0; i < v->n; i++)
-            if (scores[i] == 0 && type_of(v, i, true) == TYPE_NORMAL) scores[i] = -1e6f;
+            if (scores[i] == 0 && is_piece[i]) scores[i] = -1e6f;
         gguf_writer_f32s(v->w, "tokenizer.ggml.scores", scores, (uint64_t)v->n);
     }
     mem_free(v->c, scores);
-    map_free(by_text);
+    mem_free(v->c, is_piece);
     return v->c->status;
 }
 
