@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8proc-dev zlib1g-dev libzstd-dev libyaml-dev python3 python3-pip)
-test=(libcmocka-dev g++)
+test=(libcmocka-dev g++ mandoc)
 bare=(debootstrap git)
 emulate=(bochs-term bochs bochsbios vgabios isolinux syslinux-common xorriso cpio)
 dev=(parallel clang libclang-rt-dev clang-format clang-tidy cppcheck)

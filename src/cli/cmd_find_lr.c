@@ -74,6 +74,7 @@ const struct command command_find_lr = {
         "the run that is meant: the best rate depends on rank, batch and rows. RUN gets the folder of the search, which\n"
         "your_ai report draws; nothing in it is of use for anything else.",
     .table = &train_table,
+    .first = COMMAND_TRAIN_FIRST,
     .values_bytes = sizeof(struct train_values),
     .run = cmd_find_lr_run,
 };

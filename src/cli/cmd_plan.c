@@ -144,6 +144,7 @@ const struct command command_plan = {
         "weights), then what would take less memory, and how long the run would be, measured on some of its own\n"
         "micro-batches. Nothing is kept. Exit code 3 when it would not fit, with the three cheapest changes.",
     .table = &train_table,
+    .first = COMMAND_TRAIN_FIRST,
     .values_bytes = sizeof(struct train_values),
     .spared = "output",
     .run = cmd_plan_run,

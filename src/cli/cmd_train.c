@@ -18,6 +18,7 @@ const struct command command_train = {
         "Ctrl-C, SIGTERM and SIGHUP save the run and stop it (exit code 130); `your_ai resume RUN` continues it. A second\n"
         "Ctrl-C quits at once. SIGUSR1 saves the run, and training continues.",
     .table = &train_table,
+    .first = COMMAND_TRAIN_FIRST,
     .values_bytes = sizeof(struct train_values),
     .run = cmd_train_run,
 };

@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "array/array.h"
 #include "backend/backend_open.h"
 #include "base/mem.h"
+#include "base/options_help.h"
 #include "base/threads.h"
 #include "cli/command_options.h"
 #include "io/hub_cache.h"
@@ -68,12 +70,44 @@ enum status command_compute(struct ctx *c, const char *device, int64_t threads)
 
 /* ---- help ------------------------------------------------------------------------------------------------------------ */
 
+size_t command_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : HELP_WIDTH_MAX;
+}
+
+/* Pages of `your_ai help TOPIC`. */
+static const struct {
+    const char *name, *text;
+} topics[] = {
+#define TOPIC(name, text) {name, text},
+#include "cli/help_topics.def"
+#undef TOPIC
+};
+
+/* True when there is a page of that name, which is printed. */
+static bool print_topic(struct ctx *c, const char *name)
+{
+    for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
+        struct buf text;
+        if (strcmp(topics[i].name, name) != 0) continue;
+        buf_init(&text, c, HELP_CAP_BYTES);
+        options_help_fill(topics[i].text, command_columns(), &text);
+        if (buf_ok(&text)) fputs(buf_str(&text), stdout);
+        buf_release(&text);
+        return true;
+    }
+    return false;
+}
+
 static void print_overview(void)
 {
     puts("your_ai fine-tunes language models of the Llama family and weighs documents by their provenance.\n");
     puts("usage: your_ai COMMAND [options]        (your_ai COMMAND --help lists the options of a command)\n");
     for (int i = 0; i < N_COMMANDS; i++) printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
-    puts("\n  --version    print the version\n  --help       print this page");
+    fputs("\nyour_ai help TOPIC explains:", stdout);
+    for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) printf(" %s", topics[i].name);
+    puts("\n\n  --version    print the version\n  --help       print this page");
     puts("\nExit codes: 0 done, 1 failed, 2 bad input or usage, 3 would not fit in memory, 130 interrupted.");
 }
 
@@ -84,8 +118,10 @@ static enum status print_help(struct ctx *c, const struct command *cmd)
     struct command_options *options = mem_alloc(c, 1, sizeof *options);
     if (options) {
         command_options_make(c, cmd, options);
-        options_help(&options->table, &text);
-        if (buf_ok(&text)) printf("usage: your_ai %s %s\n\n%s\n%s", cmd->name, cmd->usage, cmd->about, buf_str(&text));
+        command_options_order(cmd, options);
+        options_help_fill(cmd->about, command_columns(), &text);
+        options_help_wide(&options->table, command_columns(), &text);
+        if (buf_ok(&text)) printf("usage: your_ai %s %s\n\n%s", cmd->name, cmd->usage, buf_str(&text));
     }
     mem_free(c, options);
     buf_release(&text);
@@ -243,7 +279,9 @@ static enum status dispatch(struct ctx *c, int argc, char **argv)
         int taken;
         const struct command *cmd = argc > 2 ? find_command(argc - 2, argv + 2, &taken) : NULL;
         if (cmd) return print_help(c, cmd);
-        if (argc < 3 || !family(argv[2], true)) print_overview();
+        if (argc > 2 && (print_topic(c, argv[2]) || family(argv[2], true))) return OK;
+        if (argc > 2 && *argv[2] != '-') return unknown_command(c, argv[2]);
+        print_overview();
         return OK;
     }
     if (strcmp(argv[1], "--version") == 0) {

@@ -22,6 +22,7 @@ struct command {
     const struct option_table *table;
     size_t values_bytes; /* sizeof its values struct */
     size_t min_operands, max_operands;
+    const char *first;  /* options that stand first in --help, separated by spaces; NULL: as in the table */
     const char *spared; /* an option that the table requires and this command can do without; NULL: none */
     /* Returns the status it ends with; the message is in the ctx. Prints results to stdout itself, never errors. */
     enum status (*run)(const struct command_call *call);
@@ -32,6 +33,12 @@ const struct command *const *command_all(size_t *n);
 
 /* Names of commands in other programs (command_names.def); `ours` is a command, or the first word of some. */
 const struct option_name *command_known_names(size_t *n);
+
+/* The ten options of a training that matter first. */
+#define COMMAND_TRAIN_FIRST "model data valid output rank epochs lr batch max-length distrust"
+
+/* Columns that a page may have: those of the terminal on stdout, else 110. */
+size_t command_columns(void);
 
 /* The program: argv as main got it. Returns the exit code: 0 done, 1 failed, 2 bad input or usage, 3 would not fit,
  * 130 interrupted and saved. */

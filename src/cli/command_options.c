@@ -36,6 +36,23 @@ void command_options_make(struct ctx *c, const struct command *cmd, struct comma
         if (strcmp(o->specs[i].name, cmd->spared) == 0) o->specs[i].required = false;
 }
 
+void command_options_order(const struct command *cmd, struct command_options *o)
+{
+    size_t to = 0;
+    for (const char *word = cmd->first; word && *word; word += strspn(word, " ")) {
+        char name[64];
+        size_t n = strcspn(word, " ");
+        snprintf(name, sizeof name, "%.*s", (int)n, word);
+        word += n;
+        long at = options_find(&o->table, name);
+        if (at < (long)to) continue;
+        struct option_spec moved = o->specs[at];
+        memmove(&o->specs[to + 1], &o->specs[to], ((size_t)at - to) * sizeof moved);
+        moved.group = "Most used";
+        o->specs[to++] = moved;
+    }
+}
+
 /* "adapter.rank=8" as if it were --rank 8. The value is a part of the word, so nothing is copied. */
 static enum status set_one(struct ctx *c, const struct command *cmd, const char *word, void *values, bool *given)
 {

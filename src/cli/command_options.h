@@ -29,6 +29,10 @@ struct command_options {
 /* Fills *o for a command. */
 void command_options_make(struct ctx *c, const struct command *cmd, struct command_options *o);
 
+/* Puts the options that the command names as its first ones to the beginning of o->specs, under a heading of their own: for
+ * a page of help. Indices are then no more those of the command's table. */
+void command_options_order(const struct command *cmd, struct command_options *o);
+
 /* Parses the words into values (o->bytes, zeroed) and parse, and takes what they leave open from --config. `file` holds the
  * strings; release it with config_file_release, also after a failure. *print becomes true when --print-config was there: the
  * configuration is printed then, and the command is not to run. Otherwise required options are checked. */
