@@ -13,6 +13,7 @@ program=build/your_ai
 model=models/smollm2-135m.gguf
 work=build-peers
 mkdir -p "$work" bench/results/peers
+export PYTHONWARNINGS=ignore TRANSFORMERS_VERBOSITY=error # records hold figures, not other programs' news
 NAMES+=" export_small export_llama_small export_mlx_small" # the same on a small model of 256 columns
 
 if [ -z "${PYTHON:-}" ]; then
@@ -81,7 +82,7 @@ for name in ${*:-$NAMES}; do
         echo "$command"
     } >"$work/$name.txt"
     # shellcheck disable=SC2086  # words of a command of ours
-    if "$PYTHON" $command 2>&1 | tr '\r' '\n' | sed -u '/^Loading weights:/d; /^Writing model shards:/d' | tee -a "$work/$name.txt"; then
+    if "$PYTHON" $command 2>&1 | tr '\r' '\n' | sed -u '/^$/d; /^Loading weights:/d; /^Writing model shards:/d' | tee -a "$work/$name.txt"; then
         mv "$work/$name.txt" "bench/results/peers/$name.txt"
     else
         failed="$failed $name"

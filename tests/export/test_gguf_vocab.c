@@ -205,11 +205,73 @@ static void scores_follow_the_merges_that_are_taken(void **state)
     mem_free(f->c, path);
 }
 
+/* Every value of a but the type of the file is in b (of numbers the two low bytes are compared); returns how many of the
+ * tokenizer there were. */
+static int check_kept(const struct gguf *a, const struct gguf *b)
+{
+    int tokenizer = 0;
+    for (size_t i = 0; i < gguf_value_count(a); i++) {
+        const struct gguf_value *v = gguf_value(a, i), *w = gguf_get(b, v->key);
+        if (strcmp(v->key, "general.file_type") == 0) continue;
+        if (!w || v->kind != w->kind || v->item_kind != w->item_kind || v->n != w->n) fail_msg("%s is not kept", v->key);
+        for (uint64_t k = 0; v->kind == GGUF_ARRAY && v->item_kind == GGUF_STRING && k < v->n; k++) {
+            struct gguf_string x = gguf_array_string(v, k), y = gguf_array_string(w, k);
+            if (x.n != y.n || memcmp(x.data, y.data, x.n) != 0) fail_msg("%s: item %d is not kept", v->key, (int)k);
+        }
+        size_t low = v->kind == GGUF_BOOL || v->kind <= GGUF_I8 ? 1 : 2;
+        if (v->kind != GGUF_ARRAY && v->kind != GGUF_STRING && memcmp(v->data, w->data, low) != 0)
+            fail_msg("%s is not kept", v->key);
+        if (v->kind == GGUF_STRING && memcmp(v->data, w->data, (size_t)v->n) != 0) fail_msg("%s is not kept", v->key);
+        tokenizer += strncmp(v->key, "tokenizer.", 10) == 0;
+    }
+    return tokenizer;
+}
+
+/* A GGUF base with an adapter to GGUF again: tokenizer, template and metadata stay, and every golden case keeps its ids. */
+static void a_trained_gguf_keeps_its_tokenizer(void **state)
+{
+    static const char *const folders[] = {"tokenizer/llama3", "forms/prepend"};
+    struct fixture *f = *state;
+    for (int i = 0; i < 2; i++) {
+        struct export_source s;
+        struct export_job job;
+        struct export_result r;
+        make_folder(f, folders[i]);
+        char *base = export_folder(f, "hf");
+        assert_ok(f->c);
+        struct model *m = model_open(f->c, base);
+        struct lora *l = lora_new(f->c, &m->config, &(struct lora_config){.rank = 2, .alpha = 4, .targets = LORA_ALL});
+        assert_int_equal(dir_make(f->c, fixture_path(f, "adapter")), OK);
+        assert_int_equal(lora_save_peft(f->c, l, fixture_path(f, "adapter"), m->name), OK);
+        assert_int_equal(export_open(&s, f->c, fixture_path(f, "adapter"), base), OK);
+        assert_int_equal(export_plan(&s, "gguf:bf16", fixture_path(f, "again"), &job), OK);
+        if (export_write(&s, &job.targets[0], false, NULL, &r) != OK) fail_msg("%s: %s", folders[i], f->c->message);
+        struct gguf *a = gguf_open(f->c, base), *b = gguf_open(f->c, r.opens);
+        assert_ok(f->c);
+        assert_true(check_kept(a, b) >= 6);
+        struct tokenizer *t = tokenizer_open(f->c, r.opens);
+        assert_ok(f->c);
+        assert_true(check_cases(f, folders[i], t) > 50);
+        tokenizer_free(t);
+        gguf_close(a);
+        gguf_close(b);
+        mem_free(f->c, r.opens);
+        export_job_release(f->c, &job);
+        export_close(&s);
+        lora_free(l);
+        model_free(m);
+        mem_free(f->c, base);
+        for (int k = 0; k < 4; k++)
+            assert_int_equal(dir_remove(f->c, fixture_path(f, (const char *[]){"hf", "out", "again", "adapter"}[k])), OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(folders, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(scores_follow_the_merges_that_are_taken, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_trained_gguf_keeps_its_tokenizer, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
