@@ -8,7 +8,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml"
+NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml shards"
 program=build/your_ai
 model=models/smollm2-135m.gguf
 work=build-peers
@@ -34,7 +34,7 @@ def version(name):
     except m.PackageNotFoundError:
         return "missing"
 print(", ".join(f"{p} {version(p)}" for p in (
-    "torch", "transformers", "peft", "gguf", "tokenizers", "llama-cpp-python", "mlx", "mlx-lm")))')
+    "torch", "transformers", "peft", "gguf", "tokenizers", "llama-cpp-python", "mlx", "mlx-lm", "pyspark", "ray")))')
 
 # TinyLlama's shapes with random weights, 2.2 GB, made once.
 tinyllama() {
@@ -66,6 +66,10 @@ command_of() {
     export) echo tools/check_export.py $program $model ;;
     export_llama) echo tools/check_export_llama.py $program $model ;;
     export_mlx) echo tools/check_export_mlx.py $program $model ;;
+    shards) # a Java runtime, and packages that no other check needs
+        "$PYTHON" -c 'import pyspark, ray' 2>/dev/null || "$PYTHON" -m pip install --quiet pyspark ray >&2
+        echo tools/check_shards.py $program
+        ;;
     *)
         echo "unknown check '$1'; there are: $NAMES" >&2
         return 1
