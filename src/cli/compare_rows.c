@@ -47,7 +47,10 @@ static enum status open_rows(struct rows_work *w)
 {
     struct ctx *c = w->l->c;
     size_t models = w->v->candidates->n;
-    w->data = dataset_temporary_new(c, w->l->tokenizer, &w->v->rows);
+    struct dataset_options options = w->v->rows;
+    if (options.max_length > w->l->engine->context)
+        options.max_length = w->l->engine->context; /* documents are split there */
+    w->data = dataset_temporary_new(c, w->l->tokenizer, &options);
     if (!w->data) return c->status;
     const struct dataset_counts *counts = dataset_counts(w->data);
     if (counts->max_token >= w->l->engine->vocab)
@@ -109,6 +112,9 @@ static void print_rows_counts(const struct rows_work *w)
            " are masked (prompts, other turns)\n",
            k->rows, k->documents, k->tokens, k->trained, k->masked);
     if (k->unweighted_rows) printf("         %" PRId64 " rows of loss_weight 0 left out\n", k->unweighted_rows);
+    if (k->split_rows || k->truncated_rows || k->left_out_tokens)
+        printf("         %" PRId64 " rows split at %" PRId64 " tokens, %" PRId64 " truncated, %" PRId64 " tokens left out\n",
+               k->split_rows, dataset_max_length(w->data), k->truncated_rows, k->left_out_tokens);
     for (int i = 0; i < FAULT_COUNT; i++)
         if (k->bad[i]) printf("         %" PRId64 " rows skipped: %s\n", k->bad[i], record_fault_name((enum record_fault)i));
 }
@@ -221,8 +227,9 @@ static enum status print_rows_json(struct rows_work *w, size_t i)
         buf_append_str(&line, ",\"against\":");
         json_append_string(&line, first->name, strlen(first->name));
     }
-    buf_printf(&line, ",\"rows\":%" PRId64 ",\"left_out_rows\":%" PRId64 ",\"documents\":%zu,\"tokens\":%.0f", k->rows,
-               k->unweighted_rows + k->bad_rows, w->n, r.loss.size);
+    buf_printf(&line, ",\"rows\":%" PRId64 ",\"left_out_rows\":%" PRId64 ",\"split_rows\":%" PRId64 ",\"documents\":%zu",
+               k->rows, k->unweighted_rows + k->bad_rows, k->split_rows, w->n);
+    buf_printf(&line, ",\"tokens\":%.0f", r.loss.size);
     add_result(&line, "loss", &r, i > 0);
     buf_append_str(&line, ",\"perplexity\":");
     json_append_f64(&line, exp(r.loss.mean));

@@ -173,6 +173,26 @@ static void continuations_are_scored_under_each_model(void **state)
     assert_non_null(strstr(output, "; under base -"));
 }
 
+/* A row longer than the model's context of 512 is split there, which is said; every token but the first still counts once.
+ */
+static void long_rows_are_split(void **state)
+{
+    (void)state;
+    const char *rows = tiny_keep(&tiny, "long.jsonl");
+    char text[1100];
+    memset(text, 'a', sizeof(text));
+    memcpy(text, "{\"text\":\"", 9);
+    strcpy(text + 9 + 1000, "\"}\n");
+    tiny_write(rows, text);
+    succeed(WORDS("eval", "-m", tiny.model, "-d", rows, "--json"));
+    json_t *o = line(0);
+    assert_true(number(o, "rows") == 1 && number(o, "split_rows") == 1 && number(o, "documents") == 2);
+    assert_true(number(o, "tokens") == 1000); /* 1,000 letters and the end, of which the first has nothing before it */
+    json_decref(o);
+    succeed(WORDS("eval", "-m", tiny.model, "-d", rows));
+    assert_non_null(strstr(output, "1 rows split at 512 tokens"));
+}
+
 static void benchmarks_are_those_of_validate(void **state)
 {
     (void)state;
@@ -212,6 +232,7 @@ int main(void)
         cmocka_unit_test(the_loss_is_that_of_validation),
         cmocka_unit_test(answers_that_were_learned_are_exact),
         cmocka_unit_test(continuations_are_scored_under_each_model),
+        cmocka_unit_test(long_rows_are_split),
         cmocka_unit_test(benchmarks_are_those_of_validate),
         cmocka_unit_test(what_is_refused),
     };
