@@ -30,8 +30,12 @@ static void collect_arm(const struct experiment_fits *f, enum arm arm, int64_t e
         p->high[p->n++] = g->mean[belief].high;
     }
     if (p->n > first)
-        p->series[p->n_series++] = (struct chart_series){arm_name[arm],   p->x + first, p->y + first, p->low + first,
-                                                         p->high + first, p->n - first, false};
+        p->series[p->n_series++] = (struct chart_series){.name = arm_name[arm],
+                                                         .x = p->x + first,
+                                                         .y = p->y + first,
+                                                         .low = p->low + first,
+                                                         .high = p->high + first,
+                                                         .n = p->n - first};
 }
 
 static enum status write_chart(const struct experiment_fits *f, int64_t epochs, enum belief belief, struct buf *out)

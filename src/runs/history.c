@@ -55,6 +55,87 @@ static enum status make_room(struct ctx *c, void **list, size_t n, size_t *room,
     return OK;
 }
 
+/* ---- sources --------------------------------------------------------------------------------------------------------- */
+
+/* A list of sources that is being filled: those of steps, or those of validations. */
+struct source_list {
+    struct history_source **list;
+    size_t *n;
+};
+
+/* Whether a source has a value of this step already: two files of one name, or one given twice, are two sources. */
+static bool has_step(const struct history_source *k, int64_t step)
+{
+    return k->n && k->points[k->n - 1].step >= step;
+}
+
+/* The source that an object of a line is about, made when it is new. NULL with E_INPUT or E_MEMORY. */
+static struct history_source *find_source(const struct history_line *l, const struct source_list *s, const json_t *o,
+                                          int64_t step)
+{
+    const char *by = NULL, *name = NULL;
+    int64_t others = 0;
+    if (!json_member_string(l->c, l->what, o, "by", true, &by)) return NULL;
+    if (!json_member_string(l->c, l->what, o, "name", false, &name)) return NULL;
+    if (!json_member_i64(l->c, l->what, o, "others", false, 1, BIGGEST, &others)) return NULL;
+    enum source_by kind = strcmp(by, source_by_name[SOURCE_BY_TYPE]) == 0 ? SOURCE_BY_TYPE : SOURCE_BY_FILE;
+    if (strcmp(by, source_by_name[kind]) != 0) {
+        ctx_fail(l->c, E_INPUT, "%s: '%s' is no kind of source", l->what, by);
+        return NULL;
+    }
+    for (size_t i = 0; i < *s->n; i++) {
+        struct history_source *k = &(*s->list)[i];
+        bool same = k->name && name ? strcmp(k->name, name) == 0 : !k->name && !name;
+        if (k->by == kind && same && (k->others > 0) == (others > 0) && !has_step(k, step)) return k;
+    }
+    if (*s->n == HISTORY_SOURCES_MAX) {
+        ctx_fail(l->c, E_INPUT, "%s: more than %d sources", l->what, HISTORY_SOURCES_MAX);
+        return NULL;
+    }
+    if (!*s->list) *s->list = mem_alloc(l->c, HISTORY_SOURCES_MAX, sizeof **s->list);
+    char *copy = *s->list && name ? mem_strdup(l->c, name) : NULL;
+    if (!ctx_ok(l->c)) return NULL;
+    struct history_source *k = &(*s->list)[(*s->n)++];
+    *k = (struct history_source){.by = kind, .name = copy, .others = others};
+    return k;
+}
+
+/* One object of a line's list. */
+static enum status add_source(const struct history_line *l, const struct source_list *s, const json_t *o, int64_t step)
+{
+    const struct history_line inner = {l->c, l->what, o};
+    if (!json_is_object(o)) return ctx_fail(l->c, E_INPUT, "%s: a source is not an object", l->what);
+    struct history_source *k = find_source(l, s, o, step);
+    if (!k) return l->c->status;
+    struct history_source_point p = {.step = step,
+                                     .trained_tokens = line_i64(&inner, "trained_tokens"),
+                                     .weight_share = line_f64(&inner, "weight_share", NAN),
+                                     .loss = line_f64(&inner, "loss", NAN),
+                                     .weighted_loss = line_f64(&inner, "weighted_loss", NAN)};
+    TRY(l->c->status);
+    TRY(make_room(l->c, (void **)&k->points, k->n, &k->room, sizeof p));
+    k->points[k->n++] = p;
+    return OK;
+}
+
+/* The list of a line, which only runs with several sources have. */
+static enum status add_sources(const struct history_line *l, const char *key, const struct source_list *s, int64_t step)
+{
+    const json_t *list = json_object_get(l->o, key);
+    if (list && !json_is_array(list)) return ctx_fail(l->c, E_INPUT, "%s: %s is not a list", l->what, key);
+    for (size_t i = 0; i < json_array_size(list); i++) TRY(add_source(l, s, json_array_get(list, i), step));
+    return OK;
+}
+
+static void release_sources(struct ctx *c, struct history_source *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        mem_free(c, list[i].name);
+        mem_free(c, list[i].points);
+    }
+    mem_free(c, list);
+}
+
 /* ---- kinds of lines -------------------------------------------------------------------------------------------------- */
 
 static enum status add_step(struct history *h, const struct history_line *l)
@@ -78,7 +159,7 @@ static enum status add_step(struct history *h, const struct history_line *l)
         return ctx_fail(l->c, E_INPUT, "%s: step %lld does not follow the one before it", l->what, (long long)s.step);
     TRY(make_room(l->c, (void **)&h->steps, h->n_steps, &h->steps_room, sizeof s));
     h->steps[h->n_steps++] = s;
-    return OK;
+    return add_sources(l, "sources", &(struct source_list){&h->sources, &h->n_sources}, s.step);
 }
 
 static enum status add_eval(struct history *h, const struct history_line *l)
@@ -94,7 +175,7 @@ static enum status add_eval(struct history *h, const struct history_line *l)
                         (long long)e.step);
     TRY(make_room(l->c, (void **)&h->evals, h->n_evals, &h->evals_room, sizeof e));
     h->evals[h->n_evals++] = e;
-    return OK;
+    return add_sources(l, "valid_sources", &(struct source_list){&h->valid_sources, &h->n_valid_sources}, e.step);
 }
 
 static enum status add_metrics(struct history *h, const struct history_line *l)
@@ -188,6 +269,8 @@ void history_release(struct history *h)
     mem_free(h->c, h->steps);
     mem_free(h->c, h->evals);
     mem_free(h->c, h->timings);
+    release_sources(h->c, h->sources, h->n_sources);
+    release_sources(h->c, h->valid_sources, h->n_valid_sources);
     *h = (struct history){.c = h->c};
 }
 

@@ -11,6 +11,19 @@
 /* More lines than this are refused: about 600 MiB in memory. */
 enum { HISTORY_LINES_MAX = 4000000 };
 
+/* Loss and weight of one source over the run (train/source_loss.h). */
+struct history_source {
+    enum source_by by;
+    char *name;     /* owned; NULL: the rows without a source_type, or the others */
+    int64_t others; /* how many sources it stands for; 0: it is one */
+    struct history_source_point {
+        int64_t step, trained_tokens;
+        double weight_share, loss, weighted_loss;
+    } *points; /* (n) of the steps, or of the validations, that have the source */
+    size_t n, room;
+};
+enum { HISTORY_SOURCES_MAX = 64 };
+
 /* What was not a number (null in the file) is NaN; clip_threshold is infinity. Owner of the arrays: the history. */
 struct history {
     struct ctx *c;
@@ -19,6 +32,8 @@ struct history {
     struct metrics_timing *timings;
     size_t n_steps, n_evals, n_timings;
     size_t steps_room, evals_room, timings_room;
+    struct history_source *sources, *valid_sources; /* in the order in which they first stand in the file */
+    size_t n_sources, n_valid_sources;
     bool torn; /* the last line of metrics.jsonl is incomplete */
 };
 

@@ -70,6 +70,45 @@ static void reads_every_member(void **state)
     ctx_free(c);
 }
 
+#define SOURCE(BY, NAME, LOSS)                                                                                              \
+    "{\"by\":\"" BY "\",\"name\":" NAME ",\"trained_tokens\":5,\"weight_share\":0.25,\"loss\":" LOSS ",\"weighted_loss\":"  \
+                                                                                                     "2}"
+
+/* A step's line with sources at its end. */
+static const char *with_sources(const char *step, const char *sources)
+{
+    return tiny_path("%.*s,\"sources\":[%s]}\n", (int)strlen(step) - 2, step, sources);
+}
+
+static void reads_sources(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct history h;
+    char text[2048];
+    snprintf(text, sizeof text, "%s%s",
+             with_sources(STEP("1", "2"), SOURCE("source_type", "\"a\"", "3") "," SOURCE("source_type", "null", "1")),
+             with_sources(STEP("2", "2"), SOURCE("source_type", "\"a\"", "2.5") "," SOURCE("file", "\"a\"", "1.5")));
+    write_run(text, NULL);
+    assert_int_equal(history_read(c, folder, &h), OK);
+    assert_int_equal(h.n_sources, 3);
+    const struct history_source *s = &h.sources[0];
+    assert_true(s->by == SOURCE_BY_TYPE && strcmp(s->name, "a") == 0 && s->n == 2 && s->points[1].step == 2 &&
+                s->points[1].loss == 2.5 && s->points[1].weight_share == 0.25 && s->points[1].trained_tokens == 5);
+    assert_true(!h.sources[1].name && h.sources[1].n == 1 && h.sources[2].by == SOURCE_BY_FILE);
+    history_release(&h);
+    ctx_free(c);
+    /* one file given twice */
+    write_run(with_sources(STEP("1", "2"), SOURCE("file", "\"a\"", "3") "," SOURCE("file", "\"a\"", "4")), NULL);
+    c = ctx_new(NULL);
+    assert_int_equal(history_read(c, folder, &h), OK);
+    assert_true(h.n_sources == 2 && h.sources[0].points[0].loss == 3 && h.sources[1].points[0].loss == 4);
+    history_release(&h);
+    ctx_free(c);
+    refused(with_sources(STEP("1", "2"), SOURCE("colour", "\"a\"", "3")), NULL, "no kind of source");
+    refused(with_sources(STEP("1", "2"), "1"), NULL, "not an object");
+}
+
 static void refuses_the_rest(void **state)
 {
     (void)state;
@@ -113,6 +152,6 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(reads_every_member), cmocka_unit_test(refuses_the_rest),
-                                       cmocka_unit_test(reads_a_real_run)};
+                                       cmocka_unit_test(reads_sources), cmocka_unit_test(reads_a_real_run)};
     return cmocka_run_group_tests(tests, setup, tiny_files_remove);
 }
