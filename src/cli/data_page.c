@@ -1,5 +1,5 @@
-/* data_page: tables of the rows and their weights. See data_page.h; the numbers are those of runs/weight_view.h, the warnings
- * are in data_warn.c. */
+/* data_page: tables of the rows and their weights. See data_page.h; the numbers are those of runs/weight_view.h, the
+ * warnings are in data_warn.c. */
 #include "cli/data_page.h"
 
 #include <inttypes.h>

@@ -16,6 +16,7 @@
 #include "cli/data_page.h"
 #include "cli/progress_line.h"
 #include "cli/run_log.h"
+#include "cli/run_readme.h"
 #include "cli/shell_word.h"
 #include "cli/source_page.h"
 #include "cli/train_signals.h"
@@ -281,6 +282,7 @@ enum status train_view_page(struct train_view *v, const struct trainer *t)
     TRY(run_log_page(v->c, v->log, print_page, &page));
     v->c->hooks.log = view_log;
     v->c->hooks.user = v;
+    TRY(run_readme_write(v, t, NULL));
     return v->resumed ? OK : data_page_warn(t);
 }
 
@@ -322,6 +324,7 @@ static enum status say_end(struct train_view *v, struct trainer *t)
     TRY(history_read(v->c, k->run, &h));
     struct verdict verdict = verdict_of(&h, &o);
     history_release(&h);
+    TRY(run_readme_write(v, t, &verdict));
     TRY(source_page_print(t));
     TRY(run_log_page(v->c, v->log, print_sources, t));
     keep(v, "%s: %" PRId64 " steps, %" PRId64 " trained tokens, %.1f %% of the steps clipped\n",

@@ -1,10 +1,10 @@
-/* chart: one plot as SVG text with its title and legend, to stand inside an HTML page: points with intervals, lines, curves of
- * any length, bars, axes with round ticks. No script, no file beside it; colours come from the page's style (page.h), so a
- * dark page has a dark chart.
+/* chart: one plot as SVG text with its title and legend, to stand inside an HTML page: points with intervals, lines, curves
+ * of any length, bars, axes with round ticks. No script, no file beside it; colours come from the page's style (page.h), so
+ * a dark page has a dark chart.
  *
- * What is drawn can be read back: the element <svg> has data-frame ("left top right bottom" in its pixels), data-x and data-y
- * (the values at these edges; of a logarithmic axis their logarithms to base 10), and each series is a group <g> with its name
- * in data-name. test_chart and tests/runs/read_page.py do that. */
+ * What is drawn can be read back: the element <svg> has data-frame ("left top right bottom" in its pixels), data-x and
+ * data-y (the values at these edges; of a logarithmic axis their logarithms to base 10), and each series is a group <g> with
+ * its name in data-name. test_chart and tests/runs/read_page.py do that. */
 #ifndef YA_REPORT_CHART_H
 #define YA_REPORT_CHART_H
 

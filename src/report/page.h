@@ -1,5 +1,5 @@
-/* page: a self-contained HTML page: head, style for light and dark screens, escaping. Its own policy (a meta element) lets the
- * browser load nothing and run nothing, whatever text should get into it. */
+/* page: a self-contained HTML page: head, style for light and dark screens, escaping. Its own policy (a meta element) lets
+ * the browser load nothing and run nothing, whatever text should get into it. */
 #ifndef YA_REPORT_PAGE_H
 #define YA_REPORT_PAGE_H
 

@@ -4,8 +4,8 @@
  *   Event:  1 wall_time (double), 2 step (varint), 3 file_version (string) or 5 summary (message)
  *   Summary: 1 value (message): 1 tag (string), 2 simple_value (float)
  *
- * mask(c) = ((c >> 15) | (c << 17)) + 0xa282ead8, so that a CRC over data that holds CRCs is not a trivial one. The name of a
- * file must have "tfevents" in it. */
+ * mask(c) = ((c >> 15) | (c << 17)) + 0xa282ead8, so that a CRC over data that holds CRCs is not a trivial one. The name of
+ * a file must have "tfevents" in it. */
 #ifndef YA_REPORT_TFEVENTS_H
 #define YA_REPORT_TFEVENTS_H
 

@@ -5,9 +5,9 @@
 
 #include <stddef.h>
 
-/* x (n), ascending; y (n). A point that is not finite is left out. Writes the indices that stay, ascending, to keep (which has
- * room for n and for at most 2 * columns + 2 of them) and returns their number. All points stay where there are at most two for
- * each of the columns into which x0 .. x1 is divided; otherwise the first and the last one stay too. */
+/* x (n), ascending; y (n). A point that is not finite is left out. Writes the indices that stay, ascending, to keep (which
+ * has room for n and for at most 2 * columns + 2 of them) and returns their number. All points stay where there are at most
+ * two for each of the columns into which x0 .. x1 is divided; otherwise the first and the last one stay too. */
 size_t thin_points(const double *x, const double *y, size_t n, double x0, double x1, int columns, size_t *keep);
 
 #endif

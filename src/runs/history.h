@@ -19,7 +19,7 @@ struct history_source {
     struct history_source_point {
         int64_t step, trained_tokens;
         double weight_share, loss, weighted_loss;
-    } *points; /* (n) of the steps, or of the validations, that have the source */
+    } * points; /* (n) of the steps, or of the validations, that have the source */
     size_t n, room;
 };
 enum { HISTORY_SOURCES_MAX = 64 };

@@ -1,5 +1,5 @@
-/* run_charts: the curves of runs. Each chart is a list of series, each series a column of a run's history; a run has the same
- * colour in all of them. */
+/* run_charts: the curves of runs. Each chart is a list of series, each series a column of a run's history; a run has the
+ * same colour in all of them. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,8 +127,8 @@ static const struct run_chart run_chart_list[] = {
     {"Memory", "MiB", -1, COLUMN_MEMORY, false, true},
 };
 
-static void add_series(struct chart_series *list, size_t *n, const char *name, const double *x, const double *y, size_t points,
-                       enum chart_kind kind, size_t colour)
+static void add_series(struct chart_series *list, size_t *n, const char *name, const double *x, const double *y,
+                       size_t points, enum chart_kind kind, size_t colour)
 {
     list[(*n)++] =
         (struct chart_series){.name = name, .x = x, .y = y, .n = points, .kind = kind, .colour = (int)(colour % 8) + 1};
@@ -169,12 +169,13 @@ static void write_validation(const struct run_read *runs, const struct run_colum
         points += k[i].evals;
     }
     if (points == 0) return;
-    chart_write(&(struct chart){.title = weighted ? "Weighted validation loss (the best adapter is by it)" : "Validation loss",
-                                .x_label = "step",
-                                .y_label = "nats per token",
-                                .series = series,
-                                .n_series = count},
-                out);
+    chart_write(
+        &(struct chart){.title = weighted ? "Weighted validation loss (the best adapter is by it)" : "Validation loss",
+                        .x_label = "step",
+                        .y_label = "nats per token",
+                        .series = series,
+                        .n_series = count},
+        out);
 }
 
 static void write_all(const struct run_read *runs, const struct run_columns *k, size_t n, struct buf *out)
@@ -258,15 +259,17 @@ static void write_source_chart(const struct source_curve *k, size_t n, enum sour
 static void write_valid_sources(const struct history *h, struct buf *out)
 {
     if (h->n_valid_sources == 0) return;
-    buf_append_str(out, "<div class=\"wide\"><table><caption>Validation loss by source</caption><tr><th>source</th><th>by</th>"
-                        "<th>tokens</th><th>share of weight</th><th>first</th><th>last</th></tr>\n");
+    buf_append_str(out,
+                   "<div class=\"wide\"><table><caption>Validation loss by source</caption><tr><th>source</th><th>by</th>"
+                   "<th>tokens</th><th>share of weight</th><th>first</th><th>last</th></tr>\n");
     for (size_t i = 0; i < h->n_valid_sources; i++) {
         const struct history_source *s = &h->valid_sources[i];
         const struct history_source_point *last = &s->points[s->n - 1];
         buf_append_str(out, "<tr><td>");
         page_text(out, source_label(s));
-        buf_printf(out, "</td><td>%s</td><td>%lld</td><td>%.1f %%</td><td>%.4f</td><td>%.4f</td></tr>\n", source_by_name[s->by],
-                   (long long)last->trained_tokens, 100 * last->weight_share, s->points[0].loss, last->loss);
+        buf_printf(out, "</td><td>%s</td><td>%lld</td><td>%.1f %%</td><td>%.4f</td><td>%.4f</td></tr>\n",
+                   source_by_name[s->by], (long long)last->trained_tokens, 100 * last->weight_share, s->points[0].loss,
+                   last->loss);
     }
     buf_append_str(out, "</table></div>\n");
 }

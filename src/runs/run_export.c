@@ -16,8 +16,8 @@ enum { EVENTS_CAP_BYTES = 1 << 30 };
 
 /* ---- CSV ------------------------------------------------------------------------------------------------------------- */
 
-/* A text field; quoted where it must be. A field that a spreadsheet would take for a formula gets an apostrophe, since names of
- * folders come from others. */
+/* A text field; quoted where it must be. A field that a spreadsheet would take for a formula gets an apostrophe, since names
+ * of folders come from others. */
 static void csv_text(struct buf *out, const char *text)
 {
     bool formula = *text && strchr("=+-@\t\r", *text), quoted = formula || text[strcspn(text, ",\"\r\n")];
@@ -101,8 +101,9 @@ static void csv_run(const struct run_read *r, struct buf *out)
 
 enum status run_export_csv(const struct run_read *runs, size_t n, struct buf *out)
 {
-    buf_append_str(out, "run,step,epoch,loss,weighted_loss,distrust,total,lr,grad_norm,clip_threshold,clipped,clip_share,omega,"
-                        "trained_tokens,tokens,seconds,tokens_per_s,peak_bytes,valid_loss,valid_weighted_loss\n");
+    buf_append_str(out,
+                   "run,step,epoch,loss,weighted_loss,distrust,total,lr,grad_norm,clip_threshold,clipped,clip_share,omega,"
+                   "trained_tokens,tokens,seconds,tokens_per_s,peak_bytes,valid_loss,valid_weighted_loss\n");
     for (size_t i = 0; i < n; i++) csv_run(&runs[i], out);
     return buf_ok(out) ? OK : out->c->status;
 }

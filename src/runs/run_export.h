@@ -9,11 +9,11 @@
  * E_INPUT past the buffer's cap. */
 enum status run_export_csv(const struct run_read *runs, size_t n, struct buf *out);
 
-/* Writes DIR/<name of the run>/events.out.tfevents.<time>.your_ai, over one that an earlier call wrote there. Tags: loss/total,
- * loss/cross_entropy, loss/distrust (where rows have scores), training/learning_rate, training/grad_norm, system/memory_mb,
- * system/memory_change_mb (MiB both, as the system that this one replaces had them), and loss/weighted, training/clip_share,
- * system/tokens_per_s, validation/loss, validation/weighted_loss. Times are counted back from the last change of the metrics
- * by the seconds of each step. E_IO, E_MEMORY. */
+/* Writes DIR/<name of the run>/events.out.tfevents.<time>.your_ai, over one that an earlier call wrote there. Tags:
+ * loss/total, loss/cross_entropy, loss/distrust (where rows have scores), training/learning_rate, training/grad_norm,
+ * system/memory_mb, system/memory_change_mb (MiB both, as the system that this one replaces had them), and loss/weighted,
+ * training/clip_share, system/tokens_per_s, validation/loss, validation/weighted_loss. Times are counted back from the last
+ * change of the metrics by the seconds of each step. E_IO, E_MEMORY. */
 enum status run_export_tensorboard(const struct run_read *r, const char *dir);
 
 #endif

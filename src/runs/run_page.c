@@ -56,13 +56,15 @@ static void write_run(const struct run_read *r, struct buf *out)
 
 static void write_table(const struct run_read *runs, size_t n, struct buf *out)
 {
-    buf_append_str(out, "<div class=\"wide\"><table><tr><th>run</th><th>state</th><th>steps</th><th>loss, start</th><th>loss, "
-                        "end</th><th>validation, start</th><th>best</th><th>at step</th><th>time</th><th>tokens/s</th>"
-                        "<th>memory</th><th>folder</th></tr>\n");
+    buf_append_str(out,
+                   "<div class=\"wide\"><table><tr><th>run</th><th>state</th><th>steps</th><th>loss, start</th><th>loss, "
+                   "end</th><th>validation, start</th><th>best</th><th>at step</th><th>time</th><th>tokens/s</th>"
+                   "<th>memory</th><th>folder</th></tr>\n");
     for (size_t i = 0; i < n; i++) write_run(&runs[i], out);
-    buf_append_str(out, "</table></div>\n<p class=\"dim\">Losses are in nats per trained token; validation is weighted, as the "
-                        "choice of the best adapter is. The folder of a run is mostly checkpoints, each of which holds the "
-                        "adapter and twice its size of optimizer moments; --keep says how many stay.</p>\n");
+    buf_append_str(out,
+                   "</table></div>\n<p class=\"dim\">Losses are in nats per trained token; validation is weighted, as the "
+                   "choice of the best adapter is. The folder of a run is mostly checkpoints, each of which holds the "
+                   "adapter and twice its size of optimizer moments; --keep says how many stay.</p>\n");
 }
 
 /* What went wrong comes first. */

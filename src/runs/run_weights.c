@@ -82,10 +82,11 @@ static void write_groups(struct ctx *c, const char *title, struct weight_group *
     size_t shown = 0;
     for (size_t i = 0; groups && i < n; i++) all += groups[i].weight;
     if (all > 0) {
-        buf_printf(out,
-                   "<div class=\"wide\"><table><tr><th>%s</th><th>documents</th><th>trained tokens</th><th>mean s</th><th>mean "
-                   "omega</th><th>of weight</th></tr>\n",
-                   title);
+        buf_printf(
+            out,
+            "<div class=\"wide\"><table><tr><th>%s</th><th>documents</th><th>trained tokens</th><th>mean s</th><th>mean "
+            "omega</th><th>of weight</th></tr>\n",
+            title);
         for (size_t i = 0; i < n && shown < GROUPS_SHOWN; i++) {
             if (groups[i].documents == 0) continue;
             write_group(&groups[i], all, out);
@@ -117,8 +118,9 @@ static void write_documents(const struct run_weights *w, struct buf *out)
     int64_t found[2][WEIGHT_VIEW_EXTREMES];
     int n = weight_view_extremes(w->data, &w->objective, found);
     for (int side = 0; n > 0 && side < 2; side++) {
-        buf_printf(out, "<h3>%s</h3><div class=\"wide\"><table class=\"text\"><tr><th>weight</th><th>row</th><th>trained text"
-                        "</th></tr>\n",
+        buf_printf(out,
+                   "<h3>%s</h3><div class=\"wide\"><table class=\"text\"><tr><th>weight</th><th>row</th><th>trained text"
+                   "</th></tr>\n",
                    names[side]);
         for (int k = 0; k < n; k++) write_document(w, found[side][k], out);
         buf_append_str(out, "</table></div>\n");

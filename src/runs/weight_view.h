@@ -23,8 +23,8 @@ double weight_view_of(const struct dataset *d, const struct objective *o, int64_
 
 enum { WEIGHT_VIEW_EXTREMES = 3 };
 
-/* The documents with the largest weights (out[0]) and with the smallest (out[1]), the first of equals first; returns how many
- * of each, none of them in both lists: 0 where all weigh the same. */
+/* The documents with the largest weights (out[0]) and with the smallest (out[1]), the first of equals first; returns how
+ * many of each, none of them in both lists: 0 where all weigh the same. */
 int weight_view_extremes(const struct dataset *d, const struct objective *o, int64_t out[2][WEIGHT_VIEW_EXTREMES]);
 
 /* Appends the first words that are trained of a document, at most most_bytes of them, on one line: control characters and

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -203,6 +204,20 @@ out:
     mem_free(c, temporary);
     mem_free(c, final);
     return c->status;
+}
+
+/* The link is made under another name and takes its own by rename, so there is always one, whole. */
+void checkpoint_link_best(struct ctx *c, const char *run_dir, int64_t step)
+{
+    char target[64];
+    char *temporary = path_join(c, run_dir, ".tmp-best"), *final = path_join(c, run_dir, "best");
+    snprintf(target, sizeof target, "checkpoints/step-%06" PRId64, step);
+    if (temporary && final) {
+        unlink(temporary);
+        if (symlink(target, temporary) == 0 && rename(temporary, final) != 0) unlink(temporary);
+    }
+    mem_free(c, final);
+    mem_free(c, temporary);
 }
 
 /* ---- finding --------------------------------------------------------------------------------------------------------- */

@@ -8,7 +8,8 @@
  * A checkpoint is made under a temporary name, every file fsynced, then renamed, then the parent is fsynced: a folder with a
  * final name is complete, or the disk lied, and then the manifest tells. The manifest is not parsed: it is made again from
  * the files that are there and compared, so there is nothing in it to be fooled by. "last" is the highest complete step, and
- * "best" is what the state of a checkpoint says: no pointer file or symbolic link can disagree with the folders. */
+ * "best" is what the state of a checkpoint says: no pointer file or symbolic link can disagree with the folders. RUN/best is
+ * a link to the best one for people; the program never reads it. */
 #ifndef YA_TRAIN_CHECKPOINT_H
 #define YA_TRAIN_CHECKPOINT_H
 
@@ -31,6 +32,9 @@ char *checkpoint_path(struct ctx *c, const char *run_dir, int64_t step);
 
 /* Reads parameters and moments of a verified checkpoint into an engine that must train the same ones (E_INPUT otherwise). */
 enum status checkpoint_restore(struct ctx *c, const char *dir, struct engine *e);
+
+/* Makes RUN/best a link to the checkpoint of a step, in place of an older one. Where links cannot be made there is none. */
+void checkpoint_link_best(struct ctx *c, const char *run_dir, int64_t step);
 
 /* Copies the adapter of a checkpoint to RUN/adapter, replacing an older one. */
 enum status checkpoint_publish(struct ctx *c, const char *dir, const char *run_dir);

@@ -244,6 +244,7 @@ static enum status save(struct trainer *t)
     enter_phase(t, TRAINER_SAVE);
     TRY(metrics_sync(t->metrics, &t->state.metrics_bytes));
     TRY(checkpoint_save(t->c, t->config.run, &t->state, t->engine));
+    if (t->state.best_step > 0) checkpoint_link_best(t->c, t->config.run, t->state.best_step);
     t->saved_step = t->state.step;
     if (t->hooks.saved) t->hooks.saved(t->hooks.user, t->saved_step);
     TRY(checkpoint_prune(t->c, t->config.run, t->config.keep));

@@ -51,6 +51,12 @@ has "log: end" run/log.txt "done: 40 steps"
 hasnt "log: colours" run/log.txt $'\033'
 [ "$(grep -c '^step [0-9]*/' run/log.txt)" = 20 ] || { echo "FAILED: kept lines"; grep -c '^step' run/log.txt; failed=1; }
 
+has "README" run/README.md "# A training run of $("$YOUR_AI" --version)"
+has "README" run/README.md "the training loss went from"
+has "README" run/README.md "MB in all: checkpoints"
+has "README" run/README.md "resume run"
+cmp run/best/adapter_model.safetensors run/adapter/adapter_model.safetensors || failed=1
+
 "$YOUR_AI" inspect run >table || failed=1
 has "table" table "run: run of your_ai train"
 has "table" table "state finished"

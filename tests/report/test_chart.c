@@ -81,9 +81,8 @@ static size_t read_back(const char *svg, const char *name, const char *element, 
     double frame[4], ax[2], ay[2];
     size_t n = 0;
     char start[64];
-    assert_int_equal(sscanf(strstr(svg, "data-frame="), "data-frame=\"%lf %lf %lf %lf\"", &frame[0], &frame[1], &frame[2],
-                            &frame[3]),
-                     4);
+    assert_int_equal(
+        sscanf(strstr(svg, "data-frame="), "data-frame=\"%lf %lf %lf %lf\"", &frame[0], &frame[1], &frame[2], &frame[3]), 4);
     assert_int_equal(sscanf(strstr(svg, " data-x="), " data-x=\"%lf %lf\"", &ax[0], &ax[1]), 2);
     assert_int_equal(sscanf(strstr(svg, " data-y="), " data-y=\"%lf %lf\"", &ay[0], &ay[1]), 2);
     snprintf(start, sizeof start, "data-name=\"%s\"", name);
@@ -197,16 +196,18 @@ static void hostile_text(void **state)
     struct buf out;
     buf_init(&out, c, 1 << 16);
     page_text(&out, "</title><script>alert('1')</script>\" onload=\"x & \xff\xc3\x01\x1b[2J\xc3\xa9\n");
-    assert_string_equal(buf_str(&out), "&lt;/title&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; onload=&quot;x &amp; "
-                                       "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd[2J\xc3\xa9\n");
+    assert_string_equal(buf_str(&out),
+                        "&lt;/title&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot; onload=&quot;x &amp; "
+                        "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd[2J\xc3\xa9\n");
     buf_release(&out);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ticks), cmocka_unit_test(points), cmocka_unit_test(empty_and_single),
-                                       cmocka_unit_test(pages), cmocka_unit_test(long_curves),
-                                       cmocka_unit_test(logarithms_and_bars), cmocka_unit_test(hostile_text)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ticks),       cmocka_unit_test(points),      cmocka_unit_test(empty_and_single),
+        cmocka_unit_test(pages),       cmocka_unit_test(long_curves), cmocka_unit_test(logarithms_and_bars),
+        cmocka_unit_test(hostile_text)};
     c = ctx_new(NULL);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ctx_free(c);

@@ -72,7 +72,7 @@ static void reads_every_member(void **state)
 
 #define SOURCE(BY, NAME, LOSS)                                                                                              \
     "{\"by\":\"" BY "\",\"name\":" NAME ",\"trained_tokens\":5,\"weight_share\":0.25,\"loss\":" LOSS ",\"weighted_loss\":"  \
-                                                                                                     "2}"
+    "2}"
 
 /* A step's line with sources at its end. */
 static const char *with_sources(const char *step, const char *sources)
