@@ -118,7 +118,8 @@ static void long_curves(void **state)
     size_t n = read_back(svg, "raw", "class=\"f\" points=\"", rx, ry), spikes = 0;
     assert_true(n > 700 && n <= 2 * 444 + 2);
     for (size_t i = 0; i < n; i++) {
-        size_t at = rx[i] < 1 ? 0 : (size_t)lround(rx[i]) - 1; /* a pixel is some 25 steps: the value must be near one of theirs */
+        size_t at =
+            rx[i] < 1 ? 0 : (size_t)lround(rx[i]) - 1; /* a pixel is some 25 steps: the value must be near one of theirs */
         double nearest = INFINITY;
         for (size_t k = at > 30 ? at - 30 : 0; k < at + 30 && k < 10000; k++) nearest = fmin(nearest, fabs(y[k] - ry[i]));
         if (!(nearest < 0.03)) fail_msg("%g at %g is no value of the curve", ry[i], rx[i]);
