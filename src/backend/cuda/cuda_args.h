@@ -163,7 +163,6 @@ struct cuda_softmax_loss_args {
     int64_t stride; /* a multiple of 8, at least vocab; columns from vocab on are padding and become 0 */
     int rows, vocab;
     int want_grad;
-    int keep; /* the launch gave shared memory for a row */
 };
 
 /* stats[0] = sum weight * nll, [1] = sum of nll where weight is not 0, [2] = their count: f64, one block, fixed order. */

@@ -3,8 +3,6 @@
 #include "backend/cuda/cuda_gemm.h"
 #include "backend/cuda/cuda_kernels.h"
 
-enum { KEPT_BYTES = 100 << 10 }; /* longest row that is kept in shared memory: two of them fit into a multiprocessor's */
-
 /* Logits of `rows` rows, their softmax and gradient in place, and dh of these rows. */
 static enum status cross_entropy_chunk(struct cuda *d, const struct cuda_cross_entropy *a, int first, int rows)
 {
@@ -22,11 +20,8 @@ static enum status cross_entropy_chunk(struct cuda *d, const struct cuda_cross_e
         .vocab = a->vocab,
         .want_grad = a->dh != NULL,
     };
-    unsigned bytes = (unsigned)a->padded * 2;
-    softmax.keep = softmax.want_grad && bytes <= KEPT_BYTES && bytes <= d->shared_bytes;
-    struct cuda_grid g = {(unsigned)rows, 1, 512, softmax.keep ? bytes : 0};
     TRY(cuda_gemm(d, &h, &table, &logits, 1, 0));
-    TRY(cuda_launch(d, CUDA_softmax_loss, g, &softmax));
+    TRY(cuda_launch(d, CUDA_softmax_loss, (struct cuda_grid){(unsigned)rows, 1, 512, 0}, &softmax));
     if (!a->dh) return OK;
     struct cuda_matrix dh = {(CUdeviceptr)(a->dh + first * a->dh_stride), rows, a->cols, a->dh_stride, false, false};
     table.transposed = false;

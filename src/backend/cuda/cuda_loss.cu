@@ -1,13 +1,11 @@
 /* cuda_loss: softmax cross-entropy over one chunk of logits. A row is read twice: once for maximum and sum together (the online
- * softmax of Milakov & Gimelshein 2018), once to become the gradient in place. A row that fits is kept in shared memory in between:
- * the rows that all multiprocessors work on are more than the cache holds.
+ * softmax of Milakov & Gimelshein 2018), once to become the gradient in place.
  *
  * A block owns a row. Each thread runs over its share, groups of eight logits, with a pair (m, s): the maximum so far and the sum
  * of exp(x - m). Two pairs join as m = max(m1, m2), s = s1 exp(m1 - m) + s2 exp(m2 - m), which is associative up to rounding; the
  * joins form a fixed tree, so a rerun gives the same bits. Then nll = m + log s - x[target], and the gradient is
  * weight * (exp(x - m) / s - onehot(target)). Logits are bf16, all arithmetic is f32. */
 #include "backend/cuda/cuda_common.cuh"
-#include "backend/cuda/cuda_ptx.cuh"
 
 enum { LOSS_THREADS = 512 };
 
@@ -51,16 +49,12 @@ static __device__ __forceinline__ running running_octet(running r, const octet &
     return running{m, s};
 }
 
-/* The pair of a whole row, given to every thread of the block; kept (NULL: nowhere) gets a copy of the row. */
-static __device__ running running_row(const bf16_bits *logits, bf16_bits *kept, int vocab)
+/* The pair of a whole row, given to every thread of the block. */
+static __device__ running running_row(const bf16_bits *logits, int vocab)
 {
     __shared__ running part[LOSS_THREADS / 32];
     running r = {-CUDART_INF_F, 0.0f};
-    for (int v = threadIdx.x * 8; v < vocab; v += LOSS_THREADS * 8) {
-        octet x = octet_load(logits + v);
-        if (kept) octet_store(kept + v, x);
-        r = running_octet(r, x, vocab - v);
-    }
+    for (int v = threadIdx.x * 8; v < vocab; v += LOSS_THREADS * 8) r = running_octet(r, octet_load(logits + v), vocab - v);
     r = running_warp(r);
     int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     if (lane == 0) part[warp] = r;
@@ -71,9 +65,8 @@ static __device__ running running_row(const bf16_bits *logits, bf16_bits *kept, 
 /* One row (struct cuda_softmax_loss_args). Rows of weight 0 are not read: their targets may be anything. */
 extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmax_loss(const cuda_softmax_loss_args a)
 {
-    DYNAMIC_SHARED(bf16_bits, shared);
     int64_t row = blockIdx.x;
-    bf16_bits *logits = a.logits + row * a.stride, *kept = a.keep ? shared : NULL;
+    bf16_bits *logits = a.logits + row * a.stride;
     float weight = a.weights[row];
     int32_t target = a.targets[row];
     int padded = (a.vocab + 7) / 8 * 8;
@@ -88,13 +81,13 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmax_loss(const cu
         return;
     }
     float at_target = __bfloat162float(reinterpret_cast<const __nv_bfloat16 *>(logits)[target]);
-    running r = running_row(logits, kept, a.vocab); /* its barrier also keeps the read above ahead of the writes below */
+    running r = running_row(logits, a.vocab); /* its barrier also keeps the read above ahead of the writes below */
     if (threadIdx.x == 0) a.nll[row] = r.m - at_target + logf(r.s);
     if (!a.want_grad) return;
     float factor = weight / r.s;
     for (int v = threadIdx.x * 8; v < a.vocab; v += LOSS_THREADS * 8) {
         float x[8];
-        octet_widen(octet_load((kept ? kept : logits) + v), x); /* each thread reads what it kept itself */
+        octet_widen(octet_load(logits + v), x);
 #pragma unroll
         for (int i = 0; i < 8; i++) {
             x[i] = v + i < a.vocab ? factor * __expf(x[i] - r.m) - (v + i == target ? weight : 0.0f) : 0.0f;
