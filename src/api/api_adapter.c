@@ -57,7 +57,7 @@ ya_adapter *ya_adapter_new(ya_model *model, const ya_option *options, size_t n_o
 }
 
 /* ya_adapter_load and ya_adapter_load_forced. */
-static ya_adapter *load_adapter(ya_model *model, const char *name, const char *folder, bool force)
+static ya_adapter *api_adapter_load(ya_model *model, const char *name, const char *folder, bool force)
 {
     if (!model || !api_enter(model->object.ctx, name)) return NULL;
     struct ctx *c = model->object.ctx->c;
@@ -70,12 +70,12 @@ static ya_adapter *load_adapter(ya_model *model, const char *name, const char *f
 
 ya_adapter *ya_adapter_load(ya_model *model, const char *folder)
 {
-    return load_adapter(model, "ya_adapter_load", folder, false);
+    return api_adapter_load(model, "ya_adapter_load", folder, false);
 }
 
 ya_adapter *ya_adapter_load_forced(ya_model *model, const char *folder)
 {
-    return load_adapter(model, "ya_adapter_load_forced", folder, true);
+    return api_adapter_load(model, "ya_adapter_load_forced", folder, true);
 }
 
 int ya_adapter_save(ya_adapter *adapter, const char *folder)

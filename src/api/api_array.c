@@ -39,7 +39,7 @@ static ya_array *handle(ya_ctx *ctx, struct array *a)
 }
 
 /* Ends a call: the result as a handle, everything else that the call made released. */
-static ya_array *finish(ya_ctx *ctx, int mark, struct array *a)
+static ya_array *api_array_finish(ya_ctx *ctx, int mark, struct array *a)
 {
     ya_array *h = handle(ctx, a);
     scope_close(ctx->c, mark);
@@ -93,7 +93,7 @@ static ya_array *from_slice(ya_ctx *ctx, enum dtype dtype, const void *data, int
         ctx_fail(ctx->c, E_SHAPE, "from_slice: %lld values for a shape of %lld", (long long)n, (long long)array_size(a));
     else if (a)
         array_upload(a, data, n);
-    return finish(ctx, mark, a);
+    return api_array_finish(ctx, mark, a);
 }
 
 ya_array *ya_from_f32(ya_ctx *ctx, float value)
@@ -110,7 +110,7 @@ ya_array *ya_full(ya_ctx *ctx, ya_dtype dtype, int ndim, const int64_t *shape, d
 {
     if (!ctx_ok(ctx->c)) return NULL;
     int mark = scope_open(ctx->c);
-    return finish(ctx, mark, array_full(ctx->c, (enum dtype)dtype, ndim, shape, value));
+    return api_array_finish(ctx, mark, array_full(ctx->c, (enum dtype)dtype, ndim, shape, value));
 }
 
 ya_array *ya_zeros(ya_ctx *ctx, ya_dtype dtype, int ndim, const int64_t *shape)
@@ -217,7 +217,7 @@ static ya_array *api_unary(const ya_array *a, struct array *(*op)(struct ctx *, 
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op(a->ctx->c, a->a));
+    return api_array_finish(a->ctx, mark, op(a->ctx->c, a->a));
 }
 
 /* Calls an op with two operands. */
@@ -226,7 +226,7 @@ static ya_array *api_binary(const ya_array *a, const ya_array *b,
 {
     if (!usable_pair(a, b)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op(a->ctx->c, a->a, b->a));
+    return api_array_finish(a->ctx, mark, op(a->ctx->c, a->a, b->a));
 }
 
 #define UNARY(name, op)                                                                                                     \
@@ -269,14 +269,14 @@ ya_array *ya_where(const ya_array *condition, const ya_array *a, const ya_array 
 {
     if (!usable_pair(condition, a) || !usable_pair(a, b)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_where(a->ctx->c, condition->a, a->a, b->a));
+    return api_array_finish(a->ctx, mark, op_where(a->ctx->c, condition->a, a->a, b->a));
 }
 
 ya_array *ya_astype(const ya_array *a, ya_dtype dtype)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_cast(a->ctx->c, a->a, (enum dtype)dtype));
+    return api_array_finish(a->ctx, mark, op_cast(a->ctx->c, a->a, (enum dtype)dtype));
 }
 
 /* ---- reductions --------------------------------------------------------------------------------------------------- */
@@ -288,7 +288,7 @@ static ya_array *api_reduce(const ya_array *a, const int *axes, int n, bool keep
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op(a->ctx->c, a->a, axes, n, keep));
+    return api_array_finish(a->ctx, mark, op(a->ctx->c, a->a, axes, n, keep));
 }
 
 #define REDUCTION(name)                                                                                                     \
@@ -313,14 +313,14 @@ ya_array *ya_var(const ya_array *a, bool keep, int ddof)
     struct array *difference = op_sub(c, a->a, op_mean(c, a->a, NULL, -1, true));
     struct array *sum = op_sum(c, op_mul(c, difference, difference), NULL, -1, keep);
     struct array *count = sum ? array_scalar(c, sum->dtype, n > 0 ? (double)n : 0) : NULL;
-    return finish(a->ctx, mark, op_div(c, sum, count));
+    return api_array_finish(a->ctx, mark, op_div(c, sum, count));
 }
 
 ya_array *ya_logsumexp_axis(const ya_array *a, int axis, bool keep)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_logsumexp(a->ctx->c, a->a, axis, keep));
+    return api_array_finish(a->ctx, mark, op_logsumexp(a->ctx->c, a->a, axis, keep));
 }
 
 ya_array *ya_logsumexp(const ya_array *a, bool keep)
@@ -333,14 +333,14 @@ ya_array *ya_logsumexp(const ya_array *a, bool keep)
     int mark = scope_open(c);
     struct array *all = array_size(a->a) ? op_reshape(c, a->a, 1, &flat) : array_zeros(c, a->a->dtype, 1, &(int64_t){0});
     struct array *y = op_logsumexp(c, all, 0, false);
-    return finish(a->ctx, mark, keep ? op_reshape(c, y, a->a->ndim, ones) : y);
+    return api_array_finish(a->ctx, mark, keep ? op_reshape(c, y, a->a->ndim, ones) : y);
 }
 
 ya_array *ya_softmax_axis(const ya_array *a, int axis)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_softmax(a->ctx->c, a->a, axis));
+    return api_array_finish(a->ctx, mark, op_softmax(a->ctx->c, a->a, axis));
 }
 
 /* ---- shape -------------------------------------------------------------------------------------------------------- */
@@ -349,14 +349,14 @@ ya_array *ya_reshape(const ya_array *a, int ndim, const int64_t *shape)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_reshape(a->ctx->c, a->a, ndim, shape));
+    return api_array_finish(a->ctx, mark, op_reshape(a->ctx->c, a->a, ndim, shape));
 }
 
 ya_array *ya_transpose(const ya_array *a)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_transpose(a->ctx->c, a->a, NULL));
+    return api_array_finish(a->ctx, mark, op_transpose(a->ctx->c, a->a, NULL));
 }
 
 /* The operand when an argument list with one entry an axis has as many as it has axes. */
@@ -371,28 +371,28 @@ ya_array *ya_transpose_axes(const ya_array *a, const int *axes, int n)
 {
     if (!a || !ctx_ok(a->ctx->c) || !with_rank(a, n, "transpose_axes")) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_transpose(a->ctx->c, a->a, axes));
+    return api_array_finish(a->ctx, mark, op_transpose(a->ctx->c, a->a, axes));
 }
 
 ya_array *ya_broadcast_to(const ya_array *a, int ndim, const int64_t *shape)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_broadcast(a->ctx->c, a->a, ndim, shape));
+    return api_array_finish(a->ctx, mark, op_broadcast(a->ctx->c, a->a, ndim, shape));
 }
 
 ya_array *ya_slice(const ya_array *a, const int64_t *start, const int64_t *stop, const int64_t *step, int n)
 {
     if (!a || !ctx_ok(a->ctx->c) || !with_rank(a, n, "slice")) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_slice(a->ctx->c, a->a, start, stop, step));
+    return api_array_finish(a->ctx, mark, op_slice(a->ctx->c, a->a, start, stop, step));
 }
 
 ya_array *ya_expand_dims(const ya_array *a, const int *axes, int n)
 {
     if (!a || !ctx_ok(a->ctx->c)) return NULL;
     int mark = scope_open(a->ctx->c);
-    return finish(a->ctx, mark, op_expand_dims(a->ctx->c, a->a, axes, n));
+    return api_array_finish(a->ctx, mark, op_expand_dims(a->ctx->c, a->a, axes, n));
 }
 
 /* Concatenates along `axis`; with `stacked` each array gets that axis first. */
@@ -403,7 +403,7 @@ static ya_array *api_join(ya_ctx *ctx, ya_array *const *arrays, int n, int axis,
     if (!parts) return NULL;
     int mark = scope_open(ctx->c);
     for (int i = 0; i < n; i++) parts[i] = stacked ? op_expand_dims(ctx->c, arrays[i]->a, &axis, 1) : arrays[i]->a;
-    ya_array *h = finish(ctx, mark, op_concat(ctx->c, parts, n, axis));
+    ya_array *h = api_array_finish(ctx, mark, op_concat(ctx->c, parts, n, axis));
     mem_free(ctx->c, parts);
     return h;
 }

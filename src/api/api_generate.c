@@ -152,7 +152,7 @@ static enum status score_rows(struct rows *r)
 }
 
 /* The rows of a file, tokenised by the model's tokenizer. */
-static struct dataset *open_rows(ya_model *model, const char *path)
+static struct dataset *api_generate_open_rows(ya_model *model, const char *path)
 {
     struct dataset_options options = dataset_options_default(&path, 1);
     options.max_length = model->engine->context;
@@ -165,7 +165,7 @@ int ya_perplexity_rows(ya_model *model, const char *path, ya_row_callback on_row
     if (!model || !api_enter(model->object.ctx, "ya_perplexity_rows")) return -1;
     struct rows r = {.model = model, .on_row = on_row, .user = user};
     if (!path) return ctx_fail(model->object.ctx->c, E_INPUT, "ya_perplexity_rows: no path"), -1;
-    r.data = open_rows(model, path);
+    r.data = api_generate_open_rows(model, path);
     if (!r.data) return -1;
     model->object.ctx->busy = true;
     enum status status = score_rows(&r);

@@ -23,7 +23,7 @@ static void release_model(struct api_object *o)
 }
 
 /* Weights, engine, tokenizer; what was opened before a failure is released with the handle. */
-static enum status open_model(ya_model *model, const char *path, const ya_option *options, size_t n)
+static enum status api_model_open(ya_model *model, const char *path, const ya_option *options, size_t n)
 {
     struct ctx *c = model->object.ctx->c;
     struct train_values values;
@@ -42,7 +42,7 @@ ya_model *ya_model_open(ya_ctx *ctx, const char *path, const ya_option *options,
     if (!api_enter(ctx, "ya_model_open")) return NULL;
     if (!path) return ctx_fail(ctx->c, E_INPUT, "ya_model_open: no path"), NULL;
     ya_model *model = api_object_new(ctx, sizeof *model, release_model);
-    if (!model || open_model(model, path, options, n_options) == OK) return model;
+    if (!model || api_model_open(model, path, options, n_options) == OK) return model;
     api_object_free(&model->object);
     return NULL;
 }

@@ -67,7 +67,7 @@ int ya_objective_fitted(const ya_objective *objective, double *q, double *mean_g
 }
 
 /* One document's values; omega is NaN until the objective is fitted, because it needs the whole training set. */
-static ya_distrust score_of(const ya_objective *objective, double auth_weight, double prov_entropy)
+static ya_distrust api_objective_score_of(const ya_objective *objective, double auth_weight, double prov_entropy)
 {
     const struct objective *o = &objective->o;
     return (ya_distrust){
@@ -106,7 +106,7 @@ int ya_objective_batch(const ya_objective *objective, const double *auth_weight,
         if (objective_check_score(c, i, auth_weight[i], prov_entropy[i], tokens ? tokens[i] : 1) != OK) return -1;
     }
     for (size_t i = 0; i < n; i++) {
-        ya_distrust x = score_of(objective, auth_weight[i], prov_entropy[i]);
+        ya_distrust x = api_objective_score_of(objective, auth_weight[i], prov_entropy[i]);
         double times = tokens ? (double)tokens[i] : 1;
         if (each) each[i] = x;
         add_times(&total, &x, times);

@@ -25,7 +25,7 @@ struct array *op_cast(struct ctx *c, struct array *a, enum dtype dtype)
 }
 
 /* An operand as kernels want it: cast first, because the unbroadcast array is the smaller one. */
-static struct array *spread(struct ctx *c, struct array *a, enum dtype dtype, int ndim, const int64_t *shape)
+static struct array *op_elementwise_spread(struct ctx *c, struct array *a, enum dtype dtype, int ndim, const int64_t *shape)
 {
     if (a && a->dtype != dtype) a = op_cast(c, a, dtype);
     return front_prepare(c, a ? op_broadcast(c, a, ndim, shape) : NULL, dtype);
@@ -69,8 +69,8 @@ static struct array *binary(struct ctx *c, enum op op, struct array *a, struct a
     enum dtype result = dtype_promote(a->dtype, b->dtype);
     if (op == OP_DIV) result = front_float_dtype(result);
     enum dtype compute = op == OP_ADD ? front_activation_dtype(c, result) : front_compute_dtype(result);
-    a = spread(c, a, compute, ndim, shape);
-    b = spread(c, b, compute, ndim, shape);
+    a = op_elementwise_spread(c, a, compute, ndim, shape);
+    b = op_elementwise_spread(c, b, compute, ndim, shape);
     if (!a || !b) return NULL;
     enum dtype out = is_comparison(op) ? DTYPE_BOOL : compute;
     struct op_call call = {op, .in = {a, b}, .out = {array_empty(c, out, ndim, shape)}};
@@ -135,9 +135,9 @@ struct array *op_where(struct ctx *c, struct array *cond, struct array *a, struc
         return NULL;
     }
     enum dtype result = dtype_promote(a->dtype, b->dtype), compute = front_compute_dtype(result);
-    cond = spread(c, cond, DTYPE_BOOL, ndim, shape);
-    a = spread(c, a, compute, ndim, shape);
-    b = spread(c, b, compute, ndim, shape);
+    cond = op_elementwise_spread(c, cond, DTYPE_BOOL, ndim, shape);
+    a = op_elementwise_spread(c, a, compute, ndim, shape);
+    b = op_elementwise_spread(c, b, compute, ndim, shape);
     if (!cond || !a || !b) return NULL;
     struct op_call call = {OP_WHERE, .in = {cond, a, b}, .out = {array_empty(c, compute, ndim, shape)}};
     struct array *y = front_finish(c, &call, op_info(OP_WHERE)->saves);

@@ -43,7 +43,7 @@ struct weight_maker {
 };
 
 /* NULL for rows as stored. */
-static const struct weight_maker *form_of(enum weight_form form)
+static const struct weight_maker *weight_form_of(enum weight_form form)
 {
     static const struct weight_maker nf4 = {"NF4", nf4_row_bytes, nf4_quantise_row},
                                      int8 = {"int8", int8_row_bytes, int8_quantise_row};
@@ -97,7 +97,7 @@ static enum status quantise_rows(struct ctx *c, const char *name, struct form_wo
 
 size_t weight_form_bytes(const struct weight_source *source, enum weight_form form)
 {
-    const struct weight_maker *f = form_of(form);
+    const struct weight_maker *f = weight_form_of(form);
     return f ? (size_t)source->rows * f->row_bytes(source->cols) : weight_source_bytes(source);
 }
 
@@ -116,7 +116,7 @@ enum status weight_prepare(struct ctx *c, struct weight *w, const char *name, co
                           .row_bytes = source->row_bytes,
                           .row_map = source->row_map};
     if (form != WEIGHT_STORED) {
-        struct form_work work = {.source = *source, .form = form_of(form), .codes = codes};
+        struct form_work work = {.source = *source, .form = weight_form_of(form), .codes = codes};
         work.row_bytes = work.form->row_bytes(source->cols);
         work.source.row_map = NULL;
         TRY(quantise_rows(c, name, &work));

@@ -49,7 +49,7 @@ static char *entries_folder(struct ctx *c)
 }
 
 /* Whether the entry is one of this file; its digest then goes to hex. */
-static bool read_entry(struct ctx *c, const char *entry, const char *path, const struct stat *st, char hex[65])
+static bool hash_cache_read_entry(struct ctx *c, const char *entry, const char *path, const struct stat *st, char hex[65])
 {
     char want[ENTRY_MAX_BYTES];
     size_t n;
@@ -97,7 +97,7 @@ enum status hash_cache_sha256(struct ctx *c, const char *path, char hex[65], uin
     char *whole = path_absolute(c, path), *folder = entries_folder(c);
     hash_text("", whole ? whole : "", name);
     char *entry = whole && folder ? path_join(c, folder, name) : NULL;
-    bool known = entry && read_entry(c, entry, whole, &st, hex);
+    bool known = entry && hash_cache_read_entry(c, entry, whole, &st, hex);
     if (known)
         *bytes = (uint64_t)st.st_size;
     else if (ctx_ok(c) && file_sha256(c, path, hex, bytes) == OK && entry && *bytes == (uint64_t)st.st_size)

@@ -100,7 +100,7 @@ static void work_caught(struct threads *t, int worker)
 }
 
 /* True when there is something to wake up for: another parallel loop than number `seen`, or the end. */
-static bool is_new(struct threads *t, uint64_t seen)
+static bool threads_is_new(struct threads *t, uint64_t seen)
 {
     return atomic_load(&t->word) / LOOP != seen || atomic_load(&t->stop);
 }
@@ -109,12 +109,12 @@ static bool is_new(struct threads *t, uint64_t seen)
 static void wait_for_loop(struct threads *t, uint64_t seen)
 {
     for (int i = 0; i < t->spins; i++) {
-        if (is_new(t, seen)) return;
+        if (threads_is_new(t, seen)) return;
         relax();
     }
     pthread_mutex_lock(&t->lock);
     atomic_fetch_add(&t->asleep, 1);
-    while (!is_new(t, seen)) pthread_cond_wait(&t->wake, &t->lock);
+    while (!threads_is_new(t, seen)) pthread_cond_wait(&t->wake, &t->lock);
     atomic_fetch_sub(&t->asleep, 1);
     pthread_mutex_unlock(&t->lock);
 }

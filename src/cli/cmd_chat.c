@@ -136,7 +136,7 @@ static enum status start_again(struct chat *k, const char *system)
 }
 
 /* The ids of the conversation; the oldest exchanges are left out, and said to be, where it is longer than the context. */
-static enum status encode(struct chat *k, int32_t **ids, int64_t *n)
+static enum status chat_encode(struct chat *k, int32_t **ids, int64_t *n)
 {
     int64_t context = ya_model_context(k->model), dropped = 0;
     for (;;) {
@@ -182,7 +182,7 @@ static void print_speed(const struct chat *k, int64_t n_prompt, int64_t n, doubl
 }
 
 /* Generates behind the ids, with Ctrl-C ending the answer and not the program. */
-static enum status generate_answer(struct chat *k, const int32_t *ids, int64_t n)
+static enum status chat_generate_answer(struct chat *k, const int32_t *ids, int64_t n)
 {
     const struct chat_values *v = k->v;
     ya_generate_options o = ya_generate_defaults();
@@ -219,8 +219,8 @@ static enum status take_turn(struct chat *k, const char *message)
     int32_t *ids = NULL;
     int64_t n = 0;
     TRY(add_message(k, "user", message));
-    enum status status = encode(k, &ids, &n);
-    if (status == OK) status = generate_answer(k, ids, n);
+    enum status status = chat_encode(k, &ids, &n);
+    if (status == OK) status = chat_generate_answer(k, ids, n);
     mem_free(k->c, ids);
     if (status == OK) return add_message(k, "assistant", buf_str(&k->answer));
     drop_messages(k, k->n - 1, 1);
@@ -283,7 +283,7 @@ static void chat_log(void *user, ya_log_level level, const char *message)
     if (level == YA_LOG_WARN) fprintf(stderr, "warning: %s\n", message);
 }
 
-static enum status open_model(struct chat *k)
+static enum status chat_open_model(struct chat *k)
 {
     const struct chat_values *v = k->v;
     char base[SOURCE_MAX], compute[SOURCE_MAX];
@@ -303,7 +303,7 @@ static enum status open_model(struct chat *k)
 }
 
 /* All of standard input. */
-static char *read_input(struct ctx *c, size_t *n)
+static char *chat_read_input(struct ctx *c, size_t *n)
 {
     char part[4096];
     struct buf text;
@@ -321,7 +321,7 @@ static char *read_input(struct ctx *c, size_t *n)
 static char *read_message(struct ctx *c, const char *file)
 {
     size_t n = 0;
-    char *text = strcmp(file, "-") == 0 ? read_input(c, &n) : file_read(c, file, MESSAGE_CAP_BYTES, &n);
+    char *text = strcmp(file, "-") == 0 ? chat_read_input(c, &n) : file_read(c, file, MESSAGE_CAP_BYTES, &n);
     if (text && n && text[n - 1] == '\n') text[--n] = '\0';
     if (text && (n == 0 || strlen(text) != n)) {
         ctx_fail(c, E_INPUT, "%s: %s", file, n ? "has a zero byte, so it is no text" : "there is no message in it");
@@ -340,7 +340,7 @@ static enum status cmd_chat_run(const struct command_call *call)
     char *message = file ? read_message(call->c, file) : NULL;
     if (!ctx_ok(call->c)) return call->c->status;
     buf_init(&k.answer, call->c, ANSWER_CAP_BYTES);
-    enum status status = open_model(&k);
+    enum status status = chat_open_model(&k);
     if (status == OK) status = v->prompt || message ? take_turn(&k, message ? message : v->prompt) : converse(&k);
     drop_messages(&k, 0, k.n);
     mem_free(call->c, k.messages);

@@ -54,7 +54,7 @@ static void append_names(struct buf *out, const char *family)
 }
 
 /* A text between single quotes, for all three shells. */
-static void append_quoted(struct buf *out, const char *text)
+static void completion_append_quoted(struct buf *out, const char *text)
 {
     buf_append_char(out, '\'');
     for (; *text; text++) {
@@ -72,7 +72,7 @@ static void append_quoted(struct buf *out, const char *text)
 static void bash_options(struct buf *out, const struct command *cmd, const struct option_table *options)
 {
     buf_append_str(out, "    ");
-    append_quoted(out, cmd->name);
+    completion_append_quoted(out, cmd->name);
     buf_append_str(out, ") options='");
     for (size_t i = 0; i < options->n_specs; i++) buf_printf(out, "--%s ", options->specs[i].name);
     buf_append_str(out, "--help' ;;\n");
@@ -83,7 +83,7 @@ static void bash_choices(struct buf *out, const struct command *cmd, const struc
     for (size_t i = 0; i < options->n_specs; i++) {
         if (options->specs[i].type != OPTION_CHOICE) continue;
         buf_append_str(out, "    ");
-        append_quoted(out, cmd->name);
+        completion_append_quoted(out, cmd->name);
         buf_printf(out, "' --%s') words='", options->specs[i].name);
         append_choices(out, options->specs[i].choices);
         buf_append_str(out, "' ;;\n");
@@ -125,14 +125,14 @@ static void zsh_item(struct buf *out, const char *dashes, const char *name, cons
     buf_init(&item, out->c, SCRIPT_CAP_BYTES);
     buf_printf(&item, "%s%s:%s", dashes, name, text);
     buf_append_char(out, ' ');
-    append_quoted(out, buf_str(&item));
+    completion_append_quoted(out, buf_str(&item));
     buf_release(&item);
 }
 
 static void zsh_command(struct buf *out, const struct command *cmd, const struct option_table *options)
 {
     buf_append_str(out, "    ");
-    append_quoted(out, cmd->name);
+    completion_append_quoted(out, cmd->name);
     buf_append_str(out, ")\n        options=(");
     for (size_t i = 0; i < options->n_specs; i++) zsh_item(out, "--", options->specs[i].name, options->specs[i].help);
     buf_append_str(out, ")\n        case $words[CURRENT-1] in\n");

@@ -26,7 +26,7 @@ static const struct option_spec specs[] = {
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
-static void print_page(const struct doctor_result *r)
+static void doctor_page_print(const struct doctor_result *r)
 {
     const struct row_table *t = &r->table;
     for (int i = 0; i < DOCTOR_CHECKS; i++) {
@@ -41,7 +41,7 @@ static void print_page(const struct doctor_result *r)
     printf("%zu rows, %d findings\n", t->n_rows, r->found);
 }
 
-static enum status print_json(struct ctx *c, const struct doctor_result *r)
+static enum status doctor_page_print_json(struct ctx *c, const struct doctor_result *r)
 {
     const struct row_table *t = &r->table;
     struct buf out;
@@ -78,9 +78,9 @@ static enum status cmd_data_doctor_run(const struct command_call *call)
     TRY(ctx_set_threads(call->c, (int)v.threads));
     if (doctor_run(call->c, &v.o, call->parse->operands, call->parse->n_operands, &r) == OK) {
         if (v.json)
-            print_json(call->c, &r);
+            doctor_page_print_json(call->c, &r);
         else
-            print_page(&r);
+            doctor_page_print(&r);
         if (ctx_ok(call->c) && r.found > 0) ctx_fail(call->c, E_FOUND, "%d findings", r.found);
     }
     doctor_release(&r);

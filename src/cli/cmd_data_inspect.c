@@ -124,7 +124,7 @@ static enum status inspection_add_record(struct data_inspection *x, const struct
 }
 
 /* All rows of all files, in order. */
-static enum status read_rows(struct data_inspection *x, const struct option_parse *parse, bool skip)
+static enum status inspect_rows_read(struct data_inspection *x, const struct option_parse *parse, bool skip)
 {
     struct record r;
     struct records *records = records_open(x->c, parse->operands, parse->n_operands, skip, ROW_FORM_AUTO);
@@ -138,7 +138,7 @@ static enum status read_rows(struct data_inspection *x, const struct option_pars
 /* ---- the objective ---- */
 
 /* Fits the objective to the rows with scores, each weighing as many tokens as it has bytes. */
-static enum status fit(struct data_inspection *x, const struct data_inspect_values *v)
+static enum status inspect_rows_fit(struct data_inspection *x, const struct data_inspect_values *v)
 {
     struct objective_options o = {(enum distrust)v->distrust, v->lambda, v->alpha, v->power, v->ratio};
     double *auth = mem_alloc(x->c, x->n_rows, sizeof *auth), *entropy = mem_alloc(x->c, x->n_rows, sizeof *entropy);
@@ -275,8 +275,8 @@ static enum status inspect(struct data_inspection *x, const struct command_call 
     x->files = mem_alloc(x->c, x->n_files, sizeof *x->files);
     for (size_t i = 0; x->files && i < x->n_files; i++) x->files[i].name = mem_strdup(x->c, call->parse->operands[i]);
     TRY(x->c->status);
-    TRY(read_rows(x, call->parse, v->skip_bad_rows));
-    if (x->n_rows > 0) TRY(fit(x, v));
+    TRY(inspect_rows_read(x, call->parse, v->skip_bad_rows));
+    if (x->n_rows > 0) TRY(inspect_rows_fit(x, v));
     inspection_add_up(x);
     if (v->json) return inspection_print_json(x);
     print_tables(x);

@@ -39,7 +39,7 @@ static const struct option_spec specs[] = {
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
-static void print_counts(const char *name, const struct prepare_counts *k)
+static void prepare_page_print_counts(const char *name, const struct prepare_counts *k)
 {
     char safe[256];
     ctx_escape(safe, sizeof safe, name);
@@ -48,13 +48,13 @@ static void print_counts(const char *name, const struct prepare_counts *k)
            (long long)k->left);
 }
 
-static void print_page(const struct prepare_result *r, bool balance)
+static void prepare_page_print(const struct prepare_result *r, bool balance)
 {
     printf("%-24s %9s %9s %9s %9s %9s %9s %9s %9s\n", "source_type", "rows", "copies", "short", "capped", "balanced",
            "train", "valid", "left");
-    for (size_t i = 0; i < r->n_kinds; i++) print_counts(r->names[i], &r->kinds[i]);
-    if (r->kinds[r->n_kinds].rows > 0) print_counts("(none)", &r->kinds[r->n_kinds]);
-    print_counts("all", &r->all);
+    for (size_t i = 0; i < r->n_kinds; i++) prepare_page_print_counts(r->names[i], &r->kinds[i]);
+    if (r->kinds[r->n_kinds].rows > 0) prepare_page_print_counts("(none)", &r->kinds[r->n_kinds]);
+    prepare_page_print_counts("all", &r->all);
     printf("\nauth_weight below 0.3, to 0.7, above: %lld, %lld, %lld rows; after balancing %lld, %lld, %lld.\n",
            (long long)r->band[0], (long long)r->band[1], (long long)r->band[2], (long long)r->band_after[0],
            (long long)r->band_after[1], (long long)r->band_after[2]);
@@ -63,7 +63,7 @@ static void print_page(const struct prepare_result *r, bool balance)
            (long long)r->scored, (long long)r->typed, (long long)r->faulty);
 }
 
-static void add_counts(struct buf *out, const struct prepare_counts *k)
+static void prepare_page_add_counts(struct buf *out, const struct prepare_counts *k)
 {
     buf_printf(
         out,
@@ -73,12 +73,12 @@ static void add_counts(struct buf *out, const struct prepare_counts *k)
         (long long)k->train, (long long)k->valid, (long long)k->left);
 }
 
-static enum status print_json(struct ctx *c, const struct prepare_result *r)
+static enum status prepare_page_print_json(struct ctx *c, const struct prepare_result *r)
 {
     struct buf out;
     buf_init(&out, c, 16 << 20);
     buf_append_char(&out, '{');
-    add_counts(&out, &r->all);
+    prepare_page_add_counts(&out, &r->all);
     buf_printf(&out,
                ",\"faulty\":%lld,\"scored\":%lld,\"typed\":%lld,\"bands\":[%lld,%lld,%lld],\"bands_after\":[%lld,%lld,%lld],"
                "\"source_types\":[",
@@ -92,7 +92,7 @@ static enum status print_json(struct ctx *c, const struct prepare_result *r)
         else
             buf_append_str(&out, "null");
         buf_append_char(&out, ',');
-        add_counts(&out, &r->kinds[i]);
+        prepare_page_add_counts(&out, &r->kinds[i]);
         buf_append_char(&out, '}');
     }
     buf_append_str(&out, "]}\n");
@@ -110,9 +110,9 @@ static enum status cmd_data_prepare_run(const struct command_call *call)
     TRY(ctx_set_threads(call->c, (int)v.threads));
     if (prepare_run(call->c, &v.o, call->parse->operands, call->parse->n_operands, v.train, v.valid, &r) == OK) {
         if (v.json)
-            print_json(call->c, &r);
+            prepare_page_print_json(call->c, &r);
         else
-            print_page(&r, v.o.balance);
+            prepare_page_print(&r, v.o.balance);
     }
     prepare_result_release(call->c, &r);
     return call->c->status;

@@ -64,7 +64,7 @@ static double seconds_since(const struct timespec *start)
 }
 
 /* A line twice a second on a terminal, every ten seconds elsewhere. */
-static void show_progress(void *user, const struct score_progress *p)
+static void score_page_show_progress(void *user, const struct score_progress *p)
 {
     struct score_view *v = user;
     double now = seconds_since(&v->start), done = (double)p->bytes_done / 1e6;
@@ -255,7 +255,7 @@ static enum status run_inputs(const struct command_call *call, struct score_run_
 {
     const struct data_score_values *v = call->values;
     struct score_view view = {.terminal = isatty(STDERR_FILENO)};
-    if (!v->quiet) o->progress = show_progress;
+    if (!v->quiet) o->progress = score_page_show_progress;
     o->user = &view;
     const char *out = v->output && strcmp(v->output, "-") != 0 ? v->output : NULL;
     if (out && (dir_exists(out) || str_has_suffix(out, "/"))) return run_folder(call->c, o, in, out, &view, v->quiet);

@@ -42,7 +42,7 @@ static const struct option_spec specs[] = {
 #undef V
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
-static double mean_of(const double *values, size_t n)
+static double experiment_mean_of(const double *values, size_t n)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += values[i] / (double)n;
@@ -55,11 +55,11 @@ static void show_cell(void *user, size_t i, size_t n, const struct trial *t, boo
     (void)user;
     char name[64], predicted[16] = "     -";
     size_t k = t->n_facts;
-    double expected = mean_of(t->phrased, k);
+    double expected = experiment_mean_of(t->phrased, k);
     if (!isnan(expected)) snprintf(predicted, sizeof(predicted), "%+6.2f", expected);
     printf("%4zu/%zu  %-30s  predicted %s  trained %+6.2f  held out %+6.2f  %6.1f s%s\n", i + 1, n,
-           trial_name(&t->cell, name), predicted, mean_of(t->odds + BELIEF_TRAINED * k, k),
-           mean_of(t->odds + BELIEF_HELD_OUT * k, k), t->seconds, read ? "  (was there)" : "");
+           trial_name(&t->cell, name), predicted, experiment_mean_of(t->odds + BELIEF_TRAINED * k, k),
+           experiment_mean_of(t->odds + BELIEF_HELD_OUT * k, k), t->seconds, read ? "  (was there)" : "");
     fflush(stdout);
 }
 

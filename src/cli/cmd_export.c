@@ -72,7 +72,7 @@ struct export_line {
     double began, shown;
 };
 
-static void show_progress(void *user, int64_t done, int64_t total)
+static void export_show_progress(void *user, int64_t done, int64_t total)
 {
     struct export_line *line = user;
     char name[64];
@@ -89,7 +89,7 @@ static void hide_progress(struct export_line *line)
     line->shown = 0;
 }
 
-static void print_plan(const struct export_source *s, const struct export_job *job)
+static void export_print_plan(const struct export_source *s, const struct export_job *job)
 {
     char name[64], size[32];
     if (s->lora)
@@ -151,7 +151,7 @@ static enum status write_targets(struct export_source *s, const struct export_jo
     for (size_t i = 0; i < job->n && ctx_ok(s->c); i++) {
         struct export_result result;
         struct export_line line = {.target = &job->targets[i], .began = export_clock()};
-        s->report = show_progress;
+        s->report = export_show_progress;
         s->report_user = &line;
         export_write(s, &job->targets[i], verify, &wanted, &result);
         hide_progress(&line);
@@ -179,7 +179,7 @@ static enum status cmd_export_run(const struct command_call *call)
     source.shard_bytes = (size_t)v->shard * 1000000;
     if (status == OK) status = export_plan(&source, v->to, v->out, &job);
     if (status == OK) {
-        print_plan(&source, &job);
+        export_print_plan(&source, &job);
         warn_of_base(&source, &job);
         status = write_targets(&source, &job, v->verify);
     }

@@ -85,7 +85,7 @@ static enum status print_time(const struct trainer *t)
 }
 
 /* The hook: prints the whole page, and ends the setup. */
-static enum status show_plan(void *user, const struct trainer *t)
+static enum status plan_show(void *user, const struct trainer *t)
 {
     struct plan_page *page = user;
     page->view.free_bytes = t->plan.free_bytes;
@@ -104,7 +104,7 @@ static enum status plan_in(const struct command_call *call, struct train_values 
     struct ctx *c = call->c;
     struct plan_page page = {.view = {.c = c, .color = command_color(STDOUT_FILENO), .planned = true}};
     const struct trainer_hooks hooks = {
-        .user = &page, .opened = peft_check_start, .planned = show_plan, .interrupted = plan_is_stopped};
+        .user = &page, .opened = peft_check_start, .planned = plan_show, .interrupted = plan_is_stopped};
     values->config.run = run;
     TRY(train_options_check_start(c, values, call->parse->given));
     TRY(train_options_settle(c, values));

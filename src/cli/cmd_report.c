@@ -24,8 +24,8 @@ static const struct option_spec specs[] = {
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 
 /* Writes a text that one of the writers of src/runs makes, atomically. */
-static enum status write_text(struct ctx *c, const char *path, const struct run_read *runs, size_t n,
-                              enum status (*write)(const struct run_read *runs, size_t n, struct buf *out))
+static enum status report_write_text(struct ctx *c, const char *path, const struct run_read *runs, size_t n,
+                                     enum status (*write)(const struct run_read *runs, size_t n, struct buf *out))
 {
     struct buf text;
     buf_init(&text, c, RUN_PAGE_CAP_BYTES);
@@ -38,8 +38,8 @@ static enum status write_text(struct ctx *c, const char *path, const struct run_
 /* What was asked for, of runs that are read. */
 static enum status write_outputs(struct ctx *c, const struct report_values *v, const struct run_read *runs, size_t n)
 {
-    if (v->output) TRY(write_text(c, v->output, runs, n, run_page_write));
-    if (v->csv) TRY(write_text(c, v->csv, runs, n, run_export_csv));
+    if (v->output) TRY(report_write_text(c, v->output, runs, n, run_page_write));
+    if (v->csv) TRY(report_write_text(c, v->csv, runs, n, run_export_csv));
     for (size_t i = 0; v->tensorboard && i < n; i++) {
         TRY(run_export_tensorboard(&runs[i], v->tensorboard));
         printf("%s: events of %s\n", v->tensorboard, runs[i].run);

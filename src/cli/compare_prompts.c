@@ -34,7 +34,7 @@ static struct continuation *said_by(const struct prompts_work *w, size_t prompt,
     return &w->said[prompt * w->models + model];
 }
 
-static double *score_of(const struct prompts_work *w, size_t prompt, size_t by, size_t under)
+static double *compare_prompts_score_of(const struct prompts_work *w, size_t prompt, size_t by, size_t under)
 {
     return &w->logprob[(prompt * w->models + by) * w->models + under];
 }
@@ -59,7 +59,7 @@ static enum status generate_all(void *user, size_t index, struct engine *e)
 }
 
 /* A candidate_fn: the second round. */
-static enum status score_all(void *user, size_t index, struct engine *e)
+static enum status compare_prompts_score_all(void *user, size_t index, struct engine *e)
 {
     struct prompts_work *w = user;
     for (size_t i = 0; i < w->v->n_prompts; i++)
@@ -68,7 +68,7 @@ static enum status score_all(void *user, size_t index, struct engine *e)
             double *logprob = mem_alloc(e->c, k->ids.n, sizeof *logprob), sum = 0;
             enum status status = logprob ? loglik_ids(e, k->ids.data, k->ids.n, 0, logprob) : e->c->status;
             for (size_t j = k->n_prompt; status == OK && j < k->ids.n; j++) sum += logprob[j];
-            *score_of(w, i, by, index) = sum;
+            *compare_prompts_score_of(w, i, by, index) = sum;
             mem_free(e->c, logprob);
             if (status != OK) return status;
         }
@@ -110,11 +110,12 @@ static enum status print_prompt(const struct prompts_work *w, size_t i, struct b
         TRY(said_text(w, k, text));
         printf("  %-*s  ", width, a->list[by].name);
         print_plain(buf_str(text), text->len);
-        printf("\n  %*s    ln p %.2f (%.2f a token, %zu tokens, end: %s)", width, "", *score_of(w, i, by, by),
-               *score_of(w, i, by, by) / (double)(k->ids.n - k->n_prompt), k->ids.n - k->n_prompt,
+        printf("\n  %*s    ln p %.2f (%.2f a token, %zu tokens, end: %s)", width, "",
+               *compare_prompts_score_of(w, i, by, by),
+               *compare_prompts_score_of(w, i, by, by) / (double)(k->ids.n - k->n_prompt), k->ids.n - k->n_prompt,
                generate_end_name(k->end));
         for (size_t under = 0; under < w->models; under++)
-            if (under != by) printf("; under %s %.2f", a->list[under].name, *score_of(w, i, by, under));
+            if (under != by) printf("; under %s %.2f", a->list[under].name, *compare_prompts_score_of(w, i, by, under));
         printf("\n");
     }
     return OK;
@@ -134,11 +135,11 @@ static enum status print_prompt_json(const struct prompts_work *w, size_t i, siz
     buf_append_str(&line, ",\"text\":");
     json_append_string(&line, buf_str(text), text->len);
     buf_printf(&line, ",\"tokens\":%zu,\"end\":\"%s\",\"logprob\":", k->ids.n - k->n_prompt, generate_end_name(k->end));
-    json_append_f64(&line, *score_of(w, i, by, by));
+    json_append_f64(&line, *compare_prompts_score_of(w, i, by, by));
     buf_append_str(&line, ",\"logprob_under\":[");
     for (size_t under = 0; under < w->models; under++) {
         buf_append_str(&line, under ? "," : "");
-        json_append_f64(&line, *score_of(w, i, by, under));
+        json_append_f64(&line, *compare_prompts_score_of(w, i, by, under));
     }
     buf_append_str(&line, "]}");
     if (buf_ok(&line)) puts(buf_str(&line));
@@ -167,7 +168,7 @@ enum status compare_prompts_run(const struct loaded *l, const struct compare_pro
     w.logprob = mem_alloc(c, v->n_prompts * w.models * w.models, sizeof *w.logprob);
     enum status status = c->status;
     if (status == OK) status = candidates_each(v->candidates, l, generate_all, &w);
-    if (status == OK) status = candidates_each(v->candidates, l, score_all, &w);
+    if (status == OK) status = candidates_each(v->candidates, l, compare_prompts_score_all, &w);
     if (status == OK) status = show_all(&w);
     for (size_t i = 0; w.said && i < v->n_prompts * w.models; i++) ids_release(c, &w.said[i].ids);
     mem_free(c, w.said);

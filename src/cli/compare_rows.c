@@ -43,7 +43,7 @@ static enum status measure_rows(void *user, size_t index, struct engine *e)
     return OK;
 }
 
-static enum status open_rows(struct rows_work *w)
+static enum status compare_rows_open(struct rows_work *w)
 {
     struct ctx *c = w->l->c;
     size_t models = w->v->candidates->n;
@@ -79,7 +79,7 @@ struct rows_result {
     struct paired_mean loss, change;
 };
 
-static struct rows_result result_of(const struct rows_work *w, size_t i, const int32_t *group, int32_t which)
+static struct rows_result compare_rows_result_of(const struct rows_work *w, size_t i, const int32_t *group, int32_t which)
 {
     const double *mine = w->nll + i * w->n;
     return (struct rows_result){paired_ratio(mine, NULL, w->size, group, which, w->n),
@@ -132,7 +132,7 @@ static void print_all_rows(const struct rows_work *w)
     if (a->n > 1) printf("  loss against %s (paired error)", a->list[0].name);
     printf("\n");
     for (size_t i = 0; i < a->n; i++) {
-        struct rows_result r = result_of(w, i, NULL, 0);
+        struct rows_result r = compare_rows_result_of(w, i, NULL, 0);
         printf("%-*s  %8.4f (%.4f)  %10.3f", width, a->list[i].name, r.loss.mean, r.loss.error, exp(r.loss.mean));
         print_change(&r, i > 0);
         printf("\n");
@@ -155,7 +155,7 @@ static void print_answers(const struct rows_work *w)
 }
 
 /* A line for each source and candidate. */
-static void print_sources(struct rows_work *w, enum source_by by)
+static void compare_rows_print_sources(struct rows_work *w, enum source_by by)
 {
     const struct candidates *a = w->v->candidates;
     int width = candidates_width(a);
@@ -167,7 +167,7 @@ static void print_sources(struct rows_work *w, enum source_by by)
     for (size_t s = 0; s < w->sources->n_rows; s++) {
         if (w->sources->rows[s].by != by) continue;
         for (size_t i = 0; i < a->n; i++) {
-            struct rows_result r = result_of(w, i, w->group, (int32_t)s);
+            struct rows_result r = compare_rows_result_of(w, i, w->group, (int32_t)s);
             if (i == 0)
                 printf("%-*s  %9" PRId64 "  %8.0f", ROWS_NAME_COLUMNS, source_row_text(&w->sources->rows[s], text),
                        r.loss.items, r.loss.size);
@@ -203,7 +203,7 @@ static void add_source_list(struct rows_work *w, size_t i, struct buf *line)
     for (size_t s = 0; s < w->sources->n_rows; s++) {
         const struct source_row *row = &w->sources->rows[s];
         group_by(w, row->by);
-        struct rows_result r = result_of(w, i, w->group, (int32_t)s);
+        struct rows_result r = compare_rows_result_of(w, i, w->group, (int32_t)s);
         buf_printf(line, "%s{", first ? "" : ",");
         source_row_json(row, line);
         buf_printf(line, ",\"documents\":%" PRId64 ",\"tokens\":%.0f", r.loss.items, r.loss.size);
@@ -218,7 +218,7 @@ static enum status print_rows_json(struct rows_work *w, size_t i)
 {
     const struct candidate *one = &w->v->candidates->list[i], *first = &w->v->candidates->list[0];
     const struct dataset_counts *k = dataset_counts(w->data);
-    struct rows_result r = result_of(w, i, NULL, 0);
+    struct rows_result r = compare_rows_result_of(w, i, NULL, 0);
     struct buf line;
     buf_init(&line, w->l->c, ROWS_LINE_BYTES);
     buf_append_str(&line, "{\"model\":");
@@ -250,14 +250,14 @@ static enum status print_rows_json(struct rows_work *w, size_t i)
 
 static enum status measure_and_print(struct rows_work *w)
 {
-    TRY(open_rows(w));
+    TRY(compare_rows_open(w));
     TRY(candidates_each(w->v->candidates, w->l, measure_rows, w));
     for (size_t i = 0; w->v->json && i < w->v->candidates->n; i++) TRY(print_rows_json(w, i));
     if (w->v->json) return OK;
     print_rows_counts(w);
     print_all_rows(w);
     print_answers(w);
-    for (int by = 0; by < SOURCE_BYS; by++) print_sources(w, (enum source_by)by);
+    for (int by = 0; by < SOURCE_BYS; by++) compare_rows_print_sources(w, (enum source_by)by);
     return OK;
 }
 

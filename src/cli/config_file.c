@@ -132,7 +132,7 @@ static bool is_null(const yaml_event_t *e)
 }
 
 /* Keeps the scalar that the event is as a value of the row. */
-static enum status add_entry(struct config_reader *r, size_t row)
+static enum status config_file_add_entry(struct config_reader *r, size_t row)
 {
     struct config_file *f = r->file;
     const char *text;
@@ -152,7 +152,7 @@ static enum status add_entry(struct config_reader *r, size_t row)
 }
 
 /* The values of a list; the event is its start. */
-static enum status read_list(struct config_reader *r, size_t row)
+static enum status config_file_read_list(struct config_reader *r, size_t row)
 {
     const struct option_spec *s = &r->table->specs[row];
     if (s->type != OPTION_LIST) return ctx_fail(r->c, E_INPUT, "%s: %s takes one value, not a list", r->where, s->name);
@@ -161,7 +161,7 @@ static enum status read_list(struct config_reader *r, size_t row)
         if (r->event.type == YAML_SEQUENCE_END_EVENT) return OK;
         if (r->event.type != YAML_SCALAR_EVENT || is_null(&r->event))
             return ctx_fail(r->c, E_INPUT, "%s: %s is a list of texts", r->where, s->name);
-        TRY(add_entry(r, row));
+        TRY(config_file_add_entry(r, row));
     }
 }
 
@@ -179,7 +179,7 @@ static enum status check_once(struct config_reader *r, size_t row)
 static enum status read_section(struct config_reader *r, const char *key);
 
 /* One key with its value; the event is the key. section: the one it stands in, or NULL at the top. */
-static enum status read_key(struct config_reader *r, const char *section)
+static enum status config_file_read_key(struct config_reader *r, const char *section)
 {
     char key[128], where[CONFIG_WHERE_BYTES];
     const char *text;
@@ -195,10 +195,10 @@ static enum status read_key(struct config_reader *r, const char *section)
     if (nothing && !section && options_find(r->table, key) < 0 && is_any_section(r->table, key, strlen(key))) return OK;
     TRY(config_file_find(r->c, r->table, where, key, &row));
     TRY(check_once(r, row));
-    if (r->event.type == YAML_SEQUENCE_START_EVENT) return read_list(r, row);
+    if (r->event.type == YAML_SEQUENCE_START_EVENT) return config_file_read_list(r, row);
     if (r->event.type != YAML_SCALAR_EVENT)
         return ctx_fail(r->c, E_INPUT, "%s: %s takes a value, not a mapping", r->where, key);
-    return nothing ? OK : add_entry(r, row);
+    return nothing ? OK : config_file_add_entry(r, row);
 }
 
 /* The options of a section; the event is the start of its mapping. */
@@ -214,12 +214,12 @@ static enum status read_section(struct config_reader *r, const char *key)
     for (;;) {
         TRY(next_event(r));
         if (r->event.type == YAML_MAPPING_END_EVENT) return OK;
-        TRY(read_key(r, key));
+        TRY(config_file_read_key(r, key));
     }
 }
 
 /* The whole document: nothing, or one mapping. */
-static enum status read_document(struct config_reader *r)
+static enum status config_file_read_document(struct config_reader *r)
 {
     TRY(next_event(r)); /* start of the stream */
     TRY(next_event(r));
@@ -230,7 +230,7 @@ static enum status read_document(struct config_reader *r)
     for (;;) {
         TRY(next_event(r));
         if (r->event.type == YAML_MAPPING_END_EVENT) break;
-        TRY(read_key(r, NULL));
+        TRY(config_file_read_key(r, NULL));
     }
     TRY(next_event(r)); /* end of the document */
     TRY(next_event(r));
@@ -249,7 +249,7 @@ enum status config_file_parse(struct config_file *f, struct ctx *c, const struct
     if (!yaml_parser_initialize(&r.parser)) return ctx_fail(c, E_MEMORY, "%s: out of memory", name);
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)bytes, n);
-    enum status status = read_document(&r);
+    enum status status = config_file_read_document(&r);
     drop_event(&r);
     yaml_parser_delete(&r.parser);
     return status;
@@ -295,7 +295,7 @@ enum status config_file_apply(const struct config_file *f, const struct option_t
 }
 
 /* As a double-quoted text: the escapes of YAML are those of JSON. */
-static void append_quoted(struct buf *out, const char *text)
+static void config_file_append_quoted(struct buf *out, const char *text)
 {
     buf_append_char(out, '"');
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
@@ -334,11 +334,11 @@ static void print_option(const struct option_spec *s, const void *values, bool i
     buf_printf(out, "  %s:", s->name);
     if (s->type == OPTION_STRING) {
         buf_append_char(out, ' ');
-        append_quoted(out, text);
+        config_file_append_quoted(out, text);
     } else if (s->type == OPTION_LIST) {
         for (size_t i = 0; i < list->n; i++) {
             buf_append_str(out, "\n    - ");
-            append_quoted(out, list->items[i]);
+            config_file_append_quoted(out, list->items[i]);
         }
     } else if (s->type == OPTION_FLAG) {
         buf_append_str(out, *(const bool *)at ? " true" : " false");

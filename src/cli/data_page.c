@@ -18,7 +18,7 @@ double data_page_omega(const struct objective *o, const struct dataset_document 
 }
 
 /* A line of the table. s is undefined for rows without scores. */
-static void print_group(const struct weight_group *g, double all)
+static void data_page_print_group(const struct weight_group *g, double all)
 {
     size_t n = strlen(g->name);
     bool cut = n > NAME_COLUMNS; /* the end of a path tells more */
@@ -46,7 +46,7 @@ static void print_groups(const char *title, const struct weight_group *groups, s
            "of weight");
     for (size_t i = 0; i < n && shown < LINES_SHOWN; i++) {
         if (groups[i].documents == 0) continue;
-        print_group(&groups[i], all);
+        data_page_print_group(&groups[i], all);
         shown++;
     }
     if (filled > shown) printf("  and %zu more\n", filled - shown);

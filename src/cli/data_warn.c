@@ -174,7 +174,7 @@ struct range {
 };
 
 /* Takes one more score into the range. */
-static void widen(struct range *r, double w, int64_t i)
+static void data_warn_widen(struct range *r, double w, int64_t i)
 {
     if (isnan(w)) return;
     if (w < r->least) {
@@ -238,7 +238,7 @@ static enum status warn_scores(const struct trainer *t)
     for (size_t i = 0; i < n; i++) ranges[i] = (struct range){.least = 2, .most = -1};
     for (int64_t i = 0; i < dataset_n_documents(t->data); i++) {
         const struct dataset_document *d = dataset_document(t->data, i);
-        if (d->source_type >= 0) widen(&ranges[d->source_type], d->auth_weight, i);
+        if (d->source_type >= 0) data_warn_widen(&ranges[d->source_type], d->auth_weight, i);
     }
     for (size_t i = 0; i < n; i++) {
         const struct range *r = &ranges[i];

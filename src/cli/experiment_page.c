@@ -18,7 +18,7 @@ static const char *odds_text(double value, char *out)
 }
 
 /* One line of the first table; the columns are those of the heading in experiment_page_print. */
-static void print_group(const struct fit_group *g)
+static void experiment_page_print_group(const struct fit_group *g)
 {
     const struct cell *k = &g->cell;
     char a[16], b[16], c[16], d[16], e[16];
@@ -71,7 +71,7 @@ void experiment_page_print(const struct experiment_fits *f, size_t n_facts)
            "%-10s  %6s  %5s  %6s  %5s  %9s  %7s  %7s  %8s  %8s  %8s  %9s  %10s\n",
            n_facts, "arm", "repeat", "ratio", "epochs", "seeds", "predicted", "trained", "choice", "held-out", "yes-no",
            "unseen", "said", "perplexity");
-    for (size_t i = 0; i < f->n_groups; i++) print_group(&f->groups[i]);
+    for (size_t i = 0; i < f->n_groups; i++) experiment_page_print_group(&f->groups[i]);
     printf("\nSlope of measured against predicted (1: as predicted), 95 %% interval over facts.\n\n%-34s  %6s  %22s  %22s  "
            "%22s  %22s  %22s\n",
            "", "epochs", "trained", "held-out", "question", "yes-no", "reversed");

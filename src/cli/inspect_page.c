@@ -128,7 +128,7 @@ static int name_columns(const struct inspect_page *p)
 }
 
 /* Spaces up to the column. */
-static void pad(struct buf *b, size_t start, int columns)
+static void inspect_page_pad(struct buf *b, size_t start, int columns)
 {
     size_t used = b->len - start;
     buf_printf(b, "%*s", used < (size_t)columns ? columns - (int)used : 0, "");
@@ -143,7 +143,7 @@ static void facts_table(const struct inspect_page *p, struct buf *b)
         size_t start = b->len, n = strlen(f->json);
         bool string = f->json[0] == '"';
         append_safe(b, f->name, strlen(f->name), 0);
-        pad(b, start, columns);
+        inspect_page_pad(b, start, columns);
         buf_append_str(b, "  ");
         append_safe(b, f->json + string, n - 2 * string, VALUE_COLUMNS);
         buf_append_char(b, '\n');
@@ -205,11 +205,11 @@ static void tensors_table(const struct inspect_tensors *l, struct buf *b)
         const struct tensor_view *t = l->at(l->owner, i);
         size_t start = b->len;
         append_safe(b, t->name, strlen(t->name), 0);
-        pad(b, start, columns);
+        inspect_page_pad(b, start, columns);
         buf_printf(b, "  %-5s  ", tensor_type_info(t->type)->name);
         start = b->len;
         append_shape(b, t, " x ");
-        pad(b, start, 20);
+        inspect_page_pad(b, start, 20);
         buf_printf(b, "  %14zu\n", t->bytes);
         flush(b, false);
     }

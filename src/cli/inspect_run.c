@@ -45,7 +45,7 @@ static void add_options(struct inspect_page *p, const struct run_read *r)
     }
 }
 
-static void add_number(struct inspect_page *p, const char *name, double v)
+static void inspect_run_add_number(struct inspect_page *p, const char *name, double v)
 {
     char text[32];
     snprintf(text, sizeof text, "%.6g", v);
@@ -55,13 +55,13 @@ static void add_number(struct inspect_page *p, const char *name, double v)
 static void add_course(struct inspect_page *p, const struct run_read *r)
 {
     const struct verdict *v = &r->verdict;
-    add_number(p, "start_loss", v->start_loss);
-    add_number(p, "end_loss", v->end_loss);
-    add_number(p, "start_validation", v->start_valid);
+    inspect_run_add_number(p, "start_loss", v->start_loss);
+    inspect_run_add_number(p, "end_loss", v->end_loss);
+    inspect_run_add_number(p, "start_validation", v->start_valid);
     if (v->best_step) {
-        add_number(p, "best_validation", v->best_valid);
+        inspect_run_add_number(p, "best_validation", v->best_valid);
         inspect_page_i64(p, "best_step", v->best_step);
-        add_number(p, "end_validation", v->end_valid);
+        inspect_run_add_number(p, "end_validation", v->end_valid);
     }
     if (r->history.n_timings == 0) return;
     char time[TEXT_BYTES], memory[TEXT_BYTES];

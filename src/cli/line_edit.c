@@ -179,7 +179,7 @@ static size_t count_columns(const char *text, size_t n)
 }
 
 /* The prompt and as much of the line as fits, the cursor in it. */
-static void draw(const struct line_edit *l)
+static void line_edit_draw(const struct line_edit *l)
 {
     struct winsize size;
     struct buf out;
@@ -207,7 +207,7 @@ static size_t read_byte(const struct line_edit *l, char *ch)
 }
 
 /* One key: a character of UTF-8, or an escape sequence up to its final byte. 0 at the end of the input. */
-static size_t read_key(const struct line_edit *l, char key[KEY_BYTES])
+static size_t line_edit_read_key(const struct line_edit *l, char key[KEY_BYTES])
 {
     size_t n = read_byte(l, key), more = 0;
     unsigned char first = n ? (unsigned char)key[0] : 0;
@@ -229,8 +229,8 @@ static enum line_result edit(struct line_edit *l)
     enum line_result result = LINE_END;
     char key[KEY_BYTES];
     for (;;) {
-        draw(l);
-        size_t n = ctx_ok(l->c) ? read_key(l, key) : 0;
+        line_edit_draw(l);
+        size_t n = ctx_ok(l->c) ? line_edit_read_key(l, key) : 0;
         if (n == 0) return LINE_END;
         if (line_edit_key(l, key, n, &result)) break;
     }
@@ -238,7 +238,7 @@ static enum line_result edit(struct line_edit *l)
 }
 
 /* Without a terminal: bytes up to the end of the line. */
-static enum line_result read_plain(struct line_edit *l)
+static enum line_result line_edit_read_plain(struct line_edit *l)
 {
     char ch = 0;
     size_t n = 0;
@@ -253,11 +253,11 @@ enum line_result line_edit_read(struct line_edit *l)
     buf_clear(&l->line);
     l->at = 0;
     l->shown = l->n_history;
-    if (!l->terminal || tcgetattr(l->in, &saved) != 0) return read_plain(l);
+    if (!l->terminal || tcgetattr(l->in, &saved) != 0) return line_edit_read_plain(l);
     raw = saved;
     cfmakeraw(&raw);
     raw.c_oflag = saved.c_oflag;
-    if (tcsetattr(l->in, TCSADRAIN, &raw) != 0) return read_plain(l);
+    if (tcsetattr(l->in, TCSADRAIN, &raw) != 0) return line_edit_read_plain(l);
     enum line_result result = edit(l);
     tcsetattr(l->in, TCSADRAIN, &saved);
     if (write(l->out, "\n", 1) < 0) return LINE_END;

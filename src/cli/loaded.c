@@ -23,7 +23,7 @@ enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_opt
 }
 
 /* Attaches the adapter, when it belongs to this model and tokenizer. */
-static enum status load_adapter(struct loaded *l, const struct loaded_options *o)
+static enum status loaded_load_adapter(struct loaded *l, const struct loaded_options *o)
 {
     l->lora = lora_load(l->c, &l->model->config, o->adapter);
     if (!l->lora) return l->c->status;
@@ -41,7 +41,7 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
     if (!l->model) return c->status;
     l->tokenizer = tokenizer_open(c, o->model);
     if (!l->tokenizer) return c->status;
-    if (o->adapter) TRY(load_adapter(l, o));
+    if (o->adapter) TRY(loaded_load_adapter(l, o));
     l->engine = engine_new(c, o->engine, l->model, NULL);
     return c->status;
 }

@@ -45,7 +45,7 @@ static void format_memory(size_t used, size_t free_bytes, char *out, size_t out_
 }
 
 /* Each part with the spaces in front of it; an empty part is left out. */
-static void make_parts(const struct progress_line *l, char parts[PARTS][PART_BYTES])
+static void progress_line_make_parts(const struct progress_line *l, char parts[PARTS][PART_BYTES])
 {
     const struct train_progress *p = l->progress;
     char eta[32];
@@ -70,7 +70,7 @@ void progress_line_write(const struct progress_line *l, size_t columns, char out
 {
     char parts[PARTS][PART_BYTES];
     size_t width = 0, n = 0;
-    make_parts(l, parts);
+    progress_line_make_parts(l, parts);
     for (int i = 0; i < PARTS; i++) width += strlen(parts[i]);
     for (size_t i = 0; width >= columns && i < sizeof(dispensable) / sizeof(dispensable[0]); i++) {
         width -= strlen(parts[dispensable[i]]);

@@ -15,7 +15,7 @@
 
 enum { COMMAND_CAP_BYTES = 1 << 20 };
 
-static void write_head(struct ctx *c, FILE *log, int argc, char *const *argv)
+static void run_log_write_head(struct ctx *c, FILE *log, int argc, char *const *argv)
 {
     char when[32] = "";
     time_t now = time(NULL);
@@ -38,7 +38,7 @@ FILE *run_log_open(struct ctx *c, const char *run, int argc, char *const *argv)
     mem_free(c, path);
     if (!log) return NULL;
     setvbuf(log, NULL, _IOLBF, BUFSIZ); /* what a killed run showed is in the file */
-    write_head(c, log, argc, argv);
+    run_log_write_head(c, log, argc, argv);
     return log;
 }
 

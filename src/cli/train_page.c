@@ -83,7 +83,7 @@ static void print_sizes(const struct train_view *v, const struct trainer *t)
 }
 
 /* The planned peak, item by item. */
-static void print_plan(const struct plan *p, int64_t n_layers, bool counted)
+static void train_page_print_plan(const struct plan *p, int64_t n_layers, bool counted)
 {
     double mib = 1.0 / (double)(1 << 20);
     puts("memory");
@@ -104,7 +104,7 @@ static void print_plan(const struct plan *p, int64_t n_layers, bool counted)
 }
 
 /* What became of the rows: documents, tokens, and each reason for which rows were left out. */
-static void print_counts(const char *name, const struct dataset_counts *k)
+static void train_page_print_counts(const char *name, const struct dataset_counts *k)
 {
     printf("%-9s%" PRId64 " rows, %" PRId64 " documents, %" PRId64 " tokens: %" PRId64 " trained, %" PRId64 " masked\n",
            name, k->rows, k->documents, k->tokens, k->trained, k->masked);
@@ -173,10 +173,10 @@ static void print_weights(const struct objective *o)
 enum status train_page_print(const struct train_view *v, const struct trainer *t)
 {
     print_sizes(v, t);
-    print_plan(&t->plan, t->model->config.n_layers, t->engine->ops->count != NULL);
-    print_counts("data", dataset_counts(t->data));
+    train_page_print_plan(&t->plan, t->model->config.n_layers, t->engine->ops->count != NULL);
+    train_page_print_counts("data", dataset_counts(t->data));
     print_notes(t);
-    if (t->valid) print_counts("valid", dataset_counts(t->valid));
+    if (t->valid) train_page_print_counts("valid", dataset_counts(t->valid));
     print_weights(&t->objective);
     TRY(data_page_print(t));
     puts(v->color ? "rows (green: trained)" : "rows ([[trained]])");

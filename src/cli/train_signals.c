@@ -52,7 +52,7 @@ static void start_line(struct signals_line *l)
 }
 
 /* write(2) until all is out. */
-static void say(const struct signals_line *l)
+static void train_signals_say(const struct signals_line *l)
 {
     for (size_t at = 0; at < l->n;) {
         ssize_t n = write(STDERR_FILENO, l->text + at, l->n - at);
@@ -76,7 +76,7 @@ static void say_stopping(void)
     start_line(&l);
     signals_add_text(&l, what[atomic_load(&phase_now)]);
     signals_add_text(&l, "; again quits now\n");
-    say(&l);
+    train_signals_say(&l);
 }
 
 /* Before the first step there is nothing to save. */
@@ -91,7 +91,7 @@ static _Noreturn void quit_in_setup(void)
     } else {
         signals_add_text(&l, "stopped before the first step: nothing was trained. Start again with the same command\n");
     }
-    say(&l);
+    train_signals_say(&l);
     _exit(EXIT_INTERRUPTED);
 }
 
@@ -119,7 +119,7 @@ static _Noreturn void quit_now(void)
     signals_add_text(&l, ". Continue with: ");
     signals_add_text(&l, continue_command);
     signals_add_text(&l, "\n");
-    say(&l);
+    train_signals_say(&l);
     _exit(EXIT_INTERRUPTED);
 }
 

@@ -265,7 +265,7 @@ struct page_of {
     const struct trainer *t;
 };
 
-static enum status print_page(void *user)
+static enum status train_view_print_page(void *user)
 {
     const struct page_of *p = user;
     return train_page_print(&p->view, p->t);
@@ -279,7 +279,7 @@ enum status train_view_page(struct train_view *v, const struct trainer *t)
     if (!v->log) return v->c->status;
     struct page_of page = {*v, t};
     page.view.color = false;
-    TRY(run_log_page(v->c, v->log, print_page, &page));
+    TRY(run_log_page(v->c, v->log, train_view_print_page, &page));
     v->c->hooks.log = view_log;
     v->c->hooks.user = v;
     TRY(run_readme_write(v, t, NULL));
@@ -305,7 +305,7 @@ static enum status take_history(struct train_view *v, const struct trainer *t)
 }
 
 /* source_page_print behind run_log_page's pointer. */
-static enum status print_sources(void *user)
+static enum status train_view_print_sources(void *user)
 {
     return source_page_print(user);
 }
@@ -326,7 +326,7 @@ static enum status say_end(struct train_view *v, struct trainer *t)
     history_release(&h);
     TRY(run_readme_write(v, t, &verdict));
     TRY(source_page_print(t));
-    TRY(run_log_page(v->c, v->log, print_sources, t));
+    TRY(run_log_page(v->c, v->log, train_view_print_sources, t));
     keep(v, "%s: %" PRId64 " steps, %" PRId64 " trained tokens, %.1f %% of the steps clipped\n",
          verdict.bad ? "all steps are done, but the run went wrong" : "done", s->step, s->trained_tokens,
          100.0 * clip_share(&s->clip));

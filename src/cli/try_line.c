@@ -25,7 +25,7 @@ struct try_prompt {
 };
 
 /* Copies a text that fits on a line; false for another one. */
-static bool take(char out[PROMPT_BYTES + 1], const char *text, size_t n)
+static bool try_line_take(char out[PROMPT_BYTES + 1], const char *text, size_t n)
 {
     if (!text || n == 0 || n > PROMPT_BYTES || memchr(text, '\n', n) || memchr(text, '\0', n)) return false;
     memcpy(out, text, n);
@@ -41,14 +41,14 @@ static bool take_beginning(char out[PROMPT_BYTES + 1], const char *text, size_t 
         while (at < n && text[at] == ' ') at++;
         while (at < n && text[at] != ' ' && text[at] != '\n') at++;
     }
-    return at < n && take(out, text, at);
+    return at < n && try_line_take(out, text, at);
 }
 
 static bool take_content(char out[PROMPT_BYTES + 1], const json_t *message, const char *role)
 {
     const char *is = json_string_value(json_object_get(message, "role"));
     const json_t *content = json_object_get(message, "content");
-    return is && strcmp(is, role) == 0 && take(out, json_string_value(content), json_string_length(content));
+    return is && strcmp(is, role) == 0 && try_line_take(out, json_string_value(content), json_string_length(content));
 }
 
 /* The first turn of the user, with the system message before it. Conversations with tools need more than a command line. */
@@ -71,7 +71,7 @@ static bool take_record(struct try_prompt *p, const struct trainer *t, const str
         return take_messages(p, r);
     case RECORD_COMPLETION:
         p->chat = !o->raw && (o->chat != CHAT_OWN || tokenizer_chat_template(t->tokenizer));
-        return take(p->user, r->prompt, r->prompt_bytes);
+        return try_line_take(p->user, r->prompt, r->prompt_bytes);
     case RECORD_TEXT:
         return take_beginning(p->user, r->text, r->text_bytes);
     }

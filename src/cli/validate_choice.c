@@ -34,14 +34,14 @@ static enum status open_sets(struct choice_work *w)
     return OK;
 }
 
-static enum status write_files(const struct choice_work *w, size_t index);
+static enum status validate_choice_write_files(const struct choice_work *w, size_t index);
 
 /* A candidate_fn. */
 static enum status measure_tasks(void *user, size_t index, struct engine *e)
 {
     struct choice_work *w = user;
     for (size_t k = 0; k < w->n_tasks; k++) TRY(choice_measure(e, w->l->tokenizer, w->sets[k], &w->scores[index][k]));
-    return w->v->output ? write_files(w, index) : OK;
+    return w->v->output ? validate_choice_write_files(w, index) : OK;
 }
 
 /* ---- showing ---------------------------------------------------------------------------------------------------------- */
@@ -122,7 +122,7 @@ static void name_time(char out[TIME_BYTES])
     snprintf(out, TIME_BYTES, "%s.%06ld", day, now.tv_nsec / 1000);
 }
 
-static enum status write_files(const struct choice_work *w, size_t index)
+static enum status validate_choice_write_files(const struct choice_work *w, size_t index)
 {
     struct choice_report r[TASKS_MOST];
     const struct candidate *one = &w->v->candidates->list[index];

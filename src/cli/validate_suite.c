@@ -44,7 +44,7 @@ static enum status add_column(struct suite_work *w, const char *name, bool contr
     return c->status;
 }
 
-static void judge(struct suite_work *w, size_t column, size_t item, const char *text)
+static void validate_suite_judge(struct suite_work *w, size_t column, size_t item, const char *text)
 {
     struct suite_score s = suite_judge(&w->suite->items[item], text);
     w->columns[column].score[item] = s.score;
@@ -54,8 +54,8 @@ static void judge(struct suite_work *w, size_t column, size_t item, const char *
 /* ---- answers ---------------------------------------------------------------------------------------------------------- */
 
 /* The model's answer to one prompt, as text. Bytes of 0, which would end it, become spaces. */
-static enum status generate_answer(const struct suite_work *w, struct engine *e, const struct suite_item *item,
-                                   struct buf *text)
+static enum status validate_suite_generate_answer(const struct suite_work *w, struct engine *e,
+                                                  const struct suite_item *item, struct buf *text)
 {
     struct ctx *c = e->c;
     struct ids prompt = {0}, new = {0};
@@ -109,8 +109,8 @@ static enum status ask_all(void *user, size_t index, struct engine *e)
     buf_init(&text, e->c, SUITE_TEXT_BYTES);
     buf_init(&lines, e->c, SUITE_FILE_BYTES);
     for (size_t i = 0; status == OK && i < w->n; i++) {
-        status = generate_answer(w, e, &w->suite->items[i], &text);
-        if (status == OK) judge(w, index, i, buf_str(&text));
+        status = validate_suite_generate_answer(w, e, &w->suite->items[i], &text);
+        if (status == OK) validate_suite_judge(w, index, i, buf_str(&text));
         if (status == OK && w->v->output) add_answer(w, index, i, buf_str(&text), &lines);
     }
     if (status == OK && w->v->output) status = write_answers(w, index, &lines);
@@ -129,7 +129,8 @@ static enum status judge_control(struct suite_work *w, enum suite_control contro
         char *fixed = suite_fixed(w->suite, w->suite->items[first].suite);
         if (!fixed) return w->l->c->status;
         for (size_t i = first; i < w->n; i++)
-            if (w->group[i] == (int32_t)first) judge(w, column, i, suite_control_text(control, &w->suite->items[i], fixed));
+            if (w->group[i] == (int32_t)first)
+                validate_suite_judge(w, column, i, suite_control_text(control, &w->suite->items[i], fixed));
         mem_free(w->l->c, fixed);
     }
     return OK;

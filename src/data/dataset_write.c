@@ -26,17 +26,17 @@ struct dataset_writer {
 /* ---- bytes ---- */
 
 /* Appends bytes to the file and to the digest. */
-static void put(struct dataset_writer *w, const void *bytes, size_t n)
+static void dataset_write_put(struct dataset_writer *w, const void *bytes, size_t n)
 {
     sha256_update(&w->sha, bytes, n);
     file_writer_write(w->out, bytes, n);
     w->at += (int64_t)n;
 }
 
-static void pad_to(struct dataset_writer *w, int64_t multiple)
+static void dataset_write_pad_to(struct dataset_writer *w, int64_t multiple)
 {
     static const char zeros[8];
-    put(w, zeros, (size_t)((multiple - w->at % multiple) % multiple));
+    dataset_write_put(w, zeros, (size_t)((multiple - w->at % multiple) % multiple));
 }
 
 struct dataset_writer *dataset_write_open(struct ctx *c, const char *path)
@@ -50,7 +50,7 @@ struct dataset_writer *dataset_write_open(struct ctx *c, const char *path)
     buf_init(&w->files, c, SIZE_MAX / 4); /* bounded by the paths that a command line holds */
     w->out = file_writer_open(c, path);
     if (w->out) {
-        put(w, &h, sizeof h);
+        dataset_write_put(w, &h, sizeof h);
         return w;
     }
     dataset_write_abort(w);
@@ -117,9 +117,9 @@ enum status dataset_write_document(struct dataset_writer *w, const struct datase
     *stored = *d;
     stored->first = w->at;
     stored->n_trained = (int32_t)n_trained;
-    put(w, tokens, (size_t)d->n * sizeof *tokens);
-    put(w, trained, (size_t)d->n);
-    pad_to(w, 4);
+    dataset_write_put(w, tokens, (size_t)d->n * sizeof *tokens);
+    dataset_write_put(w, trained, (size_t)d->n);
+    dataset_write_pad_to(w, 4);
     w->counts.tokens += d->n;
     w->counts.trained += n_trained;
     w->counts.masked += d->n - n_trained;
@@ -155,12 +155,12 @@ static void put_types(struct dataset_writer *w)
         buf_append(&names, &n, sizeof n);
         append_name(&names, w->types[i], n);
     }
-    put(w, buf_str(&names), names.len);
+    dataset_write_put(w, buf_str(&names), names.len);
     buf_release(&names);
 }
 
 /* What the writer has counted itself goes into *counts. */
-static void add_counts(struct dataset_writer *w, struct dataset_counts *counts)
+static void dataset_write_add_counts(struct dataset_writer *w, struct dataset_counts *counts)
 {
     counts->documents = w->counts.documents;
     counts->tokens = w->counts.tokens;
@@ -173,16 +173,16 @@ enum status dataset_write_commit(struct dataset_writer *w, int64_t max_length, s
 {
     struct dataset_footer f = {.max_length = max_length, .n_files = w->n_files, .n_types = w->n_types};
     struct ctx *c = w->c;
-    add_counts(w, counts);
-    pad_to(w, 8);
+    dataset_write_add_counts(w, counts);
+    dataset_write_pad_to(w, 8);
     f.files_at = w->at;
-    put(w, buf_str(&w->files), w->files.len);
+    dataset_write_put(w, buf_str(&w->files), w->files.len);
     f.types_at = w->at;
     put_types(w);
     f.table_at = w->at;
-    put(w, w->documents, (size_t)w->counts.documents * sizeof *w->documents);
+    dataset_write_put(w, w->documents, (size_t)w->counts.documents * sizeof *w->documents);
     f.counts = *counts;
-    put(w, &f, offsetof(struct dataset_footer, sha256));
+    dataset_write_put(w, &f, offsetof(struct dataset_footer, sha256));
     sha256_final(&w->sha, f.sha256);
     file_writer_write(w->out, f.sha256, sizeof f.sha256);
     if (ctx_ok(c)) {

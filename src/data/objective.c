@@ -132,7 +132,7 @@ static bool any_score(const struct dataset *d)
 }
 
 /* A document as the fit sees it: its g and how many tokens of the training it stands for. */
-struct weighted {
+struct objective_weighted {
     double g;
     int64_t tokens;
 };
@@ -141,14 +141,14 @@ struct weighted {
  * may not be that of the rows. */
 static int compare_g(const void *a, const void *b)
 {
-    const struct weighted *x = a, *y = b;
+    const struct objective_weighted *x = a, *y = b;
     if (x->g != y->g) return x->g < y->g ? -1 : 1;
     return (x->tokens > y->tokens) - (x->tokens < y->tokens);
 }
 
 /* q: the smallest g such that the documents up to it hold 99 % of the trained tokens. gbar: sums run in sorted order, so
  * they do not depend on the order of the rows. Sorts the items. */
-static enum status fit_items(struct ctx *c, struct weighted *items, int64_t n, struct objective *o)
+static enum status fit_items(struct ctx *c, struct objective_weighted *items, int64_t n, struct objective *o)
 {
     int64_t below = 0, last = 0;
     BUG_ON(c, n < 1 || o->tokens < 1, "an objective is fitted to %lld documents of %lld tokens", (long long)n,
@@ -172,11 +172,11 @@ static enum status fit_items(struct ctx *c, struct weighted *items, int64_t n, s
 static enum status fit_weights(struct ctx *c, const struct dataset *d, struct objective *o)
 {
     int64_t n = dataset_n_documents(d);
-    struct weighted *items = mem_alloc(c, (size_t)n, sizeof *items);
+    struct objective_weighted *items = mem_alloc(c, (size_t)n, sizeof *items);
     if (!items) return c->status;
     for (int64_t i = 0; i < n; i++) {
         const struct dataset_document *e = dataset_document(d, i);
-        items[i] = (struct weighted){objective_g(&o->options, e->auth_weight, e->prov_entropy), e->n_trained};
+        items[i] = (struct objective_weighted){objective_g(&o->options, e->auth_weight, e->prov_entropy), e->n_trained};
     }
     enum status status = fit_items(c, items, n, o);
     mem_free(c, items);
@@ -284,11 +284,11 @@ enum status objective_fit_scores(struct ctx *c, const struct objective_options *
     TRY(objective_check_options(c, options));
     if (in->n == 0) return ctx_fail(c, E_INPUT, "there is no document to fit the objective to");
     struct objective o = {.options = *options};
-    struct weighted *items = mem_alloc(c, in->n, sizeof *items);
+    struct objective_weighted *items = mem_alloc(c, in->n, sizeof *items);
     for (size_t i = 0; items && i < in->n; i++) {
         int64_t tokens = in->tokens ? in->tokens[i] : 1;
         if (objective_check_score(c, i, in->auth_weight[i], in->prov_entropy[i], tokens) != OK) break;
-        items[i] = (struct weighted){objective_g(options, in->auth_weight[i], in->prov_entropy[i]), tokens};
+        items[i] = (struct objective_weighted){objective_g(options, in->auth_weight[i], in->prov_entropy[i]), tokens};
         o.tokens += tokens;
     }
     if (ctx_ok(c) && objective_has_weights(options->mode)) fit_items(c, items, (int64_t)in->n, &o);

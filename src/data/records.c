@@ -169,7 +169,7 @@ static bool weigh(struct records *r, struct record *out)
 }
 
 /* The bytes as a JSON row. */
-static bool read_json(struct records *r, struct record *out, enum record_fault *why)
+static bool records_read_json(struct records *r, struct record *out, enum record_fault *why)
 {
     *why = FAULT_JSON;
     if (r->bytes.n > 0 && r->bytes.bytes[0] == ',') {
@@ -203,7 +203,7 @@ static bool read_row(struct records *r, struct record *out, enum record_fault *w
         return false;
     }
     *out = (struct record){.file = (int)r->file, .row = b->row};
-    if (!b->is_text) return read_json(r, out, why);
+    if (!b->is_text) return records_read_json(r, out, why);
     out->kind = RECORD_TEXT;
     out->text = b->bytes;
     out->text_bytes = b->n;

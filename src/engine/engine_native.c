@@ -343,7 +343,7 @@ static enum status read_loss(const struct cross_entropy_result *r, struct engine
 
 /* Brings the first n values of the rows that count to their places among all `count` rows, from the last one on, so that
  * none is overwritten before it was moved; 0 elsewhere. */
-static void spread(float *values, const struct loss_rows *rows, int64_t count)
+static void engine_native_spread(float *values, const struct loss_rows *rows, int64_t count)
 {
     for (int64_t i = count - 1, k = rows->n - 1; i >= 0; i--) values[i] = k >= 0 && rows->index[k] == i ? values[k--] : 0;
 }
@@ -357,7 +357,7 @@ static enum status native_evaluate(struct engine *e, const struct batch *b, stru
     enum status status = forward(native_of(e), b, &options, logprobs != NULL, &result, &rows);
     if (status == OK) status = read_loss(&result, loss);
     if (status == OK && logprobs) status = array_to_host(result.logprobs, DTYPE_F32, logprobs);
-    if (status == OK && logprobs && rows.index) spread(logprobs, &rows, b->n);
+    if (status == OK && logprobs && rows.index) engine_native_spread(logprobs, &rows, b->n);
     mem_free(e->c, rows.index);
     scope_close(e->c, mark);
     return status;

@@ -158,8 +158,8 @@ static enum status encode_word(struct ctx *c, const struct tokenizer *t, const c
 }
 
 /* Goes on greedily behind a statement, for as many tokens as the longer value has. */
-static enum status say(struct engine *e, const struct tokenizer *t, const struct fiction_fact *f, int k, struct saying *s,
-                       struct belief_said *count)
+static enum status belief_say(struct engine *e, const struct tokenizer *t, const struct fiction_fact *f, int k,
+                              struct saying *s, struct belief_said *count)
 {
     struct ctx *c = e->c;
     char prompt[FICTION_TEXT_BYTES];
@@ -194,7 +194,7 @@ enum status belief_generate(struct engine *e, const struct tokenizer *t, const s
     for (size_t i = 0; i < f->n && i < SAY_FACTS; i++)
         for (int k = 0; k < BELIEF_SAID && status == OK; k++) {
             struct saying s = {0};
-            status = say(e, t, &f->facts[i], statement[k], &s, &said[k]);
+            status = belief_say(e, t, &f->facts[i], statement[k], &s, &said[k]);
             ids_release(e->c, &s.prompt);
             ids_release(e->c, &s.said);
             for (int side = 0; side < FICTION_SIDES; side++) ids_release(e->c, &s.value[side]);

@@ -37,14 +37,14 @@ void choice_close(struct choice_set *s)
 /* ---- scores ----------------------------------------------------------------------------------------------------------- */
 
 /* Characters, as Python counts them: bytes that do not continue one. */
-static double characters(const char *text)
+static double choice_characters(const char *text)
 {
     double n = 0;
     for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
     return n;
 }
 
-static size_t largest(const double *values, size_t n)
+static size_t choice_largest(const double *values, size_t n)
 {
     size_t best = 0;
     for (size_t i = 1; i < n; i++)
@@ -55,7 +55,7 @@ static size_t largest(const double *values, size_t n)
 /* sum of p over true choices / sum of p over all, by exponents relative to the largest. */
 static double true_share(const struct choice_item *item, const double *loglik)
 {
-    double most = loglik[largest(loglik, item->n)], yes = 0, all = 0;
+    double most = loglik[choice_largest(loglik, item->n)], yes = 0, all = 0;
     for (size_t i = 0; i < item->n; i++) {
         double p = exp(loglik[i] - most);
         all += p;
@@ -71,9 +71,9 @@ void choice_score_item(enum choice_task task, const struct choice_item *item, st
         score->acc = score->acc_norm = true_share(item, score->loglik);
         return;
     }
-    for (size_t i = 0; i < item->n; i++) norm[i] = score->loglik[i] / characters(item->choices[i]);
-    score->acc = largest(score->loglik, item->n) == item->gold;
-    score->acc_norm = largest(norm, item->n) == item->gold;
+    for (size_t i = 0; i < item->n; i++) norm[i] = score->loglik[i] / choice_characters(item->choices[i]);
+    score->acc = choice_largest(score->loglik, item->n) == item->gold;
+    score->acc_norm = choice_largest(norm, item->n) == item->gold;
 }
 
 /* ---- measuring -------------------------------------------------------------------------------------------------------- */
@@ -160,7 +160,8 @@ static double value_of(enum choice_value which, const struct choice_score *a, co
     return which == VALUE_ACC ? a->acc : a->acc - b->acc;
 }
 
-static struct choice_mean mean_of(enum choice_value which, const struct choice_scores *a, const struct choice_scores *b)
+static struct choice_mean choice_mean_of(enum choice_value which, const struct choice_scores *a,
+                                         const struct choice_scores *b)
 {
     struct choice_mean r = {0};
     double n = (double)a->n, squares = 0;
@@ -175,15 +176,15 @@ static struct choice_mean mean_of(enum choice_value which, const struct choice_s
 
 struct choice_mean choice_acc(const struct choice_scores *s)
 {
-    return mean_of(VALUE_ACC, s, NULL);
+    return choice_mean_of(VALUE_ACC, s, NULL);
 }
 
 struct choice_mean choice_acc_norm(const struct choice_scores *s)
 {
-    return mean_of(VALUE_NORM, s, NULL);
+    return choice_mean_of(VALUE_NORM, s, NULL);
 }
 
 struct choice_mean choice_difference(const struct choice_scores *a, const struct choice_scores *b)
 {
-    return mean_of(VALUE_DIFFERENCE, a, b);
+    return choice_mean_of(VALUE_DIFFERENCE, a, b);
 }

@@ -49,7 +49,7 @@ static enum status take_choices(struct choice_reader *r, const json_t *list, con
     return OK;
 }
 
-static const char *take_string(struct choice_reader *r, const json_t *row, const char *key)
+static const char *choice_read_take_string(struct choice_reader *r, const json_t *row, const char *key)
 {
     const char *text = NULL;
     json_member_string(r->c, r->what, row, key, true, &text);
@@ -101,7 +101,7 @@ static enum status read_truthfulqa(struct choice_reader *r, const json_t *row, s
 {
     bool mc1 = r->set->task == CHOICE_TRUTHFULQA_MC1;
     json_t *choices = NULL, *labels = NULL;
-    const char *question = take_string(r, row, "question");
+    const char *question = choice_read_take_string(r, row, "question");
     if (!question) return r->c->status;
     item->context = mem_printf(r->c, "%s\n\nQ: %s\nA:", choice_truthfulqa_primer, question);
     enum status status = split_targets(r, json_object_get(row, mc1 ? "mc1_targets" : "mc2_targets"), &choices, &labels);
@@ -143,8 +143,9 @@ static enum status read_arc_choices(struct choice_reader *r, const json_t *choic
 static enum status read_arc(struct choice_reader *r, const json_t *row, struct choice_item *item)
 {
     const json_t *question = json_object_get(row, "question");
-    const char *key = take_string(r, row, "answerKey");
-    const char *stem = json_is_object(question) ? take_string(r, question, "stem") : take_string(r, row, "question");
+    const char *key = choice_read_take_string(r, row, "answerKey");
+    const char *stem = json_is_object(question) ? choice_read_take_string(r, question, "stem")
+                                                : choice_read_take_string(r, row, "question");
     if (!key || !stem) return r->c->status;
     item->context = mem_printf(r->c, "Question: %s\nAnswer:", stem);
     if (!json_is_object(question)) return read_arc_choices(r, json_object_get(row, "choices"), key, item);
@@ -182,8 +183,8 @@ static enum status read_hellaswag(struct choice_reader *r, const json_t *row, st
 {
     struct ctx *c = r->c;
     struct buf query;
-    const char *activity = take_string(r, row, "activity_label"), *a = take_string(r, row, "ctx_a"),
-               *b = take_string(r, row, "ctx_b");
+    const char *activity = choice_read_take_string(r, row, "activity_label"), *a = choice_read_take_string(r, row, "ctx_a"),
+               *b = choice_read_take_string(r, row, "ctx_b");
     if (!activity || !a || !b) return c->status;
     buf_init(&query, c, TEXT_CAP_BYTES);
     buf_printf(&query, "%s: %s ", activity, a);
@@ -208,7 +209,7 @@ static enum status read_hellaswag(struct choice_reader *r, const json_t *row, st
 static enum status write_mmlu(struct choice_reader *r, const json_t *row, const struct choice_item *item, bool answered,
                               struct buf *out)
 {
-    const char *question = take_string(r, row, "question");
+    const char *question = choice_read_take_string(r, row, "question");
     size_t start, stop;
     if (!question) return r->c->status;
     choice_strip(question, strlen(question), &start, &stop);
@@ -235,7 +236,7 @@ static enum status read_mmlu_row(struct choice_reader *r, const json_t *row, str
 }
 
 /* The first rows of the same subject in the dev split. */
-static enum status write_shots(struct choice_reader *r, const char *subject, struct buf *out)
+static enum status choice_read_write_shots(struct choice_reader *r, const char *subject, struct buf *out)
 {
     int64_t done = 0;
     for (size_t i = 0; i < r->n_shots && done < r->options->shots; i++) {
@@ -258,7 +259,7 @@ static enum status read_mmlu(struct choice_reader *r, const json_t *row, struct 
 {
     struct ctx *c = r->c;
     struct buf text;
-    const char *subject = take_string(r, row, "subject");
+    const char *subject = choice_read_take_string(r, row, "subject");
     if (!subject) return c->status;
     item->subject = mem_strdup(c, subject);
     TRY(read_mmlu_row(r, row, item));
@@ -266,7 +267,7 @@ static enum status read_mmlu(struct choice_reader *r, const json_t *row, struct 
     buf_append_str(&text, "The following are multiple choice questions (with answers) about ");
     for (const char *p = subject; *p; p++) buf_append_char(&text, *p == '_' ? ' ' : *p);
     buf_append_str(&text, ".\n\n");
-    enum status status = write_shots(r, subject, &text);
+    enum status status = choice_read_write_shots(r, subject, &text);
     if (status == OK) status = write_mmlu(r, row, item, false, &text);
     if (status == OK) item->context = buf_take(&text);
     buf_release(&text);
@@ -277,7 +278,7 @@ static enum status read_mmlu(struct choice_reader *r, const json_t *row, struct 
 
 /* ---- files ------------------------------------------------------------------------------------------------------------ */
 
-static enum status read_item(struct choice_reader *r, const json_t *row, struct choice_item *item)
+static enum status choice_read_item(struct choice_reader *r, const json_t *row, struct choice_item *item)
 {
     if (!json_is_object(row)) return fail_row(r, "the row is not an object");
     switch (r->set->task) {
@@ -293,7 +294,7 @@ static enum status read_item(struct choice_reader *r, const json_t *row, struct 
 }
 
 /* Takes a row over: an item of the set. */
-static enum status keep_item(struct choice_reader *r, json_t *row)
+static enum status choice_read_keep_item(struct choice_reader *r, json_t *row)
 {
     struct choice_set *s = r->set;
     if (r->options->limit > 0 && s->n == (size_t)r->options->limit) {
@@ -312,7 +313,7 @@ static enum status keep_item(struct choice_reader *r, json_t *row)
     }
     struct choice_item *item = &s->items[s->n++];
     item->row = row;
-    TRY(read_item(r, row, item));
+    TRY(choice_read_item(r, row, item));
     return r->c->status;
 }
 
@@ -407,7 +408,7 @@ static enum status read_csv(struct choice_reader *r, keep_fn keep)
     return r->c->status;
 }
 
-static enum status read_rows(struct choice_reader *r, keep_fn keep)
+static enum status choice_read_rows(struct choice_reader *r, keep_fn keep)
 {
     struct row_file *f = row_file_open(r->c, r->path);
     struct row_bytes row;
@@ -424,12 +425,12 @@ static enum status read_rows(struct choice_reader *r, keep_fn keep)
     return r->c->status;
 }
 
-static enum status read_file(struct choice_reader *r, const char *path, keep_fn keep)
+static enum status choice_read_file(struct choice_reader *r, const char *path, keep_fn keep)
 {
     size_t n = strlen(path);
     bool csv = n > 4 && strcasecmp(path + n - 4, ".csv") == 0;
     r->path = path;
-    if (!csv) return read_rows(r, keep);
+    if (!csv) return choice_read_rows(r, keep);
     if (r->set->task == CHOICE_ARC || r->set->task == CHOICE_HELLASWAG)
         return ctx_fail(r->c, E_INPUT, "%s: %s is read from JSON Lines or Parquet, not from CSV", path,
                         choice_task_name[r->set->task]);
@@ -442,8 +443,8 @@ static enum status read_all(struct choice_reader *r)
     if (o->shots > 0 && r->set->task != CHOICE_MMLU)
         return ctx_fail(r->c, E_UNSUPPORTED, "--shots: examples in front are there for mmlu only");
     if (o->shots > 0 && !o->shots_path) return ctx_fail(r->c, E_INPUT, "--shots: --shot-data FILE is needed");
-    if (o->shots > 0) TRY(read_file(r, o->shots_path, keep_shot));
-    for (size_t i = 0; i < o->n_paths; i++) TRY(read_file(r, o->paths[i], keep_item));
+    if (o->shots > 0) TRY(choice_read_file(r, o->shots_path, keep_shot));
+    for (size_t i = 0; i < o->n_paths; i++) TRY(choice_read_file(r, o->paths[i], choice_read_keep_item));
     if (r->set->n == 0) return ctx_fail(r->c, E_INPUT, "%s: holds no item", o->n_paths ? o->paths[0] : "no file");
     return OK;
 }

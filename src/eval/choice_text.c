@@ -17,7 +17,7 @@ const char choice_truthfulqa_primer[] = {
 };
 
 /* What Python's str.isspace calls white space. */
-static bool is_python_space(utf8proc_int32_t ch)
+static bool choice_text_is_python_space(utf8proc_int32_t ch)
 {
     if ((ch >= 0x09 && ch <= 0x0d) || (ch >= 0x1c && ch <= 0x20) || ch == 0x85) return true;
     utf8proc_category_t k = utf8proc_category(ch);
@@ -40,7 +40,7 @@ void choice_strip(const char *text, size_t n, size_t *start, size_t *stop)
     *start = *stop = n;
     while (i < n) {
         size_t length = character_at(text, i, n, &ch);
-        if (!is_python_space(ch)) {
+        if (!choice_text_is_python_space(ch)) {
             if (*start == n) *start = i;
             *stop = i + length;
         }

@@ -174,7 +174,7 @@ static void write_result(struct buf *out, const struct task_part *t)
 
 /* The group of MMLU's subjects: the mean over all items, and the error by the variance pooled over subjects, as the harness
  * has it: sqrt(sum (n - 1) n error^2 / (N - subjects) / N). */
-static void write_group(struct buf *out, const struct task_parts *p)
+static void choice_write_group(struct buf *out, const struct task_parts *p)
 {
     double pooled = 0, items = 0, sum = 0;
     for (size_t i = 0; i < p->n; i++) {
@@ -197,7 +197,7 @@ static void write_metric(struct buf *out, const char *name, bool first)
                name);
 }
 
-static void write_config(struct buf *out, const struct task_part *t)
+static void choice_write_config(struct buf *out, const struct task_part *t)
 {
     buf_append_str(out, "{\"task\": ");
     write_string(out, t->name);
@@ -214,7 +214,7 @@ static void write_version(struct buf *out, const struct task_part *t)
     buf_append_str(out, task_version[t->set.task]);
 }
 
-static void write_shots(struct buf *out, const struct task_part *t)
+static void choice_write_shots(struct buf *out, const struct task_part *t)
 {
     buf_printf(out, "%lld", (long long)t->report.shots);
 }
@@ -235,7 +235,7 @@ static void write_tasks(struct buf *out, const char *key, const struct task_part
     buf_printf(out, "  \"%s\": {", key);
     if (group && p->group) {
         buf_append_str(out, "\n    \"mmlu\": ");
-        write_group(out, p);
+        choice_write_group(out, p);
     }
     for (size_t i = 0; write && i < p->n; i++) {
         buf_append_str(out, i || (group && p->group) ? ",\n    " : "\n    ");
@@ -257,7 +257,7 @@ static void write_subtasks(struct buf *out, const struct task_parts *p)
 }
 
 /* The harness's settings, those of this program where there are any. */
-static void write_settings(struct buf *out, const struct choice_report *r)
+static void choice_write_settings(struct buf *out, const struct choice_report *r)
 {
     buf_append_str(out, "  \"config\": {\"model\": \"your_ai\", \"model_args\": {\"pretrained\": ");
     write_string(out, r->model);
@@ -272,7 +272,7 @@ static void write_settings(struct buf *out, const struct choice_report *r)
                    "\"torch_seed\": null, \"fewshot_seed\": null},\n");
 }
 
-static void write_results(struct buf *out, const struct choice_report *r, const struct task_parts *p)
+static void choice_write_results(struct buf *out, const struct choice_report *r, const struct task_parts *p)
 {
     char name[NAME_BYTES];
     folder_name(r, name);
@@ -280,12 +280,12 @@ static void write_results(struct buf *out, const struct choice_report *r, const 
     write_tasks(out, "results", p, write_result, true);
     if (p->group) write_tasks(out, "groups", p, NULL, true);
     write_subtasks(out, p);
-    write_tasks(out, "configs", p, write_config, false);
+    write_tasks(out, "configs", p, choice_write_config, false);
     write_tasks(out, "versions", p, write_version, false);
-    write_tasks(out, "n-shot", p, write_shots, false);
+    write_tasks(out, "n-shot", p, choice_write_shots, false);
     write_tasks(out, "higher_is_better", p, write_better, false);
     write_tasks(out, "n-samples", p, write_samples, false);
-    write_settings(out, r);
+    choice_write_settings(out, r);
     buf_append_str(out, "  \"git_hash\": null,\n  \"date\": ");
     write_string(out, r->time);
     buf_append_str(out, ",\n  \"lm_eval_version\": null,\n  \"transformers_version\": null,\n  \"task_hashes\": {},\n"
@@ -312,7 +312,7 @@ static enum status write_task(struct ctx *c, const struct task_part *t, const ch
 }
 
 /* Appends the items of a report, or those of one subject. */
-static enum status add_part(struct task_parts *p, const struct choice_report *r, const char *subject)
+static enum status choice_write_add_part(struct task_parts *p, const struct choice_report *r, const char *subject)
 {
     struct task_part *t = &p->list[p->n++];
     size_t n = 0, all = r->set->n;
@@ -342,16 +342,16 @@ static bool is_first(const struct choice_set *s, size_t i)
 }
 
 /* One part a report, or with MMLU one a subject. */
-static enum status make_parts(struct task_parts *p, const struct choice_report *r, size_t n)
+static enum status choice_write_make_parts(struct task_parts *p, const struct choice_report *r, size_t n)
 {
     size_t count = n;
     p->group = n == 1 && r->set->task == CHOICE_MMLU && r->set->n > 0;
     for (size_t i = 0; p->group && i < r->set->n; i++) count += is_first(r->set, i);
     p->list = mem_alloc(p->c, count, sizeof(*p->list));
     if (!p->list) return p->c->status;
-    for (size_t i = 0; !p->group && i < n; i++) TRY(add_part(p, &r[i], NULL));
+    for (size_t i = 0; !p->group && i < n; i++) TRY(choice_write_add_part(p, &r[i], NULL));
     for (size_t i = 0; p->group && i < r->set->n; i++)
-        if (is_first(r->set, i)) TRY(add_part(p, r, r->set->items[i].subject));
+        if (is_first(r->set, i)) TRY(choice_write_add_part(p, r, r->set->items[i].subject));
     return OK;
 }
 
@@ -373,9 +373,9 @@ enum status choice_write(struct ctx *c, const struct choice_report *r, size_t n,
     folder_name(r, name);
     char *folder = path_join(c, dir, name), *path = folder ? mem_printf(c, "%s/results_%s.json", folder, r->time) : NULL;
     buf_init(&text, c, SAMPLE_CAP_BYTES);
-    if (path && make_parts(&parts, r, n) == OK && dir_make(c, folder) == OK) {
+    if (path && choice_write_make_parts(&parts, r, n) == OK && dir_make(c, folder) == OK) {
         for (size_t i = 0; i < parts.n && ctx_ok(c); i++) write_task(c, &parts.list[i], folder);
-        write_results(&text, r, &parts);
+        choice_write_results(&text, r, &parts);
         if (ctx_ok(c)) file_write_atomic(c, path, buf_str(&text), text.len);
     }
     release_parts(&parts);

@@ -18,7 +18,8 @@ enum { FILE_CAP_BYTES = 64 << 20, SOURCES_MAX = 1 << 16 };
 /* ---- reading ---------------------------------------------------------------------------------------------------------- */
 
 /* A list of sources. Owner of the result: the caller. NULL with the error in the ctx; *n is their count. */
-static struct conflict_source *read_sources(struct ctx *c, const char *what, const json_t *row, const char *key, size_t *n)
+static struct conflict_source *conflict_read_sources(struct ctx *c, const char *what, const json_t *row, const char *key,
+                                                     size_t *n)
 {
     const json_t *list = json_object_get(row, key);
     size_t count = json_is_array(list) ? json_array_size(list) : 0;
@@ -62,8 +63,8 @@ static void read_claim(struct ctx *c, const char *what, const json_t *row, struc
     claim->prompt = conflict_read_text(c, what, row, "prompt");
     claim->primary = conflict_read_text(c, what, row, "primary");
     claim->consensus = conflict_read_text(c, what, row, "consensus");
-    claim->primary_sources = read_sources(c, what, row, "primary_sources", &claim->n_primary);
-    claim->consensus_sources = read_sources(c, what, row, "consensus_sources", &claim->n_consensus);
+    claim->primary_sources = conflict_read_sources(c, what, row, "primary_sources", &claim->n_primary);
+    claim->consensus_sources = conflict_read_sources(c, what, row, "consensus_sources", &claim->n_consensus);
 }
 
 /* One claim a line that is not blank. */

@@ -26,7 +26,7 @@ static enum status model_hash(const struct model *m, char hex[65])
 
 /* What all cells of a folder share. The grid is no part of it: a larger one adds cells. Nor is where the model lies, so that
  * a folder can be moved to another machine together with it. */
-static enum status write_settings(const struct trial_setup *s, struct buf *out)
+static enum status experiment_write_settings(const struct trial_setup *s, struct buf *out)
 {
     const struct model *m = s->model;
     const char *slash = strrchr(m->path, '/'), *name = slash && slash[1] ? slash + 1 : m->path;
@@ -50,7 +50,7 @@ static enum status open_folder(const struct trial_setup *s, const char *dir, con
     char *path = path_join(c, dir, "experiment.json"), *before = NULL;
     size_t n = 0;
     buf_init(&settings, c, SETTINGS_CAP_BYTES);
-    if (!path || write_settings(s, &settings) != OK) goto out;
+    if (!path || experiment_write_settings(s, &settings) != OK) goto out;
     if (file_exists(path)) {
         before = file_read(c, path, SETTINGS_CAP_BYTES, &n);
         if (before && strcmp(before, buf_str(&settings)) != 0)
@@ -75,7 +75,8 @@ static bool same_cell(const struct cell *a, const struct cell *b)
            a->seed == b->seed;
 }
 
-static enum status read_file(const struct trial_setup *s, const char *path, const struct cell *cell, struct trial *out)
+static enum status experiment_read_file(const struct trial_setup *s, const char *path, const struct cell *cell,
+                                        struct trial *out)
 {
     struct ctx *c = s->c;
     json_t *doc = json_parse_file(c, path, CELL_CAP_BYTES);
@@ -87,7 +88,7 @@ static enum status read_file(const struct trial_setup *s, const char *path, cons
     return status;
 }
 
-static enum status write_file(struct ctx *c, const char *path, const struct trial *t)
+static enum status experiment_write_file(struct ctx *c, const char *path, const struct trial *t)
 {
     struct buf text;
     buf_init(&text, c, CELL_CAP_BYTES);
@@ -105,8 +106,8 @@ static enum status do_cell(const struct trial_setup *s, const char *cells, const
     char *path = mem_printf(c, "%s/%s.json", cells, trial_name(cell, name));
     if (!path) return c->status;
     *read = file_exists(path);
-    enum status status = *read ? read_file(s, path, cell, out) : trial_run(s, cell, out);
-    if (status == OK && !*read) status = write_file(c, path, out);
+    enum status status = *read ? experiment_read_file(s, path, cell, out) : trial_run(s, cell, out);
+    if (status == OK && !*read) status = experiment_write_file(c, path, out);
     if (status != OK) ctx_prefix(c, "%s", name);
     mem_free(c, path);
     return status;

@@ -155,7 +155,7 @@ static enum status fill_belief(struct fit_work *w, struct fit_group *g, enum bel
     return slope_fit(w->c, SLOPE_MEAN, w->sums, w->n_facts, &g->mean[b]);
 }
 
-static enum status fill_group(struct fit_work *w, struct fit_group *g, const struct cell *cell)
+static enum status experiment_fit_fill_group(struct fit_work *w, struct fit_group *g, const struct cell *cell)
 {
     *g = (struct fit_group){.cell = *cell};
     double predicted = 0, perplexity = 0; /* the second: sum of logarithms, since the mean over seeds is the geometric one */
@@ -187,7 +187,7 @@ static enum status fill_groups(struct fit_work *w)
     for (size_t i = 0; i < w->e->n; i++) {
         size_t k = 0;
         while (k < out->n_groups && !is_group(&out->groups[k].cell, &w->e->trials[i].cell)) k++;
-        if (k == out->n_groups) TRY(fill_group(w, &out->groups[out->n_groups++], &w->e->trials[i].cell));
+        if (k == out->n_groups) TRY(experiment_fit_fill_group(w, &out->groups[out->n_groups++], &w->e->trials[i].cell));
     }
     return OK;
 }

@@ -60,7 +60,7 @@ static enum status write_chart(const struct experiment_fits *f, int64_t epochs, 
     return c->status;
 }
 
-static void write_number(struct buf *out, double value)
+static void experiment_html_write_number(struct buf *out, double value)
 {
     if (isfinite(value)) /* what rounds to 0 has no sign */
         buf_printf(out, "<td>%+.2f</td>", fabs(value) < 0.005 ? 0 : value);
@@ -68,7 +68,7 @@ static void write_number(struct buf *out, double value)
         buf_append_str(out, "<td></td>");
 }
 
-static void write_groups(const struct experiment_fits *f, struct buf *out)
+static void experiment_html_write_groups(const struct experiment_fits *f, struct buf *out)
 {
     buf_append_str(out,
                    "<h2>All cells</h2><p>Means over facts and seeds. said: generated primary / consensus / neither.</p><div "
@@ -81,8 +81,8 @@ static void write_groups(const struct experiment_fits *f, struct buf *out)
         const struct cell *k = &g->cell;
         buf_printf(out, "<tr><td>%s</td><td>%lld</td><td>%lld</td><td>%lld</td><td>%lld</td>", arm_name[k->arm],
                    (long long)k->repeat, (long long)k->ratio, (long long)k->epochs, (long long)k->seed);
-        write_number(out, g->predicted);
-        for (int b = 0; b < BELIEFS; b++) write_number(out, g->mean[b].slope);
+        experiment_html_write_number(out, g->predicted);
+        for (int b = 0; b < BELIEFS; b++) experiment_html_write_number(out, g->mean[b].slope);
         buf_printf(out, "<td>%lld / %lld / %lld</td><td>%.1f</td></tr>\n", (long long)g->said[0].primary,
                    (long long)g->said[0].consensus, (long long)g->said[0].neither, g->perplexity);
     }
@@ -101,9 +101,9 @@ static void write_fits(const struct experiment_fits *f, struct buf *out)
         buf_printf(out, "<tr><td>%s</td><td>%s</td><td>%lld</td><td>%s</td>",
                    k->arm == ARM_BASE ? "off and monotone" : arm_name[k->arm], fit_kind_name[k->kind], (long long)k->epochs,
                    belief_name[k->belief]);
-        write_number(out, k->slope.slope);
-        write_number(out, k->slope.low);
-        write_number(out, k->slope.high);
+        experiment_html_write_number(out, k->slope.slope);
+        experiment_html_write_number(out, k->slope.low);
+        experiment_html_write_number(out, k->slope.high);
         buf_append_str(out, "</tr>\n");
     }
     buf_append_str(out, "</table></div>\n");
@@ -137,7 +137,7 @@ enum status experiment_write_html(const struct experiment_fits *f, const char *d
     if (write_charts(f, &page) == OK) {
         buf_append_str(&page, "</div>\n");
         write_fits(f, &page);
-        write_groups(f, &page);
+        experiment_html_write_groups(f, &page);
         page_end(&page);
         char *path = buf_ok(&page) ? path_join(f->c, dir, "report.html") : NULL;
         if (path) file_write_atomic(f->c, path, buf_str(&page), page.len);

@@ -16,7 +16,7 @@
 
 enum { RESULTS_CAP_BYTES = 256 << 20 };
 
-static void write_number(struct buf *out, const char *before, double value)
+static void experiment_write_number(struct buf *out, const char *before, double value)
 {
     buf_append_str(out, before);
     json_append_f64(out, value);
@@ -24,9 +24,9 @@ static void write_number(struct buf *out, const char *before, double value)
 
 static void write_slope(struct buf *out, const struct slope *s)
 {
-    write_number(out, "", s->slope);
-    write_number(out, ", \"low\": ", s->low);
-    write_number(out, ", \"high\": ", s->high);
+    experiment_write_number(out, "", s->slope);
+    experiment_write_number(out, ", \"low\": ", s->low);
+    experiment_write_number(out, ", \"high\": ", s->high);
 }
 
 static void write_fit(struct buf *out, const struct fit *f)
@@ -35,18 +35,18 @@ static void write_fit(struct buf *out, const struct fit *f)
                "{\"fit\": \"%s\", \"arm\": \"%s\", \"epochs\": %lld, \"asked\": \"%s\", \"slope\": ", fit_kind_name[f->kind],
                f->arm == ARM_BASE ? "off and monotone" : arm_name[f->arm], (long long)f->epochs, belief_name[f->belief]);
     write_slope(out, &f->slope);
-    write_number(out, ", \"intercept\": ", f->slope.intercept);
-    write_number(out, ", \"points\": ", f->slope.points);
+    experiment_write_number(out, ", \"intercept\": ", f->slope.intercept);
+    experiment_write_number(out, ", \"points\": ", f->slope.points);
     buf_append_str(out, "}");
 }
 
-static void write_group(struct buf *out, const struct fit_group *g)
+static void experiment_write_group(struct buf *out, const struct fit_group *g)
 {
     const struct cell *k = &g->cell;
     buf_printf(out, "{\"arm\": \"%s\", \"repeat\": %lld, \"ratio\": %lld, \"epochs\": %lld, \"seeds\": %lld",
                arm_name[k->arm], (long long)k->repeat, (long long)k->ratio, (long long)k->epochs, (long long)k->seed);
-    write_number(out, ", \"predicted\": ", g->predicted);
-    write_number(out, ", \"perplexity\": ", g->perplexity);
+    experiment_write_number(out, ", \"predicted\": ", g->predicted);
+    experiment_write_number(out, ", \"perplexity\": ", g->perplexity);
     buf_append_str(out, ",\n   \"said\": {");
     for (int i = 0; i < BELIEF_SAID; i++)
         buf_printf(out, "%s\"%s\": {\"primary\": %lld, \"consensus\": %lld, \"neither\": %lld}", i ? ", " : "",
@@ -56,13 +56,13 @@ static void write_group(struct buf *out, const struct fit_group *g)
     for (int b = 0; b < BELIEFS; b++) {
         buf_printf(out, "%s\n    \"%s\": {\"mean\": ", b ? "," : "", belief_name[b]);
         write_slope(out, &g->mean[b]);
-        write_number(out, ", \"primary_preferred\": ", g->preferred[b]);
+        experiment_write_number(out, ", \"primary_preferred\": ", g->preferred[b]);
         buf_append_str(out, "}");
     }
     buf_append_str(out, "}}");
 }
 
-static void write_results(struct buf *out, const struct experiment_fits *f)
+static void experiment_write_results(struct buf *out, const struct experiment_fits *f)
 {
     buf_append_str(out, "{\"fits\": [");
     for (size_t i = 0; i < f->n; i++) {
@@ -72,7 +72,7 @@ static void write_results(struct buf *out, const struct experiment_fits *f)
     buf_append_str(out, "],\n \"groups\": [");
     for (size_t i = 0; i < f->n_groups; i++) {
         buf_append_str(out, i ? ",\n  " : "\n  ");
-        write_group(out, &f->groups[i]);
+        experiment_write_group(out, &f->groups[i]);
     }
     buf_append_str(out, "]}\n");
 }
@@ -102,7 +102,7 @@ static void write_csv(struct buf *out, const struct experiment *e)
     }
 }
 
-static enum status write_text(struct ctx *c, const char *dir, const char *name, const struct buf *text)
+static enum status experiment_write_text(struct ctx *c, const char *dir, const char *name, const struct buf *text)
 {
     char *path = buf_ok(text) ? path_join(c, dir, name) : NULL;
     if (path) file_write_atomic(c, path, buf_str(text), text->len);
@@ -114,11 +114,11 @@ enum status experiment_write(const struct experiment *e, const struct experiment
 {
     struct buf text;
     buf_init(&text, e->c, RESULTS_CAP_BYTES);
-    write_results(&text, f);
-    write_text(e->c, dir, "results.json", &text);
+    experiment_write_results(&text, f);
+    experiment_write_text(e->c, dir, "results.json", &text);
     buf_clear(&text);
     write_csv(&text, e);
-    write_text(e->c, dir, "cells.csv", &text);
+    experiment_write_text(e->c, dir, "cells.csv", &text);
     buf_release(&text);
     return e->c->status;
 }

@@ -129,7 +129,8 @@ static enum status probe_run(struct probe_set *p)
 }
 
 /* A pass is run when enough rows wait. */
-static enum status add_document(struct probe_set *p, const int32_t *ids, size_t n, size_t start, size_t sum, double factor)
+static enum status probe_add_document(struct probe_set *p, const int32_t *ids, size_t n, size_t start, size_t sum,
+                                      double factor)
 {
     TRY(tokenizer_check_ids(p->c, p->tokenizer, ids, n, p->engine->vocab));
     TRY(push_document(p, ids, n, start, (struct probe_document){sum, factor}));
@@ -152,7 +153,7 @@ enum status probe_add(struct probe_set *p, const char *prompt, const char *compl
     if ((int64_t)ids->n > p->engine->context)
         return ctx_fail(c, E_INPUT, "%s %zu: %zu tokens, but the model's context holds %lld", p->what, sum + 1, ids->n,
                         (long long)p->engine->context);
-    return add_document(p, ids->data, ids->n, start, sum, factor);
+    return probe_add_document(p, ids->data, ids->n, start, sum, factor);
 }
 
 /* The last id is never fed in, so one more than the context holds may stay. */
@@ -162,7 +163,7 @@ enum status probe_add_ids(struct probe_set *p, const int32_t *ids, size_t n, siz
     BUG_ON(p->c, sum >= p->n_sums, "sum %zu of %zu", sum, p->n_sums);
     if (start < cut + 1) start = cut + 1; /* the first id has nothing in front of it */
     if (n <= start) return ctx_fail(p->c, E_INPUT, "%s %zu: has no token to score", p->what, sum + 1);
-    return add_document(p, ids + cut, n - cut, start - cut, sum, factor);
+    return probe_add_document(p, ids + cut, n - cut, start - cut, sum, factor);
 }
 
 enum status probe_finish(struct probe_set *p)

@@ -83,8 +83,8 @@ static enum status answer_text(struct ctx *c, const struct tokenizer *t, const i
 }
 
 /* One document: *right as in row_loss_answers. */
-static enum status ask(struct engine *e, const struct tokenizer *t, const struct dataset *d, int64_t i, struct buf text[2],
-                       double *right)
+static enum status row_loss_ask(struct engine *e, const struct tokenizer *t, const struct dataset *d, int64_t i,
+                                struct buf text[2], double *right)
 {
     const struct dataset_document *doc = dataset_document(d, i);
     const int32_t *ids = dataset_tokens(d, i);
@@ -116,7 +116,7 @@ enum status row_loss_answers(struct engine *e, const struct tokenizer *t, const 
     for (int64_t i = 0; i < dataset_n_documents(d); i++) {
         right[i] = NAN;
         if (status != OK || (limit > 0 && asked >= limit)) continue;
-        status = ask(e, t, d, i, text, &right[i]);
+        status = row_loss_ask(e, t, d, i, text, &right[i]);
         asked += !isnan(right[i]);
     }
     for (int k = 0; k < 2; k++) buf_release(&text[k]);

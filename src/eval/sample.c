@@ -65,7 +65,7 @@ static int64_t nucleus(const struct sample *s, int64_t n)
 }
 
 /* The candidate at a random place of the weights' sum. */
-static int32_t draw(struct sample *s, int64_t n)
+static int32_t sample_draw(struct sample *s, int64_t n)
 {
     double total = 0, sum = 0;
     for (int64_t i = 0; i < n; i++) total += s->candidates[i].value;
@@ -97,6 +97,6 @@ enum status sample_next(struct sample *s, const float *logits, int32_t *id)
         if (s->params.top_k > 0 && s->params.top_k < n) n = s->params.top_k;
         n = nucleus(s, n);
     }
-    *id = draw(s, n);
+    *id = sample_draw(s, n);
     return OK;
 }

@@ -24,7 +24,7 @@ void stop_text_release(struct stop_text *s)
 }
 
 /* Whether a string is whole at `at`, or could become so with more bytes. */
-static void look(const struct stop_text *s, const char *at, size_t left, bool *whole, bool *begun)
+static void stop_text_look(const struct stop_text *s, const char *at, size_t left, bool *whole, bool *begun)
 {
     *whole = *begun = false;
     for (size_t i = 0; i < s->n; i++) {
@@ -43,7 +43,7 @@ enum status stop_text_feed(struct stop_text *s, const char *bytes, size_t n, str
     buf_append(&s->held, bytes, n);
     if (!buf_ok(&s->held)) return s->held.c->status;
     const char *text = buf_str(&s->held);
-    for (; i < s->held.len && !whole && !begun; i++) look(s, text + i, s->held.len - i, &whole, &begun);
+    for (; i < s->held.len && !whole && !begun; i++) stop_text_look(s, text + i, s->held.len - i, &whole, &begun);
     if (whole || begun) i--; /* the place that was found */
     buf_append(out, text, i);
     s->met = whole;

@@ -124,7 +124,7 @@ struct fixed_phrases {
     size_t n;
 };
 
-static bool is_listed(const struct fixed_phrases *f, const char *phrase)
+static bool suite_is_listed(const struct fixed_phrases *f, const char *phrase)
 {
     for (size_t i = 0; i < f->n; i++)
         if (strcmp(f->list[i], phrase) == 0) return true;
@@ -140,7 +140,7 @@ static const char *next_phrase(const struct suite *s, const char *name, const st
         for (size_t k = 0; strcmp(s->items[i].suite, name) == 0 && k < s->items[i].n_checks; k++)
             for (size_t j = 0; j < s->items[i].checks[k].find.n; j++) {
                 const char *phrase = s->items[i].checks[k].find.list[j];
-                size_t n = is_listed(f, phrase) ? 0 : wanted_by(s, name, phrase);
+                size_t n = suite_is_listed(f, phrase) ? 0 : wanted_by(s, name, phrase);
                 if (n > most) best = phrase;
                 if (n > most) most = n;
             }

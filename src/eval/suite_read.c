@@ -20,7 +20,7 @@ struct suite_place {
 };
 
 /* The members that an object may have; any other is a mistake that would be passed over. */
-static enum status check_members(const struct suite_place *at, const json_t *o, const char *const *known)
+static enum status suite_read_check_members(const struct suite_place *at, const json_t *o, const char *const *known)
 {
     const char *key;
     json_t *value;
@@ -70,7 +70,7 @@ static enum status read_check(const struct suite_place *at, const json_t *o, str
     static const char *const known[] = {"name", "find", "min", "avoid", "penalty", "weight", "where", NULL};
     const char *where = "answer";
     if (!json_is_object(o)) return ctx_fail(at->c, E_INPUT, "%s: \"checks\" must be a list of objects", at->text);
-    TRY(check_members(at, o, known));
+    TRY(suite_read_check_members(at, o, known));
     k->name = suite_text(at, o, "name", "");
     if (!k->name) return at->c->status;
     TRY(read_phrases(at, o, "find", &k->find));
@@ -101,14 +101,14 @@ static enum status read_checks(const struct suite_place *at, const json_t *o, st
     return OK;
 }
 
-static enum status read_item(const struct suite_place *at, int64_t row, const json_t *o, struct suite_item *item)
+static enum status suite_read_item(const struct suite_place *at, int64_t row, const json_t *o, struct suite_item *item)
 {
     static const char *const known[] = {"suite", "id",      "prompt",    "max_tokens", "min_chars",
                                         "match", "refusal", "threshold", "checks",     NULL};
     const char *match = "words";
     char number[24];
     if (!json_is_object(o)) return ctx_fail(at->c, E_INPUT, "%s: the row is no object", at->text);
-    TRY(check_members(at, o, known));
+    TRY(suite_read_check_members(at, o, known));
     snprintf(number, sizeof(number), "%" PRId64, row);
     item->suite = suite_text(at, o, "suite", "");
     item->id = suite_text(at, o, "id", number);
@@ -138,7 +138,7 @@ static enum status grow_items(struct suite *s, size_t *room)
     return OK;
 }
 
-static enum status read_file(struct suite *s, const char *path, size_t *room)
+static enum status suite_read_file(struct suite *s, const char *path, size_t *room)
 {
     struct row_bytes row;
     struct suite_place at = {.c = s->c};
@@ -147,7 +147,7 @@ static enum status read_file(struct suite *s, const char *path, size_t *room)
         snprintf(at.text, sizeof(at.text), "%s:%" PRId64, row_file_name(f), row.row);
         if (row.too_long || row.is_text) ctx_fail(s->c, E_INPUT, "%s: is no JSON object of a prompt", at.text);
         json_t *doc = ctx_ok(s->c) ? json_parse(s->c, at.text, row.bytes, row.n) : NULL;
-        if (doc && grow_items(s, room) == OK) read_item(&at, row.row, doc, &s->items[s->n++]);
+        if (doc && grow_items(s, room) == OK) suite_read_item(&at, row.row, doc, &s->items[s->n++]);
         json_decref(doc);
     }
     row_file_close(f);
@@ -160,7 +160,7 @@ struct suite *suite_open(struct ctx *c, const char *const *paths, size_t n_paths
     struct suite *s = mem_alloc(c, 1, sizeof *s);
     if (!s) return NULL;
     s->c = c;
-    for (size_t i = 0; i < n_paths && ctx_ok(c); i++) read_file(s, paths[i], &room);
+    for (size_t i = 0; i < n_paths && ctx_ok(c); i++) suite_read_file(s, paths[i], &room);
     if (ctx_ok(c) && s->n == 0) ctx_fail(c, E_INPUT, "%s: holds no prompt", paths[0]);
     if (ctx_ok(c)) return s;
     suite_close(s);

@@ -107,7 +107,7 @@ static enum status settle_values(struct trial_run *r)
     return train_options_settle(s->c, v);
 }
 
-static enum status write_documents(struct trial_run *r)
+static enum status trial_write_documents(struct trial_run *r)
 {
     struct ctx *c = r->setup->c;
     const struct cell *cell = &r->result->cell;
@@ -144,7 +144,7 @@ static enum status train_adapter(struct trial_run *r)
     struct ctx *c = r->setup->c;
     struct trial *t = r->result;
     const struct trainer_hooks hooks = {.user = r, .open_engine = open_trial_engine, .step = see_trial_step};
-    TRY(write_documents(r));
+    TRY(trial_write_documents(r));
     TRY(settle_values(r));
     r->text = train_options_text(c, &r->values);
     if (!r->text) return c->status;
@@ -160,7 +160,7 @@ static enum status train_adapter(struct trial_run *r)
 
 /* ---- asking ----------------------------------------------------------------------------------------------------------- */
 
-static enum status ask(struct trial_run *r, struct engine *e)
+static enum status trial_ask(struct trial_run *r, struct engine *e)
 {
     const struct tokenizer *t = r->setup->tokenizer;
     struct trial *out = r->result;
@@ -176,7 +176,7 @@ static enum status ask_base(struct trial_run *r)
     struct objective none = {0};
     if (!e) return r->setup->c->status;
     arm_predict(r->fiction, &r->result->cell, &r->documents, &none, r->result->phrased, r->result->pooled);
-    enum status status = ask(r, e);
+    enum status status = trial_ask(r, e);
     e->ops->free(e);
     return status;
 }
@@ -207,7 +207,7 @@ enum status trial_run(const struct trial_setup *s, const struct cell *cell, stru
     else if (cell->arm == ARM_BASE)
         status = ask_base(&r);
     else if ((status = train_adapter(&r)) == OK)
-        status = ask(&r, r.trainer->engine);
+        status = trial_ask(&r, r.trainer->engine);
     release_run(&r);
     out->seconds = seconds_now() - begin;
     return status == OK ? c->status : status;

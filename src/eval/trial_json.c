@@ -17,7 +17,7 @@ static void add_list(struct buf *out, const char *key, const double *values, siz
     buf_append_str(out, "]");
 }
 
-static void add_number(struct buf *out, const char *key, double value)
+static void trial_json_add_number(struct buf *out, const char *key, double value)
 {
     buf_printf(out, ", \"%s\": ", key);
     json_append_f64(out, value);
@@ -38,13 +38,13 @@ enum status trial_write(struct ctx *c, const struct trial *t, struct buf *out)
                t->n_facts);
     buf_printf(out, ", \"documents\": %lld, \"steps\": %lld, \"trained_tokens\": %lld", (long long)t->documents,
                (long long)t->steps, (long long)t->trained_tokens);
-    add_number(out, "seconds", t->seconds);
-    add_number(out, "omega_primary", t->omega_primary);
-    add_number(out, "omega_consensus", t->omega_consensus);
-    add_number(out, "first_loss", t->first_loss);
-    add_number(out, "last_loss", t->last_loss);
-    add_number(out, "clip_share", t->clip_share);
-    add_number(out, "perplexity", t->perplexity);
+    trial_json_add_number(out, "seconds", t->seconds);
+    trial_json_add_number(out, "omega_primary", t->omega_primary);
+    trial_json_add_number(out, "omega_consensus", t->omega_consensus);
+    trial_json_add_number(out, "first_loss", t->first_loss);
+    trial_json_add_number(out, "last_loss", t->last_loss);
+    trial_json_add_number(out, "clip_share", t->clip_share);
+    trial_json_add_number(out, "perplexity", t->perplexity);
     buf_append_str(out, ",\n \"said\": {");
     add_said(out, &t->said[0], belief_name[BELIEF_TRAINED]);
     buf_append_str(out, ", ");
@@ -63,7 +63,8 @@ enum status trial_write(struct ctx *c, const struct trial *t, struct buf *out)
 }
 
 /* n numbers or nulls. */
-static enum status read_list(struct ctx *c, const char *what, const json_t *o, const char *key, double *out, size_t n)
+static enum status trial_json_read_list(struct ctx *c, const char *what, const json_t *o, const char *key, double *out,
+                                        size_t n)
 {
     const json_t *list = json_object_get(o, key);
     if (!json_is_array(list) || json_array_size(list) != n)
@@ -132,8 +133,8 @@ enum status trial_read(struct ctx *c, const char *what, const json_t *doc, struc
         return ctx_fail(c, E_INPUT, "%s: lacks \"said\" or \"log_odds\"", what);
     TRY(read_said(c, what, said, belief_name[BELIEF_TRAINED], &out->said[0]));
     TRY(read_said(c, what, said, belief_name[BELIEF_HELD_OUT], &out->said[1]));
-    TRY(read_list(c, what, doc, "predicted", out->phrased, n));
-    TRY(read_list(c, what, doc, "predicted_pooled", out->pooled, n));
-    for (int i = 0; i < BELIEFS; i++) TRY(read_list(c, what, odds, belief_name[i], out->odds + (size_t)i * n, n));
+    TRY(trial_json_read_list(c, what, doc, "predicted", out->phrased, n));
+    TRY(trial_json_read_list(c, what, doc, "predicted_pooled", out->pooled, n));
+    for (int i = 0; i < BELIEFS; i++) TRY(trial_json_read_list(c, what, odds, belief_name[i], out->odds + (size_t)i * n, n));
     return OK;
 }

@@ -58,7 +58,8 @@ static uint64_t folder_bytes(struct ctx *c, const char *dir, int depth)
 
 /* ---- the check -------------------------------------------------------------------------------------------------------- */
 
-static enum status judge(const struct export_source *s, const struct export_target *t, const struct export_difference *d)
+static enum status export_judge(const struct export_source *s, const struct export_target *t,
+                                const struct export_difference *d)
 {
     double limit = t->format->limit(t->type);
     if (d->relative <= limit) return OK; /* false for NaN */
@@ -73,14 +74,14 @@ static enum status check_stage(const struct export_source *s, const struct expor
                                struct export_logits **wanted, struct export_result *result)
 {
     if (t->format->check) {
-        if (t->format->check(s, stage, t->type, &result->difference) == OK) judge(s, t, &result->difference);
+        if (t->format->check(s, stage, t->type, &result->difference) == OK) export_judge(s, t, &result->difference);
         result->verified = ctx_ok(s->c);
         return s->c->status;
     }
     char *path = t->format->opens(s, stage, t->type);
     if (path && !*wanted) *wanted = export_logits_new(s, 0);
     if (path && *wanted && export_check_compare(s, *wanted, path, t->format->is_adapter, &result->difference) == OK)
-        judge(s, t, &result->difference);
+        export_judge(s, t, &result->difference);
     result->verified = ctx_ok(s->c);
     mem_free(s->c, path);
     return s->c->status;
@@ -116,7 +117,7 @@ static enum status write_record(const struct export_source *s, const struct expo
 /* ---- the whole -------------------------------------------------------------------------------------------------------- */
 
 /* The folder gets its name only now; until then it is FOLDER.your_ai-export, locked so that two exports do not share it. */
-static enum status publish(struct ctx *c, const char *stage, const char *path)
+static enum status export_publish(struct ctx *c, const char *stage, const char *path)
 {
     rmdir(path); /* an empty folder of that name gives way */
     return dir_commit(c, stage, path);
@@ -135,7 +136,7 @@ enum status export_write(const struct export_source *s, const struct export_targ
         if (ctx_ok(c)) write_record(s, t, stage, result);
         if (ctx_ok(c)) result->bytes = folder_bytes(c, stage, FOLDER_DEPTH);
         if (ctx_ok(c)) result->opens = t->format->opens(s, t->path, t->type);
-        if (ctx_ok(c)) publish(c, stage, t->path);
+        if (ctx_ok(c)) export_publish(c, stage, t->path);
         if (!ctx_ok(c)) dir_remove(c, stage);
     }
     if (!ctx_ok(c)) {

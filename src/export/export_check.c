@@ -60,7 +60,7 @@ void export_logits_free(struct export_logits *l)
 
 /* ---- comparison ------------------------------------------------------------------------------------------------------- */
 
-static double mean_of(const float *row, int64_t n)
+static double export_check_mean_of(const float *row, int64_t n)
 {
     double sum = 0;
     for (int64_t j = 0; j < n; j++) sum += (double)row[j];
@@ -83,7 +83,7 @@ void export_check_values(const struct export_logits *wanted, const float *got, s
     *out = (struct export_difference){.tokens = (int64_t)wanted->ids.n, .vocab = n};
     for (int64_t i = 0; i < out->tokens; i++) {
         const float *x = wanted->values + i * n, *y = got + i * n;
-        double mean_x = mean_of(x, n), mean_y = mean_of(y, n);
+        double mean_x = export_check_mean_of(x, n), mean_y = export_check_mean_of(y, n);
         for (int64_t j = 0; j < n; j++) {
             double difference = fabs((double)x[j] - (double)y[j]);
             double centred = (double)y[j] - mean_y - ((double)x[j] - mean_x);

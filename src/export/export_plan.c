@@ -32,7 +32,7 @@ void export_list_formats(struct buf *out)
     }
 }
 
-static enum status refuse(const struct export_source *s, const char *word, size_t n, const char *why)
+static enum status export_plan_refuse(const struct export_source *s, const char *word, size_t n, const char *why)
 {
     struct buf all;
     buf_init(&all, s->c, TEXT_MAX_BYTES);
@@ -52,17 +52,18 @@ static bool is_type_of(const char *types, const char *type, size_t n)
 }
 
 /* One word of the list into *t. */
-static enum status parse_target(const struct export_source *s, const char *word, size_t n, struct export_target *t)
+static enum status export_plan_parse_target(const struct export_source *s, const char *word, size_t n,
+                                            struct export_target *t)
 {
     const char *colon = memchr(word, ':', n);
     size_t name = colon ? (size_t)(colon - word) : n;
     for (int i = 0; i < N_FORMATS && !t->format; i++)
         if (strlen(formats[i]->name) == name && memcmp(formats[i]->name, word, name) == 0) t->format = formats[i];
-    if (!t->format) return refuse(s, word, n, "is no format");
+    if (!t->format) return export_plan_refuse(s, word, n, "is no format");
     const char *types = t->format->types, *type = colon ? colon + 1 : types;
     size_t type_bytes = colon ? n - name - 1 : types ? strcspn(types, "|") : 0;
     if (colon && (!types || !is_type_of(types, type, type_bytes)))
-        return refuse(s, word, n, "has a type that is none of it");
+        return export_plan_refuse(s, word, n, "has a type that is none of it");
     snprintf(t->type, sizeof t->type, "%.*s", (int)type_bytes, type_bytes ? type : "");
     if (t->format->is_adapter && !s->lora)
         return ctx_fail(s->c, E_INPUT, "--to %s: holds an adapter, and none was given: name a run or an adapter",
@@ -71,17 +72,17 @@ static enum status parse_target(const struct export_source *s, const char *word,
     return s->c->status;
 }
 
-static enum status parse_list(const struct export_source *s, const char *list, struct export_job *job)
+static enum status export_plan_parse_list(const struct export_source *s, const char *list, struct export_job *job)
 {
     for (const char *word = list;; word++) {
         size_t n = strcspn(word, ",");
         if (job->n == EXPORT_TARGETS_MAX)
             return ctx_fail(s->c, E_INPUT, "--to: more than %d formats in one call", EXPORT_TARGETS_MAX);
         struct export_target *t = &job->targets[job->n++];
-        TRY(parse_target(s, word, n, t));
+        TRY(export_plan_parse_target(s, word, n, t));
         for (size_t i = 0; i + 1 < job->n; i++)
             if (job->targets[i].format == t->format && strcmp(job->targets[i].type, t->type) == 0)
-                return refuse(s, word, n, "is there twice");
+                return export_plan_refuse(s, word, n, "is there twice");
         word += n;
         if (!*word) return OK;
     }
@@ -136,7 +137,7 @@ enum status export_plan(const struct export_source *s, const char *list, const c
 {
     uint64_t needed = 0, there;
     *job = (struct export_job){.n = 0};
-    TRY(parse_list(s, list, job));
+    TRY(export_plan_parse_list(s, list, job));
     TRY(place_targets(s, out, job));
     for (size_t i = 0; i < job->n; i++) needed += job->targets[i].bytes;
     there = free_bytes(s->c, out);

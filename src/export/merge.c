@@ -14,7 +14,7 @@
 enum { NAME_BYTES = 128 };
 static const size_t default_shard_bytes = 5000000000u;
 
-struct plan {
+struct merge_plan {
     struct ctx *c;
     const struct model *m;
     const char *dir;
@@ -27,14 +27,14 @@ struct plan {
 
 /* ---- the plan --------------------------------------------------------------------------------------------------------- */
 
-static size_t plan_tensor_bytes(const struct plan *p, size_t i)
+static size_t plan_tensor_bytes(const struct merge_plan *p, size_t i)
 {
     const struct merged_tensor *t = merged_at(p->list, i);
     return (size_t)(t->rows * t->cols) * (size_t)tensor_type_info(p->type)->bytes;
 }
 
 /* Fills shards in order; a new one begins when the next tensor would not fit. */
-static void plan_shards(struct plan *p)
+static void plan_shards(struct merge_plan *p)
 {
     size_t in_shard = 0;
     for (size_t i = 0; i < merged_count(p->list); i++) {
@@ -52,7 +52,7 @@ static void plan_shards(struct plan *p)
 
 /* ---- files ------------------------------------------------------------------------------------------------------------ */
 
-static const char *shard_name(const struct plan *p, size_t shard, char *buf)
+static const char *shard_name(const struct merge_plan *p, size_t shard, char *buf)
 {
     if (p->n_shards == 1)
         snprintf(buf, NAME_BYTES, "model.safetensors");
@@ -61,14 +61,14 @@ static const char *shard_name(const struct plan *p, size_t shard, char *buf)
     return buf;
 }
 
-static void write_bytes(void *user, const void *bytes, size_t n)
+static void merge_write_bytes(void *user, const void *bytes, size_t n)
 {
     safetensors_write(user, bytes, n);
 }
 
-static enum status write_tensors(struct plan *p, struct safetensors_writer *out, size_t first, size_t n)
+static enum status merge_write_tensors(struct merge_plan *p, struct safetensors_writer *out, size_t first, size_t n)
 {
-    struct merged_sink sink = {.write = write_bytes, .user = out};
+    struct merged_sink sink = {.write = merge_write_bytes, .user = out};
     for (size_t i = first; i < first + n; i++) {
         const struct merged_tensor *t = merged_at(p->list, i);
         merged_plain_sink(&sink, p->type, t->cols);
@@ -78,7 +78,7 @@ static enum status write_tensors(struct plan *p, struct safetensors_writer *out,
 }
 
 /* One file. plan_shards gave neighbours of the list to a shard, so its tensors are `n` from `first` on. */
-static enum status write_shard(struct plan *p, size_t shard)
+static enum status write_shard(struct merge_plan *p, size_t shard)
 {
     char name[NAME_BYTES];
     size_t first = 0, n = 0, all = merged_count(p->list);
@@ -94,13 +94,13 @@ static enum status write_shard(struct plan *p, size_t shard)
     struct safetensors_writer *out = path ? safetensors_create(p->c, path, p->entries, n, NULL, 0) : NULL;
     mem_free(p->c, path);
     if (!out) return p->c->status;
-    if (write_tensors(p, out, first, n) == OK) return safetensors_commit(out);
+    if (merge_write_tensors(p, out, first, n) == OK) return safetensors_commit(out);
     safetensors_abort(out);
     return p->c->status;
 }
 
 /* model.safetensors.index.json: which file holds which tensor. */
-static enum status write_index(struct plan *p)
+static enum status write_index(struct merge_plan *p)
 {
     char name[NAME_BYTES];
     json_t *doc = json_object(), *map = json_object(), *metadata = json_object();
@@ -116,7 +116,7 @@ static enum status write_index(struct plan *p)
 
 /* ---- the whole -------------------------------------------------------------------------------------------------------- */
 
-static enum status write_all(struct plan *p)
+static enum status merge_write_all(struct merge_plan *p)
 {
     TRY(dir_make_empty(p->c, p->dir));
     TRY(hf_folder_check(p->m)); /* before gigabytes are written */
@@ -131,7 +131,7 @@ enum status merge_write(struct model *m, const char *dir, const struct merge_opt
     struct ctx *c = m->c;
     bool plain = options->type == TENSOR_BF16 || options->type == TENSOR_F16 || options->type == TENSOR_F32;
     BUG_ON(c, !plain, "merge to type %d", (int)options->type);
-    struct plan p = {.c = c, .m = m, .dir = dir, .type = options->type, .list = merged_open(m)};
+    struct merge_plan p = {.c = c, .m = m, .dir = dir, .type = options->type, .list = merged_open(m)};
     if (!p.list) return c->status;
     p.shard_bytes = options->shard_bytes ? options->shard_bytes : default_shard_bytes;
     p.shard = mem_alloc(c, merged_count(p.list), sizeof *p.shard);
@@ -139,7 +139,7 @@ enum status merge_write(struct model *m, const char *dir, const struct merge_opt
     if (p.shard && p.entries) {
         merged_set_progress(p.list, options->report, options->report_user);
         plan_shards(&p);
-        write_all(&p);
+        merge_write_all(&p);
     }
     mem_free(c, p.entries);
     mem_free(c, p.shard);

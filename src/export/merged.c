@@ -26,7 +26,8 @@ struct merged {
 
 /* ---- the list --------------------------------------------------------------------------------------------------------- */
 
-static struct merged_tensor *add_tensor(struct merged *g, enum merged_kind kind, int64_t layer, int place, const char *name)
+static struct merged_tensor *merged_add_tensor(struct merged *g, enum merged_kind kind, int64_t layer, int place,
+                                               const char *name)
 {
     struct merged_tensor *t = &g->tensors[g->n++];
     *t = (struct merged_tensor){.kind = kind, .layer = layer, .place = place, .rows = 1};
@@ -36,7 +37,7 @@ static struct merged_tensor *add_tensor(struct merged *g, enum merged_kind kind,
 
 static void add_matrix(struct merged *g, enum merged_kind kind, int64_t layer, int place, const struct weight *w)
 {
-    struct merged_tensor *t = add_tensor(g, kind, layer, place, w->name);
+    struct merged_tensor *t = merged_add_tensor(g, kind, layer, place, w->name);
     t->weight = w;
     t->rows = w->rows;
     t->cols = w->cols;
@@ -47,7 +48,7 @@ static void add_matrix(struct merged *g, enum merged_kind kind, int64_t layer, i
 static void add_vector(struct merged *g, enum merged_kind kind, int64_t layer, int place, const char *name, struct array *v)
 {
     if (!v) return;
-    struct merged_tensor *t = add_tensor(g, kind, layer, place, name);
+    struct merged_tensor *t = merged_add_tensor(g, kind, layer, place, name);
     t->vector = v;
     t->cols = v->shape[0];
     g->elements += v->shape[0];

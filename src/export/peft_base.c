@@ -102,7 +102,7 @@ static void read_manifest(struct peft_base_records *r, const char *path)
 }
 
 /* environment.json of a run has the fingerprint that no line of its manifest has. */
-static void read_environment(struct peft_base_records *r, const char *dir, const char *name)
+static void peft_base_read_environment(struct peft_base_records *r, const char *dir, const char *name)
 {
     char *path = path_join(r->c, dir, name);
     json_t *doc = path && file_exists(path) ? json_parse_file(r->c, path, TEXT_MAX_BYTES) : NULL;
@@ -140,7 +140,7 @@ static bool read_records(struct peft_base_records *r, const char *dir)
     if (read_place(r, dir, "README.md", true)) return true;
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         if (!read_place(r, dir, runs[i][0], false)) continue;
-        read_environment(r, dir, runs[i][1]);
+        peft_base_read_environment(r, dir, runs[i][1]);
         return ctx_ok(r->c);
     }
     return false;

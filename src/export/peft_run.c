@@ -12,7 +12,7 @@
 enum { TEXT_MAX_BYTES = 64 << 20, TYPES_MAX = DATASET_TYPES_MAX + 1 };
 
 /* A JSON file of the run, or NULL: it is not there, or is no JSON (which is no fault of the adapter). */
-static json_t *read_json(struct ctx *c, const char *run, const char *name)
+static json_t *peft_run_read_json(struct ctx *c, const char *run, const char *name)
 {
     char *path = path_join(c, run, name);
     json_t *doc = path && file_exists(path) ? json_parse_file(c, path, TEXT_MAX_BYTES) : NULL;
@@ -97,7 +97,7 @@ static double option_of(const json_t *config, const char *key, double otherwise)
     return json_is_number(v) ? json_number_value(v) : otherwise;
 }
 
-static enum status fit(struct ctx *c, const json_t *config, const struct dataset *d, struct objective *out)
+static enum status peft_run_fit(struct ctx *c, const json_t *config, const struct dataset *d, struct objective *out)
 {
     struct objective_options o = objective_options_default();
     const char *mode = json_string_value(json_object_get(config, "distrust"));
@@ -109,7 +109,7 @@ static enum status fit(struct ctx *c, const json_t *config, const struct dataset
     return objective_fit(c, &o, d, out);
 }
 
-static void add_document(struct peft_run_group *g, const struct objective *o, const struct dataset_document *d)
+static void peft_run_add_document(struct peft_run_group *g, const struct objective *o, const struct dataset_document *d)
 {
     double omega = isnan(d->auth_weight) || isnan(d->prov_entropy) ? 1 : objective_omega(o, d->auth_weight, d->prov_entropy);
     g->documents++;
@@ -148,7 +148,7 @@ static void append_groups(const struct dataset *d, const struct objective *o, st
     double total = 0;
     for (int64_t i = 0; i < dataset_n_documents(d); i++) {
         const struct dataset_document *k = dataset_document(d, i);
-        add_document(&groups[k->source_type < 0 ? n : (size_t)k->source_type], o, k);
+        peft_run_add_document(&groups[k->source_type < 0 ? n : (size_t)k->source_type], o, k);
     }
     for (size_t i = 0; i <= n; i++) total += groups[i].omega;
     buf_printf(
@@ -167,7 +167,7 @@ static void append_provenance(struct ctx *c, const char *run, const json_t *conf
     char *path = path_join(c, run, "data.cache");
     struct dataset *d = path && file_exists(path) ? dataset_open(c, path) : NULL;
     struct peft_run_group *groups = d ? mem_alloc(c, TYPES_MAX, sizeof *groups) : NULL;
-    if (groups && fit(c, config, d, &o) == OK) append_groups(d, &o, groups, b);
+    if (groups && peft_run_fit(c, config, d, &o) == OK) append_groups(d, &o, groups, b);
     if (c->status == E_INPUT || c->status == E_UNSUPPORTED) ctx_clear(c); /* of another version: no summary */
     mem_free(c, groups);
     dataset_close(d);
@@ -176,7 +176,7 @@ static void append_provenance(struct ctx *c, const char *run, const json_t *conf
 
 enum status peft_append_run(struct ctx *c, const char *run, struct buf *b)
 {
-    json_t *config = read_json(c, run, "config.json"), *manifest = read_json(c, run, "data_manifest.json");
+    json_t *config = peft_run_read_json(c, run, "config.json"), *manifest = peft_run_read_json(c, run, "data_manifest.json");
     if (json_is_object(config)) append_options(config, b);
     append_result(c, run, b);
     if (json_is_array(manifest)) append_files(manifest, b);

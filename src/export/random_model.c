@@ -54,7 +54,7 @@ struct random_writer {
 /* ---- tensors --------------------------------------------------------------------------------------------------------- */
 
 /* cols 0: a vector. */
-static void add_tensor(struct random_writer *w, int layer, const char *name, int64_t rows, int64_t cols)
+static void random_model_add_tensor(struct random_writer *w, int layer, const char *name, int64_t rows, int64_t cols)
 {
     char *to = w->names[w->n];
     if (layer < 0)
@@ -69,28 +69,28 @@ static void add_layer(struct random_writer *w, int layer)
 {
     const struct random_shape *s = w->s;
     int64_t q = (int64_t)s->heads * s->head_dim, kv = (int64_t)s->kv_heads * s->head_dim;
-    add_tensor(w, layer, "input_layernorm.weight", s->hidden, 0);
-    add_tensor(w, layer, "self_attn.q_proj.weight", q, s->hidden);
-    add_tensor(w, layer, "self_attn.k_proj.weight", kv, s->hidden);
-    add_tensor(w, layer, "self_attn.v_proj.weight", kv, s->hidden);
+    random_model_add_tensor(w, layer, "input_layernorm.weight", s->hidden, 0);
+    random_model_add_tensor(w, layer, "self_attn.q_proj.weight", q, s->hidden);
+    random_model_add_tensor(w, layer, "self_attn.k_proj.weight", kv, s->hidden);
+    random_model_add_tensor(w, layer, "self_attn.v_proj.weight", kv, s->hidden);
     if (s->qkv_bias) {
-        add_tensor(w, layer, "self_attn.q_proj.bias", q, 0);
-        add_tensor(w, layer, "self_attn.k_proj.bias", kv, 0);
-        add_tensor(w, layer, "self_attn.v_proj.bias", kv, 0);
+        random_model_add_tensor(w, layer, "self_attn.q_proj.bias", q, 0);
+        random_model_add_tensor(w, layer, "self_attn.k_proj.bias", kv, 0);
+        random_model_add_tensor(w, layer, "self_attn.v_proj.bias", kv, 0);
     }
-    add_tensor(w, layer, "self_attn.o_proj.weight", s->hidden, q);
-    add_tensor(w, layer, "post_attention_layernorm.weight", s->hidden, 0);
-    add_tensor(w, layer, "mlp.gate_proj.weight", s->ffn, s->hidden);
-    add_tensor(w, layer, "mlp.up_proj.weight", s->ffn, s->hidden);
-    add_tensor(w, layer, "mlp.down_proj.weight", s->hidden, s->ffn);
+    random_model_add_tensor(w, layer, "self_attn.o_proj.weight", s->hidden, q);
+    random_model_add_tensor(w, layer, "post_attention_layernorm.weight", s->hidden, 0);
+    random_model_add_tensor(w, layer, "mlp.gate_proj.weight", s->ffn, s->hidden);
+    random_model_add_tensor(w, layer, "mlp.up_proj.weight", s->ffn, s->hidden);
+    random_model_add_tensor(w, layer, "mlp.down_proj.weight", s->hidden, s->ffn);
 }
 
 static void add_all(struct random_writer *w)
 {
-    add_tensor(w, -1, "model.embed_tokens.weight", w->s->vocab, w->s->hidden);
+    random_model_add_tensor(w, -1, "model.embed_tokens.weight", w->s->vocab, w->s->hidden);
     for (int i = 0; i < w->s->layers; i++) add_layer(w, i);
-    add_tensor(w, -1, "model.norm.weight", w->s->hidden, 0);
-    if (!w->s->tied) add_tensor(w, -1, "lm_head.weight", w->s->vocab, w->s->hidden);
+    random_model_add_tensor(w, -1, "model.norm.weight", w->s->hidden, 0);
+    if (!w->s->tied) random_model_add_tensor(w, -1, "lm_head.weight", w->s->vocab, w->s->hidden);
 }
 
 uint64_t random_model_bytes(int shape)
@@ -165,7 +165,7 @@ static void random_model_write_values(struct random_writer *w, struct safetensor
     }
 }
 
-static enum status write_weights(struct random_writer *w)
+static enum status random_model_write_weights(struct random_writer *w)
 {
     char *path = path_join(w->c, w->dir, "model.safetensors");
     struct safetensors_writer *out = path ? safetensors_create(w->c, path, w->entries, w->n, NULL, 0) : NULL;
@@ -207,7 +207,7 @@ static json_t *random_model_make_config(const struct random_shape *s)
     return doc;
 }
 
-static enum status write_config(struct random_writer *w)
+static enum status random_model_write_config(struct random_writer *w)
 {
     struct buf text;
     buf_init(&text, w->c, TEXT_MAX);
@@ -254,12 +254,12 @@ static enum status random_model_write_tokenizer(struct random_writer *w)
     return w->c->status;
 }
 
-static enum status write_files(struct random_writer *w)
+static enum status random_model_write_files(struct random_writer *w)
 {
     TRY(dir_make_empty(w->c, w->dir));
-    TRY(write_weights(w));
+    TRY(random_model_write_weights(w));
     TRY(random_model_write_tokenizer(w));
-    return write_config(w);
+    return random_model_write_config(w);
 }
 
 enum status random_model_write(struct ctx *c, const char *dir, const struct random_model *what)
@@ -274,7 +274,7 @@ enum status random_model_write(struct ctx *c, const char *dir, const struct rand
     w.piece = mem_alloc(c, PIECE, sizeof *w.piece);
     if (ctx_ok(c)) {
         add_all(&w);
-        write_files(&w);
+        random_model_write_files(&w);
     }
     mem_free(c, w.piece);
     mem_free(c, w.table);

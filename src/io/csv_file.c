@@ -62,7 +62,7 @@ static enum status read_quoted(struct csv_file *f, char **start, char **stop)
     return OK;
 }
 
-static void read_plain(struct csv_file *f, char **start, char **stop)
+static void csv_file_read_plain(struct csv_file *f, char **start, char **stop)
 {
     *start = f->p;
     f->p += strcspn(f->p, ",\r\n");
@@ -106,7 +106,7 @@ bool csv_file_next(struct csv_file *f, struct csv_row *out)
             f->p++;
             if (read_quoted(f, &start, &stop) != OK) return false;
         } else {
-            read_plain(f, &start, &stop);
+            csv_file_read_plain(f, &start, &stop);
         }
         more = end_field(f, stop);
         out->fields[out->n++] = start;

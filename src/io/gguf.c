@@ -50,7 +50,7 @@ static size_t left(const struct cursor *r)
 }
 
 /* Fails with the place; returns false for the caller to pass on. */
-static bool refuse(struct cursor *r, const char *field, const char *why)
+static bool gguf_refuse(struct cursor *r, const char *field, const char *why)
 {
     ctx_fail(r->c, E_INPUT, "%s: offset %zu: %s: %s", r->path, r->at, field, why);
     return false;
@@ -61,7 +61,7 @@ static const uint8_t *gguf_take(struct cursor *r, size_t n, const char *field)
 {
     if (!ctx_ok(r->c)) return NULL;
     if (n > left(r)) {
-        refuse(r, field, "the file ends inside it (truncated?)");
+        gguf_refuse(r, field, "the file ends inside it (truncated?)");
         return NULL;
     }
     const uint8_t *p = r->data + r->at;
@@ -80,7 +80,7 @@ static uint64_t read_uint(struct cursor *r, size_t n, const char *field)
 static bool gguf_read_string(struct cursor *r, const char *field, struct gguf_string *out)
 {
     uint64_t n = read_uint(r, 8, field);
-    if (ctx_ok(r->c) && n > left(r)) return refuse(r, field, "string length goes beyond the end of the file");
+    if (ctx_ok(r->c) && n > left(r)) return gguf_refuse(r, field, "string length goes beyond the end of the file");
     const uint8_t *p = gguf_take(r, (size_t)n, field);
     *out = (struct gguf_string){(const char *)p, (size_t)n};
     return p != NULL;
@@ -92,12 +92,12 @@ static char *gguf_read_name(struct cursor *r, const char *field)
     struct gguf_string s;
     if (!gguf_read_string(r, field, &s)) return NULL;
     if (s.n == 0 || s.n > NAME_CAP_BYTES) {
-        refuse(r, field, s.n ? "longer than 65535 bytes" : "empty");
+        gguf_refuse(r, field, s.n ? "longer than 65535 bytes" : "empty");
         return NULL;
     }
     char *name = mem_strndup(r->c, s.data, s.n);
     if (name && strlen(name) != s.n) {
-        refuse(r, field, "holds a NUL byte");
+        gguf_refuse(r, field, "holds a NUL byte");
         mem_free(r->c, name);
         return NULL;
     }
@@ -120,7 +120,7 @@ static bool read_kind(struct cursor *r, const char *key, enum gguf_kind *out)
 {
     uint64_t kind = read_uint(r, 4, key);
     if (!ctx_ok(r->c)) return false;
-    if (kind >= KIND_COUNT) return refuse(r, key, "unknown value type");
+    if (kind >= KIND_COUNT) return gguf_refuse(r, key, "unknown value type");
     *out = (enum gguf_kind)kind;
     return true;
 }
@@ -129,11 +129,11 @@ static bool read_kind(struct cursor *r, const char *key, enum gguf_kind *out)
 static bool read_fixed(struct cursor *r, const char *key, enum gguf_kind kind, uint64_t n, const void **data)
 {
     size_t bytes;
-    if (!checked_mul((size_t)n, kind_bytes(kind), &bytes)) return refuse(r, key, "array length overflows");
+    if (!checked_mul((size_t)n, kind_bytes(kind), &bytes)) return gguf_refuse(r, key, "array length overflows");
     const uint8_t *p = gguf_take(r, bytes, key);
     if (!p) return false;
     for (size_t i = 0; kind == GGUF_BOOL && i < bytes; i++) {
-        if (p[i] > 1) return refuse(r, key, "a boolean that is neither 0 nor 1");
+        if (p[i] > 1) return gguf_refuse(r, key, "a boolean that is neither 0 nor 1");
     }
     *data = p;
     return true;
@@ -142,7 +142,7 @@ static bool read_fixed(struct cursor *r, const char *key, enum gguf_kind kind, u
 /* An array of strings: each costs at least its length field, so the index is at most twice the file. */
 static bool read_string_array(struct cursor *r, const char *key, uint64_t n, const void **data)
 {
-    if (n > left(r) / 8) return refuse(r, key, "more strings than the file has bytes for");
+    if (n > left(r) / 8) return gguf_refuse(r, key, "more strings than the file has bytes for");
     struct gguf_string *index = mem_alloc(r->c, (size_t)n, sizeof *index);
     if (!index) return false;
     *data = index; /* owned from here on, also on failure */
@@ -156,7 +156,7 @@ static bool read_string_array(struct cursor *r, const char *key, uint64_t n, con
 static bool read_array(struct cursor *r, struct gguf_value *v)
 {
     if (!read_kind(r, v->key, &v->item_kind)) return false;
-    if (v->item_kind == GGUF_ARRAY) return refuse(r, v->key, "arrays of arrays are not supported");
+    if (v->item_kind == GGUF_ARRAY) return gguf_refuse(r, v->key, "arrays of arrays are not supported");
     uint64_t n = read_uint(r, 8, v->key);
     if (!ctx_ok(r->c)) return false;
     v->n = n;
@@ -180,7 +180,7 @@ static bool gguf_read_value(struct cursor *r, struct gguf_value *v)
 }
 
 /* Remembers a name; a second one of the same spelling is refused. */
-static bool add_name(struct cursor *r, struct map *names, const char *name, size_t position, const char *field)
+static bool gguf_add_name(struct cursor *r, struct map *names, const char *name, size_t position, const char *field)
 {
     bool twice = false;
     if (map_put(names, name, strlen(name), position, &twice) != OK) return false;
@@ -192,7 +192,8 @@ static bool add_name(struct cursor *r, struct map *names, const char *name, size
 /* All key-value pairs. */
 static bool gguf_read_metadata(struct cursor *r, struct gguf *g, uint64_t n)
 {
-    if (n > left(r) / MIN_PAIR_BYTES || n > KEY_CAP) return refuse(r, "key count", "more than the file or the limit allows");
+    if (n > left(r) / MIN_PAIR_BYTES || n > KEY_CAP)
+        return gguf_refuse(r, "key count", "more than the file or the limit allows");
     g->values = mem_alloc(r->c, (size_t)n, sizeof *g->values);
     g->keys = map_new(r->c, (size_t)n);
     if (!g->values || !g->keys) return false;
@@ -201,7 +202,7 @@ static bool gguf_read_metadata(struct cursor *r, struct gguf *g, uint64_t n)
         v->key = gguf_read_name(r, "key");
         if (!v->key) return false;
         g->n_values++; /* from here on gguf_close frees it */
-        if (!add_name(r, g->keys, v->key, g->n_values - 1, "key") || !gguf_read_value(r, v)) return false;
+        if (!gguf_add_name(r, g->keys, v->key, g->n_values - 1, "key") || !gguf_read_value(r, v)) return false;
     }
     return true;
 }
@@ -247,12 +248,12 @@ static bool read_shape(struct cursor *r, struct tensor_view *t)
 {
     uint64_t ndim = read_uint(r, 4, t->name);
     if (!ctx_ok(r->c)) return false;
-    if (ndim < 1 || ndim > GGUF_MAX_DIMS) return refuse(r, t->name, "number of dimensions outside 1..4");
+    if (ndim < 1 || ndim > GGUF_MAX_DIMS) return gguf_refuse(r, t->name, "number of dimensions outside 1..4");
     t->ndim = (int)ndim;
     for (int i = t->ndim; i-- > 0;) {
         uint64_t dim = read_uint(r, 8, t->name);
         if (!ctx_ok(r->c)) return false;
-        if (dim < 1 || dim > INT64_MAX) return refuse(r, t->name, "dimension outside 1..2^63-1");
+        if (dim < 1 || dim > INT64_MAX) return gguf_refuse(r, t->name, "dimension outside 1..2^63-1");
         t->shape[i] = (int64_t)dim;
     }
     return true;
@@ -265,14 +266,14 @@ static bool read_info(struct cursor *r, struct tensor_view *t, uint64_t *offset)
     *offset = read_uint(r, 8, t->name);
     if (!ctx_ok(r->c)) return false;
     if (tensor_bytes(t->type, t->ndim, t->shape, &t->bytes)) return true;
-    return refuse(r, t->name, "shape overflows, or its rows are not whole blocks");
+    return gguf_refuse(r, t->name, "shape overflows, or its rows are not whole blocks");
 }
 
 /* All tensor infos. Offsets count from the start of the data, which is known only after the last of them. */
 static bool read_infos(struct cursor *r, struct gguf *g, uint64_t n, uint64_t **offsets)
 {
     if (n > left(r) / MIN_INFO_BYTES || n > TENSOR_CAP) {
-        return refuse(r, "tensor count", "more than the file or the limit allows");
+        return gguf_refuse(r, "tensor count", "more than the file or the limit allows");
     }
     g->tensors = mem_alloc(r->c, (size_t)n, sizeof *g->tensors);
     g->names = map_new(r->c, (size_t)n);
@@ -283,7 +284,7 @@ static bool read_infos(struct cursor *r, struct gguf *g, uint64_t n, uint64_t **
         t->name = gguf_read_name(r, "tensor name");
         if (!t->name) return false;
         g->n_tensors++;
-        if (!add_name(r, g->names, t->name, g->n_tensors - 1, "tensor")) return false;
+        if (!gguf_add_name(r, g->names, t->name, g->n_tensors - 1, "tensor")) return false;
         if (!read_info(r, t, &(*offsets)[g->n_tensors - 1])) return false;
     }
     return true;
@@ -295,9 +296,10 @@ static bool read_alignment(struct cursor *r, const struct gguf *g, size_t *align
     const struct gguf_value *v = gguf_get(g, "general.alignment");
     *alignment = ALIGNMENT_DEFAULT;
     if (!v) return true;
-    if (v->kind != GGUF_U32) return refuse(r, v->key, "is not of type uint32");
+    if (v->kind != GGUF_U32) return gguf_refuse(r, v->key, "is not of type uint32");
     uint64_t a = le_u32(v->data);
-    if (a < 8 || a > ALIGNMENT_CAP || (a & (a - 1)) != 0) return refuse(r, v->key, "is not a power of two in 8..1048576");
+    if (a < 8 || a > ALIGNMENT_CAP || (a & (a - 1)) != 0)
+        return gguf_refuse(r, v->key, "is not a power of two in 8..1048576");
     *alignment = (size_t)a;
     return true;
 }
@@ -310,7 +312,7 @@ static bool refuse_tensor(struct cursor *r, const struct tensor_view *t, uint64_
 }
 
 /* Orders tensors by where their bytes begin. */
-static int by_place(const void *a, const void *b)
+static int gguf_by_place(const void *a, const void *b)
 {
     const struct tensor_view *x = *(const struct tensor_view *const *)a, *y = *(const struct tensor_view *const *)b;
     return (x->data > y->data) - (x->data < y->data);
@@ -322,7 +324,7 @@ static bool refuse_overlap(struct cursor *r, const struct gguf *g)
     const struct tensor_view **order = mem_alloc(r->c, g->n_tensors, sizeof *order);
     if (!order) return false;
     for (size_t i = 0; i < g->n_tensors; i++) order[i] = &g->tensors[i];
-    qsort(order, g->n_tensors, sizeof *order, by_place);
+    qsort(order, g->n_tensors, sizeof *order, gguf_by_place);
     bool ok = true;
     for (size_t i = 1; i < g->n_tensors && ok; i++) {
         const uint8_t *end = (const uint8_t *)order[i - 1]->data + order[i - 1]->bytes;
@@ -361,11 +363,11 @@ static bool read_version(struct cursor *r, struct gguf *g)
     const uint8_t *magic = gguf_take(r, 4, "magic");
     if (!magic) return false;
     if (lfs_pointer_refuse(r->c, r->path, r->data, r->n)) return false;
-    if (memcmp(magic, "GGUF", 4) != 0) return refuse(r, "magic", "not a GGUF file");
+    if (memcmp(magic, "GGUF", 4) != 0) return gguf_refuse(r, "magic", "not a GGUF file");
     g->version = (uint32_t)read_uint(r, 4, "version");
     if (!ctx_ok(r->c)) return false;
     if (g->version == 2 || g->version == 3) return true;
-    if (g->version == 0) return refuse(r, "version", "is 0");
+    if (g->version == 0) return gguf_refuse(r, "version", "is 0");
     if ((g->version & 0xffff) == 0)
         ctx_fail(r->c, E_UNSUPPORTED, "%s: big-endian GGUF files are not supported", r->path);
     else

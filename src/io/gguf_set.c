@@ -48,7 +48,7 @@ static enum status read_part(struct ctx *c, const struct gguf *g, struct gguf_pa
 enum { NUMBER_BYTES = 64 };
 
 /* "-00002-of-00003", as names of parts end before ".gguf". */
-static void write_number(char text[NUMBER_BYTES], struct gguf_part part)
+static void gguf_set_write_number(char text[NUMBER_BYTES], struct gguf_part part)
 {
     snprintf(text, NUMBER_BYTES, "-%05lld-of-%05lld", (long long)part.no + 1, (long long)part.count);
 }
@@ -58,8 +58,8 @@ static char *part_path(struct ctx *c, const char *path, struct gguf_part part, i
 {
     char here[NUMBER_BYTES], there[NUMBER_BYTES];
     size_t n = strlen(path), ending = n >= 5 && strcmp(path + n - 5, ".gguf") == 0 ? 5 : 0;
-    write_number(here, part);
-    write_number(there, (struct gguf_part){no, part.count});
+    gguf_set_write_number(here, part);
+    gguf_set_write_number(there, (struct gguf_part){no, part.count});
     size_t digits = strlen(here);
     if (n < ending + digits || memcmp(path + n - ending - digits, here, digits) != 0) {
         ctx_fail(c, E_INPUT,

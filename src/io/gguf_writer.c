@@ -49,7 +49,7 @@ static void gguf_writer_free(struct gguf_writer *w)
 
 /* ---- numbers and texts ----------------------------------------------------------------------------------------------- */
 
-static void put_u32(struct buf *b, uint32_t v)
+static void gguf_writer_put_u32(struct buf *b, uint32_t v)
 {
     char bytes[4] = {(char)v, (char)(v >> 8), (char)(v >> 16), (char)(v >> 24)};
     buf_append(b, bytes, sizeof bytes);
@@ -57,18 +57,18 @@ static void put_u32(struct buf *b, uint32_t v)
 
 static void put_u64(struct buf *b, uint64_t v)
 {
-    put_u32(b, (uint32_t)v);
-    put_u32(b, (uint32_t)(v >> 32));
+    gguf_writer_put_u32(b, (uint32_t)v);
+    gguf_writer_put_u32(b, (uint32_t)(v >> 32));
 }
 
-static void put_f32(struct buf *b, float v)
+static void gguf_writer_put_f32(struct buf *b, float v)
 {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    put_u32(b, bits);
+    gguf_writer_put_u32(b, bits);
 }
 
-static void put_text(struct buf *b, const char *text, size_t n)
+static void gguf_writer_put_text(struct buf *b, const char *text, size_t n)
 {
     put_u64(b, n);
     buf_append(b, text, n);
@@ -76,7 +76,7 @@ static void put_text(struct buf *b, const char *text, size_t n)
 
 /* ---- metadata -------------------------------------------------------------------------------------------------------- */
 
-static bool is_new(struct gguf_writer *w, struct map *seen, const char *name)
+static bool gguf_writer_is_new(struct gguf_writer *w, struct map *seen, const char *name)
 {
     bool twice = false;
     if (!ctx_ok(w->c) || map_put(seen, name, strlen(name), 1, &twice) != OK) return false;
@@ -88,29 +88,29 @@ static bool is_new(struct gguf_writer *w, struct map *seen, const char *name)
 static bool begin_pair(struct gguf_writer *w, const char *key, enum gguf_kind kind)
 {
     BUG_ON(w->c, w->file != NULL, "key \"%s\" behind the header", key);
-    if (!is_new(w, w->keys, key)) return false;
+    if (!gguf_writer_is_new(w, w->keys, key)) return false;
     w->n_pairs++;
-    put_text(&w->pairs, key, strlen(key));
-    put_u32(&w->pairs, (uint32_t)kind);
+    gguf_writer_put_text(&w->pairs, key, strlen(key));
+    gguf_writer_put_u32(&w->pairs, (uint32_t)kind);
     return true;
 }
 
 static bool begin_list(struct gguf_writer *w, const char *key, enum gguf_kind kind, uint64_t n)
 {
     if (!begin_pair(w, key, GGUF_ARRAY)) return false;
-    put_u32(&w->pairs, (uint32_t)kind);
+    gguf_writer_put_u32(&w->pairs, (uint32_t)kind);
     put_u64(&w->pairs, n);
     return true;
 }
 
 void gguf_writer_u32(struct gguf_writer *w, const char *key, uint32_t v)
 {
-    if (begin_pair(w, key, GGUF_U32)) put_u32(&w->pairs, v);
+    if (begin_pair(w, key, GGUF_U32)) gguf_writer_put_u32(&w->pairs, v);
 }
 
 void gguf_writer_f32(struct gguf_writer *w, const char *key, float v)
 {
-    if (begin_pair(w, key, GGUF_F32)) put_f32(&w->pairs, v);
+    if (begin_pair(w, key, GGUF_F32)) gguf_writer_put_f32(&w->pairs, v);
 }
 
 void gguf_writer_bool(struct gguf_writer *w, const char *key, bool v)
@@ -120,7 +120,7 @@ void gguf_writer_bool(struct gguf_writer *w, const char *key, bool v)
 
 void gguf_writer_string(struct gguf_writer *w, const char *key, const char *text, size_t n)
 {
-    if (begin_pair(w, key, GGUF_STRING)) put_text(&w->pairs, text, n);
+    if (begin_pair(w, key, GGUF_STRING)) gguf_writer_put_text(&w->pairs, text, n);
 }
 
 void gguf_writer_strings(struct gguf_writer *w, const char *key, uint64_t n, gguf_writer_item *item, const void *user)
@@ -128,20 +128,20 @@ void gguf_writer_strings(struct gguf_writer *w, const char *key, uint64_t n, ggu
     if (!begin_list(w, key, GGUF_STRING, n)) return;
     for (uint64_t i = 0; i < n && buf_ok(&w->pairs); i++) {
         struct gguf_string s = item(user, i);
-        put_text(&w->pairs, s.data, s.n);
+        gguf_writer_put_text(&w->pairs, s.data, s.n);
     }
 }
 
 void gguf_writer_i32s(struct gguf_writer *w, const char *key, const int32_t *values, uint64_t n)
 {
     if (!begin_list(w, key, GGUF_I32, n)) return;
-    for (uint64_t i = 0; i < n; i++) put_u32(&w->pairs, (uint32_t)values[i]);
+    for (uint64_t i = 0; i < n; i++) gguf_writer_put_u32(&w->pairs, (uint32_t)values[i]);
 }
 
 void gguf_writer_f32s(struct gguf_writer *w, const char *key, const float *values, uint64_t n)
 {
     if (!begin_list(w, key, GGUF_F32, n)) return;
-    for (uint64_t i = 0; i < n; i++) put_f32(&w->pairs, values[i]);
+    for (uint64_t i = 0; i < n; i++) gguf_writer_put_f32(&w->pairs, values[i]);
 }
 
 void gguf_writer_bools(struct gguf_writer *w, const char *key, const bool *values, uint64_t n)
@@ -189,7 +189,7 @@ void gguf_writer_tensor(struct gguf_writer *w, const char *name, enum tensor_typ
     size_t bytes, end;
     int number = tensor_type_info(type)->gguf;
     BUG_ON(w->c, number < 0 || ndim < 1 || ndim > 4 || w->file, "tensor \"%s\" cannot be declared", name);
-    if (!is_new(w, w->names, name)) return;
+    if (!gguf_writer_is_new(w, w->names, name)) return;
     if (!tensor_bytes(type, ndim, shape, &bytes) || !checked_add(w->offset, bytes, &end) || end > SIZE_MAX - ALIGNMENT) {
         ctx_fail(w->c, E_INPUT, "tensor \"%s\": its shape cannot be written as %s", name, tensor_type_info(type)->name);
         return;
@@ -202,15 +202,15 @@ void gguf_writer_tensor(struct gguf_writer *w, const char *name, enum tensor_typ
         w->room = room;
     }
     w->sizes[w->n_tensors++] = bytes;
-    put_text(&w->infos, name, strlen(name));
-    put_u32(&w->infos, (uint32_t)ndim);
+    gguf_writer_put_text(&w->infos, name, strlen(name));
+    gguf_writer_put_u32(&w->infos, (uint32_t)ndim);
     for (int i = ndim - 1; i >= 0; i--) put_u64(&w->infos, (uint64_t)shape[i]);
-    put_u32(&w->infos, (uint32_t)number);
+    gguf_writer_put_u32(&w->infos, (uint32_t)number);
     put_u64(&w->infos, w->offset);
     w->offset = aligned(end);
 }
 
-static void pad_to(struct gguf_writer *w, size_t at)
+static void gguf_writer_pad_to(struct gguf_writer *w, size_t at)
 {
     static const char zeros[ALIGNMENT];
     file_writer_write(w->file, zeros, aligned(at) - at);
@@ -221,7 +221,7 @@ enum status gguf_writer_begin(struct gguf_writer *w, const char *path)
     struct buf head;
     buf_init(&head, w->c, 64);
     buf_append(&head, "GGUF", 4);
-    put_u32(&head, VERSION);
+    gguf_writer_put_u32(&head, VERSION);
     put_u64(&head, w->n_tensors);
     put_u64(&head, w->n_pairs);
     w->file = ctx_ok(w->c) ? file_writer_open(w->c, path) : NULL;
@@ -229,7 +229,7 @@ enum status gguf_writer_begin(struct gguf_writer *w, const char *path)
         file_writer_write(w->file, head.data, head.len);
         file_writer_write(w->file, buf_str(&w->pairs), w->pairs.len);
         file_writer_write(w->file, buf_str(&w->infos), w->infos.len);
-        pad_to(w, head.len + w->pairs.len + w->infos.len);
+        gguf_writer_pad_to(w, head.len + w->pairs.len + w->infos.len);
     }
     buf_release(&head);
     return w->c->status;
@@ -246,7 +246,7 @@ void gguf_writer_write(struct gguf_writer *w, const void *bytes, size_t n)
         n -= k;
         w->at += k;
         if (w->at < w->sizes[w->tensor]) continue;
-        pad_to(w, w->at);
+        gguf_writer_pad_to(w, w->at);
         w->tensor++;
         w->at = 0;
     }

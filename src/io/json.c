@@ -346,7 +346,7 @@ void json_append_f64(struct buf *b, double v)
     buf_append_str(b, text);
 }
 
-static void write_value(struct buf *b, const json_t *v, bool pretty, int depth);
+static void json_write_value(struct buf *b, const json_t *v, bool pretty, int depth);
 
 /* Between members, when the text is for people. */
 static void newline(struct buf *b, bool pretty, int depth)
@@ -370,7 +370,7 @@ static void write_array(struct buf *b, const json_t *v, bool pretty, int depth)
     for (size_t i = 0; i < n; i++) {
         if (i) buf_append_char(b, ',');
         newline(b, pretty, depth + 1);
-        write_value(b, json_array_get(v, i), pretty, depth + 1);
+        json_write_value(b, json_array_get(v, i), pretty, depth + 1);
     }
     if (n) newline(b, pretty, depth);
     buf_append_char(b, ']');
@@ -409,7 +409,7 @@ static void write_object(struct buf *b, json_t *v, bool pretty, int depth)
         newline(b, pretty, depth + 1);
         json_append_string(b, json_object_iter_key(members[i]), key_bytes(members[i]));
         buf_append_str(b, pretty ? ": " : ":");
-        write_value(b, json_object_iter_value(members[i]), pretty, depth + 1);
+        json_write_value(b, json_object_iter_value(members[i]), pretty, depth + 1);
     }
     if (n) newline(b, pretty, depth);
     buf_append_char(b, '}');
@@ -417,7 +417,7 @@ static void write_object(struct buf *b, json_t *v, bool pretty, int depth)
 }
 
 /* Any node. Depth is bounded by that of the tree, which no parser of this program makes deeper than JSON_MAX_DEPTH. */
-static void write_value(struct buf *b, const json_t *v, bool pretty, int depth)
+static void json_write_value(struct buf *b, const json_t *v, bool pretty, int depth)
 {
     switch (json_typeof(v)) {
     case JSON_OBJECT:
@@ -450,7 +450,7 @@ static void write_value(struct buf *b, const json_t *v, bool pretty, int depth)
 enum status json_write(struct ctx *c, const json_t *doc, bool pretty, struct buf *out)
 {
     TRY(c->status);
-    write_value(out, doc, pretty, 0);
+    json_write_value(out, doc, pretty, 0);
     if (pretty) buf_append_char(out, '\n');
     return c->status;
 }

@@ -327,7 +327,7 @@ static enum json_token close_container(struct json_scan *s)
 }
 
 /* A key with its colon. */
-static enum json_token read_key(struct json_scan *s)
+static enum json_token json_scan_read_key(struct json_scan *s)
 {
     if (s->text[s->at] != '"') return fail_at(s, s->at, "expected a key in double quotes");
     if (!scan_read_string(s)) return SCAN_FAILED;
@@ -363,7 +363,7 @@ static enum json_token next_item(struct json_scan *s)
     scan_skip_space(s);
     s->token_at = s->at;
     if (s->at == s->n) return fail_at(s, s->at, "unexpected end of the JSON text");
-    return object ? read_key(s) : scan_read_value(s);
+    return object ? json_scan_read_key(s) : scan_read_value(s);
 }
 
 enum json_token json_scan_next(struct json_scan *s)
@@ -381,7 +381,7 @@ enum json_token json_scan_next(struct json_scan *s)
     case EXPECT_COMMA_OR_END:
         return next_item(s);
     case EXPECT_KEY_OR_END:
-        return ch == '}' ? close_container(s) : read_key(s);
+        return ch == '}' ? close_container(s) : json_scan_read_key(s);
     case EXPECT_VALUE_OR_END:
         return ch == ']' ? close_container(s) : scan_read_value(s);
     case EXPECT_VALUE:

@@ -104,7 +104,7 @@ static bool is_zstd(const struct packed_file *f)
 }
 
 /* Looks at the first bytes and prepares the library that reads them. */
-static bool start(struct packed_file *f)
+static bool packed_file_start(struct packed_file *f)
 {
     f->started = true;
     while (f->n < 4 && refill(f)) continue;
@@ -201,7 +201,7 @@ static int64_t end(struct packed_file *f)
 /* A library that made no progress wants more input, or has output left that a further call gives. */
 int64_t packed_file_read(struct packed_file *f, void *to, size_t n)
 {
-    if (!f->started && !start(f)) return -1;
+    if (!f->started && !packed_file_start(f)) return -1;
     for (;;) {
         bool drained = f->at == f->n && !f->inside;
         if (drained && !refill(f)) return ctx_ok(f->c) ? end(f) : -1;

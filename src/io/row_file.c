@@ -158,7 +158,7 @@ static bool skip_space(struct row_file *f)
 /* ---- forms ---- */
 
 /* Fills the first chunk far enough to see what the file is, and takes a byte order mark away. */
-static bool look(struct row_file *f)
+static bool row_file_look(struct row_file *f)
 {
     while (f->n < LOOK_BYTES) {
         int64_t got = packed_file_read(f->in, f->chunk + f->n, sizeof f->chunk - f->n);
@@ -187,7 +187,7 @@ static bool open_table(struct row_file *f)
 /* Finds the form by the first bytes; whether "{" begins a line or one object over several is `decided` at the line's end. */
 static bool recognise(struct row_file *f)
 {
-    if (!look(f)) return false;
+    if (!row_file_look(f)) return false;
     if (f->n >= 4 && memcmp(f->chunk, "PAR1", 4) == 0) return open_table(f);
     if (foreign_file_refuse(f->c, row_file_name(f), f->chunk + f->at, f->n - f->at)) return false;
     if (!skip_space(f)) return false;
@@ -308,7 +308,7 @@ static bool take_row(struct row_file *f)
     return ctx_ok(f->c);
 }
 
-static void begin_row(struct row_file *f)
+static void row_file_begin(struct row_file *f)
 {
     f->depth = 0;
     if (f->item == 0) f->first_line = f->line;
@@ -318,7 +318,7 @@ static void begin_row(struct row_file *f)
 }
 
 /* A too long row of which the caller was told is passed over. */
-static bool finish_row(struct row_file *f)
+static bool row_file_finish(struct row_file *f)
 {
     while (f->inside && take_row(f)) continue;
     return ctx_ok(f->c);
@@ -356,10 +356,10 @@ static bool find_item(struct row_file *f)
 
 static bool next_text(struct row_file *f, struct row_bytes *out)
 {
-    if (f->ended || !look(f)) return false;
+    if (f->ended || !row_file_look(f)) return false;
     bool blank = true;
     f->ended = true;
-    begin_row(f);
+    row_file_begin(f);
     while (row_file_refill(f)) {
         for (size_t i = f->at; i < f->n && blank; i++) blank = row_line_is_space(f->data[i]);
         row_file_gather(f, f->data + f->at, f->n - f->at);
@@ -388,9 +388,9 @@ bool row_file_next(struct row_file *f, struct row_bytes *out)
     if (f->form == FORM_TEXT) return next_text(f, out);
     if (f->form == FORM_UNKNOWN && !recognise(f)) return false;
     if (f->form == FORM_TABLE) return next_of_table(f, out);
-    if (!finish_row(f)) return false;
+    if (!row_file_finish(f)) return false;
     if (f->form == FORM_ARRAY ? !find_item(f) : !skip_space(f)) return false;
-    begin_row(f);
+    row_file_begin(f);
     f->item++;
     int64_t row = f->form == FORM_ARRAY ? f->item : f->line;
     if (!take_row(f)) return false;
@@ -487,7 +487,7 @@ static enum status split_lines(struct row_file *f, struct row_batch *b, size_t *
 }
 
 /* Reads until the batch holds `full` bytes; *ended at the file's end. */
-static enum status read_lines(struct row_file *f, struct row_batch *b, size_t full, bool *ended)
+static enum status row_file_read_lines(struct row_file *f, struct row_batch *b, size_t full, bool *ended)
 {
     while (b->n < full) {
         size_t fresh;
@@ -529,7 +529,7 @@ static enum status keep_rest(struct row_file *f, const struct row_batch *b, size
 }
 
 /* No whole line is there: a wider batch, or at the limit the line is given up. */
-static enum status widen(struct row_file *f, struct row_batch *b, size_t at, size_t *full)
+static enum status row_file_widen(struct row_file *f, struct row_batch *b, size_t at, size_t *full)
 {
     if (!f->skipping && b->n - at <= ROW_FILE_MAX_BYTES) {
         *full += *full > ROW_FILE_MAX_BYTES ? ROW_FILE_MAX_BYTES : *full;
@@ -558,7 +558,7 @@ static enum status fill_lines(struct row_file *f, struct row_batch *b)
     TRY(row_batch_reserve(f->c, b, full));
     take_rest(f, b);
     for (;;) {
-        TRY(read_lines(f, b, full, &ended));
+        TRY(row_file_read_lines(f, b, full, &ended));
         TRY(split_lines(f, b, &at, ended));
         if (ended) return OK;
         if (b->n_spans > 0) return keep_rest(f, b, at);
@@ -566,7 +566,7 @@ static enum status fill_lines(struct row_file *f, struct row_batch *b)
             row_file_hash(f);
             b->n = at = 0;
         }
-        if (b->n >= full) TRY(widen(f, b, at, &full));
+        if (b->n >= full) TRY(row_file_widen(f, b, at, &full));
     }
 }
 

@@ -79,7 +79,7 @@ static int by_offset(const void *a, const void *b)
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
-static int by_key(const void *a, const void *b)
+static int safetensors_by_key(const void *a, const void *b)
 {
     return strcmp(((const struct safetensors_pair *)a)->key, ((const struct safetensors_pair *)b)->key);
 }
@@ -128,9 +128,9 @@ static const char *pool_string(struct header *h)
 static bool refuse_duplicate_metadata(struct header *h)
 {
     struct shard *sh = h->shard;
-    sort(sh->metadata, sh->n_metadata, sizeof *sh->metadata, by_key);
+    sort(sh->metadata, sh->n_metadata, sizeof *sh->metadata, safetensors_by_key);
     for (size_t i = 1; i < sh->n_metadata; i++) {
-        if (by_key(&sh->metadata[i - 1], &sh->metadata[i]) != 0) continue;
+        if (safetensors_by_key(&sh->metadata[i - 1], &sh->metadata[i]) != 0) continue;
         json_scan_fail(&h->scan, "duplicate metadata key \"%s\"", sh->metadata[i].key);
         return false;
     }
@@ -248,7 +248,7 @@ static bool safetensors_place(struct header *h, struct tensor_view *view, const 
 }
 
 /* One tensor's entry, checked and appended to the list. */
-static bool read_entry(struct header *h)
+static bool safetensors_read_entry(struct header *h)
 {
     struct safetensors *s = h->s;
     struct safetensors_item item = {.shard = (uint32_t)(h->shard - s->shards)};
@@ -283,7 +283,8 @@ static bool read_header(struct header *h)
     enum json_token t = json_scan_next(&h->scan);
     if (t != SCAN_OBJECT) return json_scan_fail(&h->scan, "the header is not an object");
     while ((t = json_scan_next(&h->scan)) == SCAN_KEY) {
-        if (!(json_scan_is(&h->scan, "__metadata__") ? safetensors_read_metadata(h) : read_entry(h))) return false;
+        if (!(json_scan_is(&h->scan, "__metadata__") ? safetensors_read_metadata(h) : safetensors_read_entry(h)))
+            return false;
     }
     return t == SCAN_OBJECT_END && json_scan_next(&h->scan) == SCAN_END;
 }
@@ -524,7 +525,7 @@ const char *safetensors_metadata(const struct safetensors *s, const char *key)
     const struct shard *sh = &s->shards[s->first];
     struct safetensors_pair wanted = {.key = key};
     const struct safetensors_pair *found =
-        sh->n_metadata ? bsearch(&wanted, sh->metadata, sh->n_metadata, sizeof wanted, by_key) : NULL;
+        sh->n_metadata ? bsearch(&wanted, sh->metadata, sh->n_metadata, sizeof wanted, safetensors_by_key) : NULL;
     return found ? found->value : NULL;
 }
 

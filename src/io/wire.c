@@ -73,20 +73,20 @@ void wire_put_element(struct buf *b, uint64_t value)
     buf_append(b, bytes, make_varint(value, bytes));
 }
 
-static void put_key(struct buf *b, uint32_t number, enum wire_kind kind)
+static void wire_put_key(struct buf *b, uint32_t number, enum wire_kind kind)
 {
     wire_put_element(b, (uint64_t)number << 3 | kind);
 }
 
 void wire_put_varint(struct buf *b, uint32_t number, uint64_t value)
 {
-    put_key(b, number, WIRE_VARINT);
+    wire_put_key(b, number, WIRE_VARINT);
     wire_put_element(b, value);
 }
 
 void wire_put_bytes(struct buf *b, uint32_t number, const void *bytes, size_t n)
 {
-    put_key(b, number, WIRE_BYTES);
+    wire_put_key(b, number, WIRE_BYTES);
     wire_put_element(b, n);
     buf_append(b, bytes, n);
 }
@@ -98,7 +98,7 @@ void wire_put_string(struct buf *b, uint32_t number, const char *text)
 
 size_t wire_begin(struct buf *b, uint32_t number)
 {
-    put_key(b, number, WIRE_BYTES);
+    wire_put_key(b, number, WIRE_BYTES);
     return b->len;
 }
 

@@ -165,7 +165,7 @@ struct read_work {
 };
 
 /* Work item `item`: eight sums side by side, so that the additions do not wait for each other. */
-static void read_item(void *arg, int64_t item, int worker)
+static void machine_read_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     struct read_work *w = arg;
@@ -187,7 +187,7 @@ double machine_read(struct ctx *c, size_t bytes)
     w.data = data;
     for (int run = 0; run < RUNS; run++) {
         double start = machine_seconds();
-        threads_run(c, threads, read_item, &w);
+        threads_run(c, threads, machine_read_item, &w);
         double rate = (double)bytes * threads / (machine_seconds() - start) * 1e-9;
         best = rate > best ? rate : best;
     }

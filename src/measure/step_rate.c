@@ -36,7 +36,7 @@ static int rate_compare(const void *a, const void *b)
 }
 
 /* Seconds a token, the median of micro-batches behind the first. */
-static enum status measure_training(const struct trainer *t, struct pack *p, struct step_rate *r)
+static enum status step_rate_measure_training(const struct trainer *t, struct pack *p, struct step_rate *r)
 {
     double each[BATCHES_MAX], spent = 0, seconds;
     int n = 0;
@@ -88,7 +88,7 @@ enum status step_rate_measure(const struct trainer *t, struct step_rate *r)
     *r = (struct step_rate){0};
     struct pack *p = pack_epoch_new(t->c, t->data, &t->objective, &t->config.packs, 0);
     if (!p) return t->c->status;
-    enum status status = measure_training(t, p, r);
+    enum status status = step_rate_measure_training(t, p, r);
     if (status == OK) status = measure_forward(t, p, r);
     if (status == OK) predict(t, p, r);
     pack_free(p);

@@ -170,7 +170,7 @@ static enum status config_json_token(struct ctx *c, const char *what, const json
 }
 
 /* The whole of config.json in order: later parts read what earlier ones have set. */
-static enum status read_document(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
+static enum status config_json_read_document(struct ctx *c, const char *what, const json_t *doc, struct model_config *out)
 {
     if (!json_is_object(doc)) return ctx_fail(c, E_INPUT, "%s: must hold a JSON object", what);
     TRY(read_family(c, what, doc, out));
@@ -191,7 +191,7 @@ enum status model_config_from_json(struct ctx *c, const char *path, struct model
     memset(out, 0, sizeof *out);
     json_t *doc = json_parse_file(c, path, CONFIG_JSON_MAX_BYTES);
     if (!doc) return c->status;
-    enum status status = read_document(c, path, doc, out);
+    enum status status = config_json_read_document(c, path, doc, out);
     json_decref(doc);
     return status;
 }

@@ -125,7 +125,7 @@ static const struct rope_kind {
 /* ---- the object ------------------------------------------------------------------------------------------------------ */
 
 /* Every member that some kind reads, and two that none does. */
-static enum status check_members(const struct rope_object *r)
+static enum status config_json_rope_check_members(const struct rope_object *r)
 {
     static const char *const known[] = {"type",
                                         "rope_type",
@@ -198,7 +198,7 @@ static enum status read_partial(const struct rope_object *r, const json_t *holde
 static enum status rope_read_object(const struct rope_object *r, struct model_config *out)
 {
     const struct rope_kind *kind = NULL;
-    TRY(check_members(r));
+    TRY(config_json_rope_check_members(r));
     TRY(rope_real(r, "rope_theta", false, 1, 1e15, &out->rope_theta));
     TRY(read_partial(r, r->rope, out));
     TRY(rope_kind_of(r, out, &kind));

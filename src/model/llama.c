@@ -57,7 +57,7 @@ static struct array *norm(struct ctx *c, struct array *x, struct array *gain, do
 }
 
 /* norm(x + h), and the sum itself in *x. */
-static struct array *add_norm(struct ctx *c, struct array *h, struct array **x, struct array *gain, double eps)
+static struct array *llama_add_norm(struct ctx *c, struct array *h, struct array **x, struct array *gain, double eps)
 {
     if (gain) return op_rms_norm_add(c, h, *x, gain, eps, x);
     return *x = op_add(c, *x, h);
@@ -70,18 +70,18 @@ static struct array *times(struct ctx *c, struct array *x, struct array *factor)
 }
 
 /* (N, H * D) to (N, H, D). */
-static struct array *split_heads(struct ctx *c, struct array *x, int64_t head_dim)
+static struct array *llama_split_heads(struct ctx *c, struct array *x, int64_t head_dim)
 {
     return x ? op_reshape(c, x, 3, (int64_t[]){x->shape[0], -1, head_dim}) : NULL;
 }
 
 /* q or k: normalised when the model does so, over the elements that the gain has (of a head, or of all of them), and
  * rotated by its position where the layer does so: (N, H * D) to (N, H, D). */
-static struct array *rotate(struct ctx *c, const struct block_args *a, struct array *x, struct array *gain)
+static struct array *llama_rotate(struct ctx *c, const struct block_args *a, struct array *x, struct array *gain)
 {
     const struct model *m = a->m;
-    if (gain) x = op_rms_norm(c, split_heads(c, x, gain->shape[0]), gain, m->config.rms_eps);
-    x = split_heads(c, x, m->config.head_dim);
+    if (gain) x = op_rms_norm(c, llama_split_heads(c, x, gain->shape[0]), gain, m->config.rms_eps);
+    x = llama_split_heads(c, x, m->config.head_dim);
     return m->blocks[a->layer].rotates ? rotation_apply(c, &a->rotation, x) : x;
 }
 
@@ -116,15 +116,15 @@ static struct array *attention(struct ctx *c, const struct block_args *a, struct
     const int64_t rows[3] = {m->n_heads * m->head_dim, m->n_kv_heads * m->head_dim, m->n_kv_heads * m->head_dim};
     struct array *y[3] = {0};
     project(c, x, &b->qkv, (const struct weight *[]){&b->q, &b->k, &b->v}, 3, rows, a->options.dropout, y);
-    struct array *q = times(c, rotate(c, a, y[0], b->q_norm), a->rotation.q_scale); /* (N, H, D) */
-    struct array *k = rotate(c, a, y[1], b->k_norm);                                /* (N, G, D) */
-    struct array *v = split_heads(c, y[2], m->head_dim);
+    struct array *q = times(c, llama_rotate(c, a, y[0], b->q_norm), a->rotation.q_scale); /* (N, H, D) */
+    struct array *k = llama_rotate(c, a, y[1], b->k_norm);                                /* (N, G, D) */
+    struct array *v = llama_split_heads(c, y[2], m->head_dim);
     if (copies_v(c, b)) v = op_contiguous(c, v);
     return attend(c, a, q, k, v);
 }
 
 /* The MLP: down(silu(gate(x)) * up(x)), (N, C) to (N, C) through (N, F). */
-static struct array *feed_forward(struct ctx *c, const struct block_args *a, struct array *x)
+static struct array *llama_feed_forward(struct ctx *c, const struct block_args *a, struct array *x)
 {
     const struct llama_block *b = &a->m->blocks[a->layer];
     const struct forward_options *o = &a->options;
@@ -151,8 +151,8 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
         x = op_take(c, x, a->rows);
     }
     h = norm(c, linear(c, h, &b->o, &a->options), b->after_attn_norm, eps); /* (N, C) */
-    h = add_norm(c, times(c, h, a->residual), &x, b->ffn_norm, eps);        /* x = x + h */
-    h = norm(c, feed_forward(c, a, h), b->after_ffn_norm, eps);
+    h = llama_add_norm(c, times(c, h, a->residual), &x, b->ffn_norm, eps);  /* x = x + h */
+    h = norm(c, llama_feed_forward(c, a, h), b->after_ffn_norm, eps);
     return op_add(c, x, times(c, h, a->residual));
 }
 

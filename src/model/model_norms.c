@@ -28,7 +28,7 @@ static void add_gain(struct norms_print *p, float gain)
     p->any = true;
 }
 
-static enum status add_norm(struct norms_print *p, struct array *norm)
+static enum status model_norms_add_norm(struct norms_print *p, struct array *norm)
 {
     if (!norm) return OK;
     int64_t n = array_size(norm);
@@ -40,7 +40,7 @@ static enum status add_norm(struct norms_print *p, struct array *norm)
     return status;
 }
 
-static void finish(struct sha256 *s, char *out)
+static void model_norms_finish(struct sha256 *s, char *out)
 {
     uint8_t digest[32];
     char hex[65];
@@ -58,12 +58,13 @@ enum status model_norms_print(struct model *m, char out[MODEL_NORMS_BYTES])
     sha256_init(&p.through_f16);
     memset(out, 0, MODEL_NORMS_BYTES);
     for (int64_t i = 0; i < m->config.n_layers; i++)
-        for (int k = 0; k < BLOCK_NORMS; k++) TRY(add_norm(&p, *llama_block_norm(&m->blocks[i], (enum block_norm)k)));
-    TRY(add_norm(&p, m->final_norm));
+        for (int k = 0; k < BLOCK_NORMS; k++)
+            TRY(model_norms_add_norm(&p, *llama_block_norm(&m->blocks[i], (enum block_norm)k)));
+    TRY(model_norms_add_norm(&p, m->final_norm));
     if (!p.differ) return OK;
-    finish(&p.direct, out);
+    model_norms_finish(&p.direct, out);
     out[HALF_DIGITS] = '-';
-    finish(&p.through_f16, out + HALF_DIGITS + 1);
+    model_norms_finish(&p.through_f16, out + HALF_DIGITS + 1);
     return OK;
 }
 

@@ -73,7 +73,7 @@ enum status parameter_write(struct array *view, const float *values)
 /* ---- files ----------------------------------------------------------------------------------------------------------- */
 
 /* The name of the tensor in a file; NULL when it would be cut. */
-static const char *tensor_name(char *out, const struct parameter *p, const struct parameter_set *set)
+static const char *parameter_tensor_name(char *out, const struct parameter *p, const struct parameter_set *set)
 {
     int n = snprintf(out, TENSOR_NAME_BYTES, "%s%s%s", set->prefix, p->name, set->suffix);
     return n < TENSOR_NAME_BYTES ? out : NULL;
@@ -110,7 +110,7 @@ enum status parameters_save(struct ctx *c, const char *path, const struct parame
     char(*names)[TENSOR_NAME_BYTES] = mem_alloc(c, n * n_sets, sizeof *names);
     for (size_t i = 0; entries && names && i < n * n_sets; i++) {
         const struct parameter *p = &list[i / n_sets];
-        const char *name = tensor_name(names[i], p, &sets[i % n_sets]);
+        const char *name = parameter_tensor_name(names[i], p, &sets[i % n_sets]);
         BUG_ON(c, !name, "the tensor name of parameter %s is too long", p->name);
         entries[i] = (struct safetensors_entry){name, TENSOR_F32, 2, {p->rows, p->cols}};
     }
@@ -126,7 +126,7 @@ static const struct tensor_view *expect_tensor(struct ctx *c, const char *path, 
                                                const struct parameter *p, const struct parameter_set *set)
 {
     char name[TENSOR_NAME_BYTES];
-    const struct tensor_view *t = tensor_name(name, p, set) ? safetensors_find(s, name) : NULL;
+    const struct tensor_view *t = parameter_tensor_name(name, p, set) ? safetensors_find(s, name) : NULL;
     if (t && t->type == TENSOR_F32 && t->ndim == 2 && t->shape[0] == p->rows && t->shape[1] == p->cols) return t;
     if (t)
         ctx_fail(c, E_INPUT, "%s: tensor %s is not F32 of %" PRId64 " x %" PRId64 ", as the run has it", path, name, p->rows,

@@ -39,7 +39,7 @@ static enum status choose_frequencies(const struct model *m, const struct batch 
 
 /* Ministral 3: q is multiplied with 1 + beta ln(1 + floor(position / original)), which is 1 within the original context, in
  * f32 like transformers' modeling_ministral3.py (llama_4_scaling_beta). */
-static enum status make_q_scale(const struct model *m, const struct batch *b, struct rotation *out)
+static enum status rotation_make_q_scale(const struct model *m, const struct batch *b, struct rotation *out)
 {
     int64_t original = m->config.rope_original_positions;
     bool any = false;
@@ -71,7 +71,7 @@ enum status rotation_make(const struct model *m, const struct batch *b, int64_t 
     out->positions = array_from_host(m->c, DTYPE_I32, 1, &b->n, b->positions);
     if (m->config.rope_scaling == ROPE_DYNAMIC) TRY(check_dynamic(m, b));
     if (m->inv_freq_beyond) TRY(choose_frequencies(m, b, capacity, out));
-    if (m->config.rope_position_beta > 0) TRY(make_q_scale(m, b, out));
+    if (m->config.rope_position_beta > 0) TRY(rotation_make_q_scale(m, b, out));
     return m->c->status;
 }
 

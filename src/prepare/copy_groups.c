@@ -52,7 +52,7 @@ static uint32_t find(uint32_t *group, uint32_t i)
 }
 
 /* Makes one group of two; the smaller first row is the first row of both. */
-static void join(struct copy_search *s, uint32_t i, uint32_t k)
+static void copy_groups_join(struct copy_search *s, uint32_t i, uint32_t k)
 {
     uint32_t x = find(s->group, i), y = find(s->group, k);
     if (x == y) return;
@@ -60,7 +60,7 @@ static void join(struct copy_search *s, uint32_t i, uint32_t k)
 }
 
 /* For qsort: rows of one key stand in their order. */
-static int by_key(const void *a, const void *b)
+static int copy_groups_by_key(const void *a, const void *b)
 {
     const struct copy_key *x = a, *y = b;
     if (x->key != y->key) return x->key < y->key ? -1 : 1;
@@ -68,7 +68,7 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Whether row i may be in a group with others. */
-static bool takes_part(const struct copy_search *s, size_t i)
+static bool copy_groups_takes_part(const struct copy_search *s, size_t i)
 {
     return !s->texts->left_out || !s->texts->left_out[i];
 }
@@ -80,14 +80,14 @@ static void find_exact(struct copy_search *s)
     const uint64_t(*digest)[2] = s->texts->digest;
     s->n_keys = 0;
     for (size_t i = 0; i < s->texts->n; i++)
-        if (takes_part(s, i)) s->keys[s->n_keys++] = (struct copy_key){digest[i][0], (uint32_t)i};
-    qsort(s->keys, s->n_keys, sizeof *s->keys, by_key);
+        if (copy_groups_takes_part(s, i)) s->keys[s->n_keys++] = (struct copy_key){digest[i][0], (uint32_t)i};
+    qsort(s->keys, s->n_keys, sizeof *s->keys, copy_groups_by_key);
     for (size_t i = 1, first = 0; i < s->n_keys; i++) {
         uint32_t row = s->keys[i].row, before = s->keys[first].row;
         if (s->keys[i].key != s->keys[first].key) {
             first = i;
         } else if (digest[row][1] == digest[before][1]) {
-            join(s, row, before);
+            copy_groups_join(s, row, before);
             s->counts->exact++;
         }
     }
@@ -107,7 +107,7 @@ static void find_keys(struct copy_search *s, int from, int positions)
     s->n_keys = 0;
     for (size_t i = 0; i < s->texts->n; i++) {
         const int32_t *sig = signature(s, (uint32_t)i) + from;
-        if (!takes_part(s, i) || (s->texts->meets && !s->texts->meets[i]) ||
+        if (!copy_groups_takes_part(s, i) || (s->texts->meets && !s->texts->meets[i]) ||
             (s->group[i] != i && s->texts->digest[i][0] == s->texts->digest[s->group[i]][0]) || sig[0] == INT32_MAX)
             continue;
         uint64_t h = (uint64_t)from;
@@ -117,7 +117,7 @@ static void find_keys(struct copy_search *s, int from, int positions)
         }
         s->keys[s->n_keys++] = (struct copy_key){h, (uint32_t)i};
     }
-    qsort(s->keys, s->n_keys, sizeof *s->keys, by_key);
+    qsort(s->keys, s->n_keys, sizeof *s->keys, copy_groups_by_key);
 }
 
 /* Whether the pair's share of shingles reaches the threshold. */
@@ -144,7 +144,7 @@ static void compare_with(struct copy_search *s, size_t first, size_t i)
         if (s->meets)
             s->meets[row] = s->meets[other] = 1;
         else if (are_alike(s, row, other))
-            join(s, row, other);
+            copy_groups_join(s, row, other);
     }
 }
 

@@ -53,7 +53,7 @@ static int by_group(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-static void add_name(const struct row_table *t, size_t i, struct buf *out)
+static void dedup_add_name(const struct row_table *t, size_t i, struct buf *out)
 {
     const struct table_row *r = &t->rows[i];
     char number[32];
@@ -64,8 +64,8 @@ static void add_name(const struct row_table *t, size_t i, struct buf *out)
 }
 
 /* {"kept": {"file", "row"}, "rows": [...]} for each group of two and more. */
-static struct file_writer *write_groups(const struct row_table *t, const struct group_member *members, size_t n,
-                                        const uint8_t *stays, const char *path)
+static struct file_writer *dedup_write_groups(const struct row_table *t, const struct group_member *members, size_t n,
+                                              const uint8_t *stays, const char *path)
 {
     struct file_writer *w = file_writer_open(t->c, path);
     if (!w) return NULL;
@@ -77,11 +77,11 @@ static struct file_writer *write_groups(const struct row_table *t, const struct 
         buf_clear(&line);
         buf_append_str(&line, "{\"kept\":");
         for (size_t k = i; k < end; k++)
-            if (stays[members[k].row]) add_name(t, members[k].row, &line);
+            if (stays[members[k].row]) dedup_add_name(t, members[k].row, &line);
         buf_append_str(&line, ",\"rows\":[");
         for (size_t k = i; k < end; k++) {
             if (k > i) buf_append_char(&line, ',');
-            add_name(t, members[k].row, &line);
+            dedup_add_name(t, members[k].row, &line);
         }
         buf_append_str(&line, "]}\n");
         if (buf_ok(&line)) file_writer_write(w, buf_str(&line), line.len);
@@ -106,7 +106,7 @@ static struct file_writer *report(const struct row_table *t, const uint32_t *gro
         if (members[i].group != members[first].group) first = i;
         if ((int64_t)(i - first) + 1 > result->largest) result->largest = (int64_t)(i - first) + 1;
     }
-    if (path) w = write_groups(t, members, n, stays, path);
+    if (path) w = dedup_write_groups(t, members, n, stays, path);
     mem_free(t->c, members);
     return w;
 }

@@ -67,7 +67,7 @@ struct doctor {
 };
 
 /* One more row for a finding; the first is its example. */
-static void add(struct doctor_result *r, enum doctor_check check, size_t row)
+static void doctor_add(struct doctor_result *r, enum doctor_check check, size_t row)
 {
     if (r->findings[check].count++ == 0) r->findings[check].example = row;
 }
@@ -75,7 +75,7 @@ static void add(struct doctor_result *r, enum doctor_check check, size_t row)
 /* ---- one row, on any thread ---- */
 
 /* For minhash_walk: every run of words of an item goes into the set. */
-static bool keep_item(void *user, uint64_t hash)
+static bool doctor_keep_item(void *user, uint64_t hash)
 {
     return map64_put(user, hash, 1, NULL) == OK;
 }
@@ -85,12 +85,12 @@ static void look_at_item(void *user, struct score_row *row, const char *bytes, s
     struct doctor *d = user;
     (void)bytes, (void)n, (void)out, (void)extra;
     pthread_mutex_lock(&d->lock); /* the set's memory is the caller's ctx's, which nobody else uses meanwhile */
-    minhash_walk(&d->words, row->input.text, row->input.n, keep_item, d->items);
+    minhash_walk(&d->words, row->input.text, row->input.n, doctor_keep_item, d->items);
     pthread_mutex_unlock(&d->lock);
 }
 
 /* For minhash_walk: goes on as long as no run of words is one of an item. */
-static bool is_new(void *user, uint64_t hash)
+static bool doctor_is_new(void *user, uint64_t hash)
 {
     uint64_t one;
     return !map64_get(user, hash, &one);
@@ -136,11 +136,13 @@ static bool has_empty_answer(struct ctx *c, const char *bytes, size_t n)
 }
 
 /* Sets the row's flags, and scores its text alone (no prior), as the sign that its own scores are compared with. */
-static void look_at_row(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out, void *extra)
+static void doctor_look_at_row(void *user, struct score_row *row, const char *bytes, size_t n, struct table_row *out,
+                               void *extra)
 {
     struct doctor *d = user;
     (void)extra;
-    if (d->items && !minhash_walk(&d->words, row->input.text, row->input.n, is_new, d->items)) out->flags |= FLAG_LEAK;
+    if (d->items && !minhash_walk(&d->words, row->input.text, row->input.n, doctor_is_new, d->items))
+        out->flags |= FLAG_LEAK;
     if (has_empty_answer(row->c, bytes, n)) out->flags |= FLAG_EMPTY_TURN;
     row->input.prior = (struct score_value){0};
     score_document(row->rules, row->counts, &row->input, &row->result);
@@ -159,18 +161,18 @@ static void find_single(struct doctor *d, const uint32_t *group)
     for (size_t i = 0; i < t->n_rows; i++) {
         const struct table_row *r = &t->rows[i], *first = &t->rows[group[i]];
         if (r->faulty) {
-            add(d->r, r->no_text ? DOCTOR_NO_TEXT : DOCTOR_FAULTY, i);
+            doctor_add(d->r, r->no_text ? DOCTOR_NO_TEXT : DOCTOR_FAULTY, i);
             continue;
         }
-        if (r->flags & FLAG_LEAK) add(d->r, DOCTOR_LEAK, i);
-        if (r->flags & FLAG_EMPTY_TURN) add(d->r, DOCTOR_EMPTY_TURN, i);
+        if (r->flags & FLAG_LEAK) doctor_add(d->r, DOCTOR_LEAK, i);
+        if (r->flags & FLAG_EMPTY_TURN) doctor_add(d->r, DOCTOR_EMPTY_TURN, i);
         if (group[i] != i)
-            add(d->r, memcmp(r->digest, first->digest, sizeof r->digest) == 0 ? DOCTOR_EQUAL : DOCTOR_NEAR, i);
+            doctor_add(d->r, memcmp(r->digest, first->digest, sizeof r->digest) == 0 ? DOCTOR_EQUAL : DOCTOR_NEAR, i);
         if (isnan(r->auth) && isnan(r->entropy) && scored > 0)
-            add(d->r, DOCTOR_UNSCORED, i);
+            doctor_add(d->r, DOCTOR_UNSCORED, i);
         else if (isnan(r->auth) != isnan(r->entropy) || r->auth < 0 || r->auth > OBJECTIVE_AUTH_MAX || r->entropy < 0 ||
                  r->entropy > OBJECTIVE_ENTROPY_MAX)
-            add(d->r, DOCTOR_SCORE_RANGE, i);
+            doctor_add(d->r, DOCTOR_SCORE_RANGE, i);
     }
 }
 
@@ -196,7 +198,7 @@ static enum status find_lengths(struct doctor *d)
     for (size_t i = 0; i < t->n_rows; i++) {
         double length = (double)t->rows[i].text_bytes;
         if (!t->rows[i].faulty && (length > LENGTH_FACTOR * median || length * LENGTH_FACTOR < median))
-            add(d->r, DOCTOR_LENGTH, i);
+            doctor_add(d->r, DOCTOR_LENGTH, i);
     }
     struct doctor_finding *f = &d->r->findings[DOCTOR_LENGTH];
     if (f->count > 0)
@@ -228,7 +230,7 @@ static double correlation(const double (*pairs)[2], size_t n)
 }
 
 /* The usual scores of a row's kind, or NULL for a kind that has none. */
-static const struct rules_kind *kind_of(const struct row_table *t, const struct table_row *r)
+static const struct rules_kind *doctor_kind_of(const struct row_table *t, const struct table_row *r)
 {
     if (r->kind == TABLE_NO_KIND) return NULL;
     const char *name = t->kinds[r->kind];
@@ -249,9 +251,9 @@ static enum status find_contradictions(struct doctor *d)
         size_t n = 0, most = 0; /* most: the row that is trained most */
         for (size_t i = 0; i < t->n_rows; i++) {
             const struct table_row *r = &t->rows[i];
-            const struct rules_kind *k = kind_of(t, r);
+            const struct rules_kind *k = doctor_kind_of(t, r);
             if (!has_scores(r) || (by_kind && !k)) continue;
-            if (by_kind && fabs(r->auth - k->auth_weight) > CONTRADICTS_BY) add(d->r, DOCTOR_CONTRADICTS, i);
+            if (by_kind && fabs(r->auth - k->auth_weight) > CONTRADICTS_BY) doctor_add(d->r, DOCTOR_CONTRADICTS, i);
             if (n == 0 || table_row_signed(r) > table_row_signed(&t->rows[most])) most = i;
             pairs[n][0] = table_row_signed(r);
             pairs[n++][1] = by_kind ? log(1 - k->auth_weight + 1e-8) + k->prov_entropy : r->estimate;
@@ -366,7 +368,7 @@ enum status doctor_run(struct ctx *c, const struct doctor_options *o, const char
     struct minhash m = {0};
     struct copy_counts counts;
     uint32_t *group = NULL;
-    struct table_options table = {.skip_faulty = true, .quiet = true, .look = look_at_row, .user = &d};
+    struct table_options table = {.skip_faulty = true, .quiet = true, .look = doctor_look_at_row, .user = &d};
     if (o->n_eval == 0 || read_items(&d, o) == OK)
         table_groups_read(&result->table, &m, c, &o->groups, table, paths, n_paths, &group, &counts);
     if (ctx_ok(c)) {

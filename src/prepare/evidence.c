@@ -247,7 +247,7 @@ static void join_pairs(struct topic_search *s, size_t n)
 
 /* All pairs, PAIRS_PASS at a time: those of as many first groups as have no more. (A group has at most EVIDENCE_TERMS *
  * RARE_MOST, far fewer than that.) */
-static void join_all(struct topic_search *s)
+static void evidence_join_all(struct topic_search *s)
 {
     count_pairs(s);
     for (size_t from = 0, to; from < s->e->t.n_rows; from = to) {
@@ -268,7 +268,7 @@ static enum status find_topics(struct evidence *e)
     s.pairs = mem_alloc(e->c, PAIRS_PASS, sizeof *s.pairs);
     for (size_t i = 0; i < rows; i++) e->topic[i] = (uint32_t)i;
     if (ctx_ok(e->c)) s.terms = gather_terms(e, in, &s.n_terms);
-    if (s.terms) join_all(&s);
+    if (s.terms) evidence_join_all(&s);
     for (size_t i = 0; i < rows; i++) {
         e->topic[i] = find_root(e->topic, e->group[i]);
         e->n_topics += e->topic[i] == i && !e->t.rows[i].faulty;

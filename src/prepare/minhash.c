@@ -83,7 +83,7 @@ __attribute__((target("avx2"))) static void take_avx2(const struct minhash *m, c
     take_hashes(m, hashes, n, signature);
 }
 
-static void take(const struct minhash *m, const uint32_t *hashes, size_t n, int32_t *signature)
+static void minhash_take(const struct minhash *m, const uint32_t *hashes, size_t n, int32_t *signature)
 {
     if (__builtin_cpu_supports("avx2"))
         take_avx2(m, hashes, n, signature);
@@ -91,7 +91,7 @@ static void take(const struct minhash *m, const uint32_t *hashes, size_t n, int3
         take_any(m, hashes, n, signature);
 }
 #else
-static void take(const struct minhash *m, const uint32_t *hashes, size_t n, int32_t *signature)
+static void minhash_take(const struct minhash *m, const uint32_t *hashes, size_t n, int32_t *signature)
 {
     take_any(m, hashes, n, signature);
 }
@@ -161,10 +161,10 @@ size_t minhash_sign(const struct minhash *m, const char *text, size_t n, int32_t
     while (next_shingle(m, &w)) {
         hashes[held++] = mixed(w.rolled);
         if (held < SIGN_BLOCK) continue;
-        take(m, hashes, held, signature);
+        minhash_take(m, hashes, held, signature);
         held = 0;
     }
-    take(m, hashes, held, signature);
+    minhash_take(m, hashes, held, signature);
     return w.shingles;
 }
 

@@ -149,7 +149,7 @@ static void count_sides(struct prepare_work *w)
 }
 
 /* Decides about every row: all steps in their order, on a table that has been read. Fills w->to. */
-static enum status choose(struct prepare_work *w)
+static enum status prepare_choose(struct prepare_work *w)
 {
     struct prepare_result *r = w->r;
     size_t n = w->t.n_rows;
@@ -182,7 +182,8 @@ enum status prepare_run(struct ctx *c, const struct prepare_options *o, const ch
         struct table_options table = {.sources = &w.sources, .skip_faulty = o->skip_faulty};
         table_groups_read(&w.t, &w.m, c, &o->groups, table, paths, n_paths, &w.group, &counts);
     }
-    if (ctx_ok(c) && choose(&w) == OK) table_write_rows(&w.t, w.to, &(struct table_outputs){.paths = outputs, .n = 2});
+    if (ctx_ok(c) && prepare_choose(&w) == OK)
+        table_write_rows(&w.t, w.to, &(struct table_outputs){.paths = outputs, .n = 2});
     mem_free(c, w.take);
     mem_free(c, w.to);
     mem_free(c, w.order);

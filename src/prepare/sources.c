@@ -39,7 +39,7 @@ static enum status check_rules(struct ctx *c, const char *what, const json_t *ru
 
 /* Checks the document, and takes the members that may be a text out of it. Any further member is refused, so that a
  * misspelled one is noticed: the three that must be there were checked before. */
-static enum status read_sources(struct sources *s, struct ctx *c, const char *what)
+static enum status sources_read(struct sources *s, struct ctx *c, const char *what)
 {
     const char *format;
     const json_t *fields = json_object_get(s->doc, "text_fields");
@@ -59,7 +59,7 @@ enum status sources_open(struct sources *s, struct ctx *c, const char *path)
     *s = (struct sources){0};
     const char *what = path ? path : "the built-in sources";
     s->doc = path ? json_parse_file(c, path, SOURCES_MAX_BYTES) : json_parse(c, what, sources_text, strlen(sources_text));
-    return s->doc ? read_sources(s, c, what) : c->status;
+    return s->doc ? sources_read(s, c, what) : c->status;
 }
 
 void sources_release(struct sources *s)

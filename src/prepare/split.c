@@ -17,7 +17,7 @@ struct split_group {
 };
 
 /* For qsort: by place, and by the first row where two are equal. */
-static int by_place(const void *a, const void *b)
+static int split_by_place(const void *a, const void *b)
 {
     const struct split_group *x = a, *y = b;
     if (x->place != y->place) return x->place < y->place ? -1 : 1;
@@ -25,7 +25,7 @@ static int by_place(const void *a, const void *b)
 }
 
 /* The place of a text: Philox of its digest, keyed by the seed. */
-static uint64_t place_of(const struct table_row *r, uint64_t seed)
+static uint64_t split_place_of(const struct table_row *r, uint64_t seed)
 {
     uint32_t ctr[4] = {(uint32_t)r->digest[0], (uint32_t)(r->digest[0] >> 32), (uint32_t)r->digest[1],
                        (uint32_t)(r->digest[1] >> 32)};
@@ -49,7 +49,7 @@ static size_t order_groups(const struct row_table *t, const uint32_t *group, con
     for (size_t i = 0; i < t->n_rows; i++) index[i] = UINT32_MAX;
     for (size_t i = 0; i < t->n_rows; i++) {
         if (!is_taken(t, take, i)) continue;
-        uint64_t place = place_of(&t->rows[i], seed);
+        uint64_t place = split_place_of(&t->rows[i], seed);
         uint32_t *at = &index[group[i]];
         if (*at == UINT32_MAX) {
             *at = (uint32_t)n;
@@ -60,7 +60,7 @@ static size_t order_groups(const struct row_table *t, const uint32_t *group, con
         result->groups += ++g->rows == 2;
         result->rows++;
     }
-    qsort(groups, n, sizeof *groups, by_place);
+    qsort(groups, n, sizeof *groups, split_by_place);
     return n;
 }
 
@@ -68,8 +68,8 @@ enum status split_order(const struct row_table *t, uint64_t seed, uint32_t *orde
 {
     struct split_group *rows = mem_alloc(t->c, t->n_rows, sizeof *rows);
     if (!rows) return t->c->status;
-    for (size_t i = 0; i < t->n_rows; i++) rows[i] = (struct split_group){place_of(&t->rows[i], seed), (uint32_t)i, 1};
-    qsort(rows, t->n_rows, sizeof *rows, by_place);
+    for (size_t i = 0; i < t->n_rows; i++) rows[i] = (struct split_group){split_place_of(&t->rows[i], seed), (uint32_t)i, 1};
+    qsort(rows, t->n_rows, sizeof *rows, split_by_place);
     for (size_t i = 0; i < t->n_rows; i++) order[i] = rows[i].group;
     mem_free(t->c, rows);
     return OK;

@@ -109,7 +109,7 @@ struct again_turn {
 };
 
 /* For table_again_rows: hands the text of a wanted row on. */
-static bool look_at_row(void *user, size_t row, const char *bytes, size_t n, bool is_text)
+static bool table_again_look_at_row(void *user, size_t row, const char *bytes, size_t n, bool is_text)
 {
     struct again_turn *turn = user;
     struct again_looker *l = turn->l;
@@ -135,7 +135,8 @@ static void look_at_block(void *arg, int64_t block, int worker)
     struct again_turn turn = {l, &l->workers[worker]};
     size_t first = (size_t)block * LOOK_SPANS, end = first + LOOK_SPANS;
     if (end > l->again->batch.n_spans) end = l->again->batch.n_spans;
-    for (size_t i = first; i < end && turn.w->status == OK; i++) table_again_rows(l->again, i, look_at_row, &turn);
+    for (size_t i = first; i < end && turn.w->status == OK; i++)
+        table_again_rows(l->again, i, table_again_look_at_row, &turn);
 }
 
 /* A row that was sound and is not any more, or has another length, is of a file that has changed. */

@@ -21,8 +21,8 @@ static enum status add_set(void *user, struct ctx *c, size_t row, const char *te
 
 /* Finds the rows that may be near copies and reads their sets; where there are none, near copies need not be looked for.
  * Owner of the sets and of texts->meets: the caller. */
-static enum status read_sets(struct row_table *t, const struct minhash *m, double threshold, struct copy_texts *texts,
-                             uint8_t *meets, struct sets_reader *r)
+static enum status table_groups_read_sets(struct row_table *t, const struct minhash *m, double threshold,
+                                          struct copy_texts *texts, uint8_t *meets, struct sets_reader *r)
 {
     bool any = false;
     if (!texts->signatures) return OK;
@@ -54,7 +54,8 @@ static enum status find_groups(struct row_table *t, const struct minhash *m, dou
         }
         struct copy_texts texts = {
             .n = t->n_rows, .digest = (const uint64_t(*)[2])digest, .signatures = t->signatures, .left_out = left_out};
-        if (read_sets(t, m, threshold, &texts, meets, &r) == OK) copy_groups_find(t->c, m, threshold, &texts, group, counts);
+        if (table_groups_read_sets(t, m, threshold, &texts, meets, &r) == OK)
+            copy_groups_find(t->c, m, threshold, &texts, group, counts);
     }
     copy_sets_free(r.sets);
     mem_free(t->c, digest);

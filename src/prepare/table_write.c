@@ -17,7 +17,7 @@ struct table_writer {
 };
 
 /* What the row does not say, behind its own members. */
-static void add_members(struct table_writer *w, size_t i, const char *bytes, size_t n)
+static void table_write_add_members(struct table_writer *w, size_t i, const char *bytes, size_t n)
 {
     const struct row_table *t = w->t;
     const struct table_row *r = &t->rows[i];
@@ -37,7 +37,7 @@ static void add_members(struct table_writer *w, size_t i, const char *bytes, siz
 
 /* For table_again_rows: writes the row with the members that it did not have: its closing brace is taken off, they are
  * added, and it is put on again. */
-static bool write_row(void *user, size_t i, const char *bytes, size_t n, bool is_text)
+static bool table_write_row(void *user, size_t i, const char *bytes, size_t n, bool is_text)
 {
     struct table_writer *w = user;
     if (!w->to[i] || w->t->rows[i].faulty) return true;
@@ -46,7 +46,7 @@ static bool write_row(void *user, size_t i, const char *bytes, size_t n, bool is
     while (n > 0 && bytes[n - 1] != '}') n--;
     score_row_line(bytes, n, &w->line);
     if (w->line.len > 0) w->line.len--;
-    add_members(w, i, bytes, n);
+    table_write_add_members(w, i, bytes, n);
     buf_append_char(&w->line, '}');
     buf_append_char(&w->line, '\n');
     if (buf_ok(&w->line)) file_writer_write(w->files[w->to[i] - 1], buf_str(&w->line), w->line.len);
@@ -57,7 +57,7 @@ static bool write_row(void *user, size_t i, const char *bytes, size_t n, bool is
 static enum status write_batch(void *user, struct table_again *a)
 {
     struct table_writer *w = user;
-    for (size_t i = 0; ctx_ok(w->t->c) && i < a->batch.n_spans; i++) table_again_rows(a, i, write_row, w);
+    for (size_t i = 0; ctx_ok(w->t->c) && i < a->batch.n_spans; i++) table_again_rows(a, i, table_write_row, w);
     return w->t->c->status;
 }
 
@@ -76,7 +76,7 @@ static enum status check_paths(struct row_table *t, const struct table_outputs *
 }
 
 /* The outputs take their names, the first one last. */
-static enum status publish(struct table_writer *w)
+static enum status table_write_publish(struct table_writer *w)
 {
     const struct table_outputs *o = w->outputs;
     struct file_writer *all[TABLE_OUTPUTS_MAX + 1];
@@ -96,7 +96,7 @@ enum status table_write_rows(struct row_table *t, const uint8_t *to, const struc
     check_paths(t, outputs);
     for (size_t i = 0; i < outputs->n && ctx_ok(c); i++) w.files[i] = file_writer_open(c, outputs->paths[i]);
     if (ctx_ok(c) && table_again_read(t, write_batch, &w) == OK)
-        publish(&w);
+        table_write_publish(&w);
     else
         file_writer_abort(outputs->beside);
     for (size_t i = 0; i < outputs->n; i++) file_writer_abort(w.files[i]);

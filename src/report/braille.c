@@ -59,7 +59,7 @@ static void stroke(struct braille_canvas *k, int x, int from, int to)
 }
 
 /* A line between two neighbouring points that lie in different columns. */
-static void join(struct braille_canvas *k, int x0, int y0, int x1, int y1)
+static void braille_join(struct braille_canvas *k, int x0, int y0, int x1, int y1)
 {
     int before = y0;
     for (int x = x0 + 1; x <= x1; x++) {
@@ -69,7 +69,7 @@ static void join(struct braille_canvas *k, int x0, int y0, int x1, int y1)
     }
 }
 
-static void draw(const struct braille_plot *p, struct braille_canvas *k)
+static void braille_draw(const struct braille_plot *p, struct braille_canvas *k)
 {
     int last_x = -1, last_y = 0;
     for (size_t i = 0; i < p->n; i++) {
@@ -80,14 +80,14 @@ static void draw(const struct braille_plot *p, struct braille_canvas *k)
         else if (x == last_x)
             stroke(k, x, last_y, y);
         else
-            join(k, last_x, last_y, x, y);
+            braille_join(k, last_x, last_y, x, y);
         last_x = x;
         last_y = y;
     }
 }
 
 /* One line of the picture: its label, and the characters without the empty ones at the end. */
-static void write_row(const struct braille_canvas *k, int row, struct buf *out)
+static void braille_write_row(const struct braille_canvas *k, int row, struct buf *out)
 {
     char label[32] = "";
     if (k->any && row == 0) snprintf(label, sizeof label, "%.4g", k->y1);
@@ -109,8 +109,8 @@ void braille_write(const struct braille_plot *p, struct buf *out)
                                .rows = held(p->rows, 3, BRAILLE_ROWS_MAX)};
     char first[32] = "", last[32] = "";
     find_range(p, &k);
-    if (k.any) draw(p, &k);
-    for (int row = 0; row < k.rows; row++) write_row(&k, row, out);
+    if (k.any) braille_draw(p, &k);
+    for (int row = 0; row < k.rows; row++) braille_write_row(&k, row, out);
     if (k.any) {
         snprintf(first, sizeof first, "%.6g", k.x0);
         snprintf(last, sizeof last, "%.6g", k.x1);

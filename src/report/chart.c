@@ -29,7 +29,7 @@ static double to_axis(bool logarithmic, double v)
     return v > 0 ? log10(v) : (double)NAN;
 }
 
-static void widen(double v, double *low, double *high)
+static void chart_widen(double v, double *low, double *high)
 {
     if (!isfinite(v)) return;
     if (v < *low) *low = v;
@@ -38,7 +38,7 @@ static void widen(double v, double *low, double *high)
 
 /* Leaves 6 % of the range free on each side, so that no point lies on the frame; around a single value, up to
  * rounding, a tenth of it. */
-static void pad(double *low, double *high)
+static void chart_pad(double *low, double *high)
 {
     double margin = (*high - *low) * 0.06;
     if (!(margin > 1e-9 * fabs(*high))) margin = *high == 0 ? 1 : fabs(*high) * 0.1;
@@ -52,15 +52,15 @@ static void widen_by_series(const struct chart_series *s, struct chart_range *r)
         double x = to_axis(r->log_x, s->x[i]), y = to_axis(r->log_y, s->y[i]);
         if (!isfinite(x) || !isfinite(y)) continue;
         r->any = true;
-        widen(x, &r->x0, &r->x1);
-        widen(y, &r->y0, &r->y1);
+        chart_widen(x, &r->x0, &r->x1);
+        chart_widen(y, &r->y0, &r->y1);
         for (int side = 0; side < 2; side++) {
             const double *end = side ? s->high : s->low;
             if (!end) continue;
             if (s->kind == CHART_BARS)
-                widen(to_axis(r->log_x, end[i]), &r->x0, &r->x1);
+                chart_widen(to_axis(r->log_x, end[i]), &r->x0, &r->x1);
             else
-                widen(to_axis(r->log_y, end[i]), &r->y0, &r->y1);
+                chart_widen(to_axis(r->log_y, end[i]), &r->y0, &r->y1);
         }
     }
 }
@@ -74,9 +74,9 @@ static struct chart_range range_of(const struct chart *c)
         bars |= c->series[k].kind == CHART_BARS;
     }
     if (!r.any) r = (struct chart_range){c->log_x, c->log_y, 0, 1, 0, 1, false};
-    if (bars && !c->log_y) widen(0, &r.y0, &r.y1);
-    pad(&r.x0, &r.x1);
-    pad(&r.y0, &r.y1);
+    if (bars && !c->log_y) chart_widen(0, &r.y0, &r.y1);
+    chart_pad(&r.x0, &r.x1);
+    chart_pad(&r.y0, &r.y1);
     if (bars && !c->log_y) r.y0 = 0;
     return r;
 }

@@ -43,32 +43,32 @@ static void put_varint(struct message *m, uint64_t v)
     m->bytes[m->n++] = (uint8_t)v;
 }
 
-static void put_key(struct message *m, unsigned field, unsigned wire)
+static void tfevents_put_key(struct message *m, unsigned field, unsigned wire)
 {
     put_varint(m, field << 3 | wire);
 }
 
-static void put_bytes(struct message *m, unsigned field, const void *bytes, size_t n)
+static void tfevents_put_bytes(struct message *m, unsigned field, const void *bytes, size_t n)
 {
-    put_key(m, field, WIRE_BYTES);
+    tfevents_put_key(m, field, WIRE_BYTES);
     put_varint(m, n);
     memcpy(m->bytes + m->n, bytes, n);
     m->n += n;
 }
 
-static void put_double(struct message *m, unsigned field, double v)
+static void tfevents_put_double(struct message *m, unsigned field, double v)
 {
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
-    put_key(m, field, WIRE_64);
+    tfevents_put_key(m, field, WIRE_64);
     put_little(m, bits, 8);
 }
 
-static void put_float(struct message *m, unsigned field, float v)
+static void tfevents_put_float(struct message *m, unsigned field, float v)
 {
     uint32_t bits;
     memcpy(&bits, &v, sizeof bits);
-    put_key(m, field, WIRE_32);
+    tfevents_put_key(m, field, WIRE_32);
     put_little(m, bits, 4);
 }
 
@@ -88,8 +88,8 @@ void tfevents_begin(struct buf *out, double wall_time)
 {
     static const char version[] = "brain.Event:2";
     struct message event = {.n = 0};
-    put_double(&event, 1, wall_time);
-    put_bytes(&event, 3, version, sizeof version - 1);
+    tfevents_put_double(&event, 1, wall_time);
+    tfevents_put_bytes(&event, 3, version, sizeof version - 1);
     append_record(out, &event);
 }
 
@@ -98,12 +98,12 @@ void tfevents_scalar(struct buf *out, double wall_time, int64_t step, const char
     struct message one = {.n = 0}, summary = {.n = 0}, event = {.n = 0};
     size_t n = strlen(tag);
     BUG_ON(out->c, n > TAG_BYTES_MAX, "a tag of %zu bytes", n);
-    put_bytes(&one, 1, tag, n);
-    put_float(&one, 2, (float)value);
-    put_bytes(&summary, 1, one.bytes, one.n);
-    put_double(&event, 1, wall_time);
-    put_key(&event, 2, WIRE_VARINT);
+    tfevents_put_bytes(&one, 1, tag, n);
+    tfevents_put_float(&one, 2, (float)value);
+    tfevents_put_bytes(&summary, 1, one.bytes, one.n);
+    tfevents_put_double(&event, 1, wall_time);
+    tfevents_put_key(&event, 2, WIRE_VARINT);
     put_varint(&event, (uint64_t)step);
-    put_bytes(&event, 5, summary.bytes, summary.n);
+    tfevents_put_bytes(&event, 5, summary.bytes, summary.n);
     append_record(out, &event);
 }

@@ -23,7 +23,7 @@ struct thin_column {
 };
 
 /* Puts out the one or two points of a column. */
-static size_t put(const struct thin_column *k, size_t *keep, size_t n)
+static size_t thin_put(const struct thin_column *k, size_t *keep, size_t n)
 {
     if (!k->any) return n;
     size_t first = k->least < k->largest ? k->least : k->largest, last = k->least < k->largest ? k->largest : k->least;
@@ -52,14 +52,14 @@ size_t thin_points(const double *x, const double *y, size_t n, double x0, double
         int at = column_of(x[i], x0, x1, columns);
         if (column < 0) keep[kept++] = i;
         if (at != column) {
-            kept = put(&k, keep, kept);
+            kept = thin_put(&k, keep, kept);
             k = (struct thin_column){i, i, true};
             column = at;
         }
         if (y[i] < y[k.least]) k.least = i;
         if (y[i] > y[k.largest]) k.largest = i;
     }
-    kept = put(&k, keep, kept);
+    kept = thin_put(&k, keep, kept);
     if (keep[kept - 1] != last) keep[kept++] = last;
     return kept;
 }

@@ -101,7 +101,8 @@ static struct history_source *find_source(const struct history_line *l, const st
 }
 
 /* One object of a line's list. */
-static enum status add_source(const struct history_line *l, const struct source_list *s, const json_t *o, int64_t step)
+static enum status history_add_source(const struct history_line *l, const struct source_list *s, const json_t *o,
+                                      int64_t step)
 {
     const struct history_line inner = {l->c, l->what, o};
     if (!json_is_object(o)) return ctx_fail(l->c, E_INPUT, "%s: a source is not an object", l->what);
@@ -119,11 +120,12 @@ static enum status add_source(const struct history_line *l, const struct source_
 }
 
 /* The list of a line, which only runs with several sources have. */
-static enum status add_sources(const struct history_line *l, const char *key, const struct source_list *s, int64_t step)
+static enum status history_add_sources(const struct history_line *l, const char *key, const struct source_list *s,
+                                       int64_t step)
 {
     const json_t *list = json_object_get(l->o, key);
     if (list && !json_is_array(list)) return ctx_fail(l->c, E_INPUT, "%s: %s is not a list", l->what, key);
-    for (size_t i = 0; i < json_array_size(list); i++) TRY(add_source(l, s, json_array_get(list, i), step));
+    for (size_t i = 0; i < json_array_size(list); i++) TRY(history_add_source(l, s, json_array_get(list, i), step));
     return OK;
 }
 
@@ -138,7 +140,7 @@ static void release_sources(struct ctx *c, struct history_source *list, size_t n
 
 /* ---- kinds of lines -------------------------------------------------------------------------------------------------- */
 
-static enum status add_step(struct history *h, const struct history_line *l)
+static enum status history_add_step(struct history *h, const struct history_line *l)
 {
     struct metrics_step s = {.step = line_i64(l, "step"),
                              .epoch = line_i64(l, "epoch"),
@@ -159,10 +161,10 @@ static enum status add_step(struct history *h, const struct history_line *l)
         return ctx_fail(l->c, E_INPUT, "%s: step %lld does not follow the one before it", l->what, (long long)s.step);
     TRY(make_room(l->c, (void **)&h->steps, h->n_steps, &h->steps_room, sizeof s));
     h->steps[h->n_steps++] = s;
-    return add_sources(l, "sources", &(struct source_list){&h->sources, &h->n_sources}, s.step);
+    return history_add_sources(l, "sources", &(struct source_list){&h->sources, &h->n_sources}, s.step);
 }
 
-static enum status add_eval(struct history *h, const struct history_line *l)
+static enum status history_add_eval(struct history *h, const struct history_line *l)
 {
     struct metrics_eval e = {.step = line_i64(l, "step"),
                              .loss = line_f64(l, "valid_loss", NAN),
@@ -175,12 +177,12 @@ static enum status add_eval(struct history *h, const struct history_line *l)
                         (long long)e.step);
     TRY(make_room(l->c, (void **)&h->evals, h->n_evals, &h->evals_room, sizeof e));
     h->evals[h->n_evals++] = e;
-    return add_sources(l, "valid_sources", &(struct source_list){&h->valid_sources, &h->n_valid_sources}, e.step);
+    return history_add_sources(l, "valid_sources", &(struct source_list){&h->valid_sources, &h->n_valid_sources}, e.step);
 }
 
 static enum status add_metrics(struct history *h, const struct history_line *l)
 {
-    return json_object_get(l->o, "valid_loss") ? add_eval(h, l) : add_step(h, l);
+    return json_object_get(l->o, "valid_loss") ? history_add_eval(h, l) : history_add_step(h, l);
 }
 
 /* A resumed run writes the steps again that a kill made it lose: what stands here of them goes. */
@@ -216,7 +218,8 @@ static enum status read_line(struct history *h, const char *path, size_t number,
 }
 
 /* All complete lines of a text; *torn: something stands behind the last one. */
-static enum status read_lines(struct history *h, const char *path, const char *text, size_t n, add_line_fn add, bool *torn)
+static enum status history_read_lines(struct history *h, const char *path, const char *text, size_t n, add_line_fn add,
+                                      bool *torn)
 {
     const char *p = text, *end = text + n;
     *torn = false;
@@ -233,18 +236,18 @@ static enum status read_lines(struct history *h, const char *path, const char *t
 
 enum status history_add_metrics(struct history *h, const char *path, const char *text, size_t n)
 {
-    return read_lines(h, path, text, n, add_metrics, &h->torn);
+    return history_read_lines(h, path, text, n, add_metrics, &h->torn);
 }
 
 enum status history_add_timing(struct history *h, const char *path, const char *text, size_t n)
 {
     bool torn;
-    return read_lines(h, path, text, n, add_timing, &torn);
+    return history_read_lines(h, path, text, n, add_timing, &torn);
 }
 
 /* One of the two files, mapped. */
-static enum status read_file(struct history *h, const char *path,
-                             enum status (*add)(struct history *h, const char *path, const char *text, size_t n))
+static enum status history_read_file(struct history *h, const char *path,
+                                     enum status (*add)(struct history *h, const char *path, const char *text, size_t n))
 {
     struct file_map *map = file_map_open(h->c, path);
     if (map) add(h, path, (const char *)file_map_data(map), file_map_size(map));
@@ -256,8 +259,8 @@ enum status history_read(struct ctx *c, const char *run, struct history *h)
 {
     *h = (struct history){.c = c};
     char *metrics = path_join(c, run, "metrics.jsonl"), *timing = path_join(c, run, "timing.jsonl");
-    if (metrics && timing) read_file(h, metrics, history_add_metrics);
-    if (metrics && timing && ctx_ok(c) && file_exists(timing)) read_file(h, timing, history_add_timing);
+    if (metrics && timing) history_read_file(h, metrics, history_add_metrics);
+    if (metrics && timing && ctx_ok(c) && file_exists(timing)) history_read_file(h, timing, history_add_timing);
     mem_free(c, metrics);
     mem_free(c, timing);
     if (!ctx_ok(c)) history_release(h);

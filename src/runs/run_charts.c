@@ -178,7 +178,7 @@ static void write_validation(const struct run_read *runs, const struct run_colum
         out);
 }
 
-static void write_all(const struct run_read *runs, const struct run_columns *k, size_t n, struct buf *out)
+static void run_charts_write_all(const struct run_read *runs, const struct run_columns *k, size_t n, struct buf *out)
 {
     buf_printf(out,
                "<h2>Curves</h2><p class=\"dim\">Pale: every step; strong: a mean over about %.0f steps. Of curves with more "
@@ -199,7 +199,7 @@ enum status run_charts_write(const struct run_read *runs, size_t n, struct buf *
     struct ctx *c = out->c;
     struct run_columns columns[RUN_PAGE_RUNS_MAX] = {0};
     for (size_t i = 0; i < n && ctx_ok(c); i++) columns_make(c, &runs[i].history, &columns[i]);
-    if (ctx_ok(c)) write_all(runs, columns, n, out);
+    if (ctx_ok(c)) run_charts_write_all(runs, columns, n, out);
     for (size_t i = 0; i < n; i++) columns_release(c, &columns[i]);
     return c->status;
 }

@@ -12,7 +12,7 @@
 enum { VALUE_CAP_BYTES = 1 << 20, MANIFEST_CAP_BYTES = 1 << 22 };
 
 /* The value of a JSON node as text for people: strings without quotes, null as nothing. */
-static void write_value(const json_t *v, struct buf *out)
+static void run_details_write_value(const json_t *v, struct buf *out)
 {
     struct buf text;
     if (!v || json_is_null(v)) return;
@@ -41,7 +41,7 @@ static void write_option(const struct run_read *runs, size_t n, const char *key,
     buf_append_str(out, "</code></td>");
     for (size_t i = 0; i < n; i++) {
         buf_append_str(out, "<td>");
-        write_value(json_object_get(runs[i].config, key), out);
+        run_details_write_value(json_object_get(runs[i].config, key), out);
         buf_append_str(out, "</td>");
     }
     buf_append_str(out, "</tr>\n");
@@ -65,13 +65,13 @@ static void write_options(const struct run_read *runs, size_t n, struct buf *out
     buf_append_str(out, "</table></div></details>\n");
 }
 
-static void write_file(const json_t *file, struct buf *out)
+static void run_details_write_file(const json_t *file, struct buf *out)
 {
     static const char *const keys[] = {"kind", "path", "bytes", "sha256"};
     buf_append_str(out, "<tr>");
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         buf_append_str(out, "<td>");
-        write_value(json_object_get(file, keys[i]), out);
+        run_details_write_value(json_object_get(file, keys[i]), out);
         buf_append_str(out, "</td>");
     }
     buf_append_str(out, "</tr>\n");
@@ -87,7 +87,7 @@ static void write_hashes(const struct run_read *r, struct buf *out)
     page_text(out, run_page_label(r));
     buf_append_str(out, "</summary><div class=\"wide\"><table class=\"text\"><tr><th>kind</th><th>file</th><th>bytes</th>"
                         "<th>SHA-256</th></tr>\n");
-    for (size_t i = 0; i < json_array_size(doc); i++) write_file(json_array_get(doc, i), out);
+    for (size_t i = 0; i < json_array_size(doc); i++) run_details_write_file(json_array_get(doc, i), out);
     buf_append_str(out, "</table></div>");
     if (!doc && c->status != E_MEMORY) {
         buf_append_str(out, "<p class=\"dim\">");
@@ -100,7 +100,7 @@ static void write_hashes(const struct run_read *r, struct buf *out)
     mem_free(c, path);
 }
 
-static void write_environment(const struct run_read *r, struct buf *out)
+static void run_details_write_environment(const struct run_read *r, struct buf *out)
 {
     const char *key;
     json_t *value;
@@ -113,7 +113,7 @@ static void write_environment(const struct run_read *r, struct buf *out)
         buf_append_str(out, "<tr><th>");
         page_text(out, key);
         buf_append_str(out, "</th><td>");
-        write_value(value, out);
+        run_details_write_value(value, out);
         buf_append_str(out, "</td></tr>\n");
     }
     buf_append_str(out, "</table></div></details>\n");
@@ -125,7 +125,7 @@ enum status run_details_write(const struct run_read *runs, size_t n, struct buf 
     write_options(runs, n, out);
     for (size_t i = 0; i < n && out->c->status != E_MEMORY; i++) {
         write_hashes(&runs[i], out);
-        write_environment(&runs[i], out);
+        run_details_write_environment(&runs[i], out);
     }
     return out->c->status;
 }

@@ -110,7 +110,7 @@ enum status run_export_csv(const struct run_read *runs, size_t n, struct buf *ou
 
 /* ---- TensorBoard ----------------------------------------------------------------------------------------------------- */
 
-static void add_step(struct buf *out, double when, const struct metrics_step *s)
+static void run_export_add_step(struct buf *out, double when, const struct metrics_step *s)
 {
     tfevents_scalar(out, when, s->step, "loss/total", s->total);
     tfevents_scalar(out, when, s->step, "loss/cross_entropy", s->loss);
@@ -121,7 +121,7 @@ static void add_step(struct buf *out, double when, const struct metrics_step *s)
     tfevents_scalar(out, when, s->step, "training/clip_share", s->clip_share);
 }
 
-static void add_timing(struct buf *out, double when, const struct metrics_timing *t, double memory_before)
+static void run_export_add_timing(struct buf *out, double when, const struct metrics_timing *t, double memory_before)
 {
     double mib = (double)t->peak_bytes / (double)(1 << 20);
     tfevents_scalar(out, when, t->step, "system/memory_mb", mib);
@@ -129,7 +129,7 @@ static void add_timing(struct buf *out, double when, const struct metrics_timing
     tfevents_scalar(out, when, t->step, "system/tokens_per_s", t->tokens_per_s);
 }
 
-static void add_eval(struct buf *out, double when, const struct metrics_eval *e)
+static void run_export_add_eval(struct buf *out, double when, const struct metrics_eval *e)
 {
     tfevents_scalar(out, when, e->step, "validation/loss", e->loss);
     tfevents_scalar(out, when, e->step, "validation/weighted_loss", e->weighted_loss);
@@ -141,23 +141,23 @@ static void write_events(const struct history *h, double begin, struct buf *out)
     double when = begin, memory = h->n_timings ? (double)h->timings[0].peak_bytes / (double)(1 << 20) : 0;
     size_t timing = 0, eval = 0;
     tfevents_begin(out, begin);
-    for (; eval < h->n_evals && h->evals[eval].step == 0; eval++) add_eval(out, begin, &h->evals[eval]);
+    for (; eval < h->n_evals && h->evals[eval].step == 0; eval++) run_export_add_eval(out, begin, &h->evals[eval]);
     for (size_t i = 0; i < h->n_steps; i++) {
         const struct metrics_step *s = &h->steps[i];
         for (; timing < h->n_timings && h->timings[timing].step <= s->step; timing++) {
             const struct metrics_timing *t = &h->timings[timing];
             when += t->seconds;
             if (t->step != s->step) continue;
-            add_timing(out, when, t, memory);
+            run_export_add_timing(out, when, t, memory);
             memory = (double)t->peak_bytes / (double)(1 << 20);
         }
-        add_step(out, when, s);
-        for (; eval < h->n_evals && h->evals[eval].step <= s->step; eval++) add_eval(out, when, &h->evals[eval]);
+        run_export_add_step(out, when, s);
+        for (; eval < h->n_evals && h->evals[eval].step <= s->step; eval++) run_export_add_eval(out, when, &h->evals[eval]);
     }
 }
 
 /* When the first step began: the last change of timing.jsonl less the seconds of all steps. */
-static double begin_of(struct ctx *c, const struct run_read *r)
+static double run_export_begin_of(struct ctx *c, const struct run_read *r)
 {
     struct stat st = {0};
     char *path = path_join(c, r->run, "timing.jsonl");
@@ -170,7 +170,7 @@ enum status run_export_tensorboard(const struct run_read *r, const char *dir)
 {
     struct ctx *c = r->c;
     struct buf events;
-    double begin = begin_of(c, r);
+    double begin = run_export_begin_of(c, r);
     char *folder = path_join(c, dir, run_page_label(r)), *path = NULL;
     if (folder) path = mem_printf(c, "%s/events.out.tfevents.%" PRId64 ".your_ai", folder, (int64_t)begin);
     buf_init(&events, c, EVENTS_CAP_BYTES);

@@ -24,7 +24,7 @@ static void write_time(double seconds, struct buf *out)
         buf_printf(out, "<td>%.0f s</td>", seconds);
 }
 
-static void write_number(double v, struct buf *out)
+static void run_page_write_number(double v, struct buf *out)
 {
     if (isfinite(v))
         buf_printf(out, "<td>%.4f</td>", v);
@@ -41,10 +41,10 @@ static void write_run(const struct run_read *r, struct buf *out)
     buf_printf(out, "</td><td>%s</td><td>%lld", state, (long long)v->steps);
     if (r->total_steps) buf_printf(out, " of %lld", (long long)r->total_steps);
     buf_append_str(out, "</td>");
-    write_number(v->start_loss, out);
-    write_number(v->end_loss, out);
-    write_number(v->start_valid, out);
-    write_number(v->best_valid, out);
+    run_page_write_number(v->start_loss, out);
+    run_page_write_number(v->end_loss, out);
+    run_page_write_number(v->start_valid, out);
+    run_page_write_number(v->best_valid, out);
     if (v->best_step)
         buf_printf(out, "<td>%lld</td>", (long long)v->best_step);
     else

@@ -22,7 +22,7 @@ bool run_is_run(struct ctx *c, const char *dir)
 }
 
 /* environment.json; total_steps is in those of this version on. */
-static enum status read_environment(struct run_read *r)
+static enum status run_read_environment(struct run_read *r)
 {
     char *path = path_join(r->c, r->run, "environment.json");
     if (path && file_exists(path)) r->environment = json_parse_file(r->c, path, ENVIRONMENT_CAP_BYTES);
@@ -45,7 +45,7 @@ enum status run_read_open(struct ctx *c, const char *run, const char *program, s
 {
     *r = (struct run_read){.c = c, .run = run, .history.c = c};
     TRY(train_options_read(c, run, &r->values, &r->config));
-    TRY(read_environment(r));
+    TRY(run_read_environment(r));
     r->running = is_locked(c, run);
     r->finished = run_has(c, run, "adapter");
     if (run_has(c, run, "metrics.jsonl")) TRY(history_read(c, run, &r->history));

@@ -42,7 +42,7 @@ static int64_t count_entries(struct ctx *c, const char *path)
 }
 
 /* Adds one entry of the run's folder to what it is for. */
-static void add_entry(struct ctx *c, const char *path, const char *name, struct run_size *out)
+static void run_size_add_entry(struct ctx *c, const char *path, const char *name, struct run_size *out)
 {
     uint64_t bytes = bytes_of(c, path, DEPTH_MAX);
     out->total_bytes += bytes;
@@ -66,7 +66,7 @@ enum status run_size_of(struct ctx *c, const char *run, struct run_size *out)
     TRY(dir_list(c, run, &names, &n));
     for (size_t i = 0; i < n; i++) {
         char *path = path_join(c, run, names[i]);
-        if (path) add_entry(c, path, names[i], out);
+        if (path) run_size_add_entry(c, path, names[i], out);
         mem_free(c, path);
     }
     dir_list_free(c, names, n);

@@ -20,7 +20,7 @@ struct run_weights {
     struct objective objective;
 };
 
-static void say(struct buf *out, const char *text)
+static void run_weights_say(struct buf *out, const char *text)
 {
     buf_append_str(out, "<p class=\"dim\">");
     page_text(out, text);
@@ -34,7 +34,7 @@ static void say_failure(struct ctx *c, const char *what, struct buf *out)
     if (ctx_ok(c) || c->status == E_MEMORY) return;
     snprintf(text, sizeof text, "%s: %s", what, c->message);
     ctx_clear(c);
-    say(out, text);
+    run_weights_say(out, text);
 }
 
 static void write_histogram(const struct objective *o, struct buf *out)
@@ -62,7 +62,7 @@ static void write_histogram(const struct objective *o, struct buf *out)
     buf_append_str(out, "</div>\n");
 }
 
-static void write_group(const struct weight_group *g, double all, struct buf *out)
+static void run_weights_write_group(const struct weight_group *g, double all, struct buf *out)
 {
     double tokens = (double)g->tokens;
     buf_append_str(out, "<tr><td>");
@@ -76,7 +76,8 @@ static void write_group(const struct weight_group *g, double all, struct buf *ou
 }
 
 /* A table of groups, which are freed. */
-static void write_groups(struct ctx *c, const char *title, struct weight_group *groups, size_t n, struct buf *out)
+static void run_weights_write_groups(struct ctx *c, const char *title, struct weight_group *groups, size_t n,
+                                     struct buf *out)
 {
     double all = 0;
     size_t shown = 0;
@@ -89,7 +90,7 @@ static void write_groups(struct ctx *c, const char *title, struct weight_group *
             title);
         for (size_t i = 0; i < n && shown < GROUPS_SHOWN; i++) {
             if (groups[i].documents == 0) continue;
-            write_group(&groups[i], all, out);
+            run_weights_write_group(&groups[i], all, out);
             shown++;
         }
         buf_append_str(out, "</table></div>\n");
@@ -112,7 +113,7 @@ static void write_document(const struct run_weights *w, int64_t i, struct buf *o
     buf_release(&text);
 }
 
-static void write_documents(const struct run_weights *w, struct buf *out)
+static void run_weights_write_documents(const struct run_weights *w, struct buf *out)
 {
     static const char *const names[] = {"Heaviest documents", "Lightest documents"};
     int64_t found[2][WEIGHT_VIEW_EXTREMES];
@@ -127,7 +128,7 @@ static void write_documents(const struct run_weights *w, struct buf *out)
     }
 }
 
-static void write_weights(struct run_weights *w, struct buf *out)
+static void run_weights_write_all(struct run_weights *w, struct buf *out)
 {
     const struct objective *o = &w->objective;
     size_t n;
@@ -135,16 +136,16 @@ static void write_weights(struct run_weights *w, struct buf *out)
     if (o->omega_max > o->omega_min) {
         snprintf(text, sizeof text, "%s: omega %.4f to %.4f, effective sample size %.0f of %lld trained tokens",
                  objective_mode_name(o->options.mode), o->omega_min, o->omega_max, o->ess, (long long)o->tokens);
-        say(out, text);
+        run_weights_say(out, text);
         write_histogram(o, out);
     } else {
-        say(out, "All documents weigh the same.");
+        run_weights_say(out, "All documents weigh the same.");
     }
     struct weight_group *groups = weight_view_types(w->c, w->data, o, &n);
-    write_groups(w->c, "source_type", groups, n, out);
+    run_weights_write_groups(w->c, "source_type", groups, n, out);
     groups = weight_view_files(w->c, w->data, o, &n);
-    write_groups(w->c, "file", groups, n, out);
-    write_documents(w, out);
+    run_weights_write_groups(w->c, "file", groups, n, out);
+    run_weights_write_documents(w, out);
 }
 
 enum status run_weights_write(const struct run_read *r, struct buf *out)
@@ -157,7 +158,7 @@ enum status run_weights_write(const struct run_read *r, struct buf *out)
     if (w.data && objective_fit(c, &r->values.config.objective, w.data, &w.objective) == OK) {
         w.tokenizer = tokenizer_open(c, r->values.config.model);
         say_failure(c, "The words of documents are not shown", out);
-        if (ctx_ok(c)) write_weights(&w, out);
+        if (ctx_ok(c)) run_weights_write_all(&w, out);
     }
     say_failure(c, "The weights are not shown", out);
     tokenizer_free(w.tokenizer);

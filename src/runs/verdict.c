@@ -11,7 +11,7 @@
 enum { STEPS_FEW = 30, END_STEPS = 20 };
 
 /* A new finding; the last place is kept when all are taken. */
-static struct finding *add(struct verdict *v, enum finding_kind kind, bool bad)
+static struct finding *verdict_add(struct verdict *v, enum finding_kind kind, bool bad)
 {
     size_t i = v->n < FINDINGS_MAX ? v->n++ : FINDINGS_MAX - 1;
     v->findings[i] = (struct finding){.kind = kind, .bad = bad};
@@ -39,7 +39,7 @@ const char *finding_name(enum finding_kind kind)
 
 /* ---- numbers --------------------------------------------------------------------------------------------------------- */
 
-static void measure_training(struct verdict *v, const struct history *h)
+static void verdict_measure_training(struct verdict *v, const struct history *h)
 {
     double first[WATCH_SHORT];
     size_t n = h->n_steps, k = n / 10 < 1 ? 1 : n / 10 > END_STEPS ? END_STEPS : n / 10;
@@ -89,15 +89,15 @@ static bool stopped_early(const struct verdict *v, const struct verdict_options 
 static void judge_length(struct verdict *v, const struct verdict_options *o)
 {
     if (v->steps == 0) {
-        SAY(add(v, FINDING_EMPTY, true), "no step is done yet");
+        SAY(verdict_add(v, FINDING_EMPTY, true), "no step is done yet");
     } else if (o->total_steps && v->steps < o->total_steps && stopped_early(v, o)) {
-        struct finding *f = add(v, FINDING_EARLY, false);
+        struct finding *f = verdict_add(v, FINDING_EARLY, false);
         SAY(f,
             "it was stopped after step %" PRId64 " of %" PRId64
             ": the validation loss did not improve any more (--patience)",
             v->steps, o->total_steps);
     } else if (o->total_steps && v->steps < o->total_steps && !o->finished) {
-        struct finding *f = add(v, FINDING_UNFINISHED, false);
+        struct finding *f = verdict_add(v, FINDING_UNFINISHED, false);
         SAY(f, "%" PRId64 " of %" PRId64 " steps are done", v->steps, o->total_steps);
         if (o->resume) NEXT(f, "continue with: %s", o->resume);
     }
@@ -106,7 +106,7 @@ static void judge_length(struct verdict *v, const struct verdict_options *o)
 static void judge_divergence(struct verdict *v, const struct verdict_options *o)
 {
     if (!watch_is_diverged(v->start_loss, v->end_loss)) return;
-    struct finding *f = add(v, FINDING_DIVERGED, true);
+    struct finding *f = verdict_add(v, FINDING_DIVERGED, true);
     SAY(f, "training diverged: the loss went from %.3f to %.3f", v->start_loss, v->end_loss);
     NEXT(f, "train again with a lower --lr (it was %g); your_ai find-lr looks for one. The adapter is worse than none",
          o->lr);
@@ -118,7 +118,7 @@ static void judge_worse(struct verdict *v, const struct verdict_options *o)
     double start = valid ? v->start_valid : v->start_loss, end = valid ? v->best_valid : v->end_loss;
     if (verdict_has(v, FINDING_DIVERGED) || !(end > start) || v->steps == 0) return;
     if (!valid && v->steps < STEPS_FEW && end < 1.05 * start) return; /* single steps differ by more */
-    struct finding *f = add(v, FINDING_WORSE, true);
+    struct finding *f = verdict_add(v, FINDING_WORSE, true);
     SAY(f,
         valid ? "it ended worse than it began: no validation came below the loss before training, %.4f (the best was %.4f)"
               : "it ended worse than it began: the training loss went from %.4f to %.4f",
@@ -129,7 +129,7 @@ static void judge_worse(struct verdict *v, const struct verdict_options *o)
 static void judge_flat(struct verdict *v, const struct verdict_options *o)
 {
     if (v->bad || v->steps < STEPS_FEW || v->end_loss < 0.99 * v->start_loss) return;
-    struct finding *f = add(v, FINDING_FLAT, true);
+    struct finding *f = verdict_add(v, FINDING_FLAT, true);
     SAY(f, "next to nothing was learnt: the loss went from %.4f to %.4f in %" PRId64 " steps", v->start_loss, v->end_loss,
         v->steps);
     NEXT(f,
@@ -142,7 +142,7 @@ static void judge_short(struct verdict *v, const struct verdict_options *o)
 {
     bool unfinished = o->total_steps > v->steps && !o->finished;
     if (v->steps == 0 || v->steps >= STEPS_FEW || unfinished) return;
-    struct finding *f = add(v, FINDING_SHORT, false);
+    struct finding *f = verdict_add(v, FINDING_SHORT, false);
     SAY(f, "%" PRId64 " step%s are few to learn from", v->steps, v->steps == 1 ? "" : "s");
     NEXT(f, "more --epochs, a smaller --batch, or --no-packing make more steps");
 }
@@ -150,7 +150,7 @@ static void judge_short(struct verdict *v, const struct verdict_options *o)
 static void judge_learnt(struct verdict *v)
 {
     if (v->bad || !(v->end_loss < v->start_loss)) return;
-    struct finding *f = add(v, FINDING_LEARNT, false);
+    struct finding *f = verdict_add(v, FINDING_LEARNT, false);
     SAY(f, "the training loss went from %.4f to %.4f", v->start_loss, v->end_loss);
 }
 
@@ -158,13 +158,13 @@ static void judge_validation(struct verdict *v, const struct history *h, const s
 {
     if (v->steps == 0) return;
     if (!v->best_step) {
-        struct finding *f = add(v, FINDING_UNCHECKED, false);
+        struct finding *f = verdict_add(v, FINDING_UNCHECKED, false);
         SAY(f, "there was no validation, so nothing tells how well it does on other rows");
         NEXT(f, "--valid FILE, or --valid-share 0.1 of the training rows");
         return;
     }
     if (v->end_valid > 1.02 * v->best_valid) {
-        struct finding *f = add(v, FINDING_OVERFIT, false);
+        struct finding *f = verdict_add(v, FINDING_OVERFIT, false);
         SAY(f,
             "the validation loss was best at step %" PRId64 " (%.4f) and ended at %.4f: what came after fits the training "
             "rows only, and the adapter is that of step %" PRId64,
@@ -175,7 +175,7 @@ static void judge_validation(struct verdict *v, const struct history *h, const s
     const struct metrics_eval *last = &h->evals[h->n_evals - 1];
     bool falls = h->n_evals > 1 && last->step == v->best_step && last->weighted_loss < 0.99 * last[-1].weighted_loss;
     if (!falls || last[-1].step == 0) return;
-    struct finding *f = add(v, FINDING_FALLING, false);
+    struct finding *f = verdict_add(v, FINDING_FALLING, false);
     SAY(f, "the validation loss was still falling at the end: %.4f, after %.4f", last->weighted_loss,
         last[-1].weighted_loss);
     NEXT(f, "more --epochs would probably help");
@@ -185,7 +185,7 @@ static void judge_clipping(struct verdict *v, const struct history *h)
 {
     double share = h->n_steps ? h->steps[h->n_steps - 1].clip_share : 0;
     if (v->steps < STEPS_FEW || !(share > 0.5)) return;
-    struct finding *f = add(v, FINDING_CLIPPED, false);
+    struct finding *f = verdict_add(v, FINDING_CLIPPED, false);
     SAY(f, "%.0f %% of the steps were clipped, which makes the learning rate smaller than it looks", 100 * share);
     NEXT(f, "a larger --clip, or --clip-mode relative");
 }
@@ -193,7 +193,7 @@ static void judge_clipping(struct verdict *v, const struct history *h)
 struct verdict verdict_of(const struct history *h, const struct verdict_options *o)
 {
     struct verdict v = {0};
-    measure_training(&v, h);
+    verdict_measure_training(&v, h);
     measure_validation(&v, h);
     measure_speed(&v, h);
     judge_length(&v, o);

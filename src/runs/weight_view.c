@@ -9,7 +9,7 @@
 enum { EXCERPT_CAP_BYTES = 1 << 20 };
 
 /* Adds a document to its group, each of its trained tokens counting once. */
-static void add_document(struct weight_group *g, const struct objective *o, const struct dataset_document *d)
+static void weight_view_add_document(struct weight_group *g, const struct objective *o, const struct dataset_document *d)
 {
     double omega = objective_omega(o, d->auth_weight, d->prov_entropy), n = d->n_trained;
     g->documents++;
@@ -36,7 +36,7 @@ struct weight_group *weight_view_types(struct ctx *c, const struct dataset *d, c
     groups[types].name = "(without)";
     for (int64_t i = 0; i < dataset_n_documents(d); i++) {
         const struct dataset_document *k = dataset_document(d, i);
-        add_document(&groups[k->source_type < 0 ? (int64_t)types : k->source_type], o, k);
+        weight_view_add_document(&groups[k->source_type < 0 ? (int64_t)types : k->source_type], o, k);
     }
     qsort(groups, *n, sizeof *groups, by_weight);
     return groups;
@@ -50,7 +50,7 @@ struct weight_group *weight_view_files(struct ctx *c, const struct dataset *d, c
     for (size_t i = 0; i < *n; i++) groups[i].name = dataset_file(d, i).path;
     for (int64_t i = 0; i < dataset_n_documents(d); i++) {
         const struct dataset_document *k = dataset_document(d, i);
-        add_document(&groups[k->file], o, k);
+        weight_view_add_document(&groups[k->file], o, k);
     }
     qsort(groups, *n, sizeof *groups, by_weight);
     return groups;

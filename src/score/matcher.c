@@ -287,7 +287,7 @@ size_t matcher_classes(const struct matcher *m)
 
 /* Where the occurrence that ends at `end` begins. Runs of white space may be longer in the text than in the pattern, and
  * a spelling beyond ASCII may have other bytes than the pattern: both are walked back character by character. */
-static size_t begin_of(const struct matcher *m, const struct matcher_pattern *p, const char *text, size_t end)
+static size_t matcher_begin_of(const struct matcher *m, const struct matcher_pattern *p, const char *text, size_t end)
 {
     size_t at = end;
     for (size_t i = p->bytes; i > 0;) {
@@ -331,7 +331,7 @@ static void take_hit(const struct matcher *m, uint32_t pattern, const struct hit
 {
     const struct matcher_pattern *p = &m->patterns[pattern];
     if (p->flags & MATCH_RIGHT && word_ends_at(h->text, h->end) && word_starts_at(h->text, h->n, h->end)) return;
-    size_t begin = begin_of(m, p, h->text, h->end);
+    size_t begin = matcher_begin_of(m, p, h->text, h->end);
     if (p->flags & MATCH_LEFT && word_ends_at(h->text, begin) && word_starts_at(h->text, h->n, begin)) return;
     if (p->flags & MATCH_EXACT && !same_case(m, p, h->text, begin)) return;
     if (begin < k->end[h->stream]) return;

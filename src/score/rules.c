@@ -247,7 +247,7 @@ static bool read_words(struct rules_reader *s, const char *where, json_t *set, s
 }
 
 /* An array of such sets under `key`, all of one group. */
-static bool read_sets(struct rules_reader *s, json_t *section, const char *key, enum rules_group group, bool valued)
+static bool rules_read_sets(struct rules_reader *s, json_t *section, const char *key, enum rules_group group, bool valued)
 {
     json_t *sets = array_member(s, section, key, 256);
     for (size_t i = 0; sets && i < json_array_size(sets); i++)
@@ -409,9 +409,10 @@ static bool add_marks(struct rules_reader *s)
 static bool read_citation(struct rules_reader *s, json_t *o)
 {
     return only_members(s, "citation", o, "weights institution hosts consensus primary source_types declared") &&
-           read_weights(s, o) && read_sets(s, o, "institution", GROUP_INSTITUTION, true) && read_hosts(s, o) &&
-           read_sets(s, o, "consensus", GROUP_CONSENSUS, false) && read_sets(s, o, "primary", GROUP_PRIMARY, false) &&
-           rules_read_types(s, o) && read_declared(s, o) && add_marks(s);
+           read_weights(s, o) && rules_read_sets(s, o, "institution", GROUP_INSTITUTION, true) && read_hosts(s, o) &&
+           rules_read_sets(s, o, "consensus", GROUP_CONSENSUS, false) &&
+           rules_read_sets(s, o, "primary", GROUP_PRIMARY, false) && rules_read_types(s, o) && read_declared(s, o) &&
+           add_marks(s);
 }
 
 /* The section of the heuristic scorer. */
@@ -419,12 +420,13 @@ static bool read_heuristic(struct rules_reader *s, json_t *o)
 {
     return only_members(s, "heuristic", o,
                         "weights institution uneditable vintage consensus coordinated variety scanned scan declared") &&
-           read_weights(s, o) && read_sets(s, o, "institution", GROUP_INSTITUTION, false) &&
-           read_sets(s, o, "uneditable", GROUP_UNEDITABLE, false) && read_sets(s, o, "vintage", GROUP_VINTAGE, false) &&
-           read_sets(s, o, "consensus", GROUP_CONSENSUS, false) &&
-           read_sets(s, o, "coordinated", GROUP_COORDINATED, false) && read_sets(s, o, "variety", GROUP_VARIETY, true) &&
-           read_sets(s, o, "scanned", GROUP_SCANNED, false) && read_sets(s, o, "scan", GROUP_SCAN, false) &&
-           read_declared(s, o);
+           read_weights(s, o) && rules_read_sets(s, o, "institution", GROUP_INSTITUTION, false) &&
+           rules_read_sets(s, o, "uneditable", GROUP_UNEDITABLE, false) &&
+           rules_read_sets(s, o, "vintage", GROUP_VINTAGE, false) &&
+           rules_read_sets(s, o, "consensus", GROUP_CONSENSUS, false) &&
+           rules_read_sets(s, o, "coordinated", GROUP_COORDINATED, false) &&
+           rules_read_sets(s, o, "variety", GROUP_VARIETY, true) && rules_read_sets(s, o, "scanned", GROUP_SCANNED, false) &&
+           rules_read_sets(s, o, "scan", GROUP_SCAN, false) && read_declared(s, o);
 }
 
 /* The whole file: its format and names, the kinds, the section of the scorer that is wanted, and the matcher for its words.

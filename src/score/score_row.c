@@ -80,7 +80,7 @@ static int find_member(const struct json_scan *scan)
 
 /* The last string as a value, copied where it will not lie still. Values point into `values`, so it gets memory for the
  * whole row at its first string: decoded strings are never longer than the row. */
-static struct score_value take_string(struct score_row *s, enum score_value_kind kind)
+static struct score_value score_row_take_string(struct score_row *s, enum score_value_kind kind)
 {
     struct score_value v = {.kind = kind, .n = s->scan.string_bytes, .text = s->scan.string};
     bool inside = v.text >= s->bytes && v.text <= s->bytes + s->n;
@@ -119,9 +119,9 @@ static bool read_field(struct score_row *s, enum json_token t, struct score_valu
 {
     size_t begin = s->scan.token_at;
     *out = (struct score_value){.kind = t == SCAN_NULL ? VALUE_ABSENT : t == SCAN_TRUE ? VALUE_TRUE : VALUE_OTHER};
-    if (t == SCAN_STRING) *out = take_string(s, VALUE_STRING);
+    if (t == SCAN_STRING) *out = score_row_take_string(s, VALUE_STRING);
     if (t == SCAN_INTEGER) {
-        *out = take_string(s, VALUE_INTEGER);
+        *out = score_row_take_string(s, VALUE_INTEGER);
         if (!json_scan_i64(&s->scan, &out->integer)) out->kind = VALUE_OTHER;
     }
     if (!skip_value(s, t)) return false;
@@ -246,7 +246,7 @@ static bool read_member(struct score_row *s)
 }
 
 /* Empties the scratch. */
-static void begin_row(struct score_row *s, const char *what, const char *bytes, size_t n)
+static void score_row_begin(struct score_row *s, const char *what, const char *bytes, size_t n)
 {
     json_scan_restart(&s->scan, what, bytes, n);
     s->text.cap_bytes = s->values.cap_bytes = s->other.cap_bytes = 2 * n + 64;
@@ -280,7 +280,7 @@ static bool read_object(struct score_row *s)
 }
 
 /* What the row leaves open: members in "metadata", the text, the prior. */
-static bool finish_row(struct score_row *s, const char *what)
+static bool score_row_finish(struct score_row *s, const char *what)
 {
     struct score_input *in = &s->input;
     for (int f = 0; f < SCORE_FIELDS; f++)
@@ -341,7 +341,7 @@ static void add_integer(struct buf *out, const char *before, int64_t v)
     buf_append(out, text, digits(text, v < 0 ? -(uint64_t)v : (uint64_t)v));
 }
 
-static void add_number(struct buf *out, const char *before, double v)
+static void score_row_add_number(struct buf *out, const char *before, double v)
 {
     char text[48];
     buf_append_str(out, before);
@@ -355,7 +355,7 @@ static void add_parts(struct buf *out, const char *name, const char *const *name
     for (int i = 0; names[i]; i++) {
         buf_append_str(out, i ? ",\"" : "\"");
         buf_append_str(out, names[i]);
-        add_number(out, "\":", parts[i]);
+        score_row_add_number(out, "\":", parts[i]);
     }
     buf_append_char(out, '}');
 }
@@ -381,10 +381,10 @@ static void add_evidence(struct buf *out, const struct score_evidence *e)
     add_integer(out, ",\"evidence\":{\"rows\":", e->rows);
     add_integer(out, ",\"copy_groups\":", e->groups);
     add_integer(out, ",\"kinds\":", e->kinds);
-    add_number(out, ",\"entropy\":", e->entropy);
-    add_number(out, ",\"copies\":", e->copies);
-    add_number(out, ",\"compression\":", e->compression);
-    add_number(out, ",\"coordination\":", e->coordination);
+    score_row_add_number(out, ",\"entropy\":", e->entropy);
+    score_row_add_number(out, ",\"copies\":", e->copies);
+    score_row_add_number(out, ",\"compression\":", e->compression);
+    score_row_add_number(out, ",\"coordination\":", e->coordination);
     buf_append_char(out, '}');
 }
 
@@ -392,8 +392,8 @@ static void add_evidence(struct buf *out, const struct score_evidence *e)
 static void add_scores(struct score_row *s, struct buf *out)
 {
     const struct score_result *r = &s->result;
-    add_number(out, "\"auth_weight\":", r->auth_weight);
-    add_number(out, ",\"prov_entropy\":", r->prov_entropy);
+    score_row_add_number(out, "\"auth_weight\":", r->auth_weight);
+    score_row_add_number(out, ",\"prov_entropy\":", r->prov_entropy);
     if (!s->options.breakdown) return;
     buf_append_str(out, ",\"provenance_score\":{\"method\":\"");
     buf_append_str(out, r->method);
@@ -422,7 +422,7 @@ void score_row_line(const char *bytes, size_t n, struct buf *out)
 
 /* The row's own members, without its last brace. Rows with a member of ours (null counts as no score, but it is there) are
  * put together again from the others; all others are copied as they are. */
-static void add_members(struct score_row *s, struct buf *out)
+static void score_row_add_members(struct score_row *s, struct buf *out)
 {
     if (!s->has_members) {
         size_t end = s->close;
@@ -444,7 +444,7 @@ static void add_row(struct score_row *s, struct buf *out)
     if (s->has_scores && s->options.existing == EXISTING_KEEP) {
         score_row_line(s->bytes, s->close + 1, out);
     } else {
-        add_members(s, out);
+        score_row_add_members(s, out);
         buf_append_char(out, ',');
         add_scores(s, out);
         buf_append_char(out, '}');
@@ -454,8 +454,8 @@ static void add_row(struct score_row *s, struct buf *out)
 
 enum status score_row_read(struct score_row *s, const char *what, const char *bytes, size_t n)
 {
-    begin_row(s, what, bytes, n);
-    if (read_object(s)) finish_row(s, what);
+    score_row_begin(s, what, bytes, n);
+    if (read_object(s)) score_row_finish(s, what);
     return s->c->status;
 }
 

@@ -317,7 +317,7 @@ static enum status add_up(struct run *r, const char *const *in, size_t n_in)
 
 /* The manifest takes its name and the rows take theirs behind it: rows that stand under their name are whole and have their
  * manifest beside them. */
-static enum status publish(struct run *r, struct score_file *files, size_t n_in, const char *out)
+static enum status score_run_publish(struct run *r, struct score_file *files, size_t n_in, const char *out)
 {
     uint8_t digest[32];
     struct score_file made = {.path = out, .bytes = r->sink.bytes, .rows = r->progress.rows, .skipped = r->progress.skipped};
@@ -343,7 +343,7 @@ static enum status run_all(struct run *r, struct score_file *files, const char *
         TRY(run_file(r, &files[i]));
     }
     if (r->progress.rows == 0) return row_file_refuse_empty(r->c, in, n_in, r->progress.skipped);
-    if (out) return publish(r, files, n_in, out);
+    if (out) return score_run_publish(r, files, n_in, out);
     return fflush(stdout) == 0 ? OK : ctx_fail(r->c, E_IO, "standard output cannot be written: %s", strerror(errno));
 }
 

@@ -81,7 +81,7 @@ static enum status checkpoint_make_manifest(struct ctx *c, const char *dir, cons
 }
 
 /* The last file of a checkpoint: once it is there, everything that it names was written and fsynced. */
-static enum status write_manifest(struct ctx *c, const char *dir)
+static enum status checkpoint_write_manifest(struct ctx *c, const char *dir)
 {
     struct buf text;
     buf_init(&text, c, MANIFEST_CAP_BYTES);
@@ -168,7 +168,7 @@ static enum status fill_folder(struct ctx *c, const char *dir, const struct trai
     for (int i = 0; i < CHECKPOINT_VALUE_FILES; i++) TRY(save_values(c, e, dir, &checkpoint_value_file[i]));
     TRY(e->ops->save_config(e, dir, e->model_name));
     TRY(state_save(c, s, dir));
-    return write_manifest(c, dir);
+    return checkpoint_write_manifest(c, dir);
 }
 
 enum status checkpoint_replace(struct ctx *c, const char *temporary, const char *final, const char *aside)

@@ -128,7 +128,7 @@ static void add_bool(struct metrics *m, const char *key, bool value)
 }
 
 /* One source, behind the first with a comma. `weight` is that of all sources of its kind. */
-static void add_source(struct buf *line, const struct source_row *row, double weight, bool first)
+static void metrics_add_source(struct buf *line, const struct source_row *row, double weight, bool first)
 {
     const struct source_sums *s = &row->sums;
     buf_append_str(line, first ? "{" : ",{");
@@ -143,7 +143,7 @@ static void add_source(struct buf *line, const struct source_row *row, double we
 }
 
 /* The list of sources; no member where there are none to tell apart. */
-static void add_sources(struct metrics *m, const char *key, const struct source_loss *s)
+static void metrics_add_sources(struct metrics *m, const char *key, const struct source_loss *s)
 {
     double weight[SOURCE_BYS] = {0};
     bool first = true;
@@ -152,7 +152,7 @@ static void add_sources(struct metrics *m, const char *key, const struct source_
     buf_printf(&m->line, ",\"%s\":[", key);
     for (size_t i = 0; i < s->n_rows; i++) {
         if (s->rows[i].sums.tokens == 0) continue;
-        add_source(&m->line, &s->rows[i], weight[s->rows[i].by], first);
+        metrics_add_source(&m->line, &s->rows[i], weight[s->rows[i].by], first);
         first = false;
     }
     buf_append_char(&m->line, ']');
@@ -190,7 +190,7 @@ enum status metrics_add_step(struct metrics *m, const struct metrics_step *s)
     add_f64(m, "omega", s->omega);
     add_i64(m, "trained_tokens", s->trained_tokens);
     add_i64(m, "tokens", s->tokens);
-    add_sources(m, "sources", s->sources);
+    metrics_add_sources(m, "sources", s->sources);
     TRY(metrics_end(m, m->fd, m->path));
     m->bytes += m->line.len;
     return OK;
@@ -203,7 +203,7 @@ enum status metrics_add_eval(struct metrics *m, const struct metrics_eval *e)
     add_f64(m, "valid_weighted_loss", e->weighted_loss);
     add_i64(m, "valid_trained_tokens", e->trained_tokens);
     add_bool(m, "best", e->best);
-    add_sources(m, "valid_sources", e->sources);
+    metrics_add_sources(m, "valid_sources", e->sources);
     TRY(metrics_end(m, m->fd, m->path));
     m->bytes += m->line.len;
     return OK;

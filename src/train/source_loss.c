@@ -58,7 +58,7 @@ static const char *source_name(const struct source_loss *s, enum source_by by, i
 }
 
 /* Makes the rows of types or of files from their ranking, of which the first n have tokens. */
-static void make_rows(struct source_loss *s, enum source_by by, const struct source_count *ranked, size_t n)
+static void source_loss_make_rows(struct source_loss *s, enum source_by by, const struct source_count *ranked, size_t n)
 {
     size_t folder = by == SOURCE_BY_FILE ? common_folder(s->data) : 0;
     size_t named = n <= SOURCE_NAMED_MAX ? n : SOURCE_NAMED_MAX;
@@ -86,7 +86,7 @@ static enum status rank_sources(struct source_loss *s, enum source_by by)
     if (counts) qsort(counts, n, sizeof *counts, by_tokens);
     while (counts && filled < n && counts[filled].tokens > 0) filled++;
     if (filled > 1) s->row_of[by] = mem_alloc(s->c, n, sizeof *s->row_of[by]);
-    if (s->row_of[by]) make_rows(s, by, counts, filled);
+    if (s->row_of[by]) source_loss_make_rows(s, by, counts, filled);
     mem_free(s->c, counts);
     return s->c->status;
 }

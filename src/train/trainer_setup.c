@@ -407,7 +407,7 @@ static void reset_state(struct trainer *t)
     clip_init(&s->clip, t->config.clip_mode, t->config.clip);
 }
 
-static enum status write_environment(struct trainer *t)
+static enum status trainer_setup_write_environment(struct trainer *t)
 {
     char norms[MODEL_NORMS_BYTES] = "";
     if (t->model) TRY(model_norms_print(t->model, norms));
@@ -420,21 +420,21 @@ static enum status write_environment(struct trainer *t)
 }
 
 /* config.json comes last: a folder that has it is a run that can be resumed. */
-static enum status write_config(struct trainer *t, const char *config_text, const char *chosen)
+static enum status trainer_setup_write_config(struct trainer *t, const char *config_text, const char *chosen)
 {
     const char *text = chosen ? chosen : config_text;
     return run_write(t->c, t->config.run, "config.json", text, strlen(text));
 }
 
-static enum status show_plan(const struct trainer *t)
+static enum status trainer_setup_show_plan(const struct trainer *t)
 {
     return t->hooks.planned ? t->hooks.planned(t->hooks.user, t) : OK;
 }
 
 /* A new run, in an order in which what the user may have to mend is found first: options, model, rows, then the plan of
- * memory, before anything is trained. config.json is written last (write_config), the metrics are opened when the run
- * exists. */
-static enum status start(struct trainer *t, const char *config_text)
+ * memory, before anything is trained. config.json is written last (trainer_setup_write_config), the metrics are opened when
+ * the run exists. */
+static enum status trainer_setup_start(struct trainer *t, const char *config_text)
 {
     const struct train_config *k = &t->config;
     char *chosen;
@@ -445,9 +445,10 @@ static enum status start(struct trainer *t, const char *config_text)
     TRY(build_valid(t));
     TRY(open_data(t));
     TRY(train_choice_make(t, config_text, &chosen));
-    if (open_valid(t) == OK && plan_run(t) == OK && show_plan(t) == OK && plan_check(t->c, &t->plan_input, &t->plan) == OK &&
-        describe_run(t, false) == OK && write_environment(t) == OK)
-        write_config(t, config_text, chosen);
+    if (open_valid(t) == OK && plan_run(t) == OK && trainer_setup_show_plan(t) == OK &&
+        plan_check(t->c, &t->plan_input, &t->plan) == OK && describe_run(t, false) == OK &&
+        trainer_setup_write_environment(t) == OK)
+        trainer_setup_write_config(t, config_text, chosen);
     mem_free(t->c, chosen);
     if (!ctx_ok(t->c)) return t->c->status;
     reset_state(t);
@@ -464,7 +465,7 @@ struct trainer *trainer_new(struct ctx *c, const struct train_config *config, co
     if (!t) return NULL;
     t->lock = dir_lock(c, config->run);
     bool mine = t->lock >= 0;
-    if (mine && start(t, config_text) == OK) return t;
+    if (mine && trainer_setup_start(t, config_text) == OK) return t;
     if (mine) dir_remove(c, config->run); /* it was empty or absent before, and holds nothing that took long to make */
     trainer_free(t);
     return NULL;

@@ -32,7 +32,7 @@ static inline vf int8_load(const float *x, int64_t n)
 }
 
 /* which ? a : b, lane by lane. */
-static inline vf choose(vi which, vf a, vf b)
+static inline vf int8_choose(vi which, vf a, vf b)
 {
     return (vf)((which & (vi)a) | (~which & (vi)b));
 }
@@ -45,7 +45,7 @@ static bool row_most(const float *x, int64_t cols, float *out)
     for (int64_t i = 0; i < cols; i += LANES) {
         vf size = (vf)((vi)(i + LANES <= cols ? int8_load(x + i, LANES) : int8_load(x + i, cols - i)) & 0x7fffffff);
         fits &= size <= int8_splat(largest);
-        most = choose(size > most, size, most);
+        most = int8_choose(size > most, size, most);
     }
     *out = 0;
     for (int i = 0; i < LANES; i++) *out = most[i] > *out ? most[i] : *out;
@@ -59,8 +59,8 @@ static inline v8 quantise(vf x, vf scale)
     const vf whole = int8_splat(0x1.8p23f);
     const vf limit = int8_splat(LARGEST_CODE);
     vf code = x / scale + whole - whole;
-    code = choose(code > limit, limit, code); /* a subnormal scale may have lost so many bits that it passes 127 */
-    code = choose(code < -limit, -limit, code);
+    code = int8_choose(code > limit, limit, code); /* a subnormal scale may have lost so many bits that it passes 127 */
+    code = int8_choose(code < -limit, -limit, code);
     return __builtin_convertvector(__builtin_convertvector(code, vi), v8);
 }
 

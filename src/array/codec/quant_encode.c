@@ -10,7 +10,7 @@
 
 enum { ELEMENTS = 32, HALF = ELEMENTS / 2 };
 
-static void put_f16(uint8_t *p, float v)
+static void quant_encode_put_f16(uint8_t *p, float v)
 {
     uint16_t h = f32_to_f16(v);
     p[0] = (uint8_t)h;
@@ -78,7 +78,7 @@ static float scale_above_least(const float *x, int most, uint8_t *q, float *leas
 static void quant_encode_q4_0(const float *restrict x, uint8_t *restrict block)
 {
     uint8_t q[ELEMENTS];
-    put_f16(block, scale_around_zero(x, 8, 15, q));
+    quant_encode_put_f16(block, scale_around_zero(x, 8, 15, q));
     put_nibbles(block + 2, q);
 }
 
@@ -86,15 +86,15 @@ static void quant_encode_q4_1(const float *restrict x, uint8_t *restrict block)
 {
     uint8_t q[ELEMENTS];
     float least;
-    put_f16(block, scale_above_least(x, 15, q, &least));
-    put_f16(block + 2, least);
+    quant_encode_put_f16(block, scale_above_least(x, 15, q, &least));
+    quant_encode_put_f16(block + 2, least);
     put_nibbles(block + 4, q);
 }
 
 static void quant_encode_q5_0(const float *restrict x, uint8_t *restrict block)
 {
     uint8_t q[ELEMENTS];
-    put_f16(block, scale_around_zero(x, 16, 31, q));
+    quant_encode_put_f16(block, scale_around_zero(x, 16, 31, q));
     put_fifths(block + 2, q);
 }
 
@@ -102,8 +102,8 @@ static void quant_encode_q5_1(const float *restrict x, uint8_t *restrict block)
 {
     uint8_t q[ELEMENTS];
     float least;
-    put_f16(block, scale_above_least(x, 31, q, &least));
-    put_f16(block + 2, least);
+    quant_encode_put_f16(block, scale_above_least(x, 31, q, &least));
+    quant_encode_put_f16(block + 2, least);
     put_fifths(block + 4, q);
 }
 
@@ -111,7 +111,7 @@ static void quant_encode_q5_1(const float *restrict x, uint8_t *restrict block)
 static void quant_encode_q8_0(const float *restrict x, uint8_t *restrict block)
 {
     float d = fabsf(peak(x)) / 127, id = inverse(d);
-    put_f16(block, d);
+    quant_encode_put_f16(block, d);
     for (int i = 0; i < ELEMENTS; i++) {
         float v = x[i] * id, a = fabsf(v), whole = floorf(a), up = floorf(2 * (a - whole));
         block[2 + i] = (uint8_t)(int8_t)(v < 0 ? -(whole + up) : whole + up);

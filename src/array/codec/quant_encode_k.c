@@ -21,7 +21,7 @@
 
 enum { ELEMENTS = 256, RUN = 32, RUNS = ELEMENTS / RUN, SIXTEEN = 16, SIXTEENS = ELEMENTS / SIXTEEN, SCALE_MOST = 63 };
 
-static void put_f16(uint8_t *p, float v)
+static void quant_encode_k_put_f16(uint8_t *p, float v)
 {
     uint16_t h = f32_to_f16(v);
     p[0] = (uint8_t)h;
@@ -235,8 +235,8 @@ static void encode_affine(const float *x, float most, struct k_block *b)
 static void put_scales(const struct k_block *b, uint8_t *p)
 {
     uint8_t *s = p + 4;
-    put_f16(p, b->d);
-    put_f16(p + 2, b->m);
+    quant_encode_k_put_f16(p, b->d);
+    quant_encode_k_put_f16(p + 2, b->m);
     for (int i = 0; i < 4; i++) {
         s[i] = (uint8_t)(b->scale[i] | b->scale[i + 4] >> 4 << 6);
         s[i + 4] = (uint8_t)(b->offset[i] | b->offset[i + 4] >> 4 << 6);
@@ -383,5 +383,5 @@ void quant_encode_q6_k(const float *restrict x, uint8_t *restrict block)
         }
     }
     for (int i = 0; i < SIXTEENS; i++) block[192 + i] = (uint8_t)(int8_t)b.scale[i];
-    put_f16(block + 208, b.d);
+    quant_encode_k_put_f16(block + 208, b.d);
 }

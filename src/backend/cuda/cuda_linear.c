@@ -58,7 +58,8 @@ static int run_of_weights(const struct linear_params *p, int i, int64_t *rows)
 
 /* A part of a call's weights as one bf16 matrix: those that lie so, or all compressed ones up to the next that is not,
  * widened into scratch one below the other. */
-static int bf16_part(struct cuda_backend *b, const struct linear_params *p, int i, int64_t *rows, const void **data)
+static int cuda_linear_bf16_part(struct cuda_backend *b, const struct linear_params *p, int i, int64_t *rows,
+                                 const void **data)
 {
     int end = i;
     *data = p->w[i]->data;
@@ -175,7 +176,7 @@ static enum status frozen_product(struct cuda_backend *b, const struct linear_pa
     const void *data = NULL;
     if (x.rows == 1) return frozen_vector(b, p, x, y, add);
     for (int i = 0, end; i < p->n; i = end, first += rows) {
-        end = bf16_part(b, p, i, &rows, &data);
+        end = cuda_linear_bf16_part(b, p, i, &rows, &data);
         struct cuda_matrix mx = of_rows(x), my = of_rows(columns(y, first, rows));
         struct cuda_matrix mw = transposed(matrix(data, rows, x.cols, x.cols));
         TRY(cuda_gemm(b->d, &mx, &mw, &my, 1, add));
@@ -341,7 +342,7 @@ static enum status frozen_backward(struct cuda_backend *b, const struct linear_p
     int64_t first = 0, rows = 0;
     const void *data = NULL;
     for (int i = 0, end; i < p->n; i = end, first += rows) {
-        end = bf16_part(b, p, i, &rows, &data);
+        end = cuda_linear_bf16_part(b, p, i, &rows, &data);
         struct cuda_matrix my = of_rows(columns(dy, first, rows)), mx = of_rows(dx);
         struct cuda_matrix mw = matrix(data, rows, dx.cols, dx.cols);
         TRY(cuda_gemm(b->d, &my, &mw, &mx, 1, add || i > 0));

@@ -8,7 +8,7 @@
 
 /* The position behind the last token and those of all of them. With one length all shapes are known; with several they
  * follow from that of the ids. */
-static void make_rows(struct coreml_builder *b)
+static void coreml_attention_make_rows(struct coreml_builder *b)
 {
     struct mil_program *p = b->p;
     if (b->o->n_lengths == 1) {
@@ -80,7 +80,7 @@ static int look_up(struct coreml_builder *b, const char *name, float *table, int
 }
 
 /* Ministral 3 multiplies q by a factor that grows with the position (rotation.c); 1 within the original context. */
-static void make_q_scale(struct coreml_builder *b)
+static void coreml_attention_make_q_scale(struct coreml_builder *b)
 {
     const struct model_config *k = &b->m->config;
     b->q_scale = -1;
@@ -95,7 +95,7 @@ void coreml_prepare(struct coreml_builder *b)
 {
     const struct model_config *k = &b->m->config;
     bool rotates = false;
-    make_rows(b);
+    coreml_attention_make_rows(b);
     b->mask = make_mask(b, 0);
     b->window_mask = k->sliding_window > 0 && k->sliding_window < b->o->context ? make_mask(b, k->sliding_window) : b->mask;
     for (int64_t i = 0; i < k->n_layers; i++) rotates |= b->m->blocks[i].rotates;
@@ -105,11 +105,11 @@ void coreml_prepare(struct coreml_builder *b)
         b->sine = look_up(b, "sine", make_table(b, frequency, true), k->rotary_dims, b->o->ane);
     }
     mem_free(b->c, frequency);
-    make_q_scale(b);
+    coreml_attention_make_q_scale(b);
 }
 
 /* Pairs are (j, j + R/2) of a head's first R elements, which lie on `axis`: x cos + (the halves swapped) sin. */
-static int rotate(struct coreml_builder *b, int x, int axis)
+static int coreml_attention_rotate(struct coreml_builder *b, int x, int axis)
 {
     struct mil_program *p = b->p;
     int32_t size = (int32_t)b->m->config.head_dim, r = (int32_t)b->m->config.rotary_dims, half = r / 2;
@@ -146,7 +146,7 @@ static int through_cache(struct coreml_builder *b, int state, int values, int64_
 
 /* q, k or v as (1, heads, S, D), for the ANE (1, heads, D, S). The norm of q or k (`norm` NULL: none) runs over a head or
  * over all of them, whichever its gain has the size of. */
-static int split_heads(struct coreml_builder *b, int x, int64_t heads, const struct merged_tensor *norm)
+static int coreml_attention_split_heads(struct coreml_builder *b, int x, int64_t heads, const struct merged_tensor *norm)
 {
     struct mil_program *p = b->p;
     int32_t size = (int32_t)b->m->config.head_dim, n = (int32_t)heads;
@@ -216,10 +216,10 @@ int coreml_attention(struct coreml_builder *b, int x, int64_t layer)
     const struct llama_block *block = &b->m->blocks[layer];
     int y[3], axis = b->o->ane ? 2 : 3;
     project_qkv(b, x, layer, y);
-    int q = split_heads(b, y[0], m->n_heads, coreml_tensor(b, MERGED_NORM, layer, NORM_Q));
-    int k = split_heads(b, y[1], m->n_kv_heads, coreml_tensor(b, MERGED_NORM, layer, NORM_K));
-    int v = split_heads(b, y[2], m->n_kv_heads, NULL);
-    if (block->rotates) q = rotate(b, q, axis), k = rotate(b, k, axis);
+    int q = coreml_attention_split_heads(b, y[0], m->n_heads, coreml_tensor(b, MERGED_NORM, layer, NORM_Q));
+    int k = coreml_attention_split_heads(b, y[1], m->n_kv_heads, coreml_tensor(b, MERGED_NORM, layer, NORM_K));
+    int v = coreml_attention_split_heads(b, y[2], m->n_kv_heads, NULL);
+    if (block->rotates) q = coreml_attention_rotate(b, q, axis), k = coreml_attention_rotate(b, k, axis);
     if (b->q_scale >= 0) q = mil_binary(b->p, "mul", q, b->q_scale);
     q = coreml_times(b, q, m->attention_scale); /* q, and not the scores: those could leave f16 */
     k = through_cache(b, b->states[0], k, layer);

@@ -117,7 +117,7 @@ struct blob_writer {
     uint64_t due;      /* bytes of the blob that are still to come */
 };
 
-static void put(struct blob_writer *w, const void *bytes, size_t n)
+static void coreml_blob_put(struct blob_writer *w, const void *bytes, size_t n)
 {
     file_writer_write(w->file, bytes, n);
     w->position += n;
@@ -129,8 +129,8 @@ static void begin_blob(struct blob_writer *w)
     const struct coreml_blob *blob = &w->blobs->list[w->at];
     struct blob_header h = {
         .sentinel = sentinel, .type = blob_type(blob->dtype), .bytes = blob->bytes, .offset = blob->offset + HEADER_BYTES};
-    put(w, zeros, (size_t)(blob->offset - w->position));
-    put(w, &h, sizeof h);
+    coreml_blob_put(w, zeros, (size_t)(blob->offset - w->position));
+    coreml_blob_put(w, &h, sizeof h);
     w->due = blob->bytes;
 }
 
@@ -144,7 +144,7 @@ static void take_bytes(void *user, const void *bytes, size_t n)
             begin_blob(w);
         }
         size_t part = n < w->due ? n : (size_t)w->due;
-        put(w, from, part);
+        coreml_blob_put(w, from, part);
         from += part;
         n -= part;
         w->due -= part;
@@ -195,11 +195,11 @@ static enum status stream_part(struct blob_writer *w, struct merged *g)
     return merged_stream(g, first->t, &sink);
 }
 
-static void write_all(struct blob_writer *w, struct merged *g)
+static void coreml_blob_write_all(struct blob_writer *w, struct merged *g)
 {
     struct ctx *c = w->blobs->c;
     struct storage_header h = {.count = (uint32_t)w->blobs->n, .version = STORAGE_VERSION};
-    put(w, &h, sizeof h);
+    coreml_blob_put(w, &h, sizeof h);
     for (w->at = 0; ctx_ok(c) && w->at < w->blobs->n; w->at++) {
         const struct coreml_blob *blob = &w->blobs->list[w->at];
         if (blob->t) {
@@ -216,7 +216,7 @@ enum status coreml_blobs_write(const struct coreml_blobs *b, struct merged *g, c
 {
     struct blob_writer w = {.blobs = b, .file = file_writer_open(b->c, path)};
     if (!w.file) return b->c->status;
-    write_all(&w, g);
+    coreml_blob_write_all(&w, g);
     if (ctx_ok(b->c)) return file_writer_commit(w.file);
     file_writer_abort(w.file);
     return b->c->status;

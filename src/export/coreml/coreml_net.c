@@ -27,7 +27,7 @@ static void value_name(const struct merged_tensor *t, int64_t first, const char 
 
 /* ---- weights ---------------------------------------------------------------------------------------------------------- */
 
-static enum coreml_form form_of(const struct coreml_builder *b, const struct merged_tensor *t)
+static enum coreml_form coreml_net_form_of(const struct coreml_builder *b, const struct merged_tensor *t)
 {
     enum coreml_form form = b->o->form;
     bool inner = t->kind == MERGED_LINEAR;
@@ -36,22 +36,23 @@ static enum coreml_form form_of(const struct coreml_builder *b, const struct mer
 }
 
 /* Adds the data of a piece of a matrix, and with `second` what its stored form needs besides (0: nothing). */
-static uint64_t add_part(struct coreml_builder *b, const struct merged_tensor *t, int64_t first, int64_t rows, bool second)
+static uint64_t coreml_net_add_part(struct coreml_builder *b, const struct merged_tensor *t, int64_t first, int64_t rows,
+                                    bool second)
 {
     static const enum coreml_part parts[][2] = {
         {COREML_F16, COREML_F16}, {COREML_I8, COREML_SCALE}, {COREML_INDEX, COREML_TABLE}};
-    enum coreml_form form = form_of(b, t);
+    enum coreml_form form = coreml_net_form_of(b, t);
     return second && form == COREML_HALF ? 0 : coreml_blobs_add(b->blobs, t, parts[form][second], first, rows);
 }
 
 /* A matrix, or rows of it, whose data are at these offsets; for a convolution with two more dimensions. */
-static int weight_at(struct coreml_builder *b, const struct merged_tensor *t, int64_t first, int64_t rows, bool as_conv,
-                     const uint64_t offsets[2])
+static int coreml_net_weight_at(struct coreml_builder *b, const struct merged_tensor *t, int64_t first, int64_t rows,
+                                bool as_conv, const uint64_t offsets[2])
 {
     struct mil_type type = mil_tensor(MIL_F16, as_conv ? 4 : 2, (int64_t[]){rows, t->cols, 1, 1});
     char name[NAME_BYTES];
     value_name(t, first, as_conv && t->kind == MERGED_EMBED ? "_head" : "", name);
-    switch (form_of(b, t)) {
+    switch (coreml_net_form_of(b, t)) {
     case COREML_INT8:
         return mil_int8_weight(b->p, name, &type, offsets[0], offsets[1]);
     case COREML_LUT4:
@@ -64,9 +65,9 @@ static int weight_at(struct coreml_builder *b, const struct merged_tensor *t, in
 
 static int coreml_weight(struct coreml_builder *b, const struct merged_tensor *t, bool as_conv)
 {
-    uint64_t offsets[2] = {add_part(b, t, 0, t->rows, false), 0};
-    offsets[1] = add_part(b, t, 0, t->rows, true);
-    return weight_at(b, t, 0, t->rows, as_conv, offsets);
+    uint64_t offsets[2] = {coreml_net_add_part(b, t, 0, t->rows, false), 0};
+    offsets[1] = coreml_net_add_part(b, t, 0, t->rows, true);
+    return coreml_net_weight_at(b, t, 0, t->rows, as_conv, offsets);
 }
 
 int coreml_vector(struct coreml_builder *b, const struct merged_tensor *t, int rank, int axis)
@@ -134,7 +135,7 @@ int coreml_project(struct coreml_builder *b, int x, int64_t layer, enum lora_pla
 }
 
 /* down(silu(gate) * up); where one matrix holds gate and up, they are ranges of its results. */
-static int feed_forward(struct coreml_builder *b, int x, int64_t layer)
+static int coreml_net_feed_forward(struct coreml_builder *b, int x, int64_t layer)
 {
     int32_t ffn = (int32_t)b->m->config.ffn;
     int gate, up;
@@ -155,7 +156,7 @@ static int coreml_block(struct coreml_builder *b, int x, int64_t layer)
     int h = coreml_attention(b, block_norm(b, x, layer, NORM_ATTN), layer);
     h = block_norm(b, coreml_project(b, h, layer, LORA_O), layer, NORM_AFTER_ATTN);
     x = mil_binary(b->p, "add", x, coreml_times(b, h, residual));
-    h = feed_forward(b, block_norm(b, x, layer, NORM_FFN), layer);
+    h = coreml_net_feed_forward(b, block_norm(b, x, layer, NORM_FFN), layer);
     h = block_norm(b, h, layer, NORM_AFTER_FFN);
     return mil_binary(b->p, "add", x, coreml_times(b, h, residual));
 }
@@ -190,11 +191,12 @@ static enum status head_in_pieces(struct coreml_builder *b, int x, const struct 
                         (long long)t->rows, (int)MIL_OUTPUTS_MAX, HEAD_ROWS);
     for (int second = 0; second < 2;
          second++) /* parts of one kind stand together, since a tensor streams through once a kind */
-        for (int64_t i = 0; i < pieces; i++) offsets[i][second] = add_part(b, t, i * HEAD_ROWS, piece_rows(t, i), second);
+        for (int64_t i = 0; i < pieces; i++)
+            offsets[i][second] = coreml_net_add_part(b, t, i * HEAD_ROWS, piece_rows(t, i), second);
     for (int64_t i = 0; i < pieces; i++) {
         char name[NAME_BYTES];
         snprintf(name, sizeof name, "logits_%lld", (long long)i);
-        int w = weight_at(b, t, i * HEAD_ROWS, piece_rows(t, i), true, offsets[i]);
+        int w = coreml_net_weight_at(b, t, i * HEAD_ROWS, piece_rows(t, i), true, offsets[i]);
         mil_output(b->p, mil_conv(b->p, x, w, -1, name));
     }
     return b->c->status;

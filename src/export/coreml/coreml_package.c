@@ -112,7 +112,7 @@ static void item_id(const struct sha256 *of, const char *item, char out[37])
     snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 }
 
-static void add_item(json_t *items, const char *id, const char *name, const char *path, const char *what)
+static void coreml_package_add_item(json_t *items, const char *id, const char *name, const char *path, const char *what)
 {
     json_t *item = json_object();
     json_object_set_new(item, "author", json_string("com.apple.CoreML"));
@@ -122,7 +122,7 @@ static void add_item(json_t *items, const char *id, const char *name, const char
     json_object_set_new(items, id, item);
 }
 
-static enum status write_manifest(struct ctx *c, const char *path, const struct buf *model)
+static enum status coreml_package_write_manifest(struct ctx *c, const char *path, const struct buf *model)
 {
     char ids[2][37];
     struct sha256 s;
@@ -131,8 +131,8 @@ static enum status write_manifest(struct ctx *c, const char *path, const struct 
     item_id(&s, "model", ids[0]);
     item_id(&s, "weights", ids[1]);
     json_t *doc = json_object(), *items = json_object();
-    add_item(items, ids[0], "model.mlmodel", "com.apple.CoreML/model.mlmodel", "CoreML Model Specification");
-    add_item(items, ids[1], "weights", "com.apple.CoreML/weights", "CoreML Model Weights");
+    coreml_package_add_item(items, ids[0], "model.mlmodel", "com.apple.CoreML/model.mlmodel", "CoreML Model Specification");
+    coreml_package_add_item(items, ids[1], "weights", "com.apple.CoreML/weights", "CoreML Model Weights");
     json_object_set_new(doc, "fileFormatVersion", json_string("1.0.0"));
     json_object_set_new(doc, "itemInfoEntries", items);
     json_object_set_new(doc, "rootModelIdentifier", json_string(ids[0]));
@@ -158,7 +158,7 @@ enum status coreml_package_write(const struct coreml_net *n, struct merged *list
     put_model(&model, n->program, o, d);
     if (ctx_ok(c) && buf_ok(&model) && dir_make(c, folder) == OK && coreml_blobs_write(&n->blobs, list, weights) == OK &&
         file_write_atomic(c, file, buf_str(&model), model.len) == OK)
-        write_manifest(c, path, &model);
+        coreml_package_write_manifest(c, path, &model);
     buf_release(&model);
     mem_free(c, folder);
     mem_free(c, weights);
@@ -181,7 +181,7 @@ static bool sub_message(struct wire_message m, uint32_t number, struct wire_mess
 }
 
 /* The last number of a packed shape, as one more length. */
-static void read_length(struct coreml_package *k, struct wire_message shape, bool *broken)
+static void coreml_package_read_length(struct coreml_package *k, struct wire_message shape, bool *broken)
 {
     uint64_t value = 0, last = 0;
     while (wire_next_varint(&shape, &value, broken)) last = value;
@@ -199,9 +199,9 @@ static enum status read_lengths(struct coreml_package *k, struct wire_message de
     if (sub_message(array, 21, &shapes, broken)) {
         while (wire_next(&shapes, &f, broken))
             if (f.number == 1 && f.kind == WIRE_BYTES && sub_message(f.bytes, 1, &shape, broken))
-                read_length(k, shape, broken);
+                coreml_package_read_length(k, shape, broken);
     } else if (sub_message(array, 1, &shape, broken)) {
-        read_length(k, shape, broken);
+        coreml_package_read_length(k, shape, broken);
     }
     return k->n_lengths > 0 ? OK : ctx_fail(k->c, E_INPUT, "%s: the first input has no shape", k->name);
 }

@@ -15,7 +15,7 @@ static bool find_input(const struct mil_program *p, const char *name, bool is_st
 
 /* The longer of a cache's last two dimensions is not always the context, so it is told by the name of the layout: with one
  * output the plain one. */
-static bool is_plain(const struct mil_program *p)
+static bool coreml_session_is_plain(const struct mil_program *p)
 {
     return p->n_outputs == 1 && p->vars[p->outputs[0]].type.rank == 3;
 }
@@ -24,7 +24,7 @@ static bool count_vocab(struct coreml_session *s, const struct mil_program *p)
 {
     for (size_t i = 0; i < p->n_outputs; i++) {
         const struct mil_type *t = &p->vars[p->outputs[i]].type;
-        int64_t rows = is_plain(p) ? t->dim[2] : t->rank == 4 ? t->dim[1] : -1;
+        int64_t rows = coreml_session_is_plain(p) ? t->dim[2] : t->rank == 4 ? t->dim[1] : -1;
         if (rows <= 0 || rows > INT32_MAX || t->dtype != MIL_F16) return false;
         s->vocab += rows;
     }
@@ -40,7 +40,7 @@ enum status coreml_session_open(struct coreml_session *s, const struct coreml_pa
         !find_input(p, "keyCache", true, &keys) || !find_input(p, "valueCache", true, &values) || !count_vocab(s, p) ||
         p->vars[keys].type.rank != 4)
         return ctx_fail(k->c, E_INPUT, "%s: has not the inputs, states and outputs of a model of ours", k->name);
-    s->context = p->vars[keys].type.dim[is_plain(p) ? 2 : 3];
+    s->context = p->vars[keys].type.dim[coreml_session_is_plain(p) ? 2 : 3];
     s->run = mil_run_new(k->c, p, k->name, file_map_data(k->weights), file_map_size(k->weights), half);
     return k->c->status;
 }
@@ -73,7 +73,7 @@ static void take_logits(const struct coreml_session *s, int64_t n, float *logits
     for (size_t i = 0; i < p->n_outputs; i++) {
         struct mil_type t;
         const float *from = mil_run_output(s->run, i, &t);
-        bool plain = is_plain(p);
+        bool plain = coreml_session_is_plain(p);
         int64_t rows = t.dim[plain ? 2 : 1], length = t.dim[plain ? 1 : 3];
         for (int64_t k = 0; k < n && k < length; k++)
             for (int64_t j = 0; j < rows; j++)

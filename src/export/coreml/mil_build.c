@@ -195,7 +195,7 @@ int mil_unary(struct mil_program *p, const char *kind, int x)
 }
 
 /* The dimension that two of them give: an unknown one is taken for what it stands beside. */
-static int64_t spread(struct ctx *c, int64_t x, int64_t y)
+static int64_t mil_build_spread(struct ctx *c, int64_t x, int64_t y)
 {
     BUG_ON(c, x > 1 && y > 1 && x != y, "dimensions of %lld and %lld", (long long)x, (long long)y);
     if (x == 1) return y;
@@ -211,7 +211,7 @@ int mil_binary(struct mil_program *p, const char *kind, int x, int y)
     for (int i = 1; i <= out.rank; i++)
         out.dim[out.rank - i] = i > a.rank   ? b.dim[b.rank - i]
                                 : i > b.rank ? a.dim[a.rank - i]
-                                             : spread(p->c, a.dim[a.rank - i], b.dim[b.rank - i]);
+                                             : mil_build_spread(p->c, a.dim[a.rank - i], b.dim[b.rank - i]);
     if (strncmp(kind, "greater", 7) == 0 || strcmp(kind, "less") == 0) out.dtype = MIL_BOOL;
     return EMIT(p, kind, NULL, &out, VAR("x", x), VAR("y", y));
 }

@@ -208,7 +208,7 @@ static enum status read_binding(struct mil_reader *r, struct wire_message m, str
 }
 
 /* The arguments of one key, into `args` (of MIL_ARGS_MAX in all). */
-static enum status read_input(struct mil_reader *r, struct wire_message m, struct mil_arg *args, int *n)
+static enum status mil_read_input(struct mil_reader *r, struct wire_message m, struct mil_arg *args, int *n)
 {
     struct wire_message key, argument;
     struct wire_field f;
@@ -249,7 +249,7 @@ static enum status read_op(struct mil_reader *r, struct wire_message m, struct m
     while (ctx_ok(r->c) && wire_next(&m, &f, &r->broken)) {
         if (f.kind != WIRE_BYTES) continue;
         if (f.number == 1) kind = f.bytes;
-        if (f.number == 2) read_input(r, f.bytes, args, &n);
+        if (f.number == 2) mil_read_input(r, f.bytes, args, &n);
         if (f.number == 4) return mil_refuse(r, E_UNSUPPORTED, "an op with a block of its own");
         if (f.number != 3) continue;
         if (outputs++) return mil_refuse(r, E_UNSUPPORTED, "an op with several results");

@@ -86,7 +86,7 @@ static bool is_declared(const struct mil_type *type, const struct mil_type *decl
     return true;
 }
 
-static struct mil_tensor *result_of(struct mil_run *r, const struct mil_type *type)
+static struct mil_tensor *mil_run_result_of(struct mil_run *r, const struct mil_type *type)
 {
     const struct mil_type *declared = r->op->out >= 0 ? &r->p->vars[r->op->out].type : NULL;
     char is[MIL_TYPE_TEXT], said[MIL_TYPE_TEXT], why[2 * MIL_TYPE_TEXT + 32];
@@ -104,7 +104,7 @@ static struct mil_tensor *result_of(struct mil_run *r, const struct mil_type *ty
 
 struct mil_tensor *mil_run_make(struct mil_run *r, const struct mil_type *type)
 {
-    struct mil_tensor *t = result_of(r, type);
+    struct mil_tensor *t = mil_run_result_of(r, type);
     if (t) t->cells = new_cells(r, type);
     return t && t->cells ? t : NULL;
 }
@@ -118,7 +118,7 @@ struct mil_tensor *mil_run_share(struct mil_run *r, const struct mil_tensor *x, 
         return NULL;
     }
     cells->refs++;
-    t = result_of(r, type);
+    t = mil_run_result_of(r, type);
     if (t)
         t->cells = cells;
     else
@@ -134,7 +134,7 @@ const void *mil_run_blob(struct mil_run *r, const struct mil_value *v)
                             mil_bytes(v->type.dtype, elements));
 }
 
-static int64_t columns_of(const struct mil_type *t)
+static int64_t mil_run_columns_of(const struct mil_type *t)
 {
     int64_t n = 1;
     for (int i = 1; i < t->rank; i++) n *= t->dim[i];
@@ -147,7 +147,8 @@ static enum status load_const(struct mil_run *r, const struct mil_value *v, stru
     const void *bytes = v->type.dtype == MIL_STRING ? "" : mil_run_blob(r, v);
     if (!bytes) return r->c->status;
     *t = (struct mil_tensor){.type = v->type};
-    t->stored = (struct mil_stored){.data = bytes, .rows = v->type.rank ? v->type.dim[0] : 1, .cols = columns_of(&v->type)};
+    t->stored =
+        (struct mil_stored){.data = bytes, .rows = v->type.rank ? v->type.dim[0] : 1, .cols = mil_run_columns_of(&v->type)};
     if (v->type.dtype == MIL_F16) t->stored.form = MIL_STORE_F16;
     if (v->type.dtype == MIL_F32) t->stored.form = MIL_STORE_F32;
     if (v->type.dtype != MIL_I32 && v->type.dtype != MIL_BOOL) return OK;

@@ -26,7 +26,7 @@ enum status mil_run_unary(struct mil_run *r)
 /* ---- two operands ----------------------------------------------------------------------------------------------------- */
 
 typedef float float_fn(float x, float y);
-static float add(float x, float y)
+static float mil_run_math_add(float x, float y)
 {
     return x + y;
 }
@@ -38,17 +38,17 @@ static float multiply(float x, float y)
 {
     return x * y;
 }
-static float divide(float x, float y)
+static float mil_run_math_divide(float x, float y)
 {
     return x / y;
 }
 
 static float_fn *float_of(const char *kind)
 {
-    if (strcmp(kind, "add") == 0) return add;
+    if (strcmp(kind, "add") == 0) return mil_run_math_add;
     if (strcmp(kind, "sub") == 0) return subtract;
     if (strcmp(kind, "mul") == 0) return multiply;
-    if (strcmp(kind, "real_div") == 0) return divide;
+    if (strcmp(kind, "real_div") == 0) return mil_run_math_divide;
     if (strcmp(kind, "maximum") == 0) return fmaxf;
     return NULL;
 }

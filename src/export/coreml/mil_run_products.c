@@ -7,7 +7,7 @@
 
 enum { ROWS_A_BLOCK = 16, LANES = 8 };
 
-static float dot(const float *x, const float *y, int64_t n)
+static float mil_run_products_dot(const float *x, const float *y, int64_t n)
 {
     float sums[LANES] = {0}, sum = 0;
     int64_t i = 0;
@@ -21,7 +21,7 @@ static float dot(const float *x, const float *y, int64_t n)
 /* ---- with weights ----------------------------------------------------------------------------------------------------- */
 
 /* y = w x + bias, for x (n, K) to y (n, M), or with `channels` for x (K, n) to y (M, n). */
-struct weighted {
+struct mil_run_products_weighted {
     const struct mil_stored *w;
     const float *x, *bias; /* bias may be NULL */
     float *y, *rows;       /* rows: a row of w for each worker */
@@ -29,13 +29,14 @@ struct weighted {
     bool channels;
 };
 
-static void weighted_row(const struct weighted *p, int64_t m, float *row)
+static void weighted_row(const struct mil_run_products_weighted *p, int64_t m, float *row)
 {
     int64_t k_all = p->w->cols;
     float bias = p->bias ? p->bias[m] : 0;
     mil_run_row(p->w, m, row);
     if (!p->channels) {
-        for (int64_t i = 0; i < p->n; i++) p->y[i * p->w->rows + m] = bias + dot(p->x + i * k_all, row, k_all);
+        for (int64_t i = 0; i < p->n; i++)
+            p->y[i * p->w->rows + m] = bias + mil_run_products_dot(p->x + i * k_all, row, k_all);
         return;
     }
     float *y = p->y + m * p->n;
@@ -47,7 +48,7 @@ static void weighted_row(const struct weighted *p, int64_t m, float *row)
 
 static void weighted_block(void *arg, int64_t block, int worker)
 {
-    const struct weighted *p = arg;
+    const struct mil_run_products_weighted *p = arg;
     int64_t end = (block + 1) * ROWS_A_BLOCK < p->w->rows ? (block + 1) * ROWS_A_BLOCK : p->w->rows;
     for (int64_t m = block * ROWS_A_BLOCK; m < end; m++) weighted_row(p, m, p->rows + worker * p->w->cols);
 }
@@ -63,7 +64,8 @@ static enum status weighted_product(struct mil_run *r, const struct mil_tensor *
         return mil_run_refuse(r, "weights, bias and operand do not go together");
     type.dim[axis] = w->stored.rows;
     struct mil_tensor *y = mil_run_make(r, &type);
-    struct weighted p = {.w = &w->stored, .x = x->cells->f, .bias = bias ? bias->cells->f : NULL, .channels = axis == 1};
+    struct mil_run_products_weighted p = {
+        .w = &w->stored, .x = x->cells->f, .bias = bias ? bias->cells->f : NULL, .channels = axis == 1};
     p.rows = y ? mem_alloc(r->c, (size_t)(threads_count(r->c) * w->stored.cols), sizeof *p.rows) : NULL;
     if (!p.rows) return r->c->status;
     p.y = y->cells->f;
@@ -156,7 +158,7 @@ struct matrices {
     int64_t m, n, k, x_step[2], y_step[2];
 };
 
-static void matmul_row(void *arg, int64_t block, int worker)
+static void mil_run_products_matmul_row(void *arg, int64_t block, int worker)
 {
     const struct matrices *p = arg;
     int64_t batch = block / p->m, i = block % p->m;
@@ -164,7 +166,7 @@ static void matmul_row(void *arg, int64_t block, int worker)
     float *out = p->out + block * p->n;
     (void)worker;
     if (p->x_step[1] == 1 && p->y_step[0] == 1) {
-        for (int64_t j = 0; j < p->n; j++) out[j] = dot(x, y + j * p->y_step[1], p->k);
+        for (int64_t j = 0; j < p->n; j++) out[j] = mil_run_products_dot(x, y + j * p->y_step[1], p->k);
         return;
     }
     for (int64_t j = 0; j < p->n; j++) out[j] = 0;
@@ -193,6 +195,6 @@ enum status mil_run_matmul(struct mil_run *r)
     struct mil_tensor *out = mil_run_make(r, &type);
     if (!out || p.n == 0) return r->c->status;
     p.out = out->cells->f;
-    threads_run(r->c, out->cells->n / p.n, matmul_row, &p);
+    threads_run(r->c, out->cells->n / p.n, mil_run_products_matmul_row, &p);
     return OK;
 }

@@ -106,7 +106,7 @@ static enum status read_box(struct mil_run *r, const struct mil_tensor *x, int64
     return OK;
 }
 
-static int64_t place_of(const int64_t *at, const int64_t *step, int rank)
+static int64_t mil_run_shapes_place_of(const int64_t *at, const int64_t *step, int rank)
 {
     int64_t n = 0;
     for (int i = 0; i < rank; i++) n += at[i] * step[i];
@@ -129,7 +129,7 @@ enum status mil_run_slice(struct mil_run *r)
             return mil_run_refuse(r, "drops an axis of more than one element");
     steps_of(&x->type, from);
     steps_of(&box, to);
-    const int32_t *first = x->cells->i + place_of(begin, from, box.rank);
+    const int32_t *first = x->cells->i + mil_run_shapes_place_of(begin, from, box.rank);
     struct mil_tensor *y = mil_run_make(r, &type);
     if (y && y->cells->n > 0) copy_box(&box, first, from, y->cells->i, to);
     return r->c->status;
@@ -149,7 +149,8 @@ enum status mil_run_update(struct mil_run *r)
     struct mil_tensor *y = mil_run_make(r, &x->type);
     if (!y) return r->c->status;
     memcpy(y->cells->i, x->cells->i, (size_t)x->cells->n * sizeof y->cells->i[0]);
-    if (update->cells->n > 0) copy_box(&box, update->cells->i, from, y->cells->i + place_of(begin, to, box.rank), to);
+    if (update->cells->n > 0)
+        copy_box(&box, update->cells->i, from, y->cells->i + mil_run_shapes_place_of(begin, to, box.rank), to);
     return OK;
 }
 

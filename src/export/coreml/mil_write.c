@@ -52,7 +52,7 @@ static void write_tensor(struct buf *b, const struct mil_value *v)
 }
 
 /* Value: 2 type, 3 immediateValue { 1 tensor }, 5 blobFileValue { 1 fileName, 2 offset }. */
-static void write_value(struct buf *b, uint32_t number, const struct mil_value *v)
+static void mil_write_value(struct buf *b, uint32_t number, const struct mil_value *v)
 {
     size_t value = wire_begin(b, number);
     write_type(b, 2, &v->type);
@@ -72,7 +72,7 @@ static void write_attribute(struct buf *b, uint32_t number, const char *key, con
 {
     size_t entry = wire_begin(b, number);
     wire_put_string(b, 1, key);
-    write_value(b, 2, v);
+    mil_write_value(b, 2, v);
     wire_end(b, entry);
 }
 
@@ -83,7 +83,7 @@ static void write_name(struct buf *b, const char *name)
 }
 
 /* NamedValueType: 1 name, 2 type. */
-static void write_named(struct buf *b, uint32_t number, const struct mil_var *v)
+static void mil_write_named(struct buf *b, uint32_t number, const struct mil_var *v)
 {
     size_t named = wire_begin(b, number);
     wire_put_string(b, 1, v->name);
@@ -96,7 +96,7 @@ static void write_const(struct buf *b, const struct mil_var *v)
 {
     size_t op = wire_begin(b, 3);
     wire_put_string(b, 1, "const");
-    write_named(b, 3, v);
+    mil_write_named(b, 3, v);
     write_name(b, v->name);
     write_attribute(b, 5, "val", v->value);
     wire_end(b, op);
@@ -115,7 +115,7 @@ static int write_input(struct buf *b, const struct mil_program *p, const struct 
         if (op->args[i].var >= 0)
             wire_put_string(b, 1, p->vars[op->args[i].var].name);
         else
-            write_value(b, 2, op->args[i].value);
+            mil_write_value(b, 2, op->args[i].value);
         wire_end(b, binding);
     }
     wire_end(b, argument);
@@ -128,7 +128,7 @@ static void write_op(struct buf *b, const struct mil_program *p, const struct mi
     size_t message = wire_begin(b, 3);
     wire_put_string(b, 1, op->kind);
     for (int i = 0; i < op->n_args;) i += write_input(b, p, op, i);
-    if (op->out >= 0) write_named(b, 3, &p->vars[op->out]);
+    if (op->out >= 0) mil_write_named(b, 3, &p->vars[op->out]);
     if (op->out >= 0) write_name(b, p->vars[op->out].name);
     wire_end(b, message);
 }
@@ -152,7 +152,7 @@ void mil_write(const struct mil_program *p, struct buf *out)
     size_t entry = wire_begin(out, 2);
     wire_put_string(out, 1, "main");
     size_t function = wire_begin(out, 2);
-    for (size_t i = 0; i < p->n_inputs; i++) write_named(out, 1, &p->vars[i]);
+    for (size_t i = 0; i < p->n_inputs; i++) mil_write_named(out, 1, &p->vars[i]);
     wire_put_string(out, 2, opset);
     size_t specialization = wire_begin(out, 3);
     wire_put_string(out, 1, opset);

@@ -55,7 +55,7 @@ static char *format_gguf_opens(const struct export_source *s, const char *dir, c
 }
 
 /* "blk.3.attn_q.weight" for "model.layers.3.self_attn.q_proj.weight". */
-static const char *tensor_name(const struct merged_tensor *t, char buf[WEIGHTS_NAME_BYTES])
+static const char *gguf_tensor_name(const struct merged_tensor *t, char buf[WEIGHTS_NAME_BYTES])
 {
     const struct weights_names *names = weights_names_of(CONTAINER_GGUF);
     switch (t->kind) {
@@ -74,15 +74,15 @@ static const char *tensor_name(const struct merged_tensor *t, char buf[WEIGHTS_N
 
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
 
-static void declare(struct gguf_plan *p)
+static void gguf_declare(struct gguf_plan *p)
 {
     char name[WEIGHTS_NAME_BYTES];
     gguf_rope_declare(p->w, p->s->model);
     for (size_t i = 0; i < merged_count(p->list); i++) {
         const struct merged_tensor *t = merged_at(p->list, i);
         const int64_t shape[2] = {t->weight ? t->rows : t->cols, t->cols};
-        gguf_writer_tensor(p->w, tensor_name(t, name), gguf_type_of(&p->s->model->config, p->file, t), t->weight ? 2 : 1,
-                           shape);
+        gguf_writer_tensor(p->w, gguf_tensor_name(t, name), gguf_type_of(&p->s->model->config, p->file, t),
+                           t->weight ? 2 : 1, shape);
     }
 }
 
@@ -93,7 +93,7 @@ static void encode_blocks(const void *user, const float *row, int64_t cols, void
     quant_from_f32(p->type, row, out, cols);
 }
 
-static void write_bytes(void *user, const void *bytes, size_t n)
+static void gguf_write_bytes(void *user, const void *bytes, size_t n)
 {
     gguf_writer_write(((struct gguf_plan *)user)->w, bytes, n);
 }
@@ -101,7 +101,7 @@ static void write_bytes(void *user, const void *bytes, size_t n)
 /* One tensor in the type that gguf_type_of gives it: plain types by merged.h's encoder, others block by block. */
 static enum status send_tensor(struct gguf_plan *p, const struct merged_tensor *t)
 {
-    struct merged_sink sink = {.write = write_bytes, .user = p};
+    struct merged_sink sink = {.write = gguf_write_bytes, .user = p};
     p->type = gguf_type_of(&p->s->model->config, p->file, t);
     const struct tensor_type_info *info = tensor_type_info(p->type);
     if (gguf_is_permuted(t->kind, t->place)) sink.order = p->order;
@@ -116,11 +116,11 @@ static enum status send_tensor(struct gguf_plan *p, const struct merged_tensor *
 }
 
 /* The file: metadata and the list of tensors, then their bytes in the same order, then its name; read back at the end. */
-static enum status write_file(struct gguf_plan *p, const char *path)
+static enum status gguf_write_file(struct gguf_plan *p, const char *path)
 {
     const struct model *m = p->s->model;
     char *stem = gguf_model_stem(p->s);
-    if (stem && gguf_meta_write(p->w, m, p->file, stem) == OK && gguf_vocab_write(p->w, p->s) == OK) declare(p);
+    if (stem && gguf_meta_write(p->w, m, p->file, stem) == OK && gguf_vocab_write(p->w, p->s) == OK) gguf_declare(p);
     mem_free(m->c, stem);
     TRY(gguf_writer_begin(p->w, path));
     TRY(gguf_rope_send(p->w, m));
@@ -138,7 +138,7 @@ static enum status format_gguf_write(const struct export_source *s, const char *
     char *path = format_gguf_opens(s, dir, type), *name = file_name(s, type), *from = NULL;
     p.w = gguf_writer_new(s->c);
     if (p.list) merged_set_progress(p.list, s->report, s->report_user);
-    if (ctx_ok(s->c) && gguf_row_order(s->model, &p.order) == OK) write_file(&p, path);
+    if (ctx_ok(s->c) && gguf_row_order(s->model, &p.order) == OK) gguf_write_file(&p, path);
     if (ctx_ok(s->c)) from = mem_printf(s->c, "./%s", name);
     if (from) modelfile_write(s, dir, from, NULL);
     gguf_writer_abort(p.w);

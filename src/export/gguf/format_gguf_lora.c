@@ -15,7 +15,7 @@
 
 static const char adapter_name[] = "adapter.gguf";
 
-static const char *half_name(const struct lora_module *m, char half, char buf[WEIGHTS_NAME_BYTES])
+static const char *gguf_lora_half_name(const struct lora_module *m, char half, char buf[WEIGHTS_NAME_BYTES])
 {
     const struct weights_names *names = weights_names_of(CONTAINER_GGUF);
     const char part[] = {'w', 'e', 'i', 'g', 'h', 't', '.', 'l', 'o', 'r', 'a', '_', half, 0};
@@ -27,13 +27,13 @@ static double alpha_of(const struct lora_module *m)
     return (double)m->slot.scale * (double)m->rank;
 }
 
-static void declare(const struct lora *l, struct gguf_writer *w)
+static void gguf_lora_declare(const struct lora *l, struct gguf_writer *w)
 {
     char name[WEIGHTS_NAME_BYTES];
     for (size_t i = 0; i < l->n_modules; i++) {
         const struct lora_module *m = &l->modules[i];
-        gguf_writer_tensor(w, half_name(m, 'a', name), TENSOR_F32, 2, m->slot.a->shape);
-        gguf_writer_tensor(w, half_name(m, 'b', name), TENSOR_F32, 2, m->slot.b->shape);
+        gguf_writer_tensor(w, gguf_lora_half_name(m, 'a', name), TENSOR_F32, 2, m->slot.a->shape);
+        gguf_writer_tensor(w, gguf_lora_half_name(m, 'b', name), TENSOR_F32, 2, m->slot.b->shape);
     }
 }
 
@@ -68,7 +68,8 @@ static enum status send(const struct lora *l, struct gguf_writer *w, const int32
 }
 
 /* The metadata that llama.cpp asks of an adapter, then all matrices in f32. *w is NULL once commit has taken it over. */
-static enum status write_file(const struct export_source *s, struct gguf_writer **w, const char *path, const int32_t *order)
+static enum status gguf_lora_write_file(const struct export_source *s, struct gguf_writer **w, const char *path,
+                                        const int32_t *order)
 {
     const char *arch = model_family_names(s->model->config.family)->gguf;
     if (!arch)
@@ -79,7 +80,7 @@ static enum status write_file(const struct export_source *s, struct gguf_writer 
     gguf_writer_string(*w, "adapter.type", "lora", 4);
     gguf_writer_f32(*w, "adapter.lora.alpha", (float)alpha_of(&s->lora->modules[0]));
     gguf_writer_u32(*w, "general.file_type", gguf_file_type_find("f32")->number);
-    declare(s->lora, *w);
+    gguf_lora_declare(s->lora, *w);
     TRY(gguf_writer_begin(*w, path));
     TRY(send(s->lora, *w, order));
     struct gguf_writer *done = *w;
@@ -108,7 +109,8 @@ static enum status format_gguf_lora_write(const struct export_source *s, const c
     char *path = path_join(s->c, dir, adapter_name);
     struct gguf_writer *w = gguf_writer_new(s->c);
     (void)type;
-    if (path && w && gguf_row_order(s->model, &order) == OK && write_file(s, &w, path, order) == OK) write_modelfile(s, dir);
+    if (path && w && gguf_row_order(s->model, &order) == OK && gguf_lora_write_file(s, &w, path, order) == OK)
+        write_modelfile(s, dir);
     gguf_writer_abort(w);
     mem_free(s->c, order);
     mem_free(s->c, path);

@@ -21,19 +21,19 @@ static const char *gguf_meta_key(const struct model *m, const char *name, char b
     return buf;
 }
 
-static void put_u32(struct gguf_writer *w, const struct model *m, const char *name, int64_t v)
+static void gguf_meta_put_u32(struct gguf_writer *w, const struct model *m, const char *name, int64_t v)
 {
     char key[KEY_BYTES];
     gguf_writer_u32(w, gguf_meta_key(m, name, key), (uint32_t)v);
 }
 
-static void put_f32(struct gguf_writer *w, const struct model *m, const char *name, double v)
+static void gguf_meta_put_f32(struct gguf_writer *w, const struct model *m, const char *name, double v)
 {
     char key[KEY_BYTES];
     gguf_writer_f32(w, gguf_meta_key(m, name, key), (float)v);
 }
 
-static void put_text(struct gguf_writer *w, const char *key, const char *text)
+static void gguf_meta_put_text(struct gguf_writer *w, const char *key, const char *text)
 {
     gguf_writer_string(w, key, text, strlen(text));
 }
@@ -67,14 +67,14 @@ static void put_sizes(struct gguf_writer *w, const struct model *m)
     const struct model_config *k = &m->config;
     for (size_t i = 0; i < model_config_n_integers; i++) {
         const int64_t *v = (const void *)((const char *)k + model_config_integers[i].offset);
-        if (model_config_integers[i].gguf) put_u32(w, m, model_config_integers[i].gguf, *v);
+        if (model_config_integers[i].gguf) gguf_meta_put_u32(w, m, model_config_integers[i].gguf, *v);
     }
     for (size_t i = 0; i < model_config_n_reals; i++) {
         const double *v = (const void *)((const char *)k + model_config_reals[i].offset);
-        if (model_config_reals[i].gguf) put_f32(w, m, model_config_reals[i].gguf, *v);
+        if (model_config_reals[i].gguf) gguf_meta_put_f32(w, m, model_config_reals[i].gguf, *v);
     }
-    put_u32(w, m, "attention.value_length", k->head_dim);
-    put_u32(w, m, "rope.dimension_count", k->rotary_dims);
+    gguf_meta_put_u32(w, m, "attention.value_length", k->head_dim);
+    gguf_meta_put_u32(w, m, "rope.dimension_count", k->rotary_dims);
 }
 
 /* Llama 3's scaling is a tensor (gguf_rope_declare); dynamic scaling changes nothing within the context. */
@@ -84,16 +84,16 @@ static void put_scaling(struct gguf_writer *w, const struct model *m)
     char key[KEY_BYTES];
     bool linear = k->rope_scaling == ROPE_LINEAR, yarn = k->rope_scaling == ROPE_YARN;
     if (k->rope_scaling == ROPE_LONGROPE) {
-        put_u32(w, m, "rope.scaling.original_context_length", k->rope_original_positions);
-        put_f32(w, m, "rope.scaling.attn_factor", k->rope_attention_factor);
+        gguf_meta_put_u32(w, m, "rope.scaling.original_context_length", k->rope_original_positions);
+        gguf_meta_put_f32(w, m, "rope.scaling.attn_factor", k->rope_attention_factor);
     }
     if (!linear && !yarn) return;
-    put_text(w, gguf_meta_key(m, "rope.scaling.type", key), linear ? "linear" : "yarn");
-    put_f32(w, m, "rope.scaling.factor", k->rope_factor);
+    gguf_meta_put_text(w, gguf_meta_key(m, "rope.scaling.type", key), linear ? "linear" : "yarn");
+    gguf_meta_put_f32(w, m, "rope.scaling.factor", k->rope_factor);
     if (linear) return;
-    put_u32(w, m, "rope.scaling.original_context_length", k->rope_original_positions);
-    put_f32(w, m, "rope.scaling.yarn_beta_fast", k->rope_beta_fast);
-    put_f32(w, m, "rope.scaling.yarn_beta_slow", k->rope_beta_slow);
+    gguf_meta_put_u32(w, m, "rope.scaling.original_context_length", k->rope_original_positions);
+    gguf_meta_put_f32(w, m, "rope.scaling.yarn_beta_fast", k->rope_beta_fast);
+    gguf_meta_put_f32(w, m, "rope.scaling.yarn_beta_slow", k->rope_beta_slow);
 }
 
 static void put_windows(struct gguf_writer *w, const struct model *m)
@@ -103,7 +103,7 @@ static void put_windows(struct gguf_writer *w, const struct model *m)
     if (m->config.sliding_window == 0) return;
     for (int64_t i = 0; i < m->config.n_layers; i++) all &= flags[i] = m->config.layer_flags[i] & LAYER_WINDOW;
     bool every = m->config.family == FAMILY_LLAMA || m->config.family == FAMILY_MISTRAL || m->config.family == FAMILY_PHI3;
-    put_u32(w, m, "attention.sliding_window", m->config.sliding_window);
+    gguf_meta_put_u32(w, m, "attention.sliding_window", m->config.sliding_window);
     if (!all || !every)
         gguf_writer_bools(w, gguf_meta_key(m, "attention.sliding_window_pattern", key), flags, (uint64_t)m->config.n_layers);
 }
@@ -111,10 +111,10 @@ static void put_windows(struct gguf_writer *w, const struct model *m)
 static void put_multipliers(struct gguf_writer *w, const struct model *m)
 {
     if (m->config.family != FAMILY_GRANITE) return;
-    put_f32(w, m, "embedding_scale", m->config.embedding_multiplier);
-    put_f32(w, m, "residual_scale", m->config.residual_multiplier);
-    put_f32(w, m, "attention.scale", m->config.attention_scale);
-    put_f32(w, m, "logit_scale", m->config.logits_divisor);
+    gguf_meta_put_f32(w, m, "embedding_scale", m->config.embedding_multiplier);
+    gguf_meta_put_f32(w, m, "residual_scale", m->config.residual_multiplier);
+    gguf_meta_put_f32(w, m, "attention.scale", m->config.attention_scale);
+    gguf_meta_put_f32(w, m, "logit_scale", m->config.logits_divisor);
 }
 
 enum status gguf_meta_write(struct gguf_writer *w, const struct model *m, const struct gguf_file_type *file,
@@ -127,9 +127,9 @@ enum status gguf_meta_write(struct gguf_writer *w, const struct model *m, const 
     if (base) {
         copy_pairs(w, base);
     } else {
-        put_text(w, "general.architecture", arch_of(m));
-        put_text(w, "general.type", "model");
-        put_text(w, "general.name", name);
+        gguf_meta_put_text(w, "general.architecture", arch_of(m));
+        gguf_meta_put_text(w, "general.type", "model");
+        gguf_meta_put_text(w, "general.name", name);
         put_sizes(w, m);
         put_scaling(w, m);
         put_windows(w, m);

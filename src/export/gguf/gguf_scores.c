@@ -23,22 +23,24 @@ struct gguf_scores {
     int64_t loose, first; /* pieces that llama.cpp makes and the list does not; one of them */
 };
 
-static bool find(const struct gguf_scores *s, const char *text, size_t n, uint64_t *id)
+static bool gguf_scores_find(const struct gguf_scores *s, const char *text, size_t n, uint64_t *id)
 {
     return map_get(s->by_text, text, n, id);
 }
 
 /* The place in the list of the pair that text [a, b) and [b, c) are; false: no such pair. *pieces: both are pieces. */
-static bool rank_of(const struct gguf_scores *s, const char *text, const size_t *at, uint64_t *rank, bool *pieces)
+static bool gguf_scores_rank_of(const struct gguf_scores *s, const char *text, const size_t *at, uint64_t *rank,
+                                bool *pieces)
 {
     uint64_t left, right;
-    *pieces = find(s, text + at[0], at[1] - at[0], &left) && find(s, text + at[1], at[2] - at[1], &right);
+    *pieces =
+        gguf_scores_find(s, text + at[0], at[1] - at[0], &left) && gguf_scores_find(s, text + at[1], at[2] - at[1], &right);
     return *pieces && map64_get(s->ranks, left << KEY_SHIFT | right, rank);
 }
 
 /* Joins the characters of a piece, whose places are at[0..n], in the order of the list. The rank of the last pair when one
  * part is left, else NEVER. */
-static double join_all(const struct gguf_scores *s, const char *text, size_t *at, size_t n)
+static double gguf_scores_join_all(const struct gguf_scores *s, const char *text, size_t *at, size_t n)
 {
     uint64_t best = 0;
     while (n > 1) {
@@ -46,7 +48,7 @@ static double join_all(const struct gguf_scores *s, const char *text, size_t *at
         for (size_t i = 0; i + 1 < n; i++) {
             uint64_t rank;
             bool pieces;
-            if (!rank_of(s, text, at + i, &rank, &pieces) || (place < n && rank >= best)) continue;
+            if (!gguf_scores_rank_of(s, text, at + i, &rank, &pieces) || (place < n && rank >= best)) continue;
             best = rank;
             place = i;
         }
@@ -63,7 +65,7 @@ static bool has_cut(const struct gguf_scores *s, const char *text, size_t n)
     for (size_t at = unicode_next(text, n).bytes; at < n; at += unicode_next(text + at, n - at).bytes) {
         uint64_t rank;
         bool pieces;
-        rank_of(s, text, (size_t[]){0, at, n}, &rank, &pieces);
+        gguf_scores_rank_of(s, text, (size_t[]){0, at, n}, &rank, &pieces);
         if (pieces) return true;
     }
     return false;
@@ -83,7 +85,7 @@ static enum status score_piece(struct gguf_scores *s, int64_t id, float *score)
     }
     at[n] = bytes;
     if (n < 2) return OK;
-    double rank = join_all(s, text, at, n);
+    double rank = gguf_scores_join_all(s, text, at, n);
     if (rank != NEVER)
         *score = -(float)(rank + 1);
     else if (has_cut(s, text, bytes) && s->loose++ == 0)
@@ -96,14 +98,14 @@ static enum status read_pairs(struct gguf_scores *s, const struct gguf_merges *m
     struct gguf_string left, right;
     uint64_t l, r, before;
     for (size_t i = 0; merges->get(merges->user, i, &left, &right); i++)
-        if (find(s, left.data, left.n, &l) && find(s, right.data, right.n, &r) &&
+        if (gguf_scores_find(s, left.data, left.n, &l) && gguf_scores_find(s, right.data, right.n, &r) &&
             !map64_get(s->ranks, l << KEY_SHIFT | r, &before))
             TRY(map64_put(s->ranks, l << KEY_SHIFT | r, i, NULL));
     return OK;
 }
 
-static enum status score_all(struct gguf_scores *s, const struct gguf_merges *merges, const bool *is_piece, int64_t n,
-                             float *scores)
+static enum status gguf_scores_score_all(struct gguf_scores *s, const struct gguf_merges *merges, const bool *is_piece,
+                                         int64_t n, float *scores)
 {
     for (int64_t i = 0; i < n; i++) {
         const char *text = is_piece[i] ? tokenizer_token(s->t, (int32_t)i) : NULL;
@@ -125,7 +127,7 @@ enum status gguf_scores_of_merges(struct ctx *c, const struct tokenizer *t, cons
                                   const bool *is_piece, int64_t n, float *scores)
 {
     struct gguf_scores s = {.c = c, .t = t, .by_text = map_new(c, (size_t)n), .ranks = map64_new(c, (size_t)n)};
-    if (ctx_ok(c)) score_all(&s, merges, is_piece, n, scores);
+    if (ctx_ok(c)) gguf_scores_score_all(&s, merges, is_piece, n, scores);
     map_free(s.by_text);
     map64_free(s.ranks);
     return c->status;

@@ -35,7 +35,7 @@ static const char *type_name(const json_t *o)
 /* ---- tokens --------------------------------------------------------------------------------------------------------------
  */
 
-static struct gguf_string token_text(const void *user, uint64_t i)
+static struct gguf_string gguf_vocab_token_text(const void *user, uint64_t i)
 {
     const struct gguf_vocab *v = user;
     const char *text = v->pad_of[i] ? v->pads[v->pad_of[i] - 1] : tokenizer_token(v->t, (int32_t)i);
@@ -74,7 +74,7 @@ static int32_t type_of(const struct gguf_vocab *v, int64_t i, bool pieces)
 static enum status write_tokens(struct gguf_vocab *v, bool pieces)
 {
     TRY(gguf_vocab_pad(v));
-    gguf_writer_strings(v->w, "tokenizer.ggml.tokens", (uint64_t)v->n, token_text, v);
+    gguf_writer_strings(v->w, "tokenizer.ggml.tokens", (uint64_t)v->n, gguf_vocab_token_text, v);
     int32_t *types = mem_alloc(v->c, (size_t)v->n, sizeof *types);
     for (int64_t i = 0; types && i < v->n; i++) types[i] = type_of(v, i, pieces);
     if (types) gguf_writer_i32s(v->w, "tokenizer.ggml.token_type", types, (uint64_t)v->n);
@@ -148,7 +148,7 @@ static bool keeps_all(const json_t *o, const char *regex)
 }
 
 /* One pre-tokenizer as expressions; false: something that has none. */
-static bool add_patterns(const json_t *o, const char **patterns, int *n)
+static bool gguf_vocab_add_patterns(const json_t *o, const char **patterns, int *n)
 {
     const char *regex = json_string_value(json_object_get(json_object_get(o, "pattern"), "Regex"));
     if (*n == PRE_STAGES) return false;
@@ -193,9 +193,9 @@ static enum status write_pre(struct gguf_vocab *v)
     int n = 0;
     if (json_is_array(list))
         for (size_t i = 0; known && i < json_array_size(list); i++)
-            known = add_patterns(json_array_get(list, i), patterns, &n);
+            known = gguf_vocab_add_patterns(json_array_get(list, i), patterns, &n);
     else
-        known = add_patterns(pre, patterns, &n);
+        known = gguf_vocab_add_patterns(pre, patterns, &n);
     char name[64];
     if (known && !other && pretokenizer_rules_name(patterns, n, whole, nfc, name, sizeof name)) {
         gguf_writer_string(v->w, "tokenizer.ggml.pre", name, strlen(name));
@@ -258,7 +258,7 @@ static enum status write_piece_rules(struct gguf_vocab *v)
 
 /* ---- special tokens -------------------------------------------------------------------------------------------------- */
 
-static void write_named(struct gguf_vocab *v, const char *key, int64_t id)
+static void gguf_vocab_write_named(struct gguf_vocab *v, const char *key, int64_t id)
 {
     if (id >= 0 && id < v->n) gguf_writer_u32(v->w, key, (uint32_t)id);
 }
@@ -274,10 +274,10 @@ static enum status write_special(struct gguf_vocab *v)
 {
     const struct tokenizer *t = v->t;
     const char *chat = tokenizer_chat_template(t), *tools = tokenizer_tool_template(t);
-    write_named(v, "tokenizer.ggml.bos_token_id", tokenizer_bos(t));
-    write_named(v, "tokenizer.ggml.eos_token_id", tokenizer_eos(t));
-    write_named(v, "tokenizer.ggml.unknown_token_id", named_id(v, TOKENIZER_UNK));
-    write_named(v, "tokenizer.ggml.padding_token_id", named_id(v, TOKENIZER_PAD));
+    gguf_vocab_write_named(v, "tokenizer.ggml.bos_token_id", tokenizer_bos(t));
+    gguf_vocab_write_named(v, "tokenizer.ggml.eos_token_id", tokenizer_eos(t));
+    gguf_vocab_write_named(v, "tokenizer.ggml.unknown_token_id", named_id(v, TOKENIZER_UNK));
+    gguf_vocab_write_named(v, "tokenizer.ggml.padding_token_id", named_id(v, TOKENIZER_PAD));
     gguf_writer_bool(v->w, "tokenizer.ggml.add_bos_token", tokenizer_adds_bos(t));
     gguf_writer_bool(v->w, "tokenizer.ggml.add_eos_token", tokenizer_adds_eos(t));
     if (chat) gguf_writer_string(v->w, "tokenizer.chat_template", chat, strlen(chat));
@@ -288,7 +288,7 @@ static enum status write_special(struct gguf_vocab *v)
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
 /* tokenizer.json into v->doc when the folder has one. */
-static enum status read_document(struct gguf_vocab *v)
+static enum status gguf_vocab_read_document(struct gguf_vocab *v)
 {
     char *path = path_join(v->c, v->s->model_path, "tokenizer.json");
     if (path && file_exists(path)) v->doc = json_parse_file(v->c, path, JSON_MAX_BYTES);
@@ -315,9 +315,9 @@ static void warn_of_flags(const struct gguf_vocab *v)
     }
 }
 
-static enum status write_all(struct gguf_vocab *v)
+static enum status gguf_vocab_write_all(struct gguf_vocab *v)
 {
-    TRY(read_document(v));
+    TRY(gguf_vocab_read_document(v));
     warn_of_flags(v);
     bool pieces = tokenizer_has_pieces(v->t);
     const char *kind = pieces ? "llama" : "gpt2";
@@ -336,7 +336,7 @@ enum status gguf_vocab_write(struct gguf_writer *w, const struct export_source *
         gguf_writer_string(w, "tokenizer.ggml.model", "none", 4);
         return s->c->status;
     }
-    write_all(&v);
+    gguf_vocab_write_all(&v);
     json_decref(v.doc);
     mem_free(v.c, v.pads);
     mem_free(v.c, v.pad_of);

@@ -49,7 +49,7 @@ static bool is_packed(const struct merged_tensor *t)
 /* ---- the list of tensors -------------------------------------------------------------------------------------------------
  */
 
-static void add_item(struct mlx_plan *p, const struct merged_tensor *t, enum part part)
+static void mlx_add_item(struct mlx_plan *p, const struct merged_tensor *t, enum part part)
 {
     static const char *const ends[] = {".weight", ".scales", ".biases", ""};
     struct mlx_item *item = &p->items[p->n];
@@ -76,14 +76,14 @@ static enum status plan_open(struct mlx_plan *p, const struct export_source *s, 
     p->entries = mem_alloc(s->c, n, sizeof *p->entries);
     if (!ctx_ok(s->c)) return s->c->status;
     for (size_t i = 0; i < merged_count(p->list); i++)
-        if (is_packed(merged_at(p->list, i))) add_item(p, merged_at(p->list, i), PART_WORDS);
+        if (is_packed(merged_at(p->list, i))) mlx_add_item(p, merged_at(p->list, i), PART_WORDS);
     for (size_t i = 0; i < merged_count(p->list); i++) {
         const struct merged_tensor *t = merged_at(p->list, i);
         if (is_packed(t)) {
-            add_item(p, t, PART_SCALES);
-            add_item(p, t, PART_BIASES);
+            mlx_add_item(p, t, PART_SCALES);
+            mlx_add_item(p, t, PART_BIASES);
         } else {
-            add_item(p, t, PART_PLAIN);
+            mlx_add_item(p, t, PART_PLAIN);
         }
     }
     return OK;
@@ -111,7 +111,7 @@ static uint64_t format_mlx_bytes(const struct export_source *s, const char *type
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
 
 /* What a sink's functions get. */
-struct mlx_stream {
+struct format_mlx_stream {
     int bits;
     enum part part;
     struct safetensors_writer *out;
@@ -119,21 +119,21 @@ struct mlx_stream {
 
 static void encode_part(const void *user, const float *row, int64_t cols, void *out)
 {
-    const struct mlx_stream *m = user;
+    const struct format_mlx_stream *m = user;
     mlx_affine_quantise(row, cols, m->bits, m->part == PART_WORDS ? out : NULL, m->part == PART_SCALES ? out : NULL,
                         m->part == PART_BIASES ? out : NULL);
 }
 
-static void write_bytes(void *user, const void *bytes, size_t n)
+static void mlx_write_bytes(void *user, const void *bytes, size_t n)
 {
-    safetensors_write(((struct mlx_stream *)user)->out, bytes, n);
+    safetensors_write(((struct format_mlx_stream *)user)->out, bytes, n);
 }
 
 static enum status write_item(struct mlx_plan *p, size_t i, struct safetensors_writer *out)
 {
     const struct mlx_item *item = &p->items[i];
-    struct mlx_stream stream = {p->bits, item->part, out};
-    struct merged_sink sink = {.write = write_bytes, .user = &stream};
+    struct format_mlx_stream stream = {p->bits, item->part, out};
+    struct merged_sink sink = {.write = mlx_write_bytes, .user = &stream};
     if (item->part == PART_PLAIN) {
         merged_plain_sink(&sink, TENSOR_BF16, item->t->cols);
     } else {
@@ -144,7 +144,7 @@ static enum status write_item(struct mlx_plan *p, size_t i, struct safetensors_w
     return merged_stream(p->list, item->t, &sink);
 }
 
-static enum status write_tensors(struct mlx_plan *p, const char *dir)
+static enum status mlx_write_tensors(struct mlx_plan *p, const char *dir)
 {
     struct ctx *c = p->s->c;
     char *path = path_join(c, dir, "model.safetensors");
@@ -177,7 +177,7 @@ static enum status format_mlx_write(const struct export_source *s, const char *d
     TRY(hf_folder_check(s->model));
     if (plan_open(&p, s, type) == OK) {
         merged_set_progress(p.list, s->report, s->report_user);
-        if (write_tensors(&p, dir) == OK && hf_folder_write(s->model, dir, TENSOR_BF16) == OK)
+        if (mlx_write_tensors(&p, dir) == OK && hf_folder_write(s->model, dir, TENSOR_BF16) == OK)
             add_quantization(s, dir, p.bits);
     }
     plan_close(&p);
@@ -238,7 +238,7 @@ static enum status compare_matrix(struct mlx_plan *p, const struct safetensors *
     return merged_stream(p->list, t, &sink);
 }
 
-static enum status compare_all(struct mlx_plan *p, const struct safetensors *file, double *relative)
+static enum status mlx_compare_all(struct mlx_plan *p, const struct safetensors *file, double *relative)
 {
     struct mlx_compare k = {.squares = 0};
     for (size_t i = 0; i < merged_count(p->list); i++) {
@@ -259,7 +259,7 @@ static enum status format_mlx_check(const struct export_source *s, const char *d
     struct mlx_plan p;
     struct safetensors *file = safetensors_open_dir(s->c, dir);
     *out = (struct export_difference){.weights = true};
-    if (plan_open(&p, s, type) == OK && file) compare_all(&p, file, &out->relative);
+    if (plan_open(&p, s, type) == OK && file) mlx_compare_all(&p, file, &out->relative);
     plan_close(&p);
     safetensors_close(file);
     return s->c->status;

@@ -13,7 +13,7 @@
 enum { NAME_BYTES = 128 };
 
 /* "model.layers.3.self_attn.q_proj.lora_a" */
-static void half_name(const struct lora_module *m, char half, char name[NAME_BYTES])
+static void mlx_lora_half_name(const struct lora_module *m, char half, char name[NAME_BYTES])
 {
     snprintf(name, NAME_BYTES, "model.layers.%lld.%s.lora_%c", (long long)m->layer, lora_place_path[m->place], half);
 }
@@ -56,7 +56,7 @@ static enum status write_modules(const struct lora *l, struct safetensors_writer
 }
 
 /* adapters.safetensors: lora_a and lora_b of each module in turn, entries 2 i and 2 i + 1. */
-static enum status write_tensors(const struct export_source *s, const char *path)
+static enum status mlx_lora_write_tensors(const struct export_source *s, const char *path)
 {
     const struct lora *l = s->lora;
     int64_t rank = largest_rank(l);
@@ -64,7 +64,7 @@ static enum status write_tensors(const struct export_source *s, const char *path
     struct safetensors_entry *entries = mem_alloc(s->c, 2 * l->n_modules, sizeof *entries);
     for (size_t i = 0; names && entries && i < 2 * l->n_modules; i++) {
         const struct lora_module *m = &l->modules[i / 2];
-        half_name(m, i % 2 ? 'b' : 'a', names[i]);
+        mlx_lora_half_name(m, i % 2 ? 'b' : 'a', names[i]);
         entries[i] = (struct safetensors_entry){.name = names[i], .type = TENSOR_F32, .ndim = 2};
         entries[i].shape[0] = i % 2 ? rank : m->slot.a->shape[1];
         entries[i].shape[1] = i % 2 ? m->slot.b->shape[0] : rank;
@@ -82,7 +82,7 @@ static enum status write_tensors(const struct export_source *s, const char *path
 
 /* adapter_config.json. mlx-lm puts adapters on the last num_layers blocks, so that is how many there are from the first
  * adapted block on; this relies on modules being ordered by layer. */
-static enum status write_config(const struct export_source *s, const char *dir)
+static enum status mlx_lora_write_config(const struct export_source *s, const char *dir)
 {
     const struct lora *l = s->lora;
     json_t *doc = json_object(), *p = json_object(), *keys = json_array();
@@ -107,7 +107,7 @@ static enum status format_mlx_lora_write(const struct export_source *s, const ch
 {
     char *path = path_join(s->c, dir, "adapters.safetensors");
     (void)type;
-    if (path && write_tensors(s, path) == OK) write_config(s, dir);
+    if (path && mlx_lora_write_tensors(s, path) == OK) mlx_lora_write_config(s, dir);
     mem_free(s->c, path);
     return s->c->status;
 }

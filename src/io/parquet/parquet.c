@@ -100,7 +100,7 @@ static void parquet_put(struct parquet *p, const char *text)
 }
 
 /* Text as a JSON string; what is not UTF-8 stays as it is between the quotes, so that the row is refused for that. */
-static void put_text(struct parquet *p, const uint8_t *bytes, size_t n)
+static void parquet_put_text(struct parquet *p, const uint8_t *bytes, size_t n)
 {
     if (!has_room(p, n)) return;
     if (utf8_check(bytes, n) == n) {
@@ -124,7 +124,7 @@ static void put_hex(struct parquet *p, const struct parquet_value *v)
 /* ---- values ---- */
 
 /* The shortest decimal that reads back to the same float: 0.99 as f32 is 0.99 in JSON and not 0.990000009. */
-static void put_float(struct parquet *p, float v)
+static void parquet_put_float(struct parquet *p, float v)
 {
     char text[32];
     int digits = 6;
@@ -136,7 +136,7 @@ static void put_float(struct parquet *p, float v)
 }
 
 /* A double, or null for one that is no number. */
-static void put_double(struct parquet *p, double v)
+static void parquet_put_double(struct parquet *p, double v)
 {
     if (has_room(p, 32)) json_append_f64(p->row, v);
 }
@@ -154,10 +154,10 @@ static void put_integer(struct parquet *p, const struct parquet_node *leaf, cons
 }
 
 /* A byte string: text where it is declared or valid as such. */
-static void put_bytes(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
+static void parquet_put_bytes(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
 {
     char text[48];
-    if (leaf->is_text || utf8_check(v->bytes, v->n) == v->n) return put_text(p, v->bytes, v->n);
+    if (leaf->is_text || utf8_check(v->bytes, v->n) == v->n) return parquet_put_text(p, v->bytes, v->n);
     snprintf(text, sizeof text, "{\"binary\":%zu}", v->n);
     parquet_put(p, text);
 }
@@ -175,12 +175,12 @@ static void put_value(struct parquet *p, const struct parquet_node *leaf, const 
         return put_integer(p, leaf, v);
     case PARQUET_FLOAT:
         memcpy(&f, v->bytes, sizeof f);
-        return put_float(p, f);
+        return parquet_put_float(p, f);
     case PARQUET_DOUBLE:
         memcpy(&d, v->bytes, sizeof d);
-        return put_double(p, d);
+        return parquet_put_double(p, d);
     case PARQUET_BYTES:
-        return put_bytes(p, leaf, v);
+        return parquet_put_bytes(p, leaf, v);
     default:
         return put_hex(p, v);
     }
@@ -229,7 +229,7 @@ static bool put_group(struct parquet *p, int32_t i)
     for (int32_t child = i + 1; child < node->end; child = p->meta.nodes[child].end) {
         const struct parquet_node *n = &p->meta.nodes[child];
         if (child > i + 1) parquet_put(p, ",");
-        put_text(p, (const uint8_t *)n->name, n->name_bytes);
+        parquet_put_text(p, (const uint8_t *)n->name, n->name_bytes);
         parquet_put(p, ":");
         if (!put_node(p, child)) return false;
     }

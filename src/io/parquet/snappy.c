@@ -9,7 +9,7 @@
 #include "base/le.h"
 
 /* The unpacked length. */
-static bool read_length(const uint8_t **from, const uint8_t *end, uint64_t *out)
+static bool snappy_read_length(const uint8_t **from, const uint8_t *end, uint64_t *out)
 {
     *out = 0;
     for (int shift = 0; shift < 35 && *from < end; shift += 7) {
@@ -59,7 +59,7 @@ bool snappy_expand(const uint8_t *from, size_t n, uint8_t *to, size_t bytes)
 {
     const uint8_t *end = from + n;
     uint64_t length;
-    if (!read_length(&from, end, &length) || length != bytes) return false;
+    if (!snappy_read_length(&from, end, &length) || length != bytes) return false;
     size_t at = 0;
     while (from < end) {
         size_t added;

@@ -164,7 +164,7 @@ enum status jinja_parse_postfix(struct jinja_parser *p, struct jinja_node **node
 /* ---- primaries ---- */
 
 /* [a, b]. */
-static enum status parse_list(struct jinja_parser *p, struct jinja_node **out)
+static enum status jinja_expression_parse_list(struct jinja_parser *p, struct jinja_node **out)
 {
     struct jinja_node *n;
     TRY(node_make(p, NODE_LIST, &n));
@@ -235,7 +235,7 @@ static enum status parse_string(struct jinja_parser *p, struct jinja_node *n)
 /* What an expression is made of. */
 static enum status parse_primary(struct jinja_parser *p, struct jinja_node **out)
 {
-    if (jinja_parse_is_op(&p->token, '[')) return parse_list(p, out);
+    if (jinja_parse_is_op(&p->token, '[')) return jinja_expression_parse_list(p, out);
     if (jinja_parse_is_op(&p->token, '{')) return parse_dict(p, out);
     if (jinja_parse_is_op(&p->token, '(')) {
         TRY(jinja_parse_advance(p));

@@ -401,7 +401,7 @@ static const struct method {
 };
 
 /* Whether a name is in a list that ends with NULL. */
-static bool is_listed(const char *const *names, struct jinja_string name)
+static bool jinja_method_is_listed(const char *const *names, struct jinja_string name)
 {
     for (; *names; names++)
         if (jinja_text_equal(name, *names)) return true;
@@ -428,11 +428,11 @@ int jinja_method_find(enum jinja_kind kind, struct jinja_string name)
     static const char *const list_others[] = {"copy", NULL}, *const dict_others[] = {"fromkeys", NULL};
     if (name.n > 1 && name.s[0] == '_' && name.s[1] == '_') return MEMBER_UNSUPPORTED;
     if (method_find(kind, name)) return MEMBER_METHOD;
-    if (kind == JINJA_LIST && is_listed(list_changes, name)) return MEMBER_CHANGES;
-    if (kind == JINJA_DICT && is_listed(dict_changes, name)) return MEMBER_CHANGES;
-    bool other = (kind == JINJA_STRING && is_listed(text_others, name)) ||
-                 (kind == JINJA_LIST && is_listed(list_others, name)) ||
-                 (kind == JINJA_DICT && is_listed(dict_others, name));
+    if (kind == JINJA_LIST && jinja_method_is_listed(list_changes, name)) return MEMBER_CHANGES;
+    if (kind == JINJA_DICT && jinja_method_is_listed(dict_changes, name)) return MEMBER_CHANGES;
+    bool other = (kind == JINJA_STRING && jinja_method_is_listed(text_others, name)) ||
+                 (kind == JINJA_LIST && jinja_method_is_listed(list_others, name)) ||
+                 (kind == JINJA_DICT && jinja_method_is_listed(dict_others, name));
     return other ? MEMBER_UNSUPPORTED : MEMBER_NONE;
 }
 

@@ -120,7 +120,7 @@ static bool starts_target(const struct jinja_parser *p)
     return jinja_parse_is_op(&p->token, '(') || (p->token.kind == TOKEN_NAME && !jinja_parse_is_name(&p->token, "in"));
 }
 
-static enum status parse_target(struct jinja_parser *p, bool members, struct jinja_node **out);
+static enum status jinja_parser_parse_target(struct jinja_parser *p, bool members, struct jinja_node **out);
 
 /* A name, or targets in brackets. */
 static enum status parse_target_part(struct jinja_parser *p, bool members, struct jinja_node **out)
@@ -130,13 +130,13 @@ static enum status parse_target_part(struct jinja_parser *p, bool members, struc
     if (!bracket) return parse_target_name(p, members, out);
     if (p->depth == JINJA_PARSE_DEPTH_MAX) return jinja_parse_fail(p, E_UNSUPPORTED, "targets nested so deeply");
     p->depth++;
-    TRY(parse_target(p, members, out));
+    TRY(jinja_parser_parse_target(p, members, out));
     p->depth--;
     return jinja_parse_expect_op(p, ')');
 }
 
 /* "a", "a, b", "(a, b)", "a, (b, c)", and with `members` "ns.a". */
-static enum status parse_target(struct jinja_parser *p, bool members, struct jinja_node **out)
+static enum status jinja_parser_parse_target(struct jinja_parser *p, bool members, struct jinja_node **out)
 {
     bool more;
     TRY(parse_target_part(p, members, out));
@@ -197,7 +197,7 @@ static enum status parse_for(struct jinja_parser *p, struct jinja_node *n)
     static const char *const ends[] = {"else", "endfor", NULL}, *const end[] = {"endfor", NULL};
     bool is;
     bool soft = p->soft;
-    TRY(parse_target(p, false, &n->d));
+    TRY(jinja_parser_parse_target(p, false, &n->d));
     TRY(jinja_parse_skip_name(p, "in", &is));
     if (!is) return jinja_parse_fail(p, E_INPUT, "'in' is missing");
     TRY(jinja_parse_tuple(p, false, &n->a));
@@ -222,7 +222,7 @@ static enum status parse_set(struct jinja_parser *p, struct jinja_node *n)
 {
     static const char *const end[] = {"endset", NULL};
     bool is;
-    TRY(parse_target(p, true, &n->d));
+    TRY(jinja_parser_parse_target(p, true, &n->d));
     TRY(jinja_parse_skip_op(p, 'a', &is));
     if (is) {
         TRY(jinja_parse_tuple(p, true, &n->a));

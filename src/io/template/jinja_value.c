@@ -402,7 +402,7 @@ enum status jinja_value_contains(struct jinja_run *r, const struct jinja_value *
 /* ---- walking ---- */
 
 /* A string's characters as a list. */
-static enum status characters(struct jinja_run *r, struct jinja_string s, struct jinja_value *list)
+static enum status jinja_value_characters(struct jinja_run *r, struct jinja_string s, struct jinja_value *list)
 {
     for (size_t at = 0; at < s.n;) {
         size_t n = jinja_text_next(s, at);
@@ -417,7 +417,7 @@ enum status jinja_value_items(struct jinja_run *r, const struct jinja_value *v, 
 {
     TRY(jinja_value_list(r, LIST_PLAIN, list));
     if (v->kind == JINJA_UNDEFINED) return OK;
-    if (v->kind == JINJA_STRING) return characters(r, v->u.s, list);
+    if (v->kind == JINJA_STRING) return jinja_value_characters(r, v->u.s, list);
     if (v->kind == JINJA_DICT) {
         TRY(jinja_step(r, v->u.dict->n));
         for (size_t i = 0; i < v->u.dict->n; i++) TRY(jinja_value_push(r, list, v->u.dict->pairs[i].key));

@@ -24,7 +24,7 @@
 enum kind { LETTER, NUMBER, SPACE, BREAK, OTHER };
 
 /* The kind of a code point. */
-static enum kind kind_of(uint32_t cp)
+static enum kind pretokenizer_scan_kind_of(uint32_t cp)
 {
     if (cp < 0x80) {
         uint32_t lower = cp | 0x20;
@@ -54,7 +54,7 @@ static enum kind kind_at(const char *s, size_t n, size_t at, size_t *bytes)
     }
     struct unicode_unit u = unicode_next(s + at, n - at);
     *bytes = u.bytes;
-    return kind_of(u.cp);
+    return pretokenizer_scan_kind_of(u.cp);
 }
 
 /* End of the run of one kind from `at` on. */

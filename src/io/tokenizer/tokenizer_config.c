@@ -17,7 +17,7 @@
 enum { CONFIG_MAX_BYTES = 64 << 20, TEMPLATE_MAX_BYTES = 1 << 20 };
 
 /* A special token is a string or an object with "content". NULL when it is neither. */
-static const char *token_text(const json_t *v)
+static const char *tokenizer_config_token_text(const json_t *v)
 {
     return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
 }
@@ -27,7 +27,7 @@ static const char *token_text(const json_t *v)
 static enum status tokenizer_config_read_token(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file,
                                                const char *key, int32_t *out)
 {
-    const char *text = token_text(json_object_get(o, key));
+    const char *text = tokenizer_config_token_text(json_object_get(o, key));
     if (!text || *out >= 0) return OK;
     int32_t id = tokenizer_vocab_find(t, text, strlen(text));
     if (id < 0) return ctx_fail(c, E_INPUT, "%s: %s of %s is \"%.80s\", which is not a token", t->name, key, file, text);
@@ -64,7 +64,7 @@ static enum status tokenizer_config_read_named(struct ctx *c, struct tokenizer *
 {
     static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"}; /* by enum tokenizer_name */
     for (int i = 0; i < 4; i++) {
-        const char *text = token_text(json_object_get(o, keys[i]));
+        const char *text = tokenizer_config_token_text(json_object_get(o, keys[i]));
         if (text && t->named[i] < 0 && tokenizer_vocab_find(t, text, strlen(text)) >= 0)
             TRY(tokenizer_config_read_token(c, t, o, file, keys[i], &t->named[i]));
     }

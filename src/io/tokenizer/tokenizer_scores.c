@@ -35,7 +35,7 @@ static int compare_scores(const void *a, const void *b)
 }
 
 /* Added tokens, bytes and placeholders are never made by merging. */
-static bool takes_part(const struct tokenizer *t, int32_t id)
+static bool tokenizer_scores_takes_part(const struct tokenizer *t, int32_t id)
 {
     unsigned flags = id >= 0 ? t->tokens[id].flags : 0;
     return (flags & TOKEN_PRESENT) && !(flags & (TOKEN_ADDED | TOKEN_BYTE | TOKEN_UNUSED));
@@ -49,7 +49,7 @@ static enum status sort_pieces(struct ctx *c, const struct tokenizer *t, const f
     if (!list) return c->status;
     *out = list;
     for (int32_t id = 0; id < t->n_tokens; id++) {
-        if (!takes_part(t, id)) continue;
+        if (!tokenizer_scores_takes_part(t, id)) continue;
         size_t bytes = t->tokens[id].n_text;
         if (!isfinite(scores[id]))
             return ctx_fail(c, E_INPUT, "%s: the score of token %d is not a finite number", t->name, id);
@@ -90,7 +90,7 @@ static enum status scores_cut_piece(struct ctx *c, struct tokenizer *t, int32_t 
     size_t n = t->tokens[id].n_text;
     for (size_t at = n ? unicode_next(text, n).bytes : 0; at < n; at += unicode_next(text + at, n - at).bytes) {
         int32_t left = tokenizer_vocab_find(t, text, at), right = tokenizer_vocab_find(t, text + at, n - at);
-        bool has_left = takes_part(t, left), has_right = takes_part(t, right);
+        bool has_left = tokenizer_scores_takes_part(t, left), has_right = tokenizer_scores_takes_part(t, right);
         if (has_left && has_right) {
             TRY(add_merge(c, t, left, right, id, room));
         } else if ((has_left || is_one_char(text, at)) && (has_right || is_one_char(text + at, n - at))) {

@@ -229,7 +229,7 @@ enum status unicode_normalize(struct ctx *c, enum unicode_form form, const char 
 }
 
 /* str.isspace() of Python: the White_Space characters and the four information separators. */
-static bool is_python_space(uint32_t cp)
+static bool unicode_is_python_space(uint32_t cp)
 {
     return (unicode_class(cp) & UNICODE_SPACE) || (cp >= 0x1C && cp <= 0x1F);
 }
@@ -238,13 +238,13 @@ void unicode_strip(const char **s, size_t *n)
 {
     while (*n > 0) {
         struct unicode_unit u = unicode_next(*s, *n);
-        if (!is_python_space(u.cp)) break;
+        if (!unicode_is_python_space(u.cp)) break;
         *s += u.bytes;
         *n -= u.bytes;
     }
     while (*n > 0) {
         struct unicode_unit u = unicode_last(*s, *n);
-        if (!is_python_space(u.cp)) break;
+        if (!unicode_is_python_space(u.cp)) break;
         *n -= u.bytes;
     }
 }

@@ -115,7 +115,7 @@ static enum status check_half(struct import *x, const struct tensor_view *t, int
 }
 
 /* The rank that the tensors must have: mlx-lm's is in the configuration, GGUF's is the shape's. */
-static int64_t rank_of(const struct import *x, const struct tensor_view *a)
+static int64_t lora_import_rank_of(const struct import *x, const struct tensor_view *a)
 {
     return x->gguf ? (a->ndim == 2 ? a->shape[0] : 0) : x->rank;
 }
@@ -129,7 +129,7 @@ static enum status import_add_module(struct import *x, struct lora *l, int64_t l
     if (!a || !b)
         return ctx_fail(x->c, E_INPUT, "%s: layer %lld, %s has lora_%c but no lora_%c", x->path, (long long)layer,
                         lora_place_name[place], a ? 'a' : 'b', a ? 'b' : 'a');
-    int64_t rank = rank_of(x, a);
+    int64_t rank = lora_import_rank_of(x, a);
     if (rank < 1 || rank > MAX_RANK)
         return ctx_fail(x->c, E_INPUT, "%s: tensor \"%.200s\": rank %lld is not in 1..%d", x->path, a->name, (long long)rank,
                         MAX_RANK);
@@ -214,7 +214,7 @@ static struct lora_config import_summarise(const struct import *x)
         if (!a) continue;
         config.targets |= 1u << place;
         if (first < 0) first = i / LORA_PLACES;
-        if (config.rank == 0) config.rank = rank_of(x, a);
+        if (config.rank == 0) config.rank = lora_import_rank_of(x, a);
     }
     if (config.targets == 0) config.targets = LORA_ALL; /* its tensors are then refused by name */
     if (config.rank < 1) config.rank = 1;

@@ -93,7 +93,7 @@ static void add_targets(const struct lora *l, json_t *doc)
 }
 
 /* rank_pattern and alpha_pattern: the modules that differ from r and lora_alpha, each by its whole path. */
-static void add_patterns(const struct lora *l, json_t *doc)
+static void lora_peft_add_patterns(const struct lora *l, json_t *doc)
 {
     json_t *ranks = json_object(), *alphas = json_object();
     char path[NAME_BYTES];
@@ -126,7 +126,7 @@ static json_t *make_config(const struct lora *l, const char *base_name)
     json_object_set_new(doc, "init_lora_weights", json_true());
     for (size_t i = 0; i < sizeof nulls / sizeof *nulls; i++) json_object_set_new(doc, nulls[i], json_null());
     add_targets(l, doc);
-    add_patterns(l, doc);
+    lora_peft_add_patterns(l, doc);
     return doc;
 }
 

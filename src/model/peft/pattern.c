@@ -57,7 +57,7 @@ static void malformed(struct pattern_parser *ps, const char *why)
 /* ---- pieces of program ----------------------------------------------------------------------------------------------- */
 
 /* Appends a step; the program's memory is enough for any source (STEPS_A_BYTE). */
-static int add_step(struct pattern_parser *ps, enum step_kind kind, int out, int alt)
+static int pattern_add_step(struct pattern_parser *ps, enum step_kind kind, int out, int alt)
 {
     struct pattern_step *s = &ps->p->steps[ps->p->n];
     s->kind = kind;
@@ -69,14 +69,14 @@ static int add_step(struct pattern_parser *ps, enum step_kind kind, int out, int
 /* A split with one successor: it consumes nothing, and where it leads is filled in by whoever joins the fragment. */
 static int add_exit(struct pattern_parser *ps)
 {
-    return add_step(ps, STEP_SPLIT, -1, -1);
+    return pattern_add_step(ps, STEP_SPLIT, -1, -1);
 }
 
 /* A fragment of one consuming or asserting step. */
 static struct fragment single(struct pattern_parser *ps, enum step_kind kind)
 {
     int end = add_exit(ps);
-    return (struct fragment){add_step(ps, kind, end, -1), end};
+    return (struct fragment){pattern_add_step(ps, kind, end, -1), end};
 }
 
 /* a, then b. */
@@ -90,7 +90,7 @@ static struct fragment pattern_join(struct pattern_parser *ps, struct fragment a
  * entered at a and then goes to the choice; a? is entered at the choice and leaves after a. */
 static struct fragment pattern_repeat(struct pattern_parser *ps, struct fragment a, char quantifier)
 {
-    int end = add_exit(ps), split = add_step(ps, STEP_SPLIT, a.start, end);
+    int end = add_exit(ps), split = pattern_add_step(ps, STEP_SPLIT, a.start, end);
     ps->p->steps[a.end].out = quantifier == '?' ? end : split;
     return (struct fragment){quantifier == '+' ? a.start : split, end};
 }
@@ -231,7 +231,7 @@ static struct fragment parse_choice(struct pattern_parser *ps)
         struct fragment other = pattern_parse_sequence(ps);
         int end = add_exit(ps);
         ps->p->steps[f.end].out = ps->p->steps[other.end].out = end;
-        f = (struct fragment){add_step(ps, STEP_SPLIT, f.start, other.start), end};
+        f = (struct fragment){pattern_add_step(ps, STEP_SPLIT, f.start, other.start), end};
     }
     return f;
 }
@@ -247,7 +247,7 @@ static void pattern_compile(struct pattern_parser *ps)
     struct fragment whole = parse_choice(ps);
     if (ctx_ok(ps->c) && *ps->at) malformed(ps, "a ) was not opened");
     ps->p->start = whole.start;
-    ps->p->steps[whole.end].out = add_step(ps, STEP_MATCH, -1, -1);
+    ps->p->steps[whole.end].out = pattern_add_step(ps, STEP_MATCH, -1, -1);
 }
 
 /* The longest program that a source of n bytes can make is allocated at once (STEPS_A_BYTE), so that adding a step cannot

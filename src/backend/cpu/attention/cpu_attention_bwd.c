@@ -86,8 +86,8 @@ static int64_t blocks_of(const struct attention_bwd_work *w, const struct attent
 }
 
 /* The columns of one block. */
-static struct attention_columns columns_of(const struct attention_bwd_work *w, const struct attention_segment *g,
-                                           int64_t group, int64_t block)
+static struct attention_columns attention_bwd_columns_of(const struct attention_bwd_work *w,
+                                                         const struct attention_segment *g, int64_t group, int64_t block)
 {
     int64_t first = block * ATTENTION_COLUMNS;
     return (struct attention_columns){w->share, group, first, cpu_min(ATTENTION_COLUMNS, g->nq * w->share - first)};
@@ -106,12 +106,12 @@ static int64_t part_of(const struct attention_bwd_work *w, const struct attentio
 {
     int64_t n = blocks_of(w, g), total = 0, sum = 0, key, end = 0;
     for (int64_t i = 0; i < n; i++) {
-        struct attention_columns c = columns_of(w, g, 0, i);
+        struct attention_columns c = attention_bwd_columns_of(w, g, 0, i);
         total += keys_of(g, &c, &key) - key;
     }
     *first = n;
     for (int64_t i = 0; i < n; i++) {
-        struct attention_columns c = columns_of(w, g, 0, i);
+        struct attention_columns c = attention_bwd_columns_of(w, g, 0, i);
         if (sum * w->parts / total == part) {
             *first = cpu_min(*first, i);
             end = i + 1;
@@ -341,7 +341,7 @@ static void block_item(void *arg, int64_t item, int worker)
         memset(b.dv + i * b.stride, 0, (size_t)w->d * sizeof(float));
     }
     for (int64_t i = first; i < last; i++) {
-        b.columns = columns_of(w, &b.seg, group, i);
+        b.columns = attention_bwd_columns_of(w, &b.seg, group, i);
         block_tiles(w, &b);
         for (int64_t j = 0; j < b.columns.n; j++)
             memcpy(attention_row(w->dq, b.seg.q + attention_query(&b.columns, j), attention_head(&b.columns, j)),

@@ -253,8 +253,8 @@ static void integer_part(const struct gemm_work *w, const struct gemm_plan *plan
 }
 
 /* The same in bf16. */
-static void bf16_part(const struct gemm_work *w, const struct gemm_plan *plan, const float *a, int64_t lda,
-                      const struct gemm_block *block, float *scratch)
+static void gemm_bf16_part(const struct gemm_work *w, const struct gemm_plan *plan, const float *a, int64_t lda,
+                           const struct gemm_block *block, float *scratch)
 {
     struct bf16_block b = {.q = plan->bf16,
                            .m = block->m,
@@ -301,7 +301,7 @@ static void product_item(void *arg, int64_t item, int worker)
         if (plan->q) {
             integer_part(w, plan, a, term->lda, term->b.form == GEMM_TRANSPOSED, &b, scratch);
         } else if (plan->bf16) {
-            bf16_part(w, plan, a, term->lda, &b, scratch);
+            gemm_bf16_part(w, plan, a, term->lda, &b, scratch);
         } else {
             b.a = spread_rows(a, term->lda, rows, plan->k, scratch, &b.rs);
             gemm_block(w->kernels, &b);

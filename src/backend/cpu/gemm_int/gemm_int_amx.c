@@ -82,7 +82,7 @@ static void int_amx_tile_8(const struct int_tile *t)
 /* ---- packing and quantising ------------------------------------------------------------------------------------------- */
 
 /* Rows of B behind the k that were packed, up to a whole group. */
-static void fill_group(int32_t *run, int64_t k)
+static void gemm_int_amx_fill_group(int32_t *run, int64_t k)
 {
     int64_t steps = (k + 3) / 4, whole = (k + GROUP - 1) / GROUP * GROUP_STEPS;
     memset(run + steps * NR, 0, (size_t)((whole - steps) * NR) * sizeof *run);
@@ -91,13 +91,13 @@ static void fill_group(int32_t *run, int64_t k)
 static void int_amx_pack_columns(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int_avx512_pack_columns_bytes(run, rows, n, k);
-    fill_group(run, k);
+    gemm_int_amx_fill_group(run, k);
 }
 
 static void int_amx_pack_rows(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     int_avx512_pack_rows_bytes(run, panel_stride, rows, k, n);
-    for (int64_t j = 0; j < n; j += NR) fill_group((int32_t *)run + j / NR * panel_stride, k);
+    for (int64_t j = 0; j < n; j += NR) gemm_int_amx_fill_group((int32_t *)run + j / NR * panel_stride, k);
 }
 
 /* The planes of 16-bit codes: an arithmetic shift gives the high byte, rounded down, and what is left is not negative. */

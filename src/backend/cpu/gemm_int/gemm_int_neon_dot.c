@@ -165,7 +165,7 @@ static void int_neon_dot_pack_rows_8(void *run, int64_t panel_stride, const int8
 }
 
 /* 128 times the sums of the columns of a run that is packed behind its head. */
-static void write_head(int32_t *head, int64_t k)
+static void gemm_int_neon_dot_write_head(int32_t *head, int64_t k)
 {
     int32x4_t sum[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
     const int8_t *b = (const int8_t *)(head + NR), *end = b + (k + 3) / 4 * STEP;
@@ -178,13 +178,13 @@ static void write_head(int32_t *head, int64_t k)
 static void int_neon_dot_pack_columns_16(void *run, const int8_t *const *rows, int n, int64_t k)
 {
     int_neon_dot_pack_columns_8((int32_t *)run + NR, rows, n, k);
-    write_head(run, k);
+    gemm_int_neon_dot_write_head(run, k);
 }
 
 static void int_neon_dot_pack_rows_16(void *run, int64_t panel_stride, const int8_t *const *rows, int64_t k, int64_t n)
 {
     int_neon_dot_pack_rows_8((int32_t *)run + NR, panel_stride, rows, k, n);
-    for (int64_t panel = 0; panel * NR < n; panel++) write_head((int32_t *)run + panel * panel_stride, k);
+    for (int64_t panel = 0; panel * NR < n; panel++) gemm_int_neon_dot_write_head((int32_t *)run + panel * panel_stride, k);
 }
 
 /* ---- codes of activations: of 16 bits first, in a buffer, then as the tile wants them. ------------------------------- */

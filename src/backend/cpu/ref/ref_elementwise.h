@@ -63,7 +63,7 @@ static enum status map_compare(struct ctx *c, const struct op_call *call, compar
 
 /* ---- the functions ---------------------------------------------------------------------------------------------------- */
 
-static double add(double a, double b)
+static double elementwise_add(double a, double b)
 {
     return a + b;
 }
@@ -75,7 +75,7 @@ static double mul(double a, double b)
 {
     return a * b;
 }
-static double divide(double a, double b)
+static double elementwise_divide(double a, double b)
 {
     return a / b;
 }
@@ -113,7 +113,7 @@ static bool less_equal(double a, double b)
 
 static enum status run_add(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, add);
+    return map_binary(c, call, elementwise_add);
 }
 static enum status run_sub(struct ctx *c, const struct op_call *call)
 {
@@ -125,7 +125,7 @@ static enum status run_mul(struct ctx *c, const struct op_call *call)
 }
 static enum status run_div(struct ctx *c, const struct op_call *call)
 {
-    return map_binary(c, call, divide);
+    return map_binary(c, call, elementwise_divide);
 }
 static enum status run_maximum(struct ctx *c, const struct op_call *call)
 {

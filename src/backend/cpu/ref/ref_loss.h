@@ -19,7 +19,7 @@ struct ref_loss_work {
 };
 
 /* The loss weight of row i. */
-static double weight_at(const struct array *weights, int64_t i)
+static double loss_weight_at(const struct array *weights, int64_t i)
 {
     return (double)((const float *)weights->data)[i * weights->stride[0]];
 }
@@ -40,7 +40,7 @@ static int loss_rows(const struct ref_loss_work *work, int64_t block, int64_t ro
     int n = 0;
     int64_t end = min_i64(work->n, (block + 1) * LOSS_ROWS);
     for (int64_t i = block * LOSS_ROWS; i < end; i++) {
-        if (weight_at(work->weights, i) != 0) rows[n++] = i;
+        if (loss_weight_at(work->weights, i) != 0) rows[n++] = i;
     }
     return n;
 }
@@ -54,7 +54,8 @@ static void loss_dh(const struct ref_loss_work *work, const int64_t *rows, int n
         REAL_WEIGHT_ROW(work->p->w, v, row);
         for (int t = 0; t < n; t++) {
             double target = id_at(work->targets, rows[t]) == v ? 1.0 : 0.0;
-            axpy(weight_at(work->weights, rows[t]) * (probs[t * work->v + v] - target), row, sums + t * work->c, work->c);
+            axpy(loss_weight_at(work->weights, rows[t]) * (probs[t * work->v + v] - target), row, sums + t * work->c,
+                 work->c);
         }
     }
     for (int t = 0; t < n; t++) store_row(sums + t * work->c, real_row(work->dh, rows[t]), work->c, false);
@@ -85,7 +86,7 @@ static void loss_totals(const struct ref_loss_work *work, const struct op_call *
 {
     double weighted = 0, unweighted = 0, count = 0;
     for (int64_t i = 0; i < work->n; i++) {
-        double w = weight_at(work->weights, i);
+        double w = loss_weight_at(work->weights, i);
         if (call->out[2]) ((float *)call->out[2]->data)[i * call->out[2]->stride[0]] = (float)(w != 0 ? -work->nll[i] : 0.0);
         if (w == 0) continue;
         weighted += w * work->nll[i];

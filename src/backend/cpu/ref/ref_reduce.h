@@ -19,7 +19,7 @@ static enum status run_sum(struct ctx *c, const struct op_call *call)
 }
 
 /* Largest of the elements at base + axes_offset(x, j); NaN when one is NaN. */
-static double largest(const struct array *a, int64_t base, const struct axes *x)
+static double reduce_largest(const struct array *a, int64_t base, const struct axes *x)
 {
     double m = -INFINITY;
     for (int64_t j = 0; j < x->size; j++) m = maximum(m, (double)*real_at(a, base + axes_offset(x, j)));
@@ -37,7 +37,7 @@ static enum status run_max(struct ctx *c, const struct op_call *call)
     BUG_ON(c, kept.size != ox.size, "max: the result has the wrong size");
     if (reduced.size == 0 && kept.size > 0) return ctx_fail(c, E_SHAPE, "max of no elements");
     for (int64_t i = 0; i < kept.size; i++) {
-        *real_at(out, axes_offset(&ox, i)) = (REAL)largest(a, axes_offset(&kept, i), &reduced);
+        *real_at(out, axes_offset(&ox, i)) = (REAL)reduce_largest(a, axes_offset(&kept, i), &reduced);
     }
     return OK;
 }
@@ -62,7 +62,7 @@ static enum status run_softmax(struct ctx *c, const struct op_call *call)
     axes_split(out, UINT32_C(1) << p->axis, &out_along, &out_kept);
     for (int64_t i = 0; i < kept.size; i++) {
         int64_t from = axes_offset(&kept, i), to = axes_offset(&out_kept, i);
-        double m = largest(a, from, &along), s = sum_exp(a, from, &along, m);
+        double m = reduce_largest(a, from, &along), s = sum_exp(a, from, &along, m);
         for (int64_t j = 0; j < along.size; j++) {
             double e = exp((double)*real_at(a, from + axes_offset(&along, j)) - m);
             *real_at(out, to + axes_offset(&out_along, j)) = (REAL)(e / s);
@@ -82,7 +82,7 @@ static enum status run_logsumexp(struct ctx *c, const struct op_call *call)
     BUG_ON(c, kept.size != ox.size, "logsumexp: the result has the wrong size");
     for (int64_t i = 0; i < kept.size; i++) {
         int64_t from = axes_offset(&kept, i);
-        double m = largest(a, from, &along);
+        double m = reduce_largest(a, from, &along);
         double value = isinf(m) ? m : m + log(sum_exp(a, from, &along, m));
         *real_at(out, axes_offset(&ox, i)) = (REAL)value;
     }

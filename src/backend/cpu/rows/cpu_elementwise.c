@@ -48,7 +48,7 @@ static struct elementwise_work elementwise_work_of(const struct op_call *call, c
 }
 
 /* One piece of z = x + y; the items below do the same for their row. */
-static void add_item(void *arg, int64_t item, int worker)
+static void elementwise_add_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
@@ -68,7 +68,7 @@ static void mul_item(void *arg, int64_t item, int worker)
 enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
-    run_pieces(c, &w, call->op == OP_ADD ? add_item : mul_item);
+    run_pieces(c, &w, call->op == OP_ADD ? elementwise_add_item : mul_item);
     return OK;
 }
 
