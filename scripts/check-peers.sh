@@ -8,7 +8,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml shards"
+NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml shards report"
 program=build/your_ai
 model=models/smollm2-135m.gguf
 work=build-peers
@@ -22,7 +22,7 @@ if [ -z "${PYTHON:-}" ]; then
         export PIP_NO_CACHE_DIR=1 # a llama-cpp-python in pip's cache was compiled for some machine
         python3 -m venv "$work/venv"
         CMAKE_ARGS="-DGGML_NATIVE=OFF" "$PYTHON" -m pip install --quiet torch transformers peft gguf safetensors tokenizers jinja2 \
-            llama-cpp-python 'mlx[cpu]' mlx-lm coremltools
+            llama-cpp-python 'mlx[cpu]' mlx-lm coremltools tensorboard
         touch "$work/installed"
     fi
 fi
@@ -48,6 +48,7 @@ command_of() {
     merge_families) echo tools/check_merge_families.py $program ;;
     peft) echo tools/check_peft.py $program $model ;;
     peft_families) echo tools/check_peft_families.py $program ;;
+    report) echo tools/check_report.py $program $model ;;
     quantised) echo tools/check_quantised.py $program $model bench/results/peers/quantised.json ;;
     coreml) echo tools/check_coreml.py $program ;;
     quantised_llama)
