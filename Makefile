@@ -41,6 +41,7 @@ check: build ## the guide's commands, layers, sizes, comments, docs, format, cpp
 	@tools/check_sizes.py
 	@tools/check_comments.py
 	@tools/check_docs.py
+	@tools/check_scripts.sh
 	@scripts/get-model.sh smollm2-135m
 	@tools/check_guide.py build/your_ai models/smollm2-135m.gguf
 	@clang-format --dry-run --Werror $(SOURCES)
