@@ -17,7 +17,7 @@ static const char files_text[] =
     "\n## Files\n\n"
     "| file | what it is |\n|---|---|\n"
     "| `adapter/` | the result, a PEFT adapter: of the best validation, or of the last step where there was none |\n"
-    "| `best` | link to the checkpoint with the best validation so far |\n"
+    "| `best` | link to the checkpoint with the best validation so far, where there was one |\n"
     "| `checkpoints/` | what `resume` continues from: adapter and optimizer moments (twice its size) each. The newest "
     "`--keep` "
     "(2: should the disk damage one, the other is there) and the best one stay. A run that will not be continued needs none "
@@ -68,7 +68,9 @@ static void write_size(struct ctx *c, const char *run, struct buf *out)
 
 static void write_commands(const struct train_view *v, const struct trainer *t, struct buf *out)
 {
-    buf_printf(out, "\n## What to do with it\n\n    %s\n    your_ai inspect", v->command);
+    buf_append_str(out, "\n## What to do with it\n\n");
+    if (t->state.step < t->schedule.total) buf_printf(out, "    %s\n", v->command); /* resume */
+    buf_append_str(out, "    your_ai inspect");
     shell_word_append(out, t->config.run);
     buf_append_str(out, "\n    your_ai report");
     shell_word_append(out, t->config.run);

@@ -54,7 +54,8 @@ hasnt "log: colours" run/log.txt $'\033'
 has "README" run/README.md "# A training run of $("$YOUR_AI" --version)"
 has "README" run/README.md "the training loss went from"
 has "README" run/README.md "MB in all: checkpoints"
-has "README" run/README.md "resume run"
+hasnt "README of a finished run" run/README.md "your_ai resume run"
+has "README" run/README.md "your_ai export run"
 cmp run/best/adapter_model.safetensors run/adapter/adapter_model.safetensors || failed=1
 
 "$YOUR_AI" inspect run >table || failed=1

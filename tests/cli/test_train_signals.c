@@ -70,6 +70,16 @@ static void resume_to_the_end(const char *run, long from)
     assert_same_run(unbroken(), run);
 }
 
+/* Whether the page in the run's folder names the command that continues it. */
+static bool readme_says_resume(const char *run)
+{
+    size_t n;
+    char *text = tiny_read(tiny_path("%s/README.md", run), &n);
+    bool says = memmem(text, n, "/your_ai resume ", 16) != NULL;
+    free(text);
+    return says;
+}
+
 /* Ctrl-C, a service manager's stop, a closed terminal. */
 static void stop_signals_save_and_exit_130(void **state)
 {
@@ -87,7 +97,9 @@ static void stop_signals_save_and_exit_130(void **state)
         if (i < 2) assert_says(tiny_path("/your_ai resume %s\n", run));
         /* as a shell needs it */
         if (i == 2) assert_says(tiny_path("/your_ai resume '%s/stopped hup'\\''s'\n", tiny.folder));
+        assert_true(readme_says_resume(run));
         resume_to_the_end(run, saved_step());
+        assert_false(readme_says_resume(run)); /* nothing is left to do */
     }
 }
 
