@@ -2,6 +2,8 @@
  * backend, model, tokenizer, adapter, engine. */
 #include "cli/loaded.h"
 
+#include <string.h>
+
 #include "cli/command.h"
 #include "engine/engine_rows.h"
 #include "export/peft.h"
@@ -19,6 +21,8 @@ enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_opt
         ctx_log(c, LOG_INFO, "compute: %s by %s", compute_name[l->model->options.compute], l->engine->backend);
     else if (l->model->options.base != BASE_AS_IS)
         ctx_log(c, LOG_INFO, "compute: %s", model_compute_text(l->model, text, sizeof text));
+    if (strncmp(l->engine->backend, "cuda", 4) == 0) /* auto may have taken it, which changes speed and rounding */
+        ctx_log(c, LOG_INFO, "device: %s", l->engine->backend);
     return OK;
 }
 

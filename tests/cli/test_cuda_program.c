@@ -79,9 +79,10 @@ static void its_adapter_is_used(void **state)
     expect(0, "\"ids\":[",
            (const char *const[]){"generate", "-m", model, "--adapter", adapter, "-p", "abc", "-n", "3", "--json", "--device",
                                  "cuda", NULL});
-    expect(0, "perplexity",
-           (const char *const[]){"perplexity", "-m", model, "--adapter", adapter, "-f", data, "--window", "32", "--device",
-                                 "cuda:0", NULL});
+    const char *const perplexity[] = {"perplexity", "-m",       model, "--adapter", adapter,  "-f",
+                                      data,         "--window", "32",  "--device",  "cuda:0", NULL};
+    expect(0, "device: cuda:0 (", perplexity); /* who did not ask for the card has to see it */
+    assert_non_null(strstr(output, "perplexity"));
 }
 
 static void refusals_have_their_codes(void **state)
