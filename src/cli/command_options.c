@@ -28,7 +28,7 @@ void command_options_make(struct ctx *c, const struct command *cmd, struct comma
     BUG_ON(c, n + N_COMMON > OPTION_MAX_SPECS, "%zu options of %s: raise OPTION_MAX_SPECS", n, cmd->name);
     o->common_at = (cmd->values_bytes + unit - 1) / unit * unit;
     o->bytes = o->common_at + sizeof(struct command_common);
-    memcpy(o->specs, cmd->table->specs, n * sizeof o->specs[0]);
+    if (n > 0) memcpy(o->specs, cmd->table->specs, n * sizeof o->specs[0]);
     memcpy(o->specs + n, common, sizeof common);
     for (size_t i = n; i < n + N_COMMON; i++) o->specs[i].offset += o->common_at;
     o->table = (struct option_table){o->specs, n + N_COMMON};

@@ -191,7 +191,7 @@ static void scores_follow_the_merges_that_are_taken(void **state)
         char text[8];
         int n = 0, bits = 0;
         while (code >> bits > 1) bits++;
-        if (bits % 2 || bits == 14) continue;
+        if (bits == 0 || bits % 2 || bits == 14) continue; /* no letter, or half of one */
         for (int at = 0; at < bits; at += 2) text[n++] = "abcd"[code >> at & 3];
         assert_int_equal(tokenizer_encode(f->c, from, text, (size_t)n, false, &want), OK);
         assert_int_equal(tokenizer_encode(f->c, to, text, (size_t)n, false, &got), OK);
