@@ -7,8 +7,8 @@
 #include "base/threads.h"
 #include "cli/bench_page.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "cli/loaded.h"
-#include "model/model_rows.h"
 
 struct bench_values {
     const char *model, *prompt;
@@ -30,8 +30,7 @@ static const char default_prompt[] =
     "ever seen. The people who live beside it measure the year by its height, and they say that";
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
-                 "folder, .gguf file, or owner/name of a model in the Hugging Face cache"),
+    MODEL_ROW(V, model, "model", "Input"),
     MODEL_ROWS(V, form, "Input"),
     STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input",
                "text that is trained on and continued; without it, three sentences of English"),
@@ -46,7 +45,7 @@ static const struct option_spec specs[] = {
 
     FLAG_ROW(V, json, "json", 0, "false", "Running", "print one JSON object instead of tables"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

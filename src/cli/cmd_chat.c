@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "cli/line_edit.h"
-#include "model/model_rows.h"
 #include "your_ai.h"
 
 struct chat_values {
@@ -27,23 +27,14 @@ struct chat_values {
 enum { MESSAGE_CAP_BYTES = 1 << 26, ANSWER_CAP_BYTES = 1 << 26, SOURCE_MAX = 32 };
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
-                 "folder, .gguf file, or owner/name of a model in the Hugging Face cache"),
-    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter to use with the model"),
-    FORCE_ADAPTER_ROW(V, force, "Input"),
-    MODEL_ROWS(V, form, "Input"),
+    ADAPTED_MODEL_ROWS(V, "Input"),
     STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Input", "system message at the beginning"),
     STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input", "answer this message and end"),
     STRING_ROW(V, file, "file", 'f', NULL, "FILE", "Input", "answer the message in this file and end; -: standard input"),
 
     I64_ROW(V, max_tokens, "max-tokens", 'n', "1024", 1, 1 << 24, "Choice of tokens",
             "largest number of tokens of an answer"),
-    F64_ROW(V, temperature, "temperature", 0, "0.7", 0, 100, "Choice of tokens",
-            "divides the logits before the softmax; 0: always take the most probable token"),
-    I64_ROW(V, top_k, "top-k", 0, "0", 0, 1 << 24, "Choice of tokens",
-            "choose among the N most probable tokens only; 0: among all"),
-    F64_ROW(V, top_p, "top-p", 0, "0.95", 1e-6, 1, "Choice of tokens",
-            "choose among the most probable tokens that together have this probability; 1: among all"),
+    SAMPLE_ROWS(V, "0.7", "0.95", "Choice of tokens"),
     F64_ROW(V, repeat_penalty, "repeat-penalty", 0, "1", 0.1, 10, "Choice of tokens",
             "divide the logits of tokens that were there already by this where they are positive, and multiply them where "
             "negative; 1: no penalty"),
@@ -53,7 +44,7 @@ static const struct option_spec specs[] = {
 
     FLAG_ROW(V, speed, "speed", 0, "true", "Running", "say after each answer how fast it came, on stderr"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 

@@ -4,34 +4,28 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "cli/compare_prompts.h"
 #include "cli/compare_rows.h"
 #include "cli/validate_choice.h"
-#include "data/data_rows.h"
-#include "model/model_rows.h"
 
 struct compare_values {
     const char *model, *shot_data, *output, *system;
-    struct option_list rows, prompts, benchmark_data;
-    struct dataset_options data;
+    struct option_list prompts, benchmark_data;
+    struct compare_rows_options rows;
     struct model_options form;
     int benchmark;
     bool force, json, chat;
     const char *device;
-    int64_t threads, shots, limit, answers, batch, max_tokens;
+    int64_t threads, shots, limit, max_tokens;
 };
 
 #define V struct compare_values
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Models",
-                 "folder, .gguf file, or owner/name of a base model in the Hugging Face cache"),
+    MODEL_ROW(V, model, "base model", "Models"),
     FORCE_ADAPTER_ROW(V, force, "Models"),
     MODEL_ROWS(V, form, "Models"),
-    LIST_ROW(V, rows, "data", 'd', false, "FILE", "Rows", "rows as for training: loss, perplexity, by source"),
-    I64_ROW(V, answers, "answers", 0, "-1", -1, 1 << 30, "Rows",
-            "generate the answers of so many rows and count the exact ones; 0: of all, -1: of none"),
-    I64_ROW(V, batch, "batch-tokens", 0, "1024", 2, 1 << 24, "Rows", "tokens of a forward pass"),
-    DATA_ROWS(V, data, "2048", "Rows"),
+    COMPARE_ROWS(V, rows, false, "rows as for training: loss, perplexity, by source", "Rows"),
     LIST_ROW(V, prompts, "prompt", 'p', false, "TEXT", "Prompts", "text that each model continues, or with --chat answers"),
     FLAG_ROW(V, chat, "chat", 0, "false", "Prompts", "put prompts into the chat template as a message of the user"),
     STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Prompts", "system message before it, with --chat"),
@@ -45,7 +39,7 @@ static const struct option_spec specs[] = {
                "folder for results and samples in lm-evaluation-harness's form"),
     FLAG_ROW(V, json, "json", 0, "false", "Running", "print lines of JSON instead of tables"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 #undef V
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -61,14 +55,14 @@ static enum status list_candidates(struct candidates *a, const struct option_par
 /* E_INPUT where nothing was asked for, or something that would be passed over. */
 static enum status check_asked(struct ctx *c, const struct compare_values *v)
 {
-    if (v->rows.n + v->prompts.n == 0 && v->benchmark == 0)
+    if (v->rows.paths.n + v->prompts.n == 0 && v->benchmark == 0)
         return ctx_fail(c, E_INPUT, "compare: give rows (-d), prompts (-p) or a benchmark (--benchmark)");
     if ((v->benchmark == 0) != (v->benchmark_data.n == 0))
         return ctx_fail(c, E_INPUT, "--benchmark and --benchmark-data: give both, or none");
     if (v->benchmark == 0 && (v->shots || v->shot_data || v->limit || v->output))
         return ctx_fail(c, E_INPUT, "--shots, --shot-data, --limit and --output are for --benchmark");
     if (v->prompts.n == 0 && (v->chat || v->system)) return ctx_fail(c, E_INPUT, "--chat and --system are for -p");
-    if (v->rows.n == 0 && v->answers >= 0) return ctx_fail(c, E_INPUT, "--answers is for -d");
+    if (v->rows.paths.n == 0 && v->rows.answers >= 0) return ctx_fail(c, E_INPUT, "--answers is for -d");
     return OK;
 }
 
@@ -90,20 +84,17 @@ static enum status compare_benchmark(const struct loaded *l, const struct compar
 /* Rows, benchmark and prompts in this order, as far as they were asked for. */
 static enum status compare_all(const struct loaded *l, const struct compare_values *v, const struct candidates *a)
 {
-    struct compare_rows rows = {.candidates = a, .rows = v->data, .batch = v->batch, .answers = v->answers, .json = v->json};
+    const struct compare_rows rows = {.candidates = a, .options = &v->rows, .json = v->json};
     const struct compare_prompts prompts = {.candidates = a,
                                             .prompts = v->prompts.items,
                                             .n_prompts = v->prompts.n,
-                                            .form = {v->chat, (int)v->data.chat, v->system, v->data.date},
+                                            .form = {v->chat, (int)v->rows.data.chat, v->system, v->rows.data.date},
                                             .max_tokens = v->max_tokens,
                                             .json = v->json};
-    rows.rows.paths = v->rows.items;
-    rows.rows.n_paths = v->rows.n;
-    data_rows_settle(&rows.rows);
-    if (v->rows.n) TRY(compare_rows_run(l, &rows));
-    if (v->rows.n && v->benchmark && !v->json) puts("");
+    if (v->rows.paths.n) TRY(compare_rows_run(l, &rows));
+    if (v->rows.paths.n && v->benchmark && !v->json) puts("");
     if (v->benchmark) TRY(compare_benchmark(l, v, a));
-    if (v->prompts.n && (v->rows.n || v->benchmark) && !v->json) puts("");
+    if (v->prompts.n && (v->rows.paths.n || v->benchmark) && !v->json) puts("");
     return v->prompts.n ? compare_prompts_run(l, &prompts) : OK;
 }
 

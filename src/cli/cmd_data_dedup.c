@@ -3,6 +3,7 @@
 
 #include "base/threads.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "prepare/dedup.h"
 
 struct data_dedup_values {
@@ -23,7 +24,7 @@ static const struct option_spec specs[] = {
     FLAG_ROW(V, json, "json", 0, "false", "Output", "counts as one JSON object"),
     CHOICE_ROW(V, on_error, "on-error", 0, "stop", "stop|skip", "Input", "faulty rows: end, or leave out and count"),
     GROUP_ROWS(V, o.groups, "Copies"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 _Static_assert(sizeof(enum dedup_keep) == sizeof(int), "a choice fills the enum");

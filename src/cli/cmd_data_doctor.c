@@ -4,6 +4,7 @@
 
 #include "base/threads.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "io/json.h"
 #include "prepare/doctor.h"
 
@@ -22,7 +23,7 @@ static const struct option_spec specs[] = {
             "words in a row that a row and an item have in common (shorter items: all of their words)"),
     FLAG_ROW(V, json, "json", 0, "false", "Output", "one JSON object instead of a page"),
     GROUP_ROWS(V, o.groups, "Copies"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 

@@ -4,6 +4,7 @@
 
 #include "base/threads.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "io/json.h"
 #include "prepare/prepare.h"
 
@@ -35,7 +36,7 @@ static const struct option_spec specs[] = {
     STRING_ROW(V, o.sources, "sources", 0, NULL, "FILE", "Input",
                "rules of file names and text members in place of the built-in ones"),
     GROUP_ROWS(V, o.groups, "Copies"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/threads.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "prepare/evidence.h"
 #include "score/score_run.h"
 #include "your_ai.h"
@@ -42,7 +43,7 @@ static const struct option_spec specs[] = {
     CHOICE_ROW(V, evidence, "evidence", 0, "none", "none|corpus", "Evidence",
                "corpus: also what all inputs say together about the topic of each row (docs/score.md)"),
     GROUP_ROWS(V, groups, "Evidence"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
     FLAG_ROW(V, quiet, "quiet", 'q', "false", "Running", "print no progress and no summary on standard error"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

@@ -3,6 +3,7 @@
 
 #include "base/threads.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "prepare/split.h"
 
 struct data_split_values {
@@ -24,7 +25,7 @@ static const struct option_spec specs[] = {
     I64_ROW(V, seed, "seed", 0, "0", 0, 1e15, "Sizes", "another split of the same rows"),
     CHOICE_ROW(V, on_error, "on-error", 0, "stop", "stop|skip", "Input", "faulty rows: end, or leave out and count"),
     GROUP_ROWS(V, groups, "Copies"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "cli/experiment_page.h"
 #include "cli/loaded.h"
 #include "eval/experiment_write.h"
@@ -23,7 +24,7 @@ struct experiment_values {
 static const struct option_spec specs[] = {
     REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input and output",
                  "folder, .gguf file or cached owner/name of the base model"),
-    REQUIRED_ROW(V, output, "output", 'o', "DIR", "Input and output", "folder of the experiment: new, or one to go on with"),
+    REQUIRED_ROW(V, output, "output", 'o', "DIR", "Input and output", "folder of the experiment: new, or one to continue"),
     MODEL_ROWS(V, form, "Input and output"),
     CHOICE_ROW(V, grid, "grid", 0, "small", "small|medium|full", "Grid", "which trainings are done"),
     STRING_ROW(V, arms, "arms", 0, NULL, "NAMES", "Grid", "only these, or all: off,monotone,..."),
@@ -37,7 +38,7 @@ static const struct option_spec specs[] = {
     F64_ROW(V, lr, "lr", 0, "1e-3", 0, 10, "Training", "peak learning rate"),
     I64_ROW(V, length, "max-length", 0, "256", 64, 1 << 20, "Training", "tokens of an optimizer step"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "0: one a core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 #undef V
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

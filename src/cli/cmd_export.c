@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "export/export.h"
-#include "model/model_rows.h"
 
 struct export_values {
     const char *model, *to, *out, *base_name, *system, *coreml_lengths;
@@ -32,7 +32,7 @@ static const struct option_spec specs[] = {
     STRING_ROW(V, coreml_lengths, "coreml-lengths", 0, NULL, "N,...", "Output",
                "how many tokens a call to a Core ML model takes, ascending; without: 1,64"),
     FLAG_ROW(V, force_size, "force-size", 0, "false", "Output", "write Core ML models of more than 3.5 billion parameters"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

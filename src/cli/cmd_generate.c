@@ -2,9 +2,9 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "cli/prompt_ids.h"
 #include "engine/engine_rows.h"
-#include "model/model_rows.h"
 #include "eval/generate.h"
 #include "io/json.h"
 
@@ -23,11 +23,7 @@ struct generate_values {
 enum { TEXT_CAP_BYTES = 1 << 30 };
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
-                 "folder, .gguf file, or owner/name of a model in the Hugging Face cache"),
-    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter to use with the model"),
-    FORCE_ADAPTER_ROW(V, force, "Input"),
-    MODEL_ROWS(V, form, "Input"),
+    ADAPTED_MODEL_ROWS(V, "Input"),
     REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input",
                  "text that the model continues, or with --chat the user's message"),
     FLAG_ROW(V, chat, "chat", 0, "false", "Input", "put the prompt into the chat template as a message of the user"),
@@ -38,12 +34,7 @@ static const struct option_spec specs[] = {
                "date that the chat template takes for today; without it 2024-07-26, so that results can be repeated"),
 
     I64_ROW(V, max_tokens, "max-tokens", 'n', "256", 1, 1 << 24, "Choice of tokens", "largest number of new tokens"),
-    F64_ROW(V, temperature, "temperature", 0, "0", 0, 100, "Choice of tokens",
-            "divides the logits before the softmax; 0: always take the most probable token"),
-    I64_ROW(V, top_k, "top-k", 0, "0", 0, 1 << 24, "Choice of tokens",
-            "choose among the N most probable tokens only; 0: among all"),
-    F64_ROW(V, top_p, "top-p", 0, "1", 1e-6, 1, "Choice of tokens",
-            "choose among the most probable tokens that together have this probability; 1: among all"),
+    SAMPLE_ROWS(V, "0", "1", "Choice of tokens"),
     I64_ROW(V, seed, "seed", 0, "0", 0, 0x1p53, "Choice of tokens",
             "seed of the random choice; the same seed, the same text"),
 
@@ -51,7 +42,7 @@ static const struct option_spec specs[] = {
              "print one JSON object at the end (prompt_tokens, ids, text, end) instead of the text"),
     ENGINE_ROW(V, engine, "Running"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

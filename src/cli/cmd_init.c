@@ -4,6 +4,7 @@
 
 #include "base/threads.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "export/random_model.h"
 
 struct init_values {
@@ -18,7 +19,7 @@ static const struct option_spec specs[] = {
     I64_ROW(V, seed, "seed", 0, "1", 0, (double)INT64_MAX, "Model",
             "seed of the values; the same seed gives the same bytes"),
     REQUIRED_ROW(V, out, "out", 'o', "DIR", "Output", "new or empty folder"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

@@ -4,9 +4,9 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "cli/loaded.h"
 #include "engine/engine_rows.h"
-#include "model/model_rows.h"
 #include "eval/loglik.h"
 #include "io/json.h"
 
@@ -21,18 +21,14 @@ struct perplexity_values {
 #define V struct perplexity_values
 
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
-                 "folder, .gguf file, or owner/name of a model in the Hugging Face cache"),
-    STRING_ROW(V, adapter, "adapter", 0, NULL, "DIR", "Input", "PEFT adapter to use with the model"),
-    FORCE_ADAPTER_ROW(V, force, "Input"),
-    MODEL_ROWS(V, form, "Input"),
+    ADAPTED_MODEL_ROWS(V, "Input"),
     REQUIRED_ROW(V, file, "file", 'f', "FILE", "Input", "text file to score; names of control tokens in it are plain text"),
     FLAG_ROW(V, json, "json", 0, "false", "Running", "print a line of JSON for each token: id, logprob"),
     I64_ROW(V, window, "window", 0, "2048", 0, 1 << 24, "Running",
             "tokens in a window; 0: the whole context of the model, which is also the most"),
     ENGINE_ROW(V, engine, "Running"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

@@ -8,10 +8,10 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/common_rows.h"
 #include "cli/loaded.h"
 #include "cli/validate_choice.h"
 #include "cli/validate_suite.h"
-#include "model/model_rows.h"
 #include "train/train_options.h"
 #include "eval/conflict.h"
 #include "export/peft.h"
@@ -28,8 +28,7 @@ struct validate_values {
 
 #define V struct validate_values
 static const struct option_spec specs[] = {
-    REQUIRED_ROW(V, model, "model", 'm', "MODEL", "Input",
-                 "folder, .gguf file, or owner/name of a base model in the Hugging Face cache"),
+    MODEL_ROW(V, model, "base model", "Input"),
     CHOICE_ROW(V, benchmark, "benchmark", 0, "conflict", "conflict" VALIDATE_CHOICES "|suite", "Input", "what is measured"),
     LIST_ROW(V, data, "data", 'd', true, "FILE", "Input",
              "JSON Lines file of claims (docs/conflict.md), or the rows of a benchmark"),
@@ -48,7 +47,7 @@ static const struct option_spec specs[] = {
                "conflict)"),
     FLAG_ROW(V, json, "json", 0, "false", "Output", "print a line of JSON for the base and each run instead of tables"),
     DEVICE_ROW(V, device, "Running"),
-    I64_ROW(V, threads, "threads", 't', "0", 0, 1024, "Running", "number of threads; 0: one for each usable core"),
+    THREADS_ROW(V, threads, "Running"),
 };
 #undef V
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};

@@ -35,10 +35,10 @@ static enum status measure_rows(void *user, size_t index, struct engine *e)
 {
     struct rows_work *w = user;
     double *right = w->right + index * w->n;
-    TRY(row_loss_measure(e, w->data, w->v->batch, w->nll + index * w->n));
+    TRY(row_loss_measure(e, w->data, w->v->options->batch, w->nll + index * w->n));
     for (size_t i = 0; i < w->n; i++) right[i] = NAN;
-    if (w->v->answers < 0) return OK;
-    TRY(row_loss_answers(e, w->l->tokenizer, w->data, w->v->answers, right));
+    if (w->v->options->answers < 0) return OK;
+    TRY(row_loss_answers(e, w->l->tokenizer, w->data, w->v->options->answers, right));
     for (size_t i = 0; i < w->n; i++) w->asked[i] = !isnan(right[i]); /* of every candidate the same ones */
     return OK;
 }
@@ -47,7 +47,10 @@ static enum status compare_rows_open(struct rows_work *w)
 {
     struct ctx *c = w->l->c;
     size_t models = w->v->candidates->n;
-    struct dataset_options options = w->v->rows;
+    struct dataset_options options = w->v->options->data;
+    options.paths = w->v->options->paths.items;
+    options.n_paths = w->v->options->paths.n;
+    data_rows_settle(&options);
     if (options.max_length > w->l->engine->context)
         options.max_length = w->l->engine->context; /* documents are split there */
     w->data = dataset_temporary_new(c, w->l->tokenizer, &options);
@@ -143,7 +146,7 @@ static void print_answers(const struct rows_work *w)
 {
     const struct candidates *a = w->v->candidates;
     int width = candidates_width(a);
-    if (w->v->answers < 0) return;
+    if (w->v->options->answers < 0) return;
     int64_t asked = answers_of(w, 0).loss.items;
     printf("\nanswers  %" PRId64 " of %zu documents have a prompt and an answer and were asked\n", asked, w->n);
     for (size_t i = 0; asked && i < a->n; i++) {
@@ -233,7 +236,7 @@ static enum status print_rows_json(struct rows_work *w, size_t i)
     add_result(&line, "loss", &r, i > 0);
     buf_append_str(&line, ",\"perplexity\":");
     json_append_f64(&line, exp(r.loss.mean));
-    if (w->v->answers >= 0) {
+    if (w->v->options->answers >= 0) {
         struct rows_result exact = answers_of(w, i);
         buf_printf(&line, ",\"asked\":%" PRId64, exact.loss.items);
         add_result(&line, "exact", &exact, i > 0);
