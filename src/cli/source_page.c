@@ -1,15 +1,11 @@
-/* source_page: adds the sources up over the lines of metrics.jsonl and prints them. See source_page.h. */
+/* source_page: adds the sources up over the steps of a history and prints them. See source_page.h. */
 #include "cli/source_page.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
-#include "io/json.h"
-#include "io/row_file.h"
 
 enum { SOURCE_NAME_COLUMNS = 36 };
 
@@ -22,62 +18,45 @@ struct source_windows {
     struct source_sums (*sums)[WINDOWS]; /* (t->sources->n_rows) owned */
 };
 
-/* The row of t->sources that an object of the list is about; NULL for none. */
-static struct source_sums *find_row(const struct source_windows *w, const json_t *o)
+/* Whether both are about the same source type, file, or "others". */
+static bool is_same_source(const struct source_row *row, enum source_by by, const char *name, int64_t others)
 {
-    const struct source_loss *s = w->t->sources;
-    const char *by = json_string_value(json_object_get(o, "by")), *name = json_string_value(json_object_get(o, "name"));
-    bool others = json_object_get(o, "others") != NULL;
-    for (size_t i = 0; by && i < s->n_rows; i++) {
-        const struct source_row *row = &s->rows[i];
-        bool same = row->name && name ? strcmp(row->name, name) == 0 : !row->name && !name;
-        if (strcmp(source_by_name[row->by], by) == 0 && (row->others > 0) == others && same) return w->sums[i];
-    }
+    bool same = row->name && name ? strcmp(row->name, name) == 0 : !row->name && !name;
+    return row->by == by && same && (row->others > 0) == (others > 0);
+}
+
+/* The row of t->sources that a source of the history is about; NULL for none. */
+static struct source_sums *find_row(const struct source_windows *w, const struct history_source *k)
+{
+    for (size_t i = 0; i < w->t->sources->n_rows; i++)
+        if (is_same_source(&w->t->sources->rows[i], k->by, k->name, k->others)) return w->sums[i];
     return NULL;
 }
 
-/* Adds an object of a step's list to a window: means become sums again. The weight is that of the step times the share. */
-static void add_object(struct source_sums *to, const json_t *o, double step_weight)
+/* Adds what a step says of a source to a window: means become sums again. */
+static void source_page_add_point(struct source_sums *to, const struct history_source_point *p, double step_weight)
 {
-    int64_t n = json_integer_value(json_object_get(o, "trained_tokens"));
-    to->tokens += n;
-    to->nll += (double)n * json_number_value(json_object_get(o, "loss"));
-    to->weighted += (double)n * json_number_value(json_object_get(o, "weighted_loss"));
-    to->weight += step_weight * json_number_value(json_object_get(o, "weight_share"));
+    double n = (double)p->trained_tokens;
+    to->tokens += p->trained_tokens;
+    to->nll += n * p->loss;
+    to->weighted += n * p->weighted_loss;
+    to->weight += step_weight * p->weight_share;
 }
 
-/* A line of metrics.jsonl; those of validations have no such list. */
-static void add_line(struct source_windows *w, const json_t *line)
+/* One source over all steps. The steps of a source ascend, as those of the history do. */
+static void source_page_add_source(const struct source_windows *w, const struct history *h, const struct history_source *k)
 {
-    int64_t step = json_integer_value(json_object_get(line, "step")), total = w->t->schedule.total;
-    int64_t quarter = total < 4 ? 1 : total / 4;
-    double weight = json_number_value(json_object_get(line, "omega")) *
-                    (double)json_integer_value(json_object_get(line, "trained_tokens"));
-    const json_t *list = json_object_get(line, "sources");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *o = json_array_get(list, i);
-        struct source_sums *sums = find_row(w, o);
-        if (!sums) continue;
-        add_object(&sums[WINDOW_ALL], o, weight);
-        if (step <= quarter) add_object(&sums[WINDOW_FIRST], o, weight);
-        if (step > total - quarter) add_object(&sums[WINDOW_LAST], o, weight);
+    int64_t total = w->t->schedule.total, quarter = total < 4 ? 1 : total / 4;
+    struct source_sums *sums = find_row(w, k);
+    size_t at = 0;
+    for (size_t i = 0; sums && i < k->n; i++) {
+        const struct history_source_point *p = &k->points[i];
+        while (h->steps[at].step < p->step) at++;
+        double weight = h->steps[at].omega * (double)h->steps[at].trained_tokens;
+        source_page_add_point(&sums[WINDOW_ALL], p, weight);
+        if (p->step <= quarter) source_page_add_point(&sums[WINDOW_FIRST], p, weight);
+        if (p->step > total - quarter) source_page_add_point(&sums[WINDOW_LAST], p, weight);
     }
-}
-
-static enum status read_metrics(struct source_windows *w)
-{
-    struct ctx *c = w->t->c;
-    struct row_bytes row;
-    char *path = path_join(c, w->t->config.run, "metrics.jsonl");
-    struct row_file *f = path ? row_file_open(c, path) : NULL;
-    while (f && row_file_next(f, &row)) {
-        json_t *line = row.bytes ? json_parse(c, path, row.bytes, row.n) : NULL;
-        if (line) add_line(w, line);
-        json_decref(line);
-    }
-    row_file_close(f);
-    mem_free(c, path);
-    return c->status;
 }
 
 /* ---- printing --------------------------------------------------------------------------------------------------------- */
@@ -95,8 +74,7 @@ static const struct source_row *valid_row(const struct trainer *t, const struct 
 {
     for (size_t i = 0; t->valid_sources && i < t->valid_sources->n_rows; i++) {
         const struct source_row *v = &t->valid_sources->rows[i];
-        bool same = row->name && v->name ? strcmp(row->name, v->name) == 0 : !row->name && !v->name;
-        if (v->by == row->by && same && (row->others > 0) == (v->others > 0)) return v;
+        if (is_same_source(v, row->by, row->name, row->others)) return v;
     }
     return NULL;
 }
@@ -133,19 +111,15 @@ static void print_by(const struct source_windows *w, enum source_by by)
         if (s->rows[i].by == by) print_source(w, i, weight);
 }
 
-enum status source_page_print(const struct trainer *t)
+enum status source_page_print(const struct trainer *t, const struct history *h)
 {
     struct source_windows w = {.t = t};
     if (!t->sources || t->sources->n_rows == 0) return OK;
     w.sums = mem_alloc(t->c, t->sources->n_rows, sizeof *w.sums);
     if (!w.sums) return t->c->status;
-    if (read_metrics(&w) == OK) {
-        for (int by = 0; by < SOURCE_BYS; by++) print_by(&w, (enum source_by)by);
-        puts("(mean losses of the first and the last quarter of the steps; metrics.jsonl has every step)");
-    } else if (t->c->status != E_MEMORY) {
-        ctx_log(t->c, LOG_WARN, "the sources are not shown: %s", t->c->message);
-        ctx_clear(t->c);
-    }
+    for (size_t i = 0; i < h->n_sources; i++) source_page_add_source(&w, h, &h->sources[i]);
+    for (int by = 0; by < SOURCE_BYS; by++) print_by(&w, (enum source_by)by);
+    puts("(mean losses of the first and the last quarter of the steps; metrics.jsonl has every step)");
     mem_free(t->c, w.sums);
-    return t->c->status;
+    return OK;
 }

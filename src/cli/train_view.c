@@ -304,10 +304,24 @@ static enum status take_history(struct train_view *v, const struct trainer *t)
     return OK;
 }
 
-/* source_page_print behind run_log_page's pointer. */
+/* What source_page_print needs, behind run_log_page's one pointer. */
+struct sources_of {
+    const struct trainer *t;
+    const struct history *h;
+};
+
 static enum status train_view_print_sources(void *user)
 {
-    return source_page_print(user);
+    const struct sources_of *p = user;
+    return source_page_print(p->t, p->h);
+}
+
+/* The table of sources, on the screen and in the log. */
+static enum status show_sources(struct train_view *v, const struct trainer *t, const struct history *h)
+{
+    struct sources_of page = {t, h};
+    TRY(source_page_print(t, h));
+    return run_log_page(v->c, v->log, train_view_print_sources, &page);
 }
 
 /* What was trained, how it went, where the adapter is, and a command that uses it if it is worth using. */
@@ -323,10 +337,10 @@ static enum status say_end(struct train_view *v, struct trainer *t)
                                 .finished = true};
     TRY(history_read(v->c, k->run, &h));
     struct verdict verdict = verdict_of(&h, &o);
+    enum status status = run_readme_write(v, t, &verdict);
+    if (status == OK) status = show_sources(v, t, &h);
     history_release(&h);
-    TRY(run_readme_write(v, t, &verdict));
-    TRY(source_page_print(t));
-    TRY(run_log_page(v->c, v->log, train_view_print_sources, t));
+    TRY(status);
     keep(v, "%s: %" PRId64 " steps, %" PRId64 " trained tokens, %.1f %% of the steps clipped\n",
          verdict.bad ? "all steps are done, but the run went wrong" : "done", s->step, s->trained_tokens,
          100.0 * clip_share(&s->clip));

@@ -173,6 +173,25 @@ static void a_deleted_folder_ends_the_run(void **state)
     assert_false(dir_exists(run));
 }
 
+/* The table of the sources at the end of `output` has the tokens and the weight of all steps, also those before a resume. */
+static void check_source_table(void)
+{
+    const char *table = strstr(output, "of weight first loss  last loss   weighted"), *done = strstr(output, "done: ");
+    long long trained, tokens, sum = 0;
+    double share, first, last, shares = 0;
+    assert_true(table && strstr(table, "kind 1") && strstr(table, "(without)"));
+    assert_null(strstr(table, "by file")); /* there is one */
+    assert_int_equal(sscanf(done, "done: %*d steps, %lld trained tokens", &trained), 1);
+    for (const char *line = strchr(table, '\n') + 1; strncmp(line, "  ", 2) == 0; line = strchr(line, '\n') + 1) {
+        assert_int_equal(sscanf(line + 38, "%lld %lf %% %lf %lf", &tokens, &share, &first, &last), 4);
+        assert_true(first > last && last > 0); /* it learns, and a quarter is three steps */
+        sum += tokens;
+        shares += share;
+    }
+    assert_int_equal(sum, trained);
+    assert_true(shares > 99.7 && shares < 100.3);
+}
+
 /* A run of 10 steps resumed to 12. */
 static void resume_can_make_a_run_longer(void **state)
 {
@@ -186,12 +205,7 @@ static void resume_can_make_a_run_longer(void **state)
     assert_non_null(strstr(output, "step 11/12"));
     assert_null(strstr(output, "step 10/"));
     assert_non_null(strstr(output, "done: 12 steps"));
-    /* all steps are in the tables of the sources: a quarter is three of them */
-    const char *table = strstr(output, "by source_type                              tokens");
-    assert_non_null(table);
-    table = strstr(table + 1, "of weight first loss  last loss   weighted");
-    assert_true(table && strstr(table, "kind 1") && strstr(table, "(without)"));
-    assert_null(strstr(table, "by file")); /* there is one */
+    check_source_table();
 }
 
 /* Generates with what a run says opens its base again. */
