@@ -394,6 +394,31 @@ static void broken_packages_are_refused(void **state)
     coreml_package_close(k);
 }
 
+/* Outputs that hold no logits: a constant, and a shape without elements. */
+static void outputs_without_logits_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    const int32_t id = 1;
+    float logits[VOCAB];
+    struct coreml_session q;
+    model_free(export_both(f, &tiny_llama, "f16", "1", 64));
+    struct coreml_package *k = open_package(f, "f16");
+    int *out = &k->program->outputs[0], was = *out;
+    const struct mil_var gain = k->program->vars[mil_find(k->program, "model_norm_weight", 17)]; /* f16 (1, 1, 24) */
+    *out = mil_file(k->program, "unused", &gain.type, gain.value->offset);
+    assert_int_equal(coreml_session_open(&q, k, false), OK);
+    assert_int_equal(q.vocab, 24);
+    assert_int_equal(coreml_session_extend(&q, &id, 1, logits), E_INPUT);
+    assert_failed(f->c, E_INPUT, "output unused does not hold logits");
+    coreml_session_close(&q);
+    *out = was;
+    k->program->vars[was].type.dim[0] = 0;
+    assert_int_equal(coreml_session_open(&q, k, false), E_INPUT);
+    assert_failed(f->c, E_INPUT, "has not the inputs, states and outputs");
+    coreml_session_close(&q);
+    coreml_package_close(k);
+}
+
 /* ---- stored forms ----------------------------------------------------------------------------------------------------- */
 
 static void tables_are_near(void **state)
@@ -436,6 +461,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_weights_are_seen, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(options_are_checked, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(broken_packages_are_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(outputs_without_logits_are_refused, fixture_setup, fixture_teardown),
         cmocka_unit_test(tables_are_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,12 +20,19 @@ static bool coreml_session_is_plain(const struct mil_program *p)
     return p->n_outputs == 1 && p->vars[p->outputs[0]].type.rank == 3;
 }
 
+/* How much of the vocabulary an output holds: V of (1, S, V), or rows of (1, rows, 1, S). -1: it has another shape. */
+static int64_t output_rows(const struct mil_type *t, bool plain)
+{
+    if (t->dtype != MIL_F16 || t->dim[0] != 1) return -1;
+    if (plain) return t->dim[2];
+    return t->rank == 4 && t->dim[2] == 1 ? t->dim[1] : -1;
+}
+
 static bool count_vocab(struct coreml_session *s, const struct mil_program *p)
 {
     for (size_t i = 0; i < p->n_outputs; i++) {
-        const struct mil_type *t = &p->vars[p->outputs[i]].type;
-        int64_t rows = coreml_session_is_plain(p) ? t->dim[2] : t->rank == 4 ? t->dim[1] : -1;
-        if (rows <= 0 || rows > INT32_MAX || t->dtype != MIL_F16) return false;
+        int64_t rows = output_rows(&p->vars[p->outputs[i]].type, coreml_session_is_plain(p));
+        if (rows <= 0 || rows > INT32_MAX) return false;
         s->vocab += rows;
     }
     return s->vocab > 0;
@@ -65,21 +72,26 @@ static int64_t choose_length(const struct coreml_session *s, int64_t left)
     return best;
 }
 
-/* Logits of the first n tokens of a call. */
-static void take_logits(const struct coreml_session *s, int64_t n, float *logits)
+/* Logits of the first n tokens of a call. An output may be a constant, which has no elements of its own, or of another
+ * length than the call: neither is a program of ours. */
+static enum status take_logits(const struct coreml_session *s, int64_t n, float *logits)
 {
     const struct mil_program *p = s->package->program;
+    const bool plain = coreml_session_is_plain(p);
     int64_t first = 0;
     for (size_t i = 0; i < p->n_outputs; i++) {
         struct mil_type t;
         const float *from = mil_run_output(s->run, i, &t);
-        bool plain = coreml_session_is_plain(p);
         int64_t rows = t.dim[plain ? 2 : 1], length = t.dim[plain ? 1 : 3];
-        for (int64_t k = 0; k < n && k < length; k++)
+        if (!from || length < n)
+            return ctx_fail(s->package->c, E_INPUT, "%s: output %s does not hold logits of %lld tokens", s->package->name,
+                            p->vars[p->outputs[i]].name, (long long)n);
+        for (int64_t k = 0; k < n; k++)
             for (int64_t j = 0; j < rows; j++)
                 logits[k * s->vocab + first + j] = plain ? from[k * rows + j] : from[j * length + k];
         first += rows;
     }
+    return OK;
 }
 
 enum status coreml_session_extend(struct coreml_session *s, const int32_t *ids, int64_t n, float *logits)
