@@ -419,6 +419,55 @@ static void outputs_without_logits_are_refused(void **state)
     coreml_package_close(k);
 }
 
+/* Shapes without elements are bounded as others are: steps along their axes would overflow. */
+static void empty_shapes_are_bounded(void **state)
+{
+    const int64_t large = (int64_t)1 << 30;
+    struct mil_type t = mil_tensor(MIL_F16, 3, (int64_t[]){0, 5, 7});
+    (void)state;
+    assert_int_equal(mil_elements(&t), 0);
+    t = mil_tensor(MIL_F16, 3, (int64_t[]){0, large, large});
+    assert_int_equal(mil_elements(&t), -1);
+    t = mil_tensor(MIL_F16, 3, (int64_t[]){large, large, 0});
+    assert_int_equal(mil_elements(&t), -1);
+}
+
+/* Whatever a changed program says, it is computed or refused. Changes of whole numbers (shapes, indices, offsets) as well as
+ * of framing; the same ones every time. */
+static void changed_programs_are_computed_or_refused(void **state)
+{
+    enum { CHANGES = 4000 };
+    struct fixture *f = *state;
+    static float logits[2 * VOCAB];
+    const int32_t ids[2] = {1, 2};
+    int computed = 0;
+    size_t n;
+    model_free(export_both(f, &tiny_llama, "f16", "1,2", 8));
+    char *all =
+        file_read(f->c, fixture_path(f, "both/coreml-f16/Model.mlpackage/Data/com.apple.CoreML/model.mlmodel"), 1 << 26, &n);
+    struct coreml_package *whole = open_package(f, "f16");
+    for (uint64_t i = 0; i < CHANGES; i++) {
+        struct coreml_package k = {.c = f->c, .name = "changed", .weights = whole->weights};
+        struct coreml_session q = {.run = NULL};
+        size_t at = (size_t)(i * 2654435761u % n);
+        char was = all[at];
+        all[at] = i % 3 ? (char)(was ^ 1 << i % 8) : (char)(i % 4);
+        if (coreml_package_read(&k, (const uint8_t *)all, n) == OK && coreml_session_open(&q, &k, true) == OK &&
+            q.vocab <= VOCAB)
+            computed += coreml_session_extend(&q, ids, 2, logits) == OK;
+        if (f->c->status != OK && f->c->status != E_INPUT && f->c->status != E_UNSUPPORTED && f->c->status != E_MEMORY)
+            fail_msg("byte %zu: %s", at, f->c->message);
+        ctx_clear(f->c);
+        if (q.package) coreml_session_close(&q);
+        mil_free(k.program);
+        all[at] = was;
+    }
+    print_message("%d of %d changed programs are computed\n", computed, CHANGES);
+    assert_true(computed > 0 && computed < CHANGES);
+    mem_free(f->c, all);
+    coreml_package_close(whole);
+}
+
 /* ---- stored forms ----------------------------------------------------------------------------------------------------- */
 
 static void tables_are_near(void **state)
@@ -462,6 +511,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(options_are_checked, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(broken_packages_are_refused, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(outputs_without_logits_are_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(changed_programs_are_computed_or_refused, fixture_setup, fixture_teardown),
+        cmocka_unit_test(empty_shapes_are_bounded),
         cmocka_unit_test(tables_are_near),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,9 +135,13 @@ size_t mil_bytes(enum mil_dtype dtype, int64_t elements)
 int64_t mil_elements(const struct mil_type *type)
 {
     int64_t n = 1;
-    for (int i = 0; i < type->rank; i++)
-        if (type->dim[i] < 0 || !checked_mul_i64(n, type->dim[i], &n) || n > (int64_t)1 << 40) return -1;
-    return n;
+    bool empty = false;
+    for (int i = 0; i < type->rank; i++) {
+        empty |= type->dim[i] == 0;
+        if (type->dim[i] < 0 || (type->dim[i] > 0 && !checked_mul_i64(n, type->dim[i], &n)) || n > (int64_t)1 << 40)
+            return -1;
+    }
+    return empty ? 0 : n;
 }
 
 static const char *dtype_text(enum mil_dtype dtype)

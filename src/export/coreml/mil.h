@@ -100,7 +100,8 @@ const struct mil_arg *mil_arg_of(const struct mil_op *op, const char *key);
 
 /* Bytes of `elements` elements; 0 for types that have no fixed size. */
 size_t mil_bytes(enum mil_dtype dtype, int64_t elements);
-/* Number of elements of a type without unknown dimensions; -1 when one is unknown or the product is beyond 2^40. */
+/* Number of elements of a type without unknown dimensions; -1 when one is unknown or the product is beyond 2^40. That bound
+ * holds for the dimensions beside one of 0, too, so steps from an element to the next never overflow. */
 int64_t mil_elements(const struct mil_type *type);
 /* "f16 (1, 64, 576)" into `out`, for messages. Returns `out`. */
 enum { MIL_TYPE_TEXT = 96 };

@@ -134,21 +134,14 @@ const void *mil_run_blob(struct mil_run *r, const struct mil_value *v)
                             mil_bytes(v->type.dtype, elements));
 }
 
-static int64_t mil_run_columns_of(const struct mil_type *t)
-{
-    int64_t n = 1;
-    for (int i = 1; i < t->rank; i++) n *= t->dim[i];
-    return n;
-}
-
 /* A constant as a value: floats as they are stored, anything else as elements. */
 static enum status load_const(struct mil_run *r, const struct mil_value *v, struct mil_tensor *t)
 {
     const void *bytes = v->type.dtype == MIL_STRING ? "" : mil_run_blob(r, v);
+    int64_t rows = v->type.rank ? v->type.dim[0] : 1;
     if (!bytes) return r->c->status;
     *t = (struct mil_tensor){.type = v->type};
-    t->stored =
-        (struct mil_stored){.data = bytes, .rows = v->type.rank ? v->type.dim[0] : 1, .cols = mil_run_columns_of(&v->type)};
+    t->stored = (struct mil_stored){.data = bytes, .rows = rows, .cols = rows ? mil_elements(&v->type) / rows : 0};
     if (v->type.dtype == MIL_F16) t->stored.form = MIL_STORE_F16;
     if (v->type.dtype == MIL_F32) t->stored.form = MIL_STORE_F32;
     if (v->type.dtype != MIL_I32 && v->type.dtype != MIL_BOOL) return OK;

@@ -78,14 +78,16 @@ static bool spread_shapes(const struct mil_type *x, const struct mil_type *y, st
     const struct mil_type *of[2] = {x, y};
     out->rank = x->rank > y->rank ? x->rank : y->rank;
     for (int i = 0; i < out->rank; i++) out->dim[i] = 1;
-    for (int k = 0; k < 2; k++)
-        for (int i = out->rank - 1, step = 1, at = of[k]->rank - 1; i >= 0; i--, at--) {
+    for (int k = 0; k < 2; k++) {
+        int64_t step = 1;
+        for (int i = out->rank - 1, at = of[k]->rank - 1; i >= 0; i--, at--) {
             int64_t size = at >= 0 ? of[k]->dim[at] : 1;
             steps[k][i] = size == 1 ? 0 : step;
             if (size != 1 && out->dim[i] != 1 && out->dim[i] != size) return false;
             if (size != 1) out->dim[i] = size;
-            step *= (int)size;
+            step *= size;
         }
+    }
     return true;
 }
 
