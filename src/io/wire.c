@@ -48,6 +48,17 @@ bool wire_next(struct wire_message *m, struct wire_field *f, bool *broken)
     return true;
 }
 
+bool wire_find(struct wire_message m, uint32_t number, struct wire_message *out, bool *broken)
+{
+    struct wire_field f;
+    while (wire_next(&m, &f, broken))
+        if (f.number == number && f.kind == WIRE_BYTES) {
+            *out = f.bytes;
+            return true;
+        }
+    return false;
+}
+
 bool wire_next_varint(struct wire_message *m, uint64_t *value, bool *broken)
 {
     if (m->at == m->end) return false;

@@ -21,6 +21,8 @@ struct wire_field {
 
 /* The next field; false at the end, and when the bytes are no message: then *broken is set. */
 bool wire_next(struct wire_message *m, struct wire_field *f, bool *broken);
+/* The bytes of the first field `number`, a message or a text; false when there is none. */
+bool wire_find(struct wire_message m, uint32_t number, struct wire_message *out, bool *broken);
 /* The next varint of a packed field (`repeated int32` and the like are the bytes of one field). Same result. */
 bool wire_next_varint(struct wire_message *m, uint64_t *value, bool *broken);
 

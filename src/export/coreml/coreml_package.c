@@ -168,18 +168,6 @@ enum status coreml_package_write(const struct coreml_net *n, struct merged *list
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the first field `number` of a message. */
-static bool sub_message(struct wire_message m, uint32_t number, struct wire_message *out, bool *broken)
-{
-    struct wire_field f;
-    while (wire_next(&m, &f, broken))
-        if (f.number == number && f.kind == WIRE_BYTES) {
-            *out = f.bytes;
-            return true;
-        }
-    return false;
-}
-
 /* The last number of a packed shape, as one more length. */
 static void coreml_package_read_length(struct coreml_package *k, struct wire_message shape, bool *broken)
 {
@@ -193,14 +181,14 @@ static enum status read_lengths(struct coreml_package *k, struct wire_message de
 {
     struct wire_message input, type, array, shapes, shape;
     struct wire_field f;
-    if (!sub_message(description, DESCRIPTION_INPUT, &input, broken) || !sub_message(input, 3, &type, broken) ||
-        !sub_message(type, 5, &array, broken))
+    if (!wire_find(description, DESCRIPTION_INPUT, &input, broken) || !wire_find(input, 3, &type, broken) ||
+        !wire_find(type, 5, &array, broken))
         return ctx_fail(k->c, E_INPUT, "%s: the model's description has no input that is an array", k->name);
-    if (sub_message(array, 21, &shapes, broken)) {
+    if (wire_find(array, 21, &shapes, broken)) {
         while (wire_next(&shapes, &f, broken))
-            if (f.number == 1 && f.kind == WIRE_BYTES && sub_message(f.bytes, 1, &shape, broken))
+            if (f.number == 1 && f.kind == WIRE_BYTES && wire_find(f.bytes, 1, &shape, broken))
                 coreml_package_read_length(k, shape, broken);
-    } else if (sub_message(array, 1, &shape, broken)) {
+    } else if (wire_find(array, 1, &shape, broken)) {
         coreml_package_read_length(k, shape, broken);
     }
     return k->n_lengths > 0 ? OK : ctx_fail(k->c, E_INPUT, "%s: the first input has no shape", k->name);

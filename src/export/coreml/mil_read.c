@@ -45,25 +45,13 @@ static void read_map_entry(struct mil_reader *r, struct wire_message m, struct w
 
 /* ---- types ------------------------------------------------------------------------------------------------------------ */
 
-/* The bytes of the first field `number` of a message; false when there is none. */
-static bool find_message(struct mil_reader *r, struct wire_message m, uint32_t number, struct wire_message *out)
-{
-    struct wire_field f;
-    while (wire_next(&m, &f, &r->broken))
-        if (f.number == number && f.kind == WIRE_BYTES) {
-            *out = f.bytes;
-            return true;
-        }
-    return false;
-}
-
 /* Dimension: 1 constant { 1 size } or 2 unknown. */
 static enum status read_dimension(struct mil_reader *r, struct wire_message m, int64_t *out)
 {
     struct wire_message constant;
     struct wire_field f;
     *out = MIL_UNKNOWN;
-    if (!find_message(r, m, 1, &constant)) return OK;
+    if (!wire_find(m, 1, &constant, &r->broken)) return OK;
     *out = 0;
     while (wire_next(&constant, &f, &r->broken))
         if (f.number == 1 && f.kind == WIRE_VARINT) *out = f.value > INT64_MAX ? INT64_MAX : (int64_t)f.value;
@@ -99,11 +87,11 @@ static enum status read_type(struct mil_reader *r, struct wire_message m, struct
 {
     struct wire_message state, tensor;
     *out = (struct mil_type){.rank = 0};
-    if (find_message(r, m, 5, &state)) {
+    if (wire_find(m, 5, &state, &r->broken)) {
         out->is_state = true;
-        if (!find_message(r, state, 1, &m)) return mil_refuse(r, E_INPUT, "a state without a type");
+        if (!wire_find(state, 1, &m, &r->broken)) return mil_refuse(r, E_INPUT, "a state without a type");
     }
-    if (!find_message(r, m, 1, &tensor)) return mil_refuse(r, E_UNSUPPORTED, "a value is neither tensor nor state");
+    if (!wire_find(m, 1, &tensor, &r->broken)) return mil_refuse(r, E_UNSUPPORTED, "a value is neither tensor nor state");
     return read_tensor_type(r, tensor, out);
 }
 
@@ -135,8 +123,8 @@ static enum status read_tensor_value(struct mil_reader *r, struct wire_message m
     struct wire_message list, values;
     int64_t elements = mil_elements(&v->type);
     values = (struct wire_message){m.end, m.end};
-    if (!find_message(r, m, number, &list)) return mil_refuse(r, E_INPUT, "a constant without values of its type");
-    find_message(r, list, 1, &values);
+    if (!wire_find(m, number, &list, &r->broken)) return mil_refuse(r, E_INPUT, "a constant without values of its type");
+    wire_find(list, 1, &values, &r->broken);
     if (t == MIL_STRING) {
         v->text = copy_text(r, values);
         return v->type.rank == 0 ? r->c->status : mil_refuse(r, E_UNSUPPORTED, "a constant of several strings");
@@ -168,13 +156,13 @@ static const struct mil_value *read_value(struct mil_reader *r, struct wire_mess
     struct wire_message type, how, tensor;
     struct mil_value *v = mil_alloc(r->p, sizeof *v);
     if (!v) return NULL;
-    if (!find_message(r, m, 2, &type)) return mil_refuse(r, E_INPUT, "a constant without a type"), NULL;
+    if (!wire_find(m, 2, &type, &r->broken)) return mil_refuse(r, E_INPUT, "a constant without a type"), NULL;
     if (read_type(r, type, &v->type) != OK) return NULL;
     if (v->type.is_state || mil_elements(&v->type) < 0)
         return mil_refuse(r, E_INPUT, "a constant whose size is not known"), NULL;
-    if (find_message(r, m, 5, &how))
+    if (wire_find(m, 5, &how, &r->broken))
         read_blob(r, how, v);
-    else if (!find_message(r, m, 3, &how) || !find_message(r, how, 1, &tensor))
+    else if (!wire_find(m, 3, &how, &r->broken) || !wire_find(how, 1, &tensor, &r->broken))
         mil_refuse(r, E_UNSUPPORTED, "a constant that is no tensor");
     else
         read_tensor_value(r, tensor, v);
@@ -198,11 +186,11 @@ static enum status read_binding(struct mil_reader *r, struct wire_message m, str
 {
     struct wire_message at;
     out->var = -1;
-    if (find_message(r, m, 1, &at)) {
+    if (wire_find(m, 1, &at, &r->broken)) {
         out->var = mil_find(r->p, (const char *)at.at, (size_t)(at.end - at.at));
         return out->var >= 0 ? OK : mil_refuse(r, E_INPUT, "an op uses a value that nothing in front of it gives");
     }
-    if (!find_message(r, m, 2, &at)) return mil_refuse(r, E_INPUT, "an argument is neither name nor value");
+    if (!wire_find(m, 2, &at, &r->broken)) return mil_refuse(r, E_INPUT, "an argument is neither name nor value");
     out->value = read_value(r, at);
     return r->c->status;
 }
