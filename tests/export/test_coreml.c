@@ -363,6 +363,25 @@ static void options_are_checked(void **state)
     export_close(&s);
 }
 
+static void too_many_heads_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct tiny t = tiny_llama;
+    struct export_source s;
+    struct export_job job;
+    t.heads = 512;
+    t.kv = 1;
+    t.dim = 2;
+    tiny_write_hf(f, &t, "hf", NULL);
+    assert_int_equal(export_open(&s, f->c, NULL, fixture_path(f, "hf")), OK);
+    assert_int_equal(export_plan(&s, "coreml:ane", fixture_path(f, "out"), &job), E_UNSUPPORTED);
+    assert_failed(f->c, E_UNSUPPORTED, "512 heads");
+    export_job_release(f->c, &job);
+    assert_int_equal(export_plan(&s, "coreml:f16", fixture_path(f, "out"), &job), OK);
+    export_job_release(f->c, &job);
+    export_close(&s);
+}
+
 static void broken_packages_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -509,6 +528,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(planted_faults_are_caught, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(wrong_weights_are_seen, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(options_are_checked, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(too_many_heads_are_refused, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(broken_packages_are_refused, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(outputs_without_logits_are_refused, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(changed_programs_are_computed_or_refused, fixture_setup, fixture_teardown),

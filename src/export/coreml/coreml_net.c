@@ -234,6 +234,10 @@ enum status coreml_net_build(struct coreml_net *n, const struct model *m, struct
     *n = (struct coreml_net){.program = mil_new(m->c), .blobs = {.c = m->c}};
     struct coreml_builder b = {.c = m->c, .p = n->program, .blobs = &n->blobs, .list = list, .m = m, .o = o};
     if (!n->program) return m->c->status;
+    if (o->ane && m->config.n_heads > MIL_CONCAT_MAX)
+        return ctx_fail(m->c, E_UNSUPPORTED,
+                        "coreml:ane: %lld heads; each is computed alone there, and at most %d are. Use coreml:f16",
+                        (long long)m->config.n_heads, (int)MIL_CONCAT_MAX);
     b.channel = o->ane ? 1 : 2;
     add_inputs(&b);
     coreml_prepare(&b);

@@ -54,7 +54,7 @@ struct mil_arg {
     const struct mil_value *value; /* else NULL */
 };
 
-enum { MIL_ARGS_MAX = 512 };
+enum { MIL_ARGS_MAX = 512, MIL_CONCAT_MAX = MIL_ARGS_MAX - 2 }; /* concat has two more than its values */
 struct mil_op {
     const char *kind; /* "linear" */
     int out;          /* variable; -1: none (write_state) */

@@ -361,7 +361,7 @@ int mil_concat(struct mil_program *p, int n, const int *values, int axis)
         if (values[i] < 0) return -1;
         t.dim[axis] = part.dim[axis] < 0 || t.dim[axis] < 0 ? MIL_UNKNOWN : t.dim[axis] + part.dim[axis];
     }
-    BUG_ON(p->c, n + 2 > MIL_ARGS_MAX, "concat of %d values", n);
+    BUG_ON(p->c, n > MIL_CONCAT_MAX, "concat of %d values", n);
     snprintf(name, sizeof name, "concat_%d", name_at);
     int out = mil_add_var(p, mil_copy(p, name, strlen(name)), &t);
     struct mil_op *op = out >= 0 ? mil_add_op(p, "concat", out, n + 2) : NULL;

@@ -56,7 +56,7 @@ int mil_transpose(struct mil_program *p, int x, const int32_t *order);
 int mil_slice(struct mil_program *p, int x, int axis, int32_t first, int32_t end);
 int mil_pick(struct mil_program *p, int x, int32_t at);
 int mil_expand(struct mil_program *p, int x, int axis);
-int mil_concat(struct mil_program *p, int n, const int *values, int axis);
+int mil_concat(struct mil_program *p, int n, const int *values, int axis); /* n: 1 to MIL_CONCAT_MAX */
 int mil_gather(struct mil_program *p, int x, int indices);
 int mil_shape(struct mil_program *p, int x);
 int mil_range(struct mil_program *p, int start, int end);
