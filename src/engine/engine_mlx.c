@@ -21,7 +21,7 @@ struct mlx_engine {
     struct mlx_graph graph;
     struct mlx_model model;
     struct mlx_array *values, *gradients; /* of each parameter, in a micro-batch; owned lists */
-    float *slab;                          /* a slab on the host: gradients on their way */
+    float *slab;                          /* a slab on the host: gradients of a micro-batch */
     size_t mark;                          /* arrays of the model are below it */
     char backend[48];                     /* "MLX 0.31.2 on a GPU" */
 };

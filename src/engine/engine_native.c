@@ -25,9 +25,9 @@ struct native_slot {
     struct array *sum_squares; /* f64 []: squared norm of the gradient */
 
     /* Log-probabilities, where they were asked for: those of the rows that a loss was computed on, one behind the other. */
-    int64_t tokens, stored, room; /* of the step; written so far; of both arrays */
-    struct array *logprobs;       /* (room) f32 */
-    int32_t *place;               /* (room) which token of the step each of them belongs to, owned */
+    int64_t tokens, stored, reserved; /* of the step; written so far; elements of both arrays */
+    struct array *logprobs;           /* (reserved) f32 */
+    int32_t *place;                   /* (reserved) which token of the step each of them belongs to, owned */
 };
 
 struct native {
@@ -130,19 +130,19 @@ static struct native_slot *slot_of(struct native *n, int64_t step)
     return &n->slot[(uint64_t)step % SLOTS];
 }
 
-/* Makes room for the log-probabilities of a step, where they are wanted, and sets them to 0. */
+/* Reserves memory for the log-probabilities of a step, where they are wanted, and sets them to 0. */
 static enum status begin_logprobs(struct ctx *c, struct native_slot *s, int64_t tokens)
 {
     s->tokens = tokens;
     s->stored = 0;
-    if (tokens > s->room) {
+    if (tokens > s->reserved) {
         array_release(s->logprobs);
         mem_free(c, s->place);
-        s->room = 0;
+        s->reserved = 0;
         s->logprobs = array_persistent(c, DTYPE_F32, 1, &tokens);
         s->place = mem_alloc(c, (size_t)tokens, sizeof *s->place);
         if (!s->logprobs || !s->place) return c->status;
-        s->room = tokens;
+        s->reserved = tokens;
     }
     return tokens ? op_fill(c, s->logprobs, 0) : OK;
 }
@@ -299,7 +299,7 @@ static enum status native_update(struct engine *e, const struct engine_update *u
 static enum status read_logprobs(struct ctx *c, const struct native_slot *s, float *out)
 {
     BUG_ON(c, s->tokens == 0, "log-probabilities of step %lld, which kept none", (long long)s->step);
-    float *stored = mem_alloc(c, (size_t)s->room, sizeof *stored);
+    float *stored = mem_alloc(c, (size_t)s->reserved, sizeof *stored);
     if (stored && array_to_host(s->logprobs, DTYPE_F32, stored) == OK) {
         memset(out, 0, (size_t)s->tokens * sizeof *out);
         for (int64_t i = 0; i < s->stored; i++) out[s->place[i]] = stored[i];

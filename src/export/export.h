@@ -59,9 +59,8 @@ struct export_format {
     char *(*opens)(const struct export_source *s, const char *dir, const char *type);
     /* Largest relative difference of logits that this type may cause; more is a fault of the export. */
     double (*limit)(const char *type);
-    /* For what model_open cannot open: a comparison of its own, of the weights of what was written with those that were
-     * merged
-     * (`weights` is then set in *out), or of logits. NULL for all others. */
+    /* For what model_open cannot open: a comparison of its own, of logits, or of the weights of what was written with those
+     * that were merged (`weights` is then set in *out). NULL for all others. */
     enum status (*check)(const struct export_source *s, const char *dir, const char *type, struct export_difference *out);
     /* How it is run, in a line; "%s" is what `opens` gave in the final folder. */
     const char *usage;

@@ -308,8 +308,8 @@ static struct mlx_array pass_feed_forward(const struct pass_block *a, struct mlx
     return pass_linear(a, LORA_DOWN, mlx_op_multiply(g, silu, y[1]), adapters);
 }
 
-/* An mlx_function: one transformer block. The last one goes on with the rows that count alone once attention has seen all.
- */
+/* An mlx_function: one transformer block. In the last block everything after attention is computed only for the rows whose
+ * loss is wanted. */
 static void pass_block(struct mlx_graph *g, void *arg, const struct mlx_array *in, struct mlx_array *out)
 {
     const struct pass_block *a = arg;

@@ -37,8 +37,8 @@ struct mlx_pass {
 enum status mlx_pass_prepare(const struct mlx_model *x, const struct batch *b, double scale, struct mlx_pass *out);
 void mlx_pass_release(struct mlx_pass *p);
 
-/* The same for logits behind the last n_rows tokens of a batch of one document, which goes on where the cache ends. The
- * batch needs no targets and no weights. */
+/* The same for logits after each of the last n_rows tokens of a batch of one document, which continues the document in the
+ * cache. The batch needs no targets and no weights. */
 enum status mlx_pass_prepare_logits(const struct mlx_model *x, const struct batch *b, struct mlx_cache *cache,
                                     int64_t n_rows, struct mlx_pass *out);
 /* These logits, (n_rows, V) f32, and the cache's `next`. */

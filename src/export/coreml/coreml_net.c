@@ -189,8 +189,8 @@ static enum status head_in_pieces(struct coreml_builder *b, int x, const struct 
     if (pieces > MIL_OUTPUTS_MAX)
         return ctx_fail(b->c, E_UNSUPPORTED, "coreml:ane: a vocabulary of %lld tokens takes more than %d outputs of %d rows",
                         (long long)t->rows, (int)MIL_OUTPUTS_MAX, HEAD_ROWS);
-    for (int second = 0; second < 2;
-         second++) /* parts of one kind stand together, since a tensor streams through once a kind */
+    /* Parts of one kind stand together, since a tensor streams through once for each kind. */
+    for (int second = 0; second < 2; second++)
         for (int64_t i = 0; i < pieces; i++)
             offsets[i][second] = coreml_net_add_part(b, t, i * HEAD_ROWS, piece_rows(t, i), second);
     for (int64_t i = 0; i < pieces; i++) {

@@ -1,12 +1,13 @@
 /* coreml_net: a Llama-family model as an ML program. One function `main` takes the ids of the next tokens and the position
  * of the first of them, writes their keys and values into a cache that Core ML keeps from call to call (two states), and
- * gives the logits behind each.
+ * gives the logits after each.
  *
  *   inputIds  i32 (1, S)      S is one of the lengths that the model was made for; what stands behind the last token is not
  *                             looked at, since a later call writes over its keys and values
  *   position  i32 (1)         where they begin: how many tokens the cache holds; position + S is at most the context
- *   keyCache, valueCache      states, f16: (layers, key-value heads, context, head size), for the ANE with the last two
- * swapped logits    f16 (1, S, V)   for the ANE logits_0, logits_1, ... of (1, rows, 1, S)
+ *   keyCache, valueCache      states, f16: (layers, key-value heads, context, head size); for the Neural Engine with
+ *                             the last two swapped
+ *   logits    f16 (1, S, V)   for the Neural Engine logits_0, logits_1, ... of (1, rows, 1, S)
  *
  * Two shapes of the same computation. The plain one keeps x as (1, S, C), multiplies with `linear` and takes norms in f32.
  * That for the Neural Engine follows what Apple published about transformers there (machinelearning.apple.com, "Deploying

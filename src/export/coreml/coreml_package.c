@@ -26,9 +26,8 @@ static void put_shape(struct buf *b, const struct mil_type *t, int64_t unknown)
     wire_end(b, packed);
 }
 
-/* ArrayFeatureType: 1 shape (the one that is taken when none is asked for), 2 dataType, 21 enumeratedShapes { 1 shapes { 1
- * shape }
- * }. An output whose shape follows from the input's has none. */
+/* ArrayFeatureType: 1 shape (the one that is taken when none is asked for), 2 dataType,
+ * 21 enumeratedShapes { 1 shapes { 1 shape } }. An output whose shape follows from the input's has none. */
 static void put_array(struct buf *b, uint32_t number, const struct mil_type *t, const struct coreml_options *o,
                       bool is_input)
 {

@@ -100,7 +100,7 @@ enum status coreml_session_extend(struct coreml_session *s, const int32_t *ids, 
     while (n > 0 && ctx_ok(c)) {
         int64_t length = choose_length(s, n), taken = n < length ? n : length;
         if (length == 0)
-            return ctx_fail(c, E_INPUT, "%s: no call of its lengths fits behind %lld tokens in a context of %lld",
+            return ctx_fail(c, E_INPUT, "%s: no call of its lengths fits after %lld tokens in a context of %lld",
                             s->package->name, (long long)s->position, (long long)s->context);
         int32_t *call = mem_alloc(c, (size_t)length, sizeof *call), position = (int32_t)s->position;
         if (!call) return c->status;

@@ -18,7 +18,7 @@ struct coreml_session {
 enum status coreml_session_open(struct coreml_session *s, const struct coreml_package *k, bool half);
 void coreml_session_close(struct coreml_session *s);
 
-/* Computes n more ids; logits (n, vocab), behind each. Takes the shortest length that holds all that are left, else the
+/* Computes n more ids; logits (n, vocab), after each. Takes the shortest length that holds all that are left, else the
  * longest; a call that is longer than what is left is filled up with id 0. E_INPUT past the context, or the errors of
  * mil_run_call. */
 enum status coreml_session_extend(struct coreml_session *s, const int32_t *ids, int64_t n, float *logits);
