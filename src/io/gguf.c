@@ -106,8 +106,7 @@ static char *gguf_read_name(struct cursor *r, const char *field)
 
 /* ---- metadata ---- */
 
-/* Bytes of one fixed-size value; 0 for strings and arrays. */
-static size_t kind_bytes(enum gguf_kind kind)
+size_t gguf_kind_bytes(enum gguf_kind kind)
 {
     static const uint8_t bytes[KIND_COUNT] = {
         [GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
@@ -129,7 +128,7 @@ static bool read_kind(struct cursor *r, const char *key, enum gguf_kind *out)
 static bool read_fixed(struct cursor *r, const char *key, enum gguf_kind kind, uint64_t n, const void **data)
 {
     size_t bytes;
-    if (!checked_mul((size_t)n, kind_bytes(kind), &bytes)) return gguf_refuse(r, key, "array length overflows");
+    if (!checked_mul((size_t)n, gguf_kind_bytes(kind), &bytes)) return gguf_refuse(r, key, "array length overflows");
     const uint8_t *p = gguf_take(r, bytes, key);
     if (!p) return false;
     for (size_t i = 0; kind == GGUF_BOOL && i < bytes; i++) {

@@ -45,6 +45,8 @@ enum gguf_kind {
     GGUF_I64,
     GGUF_F64
 };
+/* Bytes of one value of a kind; 0 for strings and arrays. */
+size_t gguf_kind_bytes(enum gguf_kind kind);
 struct gguf_string {
     const char *data; /* not NUL-terminated, any bytes; points into the mapping */
     size_t n;

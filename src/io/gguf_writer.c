@@ -157,17 +157,15 @@ static struct gguf_string copied_item(const void *user, uint64_t i)
 
 void gguf_writer_copy(struct gguf_writer *w, const struct gguf_value *v)
 {
-    static const uint8_t width[] = {
-        [GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
-        [GGUF_F32] = 4, [GGUF_BOOL] = 1, [GGUF_U64] = 8, [GGUF_I64] = 8, [GGUF_F64] = 8};
     if (v->kind == GGUF_STRING) {
         gguf_writer_string(w, v->key, v->data, (size_t)v->n);
     } else if (v->kind == GGUF_ARRAY && v->item_kind == GGUF_STRING) {
         gguf_writer_strings(w, v->key, v->n, copied_item, v);
     } else if (v->kind == GGUF_ARRAY) {
-        if (begin_list(w, v->key, v->item_kind, v->n)) buf_append(&w->pairs, v->data, (size_t)v->n * width[v->item_kind]);
+        if (begin_list(w, v->key, v->item_kind, v->n))
+            buf_append(&w->pairs, v->data, (size_t)v->n * gguf_kind_bytes(v->item_kind));
     } else if (begin_pair(w, v->key, v->kind)) {
-        buf_append(&w->pairs, v->data, width[v->kind]);
+        buf_append(&w->pairs, v->data, gguf_kind_bytes(v->kind));
     }
 }
 

@@ -205,8 +205,7 @@ static void scores_follow_the_merges_that_are_taken(void **state)
     mem_free(f->c, path);
 }
 
-/* Every value of a but the type of the file is in b (of numbers the two low bytes are compared); returns how many of the
- * tokenizer there were. */
+/* Every value of a but the type of the file is in b, bit for bit; returns how many of the tokenizer there were. */
 static int check_kept(const struct gguf *a, const struct gguf *b)
 {
     int tokenizer = 0;
@@ -218,9 +217,8 @@ static int check_kept(const struct gguf *a, const struct gguf *b)
             struct gguf_string x = gguf_array_string(v, k), y = gguf_array_string(w, k);
             if (x.n != y.n || memcmp(x.data, y.data, x.n) != 0) fail_msg("%s: item %d is not kept", v->key, (int)k);
         }
-        size_t low = v->kind == GGUF_BOOL || v->kind <= GGUF_I8 ? 1 : 2;
-        if (v->kind != GGUF_ARRAY && v->kind != GGUF_STRING && memcmp(v->data, w->data, low) != 0)
-            fail_msg("%s is not kept", v->key);
+        size_t bytes = v->kind == GGUF_ARRAY ? (size_t)v->n * gguf_kind_bytes(v->item_kind) : gguf_kind_bytes(v->kind);
+        if (bytes && memcmp(v->data, w->data, bytes) != 0) fail_msg("%s is not kept", v->key);
         if (v->kind == GGUF_STRING && memcmp(v->data, w->data, (size_t)v->n) != 0) fail_msg("%s is not kept", v->key);
         tokenizer += strncmp(v->key, "tokenizer.", 10) == 0;
     }
