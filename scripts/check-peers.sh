@@ -50,7 +50,7 @@ command_of() {
     peft_families) echo tools/check_peft_families.py $program ;;
     report) echo tools/check_report.py $program $model ;;
     quantised) echo tools/check_quantised.py $program $model bench/results/peers/quantised.json ;;
-    coreml) echo tools/check_coreml.py $program ;;
+    coreml) echo tools/check_coreml.py $program $model ;;
     quantised_llama)
         tinyllama
         echo tools/check_quantised_llama.py $program $work/tinyllama $model bench/results/peers/quantised_llama.json 3

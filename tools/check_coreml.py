@@ -7,9 +7,10 @@ Core ML runtime on Linux, so nothing is computed here; coremltools
   what does not go together,
 - decodes the weights, which must be those of the merged model: in f16 bit for bit, int8 within half a step, tables' values.
 Five programs with a fault each must be refused. The digests of what passed are written to tests/data/coreml/golden.json, which
-tests/export/test_coreml.c holds the program against. Needs coremltools, numpy.
+tests/export/test_coreml.c holds the program against. With MODEL.gguf the packages of that model too, merged into f16 first; each
+line says how far the logits of our interpreter, in f16 arithmetic, are from the engine's. Needs coremltools, numpy.
 
-    tools/check_coreml.py build/your_ai [--write]
+    tools/check_coreml.py build/your_ai [MODEL.gguf] [--write]
 """
 import glob
 import hashlib
@@ -140,7 +141,7 @@ def mutations(package):
 
 
 def main():
-    program, golden = os.path.abspath(sys.argv[1]), {}
+    program, real, golden = os.path.abspath(sys.argv[1]), [a for a in sys.argv[2:] if a != "--write"], {}
     models = sorted(os.path.dirname(p) for p in glob.glob(os.path.join(DATA, "golden", "*", "config.json"))
                     + glob.glob(os.path.join(DATA, "families", "*", "config.json")))
     with tempfile.TemporaryDirectory() as work:
@@ -154,6 +155,11 @@ def main():
                 package, _ = check(program, tiny, kind, lengths, work)
                 if kind == "f16":
                     mutations(package)
+        for path in real:
+            merged = os.path.join(work, os.path.splitext(os.path.basename(path))[0])
+            subprocess.run([program, "export", "-m", path, "--to", "safetensors:f16", "-o", merged], check=True, stdout=subprocess.DEVNULL)
+            for kind in ("f16", "ane"):
+                check(program, merged, kind, "1,64", work)
     if "--write" in sys.argv:
         os.makedirs(os.path.dirname(GOLDEN), exist_ok=True)
         with open(GOLDEN, "w") as f:
