@@ -1,7 +1,7 @@
 /* mil_run: an interpreter for the ops that mil_build makes: what an exported package computes, on this machine. It is how an
  * export is checked, and the tests' reference for what each op means; loops are plain, and products use the ctx's threads.
- * It uses no op of src/array and no backend on purpose: the logits that it is compared with come from there, and a fault that
- * both had would not show.
+ * It uses no op of src/array and no backend on purpose: the logits that it is compared with come from there, and a fault
+ * that both had would not show.
  *
  * All values are held as f32 or i32. In half arithmetic the result of every op of type f16 is rounded to f16, as a processor
  * does that keeps its activations so and sums in f32; otherwise nothing is rounded but the weights, which are f16 already.
