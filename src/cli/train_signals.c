@@ -18,7 +18,8 @@ enum { EXIT_INTERRUPTED = 130, LINE_BYTES = TRAIN_COMMAND_BYTES + 256, PHASE_SET
 static atomic_int stop_asked, save_asked, phase_now;
 static atomic_llong step_done, step_saved;
 static char continue_command[TRAIN_COMMAND_BYTES];
-static bool was_there, on_terminal;
+static char config_path[TRAIN_COMMAND_BYTES]; /* RUN/config.json: where it is, the run can be resumed */
+static bool on_terminal;
 
 /* ---- text without stdio ---------------------------------------------------------------------------------------------- */
 
@@ -79,12 +80,13 @@ static void say_stopping(void)
     train_signals_say(&l);
 }
 
-/* Before the first step there is nothing to save. */
+/* Before the first step there is nothing to save. Whether the run's folder is complete is looked up now: it is what `resume`
+ * and `train` will look at. */
 static _Noreturn void quit_in_setup(void)
 {
     struct signals_line l;
     start_line(&l);
-    if (was_there) {
+    if (access(config_path, F_OK) == 0) {
         signals_add_text(&l, "stopped before a step was done: the run is as it was. Continue with: ");
         signals_add_text(&l, continue_command);
         signals_add_text(&l, "\n");
@@ -153,10 +155,10 @@ static void install(int number, void (*handler)(int))
     sigaction(number, &action, NULL);
 }
 
-void train_signals_install(const char *command, bool resumed)
+void train_signals_install(const char *command, const char *run)
 {
     snprintf(continue_command, sizeof continue_command, "%s", command);
-    was_there = resumed;
+    if (snprintf(config_path, sizeof config_path, "%s/config.json", run) >= (int)sizeof config_path) config_path[0] = '\0';
     on_terminal = isatty(STDERR_FILENO);
     atomic_store(&phase_now, PHASE_SETUP);
     atomic_store(&step_saved, -1);

@@ -15,9 +15,10 @@
 enum { TRAIN_COMMAND_BYTES = 8192 };
 
 /* Installs the handlers for the process; one training a process. `command` continues the run ("your_ai resume RUN", at most
- * TRAIN_COMMAND_BYTES with its end) and is copied. `resumed`: the run was there before this process. Until
- * train_signals_phase is called nothing was trained that could be lost, so a stop signal quits at once. */
-void train_signals_install(const char *command, bool resumed);
+ * TRAIN_COMMAND_BYTES with its end), `run` is its folder; both are copied. Until train_signals_phase is called nothing was
+ * trained that could be lost, so a stop signal quits at once. It says `command` where the folder holds a run by then, that
+ * is its config.json, and otherwise that the same command starts again. */
+void train_signals_install(const char *command, const char *run);
 
 /* What the trainer is busy with (named in the answer to the first Ctrl-C), the last step that is done and the last one that
  * is saved (named by the second; -1: none). */

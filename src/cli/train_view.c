@@ -244,7 +244,7 @@ enum status train_view_start(struct train_view *v, const struct command_call *ca
                                     .interrupted = view_is_interrupted,
                                     .save_asked = is_save_asked};
     TRY(make_command(v, c, o->run, o->max_steps));
-    train_signals_install(v->command, o->resumed);
+    train_signals_install(v->command, o->run);
     return OK;
 }
 

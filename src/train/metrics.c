@@ -1,7 +1,9 @@
 /* metrics: metrics.jsonl and timing.jsonl of a run. See metrics.h.
  *
- * Lines are written with one write(2) each, so a killed run leaves at most one torn line at the end, which the cut on resume
- * removes. Plain appending is enough here: only checkpoints need the temporary-and-rename dance. */
+ * Lines are written with one write(2) each, so a run that is killed or finds the disk full leaves at most one torn line at
+ * the end of each file. Resume removes it: metrics.jsonl is cut to what the checkpoint knows, timing.jsonl, which only
+ * grows, behind its last whole line. Plain appending is enough here: only checkpoints need the temporary-and-rename dance.
+ */
 #include "train/metrics.h"
 
 #include <errno.h>
@@ -27,12 +29,15 @@ struct metrics {
     struct buf line;
 };
 
-enum { LINE_CAP_BYTES = 1 << 20 }; /* of a line, in which the paths of some files may stand */
+enum {
+    LINE_CAP_BYTES = 1 << 20, /* of a line, in which the paths of some files may stand */
+    TIMING_LINE_BYTES = 512   /* and of one of timing.jsonl, which holds four numbers */
+};
 
 /* O_NOFOLLOW: a symbolic link under the name of a run's own file is refused. */
 static enum status open_append(struct ctx *c, const char *path, int *fd)
 {
-    *fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (*fd < 0) return ctx_fail(c, E_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
     return OK;
 }
@@ -54,7 +59,29 @@ static enum status cut_back(struct metrics *m, uint64_t keep_bytes)
     return OK;
 }
 
-/* Paths, descriptors, and the cut. */
+/* Cuts timing.jsonl behind its last whole line: a line that a full disk left half written would become a faulty one in the
+ * middle of the file by what is appended to it. */
+static enum status cut_torn_timing(struct metrics *m)
+{
+    struct stat st;
+    char tail[TIMING_LINE_BYTES];
+    if (fstat(m->timing_fd, &st) != 0) return ctx_fail(m->c, E_IO, "%s: %s", m->timing_path, strerror(errno));
+    off_t begin = st.st_size > TIMING_LINE_BYTES ? st.st_size - TIMING_LINE_BYTES : 0, whole = begin;
+    ssize_t n = pread(m->timing_fd, tail, sizeof tail, begin);
+    if (n < 0) return ctx_fail(m->c, E_IO, "%s: cannot be read: %s", m->timing_path, strerror(errno));
+    while (n > 0 && tail[n - 1] != '\n') n--;
+    whole += n;
+    if (n == 0 && begin > 0)
+        return ctx_fail(m->c, E_INPUT, "%s: its last %d bytes hold no line: the file was changed. Restore it, or remove it",
+                        m->timing_path, TIMING_LINE_BYTES);
+    if (whole < st.st_size && ftruncate(m->timing_fd, whole) != 0)
+        return ctx_fail(m->c, E_IO, "%s: cannot be cut to %" PRId64 " bytes: %s", m->timing_path, (int64_t)whole,
+                        strerror(errno));
+    if (lseek(m->timing_fd, 0, SEEK_END) < 0) return ctx_fail(m->c, E_IO, "%s: %s", m->timing_path, strerror(errno));
+    return OK;
+}
+
+/* Paths, descriptors, and the cuts. */
 static enum status open_both(struct metrics *m, const char *run_dir, uint64_t keep_bytes)
 {
     m->path = mem_printf(m->c, "%s/metrics.jsonl", run_dir);
@@ -63,7 +90,7 @@ static enum status open_both(struct metrics *m, const char *run_dir, uint64_t ke
     TRY(open_append(m->c, m->path, &m->fd));
     TRY(open_append(m->c, m->timing_path, &m->timing_fd));
     TRY(dir_sync_parent(m->c, m->path)); /* a checkpoint without the metrics that it counts on cannot be resumed */
-    if (lseek(m->timing_fd, 0, SEEK_END) < 0) return ctx_fail(m->c, E_IO, "%s: %s", m->timing_path, strerror(errno));
+    TRY(cut_torn_timing(m));
     return cut_back(m, keep_bytes);
 }
 
