@@ -28,6 +28,7 @@ static enum status api_model_open(ya_model *model, const char *path, const ya_op
     struct ctx *c = model->object.ctx->c;
     struct train_values values;
     TRY(api_options(model->object.ctx, "ya_model_open", "base-type compute", options, n, &values, NULL));
+    values.config.engine = ENGINE_KIND_NATIVE;
     TRY(train_options_settle(c, &values));
     char *found = hub_cache_resolve(c, path);
     model->m = found ? model_open_with(c, found, &values.config.form) : NULL;

@@ -14,10 +14,10 @@ enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_opt
     char text[128];
     struct loaded_options settled = *o;
     *l = (struct loaded){.c = c};
-    TRY(engine_rows_settle(c, o->engine, &settled.device, &settled.form));
+    TRY(engine_rows_settle(c, &(struct engine_rows){&settled.engine, &settled.device, &settled.form, 0}));
     TRY(command_compute(c, settled.device, o->threads));
     TRY(loaded_open_files(l, c, &settled));
-    if (o->engine == ENGINE_KIND_MLX)
+    if (settled.engine == ENGINE_KIND_MLX)
         ctx_log(c, LOG_INFO, "compute: %s by %s", compute_name[l->model->options.compute], l->engine->backend);
     else if (l->model->options.base != BASE_AS_IS)
         ctx_log(c, LOG_INFO, "compute: %s", model_compute_text(l->model, text, sizeof text));

@@ -128,8 +128,9 @@ struct engine {
     bool synchronous; /* step and update return when their work is done, so `result` costs nothing at any time */
 };
 
-/* The engines, in the order of ENGINE_CHOICES. */
-enum engine_kind { ENGINE_KIND_NATIVE, ENGINE_KIND_MLX };
+/* The engines, in the order of ENGINE_CHOICES. AUTO is a choice of the user's that engine_rows_settle replaces by one of the
+ * others before anything else sees it. */
+enum engine_kind { ENGINE_KIND_NATIVE, ENGINE_KIND_MLX, ENGINE_KIND_AUTO };
 #define ENGINE_CHOICES "native|mlx"
 
 /* Owner of the result: the caller (ops->free). Borrows model and lora, which the caller has attached to it

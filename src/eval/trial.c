@@ -104,6 +104,7 @@ static enum status settle_values(struct trial_run *r)
     v->data.items[0] = r->rows;
     v->data.n = 1;
     v->device = s->device;
+    v->config.engine = ENGINE_KIND_NATIVE; /* what is trained is measured by the same */
     return train_options_settle(s->c, v);
 }
 

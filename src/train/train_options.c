@@ -160,7 +160,8 @@ enum status train_options_settle(struct ctx *c, struct train_values *values)
 {
     values->config.rows.paths = values->data.items;
     values->config.rows.n_paths = values->data.n;
-    TRY(engine_rows_settle(c, values->config.engine, &values->device, &values->config.form));
+    TRY(engine_rows_settle(c, &(struct engine_rows){&values->config.engine, &values->device, &values->config.form,
+                                                    values->config.adapter.dropout}));
     return model_rows_settle(c, values->device, &values->config.form, true);
 }
 

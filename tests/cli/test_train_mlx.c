@@ -147,6 +147,34 @@ static void what_cannot_be_is_refused(void **state)
     setenv("YA_LIBMLXC", MOCK_MLXC_DIR "/libmock_mlxc.so", 1);
 }
 
+/* A run of two steps with --engine auto; what the page says of the arithmetic is `part`. */
+static void expect_auto(const char *name, const char *option, const char *value, const char *part)
+{
+    expect(0, part,
+           (const char *const[]){"train", "-m", tiny.model, "-d", tiny.rows, "-o", tiny_keep(&tiny, name), "--max-steps",
+                                 "1", option, value, NULL});
+}
+
+/* auto: MLX on Apple silicon where it can be used, and the run's config.json says which engine it was. */
+static void auto_takes_mlx_on_apple_silicon_only(void **state)
+{
+    (void)state;
+    size_t n;
+    expect_auto("elsewhere", "--batch", "2", "cpu-");
+    setenv("YA_TEST_MACHINE", "apple-silicon", 1);
+    expect_auto("apple", "--batch", "2", "by MLX 0.31.2");
+    char *config = tiny_read(tiny_path("%s/config.json", tiny_keep(&tiny, "apple")), &n);
+    assert_non_null(strstr(config, "\"engine\": \"mlx\""));
+    free(config);
+    expect_auto("dropout", "--dropout", "0.1", "auto takes native on this Apple silicon: MLX's engine has no dropout");
+    expect_auto("nf4", "--base-type", "nf4", "auto takes native on this Apple silicon: MLX's engine has no nf4");
+    expect_auto("device", "--device", "cpu", "cpu-");
+    setenv("MOCK_MLXC_VERSION", "0.20.0", 1);
+    expect_auto("version", "--batch", "2", "auto takes native on this Apple silicon: MLX: this is version 0.20.0");
+    unsetenv("MOCK_MLXC_VERSION");
+    unsetenv("YA_TEST_MACHINE");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +183,7 @@ int main(void)
         cmocka_unit_test(generation_and_perplexity_are_the_native_ones),
         cmocka_unit_test(a_plan_says_what_it_does_not_know),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(auto_takes_mlx_on_apple_silicon_only),
     };
     return cmocka_run_group_tests(tests, setup, tiny_files_remove);
 }

@@ -60,6 +60,35 @@ static void a_library_that_does_not_fit_is_refused_by_name(void **state)
     setenv("YA_LIBMLXC", MOCK, 1);
 }
 
+/* What a report says: path, version, whether it can be used, and why not; the ctx is left alone. */
+static void assert_described(bool usable, const char *path, const char *version, const char *problem)
+{
+    struct ctx *c = ctx_new(NULL);
+    struct mlx_library_found found;
+    mlx_library_describe(c, &found);
+    assert_int_equal(c->status, OK);
+    assert_true(found.usable == usable);
+    assert_string_equal(found.path, path);
+    assert_string_equal(found.version, version);
+    if (!strstr(found.problem, problem) || (usable && *found.problem)) fail_msg("'%s' is not '%s'", found.problem, problem);
+    ctx_free(c);
+    assert_int_equal(live(), 0);
+}
+
+static void a_description_says_what_was_found(void **state)
+{
+    (void)state;
+    assert_described(true, MOCK, "0.31.2", "");
+    setenv("MOCK_MLXC_VERSION", "9.9.9", 1);
+    assert_described(false, MOCK, "9.9.9", "the engine was tested with");
+    unsetenv("MOCK_MLXC_VERSION");
+    setenv("YA_LIBMLXC", MOCK_MLXC_DIR "/libmock_mlxc_old.so", 1);
+    assert_described(false, MOCK_MLXC_DIR "/libmock_mlxc_old.so", "", "no mlx_version");
+    setenv("YA_LIBMLXC", "/nowhere/libmlxc.so", 1);
+    assert_described(false, "", "", "cannot be opened");
+    setenv("YA_LIBMLXC", MOCK, 1);
+}
+
 /* (x w)^2 summed, with the product in a checkpointed function: its gradient with respect to x is 2 x w w^T. */
 static void product(struct mlx_graph *g, void *arg, const struct mlx_array *in, struct mlx_array *out)
 {
@@ -135,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_library_that_does_not_fit_is_refused_by_name),
+        cmocka_unit_test(a_description_says_what_was_found),
         cmocka_unit_test(derivatives_pass_through_checkpoints),
         cmocka_unit_test(every_failing_call_is_reported_and_nothing_leaks),
     };

@@ -31,22 +31,26 @@ static void library_on_error(const char *message, void *data)
     snprintf(library_message, sizeof library_message, "%s", message);
 }
 
-static void *library_find_file(struct ctx *c)
+/* Opens a library by a name; what was opened is noted. */
+static bool library_open_name(struct mlx_library *l, const char *name)
+{
+    l->handle = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (l->handle) snprintf(l->path, sizeof l->path, "%s", name);
+    return l->handle != NULL;
+}
+
+static enum status library_find_file(struct ctx *c, struct mlx_library *l)
 {
     const char *path = getenv("YA_LIBMLXC");
-    const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
     if (path && *path) {
-        void *handle = dlopen(path, flags);
-        if (!handle) ctx_fail(c, E_UNSUPPORTED, "MLX: mlx-c cannot be opened (YA_LIBMLXC names it): %s", dlerror());
-        return handle;
+        if (library_open_name(l, path)) return OK;
+        return ctx_fail(c, E_UNSUPPORTED, "MLX: mlx-c cannot be opened (YA_LIBMLXC names it): %s", dlerror());
     }
-    for (size_t i = 0; i < sizeof library_names / sizeof *library_names; i++) {
-        void *handle = dlopen(library_names[i], flags);
-        if (handle) return handle;
-    }
-    ctx_fail(c, E_UNSUPPORTED,
-             "MLX: mlx-c is missing (libmlxc is not found; YA_LIBMLXC may name it): install it, or use --engine native");
-    return NULL;
+    for (size_t i = 0; i < sizeof library_names / sizeof *library_names; i++)
+        if (library_open_name(l, library_names[i])) return OK;
+    return ctx_fail(c, E_UNSUPPORTED,
+                    "MLX: mlx-c is missing (libmlxc is not found; YA_LIBMLXC may name it): install it, or use --engine "
+                    "native");
 }
 
 /* Looks a function up into *slot. The first that is missing is recorded. */
@@ -68,33 +72,70 @@ static enum status library_read_version(struct ctx *c, struct mlx_library *l)
     return c->status;
 }
 
+/* "0.31.2 and 0.32.4": the versions that are accepted. */
+static void library_list_tested(char *out, size_t bytes)
+{
+    const size_t n = sizeof library_tested / sizeof *library_tested;
+    size_t used = 0;
+    for (size_t i = 0; i < n && used < bytes; i++)
+        used += (size_t)snprintf(out + used, bytes - used, "%s%s",
+                                 i == 0       ? ""
+                                 : i == n - 1 ? " and "
+                                              : ", ",
+                                 library_tested[i]);
+}
+
 static enum status library_check_version(struct ctx *c, const struct mlx_library *l)
 {
+    char tested[64];
     for (size_t i = 0; i < sizeof library_tested / sizeof *library_tested; i++)
         if (strcmp(l->version_text, library_tested[i]) == 0) return OK;
-    return ctx_fail(
-        c, E_UNSUPPORTED,
-        "MLX: this is version %s; the engine was tested with %s. Install that one beside it and name its libmlxc "
-        "in YA_LIBMLXC, or use --engine native",
-        l->version_text, library_tested[0]);
+    library_list_tested(tested, sizeof tested);
+    return ctx_fail(c, E_UNSUPPORTED,
+                    "MLX: this is version %s; the engine was tested with %s. Install that one beside it and name its "
+                    "libmlxc in YA_LIBMLXC, or use --engine native",
+                    l->version_text, tested);
+}
+
+/* Opens and checks; *l then says what was found, whether it is usable or not. */
+static enum status library_try(struct ctx *c, struct mlx_library *l)
+{
+    memset(l, 0, sizeof *l);
+    TRY(library_find_file(c, l));
+#define MLX_FIND(result, name, parameters) library_find(c, l->handle, "mlx_" #name, &l->name);
+    MLX_CALLS(MLX_FIND)
+#undef MLX_FIND
+    if (!ctx_ok(c)) return c->status;
+    library_users++;
+    l->installed = true;
+    l->set_error_handler(library_on_error, NULL, NULL);
+    TRY(library_read_version(c, l));
+    return library_check_version(c, l);
 }
 
 enum status mlx_library_open(struct ctx *c, struct mlx_library *l)
 {
-    memset(l, 0, sizeof *l);
-    l->handle = library_find_file(c);
-    if (!l->handle) return c->status;
-#define MLX_FIND(result, name, parameters) library_find(c, l->handle, "mlx_" #name, &l->name);
-    MLX_CALLS(MLX_FIND)
-#undef MLX_FIND
-    if (ctx_ok(c)) {
-        library_users++;
-        l->installed = true;
-        l->set_error_handler(library_on_error, NULL, NULL);
-        if (library_read_version(c, l) == OK) library_check_version(c, l);
-    }
-    if (!ctx_ok(c)) mlx_library_close(l);
+    if (library_try(c, l) != OK) mlx_library_close(l);
     return c->status;
+}
+
+/* A ctx of its own takes the failure. */
+void mlx_library_describe(struct ctx *c, struct mlx_library_found *out)
+{
+    struct ctx *own = ctx_new(&c->hooks);
+    struct mlx_library l;
+    *out = (struct mlx_library_found){0};
+    if (!own) {
+        snprintf(out->problem, sizeof out->problem, "MLX: out of memory while it is looked for");
+        return;
+    }
+    out->usable = library_try(own, &l) == OK;
+    snprintf(out->path, sizeof out->path, "%s", l.path);
+    snprintf(out->version, sizeof out->version, "%s", l.version_text);
+    snprintf(out->problem, sizeof out->problem, "%s", own->message);
+    mlx_library_close(&l);
+    ctx_clear(own);
+    ctx_free(own);
 }
 
 void mlx_library_close(struct mlx_library *l)

@@ -109,12 +109,13 @@ typedef int (*mlx_callback)(struct mlx_vector *out, struct mlx_vector in, void *
       (struct mlx_array * out, struct mlx_array q, struct mlx_array k, struct mlx_array v, float scale,                     \
        const char *mask_mode, struct mlx_array mask, struct mlx_array sinks, struct mlx_stream s))
 
-enum { MLX_VERSION_BYTES = 32 };
+enum { MLX_VERSION_BYTES = 32, MLX_PATH_BYTES = 256 };
 
 /* The functions, called as l->add(...) for mlx_add. */
 struct mlx_library {
     bool installed;                       /* the error handler */
     void *handle;                         /* dlopen's */
+    char path[MLX_PATH_BYTES];            /* as it was opened, cut to fit; "" when no libmlxc was found */
     char version_text[MLX_VERSION_BYTES]; /* of MLX: "0.31.2" */
 #define MLX_MEMBER(result, name, parameters) result(*name) parameters;
     MLX_CALLS(MLX_MEMBER)
@@ -125,6 +126,17 @@ struct mlx_library {
  * up, installs an error handler (mlx-c's own ends the process) and compares the version. E_UNSUPPORTED naming what is
  * missing or which version was found, and what to do; *l is zeroed then. */
 enum status mlx_library_open(struct ctx *c, struct mlx_library *l);
+
+/* What there is of MLX on this machine, for a report. */
+struct mlx_library_found {
+    bool usable;                     /* all functions, and a version that was tested */
+    char path[MLX_PATH_BYTES];       /* "" when no libmlxc was found */
+    char version[MLX_VERSION_BYTES]; /* of MLX; "" when it could not be asked */
+    char problem[CTX_MESSAGE_BYTES]; /* why it is not usable, as mlx_library_open says it; else "" */
+};
+/* Opens and closes the library as mlx_library_open does and says what was found. The ctx's error is left alone. */
+void mlx_library_describe(struct ctx *c, struct mlx_library_found *out);
+
 /* Zeroes *l; a zeroed *l is accepted. The last that is closed puts mlx-c's own error handler back. The library stays in the
  * process, because MLX has threads of its own. */
 void mlx_library_close(struct mlx_library *l);

@@ -176,28 +176,33 @@ enum status mlx_op_download(struct mlx_graph *g, struct mlx_array a, int64_t n, 
     struct mlx_array y = (g)->library.array_new()
 #define END(g, what, call) return graph_result(g, what, call, y)
 
-struct mlx_array mlx_op_add(struct mlx_graph *g, struct mlx_array a, struct mlx_array b)
+/* An operation on two arrays; `what` names it in messages. */
+static struct mlx_array op_binary(struct mlx_graph *g, const char *what,
+                                  int (*call)(struct mlx_array *, struct mlx_array, struct mlx_array, struct mlx_stream),
+                                  struct mlx_array a, struct mlx_array b)
 {
     BEGIN(g);
-    END(g, "add", g->library.add(&y, a, b, g->stream));
+    END(g, what, call(&y, a, b, g->stream));
+}
+
+struct mlx_array mlx_op_add(struct mlx_graph *g, struct mlx_array a, struct mlx_array b)
+{
+    return op_binary(g, "add", g->library.add, a, b);
 }
 
 struct mlx_array mlx_op_subtract(struct mlx_graph *g, struct mlx_array a, struct mlx_array b)
 {
-    BEGIN(g);
-    END(g, "subtract", g->library.subtract(&y, a, b, g->stream));
+    return op_binary(g, "subtract", g->library.subtract, a, b);
 }
 
 struct mlx_array mlx_op_multiply(struct mlx_graph *g, struct mlx_array a, struct mlx_array b)
 {
-    BEGIN(g);
-    END(g, "multiply", g->library.multiply(&y, a, b, g->stream));
+    return op_binary(g, "multiply", g->library.multiply, a, b);
 }
 
 struct mlx_array mlx_op_matmul(struct mlx_graph *g, struct mlx_array a, struct mlx_array b)
 {
-    BEGIN(g);
-    END(g, "matmul", g->library.matmul(&y, a, b, g->stream));
+    return op_binary(g, "matmul", g->library.matmul, a, b);
 }
 
 struct mlx_array mlx_op_sigmoid(struct mlx_graph *g, struct mlx_array a)
