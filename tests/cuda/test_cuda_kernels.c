@@ -249,8 +249,8 @@ static void test_swiglu(int rows, int cols)
 
 struct move_test {
     struct cuda_move_args a;
-    bool from_f32, to_f32;
-    CUdeviceptr to, saved; /* to starts as saved, each run */
+    bool from_f32, to_f32, by_sum; /* by_sum: by cuda_add, its result in place of one operand */
+    CUdeviceptr to, saved;         /* to starts as saved, each run */
     size_t bytes;
 };
 
@@ -258,31 +258,35 @@ static enum status run_move(void *context)
 {
     struct move_test *t = context;
     d->driver.cuMemcpyDtoDAsync(t->to, t->saved, t->bytes, d->stream);
-    return cuda_move(d, &t->a, t->from_f32, t->to_f32);
+    if (!t->by_sum) return cuda_move(d, &t->a, t->from_f32, t->to_f32);
+    const struct cuda_move_args *a = &t->a;
+    struct cuda_add_args sum = {a->to, a->from, a->to, a->to_stride, a->from_stride, a->to_stride, a->rows, a->cols};
+    return cuda_add(d, &sum);
 }
 
-static void test_move(int rows, int cols, bool from_f32, bool to_f32, bool add)
+/* Sums are made in place: a block that makes what another one has made adds it again. */
+static void test_move(int rows, int cols, struct move_test t)
 {
     uint64_t state = 13;
     char shape[64];
     int wide = (cols + 7) / 8 * 8 + 8;
-    snprintf(shape, sizeof(shape), "%d x %d %s to %s%s", rows, cols, from_f32 ? "f32" : "bf16", to_f32 ? "f32" : "bf16",
+    bool add = t.a.add || t.by_sum;
+    snprintf(shape, sizeof(shape), "%d x %d %s to %s%s", rows, cols, t.from_f32 ? "f32" : "bf16", t.to_f32 ? "f32" : "bf16",
              add ? " add" : "");
-    struct values from = values_make(d, rows, wide, from_f32, 1, &state), to = values_make(d, rows, wide, to_f32, 1, &state);
+    struct values from = values_make(d, rows, wide, t.from_f32, 1, &state),
+                  to = values_make(d, rows, wide, t.to_f32, 1, &state);
     int64_t n = (int64_t)rows * wide;
     double *want = doubles(n);
     for (int64_t i = 0; i < n; i++) {
         want[i] = i % wide < cols ? (double)from.host[i] + (add ? (double)to.host[i] : 0) : (double)to.host[i];
     }
-    struct move_test t = {.a = {(void *)from.device, (void *)to.device, wide, wide, rows, cols, add},
-                          .from_f32 = from_f32,
-                          .to_f32 = to_f32,
-                          .to = to.device,
-                          .bytes = (size_t)n * (to_f32 ? 4 : 2)};
+    t.a = (struct cuda_move_args){(void *)from.device, (void *)to.device, wide, wide, rows, cols, t.a.add};
+    t.to = to.device, t.bytes = (size_t)n * (t.to_f32 ? 4 : 2);
     t.saved = cuda_alloc(d, t.bytes);
     d->driver.cuMemcpyDtoDAsync(t.saved, to.device, t.bytes, d->stream);
-    run_twice("move", shape, run_move, &t, (struct values *[]){&to}, 1);
-    expect("move", shape, values_error(to.host, want, (size_t)n), to_f32 ? EXACT : ROUNDED);
+    const char *what = t.by_sum ? "sum" : "move";
+    run_twice(what, shape, run_move, &t, (struct values *[]){&to}, 1);
+    expect(what, shape, values_error(to.host, want, (size_t)n), t.to_f32 ? EXACT : ROUNDED);
     values_free(d, &from), values_free(d, &to), cuda_free(d, t.saved), free(want);
 }
 
@@ -965,7 +969,9 @@ static void all_swiglu(void)
 }
 static void all_moves(void)
 {
-    for (int i = 0; i < 8; i++) test_move(5 + 7 * i, 33 + 500 * i, i & 1, i & 2, i & 4);
+    for (int i = 0; i < 8; i++)
+        test_move(5 + 7 * i, 33 + 500 * i, (struct move_test){.a.add = i & 4, .from_f32 = i & 1, .to_f32 = i & 2});
+    test_move(5, 40, (struct move_test){.by_sum = true}), test_move(37, 2104, (struct move_test){.by_sum = true});
     test_fill_and_rows(5, 24), test_fill_and_rows(61, 576), test_fill_and_rows(7, 4104);
 }
 static void all_gemm(void)

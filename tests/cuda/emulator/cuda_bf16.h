@@ -22,12 +22,26 @@ using std::min;
 struct emulated_index {
     unsigned x, y;
 };
+/* A block's place in the grid, which remembers whether the kernel has asked for it. */
+struct emulated_place {
+    unsigned value;
+    mutable bool read;
+    operator unsigned() const
+    {
+        read = true;
+        return value;
+    }
+};
+struct emulated_block_index {
+    emulated_place x, y;
+};
 struct emulated_thread {
     emulated_index index;
     int lane, warp;
 };
 extern emulated_thread *emulated_current;
-extern emulated_index emulated_block, emulated_block_dim, emulated_grid_dim;
+extern emulated_block_index emulated_block;
+extern emulated_index emulated_block_dim, emulated_grid_dim;
 #define threadIdx (emulated_current->index)
 #define blockIdx  emulated_block
 #define blockDim  emulated_block_dim

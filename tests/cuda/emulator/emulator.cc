@@ -45,7 +45,8 @@ struct warp {
 };
 
 emulated_thread *emulated_current;
-emulated_index emulated_block, emulated_block_dim, emulated_grid_dim;
+emulated_block_index emulated_block;
+emulated_index emulated_block_dim, emulated_grid_dim;
 unsigned char *emulated_shared;
 
 static fiber fibers[MOST_THREADS];
@@ -178,6 +179,17 @@ static const named_kernel KERNELS[] = {
 #undef EMULATED
 };
 
+/* Blocks that a kernel does not tell apart each make the whole result: right where it is only written, but work done many times,
+ * and wrong where it is added to. A kernel that asks for neither index has ended before its work (adamw that refuses a norm). */
+static void check_grid(const char *kernel, unsigned x, unsigned y)
+{
+    const emulated_block_index &b = emulated_block;
+    if ((x == 1 || b.x.read || !b.y.read) && (y == 1 || b.y.read || !b.x.read)) return;
+    fprintf(stderr, "emulator: %s has a grid of %u x %u blocks and never reads blockIdx.%s: cuda_kernels.c makes the grid of another kernel\n",
+            kernel, x, y, b.x.read ? "y" : "x");
+    abort();
+}
+
 extern "C" void emulator_launch(int kernel, unsigned x, unsigned y, unsigned threads, unsigned shared, const void *args)
 {
     if (!stacks) stacks = (char *)malloc((size_t)MOST_THREADS * STACK_BYTES);
@@ -187,11 +199,13 @@ extern "C" void emulator_launch(int kernel, unsigned x, unsigned y, unsigned thr
     n_fibers = (int)threads;
     emulated_block_dim = {threads, 1}, emulated_grid_dim = {x, y};
     kernel_call = KERNELS[kernel].call, kernel_args = args;
+    emulated_block = {};
     for (unsigned i = 0; i < y; i++) {
         for (unsigned j = 0; j < x; j++) {
-            emulated_block = {j, i};
+            emulated_block.x.value = j, emulated_block.y.value = i;
             run_block();
         }
     }
+    check_grid(KERNELS[kernel].name, x, y);
     free(emulated_shared);
 }
