@@ -1,13 +1,37 @@
-/* cuda_args: what each CUDA kernel is given, one struct for each, seen by the kernels (nvcc) and by the code that launches
- * them (C). All pointers are device memory. Strides count elements. Activations are bf16; statistics, sums and adapters
- * are f32. Matrices are row-major with unit last stride; rows of bf16 start at multiples of 8 elements, so that 16 bytes
- * are read at a time. */
+/* cuda_args: what each CUDA kernel is given, one struct for each, and the sizes by which work is dealt out to blocks, seen
+ * by the kernels (nvcc) and by the code that launches them (C). All pointers are device memory. Strides count elements.
+ * Activations are bf16; statistics, sums and adapters are f32. Matrices are row-major with unit last stride; rows of bf16
+ * start at multiples of 8 elements, so that 16 bytes are read at a time. */
 #ifndef YA_BACKEND_CUDA_ARGS_H
 #define YA_BACKEND_CUDA_ARGS_H
 
 #include <stdint.h>
 
 typedef uint16_t bf16_bits; /* the upper half of an f32 */
+
+/* Threads of a block, and how much of the work it does: kernels index by these, and cuda_kernels.c makes their grids and
+ * shared memory of the same. */
+enum { ELEMENT_THREADS = 256 }; /* of kernels that step through elements: moves, sums, swiglu, dropout, widening, packing */
+enum { GENERIC_THREADS = 256, OPTIM_THREADS = 256, LOSS_THREADS = 512, BOUNDS_THREADS = 256 };
+enum { SUM_THREADS = 256 }; /* of kernels that add partial sums */
+enum { NORM_THREADS = 256, NORM_ROWS = NORM_THREADS / 32 /* of a block where a warp has one */ };
+enum { ROPE_THREADS = 256, ROPE_TOKENS = 8 };
+enum { VECTOR_THREADS = 128, VECTOR_WARPS = VECTOR_THREADS / 32 };
+enum { TILE_PAD = 8 }; /* elements between the rows of a tile (cuda_mma.cuh) */
+enum { TALL_COLS = 128, TALL_ROWS = 64, TALL_THREADS = 256 };
+enum { SPREAD_ROWS = 64, SPREAD_COLS = 256, SPREAD_WARP_ROWS = 32, SPREAD_WARP_COLS = 64, SPREAD_WARPS = 8 };
+enum { SPREAD_THREADS = 32 * SPREAD_WARPS };
+enum { THIN_TOKENS = 16, THIN_COLS = 576, THIN_STAGES = 3, THIN_WARPS = 9, THIN_THREADS = 32 * THIN_WARPS };
+enum { DELTA_THREADS = 128 };
+/* Attention by mma.sync: a block of ATTENTION_THREADS owns rows of queries (forward, dq) or of keys (dkv), and walks over
+ * tiles of the others. */
+enum { ATTENTION_WARPS = 4, ATTENTION_THREADS = 32 * ATTENTION_WARPS };
+enum { ATTENTION_ROWS = 128, ATTENTION_KEYS = 64, DQ_KEYS = 32, DKV_ROWS = 64, DKV_QUERIES = 64 };
+enum { ONE_THREADS = 128, ONE_WARPS = ONE_THREADS / 32, ONE_HEADS = 8 };
+/* Attention by the copy engine: rows that a block owns, and of the tiles that it walks over in backward; buffers of its
+ * rings in backward (two tiles each) and in forward (one of BULK_ROWS each); the alignment in bytes of the 128-byte swizzle.
+ */
+enum { BULK_THREADS = 384, BULK_ROWS = 128, BULK_TILE = 64, BULK_STAGES = 4, BULK_FORWARD_TILES = 6, BULK_ALIGN = 1024 };
 
 /* sum = x + residual (residual NULL: sum is x and is not written); y = sum * rstd * gain; rstd = 1 / sqrt(mean(sum^2) +
  * eps). */

@@ -16,7 +16,7 @@
  * the first query's own. */
 extern "C" __global__ void attention_bounds(const cuda_attention_bounds_args a)
 {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    int i = blockIdx.x * BOUNDS_THREADS + threadIdx.x;
     int low = 0, high = a.segments - 1;
     if (i < a.queries) {
         while (low < high) {
@@ -94,9 +94,9 @@ template <int DIM, int BC, int MT, int WARPS> static __device__ __forceinline__ 
 /* Three blocks of 128 threads on a multiprocessor leave each thread 65,536 / (128 * 3) = 168 registers (in steps of 8); heads of
  * more than 64 elements have longer outputs in registers and get two blocks. */
 #define ATTENTION_KERNEL(DIM)                                                                                               \
-    extern "C" __global__ void __launch_bounds__(128, DIM <= 64 ? 3 : 2) attention_##DIM(const cuda_attention_args a)       \
+    extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, DIM <= 64 ? 3 : 2) attention_##DIM(const cuda_attention_args a) \
     {                                                                                                                       \
-        attention_tile<DIM, 64, DIM <= 128 ? 2 : 1, 4>(a);                                                                  \
+        attention_tile<DIM, ATTENTION_KEYS, ATTENTION_ROWS / (16 * ATTENTION_WARPS), ATTENTION_WARPS>(a);                   \
     }
 ATTENTION_KERNEL(16)
 ATTENTION_KERNEL(32)

@@ -1,5 +1,5 @@
-/* cuda_attention_bulk: the derivative of attention for heads of 64 and 128 on cards of compute capability 9.0, as
- * cuda_attention_bwd has it: one kernel gives dq, one dk and dv, in a fixed order and without a workspace.
+/* cuda_attention_bulk: attention for heads of 64 and 128 on cards of compute capability 9.0: forward as cuda_attention has it, and
+ * the derivative as cuda_attention_bwd: one kernel gives dq, one dk and dv, in a fixed order and without a workspace.
  *
  * A block has three groups of four warps. Two multiply, 64 rows each, by wgmma. Of the third one warp works: it has the copy
  * engine bring tiles of 64 rows into a ring of buffers in shared memory, ahead of the others. Each buffer has two barriers:
@@ -12,7 +12,7 @@
 #include "backend/cuda/cuda_wgmma.cuh"
 
 /* Blocks are ordered by tile, not by head: those of long rows of all heads begin first, and what is left at the end is short. */
-enum { BULK_THREADS = 384, BULK_ROWS = 128, BULK_TILE = 64, BULK_READERS = 8 /* warps */ };
+enum { BULK_READERS = 8 /* warps */ };
 
 #if HAVE_WGMMA || !defined(__CUDA_ARCH__)
 #define BULK_BODY(CALL) CALL
@@ -374,17 +374,17 @@ template <int DIM, int STAGES> static __device__ __forceinline__ void bulk_dq(co
     extern "C" __global__ void __launch_bounds__(BULK_THREADS, 1)                                                           \
         attention_bulk_##DIM(const __grid_constant__ cuda_attention_bulk_args a)                                            \
     {                                                                                                                       \
-        BULK_BODY((bulk_forward<DIM, 6>(a));)                                                                               \
+        BULK_BODY((bulk_forward<DIM, BULK_FORWARD_TILES>(a));)                                                              \
     }                                                                                                                       \
     extern "C" __global__ void __launch_bounds__(BULK_THREADS, 1)                                                           \
         attention_bulk_dq_##DIM(const __grid_constant__ cuda_attention_bulk_args a)                                         \
     {                                                                                                                       \
-        BULK_BODY((bulk_dq<DIM, 4>(a));)                                                                                    \
+        BULK_BODY((bulk_dq<DIM, BULK_STAGES>(a));)                                                                          \
     }                                                                                                                       \
     extern "C" __global__ void __launch_bounds__(BULK_THREADS, 1)                                                           \
         attention_bulk_dkv_##DIM(const __grid_constant__ cuda_attention_bulk_args a)                                        \
     {                                                                                                                       \
-        BULK_BODY((bulk_dkv<DIM, 4>(a));)                                                                                   \
+        BULK_BODY((bulk_dkv<DIM, BULK_STAGES>(a));)                                                                         \
     }
 BULK_KERNELS(64)
 BULK_KERNELS(128)

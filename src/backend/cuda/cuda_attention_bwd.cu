@@ -9,10 +9,10 @@
 #include "backend/cuda/cuda_attention.cuh"
 
 /* delta = sum over dim of dO * O: eight elements a lane, so that a warp has several heads of a row. */
-extern "C" __global__ void __launch_bounds__(128) attention_delta(const cuda_attention_args a)
+extern "C" __global__ void __launch_bounds__(DELTA_THREADS) attention_delta(const cuda_attention_args a)
 {
     int lanes = a.dim <= 16 ? 2 : a.dim <= 32 ? 4 : a.dim <= 64 ? 8 : 16, col = threadIdx.x % lanes * 8;
-    int64_t item = (int64_t)blockIdx.x * (128 / lanes) + threadIdx.x / lanes, row = item / a.heads;
+    int64_t item = (int64_t)blockIdx.x * (DELTA_THREADS / lanes) + threadIdx.x / lanes, row = item / a.heads;
     int head = (int)(item % a.heads);
     float sum = 0;
     if (row < a.queries && col < a.dim) {
@@ -115,13 +115,13 @@ template <int DIM, int BQ, int WARPS> static __device__ __forceinline__ void att
 }
 
 #define ATTENTION_BWD_KERNELS(DIM)                                                                                          \
-    extern "C" __global__ void __launch_bounds__(128, 2) attention_dq_##DIM(const cuda_attention_args a)                    \
+    extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 2) attention_dq_##DIM(const cuda_attention_args a)      \
     {                                                                                                                       \
-        attention_dq_tile<DIM, 32, 2, 4>(a);                                                                                   \
+        attention_dq_tile<DIM, DQ_KEYS, ATTENTION_ROWS / (16 * ATTENTION_WARPS), ATTENTION_WARPS>(a);                       \
     }                                                                                                                       \
-    extern "C" __global__ void __launch_bounds__(128, 2) attention_dkv_##DIM(const cuda_attention_args a)                   \
+    extern "C" __global__ void __launch_bounds__(ATTENTION_THREADS, 2) attention_dkv_##DIM(const cuda_attention_args a)     \
     {                                                                                                                       \
-        attention_dkv_tile<DIM, 64, 4>(a);                                                                                  \
+        attention_dkv_tile<DIM, DKV_QUERIES, DKV_ROWS / 16>(a);                                                             \
     }
 ATTENTION_BWD_KERNELS(16)
 ATTENTION_BWD_KERNELS(32)

@@ -3,8 +3,6 @@
  * pieces found in their order. */
 #include "backend/cuda/cuda_mma.cuh"
 
-enum { ONE_THREADS = 128, ONE_WARPS = ONE_THREADS / 32, ONE_HEADS = 8 };
-
 /* What a warp, a block or all blocks have seen of a head: the largest score, the sum of 2^(score - largest), the values under those
  * weights. Scores are in powers of two. */
 template <int EACH> struct one_sum {

@@ -102,9 +102,7 @@ static __device__ __forceinline__ float4 sum_of_fours(const float *from, int64_t
     return sum;
 }
 
-enum { SUM_THREADS = 256 }; /* of a block that calls split_sum */
-
-/* The same where results are few and arrays many: `split` threads of the block, SUM_THREADS / split apart, add a share of the
+/* The same where results are few and arrays many: `split` threads of a block of SUM_THREADS, SUM_THREADS / split apart, add a share of the
  * arrays each, and the first of them gets the sum of the shares, in order. All threads of the block must call it. */
 static __device__ __forceinline__ float4 split_sum(const float *from, int64_t step, int count, int split)
 {

@@ -21,7 +21,7 @@ static enum status cross_entropy_chunk(struct cuda *d, const struct cuda_cross_e
         .want_grad = a->dh != NULL,
     };
     TRY(cuda_gemm(d, &h, &table, &logits, 1, 0));
-    TRY(cuda_launch(d, CUDA_softmax_loss, (struct cuda_grid){(unsigned)rows, 1, 512, 0}, &softmax));
+    TRY(cuda_launch(d, CUDA_softmax_loss, (struct cuda_grid){(unsigned)rows, 1, LOSS_THREADS, 0}, &softmax));
     if (!a->dh) return OK;
     struct cuda_matrix dh = {(CUdeviceptr)(a->dh + first * a->dh_stride), rows, a->cols, a->dh_stride, false, false};
     table.transposed = false;
@@ -37,10 +37,11 @@ enum status cuda_cross_entropy(struct cuda *d, const struct cuda_cross_entropy *
         TRY(cross_entropy_chunk(d, a, first, a->rows - first < a->chunk ? a->rows - first : a->chunk));
     }
     struct cuda_loss_stats_args stats = {a->nll, a->weights, a->stats, a->loss, a->rows};
-    return cuda_launch(d, CUDA_loss_stats, (struct cuda_grid){1, 1, 512, 0}, &stats);
+    return cuda_launch(d, CUDA_loss_stats, (struct cuda_grid){1, 1, LOSS_THREADS, 0}, &stats);
 }
 
 enum status cuda_negate(struct cuda *d, const struct cuda_negate_args *a)
 {
-    return cuda_launch(d, CUDA_negate, (struct cuda_grid){(unsigned)(a->count + 511) / 512, 1, 512, 0}, a);
+    unsigned x = (unsigned)(a->count + LOSS_THREADS - 1) / LOSS_THREADS;
+    return cuda_launch(d, CUDA_negate, (struct cuda_grid){x, 1, LOSS_THREADS, 0}, a);
 }

@@ -2,8 +2,6 @@
  * so that CPU and card drop the same channels. */
 #include "backend/cuda/cuda_common.cuh"
 
-enum { DROPOUT_THREADS = 256 };
-
 /* Ten rounds over the counter x with the key (k0, k1): four random 32-bit integers. */
 static __device__ __forceinline__ void philox(uint32_t x[4], uint32_t k0, uint32_t k1)
 {
@@ -19,9 +17,9 @@ static __device__ __forceinline__ void philox(uint32_t x[4], uint32_t k0, uint32
     }
 }
 
-extern "C" __global__ void __launch_bounds__(DROPOUT_THREADS) dropout(const cuda_dropout_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) dropout(const cuda_dropout_args a)
 {
-    int col = (blockIdx.x * DROPOUT_THREADS + threadIdx.x) * 8;
+    int col = (blockIdx.x * ELEMENT_THREADS + threadIdx.x) * 8;
     for (int64_t row = blockIdx.y; row < a.rows && col < a.cols; row += gridDim.y) {
         uint64_t token = (uint64_t)(a.first_token + row);
         float x[8], y[8];

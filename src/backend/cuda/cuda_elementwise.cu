@@ -1,8 +1,6 @@
 /* cuda_elementwise: copies, conversions between bf16 and f32, sums in place, fills and rows by index. */
 #include "backend/cuda/cuda_common.cuh"
 
-enum { MOVE_THREADS = 256 };
-
 static __device__ __forceinline__ float as_float(float x)
 {
     return x;
@@ -24,7 +22,7 @@ static __device__ __forceinline__ void put(__nv_bfloat16 *to, float x)
 template <typename FROM, typename TO> static __device__ __forceinline__ void move_rows(const cuda_move_args &a)
 {
     int64_t groups = (a.cols + 7) / 8, all = a.rows * groups;
-    for (int64_t i = (int64_t)blockIdx.x * MOVE_THREADS + threadIdx.x; i < all; i += (int64_t)gridDim.x * MOVE_THREADS) {
+    for (int64_t i = (int64_t)blockIdx.x * ELEMENT_THREADS + threadIdx.x; i < all; i += (int64_t)gridDim.x * ELEMENT_THREADS) {
         int64_t row = i / groups;
         int col = (int)(i % groups) * 8;
         const FROM *from = (const FROM *)a.from + row * a.from_stride + col;
@@ -49,7 +47,7 @@ template <typename FROM, typename TO> static __device__ __forceinline__ void mov
 }
 
 #define MOVE_KERNEL(NAME, FROM, TO)                                                                                         \
-    extern "C" __global__ void __launch_bounds__(MOVE_THREADS) NAME(const cuda_move_args a)                                 \
+    extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) NAME(const cuda_move_args a)                                 \
     {                                                                                                                       \
         move_rows<FROM, TO>(a);                                                                                             \
     }
@@ -59,10 +57,10 @@ MOVE_KERNEL(move_f32_bf16, float, __nv_bfloat16)
 MOVE_KERNEL(move_f32_f32, float, float)
 
 /* The sum of two activations, in f32, rounded once. */
-extern "C" __global__ void __launch_bounds__(MOVE_THREADS) add_bf16(const cuda_add_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) add_bf16(const cuda_add_args a)
 {
     int64_t groups = (a.cols + 7) / 8, all = a.rows * groups;
-    for (int64_t i = (int64_t)blockIdx.x * MOVE_THREADS + threadIdx.x; i < all; i += (int64_t)gridDim.x * MOVE_THREADS) {
+    for (int64_t i = (int64_t)blockIdx.x * ELEMENT_THREADS + threadIdx.x; i < all; i += (int64_t)gridDim.x * ELEMENT_THREADS) {
         int64_t row = i / groups;
         int col = (int)(i % groups) * 8;
         float x[8], y[8];
@@ -74,31 +72,31 @@ extern "C" __global__ void __launch_bounds__(MOVE_THREADS) add_bf16(const cuda_a
     }
 }
 
-extern "C" __global__ void __launch_bounds__(MOVE_THREADS) add_bias(const cuda_bias_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) add_bias(const cuda_bias_args a)
 {
-    int col = blockIdx.x * MOVE_THREADS + threadIdx.x;
+    int col = blockIdx.x * ELEMENT_THREADS + threadIdx.x;
     for (int64_t row = blockIdx.y; row < a.rows && col < a.cols; row += gridDim.y) {
         __nv_bfloat16 *y = (__nv_bfloat16 *)a.y + row * a.y_stride + col;
         *y = __float2bfloat16_rn(__bfloat162float(*y) + a.bias[col]);
     }
 }
 
-extern "C" __global__ void __launch_bounds__(MOVE_THREADS) fill_32(const cuda_fill_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) fill_32(const cuda_fill_args a)
 {
-    int64_t step = (int64_t)gridDim.x * MOVE_THREADS;
-    for (int64_t i = (int64_t)blockIdx.x * MOVE_THREADS + threadIdx.x; i < a.count; i += step) ((uint32_t *)a.to)[i] = a.word;
+    int64_t step = (int64_t)gridDim.x * ELEMENT_THREADS;
+    for (int64_t i = (int64_t)blockIdx.x * ELEMENT_THREADS + threadIdx.x; i < a.count; i += step) ((uint32_t *)a.to)[i] = a.word;
 }
 
-extern "C" __global__ void __launch_bounds__(MOVE_THREADS) fill_16(const cuda_fill_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) fill_16(const cuda_fill_args a)
 {
-    int64_t step = (int64_t)gridDim.x * MOVE_THREADS;
-    for (int64_t i = (int64_t)blockIdx.x * MOVE_THREADS + threadIdx.x; i < a.count; i += step) {
+    int64_t step = (int64_t)gridDim.x * ELEMENT_THREADS;
+    for (int64_t i = (int64_t)blockIdx.x * ELEMENT_THREADS + threadIdx.x; i < a.count; i += step) {
         ((uint16_t *)a.to)[i] = (uint16_t)a.word;
     }
 }
 
 /* One block for each row; look-up of embeddings, and its opposite (struct cuda_rows_args). */
-extern "C" __global__ void __launch_bounds__(MOVE_THREADS) move_rows_by_id(const cuda_rows_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) move_rows_by_id(const cuda_rows_args a)
 {
     int64_t row = blockIdx.x;
     int32_t id = a.ids[row];
@@ -108,5 +106,5 @@ extern "C" __global__ void __launch_bounds__(MOVE_THREADS) move_rows_by_id(const
     }
     const bf16_bits *from = a.table + (a.scatter ? row : id) * a.table_stride;
     bf16_bits *to = a.to + (a.scatter ? id : row) * a.to_stride;
-    for (int col = threadIdx.x * 8; col < a.cols; col += MOVE_THREADS * 8) octet_store(to + col, octet_load(from + col));
+    for (int col = threadIdx.x * 8; col < a.cols; col += ELEMENT_THREADS * 8) octet_store(to + col, octet_load(from + col));
 }

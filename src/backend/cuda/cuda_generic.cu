@@ -2,8 +2,6 @@
  * that are out of range. A training step spends next to nothing here, so these kernels are simple and not tuned. */
 #include "backend/cuda/cuda_common.cuh"
 
-enum { GENERIC_THREADS = 256 };
-
 /* Conversions as array/dtype.c does them: floats towards zero and saturating to integers, NaN to 0. */
 static __device__ double element_read(const void *p, int64_t at, int type)
 {

@@ -1,5 +1,6 @@
-/* cuda_kernels: grids and shared memory of every launch. The constants here (rows of a tile, threads of a block) repeat
- * those of the .cu files, which the C compiler cannot read: a change there needs one here. */
+/* cuda_kernels: grids and shared memory of every launch, of the same sizes by which the kernels index (cuda_args.h). Which
+ * axis of a grid goes over what is in the .cu files too: the emulator of the tests stops at a grid that its kernel does not
+ * read. */
 #include "backend/cuda/cuda_kernels.h"
 
 /* Blocks of `each` items that hold `count` of them. */
@@ -16,16 +17,17 @@ static enum status check_octets(struct cuda *d, const char *what, int cols, int 
                     cols, most);
 }
 
-enum { NORM_NARROW = 1024, NORM_ROWS = 8, NORM_WIDTH = 2048, NORM_MOST = 16384, ROWS_OF_GRID = 65535 };
+enum { NORM_NARROW = 1024, NORM_WIDTH = 2048, NORM_MOST = 16384, ROWS_OF_GRID = 65535 };
 
 /* The kernel after `warp`, the one for rows of up to 1024 elements: those for up to 2048, 4096, 8192 and 16384 follow. */
 static enum status norm_launch(struct cuda *d, enum cuda_kernel warp, int rows, int cols, const void *a)
 {
     int variant = 1;
     TRY(check_octets(d, "rms_norm", cols, NORM_MOST));
-    if (cols <= NORM_NARROW) return cuda_launch(d, warp, (struct cuda_grid){blocks_for(rows, NORM_ROWS), 1, 256, 0}, a);
+    if (cols <= NORM_NARROW)
+        return cuda_launch(d, warp, (struct cuda_grid){blocks_for(rows, NORM_ROWS), 1, NORM_THREADS, 0}, a);
     while (cols > NORM_WIDTH << (variant - 1)) variant++;
-    return cuda_launch(d, warp + (unsigned)variant, (struct cuda_grid){(unsigned)rows, 1, 256, 0}, a);
+    return cuda_launch(d, warp + (unsigned)variant, (struct cuda_grid){(unsigned)rows, 1, NORM_THREADS, 0}, a);
 }
 
 enum status cuda_rms_norm(struct cuda *d, const struct cuda_rms_norm_args *a)
@@ -43,28 +45,36 @@ enum status cuda_rope(struct cuda *d, const struct cuda_rope_args *a)
     if (a->dim % 16 || a->dim > 512) {
         return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: rope of heads of %d: a multiple of 16 and at most 512", a->dim);
     }
-    const int64_t TOKENS = 8; /* a block */
-    return cuda_launch(d, CUDA_rope, (struct cuda_grid){blocks_for(a->rows, TOKENS), 1, 256, 0}, a);
+    return cuda_launch(d, CUDA_rope, (struct cuda_grid){blocks_for(a->rows, ROPE_TOKENS), 1, ROPE_THREADS, 0}, a);
 }
 
-/* Blocks along y for kernels whose blocks step through rows; a grid has at most 65,535 along y. */
-static unsigned grid_rows(int64_t rows)
+/* For kernels whose blocks own `each` elements of a row for each thread and step through rows along y, where a grid has at
+ * most 65,535 blocks. */
+static struct cuda_grid grid_rows(int64_t rows, int cols, int each)
 {
-    return (unsigned)(rows < ROWS_OF_GRID ? rows : ROWS_OF_GRID);
+    unsigned y = (unsigned)(rows < ROWS_OF_GRID ? rows : ROWS_OF_GRID);
+    return (struct cuda_grid){blocks_for(cols, each * ELEMENT_THREADS), y, ELEMENT_THREADS, 0};
+}
+
+/* For kernels whose threads step through all elements: blocks of `threads` that get `each` for each thread, at most `most`
+ * for each multiprocessor. */
+static struct cuda_grid grid_steps(const struct cuda *d, int64_t count, int threads, int each, int most)
+{
+    int64_t blocks = (count + (int64_t)threads * each - 1) / ((int64_t)threads * each),
+            limit = (int64_t)d->processors * most;
+    return (struct cuda_grid){(unsigned)(blocks < limit ? blocks : limit), 1, (unsigned)threads, 0};
+}
+
+/* The same for all groups of eight elements of a matrix. */
+static struct cuda_grid grid_octets(const struct cuda *d, int64_t rows, int cols)
+{
+    return grid_steps(d, rows * blocks_for(cols, 8), ELEMENT_THREADS, 1, 16);
 }
 
 enum status cuda_swiglu(struct cuda *d, const struct cuda_swiglu_args *a, bool backward)
 {
     TRY(check_octets(d, "swiglu", a->cols, 1 << 24));
-    struct cuda_grid g = {blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0};
-    return cuda_launch(d, backward ? CUDA_swiglu_bwd : CUDA_swiglu, g, a);
-}
-
-/* For kernels whose threads step through all groups of eight elements of a matrix. */
-static struct cuda_grid grid_octets(const struct cuda *d, int64_t rows, int cols)
-{
-    unsigned blocks = blocks_for(rows * blocks_for(cols, 8), 256), most = (unsigned)d->processors * 16;
-    return (struct cuda_grid){blocks < most ? blocks : most, 1, 256, 0};
+    return cuda_launch(d, backward ? CUDA_swiglu_bwd : CUDA_swiglu, grid_rows(a->rows, a->cols, 8), a);
 }
 
 enum status cuda_move(struct cuda *d, const struct cuda_move_args *a, bool from_f32, bool to_f32)
@@ -76,15 +86,14 @@ enum status cuda_move(struct cuda *d, const struct cuda_move_args *a, bool from_
 
 enum status cuda_fill(struct cuda *d, const struct cuda_fill_args *a, int element_bytes)
 {
-    unsigned blocks = blocks_for(a->count, 256 * 4), most = (unsigned)d->processors * 8;
-    struct cuda_grid g = {blocks < most ? blocks : most, 1, 256, 0};
+    struct cuda_grid g = grid_steps(d, a->count, ELEMENT_THREADS, 4, 8);
     return cuda_launch(d, element_bytes == 4 ? CUDA_fill_32 : CUDA_fill_16, g, a);
 }
 
 enum status cuda_rows(struct cuda *d, const struct cuda_rows_args *a)
 {
     TRY(check_octets(d, "rows by index", a->cols, 1 << 24));
-    return cuda_launch(d, CUDA_move_rows_by_id, (struct cuda_grid){(unsigned)a->rows, 1, 256, 0}, a);
+    return cuda_launch(d, CUDA_move_rows_by_id, (struct cuda_grid){(unsigned)a->rows, 1, ELEMENT_THREADS, 0}, a);
 }
 
 enum status cuda_add(struct cuda *d, const struct cuda_add_args *a)
@@ -96,52 +105,53 @@ enum status cuda_add(struct cuda *d, const struct cuda_add_args *a)
 enum status cuda_dropout(struct cuda *d, const struct cuda_dropout_args *a)
 {
     TRY(check_octets(d, "dropout", a->cols, 1 << 24));
-    return cuda_launch(d, CUDA_dropout, (struct cuda_grid){blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0}, a);
+    return cuda_launch(d, CUDA_dropout, grid_rows(a->rows, a->cols, 8), a);
 }
 
 enum status cuda_rows_sum(struct cuda *d, const struct cuda_rows_sum_args *a)
 {
     TRY(check_octets(d, "sums of rows", a->cols, 1 << 24));
-    return cuda_launch(d, CUDA_sum_rows_by_id, (struct cuda_grid){(unsigned)a->limit, 1, 256, 0}, a);
+    return cuda_launch(d, CUDA_sum_rows_by_id, (struct cuda_grid){(unsigned)a->limit, 1, GENERIC_THREADS, 0}, a);
 }
 
 enum status cuda_bias(struct cuda *d, const struct cuda_bias_args *a)
 {
-    return cuda_launch(d, CUDA_add_bias, (struct cuda_grid){blocks_for(a->cols, 256), grid_rows(a->rows), 256, 0}, a);
+    return cuda_launch(d, CUDA_add_bias, grid_rows(a->rows, a->cols, 1), a);
 }
 
 enum status cuda_strided(struct cuda *d, const struct cuda_strided_args *a)
 {
-    int64_t blocks = (a->count + 255) / 256;
-    return cuda_launch(d, CUDA_strided, (struct cuda_grid){(unsigned)(blocks < 65535 ? blocks : 65535), 1, 256, 0}, a);
+    int64_t blocks = (a->count + GENERIC_THREADS - 1) / GENERIC_THREADS;
+    unsigned x = (unsigned)(blocks < ROWS_OF_GRID ? blocks : ROWS_OF_GRID);
+    return cuda_launch(d, CUDA_strided, (struct cuda_grid){x, 1, GENERIC_THREADS, 0}, a);
 }
 
 enum status cuda_check_ids(struct cuda *d, const struct cuda_check_ids_args *a)
 {
-    return cuda_launch(d, CUDA_check_ids, (struct cuda_grid){blocks_for(a->count, 256), 1, 256, 0}, a);
+    unsigned x = blocks_for(a->count, GENERIC_THREADS);
+    return cuda_launch(d, CUDA_check_ids, (struct cuda_grid){x, 1, GENERIC_THREADS, 0}, a);
 }
 
 enum status cuda_sum_squares(struct cuda *d, const struct cuda_sum_squares_args *a)
 {
-    TRY(cuda_launch(d, CUDA_sum_squares_partial, (struct cuda_grid){CUDA_SUM_BLOCKS, 1, 256, 0}, a));
+    TRY(cuda_launch(d, CUDA_sum_squares_partial, (struct cuda_grid){CUDA_SUM_BLOCKS, 1, OPTIM_THREADS, 0}, a));
     return cuda_launch(d, CUDA_sum_squares_total, (struct cuda_grid){1, 1, CUDA_SUM_BLOCKS, 0}, a);
 }
 
 enum status cuda_adamw(struct cuda *d, const struct cuda_adamw_args *a)
 {
-    unsigned blocks = blocks_for(a->count, 256), most = (unsigned)d->processors * 8;
-    return cuda_launch(d, CUDA_adamw, (struct cuda_grid){blocks < most ? blocks : most, 1, 256, 0}, a);
+    return cuda_launch(d, CUDA_adamw, grid_steps(d, a->count, OPTIM_THREADS, 1, 8), a);
 }
 
 /* ---- frozen weights --------------------------------------------------------------------------------------------------- */
 
 enum status cuda_vector(struct cuda *d, const struct cuda_vector_args *a, enum cuda_code code)
 {
-    enum { WARPS = 4, MANY_ROWS = 64 /* a processor */ };
+    enum { MANY_ROWS = 64 /* a processor */ };
     struct cuda_vector_args one = *a;
     TRY(check_octets(d, "a product with one vector", a->cols, 1 << 24));
     one.rows_a_warp = a->rows < MANY_ROWS * d->processors ? 1 : 2;
-    struct cuda_grid g = {blocks_for(a->rows, WARPS * one.rows_a_warp), 1, 32 * WARPS, 0};
+    struct cuda_grid g = {blocks_for(a->rows, VECTOR_WARPS * one.rows_a_warp), 1, VECTOR_THREADS, 0};
     return cuda_launch(d, CUDA_vector_bf16 + code, g, &one);
 }
 
@@ -149,13 +159,10 @@ enum status cuda_widen(struct cuda *d, const struct cuda_widen_args *a, enum cud
 {
     BUG_ON(d->c, code == CODE_BF16, "bf16 is widened");
     TRY(check_octets(d, "compressed weights", a->cols, 1 << 24));
-    struct cuda_grid g = {blocks_for(a->cols, 8 * 256), grid_rows(a->rows), 256, 0};
-    return cuda_launch(d, CUDA_widen_nf4 + (code - CODE_NF4), g, a);
+    return cuda_launch(d, CUDA_widen_nf4 + (code - CODE_NF4), grid_rows(a->rows, a->cols, 8), a);
 }
 
 /* ---- adapter gradients: tall products -------------------------------------------------------------------------------- */
-
-enum { TALL_WIDTH = 128, TALL_STEP = 64, ROW_PAD = 8 };
 
 /* Position of a rank among the compiled ones: 16, 32, 48, 64, 96. -1: none. */
 static int rank_variant(int r)
@@ -166,7 +173,7 @@ static int rank_variant(int r)
 /* Three blocks for each multiprocessor, all at work at once; no slice is shorter than one step. */
 int cuda_tall_slices(const struct cuda *d, int rows, int n)
 {
-    int columns = (int)blocks_for(n, TALL_WIDTH), steps = (int)blocks_for(rows, TALL_STEP);
+    int columns = (int)blocks_for(n, TALL_COLS), steps = (int)blocks_for(rows, TALL_ROWS);
     int wanted = 3 * d->processors / columns;
     return wanted > steps ? steps : wanted < 1 ? 1 : wanted;
 }
@@ -183,17 +190,16 @@ enum status cuda_tall_product(struct cuda *d, const struct cuda_tall_args *a)
     int variant = rank_variant(a->r);
     if (variant < 0)
         return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: an adapter's gradient of rank %d: 16, 32, 48, 64 or 96", a->r);
-    unsigned shared = 2 * TALL_STEP * (unsigned)(TALL_WIDTH + ROW_PAD + a->r + ROW_PAD) * 2;
-    struct cuda_grid g = {blocks_for(a->n, TALL_WIDTH), (unsigned)a->slices, 256, shared};
+    unsigned shared = 2 * TALL_ROWS * (unsigned)(TALL_COLS + TILE_PAD + a->r + TILE_PAD) * 2;
+    struct cuda_grid g = {blocks_for(a->n, TALL_COLS), (unsigned)a->slices, TALL_THREADS, shared};
     struct cuda_tall_args t = *a;
     t.split = slices_split(a->slices);
-    struct cuda_grid total = {blocks_for((int64_t)a->n * a->r, 4 * 256 / t.split), 1, 256, 0};
+    struct cuda_grid total = {blocks_for((int64_t)a->n * a->r, 4 * SUM_THREADS / t.split), 1, SUM_THREADS, 0};
     TRY(cuda_launch(d, CUDA_tall_product_16 + variant, g, &t));
     return cuda_launch(d, CUDA_tall_total, total, &t);
 }
 
-/* Sizes of cuda_thin.cu. */
-enum { THIN_TOKENS = 16, THIN_COLS = 576, THIN_STAGES = 3, THIN_WARPS = 9, THIN_FEWEST = 4 /* steps of a slice */ };
+enum { THIN_FEWEST = 4 /* steps of a slice */ };
 
 bool cuda_thin_has(int r, enum cuda_thin_kind kind)
 {
@@ -223,41 +229,41 @@ enum status cuda_thin(struct cuda *d, const struct cuda_thin_args *a, enum cuda_
 {
     BUG_ON(d->c, !cuda_thin_has(a->r, kind) || a->slices < 1, "a thin product of rank %d, %d slices", a->r, a->slices);
     bool gradient = kind == THIN_GRADIENT;
-    unsigned stage = THIN_TOKENS * (unsigned)(THIN_COLS + ROW_PAD + (gradient ? a->r + ROW_PAD : 0)) * 2;
+    unsigned stage = THIN_TOKENS * (unsigned)(THIN_COLS + TILE_PAD + (gradient ? a->r + TILE_PAD : 0)) * 2;
     unsigned sums = 2 * THIN_WARPS * THIN_TOKENS * (unsigned)a->r * 4;
-    struct cuda_grid g = {(unsigned)a->chunk[a->parts], (unsigned)a->slices, 32 * THIN_WARPS, THIN_STAGES * stage + sums};
+    struct cuda_grid g = {(unsigned)a->chunk[a->parts], (unsigned)a->slices, THIN_THREADS, THIN_STAGES * stage + sums};
     enum cuda_kernel columns = a->r == 16 ? CUDA_thin_columns_16 : a->r == 32 ? CUDA_thin_columns_32 : CUDA_thin_columns_64;
     enum cuda_kernel kernel = kind == THIN_BY_ROWS ? CUDA_thin_16 + (unsigned)rank_variant(a->r) : columns;
     if (gradient) kernel = a->r == 16 ? CUDA_thin_gradient_16 : CUDA_thin_gradient_32;
     for (int i = 0; i < a->parts; i++) TRY(check_octets(d, "an adapter's product", a->column[i + 1], 1 << 24));
     TRY(cuda_launch(d, kernel, g, a));
     if (a->partial == 0 && !gradient) return d->c->status;
-    unsigned blocks = a->partial ? blocks_for((int64_t)a->rows * a->r / 4, 256) : 1;
+    unsigned blocks = a->partial ? blocks_for((int64_t)a->rows * a->r / 4, SUM_THREADS) : 1;
     for (int i = 0; i < a->parts && gradient; i++) {
-        unsigned of_db = blocks_for((int64_t)(a->column[i + 1] - a->column[i]) * a->r / 4, 256 / a->split);
+        unsigned of_db = blocks_for((int64_t)(a->column[i + 1] - a->column[i]) * a->r / 4, SUM_THREADS / a->split);
         if (of_db > blocks) blocks = of_db;
     }
-    struct cuda_grid total = {blocks, (gradient ? 2 : 1) * (unsigned)a->parts, 256, 0};
+    struct cuda_grid total = {blocks, (gradient ? 2 : 1) * (unsigned)a->parts, SUM_THREADS, 0};
     return cuda_launch(d, CUDA_thin_total, total, a);
 }
 
 enum status cuda_spread(struct cuda *d, const struct cuda_spread_args *a, int r, bool columns)
 {
-    enum { ROWS = 64, COLS = 256, WARPS = 8, WARP_ROWS = 32, WARP_COLS = 64 };
     BUG_ON(d->c, rank_variant(r) < 0, "a spread product of %d", r);
-    int wide = columns ? r * (COLS + ROW_PAD) : COLS * (r + ROW_PAD);
-    unsigned shared = (unsigned)(ROWS * (r + ROW_PAD) + wide + WARPS * WARP_ROWS * (WARP_COLS + ROW_PAD)) * 2;
-    struct cuda_grid g = {blocks_for(a->cols, COLS), blocks_for(a->rows, ROWS), 32 * WARPS, shared};
+    int wide = columns ? r * (SPREAD_COLS + TILE_PAD) : SPREAD_COLS * (r + TILE_PAD);
+    int stages = SPREAD_WARPS * SPREAD_WARP_ROWS * (SPREAD_WARP_COLS + TILE_PAD);
+    unsigned shared = (unsigned)(SPREAD_ROWS * (r + TILE_PAD) + wide + stages) * 2;
+    struct cuda_grid g = {blocks_for(a->cols, SPREAD_COLS), blocks_for(a->rows, SPREAD_ROWS), SPREAD_THREADS, shared};
     TRY(check_octets(d, "an adapter's part of a result", a->cols, 1 << 24));
     return cuda_launch(d, CUDA_spread_16 + 2 * (unsigned)rank_variant(r) + columns, g, a);
 }
 
 enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a)
 {
-    enum { EACH = 8 * 256 }; /* elements of a block */
+    enum { EACH = 8 * ELEMENT_THREADS }; /* elements of a block */
     int64_t r = a->first[a->parts], count = r * a->row[a->parts];
     unsigned x = blocks_for(a->cols, EACH), blocks = blocks_for(count, (int64_t)EACH * x);
-    return cuda_launch(d, CUDA_adapter_pack, (struct cuda_grid){x, (unsigned)r + blocks, 256, 0}, a);
+    return cuda_launch(d, CUDA_adapter_pack, (struct cuda_grid){x, (unsigned)r + blocks, ELEMENT_THREADS, 0}, a);
 }
 
 /* ---- attention ------------------------------------------------------------------------------------------------------- */
@@ -276,21 +282,18 @@ static int attention_variant(struct cuda *d, int dim)
 enum status cuda_attention_bounds(struct cuda *d, const struct cuda_attention_bounds_args *a)
 {
     int most = a->queries > a->keys ? a->queries : a->keys;
-    return cuda_launch(d, CUDA_attention_bounds, (struct cuda_grid){blocks_for(most, 256), 1, 256, 0}, a);
+    unsigned x = blocks_for(most, BOUNDS_THREADS);
+    return cuda_launch(d, CUDA_attention_bounds, (struct cuda_grid){x, 1, BOUNDS_THREADS, 0}, a);
 }
 
-/* Bytes of `rows` rows of a tile: each is padded by 8 elements (cuda_mma.cuh). */
+/* Bytes of `rows` rows of a tile. */
 static unsigned tile_bytes(int rows, int dim)
 {
-    return (unsigned)(rows * (dim + 8) * 2);
+    return (unsigned)(rows * (dim + TILE_PAD) * 2);
 }
 
-/* Sizes of cuda_attention_bulk.cu: rows that a block owns, and of the tiles that it walks over in backward; buffers of its
- * rings in backward (two tiles each) and in forward (one of 128 rows each); the alignment in bytes of the 128-byte swizzle.
- */
-enum { BULK_ROWS = 128, BULK_TILE = 64, BULK_STAGES = 4, FORWARD_TILES = 6, BULK_THREADS = 384, BULK_ALIGN = 1024 };
-
-/* Whether those kernels run this head size on this card: wgmma exists on compute capability 9.0 only. */
+/* Whether the kernels with wgmma and the copy engine run this head size on this card: wgmma exists on compute capability 9.0
+ * only. */
 static bool attention_bulk_fits(const struct cuda *d, int dim)
 {
     return d->major == 9 && (dim == 64 || dim == 128);
@@ -324,7 +327,8 @@ static enum status attention_maps(struct cuda *d, struct cuda_attention_bulk_arg
 static enum status attention_bulk(struct cuda *d, const struct cuda_attention_args *a)
 {
     struct cuda_attention_bulk_args b = {.attention = *a};
-    unsigned shared = (unsigned)((1 + FORWARD_TILES) * BULK_ROWS * a->dim * 2 + (2 * FORWARD_TILES + 1) * 8 + BULK_ALIGN);
+    unsigned tiles = (1 + BULK_FORWARD_TILES) * BULK_ROWS * (unsigned)a->dim * 2;
+    unsigned shared = tiles + (2 * BULK_FORWARD_TILES + 1) * 8 + BULK_ALIGN;
     struct cuda_grid g = {(unsigned)a->heads, blocks_for(a->queries, BULK_ROWS), BULK_THREADS, shared};
     if (!ctx_ok(d->c) || d->counting) return d->c->status;
     b.attention.grad_o = NULL;
@@ -335,18 +339,18 @@ static enum status attention_bulk(struct cuda *d, const struct cuda_attention_ar
 enum status cuda_attention(struct cuda *d, const struct cuda_attention_args *a)
 {
     if (attention_bulk_fits(d, a->dim)) return attention_bulk(d, a);
-    enum { ROWS = 128, COLUMNS = 64 };
     int variant = attention_variant(d, a->dim);
     if (variant < 0) return d->c->status;
-    struct cuda_grid g = {blocks_for(a->queries, ROWS), (unsigned)a->heads, 128, tile_bytes(ROWS + 4 * COLUMNS, a->dim)};
+    struct cuda_grid g = {blocks_for(a->queries, ATTENTION_ROWS), (unsigned)a->heads, ATTENTION_THREADS,
+                          tile_bytes(ATTENTION_ROWS + 4 * ATTENTION_KEYS, a->dim)};
     return cuda_launch(d, CUDA_attention_16 + variant, g, a);
 }
 
 bool cuda_attention_one_fits(const struct cuda *d, struct cuda_attention_one_args *one)
 {
-    enum { FEWEST_KEYS = 32, MOST_HEADS = 8 };
+    enum { FEWEST_KEYS = 32 };
     const struct cuda_attention_args *a = &one->attention;
-    if (a->queries != 1 || (a->dim != 64 && a->dim != 128) || a->heads > MOST_HEADS * a->groups) return false;
+    if (a->queries != 1 || (a->dim != 64 && a->dim != 128) || a->heads > ONE_HEADS * a->groups) return false;
     int most = (a->keys + FEWEST_KEYS - 1) / FEWEST_KEYS, wanted = (2 * d->processors + a->groups - 1) / a->groups;
     int pieces = wanted < most ? wanted : most;
     one->piece = (a->keys + pieces - 1) / pieces;
@@ -358,7 +362,8 @@ enum status cuda_attention_one(struct cuda *d, const struct cuda_attention_one_a
 {
     const struct cuda_attention_args *a = &one->attention;
     bool wide = a->dim == 128;
-    struct cuda_grid g = {(unsigned)one->pieces, (unsigned)a->groups, 128, 0}, total = {blocks_for(a->heads, 4), 1, 128, 0};
+    struct cuda_grid g = {(unsigned)one->pieces, (unsigned)a->groups, ONE_THREADS, 0},
+                     total = {blocks_for(a->heads, ONE_WARPS), 1, ONE_THREADS, 0};
     TRY(cuda_launch(d, wide ? CUDA_attention_one_128 : CUDA_attention_one_64, g, one));
     return cuda_launch(d, wide ? CUDA_attention_one_total_128 : CUDA_attention_one_total_64, total, one);
 }
@@ -379,16 +384,14 @@ static enum status attention_bulk_bwd(struct cuda *d, const struct cuda_attentio
 
 enum status cuda_attention_bwd(struct cuda *d, const struct cuda_attention_args *a)
 {
-    enum { ROWS = 128, COLUMNS = 32, KEY_ROWS = 64, QUERY_COLUMNS = 64 };
     int variant = attention_variant(d, a->dim);
     if (variant < 0) return d->c->status;
     unsigned lanes = a->dim <= 16 ? 2 : a->dim <= 32 ? 4 : a->dim <= 64 ? 8 : 16;
-    struct cuda_grid delta = {blocks_for((int64_t)a->queries * a->heads, 128 / lanes), 1, 128, 0};
-    struct cuda_grid dq = {blocks_for(a->queries, ROWS), (unsigned)a->heads, 128,
-                           tile_bytes(2 * ROWS + 4 * COLUMNS, a->dim)};
-    struct cuda_grid dkv = {blocks_for(a->keys, KEY_ROWS), (unsigned)a->groups, 128,
-                            tile_bytes(2 * KEY_ROWS + 4 * QUERY_COLUMNS, a->dim) +
-                                4 * QUERY_COLUMNS * (unsigned)sizeof(float)};
+    struct cuda_grid delta = {blocks_for((int64_t)a->queries * a->heads, DELTA_THREADS / lanes), 1, DELTA_THREADS, 0};
+    struct cuda_grid dq = {blocks_for(a->queries, ATTENTION_ROWS), (unsigned)a->heads, ATTENTION_THREADS,
+                           tile_bytes(2 * ATTENTION_ROWS + 4 * DQ_KEYS, a->dim)};
+    struct cuda_grid dkv = {blocks_for(a->keys, DKV_ROWS), (unsigned)a->groups, ATTENTION_THREADS,
+                            tile_bytes(2 * DKV_ROWS + 4 * DKV_QUERIES, a->dim) + 4 * DKV_QUERIES * (unsigned)sizeof(float)};
     TRY(cuda_launch(d, CUDA_attention_delta, delta, a));
     if (attention_bulk_fits(d, a->dim)) return attention_bulk_bwd(d, a);
     TRY(cuda_launch(d, CUDA_attention_dq_16 + variant, dq, a));

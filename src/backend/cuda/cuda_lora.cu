@@ -7,8 +7,6 @@
  * run. Within a block, 64 tokens are multiplied while the next 64 are copied to the other buffer. */
 #include "backend/cuda/cuda_mma.cuh"
 
-enum { TALL_COLS = 128, TALL_ROWS = 64, TALL_THREADS = 256 };
-
 /* The sums of one block. Each of its eight warps owns 16 columns of a, which are rows of the result, and all of RANK. */
 template <int RANK> static __device__ __forceinline__ void tall_slice(const cuda_tall_args &a)
 {

@@ -7,8 +7,6 @@
  * weight * (exp(x - m) / s - onehot(target)). Logits are bf16, all arithmetic is f32. */
 #include "backend/cuda/cuda_common.cuh"
 
-enum { LOSS_THREADS = 512 };
-
 /* Maximum m, and sum s of exponentials relative to it; (-inf, 0) for no logits. */
 struct running {
     float m, s;

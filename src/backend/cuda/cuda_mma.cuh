@@ -9,10 +9,10 @@
 #include "backend/cuda/cuda_common.cuh"
 #include "backend/cuda/cuda_ptx.cuh"
 
-/* Rows of DIM elements lie DIM + 8 apart: DIM is a multiple of 16, so the distance is an odd number of 16-byte chunks and eight
+/* Rows of DIM elements lie DIM + TILE_PAD (8) apart: DIM is a multiple of 16, so the distance is an odd number of 16-byte chunks and eight
  * rows read at one column fall into different banks. */
 template <int DIM> struct tile {
-    static const int STRIDE = DIM + 8;
+    static const int STRIDE = DIM + TILE_PAD;
 };
 
 /* The A operand: rows [row, row + 16), columns [col, col + 16) of a tile. */

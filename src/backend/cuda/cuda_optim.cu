@@ -1,8 +1,6 @@
 /* cuda_optim: the squared norm of a flat gradient, and AdamW over flat slabs in one launch. */
 #include "backend/cuda/cuda_common.cuh"
 
-enum { OPTIM_THREADS = 256 };
-
 /* The sum of squares in two kernels: a fixed number of blocks take a fixed share each, then one block adds their sums. Neither the
  * card nor its load changes the order. */
 extern "C" __global__ void __launch_bounds__(OPTIM_THREADS) sum_squares_partial(const cuda_sum_squares_args a)

@@ -3,13 +3,11 @@
  * once. */
 #include "backend/cuda/cuda_common.cuh"
 
-enum { NORM_THREADS = 256 };
-
 /* What shares a row: THREADS is 32 or NORM_THREADS. */
 template <int THREADS> struct norm_team {
     static __device__ __forceinline__ int64_t row()
     {
-        return THREADS == 32 ? (int64_t)blockIdx.x * (NORM_THREADS / 32) + (threadIdx.x >> 5) : blockIdx.x;
+        return THREADS == 32 ? (int64_t)blockIdx.x * NORM_ROWS + (threadIdx.x >> 5) : blockIdx.x;
     }
     static __device__ __forceinline__ int member()
     {

@@ -3,7 +3,7 @@
  * the derivative of a rotation is the rotation back. */
 #include "backend/cuda/cuda_common.cuh"
 
-enum { ROPE_THREADS = 256, ROPE_MAX_HALF = 256, ROPE_TOKENS = 8 };
+enum { ROPE_MAX_HALF = 256 };
 
 /* y[j] = scale (x[j] cos - sign x[j + half] sin), y[j + half] = scale (x[j + half] cos + sign x[j] sin), with the angle
  * position * inv_freq[j]; eight neighbours j a thread. Both halves are read before either is written, so y may be x. */

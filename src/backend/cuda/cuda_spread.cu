@@ -3,8 +3,6 @@
  * through shared memory, since accumulators lie scattered over the lanes. */
 #include "backend/cuda/cuda_mma.cuh"
 
-enum { SPREAD_ROWS = 64, SPREAD_COLS = 256, SPREAD_THREADS = 256, SPREAD_WARP_ROWS = 32, SPREAD_WARP_COLS = 64 };
-
 /* This warp's 32 x 64 results through its own part of shared memory to the rows of `out`. */
 static __device__ __forceinline__ void spread_store(float acc[2][8][4], bf16_bits *stage, const cuda_spread_args &a, int row0, int col0)
 {

@@ -1,17 +1,15 @@
 /* cuda_swiglu: silu(gate) * up and its derivative. gate and up may be columns of one merged product. */
 #include "backend/cuda/cuda_common.cuh"
 
-enum { SWIGLU_THREADS = 256 };
-
 static __device__ __forceinline__ float logistic(float x)
 {
     return 1.0f / (1.0f + __expf(-x));
 }
 
 /* Rows along y of the grid, groups of eight columns along x. */
-extern "C" __global__ void __launch_bounds__(SWIGLU_THREADS) swiglu(const cuda_swiglu_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) swiglu(const cuda_swiglu_args a)
 {
-    int col = (blockIdx.x * SWIGLU_THREADS + threadIdx.x) * 8;
+    int col = (blockIdx.x * ELEMENT_THREADS + threadIdx.x) * 8;
     if (col >= a.cols) return;
     for (int64_t row = blockIdx.y; row < a.rows; row += gridDim.y) {
         float g[8], u[8];
@@ -24,9 +22,9 @@ extern "C" __global__ void __launch_bounds__(SWIGLU_THREADS) swiglu(const cuda_s
 }
 
 /* d silu(g) / dg = s (1 + g (1 - s)) with s = logistic(g). */
-extern "C" __global__ void __launch_bounds__(SWIGLU_THREADS) swiglu_bwd(const cuda_swiglu_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) swiglu_bwd(const cuda_swiglu_args a)
 {
-    int col = (blockIdx.x * SWIGLU_THREADS + threadIdx.x) * 8;
+    int col = (blockIdx.x * ELEMENT_THREADS + threadIdx.x) * 8;
     if (col >= a.cols) return;
     for (int64_t row = blockIdx.y; row < a.rows; row += gridDim.y) {
         float g[8], u[8], d[8], y[8];

@@ -9,8 +9,6 @@
  * which a second kernel adds in order. Those are a quarter of the activations' bytes or less, and mostly stay in the cache. */
 #include "backend/cuda/cuda_mma.cuh"
 
-enum { THIN_TOKENS = 16, THIN_COLS = 576, THIN_STAGES = 3, THIN_WARPS = 9, THIN_THREADS = 32 * THIN_WARPS };
-
 /* What a block works on, and its place in the arguments. */
 struct thin_block {
     int part, chunk, col0, cols; /* its adapter; its chunk of all; its columns of dy */
@@ -225,19 +223,19 @@ static __device__ __forceinline__ void pack_eight(bf16_bits *to, const float *fr
 
 /* Each thread writes eight neighbouring elements (struct cuda_pack_args). Blocks of row y of the grid write row y of a, those after
  * them b, 32 of its rows each. */
-extern "C" __global__ void __launch_bounds__(256) adapter_pack(const cuda_pack_args a)
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) adapter_pack(const cuda_pack_args a)
 {
     int r = a.first[a.parts], rows = a.row[a.parts], part = 0;
     if ((int)blockIdx.y < r) {
         int rank = blockIdx.y;
         while (part + 1 < a.parts && rank >= a.first[part + 1]) part++;
         const float *from = a.from_a[part] + (rank - a.first[part]) * (int64_t)a.cols;
-        for (int col = (blockIdx.x * 256 + threadIdx.x) * 8; col < a.cols; col += gridDim.x * 256 * 8)
+        for (int col = (blockIdx.x * ELEMENT_THREADS + threadIdx.x) * 8; col < a.cols; col += gridDim.x * ELEMENT_THREADS * 8)
             pack_eight(a.a + (int64_t)rank * a.cols + col, from + col, 1.0f);
         return;
     }
-    int groups = r / 8, total = rows * groups, step = (gridDim.y - r) * gridDim.x * 256;
-    for (int i = ((blockIdx.y - r) * gridDim.x + blockIdx.x) * 256 + threadIdx.x; i < total; i += step) {
+    int groups = r / 8, total = rows * groups, step = (gridDim.y - r) * gridDim.x * ELEMENT_THREADS;
+    for (int i = ((blockIdx.y - r) * gridDim.x + blockIdx.x) * ELEMENT_THREADS + threadIdx.x; i < total; i += step) {
         int row = i / groups, rank = i % groups * 8;
         part = 0;
         while (part + 1 < a.parts && row >= a.row[part + 1]) part++;

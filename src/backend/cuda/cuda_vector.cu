@@ -3,7 +3,7 @@
  * columns, so that the order depends on the shape only. */
 #include "backend/cuda/cuda_code.cuh"
 
-enum { VECTOR_THREADS = 128, VECTOR_STEP = 8 * 32 };
+enum { VECTOR_STEP = 8 * 32 };
 
 /* BATCH steps from `col` on, whose loads are under way together. */
 template <int CODE, int BATCH, int ROWS>
@@ -100,7 +100,7 @@ template <int CODE, int ROWS>
 static __device__ __forceinline__ void vector_rows(const cuda_vector_args &a, const float *levels)
 {
     const int BATCH = CODE == CODE_BF16 ? 8 / ROWS : 4;
-    int lane = threadIdx.x & 31, first = (blockIdx.x * (VECTOR_THREADS / 32) + (threadIdx.x >> 5)) * ROWS;
+    int lane = threadIdx.x & 31, first = (blockIdx.x * VECTOR_WARPS + (threadIdx.x >> 5)) * ROWS;
     if (first >= a.rows) return;
     const uint8_t *row[ROWS];
     float acc[ROWS] = {};

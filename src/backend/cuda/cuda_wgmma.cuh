@@ -25,10 +25,10 @@ template <int ROWS> static __device__ __forceinline__ int wide_at(int row, int c
     return (col >> 6) * (ROWS * 64) + row * 64 + ((((col >> 3) & 7) ^ (row & 7)) << 3) + (col & 7);
 }
 
-/* The first multiple of 1024 bytes in dynamic shared memory, which is asked for with 1024 bytes more. */
+/* The first multiple of BULK_ALIGN bytes in dynamic shared memory, which is asked for with so many more. */
 static __device__ __forceinline__ bf16_bits *wide_begin(bf16_bits *shared)
 {
-    return shared + (1024 - (int)((uintptr_t)shared_address(shared) & 1023)) % 1024 / 2;
+    return shared + (BULK_ALIGN - (int)((uintptr_t)shared_address(shared) % BULK_ALIGN)) % BULK_ALIGN / 2;
 }
 
 #if HAVE_WGMMA

@@ -1,12 +1,10 @@
 /* cuda_widen: compressed weights as bf16, all rows ahead of a product or those that ids name. A thread owns eight neighbours. */
 #include "backend/cuda/cuda_code.cuh"
 
-enum { WIDEN_THREADS = 256 };
-
 template <int CODE> static __device__ __forceinline__ void widen_rows(const cuda_widen_args &a)
 {
     const float *levels = code_levels<CODE>();
-    int col = (blockIdx.x * WIDEN_THREADS + threadIdx.x) * 8;
+    int col = (blockIdx.x * ELEMENT_THREADS + threadIdx.x) * 8;
     for (int row = blockIdx.y; row < a.rows && col < a.cols; row += gridDim.y) {
         int64_t from = a.ids ? a.ids[row] : row;
         if (from < 0 || from >= a.limit) {
@@ -20,7 +18,7 @@ template <int CODE> static __device__ __forceinline__ void widen_rows(const cuda
 }
 
 #define WIDEN_KERNEL(NAME, CODE)                                                                                            \
-    extern "C" __global__ void __launch_bounds__(WIDEN_THREADS) NAME(const cuda_widen_args a)                               \
+    extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) NAME(const cuda_widen_args a)                               \
     {                                                                                                                       \
         widen_rows<CODE>(a);                                                                                                \
     }
