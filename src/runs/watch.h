@@ -1,10 +1,11 @@
 /* watch: looks at a training while it runs and says, once each, when it goes wrong. It is fed every step and keeps a few
  * numbers; nothing of the training depends on it.
  *
- *   WATCH_LOSS   the mean loss of the last 5 steps is above 1.5 times its start, and at least 0.5 nats above it. The start
- * is the mean of the first 5 steps, or the first step's loss where that is lower WATCH_NORM   two gradient norms in a row
- * above 20 times the median of the last 100 before them WATCH_FLAT   after a quarter of the run, and at least 100 steps: the
- * mean of the last 20 steps is less than 0.5 % below that of the first 20
+ * - WATCH_LOSS: the mean loss of the last 5 steps is above 1.5 times its start, and at least 0.5 nats above it. The start is
+ *   the mean of the first 5 steps, or the first step's loss where that is lower.
+ * - WATCH_NORM: two gradient norms in a row are above 20 times the median of the last 100 before them.
+ * - WATCH_FLAT: after a quarter of the run, and at least 100 steps, the mean of the last 20 steps is less than 0.5 % below
+ *   that of the first 20.
  *
  * The bounds leave alone what ordinary data does: single steps of one or two documents differ by a nat or more. */
 #ifndef YA_RUNS_WATCH_H
