@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "base/checked.h"
 #include "base/mem.h"
 #include "base/resource.h"
+#include "base/temporary.h"
 
 struct spill {
     struct resource resource;
@@ -58,13 +58,9 @@ bool spill_is_file(const struct spill *s)
 /* A file that has lost its name already, so that nothing is left whatever happens. */
 static int open_file(struct ctx *c)
 {
-    const char *folder = getenv("TMPDIR");
-    char *path = mem_printf(c, "%s/your_ai_spill_XXXXXX", folder && *folder ? folder : "/var/tmp");
-    int fd = path ? mkstemp(path) : -1;
-    if (path && fd < 0)
-        ctx_fail(c, E_IO, "%s: a temporary file cannot be made (%s): set TMPDIR to a folder on a disk with space", path,
-                 strerror(errno));
-    if (fd >= 0) unlink(path);
+    int fd;
+    char *path = temporary_new(c, &fd);
+    if (path) unlink(path);
     mem_free(c, path);
     return fd;
 }

@@ -1,5 +1,5 @@
 /* spill: arrays that grow beyond what a command may hold in memory. They share a budget; an array that would exceed it moves
- * to a temporary file without a name (in $TMPDIR, else /var/tmp) and is from there on a mapping of it: its pages are the
+ * to a temporary file without a name (temporary.h) and is from there on a mapping of it: its pages are the
  * system's, which writes them out when memory is wanted for something else. Space on the disk is taken before it is used, so
  * a full disk is an error of the call that grows an array and never a fault of a store. */
 #ifndef YA_BASE_SPILL_H

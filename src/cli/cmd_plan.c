@@ -3,12 +3,12 @@
  * ended by the hook that sees the plan, and an ended setup leaves no folder. */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/temporary.h"
 #include "cli/command.h"
 #include "cli/data_page.h"
 #include "cli/train_view.h"
@@ -122,15 +122,12 @@ static enum status cmd_plan_run(const struct command_call *call)
 {
     struct ctx *c = call->c;
     struct train_values values = *(const struct train_values *)call->values;
-    const char *temporary = getenv("TMPDIR");
     catch_signals();
     if (values.config.run) return plan_in(call, &values, values.config.run);
-    char *folder = path_join(c, temporary && *temporary ? temporary : "/tmp", "your_ai-plan-XXXXXX");
-    if (folder && !mkdtemp(folder)) ctx_fail(c, E_IO, "%s: no temporary folder can be made there; set TMPDIR", folder);
-    if (ctx_ok(c)) {
-        plan_in(call, &values, folder);
-        rmdir(folder); /* where the setup never came to it */
-    }
+    char *folder = temporary_new(c, NULL);
+    if (!folder) return c->status;
+    plan_in(call, &values, folder);
+    rmdir(folder); /* where the setup never came to it */
     mem_free(c, folder);
     return c->status;
 }

@@ -69,7 +69,7 @@ if [ -z "$SANITIZE$CROSS" ]; then
 fi
 TMPDIR=$PWD/nowhere "$YOUR_AI" data score in/a.jsonl --evidence corpus --memory 0 -o none 2>err
 check "no temporary folder: exit code" 1 $?
-grep -q "nowhere/your_ai_spill_.*: set TMPDIR to a folder on a disk with space" err || check "no temporary folder" "set TMPDIR" "$(cat err)"
+grep -q "nowhere/your_ai_.*: set TMPDIR to a folder on a disk with space" err || check "no temporary folder" "set TMPDIR" "$(cat err)"
 
 # Shards by a scheduler: several processes into one folder (GNU parallel and Slurm: test_ci_shards.sh).
 printf '%s\0' in/*.json* | xargs -0 -n 1 -P 3 "$YOUR_AI" data score -q -t 1 -o parallel/ || check "xargs" 0 $?
