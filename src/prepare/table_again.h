@@ -1,5 +1,5 @@
 /* table_again: the later readings of a table's files (row_table.h), which know of each row already what the first one found:
- * how many rows stand on a line, and which of them are faulty. A file that is not the same bytes any more is an error. */
+ * how many rows stand on a line, and which of them are faulty. A file that is not the same any more is an error. */
 #ifndef YA_PREPARE_TABLE_AGAIN_H
 #define YA_PREPARE_TABLE_AGAIN_H
 
@@ -27,7 +27,8 @@ void table_again_rows(const struct table_again *a, size_t span,
 
 /* Looks again at the texts of those rows whose wanted[i] is set (t->n_rows), on all threads, in any order; `look` returns OK
  * or a failure that is in `c`, which is the ctx of its thread. Other rows cost no more than finding the ends of their lines.
- */
+ * Digests are not compared, which would cost as much again: E_INPUT for a file that has other numbers of rows now, or where
+ * the text of such a row has another length. Another text of the same length is taken as it is. */
 enum status table_again_look(struct row_table *t, const uint8_t *wanted,
                              enum status (*look)(void *user, struct ctx *c, size_t row, const char *text, size_t n),
                              void *user);

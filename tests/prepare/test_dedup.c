@@ -11,6 +11,7 @@
 #include "base/threads.h"
 #include "prepare/dedup.h"
 #include "prepare/split.h"
+#include "prepare/table_again.h"
 #include "prepare/table_write.h"
 #include "base/support_kill.h"
 
@@ -37,10 +38,12 @@ static void assert_text(struct ctx *c, const char *name, const char *want)
 }
 
 #define ONE "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-static const char few[] = "{\"id\":1,\"text\":\"" ONE "\",\"auth_weight\":0.9,\"prov_entropy\":1}\n"
-                          "{\"id\":2,\"text\":\"something else entirely\"} {\"id\":3, \"text\":\"" ONE "\"}\n"
-                          "{\"id\":4,\"text\":\"" ONE " sixteen\",\"auth_weight\":0.1,\"prov_entropy\":6}\n"
-                          "{\"id\":5,\"text\":\"something  else entirely\"}\n";
+#define FEW                                                                                                                 \
+    "{\"id\":1,\"text\":\"" ONE "\",\"auth_weight\":0.9,\"prov_entropy\":1}\n"                                              \
+    "{\"id\":2,\"text\":\"something else entirely\"} {\"id\":3, \"text\":\"" ONE "\"}\n"                                    \
+    "{\"id\":4,\"text\":\"" ONE " sixteen\",\"auth_weight\":0.1,\"prov_entropy\":6}\n"                                      \
+    "{\"id\":5,\"text\":\"something  else entirely\"}\n"
+static const char few[] = FEW, few_and_one[] = FEW "{\"text\":\"one more\"}\n";
 
 static void rows_that_stay_are_as_they_were(void **state)
 {
@@ -215,6 +218,12 @@ static void what_cannot_be_split_is_said(void **state)
     assert_text(c, "in.jsonl", few);
 }
 
+static enum status look_at_nothing(void *user, struct ctx *c, size_t row, const char *text, size_t n)
+{
+    (void)user, (void)c, (void)row, (void)text, (void)n;
+    return OK;
+}
+
 /* The table's second reading sees another file. */
 static void a_file_that_changes_is_an_error(void **state)
 {
@@ -228,6 +237,17 @@ static void a_file_that_changes_is_an_error(void **state)
     table_write_rows(&t, to, &(struct table_outputs){.paths = &out, .n = 1});
     assert_failed(c, E_INPUT, "has changed while it was read");
     assert_false(file_exists(out));
+    static const char *const changed[] = {
+        "{\"text\":\"a\"}\n{\"text\":\"b\"} {\"text\":\"c\"}\n{\"text\":\"d\"}\n{\"text\":\"e\"}\n", /* other texts */
+        few_and_one,                                                                                 /* a row more */
+        "",                                                                                          /* no row */
+        "1\n2\n3\n4\n",                                                                              /* no texts */
+    };
+    for (size_t i = 0; i < sizeof changed / sizeof *changed; i++) {
+        write_text("in.jsonl", changed[i]);
+        if (table_again_look(&t, to, look_at_nothing, NULL) == OK) fail_msg("change %zu is not noticed", i);
+        assert_failed(c, E_INPUT, "has changed while it was read");
+    }
     row_table_release(&t);
 }
 
