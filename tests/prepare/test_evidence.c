@@ -203,6 +203,26 @@ static void threads_do_not_matter(void **state)
     assert_int_equal(ctx_set_threads(c, 1), OK);
 }
 
+/* Shuffled rows say the same: texts are compressed together in an order of their own. */
+static void order_of_rows_does_not_matter(void **state)
+{
+    struct ctx *c = *state;
+    struct score_evidence first[4];
+    for (int turn = 0; turn < 4; turn++) {
+        FILE *f = fopen(scratch_path("rows"), "w");
+        assert_non_null(f);
+        for (int i = 0; i < 4; i++) write_row(f, accounts[(i * 3 + turn) % 4], kinds[(i * 3 + turn) % 4]);
+        assert_int_equal(fclose(f), 0);
+        struct evidence *e = open_corpus(c, "rows");
+        for (int i = 0; i < 4; i++) {
+            struct score_evidence v = of(e, accounts[i]);
+            if (turn == 0) first[i] = v;
+            assert_memory_equal(&v, &first[i], sizeof v);
+        }
+        evidence_free(e);
+    }
+}
+
 static void each_allocation_fails_once(void **state)
 {
     (void)state;
@@ -277,6 +297,69 @@ static void memory_and_threads_do_not_matter(void **state)
     assert_int_equal(ctx_set_threads(c, 1), OK);
 }
 
+/* A word of small letters that no other number has. */
+static const char *word_of(int n, char word[8])
+{
+    for (int i = 0; i < 6; i++, n /= 26) word[i] = (char)('a' + n % 26);
+    word[6] = 0;
+    return word;
+}
+
+/* 64 accounts of each of 46 events, which share all of their 48 terms: 46 * 48 * (64 * 63 / 2) pairs of groups, more than
+ * are held at a time, so they are looked at in two passes: all of the first events, all of the last ones, and one between
+ * whose accounts are in both. */
+static void pairs_of_groups_take_several_passes(void **state)
+{
+    struct ctx *c = *state;
+    enum { EVENTS = 46, ACCOUNTS = 64, PAIRS_HELD = 1 << 22 };
+    _Static_assert(EVENTS * EVIDENCE_TERMS * (ACCOUNTS * (ACCOUNTS - 1) / 2) > PAIRS_HELD, "one pass is enough");
+    char word[8], name[8], text[2048];
+    FILE *f = fopen(scratch_path("events"), "w");
+    assert_non_null(f);
+    for (int i = 0; i < EVENTS * ACCOUNTS; i++) {
+        size_t n = 0;
+        for (int k = 0; k < EVIDENCE_TERMS; k++)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s N%s ", word_of(i * EVIDENCE_TERMS + k, word),
+                                  word_of(i / ACCOUNTS * EVIDENCE_TERMS + k, name));
+        write_row(f, text, kinds[i % 4]);
+    }
+    assert_int_equal(fclose(f), 0);
+    struct evidence *e = open_corpus(c, "events");
+    assert_int_equal(evidence_groups(e), EVENTS * ACCOUNTS);
+    assert_int_equal(evidence_topics(e), EVENTS);
+    struct score_evidence v = of(e, text);
+    assert_int_equal(v.groups, ACCOUNTS);
+    evidence_free(e);
+}
+
+/* Two accounts of each event, which share three names in the one half of the events and two in the other: three join them.
+ * Two do not, because either account has five more rare names, each of which it shares with an account of another event. */
+static void three_shared_terms_join(void **state)
+{
+    struct ctx *c = *state;
+    enum { EVENTS = 300, OTHERS = 5, SHARED = 1000, SINGLE = 10000 };
+    static const int strides[OTHERS] = {1, 7, 31, 83, 127};
+    char word[8], name[8], text[1024];
+    FILE *f = fopen(scratch_path("events"), "w");
+    assert_non_null(f);
+    for (int i = 0; i < EVENTS; i++)
+        for (int account = 0; account < 2; account++) {
+            size_t n = 0;
+            for (int k = 0; k < 3 - i % 2 + OTHERS; k++) {
+                int other = k - (3 - i % 2), id = SHARED + 3 * i + k;
+                if (other >= 0) id = SINGLE + (account ? i : (i + strides[other]) % EVENTS) * OTHERS + other;
+                n += (size_t)snprintf(text + n, sizeof text - n, "%s N%s ", word_of((2 * i + account) * 8 + k, word),
+                                      word_of(id, name));
+            }
+            write_row(f, text, kinds[account]);
+        }
+    assert_int_equal(fclose(f), 0);
+    struct evidence *e = open_corpus(c, "events");
+    assert_int_equal(evidence_groups(e), 2 * EVENTS);
+    assert_int_equal(evidence_topics(e), EVENTS / 2 + 2 * (EVENTS / 2));
+    evidence_free(e);
+}
+
 int main(void)
 {
 #define EVIDENCE_TEST(fn) cmocka_unit_test_setup_teardown(fn, scratch_setup, scratch_teardown)
@@ -286,6 +369,9 @@ int main(void)
         EVIDENCE_TEST(scores_take_evidence),
         EVIDENCE_TEST(threads_do_not_matter),
         EVIDENCE_TEST(memory_and_threads_do_not_matter),
+        EVIDENCE_TEST(order_of_rows_does_not_matter),
+        EVIDENCE_TEST(three_shared_terms_join),
+        EVIDENCE_TEST(pairs_of_groups_take_several_passes),
         EVIDENCE_TEST(each_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
