@@ -104,7 +104,7 @@ static void print_overview(void)
 {
     puts("your_ai fine-tunes language models of the Llama family and weighs documents by their provenance.\n");
     puts("usage: your_ai COMMAND [options]        (your_ai COMMAND --help lists the options of a command)\n");
-    for (int i = 0; i < N_COMMANDS; i++) printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    for (int i = 0; i < N_COMMANDS; i++) printf("  %-13s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\nyour_ai help TOPIC explains:", stdout);
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) printf(" %s", topics[i].name);
     puts("\n\n  --version    print the version\n  --help       print this page");
@@ -155,7 +155,7 @@ static int family(const char *word, bool print)
     size_t n = strlen(word);
     for (int i = 0; i < N_COMMANDS; i++) {
         if (strncmp(commands[i]->name, word, n) != 0 || commands[i]->name[n] != ' ') continue;
-        if (print) printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+        if (print) printf("  %-13s %s\n", commands[i]->name, commands[i]->summary);
         members++;
     }
     return members;

@@ -18,6 +18,7 @@ struct export_source {
     struct lora *lora;                /* owned; NULL: the model alone */
     struct tokenizer *tokenizer;      /* owned; NULL: the model's cannot be read */
     const char *base_name;            /* what adapters call the model; NULL: model->name */
+    char *made_of;                    /* owned: for the card, what the adapter was made of; NULL: of a training alone */
     const char *system;               /* of an Ollama Modelfile; NULL: none */
     size_t shard_bytes;               /* of safetensors; 0: 5 * 10^9 */
     int64_t coreml_context;     /* tokens that the cache of a Core ML package holds; 0: 2048, or as many as the model has */
@@ -36,6 +37,11 @@ static inline enum status export_open(struct export_source *s, struct ctx *c, co
     return export_open_with(s, c, operand, model, false);
 }
 void export_close(struct export_source *s);
+
+/* One more adapter for the model of a source that is open, held against it in the same way; *path becomes what `operand`
+ * stands for (a run's adapter/). Owner of both: the caller. NULL with E_INPUT for an adapter of another model, or one whose
+ * modules have other shapes. */
+struct lora *export_open_adapter(struct export_source *s, const char *operand, bool force, char **path);
 
 /* What comparing an export with its source gave. */
 struct export_difference {

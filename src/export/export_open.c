@@ -91,6 +91,15 @@ static enum status find_model(struct export_source *s, const char *model)
     return ctx_fail(s->c, E_INPUT, "%s: does not say which model it belongs to; name it with -m MODEL", s->adapter);
 }
 
+/* The adapter at s->adapter, held against model and tokenizer. */
+static enum status open_lora(struct export_source *s, bool force)
+{
+    s->lora = lora_load(s->c, &s->model->config, s->adapter);
+    if (!s->lora) return s->c->status;
+    TRY(peft_check_base(s->model, s->adapter, true, force));
+    return s->tokenizer ? peft_check_tokenizer(s->c, s->tokenizer, s->adapter) : OK;
+}
+
 static enum status open_all(struct export_source *s, bool force)
 {
     struct ctx *c = s->c;
@@ -103,11 +112,9 @@ static enum status open_all(struct export_source *s, bool force)
         ctx_clear(c);
     }
     if (!s->adapter) return OK;
-    s->lora = lora_load(c, &s->model->config, s->adapter);
-    if (!s->lora) return c->status;
-    model_attach_lora(s->model, s->lora);
-    TRY(peft_check_base(s->model, s->adapter, true, force));
-    return s->tokenizer ? peft_check_tokenizer(c, s->tokenizer, s->adapter) : OK;
+    open_lora(s, force);
+    if (s->lora) model_attach_lora(s->model, s->lora);
+    return c->status;
 }
 
 enum status export_open_with(struct export_source *s, struct ctx *c, const char *operand, const char *model, bool force)
@@ -116,6 +123,22 @@ enum status export_open_with(struct export_source *s, struct ctx *c, const char 
     if (operand) TRY(find_adapter(s, operand));
     TRY(find_model(s, model));
     return open_all(s, force);
+}
+
+struct lora *export_open_adapter(struct export_source *s, const char *operand, bool force, char **path)
+{
+    struct export_source one = {.c = s->c, .model = s->model, .tokenizer = s->tokenizer};
+    *path = NULL;
+    if (find_adapter(&one, operand) == OK && open_lora(&one, force) == OK) {
+        *path = one.adapter;
+        one.adapter = NULL;
+    } else {
+        lora_free(one.lora);
+        one.lora = NULL;
+    }
+    mem_free(s->c, one.run);
+    mem_free(s->c, one.adapter);
+    return one.lora;
 }
 
 void export_close(struct export_source *s)
@@ -127,5 +150,6 @@ void export_close(struct export_source *s)
     mem_free(s->c, s->run);
     mem_free(s->c, s->adapter);
     mem_free(s->c, s->model_path);
+    mem_free(s->c, s->made_of);
     *s = (struct export_source){.c = s->c};
 }

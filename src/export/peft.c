@@ -84,8 +84,9 @@ static void append_base(const struct model *m, struct buf *b)
     buf_printf(b, "; the adapter fits the same form best (`%.*s`).\n\n", (int)strlen(options) - 1, options);
 }
 
-/* The card; `name` is what it calls the base, `run` the folder of the training, or NULL. */
-static enum status write_card(struct model *m, const struct lora *l, const char *dir, const char *name, const char *run)
+/* The card; `name` is what it calls the base. made_of and `run`, the folder of the training, may be NULL. */
+static enum status write_card(struct model *m, const struct lora *l, const char *dir, const char *name, const char *made_of,
+                              const char *run)
 {
     struct ctx *c = m->c;
     struct buf b;
@@ -99,6 +100,7 @@ static enum status write_card(struct model *m, const struct lora *l, const char 
         (long long)l->config.rank, l->config.alpha, l->config.dropout, l->config.rslora ? ", rsLoRA" : "", l->n_modules,
         (long long)lora_parameter_count(l));
     append_base(m, &b);
+    if (made_of) buf_append_str(&b, made_of);
     buf_append_str(&b, "Trained on exactly these weights:\n\n");
     char *path = path_join(c, dir, "README.md");
     if (path && append_hashes(m, &b) == OK && append_norms(m, &b) == OK && run) peft_append_run(c, run, &b);
@@ -110,12 +112,13 @@ static enum status write_card(struct model *m, const struct lora *l, const char 
 
 enum status peft_write_card(struct model *m, const struct lora *l, const char *dir)
 {
-    return write_card(m, l, dir, m->name, NULL);
+    return write_card(m, l, dir, m->name, NULL, NULL);
 }
 
-enum status peft_write_export_card(struct model *m, const struct lora *l, const char *dir, const char *name, const char *run)
+enum status peft_write_export_card(struct model *m, const struct lora *l, const char *dir, const char *name,
+                                   const char *made_of, const char *run)
 {
-    return write_card(m, l, dir, name, run);
+    return write_card(m, l, dir, name, made_of, run);
 }
 
 enum status peft_write_run_card(struct model *m, const struct lora *l, const char *run)

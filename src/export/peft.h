@@ -17,10 +17,11 @@ enum status peft_write_card(struct model *m, const struct lora *l, const char *d
 /* The same for the adapter that a run of training has published, in RUN/adapter. */
 enum status peft_write_run_card(struct model *m, const struct lora *l, const char *run);
 
-/* The same for an adapter that is exported: `name` is what the card calls the base model; `run` is the folder of the
- * training or NULL, and what peft_append_run finds there follows the hashes. */
+/* The same for an adapter that is exported: `name` is what the card calls the base model; `made_of`, a paragraph and a table
+ * that say what it was made of, or NULL; `run` is the folder of the training or NULL, and what peft_append_run finds there
+ * follows the hashes. */
 enum status peft_write_export_card(struct model *m, const struct lora *l, const char *dir, const char *name,
-                                   const char *run);
+                                   const char *made_of, const char *run);
 
 /* Appends what a run says about its training: options, steps and loss, data files with their SHA-256, and where the weight
  * of its rows lies by type of source. What a run does not have is left out. E_MEMORY, E_IO. */

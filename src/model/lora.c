@@ -10,8 +10,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-enum { LORA_MAX_RANK = 4096 };
-
 const char *const lora_place_name[LORA_PLACES] = {"q_proj",  "k_proj",    "v_proj",   "o_proj",      "gate_proj",
                                                   "up_proj", "down_proj", "qkv_proj", "gate_up_proj"};
 const char *const lora_place_path[LORA_PLACES] = {"self_attn.q_proj", "self_attn.k_proj",   "self_attn.v_proj",
@@ -50,10 +48,10 @@ static enum status check_targets(struct ctx *c, const struct model_config *m, ui
 /* The limits on what a command line or a file may ask for. E_INPUT naming the value. */
 static enum status check_config(struct ctx *c, const struct model_config *m, const struct lora_config *config)
 {
-    if (config->rank < 1 || config->rank > LORA_MAX_RANK)
-        return ctx_fail(c, E_INPUT, "LoRA rank %lld is not in 1..%d", (long long)config->rank, LORA_MAX_RANK);
-    if (!(config->alpha > 0 && config->alpha <= 1e6))
-        return ctx_fail(c, E_INPUT, "LoRA alpha %g is not in (0, 1e6]", config->alpha);
+    if (config->rank < 1 || config->rank > LORA_RANK_MAX)
+        return ctx_fail(c, E_INPUT, "LoRA rank %lld is not in 1..%d", (long long)config->rank, LORA_RANK_MAX);
+    if (!(config->alpha > 0 && config->alpha <= LORA_ALPHA_MAX))
+        return ctx_fail(c, E_INPUT, "LoRA alpha %g is not in (0, %g]", config->alpha, (double)LORA_ALPHA_MAX);
     if (!(config->dropout >= 0 && config->dropout < 1))
         return ctx_fail(c, E_INPUT, "LoRA dropout %g is not in [0, 1)", config->dropout);
     if (config->targets == 0 || config->targets >> LORA_PLACES != 0)
@@ -63,6 +61,11 @@ static enum status check_config(struct ctx *c, const struct model_config *m, con
         return ctx_fail(c, E_INPUT, "LoRA on the last %lld layers: the model has %lld", (long long)config->last_layers,
                         (long long)m->n_layers);
     return OK;
+}
+
+double lora_scale_of(const struct lora_config *config, int64_t rank, double alpha)
+{
+    return alpha / (config->rslora ? sqrt((double)rank) : (double)rank);
 }
 
 struct lora *lora_empty(struct ctx *c, const struct model_config *m, const struct lora_config *config)
@@ -91,7 +94,7 @@ enum status lora_add(struct lora *l, const struct model_config *m, int64_t layer
     *module = (struct lora_module){.layer = layer, .place = place, .rank = rank, .alpha = alpha};
     module->slot.id = (uint32_t)layer * 8 + place_number[place];
     module->slot.dropout = (float)l->config.dropout;
-    module->slot.scale = (float)(alpha / (l->config.rslora ? sqrt((double)rank) : (double)rank));
+    module->slot.scale = (float)lora_scale_of(&l->config, rank, alpha);
     snprintf(name, sizeof name, "layers.%lld.%s.lora_A", (long long)layer, lora_place_path[place]);
     TRY(parameters_add(l->c, &l->parameters, name, rank, in));
     name[strlen(name) - 1] = 'B'; /* "..lora_A" becomes "..lora_B" */

@@ -23,6 +23,7 @@ static inline bool lora_place_is_qkv(enum lora_place place)
 void lora_place_shape(const struct model_config *m, enum lora_place place, int64_t *out, int64_t *in);
 
 enum { LORA_ALL = (1 << LORA_PLACES) - 1, LORA_SEPARATE_PLACES = LORA_DOWN + 1 /* the seven */ };
+enum { LORA_RANK_MAX = 4096, LORA_ALPHA_MAX = 1000000 }; /* of what a command line or a file may ask for */
 
 struct lora_config {
     int64_t rank;
@@ -52,6 +53,9 @@ struct lora {
     struct array *values;         /* the slab of all f32 masters */
     struct array *gradients;      /* the slab of their gradients, or NULL: lora_make_gradients */
 };
+
+/* s of a module: alpha / rank, or with rsLoRA alpha / sqrt(rank). */
+double lora_scale_of(const struct lora_config *config, int64_t rank, double alpha);
 
 /* An adapter as `config` says. A ~ U(-1/sqrt(in), 1/sqrt(in)) as PEFT's default (kaiming_uniform with a = sqrt(5)), B = 0;
  * the values depend on the seed and the module only. Owner of the result: the caller; free it before the

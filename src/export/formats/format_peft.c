@@ -8,7 +8,7 @@ static enum status format_peft_write(const struct export_source *s, const char *
     const char *name = s->base_name ? s->base_name : s->model->name;
     (void)type;
     TRY(lora_save_peft(s->c, s->lora, dir, name));
-    return peft_write_export_card(s->model, s->lora, dir, name, s->run);
+    return peft_write_export_card(s->model, s->lora, dir, name, s->made_of, s->run);
 }
 
 /* PEFT loads folders and hub ids; the path of a GGUF file, which the adapter names where nothing else is known, it cannot.
