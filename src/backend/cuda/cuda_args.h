@@ -253,15 +253,17 @@ struct cuda_attention_args {
     float scale;
 };
 
-/* What the copy engine must know of a matrix of bf16 (the driver's CUtensorMap, made by cuda_tile_map_make): it brings boxes
- * of 64 rows and 64 columns into shared memory, with the 128-byte swizzle; rows past the end arrive as zeros. */
+/* What the copy engine must know of an array (the driver's CUtensorMap, made by cuda_kernels.c). Of a matrix of bf16 it
+ * brings boxes of 64 rows and 64 columns into shared memory, with the 128-byte swizzle, of a flat array of f32 lines of
+ * BULK_TILE; what lies past the end arrives as zeros. */
 struct cuda_tile_map {
     uint64_t words[16];
 } __attribute__((aligned(64)));
 
-/* Attention whose tiles the copy engine brings: the same arguments, and q, k, v and grad_o as such matrices. */
+/* Attention whose tiles the copy engine brings: the same arguments, q, k, v and grad_o as such matrices, lse and delta as
+ * such flat arrays (backward only). */
 struct cuda_attention_bulk_args {
-    struct cuda_tile_map q, k, v, grad_o;
+    struct cuda_tile_map q, k, v, grad_o, lse, delta;
     struct cuda_attention_args attention;
 };
 
