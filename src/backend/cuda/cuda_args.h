@@ -106,6 +106,13 @@ struct cuda_bias_args {
     int cols;
 };
 
+/* sum += a checksum of the words and their places, modulo 2^64. */
+struct cuda_bits_args {
+    const uint32_t *words;
+    unsigned long long *sum;
+    int64_t count;
+};
+
 enum { CUDA_MAX_DIMS = 8 };
 /* What strided does to each element; STRIDED_BITS copies bytes and reads no types. */
 enum cuda_strided_op { STRIDED_BITS, STRIDED_CAST, STRIDED_ADD, STRIDED_SUB, STRIDED_MUL, STRIDED_FILL };

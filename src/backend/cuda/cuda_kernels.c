@@ -119,6 +119,11 @@ enum status cuda_bias(struct cuda *d, const struct cuda_bias_args *a)
     return cuda_launch(d, CUDA_add_bias, grid_rows(a->rows, a->cols, 1), a);
 }
 
+enum status cuda_bits(struct cuda *d, const struct cuda_bits_args *a)
+{
+    return cuda_launch(d, CUDA_add_bits, grid_steps(d, a->count, ELEMENT_THREADS, 8, 8), a);
+}
+
 enum status cuda_strided(struct cuda *d, const struct cuda_strided_args *a)
 {
     int64_t blocks = (a->count + GENERIC_THREADS - 1) / GENERIC_THREADS;
