@@ -24,7 +24,7 @@ test: ## build and run every test that needs nothing beside this folder
 
 bench: build ## this machine's ceilings, each kernel's share of them, tokens/s of training and generation
 	@scripts/get-model.sh smollm2-135m
-	@build/your_ai bench -m models/smollm2-135m.gguf
+	@build/your_ai bench-kernels -m models/smollm2-135m.gguf
 
 install: build ## program, libraries, headers, pkg-config and CMake files to $(PREFIX); DESTDIR stages
 	@cmake --install build --prefix $(PREFIX)

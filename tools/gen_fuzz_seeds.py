@@ -319,7 +319,17 @@ def configs():
     put("config_file", "directive", "%YAML 1.1\n%TAG ! tag:x,2000:\n---\n? rank\n: 3\n")
 
 
-for group in (configs, safetensors, gguf, json_texts, tokenizers, protos, coreml, expressions, records, row_files, score_rows, score_rules, minhash, templates):
+def profiles():
+    """Profiles of a machine: one that is read, and ones that are refused."""
+    whole = {"version": 1, "program": "0.1.0", "date": "2026-11-28", "device": "cpu-avx2", "cpu": "A processor", "threads": 2,
+             "fma_one": 1.0e11, "fma": 2.0e11, "read": 2e10, "step_f32": 9e10, "step_int8x2": 1.1e11, "step_int8": 0, "step_bf16": 0}
+    put("machine_profile", "whole", json.dumps(whole))
+    put("machine_profile", "part", '{"version": 1, "program": "0.1.0", "threads": -1}')
+    put("machine_profile", "huge", json.dumps({**whole, "read": 1e300, "threads": 10**18}))
+    put("machine_profile", "text", json.dumps({**whole, "cpu": "x" * 300}))
+
+
+for group in (profiles, configs, safetensors, gguf, json_texts, tokenizers, protos, coreml, expressions, records, row_files, score_rows, score_rules, minhash, templates):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

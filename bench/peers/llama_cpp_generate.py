@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The peer of `your_ai bench --only generate`: greedy generation with llama-cpp-python on the same GGUF.
+"""The peer of `your_ai bench-kernels --only generate`: greedy generation with llama-cpp-python on the same GGUF.
 
   llama_cpp_generate.py MODEL.gguf PROMPT.txt [--new 128] [--runs 2] [--threads 2]
 

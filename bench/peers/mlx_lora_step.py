@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The peer of `your_ai bench --only train`: LoRA training steps with mlx-lm on MLX's CPU backend.
+"""The peer of `your_ai bench-kernels --only train`: LoRA training steps with mlx-lm on MLX's CPU backend.
 
   mlx_lora_step.py HF_FOLDER IDS.txt [--documents 1] [--length 64] [--rank 16] [--steps 2]
 

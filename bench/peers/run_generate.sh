@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 
 for ((i = 0; i < runs; i++)); do
     cut -d' ' -f1 /proc/loadavg >>"$work/loads"
-    "$build/your_ai" bench -m "$model" --only generate --json -p "$(cat "$here/prompt.txt")" -n "$new" --runs 2 -t "$threads" \
+    "$build/your_ai" bench-kernels -m "$model" --only generate --json -p "$(cat "$here/prompt.txt")" -n "$new" --runs 2 -t "$threads" \
         | tr -d '\n' >>"$work/ours"
     echo >>"$work/ours"
     "$python" "$here/llama_cpp_generate.py" "$model" "$here/prompt.txt" --new "$new" --runs 2 \

@@ -20,7 +20,7 @@ trap 'rm -rf "$work"' EXIT
 "$build/your_ai" tokenize -m "$model" <"$here/prompt.txt" >"$work/ids.txt"
 for ((i = 0; i < runs; i++)); do
     cut -d' ' -f1 /proc/loadavg >>"$work/loads"
-    "$build/your_ai" bench -m "$model" --only train --json -p "$(cat "$here/prompt.txt")" --documents "$documents" \
+    "$build/your_ai" bench-kernels -m "$model" --only train --json -p "$(cat "$here/prompt.txt")" --documents "$documents" \
         --length "$length" --runs 2 -t 2 | tr -d '\n' >>"$work/ours"
     echo >>"$work/ours"
     OPENBLAS_NUM_THREADS=2 "$python" "$here/mlx_lora_step.py" "$folder" "$work/ids.txt" --documents "$documents" \

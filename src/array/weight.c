@@ -82,6 +82,7 @@ static enum status quantise_rows(struct ctx *c, const char *name, struct form_wo
     work->rows = mem_alloc(c, (size_t)threads_count(c) * (size_t)work->source.cols, sizeof *work->rows);
     work->bad = mem_alloc(c, (size_t)blocks, sizeof *work->bad);
     if (work->rows && work->bad) {
+        for (int64_t i = 0; i < blocks; i++) work->bad[i] = -1; /* idle threads (threads.h) look at none */
         threads_run(c, blocks, quantise_block, work);
         for (int64_t i = 0; i < blocks && ctx_ok(c); i++)
             if (work->bad[i] >= 0)

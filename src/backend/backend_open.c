@@ -19,6 +19,12 @@ static int cuda_count(struct ctx *told)
     return 0;
 }
 
+static bool cuda_card(int index, char *out, size_t out_bytes)
+{
+    (void)index, (void)out, (void)out_bytes;
+    return false;
+}
+
 /* The same: opening one fails with what to do. */
 static struct backend *cuda_backend_open(struct ctx *c, int index, bool counting)
 {
@@ -63,6 +69,11 @@ struct backend *backend_open(struct ctx *c, const char *name)
 struct backend *backend_open_counting(struct ctx *c, const char *name)
 {
     return open_named(c, name, true);
+}
+
+bool backend_card(struct ctx *told, int index, char *out, size_t out_bytes)
+{
+    return index < cuda_count(told) && cuda_card(index, out, out_bytes);
 }
 
 bool backend_is(const struct backend *b, const char *name)

@@ -11,6 +11,10 @@
 struct backend *backend_open(struct ctx *c, const char *name);
 /* The same backend in its counting form (struct backend): allocates address space only and computes nothing. */
 struct backend *backend_open_counting(struct ctx *c, const char *name);
+/* The name of NVIDIA card `index` with its compute capability, as its driver tells them, into out: "NVIDIA H200, compute
+ * capability 9.0". False when there is no such card that this program can use. `told`: the ctx whose log is told why a card
+ * cannot be used although a driver is installed, or NULL. */
+bool backend_card(struct ctx *told, int index, char *out, size_t out_bytes);
 /* Whether an open backend is what a name asks for: "cpu" any of the CPU's, "cuda" card 0; NULL and "auto" are any. */
 bool backend_is(const struct backend *b, const char *name);
 

@@ -55,6 +55,8 @@ enum status file_write_atomic(struct ctx *c, const char *path, const void *bytes
 struct file_writer;
 struct file_writer *file_writer_open(struct ctx *c, const char *path);
 void file_writer_write(struct file_writer *w, const void *bytes, size_t n);
+/* Writes n bytes that are 0 by leaving them out: they take no space on a file system that has holes. */
+void file_writer_skip(struct file_writer *w, size_t n);
 /* Both end the writer and free it. commit makes the file the one at `path` (fsync, rename, fsync of the folder); abort
  * removes the temporary, and accepts NULL. */
 enum status file_writer_commit(struct file_writer *w);

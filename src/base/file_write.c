@@ -111,6 +111,16 @@ void file_writer_write(struct file_writer *w, const void *bytes, size_t n)
     w->n += n;
 }
 
+void file_writer_skip(struct file_writer *w, size_t n)
+{
+    if (w->failed || n == 0) return;
+    file_write_all(w, w->buffer, w->n);
+    w->n = 0;
+    /* The file is made as long as it is by now, for a hole may be the last that is written. */
+    off_t end = w->failed ? -1 : lseek(w->fd, (off_t)n, SEEK_CUR);
+    if (!w->failed && (end < 0 || ftruncate(w->fd, end) != 0)) file_write_fail(w, "extend", errno);
+}
+
 /* Brings all bytes to the disk under the temporary's name. */
 static void writer_seal(struct file_writer *w)
 {

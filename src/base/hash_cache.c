@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "base/user_folder.h"
 
 enum { HEX_DIGITS = 64, ENTRY_MAX_BYTES = 512, SETTLED_SECONDS = 2 };
 
@@ -43,9 +44,9 @@ static void make_entry(char out[ENTRY_MAX_BYTES], const char *path, const struct
 /* The folder of entries; NULL when the user has none. */
 static char *entries_folder(struct ctx *c)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && *cache == '/') return mem_printf(c, "%s/your_ai/sha256", cache); /* others are to be ignored */
-    return home && *home == '/' ? mem_printf(c, "%s/.cache/your_ai/sha256", home) : NULL;
+    char *mine = user_folder(c, "XDG_CACHE_HOME", ".cache"), *folder = mine ? path_join(c, mine, "sha256") : NULL;
+    mem_free(c, mine);
+    return folder;
 }
 
 /* Whether the entry is one of this file; its digest then goes to hex. */

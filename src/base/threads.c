@@ -18,11 +18,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/host.h"
 #include "base/mem.h"
 #include "base/panic.h"
 
@@ -176,14 +176,6 @@ static void threads_free(struct ctx *c, struct threads *t)
     mem_free(c, t);
 }
 
-/* Cores that this process may run on: fewer than the machine has under taskset or in a container with a CPU set. */
-static int cores_usable(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n > 0 ? n : 1;
-}
-
 /* Workers take no signals, so that Ctrl-C interrupts the program's own thread; faults stay deliverable, because a blocked
  * one kills the process where the guard of file.h would have mended it. */
 static int start_workers(struct threads *t)
@@ -208,7 +200,7 @@ static int start_workers(struct threads *t)
 /* With more threads than cores nobody spins: a waiting thread would keep the core from one that works. */
 enum status ctx_set_threads(struct ctx *c, int n)
 {
-    int cores = cores_usable();
+    int cores = host_cores_usable("");
     if (n == 0) n = cores;
     if (n < 0 || n > THREADS_MAX)
         return ctx_fail(c, E_INPUT, "%d threads: use 1 to %d, or 0 for one a core", n, THREADS_MAX);

@@ -5,17 +5,17 @@
 #include "base/threads.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
-#include "export/random_model.h"
+#include "model/random_model.h"
 
 struct init_values {
-    int like; /* index into RANDOM_MODEL_CHOICES */
+    int like; /* index into known_models */
     const char *out;
     int64_t seed, threads;
 };
 #define V struct init_values
 
 static const struct option_spec specs[] = {
-    CHOICE_ROW(V, like, "like", 0, "tiny", RANDOM_MODEL_CHOICES, "Model", "known model whose shapes are used"),
+    CHOICE_ROW(V, like, "like", 0, "tiny", known_model_choices, "Model", "known model whose shapes are used"),
     I64_ROW(V, seed, "seed", 0, "1", 0, (double)INT64_MAX, "Model",
             "seed of the values; the same seed gives the same bytes"),
     REQUIRED_ROW(V, out, "out", 'o', "DIR", "Output", "new or empty folder"),
@@ -27,10 +27,10 @@ static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0]
 static enum status cmd_init_run(const struct command_call *call)
 {
     const struct init_values *v = call->values;
-    struct random_model what = {.shape = v->like, .seed = (uint64_t)v->seed};
+    struct random_model what = {.shape = &known_models[v->like], .seed = (uint64_t)v->seed};
     TRY(ctx_set_threads(call->c, (int)v->threads));
     TRY(random_model_write(call->c, v->out, &what));
-    printf("%s: %.2f GB of random bf16 weights\n", v->out, (double)random_model_bytes(v->like) / 1e9);
+    printf("%s: %.2f GB of random bf16 weights\n", v->out, (double)known_model_bytes(what.shape) / 1e9);
     return OK;
 }
 

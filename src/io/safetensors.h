@@ -44,6 +44,8 @@ struct safetensors_writer *safetensors_create(struct ctx *c, const char *path, c
                                               size_t n, const char *const *metadata, size_t n_metadata);
 /* Appends n bytes of data. A failure stays in the ctx and shows at commit; more bytes than were declared are a BUG_ON. */
 void safetensors_write(struct safetensors_writer *w, const void *bytes, size_t n);
+/* The same for n bytes that are 0, which take no space where the file system has holes (file_writer_skip). */
+void safetensors_skip(struct safetensors_writer *w, size_t n);
 /* Finishes the file, or gives it up; both free w. Commit: E_IO, and a BUG_ON when bytes are missing. Abort accepts NULL. */
 enum status safetensors_commit(struct safetensors_writer *w);
 void safetensors_abort(struct safetensors_writer *w);

@@ -110,6 +110,13 @@ void safetensors_write(struct safetensors_writer *w, const void *bytes, size_t n
     file_writer_write(w->file, bytes, n);
 }
 
+void safetensors_skip(struct safetensors_writer *w, size_t n)
+{
+    BUG_ON(w->c, n > w->due_bytes, "%zu bytes skipped, %zu declared", n, w->due_bytes);
+    w->due_bytes -= n;
+    file_writer_skip(w->file, n);
+}
+
 enum status safetensors_commit(struct safetensors_writer *w)
 {
     struct ctx *c = w->c;

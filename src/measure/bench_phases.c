@@ -9,6 +9,7 @@
 #include "eval/generate.h"
 #include "measure/bench.h"
 #include "measure/machine.h"
+#include "model/batch.h"
 #include "train/optim.h"
 
 /* ---- clocks ---------------------------------------------------------------------------------------------------------- */
@@ -36,43 +37,6 @@ static void phase_end(const struct profile *p, struct clocks from, int64_t token
 
 /* ---- a training step ------------------------------------------------------------------------------------------------- */
 
-/* The text again and again, cut into documents; the last token of each has nothing to predict. */
-static struct batch *make_batch(struct ctx *c, const struct bench_options *o, const struct ids *text)
-{
-    int64_t n = o->documents * o->length;
-    struct batch *b = mem_alloc(c, 1, sizeof *b);
-    int32_t *indices = mem_alloc(c, (size_t)(3 * n + o->documents + 1), sizeof *indices);
-    float *weights = mem_alloc(c, (size_t)n, sizeof *weights);
-    if (!b || !indices || !weights) {
-        mem_free(c, weights);
-        mem_free(c, indices);
-        mem_free(c, b);
-        return NULL;
-    }
-    int32_t *tokens = indices, *positions = indices + n, *targets = indices + 2 * n, *cu = indices + 3 * n;
-    for (int64_t i = 0; i < n; i++) {
-        bool last = i % o->length == o->length - 1;
-        tokens[i] = text->data[(size_t)i % text->n];
-        targets[i] = last ? 0 : text->data[(size_t)(i + 1) % text->n];
-        positions[i] = (int32_t)(i % o->length);
-        weights[i] = last ? 0.0f : 1.0f;
-    }
-    for (int64_t i = 0; i <= o->documents; i++) cu[i] = (int32_t)(i * o->length);
-    *b = (struct batch){.n = n, .tokens = tokens, .positions = positions, .n_seg = (int)o->documents, .cu = cu};
-    b->targets = targets;
-    b->weights = weights;
-    return b;
-}
-
-/* The four arrays of i32 lie in one allocation, which begins with the tokens. */
-static void free_batch(struct ctx *c, struct batch *b)
-{
-    if (!b) return;
-    mem_free(c, (void *)(uintptr_t)b->weights);
-    mem_free(c, (void *)(uintptr_t)b->tokens);
-    mem_free(c, b);
-}
-
 /* One optimizer step of one micro-batch on the trained tokens' mean loss: forward, backward, norm and update. */
 static enum status one_step(struct engine *e, const struct batch *batch, const struct bench_options *o, int64_t step,
                             struct bench *b)
@@ -98,7 +62,7 @@ enum status bench_step_run(struct model *m, struct profile *p, const struct benc
     if (o->length > m->config.max_positions)
         return ctx_fail(c, E_INPUT, "documents of %lld tokens: the model's context holds %lld", (long long)o->length,
                         (long long)m->config.max_positions);
-    struct batch *batch = make_batch(c, o, text);
+    struct batch *batch = batch_repeat_new(c, o->documents, o->length, text->data, text->n);
     struct lora *lora = batch ? lora_new(c, &m->config, &config) : NULL;
     if (lora) model_attach_lora(m, lora);
     struct engine *e = lora ? engine_native_new(c, m, lora) : NULL;
@@ -109,7 +73,7 @@ enum status bench_step_run(struct model *m, struct profile *p, const struct benc
     if (e) e->ops->free(e);
     model_attach_lora(m, NULL);
     lora_free(lora);
-    free_batch(c, batch);
+    batch_repeat_free(c, batch);
     return c->status;
 }
 

@@ -14,6 +14,18 @@ const char *const plan_item_name[PLAN_ITEMS] = {
     "base weights", "adapter", "gradients", "optimizer moments", "activations and loss", "program and data index",
 };
 
+enum { SAVE_BYTES = 3 << 20 };
+
+size_t plan_saving_bytes(const struct parameters *trained)
+{
+    size_t saving = SAVE_BYTES;
+    for (size_t i = 0; i < trained->n; i++) {
+        size_t bytes = (size_t)(trained->list[i].rows * trained->list[i].cols) * sizeof(float);
+        if (SAVE_BYTES + bytes > saving) saving = SAVE_BYTES + bytes;
+    }
+    return saving;
+}
+
 /* The plan with `recomputed` blocks computed again in backward. The step's item is the peak of a real step that computes
  * nothing; the others are arithmetic on the number of trainable parameters, all of which are f32. */
 static enum status planner_fill(struct plan *p, const struct plan_input *in, int64_t recomputed)

@@ -7,6 +7,7 @@
 #define YA_TRAIN_PLANNER_H
 
 #include "base/ctx.h"
+#include "model/parameter.h"
 
 enum plan_item {
     PLAN_WEIGHTS,   /* base model: forms in memory; what is mapped counts too, as every page is read in every step */
@@ -58,6 +59,10 @@ struct plan {
 size_t plan_free_bytes(const char *root);
 /* Anonymous memory that this process has now (RssAnon), in bytes; 0 when it cannot be read. */
 size_t plan_used_bytes(const char *root);
+
+/* What saving takes beside: buffers of the writers of a checkpoint, of metrics and of messages, and the largest parameter on
+ * its way to the disk. */
+size_t plan_saving_bytes(const struct parameters *trained);
 
 /* Fills *out. Fails with what `count` fails with. */
 enum status plan_make(const struct plan_input *in, size_t free_bytes, struct plan *out);

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/hash_cache.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "io/gguf_set.h"
@@ -196,35 +197,18 @@ enum status run_check_manifest(struct ctx *c, const char *dir, const char *model
 
 /* ---- environment ----------------------------------------------------------------------------------------------------- */
 
-/* The processor's own name, from /proc/cpuinfo. */
-static void cpu_name(char *out, size_t out_bytes)
-{
-    char line[512];
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    snprintf(out, out_bytes, "unknown");
-    while (f && fgets(line, sizeof(line), f)) {
-        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
-        if (!colon) continue;
-        colon[strcspn(colon, "\n")] = '\0';
-        snprintf(out, out_bytes, "%s", colon + 2);
-        break;
-    }
-    if (f) fclose(f);
-}
-
 /* For the reader of an old run: nothing is compared with it on resume. The fingerprint is what an adapter in the run's
  * folder is known by. */
 enum status run_write_environment(struct ctx *c, const char *dir, const struct run_environment *e)
 {
     struct utsname u;
     struct buf text;
-    char cpu[256];
+    char cpu[HOST_NAME_BYTES];
     if (uname(&u) != 0) memset(&u, 0, sizeof(u));
-    cpu_name(cpu, sizeof(cpu));
     buf_init(&text, c, TEXT_CAP_BYTES);
     json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:I}", "compiler", __VERSION__, "system", u.sysname,
-                            "kernel", u.release, "cpu", cpu, "backend", e->backend, "threads", threads_count(c), "norms",
-                            e->norms, "total_steps", (json_int_t)e->total_steps);
+                            "kernel", u.release, "cpu", host_cpu_name(cpu), "backend", e->backend, "threads",
+                            threads_count(c), "norms", e->norms, "total_steps", (json_int_t)e->total_steps);
     /* Words of a command line may be any bytes; text that is not UTF-8 is left out. */
     if (doc && e->program[0]) json_object_set_new(doc, "program", json_string(e->program));
     if (doc && e->command[0]) json_object_set_new(doc, "command", json_string(e->command));

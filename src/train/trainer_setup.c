@@ -15,8 +15,6 @@
 
 /* Epochs that are packed in advance to find the longest micro-batch when --max-steps decides the length. */
 enum { SCAN_EPOCHS_MAX = 16 };
-/* Buffers of the writers of a checkpoint, of metrics and of messages. */
-enum { PLAN_SAVE_BYTES = 3 << 20 };
 
 /* ---- adapter --------------------------------------------------------------------------------------------------------- */
 
@@ -226,19 +224,13 @@ static enum status count_step(void *user, int64_t recomputed_blocks, struct plan
     return OK;
 }
 
-/* What the process holds now beside what the plan counts by itself, and what a checkpoint takes on its way to the disk: the
- * largest parameter on the host, and the writer's buffers. */
+/* What the process holds now beside what the plan counts by itself, and what a checkpoint takes on its way to the disk. */
 static size_t program_bytes(const struct trainer *t, const struct engine_memory *memory)
 {
     if (memory->free_bytes) return 0; /* a card's memory holds nothing but what the plan counts */
-    size_t used = plan_used_bytes(""), counted = memory->trained_bytes + memory->allocated_bytes, saving = PLAN_SAVE_BYTES;
+    size_t used = plan_used_bytes(""), counted = memory->trained_bytes + memory->allocated_bytes;
     if (used == 0) used = t->c->alloc_bytes;
-    for (size_t i = 0; i < t->engine->parameters->n; i++) {
-        const struct parameter *p = engine_parameter(t->engine, i);
-        size_t bytes = (size_t)(p->rows * p->cols) * sizeof(float);
-        if (PLAN_SAVE_BYTES + bytes > saving) saving = PLAN_SAVE_BYTES + bytes;
-    }
-    return (used > counted ? used - counted : 0) + saving;
+    return (used > counted ? used - counted : 0) + plan_saving_bytes(t->engine->parameters);
 }
 
 /* The length of the run, and what its longest micro-batch needs in memory. */

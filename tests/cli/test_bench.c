@@ -23,7 +23,7 @@ static const char *tiny_folder_with_model(void)
 
 static json_t *bench_json(const char *model, const char *only)
 {
-    struct capture r = capture_run(ARGV("bench", "-m", model, "--only", only, "--json", SMALL));
+    struct capture r = capture_run(ARGV("bench-kernels", "-m", model, "--only", only, "--json", SMALL));
     json_error_t error;
     if (r.code != 0) fail_msg("exit code %d: %s", r.code, r.err);
     json_t *root = json_loads(r.out, 0, &error);
@@ -109,7 +109,7 @@ static void test_modes(void **state)
 {
     (void)state;
     struct capture r = capture_run(
-        ARGV("bench", "-m", tiny_folder_with_model(), "--only", "generate", "--json", "--compute", "int8x2", SMALL));
+        ARGV("bench-kernels", "-m", tiny_folder_with_model(), "--only", "generate", "--json", "--compute", "int8x2", SMALL));
     if (r.code != 0) fail_msg("exit code %d: %s", r.code, r.err);
     json_t *root = json_loads(r.out, 0, NULL);
     assert_non_null(root);
@@ -133,7 +133,7 @@ static void test_table(void **state)
                                         "linear_cross_entropy",
                                         "between kernels",
                                         "a token reads"};
-    struct capture r = capture_run(ARGV("bench", "-m", tiny_folder_with_model(), SMALL));
+    struct capture r = capture_run(ARGV("bench-kernels", "-m", tiny_folder_with_model(), SMALL));
     assert_int_equal(r.code, 0);
     assert_string_equal(r.err, "");
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
@@ -145,14 +145,14 @@ static void test_refused(void **state)
 {
     (void)state;
     const char *model = tiny_folder_with_model();
-    capture_fails(2, "--model", ARGV("bench"));
-    capture_fails(2, "--only", ARGV("bench", "-m", model, "--only", "nothing"));
-    capture_fails(2, "no such", ARGV("bench", "-m", tiny_path("%s/no such", model), "--only", "generate"));
-    capture_fails(2, "context", ARGV("bench", "-m", model, "--only", "train", "--length", "100000"));
-    capture_fails(2, "context", ARGV("bench", "-m", model, "--only", "kernels", "--length", "100000"));
-    capture_fails(2, "context", ARGV("bench", "-m", model, "--only", "generate", "--max-tokens", "100000"));
-    capture_fails(2, "no tokens", ARGV("bench", "-m", model, "--only", "generate", "-p", ""));
-    capture_fails(2, "no tokens", ARGV("bench", "-m", model, "--only", "train", "-p", ""));
+    capture_fails(2, "--model", ARGV("bench-kernels"));
+    capture_fails(2, "--only", ARGV("bench-kernels", "-m", model, "--only", "nothing"));
+    capture_fails(2, "no such", ARGV("bench-kernels", "-m", tiny_path("%s/no such", model), "--only", "generate"));
+    capture_fails(2, "context", ARGV("bench-kernels", "-m", model, "--only", "train", "--length", "100000"));
+    capture_fails(2, "context", ARGV("bench-kernels", "-m", model, "--only", "kernels", "--length", "100000"));
+    capture_fails(2, "context", ARGV("bench-kernels", "-m", model, "--only", "generate", "--max-tokens", "100000"));
+    capture_fails(2, "no tokens", ARGV("bench-kernels", "-m", model, "--only", "generate", "-p", ""));
+    capture_fails(2, "no tokens", ARGV("bench-kernels", "-m", model, "--only", "train", "-p", ""));
 }
 
 static int cleanup(void **state)

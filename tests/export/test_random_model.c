@@ -8,11 +8,14 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "export/random_model.h"
+#include "model/random_model.h"
 #include "io/safetensors.h"
 #include "io/tokenizer/tokenizer.h"
 
-enum { TINY = 6 };
+static const struct known_model *tiny_shape(void)
+{
+    return &known_models[known_model_find("tiny")];
+}
 
 static double bf16_value(const struct tensor_view *t, int64_t i)
 {
@@ -26,7 +29,7 @@ static double bf16_value(const struct tensor_view *t, int64_t i)
 
 static void make(struct fixture *f, const char *name, uint64_t seed)
 {
-    random_model_write(f->c, fixture_path(f, name), &(struct random_model){.shape = TINY, .seed = seed});
+    random_model_write(f->c, fixture_path(f, name), &(struct random_model){.shape = tiny_shape(), .seed = seed});
     assert_ok(f->c);
 }
 
@@ -53,7 +56,7 @@ static void has_the_distribution(void **state)
     assert_ok(f->c);
     uint64_t bytes = 0;
     for (size_t i = 0; i < safetensors_count(s); i++) bytes += safetensors_tensor(s, i)->bytes;
-    assert_int_equal(bytes, random_model_bytes(TINY));
+    assert_int_equal(bytes, known_model_bytes(tiny_shape()));
     const struct tensor_view *t = safetensors_find(s, "model.layers.1.mlp.gate_proj.weight");
     double sum = 0, squares = 0, beyond = 0, n = 176 * 64;
     for (int64_t i = 0; i < 176 * 64; i++) {
@@ -101,7 +104,8 @@ static void refuses_a_full_folder(void **state)
 {
     struct fixture *f = *state;
     make(f, "full", 1);
-    assert_int_equal(random_model_write(f->c, fixture_path(f, "full"), &(struct random_model){.shape = TINY}), E_INPUT);
+    assert_int_equal(random_model_write(f->c, fixture_path(f, "full"), &(struct random_model){.shape = tiny_shape()}),
+                     E_INPUT);
     assert_non_null(strstr(f->c->message, "not empty"));
     ctx_clear(f->c);
 }

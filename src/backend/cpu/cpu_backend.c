@@ -11,6 +11,7 @@
 
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "base/mem.h"
+#include "base/threads.h"
 
 static struct cpu_backend *self(const struct backend *b)
 {
@@ -80,14 +81,18 @@ static size_t cpu_weight_bytes(struct backend *b, const struct weight_source *so
     return form == WEIGHT_STORED ? 0 : weight_form_bytes(source, form);
 }
 
-/* Makes the codes of a form in device memory; rows as stored stay where they are. */
+/* Makes the codes of a form in device memory; rows as stored stay where they are. A counting backend gives the codes their
+ * place and reads no row. */
 static enum status cpu_weight_prepare(struct backend *b, struct weight *w, const char *name,
                                       const struct weight_source *source, enum weight_form form)
 {
     size_t bytes = cpu_weight_bytes(b, source, form);
     void *codes = bytes > 0 ? b->alloc(b, MEMORY_DEVICE, bytes) : NULL;
     if (bytes > 0 && !codes) return b->c->status;
+    bool idle = threads_are_idle(b->c);
+    threads_idle(b->c, idle || b->counting);
     enum status status = weight_prepare(b->c, w, name, source, form, codes);
+    threads_idle(b->c, idle);
     if (status != OK && codes) b->free(b, MEMORY_DEVICE, codes, bytes);
     return status;
 }

@@ -1,6 +1,7 @@
 /* cuda_device: opening and closing a card, plain device memory, and launches. */
 #include "backend/cuda/cuda_device.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,28 @@ int cuda_count(struct ctx *told)
     ctx_clear(c);
     ctx_free(c);
     return count;
+}
+
+bool cuda_card(int index, char *out, size_t out_bytes)
+{
+    struct ctx *c = ctx_new(NULL);
+    struct cuda_driver driver;
+    CUdevice device;
+    char name[128];
+    int major = 0, minor = 0;
+    if (!c) return false;
+    bool found = cuda_driver_open(c, &driver) == OK;
+    if (found) {
+        found = driver.cuDeviceGet(&device, index) == CUDA_SUCCESS &&
+                driver.cuDeviceGetName(name, sizeof name, device) == CUDA_SUCCESS &&
+                driver.cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device) == CUDA_SUCCESS &&
+                driver.cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device) == CUDA_SUCCESS;
+        cuda_driver_close(&driver);
+    }
+    if (found) snprintf(out, out_bytes, "%s, compute capability %d.%d", name, major, minor);
+    ctx_clear(c);
+    ctx_free(c);
+    return found;
 }
 
 size_t cuda_free_bytes(struct cuda *d)

@@ -53,6 +53,9 @@ void cuda_close(struct cuda *d);
  * with a card learns why it is idle. */
 int cuda_count(struct ctx *told);
 
+/* backend_card of a card that the driver shows. Records no error. */
+bool cuda_card(int index, char *out, size_t out_bytes);
+
 /* Records a failed call of the driver (E_FIT when it is out of memory, else E_IO) with `what`, which says what was tried;
  * returns the ctx's status. */
 enum status cuda_check(struct cuda *d, CUresult result, const char *what);

@@ -1,7 +1,7 @@
-/* random_model: writes the tensors of a known shape, filled from a table, and the files beside them. Gigabytes have to come
- * quickly, so a normal number is one look into a table of quantiles by 16 random bits (its 65,536 values have the
- * distribution's shape up to 4.3 deviations), and Philox gives eight of them at a time. */
-#include "export/random_model.h"
+/* random_model: writes the tensors of a known shape, filled from a table or left out, and the files beside them. Gigabytes
+ * have to come quickly, so a normal number is one look into a table of quantiles by 16 random bits (its 65,536 values have
+ * the distribution's shape up to 4.3 deviations), and Philox gives eight of them at a time. */
+#include "model/random_model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,35 +15,17 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 
-/* What config.json says of a model. */
-struct random_shape {
-    const char *architecture, *model_type;
-    int layers, hidden, ffn, heads, kv_heads, head_dim, vocab, positions;
-    double rope_theta, rms_eps, rope_factor; /* rope_factor 0: no scaling, else Llama 3's */
-    bool tied, qkv_bias;
-};
-
-#define LLAMA "LlamaForCausalLM", "llama"
-static const struct random_shape SHAPES[] = {
-    {LLAMA, 32, 4096, 14336, 32, 8, 128, 128256, 131072, 500000, 1e-5, 8, false, false},
-    {LLAMA, 16, 2048, 8192, 32, 8, 64, 128256, 131072, 500000, 1e-5, 32, true, false},
-    {LLAMA, 28, 3072, 8192, 24, 8, 128, 128256, 131072, 500000, 1e-5, 32, true, false},
-    {LLAMA, 22, 2048, 5632, 32, 4, 64, 32000, 2048, 10000, 1e-5, 0, false, false},
-    {LLAMA, 30, 576, 1536, 9, 3, 64, 49152, 8192, 100000, 1e-5, 0, true, false},
-    {"Qwen2ForCausalLM", "qwen2", 28, 1536, 8960, 12, 2, 128, 151936, 131072, 1000000, 1e-6, 0, true, true},
-    {LLAMA, 2, 64, 176, 4, 2, 16, 264, 512, 10000, 1e-5, 0, true, false},
-};
-
 enum { DEVIATES = 1 << 16, PER_CALL = 8, BLOCK = 1 << 14, PIECE = 1 << 24, NAME_BYTES = 96, TEXT_MAX = 1 << 20 };
-enum { TENSORS_A_LAYER = 12, OTHER_TENSORS = 3 };
+enum { TENSORS_A_LAYER = 14, OTHER_TENSORS = 3 };
 static const double DEVIATION = 0.02;
 
 /* One call of random_model_write. */
 struct random_writer {
     struct ctx *c;
-    const struct random_shape *s;
+    const struct known_model *s;
     const char *dir;
     uint64_t seed;
+    bool hollow;
     struct safetensors_entry *entries;
     char (*names)[NAME_BYTES];
     size_t n;
@@ -67,7 +49,7 @@ static void random_model_add_tensor(struct random_writer *w, int layer, const ch
 
 static void add_layer(struct random_writer *w, int layer)
 {
-    const struct random_shape *s = w->s;
+    const struct known_model *s = w->s;
     int64_t q = (int64_t)s->heads * s->head_dim, kv = (int64_t)s->kv_heads * s->head_dim;
     random_model_add_tensor(w, layer, "input_layernorm.weight", s->hidden, 0);
     random_model_add_tensor(w, layer, "self_attn.q_proj.weight", q, s->hidden);
@@ -77,6 +59,10 @@ static void add_layer(struct random_writer *w, int layer)
         random_model_add_tensor(w, layer, "self_attn.q_proj.bias", q, 0);
         random_model_add_tensor(w, layer, "self_attn.k_proj.bias", kv, 0);
         random_model_add_tensor(w, layer, "self_attn.v_proj.bias", kv, 0);
+    }
+    if (s->qk_norm) {
+        random_model_add_tensor(w, layer, "self_attn.q_norm.weight", s->head_dim, 0);
+        random_model_add_tensor(w, layer, "self_attn.k_norm.weight", s->head_dim, 0);
     }
     random_model_add_tensor(w, layer, "self_attn.o_proj.weight", s->hidden, q);
     random_model_add_tensor(w, layer, "post_attention_layernorm.weight", s->hidden, 0);
@@ -91,14 +77,6 @@ static void add_all(struct random_writer *w)
     for (int i = 0; i < w->s->layers; i++) add_layer(w, i);
     random_model_add_tensor(w, -1, "model.norm.weight", w->s->hidden, 0);
     if (!w->s->tied) random_model_add_tensor(w, -1, "lm_head.weight", w->s->vocab, w->s->hidden);
-}
-
-uint64_t random_model_bytes(int shape)
-{
-    const struct random_shape *s = &SHAPES[shape];
-    uint64_t h = (uint64_t)s->hidden, q = (uint64_t)(s->heads * s->head_dim), kv = (uint64_t)(s->kv_heads * s->head_dim);
-    uint64_t layer = h * (2 * q + 2 * kv + 3 * (uint64_t)s->ffn) + 2 * h + (s->qkv_bias ? q + 2 * kv : 0);
-    return 2 * ((uint64_t)s->layers * layer + h + (uint64_t)s->vocab * h * (s->tied ? 1 : 2));
 }
 
 /* ---- values ---------------------------------------------------------------------------------------------------------- */
@@ -154,6 +132,10 @@ static void random_model_write_values(struct random_writer *w, struct safetensor
     const struct safetensors_entry *e = &w->entries[tensor];
     int64_t count = e->shape[0] * (e->ndim == 2 ? e->shape[1] : 1);
     bool norm = strstr(e->name, "norm.weight") != NULL;
+    if (w->hollow) {
+        safetensors_skip(out, (size_t)count * sizeof(*w->piece));
+        return;
+    }
     for (int64_t first = 0; first < count; first += PIECE) {
         struct random_piece p = {w, (uint32_t)tensor, first, count - first < PIECE ? count - first : PIECE};
         if (norm) {
@@ -189,7 +171,7 @@ static enum status random_model_write_text(struct random_writer *w, const char *
     return w->c->status;
 }
 
-static json_t *random_model_make_config(const struct random_shape *s)
+static json_t *random_model_make_config(const struct known_model *s)
 {
     json_t *doc =
         json_pack("{s:[s], s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:b, s:i, s:i}", "architectures",
@@ -264,9 +246,7 @@ static enum status random_model_write_files(struct random_writer *w)
 
 enum status random_model_write(struct ctx *c, const char *dir, const struct random_model *what)
 {
-    const size_t known = sizeof(SHAPES) / sizeof(*SHAPES);
-    BUG_ON(c, what->shape < 0 || (size_t)what->shape >= known, "random model of shape %d", what->shape);
-    struct random_writer w = {.c = c, .s = &SHAPES[what->shape], .dir = dir, .seed = what->seed};
+    struct random_writer w = {.c = c, .s = what->shape, .dir = dir, .seed = what->seed, .hollow = what->hollow};
     size_t most = (size_t)w.s->layers * TENSORS_A_LAYER + OTHER_TENSORS;
     w.entries = mem_alloc(c, most, sizeof *w.entries);
     w.names = mem_alloc(c, most, sizeof *w.names);

@@ -1,5 +1,5 @@
-/* cmd_bench: measures what a model does on this machine beside what the machine can do at most. The measurements are in
- * src/measure; this file reads the options, opens the model with a profile around its backend, and prints. */
+/* cmd_bench_kernels: measures what a model does on this machine beside what the machine can do at most. The measurements are
+ * in src/measure; this file reads the options, opens the model with a profile around its backend, and prints. */
 #include <stdio.h>
 #include <string.h>
 
@@ -57,7 +57,7 @@ static bool wanted(const struct bench_values *v, enum part part)
 }
 
 /* The text's tokens, checked against the model's vocabulary. */
-static enum status cmd_bench_encode(const struct loaded *l, const char *text, struct ids *ids)
+static enum status cmd_bench_kernels_encode(const struct loaded *l, const char *text, struct ids *ids)
 {
     TRY(tokenizer_encode_text(l->c, l->tokenizer, text, strlen(text), false, ids));
     return tokenizer_check_ids(l->c, l->tokenizer, ids->data, ids->n, l->model->config.vocab);
@@ -74,8 +74,8 @@ static enum status open_profiled(struct loaded *l, struct ctx *c, const struct b
 }
 
 /* The parts that are wanted, in the order of the page. */
-static enum status cmd_bench_measure(const struct bench_values *v, struct model *m, struct profile *p,
-                                     const struct ids *text, struct bench *b)
+static enum status cmd_bench_kernels_measure(const struct bench_values *v, struct model *m, struct profile *p,
+                                             const struct ids *text, struct bench *b)
 {
     struct bench_options o = {
         .documents = v->documents, .length = v->length, .rank = v->rank, .new_tokens = v->new_tokens, .runs = v->runs};
@@ -101,7 +101,7 @@ static enum status print(const struct bench_values *v, const struct model *m, co
     return m->c->status;
 }
 
-static enum status cmd_bench_run(const struct command_call *call)
+static enum status cmd_bench_kernels_run(const struct command_call *call)
 {
     const struct bench_values *v = call->values;
     struct ctx *c = call->c;
@@ -110,8 +110,8 @@ static enum status cmd_bench_run(const struct command_call *call)
     struct loaded l;
     struct ids text = {0};
     enum status status = open_profiled(&l, c, v, &profile);
-    if (status == OK) status = cmd_bench_encode(&l, v->prompt ? v->prompt : default_prompt, &text);
-    if (status == OK) status = cmd_bench_measure(v, l.model, &profile, &text, &b);
+    if (status == OK) status = cmd_bench_kernels_encode(&l, v->prompt ? v->prompt : default_prompt, &text);
+    if (status == OK) status = cmd_bench_kernels_measure(v, l.model, &profile, &text, &b);
     if (status == OK) status = print(v, l.model, &b);
     ids_release(c, &b.generated);
     ids_release(c, &text);
@@ -120,8 +120,8 @@ static enum status cmd_bench_run(const struct command_call *call)
     return status;
 }
 
-const struct command command_bench = {
-    .name = "bench",
+const struct command command_bench_kernels = {
+    .name = "bench-kernels",
     .summary = "measures training and generation against what the machine can do at most",
     .usage = "-m MODEL [--only PART] [--json] [options]",
     .about =
@@ -130,5 +130,5 @@ const struct command command_bench = {
         "them. Each part is run --runs times and the fastest run counts, because other programs only make a run slower.",
     .table = &table,
     .values_bytes = sizeof(struct bench_values),
-    .run = cmd_bench_run,
+    .run = cmd_bench_kernels_run,
 };

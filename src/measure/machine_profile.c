@@ -1,0 +1,110 @@
+/* machine_profile: see machine_profile.h. */
+#include "measure/machine_profile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/user_folder.h"
+
+enum { PROFILE_VERSION = 1, PROFILE_CAP_BYTES = 1 << 16 };
+/* More operations or bytes a second than any machine has. */
+static const double RATE_MAX = 1e18;
+
+char *machine_profile_path(struct ctx *c)
+{
+    char *folder = user_folder(c, "XDG_CONFIG_HOME", ".config"),
+         *path = folder ? path_join(c, folder, "machine.json") : NULL;
+    if (!folder) ctx_fail(c, E_INPUT, "there is no folder for the machine's profile: set HOME or XDG_CONFIG_HOME");
+    mem_free(c, folder);
+    return path;
+}
+
+/* The member that holds the rate of an arithmetic. */
+static const char *step_key(int compute, char out[32])
+{
+    snprintf(out, 32, "step_%s", compute_name[compute]);
+    return out;
+}
+
+json_t *machine_profile_json(struct ctx *c, const struct machine_profile *p)
+{
+    char key[32];
+    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:f, s:f, s:f}", "version", PROFILE_VERSION, "program", p->program,
+                          "date", p->date, "device", p->device, "cpu", p->cpu, "threads", (json_int_t)p->threads, "fma_one",
+                          p->fma_one, "fma", p->fma, "read", p->read);
+    for (int k = 0; o && k < COMPUTES; k++) json_object_set_new(o, step_key(k, key), json_real(p->step[k]));
+    if (!o) ctx_fail(c, E_MEMORY, "no memory for the machine's profile");
+    return o;
+}
+
+enum status machine_profile_write(struct ctx *c, const struct machine_profile *p, const char *path)
+{
+    struct buf text;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? mem_strndup(c, path, (size_t)(slash - path)) : NULL;
+    if (folder && *folder) dir_make(c, folder);
+    mem_free(c, folder);
+    json_t *o = machine_profile_json(c, p);
+    buf_init(&text, c, PROFILE_CAP_BYTES);
+    if (o && json_write(c, o, true, &text) == OK) file_write_atomic(c, path, buf_str(&text), text.len);
+    buf_release(&text);
+    json_decref(o);
+    return c->status;
+}
+
+/* A member that is text, which must fit. */
+static bool take_text(struct ctx *c, const char *what, const json_t *o, const char *key, char *out, size_t bytes)
+{
+    const char *text = NULL;
+    if (!json_member_string(c, what, o, key, true, &text)) return false;
+    if (strlen(text) >= bytes) {
+        ctx_fail(c, E_INPUT, "%s: %s is longer than %zu bytes", what, key, bytes - 1);
+        return false;
+    }
+    memcpy(out, text, strlen(text) + 1);
+    return true;
+}
+
+static enum status take_members(struct ctx *c, const char *what, const json_t *o, struct machine_profile *p)
+{
+    char key[32];
+    int64_t version = 0;
+    json_member_i64(c, what, o, "version", true, PROFILE_VERSION, PROFILE_VERSION, &version);
+    take_text(c, what, o, "program", p->program, sizeof p->program);
+    take_text(c, what, o, "date", p->date, sizeof p->date);
+    take_text(c, what, o, "device", p->device, sizeof p->device);
+    take_text(c, what, o, "cpu", p->cpu, sizeof p->cpu);
+    json_member_i64(c, what, o, "threads", true, 1, 1024, &p->threads);
+    json_member_f64(c, what, o, "fma_one", true, 0, RATE_MAX, &p->fma_one);
+    json_member_f64(c, what, o, "fma", true, 0, RATE_MAX, &p->fma);
+    json_member_f64(c, what, o, "read", true, 0, RATE_MAX, &p->read);
+    for (int k = 0; k < COMPUTES; k++) json_member_f64(c, what, o, step_key(k, key), true, 0, RATE_MAX, &p->step[k]);
+    return c->status;
+}
+
+enum status machine_profile_parse(struct ctx *c, const char *what, const char *text, size_t n, struct machine_profile *out)
+{
+    *out = (struct machine_profile){0};
+    json_t *o = json_parse(c, what, text, n);
+    if (o && !json_is_object(o)) ctx_fail(c, E_INPUT, "%s: is not a JSON object", what);
+    if (o && ctx_ok(c)) take_members(c, what, o, out);
+    json_decref(o);
+    return c->status;
+}
+
+enum status machine_profile_read(struct ctx *c, const char *path, struct machine_profile *out)
+{
+    size_t n;
+    char *text = file_read(c, path, PROFILE_CAP_BYTES, &n);
+    if (text) machine_profile_parse(c, path, text, n, out);
+    mem_free(c, text);
+    return c->status;
+}
+
+bool machine_profile_is_of(const struct machine_profile *p, const char *device, int64_t threads)
+{
+    char cpu[HOST_NAME_BYTES];
+    return strcmp(p->device, device) == 0 && p->threads == threads && strcmp(p->cpu, host_cpu_name(cpu)) == 0;
+}

@@ -1,0 +1,114 @@
+/* host: cores and memory where a control group allows less than the machine has, from fake /proc and /sys. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cgroup.h"
+#include "base/file.h"
+#include "base/host.h"
+#include "base/mem.h"
+#include "base/user_folder.h"
+
+static char root[64];
+
+static int host_setup(void **state)
+{
+    (void)state;
+    snprintf(root, sizeof root, "/tmp/ya-host-XXXXXX");
+    return mkdtemp(root) ? 0 : -1;
+}
+
+static int host_teardown(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    dir_remove(c, root);
+    ctx_free(c);
+    return 0;
+}
+
+static void host_fake(const char *path, const char *text)
+{
+    struct ctx *c = ctx_new(NULL);
+    char full[256];
+    snprintf(full, sizeof full, "%s%s", root, path);
+    char *folder = mem_strndup(c, full, (size_t)(strrchr(full, '/') - full));
+    assert_int_equal(dir_make(c, folder), OK);
+    assert_int_equal(file_write_atomic(c, full, text, strlen(text)), OK);
+    mem_free(c, folder);
+    ctx_free(c);
+}
+
+static void cores(void **state)
+{
+    (void)state;
+    struct host_cores all = host_cores(root);
+    assert_true(all.machine >= 1 && all.allowed >= 1 && all.quota == 0);
+    assert_int_equal(host_cores_usable(root), all.allowed);
+    host_fake("/proc/self/cgroup", "0::/box/inner\n");
+    host_fake("/sys/fs/cgroup/box/inner/cpu.max", "max 100000\n");
+    assert_true(host_cores(root).quota == 0);
+    host_fake("/sys/fs/cgroup/box/cpu.max", "50000 100000\n"); /* a group above counts, and half a core is one thread */
+    assert_true(fabs(host_cores(root).quota - 0.5) < 1e-9);
+    assert_int_equal(host_cores_usable(root), 1);
+    host_fake("/sys/fs/cgroup/box/cpu.max", "1000000000 100000\n"); /* more than there are */
+    assert_int_equal(host_cores_usable(root), all.allowed);
+    host_fake("/sys/fs/cgroup/box/cpu.max", "nonsense\n");
+    assert_true(host_cores(root).quota == 0);
+    host_fake("/proc/self/cgroup", "3:cpu,cpuacct:/job\n"); /* version 1 */
+    host_fake("/sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "-1\n");
+    host_fake("/sys/fs/cgroup/cpu/job/cpu.cfs_period_us", "100000\n");
+    assert_true(host_cores(root).quota == 0);
+    host_fake("/sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "25000\n");
+    assert_true(fabs(host_cores(root).quota - 0.25) < 1e-9);
+    host_fake("/proc/self/cgroup", "3:cpuset:/job\n"); /* another controller's name begins with the same letters */
+    assert_true(host_cores(root).quota == 0);
+}
+
+static void memory(void **state)
+{
+    (void)state;
+    host_fake("/proc/meminfo", "MemTotal:       1000 kB\nMemAvailable: 7 kB\n");
+    host_fake("/proc/self/cgroup", "0::/box\n");
+    assert_int_equal(host_memory_bytes(root), 1000 * 1024);
+    host_fake("/sys/fs/cgroup/box/memory.max", "max\n");
+    assert_int_equal(host_memory_limit(root), 0);
+    host_fake("/sys/fs/cgroup/box/memory.max", "512000\n");
+    assert_int_equal(host_memory_limit(root), 512000);
+    host_fake("/sys/fs/cgroup/box/memory.max", "9223372036854771712\n"); /* how version 1 writes none */
+    assert_int_equal(host_memory_limit(root), 0);
+}
+
+static void folders(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    setenv("HOME", "/home/me", 1);
+    setenv("XDG_CONFIG_HOME", "relative", 1);
+    char *path = user_folder(c, "XDG_CONFIG_HOME", ".config");
+    assert_string_equal(path, "/home/me/.config/your_ai");
+    mem_free(c, path);
+    setenv("XDG_CONFIG_HOME", "/elsewhere", 1);
+    path = user_folder(c, "XDG_CONFIG_HOME", ".config");
+    assert_string_equal(path, "/elsewhere/your_ai");
+    mem_free(c, path);
+    unsetenv("HOME");
+    unsetenv("XDG_CONFIG_HOME");
+    assert_null(user_folder(c, "XDG_CONFIG_HOME", ".config"));
+    assert_true(ctx_ok(c));
+    ctx_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cores), cmocka_unit_test(memory), cmocka_unit_test(folders)};
+    return cmocka_run_group_tests(tests, host_setup, host_teardown);
+}
