@@ -92,11 +92,14 @@ enum status dir_remove(struct ctx *c, const char *path)
     return error == 0 ? OK : file_fail(c, "remove folder", path, error);
 }
 
-/* rename that refuses to replace anything, also an empty folder, which plain rename would. */
+/* rename that refuses to replace anything, also an empty folder, which plain rename would. Where the C library has no such
+ * call (glibc before 2.28, other systems) the name is looked up first. */
 static int rename_new(const char *from, const char *to)
 {
+#ifdef RENAME_NOREPLACE
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return errno; /* a file system without the flag */
+#endif
     struct stat st;
     if (lstat(to, &st) == 0) return EEXIST;
     return rename(from, to) == 0 ? 0 : errno;

@@ -13,6 +13,7 @@ struct resume_values {
     int engine; /* 0: as before; else enum engine_kind + 1 */
     const char *device;
     int64_t threads;
+    const char *serve;
 };
 
 static const struct option_spec specs[] = {
@@ -24,6 +25,9 @@ static const struct option_spec specs[] = {
                "auto, cpu, cuda or cuda:N; without it the device that the run was started with"),
     I64_ROW(struct resume_values, threads, "threads", 't', "-1", -1, 1024, "Running",
             "number of threads; 0: one for each usable core; -1: as many as the run was started with"),
+    STRING_ROW(
+        struct resume_values, serve, "serve", 0, NULL, "PORT", "Running",
+        "show the report while it trains, to browsers on this machine, on this port of localhost; 0: any that is free"),
 };
 
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -56,7 +60,8 @@ static enum status cmd_resume_run(const struct command_call *call)
     const struct resume_values *mine = call->values;
     struct ctx *c = call->c;
     struct train_values values = {0};
-    struct train_view_options options = {.run = call->parse->operands[0], .max_steps = mine->max_steps, .resumed = true};
+    struct train_view_options options = {
+        .run = call->parse->operands[0], .max_steps = mine->max_steps, .resumed = true, .serve = mine->serve};
     struct trainer_hooks hooks;
     struct train_view view = {0};
     struct trainer *t = NULL;

@@ -152,6 +152,7 @@ static void show_step(void *user, const struct train_progress *p)
     char text[FINDING_BYTES];
     train_signals_done(p->step.step);
     bool told = watch_add(&v->watch, &p->step, &event, text, sizeof text);
+    if (v->server) live_server_note(v->server, p->step.step, p->total_steps, p->step.loss);
     curve_add(v, p->step.step, p->step.loss);
     show_line(v, p);
     if (v->search) {
@@ -244,6 +245,8 @@ enum status train_view_start(struct train_view *v, const struct command_call *ca
                                     .interrupted = view_is_interrupted,
                                     .save_asked = is_save_asked};
     TRY(make_command(v, c, o->run, o->max_steps));
+    if (o->serve) v->server = live_server_open(c, o->serve);
+    if (!ctx_ok(c)) return c->status;
     train_signals_install(v->command, o->run);
     return OK;
 }
@@ -251,6 +254,8 @@ enum status train_view_start(struct train_view *v, const struct command_call *ca
 void train_view_end(struct train_view *v)
 {
     if (!v->c) return;
+    live_server_close(v->server);
+    v->server = NULL;
     v->c->hooks.log = v->log_before;
     v->c->hooks.user = v->user_before;
     mem_free(v->c, v->curve.x);
@@ -361,6 +366,10 @@ enum status train_view_run(struct train_view *v, struct trainer *t)
     train_signals_done(t->state.step);
     train_signals_saved(t->saved_step);
     TRY(take_history(v, t));
+    if (v->server) {
+        TRY(live_server_start(v->server, t->config.run, program_invocation_name));
+        keep(v, "report   %s shows this run until it ends\n", live_server_url(v->server));
+    }
     enum status status = trainer_run(t);
     end_line(v);
     if (v->search && (status == OK || (status == E_INTERRUPTED && v->search_over))) {

@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/train_signals.h"
+#include "runs/live_server.h"
 #include "runs/watch.h"
 #include "train/trainer.h"
 
@@ -32,6 +33,7 @@ struct train_view {
     int64_t lines_from; /* step of the newest line that stays */
     struct watch watch;
     struct train_curve curve;
+    struct live_server *server;                                                /* --serve; NULL without */
     FILE *log;                                                                 /* RUN/log.txt; NULL before the page */
     void (*log_before)(void *user, enum log_level level, const char *message); /* the ctx's own hook */
     void *user_before;
@@ -44,6 +46,7 @@ struct train_view_options {
     const char *run;
     int64_t max_steps; /* --max-steps of resume, which continuing needs again; 0: not given */
     bool resumed, plot;
+    const char *serve; /* --serve; NULL: no */
     bool search; /* of a learning rate: it ends where the loss is three times its start, and nothing is said at its end */
 };
 

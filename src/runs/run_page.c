@@ -92,7 +92,8 @@ static void write_verdict(const struct run_read *r, struct buf *out)
     buf_append_str(out, "</ul>\n");
 }
 
-enum status run_page_write(const struct run_read *runs, size_t n, struct buf *out)
+/* The head of the page, the table, and how each run went. */
+static void write_front(const struct run_read *runs, size_t n, struct buf *out)
 {
     char title[256];
     if (n == 1)
@@ -103,6 +104,20 @@ enum status run_page_write(const struct run_read *runs, size_t n, struct buf *ou
     write_table(runs, n, out);
     buf_append_str(out, "<h2>How it went</h2>\n");
     for (size_t i = 0; i < n; i++) write_verdict(&runs[i], out);
+}
+
+enum status run_page_write_live(const struct run_read *r, struct buf *out)
+{
+    write_front(r, 1, out);
+    TRY(run_charts_write(r, 1, out));
+    TRY(run_charts_sources(r, out));
+    page_end(out);
+    return buf_ok(out) ? OK : out->c->status;
+}
+
+enum status run_page_write(const struct run_read *runs, size_t n, struct buf *out)
+{
+    write_front(runs, n, out);
     TRY(run_charts_write(runs, n, out));
     for (size_t i = 0; i < n; i++) {
         buf_append_str(out, "<h2>Data of ");

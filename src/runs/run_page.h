@@ -12,4 +12,7 @@ enum { RUN_PAGE_RUNS_MAX = 8, RUN_PAGE_CAP_BYTES = 64 << 20 };
  * said in its place. E_MEMORY, or E_INPUT when the page would be larger than RUN_PAGE_CAP_BYTES. */
 enum status run_page_write(const struct run_read *runs, size_t n, struct buf *out);
 
+/* The part of it that follows a training: the table, how it goes, charts, sources. Reads nothing. Errors as above. */
+enum status run_page_write_live(const struct run_read *r, struct buf *out);
+
 #endif

@@ -41,18 +41,14 @@ static bool is_locked(struct ctx *c, const char *run)
     return lock < 0;
 }
 
-enum status run_read_open(struct ctx *c, const char *run, const char *program, struct run_read *r)
+enum status run_read_refresh(struct run_read *r)
 {
-    *r = (struct run_read){.c = c, .run = run, .history.c = c};
-    TRY(train_options_read(c, run, &r->values, &r->config));
-    TRY(run_read_environment(r));
-    r->running = is_locked(c, run);
-    r->finished = run_has(c, run, "adapter");
-    if (run_has(c, run, "metrics.jsonl")) TRY(history_read(c, run, &r->history));
-    TRY(run_size_of(c, run, &r->size));
     const struct train_config *k = &r->values.config;
-    if (k->max_steps && !r->total_steps) r->total_steps = k->max_steps;
-    snprintf(r->resume, sizeof r->resume, "%.500s resume %.1000s", program, run);
+    history_release(&r->history);
+    r->history = (struct history){.c = r->c};
+    r->finished = run_has(r->c, r->run, "adapter");
+    if (run_has(r->c, r->run, "metrics.jsonl")) TRY(history_read(r->c, r->run, &r->history));
+    TRY(run_size_of(r->c, r->run, &r->size));
     struct verdict_options o = {.total_steps = r->total_steps,
                                 .patience = k->patience,
                                 .eval_every = k->eval_every,
@@ -60,7 +56,18 @@ enum status run_read_open(struct ctx *c, const char *run, const char *program, s
                                 .finished = r->finished,
                                 .resume = r->running ? NULL : r->resume};
     r->verdict = verdict_of(&r->history, &o);
-    return c->status;
+    return r->c->status;
+}
+
+enum status run_read_open(struct ctx *c, const char *run, const char *program, struct run_read *r)
+{
+    *r = (struct run_read){.c = c, .run = run, .history.c = c};
+    TRY(train_options_read(c, run, &r->values, &r->config));
+    TRY(run_read_environment(r));
+    r->running = is_locked(c, run);
+    if (r->values.config.max_steps && !r->total_steps) r->total_steps = r->values.config.max_steps;
+    snprintf(r->resume, sizeof r->resume, "%.500s resume %.1000s", program, run);
+    return run_read_refresh(r);
 }
 
 void run_read_release(struct run_read *r)

@@ -27,6 +27,8 @@ bool run_is_run(struct ctx *c, const char *dir);
 /* Reads all of it. program: the word that calls this program, for r->resume. E_INPUT naming the file that is not as train
  * writes it, E_IO, E_MEMORY. Undone by run_read_release, also after a failure. */
 enum status run_read_open(struct ctx *c, const char *run, const char *program, struct run_read *r);
+/* Reads again what a training adds to: history, verdict, size. Errors of run_read_open. */
+enum status run_read_refresh(struct run_read *r);
 void run_read_release(struct run_read *r);
 
 #endif

@@ -90,6 +90,8 @@ static const struct option_spec specs[] = {
     NUMBER(config.max_memory, "max-memory", 0, "0", 0, 1e6, "Running",
            "GiB of memory that the run may take; 0: what is free"),
     SWITCH(plot, "plot", 0, "false", "Running", "draw the loss in the terminal, with braille characters"),
+    TEXT(serve, "serve", 0, NULL, "PORT", "Running",
+         "show the report while it trains, to browsers on this machine, on this port of localhost; 0: any that is free"),
     INTEGER(config.seed, "seed", 0, "0", 0, 1LL << 53, "Running", "seed of the new adapter, the order of rows and dropout"),
     ENGINE_ROW(V, config.engine, "Running"),
     DEVICE_ROW(V, device, "Running"),
@@ -180,6 +182,9 @@ enum status train_options_check_start(struct ctx *c, const struct train_values *
     return OK;
 }
 
+/* Not kept in config.json: whether the report of a running training is shown changes nothing of the run. */
+static const char not_kept[] = "serve";
+
 char *train_options_text(struct ctx *c, const struct train_values *values)
 {
     struct buf text;
@@ -187,6 +192,7 @@ char *train_options_text(struct ctx *c, const struct train_values *values)
     if (!doc) return NULL;
     for (size_t i = 0; values->config.start && i < sizeof of_adapter / sizeof *of_adapter; i++)
         json_object_del(doc, of_adapter[i]);
+    json_object_del(doc, not_kept);
     buf_init(&text, c, CONFIG_CAP_BYTES);
     json_write(c, doc, true, &text);
     json_decref(doc);
@@ -218,6 +224,8 @@ enum status train_options_read(struct ctx *c, const char *run, struct train_valu
         fail_no_run(c, run);
     else if ((*doc = json_parse_file(c, path, CONFIG_CAP_BYTES)) != NULL && !json_object_get(*doc, "output"))
         ctx_fail(c, E_INPUT, "%s: is not the folder of a run: its config.json is not one that train wrote", run);
+    else if (*doc && !json_object_get(*doc, not_kept) && json_object_set_new(*doc, not_kept, json_null()) != 0)
+        ctx_fail(c, E_MEMORY, "no memory for the options of a run");
     else if (*doc)
         options_from_json(c, &train_table, path, *doc, values);
     mem_free(c, path);

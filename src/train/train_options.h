@@ -12,7 +12,8 @@ struct train_values {
     struct option_list data; /* becomes config.data */
     const char *device;      /* for backend_open */
     int64_t threads;
-    bool plot; /* for the program: the trainer draws nothing */
+    bool plot;         /* for the program: the trainer draws nothing */
+    const char *serve; /* likewise: where the report is shown meanwhile; NULL: nowhere. Not in config.json */
 };
 
 extern const struct option_table train_table;
