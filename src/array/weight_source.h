@@ -7,7 +7,7 @@
 #ifndef YA_ARRAY_WEIGHT_SOURCE_H
 #define YA_ARRAY_WEIGHT_SOURCE_H
 
-#include "io/tensor.h"
+#include "array/codec/mlx_affine.h"
 
 struct weight_source {
     enum tensor_type type; /* one that quant_is_weight_type accepts */
@@ -15,6 +15,9 @@ struct weight_source {
     const void *data;      /* rows one behind the other, at any address; usually in a mapped file. Not owned */
     size_t row_bytes;
     const int32_t *row_map; /* NULL: identity. Not owned */
+    /* Where the file has the matrix in MLX's quantised form: that form, of which `data` was made in memory; NULL else. Not
+     * owned. With row_bytes 0 nothing was made (model_options.packed_in_file). */
+    const struct mlx_affine_matrix *packed;
 };
 
 /* Bytes of all rows. */

@@ -41,6 +41,7 @@ enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct load
     *l = (struct loaded){.c = c};
     struct model_options form = o->form;
     TRY(model_rows_settle(c, o->device, &form, false));
+    form.packed_in_file = o->engine == ENGINE_KIND_MLX;
     l->model = model_open_with(c, o->model, &form);
     if (!l->model) return c->status;
     l->tokenizer = tokenizer_open(c, o->model);

@@ -32,7 +32,7 @@ static const char *const read_fields[] = {
     "hidden_activation",     "rope_scaling",         "rope_parameters",        "original_max_position_embeddings",
     "partial_rotary_factor", "sliding_window",       "use_sliding_window",     "max_window_layers",
     "layer_types",           "no_rope_layers",       "no_rope_layer_interval", "embedding_multiplier",
-    "residual_multiplier",   "attention_multiplier", "logits_scaling",
+    "residual_multiplier",   "attention_multiplier", "logits_scaling",         "quantization",
 };
 
 /* Of the run that made the file, of other programs, of pre-training, or of generation. */
@@ -79,8 +79,6 @@ static const char *const harmless_fields[] = {
 static const struct refused_field {
     const char *name, *why;
 } refused_fields[] = {
-    {"quantization_config", "weights packed by another program (GPTQ, AWQ, bitsandbytes). Take the unpacked model and "
-                            "--base-type nf4, or a GGUF file"},
     {"num_local_experts", "mixtures of experts are not computed"},
     {"num_experts", "mixtures of experts are not computed"},
     {"n_routed_experts", "mixtures of experts are not computed"},
@@ -159,6 +157,44 @@ static enum status check_activation(struct ctx *c, const char *what, const json_
     return OK;
 }
 
+/* ---- MLX's quantised weights ----------------------------------------------------------------------------------------- */
+
+/* "mode", "bits" and "group_size" of all matrices or of one. */
+static enum status check_packing(struct ctx *c, const char *what, const json_t *how)
+{
+    const char *mode = "affine";
+    int64_t bits = 4, group = 64;
+    if (!json_member_string(c, what, how, "mode", false, &mode) ||
+        !json_member_i64(c, what, how, "bits", false, 1, 32, &bits) ||
+        !json_member_i64(c, what, how, "group_size", false, 1, 1 << 20, &group))
+        return c->status;
+    bool known = strcmp(mode, "affine") == 0 && (bits == 4 || bits == 8) && (group == 32 || group == 64 || group == 128);
+    if (known) return OK;
+    return ctx_fail(
+        c, E_UNSUPPORTED,
+        "%s: \"quantization\" has mode \"%.40s\" with %lld bits in groups of %lld; of MLX's forms \"affine\" with "
+        "4 or 8 bits in groups of 32, 64 or 128 is supported",
+        what, mode, (long long)bits, (long long)group);
+}
+
+/* "quantization" of mlx-lm: how all matrices are packed, and under the name of a layer how that one is, false for not at
+ * all. mlx-lm writes the same once more as "quantization_config", which with any other content is another program's. */
+static enum status check_quantization(struct ctx *c, const char *what, const json_t *doc)
+{
+    json_t *all = json_object_get(doc, "quantization"), *of_layer;
+    const char *key;
+    if (config_json_is_unset(all) || !json_equal(all, json_object_get(doc, "quantization_config")))
+        TRY(config_json_refuse_set(
+            c, what, doc, "quantization_config",
+            "weights packed by another program (GPTQ, AWQ, bitsandbytes). Take the unpacked model and "
+            "--base-type nf4, or a GGUF file"));
+    if (config_json_is_unset(all)) return OK;
+    if (!json_is_object(all)) return ctx_fail(c, E_INPUT, "%s: \"quantization\" must be an object", what);
+    TRY(check_packing(c, what, all));
+    json_object_foreach(all, key, of_layer) if (json_is_object(of_layer)) TRY(check_packing(c, what, of_layer));
+    return OK;
+}
+
 /* Logs the fields that are in none of the lists. */
 static void name_unknown(struct ctx *c, const char *what, const json_t *doc, const struct model_config *config)
 {
@@ -170,6 +206,7 @@ static void name_unknown(struct ctx *c, const char *what, const json_t *doc, con
     {
         if (config_json_is_unset(value) || is_number_field(key)) continue;
         if (fields_hold(read_fields, sizeof read_fields / sizeof *read_fields, key)) continue;
+        if (strcmp(key, "quantization_config") == 0) continue; /* checked above */
         if (fields_hold(harmless_fields, sizeof harmless_fields / sizeof *harmless_fields, key)) continue;
         if (names.len > CTX_MESSAGE_BYTES / 2) continue;
         buf_printf(&names, "%s\"%.60s\"", names.len > 0 ? ", " : "", key);
@@ -183,6 +220,7 @@ enum status config_json_check_fields(struct ctx *c, const char *what, const json
 {
     for (size_t i = 0; i < sizeof refused_fields / sizeof *refused_fields; i++)
         TRY(config_json_refuse_set(c, what, doc, refused_fields[i].name, refused_fields[i].why));
+    TRY(check_quantization(c, what, doc));
     TRY(check_family_fields(c, what, doc, config));
     TRY(check_activation(c, what, doc));
     name_unknown(c, what, doc, config);

@@ -22,6 +22,9 @@ extern const char *const base_type_name[BASE_TYPES]; /* "as-is", "nf4", "int8" *
 struct model_options {
     enum base_type base;
     enum compute compute; /* of products with the frozen matrices; int8 and int8x2 make an as-is base int8 */
+    /* For an engine that computes with MLX's quantised form itself: an as-is base of such a file gets no rows for this
+     * program's kernels, and only weight_source.packed may be read of it. */
+    bool packed_in_file;
 };
 /* The base that a model opened with these options has: products in integers need int8 weights, so with them as-is means
  * int8. */

@@ -25,6 +25,7 @@ void weights_close(struct model_files *f)
     mem_free(f->c, f->arrays);
     for (size_t i = 0; i < f->n_prepared; i++) array_backend(f->c)->weight_release(array_backend(f->c), &f->prepared[i]);
     mem_free(f->c, f->prepared);
+    weights_release_packed(f);
     mem_free(f->c, f->names);
     mem_free(f->c, f->row_map);
     map64_free(f->used);

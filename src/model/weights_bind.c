@@ -119,6 +119,8 @@ enum status weights_bind(struct model_files *f, struct model *m)
     m->blocks = mem_alloc(f->c, n, sizeof *m->blocks);
     f->names = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->names);
     f->prepared = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->prepared); /* and embeddings, and a head */
+    f->packed = mem_alloc(f->c, n * LORA_PLACES + 2, sizeof *f->packed);
+    f->packed_in_file = m->options.packed_in_file && m->options.base == BASE_AS_IS;
     f->arrays = mem_alloc(f->c, n * (LORA_PLACES + BLOCK_NORMS) + 1, sizeof(struct array *)); /* biases, norms */
     if (!ctx_ok(f->c)) return f->c->status;
     TRY(bind_ends(f, m));

@@ -82,7 +82,9 @@ static enum status open_tokenizer(struct trainer *t)
 /* Model, tokenizer, adapter and engine, in this order. */
 static enum status open_own(struct trainer *t)
 {
-    t->model = model_open_with(t->c, t->config.model, &t->config.form);
+    struct model_options form = t->config.form;
+    form.packed_in_file = t->config.engine == ENGINE_KIND_MLX;
+    t->model = model_open_with(t->c, t->config.model, &form);
     if (!t->model) return t->c->status;
     TRY(check_context(t, t->model->config.max_positions));
     TRY(open_tokenizer(t));

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "array/codec/quant.h"
+#include "array/dtype.h"
 #include "base/sha256.h"
 #include "support_numbers.h"
 
@@ -54,7 +56,8 @@ static void there_and_back(void **state)
     for (int bits = 4; bits <= 8; bits += 4) {
         double squares = 0, all = 0;
         mlx_affine_quantise(x, NUMBERS_COUNT, bits, words, scales, biases);
-        mlx_affine_widen(words, scales, biases, NUMBERS_COUNT, bits, back);
+        const struct mlx_affine_matrix m = {words, scales, biases, TENSOR_BF16, bits, MLX_GROUP};
+        mlx_affine_row_f32(&m, 0, NUMBERS_COUNT, back);
         for (int i = 0; i < NUMBERS_COUNT; i++) {
             squares += ((double)back[i] - (double)x[i]) * ((double)back[i] - (double)x[i]);
             all += (double)x[i] * (double)x[i];
@@ -64,8 +67,61 @@ static void there_and_back(void **state)
     }
 }
 
+/* Rows at any address, groups of every size and numbers of every type; those of 4 bits are also rows of Q4_1, bit for bit,
+ * where f16 holds the numbers. */
+static void rows_of_others(void **state)
+{
+    enum { COLS = 256, ROWS = 3 };
+    static const int groups[3] = {32, 64, 128};
+    static uint8_t bytes[1 + ROWS * COLS], numbers[2][1 + ROWS * COLS / 32 * 4], blocks[COLS / 32 * 20];
+    float row[COLS], same[COLS];
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 167 + 13);
+    for (int k = 0; k < 18; k++) {
+        struct mlx_affine_matrix m = {bytes + 1, numbers[0] + 1, numbers[1] + 1, TENSOR_F32, k % 2 ? 8 : 4, groups[k / 6]};
+        m.type = k / 2 % 3 == 0 ? TENSOR_BF16 : k / 2 % 3 == 1 ? TENSOR_F16 : TENSOR_F32;
+        for (int i = 0; i < ROWS * COLS / m.group; i++) {
+            float x[2] = {0.0078125f * (float)(i + 1), -0.5f * (float)(i + 3)}; /* few bits: each type holds them */
+            for (int s = 0; s < 2; s++) {
+                uint16_t half = m.type == TENSOR_BF16 ? f32_to_bf16(x[s]) : f32_to_f16(x[s]);
+                uint8_t *to = numbers[s] + 1 + i * tensor_type_info(m.type)->bytes;
+                if (m.type == TENSOR_F32)
+                    memcpy(to, &x[s], 4);
+                else
+                    memcpy(to, &half, 2);
+            }
+        }
+        mlx_affine_row_f32(&m, 2, COLS, row);
+        for (int i = 0; i < COLS; i++) {
+            int at = 2 * COLS + i, group = at / m.group;
+            int code = m.bits == 8 ? bytes[1 + at] : bytes[1 + at / 2] >> (at % 2 * 4) & 15;
+            assert_true(row[i] == 0.0078125f * (float)(group + 1) * (float)code - 0.5f * (float)(group + 3));
+        }
+        assert_true(mlx_affine_row_q4_1(&m, 2, COLS, blocks) == (m.bits == 4));
+        if (m.bits == 8) continue;
+        quant_to_f32(TENSOR_Q4_1, blocks, same, COLS);
+        assert_memory_equal(row, same, sizeof row);
+    }
+}
+
+/* A scale that f16 cannot hold makes no Q4_1. */
+static void what_f16_cannot_hold(void **state)
+{
+    static const uint16_t one[2] = {0x3f80, 0x3f80}, tiny[2] = {0x3f80, 0x2f81}, large[2] = {0x4800, 0x3f80};
+    static const uint32_t words[8];
+    uint8_t blocks[40];
+    (void)state;
+    struct mlx_affine_matrix m = {words, one, one, TENSOR_BF16, 4, 32};
+    assert_true(mlx_affine_row_q4_1(&m, 0, 64, blocks));
+    m.scales = tiny;
+    assert_false(mlx_affine_row_q4_1(&m, 0, 64, blocks));
+    m.scales = one, m.biases = large;
+    assert_false(mlx_affine_row_q4_1(&m, 0, 64, blocks));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(bits_of_mlx), cmocka_unit_test(there_and_back)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bits_of_mlx), cmocka_unit_test(there_and_back),
+                                       cmocka_unit_test(rows_of_others), cmocka_unit_test(what_f16_cannot_hold)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,7 +145,12 @@ struct weight *cpu_weight(struct cpu_fixture *t, enum tensor_type type, int64_t 
 
 void cpu_weight_to_form(struct cpu_fixture *t, struct weight *w, enum weight_form form)
 {
-    const struct weight_source source = {w->type, w->rows, w->cols, w->data, w->row_bytes, w->row_map};
+    const struct weight_source source = {.type = w->type,
+                                         .rows = w->rows,
+                                         .cols = w->cols,
+                                         .data = w->data,
+                                         .row_bytes = w->row_bytes,
+                                         .row_map = w->row_map};
     void *codes = malloc(weight_form_bytes(&source, form)), *stored = NULL;
     assert_non_null(codes);
     if (weight_prepare(t->f.c, w, w->name, &source, form, codes) != OK) fail_msg("%s", t->f.c->message);

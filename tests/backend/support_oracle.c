@@ -74,7 +74,12 @@ static void store(struct stored *x, enum tensor_type type, int rows, int cols, u
 /* The same prepared as NF4 or int8; the elements are now what its codes stand for. */
 static void store_form(struct ctx *c, struct stored *x, enum weight_form form)
 {
-    const struct weight_source source = {x->w.type, x->w.rows, x->w.cols, x->w.data, x->w.row_bytes, x->w.row_map};
+    const struct weight_source source = {.type = x->w.type,
+                                         .rows = x->w.rows,
+                                         .cols = x->w.cols,
+                                         .data = x->w.data,
+                                         .row_bytes = x->w.row_bytes,
+                                         .row_map = x->w.row_map};
     assert_true(weight_form_bytes(&source, form) <= sizeof x->codes);
     assert_int_equal(weight_prepare(c, &x->w, x->w.name, &source, form, x->codes), OK);
     for (int i = 0; i < x->w.rows; i++) weight_row_f64(&x->w, i, x->values + i * x->w.cols);

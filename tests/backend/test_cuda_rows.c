@@ -227,7 +227,8 @@ static struct array *taken_back(struct ctx *c)
     struct weight w;
     struct backend *b = array_backend(c);
     for (int i = 0; i < 8 * 40; i++) table[i] = f32_to_bf16((float)(i * 7 % 11 - 5) / 8);
-    const struct weight_source source = {TENSOR_BF16, 8, 40, table, 80, NULL};
+    const struct weight_source source = {
+        .type = TENSOR_BF16, .rows = 8, .cols = 40, .data = table, .row_bytes = 80, .row_map = NULL};
     if (b->weight_prepare(b, &w, "table", &source, WEIGHT_STORED) != OK || tape_begin(c) != OK ||
         tape_watch(c, x, NULL) != OK)
         return NULL;
@@ -290,8 +291,12 @@ static struct weight *coded_weight(struct ctx *c, uint64_t seed)
     const struct tensor_type_info *info = tensor_type_info(code->type);
     if (info->block > 1) blocks_tame(code->type, bytes, n / (size_t)info->bytes, 0.25f);
     for (int32_t i = 0; i < code_rows; i++) map[seed & 1][i] = (int32_t)((i * 3 + 1) % code_rows);
-    const struct weight_source source = {
-        code->type, code_rows, code->cols, bytes, n / (size_t)code_rows, code_rows % 3 ? map[seed & 1] : NULL};
+    const struct weight_source source = {.type = code->type,
+                                         .rows = code_rows,
+                                         .cols = code->cols,
+                                         .data = bytes,
+                                         .row_bytes = n / (size_t)code_rows,
+                                         .row_map = code_rows % 3 ? map[seed & 1] : NULL};
     struct weight *w = &weights[seed & 1];
     if (b->weight_prepare(b, w, "weight", &source, code->form) != OK) fail_msg("%s: %s", code->name, c->message);
     return w;
@@ -324,7 +329,8 @@ static struct array *coded_gradient(struct ctx *c, bool of_head)
     struct cross_entropy_result loss;
     struct backend *b = array_backend(c);
     for (int i = 0; i < 8 * 16; i++) table[i] = f32_to_bf16((float)(i * 7 % 11 - 5) / 8);
-    const struct weight_source source = {TENSOR_BF16, 8, 16, table, 32, NULL};
+    const struct weight_source source = {
+        .type = TENSOR_BF16, .rows = 8, .cols = 16, .data = table, .row_bytes = 32, .row_map = NULL};
     if (b->weight_prepare(b, &head, "head", &source, WEIGHT_STORED) != OK || tape_begin(c) != OK ||
         tape_watch(c, x, NULL) != OK)
         return NULL;

@@ -90,7 +90,8 @@ static void close_model(struct pair *p, int k)
 static void open_pair(struct pair *p, const char *family, enum compute compute)
 {
     *p = (struct pair){.c = open_ctx()};
-    for (int k = 0; k < ENGINES; k++) open_model(p, k, family, &(struct model_options){BASE_AS_IS, compute});
+    for (int k = 0; k < ENGINES; k++)
+        open_model(p, k, family, &(struct model_options){.base = BASE_AS_IS, .compute = compute});
     p->engine[NATIVE] = engine_native_new(p->c, p->model[NATIVE], p->lora[NATIVE]);
     p->engine[MLX] = engine_mlx_new(p->c, p->model[MLX], p->lora[MLX]);
     if (!p->engine[MLX]) fail_msg("%s: %s", family, p->c->message);
@@ -346,13 +347,14 @@ static void assert_refused(const char *family, const struct model_options *optio
 static void what_it_lacks_is_refused_by_name(void **state)
 {
     (void)state;
-    const struct model_options plain = {BASE_AS_IS, COMPUTE_F32}, nf4 = {BASE_NF4, COMPUTE_F32};
+    const struct model_options plain = {.base = BASE_AS_IS}, nf4 = {.base = BASE_NF4};
     assert_refused("families/llama_dynamic", &plain, 0, "does not have dynamic scaling");
     assert_refused("families/phi3_long", &plain, 0, "does not have longrope scaling");
     assert_refused("families/ministral3", &plain, 0, "llama_4_scaling_beta");
     assert_refused("golden/llama2", &plain, 0.5f, "--dropout 0.5");
     assert_refused("golden/llama2", &nf4, 0, "--base-type nf4");
-    assert_refused("golden/llama2", &(struct model_options){BASE_INT8, COMPUTE_INT8X2}, 0, "--base-type int8");
+    assert_refused("golden/llama2", &(struct model_options){.base = BASE_INT8, .compute = COMPUTE_INT8X2}, 0,
+                   "--base-type int8");
 }
 
 /* Opens an engine, evaluates, steps and runs a sequence; the status. */
@@ -362,7 +364,7 @@ static enum status run_once(void)
     struct pair p = {.c = open_ctx()};
     struct engine_loss loss;
     const struct engine_micro m = {.step = 1, .count = 1, .inv_n = 1, .recomputed_blocks = 1};
-    open_model(&p, MLX, "golden/qwen3", &(struct model_options){BASE_AS_IS, COMPUTE_F32});
+    open_model(&p, MLX, "golden/qwen3", &(struct model_options){.base = BASE_AS_IS, .compute = COMPUTE_F32});
     struct batch b = make_batch(p.model[MLX]);
     struct engine *e = p.engine[MLX] = engine_mlx_new(p.c, p.model[MLX], p.lora[MLX]);
     enum status status = p.c->status;

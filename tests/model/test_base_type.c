@@ -179,7 +179,7 @@ static void computing_in_integers(void **state)
     tiny_write_hf(f, &t, "tiny", NULL);
     for (int compute = 0; compute < COMPUTES; compute++)
         for (int base = 0; base < BASE_TYPES; base++) {
-            const struct model_options o = {(enum base_type)base, (enum compute)compute};
+            const struct model_options o = {.base = (enum base_type)base, .compute = (enum compute)compute};
             struct model *m = model_open_with(f->c, fixture_path(f, "tiny"), &o);
             if (base == BASE_NF4 && compute_is_integer((enum compute)compute)) {
                 assert_null(m);
@@ -204,11 +204,15 @@ static void computing_in_integers(void **state)
             assert_string_equal(model_compute_text(m, text, sizeof text), expected);
             model_free(m);
         }
-    assert_string_equal(model_options_text(&(struct model_options){BASE_AS_IS, COMPUTE_F32}), "");
-    assert_string_equal(model_options_text(&(struct model_options){BASE_NF4, COMPUTE_F32}), "--base-type nf4 ");
-    assert_string_equal(model_options_text(&(struct model_options){BASE_INT8, COMPUTE_F32}), "--base-type int8 ");
-    assert_string_equal(model_options_text(&(struct model_options){BASE_AS_IS, COMPUTE_INT8X2}), "--compute int8x2 ");
-    assert_string_equal(model_options_text(&(struct model_options){BASE_AS_IS, COMPUTE_BF16}), "--compute bf16 ");
+    assert_string_equal(model_options_text(&(struct model_options){.base = BASE_AS_IS, .compute = COMPUTE_F32}), "");
+    assert_string_equal(model_options_text(&(struct model_options){.base = BASE_NF4, .compute = COMPUTE_F32}),
+                        "--base-type nf4 ");
+    assert_string_equal(model_options_text(&(struct model_options){.base = BASE_INT8, .compute = COMPUTE_F32}),
+                        "--base-type int8 ");
+    assert_string_equal(model_options_text(&(struct model_options){.base = BASE_AS_IS, .compute = COMPUTE_INT8X2}),
+                        "--compute int8x2 ");
+    assert_string_equal(model_options_text(&(struct model_options){.base = BASE_AS_IS, .compute = COMPUTE_BF16}),
+                        "--compute bf16 ");
 }
 
 /* A number in a weight that no scale holds: named, with file and row; as it is, the file opens. */

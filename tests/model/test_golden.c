@@ -147,7 +147,7 @@ static void check_int8(struct fixture *f, const char *family, double torch)
     double loss[COMPUTES], golden = 0;
     for (int i = 0; i < COMPUTES; i++) {
         struct golden g;
-        golden_open_with(&g, f, family, &(struct model_options){BASE_INT8, (enum compute)i});
+        golden_open_with(&g, f, family, &(struct model_options){.base = BASE_INT8, .compute = (enum compute)i});
         model_attach_lora(g.model, g.lora);
         loss[i] = golden_train_step(&g, false);
         golden = *(const double *)golden_value(&g, "loss")->data;

@@ -201,7 +201,7 @@ static void auto_is_settled(void **state)
         const bool portable = way & 1, training = way & 2;
         if (portable) setenv("YA_CPU", "portable", 1);
         for (int i = 0; i < 3; i++) {
-            struct model_options o = {(enum base_type)bases[i], (enum compute)MODEL_ROWS_AUTO};
+            struct model_options o = {.base = (enum base_type)bases[i], .compute = (enum compute)MODEL_ROWS_AUTO};
             assert_int_equal(model_rows_settle(c, "cpu", &o, training), OK);
             enum compute expected = bases[i] == BASE_INT8 && fast && !portable ? COMPUTE_INT8X2 : COMPUTE_F32;
             assert_int_equal(o.compute, bf16 && training && !portable ? COMPUTE_BF16 : expected);

@@ -27,7 +27,7 @@ struct run {
 static void open_run(struct ctx *c, struct run *r, const char *path, enum base_type base, enum compute compute,
                      double dropout)
 {
-    *r = (struct run){.model = model_open_with(c, path, &(struct model_options){base, compute})};
+    *r = (struct run){.model = model_open_with(c, path, &(struct model_options){.base = base, .compute = compute})};
     if (!r->model) fail_msg("%s", c->message);
     struct lora_config config = {.rank = RANK, .alpha = 6, .targets = LORA_ALL, .seed = 4};
     config.dropout = dropout;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "array/dtype.h"
+#include "base/le.h"
 
 /* Scale and bias of a group, before they are rounded. Code 0 stands for `edge`, the end of the range further from zero,
  * which is the bias; with the upper end the scale is negative and codes count down from it. steps: from zero to the edge, a
@@ -50,13 +51,66 @@ void mlx_affine_quantise(const float *x, int64_t n, int bits, uint32_t *words, u
     }
 }
 
-void mlx_affine_widen(const uint32_t *words, const uint16_t *scales, const uint16_t *biases, int64_t n, int bits, float *out)
+/* ---- reading --------------------------------------------------------------------------------------------------------- */
+
+/* Number i of scales or biases. */
+static float affine_number(enum tensor_type type, const void *numbers, int64_t i)
 {
-    int per_word = 32 / bits;
-    uint32_t mask = bits == 8 ? 0xff : 0xf;
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t code = words[i / per_word] >> (i % per_word * bits) & mask;
-        float product = bf16_to_f32(scales[i / MLX_GROUP]) * (float)code;
-        out[i] = product + bf16_to_f32(biases[i / MLX_GROUP]);
+    const uint8_t *p = (const uint8_t *)numbers + i * tensor_type_info(type)->bytes;
+    uint32_t bits = type == TENSOR_F32 ? le_u32(p) : le_u16(p);
+    float value;
+    if (type == TENSOR_BF16) return bf16_to_f32((uint16_t)bits);
+    if (type == TENSOR_F16) return f16_to_f32((uint16_t)bits);
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Words are little-endian and hold their first element in the lowest bits, so a row is a row of bytes, with 4 bits two codes
+ * to a byte, the lower half first. */
+static const uint8_t *affine_codes(const struct mlx_affine_matrix *m, int64_t row, int64_t cols)
+{
+    return (const uint8_t *)m->words + row * (cols * m->bits / 8);
+}
+
+void mlx_affine_row_f32(const struct mlx_affine_matrix *m, int64_t row, int64_t cols, float *out)
+{
+    const uint8_t *codes = affine_codes(m, row, cols);
+    const int64_t groups = cols / m->group;
+    for (int64_t i = 0; i < cols; i += m->group) {
+        float scale = affine_number(m->type, m->scales, row * groups + i / m->group);
+        float bias = affine_number(m->type, m->biases, row * groups + i / m->group);
+        for (int64_t k = i; k < i + m->group; k++) {
+            unsigned code = m->bits == 8 ? codes[k] : codes[k / 2] >> (k % 2 * 4) & 15u;
+            float product = scale * (float)code;
+            out[k] = product + bias;
+        }
     }
+}
+
+/* A number as f16 to `out`, if f16 holds it exactly. */
+static bool affine_as_f16(float x, uint8_t *out)
+{
+    uint16_t half = f32_to_f16(x);
+    out[0] = (uint8_t)half;
+    out[1] = (uint8_t)(half >> 8);
+    return f16_to_f32(half) == x;
+}
+
+/* A block of Q4_1: scale, bias, and 16 bytes in which byte i has elements i (the lower half) and i + 16. */
+bool mlx_affine_row_q4_1(const struct mlx_affine_matrix *m, int64_t row, int64_t cols, uint8_t *out)
+{
+    const struct tensor_type_info *q4_1 = tensor_type_info(TENSOR_Q4_1);
+    const uint8_t *codes = affine_codes(m, row, cols);
+    const int64_t groups = cols / m->group;
+    if (m->bits != 4) return false;
+    for (int64_t i = 0; i < cols; i += q4_1->block, out += q4_1->bytes, codes += q4_1->block / 2) {
+        int64_t group = row * groups + i / m->group;
+        if (!affine_as_f16(affine_number(m->type, m->scales, group), out)) return false;
+        if (!affine_as_f16(affine_number(m->type, m->biases, group), out + 2)) return false;
+        for (int k = 0; k < 8; k++) { /* bytes k of the first and of the second half of the block's codes */
+            out[4 + 2 * k] = (uint8_t)((codes[k] & 15) | codes[8 + k] << 4);
+            out[5 + 2 * k] = (uint8_t)(codes[k] >> 4 | (codes[8 + k] & 0xf0));
+        }
+    }
+    return true;
 }

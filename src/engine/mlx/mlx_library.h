@@ -38,8 +38,18 @@ struct mlx_string {
 };
 
 /* The values of mlx_dtype that are used here. */
-enum mlx_dtype { MLX_BOOL = 0, MLX_I32 = 7, MLX_F16 = 9, MLX_F32 = 10, MLX_BF16 = 12 };
+enum mlx_dtype { MLX_BOOL = 0, MLX_U32 = 3, MLX_I32 = 7, MLX_F16 = 9, MLX_F32 = 10, MLX_BF16 = 12 };
 enum mlx_device_type { MLX_DEVICE_CPU, MLX_DEVICE_GPU };
+
+/* A number or a dtype that may be left out. */
+struct mlx_optional_int {
+    int value;
+    bool has_value;
+};
+struct mlx_optional_dtype {
+    enum mlx_dtype value;
+    bool has_value;
+};
 
 /* A function of ours that MLX calls, when a closure is applied and again when it is differentiated. 0 for success. */
 typedef int (*mlx_callback)(struct mlx_vector *out, struct mlx_vector in, void *payload);
@@ -103,6 +113,14 @@ typedef int (*mlx_callback)(struct mlx_vector *out, struct mlx_vector in, void *
       (struct mlx_array * out, struct mlx_array a, struct mlx_array ids, int axis, struct mlx_stream s))                    \
     X(int, sum, (struct mlx_array * out, struct mlx_array a, bool keepdims, struct mlx_stream s))                           \
     X(int, logsumexp_axis, (struct mlx_array * out, struct mlx_array a, int axis, bool keepdims, struct mlx_stream s))      \
+    X(int, quantized_matmul,                                                                                                \
+      (struct mlx_array * out, struct mlx_array x, struct mlx_array words, struct mlx_array scales,                         \
+       struct mlx_array biases, bool transpose, struct mlx_optional_int group, struct mlx_optional_int bits,                \
+       const char *mode, struct mlx_stream s))                                                                              \
+    X(int, dequantize,                                                                                                      \
+      (struct mlx_array * out, struct mlx_array words, struct mlx_array scales, struct mlx_array biases,                    \
+       struct mlx_optional_int group, struct mlx_optional_int bits, const char *mode, struct mlx_array global_scale,        \
+       struct mlx_optional_dtype dtype, struct mlx_stream s))                                                               \
     X(int, fast_rms_norm,                                                                                                   \
       (struct mlx_array * out, struct mlx_array x, struct mlx_array gain, float eps, struct mlx_stream s))                  \
     X(int, fast_scaled_dot_product_attention,                                                                               \

@@ -280,6 +280,24 @@ struct mlx_array mlx_op_logsumexp(struct mlx_graph *g, struct mlx_array a)
     END(g, "logsumexp", g->library.logsumexp_axis(&y, a, -1, true, g->stream));
 }
 
+struct mlx_array mlx_op_quantised_matmul(struct mlx_graph *g, struct mlx_array x, const struct mlx_quantised *w)
+{
+    BEGIN(g);
+    END(g, "quantized_matmul",
+        g->library.quantized_matmul(&y, x, w->words, w->scales, w->biases, true, (struct mlx_optional_int){w->group, true},
+                                    (struct mlx_optional_int){w->bits, true}, "affine", g->stream));
+}
+
+struct mlx_array mlx_op_dequantise(struct mlx_graph *g, const struct mlx_quantised *w)
+{
+    const struct mlx_array none = {NULL};
+    BEGIN(g);
+    END(g, "dequantize",
+        g->library.dequantize(&y, w->words, w->scales, w->biases, (struct mlx_optional_int){w->group, true},
+                              (struct mlx_optional_int){w->bits, true}, "affine", none,
+                              (struct mlx_optional_dtype){MLX_F32, false}, g->stream));
+}
+
 struct mlx_array mlx_op_rms_norm(struct mlx_graph *g, struct mlx_array x, struct mlx_array gain, double eps)
 {
     BEGIN(g);

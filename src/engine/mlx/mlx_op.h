@@ -74,6 +74,17 @@ struct mlx_array mlx_op_take_along(struct mlx_graph *g, struct mlx_array a, stru
 struct mlx_array mlx_op_sum(struct mlx_graph *g, struct mlx_array a);
 struct mlx_array mlx_op_logsumexp(struct mlx_graph *g, struct mlx_array a);
 
+/* A frozen matrix (rows, cols) in MLX's quantised form (array/codec/mlx_affine.h): words (rows, cols * bits / 32) u32,
+ * scales and biases (rows, cols / group) of one floating-point dtype. */
+struct mlx_quantised {
+    struct mlx_array words, scales, biases;
+    int bits, group;
+};
+/* x (N, cols) times its transpose, (N, rows), in the dtype of x and the scales; MLX differentiates it with respect to x. And
+ * its values, in the dtype of the scales. */
+struct mlx_array mlx_op_quantised_matmul(struct mlx_graph *g, struct mlx_array x, const struct mlx_quantised *w);
+struct mlx_array mlx_op_dequantise(struct mlx_graph *g, const struct mlx_quantised *w);
+
 /* x / sqrt(mean(x^2) + eps) * gain over the last axis (Zhang and Sennrich 2019). */
 struct mlx_array mlx_op_rms_norm(struct mlx_graph *g, struct mlx_array x, struct mlx_array gain, double eps);
 /* q (1, H, N, D), k and v (1, G, K, D): (1, H, N, D). A mask (N, K) of bool, true where a query sees a key; without one

@@ -84,17 +84,12 @@ static enum status pass_rows(struct mlx_pass *p, double scale)
     return g->c->status;
 }
 
-/* The dtype in which products with the frozen matrices are computed. */
-static enum mlx_dtype pass_dtype(const struct mlx_pass *p)
-{
-    return p->x->m->options.compute == COMPUTE_BF16 ? MLX_BF16 : MLX_F32;
-}
-
-/* W^T, (cols, rows), in that dtype. */
+/* W^T, (cols, rows), in the dtype of products; nothing for a quantised matrix. */
 static struct mlx_array pass_operand(const struct mlx_pass *p, const struct mlx_matrix *w)
 {
     struct mlx_graph *g = p->x->g;
-    struct mlx_array cast = w->dtype == pass_dtype(p) ? w->w : mlx_op_cast(g, w->w, pass_dtype(p));
+    if (!w->w.ctx) return nothing;
+    struct mlx_array cast = w->dtype == mlx_model_dtype(p->x) ? w->w : mlx_op_cast(g, w->w, mlx_model_dtype(p->x));
     return mlx_op_transpose(g, cast, 2, (const int[]){1, 0});
 }
 
@@ -139,12 +134,15 @@ struct pass_block {
     int64_t layer;
 };
 
-/* x (N, in) in f32 times a frozen matrix. */
-static struct mlx_array pass_product(const struct mlx_pass *p, struct mlx_array x, struct mlx_array operand)
+/* x (N, in) in f32 times the transpose of a frozen matrix: (N, out) f32. operand: pass_operand of it. */
+static struct mlx_array pass_product(const struct mlx_pass *p, struct mlx_array x, const struct mlx_matrix *w,
+                                     struct mlx_array operand)
 {
     struct mlx_graph *g = p->x->g;
-    if (pass_dtype(p) == MLX_F32) return mlx_op_matmul(g, x, operand);
-    return mlx_op_cast(g, mlx_op_matmul(g, mlx_op_cast(g, x, MLX_BF16), operand), MLX_F32);
+    enum mlx_dtype dtype = mlx_model_dtype(p->x);
+    if (dtype != MLX_F32) x = mlx_op_cast(g, x, dtype);
+    struct mlx_array y = w->w.ctx ? mlx_op_matmul(g, x, operand) : mlx_op_quantised_matmul(g, x, &w->quantised);
+    return dtype == MLX_F32 ? y : mlx_op_cast(g, y, MLX_F32);
 }
 
 /* y + s (x A^T) B^T. */
@@ -164,7 +162,7 @@ static struct mlx_array pass_linear(const struct pass_block *a, enum lora_place 
     const struct mlx_model *m = a->p->x;
     const struct mlx_layer *l = &m->layers[a->layer];
     const struct mlx_matrix *w = &l->linear[place];
-    struct mlx_array y = pass_product(a->p, x, pass_operand(a->p, w));
+    struct mlx_array y = pass_product(a->p, x, w, pass_operand(a->p, w));
     if (w->bias.ctx) y = mlx_op_add(m->g, y, w->bias);
     if (l->module[place] < 0) return y;
     const struct mlx_array *pair = adapters + 2 * l->module[place];
@@ -184,7 +182,7 @@ static void pass_project(const struct pass_block *a, enum lora_place fused, cons
                          struct mlx_array *y)
 {
     const struct mlx_layer *l = &a->p->x->layers[a->layer];
-    struct mlx_array all = l->linear[fused].w.ctx ? pass_linear(a, fused, x, adapters) : nothing;
+    struct mlx_array all = l->linear[fused].exists ? pass_linear(a, fused, x, adapters) : nothing;
     int64_t first = 0;
     for (int i = 0; i < n; first += widths[i++])
         y[i] = all.ctx ? pass_columns(a->p->x->g, all, rows, first, widths[i]) : pass_linear(a, places[i], x, adapters);
@@ -346,12 +344,25 @@ static struct mlx_array pass_layer(const struct mlx_pass *p, int64_t layer, stru
     return out;
 }
 
+/* The embeddings of the tokens, (N, C); of a quantised table only their rows are widened. */
+static struct mlx_array pass_embed(const struct mlx_pass *p)
+{
+    struct mlx_graph *g = p->x->g;
+    const struct mlx_matrix *table = &p->x->embed;
+    if (table->w.ctx) return mlx_op_take(g, table->w, p->tokens);
+    struct mlx_quantised rows = table->quantised;
+    rows.words = mlx_op_take(g, rows.words, p->tokens);
+    rows.scales = mlx_op_take(g, rows.scales, p->tokens);
+    rows.biases = mlx_op_take(g, rows.biases, p->tokens);
+    return mlx_op_dequantise(g, &rows);
+}
+
 /* Final hidden states of the rows that count, (n_rows, C). */
 static struct mlx_array pass_hidden(const struct mlx_pass *p, const struct mlx_array *in)
 {
     struct mlx_graph *g = p->x->g;
     const struct model_config *k = &p->x->m->config;
-    struct mlx_array x = mlx_op_cast(g, mlx_op_take(g, p->x->embed.w, p->tokens), MLX_F32);
+    struct mlx_array x = mlx_op_cast(g, pass_embed(p), MLX_F32);
     x = mlx_op_scale(g, x, (float)k->embedding_multiplier);
     for (int64_t i = 0; i < k->n_layers; i++) x = pass_layer(p, i, x, in);
     x = mlx_op_rms_norm(g, x, p->x->final_norm, k->rms_eps);
@@ -360,7 +371,7 @@ static struct mlx_array pass_hidden(const struct mlx_pass *p, const struct mlx_a
 
 struct mlx_array mlx_pass_logits(const struct mlx_pass *p, const struct mlx_array *in)
 {
-    return pass_product(p, pass_hidden(p, in), p->head);
+    return pass_product(p, pass_hidden(p, in), &p->x->head, p->head);
 }
 
 /* Rows [from, to) of the loss. */
@@ -380,7 +391,7 @@ static struct mlx_array chunk_rows(const struct pass_chunk *a, struct mlx_array 
 static void pass_chunk(struct mlx_graph *g, void *arg, const struct mlx_array *in, struct mlx_array *out)
 {
     const struct pass_chunk *a = arg;
-    struct mlx_array logits = pass_product(a->p, in[0], a->p->head); /* (n, V) */
+    struct mlx_array logits = pass_product(a->p, in[0], &a->p->x->head, a->p->head); /* (n, V) */
     struct mlx_array target = mlx_op_take_along(g, logits, chunk_rows(a, a->p->targets, 1));
     out[1] = mlx_op_subtract(g, mlx_op_logsumexp(g, logits), target);
     out[0] = mlx_op_sum(g, mlx_op_multiply(g, out[1], chunk_rows(a, a->p->weights, 1)));

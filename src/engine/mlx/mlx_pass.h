@@ -26,7 +26,7 @@ struct mlx_pass {
     struct mlx_array rows;         /* (n_rows) i32: the rows that the loss is computed on */
     struct mlx_array targets;      /* (n_rows, 1) i32 */
     struct mlx_array weights;      /* (n_rows, 1) f32: ω of the row times `scale` */
-    struct mlx_array head;         /* (C, V): the head, as it is multiplied with */
+    struct mlx_array head;         /* (C, V): the head, as it is multiplied with; ctx NULL: it is quantised */
     int32_t *counted;              /* the same rows on the host; owned */
     int64_t n_rows;
 };

@@ -86,16 +86,59 @@ static struct mlx_array weights_copy(struct mlx_model *x, const struct weight_so
     return out;
 }
 
+enum mlx_dtype mlx_model_dtype(const struct mlx_model *x)
+{
+    return x->m->options.compute == COMPUTE_BF16 ? MLX_BF16 : MLX_F32;
+}
+
+/* A tensor of the file of `element` bytes a number, in place where its address allows it. */
+static struct mlx_array weights_tensor(struct mlx_model *x, enum mlx_dtype dtype, size_t element, int64_t rows, int64_t cols,
+                                       const void *data)
+{
+    const int64_t shape[2] = {rows, cols};
+    struct mlx_array out = {NULL};
+    x->bytes += (size_t)rows * (size_t)cols * element;
+    if ((uintptr_t)data % element == 0) return mlx_op_wrap(x->g, dtype, 2, shape, data);
+    char *aligned = mem_alloc(x->g->c, (size_t)rows * (size_t)cols, element);
+    if (!aligned) return out;
+    memcpy(aligned, data, (size_t)rows * (size_t)cols * element);
+    out = mlx_op_upload(x->g, dtype, 2, shape, aligned);
+    mem_free(x->g->c, aligned);
+    return out;
+}
+
+/* Scales or biases, in the dtype of products. */
+static struct mlx_array weights_groups(struct mlx_model *x, const struct weight_source *s, const void *data)
+{
+    enum mlx_dtype dtype;
+    weights_dtype(s->packed->type, &dtype);
+    struct mlx_array stored = weights_tensor(x, dtype, dtype == MLX_F32 ? 4 : 2, s->rows, s->cols / s->packed->group, data);
+    return dtype == mlx_model_dtype(x) ? stored : mlx_op_cast(x->g, stored, mlx_model_dtype(x));
+}
+
+static struct mlx_quantised weights_quantised(struct mlx_model *x, const struct weight_source *s)
+{
+    const struct mlx_affine_matrix *m = s->packed;
+    return (struct mlx_quantised){weights_tensor(x, MLX_U32, 4, s->rows, s->cols * m->bits / 32, m->words),
+                                  weights_groups(x, s, m->scales), weights_groups(x, s, m->biases), m->bits, m->group};
+}
+
 static struct mlx_matrix weights_matrix(struct mlx_model *x, const struct weight *w)
 {
     const struct weight_source *s = &w->source;
-    struct mlx_matrix out = {.bias = weights_vector(x, w->bias)};
+    struct mlx_matrix out = {.exists = w->rows > 0, .bias = weights_vector(x, w->bias)};
     if (w->rows == 0) return out;
+    if (s->packed) {
+        out.quantised = weights_quantised(x, s);
+        return out;
+    }
     bool stored = weights_dtype(s->type, &out.dtype);
     size_t element = out.dtype == MLX_F32 ? 4 : 2;
-    bool in_place = stored && !s->row_map && s->row_bytes == (size_t)s->cols * element && (uintptr_t)s->data % element == 0;
-    out.w = in_place ? mlx_op_wrap(x->g, out.dtype, 2, (int64_t[]){s->rows, s->cols}, s->data)
-                     : weights_copy(x, s, stored, out.dtype);
+    if (stored && !s->row_map && s->row_bytes == (size_t)s->cols * element) {
+        out.w = weights_tensor(x, out.dtype, element, s->rows, s->cols, s->data);
+        return out;
+    }
+    out.w = weights_copy(x, s, stored, out.dtype);
     x->bytes += (size_t)s->rows * (size_t)s->cols * element;
     return out;
 }

@@ -1,7 +1,8 @@
 /* mlx_weights: the frozen matrices, biases and gains of a model as arrays of MLX.
  *
- * f32, bf16 and f16 stay what the file holds, and where its rows are in order MLX is given the mapped memory itself. Every
- * block type of GGUF becomes f32, which is what its rows mean; that takes 4 bytes for each value. */
+ * f32, bf16 and f16 stay what the file holds, and where its rows are in order MLX is given the mapped memory itself, as it
+ * is the words of matrices that MLX has quantised, with which its own kernels multiply. Every block type of GGUF becomes
+ * f32, which is what its rows mean; that takes 4 bytes for each value. */
 #ifndef YA_ENGINE_MLX_WEIGHTS_H
 #define YA_ENGINE_MLX_WEIGHTS_H
 
@@ -9,8 +10,10 @@
 #include "model/model.h"
 
 struct mlx_matrix {
-    struct mlx_array w;    /* (rows, cols) in its own dtype; ctx NULL: the model has no such matrix */
-    struct mlx_array bias; /* (rows) f32; ctx NULL: none */
+    bool exists;
+    struct mlx_array w;             /* (rows, cols) in its own dtype; ctx NULL: it is quantised */
+    struct mlx_quantised quantised; /* scales in the dtype in which products are computed */
+    struct mlx_array bias;          /* (rows) f32; ctx NULL: none */
     enum mlx_dtype dtype;
 };
 
@@ -30,6 +33,9 @@ struct mlx_model {
     struct mlx_layer *layers; /* owned */
     size_t bytes;             /* of all arrays here */
 };
+
+/* The dtype in which products with the frozen matrices are computed. */
+enum mlx_dtype mlx_model_dtype(const struct mlx_model *x);
 
 /* Fills *out from a model that was opened as it is stored (BASE_AS_IS) and an adapter or NULL; the arrays belong to the
  * graph's outermost scope. E_UNSUPPORTED naming a form, a way to compute or a scaling of positions that this engine does not

@@ -126,6 +126,8 @@ static json_t *hf_folder_make_config(const struct model *m)
     if (weights_gguf(m->files)) return hf_config_make(m);
     json_t *doc = base_json(m, "config.json");
     if (!doc && ctx_ok(m->c)) ctx_fail(m->c, E_IO, "%s: config.json is gone", m->path);
+    if (doc) json_object_del(doc, "quantization"); /* MLX's; what is written here is not packed as the base was */
+    if (doc) json_object_del(doc, "quantization_config");
     return doc;
 }
 

@@ -2,8 +2,8 @@
  * columns groups of 64 fill are packed into three tensors, NAME.weight (words), NAME.scales and NAME.biases; everything else
  * is bf16. mlx-lm sees by the scales which are packed. (Unquantised folders: mlx-lm loads those of `safetensors`.)
  *
- * This program does not compute with such weights, so the check is another one: every matrix is widened from the file again
- * and compared with what was merged. */
+ * The check compares matrices and not logits: every one is widened from the file again and compared with what was merged.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,9 +188,7 @@ static enum status format_mlx_write(const struct export_source *s, const char *d
 
 /* The written parts of a matrix, and what comparing came to. */
 struct mlx_compare {
-    const uint32_t *words;
-    const uint16_t *scales, *biases;
-    int bits;
+    struct mlx_affine_matrix written;
     int64_t cols, row;
     float *widened; /* (cols) scratch */
     double squares, all;
@@ -207,8 +205,7 @@ static void compare_rows(void *user, const void *bytes, size_t n)
     struct mlx_compare *k = user;
     const float *want = bytes;
     for (size_t rows = n / ((size_t)k->cols * sizeof *want); rows > 0; rows--, k->row++, want += k->cols) {
-        mlx_affine_widen(k->words + k->row * k->cols * k->bits / 32, k->scales + k->row * k->cols / MLX_GROUP,
-                         k->biases + k->row * k->cols / MLX_GROUP, k->cols, k->bits, k->widened);
+        mlx_affine_row_f32(&k->written, k->row, k->cols, k->widened);
         for (int64_t j = 0; j < k->cols; j++) {
             double e = (double)k->widened[j] - (double)want[j];
             k->squares += e * e;
@@ -233,8 +230,13 @@ static enum status compare_matrix(struct mlx_plan *p, const struct safetensors *
         if (!parts[i] || !tensor_is_aligned(parts[i]))
             return ctx_fail(p->s->c, E_NUMERIC, "tensor %s is missing or not aligned in what was written", name);
     }
-    *k = (struct mlx_compare){parts[0]->data, parts[1]->data, parts[2]->data, p->bits, t->cols, 0,
-                              k->widened,     k->squares,     k->all};
+    *k = (struct mlx_compare){
+        .written = {parts[0]->data, parts[1]->data, parts[2]->data, TENSOR_BF16, p->bits, MLX_GROUP},
+        .cols = t->cols,
+        .widened = k->widened,
+        .squares = k->squares,
+        .all = k->all,
+    };
     return merged_stream(p->list, t, &sink);
 }
 

@@ -296,6 +296,7 @@ ya_dtype mock_dtype(enum mlx_dtype dtype)
     switch (dtype) {
     case MLX_BOOL:
         return YA_BOOL;
+    case MLX_U32: /* their bits, as words of quantised matrices */
     case MLX_I32:
         return YA_I32;
     case MLX_F16:
@@ -328,7 +329,7 @@ static ya_array *array_of_data(const void *data, const int *shape, int ndim, enu
     for (int i = 0; i < ndim; i++) n *= extents[i] = shape[i];
     if (!mock_context) mock_context = ya_ctx_new(NULL);
     if (dtype == MLX_F32) return ya_from_slice_f32(mock_context, data, n, ndim, extents);
-    if (dtype == MLX_I32) return ya_from_slice_i32(mock_context, data, n, ndim, extents);
+    if (dtype == MLX_I32 || dtype == MLX_U32) return ya_from_slice_i32(mock_context, data, n, ndim, extents);
     if (dtype == MLX_BOOL) return ya_from_slice_bool(mock_context, data, n, ndim, extents);
     float *values = widen(data, n, dtype == MLX_BF16);
     ya_array *wide = values ? ya_from_slice_f32(mock_context, values, n, ndim, extents) : NULL;

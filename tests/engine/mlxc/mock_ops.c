@@ -117,6 +117,55 @@ int mlx_logsumexp_axis(struct mlx_array *out, struct mlx_array a, int axis, bool
     return mock_give(out, ya_logsumexp_axis(mock_of(a), axis, keepdims));
 }
 
+/* A matrix in MLX's quantised form as f32, (rows, cols): groups of columns have a scale and a bias, words hold their first
+ * element in the lowest bits. */
+static ya_array *widen_quantised(struct mlx_array words, struct mlx_array scales, struct mlx_array biases, int group,
+                                 int bits)
+{
+    const int64_t rows = ya_dim(mock_of(words), 0), n_words = ya_size(mock_of(words)), cols = n_words / rows * 32 / bits;
+    const int64_t n_groups = rows * cols / group;
+    int32_t *codes = malloc((size_t)n_words * sizeof *codes);
+    float *scale = malloc((size_t)n_groups * sizeof *scale), *bias = malloc((size_t)n_groups * sizeof *bias);
+    float *out = malloc((size_t)(rows * cols) * sizeof *out);
+    ya_array *wide = NULL, *f32[2] = {ya_astype(mock_of(scales), YA_F32), ya_astype(mock_of(biases), YA_F32)};
+    if (codes && scale && bias && out && ya_as_slice_i32(mock_of(words), codes, n_words) == 0 &&
+        ya_as_slice_f32(f32[0], scale, n_groups) == 0 && ya_as_slice_f32(f32[1], bias, n_groups) == 0) {
+        for (int64_t i = 0; i < rows * cols; i++) {
+            uint32_t code = (uint32_t)codes[i * bits / 32] >> (i * bits % 32) & ((1u << bits) - 1);
+            out[i] = scale[i / group] * (float)code + bias[i / group];
+        }
+        wide = ya_from_slice_f32(mock_context, out, rows * cols, 2, (int64_t[]){rows, cols});
+    }
+    free(codes);
+    free(scale);
+    free(bias);
+    free(out);
+    return finish(wide, f32, 2);
+}
+
+int mlx_quantized_matmul(struct mlx_array *out, struct mlx_array x, struct mlx_array words, struct mlx_array scales,
+                         struct mlx_array biases, bool transpose, struct mlx_optional_int group,
+                         struct mlx_optional_int bits, const char *mode, struct mlx_stream s)
+{
+    ya_array *p[3];
+    (void)s;
+    if (!transpose || !group.has_value || !bits.has_value || mode[0] != 'a') abort();
+    p[0] = widen_quantised(words, scales, biases, group.value, bits.value);
+    p[1] = ya_astype(p[0], ya_array_dtype(mock_of(x)));
+    p[2] = ya_transpose_axes(p[1], (const int[]){1, 0}, 2);
+    return mock_give(out, finish(ya_matmul(mock_of(x), p[2]), p, 3));
+}
+
+int mlx_dequantize(struct mlx_array *out, struct mlx_array words, struct mlx_array scales, struct mlx_array biases,
+                   struct mlx_optional_int group, struct mlx_optional_int bits, const char *mode,
+                   struct mlx_array global_scale, struct mlx_optional_dtype dtype, struct mlx_stream s)
+{
+    (void)s;
+    if (global_scale.ctx || dtype.has_value || mode[0] != 'a') abort();
+    ya_array *wide = widen_quantised(words, scales, biases, group.value, bits.value);
+    return mock_give(out, finish(ya_astype(wide, ya_array_dtype(mock_of(scales))), &wide, 1));
+}
+
 /* x / sqrt(mean(x^2) + eps) * gain. */
 int mlx_fast_rms_norm(struct mlx_array *out, struct mlx_array x, struct mlx_array gain, float eps, struct mlx_stream s)
 {
