@@ -114,7 +114,8 @@ static struct weight stored(struct ctx *c, enum tensor_type type, int64_t rows, 
 static struct weight made(struct ctx *c, enum weight_form form, int64_t rows, int64_t cols)
 {
     struct weight w = stored(c, TENSOR_BF16, rows, cols);
-    const struct weight_source source = {w.type, rows, cols, w.data, w.row_bytes, NULL};
+    const struct weight_source source = {
+        .type = w.type, .rows = rows, .cols = cols, .data = w.data, .row_bytes = w.row_bytes};
     void *old = (void *)(uintptr_t)w.data, *codes = must(c, mem_alloc_aligned(c, weight_form_bytes(&source, form)));
     if (weight_prepare(c, &w, w.name, &source, form, codes) != OK) must(c, NULL);
     mem_free(c, old);

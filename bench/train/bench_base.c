@@ -176,7 +176,7 @@ static bool read_form(const char *text, struct model_options *form)
     int base = 0, compute = 0;
     size_t n = find_name(text, base_type_name, BASE_TYPES, &base);
     if (n && text[n] == ':') n = find_name(text + n + 1, compute_name, COMPUTES, &compute);
-    *form = (struct model_options){(enum base_type)base, (enum compute)compute};
+    *form = (struct model_options){.base = (enum base_type)base, .compute = (enum compute)compute};
     return n > 0;
 }
 

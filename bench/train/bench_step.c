@@ -112,10 +112,12 @@ struct variant {
     const char *name;
     struct model_options options;
 };
-static const struct variant variants[] = {
-    {"f32", {BASE_AS_IS, COMPUTE_F32}},      {"f32-on-int8", {BASE_INT8, COMPUTE_F32}},
-    {"int8x2", {BASE_INT8, COMPUTE_INT8X2}}, {"int8", {BASE_INT8, COMPUTE_INT8}},
-    {"bf16", {BASE_AS_IS, COMPUTE_BF16}},    {"bf16-on-int8", {BASE_INT8, COMPUTE_BF16}}};
+static const struct variant variants[] = {{"f32", {.base = BASE_AS_IS, .compute = COMPUTE_F32}},
+                                          {"f32-on-int8", {.base = BASE_INT8, .compute = COMPUTE_F32}},
+                                          {"int8x2", {.base = BASE_INT8, .compute = COMPUTE_INT8X2}},
+                                          {"int8", {.base = BASE_INT8, .compute = COMPUTE_INT8}},
+                                          {"bf16", {.base = BASE_AS_IS, .compute = COMPUTE_BF16}},
+                                          {"bf16-on-int8", {.base = BASE_INT8, .compute = COMPUTE_BF16}}};
 
 /* Opens model and adapter and runs the steps of the file. */
 static enum status run(struct ctx *c, const char *folder, int steps, struct shape shape, bool checkpoint,
