@@ -7,8 +7,10 @@ Core ML runtime on Linux, so nothing is computed here; coremltools
   what does not go together,
 - decodes the weights, which must be those of the merged model: in f16 bit for bit, int8 within half a step, tables' values.
 Five programs with a fault each must be refused. The digests of what passed are written to tests/data/coreml/golden.json, which
-tests/export/test_coreml.c holds the program against. With MODEL.gguf the packages of that model too, merged into f16 first; each
-line says how far the logits of our interpreter, in f16 arithmetic, are from the engine's. Needs coremltools, numpy.
+tests/export/test_coreml.c holds the program against. Each line says how far the logits of our interpreter, in f16 arithmetic, are from
+the engine's. With MODEL.gguf the packages of that model too, and bench_coreml (beside the program) computes them: in f32
+arithmetic each logit within 2e-3 of the engine's on the same f16 weights (`ane` 5e-3), in f16 arithmetic relative L2 1e-2 and the same most
+probable tokens, 32 tokens through the cache as the engine's. Needs coremltools, numpy.
 
     tools/check_coreml.py build/your_ai [MODEL.gguf] [--write]
 """
@@ -103,6 +105,19 @@ def check(program, model, kind, lengths, work):
     return package, digest
 
 
+def distance(program, model, package, kind):
+    """What the package of a real model computes; stops when it is too far from the engine."""
+    bench = os.path.join(os.path.dirname(program), "bench", "bench_coreml")
+    d = json.loads(subprocess.run([bench, model, package], check=True, capture_output=True, text=True).stdout)
+    f32, f16, cache = d["f32"], d["f16"], d["cache"]
+    print(f"{os.path.basename(model)} {kind}, {f32['tokens']} tokens: in f32 arithmetic largest difference {f32['largest']:.2e}, same most "
+          f"probable {f32['same_top']}; in f16 arithmetic relative {f16['relative']:.2e}, {f16['same_top']}; {cache['tokens']} tokens "
+          f"through the cache: {cache['largest']:.2e}, {cache['same_top']}", flush=True)
+    limit = 5e-3 if kind.startswith("ane") else 2e-3
+    assert f32["largest"] <= limit and cache["largest"] <= limit and f16["relative"] <= 1e-2
+    assert f32["tokens"] == f32["same_top"] == f16["same_top"] and cache["tokens"] == cache["same_top"]
+
+
 def mutations(package):
     """Programs with one fault; coremltools must refuse each."""
     def block(spec):
@@ -159,7 +174,7 @@ def main():
             merged = os.path.join(work, os.path.splitext(os.path.basename(path))[0])
             subprocess.run([program, "export", "-m", path, "--to", "safetensors:f16", "-o", merged], check=True, stdout=subprocess.DEVNULL)
             for kind in ("f16", "ane"):
-                check(program, merged, kind, "1,64", work)
+                distance(program, merged, check(program, merged, kind, "1,64", work)[0], kind)
     if "--write" in sys.argv:
         os.makedirs(os.path.dirname(GOLDEN), exist_ok=True)
         with open(GOLDEN, "w") as f:

@@ -10,7 +10,7 @@
 enum { SWEEPS_MAX = 60 }; /* 6 to 10 are usual */
 
 /* Four sums, since one of them alone waits for each addition. */
-static double dot(const double *x, const double *y, int64_t n)
+static double dot_rows(const double *x, const double *y, int64_t n)
 {
     double sum[4] = {0};
     int64_t i = 0;
@@ -25,7 +25,7 @@ static void subtract_rows(double *q, double *l, int64_t i, int64_t rank, int64_t
 {
     double *row = q + i * n;
     for (int64_t j = 0; j < i; j++) {
-        double along = dot(row, q + j * n, n);
+        double along = dot_rows(row, q + j * n, n);
         for (int64_t k = 0; k < n; k++) row[k] -= along * q[j * n + k];
         l[i * rank + j] += along;
     }
@@ -36,10 +36,10 @@ static void subtract_rows(double *q, double *l, int64_t i, int64_t rank, int64_t
 static void orthonormalise(double *q, double *l, int64_t rank, int64_t n)
 {
     for (int64_t i = 0; i < rank; i++) {
-        double *row = q + i * n, before = sqrt(dot(row, row, n));
+        double *row = q + i * n, before = sqrt(dot_rows(row, row, n));
         subtract_rows(q, l, i, rank, n);
         subtract_rows(q, l, i, rank, n);
-        double left = sqrt(dot(row, row, n));
+        double left = sqrt(dot_rows(row, row, n));
         if (!(left > 4 * (double)n * DBL_EPSILON * before)) left = 0;
         l[i * rank + i] = left;
         for (int64_t k = 0; k < n; k++) row[k] = left > 0 ? row[k] / left : 0;
@@ -61,7 +61,7 @@ static void turn(double *x, double *y, int64_t n, double cosine, double sine)
 static bool turn_pair(double *w, double *u, int64_t i, int64_t j, int64_t rank, double nothing)
 {
     double *x = w + i * rank, *y = w + j * rank;
-    double xx = dot(x, x, rank), yy = dot(y, y, rank), xy = dot(x, y, rank);
+    double xx = dot_rows(x, x, rank), yy = dot_rows(y, y, rank), xy = dot_rows(x, y, rank);
     if (xx <= nothing || yy <= nothing) return false;
     if (fabs(xy) <= (double)(4 + rank) * DBL_EPSILON * sqrt(xx) * sqrt(yy)) return false;
     double zeta = (yy - xx) / (2 * xy), t = copysign(1, zeta) / (fabs(zeta) + hypot(1, zeta)), cosine = 1 / hypot(1, t);
@@ -99,7 +99,7 @@ static void order(struct low_rank *r, double nothing)
 {
     const int64_t n = r->rank;
     for (int64_t i = 0; i < n; i++) {
-        double square = dot(r->v + i * n, r->v + i * n, n);
+        double square = dot_rows(r->v + i * n, r->v + i * n, n);
         r->sigma[i] = square > nothing ? sqrt(square) : 0;
     }
     for (int64_t i = 0; i < n; i++) {
@@ -153,7 +153,7 @@ enum status low_rank_open(struct low_rank *r, struct ctx *c, const char *what, c
         orthonormalise(r->left, l, rank, out);
         orthonormalise(r->right, l + square, rank, in);
         multiply_triangles(r, l, l + square);
-        double rounding = (double)rank * DBL_EPSILON, nothing = rounding * rounding * dot(r->v, r->v, rank * rank);
+        double rounding = (double)rank * DBL_EPSILON, nothing = rounding * rounding * dot_rows(r->v, r->v, rank * rank);
         if (turn_all(r, what, r->v, nothing) == OK) order(r, nothing);
     }
     mem_free(c, l);
@@ -174,8 +174,8 @@ void low_rank_release(struct low_rank *r)
 
 double low_rank_energy(const struct low_rank *r, int64_t k)
 {
-    double all = dot(r->sigma, r->sigma, r->rank);
-    return all > 0 ? dot(r->sigma, r->sigma, k < r->rank ? k : r->rank) / all : 1;
+    double all = dot_rows(r->sigma, r->sigma, r->rank);
+    return all > 0 ? dot_rows(r->sigma, r->sigma, k < r->rank ? k : r->rank) / all : 1;
 }
 
 int64_t low_rank_rank_for(const struct low_rank *r, double share)
