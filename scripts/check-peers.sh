@@ -8,7 +8,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml shards report"
+NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml shards report autopeft"
 program=build/your_ai
 model=models/smollm2-135m.gguf
 work=build-peers
@@ -64,6 +64,7 @@ command_of() {
         name=${1%_small}
         echo "tools/check_$name.py $program $work/small.gguf"
         ;;
+    autopeft) echo tools/check_autopeft.py $program ;;
     export) echo tools/check_export.py $program $model ;;
     export_llama) echo tools/check_export_llama.py $program $model ;;
     export_mlx) echo tools/check_export_mlx.py $program $model ;;
