@@ -5,7 +5,7 @@
 # Parts, in the order in which they are named (without any: gradients steps):
 #   gradients  of one step against PyTorch in f32, beside PyTorch in bf16: a tiny model, SmolLM2-135M's shapes, and FILE (a .gguf of it)
 #   steps      of each shape, timed one by one, on each of SIDES ("ours profile compiled eager"; profile: time of each primitive)
-#   same       bytes: a rerun, recomputed blocks, cuBLASLt's first choices (YA_CUDA_TIMED=0), and a run that is stopped and resumed (FILE)
+#   same       bytes: a rerun, recomputed blocks, algorithms by timing (YA_CUDA_TIMED=1), and a run that is stopped and resumed (FILE)
 #   curve      100 steps on repeated phrases beside PyTorch's, of SIDES
 #   bases      steps of 8B on NF4 and int8 bases, and with recomputed blocks
 #   decode     tokens/s of generation in bf16, NF4 and, where Q4_K_M names a file, on that
@@ -90,8 +90,8 @@ same() {
     once first -1
     once rerun -1
     once recomputed 20
-    YA_CUDA_TIMED=0 once untimed -1
-    for first in rerun recomputed untimed; do
+    YA_CUDA_TIMED=1 once timed -1
+    for first in rerun recomputed timed; do
         bytes "gradients, $first" "$work/same-first" "$work/same-$first"
         bytes "losses and norms of $steps steps, $first" "$work/digits-first" "$work/digits-$first"
     done

@@ -16,12 +16,6 @@
 #include "base/rng.h"
 #include "support_blocks.h"
 #include "support_cuda_card.h"
-#ifdef YA_HAVE_CUDA
-#include <dlfcn.h>
-
-#include "backend/cuda/cuda_backend.h"
-#include "backend/cuda/cuda_gemm.h"
-#endif
 
 enum { MOST = 4096 };
 
@@ -383,53 +377,6 @@ static void compressed_weights_are_the_cpus(void **state)
     }
 }
 
-#ifdef YA_HAVE_CUDA
-enum { PRODUCT_ROWS = 24, PRODUCT_COLS = 40, PRODUCT_DEPTH = 96, PRODUCT_USES = 70 /* more than it is timed after */ };
-
-/* Uses one shape again and again, each time adding to the same result. */
-static void add_products(struct cuda *d, float *result)
-{
-    static uint16_t a[PRODUCT_ROWS * PRODUCT_DEPTH], b[PRODUCT_COLS * PRODUCT_DEPTH];
-    struct rng r;
-    rng_init(&r, 5, RNG_TEST, 0);
-    for (int i = 0; i < PRODUCT_ROWS * PRODUCT_DEPTH; i++) a[i] = f32_to_bf16((float)rng_normal(&r));
-    for (int i = 0; i < PRODUCT_COLS * PRODUCT_DEPTH; i++) b[i] = f32_to_bf16((float)rng_normal(&r));
-    struct cuda_matrix left = {cuda_alloc(d, sizeof(a)), PRODUCT_ROWS, PRODUCT_DEPTH, PRODUCT_DEPTH, false, false};
-    struct cuda_matrix right = {cuda_alloc(d, sizeof(b)), PRODUCT_COLS, PRODUCT_DEPTH, PRODUCT_DEPTH, true, false};
-    size_t bytes = sizeof(float) * PRODUCT_ROWS * PRODUCT_COLS;
-    struct cuda_matrix sum = {cuda_alloc(d, bytes), PRODUCT_ROWS, PRODUCT_COLS, PRODUCT_COLS, false, true};
-    cuda_upload(d, left.data, a, sizeof(a));
-    cuda_upload(d, right.data, b, sizeof(b));
-    cuda_zero(d, sum.data, bytes);
-    cuda_gemm_forget(d);
-    for (int i = 0; i < PRODUCT_USES; i++) cuda_gemm(d, &left, &right, &sum, 1, 1);
-    cuda_download(d, result, sum.data, bytes);
-    cuda_free(d, left.data), cuda_free(d, right.data), cuda_free(d, sum.data);
-}
-
-/* A shape that comes back is timed, and its result is the same, bit for bit, as with cuBLASLt's first choice. The emulator's
- * fastest algorithm has other bits and must not be taken; the next one must. */
-static void products_that_come_back_are_timed(void **state)
-{
-    static float first[PRODUCT_ROWS * PRODUCT_COLS], timed[PRODUCT_ROWS * PRODUCT_COLS];
-    (void)state;
-    struct ctx *c = open_ctx("cuda");
-    struct cuda *d = cuda_backend_of(array_backend(c))->d;
-    const char *library = getenv("YA_LIBCUBLASLT");
-    void *emulated = library ? dlopen(library, RTLD_NOW) : NULL;
-    int *products = emulated ? dlsym(emulated, "emulated_products") : NULL, before = products ? products[2] : 0;
-    d->timed = false;
-    add_products(d, first);
-    d->timed = true;
-    add_products(d, timed);
-    assert_memory_equal(first, timed, sizeof(first));
-    assert_true(first[0] != 0);
-    if (products) assert_true(products[2] - before > 5); /* and not only those that were timed */
-    if (emulated) dlclose(emulated);
-    close_ctx(c);
-}
-#endif
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,9 +384,6 @@ int main(void)
         cmocka_unit_test(generic_rows_take_every_dtype),
         cmocka_unit_test(rows_by_index),
         cmocka_unit_test(compressed_weights_are_the_cpus),
-#ifdef YA_HAVE_CUDA
-        cmocka_unit_test(products_that_come_back_are_timed),
-#endif
     };
     if (!card_find()) return CARD_SKIPPED;
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,13 +106,6 @@ struct cuda_bias_args {
     int cols;
 };
 
-/* sum += a checksum of the words and their places, modulo 2^64. */
-struct cuda_bits_args {
-    const uint32_t *words;
-    unsigned long long *sum;
-    int64_t count;
-};
-
 enum { CUDA_MAX_DIMS = 8 };
 /* What strided does to each element; STRIDED_BITS copies bytes and reads no types. */
 enum cuda_strided_op { STRIDED_BITS, STRIDED_CAST, STRIDED_ADD, STRIDED_SUB, STRIDED_MUL, STRIDED_FILL };
@@ -260,17 +253,15 @@ struct cuda_attention_args {
     float scale;
 };
 
-/* What the copy engine must know of an array (the driver's CUtensorMap, made by cuda_kernels.c). Of a matrix of bf16 it
- * brings boxes of 64 rows and 64 columns into shared memory, with the 128-byte swizzle, of a flat array of f32 lines of
- * BULK_TILE; what lies past the end arrives as zeros. */
+/* What the copy engine must know of a matrix of bf16 (the driver's CUtensorMap, made by cuda_tile_map_make): it brings boxes
+ * of 64 rows and 64 columns into shared memory, with the 128-byte swizzle; rows past the end arrive as zeros. */
 struct cuda_tile_map {
     uint64_t words[16];
 } __attribute__((aligned(64)));
 
-/* Attention whose tiles the copy engine brings: the same arguments, q, k, v and grad_o as such matrices, lse and delta as
- * such flat arrays (backward only). */
+/* Attention whose tiles the copy engine brings: the same arguments, and q, k, v and grad_o as such matrices. */
 struct cuda_attention_bulk_args {
-    struct cuda_tile_map q, k, v, grad_o, lse, delta;
+    struct cuda_tile_map q, k, v, grad_o;
     struct cuda_attention_args attention;
 };
 

@@ -148,29 +148,31 @@ static __device__ __forceinline__ void row_gradients(float p[MT][BC / 8][4], flo
     }
 }
 
-/* lse (in powers of two) and delta of the queries of one tile, by the first BQ threads. Beyond the last query exp2 gives 0,
- * whatever the scores: lse is infinite there. */
+/* lse and delta of query i of one tile. Beyond the last query exp2 gives 0, whatever the scores: lse is infinite there. */
 template <int BQ>
-static __device__ __forceinline__ void fetch_row_values(float *to, const cuda_attention_args &a, int head, int first)
+static __device__ __forceinline__ void row_values(float *to, const cuda_attention_args &a, int head, int first, int i)
 {
-    int i = threadIdx.x;
-    int64_t at = (int64_t)head * a.queries + first + i;
-    if (i >= BQ) return;
     bool inside = first + i < a.queries;
+    int64_t at = (int64_t)head * a.queries + first + i;
     to[i] = inside ? a.lse[at] * CUDART_L2E_F : CUDART_INF_F;
     to[BQ + i] = inside ? a.delta[at] : 0.0f;
 }
 
-/* P^T of one tile from scores^T; both may be the same. `unit`: log2(e) where the values hold lse as forward left it, 1 where
- * fetch_row_values made powers of two of it. */
+/* The same for the whole tile, by the first BQ threads. */
+template <int BQ>
+static __device__ __forceinline__ void fetch_row_values(float *to, const cuda_attention_args &a, int head, int first)
+{
+    if (threadIdx.x < BQ) row_values<BQ>(to, a, head, first, threadIdx.x);
+}
+
+/* P^T of one tile from scores^T; both may be the same. */
 template <int BQ>
 static __device__ __forceinline__ void transposed_probabilities(float p[BQ / 8][4], float s[BQ / 8][4], const float *values,
-                                                                float scale_log2, float unit)
+                                                                float scale_log2)
 {
 #pragma unroll
     for (int n = 0; n < BQ / 8; n++) {
         float2 lse = *(const float2 *)(values + n * 8 + (threadIdx.x & 3) * 2);
-        lse.x *= unit, lse.y *= unit;
 #pragma unroll
         for (int e = 0; e < 4; e++) p[n][e] = exp2_fast(fmaf(s[n][e], scale_log2, -(e & 1 ? lse.y : lse.x)));
     }

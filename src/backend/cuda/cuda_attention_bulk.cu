@@ -1,7 +1,7 @@
 /* cuda_attention_bulk: attention for heads of 64 and 128 on cards of compute capability 9.0: forward as cuda_attention has it, and
  * the derivative as cuda_attention_bwd: one kernel gives dq, one dk and dv, in a fixed order and without a workspace.
  *
- * A block has three groups of four warps. Two multiply, 64 rows each, by wgmma. Of the third one thread works: it has the copy
+ * A block has three groups of four warps. Two multiply, 64 rows each, by wgmma. Of the third one warp works: it has the copy
  * engine bring tiles of 64 rows into a ring of buffers in shared memory, ahead of the others. Each buffer has two barriers:
  * `full` (its bytes are there) and `empty` (all eight warps have read it), so that no group waits for the other.
  *
@@ -26,15 +26,16 @@ template <int DIM, int STAGES> struct bulk_ring {
     uint64_t *full, *empty, *owned;
 };
 
-/* Lays the ring out in shared memory and makes its barriers. */
-template <int DIM, int STAGES> static __device__ __forceinline__ bulk_ring<DIM, STAGES> bulk_begin(bf16_bits *shared)
+/* Lays the ring out in shared memory and makes its barriers; `producers` threads of the copying warp arrive at `full`. */
+template <int DIM, int STAGES>
+static __device__ __forceinline__ bulk_ring<DIM, STAGES> bulk_begin(bf16_bits *shared, int producers)
 {
     bulk_ring<DIM, STAGES> r;
     r.first = wide_begin(shared), r.second = r.first + r.OWNED, r.stage = r.second + r.OWNED;
     r.values = (float *)(r.stage + STAGES * 2 * r.TILE);
     r.full = (uint64_t *)(r.values + STAGES * 2 * BULK_TILE), r.empty = r.full + STAGES, r.owned = r.empty + STAGES;
     if (threadIdx.x == 0) {
-        for (int i = 0; i < STAGES; i++) barrier_make(r.full + i, 1), barrier_make(r.empty + i, BULK_READERS);
+        for (int i = 0; i < STAGES; i++) barrier_make(r.full + i, producers), barrier_make(r.empty + i, BULK_READERS);
         barrier_make(r.owned, 1);
         barrier_begin();
     }
@@ -180,26 +181,29 @@ struct bulk_walk {
     int start, tiles, all, head; /* head: the first of the group */
 };
 
-/* The copying thread of dkv. Buffers hold q, dO, lse and delta of one tile of queries. Where a tile reaches past
- * the last query, lse and delta are those of the next head, or 0, and every key's probabilities are masked there. */
+/* The copying warp of dkv: buffers hold q, dO, lse and delta of one tile of queries. */
 template <int DIM, int STAGES>
 static __device__ __forceinline__ void bulk_dkv_copy(const cuda_attention_bulk_args &b, const bulk_ring<DIM, STAGES> &r,
                                                      const bulk_walk &w, int key)
 {
-    int head = w.head, tile = 0;
-    barrier_expect(r.owned, 2 * r.OWNED * 2);
-    bulk_fetch<DIM, BULK_ROWS>(r.first, &b.k, blockIdx.x, key, r.owned);
-    bulk_fetch<DIM, BULK_ROWS>(r.second, &b.v, blockIdx.x, key, r.owned);
+    int lane = threadIdx.x & 31, head = w.head, tile = 0;
+    if (lane == 0) {
+        barrier_expect(r.owned, 2 * r.OWNED * 2);
+        bulk_fetch<DIM, BULK_ROWS>(r.first, &b.k, blockIdx.x, key, r.owned);
+        bulk_fetch<DIM, BULK_ROWS>(r.second, &b.v, blockIdx.x, key, r.owned);
+    }
     for (int t = 0; t < w.all; t++) {
         int at = t % STAGES, turn = t / STAGES, row = w.start + tile * BULK_TILE;
         bf16_bits *q = r.stage + at * 2 * r.TILE;
         float *values = r.values + at * 2 * BULK_TILE;
         if (turn > 0) barrier_wait(r.empty + at, (turn - 1) & 1);
-        barrier_expect(r.full + at, 2 * r.TILE * 2 + 2 * BULK_TILE * 4);
-        bulk_fetch<DIM, BULK_TILE>(q, &b.q, head, row, r.full + at);
-        bulk_fetch<DIM, BULK_TILE>(q + r.TILE, &b.grad_o, head, row, r.full + at);
-        line_fetch(values, &b.lse, head * b.attention.queries + row, r.full + at);
-        line_fetch(values + BULK_TILE, &b.delta, head * b.attention.queries + row, r.full + at);
+        if (lane == 0) {
+            barrier_expect(r.full + at, 2 * r.TILE * 2);
+            bulk_fetch<DIM, BULK_TILE>(q, &b.q, head, row, r.full + at);
+            bulk_fetch<DIM, BULK_TILE>(q + r.TILE, &b.grad_o, head, row, r.full + at);
+        }
+        for (int i = lane; i < BULK_TILE; i += 32) row_values<BULK_TILE>(values, b.attention, head, row, i);
+        barrier_arrive(r.full + at);
         if (++tile == w.tiles) tile = 0, head++;
     }
 }
@@ -235,7 +239,7 @@ static __device__ __forceinline__ void bulk_dkv_products(const cuda_attention_ar
         wgmma_pending<1>(); /* the scores are there, and the tile before is done */
         wgmma_hold<BQ / 8>(s[0]);
         if (t > 0) bulk_release(r.empty + (t - 1) % STAGES);
-        transposed_probabilities<BQ>(weights[0], s[0], values, scale_log2, CUDART_L2E_F);
+        transposed_probabilities<BQ>(weights[0], s[0], values, scale_log2);
         if (masked) mask_rows<BQ, 1>(weights, a.first_query, a.last_query, c0 + row, a.keys, first, 0.0f);
         wide_round<BQ>(p, weights[0]);
         wgmma_begin();
@@ -264,14 +268,14 @@ template <int DIM, int STAGES> static __device__ __forceinline__ void bulk_dkv(c
 {
     DYNAMIC_SHARED(bf16_bits, shared);
     const cuda_attention_args &a = b.attention;
-    const bulk_ring<DIM, STAGES> r = bulk_begin<DIM, STAGES>(shared);
+    const bulk_ring<DIM, STAGES> r = bulk_begin<DIM, STAGES>(shared, 33);
     int ratio = a.heads / a.groups, c0 = blockIdx.y * BULK_ROWS, c1 = min(c0 + BULK_ROWS, a.keys) - 1;
     bulk_walk w = {a.first_query[c0], 0, 0, (int)blockIdx.x * ratio};
     w.tiles = max(0, (a.last_query[c1] + 1 - w.start + BULK_TILE - 1) / BULK_TILE);
     w.all = w.tiles * ratio;
     if (bulk_group() == 2) {
         registers_give<24>();
-        if (threadIdx.x == 256) bulk_dkv_copy<DIM, STAGES>(b, r, w, c0);
+        if (threadIdx.x < 256 + 32) bulk_dkv_copy<DIM, STAGES>(b, r, w, c0);
     } else {
         registers_take<240>();
         bulk_dkv_products<DIM, STAGES>(a, r, w, c0, c1);
@@ -280,7 +284,7 @@ template <int DIM, int STAGES> static __device__ __forceinline__ void bulk_dkv(c
 
 /* ---- dq of 128 queries ------------------------------------------------------------------------------------------------- */
 
-/* The copying thread of dq. Buffers hold keys and values of one tile. */
+/* The copying warp of dq: one thread of it. Buffers hold keys and values of one tile. */
 template <int DIM, int STAGES>
 static __device__ __forceinline__ void bulk_dq_copy(const cuda_attention_bulk_args &b, const bulk_ring<DIM, STAGES> &r, int query,
                                                     int start, int tiles)
@@ -350,7 +354,7 @@ template <int DIM, int STAGES> static __device__ __forceinline__ void bulk_dq(co
 {
     DYNAMIC_SHARED(bf16_bits, shared);
     const cuda_attention_args &a = b.attention;
-    const bulk_ring<DIM, STAGES> r = bulk_begin<DIM, STAGES>(shared);
+    const bulk_ring<DIM, STAGES> r = bulk_begin<DIM, STAGES>(shared, 1);
     int r0 = (gridDim.y - 1 - blockIdx.y) * BULK_ROWS, r1 = min(r0 + BULK_ROWS, a.queries) - 1; /* long rows first */
     int start = a.first_key[r0], tiles = (a.last_key[r1] + 1 - start + BULK_TILE - 1) / BULK_TILE;
     if (bulk_group() == 2) {

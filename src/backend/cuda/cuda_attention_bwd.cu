@@ -101,7 +101,7 @@ template <int DIM, int BQ, int WARPS> static __device__ __forceinline__ void att
         float s[1][BQ / 8][4], dp[1][BQ / 8][4];
         scores<DIM, BQ, 1>(s, k, row, q + now * Q);
         scores<DIM, BQ, 1>(dp, v, row, go + now * Q);
-        transposed_probabilities<BQ>(s[0], s[0], values + now * 2 * BQ, scale_log2, 1.0f);
+        transposed_probabilities<BQ>(s[0], s[0], values + now * 2 * BQ, scale_log2);
         transposed_gradients<BQ>(dp[0], s[0], dp[0], values + now * 2 * BQ);
         if (first < all_first || first + BQ - 1 > all_last) {
             mask_rows<BQ, 1>(s, a.first_query, a.last_query, c0 + row, a.keys, first, 0.0f);

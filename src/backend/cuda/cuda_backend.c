@@ -151,7 +151,7 @@ static enum status cuda_backend_open_parts(struct cuda_backend *b, int index)
     snprintf(b->name, sizeof(b->name), "%s (%s)", b->device, b->d->name);
     if (counting) return OK;
     const char *timed = getenv("YA_CUDA_TIMED");
-    b->d->timed = !timed || *timed != '0';
+    b->d->timed = timed && *timed && *timed != '0';
     TRY(cuda_copies_open(b));
     b->step = cuda_alloc(b->d, sizeof(struct cuda_adamw_step));
     b->partial = cuda_alloc(b->d, CUDA_SUM_BLOCKS * sizeof(double));

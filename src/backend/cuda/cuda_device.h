@@ -36,7 +36,7 @@ struct cuda {
     CUdeviceptr workspace; /* CUDA_WORKSPACE_BYTES, for cuBLASLt */
     struct cuda_gemm_plan *plans;
     int n_plans;
-    bool timed; /* shapes of products that come back are timed once (cuda_gemm.h) */
+    bool timed; /* products take the fastest of cuBLASLt's algorithms, by trial; else the one that it proposes first */
 };
 
 /* Opens card `index`: loads the libraries, takes the card's primary context, loads every kernel and starts cuBLASLt. The

@@ -108,13 +108,3 @@ extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) move_rows_by_id(co
     bf16_bits *to = a.to + (a.scatter ? id : row) * a.to_stride;
     for (int col = threadIdx.x * 8; col < a.cols; col += ELEMENT_THREADS * 8) octet_store(to + col, octet_load(from + col));
 }
-
-/* A checksum of 32-bit words that tells places apart. Integers may be added in any order. */
-extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) add_bits(const cuda_bits_args a)
-{
-    unsigned long long sum = 0;
-    for (int64_t i = (int64_t)blockIdx.x * ELEMENT_THREADS + threadIdx.x; i < a.count; i += (int64_t)gridDim.x * ELEMENT_THREADS) {
-        sum += (a.words[i] + 1ull) * ((unsigned long long)i * 0x9e3779b97f4a7c15ull | 1);
-    }
-    atomicAdd(a.sum, sum);
-}

@@ -2,14 +2,8 @@
  *
  * Asking cuBLASLt for algorithms costs tens of microseconds, as long as a small product takes, so the answer is kept. What
  * it may depend on is the key: the three sizes, which operands are transposed, the strides, the result's type, whether the
- * result is added to, and how the operands are aligned. The table is an open hash of fixed size, at most half full.
- *
- * The algorithm that cuBLASLt proposes first is not always its fastest. A shape that comes back is therefore timed once: all
- * that are proposed multiply the operands of that call, and the fastest is taken among those whose result has the same bits
- * as the first one's. Most have: they differ in tiles, while each element adds up its products in the same order. So a
- * rerun gives the same bytes whichever of them its clock prefers. */
+ * result is added to, and how the operands are aligned. The table is an open hash of fixed size, at most half full. */
 #include "backend/cuda/cuda_gemm.h"
-#include "backend/cuda/cuda_kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +11,6 @@
 /* Packed batches differ in their number of tokens, so a long run meets as many shapes as it has steps: when GEMM_MOST of
  * them are known, all are forgotten and the table begins anew. */
 enum { GEMM_CANDIDATES = 16, GEMM_REPEATS = 4, GEMM_SLOTS = 2048, GEMM_MOST = GEMM_SLOTS / 2 };
-
-/* Uses of a shape before it is timed, which costs as much as some GEMM_CANDIDATES * GEMM_REPEATS uses. Packed batches of
- * different lengths rarely repeat a shape so often, and never pay for it. */
-enum { GEMM_USES = 60 };
 
 /* What the choice of an algorithm may depend on. Compared by its bytes: no padding. */
 struct gemm_key {
@@ -34,7 +24,6 @@ struct cuda_gemm_plan {
     bool ready; /* descriptors exist */
     cublasLtMatmulAlgo_t algo;
     bool chosen;
-    int uses; /* until it is timed */
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, c; /* in cuBLAS's order: a is our second operand */
 };
@@ -114,43 +103,18 @@ static cublasStatus_t gemm_run(struct cuda *d, const struct cuda_gemm_plan *p, c
                                     algo, (void *)d->workspace, CUDA_WORKSPACE_BYTES, d->stream);
 }
 
-/* What timing needs: two events, and a result of its own, so that the caller's is not added to more than once, with the
- * place for its checksum behind it. */
-struct gemm_trial {
-    CUevent from, to;
-    CUdeviceptr result, sum;
-    int64_t words; /* of 32 bits in the result */
-};
-
-/* Milliseconds of `times` runs one after the other, or a negative number when the algorithm refuses. */
-static float gemm_runs(struct cuda *d, const struct cuda_gemm_plan *p, const cublasLtMatmulAlgo_t *algo,
-                       const struct gemm_operands *o, const struct gemm_trial *t, int times)
-{
-    float total = 0;
-    d->driver.cuEventRecord(t->from, d->stream);
-    for (int i = 0; i < times; i++)
-        if (gemm_run(d, p, algo, o) != CUBLAS_STATUS_SUCCESS) return -1;
-    d->driver.cuEventRecord(t->to, d->stream);
-    if (d->driver.cuEventSynchronize(t->to) != CUDA_SUCCESS) return -1;
-    d->driver.cuEventElapsedTime(&total, t->from, t->to);
-    return total;
-}
-
-/* Milliseconds of one run. The first is slower by some microseconds, which matters where a product takes no longer. */
+/* Milliseconds of one run, or a negative number when the algorithm refuses. */
 static float gemm_time(struct cuda *d, const struct cuda_gemm_plan *p, const cublasLtMatmulAlgo_t *algo,
-                       const struct gemm_operands *o, const struct gemm_trial *t)
+                       const struct gemm_operands *o, CUevent from, CUevent to)
 {
-    float first = gemm_runs(d, p, algo, o, t, 1);
-    return first < 0 || first > 2 ? first : gemm_runs(d, p, algo, o, t, GEMM_REPEATS) / GEMM_REPEATS;
-}
-
-/* A checksum over all bits of the trial's result; 0 with an error. */
-static uint64_t gemm_bits(struct cuda *d, const struct gemm_trial *t)
-{
-    const struct cuda_bits_args a = {(const uint32_t *)t->result, (unsigned long long *)t->sum, t->words};
-    uint64_t sum = 0;
-    if (cuda_zero(d, t->sum, sizeof(sum)) == OK && cuda_bits(d, &a) == OK) cuda_download(d, &sum, t->sum, sizeof(sum));
-    return sum;
+    if (gemm_run(d, p, algo, o) != CUBLAS_STATUS_SUCCESS) return -1;
+    float total = 0;
+    d->driver.cuEventRecord(from, d->stream);
+    for (int i = 0; i < GEMM_REPEATS; i++) gemm_run(d, p, algo, o);
+    d->driver.cuEventRecord(to, d->stream);
+    if (d->driver.cuEventSynchronize(to) != CUDA_SUCCESS) return -1;
+    d->driver.cuEventElapsedTime(&total, from, to);
+    return total / GEMM_REPEATS;
 }
 
 /* By default algorithms may count on pointers at multiples of 256 bytes; columns and rows of larger arrays are at 16, and
@@ -201,50 +165,39 @@ static bool gemm_splits(struct cuda *d, const cublasLtMatmulAlgo_t *algo)
     return splits > 1;
 }
 
-/* Takes the fastest of the candidates whose result has the bits of the algorithm chosen so far. */
-static void gemm_try_all(struct cuda *d, struct cuda_gemm_plan *p, const struct gemm_operands *o, const struct gemm_trial *t)
+/* Times the candidates into a result of their own, so that the caller's is not added to more than once. */
+static enum status gemm_time_all(struct cuda *d, struct cuda_gemm_plan *p, const struct gemm_operands *operands,
+                                 const cublasLtMatmulHeuristicResult_t *results, int found)
 {
-    cublasLtMatmulHeuristicResult_t results[GEMM_CANDIDATES];
-    int found = gemm_candidates(d, p, results);
-    float best = gemm_time(d, p, &p->algo, o, t);
-    uint64_t wanted = gemm_bits(d, t);
-    for (int i = 0; i < found && best >= 0 && ctx_ok(d->c); i++) {
+    struct gemm_operands o = *operands;
+    CUdeviceptr scratch = cuda_alloc(d, (size_t)p->key.m * (size_t)p->key.ldc * (p->key.flags & 4 ? 4 : 2));
+    CUevent from = NULL, to = NULL;
+    if (!scratch) return d->c->status;
+    d->driver.cuEventCreate(&from, 0);
+    d->driver.cuEventCreate(&to, 0);
+    o.result = (void *)scratch;
+    float best = -1;
+    for (int i = 0; i < found; i++) {
         if (results[i].state != CUBLAS_STATUS_SUCCESS || gemm_splits(d, &results[i].algo)) continue;
-        float time = gemm_time(d, p, &results[i].algo, o, t);
-        if (time < 0 || time >= best || gemm_bits(d, t) != wanted) continue;
+        float time = gemm_time(d, p, &results[i].algo, &o, from, to);
+        if (time < 0 || (best >= 0 && time >= best)) continue;
         best = time;
         p->algo = results[i].algo;
+        p->chosen = true;
     }
-}
-
-/* Times a shape. Where the card has not twice the memory for one more result, the choice stays as it is. */
-static enum status gemm_trial_run(struct cuda *d, struct cuda_gemm_plan *p, const struct gemm_operands *operands)
-{
-    size_t bytes = (size_t)p->key.m * (size_t)p->key.ldc * (p->key.flags & 4 ? 4 : 2);
-    bytes = (bytes + 255) / 256 * 256;
-    if (cuda_free_bytes(d) < 2 * bytes) return d->c->status;
-    struct gemm_trial t = {.result = cuda_alloc(d, bytes + sizeof(uint64_t)), .words = (int64_t)(bytes / 4)};
-    struct gemm_operands o = *operands;
-    if (!t.result) return d->c->status;
-    t.sum = t.result + bytes;
-    o.result = (void *)t.result;
-    d->driver.cuEventCreate(&t.from, 0);
-    d->driver.cuEventCreate(&t.to, 0);
-    /* between rows, and behind the last, products write nothing */
-    if (cuda_zero(d, t.result, bytes) == OK) gemm_try_all(d, p, &o, &t);
-    d->driver.cuEventDestroy(t.from);
-    d->driver.cuEventDestroy(t.to);
-    cuda_free(d, t.result);
+    d->driver.cuEventDestroy(from);
+    d->driver.cuEventDestroy(to);
+    cuda_free(d, scratch);
     return d->c->status;
 }
 
-/* The first algorithm that cuBLASLt proposes: a function of the shape, the card and the library's version, so that another
- * run takes it too. */
-static enum status gemm_choose(struct cuda *d, struct cuda_gemm_plan *p)
+/* The first algorithm that cuBLASLt proposes, or the fastest by trial. The first is a function of the shape, the card and
+ * the library's version, so that another run takes it too. */
+static enum status gemm_tune(struct cuda *d, struct cuda_gemm_plan *p, const struct gemm_operands *operands)
 {
     cublasLtMatmulHeuristicResult_t results[GEMM_CANDIDATES];
     int found = gemm_candidates(d, p, results);
-    p->uses = d->timed ? GEMM_USES : -1;
+    if (d->timed) TRY(gemm_time_all(d, p, operands, results, found));
     for (int i = 0; i < found && !p->chosen; i++) {
         if (results[i].state != CUBLAS_STATUS_SUCCESS || gemm_splits(d, &results[i].algo)) continue;
         p->algo = results[i].algo;
@@ -305,7 +258,6 @@ enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct 
     if (!p) return d->c->status;
     struct gemm_operands o = {(void *)a->data, (void *)b->data, (void *)c->data, (void *)c->data, alpha, beta};
     if (!p->ready) TRY(gemm_describe(d, p));
-    if (!p->chosen) TRY(gemm_choose(d, p));
-    if (p->uses >= 0 && p->uses-- == 0) TRY(gemm_trial_run(d, p, &o));
+    if (!p->chosen) TRY(gemm_tune(d, p, &o));
     return gemm_check(d, gemm_run(d, p, &p->algo, &o), "a product");
 }

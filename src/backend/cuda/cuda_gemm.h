@@ -1,8 +1,9 @@
 /* cuda_gemm: products of bf16 matrices with f32 accumulation, by cuBLASLt.
  *
  * A product takes the first algorithm that cuBLASLt proposes for its shape, without split-K (whose sums depend on the
- * order in which blocks finish): a rerun on the same card with the same library gives the same bytes. A shape that keeps
- * coming back is timed once, and then takes the fastest of the algorithms that give the same bits (cuda_gemm.c). */
+ * order in which blocks finish): a rerun on the same card with the same library gives the same bytes. With `timed` the
+ * first product of a shape times every algorithm that is proposed and keeps the fastest; then another run may choose
+ * another one. */
 #ifndef YA_BACKEND_CUDA_GEMM_H
 #define YA_BACKEND_CUDA_GEMM_H
 

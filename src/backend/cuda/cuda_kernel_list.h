@@ -26,7 +26,6 @@
     X(move_rows_by_id, cuda_elementwise)                                                                                    \
     X(add_bf16, cuda_elementwise)                                                                                           \
     X(add_bias, cuda_elementwise)                                                                                           \
-    X(add_bits, cuda_elementwise)                                                                                           \
     X(strided, cuda_generic)                                                                                                \
     X(sum_rows_by_id, cuda_generic)                                                                                         \
     X(check_ids, cuda_generic)                                                                                              \

@@ -119,11 +119,6 @@ enum status cuda_bias(struct cuda *d, const struct cuda_bias_args *a)
     return cuda_launch(d, CUDA_add_bias, grid_rows(a->rows, a->cols, 1), a);
 }
 
-enum status cuda_bits(struct cuda *d, const struct cuda_bits_args *a)
-{
-    return cuda_launch(d, CUDA_add_bits, grid_steps(d, a->count, ELEMENT_THREADS, 8, 8), a);
-}
-
 enum status cuda_strided(struct cuda *d, const struct cuda_strided_args *a)
 {
     int64_t blocks = (a->count + GENERIC_THREADS - 1) / GENERIC_THREADS;
@@ -318,21 +313,7 @@ static enum status attention_map(struct cuda *d, struct cuda_tile_map *map, cons
                       "describing a matrix to the copy engine");
 }
 
-/* The same of a flat array of f32. */
-static enum status attention_line_map(struct cuda *d, struct cuda_tile_map *map, const float *data, int64_t count)
-{
-    const cuuint64_t size[1] = {(cuuint64_t)count}, bytes[1] = {0};
-    const cuuint32_t box[1] = {BULK_TILE}, steps[1] = {1};
-    BUG_ON(d->c, count > INT32_MAX, "attention: %lld row values", (long long)count); /* the copy engine counts in 32 bits */
-    return cuda_check(d,
-                      d->driver.cuTensorMapEncodeTiled((CUtensorMap *)map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 1, (void *)data,
-                                                       size, bytes, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                                                       CU_TENSOR_MAP_SWIZZLE_NONE, CU_TENSOR_MAP_L2_PROMOTION_NONE,
-                                                       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
-                      "describing row values to the copy engine");
-}
-
-/* The same for the operands of attention; grad_o and the row values only where there is a backward pass. */
+/* The same for the operands of attention; grad_o only where there is one. */
 static enum status attention_maps(struct cuda *d, struct cuda_attention_bulk_args *b)
 {
     const struct cuda_attention_args *a = &b->attention;
@@ -340,9 +321,7 @@ static enum status attention_maps(struct cuda *d, struct cuda_attention_bulk_arg
     TRY(attention_map(d, &b->k, a->k, a->keys, a->groups * a->dim, a->k_stride));
     TRY(attention_map(d, &b->v, a->v, a->keys, a->groups * a->dim, a->v_stride));
     if (!a->grad_o) return d->c->status;
-    TRY(attention_map(d, &b->grad_o, a->grad_o, a->queries, a->heads * a->dim, a->grad_o_stride));
-    TRY(attention_line_map(d, &b->lse, a->lse, (int64_t)a->heads * a->queries));
-    return attention_line_map(d, &b->delta, a->delta, (int64_t)a->heads * a->queries);
+    return attention_map(d, &b->grad_o, a->grad_o, a->queries, a->heads * a->dim, a->grad_o_stride);
 }
 
 static enum status attention_bulk(struct cuda *d, const struct cuda_attention_args *a)

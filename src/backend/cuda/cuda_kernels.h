@@ -64,7 +64,6 @@ enum status cuda_add(struct cuda *d, const struct cuda_add_args *a);
 enum status cuda_dropout(struct cuda *d, const struct cuda_dropout_args *a);
 enum status cuda_rows_sum(struct cuda *d, const struct cuda_rows_sum_args *a);
 enum status cuda_bias(struct cuda *d, const struct cuda_bias_args *a);
-enum status cuda_bits(struct cuda *d, const struct cuda_bits_args *a);
 enum status cuda_strided(struct cuda *d, const struct cuda_strided_args *a);
 enum status cuda_check_ids(struct cuda *d, const struct cuda_check_ids_args *a);
 

@@ -127,15 +127,6 @@ static __device__ __forceinline__ void barrier_wait(uint64_t *b, int parity)
     } while (!done);
 }
 
-/* Starts the copy of one line of a flat array, from element `at` on; its bytes count on the barrier. */
-static __device__ __forceinline__ void line_fetch(float *to, const cuda_tile_map *from, int at, uint64_t *b)
-{
-    asm volatile("cp.async.bulk.tensor.1d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3}], [%2];" ::"r"(
-                     shared_address(to)),
-                 "l"(from), "r"(shared_address(b)), "r"(at)
-                 : "memory");
-}
-
 /* Starts the copy of one box of a matrix, from this column and row on; its bytes count on the barrier. */
 static __device__ __forceinline__ void box_fetch(bf16_bits *to, const cuda_tile_map *from, int col, int row, uint64_t *b)
 {

@@ -129,10 +129,6 @@ inline float rsqrtf(float x)
 {
     return 1.0f / sqrtf(x);
 }
-inline void atomicAdd(unsigned long long *at, unsigned long long by)
-{
-    *at += by;
-}
 inline int atomicCAS(int *at, int expected, int value)
 {
     int old = *at;

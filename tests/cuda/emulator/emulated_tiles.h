@@ -1,11 +1,9 @@
-/* emulated_tiles: cuTensorMapEncodeTiled on the host, for what the kernels use: boxes of matrices of bf16, lines of flat
- * arrays of f32. The map's words are address, columns, rows and bytes from row to row, or address and count (box_fetch and
- * line_fetch of the emulator's cuda_ptx.cuh read them). */
+/* emulated_tiles: cuTensorMapEncodeTiled on the host, for matrices and the boxes that the kernels use: the map's words are
+ * address, columns, rows and bytes from row to row (box_fetch of the emulator's cuda_ptx.cuh reads them). */
 #ifndef EMULATED_TILES_H
 #define EMULATED_TILES_H
 
 #include <cuda.h>
-#include <stdbool.h>
 #include <string.h>
 
 static inline CUresult emulated_encode_tiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
@@ -14,13 +12,10 @@ static inline CUresult emulated_encode_tiled(CUtensorMap *map, CUtensorMapDataTy
                                              CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
                                              CUtensorMapFloatOOBfill fill)
 {
-    bool flat = type == CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
-    const cuuint64_t words[4] = {(cuuint64_t)(size_t)address, size[0], flat ? 1 : size[1], flat ? 0 : bytes[0]};
+    const cuuint64_t words[4] = {(cuuint64_t)(size_t)address, size[0], size[1], bytes[0]};
     (void)interleave, (void)promotion, (void)fill;
-    if (steps[0] != 1 || words[0] % 16 != 0 || (size_t)map % 64 != 0) return CUDA_ERROR_INVALID_VALUE;
-    if (flat && (rank != 1 || box[0] != 64 || swizzle != CU_TENSOR_MAP_SWIZZLE_NONE)) return CUDA_ERROR_INVALID_VALUE;
-    if (!flat && (type != CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 || rank != 2 || box[0] != 64 || box[1] != 64 ||
-                  swizzle != CU_TENSOR_MAP_SWIZZLE_128B || bytes[0] % 16 != 0))
+    if (type != CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 || rank != 2 || box[0] != 64 || box[1] != 64 || steps[0] != 1 ||
+        swizzle != CU_TENSOR_MAP_SWIZZLE_128B || words[0] % 16 != 0 || bytes[0] % 16 != 0 || (size_t)map % 64 != 0)
         return CUDA_ERROR_INVALID_VALUE;
     memcpy(map, words, sizeof(words));
     return CUDA_SUCCESS;

@@ -123,13 +123,6 @@ static inline void barrier_wait(uint64_t *b, int parity)
     emulated_barrier_wait((const emulated_barrier *)b, parity);
 }
 
-/* One line of f32; the map is what emulated_tiles.h makes. */
-static inline void line_fetch(float *to, const cuda_tile_map *map, int at, uint64_t *)
-{
-    const float *from = (const float *)map->words[0];
-    for (int i = 0; i < BULK_TILE; i++) to[i] = at + i < (int64_t)map->words[1] ? from[at + i] : 0;
-}
-
 /* One box of 64 rows and 64 columns, swizzled; the map is what emulated_tiles.h makes. */
 static inline void box_fetch(bf16_bits *to, const cuda_tile_map *map, int col, int row, uint64_t *)
 {
