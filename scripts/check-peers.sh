@@ -57,7 +57,7 @@ command_of() {
         ;;
     quantised_llama_whole) # 10 GB of memory, 14 GB of disk
         tinyllama
-        echo tools/check_quantised_llama.py $program $work/tinyllama $model bench/results/peers/quantised_llama_whole.json 0 Q4_K_M
+        echo tools/check_quantised_llama.py $program $work/tinyllama $model bench/results/peers/quantised_llama_whole.json 0
         ;;
     export_small | export_llama_small | export_mlx_small)
         [ -f $work/small.gguf ] || "$PYTHON" tools/make_small_gguf.py $model $work/small.gguf >/dev/null

@@ -9,6 +9,7 @@
 struct candidate {
     const char *name; /* as the user wrote it; borrowed */
     char *path;       /* PEFT folder, owned; NULL: the base model alone */
+    bool run;         /* `name` is the folder of a run, which has options of its own */
 };
 
 enum { CANDIDATES_MOST = 2 + OPTION_MAX_OPERANDS };

@@ -7,6 +7,7 @@
 #include "cli/common_rows.h"
 #include "cli/compare_prompts.h"
 #include "cli/compare_rows.h"
+#include "cli/run_rows.h"
 #include "cli/validate_choice.h"
 
 struct compare_values {
@@ -100,14 +101,18 @@ static enum status compare_all(const struct loaded *l, const struct compare_valu
 
 static enum status cmd_compare_run(const struct command_call *call)
 {
-    const struct compare_values *v = call->values;
+    struct compare_values v = *(const struct compare_values *)call->values;
     struct ctx *c = call->c;
     struct loaded l = {.c = c};
-    struct candidates a = {.c = c, .force = v->force};
-    struct loaded_options options = {.model = v->model, .form = v->form, .device = v->device, .threads = v->threads};
-    TRY(check_asked(c, v));
-    if (list_candidates(&a, call->parse) == OK && loaded_open(&l, c, &options) == OK) compare_all(&l, v, &a);
+    struct candidates a = {.c = c, .force = v.force};
+    json_t *doc = NULL;
+    struct loaded_options options = {.model = v.model, .form = v.form, .device = v.device, .threads = v.threads};
+    TRY(check_asked(c, &v));
+    if (list_candidates(&a, call->parse) == OK && run_rows_take(&a, &table, call->parse->given, &v.rows.data, &doc) == OK &&
+        loaded_open(&l, c, &options) == OK)
+        compare_all(&l, &v, &a);
     candidates_release(&a);
+    json_decref(doc);
     loaded_close(&l);
     return c->status;
 }

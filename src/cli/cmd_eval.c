@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/common_rows.h"
 #include "cli/compare_rows.h"
+#include "cli/run_rows.h"
 
 struct eval_values {
     const char *model;
@@ -27,18 +28,21 @@ static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0]
 
 static enum status cmd_eval_run(const struct command_call *call)
 {
-    const struct eval_values *v = call->values;
+    struct eval_values v = *(const struct eval_values *)call->values;
     struct ctx *c = call->c;
     struct loaded l = {.c = c};
-    struct candidates a = {.c = c, .force = v->force};
-    struct loaded_options options = {.model = v->model, .form = v->form, .device = v->device, .threads = v->threads};
-    const struct compare_rows rows = {.candidates = &a, .options = &v->rows, .json = v->json};
+    struct candidates a = {.c = c, .force = v.force};
+    json_t *doc = NULL;
+    struct loaded_options options = {.model = v.model, .form = v.form, .device = v.device, .threads = v.threads};
+    const struct compare_rows rows = {.candidates = &a, .options = &v.rows, .json = v.json};
     enum status status = call->parse->n_operands ? OK : candidates_add(&a, "base");
     for (size_t i = 0; status == OK && i < call->parse->n_operands; i++)
         status = candidates_add(&a, call->parse->operands[i]);
+    if (status == OK) status = run_rows_take(&a, &table, call->parse->given, &v.rows.data, &doc);
     if (status == OK) status = loaded_open(&l, c, &options);
     if (status == OK) status = compare_rows_run(&l, &rows);
     candidates_release(&a);
+    json_decref(doc);
     loaded_close(&l);
     return status;
 }
@@ -49,10 +53,12 @@ const struct command command_eval = {
     .usage = "-m MODEL -d FILE [RUN or ADAPTER or base ...] [options]",
     .about =
         "Rows are read, put into the chat template and masked as in training, and the tokens that training would train\n"
-        "count, each of them 1: rows of weight 0 are left out, other weights and scores change nothing. The loss is the\n"
-        "mean over these tokens, its standard error that over documents, the perplexity exp of the loss. --answers\n"
-        "generates greedily behind each prompt and counts the answers that are the row's up to white space at the ends;\n"
-        "rows without a prompt (text) are not asked.",
+        "count, each of them 1: rows of weight 0 are left out, other weights and scores change nothing. How rows are read\n"
+        "(--row-form, --raw, --template, --date, --train-on, --mask) is taken from the first run that is named, unless it "
+        "is\n"
+        "given here. The loss is the mean over these tokens, its standard error that over documents, the perplexity exp of\n"
+        "the loss. --answers generates greedily behind each prompt and counts the answers that are the row's up to white\n"
+        "space at the ends; rows without a prompt (text) are not asked.",
     .table = &table,
     .values_bytes = sizeof(struct eval_values),
     .min_operands = 0,

@@ -13,7 +13,7 @@ struct copy_sets {
     struct ctx *c;
     struct spill *in;
     uint64_t *hashes; /* all sets, one behind the other */
-    size_t used, room;
+    size_t used, capacity;
     struct copy_set {
         uint64_t at; /* index of its first hash */
         uint64_t n;
@@ -48,19 +48,19 @@ void copy_sets_free(struct copy_sets *s)
 struct hash_list {
     struct ctx *c;
     uint64_t *hashes;
-    size_t n, room;
+    size_t n, capacity;
 };
 
 /* For minhash_walk. */
 static bool keep_hash(void *user, uint64_t hash)
 {
     struct hash_list *l = user;
-    if (l->n == l->room) {
-        size_t room = l->room ? 2 * l->room : 1024;
-        uint64_t *moved = mem_resize(l->c, l->hashes, l->room, room, sizeof *moved);
+    if (l->n == l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 1024;
+        uint64_t *moved = mem_resize(l->c, l->hashes, l->capacity, capacity, sizeof *moved);
         if (!moved) return false;
         l->hashes = moved;
-        l->room = room;
+        l->capacity = capacity;
     }
     l->hashes[l->n++] = hash;
     return true;
@@ -118,12 +118,12 @@ static enum status make_set(struct hash_list *l)
 /* Appends the set to the common array; the lock is held. */
 static void append_set(struct copy_sets *s, size_t row, const struct hash_list *l)
 {
-    if (l->n > s->room - s->used) {
-        size_t room = 2 * s->room > s->used + l->n ? 2 * s->room : s->used + l->n;
-        uint64_t *hashes = ctx_ok(s->c) ? spill_resize(s->in, room, sizeof *hashes) : NULL;
+    if (l->n > s->capacity - s->used) {
+        size_t capacity = 2 * s->capacity > s->used + l->n ? 2 * s->capacity : s->used + l->n;
+        uint64_t *hashes = ctx_ok(s->c) ? spill_resize(s->in, capacity, sizeof *hashes) : NULL;
         if (!hashes) return;
         s->hashes = hashes;
-        s->room = room;
+        s->capacity = capacity;
     }
     if (l->n > 0) memcpy(s->hashes + s->used, l->hashes, l->n * sizeof *l->hashes);
     s->sets[row] = (struct copy_set){s->used, l->n};

@@ -25,7 +25,7 @@ struct table_reader {
     size_t n_workers, at;  /* at: the table's row of the batch's first span */
     const char *file_kind; /* by the file's name; NULL: none */
     struct spill *kinds_in;
-    uint64_t *kind_of; /* (rows_room) hash of each row's kind, 0: none */
+    uint64_t *kind_of; /* (rows_capacity) hash of each row's kind, 0: none */
 };
 
 /* ---- one row, on any thread ---- */
@@ -129,27 +129,27 @@ static void read_block(void *arg, int64_t block, int worker)
 
 /* ---- after the threads: faults and lines of several rows, in order ---- */
 
-/* Room for n rows in all arrays that have one entry a row. They grow together: rows_room only changes when all of them did,
- * and an array that grew before another failed is simply longer than that says. */
+/* Space for n rows in all arrays that have one entry a row. They grow together: rows_capacity only changes when all of them
+ * did, and an array that grew before another failed is simply longer than that says. */
 static enum status table_reserve(struct table_reader *r, size_t n)
 {
     struct row_table *t = r->t;
-    if (n <= t->rows_room) return OK;
-    size_t room = 2 * t->rows_room > n ? 2 * t->rows_room : n, k = 0;
+    if (n <= t->rows_capacity) return OK;
+    size_t capacity = 2 * t->rows_capacity > n ? 2 * t->rows_capacity : n, k = 0;
     if (t->options.minhash) k = (size_t)t->options.minhash->permutations;
-    struct table_row *rows = spill_resize(t->rows_in, room, sizeof *rows);
+    struct table_row *rows = spill_resize(t->rows_in, capacity, sizeof *rows);
     if (rows) t->rows = rows;
-    uint64_t *kinds = rows ? spill_resize(r->kinds_in, room, sizeof *kinds) : NULL;
+    uint64_t *kinds = rows ? spill_resize(r->kinds_in, capacity, sizeof *kinds) : NULL;
     if (kinds) r->kind_of = kinds;
     if (kinds && k) {
-        int32_t *signatures = spill_resize(t->signatures_in, room, k * sizeof *signatures);
+        int32_t *signatures = spill_resize(t->signatures_in, capacity, k * sizeof *signatures);
         if (signatures) t->signatures = signatures;
     }
     if (ctx_ok(t->c) && t->options.extra_bytes > 0) {
-        char *extra = spill_resize(t->extra_in, room, t->options.extra_bytes);
+        char *extra = spill_resize(t->extra_in, capacity, t->options.extra_bytes);
         if (extra) t->extra = extra;
     }
-    if (ctx_ok(t->c)) t->rows_room = room;
+    if (ctx_ok(t->c)) t->rows_capacity = capacity;
     return t->c->status;
 }
 

@@ -61,7 +61,7 @@ struct row_table {
     struct table_file *files;
     size_t n_files;
     struct table_row *rows; /* (n_rows), in the order of the files */
-    size_t n_rows, rows_room;
+    size_t n_rows, rows_capacity;
     int32_t *signatures; /* (n_rows, permutations), or NULL */
     char *extra;         /* (n_rows, extra_bytes), or NULL */
     char **kinds;        /* (n_kinds) values of source_type, sorted */

@@ -21,12 +21,12 @@ static enum status again_changed(struct table_again *a)
 static enum status number_spans(struct table_again *a)
 {
     size_t n = a->batch.n_spans;
-    if (n > a->first_room) {
-        size_t room = 2 * a->first_room > n ? 2 * a->first_room : n;
-        size_t *first = mem_resize(a->t->c, a->first, a->first_room, room, sizeof *first);
+    if (n > a->first_capacity) {
+        size_t capacity = 2 * a->first_capacity > n ? 2 * a->first_capacity : n;
+        size_t *first = mem_resize(a->t->c, a->first, a->first_capacity, capacity, sizeof *first);
         if (!first) return a->t->c->status;
         a->first = first;
-        a->first_room = room;
+        a->first_capacity = capacity;
     }
     for (size_t i = 0; i < n; i++) {
         if (a->row >= a->t->n_rows) return again_changed(a);

@@ -10,8 +10,8 @@ struct table_again {
     struct row_table *t;
     struct row_file *in;
     struct row_batch batch;
-    size_t *first; /* (first_room) */
-    size_t first_room, row;
+    size_t *first; /* (first_capacity) */
+    size_t first_capacity, row;
     bool compares; /* the files' digests with those of the first reading */
 };
 

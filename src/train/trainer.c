@@ -124,11 +124,11 @@ static enum status add_step_sources(struct trainer *t, const struct train_pendin
 
 enum status trainer_hold_logprobs(struct trainer *t, const struct source_loss *s, int64_t tokens)
 {
-    if (s->n_rows == 0 || tokens <= t->logprobs_room) return OK;
-    float *more = mem_resize(t->c, t->logprobs, (size_t)t->logprobs_room, (size_t)tokens, sizeof *more);
+    if (s->n_rows == 0 || tokens <= t->logprobs_capacity) return OK;
+    float *more = mem_resize(t->c, t->logprobs, (size_t)t->logprobs_capacity, (size_t)tokens, sizeof *more);
     if (!more) return t->c->status;
     t->logprobs = more;
-    t->logprobs_room = tokens;
+    t->logprobs_capacity = tokens;
     return OK;
 }
 

@@ -122,8 +122,8 @@ struct trainer {
     struct engine *engine;
     struct pack *pack, *valid_pack;              /* of the running epoch; of validation */
     struct source_loss *sources, *valid_sources; /* what the metrics of a step and of a validation tell apart */
-    float *logprobs;                             /* (logprobs_room) of a step's tokens, for `sources` */
-    int64_t logprobs_room;
+    float *logprobs;                             /* (logprobs_capacity) of a step's tokens, for `sources` */
+    int64_t logprobs_capacity;
     struct metrics *metrics;
     struct schedule schedule;
     int64_t extreme_epochs[TRAINER_EXTREMES]; /* with the longest and the widest micro-batch (pack.h) */

@@ -212,6 +212,46 @@ static void benchmarks_are_those_of_validate(void **state)
     json_decref(base);
 }
 
+/* The tokens that count when the rows of both forms are read by these words. */
+static double tokens_of(const char *const *words)
+{
+    succeed(words);
+    json_t *o = line(0);
+    double tokens = number(o, "tokens");
+    json_decref(o);
+    return tokens;
+}
+
+/* Rows with text and a prompt, and a run that was told which of them to read: its rows are read so here, too. */
+static void rows_are_read_as_the_run_read_them(void **state)
+{
+    (void)state;
+    const char *both = tiny_keep(&tiny, "both.jsonl"), *told = tiny_keep(&tiny, "told"), *other = tiny_keep(&tiny, "other");
+    tiny_write(both, "{\"text\":\"abcdefgh\",\"prompt\":\"ab\",\"completion\":\" c\"}\n");
+    succeed(WORDS("train", "-m", tiny.model, "-d", both, "-o", told, "--compute", "f32", "--rank", "2", "--max-steps", "1",
+                  "--row-form", "text", "--date", "2020-02-02"));
+    succeed(WORDS("train", "-m", tiny.model, "-d", both, "-o", other, "--compute", "f32", "--rank", "2", "--max-steps", "1",
+                  "--row-form", "prompt"));
+    double text = tokens_of(WORDS("eval", "-m", tiny.model, "-d", both, "--row-form", "text", "--json"));
+    double answer = tokens_of(WORDS("eval", "-m", tiny.model, "-d", both, "--row-form", "prompt", "--json"));
+    assert_true(text > answer);
+    assert_true(tokens_of(WORDS("eval", "-m", tiny.model, "-d", both, "base", told, "--json")) == text);
+    assert_non_null(strstr(output, "read its own: --row-form text --date 2020-02-02"));
+    assert_true(tokens_of(WORDS("eval", "-m", tiny.model, "-d", both, other, told, "--json")) == answer);
+    assert_non_null(strstr(output, "told read its rows otherwise, with --row-form text --date 2020-02-02"));
+    assert_true(tokens_of(WORDS("compare", "-m", tiny.model, "-d", both, told, "--row-form", "prompt", "--json")) == answer);
+    assert_null(strstr(output, "--row-form")); /* the user's word */
+    assert_non_null(strstr(output, "--date 2020-02-02"));
+    /* options that this build does not know */
+    size_t n;
+    char *config = tiny_read(tiny_path("%s/config.json", told), &n);
+    *strstr(config, "row-form") = 'x';
+    tiny_write(tiny_path("%s/config.json", told), config);
+    free(config);
+    assert_true(tokens_of(WORDS("eval", "-m", tiny.model, "-d", both, told, "--row-form", "text", "--json")) == text);
+    assert_non_null(strstr(output, "how ") && strstr(output, "told read its rows is not known"));
+}
+
 static void what_is_refused(void **state)
 {
     (void)state;
@@ -234,6 +274,7 @@ int main(void)
         cmocka_unit_test(continuations_are_scored_under_each_model),
         cmocka_unit_test(long_rows_are_split),
         cmocka_unit_test(benchmarks_are_those_of_validate),
+        cmocka_unit_test(rows_are_read_as_the_run_read_them),
         cmocka_unit_test(what_is_refused),
     };
     return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
