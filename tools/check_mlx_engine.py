@@ -4,11 +4,12 @@
   parity   tests/engine/test_engine_mlx.c on libmlxc: losses, gradients, 30 steps for every family
   bases    the same training by both engines on a folder of f32, a GGUF file of Q4_1 and MLX's own 4-bit and 8-bit folders, with weighted
            rows: losses and gradient norms of each step within 1e-3; of the packed folders also mlx-lm's loss and gradient of a step
+  memory   what the plan says that a step takes beside what MLX's counter of its peak says
   speed    rows of different lengths by mlx-lm's trainer (padded batches) and by `train --engine mlx` (packed), in turns
 
 Needs mlx and mlx-lm of the MLX that libmlxc was built with, and numpy.
 
-    tools/check_mlx_engine.py --library LIBMLXC [--program build/your_ai] [--test build/tests/test_engine_mlx] [--parts parity,bases,speed]
+    tools/check_mlx_engine.py --library LIBMLXC [--program build/your_ai] [--test build/tests/test_engine_mlx] [--parts parity,bases,memory,speed]
 """
 import argparse
 import importlib.metadata
@@ -159,6 +160,62 @@ def bases(args, out, folder):
         beside_peer(ours, folder, name, models[name], rows, out)
 
 
+def make_model(ours, folder):
+    """A random model between the test's tiny one and a real one, in f32: 5 million parameters in 4 layers."""
+    import mlx.core as mx
+
+    ours("init", "--like", "tiny", "-o", folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    layers, hidden, ffn, heads, kv, vocab = 4, 256, 704, 4, 2, 4096
+    config.update(hidden_size=hidden, intermediate_size=ffn, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=kv, head_dim=64,
+                  vocab_size=vocab, tie_word_embeddings=False, torch_dtype="float32", max_position_embeddings=4096)
+    config.pop("dtype", None)
+    path.write_text(json.dumps(config))
+    mx.random.seed(1)
+    shapes = {"model.embed_tokens": (vocab, hidden), "lm_head": (vocab, hidden)}
+    tensors = {"model.norm.weight": mx.ones((hidden,))}
+    for layer in range(layers):
+        at = f"model.layers.{layer}"
+        shapes |= {f"{at}.self_attn.q_proj": (heads * 64, hidden), f"{at}.self_attn.k_proj": (kv * 64, hidden),
+                   f"{at}.self_attn.v_proj": (kv * 64, hidden), f"{at}.self_attn.o_proj": (hidden, heads * 64),
+                   f"{at}.mlp.gate_proj": (ffn, hidden), f"{at}.mlp.up_proj": (ffn, hidden), f"{at}.mlp.down_proj": (hidden, ffn)}
+        for norm in "input", "post_attention":
+            tensors[f"{at}.{norm}_layernorm.weight"] = mx.ones((hidden,))
+    for name, shape in shapes.items():
+        tensors[f"{name}.weight"] = mx.random.normal(shape) * 0.02
+    mx.save_safetensors(str(folder / "model.safetensors"), tensors, {"format": "pt"})
+
+
+def mebibytes(page, item):
+    return float(re.search(rf"^  {item} +(\S+) MiB", page, re.M).group(1))
+
+
+def memory(args, out, folder):
+    ours, rows, base = Ours(args.program, args.library), folder / "memory.jsonl", folder / "memory-base"
+    make_model(ours, base)
+    bases_of = {"f32": base}
+    for name, form in (("bf16", "safetensors:bf16"), ("MLX 4-bit", "mlx:4bit")):
+        bases_of[name] = folder / f"memory-{form.split(':')[1]}"
+        ours("export", "-m", base, "--to", form, "-o", bases_of[name], "--no-verify")
+    write_rows(rows, 200, 11, 40, False)
+    out.append("\n**Memory of a step**: planned (`activations and loss`) and taken (MLX's peak less weights and what is trained), MiB:\n\n"
+               "| Base | sequences | recomputed | planned | taken | planned / taken |\n|---|---|---|---|---|---|")
+    for name, batch, length, checkpoint, targets in (("f32", 2, 256, "off", "all"), ("f32", 2, 256, "on", "all"), ("f32", 1, 1024, "off", "all"),
+                                                     ("f32", 1, 1024, "on", "all"), ("f32", 4, 128, "off", "q_proj,v_proj"),
+                                                     ("bf16", 2, 256, "off", "all"), ("bf16", 2, 256, "on", "all"), ("MLX 4-bit", 1, 64, "off", "all"),
+                                                     ("MLX 4-bit", 1, 64, "on", "all")):
+        words = ["--batch", batch, "--max-length", length, "--grad-checkpoint", checkpoint, "--targets", targets, "--rank", 8, "--max-steps", 2,
+                 "--compute", "f32", "--eval-every", 0, "--save-every", 0, "--engine", "mlx", "-m", bases_of[name], "-d", rows]
+        run_folder = folder / f"memory-run-{len(out)}"
+        page, _, _ = ours("train", "-o", run_folder, *words)
+        planned = mebibytes(page, "activations and loss")
+        peak = max(t["peak_bytes"] for t in lines_of(run_folder / "timing.jsonl")) / 2 ** 20
+        taken = peak - mebibytes(page, "base weights") - 4 * mebibytes(page, "adapter")
+        out.append(f"| {name} | {batch} x {length}, {targets} | {checkpoint} | {planned:.1f} | {taken:.1f} | {planned / taken:.2f} |")
+        print(out[-1], flush=True)
+
+
 def train_peer(folder, documents, steps, length, out):
     """mlx-lm's trainer; seconds, tokens and MLX's peak of each step to the file `out`."""
     import mlx.core as mx
@@ -176,7 +233,7 @@ def train_peer(folder, documents, steps, length, out):
 
     class Callback(trainer.TrainingCallback):
         def on_train_loss_report(self, info):
-            steps_seen.append({"seconds": 1 / info["iterations_per_second"], "tokens": info["trained_tokens"], "peak": mx.get_peak_memory()})
+            steps_seen.append({"processor": time.process_time(), "seconds": 1 / info["iterations_per_second"], "tokens": info["trained_tokens"], "peak": mx.get_peak_memory()})
 
     args = trainer.TrainingArgs(batch_size=4, iters=steps, steps_per_report=1, steps_per_save=10 ** 6, max_seq_length=length,
                                 adapter_file=str(out) + ".safetensors")
@@ -193,23 +250,24 @@ def rate(steps):
 
 def speed(args, out, folder):
     ours, rows, base = Ours(args.program, args.library), folder / "speed.jsonl", folder / "speed-base"
-    ours("init", "--like", args.speed_model, "-o", folder / "speed-bf16")
-    ours("export", "-m", folder / "speed-bf16", "--to", "safetensors:f32", "-o", base, "--no-verify")
+    make_model(ours, base)
     write_rows(rows, 400, 9, 40, False)
     documents = documents_of(ours, base, rows, 256)
     (folder / "documents.json").write_text(json.dumps(documents))
     pairs = []
     for turn in range(args.turns):
         result = folder / f"peer-{turn}.json"
-        _, cpu_theirs, resident_theirs = run([sys.executable, __file__, "--peer", base, folder / "documents.json", args.speed_steps, 256, result])
+        _, _, resident_theirs = run([sys.executable, __file__, "--peer", base, folder / "documents.json", args.speed_steps, 256, result])
         theirs = json.loads(result.read_text())
         metrics, timing, cpu, resident = ours.train(folder / f"speed-{turn}", base, rows, "mlx", args.speed_steps, "--batch", 2, "--max-length",
                                                     256, "--grad-checkpoint", "off")
+        _, _, start, _ = ours.train(folder / f"speed-start-{turn}", base, rows, "mlx", 2, "--batch", 2, "--max-length", 256, "--grad-checkpoint", "off")
         mine = [{"seconds": t["seconds"], "tokens": m["trained_tokens"], "peak": t["peak_bytes"]} for t, m in zip(timing, metrics)]
-        pairs.append((rate(mine), rate(theirs), sum(s["tokens"] for s in mine) / cpu, sum(s["tokens"] for s in theirs) / cpu_theirs,
+        pairs.append((rate(mine), rate(theirs), sum(s["tokens"] for s in mine[2:]) / (cpu - start),
+                      sum(s["tokens"] for s in theirs[2:]) / (theirs[-1]["processor"] - theirs[1]["processor"]),
                       max(s["peak"] for s in mine), max(s["peak"] for s in theirs), resident, resident_theirs))
         print(f"turn {turn}: {pairs[-1]}", flush=True)
-    out.append(f"\n**Speed and memory** beside mlx-lm's trainer ({args.speed_model}'s shapes in f32, {args.speed_steps} steps a run, rows of "
+    out.append(f"\n**Speed and memory** beside mlx-lm's trainer (a random model of 5 million parameters in f32, {args.speed_steps} steps a run, rows of "
                f"{min(map(len, documents))} to {max(map(len, documents))} tokens; mlx-lm: batches of 4 rows sorted by length; ours: 2 sequences of up to 256 "
                "packed tokens), in turns:\n\n| Turn | tokens/s | mlx-lm | ratio | tokens per processor second | mlx-lm | ratio |\n|---|---|---|---|---|---|---|")
     for i, p in enumerate(pairs):
@@ -229,8 +287,7 @@ def main():
     parser.add_argument("--library", required=True)
     parser.add_argument("--program", default="build/your_ai")
     parser.add_argument("--test", default="build/tests/test_engine_mlx")
-    parser.add_argument("--parts", default="parity,bases,speed")
-    parser.add_argument("--speed-model", default="tiny")
+    parser.add_argument("--parts", default="parity,bases,memory,speed")
     parser.add_argument("--speed-steps", type=int, default=12)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--record")
@@ -243,7 +300,7 @@ def main():
             if part == "parity":
                 parity(args, out)
             else:
-                {"bases": bases, "speed": speed}[part](args, out, Path(folder))
+                {"bases": bases, "memory": memory, "speed": speed}[part](args, out, Path(folder))
     text = "\n".join(out) + "\n"
     print(text)
     if args.record:

@@ -12,6 +12,7 @@
 #include "array/backend.h"
 #include "base/mem.h"
 #include "engine/engine_native.h"
+#include "engine/mlx/mlx_need.h"
 #include "engine/mlx/mlx_pass.h"
 #include "model/model.h"
 
@@ -278,6 +279,19 @@ static struct engine_memory mlx_memory(const struct engine *e)
     return m;
 }
 
+static enum status mlx_count(struct engine *e, const struct batch *b, int64_t recomputed_blocks, struct engine_need *out)
+{
+    size_t bytes = mlx_need_step(&mlx_of(e)->model, b, recomputed_blocks);
+    *out = (struct engine_need){.held_bytes = bytes, .touched_bytes = bytes};
+    return OK;
+}
+
+static void mlx_limit(struct engine *e, size_t held_bytes)
+{
+    struct mlx_engine *x = mlx_of(e);
+    mlx_graph_limit(&x->graph, x->model.bytes + held_bytes + held_bytes / 4, held_bytes);
+}
+
 static void mlx_free(struct engine *e)
 {
     struct mlx_engine *x = mlx_of(e);
@@ -303,6 +317,8 @@ static const struct engine_ops mlx_ops = {
     .read = mlx_read,
     .write = mlx_write,
     .save_config = mlx_save_config,
+    .count = mlx_count,
+    .limit = mlx_limit,
     .check = mlx_check,
     .memory = mlx_memory,
     .free = mlx_free,

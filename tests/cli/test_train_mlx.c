@@ -72,7 +72,7 @@ static void a_resumed_run_is_the_same_and_near_the_native_one(void **state)
     (void)state;
     const char *whole = train("whole", "mlx", "3", "f32 by MLX 0.31.2 on the CPU"),
                *halves = train("halves", "mlx", "2", "MLX");
-    assert_non_null(strstr(output, "not counted: this engine cannot tell"));
+    assert_null(strstr(output, "not counted"));
     expect(0, "MLX 0.31.2", (const char *const[]){"resume", halves, "--max-steps", "3", NULL});
     tiny_assert_same_file(tiny_path("%s/adapter/adapter_model.safetensors", whole),
                           tiny_path("%s/adapter/adapter_model.safetensors", halves));
@@ -91,12 +91,23 @@ static void another_engine_continues_a_run_and_says_so(void **state)
     expect(0, "MLX 0.31.2", (const char *const[]){"resume", run, "--max-steps", "3", NULL});
 }
 
-static void a_plan_says_what_it_does_not_know(void **state)
+/* The MiB of activations and loss that plan estimates. */
+static double planned_step(const char *checkpoint, const char *length)
+{
+    expect(0, "activations and loss",
+           (const char *const[]){"plan", "-m", tiny.model, "-d", tiny.rows, "-o", tiny_keep(&tiny, "plan"), "--engine",
+                                 "mlx", "--max-steps", "2", "--grad-checkpoint", checkpoint, "--max-length", length, NULL});
+    return atof(strstr(output, "activations and loss") + strlen("activations and loss"));
+}
+
+static void a_plan_estimates_a_step(void **state)
 {
     (void)state;
-    expect(0, "less memory: not known",
-           (const char *const[]){"plan", "-m", tiny.model, "-d", tiny.rows, "-o", tiny_keep(&tiny, "plan"), "--engine",
-                                 "mlx", "--max-steps", "2", NULL});
+    double kept = planned_step("off", "48"), again = planned_step("on", "48"), shorter = planned_step("off", "16");
+    if (!(again > 0 && again < kept && shorter < kept)) fail_msg("%g, %g, %g MiB", kept, again, shorter);
+    expect(3, "allowed by --max-memory",
+           (const char *const[]){"plan", "-m", tiny.model, "-d", tiny.rows, "-o", tiny_keep(&tiny, "small"), "--engine",
+                                 "mlx", "--max-steps", "2", "--max-memory", "0.0001", NULL});
 }
 
 /* What generate and perplexity say with an adapter does not depend on the engine. */
@@ -181,7 +192,7 @@ int main(void)
         cmocka_unit_test(a_resumed_run_is_the_same_and_near_the_native_one),
         cmocka_unit_test(another_engine_continues_a_run_and_says_so),
         cmocka_unit_test(generation_and_perplexity_are_the_native_ones),
-        cmocka_unit_test(a_plan_says_what_it_does_not_know),
+        cmocka_unit_test(a_plan_estimates_a_step),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(auto_takes_mlx_on_apple_silicon_only),
     };

@@ -149,6 +149,11 @@ enum status mlx_library_fail(struct ctx *c, const char *what)
 {
     enum status status =
         ctx_fail(c, E_UNSUPPORTED, "MLX: %s failed: %s", what, *library_message ? library_message : "no message");
-    *library_message = '\0';
+    mlx_library_forget();
     return status;
+}
+
+void mlx_library_forget(void)
+{
+    *library_message = '\0';
 }

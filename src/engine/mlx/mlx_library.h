@@ -69,6 +69,10 @@ typedef int (*mlx_callback)(struct mlx_vector *out, struct mlx_vector in, void *
     X(int, stream_free, (struct mlx_stream s))                                                                              \
     X(int, get_default_stream, (struct mlx_stream * out, struct mlx_device d))                                              \
     X(int, get_peak_memory, (size_t * out))                                                                                 \
+    X(int, reset_peak_memory, (void))                                                                                       \
+    X(int, set_memory_limit, (size_t * before, size_t limit))                                                               \
+    X(int, set_cache_limit, (size_t * before, size_t limit))                                                                \
+    X(int, set_wired_limit, (size_t * before, size_t limit))                                                                \
     X(struct mlx_array, array_new, (void))                                                                                  \
     X(struct mlx_array, array_new_data, (const void *data, const int *shape, int ndim, enum mlx_dtype dtype))               \
     X(struct mlx_array, array_new_data_managed_payload,                                                                     \
@@ -162,5 +166,7 @@ void mlx_library_close(struct mlx_library *l);
 /* Records the failure of a call: E_UNSUPPORTED with `what` was asked for and the message that MLX gave last. Returns the
  * status. */
 enum status mlx_library_fail(struct ctx *c, const char *what);
+/* Drops that message, where a failure does not matter. */
+void mlx_library_forget(void);
 
 #endif

@@ -42,6 +42,15 @@ void mlx_graph_close(struct mlx_graph *g)
     *g = (struct mlx_graph){0};
 }
 
+void mlx_graph_limit(struct mlx_graph *g, size_t bytes, size_t cached)
+{
+    const struct mlx_library *l = &g->library;
+    size_t before;
+    if (l->set_memory_limit(&before, bytes) != 0 || l->set_cache_limit(&before, cached) != 0 || l->reset_peak_memory() != 0)
+        mlx_library_fail(g->c, "setting its memory limits");
+    if (g->on_gpu && l->set_wired_limit(&before, bytes) != 0) mlx_library_forget(); /* more than this system lets it wire */
+}
+
 size_t mlx_scope_open(const struct mlx_graph *g)
 {
     return g->n_arrays;

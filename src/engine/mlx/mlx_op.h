@@ -25,6 +25,11 @@ struct mlx_graph {
 enum status mlx_graph_open(struct ctx *c, struct mlx_graph *g);
 void mlx_graph_close(struct mlx_graph *g);
 
+/* Limits of MLX's allocator for the process: it frees its cache of buffers rather than hold more than `bytes`, and keeps at
+ * most `cached` of freed buffers for the next step. On a GPU `bytes` also stay wired, where the system allows it. Neither
+ * fails an allocation. The peak that MLX counts begins anew. */
+void mlx_graph_limit(struct mlx_graph *g, size_t bytes, size_t cached);
+
 /* A scope: arrays made from `open` on are freed by `close` with the mark that it gave. */
 size_t mlx_scope_open(const struct mlx_graph *g);
 void mlx_scope_close(struct mlx_graph *g, size_t mark);

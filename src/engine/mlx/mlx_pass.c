@@ -5,10 +5,6 @@
 
 #include "base/mem.h"
 
-enum {
-    CHUNK_LOGITS = 1 << 24 /* at most so many logits are computed at a time (64 MiB in f32), if that is one row or more */
-};
-
 static const struct mlx_array nothing = {NULL};
 
 /* ---- prepare --------------------------------------------------------------------------------------------------------- */
@@ -401,7 +397,7 @@ void mlx_pass_loss(struct mlx_graph *g, void *arg, const struct mlx_array *in, s
 {
     const struct mlx_pass *p = *(const struct mlx_pass *const *)arg;
     const int64_t vocab = p->x->m->config.vocab, width = p->x->m->config.hidden;
-    const int64_t step = vocab < CHUNK_LOGITS ? CHUNK_LOGITS / vocab : 1, n = (p->n_rows + step - 1) / step;
+    const int64_t step = vocab < MLX_PASS_CHUNK ? MLX_PASS_CHUNK / vocab : 1, n = (p->n_rows + step - 1) / step;
     struct mlx_array hidden = pass_hidden(p, in), *parts = mem_alloc(g->c, (size_t)n, sizeof *parts);
     for (int64_t i = 0; parts && i < n; i++) {
         struct pass_chunk a = {p, i * step, (i + 1) * step < p->n_rows ? (i + 1) * step : p->n_rows};

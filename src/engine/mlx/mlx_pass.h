@@ -44,7 +44,10 @@ enum status mlx_pass_prepare_logits(const struct mlx_model *x, const struct batc
 /* These logits, (n_rows, V) f32, and the cache's `next`. */
 struct mlx_array mlx_pass_logits(const struct mlx_pass *p, const struct mlx_array *in);
 
-enum { MLX_PASS_OUT = 2 };
+enum {
+    MLX_PASS_OUT = 2,
+    MLX_PASS_CHUNK = 1 << 24 /* at most so many logits are computed at a time (64 MiB in f32), if that is one row or more */
+};
 
 /* An mlx_function. arg: a `const struct mlx_pass *`. in: A and B of every adapter, in the order of the parameter table.
  * out[0]: the loss times `scale`, shape []; out[1]: the negative log-likelihood of each row, (n_rows, 1) f32. */

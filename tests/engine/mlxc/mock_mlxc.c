@@ -269,6 +269,30 @@ int mlx_get_peak_memory(size_t *out)
     return fails();
 }
 
+int mlx_reset_peak_memory(void)
+{
+    return fails();
+}
+
+int mlx_set_memory_limit(size_t *before, size_t limit)
+{
+    *before = limit;
+    return fails();
+}
+
+int mlx_set_cache_limit(size_t *before, size_t limit)
+{
+    *before = limit;
+    return fails();
+}
+
+int mlx_set_wired_limit(size_t *before, size_t limit)
+{
+    (void)before, (void)limit;
+    die("memory is wired on a GPU only");
+    return 1;
+}
+
 /* ---- arrays ---------------------------------------------------------------------------------------------------------- */
 
 struct mlx_array mlx_array_new(void)
