@@ -329,7 +329,15 @@ def profiles():
     put("machine_profile", "text", json.dumps({**whole, "cpu": "x" * 300}))
 
 
-for group in (profiles, configs, safetensors, gguf, json_texts, tokenizers, protos, coreml, expressions, records, row_files, score_rows, score_rules, minhash, templates):
+def trial_logs():
+    """Files of measurements: whole, with a torn last line, and with what is refused."""
+    line = {"key": "a b", "outcome": "ok", "tokens_per_s": 12.5, "planned_bytes": 1000, "message": ""}
+    put("trial_log", "whole", json.dumps(line) + "\n" + json.dumps({**line, "outcome": "killed", "message": "signal 9"}) + "\n")
+    put("trial_log", "torn", json.dumps(line) + "\n" + json.dumps(line)[:30])
+    put("trial_log", "refused", json.dumps({**line, "outcome": "fine"}) + "\n")
+
+
+for group in (trial_logs, profiles, configs, safetensors, gguf, json_texts, tokenizers, protos, coreml, expressions, records, row_files, score_rows, score_rules, minhash, templates):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

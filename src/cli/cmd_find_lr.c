@@ -75,6 +75,7 @@ const struct command command_find_lr = {
         "your_ai report draws; nothing in it is of use for anything else.",
     .table = &train_table,
     .first = COMMAND_TRAIN_FIRST,
+    .presets = true,
     .values_bytes = sizeof(struct train_values),
     .run = cmd_find_lr_run,
 };

@@ -142,6 +142,7 @@ const struct command command_plan = {
         "micro-batches. Nothing is kept. Exit code 3 when it would not fit, with the three cheapest changes.",
     .table = &train_table,
     .first = COMMAND_TRAIN_FIRST,
+    .presets = true,
     .values_bytes = sizeof(struct train_values),
     .spared = "output",
     .run = cmd_plan_run,

@@ -19,6 +19,7 @@ const struct command command_train = {
         "Ctrl-C quits at once. SIGUSR1 saves the run, and training continues.",
     .table = &train_table,
     .first = COMMAND_TRAIN_FIRST,
+    .presets = true,
     .values_bytes = sizeof(struct train_values),
     .run = cmd_train_run,
 };

@@ -18,6 +18,7 @@
 #include "base/options_help.h"
 #include "base/threads.h"
 #include "cli/command_options.h"
+#include "cli/presets.h"
 #include "io/hub_cache.h"
 #include "your_ai.h"
 
@@ -97,7 +98,9 @@ static bool print_topic(struct ctx *c, const char *name)
         buf_release(&text);
         return true;
     }
-    return false;
+    if (strcmp(name, "presets") != 0) return false;
+    presets_print();
+    return true;
 }
 
 static void print_overview(void)
@@ -107,6 +110,7 @@ static void print_overview(void)
     for (int i = 0; i < N_COMMANDS; i++) printf("  %-13s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\nyour_ai help TOPIC explains:", stdout);
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) printf(" %s", topics[i].name);
+    fputs(" presets", stdout);
     puts("\n\n  --version    print the version\n  --help       print this page");
     puts("\nExit codes: 0 done, 1 failed, 2 bad input or usage, 3 would not fit in memory, 130 interrupted.");
 }
@@ -237,11 +241,11 @@ static enum status resolve_names(struct ctx *c, const struct option_table *table
 static enum status parse_and_run(struct ctx *c, const struct command *cmd, const struct command_options *o, int taken,
                                  int argc, char **argv, void *values, struct option_parse *parse)
 {
-    struct config_file file = {.c = c};
+    struct command_files files = {.config = {.c = c}, .preset = {.c = c}};
     char *paths[2] = {NULL, NULL};
     bool printed;
     const char *const *words = (const char *const *)argv + 1 + taken;
-    enum status status = command_options_parse(c, cmd, o, argc - 1 - taken, words, values, parse, &file, &printed);
+    enum status status = command_options_parse(c, cmd, o, argc - 1 - taken, words, values, parse, &files, &printed);
     if (status == OK && parse->help) {
         status = print_help(c, cmd);
     } else if (status == OK && !printed) {
@@ -250,7 +254,7 @@ static enum status parse_and_run(struct ctx *c, const struct command *cmd, const
         if (status == OK) status = cmd->run(&(struct command_call){c, values, parse, argc, argv});
     }
     for (int i = 0; i < 2; i++) mem_free(c, paths[i]);
-    config_file_release(&file);
+    command_files_release(&files);
     return status;
 }
 

@@ -23,6 +23,7 @@ struct command {
     size_t values_bytes; /* sizeof its values struct */
     size_t min_operands, max_operands;
     const char *first;  /* options that stand first in --help, separated by spaces; NULL: as in the table */
+    bool presets;       /* it has the options of a training, so it takes --preset */
     const char *spared; /* an option that the table requires and this command can do without; NULL: none */
     /* Returns the status it ends with; the message is in the ctx. Prints results to stdout itself, never errors. */
     enum status (*run)(const struct command_call *call);

@@ -1,10 +1,12 @@
-/* command_options: see command_options.h. The three options are rows appended to the command's table, so they are parsed and
+/* command_options: see command_options.h. The options are rows appended to the command's table, so they are parsed and
  * explained like any other, and the indices of the command's own rows stay as they are. */
 #include "cli/command_options.h"
 
 #include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "cli/presets.h"
 
 #define V struct command_common
 
@@ -20,18 +22,29 @@ static const struct option_spec common[] = {
     FLAG_ROW(V, print, "print-config", 0, "false", "Configuration",
              "print all options with their values as such a file, and do nothing else"),
 };
+static const struct option_spec preset_row =
+    STRING_ROW(V, preset, "preset", 0, NULL, "NAME", "Configuration",
+               "take what is still open from a preset; `your_ai help presets` lists them");
 enum { N_COMMON = sizeof common / sizeof common[0] };
+
+void command_files_release(struct command_files *f)
+{
+    config_file_release(&f->config);
+    config_file_release(&f->preset);
+}
 
 void command_options_make(struct ctx *c, const struct command *cmd, struct command_options *o)
 {
     size_t n = cmd->table->n_specs, unit = alignof(max_align_t);
-    BUG_ON(c, n + N_COMMON > OPTION_MAX_SPECS, "%zu options of %s: raise OPTION_MAX_SPECS", n, cmd->name);
+    BUG_ON(c, n + N_COMMON + 1 > OPTION_MAX_SPECS, "%zu options of %s: raise OPTION_MAX_SPECS", n, cmd->name);
     o->common_at = (cmd->values_bytes + unit - 1) / unit * unit;
     o->bytes = o->common_at + sizeof(struct command_common);
     if (n > 0) memcpy(o->specs, cmd->table->specs, n * sizeof o->specs[0]);
     memcpy(o->specs + n, common, sizeof common);
-    for (size_t i = n; i < n + N_COMMON; i++) o->specs[i].offset += o->common_at;
-    o->table = (struct option_table){o->specs, n + N_COMMON};
+    size_t all = n + N_COMMON;
+    if (cmd->presets) o->specs[all++] = preset_row;
+    for (size_t i = n; i < all; i++) o->specs[i].offset += o->common_at;
+    o->table = (struct option_table){o->specs, all};
     for (size_t i = 0; cmd->spared && i < n; i++)
         if (strcmp(o->specs[i].name, cmd->spared) == 0) o->specs[i].required = false;
 }
@@ -84,7 +97,7 @@ static enum status print_config(struct ctx *c, const struct command *cmd, const 
 
 enum status command_options_parse(struct ctx *c, const struct command *cmd, const struct command_options *o, int argc,
                                   const char *const *argv, void *values, struct option_parse *parse,
-                                  struct config_file *file, bool *print)
+                                  struct command_files *files, bool *print)
 {
     const struct command_common *mine = (const struct command_common *)((const char *)values + o->common_at);
     *print = false;
@@ -92,8 +105,12 @@ enum status command_options_parse(struct ctx *c, const struct command *cmd, cons
     if (parse->help) return OK;
     for (size_t i = 0; i < mine->set.n; i++) TRY(set_one(c, cmd, mine->set.items[i], values, parse->given));
     if (mine->config) {
-        TRY(config_file_read(file, c, cmd->table, mine->config));
-        TRY(config_file_apply(file, cmd->table, values, parse->given));
+        TRY(config_file_read(&files->config, c, cmd->table, mine->config));
+        TRY(config_file_apply(&files->config, cmd->table, values, parse->given));
+    }
+    if (mine->preset) {
+        TRY(preset_read(&files->preset, c, cmd->table, mine->preset));
+        TRY(config_file_apply(&files->preset, cmd->table, values, parse->given));
     }
     *print = mine->print;
     return mine->print ? print_config(c, cmd, values, parse->given) : options_check_required(c, &o->table, parse->given);

@@ -153,7 +153,7 @@ static enum status random_model_write_weights(struct random_writer *w)
     struct safetensors_writer *out = path ? safetensors_create(w->c, path, w->entries, w->n, NULL, 0) : NULL;
     mem_free(w->c, path);
     if (!out) return w->c->status;
-    threads_run(w->c, DEVIATES / BLOCK, quantile_block, w->table);
+    if (!w->hollow) threads_run(w->c, DEVIATES / BLOCK, quantile_block, w->table);
     for (size_t i = 0; i < w->n && ctx_ok(w->c); i++) random_model_write_values(w, out, i);
     if (ctx_ok(w->c)) return safetensors_commit(out);
     safetensors_abort(out);

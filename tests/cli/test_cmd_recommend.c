@@ -1,0 +1,190 @@
+/* recommend, benchmark, optimize and --preset: what they print, what they keep, and that a second call measures nothing
+ * again. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/support_capture.h"
+#include "measure/machine_profile.h"
+#include "measure/step_cost.h"
+#include "measure/trial_log.h"
+#include "train/support_tiny.h"
+
+static struct tiny_files tiny;
+static char results[160], best[160], log_path[192];
+
+static int recommend_setup(void **state)
+{
+    (void)state;
+    tiny_files_make(&tiny, 40, 0);
+    snprintf(results, sizeof results, "%s/results.jsonl", tiny.folder);
+    snprintf(best, sizeof best, "%s/best.yaml", tiny.folder);
+    snprintf(log_path, sizeof log_path, "%s.trials.jsonl", best);
+    return setenv("XDG_CONFIG_HOME", tiny.folder, 1);
+}
+
+#define RECOMMEND                                                                                                           \
+    "recommend", "-t", "1", "--device", "cpu-portable", "--max-length", "64", "--batch", "1", "--largest", "0.2", "--json"
+
+static json_t *recommend_json(struct ctx *c, const char *const *argv)
+{
+    struct capture r = capture_run(argv);
+    if (r.code != 0) fail_msg("exit %d: %s", r.code, r.err);
+    json_t *o = json_parse(c, "recommend", r.out, strlen(r.out));
+    assert_non_null(o);
+    capture_release(&r);
+    return o;
+}
+
+static double number(const json_t *o, const char *key)
+{
+    return json_number_value(json_object_get(json_array_get(json_object_get(o, "models"), 0), key));
+}
+
+/* Speeds are absent, predicted from the profile, or measured. */
+static void speeds(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct machine_profile p = {.device = "cpu-portable", .threads = 1, .step = {1e10}};
+    struct trial_result t = {.outcome = TRIAL_OK, .tokens_per_s = 321};
+    json_t *o = recommend_json(c, ARGV(RECOMMEND, "--tokens", "1000"));
+    assert_int_equal(json_array_size(json_object_get(o, "models")), 1);
+    assert_string_equal(json_string_value(json_object_get(o, "recommended")), "smollm2-135m");
+    assert_true(number(o, "planned_bytes") > 3e8 && number(o, "tokens_per_s") == 0);
+    json_decref(o);
+    char *path = machine_profile_path(c);
+    host_cpu_name(p.cpu);
+    assert_int_equal(machine_profile_write(c, &p, path), OK);
+    o = recommend_json(c, ARGV(RECOMMEND, "--tokens", "1000"));
+    const struct known_model *m = &known_models[known_model_find("smollm2-135m")];
+    double rate = 1e10 / step_cost_flops(m, 16, m->layers, 64, 0);
+    assert_true(fabs(number(o, "tokens_per_s") - rate) < 1e-6 * rate);
+    assert_true(fabs(number(o, "hours") - 3000 / rate / 3600) < 1e-9); /* three epochs */
+    json_decref(o);
+    snprintf(t.key, sizeof t.key, "smollm2-135m cpu-portable t1 as-is f32 1x64 r16");
+    assert_int_equal(trial_log_append(c, results, &t), OK);
+    o = recommend_json(c, ARGV(RECOMMEND, "--results", results));
+    assert_true(number(o, "tokens_per_s") == 321);
+    json_decref(o);
+    o = recommend_json(c, ARGV(RECOMMEND, "--max-memory", "0.1"));
+    assert_true(json_is_null(json_object_get(o, "recommended")));
+    json_decref(o);
+    p.threads = 5; /* of another number of threads: not used, and said to be so */
+    assert_int_equal(machine_profile_write(c, &p, path), OK);
+    struct capture r =
+        capture_run(ARGV("recommend", "-t", "1", "--device", "cpu-portable", "--largest", "0.2", "-d", tiny.rows));
+    if (r.code != 0) fail_msg("%s", r.err);
+    assert_non_null(strstr(r.err, "run setup again"));
+    static const char *const parts[] = {"(estimated)", "HuggingFaceTB/SmolLM2-135M-Instruct (Apache-2.0)", "--preset ",
+                                        "largest that fits and is done in time: smollm2-135m"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (!strstr(r.out, parts[i])) fail_msg("'%s' is not in\n%s", parts[i], r.out);
+    capture_release(&r);
+    mem_free(c, path);
+    ctx_free(c);
+    capture_fails(2, "give one of them", ARGV("recommend", "-d", tiny.rows, "--tokens", "5"));
+}
+
+static void benchmark_keeps_what_it_measured(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct trial_log log;
+    const char *file = tiny_keep(&tiny, "bench.jsonl");
+#define BENCHMARK "benchmark", "-t", "1", "--device", "cpu", "--max-length", "32", "-b", "1", "--results", file
+    struct capture r = capture_run(ARGV(BENCHMARK, "tiny", tiny.model, "no/such"));
+    assert_int_equal(r.code, 2); /* a model that is nowhere; what came before it is kept */
+    capture_release(&r);
+    assert_int_equal(trial_log_read(c, file, &log), OK);
+    assert_int_equal(log.n, 2);
+    for (size_t i = 0; i < log.n; i++)
+        if (log.list[i].outcome != TRIAL_OK || !(log.list[i].tokens_per_s > 0)) fail_msg("%s", log.list[i].message);
+    trial_log_release(&log);
+    r = capture_run(ARGV(BENCHMARK, "tiny"));
+    assert_int_equal(r.code, 0);
+    assert_non_null(strstr(r.out, "(was there)"));
+    capture_release(&r);
+    r = capture_run(ARGV(BENCHMARK, "tiny", "--timeout", "1", "--again", "--rank", "3"));
+    assert_int_equal(r.code, 0);
+    assert_null(strstr(r.out, "(was there)"));
+    capture_release(&r);
+    ctx_free(c);
+}
+
+static void optimize_writes_a_configuration(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct trial_log log;
+#define OPTIMIZE                                                                                                            \
+    "optimize", best, "-m", tiny.model, "-d", tiny.rows, "-t", "1", "--device", "cpu", "--compute", "f32", "--base-type",   \
+        "as-is"
+    struct capture r = capture_run(ARGV(OPTIMIZE, "--batch", "2"));
+    if (r.code != 0) fail_msg("exit %d: %s%s", r.code, r.out, r.err);
+    assert_true(strstr(r.out, "as given") && strstr(r.out, "--grad-checkpoint on") && strstr(r.out, "not taken"));
+    assert_null(strstr(r.out, "--batch 1")); /* given, so it stays */
+    assert_null(strstr(r.out, "--base-type"));
+    capture_release(&r);
+    assert_int_equal(trial_log_read(c, log_path, &log), OK);
+    assert_int_equal(log.n, 4);
+    trial_log_release(&log);
+    /* a second call measures nothing */
+    r = capture_run(ARGV(OPTIMIZE, "--batch", "2"));
+    assert_int_equal(r.code, 0);
+    assert_int_equal(trial_log_read(c, log_path, &log), OK);
+    assert_int_equal(log.n, 4);
+    trial_log_release(&log);
+    capture_release(&r);
+    r = capture_run(ARGV("train", "--config", best, "--print-config"));
+    assert_int_equal(r.code, 0);
+    assert_true(strstr(r.out, "batch: 2\n") && strstr(r.out, tiny.model));
+    capture_release(&r);
+    /* memory that does not suffice is a result of each choice, and no configuration comes of it */
+    r = capture_run(ARGV(OPTIMIZE, "--max-memory", "1e-4", "--grad-checkpoint", "on"));
+    assert_int_equal(r.code, 1);
+    assert_non_null(strstr(r.out, "does not fit"));
+    capture_release(&r);
+    ctx_free(c);
+}
+
+static void presets(void **state)
+{
+    (void)state;
+    struct capture r = capture_run(ARGV("train", "-m", "x", "--preset", "max-64-large", "--rank", "7", "--print-config"));
+    if (r.code != 0) fail_msg("%s", r.err);
+    static const char *const parts[] = {"batch: 2\n", "alpha: 192\n", "last-layers: 20\n", "grad-checkpoint: off\n",
+                                        "rank: 7\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (!strstr(r.out, parts[i])) fail_msg("'%s' is not in\n%s", parts[i], r.out);
+    capture_release(&r);
+    capture_fails(2, "did you mean original?", ARGV("train", "-m", "x", "--preset", "orginal", "--print-config"));
+    r = capture_run(ARGV("help", "presets"));
+    assert_true(r.code == 0 && strstr(r.out, "original") && strstr(r.out, "ultra-192-xlarge"));
+    /* each of them is one that train reads */
+    for (const char *line = r.out; (line = strstr(line, "\n  ")); line++) {
+        char name[32] = "";
+        if (sscanf(line + 3, "%31s", name) != 1 || strcmp(name, "profile") == 0) continue;
+        struct capture t = capture_run(ARGV("train", "-m", "x", "--preset", name, "--print-config"));
+        if (t.code != 0) fail_msg("%s: %s", name, t.err);
+        capture_release(&t);
+    }
+    capture_release(&r);
+    capture_fails(2, "--preset", ARGV("setup", "--preset", "original"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(speeds), cmocka_unit_test(benchmark_keeps_what_it_measured),
+                                       cmocka_unit_test(optimize_writes_a_configuration), cmocka_unit_test(presets)};
+    return cmocka_run_group_tests(tests, recommend_setup, tiny_files_remove);
+}
