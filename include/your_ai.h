@@ -134,9 +134,11 @@ typedef struct ya_generate_options {
     const char *const *stop; /* (n_stop) strings that end the answer where one appears; the answer's text lacks it, its ids
                                 do not. At most 16, of 1 to 256 bytes */
     size_t n_stop;
+    int keep; /* not 0: the model keeps the keys and values of prompt and answer, and a later call with `keep` whose prompt
+                 begins with both reads only what is new. For conversations: the result is the same, and comes sooner */
 } ya_generate_options;
 
-/* 256 tokens, temperature 0, no penalty, no stop strings. */
+/* 256 tokens, temperature 0, no penalty, no stop strings, nothing kept. */
 ya_generate_options ya_generate_defaults(void);
 
 /* Called with each new token, the last one included: its id and the bytes of its text (none for a special token; perhaps a

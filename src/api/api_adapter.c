@@ -14,6 +14,7 @@ static void release_adapter(struct api_object *o)
 {
     ya_adapter *adapter = (ya_adapter *)o;
     if (adapter->model) {
+        generate_cache_release(o->ctx->c, &adapter->model->kept);
         model_attach_lora(adapter->model->m, NULL);
         adapter->model->adapter = NULL;
     }
@@ -119,6 +120,7 @@ int ya_model_attach(ya_model *model, ya_adapter *adapter)
 {
     if (!model || !api_enter(model->object.ctx, "ya_model_attach")) return -1;
     if (adapter && check_attachable(model, adapter) != OK) return -1;
+    generate_cache_release(model->object.ctx->c, &model->kept); /* its keys and values are the other adapter's */
     if (model->adapter) model->adapter->model = NULL;
     model_attach_lora(model->m, adapter ? adapter->lora : NULL);
     model->adapter = adapter;

@@ -79,6 +79,7 @@ int64_t ya_generate(ya_model *model, const int32_t *prompt, size_t n, const ya_g
         .sample = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .seed = o.seed},
         .repeat_penalty = o.repeat_penalty,
         .tokenizer = model->tokenizer,
+        .cache = o.keep ? &model->kept : NULL,
         .on_token = on_token || o.n_stop ? generate_hear : NULL,
         .user = &listener,
     };

@@ -16,6 +16,7 @@ static void release_model(struct api_object *o)
 {
     ya_model *model = (ya_model *)o;
     if (model->adapter) model->adapter->model = NULL;
+    generate_cache_release(o->ctx->c, &model->kept);
     if (model->engine) model->engine->ops->free(model->engine);
     if (model->m) model_attach_lora(model->m, NULL);
     tokenizer_free(model->tokenizer);

@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "engine/engine.h"
+#include "eval/generate.h"
 #include "model/model.h"
 
 struct ya_model {
@@ -12,6 +13,7 @@ struct ya_model {
     struct engine *engine;       /* owned; runs m with the adapter that is attached */
     struct tokenizer *tokenizer; /* owned */
     ya_adapter *adapter;         /* attached; NULL: none */
+    struct generate_cache kept;  /* of ya_generate; what is in it was computed with this adapter */
 };
 
 struct ya_adapter {

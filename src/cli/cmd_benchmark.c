@@ -96,7 +96,7 @@ static enum status write_rows(struct benchmark *b, const char *path)
 }
 
 /* Where the model is: the user's own copy, or one of zeros in the folder. Owner the caller. */
-static char *find_model(struct benchmark *b, const char *name)
+static char *benchmark_find_model(struct benchmark *b, const char *name)
 {
     int at = known_model_find(name);
     if (at < 0) return hub_cache_resolve(b->c, name);
@@ -154,7 +154,7 @@ static enum status benchmark_form(struct benchmark *b, const char *name, const c
     const struct trial_result *known = b->v->again ? NULL : trial_log_find(&b->log, r.key);
     if (known) r = *known;
     if (!known) {
-        char *model = find_model(b, name);
+        char *model = benchmark_find_model(b, name);
         if (model && benchmark_values_of(b, model, rows, base, &values) == OK)
             training_trial_run(b->c, &values, b->v->timeout, &r);
         mem_free(b->c, model);

@@ -1,5 +1,6 @@
 /* cmd_chat: a conversation with a model, through the public library: what this file does, a host program can do. Each turn
- * is the whole conversation in the model's chat template, so what the model sees is what it was trained on. */
+ * is the whole conversation in the model's chat template, so what the model sees is what it was trained on; of it only what
+ * is new goes through the model, as long as the turns before are its beginning, token for token. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,7 +168,10 @@ static void print_speed(const struct chat *k, int64_t n_prompt, int64_t n, doubl
 {
     double end = chat_seconds(), first = k->first > 0 ? k->first : end;
     if (!k->v->speed) return;
-    fprintf(stderr, "(%lld tokens read in %.2f s", (long long)n_prompt, first - begin);
+    if (k->turns == 1)
+        fprintf(stderr, "(%lld tokens read in %.2f s", (long long)n_prompt, first - begin);
+    else /* what was read before is kept */
+        fprintf(stderr, "(%lld tokens so far, the new ones read in %.2f s", (long long)n_prompt, first - begin);
     if (n > 1) fprintf(stderr, ", %lld written at %.1f tokens/s", (long long)n, (double)(n - 1) / (end - first));
     fputs(")\n", stderr);
 }
@@ -188,6 +192,7 @@ static enum status chat_generate_answer(struct chat *k, const int32_t *ids, int6
     o.seed = (uint64_t)(v->seed + k->turns++);
     o.stop = v->stop.items;
     o.n_stop = v->stop.n;
+    o.keep = 1;
     buf_clear(&k->answer);
     k->first = 0;
     chat_stopped = 0;

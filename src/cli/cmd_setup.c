@@ -115,7 +115,7 @@ static enum status setup_measure(struct ctx *c, const struct setup_values *v, st
     return calibrate_run(c, p);
 }
 
-static enum status print_json(struct ctx *c, const struct hardware *h, const struct machine_profile *p)
+static enum status setup_print_json(struct ctx *c, const struct hardware *h, const struct machine_profile *p)
 {
     struct buf text;
     json_t *o = hardware_json(c, h);
@@ -134,7 +134,7 @@ static enum status setup_measured(struct ctx *c, const struct setup_values *v, c
     if (!v->json) print_hardware(h);
     fflush(stdout);
     TRY(setup_measure(c, v, &p));
-    if (v->json) TRY(print_json(c, h, &p));
+    if (v->json) TRY(setup_print_json(c, h, &p));
     if (!v->json) print_rates(&p);
     TRY(machine_profile_write(c, &p, path));
     if (!v->json) printf("kept in %s, where other commands read it\n", path);
@@ -153,7 +153,7 @@ static enum status cmd_setup_run(const struct command_call *call)
     if (measure)
         setup_measured(c, v, &h, path);
     else if (v->json)
-        print_json(c, &h, NULL);
+        setup_print_json(c, &h, NULL);
     else if (v->report)
         setup_print_report(&h);
     else

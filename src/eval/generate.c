@@ -2,6 +2,8 @@
  * for no more tokens than can come. */
 #include "eval/generate.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 /* One call of generate_run. */
@@ -14,7 +16,15 @@ struct generation {
     float *logits;                    /* (V), owned */
     uint8_t *seen;                    /* (V) whether a token is in prompt or answer, owned; NULL: no penalty */
     int64_t context;                  /* tokens that prompt and answer may have together */
+    size_t held;                      /* tokens of the prompt that the sequence has already */
 };
+
+void generate_cache_release(struct ctx *c, struct generate_cache *cache)
+{
+    if (cache->sequence) cache->sequence->engine->ops->sequence_free(cache->sequence);
+    ids_release(c, &cache->held);
+    *cache = (struct generate_cache){0};
+}
 
 const char *generate_end_name(enum generate_end end)
 {
@@ -33,9 +43,33 @@ static enum status check_prompt(const struct engine *e, const int32_t *prompt, s
     return ids_check(e->c, prompt, n, e->vocab);
 }
 
+/* Whether what the cache holds is the beginning of the prompt, with room for what may come. */
+static bool cache_serves(const struct generate_cache *k, const int32_t *prompt, size_t n, int64_t context)
+{
+    return k->sequence && k->sequence->capacity >= context && k->held.n < n &&
+           memcmp(k->held.data, prompt, k->held.n * sizeof *prompt) == 0;
+}
+
+/* The sequence of the cache, or a new one: with a cache it has room for as much again, so that a text that grows is seldom
+ * read twice. */
+static struct engine_sequence *open_sequence(struct generation *g, const int32_t *prompt, size_t n)
+{
+    struct generate_cache *k = g->params->cache;
+    int64_t capacity = g->context, most = g->engine->context;
+    if (k && cache_serves(k, prompt, n, g->context)) {
+        g->held = k->held.n;
+        return k->sequence;
+    }
+    if (k) generate_cache_release(g->c, k);
+    if (k) capacity = capacity > most / 2 ? most : 2 * capacity;
+    struct engine_sequence *s = g->engine->ops->sequence_new(g->engine, capacity);
+    if (k) k->sequence = s;
+    return s;
+}
+
 /* Sampler, logits and the sequence's KV cache, which is made for as many tokens as can come: prompt and answer, within the
  * context. False with the failure in the ctx. */
-static bool open_generation(struct generation *g, size_t n_prompt)
+static bool open_generation(struct generation *g, const int32_t *prompt, size_t n_prompt)
 {
     struct ctx *c = g->c;
     int64_t left = g->engine->context - (int64_t)n_prompt, max = g->params->max_tokens;
@@ -52,14 +86,18 @@ static bool open_generation(struct generation *g, size_t n_prompt)
         return false;
     }
     if (g->logits && penalty != 0 && penalty != 1 && !(g->seen = mem_alloc(c, (size_t)g->engine->vocab, 1))) return false;
-    g->sequence = g->logits ? g->engine->ops->sequence_new(g->engine, g->context) : NULL;
+    g->sequence = g->logits ? open_sequence(g, prompt, n_prompt) : NULL;
+    for (size_t i = 0; g->seen && i < g->held; i++) g->seen[prompt[i]] = 1;
     return g->sequence != NULL;
 }
 
-/* Frees what open_generation made, also after it failed half-way. */
+/* Frees what open_generation made, also after it failed half-way. A cache keeps the sequence, unless something failed. */
 static void close_generation(struct generation *g)
 {
-    g->engine->ops->sequence_free(g->sequence);
+    if (!g->params->cache)
+        g->engine->ops->sequence_free(g->sequence);
+    else if (!ctx_ok(g->c))
+        generate_cache_release(g->c, g->params->cache);
     mem_free(g->c, g->logits);
     mem_free(g->c, g->seen);
     sample_release(&g->sample);
@@ -79,7 +117,9 @@ static void penalize(struct generation *g, const int32_t *tokens, int64_t n)
 static enum status next_token(struct generation *g, const int32_t *tokens, int64_t n, int32_t *id)
 {
     const struct engine_ops *ops = g->engine->ops;
+    struct generate_cache *k = g->params->cache;
     TRY(ops->extend(g->sequence, tokens, n, 1, g->logits));
+    for (int64_t i = 0; k && i < n; i++) TRY(ids_push(g->c, &k->held, tokens[i]));
     TRY(ops->check(g->engine));
     penalize(g, tokens, n);
     return sample_next(&g->sample, g->logits, id);
@@ -101,8 +141,8 @@ static enum status generate_tokens(struct generation *g, const int32_t *prompt, 
 {
     const struct generate_params *p = g->params;
     int64_t most = g->context - (int64_t)n_prompt;
-    const int32_t *tokens = prompt;
-    int64_t n = (int64_t)n_prompt;
+    const int32_t *tokens = prompt + g->held;
+    int64_t n = (int64_t)(n_prompt - g->held);
     int32_t id = 0;
     for (int64_t i = 0; i < most; i++) {
         TRY(next_token(g, tokens, n, &id));
@@ -124,7 +164,7 @@ enum status generate_run(struct engine *e, const int32_t *prompt, size_t n, cons
 {
     struct generation g = {.c = e->c, .engine = e, .params = p, .sample = {.c = e->c}};
     TRY(check_prompt(e, prompt, n));
-    enum status status = open_generation(&g, n) ? generate_tokens(&g, prompt, n, out, end) : e->c->status;
+    enum status status = open_generation(&g, prompt, n) ? generate_tokens(&g, prompt, n, out, end) : e->c->status;
     close_generation(&g);
     return status;
 }

@@ -9,6 +9,15 @@
 /* Called with each new token as soon as it is known, a stop token included; false ends the generation. */
 typedef bool (*generate_fn)(void *user, int32_t id);
 
+/* The keys and values of a text, kept from one call to the next. Starts zeroed; its engine, model and adapter must stay what
+ * they were. */
+struct generate_cache {
+    struct engine_sequence *sequence; /* owned; NULL: nothing is kept */
+    struct ids held;                  /* the tokens in it */
+};
+/* Lets go of it; the cache is then empty. */
+void generate_cache_release(struct ctx *c, struct generate_cache *cache);
+
 struct generate_params {
     int64_t max_tokens; /* new tokens at most, >= 1 */
     struct sample_params sample;
@@ -17,7 +26,9 @@ struct generate_params {
     const struct tokenizer *tokenizer; /* its end-of-generation ids stop; NULL: none of them do */
     const int32_t *stop_ids;           /* (n_stop) more ids that stop */
     size_t n_stop;
-    generate_fn on_token; /* NULL: none */
+    struct generate_cache *cache; /* NULL: none. A prompt that begins with all that it holds is read from there on; any
+                                     other is read whole, in its place */
+    generate_fn on_token;         /* NULL: none */
     void *user;
 };
 
