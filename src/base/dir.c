@@ -11,6 +11,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 #include "base/mem.h"
 
@@ -92,14 +95,25 @@ enum status dir_remove(struct ctx *c, const char *path)
     return error == 0 ? OK : file_fail(c, "remove folder", path, error);
 }
 
-/* rename that refuses to replace anything, also an empty folder, which plain rename would. Where the C library has no such
- * call (glibc before 2.28, other systems) the name is looked up first. */
+/* The system's rename that replaces nothing; ENOSYS where there is none. glibc has a function for it since 2.28. */
+static int rename_system(const char *from, const char *to)
+{
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 28)
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+#elif defined(SYS_renameat2)
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */);
+#else
+    (void)from, (void)to;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/* rename that refuses to replace anything, also an empty folder, which plain rename would. */
 static int rename_new(const char *from, const char *to)
 {
-#ifdef RENAME_NOREPLACE
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    if (rename_system(from, to) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return errno; /* a file system without the flag */
-#endif
     struct stat st;
     if (lstat(to, &st) == 0) return EEXIST;
     return rename(from, to) == 0 ? 0 : errno;

@@ -14,9 +14,13 @@ struct resume_values {
     const char *device;
     int64_t threads;
     const char *serve;
+    struct option_list data;
 };
 
 static const struct option_spec specs[] = {
+    LIST_ROW(struct resume_values, data, "data", 'd', false, "FILE", "Input",
+             "where a data file (or the validation rows) is now that is not at its place any more; it has to have the same "
+             "bytes, by SHA-256; a file of the same name in the run's folder or beside it is found without this"),
     I64_ROW(struct resume_values, max_steps, "max-steps", 0, "0", 0, 1000000000, "Running",
             "steps of the whole run, those already done included; 0: as many as it was started with"),
     CHOICE_ROW(struct resume_values, engine, "engine", 0, "as-before", "as-before|" ENGINE_CHOICES, "Running",
@@ -60,16 +64,20 @@ static enum status cmd_resume_run(const struct command_call *call)
     const struct resume_values *mine = call->values;
     struct ctx *c = call->c;
     struct train_values values = {0};
-    struct train_view_options options = {
-        .run = call->parse->operands[0], .max_steps = mine->max_steps, .resumed = true, .serve = mine->serve};
+    struct train_view_options options = {.run = call->parse->operands[0],
+                                         .max_steps = mine->max_steps,
+                                         .resumed = true,
+                                         .serve = mine->serve,
+                                         .moved = &mine->data};
     struct trainer_hooks hooks;
     struct train_view view = {0};
     struct trainer *t = NULL;
     json_t *doc = NULL;
     enum status status = train_options_read(c, call->parse->operands[0], &values, &doc);
     if (status != OK) goto out;
-    /* The four options that may differ from config.json; everything else stays. */
+    /* The options that may differ from config.json; everything else stays. */
     if (mine->max_steps) values.config.max_steps = mine->max_steps;
+    values.config.moved = (struct run_moved){mine->data.items, mine->data.n};
     resume_set_engine(c, mine, &values);
     status = resume_check_model(c, values.config.model);
     if (status == OK)

@@ -207,14 +207,18 @@ static void note_phase(void *user, enum trainer_phase phase)
 }
 
 /* The words that continue the run, as this program was called. */
-static enum status make_command(struct train_view *v, struct ctx *c, const char *run, int64_t max_steps)
+static enum status make_command(struct train_view *v, struct ctx *c, const struct train_view_options *o)
 {
     struct buf b;
     buf_init(&b, c, sizeof v->command - 1);
     buf_append_str(&b, program_invocation_name);
     buf_append_str(&b, " resume");
-    shell_word_append(&b, run);
-    if (max_steps) buf_printf(&b, " --max-steps %" PRId64, max_steps);
+    shell_word_append(&b, o->run);
+    if (o->max_steps) buf_printf(&b, " --max-steps %" PRId64, o->max_steps);
+    for (size_t i = 0; o->moved && i < o->moved->n; i++) {
+        buf_append_str(&b, " -d");
+        shell_word_append(&b, o->moved->items[i]);
+    }
     if (buf_ok(&b)) snprintf(v->command, sizeof v->command, "%s", buf_str(&b));
     buf_release(&b);
     return c->status;
@@ -244,7 +248,7 @@ enum status train_view_start(struct train_view *v, const struct command_call *ca
                                     .saved = note_saved,
                                     .interrupted = view_is_interrupted,
                                     .save_asked = is_save_asked};
-    TRY(make_command(v, c, o->run, o->max_steps));
+    TRY(make_command(v, c, o));
     if (o->serve) v->server = live_server_open(c, o->serve);
     if (!ctx_ok(c)) return c->status;
     train_signals_install(v->command, o->run);

@@ -44,7 +44,8 @@ struct train_view {
 
 struct train_view_options {
     const char *run;
-    int64_t max_steps; /* --max-steps of resume, which continuing needs again; 0: not given */
+    int64_t max_steps;               /* --max-steps of resume, which continuing needs again; 0: not given */
+    const struct option_list *moved; /* --data of resume, likewise; NULL: none */
     bool resumed, plot;
     const char *serve; /* --serve; NULL: no */
     bool search; /* of a learning rate: it ends where the loss is three times its start, and nothing is said at its end */

@@ -41,11 +41,12 @@ static void dataset_write_pad_to(struct dataset_writer *w, int64_t multiple)
 
 struct dataset_writer *dataset_write_open(struct ctx *c, const char *path)
 {
-    struct dataset_header h = {.magic = DATASET_MAGIC, .version = DATASET_VERSION, .byte_order = DATASET_BYTE_ORDER};
+    struct dataset_header h = {.version = DATASET_VERSION, .byte_order = DATASET_BYTE_ORDER};
     struct dataset_writer *w = mem_alloc(c, 1, sizeof *w);
     if (!w) return NULL;
     w->c = c;
     w->counts.max_token = -1;
+    memcpy(h.magic, DATASET_MAGIC, sizeof h.magic);
     sha256_init(&w->sha);
     buf_init(&w->files, c, SIZE_MAX / 4); /* bounded by the paths that a command line holds */
     w->out = file_writer_open(c, path);

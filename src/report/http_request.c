@@ -93,7 +93,7 @@ static int read_first_line(struct http_text line, struct http_request *r)
 }
 
 /* "Name: value"; the status, or 200. */
-static int read_header(struct http_text line, int port, int *hosts)
+static int http_read_header(struct http_text line, int port, int *hosts)
 {
     static const char scheme[] = "http://";
     const char *colon = memchr(line.at, ':', line.n);
@@ -127,7 +127,7 @@ struct http_request http_request_read(const char *bytes, size_t n, int port)
             return r;
         }
         if (line.n == 0) break;
-        status = ++headers > HTTP_HEADERS_MAX ? 431 : read_header(line, port, &hosts);
+        status = ++headers > HTTP_HEADERS_MAX ? 431 : http_read_header(line, port, &hosts);
     }
     if (status == 200 && (hosts == 0 || rest.n > 0 || n > HTTP_REQUEST_BYTES)) status = 400;
     r.status = status;

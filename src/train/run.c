@@ -1,7 +1,4 @@
-/* run: the folder of one training. See run.h.
- *
- * The manifest of the data is made again and compared as text when a run is resumed, like that of a checkpoint: hashing the
- * files takes seconds and answers "is this the same data?" for good. */
+/* run: the folder of one training, and its environment.json. See run.h; the manifest of the data is run_manifest.c. */
 #include "train/run.h"
 
 #include <inttypes.h>
@@ -10,11 +7,9 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "base/hash_cache.h"
 #include "base/host.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "io/gguf_set.h"
 #include "io/json.h"
 
 enum { TEXT_CAP_BYTES = 1 << 22 };
@@ -105,92 +100,6 @@ enum status run_sha256(struct ctx *c, const char *dir, const char *name, char he
     uint64_t bytes;
     char *path = path_join(c, dir, name);
     if (path) file_sha256(c, path, hex, &bytes);
-    mem_free(c, path);
-    return c->status;
-}
-
-/* ---- data manifest --------------------------------------------------------------------------------------------------- */
-
-/* The text of data_manifest.json while it is made. */
-struct manifest {
-    struct ctx *c;
-    struct buf *out;
-    const char *recorded; /* text to compare with while making; NULL while writing */
-    size_t n;
-};
-
-/* One line for a file. */
-static enum status run_add_file(struct manifest *m, const char *kind, const char *path)
-{
-    char hex[65];
-    uint64_t bytes = 0;
-    TRY(strcmp(kind, "model") == 0 ? hash_cache_sha256(m->c, path, hex, &bytes) : file_sha256(m->c, path, hex, &bytes));
-    if (m->n++) buf_append_str(m->out, ",\n");
-    size_t start = m->out->len;
-    buf_printf(m->out, "  {\"kind\": \"%s\", \"path\": ", kind);
-    json_append_string(m->out, path, strlen(path));
-    buf_printf(m->out, ", \"bytes\": %" PRIu64 ", \"sha256\": \"%s\"}", bytes, hex);
-    if (!buf_ok(m->out)) return m->c->status;
-    if (m->recorded && !strstr(m->recorded, m->out->data + start))
-        return ctx_fail(m->c, E_INPUT, "%s: is not the file that the run began with (data_manifest.json)", path);
-    return OK;
-}
-
-/* A model is a file (GGUF), or a folder, of which all regular files count. */
-static enum status add_model(struct manifest *m, const char *model)
-{
-    char **names = NULL;
-    size_t n = 0;
-    if (!dir_exists(model)) {
-        TRY(gguf_set_paths(m->c, model, &names, &n));
-        for (size_t i = 0; i < n && ctx_ok(m->c); i++) run_add_file(m, "model", names[i]);
-        dir_list_free(m->c, names, n);
-        return m->c->status;
-    }
-    TRY(dir_list(m->c, model, &names, &n));
-    for (size_t i = 0; i < n && ctx_ok(m->c); i++) {
-        char *path = path_join(m->c, model, names[i]);
-        if (path && file_exists(path)) run_add_file(m, "model", path);
-        mem_free(m->c, path);
-    }
-    dir_list_free(m->c, names, n);
-    return m->c->status;
-}
-
-/* The whole text. With `recorded`, every line is looked for in it, so that the message names the file that changed. */
-static enum status run_make_manifest(struct ctx *c, const char *model, const char *const *data, size_t n_data,
-                                     const char *recorded, struct buf *out)
-{
-    struct manifest m = {c, out, recorded, 0};
-    buf_append_str(out, "[\n");
-    TRY(add_model(&m, model));
-    for (size_t i = 0; i < n_data; i++) TRY(run_add_file(&m, "data", data[i]));
-    buf_append_str(out, "\n]\n");
-    return buf_ok(out) ? OK : c->status;
-}
-
-enum status run_write_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data)
-{
-    struct buf text;
-    buf_init(&text, c, TEXT_CAP_BYTES);
-    if (run_make_manifest(c, model, data, n_data, NULL, &text) == OK)
-        run_write(c, dir, "data_manifest.json", buf_str(&text), text.len);
-    buf_release(&text);
-    return c->status;
-}
-
-enum status run_check_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data)
-{
-    struct buf text;
-    size_t n = 0;
-    char *path = path_join(c, dir, "data_manifest.json");
-    char *recorded = path ? file_read(c, path, TEXT_CAP_BYTES, &n) : NULL;
-    buf_init(&text, c, TEXT_CAP_BYTES);
-    if (recorded && run_make_manifest(c, model, data, n_data, recorded, &text) == OK &&
-        (n != text.len || memcmp(recorded, buf_str(&text), n) != 0))
-        ctx_fail(c, E_INPUT, "%s: lists other files than the run's options name", path);
-    buf_release(&text);
-    mem_free(c, recorded);
     mem_free(c, path);
     return c->status;
 }

@@ -25,8 +25,17 @@ enum status run_write(struct ctx *c, const char *dir, const char *name, const ch
  * read for the digests. E_IO. */
 enum status run_write_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data);
 
-/* E_INPUT naming the file when one of those files is not the one of the manifest any more. */
-enum status run_check_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data);
+/* Files that may stand for data files that are not at their place any more. */
+struct run_moved {
+    const char *const *paths; /* (n) */
+    size_t n;
+};
+
+/* E_INPUT naming the file when one of those files is not the one of the manifest any more. A data file that is not at its
+ * place is looked for, by size and SHA-256, among `moved`, and by its name in the run's folder and in the one that holds it;
+ * what was found is logged. A file of `moved` that is none of the run's data files is E_INPUT, too. */
+enum status run_check_manifest(struct ctx *c, const char *dir, const char *model, const char *const *data, size_t n_data,
+                               const struct run_moved *moved);
 
 /* What environment.json says beside the machine. */
 struct run_environment {

@@ -17,6 +17,7 @@
 #include "train/metrics.h"
 #include "train/optim.h"
 #include "train/planner.h"
+#include "train/run.h"
 #include "train/schedule.h"
 
 enum { TRAIN_WARMUP_PERCENT = 5 };
@@ -51,7 +52,8 @@ struct train_config {
     enum plan_checkpoint grad_checkpoint;
     int64_t recomputed_blocks; /* this many, whatever grad_checkpoint says; negative: that decides */
     double max_memory;         /* GiB that the run may take; 0: what is free */
-    int64_t seed;              /* of the adapter's start, the order of documents and dropout */
+    struct run_moved moved; /* of a run that is resumed: where data files may be now that are not at their place (run.h) */
+    int64_t seed;           /* of the adapter's start, the order of documents and dropout */
 
     const char *program, *command; /* version and command line of the host, for environment.json; NULL: not told */
 };

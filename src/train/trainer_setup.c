@@ -312,7 +312,7 @@ static enum status describe_run(struct trainer *t, bool check_only)
     if (list_inputs(t, &in) == OK) {
         const char *const *paths = (const char *const *)in.paths;
         if (check_only)
-            run_check_manifest(t->c, k->run, k->model, paths, in.n);
+            run_check_manifest(t->c, k->run, k->model, paths, in.n, &k->moved);
         else
             run_write_manifest(t->c, k->run, k->model, paths, in.n);
     }

@@ -130,6 +130,52 @@ static void a_run_with_relative_paths_resumes_where_it_was_started(void **state)
 }
 
 /* Whatever the folder is, resume does not tell anyone to delete it. */
+static void move(const char *from, const char *to)
+{
+    if (rename(from, to) != 0) fail_msg("%s cannot be moved to %s", from, to);
+}
+
+/* Data files that were moved are known by their bytes: where -d says, and by their name beside the run and in it. */
+static void moved_data_is_known_by_its_bytes(void **state)
+{
+    (void)state;
+    unbroken_run();
+    start_run("runs/away", SIGTERM);
+    const char *rows = tiny_keep(&tiny, "train.jsonl"), *valid = tiny_keep(&tiny, "valid.jsonl");
+    const char *new_rows = tiny_keep(&tiny, "new place's rows"), *other = tiny_keep(&tiny, "other.jsonl");
+    const char *beside = tiny_keep(&tiny, "runs/valid.jsonl"), *inside = tiny_keep(&tiny, "runs/away/valid.jsonl");
+    tiny_rows(other, 60, 99);
+    move(rows, new_rows);
+    move(valid, beside);
+    run_program(2, WORDS("resume", "runs/away"));
+    assert_says("train.jsonl: is not there any more");
+    assert_says("say -d FILE");
+    run_program(2, WORDS("resume", "runs/away", "-d", other)); /* refused by its own name */
+    assert_says("other.jsonl: is none of the data files that the run began with, by its SHA-256");
+    run_program(2, WORDS("resume", "runs/away", "-d", new_rows, "-d", other));
+    assert_says("other.jsonl: is none of the data files");
+    run_program(2, WORDS("resume", "runs/away", "-d", tiny.model));
+    assert_says("model");
+    move(beside, inside);
+    move(other, rows); /* another file in the old place is still another file */
+    run_program(2, WORDS("resume", "runs/away", "-d", new_rows));
+    assert_says("train.jsonl: is not the file that the run began with");
+    move(rows, other);
+    struct program p = program_start(WORDS("resume", "runs/away", "-d", new_rows));
+    assert_true(program_wait_line(&p, "step 5/"));
+    assert_int_equal(kill(p.pid, SIGTERM), 0);
+    assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), 130);
+    assert_says(" -d '"); /* the command that continues says it again */
+    move(inside, beside);
+    run_program(0, WORDS("resume", "runs/away", "--data", new_rows));
+    assert_says("has the same bytes and stands for it");
+    assert_same_adapter("unbroken", "runs/away");
+    move(new_rows, rows);
+    move(beside, valid);
+    run_program(0, WORDS("resume", "runs/away")); /* back at its place nothing needs to be said */
+    if (strstr(output, "stands for it")) fail_msg("%s", output);
+}
+
 static void resume_of_a_folder_that_is_no_run(void **state)
 {
     (void)state;
@@ -283,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resume_works_from_any_folder),
         cmocka_unit_test(a_run_with_relative_paths_resumes_where_it_was_started),
+        cmocka_unit_test(moved_data_is_known_by_its_bytes),
         cmocka_unit_test(resume_of_a_folder_that_is_no_run),
         cmocka_unit_test(generate_and_export_warn_of_another_base),
         cmocka_unit_test(adapters_of_another_model_are_refused),
