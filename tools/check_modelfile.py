@@ -8,7 +8,10 @@ An argument is the rest of the line, or text in "quotes" or in three double quot
 escaped. FROM and ADAPTER name files relative to the Modelfile: those must be there and be GGUF, but for a FROM that a placeholder
 or a name of Ollama's library stands for. PARAMETER takes one documented name and a value of its kind.
 
-    tools/check_modelfile.py FOLDER ...        a folder with a Modelfile
+A TEMPLATE is rendered, as far as Go's language is used in ours (if, else if, else, eq, range, end, fields), and compared with what the
+chat template in the GGUF file makes of the same conversations (jinja2, as transformers sets it up), without BOS at the start.
+
+    tools/check_modelfile.py FOLDER ...        a folder with a Modelfile; a TEMPLATE needs the packages gguf and jinja2
     tools/check_modelfile.py --self-test       texts that must be read, and texts that must be refused
 """
 import os
@@ -95,12 +98,96 @@ def check_text(text, folder):
             raise Fault(f"MESSAGE of {value.split(' ')[0]}")
 
 
+def go_value(expression, dot, root):
+    """`.Name`, `"text"`, or `eq A B`."""
+    words = re.findall(r'"[^"]*"|\S+', expression)
+    if words[0] == "eq" and len(words) == 3:
+        return go_value(words[1], dot, root) == go_value(words[2], dot, root)
+    if len(words) != 1 or words[0][0] not in '."':
+        raise Fault(f"TEMPLATE: {{{{ {expression} }}}} is not of the language that is checked")
+    return words[0][1:-1] if words[0][0] == '"' else (dot if dot is not None else root)[words[0][1:]]
+
+
+def go_render(parts, at, dot, root, live):
+    """(text, next part): parts alternate between text and actions, to the `end` or `else` of the block that they are in."""
+    out = ""
+    while at < len(parts):
+        if at % 2 == 0:
+            out, at = out + (parts[at] if live else ""), at + 1
+            continue
+        word, _, rest = parts[at].strip().partition(" ")
+        if word in ("end", "else"):
+            return out, at
+        if word == "if":
+            done, taken = False, parts[at].strip()
+            while True:  # one branch after the other
+                word, _, rest = taken.partition(" ")
+                want = live and not done and (word == "else" or bool(go_value(rest, dot, root)))
+                text, at = go_render(parts, at + 1, dot, root, want)
+                out, done = out + text, done or want
+                if parts[at].strip() == "end":
+                    break
+                taken = parts[at].strip().removeprefix("else ")
+            at += 1
+        elif word == "range":
+            items, start = go_value(rest, dot, root) if live else [], at
+            _, at = go_render(parts, start + 1, None, root, False)
+            for item in items:
+                out += go_render(parts, start + 1, item, root, True)[0]
+            at += 1
+        else:
+            out, at = out + (str(go_value(parts[at].strip(), dot, root)) if live else ""), at + 1
+    return out, at
+
+
+def render_go(template, messages):
+    """As Ollama calls a template that ranges over messages: with the system texts as .System, too."""
+    root = {"System": "\n\n".join(m["content"] for m in messages if m["role"] == "system"),
+            "Messages": [{"Role": m["role"], "Content": m["content"]} for m in messages]}
+    return go_render(re.split(r"\{\{(.*?)\}\}", template, flags=re.S), 0, None, root, True)[0]
+
+
+def conversations():
+    texts = ["Be brief.", "What is 2 + 2?", "4.\n\n- one {{ x }}", "Grüße, \"it's\" <b>&amp;</b>", "Yes", "and 3 + 3?"]
+    for roles in ("u", "su", "uau", "suau", "suauau"):
+        names = {"s": "system", "u": "user", "a": "assistant"}
+        yield [{"role": names[r], "content": t} for r, t in zip(roles, texts if roles[0] == "s" else texts[1:])]
+
+
+def check_template(template, path):
+    """How many conversations render as the chat template of the GGUF file does."""
+    import gguf
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    fields = gguf.GGUFReader(path).fields
+
+    def token(key):
+        return fields["tokenizer.ggml.tokens"].contents(fields[key].contents()) if key in fields else ""
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    own, bos, n = environment.from_string(fields["tokenizer.chat_template"].contents()), token("tokenizer.ggml.bos_token_id"), 0
+    added = "tokenizer.ggml.add_bos_token" in fields and fields["tokenizer.ggml.add_bos_token"].contents()
+    for messages in conversations():
+        want = own.render(messages=messages, add_generation_prompt=True, bos_token=bos, eos_token=token("tokenizer.ggml.eos_token_id"))
+        got = render_go(template, messages)
+        if got != (want.removeprefix(bos) if added else want):
+            raise Fault(f"TEMPLATE makes {got!r} of what the chat template makes {want!r} of")
+        n += 1
+    return n
+
+
 def check(folder):
     try:
         with open(os.path.join(folder, "Modelfile"), encoding="utf-8") as f:
-            check_text(f.read(), folder)
+            text = f.read()
+        check_text(text, folder)
+        found = {}
+        for word, value in parse(text):
+            found.setdefault(word, value)
+        path = os.path.join(folder, found["FROM"])
+        if "TEMPLATE" in found and os.path.exists(path):
+            return check_template(found["TEMPLATE"], path)
     except (Fault, OSError) as error:
         raise SystemExit(f"{folder}/Modelfile: {error}") from error
+    return 0
 
 
 GOOD = ['FROM ./a.gguf\n', '# x\nfrom ./a.gguf\nSYSTEM """one\n"two"\n"""\nPARAMETER stop "<|im_end|>"\n', 'FROM llama3.2:1b\nPARAMETER top_p 0.9\n',
@@ -123,6 +210,11 @@ def self_test():
                 good = False
             if good != (text in GOOD):
                 raise SystemExit(f"self-test: {text!r} was {'read' if good else 'refused'}")
+    talk = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]
+    go = 'b{{ if .System }}[{{ .System }}]{{ else }}none{{ end }}{{ range .Messages }}{{ if eq .Role "user" }}U{{ .Content }}{{ else if eq .Role ' \
+         '"assistant" }}A{{ .Content }}{{ end }}{{ end }}e'
+    if render_go(go, talk) != "b[s]UuAae" or render_go(go, talk[1:]) != "bnoneUuAae":
+        raise SystemExit(f"self-test: {render_go(go, talk)}")
     print(f"self-test: {len(GOOD)} texts read, {len(BAD)} refused")
 
 
@@ -131,5 +223,5 @@ if __name__ == "__main__":
         self_test()
     for given in sys.argv[1:]:
         if given != "--self-test":
-            check(given)
-            print(f"{given}/Modelfile: as documented")
+            n = check(given)
+            print(f"{given}/Modelfile: as documented{f'; {n} conversations as by the chat template' if n else ''}")

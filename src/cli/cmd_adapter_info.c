@@ -103,7 +103,7 @@ static enum status print_table(const struct export_source *s)
     return OK;
 }
 
-static enum status print_json(const struct export_source *s)
+static enum status info_print_json(const struct export_source *s)
 {
     struct info_total total = {0};
     struct ctx *c = s->c;
@@ -127,7 +127,8 @@ static enum status cmd_adapter_info_run(const struct command_call *call)
 {
     const struct adapter_info_values *v = call->values;
     struct export_source s;
-    if (adapter_page_open(&s, call->c, &v->base, call->parse->operands[0]) == OK) v->json ? print_json(&s) : print_table(&s);
+    if (adapter_page_open(&s, call->c, &v->base, call->parse->operands[0]) == OK)
+        v->json ? info_print_json(&s) : print_table(&s);
     export_close(&s);
     return call->c->status;
 }

@@ -1,10 +1,12 @@
-/* modelfile: how Ollama is told of a model. TEMPLATE is left out: it is a Go template, and Ollama takes the one that matches
- * the chat template in the file. Stops are parameters, because Ollama reads none from the vocabulary. */
+/* modelfile: how Ollama is told of a model. TEMPLATE is a Go template, written where the model's own chat template has a
+ * form that it can be translated from (ollama_template.h); otherwise a comment says that Ollama chooses. Stops are
+ * parameters, because Ollama reads none from the vocabulary. */
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "export/gguf/gguf_model.h"
+#include "export/gguf/ollama_template.h"
 
 enum { TEXT_MAX_BYTES = 4 << 20, STOPS_MAX = 16 };
 
@@ -20,6 +22,20 @@ static void append_stops(const struct tokenizer *t, struct buf *b)
     }
 }
 
+static void append_template(struct ctx *c, const struct tokenizer *t, struct buf *b)
+{
+    struct buf go;
+    if (!t || !tokenizer_chat_template(t)) return;
+    buf_init(&go, c, TEXT_MAX_BYTES);
+    if (ollama_template_append(c, t, &go) && buf_ok(&go))
+        buf_printf(b, "TEMPLATE \"\"\"%s\"\"\"\n", buf_str(&go));
+    else
+        buf_append_str(
+            b, "# The chat template is more than this program says in Ollama's language: TEMPLATE is left out, and Ollama\n"
+               "# takes the one that it knows for the chat template in the GGUF file, if it knows one.\n");
+    buf_release(&go);
+}
+
 enum status modelfile_write(const struct export_source *s, const char *dir, const char *from, const char *adapter)
 {
     struct ctx *c = s->c;
@@ -30,6 +46,7 @@ enum status modelfile_write(const struct export_source *s, const char *dir, cons
     buf_append_str(&b, "# ollama create NAME -f Modelfile\n");
     buf_printf(&b, "FROM %s\n", from);
     if (adapter) buf_printf(&b, "ADAPTER %s\n", adapter);
+    append_template(c, s->tokenizer, &b);
     append_stops(s->tokenizer, &b);
     if (s->system) buf_printf(&b, "SYSTEM \"\"\"%s\"\"\"\n", s->system);
     char *path = path_join(c, dir, "Modelfile");
