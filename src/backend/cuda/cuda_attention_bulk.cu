@@ -12,7 +12,7 @@
 #include "backend/cuda/cuda_wgmma.cuh"
 
 /* Blocks are ordered by tile, not by head: those of long rows of all heads begin first, and what is left at the end is short. */
-enum { BULK_READERS = 8 /* warps */ };
+enum { BULK_READERS = 8 /* warps */, BULK_LANES = 32 * BULK_READERS };
 
 #if HAVE_WGMMA || !defined(__CUDA_ARCH__)
 #define BULK_BODY(CALL) CALL
@@ -26,16 +26,17 @@ template <int DIM, int STAGES> struct bulk_ring {
     uint64_t *full, *empty, *owned;
 };
 
-/* Lays the ring out in shared memory and makes its barriers; `producers` threads of the copying warp arrive at `full`. */
+/* Lays the ring out in shared memory and makes its barriers; `producers` threads of the copying warp arrive at `full`, `readers`
+ * warps or lanes of those that multiply at `empty`. */
 template <int DIM, int STAGES>
-static __device__ __forceinline__ bulk_ring<DIM, STAGES> bulk_begin(bf16_bits *shared, int producers)
+static __device__ __forceinline__ bulk_ring<DIM, STAGES> bulk_begin(bf16_bits *shared, int producers, int readers)
 {
     bulk_ring<DIM, STAGES> r;
     r.first = wide_begin(shared), r.second = r.first + r.OWNED, r.stage = r.second + r.OWNED;
     r.values = (float *)(r.stage + STAGES * 2 * r.TILE);
     r.full = (uint64_t *)(r.values + STAGES * 2 * BULK_TILE), r.empty = r.full + STAGES, r.owned = r.empty + STAGES;
     if (threadIdx.x == 0) {
-        for (int i = 0; i < STAGES; i++) barrier_make(r.full + i, producers), barrier_make(r.empty + i, BULK_READERS);
+        for (int i = 0; i < STAGES; i++) barrier_make(r.full + i, producers), barrier_make(r.empty + i, readers);
         barrier_make(r.owned, 1);
         barrier_begin();
     }
@@ -238,7 +239,7 @@ static __device__ __forceinline__ void bulk_dkv_products(const cuda_attention_ar
         wgmma_commit();
         wgmma_pending<1>(); /* the scores are there, and the tile before is done */
         wgmma_hold<BQ / 8>(s[0]);
-        if (t > 0) bulk_release(r.empty + (t - 1) % STAGES);
+        if (t > 0) barrier_arrive(r.empty + (t - 1) % STAGES); /* every lane, for it has read row values */
         transposed_probabilities<BQ>(weights[0], s[0], values, scale_log2);
         if (masked) mask_rows<BQ, 1>(weights, a.first_query, a.last_query, c0 + row, a.keys, first, 0.0f);
         wide_round<BQ>(p, weights[0]);
@@ -268,7 +269,7 @@ template <int DIM, int STAGES> static __device__ __forceinline__ void bulk_dkv(c
 {
     DYNAMIC_SHARED(bf16_bits, shared);
     const cuda_attention_args &a = b.attention;
-    const bulk_ring<DIM, STAGES> r = bulk_begin<DIM, STAGES>(shared, 33);
+    const bulk_ring<DIM, STAGES> r = bulk_begin<DIM, STAGES>(shared, 33, BULK_LANES);
     int ratio = a.heads / a.groups, c0 = blockIdx.y * BULK_ROWS, c1 = min(c0 + BULK_ROWS, a.keys) - 1;
     bulk_walk w = {a.first_query[c0], 0, 0, (int)blockIdx.x * ratio};
     w.tiles = max(0, (a.last_query[c1] + 1 - w.start + BULK_TILE - 1) / BULK_TILE);
@@ -354,7 +355,7 @@ template <int DIM, int STAGES> static __device__ __forceinline__ void bulk_dq(co
 {
     DYNAMIC_SHARED(bf16_bits, shared);
     const cuda_attention_args &a = b.attention;
-    const bulk_ring<DIM, STAGES> r = bulk_begin<DIM, STAGES>(shared, 1);
+    const bulk_ring<DIM, STAGES> r = bulk_begin<DIM, STAGES>(shared, 1, BULK_READERS);
     int r0 = (gridDim.y - 1 - blockIdx.y) * BULK_ROWS, r1 = min(r0 + BULK_ROWS, a.queries) - 1; /* long rows first */
     int start = a.first_key[r0], tiles = (a.last_key[r1] + 1 - start + BULK_TILE - 1) / BULK_TILE;
     if (bulk_group() == 2) {
