@@ -12,7 +12,7 @@ build: ## build/your_ai
 
 demo: build ## fine-tune a real model on conflicting documents, plain and weighted, and print what the weights did
 	@scripts/get-model.sh smollm2-135m
-	@scripts/demo.sh
+	@build/your_ai demo -m models/smollm2-135m.gguf --facts 12 --seeds 3
 
 test: ## build and run every test that needs nothing beside this folder
 	@scripts/install-deps.sh test
