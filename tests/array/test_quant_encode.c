@@ -58,6 +58,8 @@ static void check_line(const char *what, enum tensor_type type, int set, const c
         return;
     }
     double error = squared_error(type, x, blocks), ggml = strtod(want, NULL);
+    print_message("%s of \"%s\": %.4f of ggml's squared error\n", info->name, numbers_set[set],
+                  ggml > 0 ? error / ggml : 0.0);
     if (!(error <= 1.02 * ggml))
         fail_msg("%s of \"%s\": squared error %g, ggml's is %g", info->name, numbers_set[set], error, ggml);
 }
