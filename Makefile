@@ -1,6 +1,6 @@
 # Verbs. The build itself is CMake's (CMakePresets.json); this file only says what a person wants done.
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench install uninstall format check check-peers coverage clean help
+.PHONY: build demo test bench install uninstall package format check check-peers coverage clean help
 
 PREFIX ?= /usr/local
 SOURCES = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
@@ -31,6 +31,9 @@ install: build ## program, libraries, headers, pkg-config and CMake files to $(P
 
 uninstall: ## remove from $(PREFIX) what install put there
 	@cmake -DBUILD=build -DPREFIX=$(PREFIX) -P cmake/uninstall.cmake
+
+package: build ## a .deb, a portable tar and a Python wheel of the program in build-package/out (docs/packages.md)
+	@scripts/package.sh
 
 format: ## rewrite the sources in the house style
 	@clang-format -i $(SOURCES)

@@ -14,7 +14,7 @@ build=(gcc make cmake ninja-build pkg-config libc6-dev libjansson-dev libutf8pro
 test=(libcmocka-dev g++ mandoc)
 bare=(debootstrap git)
 emulate=(bochs-term bochs bochsbios vgabios isolinux syslinux-common xorriso cpio)
-dev=(parallel clang libclang-rt-dev clang-format clang-tidy cppcheck)
+dev=(dpkg-dev parallel clang libclang-rt-dev clang-format clang-tidy cppcheck)
 aarch64=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static)
 
 level=${1:-build}
