@@ -151,7 +151,7 @@ static void what_cannot_be_is_refused(void **state)
     expect(2, "--base-type int8: the MLX engine", words);
     words[9] = NULL;
     setenv("MOCK_MLXC_VERSION", "0.20.0", 1);
-    expect(2, "this is version 0.20.0; the engine was tested with 0.31.2", words);
+    expect(2, "this is version 0.20.0; the engine was tested with 0.31.1 and 0.31.2", words);
     unsetenv("MOCK_MLXC_VERSION");
     setenv("YA_LIBMLXC", "/nowhere/%s%n.so", 1);
     expect(2, "YA_LIBMLXC names it", words);

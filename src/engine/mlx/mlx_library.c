@@ -8,7 +8,7 @@
 
 /* Versions of MLX that results were compared with (docs/engine_mlx.md). mlx-c's signatures change with MLX's minor versions
  * and it cannot be asked for a version of its own, so another one is refused rather than called. */
-static const char *const library_tested[] = {"0.31.2"};
+static const char *const library_tested[] = {"0.31.1", "0.31.2"};
 
 /* Tried in this order. */
 static const char *const library_names[] = {
@@ -92,7 +92,7 @@ static enum status library_check_version(struct ctx *c, const struct mlx_library
         if (strcmp(l->version_text, library_tested[i]) == 0) return OK;
     library_list_tested(tested, sizeof tested);
     return ctx_fail(c, E_UNSUPPORTED,
-                    "MLX: this is version %s; the engine was tested with %s. Install that one beside it and name its "
+                    "MLX: this is version %s; the engine was tested with %s. Install one of these beside it and name its "
                     "libmlxc in YA_LIBMLXC, or use --engine native",
                     l->version_text, tested);
 }

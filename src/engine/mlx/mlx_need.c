@@ -8,7 +8,7 @@ struct need {
     const struct mlx_model *x;
     double tokens, rows;       /* of the batch; those that count in the loss */
     double hidden, q, kv, ffn; /* columns: C, H D, G D, F */
-    double longest;            /* tokens of the longest document */
+    double longest, squares;   /* tokens of the longest document; squares of the documents' tokens, added up */
 };
 
 static struct need need_of(const struct mlx_model *x, const struct batch *b)
@@ -21,8 +21,11 @@ static struct need need_of(const struct mlx_model *x, const struct batch *b)
                      .kv = (double)(k->n_kv_heads * k->head_dim),
                      .ffn = (double)k->ffn};
     for (int64_t i = 0; i < b->n; i++) n.rows += b->weights[i] != 0;
-    for (int s = 0; s < b->n_seg; s++)
-        if (b->cu[s + 1] - b->cu[s] > n.longest) n.longest = b->cu[s + 1] - b->cu[s];
+    for (int s = 0; s < b->n_seg; s++) {
+        double length = b->cu[s + 1] - b->cu[s];
+        if (length > n.longest) n.longest = length;
+        n.squares += length * length;
+    }
     return n;
 }
 
@@ -47,12 +50,13 @@ static double need_layer(const struct need *n, int64_t layer)
 {
     const struct mlx_layer *l = &n->x->layers[layer];
     const double rows = layer == n->x->m->config.n_layers - 1 ? n->rows : n->tokens;
-    double attention = 2 * n->hidden + n->q + 2 * n->kv, feed_forward = n->q + 2 * n->hidden + 5 * n->ffn;
+    double attention = 2 * n->hidden + 2 * n->q + 2 * n->kv, feed_forward = n->q + 2 * n->hidden + 5 * n->ffn;
     if (l->norm[NORM_Q].ctx) attention += n->q + n->kv;
     if (l->norm[NORM_AFTER_ATTN].ctx) feed_forward += 2 * n->hidden;
     for (int64_t i = 0; i < l->n_modules; i++)
         feed_forward += (double)n->x->lora->modules[l->first_module + i].slot.a->shape[0];
-    return n->tokens * attention + rows * feed_forward + need_casts(n, l);
+    const double softmax = (double)n->x->m->config.n_heads * n->squares;
+    return n->tokens * attention + softmax + rows * feed_forward + need_casts(n, l);
 }
 
 /* What backward of a layer makes beside that for a while: gradients of the feed-forward's values, or scores of attention
@@ -60,16 +64,17 @@ static double need_layer(const struct need *n, int64_t layer)
 static double need_backward(const struct need *n)
 {
     double feed_forward = n->tokens * 3 * n->ffn;
-    double scores = 4 * (double)n->x->m->config.n_heads * n->longest * n->longest;
+    double scores = 3 * (double)n->x->m->config.n_heads * n->longest * n->longest;
     return feed_forward > scores ? feed_forward : scores;
 }
 
-/* A chunk of the loss: logits, their softmax and gradient; and hidden states of all rows with theirs. */
+/* A chunk of the loss: logits, their softmax and what both parts of the loss give as their gradient; and hidden states of
+ * all rows with theirs. */
 static double need_loss(const struct need *n)
 {
     const double vocab = (double)n->x->m->config.vocab, all = n->rows * vocab;
     double chunk = all < MLX_PASS_CHUNK ? all : MLX_PASS_CHUNK > vocab ? MLX_PASS_CHUNK : vocab;
-    return 3 * chunk + 2 * n->rows * n->hidden;
+    return 4 * chunk + 2 * n->rows * n->hidden;
 }
 
 size_t mlx_need_step(const struct mlx_model *x, const struct batch *b, int64_t recomputed_blocks)
