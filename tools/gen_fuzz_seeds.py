@@ -256,6 +256,7 @@ def score_rows():
         {"messages": [{"role": "user", "content": text}, {"content": [{"type": "text", "text": "WHO"}]}], "has_scan": False},
         {"prompt": text, "completion": "yes\n", "source": "W\u0048O", "published": 1e3, "citation_count": -1},
         {"text": "short"},
+        {"text": "a source without text", "source": True, "url": False},
     ]
     for i, row in enumerate(rows):
         put("score_rows", f"row_{i}", json.dumps(row) + "\n")
@@ -310,6 +311,7 @@ def configs():
     put("config_file", "train", "model: m.gguf\ndata: [a.jsonl, 'b.jsonl:2']\nadapter:\n  rank: 4  # few\ntraining.lr: 1e-4\nlora: {alpha: 8}\n")
     put("config_file", "block", "data:\n  - a.jsonl\n  - \"b\\u00e9.jsonl\"\nvalid: ~\ntargets: >-\n  q_proj,\n  v_proj\npacking: false\n")
     put("config_file", "json", '{"model": "m", "data": ["a"], "valid": null, "rank": 8, "lr": 0.0002, "packing": true}')
+    put("config_file", "no_text", 'data: ["\\uFFFF\\uFFFE\\uFEFF\\x85\\u2028\\u2029\\x9F"]\n')
     put("config_file", "anchors", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n")
     put("config_file", "tag", "rank: !!python/object/apply:os.system [\"true\"]\n")
     put("config_file", "merge", "adapter: &x\n  rank: 8\noptimisation:\n  <<: *x\n")

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum { SECTION_BYTES = 48, ENTRIES_MAX = 4096 };
 
@@ -294,17 +295,30 @@ enum status config_file_apply(const struct config_file *f, const struct option_t
     return OK;
 }
 
-/* As a double-quoted text: the escapes of YAML are those of JSON. */
+/* Whether a double-quoted text may hold the character as it is. YAML folds the line ends of Unicode, and takes a byte order
+ * mark, U+FFFE, U+FFFF and most control characters for no text at all. */
+static bool config_file_plain(uint32_t cp)
+{
+    if (cp < 0xA0) return cp >= 0x20 && cp < 0x7F && cp != '"' && cp != '\\';
+    return cp != 0x2028 && cp != 0x2029 && cp != 0xFEFF && cp != 0xFFFE && cp != 0xFFFF;
+}
+
+/* As a double-quoted text. Bytes that are no UTF-8 stay as they are: YAML cannot say them. */
 static void config_file_append_quoted(struct buf *out, const char *text)
 {
     buf_append_char(out, '"');
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            buf_printf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7F)
-            buf_printf(out, "\\x%02X", *p);
+    for (size_t n = strlen(text), i = 0, step; i < n; i += step) {
+        const uint8_t *p = (const uint8_t *)text + i;
+        step = utf8_length(p, n - i);
+        uint32_t cp = step > 1 ? *p & (0xFFu >> (step + 1)) : *p;
+        for (size_t k = 1; k < step; k++) cp = cp << 6 | (p[k] & 0x3Fu);
+        if (step == 0 || config_file_plain(cp))
+            buf_append(out, p, step ? step : 1);
+        else if (cp == '"' || cp == '\\')
+            buf_printf(out, "\\%c", (int)cp);
         else
-            buf_append_char(out, (char)*p);
+            buf_printf(out, cp < 0x100 ? "\\x%02X" : "\\u%04X", cp);
+        if (step == 0) step = 1;
     }
     buf_append_char(out, '"');
 }

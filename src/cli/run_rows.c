@@ -35,7 +35,7 @@ static bool row_option_copy(const struct option_spec *s, struct dataset_options 
 }
 
 /* " --template chatml", " --no-raw". */
-static void append_option(struct buf *out, const struct option_spec *s, const struct dataset_options *o)
+static void row_option_append(struct buf *out, const struct option_spec *s, const struct dataset_options *o)
 {
     const char *at = (const char *)o + s->offset, *text = NULL;
     char choice[64];
@@ -57,7 +57,7 @@ static void take_open(const struct option_table *table, const bool *given, struc
 {
     for (size_t i = 0; i < TAKEN; i++) {
         const struct option_spec *s = &specs[options_find(&data_table, taken[i])];
-        if (!given[options_find(table, taken[i])] && row_option_copy(s, to, from)) append_option(out, s, from);
+        if (!given[options_find(table, taken[i])] && row_option_copy(s, to, from)) row_option_append(out, s, from);
     }
 }
 

@@ -101,7 +101,7 @@ static double institution_in_fields(const struct rules *r, struct matcher_count 
     for (int f = FIELD_SOURCE; f <= FIELD_PUBLISHER; f++) {
         const struct score_value *v = &in->field[f];
         if (v->kind == VALUE_ABSENT) continue;
-        bool url = r->n_hosts > 0 && (f == FIELD_URL || memmem(v->text, v->n, "://", 3));
+        bool url = r->n_hosts > 0 && (f == FIELD_URL || (v->n > 0 && memmem(v->text, v->n, "://", 3)));
         most = fmax(most, url ? institution_of_host(r, v->text, v->n) : institution_in_text(r, counts, v->text, v->n));
     }
     return most;

@@ -86,6 +86,22 @@ static void places_of_values(void **state)
     capture_release(&r);
 }
 
+/* Characters that YAML would take for a line end, or for no text, are written as escapes and read back as themselves. */
+static void any_character_reads_back(void **state)
+{
+    (void)state;
+    static const char escapes[] =
+        "  data:\n    - \"a\\x09\\x7F\\x85\\u2028\\u2029\\uFEFF\\uFFFE\\uFFFF\\\\\\\"\xC3\xA9\xF0\x9F\x98\x80z\"\n";
+    struct capture r =
+        print_config("model: m\ndata: [\"a\\t\\x7F\\N\\L\\P\\uFEFF\\uFFFE\\uFFFF\\\\\\\"\\xE9\\U0001F600z\"]\n");
+    expect_line(&r, escapes);
+    write_config(r.out);
+    capture_release(&r);
+    r = capture_run(ARGV("train", "--config", path, "--print-config"));
+    expect_line(&r, escapes);
+    capture_release(&r);
+}
+
 /* A list of the command line replaces that of the file. */
 static void lists(void **state)
 {
@@ -164,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_of_values),
+        cmocka_unit_test(any_character_reads_back),
         cmocka_unit_test(lists),
         cmocka_unit_test(refusals),
         cmocka_unit_test(hostile),
