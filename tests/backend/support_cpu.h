@@ -16,6 +16,7 @@ struct cpu_fixture {
     struct ref_fixture f;
     double tolerance; /* of |difference| / (|reference| + floor sqrt(elements)), per result */
     double floor;     /* size of what cancels in a result that may be 0; default 0 */
+    int threads;      /* one more number of threads to compute with; default 0: none */
     int n_blobs;      /* weights' memory */
     void *blobs[16];
 };

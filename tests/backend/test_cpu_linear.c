@@ -15,6 +15,7 @@ struct shape_case {
     enum compute compute; /* an integer one of int8 only */
     enum tensor_type type;
     int64_t pad;
+    int threads; /* tried beside the usual numbers, or 0 */
 };
 
 /* Types with loops of their own in some table, and some that are computed by the generic code for block types. */
@@ -45,6 +46,7 @@ static void check(const struct shape_case *s, const char *what)
     struct cpu_fixture t;
     cpu_open(&t);
     t.tolerance = tolerance[s->compute];
+    t.threads = s->threads;
     struct linear_case l = {.params = {.n = s->n_weights, .want_dx = true, .accumulate = s->accumulate}};
     struct linear_params *p = &l.params;
     static const struct step_values values = {.seed = 5, .step = 2, .first_token = 40};
@@ -405,6 +407,25 @@ static void test_chunks(void **state)
     }
 }
 
+/* Blocks of rows too few for 16 threads, so that columns are cut too: the last part ends inside a panel, rows of x are a
+ * page apart, and the reduction goes by chunks. */
+static void test_more_threads_than_blocks(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {33, 67, 100};
+    bool emulated = getenv("YA_TEST_TABLE") != NULL; /* the whole takes minutes there */
+    for (int i = emulated ? 2 : 0; i < 3; i++)
+        for (int compute = 0; compute < COMPUTES; compute++) {
+            struct shape_case s = {.n = rows[i], .k = 352, .m = {301, 33}, .n_weights = 2, .rank = 3, .threads = 16};
+            s.form = compute == COMPUTE_F32 ? WEIGHT_STORED : WEIGHT_INT8;
+            s.compute = (enum compute)compute;
+            s.bias = true;
+            s.accumulate = i == 1;
+            if (i == 1) s.k = 1024;
+            check(&s, "more threads than blocks");
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_accumulate),
         cmocka_unit_test(test_blocking),
         cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_more_threads_than_blocks),
         cmocka_unit_test(test_bf16),
     };
     cmocka_set_test_filter(getenv("YA_TEST_FILTER"));

@@ -5,7 +5,9 @@
  *   chunk    a part of the reduction (of every term), so long that all its panels of B fit into PACK_BYTES
  *   columns  where even that does not fit, as many panels of C's columns at a time as do
  *   pack     a first parallel loop: pieces of B are widened to f32 (or int8, bf16) and laid out as panels of nr columns
- *   blocks   a second parallel loop: a work item is a block of 96 to 252 rows of C (block_rows), whose A stays in L2
+ *   blocks   a second parallel loop: a work item is a block of 24 to 252 rows of C (at most block_rows), whose A stays in
+ *            L2; where such blocks are fewer than threads (the prompt of a chat), only some of the panels' columns
+ *            of it (gemm_items.h)
  *   runs     within a block (gemm_block): at most 320 rows of a panel, 20 KiB for nr 16, which stay in L1
  *   tiles    the kernel: mr x nr elements of C in registers, over one run
  *
@@ -14,7 +16,8 @@
  * pass over memory.
  *
  * Invariants: an element of C is summed by one thread, in the order of terms, chunks and runs, and how the reduction is
- * cut depends on the shape alone. So results are the same bytes for any number of threads and any cutting of rows. */
+ * cut depends on the shape alone. So results are the same bytes for any number of threads and any cutting of rows and
+ * columns. */
 #include "backend/cpu/gemm/gemm.h"
 
 #include <string.h>
@@ -23,13 +26,13 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
+#include "backend/cpu/gemm/gemm_items.h"
 #include "backend/cpu/gemm/gemm_small.h"
 #include "base/threads.h"
 
 enum {
-    LEAST_ROWS = 24,          /* of the last blocks of C, which are short so that threads end together */
     PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
-    PANELS_A_ITEM = 8,        /* packed by one work item */
+    PANELS_A_ITEM = 8,        /* packed by one work item, at most */
     ROWS_A_ITEM = 64,         /* packed by one work item where rows of B are rows as stored: memory is read in long pieces */
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
 };
@@ -46,36 +49,18 @@ struct gemm_plan {
 };
 
 /* One call of gemm_run. It goes chunk by chunk of the reduction, and within a chunk by as many columns of C as their
- * packed panels fit into PACK_BYTES: first all threads pack, then all threads multiply blocks of rows of C. */
+ * packed panels fit into PACK_BYTES: first all threads pack, then all threads multiply blocks of C. */
 struct gemm_work {
     const struct cpu_kernels *kernels;
     const struct gemm *g;
-    int threads;
-    int64_t mr, block_rows; /* blocks of C are whole tiles of all terms */
+    struct gemm_items items; /* how C is cut: blocks are whole tiles of all terms, n_panels those now packed */
     struct gemm_plan plan[GEMM_MAX_TERMS];
-    int64_t panel_rows, panel, n_panels; /* of C's columns, now packed */
-    bool is_first, is_last;              /* chunk */
-    float *packed;                       /* (n_panels, panel_rows, nr) */
-    float *scratch;                      /* scratch_floats for each worker */
+    int64_t panel_rows, panel; /* of C's columns, now packed: the first panel */
+    bool is_first, is_last;    /* chunk */
+    float *packed;             /* (n_panels, panel_rows, nr) */
+    float *scratch;            /* scratch_floats for each worker */
     int64_t scratch_floats;
 };
-
-/* ---- rows of C ------------------------------------------------------------------------------------------------------ */
-
-/* Rows of C are cut into blocks of whole tiles, one a work item: block_rows, towards the end fewer. Returns the number of
- * blocks of m rows, or block + 1 where that is less; *row and *rows are then this block's. */
-static int64_t find_block(const struct gemm_work *w, int64_t block, int64_t *row, int64_t *rows)
-{
-    int64_t n = 0, m = w->g->m, mr = w->mr, most = w->block_rows / mr * mr;
-    for (int64_t at = 0; at < m && n <= block; n++) {
-        int64_t some = cpu_min(cpu_max((m - at) / (2 * w->threads), LEAST_ROWS), most);
-        some = cpu_min(cpu_round_up(some, mr), most);
-        *row = at;
-        *rows = cpu_min(some, m - at);
-        at += some;
-    }
-    return n;
-}
 
 /* ---- the reduction --------------------------------------------------------------------------------------------------- */
 
@@ -138,14 +123,14 @@ static int64_t find_piece(const struct gemm_work *w, int term, int64_t number, s
     int64_t rows = !as_stored ? plan->k
                    : plan->q  ? plan->run
                               : ROWS_A_ITEM,
-            panels = as_stored ? w->n_panels : PANELS_A_ITEM;
+            panels = as_stored ? w->items.n_panels : gemm_items_packed(&w->items, PANELS_A_ITEM);
     if (plan->k == 0) return 0;
-    int64_t across = cpu_div_up(w->n_panels, panels), n = across * cpu_div_up(plan->k, rows);
+    int64_t across = cpu_div_up(w->items.n_panels, panels), n = across * cpu_div_up(plan->k, rows);
     if (number >= n) return n;
     piece->row = number / across * rows;
     piece->rows = cpu_min(rows, plan->k - piece->row);
     piece->panel = number % across * panels;
-    piece->panels = cpu_min(panels, w->n_panels - piece->panel);
+    piece->panels = cpu_min(panels, w->items.n_panels - piece->panel);
     return n;
 }
 
@@ -231,12 +216,12 @@ static const float *spread_rows(const float *a, int64_t lda, int64_t m, int64_t 
     return copy;
 }
 
-/* A term's part, from `a` on, of the rows of C in `block`, in integers. */
-static void integer_part(const struct gemm_work *w, const struct gemm_plan *plan, const float *a, int64_t lda, bool forward,
-                         const struct gemm_block *block, float *scratch)
+/* A term's part, from `a` on, of the block of C, in integers; column_scale: of the block's columns, NULL backward. */
+static void integer_part(const struct gemm_work *w, const struct gemm_plan *plan, const float *a, int64_t lda,
+                         const float *column_scale, const struct gemm_block *block, float *scratch)
 {
-    float *scale = scratch + w->block_rows * plan->cut.row_steps;
-    int_quantise_rows(plan->q, &plan->cut, a, lda, forward ? NULL : plan->scale + plan->from, block->m, scratch, scale);
+    float *scale = scratch + w->items.block_rows * plan->cut.row_steps;
+    int_quantise_rows(plan->q, &plan->cut, a, lda, column_scale ? NULL : plan->scale + plan->from, block->m, scratch, scale);
     struct int_block b = {.q = plan->q,
                           .cut = &plan->cut,
                           .m = block->m,
@@ -245,7 +230,7 @@ static void integer_part(const struct gemm_work *w, const struct gemm_plan *plan
                           .scale = scale,
                           .panels = block->b,
                           .panel_stride = block->panel_stride,
-                          .column_scale = forward ? plan->scale + w->panel * w->kernels->nr : NULL,
+                          .column_scale = column_scale,
                           .c = block->c,
                           .ldc = block->ldc,
                           .accumulate = block->accumulate};
@@ -273,37 +258,39 @@ static void gemm_bf16_part(const struct gemm_work *w, const struct gemm_plan *pl
     if (plan->bf16->close) plan->bf16->close();
 }
 
-/* Work item of the second loop: a block of rows of C (m, n) (+)= the chunk's part of every term, A block times packed B;
- * the bias comes with the last chunk. */
+/* Work item of the second loop: a block of C (m, n) (+)= the chunk's part of every term, rows of A times packed B; the bias
+ * comes with the last chunk. */
 static void product_item(void *arg, int64_t item, int worker)
 {
     const struct gemm_work *w = arg;
     const struct gemm *g = w->g;
     float *scratch = w->scratch + worker * w->scratch_floats;
-    int64_t nr = w->kernels->nr, row = 0, rows = 0, column = w->panel * nr;
-    find_block(w, item, &row, &rows);
-    struct gemm_block b = {.m = rows,
-                           .n = cpu_min(w->n_panels * nr, g->n - column),
+    struct gemm_item at = {0};
+    gemm_items_find(&w->items, item, &at);
+    int64_t nr = w->kernels->nr, column = (w->panel + at.panel) * nr;
+    struct gemm_block b = {.m = at.rows,
+                           .n = cpu_min(at.panels * nr, g->n - column),
                            .cs = 1,
                            .panel_stride = w->panel_rows * nr,
                            .ldb = nr,
-                           .c = g->c + row * g->ldc + column,
+                           .c = g->c + at.row * g->ldc + column,
                            .ldc = g->ldc,
                            .accumulate = g->accumulate || !w->is_first};
     for (int t = 0; t < g->n_terms; t++) {
         const struct gemm_plan *plan = &w->plan[t];
         const struct gemm_term *term = &g->term[t];
-        const float *a = term->a + row * term->lda + plan->from;
+        const float *a = term->a + at.row * term->lda + plan->from;
         if (plan->k == 0) continue;
         b.k = plan->k;
         b.run = gemm_run_length(term->k);
-        b.b = w->packed + plan->first * nr;
+        b.b = w->packed + at.panel * b.panel_stride + plan->first * nr;
         if (plan->q) {
-            integer_part(w, plan, a, term->lda, term->b.form == GEMM_TRANSPOSED, &b, scratch);
+            const float *column_scale = term->b.form == GEMM_TRANSPOSED ? plan->scale + column : NULL;
+            integer_part(w, plan, a, term->lda, column_scale, &b, scratch);
         } else if (plan->bf16) {
             gemm_bf16_part(w, plan, a, term->lda, &b, scratch);
         } else {
-            b.a = spread_rows(a, term->lda, rows, plan->k, scratch, &b.rs);
+            b.a = spread_rows(a, term->lda, at.rows, plan->k, scratch, &b.rs);
             gemm_block(w->kernels, &b);
         }
         b.accumulate = true;
@@ -321,11 +308,11 @@ static int64_t chunk_scratch(const struct gemm_work *w)
     for (int t = 0; t < w->g->n_terms; t++) {
         const struct gemm_plan *plan = &w->plan[t];
         if (plan->q)
-            floats = cpu_max(floats, w->block_rows * (plan->cut.row_steps + plan->cut.runs));
+            floats = cpu_max(floats, w->items.block_rows * (plan->cut.row_steps + plan->cut.runs));
         else if (plan->bf16)
-            floats = cpu_max(floats, cpu_max(w->block_rows * bf16_row_steps(plan->k), bf16_pack_scratch(w->kernels)));
+            floats = cpu_max(floats, cpu_max(w->items.block_rows * bf16_row_steps(plan->k), bf16_pack_scratch(w->kernels)));
         else if (w->g->term[t].lda % PAGE_ELEMENTS == 0)
-            floats = cpu_max(floats, w->block_rows * (plan->k + 16));
+            floats = cpu_max(floats, w->items.block_rows * (plan->k + 16));
     }
     return cpu_round_up(floats, 16);
 }
@@ -340,11 +327,11 @@ static void make_plan(struct ctx *c, struct gemm_work *w)
         plan->bf16 = bf16_kernels_of(w->kernels, &t->b);
         if (plan->bf16) {
             plan->run = BF16_RUN;
-            w->mr = plan->bf16->mr;
-            w->block_rows = BF16_BLOCK_ROWS;
+            w->items.mr = plan->bf16->mr;
+            w->items.block_rows = BF16_BLOCK_ROWS;
         }
         if (!plan->q) continue;
-        w->mr = cpu_max(w->mr, plan->q->mr);
+        w->items.mr = cpu_max(w->items.mr, plan->q->mr);
         plan->run = int_cut(plan->q, t->k).run;
         plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
     }
@@ -364,12 +351,13 @@ enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
 {
     if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
-    struct gemm_work w = {
-        .kernels = kernels, .g = g, .threads = threads_count(c), .mr = kernels->mr, .block_rows = kernels->block_rows};
+    struct gemm_work w = {.kernels = kernels, .g = g};
+    w.items = (struct gemm_items){
+        .m = g->m, .mr = kernels->mr, .block_rows = kernels->block_rows, .nr = kernels->nr, .threads = threads_count(c)};
     int mark = scope_open(c);
     make_plan(c, &w);
-    w.block_rows = cpu_round_up(w.block_rows, w.mr);
-    int64_t panels = cpu_div_up(g->n, kernels->nr), target = chunk_target(&w), row, rows, panel_rows = 0;
+    w.items.block_rows = cpu_round_up(w.items.block_rows, w.items.mr);
+    int64_t panels = cpu_div_up(g->n, kernels->nr), target = chunk_target(&w), panel_rows = 0;
     while (next_chunk(&w, target)) {
         panel_rows = cpu_max(panel_rows, w.panel_rows);
         w.scratch_floats = cpu_max(w.scratch_floats, chunk_scratch(&w));
@@ -382,9 +370,9 @@ enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const str
     for (int i = 0; i < g->n_terms; i++) w.plan[i].from = w.plan[i].k = 0;
     while (ctx_ok(c) && next_chunk(&w, target)) {
         for (w.panel = 0; w.panel < panels; w.panel += at_once) {
-            w.n_panels = cpu_min(at_once, panels - w.panel);
+            w.items.n_panels = cpu_min(at_once, panels - w.panel);
             threads_run(c, pack_items(&w), gemm_pack_item, &w);
-            threads_run(c, find_block(&w, INT64_MAX, &row, &rows), product_item, &w);
+            threads_run(c, gemm_items_find(&w.items, INT64_MAX, NULL), product_item, &w);
         }
     }
     scope_close(c, mark);

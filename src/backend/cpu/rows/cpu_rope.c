@@ -7,8 +7,8 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-/* Tokens, or rows of the table, that a work item takes. */
-enum { ROWS = 16 };
+/* Tokens, or rows of the table, that a work item takes: few, so that a short prompt has items for all threads. */
+enum { ROWS = 4 };
 
 struct rope_work {
     const struct op_call *call;

@@ -5,8 +5,8 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-/* Rows of a work item: F is 1,536 to 14,336, so a row is some kilobytes. */
-enum { ROWS = 8 };
+/* Rows of a work item: F is 1,536 to 14,336, so two rows are some microseconds, and a prompt of 67 tokens has 34 items. */
+enum { ROWS = 2 };
 
 /* Operands as `rows` rows of n = F elements. */
 struct swiglu_work {

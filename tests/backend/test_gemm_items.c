@@ -1,0 +1,90 @@
+/* How packed products are cut into work items: C is covered once, by whole tiles and panels, for any shape and number of
+ * threads; and a product of as few rows as the prompt of a chat has an item for each of 16 threads. Counted, not timed: most
+ * machines that run this have fewer cores. */
+#include "backend/cpu/gemm/gemm_items.h"
+#include "support_ref.h"
+
+/* Tiles as the instruction sets have them: portable, AVX2, AVX-512 in f32, AMX in bf16. */
+static const struct gemm_items tiles[] = {{.mr = 4, .nr = 8, .block_rows = 96},
+                                          {.mr = 6, .nr = 16, .block_rows = 96},
+                                          {.mr = 14, .nr = 32, .block_rows = 252},
+                                          {.mr = 32, .nr = 32, .block_rows = 96}};
+enum { TILES = sizeof tiles / sizeof *tiles };
+
+/* Counts for each row and panel of C how many items have it: all must be 1. */
+static void check_cover(const struct gemm_items *s)
+{
+    uint8_t *seen = calloc((size_t)(s->m * s->n_panels + 1), 1);
+    assert_non_null(seen);
+    int64_t n = gemm_items_find(s, INT64_MAX, NULL), total = 0;
+    for (int64_t i = 0; i < n; i++) {
+        struct gemm_item item = {0};
+        assert_int_equal(gemm_items_find(s, i, &item), n);
+        assert_true(item.rows > 0 && item.panels > 0 && item.rows <= s->block_rows);
+        assert_true(item.row % s->mr == 0 && item.row + item.rows <= s->m && item.panel + item.panels <= s->n_panels);
+        for (int64_t r = item.row; r < item.row + item.rows; r++)
+            for (int64_t p = item.panel; p < item.panel + item.panels; p++) seen[r * s->n_panels + p]++;
+        total += item.rows * item.panels;
+    }
+    assert_int_equal(total, s->m * s->n_panels);
+    for (int64_t i = 0; i < s->m * s->n_panels; i++) assert_int_equal(seen[i], 1);
+    free(seen);
+}
+
+static void test_cover(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {0, 1, 24, 33, 67, 100, 511, 2000}, panels[] = {1, 3, 18, 64, 250};
+    static const int threads[] = {1, 2, 3, 16, 64};
+    for (int t = 0; t < TILES; t++)
+        for (int i = 0; i < 8; i++)
+            for (int j = 0; j < 5; j++)
+                for (int k = 0; k < 5; k++) {
+                    struct gemm_items s = tiles[t];
+                    s.m = rows[i], s.n_panels = panels[j], s.threads = threads[k];
+                    check_cover(&s);
+                }
+}
+
+/* Columns of 512, the keys of a model with few key heads, are the fewest that a base product of the usual models has. */
+static void test_few_rows_many_threads(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {33, 67, 100}, columns[] = {512, 2048, 8192};
+    for (int t = 0; t < TILES; t++)
+        for (int i = 0; i < 3; i++)
+            for (int j = 0; j < 3; j++) {
+                struct gemm_items s = tiles[t];
+                s.m = rows[i], s.n_panels = columns[j] / s.nr, s.threads = 16;
+                assert_true(gemm_items_find(&s, INT64_MAX, NULL) >= s.threads);
+                int64_t packed = gemm_items_packed(&s, 8);
+                assert_true(packed * s.nr % 32 == 0 && packed >= 1 && packed <= 8);
+                assert_true((s.n_panels + packed - 1) / packed >= s.threads);
+            }
+}
+
+/* One thread, and many rows, keep whole rows of C: cutting columns would only round A more often. */
+static void test_columns_stay_whole(void **state)
+{
+    (void)state;
+    for (int t = 0; t < TILES; t++) {
+        struct gemm_items s = tiles[t];
+        struct gemm_item item = {0};
+        s.m = 67, s.n_panels = 64, s.threads = 1;
+        gemm_items_find(&s, 0, &item);
+        assert_int_equal(item.panels, 64);
+        s.m = 4096, s.threads = 16;
+        gemm_items_find(&s, 0, &item);
+        assert_int_equal(item.panels, 64);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cover),
+        cmocka_unit_test(test_few_rows_many_threads),
+        cmocka_unit_test(test_columns_stay_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
