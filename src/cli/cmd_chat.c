@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
 #include "cli/line_edit.h"
@@ -209,6 +210,26 @@ static enum status chat_generate_answer(struct chat *k, const int32_t *ids, int6
     return k->c->status;
 }
 
+/* Keeps the answer. One that ended in the middle of a character, by Ctrl-C or --max-tokens, would make every later turn
+ * invalid: bytes that are no UTF-8 become U+FFFD. */
+static enum status add_answer(struct chat *k)
+{
+    struct buf text;
+    const char *p = buf_str(&k->answer), *end = p + k->answer.len;
+    buf_init(&text, k->c, ANSWER_CAP_BYTES);
+    while (p < end) {
+        size_t n = utf8_length((const uint8_t *)p, (size_t)(end - p));
+        if (n > 0)
+            buf_append(&text, p, n);
+        else
+            buf_append_str(&text, "\xEF\xBF\xBD");
+        p += n > 0 ? n : 1;
+    }
+    if (buf_ok(&text)) add_message(k, "assistant", buf_str(&text));
+    buf_release(&text);
+    return k->c->status;
+}
+
 /* Asks, prints the answer and keeps both. After a failure the message is not part of the conversation. */
 static enum status take_turn(struct chat *k, const char *message)
 {
@@ -218,7 +239,7 @@ static enum status take_turn(struct chat *k, const char *message)
     enum status status = chat_encode(k, &ids, &n);
     if (status == OK) status = chat_generate_answer(k, ids, n);
     mem_free(k->c, ids);
-    if (status == OK) return add_message(k, "assistant", buf_str(&k->answer));
+    if (status == OK) return add_answer(k);
     drop_messages(k, k->n - 1, 1);
     return status;
 }

@@ -1,5 +1,6 @@
-/* chat: one message from a word, a file and standard input gives the same answer; stop strings; what is
- * refused. */
+/* chat: one message from a word, a file and standard input gives the same answer; stop strings; a conversation that fills
+ * the context; what is refused. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,6 +63,53 @@ static void one_shot(void **state)
     capture_release(&word);
 }
 
+/* A conversation typed at a terminal, ended by Ctrl-D. */
+static struct capture converse(const char *text)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY), saved = dup(STDIN_FILENO);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    assert_true(slave >= 0 && dup2(slave, STDIN_FILENO) >= 0);
+    assert_int_equal(write(master, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(write(master, "\004", 1), 1);
+    struct capture r = CHAT("--no-speed");
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+    close(slave);
+    close(master);
+    return r;
+}
+
+/* 512 tokens of context, a token a byte: four messages are too much, and the first exchange goes. */
+static void oldest_exchanges_leave_a_full_context(void **state)
+{
+    (void)state;
+    char text[1024] = "", first[140], message_text[140];
+    memset(first, 'a', sizeof first);
+    first[129] = '\n';
+    first[130] = '\0';
+    for (int i = 0; i < 4; i++) {
+        memcpy(message_text, first, sizeof first);
+        message_text[0] = (char)('0' + i);
+        strcat(text, message_text);
+    }
+    struct capture r = converse(text);
+    if (r.code != 0) fail_msg("%s", r.err);
+    char *said = strstr(r.err, "(the context of 512 tokens is full: the oldest 1 exchanges are left out)");
+    if (!said) fail_msg("%s\n%s", r.out, r.err);
+    int answers = 0;
+    for (const char *p = r.err; (p = strstr(p, "--max-tokens 12 ended the answer")); p++) answers++;
+    assert_int_equal(answers, 4); /* also behind answers that end in the middle of a character */
+    capture_release(&r);
+    /* what alone is longer than the context is refused, and the conversation continues */
+    memset(text, 'b', 600);
+    strcpy(text + 600, "\nshort\n");
+    r = converse(text);
+    assert_int_equal(r.code, 0);
+    assert_non_null(strstr(r.err, "the model's context holds 512"));
+    capture_release(&r);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -73,6 +121,7 @@ static void refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_shot), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_shot), cmocka_unit_test(oldest_exchanges_leave_a_full_context),
+                                       cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }
