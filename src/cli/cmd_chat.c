@@ -212,7 +212,7 @@ static enum status chat_generate_answer(struct chat *k, const int32_t *ids, int6
 
 /* Keeps the answer. One that ended in the middle of a character, by Ctrl-C or --max-tokens, would make every later turn
  * invalid: bytes that are no UTF-8 become U+FFFD. */
-static enum status add_answer(struct chat *k)
+static enum status chat_add_answer(struct chat *k)
 {
     struct buf text;
     const char *p = buf_str(&k->answer), *end = p + k->answer.len;
@@ -239,7 +239,7 @@ static enum status take_turn(struct chat *k, const char *message)
     enum status status = chat_encode(k, &ids, &n);
     if (status == OK) status = chat_generate_answer(k, ids, n);
     mem_free(k->c, ids);
-    if (status == OK) return add_answer(k);
+    if (status == OK) return chat_add_answer(k);
     drop_messages(k, k->n - 1, 1);
     return status;
 }
