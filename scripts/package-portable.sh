@@ -59,9 +59,9 @@ build_library() { # SOURCES FOLDER ARCHIVE HEADERS TARGET OPTION...: one archive
         exit 1
     fi
     for header in $headers; do # where it is written by CMake, from there
-        cp "$(find "$work/build" "$work/source" -path "*/$header" ! -path '*/test*' | head -1)" "$prefix/include/"
+        cp "$(find "$work/build" "$work/source" -type f -path "*/$header" ! -path '*/test*' | head -1)" "$prefix/include/"
     done
-    cp "$(find "$work/build" -name "$archive" | head -1)" "$prefix/lib/"
+    cp "$(find "$work/build" -type f -name "$archive" | head -1)" "$prefix/lib/"
 }
 build_zlib() { # the distribution's sources lack what zlib's own CMake file asks for
     local work=$place/libz.a
