@@ -49,16 +49,16 @@ done
 
 (cat good; echo '{"text":"cut') >malformed && bad malformed 4 "unterminated string"
 (cat good; echo '[1,2]') >list && bad list 4 "a row must be a"
-(cat good; echo '{"text":5}') >number && bad number 4 ""
+(cat good; echo '{"text":5}') >number && bad number 4 "a string"
 (cat good; echo '{"text":"a","text":"b"}') >twice && bad twice 4 "duplicate key"
-(cat good; echo '{"words":"no text"}') >textless && bad textless 4 "" score dedup split doctor
+(cat good; echo '{"words":"no text"}') >textless && bad textless 4 "text" score dedup split doctor
 (cat good; printf '{"text":"caf\xe9"}\n') >latin1 && bad latin1 4 "iconv -f WINDOWS-1252 -t UTF-8"
 (cat good; echo '{"text":"utf"}' | iconv -t UTF-16LE) >mixed && bad mixed 4 "expected a key"
 (cat good; printf '{"text":"nul \0 raw"}\n') >nul && bad nul 4 "control character"
 (cat good; printf '{"text":"half a pair \\ud800"}\n') >surrogate && bad surrogate 4 "lone surrogate"
-(cat good; printf '{"text":%05000d}\n' 0 | tr 0 '[') >deep && bad deep 4 ""
-printf '\177ELF\2\1\1\0\0\0\xff\xfe\n\1\2\3\n' >binary && bad binary 1 "" score dedup split prepare inspect
-(cat good; cat binary) >binary_inside && bad binary_inside 4 ""
+(cat good; printf '{"text":"a","meta":%05000d}\n' 0 | tr 0 '[') >deep && bad deep 4 "nested deeper than 128 levels"
+printf '\177ELF\2\1\1\0\0\0\xff\xfe\n\1\2\3\n' >binary && bad binary 1 "expected a JSON value" score dedup split prepare && bad binary 1 "invalid UTF-8" inspect
+(cat good; cat binary) >binary_inside && bad binary_inside 4 "expected a JSON value" score dedup split prepare doctor && bad binary_inside 4 "invalid UTF-8" inspect
 (cat good; printf '{"text":"'; head -c 67200000 /dev/zero | tr '\0' x; printf '"}\n') >gigantic && bad gigantic 4 "longer than 67108864 bytes"
 (cat good; printf '{"text":"'; head -c 67200000 /dev/zero | tr '\0' '[') >endless && bad endless 4 "longer than 67108864 bytes" score doctor
 rm gigantic endless
