@@ -10,11 +10,10 @@ share=$2/share
 
 install -D -m 755 "$1" "$2/bin/your_ai"
 mkdir -p "$share/man/man1" "$share/bash-completion/completions" "$share/zsh/site-functions" "$share/fish/vendor_completions.d"
-# What a page is about has to be its file's name (apropos looks there); the synopsis has the words that are typed.
 page() { # NAME [COMMAND...]
     local name=$1
     shift
-    "$here" man "$@" </dev/null | sed "0,/^\.Nm /s/^\.Nm .*/.Nm $name/; s/^\.Nm\$/.Nm your_ai${*:+ $*}/" | gzip -9n >"$share/man/man1/$name.1.gz"
+    "$here" man "$@" </dev/null | gzip -9n >"$share/man/man1/$name.1.gz"
 }
 page your_ai
 while read -r command; do

@@ -70,14 +70,17 @@ static void append_option(struct buf *out, const struct option_spec *s)
     buf_release(&text);
 }
 
-static void append_head(struct buf *out, const char *title, const char *name, const char *summary)
+/* `words` are what is typed, "your_ai data score". The page is called by them with hyphens, as its file is and as apropos
+ * looks for it. */
+static void append_head(struct buf *out, const char *words, const char *summary)
 {
     buf_append_str(out, ".Dd November 28, 2026\n.Dt ");
-    for (const char *p = title; *p; p++)
+    for (const char *p = words; *p; p++)
         buf_append_char(out, *p == ' ' ? '-' : *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p);
-    buf_append_str(out, " 1\n.Os your_ai\n.Sh NAME\n");
-    append_line(out, ".Nm ", name);
-    append_line(out, ".Nd ", summary);
+    buf_append_str(out, " 1\n.Os your_ai\n.Sh NAME\n.Nm ");
+    for (const char *p = words; *p; p++) buf_append_char(out, *p == ' ' ? '-' : *p);
+    append_line(out, "\n.Nd ", summary);
+    append_line(out, ".Sh SYNOPSIS\n.Nm ", words);
 }
 
 static void append_exit_status(struct buf *out)
@@ -90,13 +93,13 @@ static void append_exit_status(struct buf *out)
 static enum status append_command(struct ctx *c, const struct command *cmd, struct buf *out)
 {
     const char *group = NULL;
-    char title[64];
+    char words[64];
     struct command_options *o = mem_alloc(c, 1, sizeof *o);
     if (!o) return c->status;
     command_options_make(c, cmd, o);
-    snprintf(title, sizeof title, "your_ai %s", cmd->name);
-    append_head(out, title, title, cmd->summary);
-    append_line(out, ".Sh SYNOPSIS\n.Nm\n", cmd->usage);
+    snprintf(words, sizeof words, "your_ai %s", cmd->name);
+    append_head(out, words, cmd->summary);
+    append_line(out, "", cmd->usage);
     buf_append_str(out, ".Sh DESCRIPTION\n");
     append_literal(out, cmd->about);
     for (size_t i = 0; i < o->table.n_specs; i++) {
@@ -120,8 +123,8 @@ static void append_program(struct buf *out)
 {
     size_t n;
     const struct command *const *all = command_all(&n);
-    append_head(out, "your_ai", "your_ai", "fine-tunes language models and weighs documents by their provenance");
-    buf_append_str(out, ".Sh SYNOPSIS\n.Nm\n.Ar COMMAND\n.Op Ar options\n.Sh DESCRIPTION\n");
+    append_head(out, "your_ai", "fine-tunes language models and weighs documents by their provenance");
+    buf_append_str(out, ".Ar COMMAND\n.Op Ar options\n.Sh DESCRIPTION\n");
     append_text(out, "your_ai man COMMAND prints the page of a command, your_ai COMMAND --help its options.\n");
     buf_append_str(out, ".Bl -tag -width Ds\n");
     for (size_t i = 0; i < n; i++) {
