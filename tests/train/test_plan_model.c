@@ -15,7 +15,7 @@
 #include "train/plan_model.h"
 #include "train/support_tiny.h"
 
-enum { BATCH = 3, LENGTH = 96 };
+enum { BATCH = 3, LENGTH = 96, PATH_BYTES = 4096 };
 
 static int plan_model_teardown(void **state)
 {
@@ -31,13 +31,15 @@ static const struct known_model *shape_of(const char *name)
     return &known_models[at];
 }
 
-/* A run whose micro-batches are full. */
+/* A run whose micro-batches are full. The configuration points to the paths, so they outlive it. */
 static struct trainer *full_run(struct ctx *c, const struct known_model *m, const struct model_options *form)
 {
-    const char *base = tiny_folder(), *data = strdup(tiny_path("%s/train.jsonl", base));
-    char *model = strdup(tiny_path("%s/model", base)), *run = strdup(tiny_path("%s/run", base));
-    static const char *files[1];
-    files[0] = data;
+    static char data[PATH_BYTES], model[PATH_BYTES], run[PATH_BYTES];
+    static const char *const files[] = {data};
+    const char *base = tiny_folder();
+    snprintf(data, sizeof data, "%s/train.jsonl", base);
+    snprintf(model, sizeof model, "%s/model", base);
+    snprintf(run, sizeof run, "%s/run", base);
     assert_int_equal(random_model_write(c, model, &(struct random_model){.shape = m, .seed = 1}), OK);
     FILE *f = fopen(data, "w");
     for (int i = 0; i < 12; i++) fprintf(f, "{\"text\": \"%0*d\"}\n", 4 * LENGTH, i);
