@@ -97,8 +97,8 @@ static void forms_that_cannot(void **state)
         "{{ strftime_now('%d %b %Y') }}" CHATML,
         "{% for m in messages %}{{ '{{' }}{{ m.role }}{{ m.content }}\n{% endfor %}>",
         "{% for m in messages %}{{ m.role }}\"\"\"{{ m.content }}\n{% endfor %}>",
-        "{% for m in messages %}{{ m.role }}:{{ m.content }}\n{% endfor %}{% if messages | length > 2 %}{{ "
-        "raise_exception('too long') }}{% endif %}>",
+        ("{% for m in messages %}{{ m.role }}:{{ m.content }}\n{% endfor %}{% if messages | length > 2 %}{{ "
+         "raise_exception('too long') }}{% endif %}>"),
         "{% for m in messages %}{{ nothing.that.is }}{% endfor %}",
     };
     becomes(f, "smollm", NULL, NULL);
