@@ -151,8 +151,7 @@ static enum status chat_encode(struct chat *k, int32_t **ids, int64_t *n)
     return k->c->status;
 }
 
-/* ---- a turn ------------------------------------------------------------------------------------------------------------
- */
+/* ---- a turn ---------------------------------------------------------------------------------------------------------- */
 
 static int chat_token(void *user, int32_t id, const char *text, size_t n)
 {
@@ -244,8 +243,7 @@ static enum status take_turn(struct chat *k, const char *message)
     return status;
 }
 
-/* ---- the commands of a conversation ------------------------------------------------------------------------------------
- */
+/* ---- the commands of a conversation ---------------------------------------------------------------------------------- */
 
 /* A line that begins with "/". *done: the conversation is over. */
 static enum status run_word(struct chat *k, const char *line, bool *done)
@@ -291,8 +289,7 @@ static enum status converse(struct chat *k)
     return k->c->status;
 }
 
-/* ---- opening -----------------------------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------------------------------- */
 
 static void chat_log(void *user, ya_log_level level, const char *message)
 {

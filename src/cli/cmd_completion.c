@@ -66,8 +66,7 @@ static void completion_append_quoted(struct buf *out, const char *text)
     buf_append_char(out, '\'');
 }
 
-/* ---- bash --------------------------------------------------------------------------------------------------------------
- */
+/* ---- bash ------------------------------------------------------------------------------------------------------------ */
 
 static void bash_options(struct buf *out, const struct command *cmd, const struct option_table *options)
 {
@@ -115,8 +114,7 @@ static enum status bash_script(struct ctx *c, struct buf *out)
     return c->status;
 }
 
-/* ---- zsh ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- zsh ------------------------------------------------------------------------------------------------------------- */
 
 /* "name:text", in which a colon of the text is no separator. */
 static void zsh_item(struct buf *out, const char *dashes, const char *name, const char *text)
@@ -163,8 +161,7 @@ static enum status zsh_script(struct ctx *c, struct buf *out)
     return c->status;
 }
 
-/* ---- fish --------------------------------------------------------------------------------------------------------------
- */
+/* ---- fish ------------------------------------------------------------------------------------------------------------ */
 
 static void fish_command(struct buf *out, const struct command *cmd, const struct option_table *options)
 {

@@ -37,8 +37,7 @@ static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0]
 enum { ROWS_A_FACT = 6, WORDS_MAX = 64, NUMBER_BYTES = 24 };
 static const char DEMO_HUB[] = "HuggingFaceTB/SmolLM2-135M-Instruct", DEMO_FILE[] = "models/smollm2-135m.gguf";
 
-/* ---- files -------------------------------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------------------------------- */
 
 /* The first n lines of the data inside the program, as DIR/NAME. Owner of the path: the caller. */
 static char *write_lines(struct ctx *c, const char *dir, const char *name, const unsigned char *bytes, size_t n_bytes,
@@ -67,8 +66,7 @@ static char *demo_model(struct ctx *c, const struct demo_values *v)
     return NULL;
 }
 
-/* ---- steps -------------------------------------------------------------------------------------------------------------
- */
+/* ---- steps ----------------------------------------------------------------------------------------------------------- */
 
 /* One command of this program in a child whose output goes to a file, or with NULL to ours. */
 static enum status demo_command(struct ctx *c, const char *const *words, const char *file)

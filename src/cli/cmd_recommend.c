@@ -80,8 +80,7 @@ struct recommendation {
     int n;
 };
 
-/* ---- data --------------------------------------------------------------------------------------------------------------
- */
+/* ---- data ------------------------------------------------------------------------------------------------------------ */
 
 /* Tokens of the rows by a model's tokenizer; with that of a hollow model, which has a token a byte, their bytes. */
 static enum status count_tokens(struct ctx *c, const struct recommend_values *v, const char *model, int64_t *tokens)
@@ -120,8 +119,7 @@ static enum status recommend_tokens(struct recommendation *r)
     return c->status;
 }
 
-/* ---- one model ----------------------------------------------------------------------------------------------------------
- */
+/* ---- one model ------------------------------------------------------------------------------------------------------- */
 
 /* Speed as measured for exactly this, else from the machine's profile. */
 static void recommend_rate(const struct recommendation *r, struct recommend_candidate *k)
@@ -197,8 +195,7 @@ static const struct recommend_candidate *recommend_best(const struct recommendat
     return best;
 }
 
-/* ---- printing ----------------------------------------------------------------------------------------------------------
- */
+/* ---- printing -------------------------------------------------------------------------------------------------------- */
 
 static double recommend_gib(size_t bytes)
 {
@@ -323,8 +320,7 @@ static enum status recommend_print_json(const struct recommendation *r)
     return r->c->status;
 }
 
-/* ---- running -----------------------------------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------------------------------- */
 
 /* What setup and benchmark left. A profile that cannot be used is said to be so and left. */
 static enum status recommend_read(struct recommendation *r)

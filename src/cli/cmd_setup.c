@@ -37,8 +37,7 @@ static double setup_gib(size_t bytes)
     return (double)bytes / (double)((size_t)1 << 30);
 }
 
-/* ---- the page ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the page -------------------------------------------------------------------------------------------------------- */
 
 static void print_cores(const struct host_cores *k)
 {
@@ -82,8 +81,7 @@ static void print_rates(const struct machine_profile *p)
         if (p->step[k] > 0) printf("  a training step in %-8s%8.1f GFLOP/s\n", compute_name[k], p->step[k] / 1e9);
 }
 
-/* ---- a text for a report of a fault -------------------------------------------------------------------------------------
- */
+/* ---- a text for a report of a fault ---------------------------------------------------------------------------------- */
 
 /* Nothing in it names the user, the machine in a network, or a path. */
 static void setup_print_report(const struct hardware *h)
@@ -99,8 +97,7 @@ static void setup_print_report(const struct hardware *h)
     if (!h->has_mlx && !getenv("YA_LIBMLXC")) printf("         %s\n", h->mlx); /* else the message has a path in it */
 }
 
-/* ---- measuring ----------------------------------------------------------------------------------------------------------
- */
+/* ---- measuring ------------------------------------------------------------------------------------------------------- */
 
 static enum status setup_measure(struct ctx *c, const struct setup_values *v, struct machine_profile *p)
 {

@@ -74,8 +74,7 @@ static enum status compare_rows_open(struct rows_work *w)
     return c->status;
 }
 
-/* ---- what was measured -------------------------------------------------------------------------------------------------
- */
+/* ---- what was measured ----------------------------------------------------------------------------------------------- */
 
 /* Loss of a candidate, and its difference from the first one: over all documents, or over those of a source. */
 struct rows_result {
@@ -104,8 +103,7 @@ static bool group_by(struct rows_work *w, enum source_by by)
     return w->n > 0 && w->group[0] >= 0;
 }
 
-/* ---- a table -----------------------------------------------------------------------------------------------------------
- */
+/* ---- a table --------------------------------------------------------------------------------------------------------- */
 
 /* What rows became documents, and which did not. */
 static void print_rows_counts(const struct rows_work *w)
@@ -183,8 +181,7 @@ static void compare_rows_print_sources(struct rows_work *w, enum source_by by)
     }
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------------------------------
- */
+/* ---- JSON ------------------------------------------------------------------------------------------------------------ */
 
 /* ,"loss":1.2,"loss_stderr":0.1 and, for a candidate that is compared, the difference. */
 static void add_result(struct buf *line, const char *key, const struct rows_result *r, bool compared)
@@ -248,8 +245,7 @@ static enum status print_rows_json(struct rows_work *w, size_t i)
     return w->l->c->status;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------------------------------- */
 
 static enum status measure_and_print(struct rows_work *w)
 {

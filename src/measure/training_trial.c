@@ -14,8 +14,7 @@
 #include "base/threads.h"
 #include "measure/step_rate.h"
 
-/* ---- in the child ------------------------------------------------------------------------------------------------------
- */
+/* ---- in the child ---------------------------------------------------------------------------------------------------- */
 
 /* The hook of the setup: measures, and ends it. */
 static enum status trial_planned(void *user, const struct trainer *t)
@@ -58,8 +57,7 @@ static void trial_child(const struct train_values *values, const char *folder, s
     snprintf(out->message, sizeof out->message, "%.*s", TRIAL_MESSAGE_BYTES - 1, c->message);
 }
 
-/* ---- in the parent -----------------------------------------------------------------------------------------------------
- */
+/* ---- in the parent --------------------------------------------------------------------------------------------------- */
 
 /* What trial_child needs, behind child_run's one pointer. */
 struct trial_work {

@@ -63,8 +63,7 @@ static double live_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- listening ---------------------------------------------------------------------------------------------------------
- */
+/* ---- listening ------------------------------------------------------------------------------------------------------- */
 
 /* Takes "HOST:PORT" apart; false for what is not an address of this machine's own. */
 static bool take_address(const char *address, bool *six, int *port)
@@ -155,8 +154,7 @@ const char *live_server_url(const struct live_server *s)
     return s->url;
 }
 
-/* ---- connections -------------------------------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------------------------------- */
 
 static void connection_close(struct connection *k)
 {
@@ -252,8 +250,7 @@ static void serve_connection(struct live_server *s, struct connection *k, short 
     ctx_clear(s->c);
 }
 
-/* ---- the thread --------------------------------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------------------------------ */
 
 /* Waits for something to do, and does it. */
 static void serve_once(struct live_server *s)

@@ -243,8 +243,7 @@ static void rows_by_index(void **state)
     compare(taken_back, 2e-2, "take_bwd");
 }
 
-/* ---- compressed weights -------------------------------------------------------------------------------------------------
- */
+/* ---- compressed weights ---------------------------------------------------------------------------------------------- */
 
 /* What the card has in each of its codes; 72 columns end in a short block of NF4. */
 struct coded {

@@ -175,8 +175,7 @@ void __wrap_train_signals_saved(int64_t step)
     __real_train_signals_saved(step);
 }
 
-/* ---- runs --------------------------------------------------------------------------------------------------------------
- */
+/* ---- runs ------------------------------------------------------------------------------------------------------------ */
 
 /* Calls the program with an event at a place; the rest of `shared` is what came of it. */
 static struct capture call(enum event event, int at, const char *const *words)
@@ -287,8 +286,7 @@ static void try_event(enum event event, enum phase phase, int at)
     ctx_free(c);
 }
 
-/* ---- the tests ---------------------------------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------------------------------- */
 
 static int group_setup(void **state)
 {

@@ -579,8 +579,7 @@ static void test_thin(int rows, int depth, int r, bool columns)
     free(want), free(got);
 }
 
-/* ---- one pass over dy --------------------------------------------------------------------------------------------------
- */
+/* ---- one pass over dy ------------------------------------------------------------------------------------------------ */
 
 /* u = dy B of one adapter, and 1 + alpha dy^T z; `db` NULL: not that. */
 static void thin_reference(const struct cuda_thin_args *a, int part, const struct values *dy, const struct values *b,

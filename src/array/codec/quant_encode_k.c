@@ -52,8 +52,7 @@ static inline float round_within(float v, float least, float most)
     return (v + shift) - shift;
 }
 
-/* ---- Q4_K and Q5_K: x = scale * q - offset, q in [0, most], both factors >= 0 ------------------------------------------
- */
+/* ---- Q4_K and Q5_K: x = scale * q - offset, q in [0, most], both factors >= 0 ---------------------------------------- */
 
 struct affine {
     float scale, offset;
@@ -268,8 +267,7 @@ void quant_encode_q5_k(const float *restrict x, uint8_t *restrict block)
     put_nibble_runs(b.q, block + 48);
 }
 
-/* ---- Q6_K: x = d * s * q, q in [-32, 31], s in [-128, 127] --------------------------------------------------------------
- */
+/* ---- Q6_K: x = d * s * q, q in [-32, 31], s in [-128, 127] ----------------------------------------------------------- */
 
 /* Step 1 for a group of 16: the scale, with its sign, whose codes leave the least error. */
 static float search_scale(const float *x)

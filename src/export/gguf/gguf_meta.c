@@ -38,8 +38,7 @@ static void gguf_meta_put_text(struct gguf_writer *w, const char *key, const cha
     gguf_writer_string(w, key, text, strlen(text));
 }
 
-/* ---- from a GGUF base --------------------------------------------------------------------------------------------------
- */
+/* ---- from a GGUF base ------------------------------------------------------------------------------------------------ */
 
 /* What describes the old file and not the model. */
 static bool is_of_old_file(const char *key)
@@ -59,8 +58,7 @@ static void copy_pairs(struct gguf_writer *w, const struct gguf *g)
         if (!is_of_old_file(gguf_value(g, i)->key)) gguf_writer_copy(w, gguf_value(g, i));
 }
 
-/* ---- from a folder ------------------------------------------------------------------------------------------------------
- */
+/* ---- from a folder --------------------------------------------------------------------------------------------------- */
 
 static void put_sizes(struct gguf_writer *w, const struct model *m)
 {
@@ -140,8 +138,7 @@ enum status gguf_meta_write(struct gguf_writer *w, const struct model *m, const 
     return m->c->status;
 }
 
-/* ---- rotary factors ------------------------------------------------------------------------------------------------------
- */
+/* ---- rotary factors -------------------------------------------------------------------------------------------------- */
 
 /* Sends one of the vectors of factors, or with w->... declares it. `values` are n numbers. */
 static void rope_tensor(struct gguf_writer *w, bool declare, const char *name, const float *values, int64_t n)

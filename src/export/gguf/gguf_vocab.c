@@ -32,8 +32,7 @@ static const char *type_name(const json_t *o)
     return type ? type : "";
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------------------------------
- */
+/* ---- tokens ---------------------------------------------------------------------------------------------------------- */
 
 static struct gguf_string gguf_vocab_token_text(const void *user, uint64_t i)
 {

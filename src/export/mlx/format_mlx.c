@@ -46,8 +46,7 @@ static bool is_packed(const struct merged_tensor *t)
     return t->weight && t->cols % MLX_GROUP == 0;
 }
 
-/* ---- the list of tensors -------------------------------------------------------------------------------------------------
- */
+/* ---- the list of tensors --------------------------------------------------------------------------------------------- */
 
 static void mlx_add_item(struct mlx_plan *p, const struct merged_tensor *t, enum part part)
 {
