@@ -24,6 +24,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
+from your_ai_library import Model
+
 LIMIT = 1e-3
 WORDS = "a river stone the of under light moves slowly between old towers and nobody there remembers why it was built by whom".split()
 
@@ -87,7 +91,7 @@ def parity(args, out):
 
 
 def step_of_peer(folder, adapter, documents):
-    """Loss and gradient norm of one batch by mlx-lm; its loss is told each row's length without the pad that its trainer counts."""
+    """Loss, gradient norm and tokens of one batch by mlx-lm, and the logits after its first row; its loss is told each row's length without the pad that its trainer counts."""
     import mlx.core as mx
     import mlx.nn as nn
     from mlx.utils import tree_flatten
@@ -104,9 +108,10 @@ def step_of_peer(folder, adapter, documents):
     width = max(map(len, documents))
     batch = mx.array([ids + [0] * (width - len(ids)) for ids in documents])
     lengths = mx.array([[0, len(ids) - 1] for ids in documents])
+    logits = np.array(model(mx.array([documents[0]]))[0, -1])
     (loss, tokens), gradient = nn.value_and_grad(model, default_loss)(model, batch, lengths)
     norm = sum(mx.sum(mx.square(g.astype(mx.float32))).item() for _, g in tree_flatten(gradient)) ** 0.5
-    return loss.item(), norm, tokens.item()
+    return loss.item(), norm, tokens.item(), logits
 
 
 def documents_of(ours, model, rows, length):
@@ -134,8 +139,14 @@ def beside_peer(ours, folder, name, model, rows, out):
     write_rows(four, 4, 77, 9, False)
     mine = ours.train(folder / f"{name}-step", model, four, "mlx", 1, "--adapter", first / "adapter", "--batch", 4, "--max-length", 256,
                       "--no-packing")[0][0]
-    loss, norm, tokens = step_of_peer(model, folder / f"{name}-lora", documents_of(ours, model, four, 256))
-    out.append(f"| {name} | {mine['loss']:.6f} | {loss:.6f} | {mine['grad_norm']:.6f} | {norm:.6f} | {tokens} |")
+    documents = documents_of(ours, model, four, 256)
+    loss, norm, tokens, logits = step_of_peer(model, folder / f"{name}-lora", documents)
+    native = Model(model, first / "adapter", compute="f32")
+    apart = np.abs(native.logits(documents[0]) - logits).max()
+    native.close()
+    out.append(f"| {name} | {mine['loss']:.6f} | {loss:.6f} | {mine['grad_norm']:.6f} | {norm:.6f} | {tokens} | {apart:.1e} |")
+    if not apart < LIMIT:
+        raise SystemExit(f"{name}: logits under the adapter differ from mlx-lm's by {apart}")
     if mine["trained_tokens"] != tokens or not max(abs(mine["loss"] / loss - 1), abs(mine["grad_norm"] / norm - 1)) < LIMIT:
         raise SystemExit(f"{name}: {mine}, mlx-lm {loss}, {norm}, {tokens} tokens")
 
@@ -154,8 +165,8 @@ def bases(args, out, folder):
     for name, model in models.items():
         curve(ours, folder, name, model, rows, 30, out)
     out.append("\n**A step beside mlx-lm's**, from the same adapter on the same four rows of different lengths (mlx-lm's loss is told their lengths "
-               "without the pad token that its trainer counts as one more):\n\n| Base | loss | mlx-lm | gradient norm | mlx-lm | tokens |\n"
-               "|---|---|---|---|---|---|")
+               "without the pad token that its trainer counts as one more):\n\n| Base | loss | mlx-lm | gradient norm | mlx-lm | tokens | logits apart |\n"
+               "|---|---|---|---|---|---|---|")
     for name in ("f32", "MLX-4bit", "MLX-8bit"):
         beside_peer(ours, folder, name, models[name], rows, out)
 
