@@ -20,7 +20,8 @@ class Option(ctypes.Structure):
 
 class GenerateOptions(ctypes.Structure):
     _fields_ = [("max_tokens", ctypes.c_int64), ("temperature", ctypes.c_double), ("top_k", ctypes.c_int64), ("top_p", ctypes.c_double),
-                ("seed", ctypes.c_uint64), ("repeat_penalty", ctypes.c_double), ("stop", ctypes.c_void_p), ("n_stop", ctypes.c_size_t), ("keep", ctypes.c_int)]
+                ("seed", ctypes.c_uint64), ("repeat_penalty", ctypes.c_double), ("stop", ctypes.c_void_p), ("n_stop", ctypes.c_size_t),
+                ("keep", ctypes.c_int)]
 
 
 def load():

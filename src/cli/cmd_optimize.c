@@ -189,12 +189,11 @@ const struct command command_optimize = {
     .summary = "finds the fastest way to compute a training, and writes it as a configuration",
     .usage = "FILE.yaml -m MODEL -d ROWS [options of train]",
     .about = "Measures some micro-batches of the training that the options describe, in a few ways: its steps in smaller\n"
-             "micro-batches, with and without gradient checkpointing, with the frozen weights in int8 and nf4 (which round "
-             "them:\n"
-             "give --base-type as-is to keep them). Options that are given stay as they are. The fastest is written to "
-             "FILE.yaml,\n"
-             "for `train --config`. Each is measured in a process of its own, so one that runs out of memory is a result.\n"
-             "FILE.yaml.trials.jsonl keeps what was measured: a call that was interrupted goes on.",
+             "micro-batches, with and without gradient checkpointing, with the frozen weights in int8 and nf4, which\n"
+             "round them (give --base-type as-is to keep them). Options that are given stay as they are. The fastest is\n"
+             "written to FILE.yaml, for `train --config`. Each is measured in a process of its own, so one that runs out\n"
+             "of memory is a result. FILE.yaml.trials.jsonl keeps what was measured: after an interruption the same call\n"
+             "measures the rest.",
     .table = &train_table,
     .first = COMMAND_TRAIN_FIRST,
     .presets = true,
