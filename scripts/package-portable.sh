@@ -28,14 +28,16 @@ mkdir -p "$place/zig" "$prefix/lib/pkgconfig" "$prefix/include" build-package/ou
 
 zig=${YA_ZIG_PROGRAM:-}
 if [ -z "$zig" ]; then
-    venv=$PWD/build-package/venv
-    if [ ! -f "$venv/ziglang-$ziglang" ]; then
-        python3 -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet "ziglang==$ziglang"
-        touch "$venv/ziglang-$ziglang"
+    home=$PWD/build-package/zig-$ziglang
+    zig=$home/ziglang/zig
+    if [ ! -x "$zig" ]; then # pip is the download client only
+        python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$home" "ziglang==$ziglang"
+        python3 -m zipfile -e "$home"/ziglang-*.whl "$home"
+        rm "$home"/ziglang-*.whl
+        chmod +x "$zig"
     fi
-    zig=$("$venv/bin/python" -c 'import os, ziglang; print(os.path.join(os.path.dirname(ziglang.__file__), "zig"))')
 fi
+export ZIG_GLOBAL_CACHE_DIR=$PWD/build-package/cache
 for tool in "cc -target $triple" ar ranlib; do
     printf '#!/bin/sh\nexec "%s" %s "$@"\n' "$zig" "$tool" >"$place/zig/${tool%% *}"
     chmod +x "$place/zig/${tool%% *}"
@@ -45,51 +47,65 @@ cross=(-G Ninja -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/zig.cmake" -DYA_ZIG="$place/z
 
 # ---- the libraries ----------------------------------------------------------------------------------------------------------
 
-build_library() { # SOURCES FOLDER ARCHIVE HEADERS TARGET OPTION...: one archive and its headers, and a pkg-config file for them
-    local sources=$1 folder=$2 archive=$3 headers=$4 target=$5 header
-    shift 5
-    [ -f "$prefix/lib/$archive" ] && return
-    local work=$place/$archive log=$place/$archive.log
-    mkdir -p "$work/source"
-    tar -xf "build-package/sources/$sources" -C "$work/source" --strip-components 1
-    if ! { cmake -S "$work/source/$folder" -B "$work/build" "${cross[@]}" -DBUILD_SHARED_LIBS=OFF -DBUILD_TESTING=OFF "$@" &&
-        cmake --build "$work/build" --target "$target"; } >"$log" 2>&1; then
-        tail -20 "$log"
-        echo "error: $archive cannot be built for $triple; all of it: $log" >&2
-        exit 1
-    fi
-    for header in $headers; do # where it is written by CMake, from there
-        cp "$(find "$work/build" "$work/source" -type f -path "*/$header" ! -path '*/test*' | head -1)" "$prefix/include/"
-    done
-    cp "$(find "$work/build" -type f -name "$archive" | head -1)" "$prefix/lib/"
-}
-build_zlib() { # the distribution's sources lack what zlib's own CMake file asks for
-    local work=$place/libz.a
-    [ -f "$prefix/lib/libz.a" ] && return
+# Each is compiled by its list of files, without its own build system: those ask a compiler hundreds of questions that have one answer
+# on all systems here, and half of the sources of a distribution lack what they need.
+build_library() { # NAME SOURCES FLAGS FILE...: lib/libNAME.a of the files, each a path in the sources; its headers are copied by the caller
+    local archive=$prefix/lib/lib$1.a sources=build-package/sources/$2 flags=$3 work=$place/$1
+    shift 3
     mkdir -p "$work"
-    tar -xf build-package/sources/zlib_1.2.13.dfsg.orig.tar.bz2 -C "$work" --strip-components 1
-    (cd "$work" && "$place/zig/cc" -w -O3 -fPIC -DHAVE_UNISTD_H -DHAVE_STDARG_H -c adler32.c compress.c crc32.c deflate.c gzclose.c gzlib.c \
-        gzread.c gzwrite.c infback.c inffast.c inflate.c inftrees.c trees.c uncompr.c zutil.c && "$place/zig/ar" rcs "$prefix/lib/libz.a" ./*.o)
-    cp "$work/zlib.h" "$work/zconf.h" "$prefix/include/"
+    tar -xf "$sources" -C "$work" --strip-components 1
+    # shellcheck disable=SC2086 # flags and files are lists
+    (cd "$work" && printf '%s\n' $* | xargs -P "$(nproc)" -I{} "$place/zig/cc" -w -O3 -g0 -fPIC $flags -c {} -o {}.o &&
+        rm -f "$archive" && find . -name '*.c.o' -print0 | sort -z | xargs -0 "$place/zig/ar" rcs "$archive")
 }
 package_file() { # NAME ARCHIVE VERSION
     printf 'Name: %s\nDescription: linked into the program\nVersion: %s\nCflags: -I%s\nLibs: -L%s -l%s\n' "$1" "$3" "$prefix/include" \
         "$prefix/lib" "$2" >"$prefix/lib/pkgconfig/$1.pc"
 }
+build_jansson() {
+    mkdir -p "$place/config"
+    tar -xOf build-package/sources/jansson_2.14.orig.tar.gz jansson-2.14/src/jansson_config.h.in |
+        sed 's/@json_inline@/inline/; s/@json_have_[a-z_]*@/1/' >"$place/config/jansson_config.h"
+    printf '#define HAVE_%s 1\n' STDINT_H UNISTD_H FCNTL_H SCHED_H SYS_STAT_H SYS_TIME_H SYS_TYPES_H SYS_PARAM_H OPEN CLOSE READ GETPID \
+        GETTIMEOFDAY SCHED_YIELD ATOMIC_BUILTINS >"$place/config/jansson_private_config.h"
+    build_library jansson jansson_2.14.orig.tar.gz "-I$place/config -Isrc -DHAVE_CONFIG_H" \
+        src/{dump,error,hashtable,hashtable_seed,load,memory,pack_unpack,strbuffer,strconv,utf,value,version}.c
+    cp "$place/config/jansson_config.h" "$place/jansson/src/jansson.h" "$prefix/include/"
+}
+build_utf8proc() {
+    build_library utf8proc utf8proc_2.8.0.orig.tar.gz -DUTF8PROC_STATIC utf8proc.c
+    cp "$place/utf8proc/utf8proc.h" "$prefix/include/"
+}
+build_zlib() { # fdopen: zlib 1.2.13 takes every Mac for one of 1999, which had none
+    build_library z zlib_1.2.13.dfsg.orig.tar.bz2 "-DHAVE_UNISTD_H -DHAVE_STDARG_H -Dfdopen=fdopen" \
+        {adler32,compress,crc32,deflate,gzclose,gzlib,gzread,gzwrite,infback,inffast,inflate,inftrees,trees,uncompr,zutil}.c
+    cp "$place/z/zlib.h" "$place/z/zconf.h" "$prefix/include/"
+}
+build_zstd() {
+    build_library zstd libzstd_1.5.4+dfsg2.orig.tar.xz "-DXXH_NAMESPACE=ZSTD_ -DZSTD_DISABLE_ASM -DZSTD_LEGACY_SUPPORT=0" \
+        "$(tar -tf build-package/sources/libzstd_1.5.4+dfsg2.orig.tar.xz | sed -n 's,^[^/]*/\(lib/\(common\|compress\|decompress\)/.*\.c\)$,\1,p')"
+    cp "$place"/zstd/lib/zstd{,_errors}.h "$prefix/include/"
+}
+build_yaml() {
+    build_library yaml libyaml_0.2.5.orig.tar.gz "-Iinclude -DYAML_VERSION_MAJOR=0 -DYAML_VERSION_MINOR=2 -DYAML_VERSION_PATCH=5 \
+        -DYAML_VERSION_STRING=\"0.2.5\" -DYAML_DECLARE_STATIC" src/{api,dumper,emitter,loader,parser,reader,scanner,writer}.c
+    cp "$place/yaml/include/yaml.h" "$prefix/include/"
+}
 scripts/package-sources.sh build-package/sources
-echo "libraries for $triple"
-build_library jansson_2.14.orig.tar.gz . libjansson.a "jansson.h jansson_config.h" jansson \
-    -DJANSSON_BUILD_DOCS=OFF -DJANSSON_EXAMPLES=OFF -DJANSSON_WITHOUT_TESTS=ON
-build_library utf8proc_2.8.0.orig.tar.gz . libutf8proc.a utf8proc.h utf8proc
-build_zlib
-build_library libzstd_1.5.4+dfsg2.orig.tar.xz build/cmake libzstd.a "zstd.h zstd_errors.h" libzstd_static \
-    -DZSTD_BUILD_PROGRAMS=OFF -DZSTD_BUILD_SHARED=OFF -DZSTD_MULTITHREAD_SUPPORT=OFF -DZSTD_LEGACY_SUPPORT=OFF
-build_library libyaml_0.2.5.orig.tar.gz . libyaml.a yaml.h yaml
-package_file jansson jansson 2.14
-package_file libutf8proc utf8proc 2.8.0
-package_file zlib z 1.2.13
-package_file libzstd zstd 1.5.4
-package_file yaml-0.1 yaml 0.2.5
+if [ ! -f "$prefix/complete" ]; then
+    echo "libraries for $triple"
+    build_jansson
+    build_utf8proc
+    build_zlib
+    build_zstd
+    build_yaml
+    package_file jansson jansson 2.14
+    package_file libutf8proc utf8proc 2.8.0
+    package_file zlib z 1.2.13
+    package_file libzstd zstd 1.5.4
+    package_file yaml-0.1 yaml 0.2.5
+    touch "$prefix/complete"
+fi
 
 # ---- the program ------------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Looks at what `make package` made, in roots that hold nothing else: the portable programs with the C library alone (the static one
 # with nothing), the .deb's files with the libraries that the program names, the wheel in a new virtual environment with an empty
-# PATH. In each the program says its version, trains a step on the real model, and has its manual pages and completions beside it.
+# PATH. In each the program says its version, finds the instruction sets that build/your_ai finds, refuses what is not in it by name,
+# trains a step on the real model, and has its manual pages and completions beside it. Programs for macOS cannot be run here: their
+# headers are read (tools/check_mach_o.py).
 #   tools/check_packages.sh FOLDER        (build-package/out; root is needed for the roots)
 # Prints sizes and the time from start to first output (--version, best of five), and ends with "packages: N passed, N failed".
 set -euo pipefail
@@ -30,9 +32,17 @@ take_material() { # ROOT
     cp data/conflict/train.jsonl "$1/work/rows.jsonl"
     [ ! -f models/smollm2-135m.gguf ] || cp -L models/smollm2-135m.gguf "$1/work/model.gguf"
 }
+refuses() { # WORDS COMMAND...: it ends with an error that holds the words
+    local words=$1 said
+    shift
+    if said=$("$@" 2>&1) || ! grep -q "$words" <<<"$said"; then
+        echo "not refused with \"$words\": $said"
+        return 1
+    fi
+}
 # COMMAND...: words that call the program where /work (or the folder W) holds the material
 try_program() {
-    local w=${W:-/work} best
+    local w=${W:-/work} best kernels
     "$@" --version | grep -qx 'your_ai [0-9.]*' || return 1
     best=$(python3 - "$@" <<'END'
 import subprocess, sys, time
@@ -45,9 +55,13 @@ END
     )
     echo "start to first output: $best s"
     awk -v t="$best" 'BEGIN { exit !(t <= 0.2) }' || { echo "that is more than 0.2 s"; return 1; }
+    kernels=$("$@" setup --report | grep '^kernels')
+    [ "$kernels" = "$(build/your_ai setup --report | grep '^kernels')" ] || { echo "$kernels: not those of build/your_ai"; return 1; }
+    refuses CUDA "$@" train -m none -d none -o "$w/none" --device cuda || return 1
     [ -f models/smollm2-135m.gguf ] || { echo "left out: training, as models/smollm2-135m.gguf is not there"; return 0; }
     "$@" train -m "$w/model.gguf" -d "$w/rows.jsonl" --raw -o "$w/run" --max-steps 1 --batch 1 --max-length 32 --rank 2 >"$work/log" 2>&1 ||
         { tail -5 "$work/log"; return 1; }
+    [ -z "${STATIC:-}" ] || refuses "MLX is not in this build" "$@" train -m "$w/model.gguf" -d "$w/rows.jsonl" -o "$w/none" --engine mlx
 }
 check_pages() { # TREE
     local n
@@ -68,7 +82,18 @@ shopt -s nullglob
 for tar in "$out"/*-linux-*.tar.xz; do
     mkdir -p "$work/tar"
     tar -C "$work/tar" -xf "$tar"
-    check_root "$work/tar" "$(ls "$work/tar")" "$(basename "$tar")"
+    case $tar in *-static.tar.xz) static=yes ;; *) static= ;; esac
+    STATIC=$static check_root "$work/tar" "$(ls "$work/tar")" "$(basename "$tar")"
+done
+for tar in "$out"/*-macos-*.tar.xz; do
+    name=$(basename "$tar" .tar.xz)
+    processor=${name#*-macos-}
+    mkdir -p "$work/mac"
+    tar -C "$work/mac" -xf "$tar"
+    ok=0
+    { tools/check_mach_o.py "$work/mac/$name/bin/your_ai" "${processor%-never-run}" 13.0 && check_pages "$work/mac/$name" &&
+        grep -q "never been run" "$work/mac/$name/README.txt"; } || ok=1
+    verdict $ok "$name.tar.xz, its header"
 done
 for deb in "$out"/*.deb; do
     mkdir -p "$work/deb"

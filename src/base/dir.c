@@ -11,11 +11,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
 
 #include "base/mem.h"
+#include "base/system.h"
 
 /* Makes each folder of the path in turn, as mkdir -p does, and syncs the parent of each new one. */
 enum status dir_make(struct ctx *c, const char *path)
@@ -45,7 +43,7 @@ enum status dir_sync(struct ctx *c, const char *path)
     if (fd < 0) return file_fail(c, "open folder", path, errno);
     enum status status = OK;
     /* some file systems cannot fsync a folder and say EINVAL; they offer nothing better */
-    if (fsync(fd) != 0 && errno != EINVAL) status = file_fail(c, "fsync folder", path, errno);
+    if (system_sync(fd) != 0 && errno != EINVAL) status = file_fail(c, "fsync folder", path, errno);
     close(fd);
     return status;
 }
@@ -95,24 +93,10 @@ enum status dir_remove(struct ctx *c, const char *path)
     return error == 0 ? OK : file_fail(c, "remove folder", path, error);
 }
 
-/* The system's rename that replaces nothing; ENOSYS where there is none. glibc has a function for it since 2.28. */
-static int rename_system(const char *from, const char *to)
-{
-#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 28)
-    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
-#elif defined(SYS_renameat2)
-    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */);
-#else
-    (void)from, (void)to;
-    errno = ENOSYS;
-    return -1;
-#endif
-}
-
 /* rename that refuses to replace anything, also an empty folder, which plain rename would. */
 static int rename_new(const char *from, const char *to)
 {
-    if (rename_system(from, to) == 0) return 0;
+    if (system_rename_new(from, to) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return errno; /* a file system without the flag */
     struct stat st;
     if (lstat(to, &st) == 0) return EEXIST;

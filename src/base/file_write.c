@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/resource.h"
+#include "base/system.h"
 
 enum { BUFFER_BYTES = 1 << 18, NAMES_TRIED = 100 };
 
@@ -128,7 +129,7 @@ static void writer_seal(struct file_writer *w)
     if (w->sealed) return;
     w->sealed = true;
     if (!w->failed) file_write_all(w, w->buffer, w->n);
-    if (!w->failed && fsync(w->fd) != 0) file_write_fail(w, "fsync", errno);
+    if (!w->failed && system_sync(w->fd) != 0) file_write_fail(w, "fsync", errno);
     if (!w->failed) {
         int fd = w->fd;
         w->fd = -1; /* closed even when close reports an error */

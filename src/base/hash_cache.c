@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "base/system.h"
 #include "base/user_folder.h"
 
 enum { HEX_DIGITS = 64, ENTRY_MAX_BYTES = 512, SETTLED_SECONDS = 2 };
@@ -34,8 +35,9 @@ static void hash_text(const char *a, const char *b, char hex[65])
 static void make_entry(char out[ENTRY_MAX_BYTES], const char *path, const struct stat *st, const char *hex)
 {
     char check[65];
+    struct timespec modified = system_modified(st), changed = system_changed(st);
     int n = snprintf(out, ENTRY_MAX_BYTES, ENTRY_START "%.64s %jd %jd.%09ld %jd.%09ld %ju %ju ", hex, (intmax_t)st->st_size,
-                     (intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec, (intmax_t)st->st_ctim.tv_sec, st->st_ctim.tv_nsec,
+                     (intmax_t)modified.tv_sec, modified.tv_nsec, (intmax_t)changed.tv_sec, changed.tv_nsec,
                      (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
     hash_text(out, path, check);
     snprintf(out + n, ENTRY_MAX_BYTES - (size_t)n, "%s\n", check);
@@ -77,9 +79,12 @@ static void write_entry(struct ctx *c, const char *folder, const char *entry, co
 {
     char text[ENTRY_MAX_BYTES];
     struct stat now;
+    struct timespec modified = system_modified(st), again;
     time_t settled = time(NULL) - SETTLED_SECONDS;
-    if (stat(path, &now) != 0 || now.st_size != st->st_size || now.st_mtim.tv_sec != st->st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != st->st_mtim.tv_nsec || st->st_mtim.tv_sec >= settled || st->st_ctim.tv_sec >= settled)
+    if (stat(path, &now) != 0 || now.st_size != st->st_size) return;
+    again = system_modified(&now);
+    if (again.tv_sec != modified.tv_sec || again.tv_nsec != modified.tv_nsec || modified.tv_sec >= settled ||
+        system_changed(st).tv_sec >= settled)
         return;
     make_entry(text, path, st, hex);
     if (dir_make(c, folder) == OK) file_write_atomic(c, entry, text, strlen(text));

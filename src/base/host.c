@@ -1,71 +1,12 @@
-/* host: see host.h. Linux tells in /proc and /sys, macOS by sysctl. */
+/* host: see host.h. What the system tells of the machine is in host_linux.c and host_macos.c; this part is the limits of
+ * control groups, which only Linux has. */
 #include "base/host.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
-#if defined(__APPLE__)
-#include <sys/sysctl.h>
-#else
-#include <sched.h>
-#endif
 
 #include "base/cgroup.h"
-
-#if defined(__APPLE__)
-const char *host_cpu_name(char out[HOST_NAME_BYTES])
-{
-    size_t n = HOST_NAME_BYTES;
-    if (sysctlbyname("machdep.cpu.brand_string", out, &n, NULL, 0) != 0) snprintf(out, HOST_NAME_BYTES, "unknown");
-    return out;
-}
-
-static int cores_allowed(int machine)
-{
-    return machine;
-}
-
-size_t host_memory_bytes(const char *root)
-{
-    uint64_t bytes = 0;
-    size_t n = sizeof bytes;
-    (void)root;
-    return sysctlbyname("hw.memsize", &bytes, &n, NULL, 0) == 0 ? (size_t)bytes : 0;
-}
-#else
-const char *host_cpu_name(char out[HOST_NAME_BYTES])
-{
-    char line[512];
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    snprintf(out, HOST_NAME_BYTES, "unknown");
-    while (f && fgets(line, sizeof(line), f)) {
-        char *colon = strncmp(line, "model name", 10) == 0 ? strchr(line, ':') : NULL;
-        if (!colon || strlen(colon) < 3) continue;
-        colon[strcspn(colon, "\n")] = '\0';
-        snprintf(out, HOST_NAME_BYTES, "%s", colon + 2);
-        break;
-    }
-    if (f) fclose(f);
-    return out;
-}
-
-static int cores_allowed(int machine)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : machine;
-    return n > 0 ? n : 1;
-}
-
-size_t host_memory_bytes(const char *root)
-{
-    char folder[4096];
-    if (snprintf(folder, sizeof folder, "%s/proc", root) >= (int)sizeof folder) return 0;
-    long long kib = cgroup_key(folder, "meminfo", "MemTotal:");
-    return kib > 0 ? (size_t)kib * 1024 : 0;
-}
-#endif
 
 /* The least quota of the groups: cpu.max holds "QUOTA PERIOD" or "max PERIOD" (v2), in microseconds. */
 static void note_quota(void *user, const char *folder, bool v2)
@@ -89,7 +30,7 @@ struct host_cores host_cores(const char *root)
 {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     struct host_cores h = {.machine = n > 0 ? (int)n : 1};
-    h.allowed = cores_allowed(h.machine);
+    h.allowed = host_cores_allowed(h.machine);
     cgroup_each(root, "cpu", note_quota, &h.quota);
     return h;
 }

@@ -6,28 +6,16 @@
 #include "base/map.h"
 
 #include <string.h>
-#ifdef __linux__
-#include <linux/random.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#else
-#include <stdlib.h>
-#endif
 
 #include "base/mem.h"
+#include "base/system.h"
 
 enum { SLOTS_MIN = 16 };
 
-/* Without entropy (early boot, no system call) the address of the table is the next best secret. The call is made by its
- * number, as glibc has a function for it since 2.25 only. */
+/* Without entropy (early boot, no system call) the address of the table is the next best secret. */
 static void key_init(uint64_t key[2], const void *table)
 {
-#ifdef __linux__
-    if (syscall(SYS_getrandom, key, 16, GRND_NONBLOCK) == 16) return;
-#else
-    arc4random_buf(key, 16);
-    if (key[0]) return;
-#endif
+    if (system_random(key, 16)) return;
     key[0] = (uintptr_t)table * 0x9E3779B97F4A7C15u;
     key[1] = key[0] ^ 0xD1B54A32D192ED03u;
 }

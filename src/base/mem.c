@@ -7,11 +7,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "base/checked.h"
+#include "base/system.h"
 
 enum { ALIGNMENT_BYTES = 64 };
 
@@ -154,9 +152,7 @@ char *mem_strndup(struct ctx *c, const char *s, size_t n)
 
 void mem_trim(void)
 {
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
+    system_trim();
 }
 
 char *mem_strdup(struct ctx *c, const char *s)

@@ -4,24 +4,13 @@
 #include "base/sha256_blocks.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
-#include <pthread.h>
 
-static bool usable;
-
-static void detect_sha_extensions(void)
-{
-    unsigned a, b, c, d;
-    bool sse = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSSE3) && (c & bit_SSE4_1);
-    usable = sse && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
-}
+#include "base/processor.h"
 
 bool sha256_blocks_x86_usable(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT; /* cpuid is slow where a hypervisor catches it */
-    pthread_once(&once, detect_sha_extensions);
-    return usable;
+    return processor_has(PROCESSOR_SHA);
 }
 
 #define SHA_TARGET __attribute__((target("sha,ssse3,sse4.1")))

@@ -1,4 +1,4 @@
-/* spill: see spill.h. The file is allocated (posix_fallocate) before it is mapped, so no store meets a full disk. */
+/* spill: see spill.h. The file is allocated (system_allocate) before it is mapped, so no store meets a full disk. */
 #include "base/spill.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/mem.h"
 #include "base/resource.h"
+#include "base/system.h"
 #include "base/temporary.h"
 
 struct spill {
@@ -71,7 +72,7 @@ static void *grow_file(struct spill *s, size_t bytes)
     struct ctx *c = s->c;
     int fd = s->fd >= 0 ? s->fd : open_file(c);
     if (fd < 0) return NULL;
-    int error = posix_fallocate(fd, 0, (off_t)bytes);
+    int error = system_allocate(fd, bytes);
     void *data = MAP_FAILED;
     if (error == 0) {
         data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

@@ -12,4 +12,15 @@ static inline bool str_has_suffix(const char *s, const char *suffix)
     return n >= k && memcmp(s + n - k, suffix, k) == 0;
 }
 
+/* strtod with a decimal point, whatever locale a host program has set. */
+double str_to_double(const char *s, char **end);
+
+/* The last place of `byte` among the n bytes at s; NULL when it is not there. glibc has memrchr for this, macOS does not. */
+static inline const char *str_find_last(const char *s, char byte, size_t n)
+{
+    while (n > 0)
+        if (s[--n] == byte) return s + n;
+    return NULL;
+}
+
 #endif

@@ -198,7 +198,7 @@ static char *output_name(struct ctx *c, const char *folder, const char *input)
     const char *name = strcmp(input, "-") == 0 ? "stdin" : base_name(input), *dot = strrchr(name, '.');
     int n = dot && dot > name ? (int)(dot - name) : (int)strlen(name);
     if (dot && (strcmp(dot, ".gz") == 0 || strcmp(dot, ".zst") == 0)) {
-        dot = memrchr(name, '.', (size_t)n);
+        dot = str_find_last(name, '.', (size_t)n);
         if (dot && dot > name) n = (int)(dot - name);
     }
     const char *slash = str_has_suffix(folder, "/") ? "" : "/";

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "cli/command.h"
 #include "cli/inspect_page.h"
 #include "cli/inspect_run.h"
@@ -284,7 +285,7 @@ static enum status inspect_training(struct inspection *x, const char *dir)
 {
     x->run = mem_alloc(x->c, 1, sizeof *x->run);
     if (!x->run) return x->c->status;
-    TRY(run_read_open(x->c, dir, program_invocation_name, x->run));
+    TRY(run_read_open(x->c, dir, system_program(), x->run));
     return inspect_run_fill(&x->page, x->run, x->json);
 }
 

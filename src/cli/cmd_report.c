@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "cli/command.h"
 #include "runs/run_export.h"
 #include "runs/run_page.h"
@@ -58,7 +59,7 @@ static enum status cmd_report_run(const struct command_call *call)
     if (!runs) return c->status;
     for (; read < n && ctx_ok(c); read++) {
         const char *run = call->parse->operands[read];
-        run_read_open(c, run, program_invocation_name, &runs[read]);
+        run_read_open(c, run, system_program(), &runs[read]);
     }
     if (ctx_ok(c)) write_outputs(c, v, runs, n);
     for (size_t i = 0; i < read; i++) run_read_release(&runs[i]);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/system.h"
 #include "cli/progress_line.h"
 #include "cli/shell_word.h"
 #include "cli/verdict_page.h"
@@ -141,18 +142,18 @@ static enum status print_next(const struct run_read *r)
     struct buf b;
     buf_init(&b, r->c, FINDINGS_CAP_BYTES);
     if (r->finished && !r->verdict.bad) {
-        buf_printf(&b, "         %s generate -m", program_invocation_name);
+        buf_printf(&b, "         %s generate -m", system_program());
         shell_word_append(&b, r->values.config.model);
         char *adapter = mem_printf(r->c, "%s/adapter", r->run);
         buf_append_str(&b, " --adapter");
         if (adapter) shell_word_append(&b, adapter);
         mem_free(r->c, adapter);
         buf_append_str(&b, " -p ...    asks the model with this adapter\n");
-        buf_printf(&b, "         %s export", program_invocation_name);
+        buf_printf(&b, "         %s export", system_program());
         shell_word_append(&b, r->run);
         buf_append_str(&b, " --to ... -o DIR    writes it for other programs\n");
     }
-    buf_printf(&b, "         %s report", program_invocation_name);
+    buf_printf(&b, "         %s report", system_program());
     shell_word_append(&b, r->run);
     buf_append_str(&b, " -o report.html    draws all of it\n");
     if (buf_ok(&b)) printf("\nwhat to do next\n%s", buf_str(&b));

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "cli/data_page.h"
 #include "cli/progress_line.h"
 #include "cli/run_log.h"
@@ -211,7 +212,7 @@ static enum status make_command(struct train_view *v, struct ctx *c, const struc
 {
     struct buf b;
     buf_init(&b, c, sizeof v->command - 1);
-    buf_append_str(&b, program_invocation_name);
+    buf_append_str(&b, system_program());
     buf_append_str(&b, " resume");
     shell_word_append(&b, o->run);
     if (o->max_steps) buf_printf(&b, " --max-steps %" PRId64, o->max_steps);
@@ -371,7 +372,7 @@ enum status train_view_run(struct train_view *v, struct trainer *t)
     train_signals_saved(t->saved_step);
     TRY(take_history(v, t));
     if (v->server) {
-        TRY(live_server_start(v->server, t->config.run, program_invocation_name));
+        TRY(live_server_start(v->server, t->config.run, system_program()));
         keep(v, "report   %s shows this run until it ends\n", live_server_url(v->server));
     }
     enum status status = trainer_run(t);

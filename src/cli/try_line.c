@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/system.h"
 #include "cli/shell_word.h"
 #include "data/row_path.h"
 #include "io/json.h"
@@ -121,7 +122,7 @@ enum status try_line_print(const struct trainer *t)
     bool found = false;
     for (size_t i = 0; i < t->config.rows.n_paths && !found; i++) found = find_prompt(&p, t, t->config.rows.paths[i]);
     buf_init(&b, t->c, LINE_BYTES);
-    buf_append_str(&b, program_invocation_name);
+    buf_append_str(&b, system_program());
     buf_append_str(&b, " generate -m");
     shell_word_append(&b, t->config.model);
     buf_append_str(&b, " --adapter");

@@ -3,12 +3,12 @@
  * called "rows.jsonl:2" exists. */
 #include "data/row_path.h"
 
-#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "data/records.h"
 
 /* The number behind the colon; NULL when what stands there is none. strtod would take "0x10", "nan" and "inf", and a decimal
@@ -18,10 +18,7 @@ static const char *find_weight(const char *text, double *weight)
     const char *colon = strrchr(text, ':');
     char *end;
     if (!colon || colon == text || !colon[1] || strspn(colon + 1, "0123456789.eE+-") != strlen(colon + 1)) return NULL;
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!plain) return NULL;
-    *weight = strtod_l(colon + 1, &end, plain);
-    freelocale(plain);
+    *weight = str_to_double(colon + 1, &end);
     return *end ? NULL : colon;
 }
 

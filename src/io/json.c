@@ -6,7 +6,6 @@
  * capped relative to the text. Why not json_dumpb: it writes 0.1 as 0.10000000000000001. */
 #include "io/json.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/utf8.h"
 #include "io/json_scan.h"
 #include "io/lfs_pointer.h"
@@ -27,7 +27,6 @@ enum { COST_FREE = 16 << 20, COST_PER_BYTE = 32 };
 struct json_builder {
     struct json_scan scan;
     struct buf key; /* the key whose value comes next */
-    locale_t locale;
     size_t cost;
     json_t *root;
     json_t *open[JSON_MAX_DEPTH]; /* borrowed: each is reachable from root */
@@ -45,7 +44,7 @@ static json_t *real_node(struct json_builder *b)
     char literal[JSON_MAX_NUMBER + 1];
     memcpy(literal, b->scan.string, b->scan.string_bytes);
     literal[b->scan.string_bytes] = 0;
-    double v = strtod_l(literal, NULL, b->locale);
+    double v = str_to_double(literal, NULL);
     if (isfinite(v)) return json_real(v);
     json_scan_fail(&b->scan, "number %.40s does not fit in a double", literal);
     return NULL;
@@ -174,9 +173,7 @@ json_t *json_parse(struct ctx *c, const char *what, const char *text, size_t n)
     struct json_builder b = {.root = NULL};
     json_scan_init(&b.scan, c, what, text, n);
     buf_init(&b.key, c, n + 1);
-    b.locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* the host program may have set one with a decimal comma */
-    bool ok = b.locale ? json_build(&b) : json_out_of_memory(&b);
-    if (b.locale) freelocale(b.locale);
+    bool ok = json_build(&b);
     buf_release(&b.key);
     json_scan_release(&b.scan);
     if (ok) return b.root;

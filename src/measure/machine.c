@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/processor.h"
 #include "base/threads.h"
 
 enum { RUNS = 5, THREADS_MAX = 256 /* more threads than these are not measured: 0 */ };
@@ -122,7 +123,7 @@ static double peak_rate(struct ctx *c, int threads, float (*loop)(void), int ope
     struct peak p = {.loop = loop};
     double best = 0;
     BUG_ON(c, threads < 1 || threads > threads_count(c), "%d threads of %d", threads, threads_count(c));
-    if (threads > THREADS_MAX || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+    if (threads > THREADS_MAX || !processor_has(PROCESSOR_AVX2)) return 0;
     for (int run = 0; run < RUNS; run++) {
         double start = peak_clock(threads);
         threads_run(c, threads, peak_item, &p);
@@ -134,13 +135,13 @@ static double peak_rate(struct ctx *c, int threads, float (*loop)(void), int ope
 
 double machine_fma(struct ctx *c, int threads)
 {
-    if (__builtin_cpu_supports("avx512f")) return peak_rate(c, threads, multiply_add_512, 32);
+    if (processor_has(PROCESSOR_AVX512)) return peak_rate(c, threads, multiply_add_512, 32);
     return peak_rate(c, threads, multiply_add, 16);
 }
 
 double machine_int(struct ctx *c, int threads)
 {
-    if (__builtin_cpu_supports("avx512vnni")) return peak_rate(c, threads, multiply_add_pairs_512, 64);
+    if (processor_has(PROCESSOR_AVX512VNNI)) return peak_rate(c, threads, multiply_add_pairs_512, 64);
     return peak_rate(c, threads, multiply_add_pairs, 32);
 }
 #else

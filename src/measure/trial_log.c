@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "io/json.h"
 
 enum { LOG_CAP_BYTES = 1 << 24, LINE_CAP_BYTES = 1 << 14 };
@@ -109,7 +110,8 @@ static enum status append_bytes(struct ctx *c, const char *path, const struct bu
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0) return file_fail(c, "open", path, errno);
     ssize_t done = write(fd, text->data, text->len);
-    if (done != (ssize_t)text->len || fsync(fd) != 0) file_fail(c, "write", path, done >= 0 && errno == 0 ? ENOSPC : errno);
+    if (done != (ssize_t)text->len || system_sync(fd) != 0)
+        file_fail(c, "write", path, done >= 0 && errno == 0 ? ENOSPC : errno);
     if (close(fd) != 0 && ctx_ok(c)) file_fail(c, "close", path, errno);
     return c->status;
 }

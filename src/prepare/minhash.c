@@ -4,6 +4,7 @@
 #include "prepare/minhash.h"
 
 #include "base/mem.h"
+#include "base/processor.h"
 #include "base/rng.h"
 
 enum { SIGN_BLOCK = 256 };
@@ -85,7 +86,7 @@ __attribute__((target("avx2"))) static void take_avx2(const struct minhash *m, c
 
 static void minhash_take(const struct minhash *m, const uint32_t *hashes, size_t n, int32_t *signature)
 {
-    if (__builtin_cpu_supports("avx2"))
+    if (processor_has(PROCESSOR_AVX2))
         take_avx2(m, hashes, n, signature);
     else
         take_any(m, hashes, n, signature);

@@ -15,11 +15,9 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
 
 #include "base/mem.h"
+#include "base/system.h"
 #include "report/http_request.h"
 #include "runs/live_answer.h"
 
@@ -271,9 +269,7 @@ static void serve_once(struct live_server *s)
 static void *serve(void *user)
 {
     struct live_server *s = user;
-#ifdef __linux__
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10); /* there a priority is a thread's; a failure changes nothing */
-#endif
+    system_yield_priority();
     while (!atomic_load(&s->stop)) serve_once(s);
     return NULL;
 }

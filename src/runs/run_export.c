@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "io/json.h"
 #include "report/tfevents.h"
 #include "runs/run_page_parts.h"
@@ -162,8 +163,9 @@ static double run_export_begin_of(struct ctx *c, const struct run_read *r)
     struct stat st = {0};
     char *path = path_join(c, r->run, "timing.jsonl");
     bool known = path && stat(path, &st) == 0;
+    struct timespec end = system_modified(&st);
     mem_free(c, path);
-    return known ? (double)st.st_mtim.tv_sec + 1e-9 * (double)st.st_mtim.tv_nsec - r->verdict.seconds : 0;
+    return known ? (double)end.tv_sec + 1e-9 * (double)end.tv_nsec - r->verdict.seconds : 0;
 }
 
 enum status run_export_tensorboard(const struct run_read *r, const char *dir)

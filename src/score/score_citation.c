@@ -5,6 +5,7 @@
  *
  * H is Shannon's entropy over the kinds of source of which the text shows signs. With a prior (a declared kind of source),
  * both are prior_share * prior + (1 - prior_share) * these. */
+#include "base/str.h"
 #include "score/score_common.h"
 #include "score/word.h"
 
@@ -77,7 +78,7 @@ static double institution_of_host(const struct rules *r, const char *url, size_t
     const char *host = scheme ? scheme + 3 : url, *end = url + n;
     size_t bytes = 0, longest = 0;
     while (host + bytes < end && host[bytes] != '/' && host[bytes] != '?' && host[bytes] != '#') bytes++;
-    const char *at = memrchr(host, '@', bytes);
+    const char *at = str_find_last(host, '@', bytes);
     if (at) {
         bytes -= (size_t)(at + 1 - host);
         host = at + 1;

@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/resource.h"
+#include "base/system.h"
 #include "io/json.h"
 
 /* Both open files and one buffer in which every line is put together. */
@@ -247,7 +248,7 @@ enum status metrics_add_timing(struct metrics *m, const struct metrics_timing *t
 
 enum status metrics_sync(struct metrics *m, uint64_t *bytes)
 {
-    if (fsync(m->fd) != 0) return ctx_fail(m->c, E_IO, "%s: fsync: %s", m->path, strerror(errno));
+    if (system_sync(m->fd) != 0) return ctx_fail(m->c, E_IO, "%s: fsync: %s", m->path, strerror(errno));
     *bytes = m->bytes;
     return OK;
 }

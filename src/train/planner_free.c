@@ -1,21 +1,9 @@
-/* planner_free: how much memory this process may still take on Linux: what the machine has available, or less where a
+/* planner_free: how much memory this process may still take: what the machine has available, or less where a
  * control group (a container, a service) is allowed less. `root` is "" and only tests put another folder in front of the
  * paths. */
-#include <stdio.h>
-
 #include "base/cgroup.h"
+#include "base/host.h"
 #include "train/planner.h"
-
-enum { FOLDER_BYTES = 4096 };
-
-/* A number of KiB behind a key of /proc/NAME, in bytes; -1 when absent. */
-static long long read_kib(const char *root, const char *name, const char *key)
-{
-    char folder[FOLDER_BYTES];
-    if (snprintf(folder, sizeof(folder), "%s/proc", root) >= (int)sizeof(folder)) return -1;
-    long long kib = cgroup_key(folder, name, key);
-    return kib < 0 ? -1 : kib * 1024;
-}
 
 /* What one control group leaves: its limit less what it uses, inactive file pages not counted as used. Lowers *user. */
 static void lower_by_group(void *user, const char *folder, bool v2)
@@ -30,18 +18,16 @@ static void lower_by_group(void *user, const char *folder, bool v2)
     if (mine < *left) *left = mine;
 }
 
-/* Anonymous memory of this process so far, which the plan counts for itself: mapped files can be dropped by the kernel. */
+/* What this process holds so far, which the plan counts for itself. */
 size_t plan_used_bytes(const char *root)
 {
-    long long bytes = read_kib(root, "self/status", "RssAnon:");
-    return bytes > 0 ? (size_t)bytes : 0;
+    return host_memory_used(root);
 }
 
-/* The least of MemAvailable and what each control group above us leaves. */
+/* The least of what the system has available and what each control group above us leaves. */
 size_t plan_free_bytes(const char *root)
 {
-    long long available = read_kib(root, "meminfo", "MemAvailable:");
-    size_t left = available >= 0 ? (size_t)available : SIZE_MAX;
+    size_t left = host_memory_available(root);
     cgroup_each(root, "memory", lower_by_group, &left);
     return left;
 }

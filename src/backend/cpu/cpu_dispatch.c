@@ -3,19 +3,13 @@
  * dtypes and its layout only, never on sizes of caches or on timings. */
 #include <stdlib.h>
 #include <string.h>
-#if defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#elif defined(__x86_64__)
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/ref/ref_backend.h"
 #include "backend/cpu/rows/cpu_rows.h"
+#include "base/processor.h"
+#include "base/system.h"
 #include "base/threads.h"
 
 /* An operand that is absent passes. */
@@ -115,48 +109,36 @@ static bool any_processor(void)
 }
 
 #if defined(__x86_64__)
-/* F16C came before AVX2 in every processor, and clang 14 cannot ask for it. */
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return processor_has(PROCESSOR_AVX2);
 }
 
-/* The compilers' question is also whether the system saves the registers. */
 static bool has_avx512(void)
 {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return processor_has(PROCESSOR_AVX512);
 }
 
-/* VNNI: vpdpwssd and vpdpbusd, products of 16- and 8-bit integers that add to 32 bits. */
 static bool has_avx512vnni(void)
 {
-    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+    return processor_has(PROCESSOR_AVX512VNNI);
 }
 
-/* AVX512_BF16: leaf 7, subleaf 1, bit 5 of EAX. */
 static bool has_avx512bf16(void)
 {
-    unsigned int eax = 0, ebx, ecx, edx; /* clang 14 cannot ask for it by name */
-    return has_avx512vnni() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 5);
+    return processor_has(PROCESSOR_AVX512BF16);
 }
 
-/* The tile registers are 8 KiB that Linux (5.16 and later) gives the threads of a process only if it asks for them. */
 static bool has_amx(void)
 {
-    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
-    const unsigned int wanted = 1u << 22 | 1u << 24 | 1u << 25; /* AMX-BF16, AMX-TILE, AMX-INT8 */
-    unsigned int eax, ebx, ecx, edx = 0;
-    return has_avx512bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & wanted) == wanted &&
-           syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+    return processor_has(PROCESSOR_AMX) && system_allow_tiles();
 }
 #endif
 
 #if defined(__aarch64__)
-/* ASIMDDP: sdot, four products of bytes that add to 32 bits; only the kernel can be asked. */
 static bool has_neon_dot(void)
 {
-    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+    return processor_has(PROCESSOR_NEON_DOT);
 }
 #endif
 

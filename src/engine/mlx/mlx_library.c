@@ -46,6 +46,10 @@ static enum status library_find_file(struct ctx *c, struct mlx_library *l)
         if (library_open_name(l, path)) return OK;
         return ctx_fail(c, E_UNSUPPORTED, "MLX: mlx-c cannot be opened (YA_LIBMLXC names it): %s", dlerror());
     }
+    if (!dlopen(NULL, RTLD_NOW)) /* not even the program itself: the dlopen of a static C library */
+        return ctx_fail(c, E_UNSUPPORTED,
+                        "MLX is not in this build: the program is linked statically and opens no libraries. Use --engine "
+                        "native, or a build for a system with glibc");
     for (size_t i = 0; i < sizeof library_names / sizeof *library_names; i++)
         if (library_open_name(l, library_names[i])) return OK;
     return ctx_fail(c, E_UNSUPPORTED,

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/str.h"
 #include "io/template/jinja_internal.h"
 #include "io/tokenizer/unicode.h"
 
@@ -50,7 +51,7 @@ size_t jinja_text_find_last(struct jinja_string s, struct jinja_string part)
 {
     if (part.n == 0) return s.n;
     for (size_t end = s.n; end >= part.n; end--) {
-        const char *last = memrchr(s.s, part.s[0], end - part.n + 1);
+        const char *last = str_find_last(s.s, part.s[0], end - part.n + 1);
         if (!last) break;
         if (memcmp(last, part.s, part.n) == 0) return (size_t)(last - s.s);
         end = (size_t)(last - s.s) + part.n;

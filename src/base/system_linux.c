@@ -1,0 +1,93 @@
+/* system_linux: see system.h. What glibc 2.17 has no function for is called by its number. */
+#include "base/system.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#ifdef __aarch64__
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+bool system_random(void *out, size_t n)
+{
+    return syscall(SYS_getrandom, out, n, GRND_NONBLOCK) == (long)n;
+}
+
+int system_rename_new(const char *from, const char *to)
+{
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 28)
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+#elif defined(SYS_renameat2)
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */);
+#else
+    (void)from, (void)to;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+int system_sync(int fd)
+{
+    return fsync(fd);
+}
+
+int system_allocate(int fd, size_t bytes)
+{
+    return posix_fallocate(fd, 0, (off_t)bytes);
+}
+
+struct timespec system_modified(const struct stat *st)
+{
+    return st->st_mtim;
+}
+
+struct timespec system_changed(const struct stat *st)
+{
+    return st->st_ctim;
+}
+
+void system_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+/* On Linux a priority is a thread's. */
+void system_yield_priority(void)
+{
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+}
+
+const char *system_program(void)
+{
+    return program_invocation_name;
+}
+
+/* 8 KiB that Linux (5.16 and later) gives the threads of a process only if it asks for them. */
+bool system_allow_tiles(void)
+{
+#ifdef __x86_64__
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
+bool system_has_dot_product(void)
+{
+#ifdef __aarch64__
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#else
+    return false;
+#endif
+}
