@@ -1,7 +1,8 @@
 /* bench_step: LoRA training steps on the weights, adapter and tokens that a peer saved (bench/peers), timed one by one.
  *
- * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8] [BxT]: FOLDER/model,
- * FOLDER/adapter, FOLDER/tokens.i32 of (STEPS, B, T); B documents of T tokens in a step, 4x512 if not said.
+ * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8] [BxT]
+ * [profile]: FOLDER/model, FOLDER/adapter, FOLDER/tokens.i32 of (STEPS, B, T); B documents of T tokens in a step, 4x512 if
+ * not said. profile: seconds of each primitive in the last step, on stderr.
  * Prints one JSON line like the peer's: AdamW, no clipping, no dropout, mean loss over the B * (T - 1) targets of a step. */
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 
 #include "backend/backend_open.h"
+#include "backend/profile.h"
 #include "base/threads.h"
 #include "model/llama.h"
 #include "engine/engine.h"
@@ -121,7 +123,7 @@ static const struct variant variants[] = {{"f32", {.base = BASE_AS_IS, .compute 
 
 /* Opens model and adapter and runs the steps of the file. */
 static enum status run(struct ctx *c, const char *folder, int steps, struct shape shape, bool checkpoint,
-                       const struct variant *variant, struct results *r)
+                       const struct variant *variant, struct profile *profile, struct results *r)
 {
     static struct documents documents;
     char path[4096];
@@ -136,6 +138,7 @@ static enum status run(struct ctx *c, const char *folder, int steps, struct shap
     struct engine *e = lora ? engine_native_new(c, model, lora) : NULL;
     for (int step = 0; e && step < steps && ctx_ok(c); step++) {
         if (!read_documents(file, shape, &documents)) ctx_fail(c, E_INPUT, "%s: ends in step %d", path, step);
+        if (profile) profile_reset(profile);
         if (ctx_ok(c)) one_step(e, &documents, shape, step, checkpoint ? model->config.n_layers - 1 : 0, r);
     }
     if (e) e->ops->free(e);
@@ -143,6 +146,13 @@ static enum status run(struct ctx *c, const char *folder, int steps, struct shap
     model_free(model);
     fclose(file);
     return c->status;
+}
+
+static void print_profile(const struct profile *p)
+{
+    for (int op = 0; op < OP_COUNT; op++)
+        if (p->row[op].calls > 0)
+            fprintf(stderr, "%-24s %6lld %9.4f s\n", op_name((enum op)op), (long long)p->row[op].calls, p->row[op].seconds);
 }
 
 /* "BxT"; false for anything else, and for more than fits. */
@@ -157,31 +167,37 @@ int main(int argc, char **argv)
     static struct results r;
     int steps = argc > 3 ? atoi(argv[2]) : 0;
     struct shape shape = {4, 512};
-    bool checkpoint = false, known = steps >= 1 && steps <= STEPS_MAX;
+    struct profile profile;
+    bool checkpoint = false, profiled = false, known = steps >= 1 && steps <= STEPS_MAX;
     const struct variant *variant = &variants[0];
     for (int i = 4; i < argc; i++) {
-        bool found = strcmp(argv[i], "checkpoint") == 0;
+        bool found = strcmp(argv[i], "checkpoint") == 0, timed = strcmp(argv[i], "profile") == 0;
         checkpoint = checkpoint || found;
+        profiled = profiled || timed;
+        found = found || timed;
         for (size_t k = 0; k < sizeof variants / sizeof *variants; k++)
             if (strcmp(argv[i], variants[k].name) == 0) variant = &variants[k], found = true;
         if (!found) found = read_shape(argv[i], &shape);
         known = known && found;
     }
     if (!known) {
-        fprintf(
-            stderr,
-            "usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8] [BxT]\n");
+        fprintf(stderr,
+                "usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8] "
+                "[BxT] [profile]\n");
         return 2;
     }
     struct ctx *c = ctx_new(NULL);
-    if (!c || array_env_new(c, backend_open(c, "cpu")) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
-        run(c, argv[1], steps, shape, checkpoint, variant, &r) != OK) {
+    struct backend *backend = c ? backend_open(c, "cpu") : NULL;
+    if (backend && profiled) backend = profile_open(&profile, backend);
+    if (!c || array_env_new(c, backend) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
+        run(c, argv[1], steps, shape, checkpoint, variant, profiled ? &profile : NULL, &r) != OK) {
         fprintf(stderr, "bench_step: %s\n", c ? c->message : "out of memory");
         return 1;
     }
     char name[64];
     snprintf(name, sizeof name, "your_ai %s%s", variant->name, checkpoint ? " checkpoint" : "");
     report(c, name, &r, steps, shape);
+    if (profiled) print_profile(&profile);
     array_env_free(c);
     ctx_free(c);
     return 0;

@@ -4,11 +4,13 @@
 #include "backend/cpu/gemm/gemm_items.h"
 #include "support_ref.h"
 
-/* Tiles as the instruction sets have them: portable, AVX2, AVX-512 in f32, AMX in bf16. */
+/* Tiles as the instruction sets have them: portable, AVX2, AVX-512 in f32; and in bf16, whose A is rounded beforehand: AMX
+ * and AVX-512. */
 static const struct gemm_items tiles[] = {{.mr = 4, .nr = 8, .block_rows = 96},
                                           {.mr = 6, .nr = 16, .block_rows = 96},
                                           {.mr = 14, .nr = 32, .block_rows = 252},
-                                          {.mr = 32, .nr = 32, .block_rows = 96}};
+                                          {.mr = 32, .nr = 32, .block_rows = 256, .free_columns = true},
+                                          {.mr = 14, .nr = 32, .block_rows = 98, .free_columns = true}};
 enum { TILES = sizeof tiles / sizeof *tiles };
 
 /* Counts for each row and panel of C how many items have it: all must be 1. */
@@ -70,6 +72,7 @@ static void test_columns_stay_whole(void **state)
     for (int t = 0; t < TILES; t++) {
         struct gemm_items s = tiles[t];
         struct gemm_item item = {0};
+        if (s.free_columns) continue;
         s.m = 67, s.n_panels = 64, s.threads = 1;
         gemm_items_find(&s, 0, &item);
         assert_int_equal(item.panels, 64);
@@ -79,12 +82,30 @@ static void test_columns_stay_whole(void **state)
     }
 }
 
+/* Where cutting columns costs nothing, threads share large blocks of rows, so that B is read few times: 2,048 rows are 8
+ * blocks of 256 for 16 threads. Products with an adapter of 16 columns, one panel, have smaller blocks instead. */
+static void test_free_columns(void **state)
+{
+    (void)state;
+    struct gemm_items s = {
+        .m = 2048, .n_panels = 64, .mr = 32, .block_rows = 256, .nr = 32, .threads = 16, .free_columns = true};
+    struct gemm_item item = {0};
+    int64_t n = gemm_items_find(&s, 0, &item);
+    assert_int_equal(item.rows, 256);
+    assert_int_equal(n, 8 * 6);
+    s.n_panels = 1;
+    n = gemm_items_find(&s, 0, &item);
+    assert_int_equal(item.rows, 64);
+    assert_int_equal(n, 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cover),
         cmocka_unit_test(test_few_rows_many_threads),
         cmocka_unit_test(test_columns_stay_whole),
+        cmocka_unit_test(test_free_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,9 +5,9 @@
  *   chunk    a part of the reduction (of every term), so long that all its panels of B fit into PACK_BYTES
  *   columns  where even that does not fit, as many panels of C's columns at a time as do
  *   pack     a first parallel loop: pieces of B are widened to f32 (or int8, bf16) and laid out as panels of nr columns
- *   blocks   a second parallel loop: a work item is a block of 24 to 252 rows of C (at most block_rows), whose A stays in
+ *   blocks   a second parallel loop: a work item is a block of 24 to 256 rows of C (at most block_rows), whose A stays in
  *            L2; where such blocks are fewer than threads (the prompt of a chat), only some of the panels' columns
- *            of it (gemm_items.h)
+ *            of it. A of products in bf16 is rounded before (gemm_round.h); columns are then always cut (gemm_items.h)
  *   runs     within a block (gemm_block): at most 320 rows of a panel, 20 KiB for nr 16, which stay in L1
  *   tiles    the kernel: mr x nr elements of C in registers, over one run
  *
@@ -27,6 +27,7 @@
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 #include "backend/cpu/gemm/gemm_items.h"
+#include "backend/cpu/gemm/gemm_round.h"
 #include "backend/cpu/gemm/gemm_small.h"
 #include "base/threads.h"
 
@@ -41,11 +42,12 @@ enum {
 struct gemm_plan {
     const struct int_kernels *q;
     const struct bf16_kernels *bf16;
-    int64_t run;        /* parts begin at multiples of this */
-    float *scale;       /* of the weight's rows: of C's columns forward, folded into A backward */
-    int64_t from, k;    /* the part of the reduction; k 0: none */
-    struct int_cut cut; /* of the part */
-    int64_t first;      /* its first row in a panel */
+    const uint32_t *rounded; /* in bf16: A, all k of it (gemm_round.h) */
+    int64_t run;             /* parts begin at multiples of this */
+    float *scale;            /* of the weight's rows: of C's columns forward, folded into A backward */
+    int64_t from, k;         /* the part of the reduction; k 0: none */
+    struct int_cut cut;      /* of the part */
+    int64_t first;           /* its first row in a panel */
 };
 
 /* One call of gemm_run. It goes chunk by chunk of the reduction, and within a chunk by as many columns of C as their
@@ -99,13 +101,16 @@ static bool next_chunk(struct gemm_work *w, int64_t target)
     return w->panel_rows > 0;
 }
 
-/* Rows of a panel that a chunk should have. Where C has few columns PACK_BYTES hold long chunks, and GEMM_CHUNK is the
+/* Rows of a panel that a chunk should have. Where C has few columns PACK_BYTES hold long chunks, and `least` is the
  * least; then all that there is, cut into as many chunks as that makes, of the same length. */
 static int64_t chunk_target(const struct gemm_work *w)
 {
-    int64_t all = 0, row_bytes = cpu_round_up(w->g->n, w->kernels->nr) * (int64_t)sizeof(float);
-    for (int i = 0; i < w->g->n_terms; i++) all += gemm_rows_of(&w->plan[i], w->g->term[i].k);
-    return cpu_div_up(all, cpu_div_up(all, cpu_max(PACK_BYTES / row_bytes, GEMM_CHUNK)));
+    int64_t all = 0, least = GEMM_CHUNK, row_bytes = cpu_round_up(w->g->n, w->kernels->nr) * (int64_t)sizeof(float);
+    for (int i = 0; i < w->g->n_terms; i++) {
+        all += gemm_rows_of(&w->plan[i], w->g->term[i].k);
+        if (w->plan[i].bf16) least = BF16_CHUNK;
+    }
+    return cpu_div_up(all, cpu_div_up(all, cpu_max(PACK_BYTES / row_bytes, least)));
 }
 
 /* ---- panels of B ----------------------------------------------------------------------------------------------------- */
@@ -237,22 +242,22 @@ static void integer_part(const struct gemm_work *w, const struct gemm_plan *plan
     int_block(w->kernels, &b);
 }
 
-/* The same in bf16. */
-static void gemm_bf16_part(const struct gemm_work *w, const struct gemm_plan *plan, const float *a, int64_t lda,
-                           const struct gemm_block *block, float *scratch)
+/* The same in bf16, for rows of A from `row` on, which have k elements each. */
+static void gemm_bf16_part(const struct gemm_work *w, const struct gemm_plan *plan, int64_t row, int64_t k,
+                           const struct gemm_block *block)
 {
+    int64_t rs = bf16_row_steps(k);
     struct bf16_block b = {.q = plan->bf16,
                            .m = block->m,
                            .n = block->n,
                            .k = block->k,
-                           .a = (uint32_t *)scratch,
-                           .rs = bf16_row_steps(block->k),
+                           .a = plan->rounded + row * rs + plan->from / 2,
+                           .rs = rs,
                            .panels = (const uint32_t *)block->b,
                            .panel_stride = block->panel_stride,
                            .c = block->c,
                            .ldc = block->ldc,
                            .accumulate = block->accumulate};
-    bf16_round_rows(plan->bf16, a, lda, block->m, block->k, (uint32_t *)scratch);
     if (plan->bf16->open) plan->bf16->open();
     bf16_block(w->kernels, &b);
     if (plan->bf16->close) plan->bf16->close();
@@ -288,7 +293,7 @@ static void product_item(void *arg, int64_t item, int worker)
             const float *column_scale = term->b.form == GEMM_TRANSPOSED ? plan->scale + column : NULL;
             integer_part(w, plan, a, term->lda, column_scale, &b, scratch);
         } else if (plan->bf16) {
-            gemm_bf16_part(w, plan, a, term->lda, &b, scratch);
+            gemm_bf16_part(w, plan, at.row, term->k, &b);
         } else {
             b.a = spread_rows(a, term->lda, at.rows, plan->k, scratch, &b.rs);
             gemm_block(w->kernels, &b);
@@ -310,31 +315,38 @@ static int64_t chunk_scratch(const struct gemm_work *w)
         if (plan->q)
             floats = cpu_max(floats, w->items.block_rows * (plan->cut.row_steps + plan->cut.runs));
         else if (plan->bf16)
-            floats = cpu_max(floats, cpu_max(w->items.block_rows * bf16_row_steps(plan->k), bf16_pack_scratch(w->kernels)));
+            floats = cpu_max(floats, bf16_pack_scratch(w->kernels));
         else if (w->g->term[t].lda % PAGE_ELEMENTS == 0)
             floats = cpu_max(floats, w->items.block_rows * (plan->k + 16));
     }
     return cpu_round_up(floats, 16);
 }
 
-/* How each term is computed; blocks of C get whole tiles of the largest kind of tile that occurs. */
+/* How each term is computed; blocks of C get whole tiles of the largest kind of tile that occurs. A is rounded to bf16
+ * here unless the caller has it so. */
 static void make_plan(struct ctx *c, struct gemm_work *w)
 {
+    struct gemm_rounding list[GEMM_MAX_TERMS];
+    int n = 0;
+    w->items.free_columns = true;
     for (int i = 0; i < w->g->n_terms; i++) {
         const struct gemm_term *t = &w->g->term[i];
         struct gemm_plan *plan = &w->plan[i];
         *plan = (struct gemm_plan){.q = int_kernels_for(w->kernels, t->b.weight), .run = GEMM_RUN};
         plan->bf16 = bf16_kernels_of(w->kernels, &t->b);
+        w->items.free_columns = w->items.free_columns && plan->bf16;
         if (plan->bf16) {
             plan->run = BF16_RUN;
+            plan->rounded = t->rounded ? t->rounded : gemm_rounding_add(c, list, &n, t->a, t->lda, w->g->m, t->k);
             w->items.mr = plan->bf16->mr;
-            w->items.block_rows = BF16_BLOCK_ROWS;
+            w->items.block_rows = plan->bf16->block_rows;
         }
         if (!plan->q) continue;
         w->items.mr = cpu_max(w->items.mr, plan->q->mr);
         plan->run = int_cut(plan->q, t->k).run;
         plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
     }
+    gemm_round(c, w->kernels->bf16, list, n);
 }
 
 /* Products of few rows go into one parallel loop, all others one after the other. */
@@ -364,7 +376,8 @@ enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const str
     }
     BUG_ON(c, panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
     int64_t panel_bytes = panel_rows * kernels->nr * (int64_t)sizeof(float);
-    int64_t at_once = cpu_min(cpu_max(PACK_BYTES / panel_bytes / PANELS_A_ITEM, 1) * PANELS_A_ITEM, panels);
+    int64_t most = cpu_max(PACK_BYTES / panel_bytes / PANELS_A_ITEM, 1) * PANELS_A_ITEM;
+    int64_t at_once = cpu_min(cpu_round_up(cpu_div_up(panels, cpu_div_up(panels, most)), PANELS_A_ITEM), panels);
     w.packed = cpu_scratch_f32(c, at_once * panel_rows * kernels->nr);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     for (int i = 0; i < g->n_terms; i++) w.plan[i].from = w.plan[i].k = 0;

@@ -34,6 +34,7 @@ struct gemm_term {
     const float *a; /* (m, k), unit stride along k */
     int64_t lda;
     int64_t k;
+    const uint32_t *rounded; /* the same in bf16 (gemm_round.h) for products that want it so, or NULL */
     struct gemm_source b;
 };
 

@@ -3,6 +3,7 @@
 #ifndef YA_BACKEND_CPU_GEMM_ITEMS_H
 #define YA_BACKEND_CPU_GEMM_ITEMS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The part of C that the second loop computes at a time: m rows by n_panels packed panels of nr columns. */
@@ -10,6 +11,7 @@ struct gemm_items {
     int64_t m, n_panels;
     int64_t mr, block_rows; /* rows of a tile, and of a work item at most: a multiple of mr */
     int nr, threads;
+    bool free_columns; /* A is read as it is, so that cutting columns costs nothing: blocks of rows may be large */
 };
 
 /* One work item of it: rows [row, row + rows) of panels [panel, panel + panels). */

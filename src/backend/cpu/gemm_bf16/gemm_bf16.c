@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "backend/cpu/cpu_scratch.h"
-#include "backend/cpu/gemm/gemm_ahead.h"
 
 enum { STRIP = 256 /* columns of a weight rounded at a time, at most: gemm_strip */ };
 
@@ -142,24 +141,24 @@ void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kern
 
 /* ---- products -------------------------------------------------------------------------------------------------------- */
 
-/* Outer to inner: runs of k, panels of B, rows of A. Runs end where groups do, so that they do not touch the sums. */
+/* Outer to inner: panels of B, runs of k, rows of A. A panel's columns of C stay in L1 or L2 for all its runs; with runs
+ * outermost C would come from L3 and go back once for each. Runs end where groups do, so that they do not touch the sums of
+ * AMX and of gemm_bf16_loops.h. */
 void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g)
 {
     int mr = g->q->mr, nr = kernels->nr;
-    int64_t all = bf16_steps(g->k), runs = cpu_div_up(2 * all, BF16_RUN);
+    int64_t all = bf16_steps(g->k), runs = cpu_div_up(2 * all, g->q->run);
     int64_t run = cpu_round_up(cpu_div_up(all, runs), BF16_GROUP_STEPS);
-    for (int64_t s = 0; s < all; s += run) {
-        for (int64_t j = 0; j < g->n; j += nr) {
+    for (int64_t j = 0; j < g->n; j += nr) {
+        const uint32_t *panel = g->panels + j / nr * g->panel_stride;
+        for (int64_t s = 0; s < all; s += run) {
             struct bf16_tile t = {.columns = (int)cpu_min(nr, g->n - j),
                                   .accumulate = g->accumulate || s > 0,
                                   .steps = cpu_min(run, all - s),
                                   .rs = g->rs,
-                                  .b = g->panels + j / nr * g->panel_stride + s * nr,
+                                  .b = panel + s * nr,
                                   .ldc = g->ldc};
-            struct gemm_ahead ahead =
-                gemm_ahead((const float *)(t.b + g->panel_stride), j + nr < g->n ? t.steps * nr : 0, cpu_div_up(g->m, mr));
             for (int64_t i = 0; i < g->m; i += mr) {
-                gemm_ahead_step(&ahead);
                 t.rows = (int)cpu_min(mr, g->m - i);
                 t.a = g->a + i * g->rs + s;
                 t.c = g->c + i * g->ldc + j;

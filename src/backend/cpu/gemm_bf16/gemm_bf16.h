@@ -19,9 +19,8 @@
 enum {
     BF16_GROUP = 32, /* k of a group */
     BF16_GROUP_STEPS = BF16_GROUP / 2,
-    BF16_RUN = 512, /* k of a panel and of the rows of A that are gone through at a time: both in L1 */
-    BF16_BLOCK_ROWS =
-        96, /* of C a work item of gemm_run, on every instruction set (bench/results/2026-11-28-bf16-blocks.json) */
+    BF16_RUN = 512,    /* chunks of a reduction begin at multiples of it */
+    BF16_CHUNK = 1088, /* steps of a chunk at least: 2,048 k and an adapter of rank 128 go at once */
     BF16_MAX_MR = 32
 };
 
@@ -39,7 +38,9 @@ struct bf16_tile {
 /* The kernels of one instruction set. nr is that of its struct cpu_kernels. */
 struct bf16_kernels {
     int mr;
-    bool fast; /* faster than f32 and integer products on this instruction set */
+    int64_t block_rows; /* of C a work item of gemm_run at most, whose A of a chunk is to stay in L2 */
+    int64_t run;        /* k of a panel that all rows of a block go through before the next: a multiple of BF16_GROUP */
+    bool fast;          /* faster than f32 and integer products on this instruction set */
     /* Around the tiles of a work item, on the thread that computes them; NULL: nothing to do. */
     void (*open)(void);
     void (*close)(void);

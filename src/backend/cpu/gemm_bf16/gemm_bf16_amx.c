@@ -83,6 +83,8 @@ static void bf16_amx_tile(const struct bf16_tile *t)
 }
 
 const struct bf16_kernels bf16_kernels_amx = {.mr = MR,
+                                              .block_rows = 256,
+                                              .run = 4096,
                                               .fast = true,
                                               .open = tiles_open,
                                               .close = tiles_close,

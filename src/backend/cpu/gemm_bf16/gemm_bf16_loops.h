@@ -117,6 +117,6 @@ static void bf16_loops_pack_rows(uint32_t *panel, int64_t panel_stride, const ui
 
 #define BF16_LOOPS                                                                                                          \
     {                                                                                                                       \
-        .mr = MR, .tile = bf16_loops_tile, .round = round_row, .pack_columns = bf16_loops_pack_columns,                     \
-        .pack_rows = bf16_loops_pack_rows                                                                                   \
+        .mr = MR, .block_rows = 96, .run = 512, .tile = bf16_loops_tile, .round = round_row,                                \
+        .pack_columns = bf16_loops_pack_columns, .pack_rows = bf16_loops_pack_rows                                          \
     }

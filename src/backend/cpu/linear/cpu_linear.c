@@ -14,7 +14,8 @@
 #include "backend/cpu/linear/cpu_adapter.h"
 #include "backend/cpu/rows/cpu_rows.h"
 #include "backend/cpu/cpu_scratch.h"
-#include "backend/cpu/gemm/gemm.h"
+#include "backend/cpu/gemm/gemm_round.h"
+#include "backend/cpu/gemm/gemm_small.h"
 #include "base/threads.h"
 
 enum { MASK_ROWS = 32 };
@@ -35,7 +36,8 @@ struct linear {
     const struct linear_params *params;
     const struct step_values *step;
     const struct cpu_kernels *kernels;
-    int64_t n, k, m; /* N, K, sum of M */
+    int64_t n, k, m;         /* N, K, sum of M */
+    const uint32_t *rounded; /* x in bf16, where a product reads it so; else NULL */
     struct cpu_linear_slot slot[LINEAR_MAX];
 };
 
@@ -63,6 +65,25 @@ static struct gemm_source adapter_source(const struct cpu_linear_slot *s, const 
 {
     return (struct gemm_source){
         .form = form, .data = a->data, .ld = a->stride[0], .scale = scale, .bf16 = s->w->compute == COMPUTE_BF16};
+}
+
+/* Rounds x once for all products of the call in bf16. Not for the few rows of generation, which read weights unrounded. */
+static void round_x(struct ctx *c, struct linear *l)
+{
+    struct gemm_rounding list[1];
+    int n = 0;
+    bool wanted = false;
+    for (int i = 0; i < l->params->n; i++) wanted = wanted || bf16_kernels_for(l->kernels, l->slot[i].w);
+    if (!wanted || l->n <= GEMM_SMALL_M) return;
+    l->rounded = gemm_rounding_add(c, list, &n, l->view.x->data, l->view.x->stride[0], l->n, l->k);
+    gemm_round(c, l->kernels->bf16, list, n);
+}
+
+/* x (N, K) as the A operand of a product. */
+static struct gemm_term term_of_x(const struct linear *l, struct gemm_source b)
+{
+    const struct array *x = l->view.x;
+    return (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l->k, .rounded = l->rounded, .b = b};
 }
 
 static struct gemm_source weight_operand(const struct weight *w, enum gemm_form form)
@@ -127,7 +148,6 @@ static const float *dropped_copy(struct ctx *c, const struct linear *l, const st
 /* h_i = drop_i(x) A_i^T of all adapters. */
 static void adapter_hidden(struct ctx *c, struct linear *l)
 {
-    const struct array *x = l->view.x;
     struct gemm list[LINEAR_MAX];
     int n = 0;
     for (int i = 0; i < l->params->n && ctx_ok(c); i++) {
@@ -135,9 +155,8 @@ static void adapter_hidden(struct ctx *c, struct linear *l)
         if (!s->a) continue;
         const struct array *h = l->view.slot[i].h; /* wanted by the tape */
         s->h = h ? h->data : cpu_scratch_f32(c, l->n * s->rank);
-        struct gemm_term t = {
-            .a = x->data, .lda = x->stride[0], .k = l->k, .b = adapter_source(s, s->a, GEMM_TRANSPOSED, 1.0f)};
-        if (s->rate > 0) t.a = dropped_copy(c, l, s, x), t.lda = l->k;
+        struct gemm_term t = term_of_x(l, adapter_source(s, s->a, GEMM_TRANSPOSED, 1.0f));
+        if (s->rate > 0) t.a = dropped_copy(c, l, s, l->view.x), t.lda = l->k, t.rounded = NULL;
         list[n++] = (struct gemm){.m = l->n, .n = s->rank, .c = s->h, .ldc = s->rank, .n_terms = 1, .term = {t}};
     }
     if (n && ctx_ok(c)) gemm_run_all(c, l->kernels, list, n);
@@ -150,8 +169,9 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
     struct gemm list[LINEAR_MAX];
     struct linear l;
     linear_init(&l, call, kernels);
-    const struct array *x = l.view.x, *y = l.view.y;
+    const struct array *y = l.view.y;
     int mark = scope_open(c);
+    round_x(c, &l);
     adapter_hidden(c, &l);
     for (int i = 0; i < l.params->n && y; i++) {
         const struct cpu_linear_slot *s = &l.slot[i];
@@ -162,8 +182,7 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
                            .ldc = y->stride[0],
                            .bias = s->w->bias ? s->w->bias->data : NULL,
                            .n_terms = 1};
-        g->term[0] =
-            (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l.k, .b = weight_operand(s->w, GEMM_TRANSPOSED)};
+        g->term[0] = term_of_x(&l, weight_operand(s->w, GEMM_TRANSPOSED));
         if (s->a)
             g->term[g->n_terms++] = (struct gemm_term){
                 .a = s->h, .lda = s->rank, .k = s->rank, .b = adapter_source(s, s->b, GEMM_TRANSPOSED, s->scale)};
