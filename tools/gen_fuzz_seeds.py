@@ -323,10 +323,14 @@ def configs():
 
 def profiles():
     """Profiles of a machine: one that is read, and ones that are refused."""
-    whole = {"version": 1, "program": "0.1.0", "date": "2026-11-28", "device": "cpu-avx2", "cpu": "A processor", "threads": 2,
-             "fma_one": 1.0e11, "fma": 2.0e11, "read": 2e10, "step_f32": 9e10, "step_int8x2": 1.1e11, "step_int8": 0, "step_bf16": 0}
+    parts = [[[round(0.001 * (1 + i) * (1 + j) * (k + 1), 6) for k in range(7)] for j in range(2)] for i in range(4)]
+    none = [[[0] * 7] * 2] * 4
+    whole = {"version": 2, "program": "0.1.0", "date": "2026-11-28", "device": "cpu-avx2", "cpu": "A processor", "threads": 2,
+             "fma_one": 1.0e11, "fma": 2.0e11, "read": 2e10, "step_f32": 9e10, "step_int8x2": 1.1e11, "step_int8": 0, "step_bf16": 0,
+             "parts_f32": parts, "parts_int8x2": parts, "parts_int8": none, "parts_bf16": none}
     put("machine_profile", "whole", json.dumps(whole))
-    put("machine_profile", "part", '{"version": 1, "program": "0.1.0", "threads": -1}')
+    put("machine_profile", "part", '{"version": 2, "program": "0.1.0", "threads": -1}')
+    put("machine_profile", "flat", json.dumps({**whole, "parts_f32": [[0.001] * 7] * 8}))
     put("machine_profile", "huge", json.dumps({**whole, "read": 1e300, "threads": 10**18}))
     put("machine_profile", "text", json.dumps({**whole, "cpu": "x" * 300}))
 

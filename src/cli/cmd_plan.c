@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "array/array.h"
+#include "array/backend.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/temporary.h"
+#include "base/threads.h"
 #include "cli/command.h"
 #include "cli/data_page.h"
 #include "cli/train_view.h"
@@ -16,6 +19,8 @@
 #include "measure/step_rate.h"
 #include "train/train_choice.h"
 #include "train/train_options.h"
+
+enum { PLAN_BATCH_SECONDS = 60 }; /* a micro-batch that takes longer is not run for a plan */
 
 struct plan_page {
     struct train_view view;
@@ -70,17 +75,39 @@ static enum status print_savings(const struct trainer *t)
     return OK;
 }
 
+/* The time of the whole run, and where it comes from. */
+static void print_run(const struct trainer *t, const struct step_rate *r, const char *from)
+{
+    char text[32];
+    printf("time     about %s: %lld steps, %lld tokens at %.0f tokens/s (%s)",
+           duration(r->train_seconds + r->valid_seconds, text), (long long)t->schedule.total, (long long)r->run_tokens,
+           r->tokens_per_s, from);
+    if (r->n_valid) printf(", of that %s in %lld validations", duration(r->valid_seconds, text), (long long)r->n_valid);
+    puts(". Loading, checkpoints and other work on this machine come on top");
+}
+
+/* Measured on the run's own micro-batches, unless the machine's profile says that one of them takes longer than a person
+ * waits for a plan; what the profile says stands beside what was measured. */
 static enum status print_time(const struct trainer *t)
 {
-    struct step_rate r;
-    char text[32];
+    struct step_rate measured, predicted;
+    struct machine_profile profile;
+    char from[128];
+    bool known = false;
     fflush(stdout);
-    TRY(step_rate_measure(t, &r));
-    printf("time     about %s: %lld steps, %lld tokens at %.0f tokens/s (measured on %lld micro-batches)",
-           duration(r.train_seconds + r.valid_seconds, text), (long long)t->schedule.total, (long long)r.run_tokens,
-           r.tokens_per_s, (long long)r.batches);
-    if (r.n_valid) printf(", of that %s in %lld validations", duration(r.valid_seconds, text), (long long)r.n_valid);
-    puts(". Loading, checkpoints and other work on this machine come on top");
+    if (machine_profile_find(t->c, array_backend(t->c)->device, threads_count(t->c), &profile))
+        TRY(step_rate_predict(t, &profile, &predicted, &known));
+    if (known && predicted.batch_seconds > PLAN_BATCH_SECONDS) {
+        snprintf(from, sizeof from, "predicted from what `setup` measured on %s, as a micro-batch takes %.0f s",
+                 profile.date, predicted.batch_seconds);
+        print_run(t, &predicted, from);
+        return OK;
+    }
+    TRY(step_rate_measure(t, &measured));
+    snprintf(from, sizeof from, "measured on %lld micro-batches", (long long)measured.batches);
+    print_run(t, &measured, from);
+    if (known)
+        printf("         predicted from what `setup` measured on %s: %.0f tokens/s\n", profile.date, predicted.tokens_per_s);
     return OK;
 }
 

@@ -18,7 +18,6 @@
 #include "data/dataset_temporary.h"
 #include "io/hub_cache.h"
 #include "measure/machine_profile.h"
-#include "measure/step_cost.h"
 #include "model/random_model.h"
 #include "train/plan_model.h"
 
@@ -132,8 +131,16 @@ static void recommend_rate(const struct recommendation *r, struct recommend_cand
     k->measured = t && t->outcome == TRIAL_OK;
     if (k->measured) k->rate = t->tokens_per_s;
     if (k->measured || !r->has_profile) return;
-    int64_t recomputed = k->plan.recomputed_blocks > 0 ? k->plan.recomputed_blocks : 0;
-    k->rate = r->profile.step[k->form.compute] / step_cost_flops(k->model, v->rank, k->model->layers, v->length, recomputed);
+    double tokens = (double)(v->batch * v->length);
+    const struct step_shape step = {.model = k->model,
+                                    .rank = v->rank,
+                                    .adapted = k->model->layers,
+                                    .recomputed = k->plan.recomputed_blocks,
+                                    .tokens = tokens,
+                                    .length = (double)v->length,
+                                    .trained = tokens};
+    double seconds = machine_profile_predict(&r->profile, k->form.compute, &step);
+    if (seconds > 0) k->rate = tokens / seconds;
 }
 
 /* Why an arithmetic is chosen would be said for every model. */
@@ -326,15 +333,7 @@ static enum status recommend_print_json(const struct recommendation *r)
 static enum status recommend_read(struct recommendation *r)
 {
     struct ctx *c = r->c;
-    char *path = machine_profile_path(c);
-    if (!path) ctx_clear(c);
-    if (path && file_exists(path)) {
-        TRY(machine_profile_read(c, path, &r->profile));
-        r->has_profile = machine_profile_is_of(&r->profile, array_backend(c)->device, threads_count(c));
-        if (!r->has_profile)
-            ctx_log(c, LOG_WARN, "%s is of another machine, device or number of threads: run setup again", path);
-    }
-    mem_free(c, path);
+    r->has_profile = machine_profile_find(c, array_backend(c)->device, threads_count(c), &r->profile);
     char *results = r->v->results ? mem_strdup(c, r->v->results) : benchmark_path(c);
     if (results) trial_log_read(c, results, &r->log);
     mem_free(c, results);

@@ -103,13 +103,16 @@ static enum status setup_measure(struct ctx *c, const struct setup_values *v, st
 {
     time_t now = time(NULL);
     struct tm day;
-    TRY(command_compute(c, v->device, v->threads));
+    struct profile profile = {.row = {{0}}};
+    TRY(calibrate_open(c, v->device, v->threads, &profile));
     snprintf(p->program, sizeof p->program, "%s", ya_version());
     snprintf(p->device, sizeof p->device, "%s", array_backend(c)->device);
     host_cpu_name(p->cpu);
     if (gmtime_r(&now, &day)) strftime(p->date, sizeof p->date, "%Y-%m-%d", &day);
     if (!v->json) fputs("measuring for some seconds; other work on this machine makes it look slower\n", stderr);
-    return calibrate_run(c, p);
+    calibrate_run(c, &profile, p);
+    array_env_free(c); /* it refers to the profile */
+    return c->status;
 }
 
 static enum status setup_print_json(struct ctx *c, const struct hardware *h, const struct machine_profile *p)

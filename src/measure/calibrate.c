@@ -1,18 +1,23 @@
-/* calibrate: see calibrate.h. The steps are those of bench.h, on the shapes "calibration" of known_models.def: large enough
- * that products take most of the time, as they do in the models that people train. */
+/* calibrate: see calibrate.h. The steps are those of bench.h, on the shapes of step_model.h. */
 #include "measure/calibrate.h"
 
+#include <math.h>
+
+#include "array/array.h"
 #include "array/backend.h"
+#include "backend/backend_open.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/temporary.h"
 #include "base/threads.h"
 #include "measure/bench.h"
-#include "measure/step_cost.h"
+#include "measure/machine.h"
 #include "model/random_model.h"
 
-/* Of the steps that are measured. */
-enum { CALIBRATE_DOCUMENTS = 1, CALIBRATE_LENGTH = 256, CALIBRATE_RANK = 16, CALIBRATE_RUNS = 3 };
+/* Steps are timed in pairs, the first of which reads the weights for the first time: several where they are short, since
+ * what disturbs a short one disturbs all of it. */
+enum { CALIBRATE_RUNS = 2, CALIBRATE_PAIRS = 6 };
+static const double CALIBRATE_SECONDS = 0.25;
 
 /* Whether steps by this arithmetic are worth measuring here. */
 static bool is_chosen(const struct backend *b, enum compute k)
@@ -22,45 +27,89 @@ static bool is_chosen(const struct backend *b, enum compute k)
     return k == COMPUTE_INT8X2 ? b->fast_integers : k == COMPUTE_BF16 && b->fast_bf16;
 }
 
-/* Seconds of a step on a machine that does nothing else: processor time divided among the threads, which wait for each other
- * in loops; what others take of the clock is not in it. A card is waited for, so there the clock tells. */
-static double quiet_seconds(struct ctx *c, const struct bench_phase *step)
+/* Which part of a step a row of ops.def belongs to. */
+static enum step_part part_of(int op)
 {
-    double busy = step->cpu_seconds / threads_count(c);
-    return array_backend(c)->free_bytes || busy > step->seconds ? step->seconds : busy;
+    switch (op) {
+    case OP_LINEAR:
+        return STEP_LINEAR;
+    case OP_LINEAR_BWD:
+        return STEP_LINEAR_BACKWARD;
+    case OP_ATTENTION:
+        return STEP_ATTENTION;
+    case OP_ATTENTION_BWD:
+        return STEP_ATTENTION_BACKWARD;
+    case OP_LINEAR_CROSS_ENTROPY:
+        return STEP_LOSS;
+    case OP_ADAMW:
+    case OP_SUM_SQUARES:
+    case OP_FILL:
+        return STEP_UPDATE;
+    default:
+        return STEP_ROWS;
+    }
 }
 
-static enum status calibrate_step(struct ctx *c, struct profile *p, const struct known_model *shape, const char *folder,
-                                  enum compute compute, struct machine_profile *out)
+/* Lowers each part's time to that of this step, as if the machine did nothing else; what no row has is between kernels. */
+static void keep_parts(const struct bench_phase *step, double quiet, double parts[STEP_PARTS])
 {
-    struct bench_options o = {CALIBRATE_DOCUMENTS, CALIBRATE_LENGTH, CALIBRATE_RANK, 2, CALIBRATE_RUNS};
-    const struct model_options form = {.compute = compute};
+    double rows = 0, mine[STEP_PARTS] = {0};
+    for (int op = 0; op < OP_COUNT; op++) {
+        mine[part_of(op)] += step->row[op].seconds * quiet / step->seconds;
+        rows += step->row[op].seconds;
+    }
+    if (rows < step->seconds) mine[STEP_ROWS] += (step->seconds - rows) * quiet / step->seconds;
+    for (int i = 0; i < STEP_PARTS; i++)
+        if (parts[i] == 0 || mine[i] < parts[i]) parts[i] = mine[i];
+}
+
+/* Steps of the open model with one document of n tokens. */
+static enum status calibrate_model(struct model *m, struct profile *p, int size, int length, enum compute compute,
+                                   struct machine_profile *out)
+{
     int32_t text[] = {10, 200, 31, 4, 77};
     const struct ids ids = {.data = text, .n = sizeof text / sizeof text[0]};
-    struct bench b = {.n_kernels = 0};
-    struct model *m = model_open_with(c, folder, &form);
-    if (m && bench_step_run(m, p, &o, &ids, &b) == OK)
-        out->step[compute] = step_cost_flops(shape, CALIBRATE_RANK, shape->layers, CALIBRATE_LENGTH, 0) *
-                             (double)b.step.tokens / quiet_seconds(c, &b.step);
-    model_free(m);
-    return c->status;
+    const struct known_model *shape = &step_model_sizes[size];
+    const int64_t n = step_model_tokens[length];
+    const struct bench_options o = {1, n, STEP_RANK, 2, CALIBRATE_RUNS};
+    double least = INFINITY, spent = 0;
+    for (int i = 0; i < CALIBRATE_PAIRS && spent < CALIBRATE_SECONDS; i++) {
+        struct bench b = {.n_kernels = 0};
+        TRY(bench_step_run(m, p, &o, &ids, &b));
+        double quiet = machine_quiet_seconds(m->c, b.step.seconds, b.step.cpu_seconds);
+        if (array_backend(m->c)->synchronous) keep_parts(&b.step, quiet, out->parts[compute][size][length]);
+        least = fmin(least, quiet);
+        spent += CALIBRATE_RUNS * quiet;
+    }
+    out->step[compute] = (double)n * step_cost_flops(shape, STEP_RANK, shape->layers, n, 0) / least;
+    return OK;
 }
 
-/* A second array environment would need a second backend: the profile only reads clocks, so bench_step_run gets one that
- * nothing calls through. */
-static enum status calibrate_steps(struct ctx *c, const char *folder, struct machine_profile *out)
+/* Models of one size by each arithmetic. The rate that stays in out->step is that of the widest and longest, which is last.
+ */
+static enum status calibrate_size(struct ctx *c, struct profile *p, int size, const char *folder,
+                                  struct machine_profile *out)
 {
-    const struct known_model *shape = &known_models[known_model_find("calibration")];
-    const struct random_model what = {.shape = shape, .seed = 1};
-    struct profile *p = mem_alloc(c, 1, sizeof *p);
-    if (p) random_model_write(c, folder, &what);
-    for (int k = 0; k < COMPUTES && ctx_ok(c); k++)
-        if (is_chosen(array_backend(c), (enum compute)k)) calibrate_step(c, p, shape, folder, (enum compute)k, out);
-    mem_free(c, p);
+    const struct random_model what = {.shape = &step_model_sizes[size], .seed = 1};
+    TRY(random_model_write(c, folder, &what));
+    for (int k = 0; k < COMPUTES && ctx_ok(c); k++) {
+        const struct model_options form = {.compute = (enum compute)k};
+        if (!is_chosen(array_backend(c), (enum compute)k)) continue;
+        struct model *m = model_open_with(c, folder, &form);
+        for (int i = 0; m && i < STEP_LENGTHS && ctx_ok(c); i++) calibrate_model(m, p, size, i, (enum compute)k, out);
+        model_free(m);
+    }
     return c->status;
 }
 
-enum status calibrate_run(struct ctx *c, struct machine_profile *out)
+enum status calibrate_open(struct ctx *c, const char *device, int64_t threads, struct profile *p)
+{
+    TRY(ctx_set_threads(c, (int)threads));
+    struct backend *b = backend_open(c, device);
+    return array_env_new(c, b && b->synchronous ? profile_open(p, b) : b);
+}
+
+enum status calibrate_run(struct ctx *c, struct profile *p, struct machine_profile *out)
 {
     struct bench b = {.n_kernels = 0};
     TRY(bench_machine_run(c, &b));
@@ -69,9 +118,12 @@ enum status calibrate_run(struct ctx *c, struct machine_profile *out)
     out->fma = b.machine.fma * 1e9;
     out->read = b.machine.read * 1e9;
     char *folder = temporary_new(c, NULL);
-    if (!folder) return c->status;
-    calibrate_steps(c, folder, out);
-    dir_remove(c, folder);
+    for (int size = 0; folder && size < STEP_SIZES && ctx_ok(c); size++) {
+        char name[] = {(char)('0' + size), '\0'}, *inner = path_join(c, folder, name);
+        if (inner && calibrate_size(c, p, size, inner, out) == OK) dir_remove(c, inner);
+        mem_free(c, inner);
+    }
+    if (folder) dir_remove(c, folder);
     mem_free(c, folder);
     return c->status;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "array/array.h"
+#include "array/backend.h"
 #include "base/mem.h"
 #include "base/processor.h"
 #include "base/threads.h"
@@ -27,6 +29,16 @@ double machine_seconds(void)
 double machine_cpu_seconds(void)
 {
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+/* Threads that are woken for less sleep for a part of it, which is no time of theirs but of the step. */
+static const double SHORT_SECONDS = 0.02;
+
+double machine_quiet_seconds(struct ctx *c, double seconds, double cpu_seconds)
+{
+    double busy = cpu_seconds / threads_count(c);
+    if (!array_backend(c)->synchronous || seconds < SHORT_SECONDS) return seconds;
+    return busy > seconds ? seconds : busy;
 }
 
 #if defined(__x86_64__)

@@ -8,6 +8,10 @@
  * on a machine that others use too. */
 double machine_seconds(void);
 double machine_cpu_seconds(void);
+/* What work of all threads that took so much of both clocks takes on a machine that does nothing else: processor time
+ * divided among the threads, which wait for each other in loops, so what others take of the clock is not in it. A card is
+ * waited for, so there the clock tells, and it does for less than a fiftieth of a second. The ctx computes. */
+double machine_quiet_seconds(struct ctx *c, double seconds, double cpu_seconds);
 
 /* f32 multiply-adds of the widest vectors that the backend uses, in GFLOP/s of `threads` threads together (1 to those of the
  * ctx); a multiplication and an addition are two operations. One thread is measured by processor time, several by the clock.

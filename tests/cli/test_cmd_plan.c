@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/support_capture.h"
+#include "measure/machine_profile.h"
 #include "train/support_tiny.h"
 
 static struct tiny_files tiny;
@@ -28,6 +29,8 @@ static int group_setup(void **state)
     struct ctx *c = ctx_new(NULL);
     assert_int_equal(dir_make(c, temporary), OK);
     ctx_free(c);
+    unsetenv("XDG_CONFIG_HOME");
+    setenv("HOME", tiny.folder, 1); /* no profile of this machine */
     return setenv("TMPDIR", temporary, 1);
 }
 
@@ -76,6 +79,40 @@ static void does_not_fit(void **state)
     assert_int_equal(count_entries(temporary), 0);
 }
 
+/* What `setup` measured stands beside what this run's micro-batches took, and in its place where they would take minutes; a
+ * profile that cannot be used is said to be so, and the plan is made all the same. */
+static void profile_of_the_machine(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct machine_profile p = {.device = "cpu-portable", .date = "2026-11-29", .threads = 1, .step = {1e10}};
+#define PLAN                                                                                                                \
+    "plan", "-m", tiny.model, "-d", tiny.rows, "--compute", "f32", "--max-steps", "2", "-t", "1", "--device", "cpu-portable"
+    assert_int_equal(setenv("XDG_CONFIG_HOME", tiny.folder, 1), 0);
+    char *path = machine_profile_path(c);
+    host_cpu_name(p.cpu);
+    assert_int_equal(machine_profile_write(c, &p, path), OK);
+    struct capture r = capture_run(ARGV(PLAN));
+    if (!strstr(r.out, "(measured on ") || !strstr(r.out, "predicted from what `setup` measured on 2026-11-29: "))
+        fail_msg("%s%s", r.out, r.err);
+    capture_release(&r);
+    p.step[COMPUTE_F32] = 1e3;
+    assert_int_equal(machine_profile_write(c, &p, path), OK);
+    r = capture_run(ARGV(PLAN));
+    if (!strstr(r.out, "(predicted from what `setup` measured on 2026-11-29, as a micro-batch takes "))
+        fail_msg("%s%s", r.out, r.err);
+    assert_null(strstr(r.out, "(measured on "));
+    capture_release(&r);
+    assert_int_equal(file_write_atomic(c, path, "{\"version\": 1}", 14), OK);
+    r = capture_run(ARGV(PLAN));
+    assert_int_equal(r.code, 0);
+    if (!strstr(r.out, "(measured on ") || !strstr(r.err, "It is not used: run setup again")) fail_msg("%s%s", r.out, r.err);
+    capture_release(&r);
+    mem_free(c, path);
+    ctx_free(c);
+    unsetenv("XDG_CONFIG_HOME");
+}
+
 /* The same bytes from the configuration that the first run wrote. */
 static void config_of_a_run(void **state)
 {
@@ -104,6 +141,6 @@ static void config_of_a_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(page), cmocka_unit_test(does_not_fit),
-                                       cmocka_unit_test(config_of_a_run)};
+                                       cmocka_unit_test(profile_of_the_machine), cmocka_unit_test(config_of_a_run)};
     return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

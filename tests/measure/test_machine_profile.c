@@ -1,5 +1,5 @@
 /* machine_profile: what is written reads back; what a file may hold instead is refused by name. step_cost: against a count
- * by hand. */
+ * by hand. step_model: it finds the speeds that times were made with. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +24,8 @@ static const struct machine_profile sound = {.program = "0.1.0",
                                              .fma_one = 1e11,
                                              .fma = 2.5e11,
                                              .read = 3e10,
-                                             .step = {9e10, 0, 0, 1.25e11}};
+                                             .step = {9e10, 0, 0, 1.25e11},
+                                             .parts = {[COMPUTE_BF16] = {{{0.25, 0.5}, {0.75}}, {{1}, {1.5}}}}};
 
 static void reads_back(void **state)
 {
@@ -40,6 +41,7 @@ static void reads_back(void **state)
     assert_string_equal(p.device, sound.device);
     assert_true(p.threads == 3 && p.fma == sound.fma && p.read == sound.read);
     assert_memory_equal(p.step, sound.step, sizeof p.step);
+    assert_memory_equal(p.parts, sound.parts, sizeof p.parts);
     assert_false(machine_profile_is_of(&p, "cpu-avx2", 3)); /* another processor */
     host_cpu_name(p.cpu);
     assert_true(machine_profile_is_of(&p, "cpu-avx2", 3));
@@ -53,7 +55,7 @@ static void reads_back(void **state)
 static void refused(struct ctx *c, const char *from, const char *to, const char *names)
 {
     struct machine_profile p;
-    char text[4096], changed[4096];
+    char text[1 << 14], changed[1 << 14];
     json_t *o = machine_profile_json(c, &sound);
     size_t n = json_dumpb(o, text, sizeof text - 1, 0);
     text[n] = '\0';
@@ -71,7 +73,13 @@ static void hostile(void **state)
     (void)state;
     struct ctx *c = ctx_new(NULL);
     struct machine_profile p;
-    refused(c, "\"version\": 1", "\"version\": 2", "version");
+    refused(c, "\"version\": 2", "\"version\": 1", "version");
+    refused(c, "\"version\": 2", "\"version\": 3", "version");
+    refused(c, "\"parts_bf16\"", "\"parts_bf17\"", "parts_bf16");
+    refused(c, "[0.25, 0.5, ", "[0.25, ", "parts_bf16 is not 4 arrays of 2 arrays of 7 numbers");
+    refused(c, "[0.25, 0.5, ", "[0.25, [0.5], ", "parts_bf16 has something other than seconds");
+    refused(c, "[0.25, 0.5, ", "[0.25, -1, ", "parts_bf16 has something other than seconds");
+    refused(c, "[0.25, 0.5, ", "[0.25, 1e300, ", "parts_bf16 has something other than seconds");
     refused(c, "\"threads\": 3", "\"threads\": 0", "threads");
     refused(c, "\"threads\": 3", "\"threads\": \"3\"", "threads");
     refused(c, "\"fma\": 250000000000.0", "\"fma\": -1", "fma");
@@ -101,9 +109,67 @@ static void operations(void **state)
     assert_true(fabs(step_cost_flops(m, 8, 0, 100, 0) - step + 2 * 6 * adapter) < 1e-6 * step);
 }
 
+/* Times of the sizes that are timed, with a speed of each amount for each part. */
+static void make_times(step_times times, double each, double fixed)
+{
+    for (int i = 0; i < STEP_SIZES; i++)
+        for (int j = 0; j < STEP_LENGTHS; j++) {
+            double n = (double)step_model_tokens[j];
+            const struct known_model *m = &step_model_sizes[i];
+            const struct step_shape s = {
+                .model = m, .rank = STEP_RANK, .adapted = m->layers, .tokens = n, .length = n, .trained = n};
+            struct step_work w;
+            step_cost_work(&s, &w);
+            for (int k = 0; k < STEP_PARTS; k++) times[i][j][k] = (k + 1) * (each * w.each[k] + fixed * w.fixed[k]);
+        }
+}
+
+static double seconds_by(const struct step_shape *s, double each, double fixed)
+{
+    struct step_work w;
+    double sum = 0;
+    step_cost_work(s, &w);
+    for (int k = 0; k < STEP_PARTS; k++) sum += (k + 1) * (each * w.each[k] + fixed * w.fixed[k]);
+    return sum;
+}
+
+/* Models narrower than, between and wider than those that are timed, and every member of a shape, are predicted by the
+ * speeds that the times were made with; noise that no such speeds explain gives no negative ones. */
+static void model_of_times(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tiny", "smollm2-360m", "llama-3.1-8b"};
+    const step_times nothing = {{{0}}};
+    step_times times;
+    struct machine_profile p = {.step = {1e10}};
+    make_times(times, 1e-11, 1e-9);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct known_model *m = &known_models[known_model_find(names[i])];
+        struct step_shape s = {.model = m,
+                               .rank = 8,
+                               .adapted = m->layers / 2,
+                               .recomputed = m->layers - 1,
+                               .tokens = 2048,
+                               .length = 512,
+                               .trained = 700};
+        double is = step_model_seconds(times, &s), should = seconds_by(&s, 1e-11, 1e-9);
+        if (fabs(is - should) > 1e-6 * should) fail_msg("%s: %g s, not %g", names[i], is, should);
+        assert_true(step_model_seconds(nothing, &s) == 0);
+        /* without times of parts the operations alone count */
+        should = 2048 * step_cost_flops(m, 8, m->layers / 2, 512, m->layers - 1) / 1e10;
+        assert_true(fabs(machine_profile_predict(&p, COMPUTE_F32, &s) - should) < 1e-9 * should);
+        s.forward = true;
+        assert_true(step_model_seconds(times, &s) < is / 2);
+    }
+    for (int i = 0; i < STEP_SIZES; i++) times[i][0][STEP_LINEAR] = 1e3; /* few tokens slower than many */
+    const struct known_model *m = &known_models[known_model_find("smollm2-135m")];
+    const struct step_shape s = {.model = m, .rank = 8, .adapted = 30, .tokens = 4096, .length = 512, .trained = 4096};
+    assert_true(step_model_seconds(times, &s) > 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_back), cmocka_unit_test(hostile),
-                                       cmocka_unit_test(operations)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_back), cmocka_unit_test(hostile), cmocka_unit_test(operations),
+                                       cmocka_unit_test(model_of_times)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
