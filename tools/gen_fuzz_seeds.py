@@ -321,6 +321,15 @@ def configs():
     put("config_file", "directive", "%YAML 1.1\n%TAG ! tag:x,2000:\n---\n? rank\n: 3\n")
 
 
+def samples():
+    """Answers of a run: before its end, after it, and what is refused."""
+    one = {"row": "r.jsonl:3", "prompt": "a\n\"b\"", "expected": "caf\u00e9", "before": "x", "after": None}
+    put("samples", "open", json.dumps({"version": 1, "tokens": 32, "samples": [one, one]}))
+    put("samples", "done", json.dumps({"version": 1, "tokens": 32, "step": 7, "samples": [{**one, "after": "y"}]}))
+    put("samples", "many", json.dumps({"version": 1, "samples": [one] * 17}))
+    put("samples", "part", json.dumps({"version": 1, "step": -1, "samples": [{"row": 5}]}))
+
+
 def profiles():
     """Profiles of a machine: one that is read, and ones that are refused."""
     parts = [[[round(0.001 * (1 + i) * (1 + j) * (k + 1), 6) for k in range(7)] for j in range(2)] for i in range(4)]
@@ -343,7 +352,7 @@ def trial_logs():
     put("trial_log", "refused", json.dumps({**line, "outcome": "fine"}) + "\n")
 
 
-for group in (trial_logs, profiles, configs, safetensors, gguf, json_texts, tokenizers, protos, coreml, expressions, records, row_files, score_rows, score_rules, minhash, templates):
+for group in (trial_logs, profiles, samples, configs, safetensors, gguf, json_texts, tokenizers, protos, coreml, expressions, records, row_files, score_rows, score_rules, minhash, templates):
     group()
 for target in sorted(os.listdir(SEEDS)):
     files = os.listdir(os.path.join(SEEDS, target))

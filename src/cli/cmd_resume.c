@@ -85,6 +85,7 @@ static enum status cmd_resume_run(const struct command_call *call)
                                  mine->threads >= 0 ? mine->threads : values.threads);
     if (status != OK) goto out;
     options.plot = values.plot;
+    options.samples = values.samples;
     status = train_view_start(&view, call, &options, &hooks);
     if (status != OK) goto out;
     t = trainer_resume(c, &values.config, &hooks);

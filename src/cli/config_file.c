@@ -74,6 +74,7 @@ struct config_reader {
     yaml_parser_t parser;
     yaml_event_t event;
     bool has_event;
+    bool of_run;                    /* config.json, whose "format" is no option */
     char where[CONFIG_WHERE_BYTES]; /* "train.yaml:12:3", the place of the event */
 };
 
@@ -193,6 +194,7 @@ static enum status config_file_read_key(struct config_reader *r, const char *sec
     TRY(next_event(r));
     if (r->event.type == YAML_MAPPING_START_EVENT && !section) return read_section(r, key);
     bool nothing = r->event.type == YAML_SCALAR_EVENT && is_null(&r->event);
+    if (r->of_run && !section && strcmp(key, "format") == 0 && r->event.type == YAML_SCALAR_EVENT) return OK;
     if (nothing && !section && options_find(r->table, key) < 0 && is_any_section(r->table, key, strlen(key))) return OK;
     TRY(config_file_find(r->c, r->table, where, key, &row));
     TRY(check_once(r, row));
@@ -243,7 +245,9 @@ static enum status config_file_read_document(struct config_reader *r)
 enum status config_file_parse(struct config_file *f, struct ctx *c, const struct option_table *table, const char *name,
                               const char *bytes, size_t n)
 {
+    size_t length = strlen(name), own = strlen("/config.json");
     struct config_reader r = {.file = f, .c = c, .table = table};
+    r.of_run = length > own && strcmp(name + length - own, "/config.json") == 0;
     *f = (struct config_file){.c = c, .name = mem_strdup(c, name)};
     if (!f->name) return c->status;
     if (n > CONFIG_FILE_BYTES) return ctx_fail(c, E_INPUT, "%s: %zu bytes are more than a configuration has", name, n);

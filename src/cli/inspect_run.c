@@ -9,12 +9,15 @@
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "base/utf8.h"
 #include "cli/progress_line.h"
 #include "cli/shell_word.h"
 #include "cli/verdict_page.h"
 #include "report/braille.h"
+#include "runs/samples.h"
 
 enum { TEXT_BYTES = 256, PLOT_COLUMNS = 80, PLOT_ROWS = 10, FINDINGS_CAP_BYTES = 1 << 16 };
+enum { ANSWER_BYTES_SHOWN = 110 };
 
 /* ---- facts ----------------------------------------------------------------------------------------------------------- */
 
@@ -161,9 +164,43 @@ static enum status print_next(const struct run_read *r)
     return r->c->status;
 }
 
+/* One line of a text, shortened, with its line ends and control characters as spaces. */
+static void print_answer(const char *name, const char *text)
+{
+    printf("  %-7s ", name);
+    size_t n = strlen(text), at = 0;
+    for (size_t step; at < n && at < ANSWER_BYTES_SHOWN; at += step) {
+        const uint8_t *p = (const uint8_t *)text + at;
+        step = utf8_length(p, n - at);
+        bool plain = step > 1 ? p[0] != 0xc2 || p[1] >= 0xa0 : step == 1 && *p >= 0x20 && *p != 0x7f;
+        if (!plain) step = 1;
+        if (plain)
+            fwrite(p, 1, step, stdout);
+        else
+            putchar(' ');
+    }
+    puts(at < n ? "..." : "");
+}
+
+/* The answers before and after the training; of the prompt only the row, since report shows all of it. */
+static enum status print_samples(const struct run_read *r)
+{
+    struct samples s;
+    if (samples_read(r->c, r->run, &s) == OK && s.n) puts("\nsamples, before and after the training");
+    for (size_t i = 0; ctx_ok(r->c) && i < s.n; i++) {
+        const struct sample_answer *a = &s.list[i];
+        print_answer("row", a->row);
+        print_answer("before", a->before);
+        print_answer("after", a->after ? a->after : "(not yet)");
+    }
+    samples_release(&s);
+    return r->c->status;
+}
+
 enum status inspect_run_print(const struct run_read *r)
 {
     TRY(print_curve(r));
+    TRY(print_samples(r));
     puts("\nhow it went");
     verdict_page_print(&r->verdict, stdout);
     return print_next(r);

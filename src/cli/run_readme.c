@@ -27,7 +27,8 @@ static const char files_text[] =
     "| `data.cache`, `valid.cache` | the tokenised rows: needed to resume, and for the weights in a report |\n"
     "| `environment.json` | version, command line, machine |\n"
     "| `log.txt` | what was on the screen |\n"
-    "| `metrics.jsonl`, `timing.jsonl` | loss, norm, learning rate and so on of every step; seconds and memory |\n";
+    "| `metrics.jsonl`, `timing.jsonl` | loss, norm, learning rate and so on of every step; seconds and memory |\n"
+    "| `samples.json` | answers to a few prompts before and after the training |\n";
 
 static void write_code(struct buf *out, const char *text)
 {

@@ -27,8 +27,11 @@ static enum status start_run(const struct command_call *call, struct train_value
                              const char *command)
 {
     struct ctx *c = call->c;
-    struct train_view_options options = {
-        .run = values->config.run, .plot = values->plot, .serve = values->serve, .search = search};
+    struct train_view_options options = {.run = values->config.run,
+                                         .plot = values->plot,
+                                         .samples = values->samples,
+                                         .serve = values->serve,
+                                         .search = search};
     struct trainer_hooks hooks;
     struct train_view view = {0};
     TRY(command_compute(c, values->device, values->threads));

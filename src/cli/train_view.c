@@ -18,6 +18,7 @@
 #include "cli/progress_line.h"
 #include "cli/run_log.h"
 #include "cli/run_readme.h"
+#include "cli/run_samples.h"
 #include "cli/shell_word.h"
 #include "cli/source_page.h"
 #include "cli/train_signals.h"
@@ -235,6 +236,7 @@ enum status train_view_start(struct train_view *v, const struct command_call *ca
                              .line = isatty(STDOUT_FILENO),
                              .color = command_color(STDOUT_FILENO),
                              .plot = o->plot,
+                             .samples = o->search ? 0 : o->samples,
                              .search = o->search,
                              .resumed = o->resumed,
                              .free_bytes = SIZE_MAX,
@@ -375,6 +377,7 @@ enum status train_view_run(struct train_view *v, struct trainer *t)
         TRY(live_server_start(v->server, t->config.run, system_program()));
         keep(v, "report   %s shows this run until it ends\n", live_server_url(v->server));
     }
+    run_samples_before(t, v->samples, train_signals_stop);
     enum status status = trainer_run(t);
     end_line(v);
     if (v->search && (status == OK || (status == E_INTERRUPTED && v->search_over))) {
@@ -383,6 +386,7 @@ enum status train_view_run(struct train_view *v, struct trainer *t)
         return OK;
     }
     if (status == OK) status = peft_write_run_card(t->model, t->lora, t->config.run);
+    if (status == OK) run_samples_after(t, train_signals_stop);
     if (status == OK) status = say_end(v, t);
     if (status == E_INTERRUPTED)
         keep(v, "interrupted: step %" PRId64 " of %" PRId64 " is saved. Continue with: %s\n", t->state.step,

@@ -23,6 +23,7 @@ struct train_view {
     bool line;                /* stdout is a terminal: one line is refreshed */
     bool color;               /* and may have colours */
     bool plot;                /* --plot */
+    int64_t samples;          /* --samples */
     bool search, search_over; /* train_view_options; the loss is too high to look further */
     bool open_line;
     int plot_lines;  /* of the plot that stands above the open line */
@@ -47,6 +48,7 @@ struct train_view_options {
     int64_t max_steps;               /* --max-steps of resume, which continuing needs again; 0: not given */
     const struct option_list *moved; /* --data of resume, likewise; NULL: none */
     bool resumed, plot;
+    int64_t samples;   /* --samples */
     const char *serve; /* --serve; NULL: no */
     bool search; /* of a learning rate: it ends where the loss is three times its start, and nothing is said at its end */
 };

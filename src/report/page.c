@@ -1,7 +1,7 @@
 /* page: the head with its style, the heading and the end of a page, and escaping of text. The classes in the style are those
  * that chart.c writes: grid, axis and guide for lines, s0 to s7 for the colours of series (light and dark), p for points, l
  * for lines, f for faint ones, key for legends; and for the pages around charts: charts (a grid that becomes one column on a
- * phone), wide (a table that scrolls by itself), text, bad, dim, differs.
+ * phone), wide (a table that scrolls by itself), text, answer (its line ends stay), bad, dim, differs.
  */
 #include "report/page.h"
 
@@ -17,6 +17,7 @@ static const char style[] =
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}.text "
     "td{white-space:normal}th{font-weight:600}"
+    ".text{margin-bottom:1em}.text th{vertical-align:top}.text .answer{white-space:pre-wrap}"
     "td:first-child,th:first-child,.text td,.text th{text-align:left}.wide{overflow-x:auto}"
     ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,27em),1fr));gap:1.2em}"
     "figure{margin:0;min-width:0}figcaption{font-weight:600}.key{font-size:.87em}.key "

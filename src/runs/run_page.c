@@ -110,6 +110,7 @@ enum status run_page_write_live(const struct run_read *r, struct buf *out)
 {
     write_front(r, 1, out);
     TRY(run_charts_write(r, 1, out));
+    TRY(run_samples_write(r, out));
     TRY(run_charts_sources(r, out));
     page_end(out);
     return buf_ok(out) ? OK : out->c->status;
@@ -123,6 +124,7 @@ enum status run_page_write(const struct run_read *runs, size_t n, struct buf *ou
         buf_append_str(out, "<h2>Data of ");
         page_text(out, run_page_label(&runs[i]));
         buf_append_str(out, "</h2>\n");
+        TRY(run_samples_write(&runs[i], out));
         TRY(run_charts_sources(&runs[i], out));
         TRY(run_weights_write(&runs[i], out));
     }

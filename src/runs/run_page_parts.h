@@ -12,6 +12,10 @@ enum status run_charts_write(const struct run_read *runs, size_t n, struct buf *
 /* Loss and share of the weight by source, of one run; nothing where there is one source only. E_MEMORY. */
 enum status run_charts_sources(const struct run_read *r, struct buf *out);
 
+/* Prompts with the answers before and after the training; nothing where the run has none. E_INPUT for a samples.json that is
+ * not as train writes it, E_MEMORY. */
+enum status run_samples_write(const struct run_read *r, struct buf *out);
+
 /* Weights of the training rows: histogram of omega, groups, the heaviest and lightest documents. E_MEMORY. */
 enum status run_weights_write(const struct run_read *r, struct buf *out);
 

@@ -92,6 +92,10 @@ static const struct option_spec specs[] = {
     SWITCH(plot, "plot", 0, "false", "Running", "draw the loss in the terminal, with braille characters"),
     TEXT(serve, "serve", 0, NULL, "PORT", "Running",
          "show the report while it trains, to browsers on this machine, on this port of localhost; 0: any that is free"),
+    INTEGER(
+        samples, "samples", 0, "2", 0, 16, "Running",
+        "prompts of the validation rows, else of the training rows, that are answered before and after the training, for "
+        "report; 0: none"),
     INTEGER(config.seed, "seed", 0, "0", 0, 1LL << 53, "Running", "seed of the new adapter, the order of rows and dropout"),
     ENGINE_ROW(V, config.engine, "Running"),
     DEVICE_ROW(V, device, "Running"),
@@ -182,8 +186,29 @@ enum status train_options_check_start(struct ctx *c, const struct train_values *
     return OK;
 }
 
-/* Not kept in config.json: whether the report of a running training is shown changes nothing of the run. */
-static const char not_kept[] = "serve";
+/* ---- config.json ------------------------------------------------------------------------------------------------------ */
+
+/* The member "format" of config.json counts how often its members changed: 1, and not written, before it was there. Members
+ * that a format does not have yet are read as the value that does what the program of that time did; any other member that
+ * is missing is an error, as its default may have changed since. Who adds an option to the table raises CONFIG_FORMAT and
+ * adds a line here. CONFIG_NEVER: not kept in any format, as it changes nothing of a run. */
+enum { CONFIG_FORMAT = 2, CONFIG_NEVER = 1 << 30 };
+static const struct {
+    const char *option;
+    int64_t since;     /* the first format that has it */
+    const char *value; /* JSON */
+} config_newer[] = {
+    {"valid-share", 2, "0"},     {"base-type", 2, "\"as-is\""},
+    {"compute", 2, "\"f32\""},   {"force-adapter", 2, "false"},
+    {"row-form", 2, "\"auto\""}, {"raw", 2, "true"},
+    {"date", 2, "null"},         {"train-on", 2, "\"assistant\""},
+    {"mask", 2, "\"auto\""},     {"special", 2, "false"},
+    {"patience", 2, "0"},        {"recomputed-blocks", 2, "-1"},
+    {"max-memory", 2, "0"},      {"plot", 2, "false"},
+    {"samples", 2, "0"},         {"engine", 2, "\"native\""},
+    {"device", 2, "\"cpu\""},    {"serve", CONFIG_NEVER, "null"},
+};
+enum { CONFIG_NEWER = sizeof config_newer / sizeof config_newer[0] };
 
 char *train_options_text(struct ctx *c, const struct train_values *values)
 {
@@ -192,7 +217,9 @@ char *train_options_text(struct ctx *c, const struct train_values *values)
     if (!doc) return NULL;
     for (size_t i = 0; values->config.start && i < sizeof of_adapter / sizeof *of_adapter; i++)
         json_object_del(doc, of_adapter[i]);
-    json_object_del(doc, not_kept);
+    for (int i = 0; i < CONFIG_NEWER; i++)
+        if (config_newer[i].since == CONFIG_NEVER) json_object_del(doc, config_newer[i].option);
+    if (json_object_set_new(doc, "format", json_integer(CONFIG_FORMAT)) != 0) ctx_fail(c, E_MEMORY, "no memory for options");
     buf_init(&text, c, CONFIG_CAP_BYTES);
     json_write(c, doc, true, &text);
     json_decref(doc);
@@ -215,6 +242,22 @@ static enum status fail_no_run(struct ctx *c, const char *run)
         "%s: is not the folder of a run (it has no config.json); a run is the folder that train was given with -o", run);
 }
 
+/* Takes the format out of the document, and puts the members in that it does not have. */
+static enum status config_complete(struct ctx *c, const char *path, json_t *doc)
+{
+    int64_t format = 1;
+    json_member_i64(c, path, doc, "format", false, 1, CONFIG_FORMAT, &format);
+    if (!ctx_ok(c)) return ctx_prefix(c, "a run of another version of this program"), c->status;
+    json_object_del(doc, "format");
+    for (int i = 0; i < CONFIG_NEWER; i++) {
+        if (format >= config_newer[i].since || json_object_get(doc, config_newer[i].option)) continue;
+        json_t *v = json_loads(config_newer[i].value, JSON_DECODE_ANY, NULL);
+        if (!v || json_object_set_new(doc, config_newer[i].option, v) != 0)
+            return ctx_fail(c, E_MEMORY, "no memory for the options of a run");
+    }
+    return OK;
+}
+
 enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc)
 {
     char *path = path_join(c, run, "config.json");
@@ -224,9 +267,7 @@ enum status train_options_read(struct ctx *c, const char *run, struct train_valu
         fail_no_run(c, run);
     else if ((*doc = json_parse_file(c, path, CONFIG_CAP_BYTES)) != NULL && !json_object_get(*doc, "output"))
         ctx_fail(c, E_INPUT, "%s: is not the folder of a run: its config.json is not one that train wrote", run);
-    else if (*doc && !json_object_get(*doc, not_kept) && json_object_set_new(*doc, not_kept, json_null()) != 0)
-        ctx_fail(c, E_MEMORY, "no memory for the options of a run");
-    else if (*doc)
+    else if (*doc && config_complete(c, path, *doc) == OK)
         options_from_json(c, &train_table, path, *doc, values);
     mem_free(c, path);
     if (!ctx_ok(c)) return c->status;

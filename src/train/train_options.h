@@ -13,6 +13,7 @@ struct train_values {
     const char *device;      /* for backend_open */
     int64_t threads;
     bool plot;         /* for the program: the trainer draws nothing */
+    int64_t samples;   /* likewise: prompts that are answered before and after the training */
     const char *serve; /* likewise: where the report is shown meanwhile; NULL: nowhere. Not in config.json */
 };
 
@@ -35,7 +36,8 @@ enum status train_options_check_start(struct ctx *c, const struct train_values *
  * training starts from. Owner the caller (mem_free). NULL with E_INPUT for text that is not UTF-8, or E_MEMORY. */
 char *train_options_text(struct ctx *c, const struct train_values *values);
 
-/* Reads config.json of a run folder; the values are settled. Strings of *values point into *doc, which the caller releases
+/* Reads config.json of a run folder; the values are settled. Options that did not exist when the run was made have the value
+ * that does what was done then. Strings of *values point into *doc, which the caller releases
  * (json_decref) also after a failure. E_INPUT naming file and member; for a folder that is no run, what it seems to be,
  * and never the advice to remove it. */
 enum status train_options_read(struct ctx *c, const char *run, struct train_values *values, json_t **doc);

@@ -48,6 +48,26 @@ grep -Eq 'https?://|<script|<link|url\(' one.html && fail "the page refers to so
 
 "$YOUR_AI" report "$run" second -o two.html >out || fail "report of two"
 python3 "$here/read_page.py" two.html "$run" second || fail "read two.html"
+# What two prompts of the validation rows were answered before and after, which changes nothing of the training.
+has "samples" one.html '<h3>Samples</h3>'
+has "samples of the best" one.html "after, step $(sed -n 's/.*"step": \([0-9]*\).*/\1/p' "$run/samples.json")"
+has "escaped row" one.html '&lt;img src=x onerror=alert(1)&gt;&quot;&#39;&amp;.jsonl:'
+"$YOUR_AI" inspect "$run" >out || fail "inspect"
+has "samples in inspect" out 'samples, before and after'
+"$YOUR_AI" train -m model -d rows.jsonl -o without --rank 4 --max-steps 20 --lr 0.01 --samples 0 >out 2>&1 || { cat out; exit 1; }
+cmp -s second/metrics.jsonl without/metrics.jsonl || fail "samples change the metrics"
+cmp -s second/adapter/adapter_model.safetensors without/adapter/adapter_model.safetensors || fail "samples change the adapter"
+[ -e without/samples.json ] && fail "samples although there should be none"
+"$YOUR_AI" train -m model -d rows.jsonl -o again --rank 4 --max-steps 20 --lr 0.01 -t 1 >out 2>&1 || { cat out; exit 1; }
+cmp -s second/samples.json again/samples.json || fail "samples differ between runs"
+python3 - second/samples.json <<'END' || fail "samples.json"
+import json, sys
+s = json.load(open(sys.argv[1]))
+assert s["step"] == 20 and len(s["samples"]) == 2, s
+assert all(a["before"] and a["after"] and a["expected"] for a in s["samples"]), s
+assert any(a["before"] != a["after"] for a in s["samples"]), s
+END
+
 has "differs" two.html 'class="differs"><td><code>--rank</code>'
 
 # Rows and model may be gone: the page says so, and the rest stands.
