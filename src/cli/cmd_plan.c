@@ -76,7 +76,7 @@ static enum status print_savings(const struct trainer *t)
 }
 
 /* The time of the whole run, and where it comes from. */
-static void print_run(const struct trainer *t, const struct step_rate *r, const char *from)
+static void plan_print_run(const struct trainer *t, const struct step_rate *r, const char *from)
 {
     char text[32];
     printf("time     about %s: %lld steps, %lld tokens at %.0f tokens/s (%s)",
@@ -100,12 +100,12 @@ static enum status print_time(const struct trainer *t)
     if (known && predicted.batch_seconds > PLAN_BATCH_SECONDS) {
         snprintf(from, sizeof from, "predicted from what `setup` measured on %s, as a micro-batch takes %.0f s",
                  profile.date, predicted.batch_seconds);
-        print_run(t, &predicted, from);
+        plan_print_run(t, &predicted, from);
         return OK;
     }
     TRY(step_rate_measure(t, &measured));
     snprintf(from, sizeof from, "measured on %lld micro-batches", (long long)measured.batches);
-    print_run(t, &measured, from);
+    plan_print_run(t, &measured, from);
     if (known)
         printf("         predicted from what `setup` measured on %s: %.0f tokens/s\n", profile.date, predicted.tokens_per_s);
     return OK;
