@@ -27,17 +27,20 @@ class Comparison:
 
     def __init__(self, what, absolute=None, relative=None):
         self.what, self.absolute, self.relative = what, absolute, relative
-        self.largest, self.worst, self.equal, self.prompts = 0.0, 0.0, 0, 0
+        self.largest, self.worst, self.equal, self.others, self.prompts = 0.0, 0.0, 0, 0, 0
 
-    def add(self, ours, theirs):
+    def add(self, ours, theirs, unsure=None):
+        """`unsure`: how near to our best logit another token's may be to count as equal; None: not at all."""
         largest, relative, equal = difference(ours, theirs)
         self.largest, self.worst = max(self.largest, largest), max(self.worst, relative)
         self.equal, self.prompts = self.equal + bool(equal), self.prompts + 1
+        if not equal and (unsure is None or not ours.max() - ours[theirs.argmax()] <= unsure):
+            self.others += 1
 
     def finish(self, extra=""):
         """Prints the figures, and stops when a bound is not kept or the most probable token is another."""
         print(f"{self.what}: largest difference {self.largest:.2e}, relative L2 {self.worst:.2e}, most probable token equal at "
               f"{self.equal} of {self.prompts}{extra}", flush=True)
         kept = (self.absolute is None or self.largest <= self.absolute) and (self.relative is None or self.worst <= self.relative)
-        if not kept or self.equal != self.prompts:
+        if not kept or self.others:
             raise SystemExit(f"{self.what}: not within {self.absolute or self.relative}, or another most probable token")

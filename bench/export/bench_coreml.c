@@ -22,17 +22,27 @@ static int64_t top_index(const float *row, int64_t n)
     return top;
 }
 
-/* Of the tokens whose most probable next one is another: the most that the engine's best logit is above that of the other.
- */
-static double largest_gap(const struct export_logits *wanted, const float *got)
+/* The tokens whose most probable next one is another in a package: the most that the engine's best logit is above that
+ * of the other, and how many of them are further apart than neighbouring f16 numbers are there, so that f16 logits could
+ * tell them apart. */
+struct others {
+    double gap;
+    int apart;
+};
+
+static struct others find_others(const struct export_logits *wanted, const float *got)
 {
-    double gap = 0;
+    struct others o = {0};
     for (size_t i = 0; i < wanted->ids.n; i++) {
         const float *row = wanted->values + (int64_t)i * wanted->vocab;
         int64_t best = top_index(row, wanted->vocab), other = top_index(got + (int64_t)i * wanted->vocab, wanted->vocab);
-        gap = fmax(gap, (double)row[best] - (double)row[other]);
+        double gap = (double)row[best] - (double)row[other];
+        int exponent;
+        frexp((double)row[best], &exponent); /* |row[best]| is in [2^(exponent-1), 2^exponent): 2^10 f16 numbers */
+        o.apart += best != other && gap > ldexp(1, exponent - 11);
+        o.gap = fmax(o.gap, gap);
     }
-    return gap;
+    return o;
 }
 
 /* The prompt in calls as long as the package takes. */
@@ -40,18 +50,20 @@ static enum status compare_prompt(const struct coreml_package *k, const struct e
 {
     struct coreml_session q;
     struct export_difference d = {0};
-    double gap = 0;
+    struct others others = {0};
     float *got = mem_alloc(k->c, wanted->ids.n * (size_t)wanted->vocab, sizeof *got);
     if (got && coreml_session_open(&q, k, half) == OK) {
         if (coreml_session_extend(&q, wanted->ids.data, (int64_t)wanted->ids.n, got) == OK) {
             export_check_values(wanted, got, &d);
-            gap = largest_gap(wanted, got);
+            others = find_others(wanted, got);
         }
         coreml_session_close(&q);
     }
     mem_free(k->c, got);
-    printf("\"%s\": {\"tokens\": %lld, \"largest\": %.3g, \"relative\": %.3g, \"same_top\": %lld, \"gap\": %.3g}, ",
-           half ? "f16" : "f32", (long long)d.tokens, d.largest, d.relative, (long long)d.same_top, gap);
+    printf("\"%s\": {\"tokens\": %lld, \"largest\": %.3g, \"relative\": %.3g, \"same_top\": %lld, \"gap\": %.3g, \"apart\": "
+           "%d}, ",
+           half ? "f16" : "f32", (long long)d.tokens, d.largest, d.relative, (long long)d.same_top, others.gap,
+           others.apart);
     return k->c->status;
 }
 

@@ -84,10 +84,10 @@ int coreml_vector(struct coreml_builder *b, const struct merged_tensor *t, int r
 
 int coreml_times(struct coreml_builder *b, int x, double factor)
 {
-    return factor == 1 ? x : mil_binary(b->p, "mul", x, mil_float(b->p, MIL_F16, (float)factor));
+    return factor == 1 ? x : mil_binary(b->p, "mul", x, mil_float(b->p, mil_type_of(b->p, x).dtype, (float)factor));
 }
 
-/* x / rms(x), in f32: squares of activations beyond 255 do not fit in f16. */
+/* x / rms(x), in f16, computed in f32: squares of activations beyond 255 do not fit in f16. */
 static int normalise_wide(struct coreml_builder *b, int x, int axis, float eps)
 {
     struct mil_program *p = b->p;
@@ -117,12 +117,19 @@ int coreml_norm(struct coreml_builder *b, int x, int axis, int gain)
     return mil_binary(b->p, "mul", (b->o->ane ? normalise_half : normalise_wide)(b, x, axis, eps), gain);
 }
 
-/* The norm of a block, or x where it has none there. */
+/* The norm of a block, or x where it has none there, as the f16 operand of products. */
 static int block_norm(struct coreml_builder *b, int x, int64_t layer, enum block_norm which)
 {
     const struct merged_tensor *t = coreml_tensor(b, MERGED_NORM, layer, which);
     int rank = b->o->ane ? 4 : 3;
-    return t ? coreml_norm(b, x, b->channel, coreml_vector(b, t, rank, b->channel)) : x;
+    return t ? coreml_norm(b, x, b->channel, coreml_vector(b, t, rank, b->channel)) : mil_cast(b->p, x, MIL_F16);
+}
+
+/* x + factor * h, what a block adds to the residual stream, in the type of x. */
+static int add_residual(struct coreml_builder *b, int x, int h)
+{
+    h = coreml_times(b, mil_cast(b->p, h, mil_type_of(b->p, x).dtype), b->m->config.residual_multiplier);
+    return mil_binary(b->p, "add", x, h);
 }
 
 int coreml_project(struct coreml_builder *b, int x, int64_t layer, enum lora_place place)
@@ -152,25 +159,26 @@ static int coreml_net_feed_forward(struct coreml_builder *b, int x, int64_t laye
 
 static int coreml_block(struct coreml_builder *b, int x, int64_t layer)
 {
-    double residual = b->m->config.residual_multiplier;
     int h = coreml_attention(b, block_norm(b, x, layer, NORM_ATTN), layer);
     h = block_norm(b, coreml_project(b, h, layer, LORA_O), layer, NORM_AFTER_ATTN);
-    x = mil_binary(b->p, "add", x, coreml_times(b, h, residual));
+    x = add_residual(b, x, h);
     h = coreml_net_feed_forward(b, block_norm(b, x, layer, NORM_FFN), layer);
     h = block_norm(b, h, layer, NORM_AFTER_FFN);
-    return mil_binary(b->p, "add", x, coreml_times(b, h, residual));
+    return add_residual(b, x, h);
 }
 
 /* ---- ends ------------------------------------------------------------------------------------------------------------- */
 
-/* Rows of the embeddings: (1, S, C), or (1, C, 1, S). */
+/* Rows of the embeddings: (1, S, C), or (1, C, 1, S). They begin the residual stream, which is f32 but for the Neural
+ * Engine: in f16 its sums lose more than all products together (SmolLM2-135M: 3.0e-3 of the logits, relative, and 1.7e-3
+ * with it in f32), and the norms that read it are f32 anyhow, so that there is no more to cast. */
 static int embed(struct coreml_builder *b)
 {
     const struct merged_tensor *t = coreml_tensor(b, MERGED_EMBED, -1, 0);
     b->embeddings = coreml_weight(b, t, false);
     int x = mil_gather(b->p, b->embeddings, b->ids);
     if (b->o->ane) x = mil_expand(b->p, mil_transpose(b->p, x, (const int32_t[]){0, 2, 1}), 2);
-    return coreml_times(b, x, b->m->config.embedding_multiplier);
+    return coreml_times(b, b->o->ane ? x : mil_cast(b->p, x, MIL_F32), b->m->config.embedding_multiplier);
 }
 
 /* Rows of piece i of the head. */

@@ -130,5 +130,6 @@ const struct export_format format_gguf_lora = {
     .write = format_gguf_lora_write,
     .opens = format_gguf_lora_opens,
     .limit = format_limit_exact,
-    .usage = "llama-cli -m BASE.gguf --lora %s    (Ollama: ollama create NAME -f Modelfile)",
+    .usage = "llama-cli -m BASE.gguf --lora %s    (BASE.gguf: the base, which the Modelfile names; Ollama: ollama create "
+             "NAME -f Modelfile)",
 };

@@ -9,6 +9,7 @@
 #include "export/formats.h"
 #include "export/hf/hf_folder.h"
 #include "io/safetensors.h"
+#include "model/weights.h"
 
 enum { NAME_BYTES = 128 };
 
@@ -112,6 +113,15 @@ static enum status format_mlx_lora_write(const struct export_source *s, const ch
     return s->c->status;
 }
 
+/* mlx-lm loads folders and hub ids, no GGUF file. */
+static const char *format_mlx_lora_other_usage(const struct export_source *s)
+{
+    if (s->base_name || !weights_gguf(s->model->files)) return NULL;
+    return "mlx_lm.generate --model BASE --adapter-path %s -p Hello    (BASE: the base as a folder, since mlx-lm loads no "
+           "GGUF "
+           "file: your_ai export -m MODEL.gguf --to safetensors -o BASE)";
+}
+
 const struct export_format format_mlx_lora = {
     .name = "mlx-lora",
     .is_adapter = true,
@@ -119,5 +129,6 @@ const struct export_format format_mlx_lora = {
     .write = format_mlx_lora_write,
     .opens = format_opens_folder,
     .limit = format_limit_exact,
-    .usage = "mlx_lm.generate --model BASE --adapter-path %s -p Hello",
+    .usage = "mlx_lm.generate --model BASE --adapter-path %s -p Hello    (BASE: the base, as a folder or owner/name)",
+    .other_usage = format_mlx_lora_other_usage,
 };
