@@ -29,24 +29,47 @@ enum {
     JOIN_ROWS = 16
 };
 
-/* Work item `item`: some blocks of rows against one slice of the vocabulary. Neighbouring items share their rows, so
- * slices of the same rows run at about the same time. */
+int64_t loss_pass_words(const struct loss_work *w, int64_t slice, int64_t *word)
+{
+    *word = slice * w->slice_words + w->pass * w->pass_words;
+    int64_t end = cpu_min(*word + w->pass_words, cpu_min((slice + 1) * w->slice_words, w->w->rows));
+    return cpu_max(end - *word, 0);
+}
+
+/* Work item `item`: some blocks of rows against one slice of the vocabulary, or what a pass goes through of it.
+ * Neighbouring items share their rows, so slices of the same rows run at about the same time; where panels are shared,
+ * they share those, which are more bytes. */
 static void loss_item(void *arg, int64_t item, int worker)
 {
     const struct loss_work *w = arg;
-    int64_t rows = w->group * w->method->rows;
-    int64_t slice = item % w->slices, first = item / w->slices * rows, at = slice * w->n + first;
-    struct loss_item b = {.first = first,
+    int64_t rows = w->group * w->method->rows, groups = cpu_div_up(w->n, rows), word;
+    int64_t slice = w->method->sharing ? item / groups : item % w->slices;
+    int64_t first = (w->method->sharing ? item % groups : item / w->slices) * rows, at = slice * w->n + first;
+    int64_t words = loss_pass_words(w, slice, &word);
+    struct loss_item b = {.slice = slice,
+                          .first = first,
                           .n = cpu_min(rows, w->n - first),
-                          .word = slice * w->slice_words,
-                          .end = cpu_min((slice + 1) * w->slice_words, w->w->rows),
+                          .word = word,
+                          .end = word + words,
                           .max = w->max + at,
                           .sum = w->sum + at,
                           .dh = w->dh ? w->dh + at * w->ld : NULL,
                           .scratch = w->scratch + worker * w->scratch_floats};
-    for (int64_t j = 0; j < b.n; j++) b.sum[j] = 0;
-    if (b.dh) memset(b.dh, 0, (size_t)(b.n * w->ld) * sizeof(float));
-    w->method->run(w, &b);
+    for (int64_t j = 0; j < b.n && w->pass == 0; j++) b.sum[j] = 0;
+    if (b.dh && w->pass == 0) memset(b.dh, 0, (size_t)(b.n * w->ld) * sizeof(float));
+    if (words > 0) w->method->run(w, &b);
+}
+
+/* All passes of all work items; one pass unless the method shares panels. */
+static void run_passes(struct ctx *c, struct loss_work *w)
+{
+    const struct loss_sharing *sharing = w->method->sharing;
+    int64_t rows = w->group * w->method->rows, items = cpu_div_up(w->n, rows) * w->slices;
+    if (sharing) threads_run(c, cpu_div_up(w->n, rows), sharing->h_item, w);
+    for (w->pass = 0; w->pass * w->pass_words < w->slice_words; w->pass++) {
+        if (sharing) threads_run(c, sharing->pack_items(w), sharing->pack_item, w);
+        threads_run(c, items, loss_item, w);
+    }
 }
 
 /* Brings the slices of one row together: nll, and dh = weight (sum_v p_v W_v - W_t). */
@@ -105,9 +128,17 @@ static void plan(struct loss_work *w, int threads)
     for (int64_t i = 0; i < w->call->in[0]->shape[0]; i++)
         if (weights[i] != 0) w->row[w->n++] = i;
     int64_t blocks = cpu_max(cpu_div_up(w->n, w->method->rows), 1), tiles = cpu_div_up(w->w->rows, w->method->words);
+    const struct loss_sharing *sharing = w->method->sharing;
     int64_t slices = cpu_min(cpu_div_up(ITEMS, blocks), tiles);
+    if (sharing) slices = cpu_min(slices, sharing->most_slices);
     w->slice_words = cpu_div_up(tiles, slices) * w->method->words;
     w->slices = cpu_div_up(w->w->rows, w->slice_words);
+    w->pass_words = w->slice_words;
+    w->group = 1;
+    if (sharing) {
+        w->pass_words = cpu_min(w->slice_words, cpu_round_up(sharing->words / w->slices, w->method->words));
+        return;
+    }
     int64_t fit = GROUP_BYTES / (w->method->rows * w->ld * (int64_t)sizeof(float));
     w->group = cpu_min(cpu_min(blocks * w->slices / (ITEMS_A_THREAD * threads), fit), LOSS_MOST_BLOCKS);
     w->group = cpu_max(w->group, 1);
@@ -132,12 +163,16 @@ enum status cpu_loss(struct ctx *c, const struct op_call *call, const struct cpu
     w.max = cpu_scratch_f32(c, w.slices * w.n);
     w.target = cpu_scratch_f32(c, w.n);
     if (call->out[3]) w.dh = cpu_scratch_f32(c, w.slices * w.n * w.ld);
+    if (w.method->sharing) {
+        w.panels = cpu_scratch_f32(c, w.method->sharing->panel_floats(&w));
+        w.h = cpu_scratch_f32(c, w.method->sharing->h_floats(&w));
+    }
     w.scratch_floats = cpu_round_up(w.method->scratch_floats(&w), 16);
     w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
     if (ctx_ok(c) && !threads_are_idle(c)) {
         for (int i = 2; i < 4; i++)
             if (call->out[i]) memset(call->out[i]->data, 0, (size_t)array_size(call->out[i]) * sizeof(float));
-        threads_run(c, cpu_div_up(w.n, w.group * w.method->rows) * w.slices, loss_item, &w);
+        run_passes(c, &w);
         threads_run(c, cpu_div_up(w.n, JOIN_ROWS), loss_join_item, &w);
         store_sums(&w);
     }

@@ -1,122 +1,180 @@
 /* cpu_loss_bf16: the loss with both products in bf16 (gemm_bf16.h). Logits lie with rows down and words across, as in
- * cpu_loss_int.c: h against panels of the tile's words, then p = e^(logit - max), which is at most 1, against panels of
- * the same words as rows. A tile of words is packed as columns and as rows, once for all blocks of a work item. */
+ * cpu_loss_int.c: h against panels of the words, then p = e^(logit - max), which is at most 1, against panels of the same
+ * words as rows.
+ *
+ * The panels are shared: by AMX the products take less time than packing, so that work items which pack for themselves, 22
+ * blocks of 96 rows each all of the vocabulary twice, are bound by it on 16 threads. Work items of a pass read the panels
+ * from L3, and dh of their rows is read and written once for each tile of WORDS. */
 #include <float.h>
 
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/loss/cpu_loss.h"
 
-enum { ROWS = 96, WORDS = 256 /* whole panels of any width; fewer read and write dh too often */ };
-
-/* What one work item has: the parts of its scratch. A step, two elements in bf16, takes the place of one float. */
-struct loss_bf16_parts {
-    const struct loss_item *item;
-    const struct bf16_kernels *q;
-    int64_t columns_stride, rows_stride; /* of panels, in steps */
-    float *h;                            /* (group, ROWS, row steps of C) */
-    float *tile, *p;                     /* (ROWS, WORDS), (ROWS, row steps of WORDS) */
-    float *columns, *rows;               /* the tile's words as columns of B, and as rows */
-    float *scratch;                      /* of packing */
+enum {
+    ROWS = 128,        /* 2,048 rows are 16 blocks by 4 slices */
+    WORDS = 512,       /* whole panels of any width; fewer read and write dh too often */
+    PASS_WORDS = 4096, /* in both forms 32 MiB of panels for 2,048 columns */
+    MOST_SLICES = 8,   /* so that the words of a pass are not below a tile */
+    PACK_WORDS = 64    /* of a work item that packs: whole panels, and groups of k */
 };
 
-/* Lays the item's parts out from `scratch` on; returns its end. */
-static float *loss_bf16_lay_out(const struct loss_work *w, struct loss_bf16_parts *b, float *scratch)
+static const struct bf16_kernels *loss_bf16_kernels(const struct loss_work *w)
 {
-    int64_t nr = w->kernels->nr;
-    b->q = bf16_kernels_for(w->kernels, w->w);
-    b->columns_stride = bf16_steps(w->width) * nr;
-    b->rows_stride = bf16_steps(WORDS) * nr;
-    const struct loss_part parts[] = {{&b->h, w->group * ROWS * bf16_row_steps(w->width)},
-                                      {&b->tile, ROWS * WORDS},
-                                      {&b->p, ROWS * bf16_row_steps(WORDS)},
-                                      {&b->columns, cpu_div_up(WORDS, nr) * b->columns_stride},
-                                      {&b->rows, cpu_div_up(w->width, nr) * b->rows_stride},
-                                      {&b->scratch, bf16_pack_scratch(w->kernels)}};
+    return bf16_kernels_for(w->kernels, w->w);
+}
+
+/* ---- panels ----------------------------------------------------------------------------------------------------------- */
+
+/* Steps from panel to panel of the words as columns of B, and as rows. */
+static int64_t columns_stride(const struct loss_work *w)
+{
+    return bf16_steps(w->width) * w->kernels->nr;
+}
+
+static int64_t rows_stride(const struct loss_work *w)
+{
+    return bf16_steps(w->pass_words) * w->kernels->nr;
+}
+
+/* Panels of a slice as columns; those as rows follow behind. */
+static int64_t columns_floats(const struct loss_work *w)
+{
+    return cpu_div_up(w->pass_words, w->kernels->nr) * columns_stride(w);
+}
+
+static int64_t slice_floats(const struct loss_work *w)
+{
+    return columns_floats(w) + (w->dh ? cpu_div_up(w->width, w->kernels->nr) * rows_stride(w) : 0);
+}
+
+static int64_t loss_bf16_panel_floats(const struct loss_work *w)
+{
+    return w->slices * slice_floats(w);
+}
+
+static int64_t loss_bf16_pack_items(const struct loss_work *w)
+{
+    return w->slices * cpu_div_up(w->pass_words, PACK_WORDS);
+}
+
+/* PACK_WORDS words as columns, for the logits, and, when a gradient is wanted, as rows, for dh. */
+static void loss_bf16_pack_item(void *arg, int64_t item, int worker)
+{
+    const struct loss_work *w = arg;
+    int64_t pieces = cpu_div_up(w->pass_words, PACK_WORDS), slice = item / pieces, at = item % pieces * PACK_WORDS, word;
+    int64_t words = cpu_min(loss_pass_words(w, slice, &word) - at, PACK_WORDS);
+    float *scratch = w->scratch + worker * w->scratch_floats;
+    uint32_t *panels = (uint32_t *)(w->panels + slice * slice_floats(w));
+    if (words <= 0) return;
+    struct bf16_pack p = {.source = {.form = GEMM_TRANSPOSED, .weight = w->w, .scale = 1.0f},
+                          .k = w->width,
+                          .first = word + at,
+                          .n = words,
+                          .dst = panels + at / w->kernels->nr * columns_stride(w),
+                          .panel_stride = columns_stride(w)};
+    bf16_pack_panels(w->kernels, loss_bf16_kernels(w), &p, scratch);
+    if (!w->dh) return;
+    p = (struct bf16_pack){.source = {.form = GEMM_ROWS, .weight = w->w, .scale = 1.0f},
+                           .from = word + at,
+                           .k = words,
+                           .n = w->width,
+                           .dst = panels + columns_floats(w) + at / 2 * w->kernels->nr,
+                           .panel_stride = rows_stride(w)};
+    bf16_pack_panels(w->kernels, loss_bf16_kernels(w), &p, scratch);
+}
+
+/* ---- h ---------------------------------------------------------------------------------------------------------------- */
+
+/* Rows that count, in bf16; a tile may read ROWS of the last block. */
+static int64_t loss_bf16_h_floats(const struct loss_work *w)
+{
+    return cpu_round_up(w->n, ROWS) * bf16_row_steps(w->width);
+}
+
+static void loss_bf16_h_item(void *arg, int64_t block, int worker)
+{
+    (void)worker;
+    const struct loss_work *w = arg;
+    int64_t rs = bf16_row_steps(w->width), end = cpu_min((block + 1) * ROWS, w->n);
+    for (int64_t i = block * ROWS; i < end; i++)
+        bf16_round_rows(loss_bf16_kernels(w), cpu_row_at(w->call->in[0], w->row[i]), 0, 1, w->width,
+                        (uint32_t *)w->h + i * rs);
+}
+
+/* ---- tiles ------------------------------------------------------------------------------------------------------------ */
+
+/* The scratch of a work item: the tile of logits, and p in bf16, whose last rows a tile may read past the block's. */
+static float *loss_bf16_lay_out(float *scratch, float **tile, float **p)
+{
+    const struct loss_part parts[] = {{tile, ROWS * WORDS}, {p, ROWS * bf16_row_steps(WORDS)}};
     return loss_lay_out(parts, sizeof parts / sizeof *parts, scratch);
 }
 
-/* Floats of a work item: the parts are laid out at an address that is never touched, and the distance is measured. */
+/* Floats of a work item of either kind. The parts are laid out at an address that is never touched. */
 static int64_t loss_bf16_scratch(const struct loss_work *w)
 {
     static float origin[1];
-    struct loss_bf16_parts b;
-    return loss_bf16_lay_out(w, &b, origin) - origin;
+    float *tile, *p;
+    return cpu_max(loss_bf16_lay_out(origin, &tile, &p) - origin, bf16_pack_scratch(w->kernels));
 }
 
-/* Packs a tile of words as columns, for the logits, and, when a gradient is wanted, as rows, for dh. */
-static void loss_bf16_pack_words(const struct loss_work *w, const struct loss_bf16_parts *b, int64_t word, int64_t words)
+/* Words [word, word + words) for the rows of the item, a block: logits, softmax in place, and dh += p W with p rounded. */
+static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_item *item, int64_t word, int64_t words)
 {
-    struct bf16_pack p = {.source = {.form = GEMM_TRANSPOSED, .weight = w->w, .scale = 1.0f},
-                          .k = w->width,
-                          .first = word,
-                          .n = words,
-                          .dst = (uint32_t *)b->columns,
-                          .panel_stride = b->columns_stride};
-    bf16_pack_panels(w->kernels, b->q, &p, b->scratch);
-    if (!b->item->dh) return;
-    p = (struct bf16_pack){.source = {.form = GEMM_ROWS, .weight = w->w, .scale = 1.0f},
-                           .from = word,
-                           .k = words,
-                           .n = w->width,
-                           .dst = (uint32_t *)b->rows,
-                           .panel_stride = b->rows_stride};
-    bf16_pack_panels(w->kernels, b->q, &p, b->scratch);
-}
-
-/* Words [word, word + words) for the rows [at, at + n) of the item, which are a block: logits, softmax in place, and dh += p
- * W with p rounded. */
-static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_bf16_parts *b, int64_t at, int64_t n,
-                                int64_t word, int64_t words)
-{
-    struct bf16_block product = {.q = b->q,
-                                 .m = n,
+    const struct bf16_kernels *q = loss_bf16_kernels(w);
+    int64_t start, nr = w->kernels->nr;
+    loss_pass_words(w, item->slice, &start);
+    const uint32_t *panels = (const uint32_t *)(w->panels + item->slice * slice_floats(w));
+    float *logits, *p;
+    loss_bf16_lay_out(item->scratch, &logits, &p);
+    struct bf16_block product = {.q = q,
+                                 .m = item->n,
                                  .n = words,
                                  .k = w->width,
-                                 .a = (const uint32_t *)b->h + at * bf16_row_steps(w->width),
+                                 .a = (const uint32_t *)w->h + item->first * bf16_row_steps(w->width),
                                  .rs = bf16_row_steps(w->width),
-                                 .panels = (const uint32_t *)b->columns,
-                                 .panel_stride = b->columns_stride,
-                                 .c = b->tile,
+                                 .panels = panels + (word - start) / nr * columns_stride(w),
+                                 .panel_stride = columns_stride(w),
+                                 .c = logits,
                                  .ldc = WORDS};
     bf16_block(w->kernels, &product);
-    struct loss_tile tile = {at, n, word, words, b->tile, WORDS};
-    loss_softmax_rows(w, b->item, &tile);
-    if (!b->item->dh) return;
-    bf16_round_rows(b->q, b->tile, WORDS, n, words, (uint32_t *)b->p);
-    product = (struct bf16_block){.q = b->q,
-                                  .m = n,
+    struct loss_tile tile = {0, item->n, word, words, logits, WORDS};
+    loss_softmax_rows(w, item, &tile);
+    if (!item->dh) return;
+    bf16_round_rows(q, logits, WORDS, item->n, words, (uint32_t *)p);
+    product = (struct bf16_block){.q = q,
+                                  .m = item->n,
                                   .n = w->width,
                                   .k = words,
-                                  .a = (const uint32_t *)b->p,
+                                  .a = (const uint32_t *)p,
                                   .rs = bf16_row_steps(words),
-                                  .panels = (const uint32_t *)b->rows,
-                                  .panel_stride = b->rows_stride,
-                                  .c = b->item->dh + at * w->ld,
+                                  .panels = panels + columns_floats(w) + (word - start) / 2 * nr,
+                                  .panel_stride = rows_stride(w),
+                                  .c = item->dh,
                                   .ldc = w->ld,
                                   .accumulate = true};
     bf16_block(w->kernels, &product);
 }
 
-/* A work item: h is rounded once, then every tile of words of the slice is packed once and serves all blocks. */
+/* A work item: a block of rows against the words of the pass. */
 static void loss_bf16_run(const struct loss_work *w, const struct loss_item *item)
 {
-    struct loss_bf16_parts b = {.item = item};
-    loss_bf16_lay_out(w, &b, item->scratch);
-    for (int64_t i = 0; i < item->n; i++) {
-        item->max[i] = -FLT_MAX;
-        bf16_round_rows(b.q, cpu_row_at(w->call->in[0], w->row[item->first + i]), 0, 1, w->width,
-                        (uint32_t *)b.h + i * bf16_row_steps(w->width));
-    }
-    if (b.q->open) b.q->open();
-    for (int64_t word = item->word; word < item->end; word += WORDS) {
-        int64_t words = cpu_min(WORDS, item->end - word);
-        loss_bf16_pack_words(w, &b, word, words);
-        for (int64_t at = 0; at < item->n; at += ROWS)
-            loss_bf16_word_tile(w, &b, at, cpu_min(ROWS, item->n - at), word, words);
-    }
-    if (b.q->close) b.q->close();
+    const struct bf16_kernels *q = loss_bf16_kernels(w);
+    for (int64_t i = 0; i < item->n && w->pass == 0; i++) item->max[i] = -FLT_MAX;
+    if (q->open) q->open();
+    for (int64_t word = item->word; word < item->end; word += WORDS)
+        loss_bf16_word_tile(w, item, word, cpu_min(WORDS, item->end - word));
+    if (q->close) q->close();
 }
 
+static const struct loss_sharing sharing = {.most_slices = MOST_SLICES,
+                                            .words = PASS_WORDS,
+                                            .panel_floats = loss_bf16_panel_floats,
+                                            .h_floats = loss_bf16_h_floats,
+                                            .pack_items = loss_bf16_pack_items,
+                                            .pack_item = loss_bf16_pack_item,
+                                            .h_item = loss_bf16_h_item};
+
 const struct loss_method loss_method_bf16 = {
-    .rows = ROWS, .words = WORDS, .scratch_floats = loss_bf16_scratch, .run = loss_bf16_run};
+    .rows = ROWS, .words = WORDS, .scratch_floats = loss_bf16_scratch, .run = loss_bf16_run, .sharing = &sharing};
