@@ -3,7 +3,7 @@
 
   prepare DIR   random weights (fixed seed), a PEFT adapter with B != 0, and the tokens of all steps, into DIR:
                 DIR/model (bf16 safetensors, as such models are distributed), DIR/adapter, DIR/tokens.i32 (steps, B, T)
-  run DIR       trains on them, in f32 or with autocast to bf16, and prints one JSON line: tokens/s and losses and gradient norms by step, peak RSS
+  run DIR       trains on them, in f32, with autocast to bf16, or on a base that bitsandbytes makes NF4, and prints one JSON line: tokens/s and losses and gradient norms by step, peak RSS
 
 Both sides compute from the same bytes: AdamW, no clipping, no dropout, mean loss over B * (T - 1) targets.
 """
@@ -47,21 +47,25 @@ def prepare(folder, steps, like, batch, length):
     tokens.numpy().tofile(os.path.join(folder, "tokens.i32"))
 
 
-def load(folder):
+def load(folder, nf4):
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    model = AutoModelForCausalLM.from_pretrained(os.path.join(folder, "model"), dtype=torch.float32)
+    how = dict(dtype=torch.float32)
+    if nf4:
+        how = dict(dtype=torch.bfloat16, device_map="cpu", quantization_config=BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16))
+    model = AutoModelForCausalLM.from_pretrained(os.path.join(folder, "model"), **how)
     model = PeftModel.from_pretrained(model, os.path.join(folder, "adapter"), is_trainable=True)
     model.config.use_cache = False
     return model.train()
 
 
-def run(folder, steps, batch, length, compiled, bf16):
+def run(folder, steps, batch, length, compiled, bf16, nf4):
     import numpy
 
     tokens = numpy.fromfile(os.path.join(folder, "tokens.i32"), dtype=numpy.int32).reshape(-1, batch, length)[:steps]
-    model = load(folder)
+    model = load(folder, nf4)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, **ADAMW)
     forward = torch.compile(model) if compiled else model
@@ -80,7 +84,7 @@ def run(folder, steps, batch, length, compiled, bf16):
         seconds.append(time.perf_counter() - start)
         cpu.append(time.process_time() - start_cpu)
     print(json.dumps({
-        "peer": "pytorch-" + ("compile" if compiled else "eager") + ("-bf16" if bf16 else ""),
+        "peer": "pytorch-" + ("compile" if compiled else "eager") + ("-bf16" if bf16 else "") + ("-nf4" if nf4 else ""),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "tokens_per_step": batch * length,
@@ -104,12 +108,13 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--bf16", action="store_true", help="torch.autocast")
+    parser.add_argument("--nf4", action="store_true", help="the base in NF4 by bitsandbytes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.what == "prepare":
         prepare(options.folder, options.steps, options.like, options.batch, options.length)
     else:
-        run(options.folder, options.steps, options.batch, options.length, options.compile, options.bf16)
+        run(options.folder, options.steps, options.batch, options.length, options.compile, options.bf16, options.nf4)
 
 
 if __name__ == "__main__":

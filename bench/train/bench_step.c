@@ -1,6 +1,6 @@
 /* bench_step: LoRA training steps on the weights, adapter and tokens that a peer saved (bench/peers), timed one by one.
  *
- * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8] [BxT]
+ * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8|nf4|bf16-on-nf4] [BxT]
  * [profile]: FOLDER/model, FOLDER/adapter, FOLDER/tokens.i32 of (STEPS, B, T); B documents of T tokens in a step, 4x512 if
  * not said. profile: seconds of each primitive in the last step, on stderr.
  * Prints one JSON line like the peer's: AdamW, no clipping, no dropout, mean loss over the B * (T - 1) targets of a step. */
@@ -119,7 +119,9 @@ static const struct variant variants[] = {{"f32", {.base = BASE_AS_IS, .compute 
                                           {"int8x2", {.base = BASE_INT8, .compute = COMPUTE_INT8X2}},
                                           {"int8", {.base = BASE_INT8, .compute = COMPUTE_INT8}},
                                           {"bf16", {.base = BASE_AS_IS, .compute = COMPUTE_BF16}},
-                                          {"bf16-on-int8", {.base = BASE_INT8, .compute = COMPUTE_BF16}}};
+                                          {"bf16-on-int8", {.base = BASE_INT8, .compute = COMPUTE_BF16}},
+                                          {"nf4", {.base = BASE_NF4, .compute = COMPUTE_F32}},
+                                          {"bf16-on-nf4", {.base = BASE_NF4, .compute = COMPUTE_BF16}}};
 
 /* Opens model and adapter and runs the steps of the file. */
 static enum status run(struct ctx *c, const char *folder, int steps, struct shape shape, bool checkpoint,
@@ -181,9 +183,9 @@ int main(int argc, char **argv)
         known = known && found;
     }
     if (!known) {
-        fprintf(stderr,
-                "usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8] "
-                "[BxT] [profile]\n");
+        fprintf(stderr, "usage: bench_step FOLDER STEPS THREADS [checkpoint] "
+                        "[f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8|nf4|bf16-on-nf4] "
+                        "[BxT] [profile]\n");
         return 2;
     }
     struct ctx *c = ctx_new(NULL);
