@@ -51,9 +51,9 @@ check: build ## the guide's commands, layers, sizes, comments, docs, format, cpp
 	@cmake --preset debug >/dev/null
 	@tools/check_static.sh build-debug
 
-check-peers: build ## against PyTorch, transformers, PEFT and llama.cpp's quantiser (docs/peers.md); installs 3 GB from PyPI once
+check-peers: build ## against PyTorch, transformers, PEFT and llama.cpp's quantiser (docs/peers.md); installs 3 GB from PyPI once; CHECKS="merge peft": some
 	@scripts/get-model.sh smollm2-135m
-	@scripts/check-peers.sh
+	@scripts/check-peers.sh $(CHECKS)
 
 coverage: ## line coverage of src/ by the tests
 	@scripts/install-deps.sh dev

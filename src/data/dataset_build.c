@@ -218,7 +218,8 @@ static int64_t find_untrained(const struct builder *b, int64_t at, int64_t n)
  * where 7 is there as what 8 is predicted from, and put_split marks it as not trained. */
 static void place_piece(const struct builder *b, int64_t target, int64_t n, int64_t *first, int64_t *end)
 {
-    int64_t longest = b->options.max_length, run_end = find_untrained(b, target, n);
+    int64_t longest = b->options.max_length, seen = n - target > longest ? target + longest + 1 : n;
+    int64_t run_end = find_untrained(b, target, seen); /* no further than it matters: a row may be one run of millions */
     bool continued = target > 0 && b->trained.data[target - 1];
     if (continued || run_end - target >= longest) {
         int64_t before = continued ? 1 : target < longest / 2 ? target : longest / 2;
@@ -277,8 +278,11 @@ static enum status put_row(struct builder *b, struct record *row)
     if (kept < 2 || sum(b->trained.data + 1, kept - 1) == 0) {
         b->counts.left_out_tokens += b->sequences > 0 ? n : 0;
         if (b->sequences > 0) return OK;
-        return records_reject(b->rows, FAULT_UNTRAINED, "none of its first %lld tokens (of %lld) is trained%s",
-                              (long long)kept, (long long)n, truncate ? ": raise --max-length, or use --long split" : "");
+        return records_reject(
+            b->rows, FAULT_UNTRAINED, "none of its first %lld tokens (of %lld) is trained%s", (long long)kept, (long long)n,
+            truncate                       ? ": raise --max-length, or use --long split"
+            : row->kind == RECORD_MESSAGES ? ": no turn of the assistant is there and trained (--train-on all trains others)"
+                                           : "");
     }
     b->rejected = false;
     if (b->sequences++ == 0) settle_scores(b, row);

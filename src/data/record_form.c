@@ -41,6 +41,29 @@ void record_form_release(struct record_form *f)
     buf_release(&f->joined);
 }
 
+/* Appends "; this row has id, question, answer", names and number bounded. */
+static void append_members(struct buf *out, const json_t *row)
+{
+    struct member_list members = {.n = 0};
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)row, key, value) member_list_add(&members, key);
+    for (size_t i = 0; i < members.n; i++) buf_printf(out, "%s%.40s", i ? ", " : "; this row has ", members.items[i].name);
+}
+
+/* Says of a needed member whether it is null or not there at all, and then what the row has in its place. */
+static void refuse_absent(struct ctx *c, const char *what, const json_t *row, const char *key)
+{
+    struct buf names;
+    buf_init(&names, c, 1 << 12);
+    append_members(&names, row);
+    if (json_object_get(row, key))
+        ctx_fail(c, E_INPUT, "%s: '%s' is null", what, key);
+    else
+        ctx_fail(c, E_INPUT, "%s: '%s' is missing%s", what, key, buf_str(&names));
+    buf_release(&names);
+}
+
 /* A string member with its length; absent leaves *s NULL unless required. */
 static bool text_member(struct ctx *c, const char *what, const json_t *o, const char *key, bool required, const char **s,
                         size_t *n)
@@ -50,7 +73,7 @@ static bool text_member(struct ctx *c, const char *what, const json_t *o, const 
     *n = 0;
     if (!v && !required) return true;
     if (!v) {
-        ctx_fail(c, E_INPUT, "%s: '%s' is missing", what, key);
+        refuse_absent(c, what, o, key);
     } else if (!json_is_string(v)) {
         ctx_fail(c, E_INPUT, "%s: '%s' is %s, not a string", what, key, record_type_name(v));
     } else {
@@ -90,7 +113,7 @@ static bool push_text(struct record_form *f, const char *role, const char *conte
 static bool read_turns(struct record_form *f, const char *what, const json_t *o, const char *key, bool trained)
 {
     const json_t *turns = record_member(o, key);
-    if (!turns) return ctx_fail(f->c, E_INPUT, "%s: '%s' is missing", what, key), false;
+    if (!turns) return refuse_absent(f->c, what, o, key), false;
     if (!json_is_array(turns)) {
         ctx_fail(f->c, E_INPUT, "%s: '%s' is %s, not an array", what, key, record_type_name(turns));
         return false;
@@ -251,31 +274,30 @@ static bool note_mixed(struct record_form *f, const char *what, const json_t *ro
     return true;
 }
 
-/* Says what is wanted and what the row has. Two forms that other trainers read are named, because they are not read here. */
-static bool fail_no_form(struct record_form *f, const char *what, const json_t *row)
+/* Two forms that other trainers read are refused by name. A row of prompt, chosen and rejected is one of preferences, and
+ * not one whose completion was forgotten. */
+static bool is_foreign_form(struct record_form *f, const char *what, const json_t *row)
 {
-    struct member_list members = {.n = 0};
-    struct buf names;
-    const char *key;
-    json_t *value;
-    if (record_member(row, "chosen") && record_member(row, "rejected")) {
-        ctx_fail(f->c, E_INPUT, "%s: a pair of answers ('chosen', 'rejected'): training on preferences is not done here",
+    if (record_member(row, "chosen") && record_member(row, "rejected"))
+        ctx_fail(f->c, E_INPUT,
+                 "%s: a pair of answers ('chosen', 'rejected'): training on preferences is not done here; name the better "
+                 "answer 'completion' to train on it",
                  what);
-        return false;
-    }
-    if (record_member(row, "input_ids")) {
+    else if (record_member(row, "input_ids"))
         ctx_fail(f->c, E_INPUT, "%s: a row of token ids ('input_ids'): rows are given as text here", what);
-        return false;
-    }
-    json_object_foreach((json_t *)row, key, value) member_list_add(&members, key);
+    return !ctx_ok(f->c);
+}
+
+/* Says what is wanted and what the row has. */
+static void fail_no_form(struct record_form *f, const char *what, const json_t *row)
+{
+    struct buf names;
     buf_init(&names, f->c, 1 << 12);
-    for (size_t i = 0; i < members.n; i++)
-        buf_printf(&names, "%s%.40s", i ? ", " : "; this row has ", members.items[i].name);
+    append_members(&names, row);
     ctx_fail(f->c, E_INPUT,
              "%s: no text: want text, prompt and completion, messages, conversations, or instruction and output%s", what,
              buf_str(&names));
     buf_release(&names);
-    return false;
 }
 
 /* The form that is read: the one that was chosen, else the first that is whole, else the first of which a part is there,
@@ -286,6 +308,7 @@ static const struct form *find_form(struct record_form *f, const char *what, con
         if (f->choice == forms[i].form) return &forms[i];
     for (size_t i = 0; i < N_FORMS; i++)
         if (is_whole(row, &forms[i])) return note_mixed(f, what, row, &forms[i]) ? &forms[i] : NULL;
+    if (is_foreign_form(f, what, row)) return NULL;
     for (size_t i = 0; i < N_FORMS; i++)
         if (record_member(row, forms[i].key) || record_member(row, forms[i].target)) return &forms[i];
     fail_no_form(f, what, row);

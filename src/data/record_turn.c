@@ -104,7 +104,12 @@ static bool read_content(struct ctx *c, const char *what, const json_t *turn, js
     const json_t *v = either(c, what, turn, "content", "value");
     if (!ctx_ok(c)) return false;
     if (!v && json_object_get(message, "tool_calls")) return true;
-    if (!v) return ctx_fail(c, E_INPUT, "%s: a message has no 'content' (or 'value')", what), false;
+    if (!v)
+        return ctx_fail(c, E_INPUT,
+                        json_object_get(turn, "content") ? "%s: the 'content' of a message is null, and it calls no tool"
+                                                         : "%s: a message has no 'content' (or 'value')",
+                        what),
+               false;
     if (!json_is_string(v) && (!json_is_array(v) || json_array_size(v) == 0)) {
         ctx_fail(c, E_INPUT, "%s: the content of a message is %s, not a string or a list of parts", what,
                  json_is_array(v) ? "an empty array" : record_type_name(v));
@@ -160,8 +165,11 @@ static bool read_mask(struct ctx *c, const char *what, const json_t *turn, const
     if (!v) return true;
     double mask = json_is_boolean(v) ? json_boolean_value(v) : json_is_number(v) ? json_number_value(v) : -1;
     if (mask != 0 && mask != 1 && (!fraction || !(mask > 0 && mask < 1))) {
-        ctx_fail(c, E_INPUT, "%s: '%s' of a message is %s (loss_weight is the weight of a row)", what, key,
-                 fraction ? "not between 0 and 1" : "neither 0 nor 1");
+        ctx_fail(c, E_INPUT, "%s: '%s' of a message is %s%s (loss_weight is the weight of a row)", what, key,
+                 json_is_number(v) ? "" : record_type_name(v),
+                 !json_is_number(v) ? fraction ? ", not a number" : ", neither true nor false"
+                 : fraction         ? "not between 0 and 1"
+                                    : "neither 0 nor 1");
         return false;
     }
     *weight *= mask;

@@ -51,7 +51,10 @@ static enum json_token fail_at(struct json_scan *s, size_t at, const char *messa
         line++;
         start = i + 1;
     }
-    ctx_fail(s->c, E_INPUT, "%s: line %zu, column %zu: %s", s->what, line, at - start + 1, message);
+    if (line == 1 && !memchr(s->text, '\n', s->n)) /* of a file of rows `what` names the line: "rows.jsonl:5: column 13" */
+        ctx_fail(s->c, E_INPUT, "%s: column %zu: %s", s->what, at + 1, message);
+    else
+        ctx_fail(s->c, E_INPUT, "%s: line %zu, column %zu: %s", s->what, line, at - start + 1, message);
     return SCAN_FAILED;
 }
 
@@ -140,6 +143,9 @@ static void append_code_point(struct buf *b, uint32_t cp)
     buf_append(b, out, n);
 }
 
+static const char LONE_SURROGATE[] =
+    "escape of a lone surrogate, one half of a character: write both halves, or leave it out";
+
 /* \uXXXX, s->at on the first digit; a high surrogate must be followed by the escape of a low one. */
 static bool unicode_escape(struct json_scan *s)
 {
@@ -150,11 +156,11 @@ static bool unicode_escape(struct json_scan *s)
     uint32_t cp = (uint32_t)unit;
     if (cp >= 0xd800 && cp < 0xdc00) {
         int32_t low = s->n - s->at >= 6 && s->text[s->at] == '\\' && s->text[s->at + 1] == 'u' ? hex4(s, s->at + 2) : -1;
-        if (low < 0xdc00 || low > 0xdfff) return refuse_at(s, start, "escape of a lone surrogate");
+        if (low < 0xdc00 || low > 0xdfff) return refuse_at(s, start, LONE_SURROGATE);
         s->at += 6;
         cp = 0x10000 + ((cp - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
     } else if (cp >= 0xdc00 && cp < 0xe000) {
-        return refuse_at(s, start, "escape of a lone surrogate");
+        return refuse_at(s, start, LONE_SURROGATE);
     }
     append_code_point(&s->decoded, cp);
     return true;

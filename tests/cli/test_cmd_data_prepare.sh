@@ -46,7 +46,7 @@ check "full disk, split: exit code" 1 $?
 
 # Bad input, by file and row.
 printf '{"text":"a"}\n{"text":"b"\n' >bad.jsonl
-refuse_data "malformed" "bad.jsonl:2: line 1, column" dedup bad.jsonl -o o2
+refuse_data "malformed" "bad.jsonl:2: column" dedup bad.jsonl -o o2
 printf '{"text":"a"}\n{"text":"\xff"}\n' >bad.jsonl
 refuse_data "encoding" "bad.jsonl:2:" dedup bad.jsonl -o o2
 head -c 3000 "$YOUR_AI" >bad.jsonl

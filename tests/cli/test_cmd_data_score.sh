@@ -115,7 +115,7 @@ check "--compat" 0.65 "$("$YOUR_AI" data score -q compat --compat | sed 's/.*"au
 
 echo '{"a"' >faulty
 echo "$row" >>faulty
-refuse_data "faulty row" "faulty:1: line 1, column" score faulty -o none
+refuse_data "faulty row" "faulty:1: column" score faulty -o none
 [ -e none ] && check "faulty row" "no output" "$(cat none)"
 check "skipped" "$scored" "$("$YOUR_AI" data score --on-error skip --no-breakdown faulty 2>/dev/null)"
 refuse_data "no such file" "no such" score "no such"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -327,6 +328,28 @@ static void long_documents_are_split(void **state)
     dataset_close(d);
 }
 
+/* A book in one row: the end of its run of targets was looked for again from every piece, which for a row of megabytes took
+ * hours. */
+static void a_long_row_is_split_in_linear_time(void **state)
+{
+    enum { LETTERS = 300000 };
+    struct ctx *c = *state;
+    struct dataset_counts n;
+    struct dataset_options o = defaults();
+    o.max_length = 4;
+    char *row = malloc(LETTERS + 32);
+    size_t head = (size_t)sprintf(row, "{\"text\":\"");
+    memset(row + head, 'x', LETTERS);
+    memcpy(row + head + LETTERS, "\"}\n", 4);
+    clock_t start = clock();
+    struct dataset *d = build(c, (struct tokenizer_kind){0}, row, o, &n);
+    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 3);
+    assert_int_equal(n.trained, LETTERS);
+    assert_int_equal(n.documents, (LETTERS + 2) / 3);
+    dataset_close(d);
+    free(row);
+}
+
 /* Every target of a long conversation stands once, with as much as fits before it. */
 static void long_conversations_keep_their_answers_whole(void **state)
 {
@@ -470,7 +493,8 @@ static const struct {
     enum record_fault why;
     const char *row, *message;
 } faulty[] = {
-    {FAULT_UNTRAINED, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", "rows.jsonl:2: none of its first"},
+    {FAULT_UNTRAINED, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+     "is trained: no turn of the assistant is there"},
     {FAULT_UNTRAINED, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"hi\",\"weight\":0}]}", "is trained"},
     {FAULT_BOS, "{\"text\":\"<s>hello\"}", "rows.jsonl:2: begins with BOS"},
     {FAULT_BOS, "{\"prompt\":\"<s>hello\",\"completion\":\"x\"}", "begins with BOS"},
@@ -837,6 +861,7 @@ int main(void)
         DATA_TEST(pairs_get_the_template),
         DATA_TEST(spelled_tokens_can_be_parsed),
         DATA_TEST(long_documents_are_split),
+        DATA_TEST(a_long_row_is_split_in_linear_time),
         DATA_TEST(long_conversations_keep_their_answers_whole),
         DATA_TEST(long_documents_are_truncated),
         DATA_TEST(source_types_are_kept),

@@ -186,7 +186,7 @@ static void test_messages(void **state)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "text: line 1, column 1: unexpected end"},
+        {"", "text: column 1: unexpected end"},
         {"{\n \"a\": tru }", "text: line 2, column 7: expected a JSON value"},
         {"[1,\n\n  2 3]", "text: line 3, column 5: expected ',' or ']'"},
         {"{\"a\":1 \"b\":2}", "column 8: expected ',' or '}'"},

@@ -212,6 +212,15 @@ static void expressions_are_refused(void **state)
     memset(deep + 200, ')', 200);
     assert_null(expression_new(c, "test", deep, sizeof deep));
     test_expect(c, E_UNSUPPORTED, "so deep a nesting", "deep");
+    /* Each \W is a union with more than a thousand ranges: a class of a megabyte took nine seconds. */
+    static char wide[1 << 20];
+    memset(wide, '\\', sizeof wide);
+    for (size_t i = 2; i < sizeof wide; i += 2) wide[i] = i % 4 ? 'W' : 'w';
+    wide[0] = '[';
+    wide[sizeof wide - 1] = ']';
+    assert_null(expression_new(c, "test", wide, sizeof wide));
+    test_expect(c, E_UNSUPPORTED, "a pattern of more than 16 KiB", "wide");
+    assert_true(c->alloc_peak < (size_t)16 << 20);
     ctx_free(c);
 }
 

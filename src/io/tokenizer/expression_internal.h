@@ -13,6 +13,7 @@
 #include "io/tokenizer/expression_set.h"
 
 enum {
+    EXPRESSION_BYTES_MAX = 16384, /* of the source; each \W inside [...] costs a union of more than a thousand ranges */
     EXPRESSION_NODES_MAX = 2000,  /* of the tree, and of the automaton */
     EXPRESSION_SETS_MAX = 200,    /* different classes of characters */
     EXPRESSION_DEPTH_MAX = 50,    /* of groups and classes in each other */

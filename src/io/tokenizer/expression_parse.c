@@ -593,6 +593,7 @@ enum status expression_parse(struct ctx *c, struct expression_tree *t, const cha
     t->sets = mem_alloc(c, EXPRESSION_SETS_MAX, sizeof *t->sets);
     if (!t->sets) return c->status;
     if (n == 0) expression_refuse(&p, "an empty pattern");
+    if (n > EXPRESSION_BYTES_MAX) expression_refuse(&p, "a pattern of more than 16 KiB");
     t->root = ctx_ok(c) ? parse_alternatives(&p) : -1;
     if (t->root >= 0 && p.at < n) expression_refuse(&p, "a closing parenthesis without its opening one");
     return c->status;
