@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/system.h"
+
 enum { CHILD_BYTES_MAX = 4096 };
 
 static double child_seconds(void)
@@ -77,6 +79,7 @@ enum status child_run(struct ctx *c, void (*fn)(void *user, void *out), void *us
     if (child == 0) {
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
+        system_end_with_parent();
         child_silence();
         fn(user, out);
         ssize_t sent = write(ends[1], out, n);

@@ -29,6 +29,10 @@ void system_trim(void);
 /* Lets the calling thread run behind the others of the process. A failure changes nothing. */
 void system_yield_priority(void);
 
+/* In a child: has the system end it when the process that made it ends, also by SIGKILL. Where there is no such call it
+ * goes on, and its result is not wanted by anybody. */
+void system_end_with_parent(void);
+
 /* The program's name as it was called: argv[0]. */
 const char *system_program(void);
 

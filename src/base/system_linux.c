@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -65,6 +67,11 @@ void system_trim(void)
 void system_yield_priority(void)
 {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+}
+
+void system_end_with_parent(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 const char *system_program(void)

@@ -61,6 +61,8 @@ void system_yield_priority(void)
     pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
 }
 
+void system_end_with_parent(void) {}
+
 const char *system_program(void)
 {
     return (*_NSGetArgv())[0];

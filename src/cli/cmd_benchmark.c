@@ -58,7 +58,8 @@ struct benchmark {
     const struct benchmark_values *v;
     struct benchmark_device device;
     struct trial_log log;
-    char *results, *folder; /* owned; folder: of models and rows that are made here */
+    char *results;                  /* owned */
+    struct temporary_folder folder; /* of models and rows that are made here */
     int threads;
 };
 
@@ -104,7 +105,7 @@ static char *benchmark_find_model(struct benchmark *b, const char *name)
     char *path = m->hub[0] ? hub_cache_resolve(b->c, m->hub) : NULL;
     if (path) return path;
     ctx_clear(b->c); /* it was never downloaded */
-    path = path_join(b->c, b->folder, name);
+    path = path_join(b->c, b->folder.path, name);
     const struct random_model hollow = {.shape = m, .hollow = true};
     if (path && !dir_exists(path)) random_model_write(b->c, path, &hollow);
     return path;
@@ -178,7 +179,7 @@ static enum status benchmark_model(struct benchmark *b, const char *name, const 
 /* Those that were named, or all of the table that are published. */
 static enum status benchmark_all(struct benchmark *b, const struct command_call *call)
 {
-    char *rows = path_join(b->c, b->folder, "rows.jsonl");
+    char *rows = path_join(b->c, b->folder.path, "rows.jsonl");
     if (!rows || write_rows(b, rows) != OK) {
         mem_free(b->c, rows);
         return b->c->status;
@@ -205,8 +206,7 @@ static enum status benchmark_open(struct benchmark *b)
     b->results = b->v->results ? mem_strdup(b->c, b->v->results) : benchmark_path(b->c);
     if (!b->results) return ctx_fail(b->c, E_INPUT, "there is no folder for the results: give --results, or set HOME");
     TRY(trial_log_read(b->c, b->results, &b->log));
-    b->folder = temporary_new(b->c, NULL);
-    return b->c->status;
+    return temporary_folder_open(b->c, &b->folder);
 }
 
 static enum status cmd_benchmark_run(const struct command_call *call)
@@ -214,9 +214,8 @@ static enum status cmd_benchmark_run(const struct command_call *call)
     struct ctx *c = call->c;
     struct benchmark b = {.c = c, .v = call->values, .log = {.c = c}};
     if (benchmark_open(&b) == OK) benchmark_all(&b, call);
-    if (b.folder) dir_remove(c, b.folder);
+    temporary_folder_close(c, &b.folder);
     trial_log_release(&b.log);
-    mem_free(c, b.folder);
     mem_free(c, b.results);
     return c->status;
 }

@@ -151,11 +151,12 @@ static enum status cmd_plan_run(const struct command_call *call)
     struct train_values values = *(const struct train_values *)call->values;
     catch_signals();
     if (values.config.run) return plan_in(call, &values, values.config.run);
-    char *folder = temporary_new(c, NULL);
-    if (!folder) return c->status;
-    plan_in(call, &values, folder);
-    rmdir(folder); /* where the setup never came to it */
-    mem_free(c, folder);
+    struct temporary_folder folder;
+    TRY(temporary_folder_open(c, &folder));
+    char *run = path_join(c, folder.path, "run"); /* which the trainer locks itself */
+    if (run) plan_in(call, &values, run);
+    mem_free(c, run);
+    temporary_folder_close(c, &folder);
     return c->status;
 }
 

@@ -96,10 +96,10 @@ static enum status count_tokens(struct ctx *c, const struct recommend_values *v,
 static enum status estimate_tokens(struct ctx *c, const struct recommend_values *v, int64_t *tokens)
 {
     const struct random_model hollow = {.shape = &known_models[known_model_find("tiny")], .hollow = true};
-    char *folder = temporary_new(c, NULL);
-    if (folder && random_model_write(c, folder, &hollow) == OK) count_tokens(c, v, folder, tokens);
-    if (folder) dir_remove(c, folder);
-    mem_free(c, folder);
+    struct temporary_folder folder;
+    TRY(temporary_folder_open(c, &folder));
+    if (random_model_write(c, folder.path, &hollow) == OK) count_tokens(c, v, folder.path, tokens);
+    temporary_folder_close(c, &folder);
     *tokens /= BYTES_A_TOKEN;
     return c->status;
 }

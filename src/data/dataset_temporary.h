@@ -4,8 +4,8 @@
 
 #include "data/dataset.h"
 
-/* Tokenises rows into a temporary file (base/temporary.h) whose name is gone when this returns. The errors of temporary_new,
- * dataset_build and dataset_open. Owner of the result: the caller (dataset_close). */
+/* Tokenises rows into a temporary folder (base/temporary.h) that is gone when this returns. The errors of
+ * temporary_folder_open, dataset_build and dataset_open. Owner of the result: the caller (dataset_close). */
 struct dataset *dataset_temporary_new(struct ctx *c, const struct tokenizer *t, const struct dataset_options *options);
 
 #endif

@@ -28,7 +28,7 @@ static bool is_chosen(const struct backend *b, enum compute k)
 }
 
 /* Which part of a step a row of ops.def belongs to. */
-static enum step_part part_of(int op)
+static enum step_part calibrate_part(int op)
 {
     switch (op) {
     case OP_LINEAR:
@@ -55,7 +55,7 @@ static void keep_parts(const struct bench_phase *step, double quiet, double part
 {
     double rows = 0, mine[STEP_PARTS] = {0};
     for (int op = 0; op < OP_COUNT; op++) {
-        mine[part_of(op)] += step->row[op].seconds * quiet / step->seconds;
+        mine[calibrate_part(op)] += step->row[op].seconds * quiet / step->seconds;
         rows += step->row[op].seconds;
     }
     if (rows < step->seconds) mine[STEP_ROWS] += (step->seconds - rows) * quiet / step->seconds;
@@ -117,13 +117,13 @@ enum status calibrate_run(struct ctx *c, struct profile *p, struct machine_profi
     out->fma_one = b.machine.fma_one * 1e9;
     out->fma = b.machine.fma * 1e9;
     out->read = b.machine.read * 1e9;
-    char *folder = temporary_new(c, NULL);
-    for (int size = 0; folder && size < STEP_SIZES && ctx_ok(c); size++) {
-        char name[] = {(char)('0' + size), '\0'}, *inner = path_join(c, folder, name);
+    struct temporary_folder folder;
+    TRY(temporary_folder_open(c, &folder));
+    for (int size = 0; size < STEP_SIZES && ctx_ok(c); size++) {
+        char name[] = {(char)('0' + size), '\0'}, *inner = path_join(c, folder.path, name);
         if (inner && calibrate_size(c, p, size, inner, out) == OK) dir_remove(c, inner);
         mem_free(c, inner);
     }
-    if (folder) dir_remove(c, folder);
-    mem_free(c, folder);
+    temporary_folder_close(c, &folder);
     return c->status;
 }

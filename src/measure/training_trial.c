@@ -89,12 +89,13 @@ enum status training_trial_run(struct ctx *c, const struct train_values *values,
 {
     enum child_end end = CHILD_DIED;
     int how = 0;
-    char *folder = temporary_new(c, NULL);
-    if (!folder) return c->status;
-    struct trial_work work = {values, folder};
-    if (child_run(c, trial_enter, &work, out, sizeof *out, seconds_at_most, &end, &how) == OK && end != CHILD_SENT)
+    struct temporary_folder folder;
+    TRY(temporary_folder_open(c, &folder));
+    char *run = path_join(c, folder.path, "run"); /* which the trainer locks itself */
+    struct trial_work work = {values, run};
+    if (run && child_run(c, trial_enter, &work, out, sizeof *out, seconds_at_most, &end, &how) == OK && end != CHILD_SENT)
         trial_without_result(end == CHILD_LATE, how, out);
-    dir_remove(c, folder);
-    mem_free(c, folder);
+    mem_free(c, run);
+    temporary_folder_close(c, &folder);
     return c->status;
 }

@@ -91,10 +91,9 @@ enum status plan_model_make(struct ctx *c, const struct plan_model *p, struct pl
     if (p->length > p->model->positions)
         return ctx_fail(c, E_INPUT, "%lld tokens are more than the %d positions of %s", (long long)p->length,
                         p->model->positions, p->model->name);
-    char *folder = temporary_new(c, NULL);
-    if (!folder) return c->status;
-    plan_model_in(c, p, folder, out, parameters);
-    dir_remove(c, folder);
-    mem_free(c, folder);
+    struct temporary_folder folder;
+    TRY(temporary_folder_open(c, &folder));
+    plan_model_in(c, p, folder.path, out, parameters);
+    temporary_folder_close(c, &folder);
     return c->status;
 }

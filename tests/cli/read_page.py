@@ -1,10 +1,12 @@
 """Reads the page of a run (`your_ai report`) back: read_page.py PAGE.html RUN [RUN ...] checks that it is well-formed, loads and runs
 nothing, and that the curves in it are the values of the runs' metrics.jsonl and timing.jsonl. PAGE.html may be what a browser
-made of it (chromium --dump-dom)."""
+made of it (chromium --dump-dom). With --live it is the page of a run that went on afterwards: its values are those up to the step that
+the page's table names."""
 import html.parser
 import json
 import math
 import os
+import re
 import sys
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -93,18 +95,21 @@ def near(points):
 
 
 def main():
-    path, runs = sys.argv[1], sys.argv[2:]
+    live = sys.argv[1] == "--live"
+    path, runs = sys.argv[1 + live], sys.argv[2 + live:]
     page = Page()
     text = open(path, encoding="utf-8").read()
     page.feed(text)
     page.close()
     if page.open:
         sys.exit(f"not closed: {page.open}")
-    checked = 0
+    checked, last = 0, math.inf
+    if live:
+        last = int(re.search(r"<td>(\d+) of \d+</td>", text).group(1))
     for i, run in enumerate(runs):
-        steps = [r for r in rows(run, "metrics.jsonl") if "loss" in r]
-        evals = [r for r in rows(run, "metrics.jsonl") if "valid_loss" in r]
-        timing = {r["step"]: r for r in rows(run, "timing.jsonl")}
+        steps = [r for r in rows(run, "metrics.jsonl") if "loss" in r and r["step"] <= last]
+        evals = [r for r in rows(run, "metrics.jsonl") if "valid_loss" in r and r["step"] <= last]
+        timing = {r["step"]: r for r in rows(run, "timing.jsonl") if r["step"] <= last}
         wanted = [("Training loss", "faint", "loss", steps, lambda v: v),
                   ("Weighted loss (the objective)", "faint", "weighted_loss", steps, lambda v: v),
                   ("Learning rate", "curve", "lr", steps, lambda v: v),
