@@ -10,3 +10,5 @@ set(CMAKE_RANLIB ${YA_ZIG}/ranlib CACHE FILEPATH "")
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+# Questions to the compiler need no program linked: for musl that would compile the whole C library, for each way of linking.
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)

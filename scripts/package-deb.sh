@@ -28,7 +28,8 @@ mv "$root/usr/share/zsh/site-functions/_your_ai" "$root/usr/share/zsh/vendor-com
 rmdir "$root/usr/share/zsh/site-functions"
 
 doc=$root/usr/share/doc/your-ai
-mkdir -p "$doc"
+mv "$root/usr/share/doc/your_ai" "$doc"
+rm "$doc/LICENSE" # copyright says it
 {
     echo "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
     echo "Upstream-Name: your_ai"

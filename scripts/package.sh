@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes packages of the program in build-package/out; docs/packages.md says what each is. Called by `make package`.
-#   scripts/package.sh [deb|gnu|wheel|musl|macos-arm64|macos-x86_64 ...]      (default: deb gnu wheel)
+#   scripts/package.sh [deb|gnu|wheel|model|musl|macos-arm64|macos-x86_64 ...]      (default: deb gnu wheel)
 # build/your_ai has to be there. One that cannot be made is named at the end, and the others are made all the same.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -19,6 +19,7 @@ for kind in ${*:-deb gnu wheel}; do
     deb) scripts/package-deb.sh $out ;;
     gnu | musl | macos-arm64 | macos-x86_64) scripts/package-portable.sh "$kind" ;;
     wheel) wheel ;;
+    model) scripts/get-model.sh smollm2-135m && scripts/package-wheel.py --model models/smollm2-135m.gguf $out ;;
     *) echo "error: there is no package '$kind'" >&2; false ;;
     esac || failed="$failed $kind"
 done

@@ -36,6 +36,10 @@ void system_end_with_parent(void);
 /* The program's name as it was called: argv[0]. */
 const char *system_program(void);
 
+/* The path of the program's own file, with its folder; false where the system does not tell (no /proc) or it does not fit.
+ */
+bool system_program_path(char *out, size_t n);
+
 /* x86: asks for AMX's tile registers, which a process must before it uses them; false when they are refused. */
 bool system_allow_tiles(void);
 /* AArch64: whether the processor has sdot, which only the system can tell. */

@@ -79,6 +79,14 @@ const char *system_program(void)
     return program_invocation_name;
 }
 
+bool system_program_path(char *out, size_t n)
+{
+    ssize_t k = readlink("/proc/self/exe", out, n - 1);
+    if (k <= 0 || (size_t)k == n - 1) return false;
+    out[k] = '\0';
+    return true;
+}
+
 /* 8 KiB that Linux (5.16 and later) gives the threads of a process only if it asks for them. */
 bool system_allow_tiles(void)
 {

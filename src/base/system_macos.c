@@ -4,10 +4,14 @@
 #include <crt_externs.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <mach-o/dyld.h>
 #include <malloc/malloc.h>
 #include <pthread/qos.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/sysctl.h>
 #include <unistd.h>
 
@@ -66,6 +70,16 @@ void system_end_with_parent(void) {}
 const char *system_program(void)
 {
     return (*_NSGetArgv())[0];
+}
+
+/* The system gives the path that was called, which may go through links. */
+bool system_program_path(char *out, size_t n)
+{
+    char called[PATH_MAX], real[PATH_MAX];
+    uint32_t bytes = sizeof called;
+    if (_NSGetExecutablePath(called, &bytes) != 0 || !realpath(called, real) || strlen(real) >= n) return false;
+    memcpy(out, real, strlen(real) + 1);
+    return true;
 }
 
 /* No Mac has AMX of this kind. */

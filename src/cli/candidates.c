@@ -3,28 +3,15 @@
 
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
+#include "cli/adapter_folder.h"
 #include "export/peft.h"
-
-/* A run's folder has data_manifest.json and, once it is done, adapter/; an adapter's has neither. */
-static char *adapter_path(struct ctx *c, const char *name, bool *run)
-{
-    char *inner = path_join(c, name, "adapter"), *config = path_join(c, name, "data_manifest.json");
-    bool done = inner && dir_exists(inner);
-    *run = config && file_exists(config);
-    mem_free(c, config);
-    if (done) return inner;
-    mem_free(c, inner);
-    if (*run) ctx_fail(c, E_INPUT, "%s: is a run without an adapter yet: `your_ai resume` finishes it", name);
-    return ctx_ok(c) ? mem_strdup(c, name) : NULL;
-}
 
 enum status candidates_add(struct candidates *a, const char *name)
 {
     BUG_ON(a->c, a->n == CANDIDATES_MOST, "more than %d candidates", CANDIDATES_MOST);
     bool run = false;
-    char *path = strcmp(name, "base") == 0 ? NULL : adapter_path(a->c, name, &run);
+    char *path = strcmp(name, "base") == 0 ? NULL : adapter_folder_find(a->c, name, &run);
     if (!ctx_ok(a->c)) return a->c->status;
     a->list[a->n++] = (struct candidate){.name = name, .path = path, .run = run};
     return OK;

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cli/adapter_folder.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
 #include "cli/line_edit.h"
@@ -310,9 +311,12 @@ static enum status chat_open_model(struct chat *k)
     k->ya = ya_ctx_new(&(ya_hooks){.log = chat_log});
     if (ya_error(k->ya) || ya_ctx_set_threads(k->ya, (int)v->threads) != 0) return fail_as(k);
     k->model = ya_model_open(k->ya, v->model, options, 2);
-    if (v->adapter)
-        adapter = v->force ? ya_adapter_load_forced(k->model, v->adapter) : ya_adapter_load(k->model, v->adapter);
-    if (v->adapter) ya_model_attach(k->model, adapter);
+    bool run;
+    char *folder = v->adapter ? adapter_folder_find(k->c, v->adapter, &run) : NULL;
+    if (v->adapter && !folder) return k->c->status;
+    if (folder) adapter = v->force ? ya_adapter_load_forced(k->model, folder) : ya_adapter_load(k->model, folder);
+    if (folder) ya_model_attach(k->model, adapter);
+    mem_free(k->c, folder);
     return ya_error(k->ya) ? fail_as(k) : start_again(k, v->system);
 }
 

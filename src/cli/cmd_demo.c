@@ -15,6 +15,7 @@
 #include "cli/command.h"
 #include "cli/common_rows.h"
 #include "cli/demo_data.h"
+#include "cli/share_file.h"
 #include "io/hub_cache.h"
 
 struct demo_values {
@@ -55,13 +56,15 @@ static char *demo_model(struct ctx *c, const struct demo_values *v)
 {
     if (v->model) return mem_strdup(c, v->model);
     if (file_exists(DEMO_FILE)) return mem_strdup(c, DEMO_FILE);
-    char *path = hub_cache_resolve(c, DEMO_HUB);
+    char *path = share_file_find(c, DEMO_FILE);
+    if (path || !ctx_ok(c)) return path;
+    path = hub_cache_resolve(c, DEMO_HUB);
     if (path) return path;
     ctx_clear(c);
     ctx_fail(
         c, E_INPUT,
         "there is no model to train. Get SmolLM2-135M-Instruct, for instance by `huggingface-cli download %s` or, in the "
-        "project's folder, `scripts/get-model.sh smollm2-135m` (98 MB), or name a model with -m",
+        "project's folder, `scripts/get-model.sh smollm2-135m` (98 MB), or name any small instruct model with -m",
         DEMO_HUB);
     return NULL;
 }

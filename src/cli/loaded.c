@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+#include "cli/adapter_folder.h"
 #include "cli/command.h"
 #include "engine/engine_rows.h"
 #include "export/peft.h"
@@ -29,11 +31,14 @@ enum status loaded_open(struct loaded *l, struct ctx *c, const struct loaded_opt
 /* Attaches the adapter, when it belongs to this model and tokenizer. */
 static enum status loaded_load_adapter(struct loaded *l, const struct loaded_options *o)
 {
-    l->lora = lora_load(l->c, &l->model->config, o->adapter);
-    if (!l->lora) return l->c->status;
-    model_attach_lora(l->model, l->lora);
-    TRY(peft_check_base(l->model, o->adapter, false, o->force));
-    return peft_check_tokenizer(l->c, l->tokenizer, o->adapter);
+    bool run;
+    char *folder = adapter_folder_find(l->c, o->adapter, &run);
+    l->lora = folder ? lora_load(l->c, &l->model->config, folder) : NULL;
+    if (l->lora) model_attach_lora(l->model, l->lora);
+    if (l->lora && peft_check_base(l->model, folder, false, o->force) == OK)
+        peft_check_tokenizer(l->c, l->tokenizer, folder);
+    mem_free(l->c, folder);
+    return l->c->status;
 }
 
 enum status loaded_open_files(struct loaded *l, struct ctx *c, const struct loaded_options *o)

@@ -1,5 +1,6 @@
 /* host: cores and memory where a control group allows less than the machine has, from fake /proc and /sys. */
 #include <math.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -61,6 +62,12 @@ static void cores(void **state)
     assert_int_equal(host_cores_usable(root), 1);
     host_fake("/sys/fs/cgroup/box/cpu.max", "1000000000 100000\n"); /* more than there are */
     assert_int_equal(host_cores_usable(root), all.allowed);
+    host_fake("/sys/fs/cgroup/box/inner/cpu.max", "50000 100000\n"); /* the least of both counts, whichever is inside */
+    host_fake("/sys/fs/cgroup/box/cpu.max", "75000 100000\n");
+    assert_true(fabs(host_cores(root).quota - 0.5) < 1e-9);
+    host_fake("/sys/fs/cgroup/box/cpu.max", "25000 100000\n");
+    assert_true(fabs(host_cores(root).quota - 0.25) < 1e-9);
+    host_fake("/sys/fs/cgroup/box/inner/cpu.max", "max 100000\n");
     host_fake("/sys/fs/cgroup/box/cpu.max", "nonsense\n");
     assert_true(host_cores(root).quota == 0);
     host_fake("/proc/self/cgroup", "3:cpu,cpuacct:/job\n"); /* version 1 */
@@ -73,6 +80,24 @@ static void cores(void **state)
     assert_true(host_cores(root).quota == 0);
 }
 
+/* As taskset keeps a process to some cores. */
+static void affinity(void **state)
+{
+    (void)state;
+    cpu_set_t all, one;
+    int first = 0;
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    assert_int_equal(host_cores(root).allowed, CPU_COUNT(&all));
+    while (!CPU_ISSET(first, &all)) first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    struct host_cores kept = host_cores(root);
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    assert_int_equal(kept.allowed, 1);
+    assert_true(kept.machine >= CPU_COUNT(&all));
+}
+
 static void memory(void **state)
 {
     (void)state;
@@ -83,8 +108,26 @@ static void memory(void **state)
     assert_int_equal(host_memory_limit(root), 0);
     host_fake("/sys/fs/cgroup/box/memory.max", "512000\n");
     assert_int_equal(host_memory_limit(root), 512000);
+    host_fake("/proc/self/cgroup", "0::/box/inner\n"); /* the least of both counts, whichever is inside */
+    host_fake("/sys/fs/cgroup/box/inner/memory.max", "600000\n");
+    assert_int_equal(host_memory_limit(root), 512000);
+    host_fake("/sys/fs/cgroup/box/inner/memory.max", "400000\n");
+    assert_int_equal(host_memory_limit(root), 400000);
+    host_fake("/proc/self/cgroup", "0::/box\n");
     host_fake("/sys/fs/cgroup/box/memory.max", "9223372036854771712\n"); /* how version 1 writes none */
     assert_int_equal(host_memory_limit(root), 0);
+}
+
+static void memory_now(void **state)
+{
+    (void)state;
+    host_fake("/proc/meminfo", "MemTotal:       1000 kB\n"); /* kernels before 3.14 do not tell */
+    assert_true(host_memory_available(root) == SIZE_MAX);
+    host_fake("/proc/meminfo", "MemTotal:       1000 kB\nMemFree: 3 kB\nMemAvailable: 7 kB\n");
+    assert_int_equal(host_memory_available(root), 7 * 1024);
+    assert_int_equal(host_memory_used(root), 0);
+    host_fake("/proc/self/status", "VmSize: 900 kB\nVmRSS: 90 kB\nRssAnon: 40 kB\nRssFile: 50 kB\n");
+    assert_int_equal(host_memory_used(root), 40 * 1024);
 }
 
 static void folders(void **state)
@@ -100,8 +143,10 @@ static void folders(void **state)
     path = user_folder(c, "XDG_CONFIG_HOME", ".config");
     assert_string_equal(path, "/elsewhere/your_ai");
     mem_free(c, path);
-    unsetenv("HOME");
     unsetenv("XDG_CONFIG_HOME");
+    setenv("HOME", "home/me", 1);
+    assert_null(user_folder(c, "XDG_CONFIG_HOME", ".config"));
+    unsetenv("HOME");
     assert_null(user_folder(c, "XDG_CONFIG_HOME", ".config"));
     assert_true(ctx_ok(c));
     ctx_free(c);
@@ -109,6 +154,7 @@ static void folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(cores), cmocka_unit_test(memory), cmocka_unit_test(folders)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cores), cmocka_unit_test(affinity), cmocka_unit_test(memory),
+                                       cmocka_unit_test(memory_now), cmocka_unit_test(folders)};
     return cmocka_run_group_tests(tests, host_setup, host_teardown);
 }

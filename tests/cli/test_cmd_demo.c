@@ -44,6 +44,25 @@ static void runs(void **state)
     capture_fails(2, "there already", ARGV("demo", "-m", tiny.model, "-o", "out"));
 }
 
+/* A package installs the model beside the program: the test's is BUILD/tests/test_cmd_demo, so PREFIX is BUILD. */
+static void model_of_a_package(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    static const char path[] = BUILD_DIR "/share/your_ai/models/smollm2-135m.gguf";
+    assert_int_equal(dir_make(c, BUILD_DIR "/share/your_ai/models"), OK);
+    assert_int_equal(file_write_atomic(c, path, "GGUF", 4), OK);
+    struct capture r = capture_run(ARGV("demo", "-o", "packaged"));
+    dir_remove(c, BUILD_DIR "/share/your_ai");
+    assert_int_equal(r.code, 2);
+    capture_release(&r);
+    size_t n;
+    char *said = tiny_read("packaged/off-seed1.txt", &n);
+    if (!strstr(said, path)) fail_msg("%s", said);
+    free(said);
+    ctx_free(c);
+}
+
 static void without_a_model(void **state)
 {
     (void)state;
@@ -53,6 +72,7 @@ static void without_a_model(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(runs), cmocka_unit_test(without_a_model)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(runs), cmocka_unit_test(model_of_a_package),
+                                       cmocka_unit_test(without_a_model)};
     return cmocka_run_group_tests(tests, demo_setup, tiny_files_remove);
 }

@@ -39,7 +39,9 @@ static void reads_back(void **state)
     assert_int_equal(machine_profile_read(c, path, &p), OK);
     assert_string_equal(p.cpu, sound.cpu);
     assert_string_equal(p.device, sound.device);
-    assert_true(p.threads == 3 && p.fma == sound.fma && p.read == sound.read);
+    assert_string_equal(p.program, sound.program);
+    assert_string_equal(p.date, sound.date);
+    assert_true(p.threads == 3 && p.fma == sound.fma && p.fma_one == sound.fma_one && p.read == sound.read);
     assert_memory_equal(p.step, sound.step, sizeof p.step);
     assert_memory_equal(p.parts, sound.parts, sizeof p.parts);
     assert_false(machine_profile_is_of(&p, "cpu-avx2", 3)); /* another processor */
@@ -82,6 +84,9 @@ static void hostile(void **state)
     refused(c, "[0.25, 0.5, ", "[0.25, 1e300, ", "parts_bf16 has something other than seconds");
     refused(c, "\"threads\": 3", "\"threads\": 0", "threads");
     refused(c, "\"threads\": 3", "\"threads\": \"3\"", "threads");
+    refused(c, "\"threads\": 3", "\"threads\": 1025", "threads");
+    refused(c, "\"fma_one\": 100000000000.0", "\"fma_one\": -1", "fma_one");
+    refused(c, "\"read\": 30000000000.0", "\"read\": -1", "read");
     refused(c, "\"fma\": 250000000000.0", "\"fma\": -1", "fma");
     refused(c, "\"fma\": 250000000000.0", "\"fma\": 1e300", "fma");
     refused(c, "\"step_f32\"", "\"step_f33\"", "step_f32");

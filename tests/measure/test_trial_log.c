@@ -1,4 +1,5 @@
 /* trial_log: what is appended reads back, a torn last line costs itself only, and anything else is refused by its line. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,10 +81,57 @@ static void hostile(void **state)
     snprintf(line, sizeof line,
              "{\"key\": \"%s\", \"message\": \"\", \"outcome\": \"ok\", \"tokens_per_s\": 1, \"planned_bytes\": 1}", key);
     refused(line, "longer than");
+    snprintf(line, sizeof line,
+             "{\"key\": \"a\", \"message\": \"%s\", \"outcome\": \"ok\", \"tokens_per_s\": 1, \"planned_bytes\": 1}", key);
+    refused(line, "message is longer than");
+    refused("{\"key\": \"a\", \"message\": \"\", \"outcome\": \"ok\", \"tokens_per_s\": 1, \"planned_bytes\": -1}",
+            "planned_bytes");
+    refused("{\"key\": \"a\", \"message\": \"\", \"outcome\": \"ok\", \"tokens_per_s\": 1e13, \"planned_bytes\": 1}",
+            "tokens_per_s");
+}
+
+/* More lines than are read are refused by the first that is too many. */
+static void limited(void **state)
+{
+    (void)state;
+    static const char row[] =
+        "{\"key\": \"a\", \"message\": \"\", \"outcome\": \"ok\", \"tokens_per_s\": 1, \"planned_bytes\": 1}\n";
+    struct ctx *c = ctx_new(NULL);
+    struct trial_log log = {.c = c};
+    size_t n = (TRIAL_LOG_MAX + 1) * (sizeof row - 1);
+    char *text = malloc(n);
+    for (size_t i = 0; i < n; i++) text[i] = row[i % (sizeof row - 1)];
+    assert_int_equal(trial_log_parse(&log, "log", text, n - (sizeof row - 1)), OK);
+    assert_int_equal(log.n, TRIAL_LOG_MAX);
+    trial_log_release(&log);
+    assert_int_equal(trial_log_parse(&log, "log", text, n), E_INPUT);
+    assert_non_null(strstr(c->message, "more than"));
+    trial_log_release(&log);
+    free(text);
+    ctx_clear(c);
+    ctx_free(c);
+}
+
+/* JSON has no word for a rate that is none. */
+static void endless_rate(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct trial_log log;
+    char folder[] = "/tmp/ya-trials-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/log.jsonl", folder);
+    append(c, path, "a", TRIAL_OK, INFINITY);
+    assert_int_equal(trial_log_read(c, path, &log), OK);
+    assert_true(log.n == 1 && log.list[0].tokens_per_s == 0);
+    trial_log_release(&log);
+    dir_remove(c, folder);
+    ctx_free(c);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_back), cmocka_unit_test(hostile)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_back), cmocka_unit_test(hostile), cmocka_unit_test(limited),
+                                       cmocka_unit_test(endless_rate)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
