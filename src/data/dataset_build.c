@@ -281,7 +281,7 @@ static enum status put_row(struct builder *b, struct record *row)
         return records_reject(
             b->rows, FAULT_UNTRAINED, "none of its first %lld tokens (of %lld) is trained%s", (long long)kept, (long long)n,
             truncate                       ? ": raise --max-length, or use --long split"
-            : row->kind == RECORD_MESSAGES ? ": no turn of the assistant is there and trained (--train-on all trains others)"
+            : row->kind == RECORD_MESSAGES ? ": no turn of the assistant is trained, or the chat template writes none"
                                            : "");
     }
     b->rejected = false;

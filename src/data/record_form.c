@@ -48,7 +48,9 @@ static void append_members(struct buf *out, const json_t *row)
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)row, key, value) member_list_add(&members, key);
-    for (size_t i = 0; i < members.n; i++) buf_printf(out, "%s%.40s", i ? ", " : "; this row has ", members.items[i].name);
+    for (size_t i = 0; i < members.n; i++)
+        buf_printf(out, "%s%.40s%s", i ? ", " : "; this row has ", members.items[i].name,
+                   json_is_null(json_object_get(row, members.items[i].name)) ? " (null)" : "");
 }
 
 /* Says of a needed member whether it is null or not there at all, and then what the row has in its place. */

@@ -494,7 +494,7 @@ static const struct {
     const char *row, *message;
 } faulty[] = {
     {FAULT_UNTRAINED, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
-     "is trained: no turn of the assistant is there"},
+     "is trained: no turn of the assistant is trained, or"},
     {FAULT_UNTRAINED, "{\"messages\":[{\"role\":\"assistant\",\"content\":\"hi\",\"weight\":0}]}", "is trained"},
     {FAULT_BOS, "{\"text\":\"<s>hello\"}", "rows.jsonl:2: begins with BOS"},
     {FAULT_BOS, "{\"prompt\":\"<s>hello\",\"completion\":\"x\"}", "begins with BOS"},

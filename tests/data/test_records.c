@@ -147,7 +147,7 @@ static const struct {
     {FAULT_FORM, "\"text\"", "must be a JSON object"},
     {FAULT_FORM, "{}", "no text"},
     {FAULT_FORM, "{\"body\":\"a\"}", "no text"},
-    {FAULT_FORM, "{\"text\":null}", "no text"},
+    {FAULT_FORM, "{\"text\":null}", "instruction and output; this row has text (null)"},
     {FAULT_FORM, "{\"text\":\"\"}", "'text' is empty"},
     {FAULT_FORM, "{\"text\":7}", "'text' is a number"},
     {FAULT_FORM, "{\"id\":1,\"question\":\"a\",\"answer\":\"b\"}", "this row has id, question, answer"},

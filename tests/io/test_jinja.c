@@ -254,7 +254,7 @@ static void test_malformed(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"{% if x %}", "{% elif %} is missing"},
+        {"{% if x %}", "{% endif %} is missing"},
         {"{{ x", "a tag without an end"},
         {"{# x", "a comment without an end"},
         {"{% raw %}", "without {% endraw %}"},

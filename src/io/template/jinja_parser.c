@@ -397,7 +397,10 @@ static enum status parse_body(struct jinja_parser *p, const char *const *ends, s
     p->depth++;
     for (bool ended = false; !ended;) {
         if (p->token.kind == TOKEN_END && !ends) break;
-        if (p->token.kind == TOKEN_END) return jinja_parse_fail(p, E_INPUT, "{%% %s %%} is missing", ends[0]);
+        if (p->token.kind == TOKEN_END) {
+            while (ends[1]) ends++; /* the last one is what the block cannot do without: elif, else, endif */
+            return jinja_parse_fail(p, E_INPUT, "{%% %s %%} is missing", ends[0]);
+        }
         *out = NULL;
         TRY(parser_item(p, ends, out, &ended));
         while (*out) out = &(*out)->next;
