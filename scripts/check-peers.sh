@@ -88,7 +88,7 @@ for name in ${*:-$NAMES}; do
         echo "$command"
     } >"$work/$name.txt"
     # shellcheck disable=SC2086  # words of a command of ours
-    if "$PYTHON" $command 2>&1 | stdbuf -oL tr '\r' '\n' | sed -u '/^$/d; /^Loading weights:/d; /^Writing model shards:/d' | tee -a "$work/$name.txt"; then
+    if "$PYTHON" $command 2>&1 | stdbuf -oL tr '\r' '\n' | sed -u '/^$/d; /^Loading weights:/d; /^Writing model shards:/d; /^llama_model_/d; /^load_backend:/d; /^\[ *[0-9]*\/ *[0-9]*\] /d' | tee -a "$work/$name.txt"; then
         mv "$work/$name.txt" "bench/results/peers/$name.txt"
     else
         failed="$failed $name"

@@ -283,6 +283,26 @@ static void test_malformed(void **state)
     ctx_free(c);
 }
 
+/* What is not there is named as the template wrote it, as in the reference: -99 and not where that would be. */
+static void test_missing_elements(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{{ [1, 2][-99].a }}", "list object has no element -99"},
+        {"{{ [1, 2][5].a }}", "list object has no element 5"},
+        {"{{ 'abc'[9].a }}", "str object has no element 9"},
+        {"{{ 'abc'[-9].a }}", "str object has no element -9"},
+    };
+    struct ctx *c = ctx_new(NULL);
+    struct jinja_output out = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        run(c, cases[i][0], strlen(cases[i][0]), &out);
+        test_expect(c, E_INPUT, cases[i][1], cases[i][0]);
+    }
+    assert_int_equal(c->alloc_bytes, 0);
+    ctx_free(c);
+}
+
 /* A source of n times `unit` between two texts. free() it. */
 static char *repeated(const char *before, const char *unit, size_t n, const char *after)
 {
@@ -457,9 +477,9 @@ static void test_no_memory(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own_templates), cmocka_unit_test(test_snippets),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_malformed),     cmocka_unit_test(test_limits),    cmocka_unit_test(test_places),
-        cmocka_unit_test(test_lost_marks),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_own_templates),    cmocka_unit_test(test_snippets),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_malformed),        cmocka_unit_test(test_limits),     cmocka_unit_test(test_places),
+        cmocka_unit_test(test_missing_elements), cmocka_unit_test(test_lost_marks), cmocka_unit_test(test_no_memory),
     };
     const struct CMUnitTest corpora[] = {
         cmocka_unit_test(test_templates_of_corpora),

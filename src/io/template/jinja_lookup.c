@@ -58,34 +58,27 @@ enum status jinja_lookup_member(struct jinja_run *r, const struct jinja_value *o
     return found ? OK : missing(r, of, name, UNDEFINED_MEMBER, out);
 }
 
-/* Places count from the end when negative. */
-static enum status list_item(struct jinja_run *r, const struct jinja_value *of, int64_t i, struct jinja_value *out)
+/* The item at a place, which counts from the end when negative; false where there is none. */
+static bool list_item(const struct jinja_value *of, int64_t i, struct jinja_value *out)
 {
-    char text[24];
-    struct jinja_list *l = of->u.list;
+    const struct jinja_list *l = of->u.list;
     int64_t n = (int64_t)l->n;
     if (i < 0) i += n;
-    if (of->form != LIST_VIEW && of->form != LIST_GENERATOR && i >= 0 && i < n) {
-        *out = l->items[i];
-        return OK;
-    }
-    struct jinja_builder b = {.a = &r->arena};
-    snprintf(text, sizeof text, "%lld", (long long)i);
-    jinja_builder_str(&b, text);
-    return missing(r, of, jinja_builder_string(&b), UNDEFINED_ELEMENT, out);
+    if (of->form == LIST_VIEW || of->form == LIST_GENERATOR || i < 0 || i >= n) return false;
+    *out = l->items[i];
+    return true;
 }
 
 /* A character of a string, by its number in code points. */
-static enum status text_item(struct jinja_run *r, const struct jinja_value *of, int64_t i, struct jinja_value *out)
+static bool text_item(const struct jinja_value *of, int64_t i, struct jinja_value *out)
 {
     struct jinja_string s = of->u.s;
     int64_t n = (int64_t)jinja_text_length(s);
-    TRY(jinja_step(r, s.n / 16));
     if (i < 0) i += n;
-    if (i < 0 || i >= n) return missing(r, of, jinja_value_text("at this place").u.s, UNDEFINED_ELEMENT, out);
+    if (i < 0 || i >= n) return false;
     size_t at = jinja_text_offset(s, (size_t)i);
     *out = jinja_value_string(jinja_part(s, at, at + jinja_text_next(s, at)));
-    return OK;
+    return true;
 }
 
 enum status jinja_lookup_item(struct jinja_run *r, const struct jinja_value *of, const struct jinja_value *key,
@@ -107,8 +100,8 @@ enum status jinja_lookup_item(struct jinja_run *r, const struct jinja_value *of,
         if (v) return OK;
     }
     if (jinja_value_integer(key, &i)) {
-        if (of->kind == JINJA_LIST) return list_item(r, of, i, out);
-        if (of->kind == JINJA_STRING) return text_item(r, of, i, out);
+        if (of->kind == JINJA_STRING) TRY(jinja_step(r, of->u.s.n / 16));
+        if (of->kind == JINJA_LIST ? list_item(of, i, out) : of->kind == JINJA_STRING && text_item(of, i, out)) return OK;
     }
     struct jinja_string name;
     TRY(jinja_print_string(r, key, &name));
