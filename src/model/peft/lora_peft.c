@@ -356,6 +356,18 @@ static bool is_target(const struct peft *p, const char *module)
     return false;
 }
 
+/* Whether layers_to_transform, a number or a list of them, names the layer; null and an empty list name every one. PEFT does
+ * not load what stands elsewhere and only warns, so the same adapter would compute otherwise there and here. */
+static bool is_transformed(const struct peft *p, int64_t layer)
+{
+    const json_t *v = json_object_get(p->doc, "layers_to_transform");
+    if (json_is_integer(v)) return json_integer_value(v) == layer;
+    if (!json_is_array(v) || json_array_size(v) == 0) return true;
+    for (size_t i = 0; i < json_array_size(v); i++)
+        if (json_integer_value(json_array_get(v, i)) == layer && json_is_integer(json_array_get(v, i))) return true;
+    return false;
+}
+
 /* Both halves have the shapes of the module: checked before memory of that size is asked for. */
 static enum status check_shapes(struct peft *p, const struct tensor_view *const *half, enum lora_place place, int64_t rank)
 {
@@ -394,6 +406,9 @@ static enum status peft_add_module(struct peft *p, struct lora *l, int64_t layer
                         half[0] ? 'A' : 'B', half[0] ? 'B' : 'A');
     if (!is_target(p, module))
         return ctx_fail(p->c, E_INPUT, "%s: module %s has tensors but is not in \"target_modules\"", p->config_path, module);
+    if (!is_transformed(p, layer))
+        return ctx_fail(p->c, E_INPUT, "%s: module %s has tensors but its layer is not in \"layers_to_transform\"",
+                        p->config_path, module);
     double rank = rule_value(&p->ranks, module, (double)p->config.rank);
     if (rank != floor(rank)) return ctx_fail(p->c, E_INPUT, "%s: rank %g is not a whole number", p->config_path, rank);
     if (half[0]->shape[0] != (int64_t)rank)
