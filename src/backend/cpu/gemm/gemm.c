@@ -62,6 +62,9 @@ struct gemm_work {
     float *packed;             /* (n_panels, panel_rows, nr) */
     float *scratch;            /* scratch_floats for each worker */
     int64_t scratch_floats;
+    int64_t chunks, panels, at_once, target;       /* of the reduction; of C; packed at a time; rows a chunk should have */
+    struct gemm_rounding rounding[GEMM_MAX_TERMS]; /* done beside the first packing */
+    int n_roundings;
 };
 
 /* ---- the reduction --------------------------------------------------------------------------------------------------- */
@@ -326,8 +329,6 @@ static int64_t chunk_scratch(const struct gemm_work *w)
  * here unless the caller has it so. */
 static void make_plan(struct ctx *c, struct gemm_work *w)
 {
-    struct gemm_rounding list[GEMM_MAX_TERMS];
-    int n = 0;
     w->items.free_columns = true;
     for (int i = 0; i < w->g->n_terms; i++) {
         const struct gemm_term *t = &w->g->term[i];
@@ -337,7 +338,8 @@ static void make_plan(struct ctx *c, struct gemm_work *w)
         w->items.free_columns = w->items.free_columns && plan->bf16;
         if (plan->bf16) {
             plan->run = BF16_RUN;
-            plan->rounded = t->rounded ? t->rounded : gemm_rounding_add(c, list, &n, t->a, t->lda, w->g->m, t->k);
+            plan->rounded =
+                t->rounded ? t->rounded : gemm_rounding_add(c, w->rounding, &w->n_roundings, t->a, t->lda, w->g->m, t->k);
             w->items.mr = plan->bf16->mr;
             w->items.block_rows = plan->bf16->block_rows;
         }
@@ -346,48 +348,107 @@ static void make_plan(struct ctx *c, struct gemm_work *w)
         plan->run = int_cut(plan->q, t->k).run;
         plan->scale = cpu_scratch_f32(c, t->b.form == GEMM_ROWS ? t->k : cpu_round_up(w->g->n, w->kernels->nr));
     }
-    gemm_round(c, w->kernels->bf16, list, n);
 }
 
-/* Products of few rows go into one parallel loop, all others one after the other. */
-enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
+/* Cuts a product into chunks and takes its memory, except for the workers' scratch. The chunks are walked here to learn how
+ * much the largest needs, and again to compute. */
+static void gemm_work_open(struct ctx *c, struct gemm_work *w, const struct cpu_kernels *kernels, const struct gemm *g)
 {
-    bool small = true;
-    for (int i = 0; i < n; i++) small = small && gemm_small_fits(&list[i]);
-    if (small) return gemm_small_run(c, kernels, list, n);
-    for (int i = 0; i < n && ctx_ok(c); i++) gemm_run(c, kernels, &list[i]);
-    return c->status;
-}
-
-/* The chunks are walked twice: once to learn how much scratch the largest needs, then to compute. */
-enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
-{
-    if (gemm_small_fits(g)) return gemm_small_run(c, kernels, g, 1);
-    struct gemm_work w = {.kernels = kernels, .g = g};
-    w.items = (struct gemm_items){
+    *w = (struct gemm_work){.kernels = kernels, .g = g, .panels = cpu_div_up(g->n, kernels->nr)};
+    w->items = (struct gemm_items){
         .m = g->m, .mr = kernels->mr, .block_rows = kernels->block_rows, .nr = kernels->nr, .threads = threads_count(c)};
-    int mark = scope_open(c);
-    make_plan(c, &w);
-    w.items.block_rows = cpu_round_up(w.items.block_rows, w.items.mr);
-    int64_t panels = cpu_div_up(g->n, kernels->nr), target = chunk_target(&w), panel_rows = 0;
-    while (next_chunk(&w, target)) {
-        panel_rows = cpu_max(panel_rows, w.panel_rows);
-        w.scratch_floats = cpu_max(w.scratch_floats, chunk_scratch(&w));
+    int64_t panel_rows = 0;
+    make_plan(c, w);
+    w->items.block_rows = cpu_round_up(w->items.block_rows, w->items.mr);
+    w->target = chunk_target(w);
+    while (next_chunk(w, w->target)) {
+        panel_rows = cpu_max(panel_rows, w->panel_rows);
+        w->scratch_floats = cpu_max(w->scratch_floats, chunk_scratch(w));
+        w->chunks++;
     }
     BUG_ON(c, panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
     int64_t panel_bytes = panel_rows * kernels->nr * (int64_t)sizeof(float);
     int64_t most = cpu_max(PACK_BYTES / panel_bytes / PANELS_A_ITEM, 1) * PANELS_A_ITEM;
-    int64_t at_once = cpu_min(cpu_round_up(cpu_div_up(panels, cpu_div_up(panels, most)), PANELS_A_ITEM), panels);
-    w.packed = cpu_scratch_f32(c, at_once * panel_rows * kernels->nr);
-    w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads_count(c));
-    for (int i = 0; i < g->n_terms; i++) w.plan[i].from = w.plan[i].k = 0;
-    while (ctx_ok(c) && next_chunk(&w, target)) {
-        for (w.panel = 0; w.panel < panels; w.panel += at_once) {
-            w.items.n_panels = cpu_min(at_once, panels - w.panel);
-            threads_run(c, pack_items(&w), gemm_pack_item, &w);
-            threads_run(c, gemm_items_find(&w.items, INT64_MAX, NULL), product_item, &w);
-        }
+    w->at_once = cpu_min(cpu_round_up(cpu_div_up(w->panels, cpu_div_up(w->panels, most)), PANELS_A_ITEM), w->panels);
+    w->packed = cpu_scratch_f32(c, w->at_once * panel_rows * kernels->nr);
+    for (int i = 0; i < g->n_terms; i++) w->plan[i].from = w->plan[i].k = 0;
+}
+
+/* Products whose loops are one: items count through those of the first, then of the second. */
+struct gemm_batch {
+    struct gemm_work *works;
+    int n;
+    bool round; /* A has yet to be rounded: before the first chunk */
+};
+
+/* Items of the first loop for one product: rounding A, then packing B. */
+static int64_t first_loop_items(const struct gemm_batch *b, const struct gemm_work *w)
+{
+    return (b->round ? gemm_round_items(w->rounding, w->n_roundings) : 0) + pack_items(w);
+}
+
+static void batch_pack_item(void *arg, int64_t item, int worker)
+{
+    const struct gemm_batch *b = arg;
+    struct gemm_work *w = b->works;
+    for (int64_t n; item >= (n = first_loop_items(b, w)); w++) item -= n;
+    int64_t roundings = b->round ? gemm_round_items(w->rounding, w->n_roundings) : 0;
+    if (item < roundings)
+        gemm_round_item(w->kernels->bf16, w->rounding, item);
+    else
+        gemm_pack_item(w, item - roundings, worker);
+}
+
+static void batch_product_item(void *arg, int64_t item, int worker)
+{
+    const struct gemm_batch *b = arg;
+    struct gemm_work *w = b->works;
+    for (int64_t n; item >= (n = gemm_items_find(&w->items, INT64_MAX, NULL)); w++) item -= n;
+    product_item(w, item, worker);
+}
+
+/* Both loops over what the works have in hand: a chunk of the reduction and the panels from `panel` on. */
+static void run_batch(struct ctx *c, struct gemm_work *works, int n, bool round)
+{
+    struct gemm_batch b = {works, n, round};
+    int64_t pack = 0, products = 0;
+    for (int i = 0; i < n; i++) {
+        works[i].items.n_panels = cpu_min(works[i].at_once, works[i].panels - works[i].panel);
+        pack += first_loop_items(&b, &works[i]);
+        products += gemm_items_find(&works[i].items, INT64_MAX, NULL);
     }
+    threads_run(c, pack, batch_pack_item, &b);
+    threads_run(c, products, batch_product_item, &b);
+}
+
+/* Products of few rows go into one parallel loop. Of the others those that need one chunk and whose panels fit at once
+ * share both loops: threads wait for each other twice for all of them, which counts where layers are narrow. */
+enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
+{
+    struct gemm_work works[GEMM_MAX_LIST];
+    bool small = true, together = true;
+    int64_t floats = 0;
+    for (int i = 0; i < n; i++) small = small && gemm_small_fits(&list[i]);
+    if (small) return gemm_small_run(c, kernels, list, n);
+    int mark = scope_open(c);
+    for (int i = 0; i < n; i++) {
+        gemm_work_open(c, &works[i], kernels, &list[i]);
+        floats = cpu_max(floats, works[i].scratch_floats);
+        together = together && works[i].chunks == 1 && works[i].at_once == works[i].panels;
+    }
+    float *scratch = cpu_scratch_f32(c, floats * threads_count(c));
+    for (int i = 0; i < n; i++) works[i].scratch = scratch, works[i].scratch_floats = floats;
+    for (int i = 0; i < n && together && ctx_ok(c); i++) next_chunk(&works[i], works[i].target);
+    if (together && ctx_ok(c)) run_batch(c, works, n, true);
+    for (int i = 0; i < n && !together && ctx_ok(c); i++)
+        for (bool first = true; next_chunk(&works[i], works[i].target);)
+            for (works[i].panel = 0; works[i].panel < works[i].panels; works[i].panel += works[i].at_once, first = false)
+                run_batch(c, &works[i], 1, first);
     scope_close(c, mark);
     return c->status;
+}
+
+enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g)
+{
+    return gemm_run_all(c, kernels, g, 1);
 }

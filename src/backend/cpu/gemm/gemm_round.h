@@ -17,6 +17,9 @@ struct gemm_rounding {
  * which a tile may read. NULL with E_MEMORY. */
 const uint32_t *gemm_rounding_add(struct ctx *c, struct gemm_rounding *list, int *n, const float *a, int64_t lda, int64_t m,
                                   int64_t k);
+/* For loops that round beside other work: how many work items n of them are, and one of these. */
+int64_t gemm_round_items(const struct gemm_rounding *list, int n);
+void gemm_round_item(const struct bf16_kernels *q, const struct gemm_rounding *list, int64_t item);
 /* Rounds n of them on the ctx's threads, unless the ctx holds an error. */
 void gemm_round(struct ctx *c, const struct bf16_kernels *q, const struct gemm_rounding *list, int n);
 
