@@ -24,6 +24,9 @@ int system_allocate(int fd, size_t bytes);
 struct timespec system_modified(const struct stat *st);
 struct timespec system_changed(const struct stat *st);
 
+/* The most memory that this process has held at one time, files that it reads through mappings included; 0: not known. */
+size_t system_peak_bytes(void);
+
 /* Gives memory that was freed back to the system, where the C library keeps some of it. */
 void system_trim(void);
 /* Lets the calling thread run behind the others of the process. A failure changes nothing. */

@@ -56,6 +56,12 @@ struct timespec system_changed(const struct stat *st)
     return st->st_ctim;
 }
 
+size_t system_peak_bytes(void)
+{
+    struct rusage use;
+    return getrusage(RUSAGE_SELF, &use) == 0 ? (size_t)use.ru_maxrss * 1024 : 0;
+}
+
 void system_trim(void)
 {
 #ifdef __GLIBC__

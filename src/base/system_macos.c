@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/sysctl.h>
 #include <unistd.h>
 
@@ -53,6 +54,13 @@ struct timespec system_modified(const struct stat *st)
 struct timespec system_changed(const struct stat *st)
 {
     return st->st_ctimespec;
+}
+
+/* Bytes here, where Linux counts KiB. */
+size_t system_peak_bytes(void)
+{
+    struct rusage use;
+    return getrusage(RUSAGE_SELF, &use) == 0 ? (size_t)use.ru_maxrss : 0;
 }
 
 void system_trim(void)

@@ -139,7 +139,8 @@ static void benchmark_print(const char *name, enum base_type base, const struct 
 {
     printf("%-20s %-5s  %-12s", name, base_type_name[base], trial_outcome_name[r->outcome]);
     if (r->outcome == TRIAL_OK)
-        printf("  %9.1f  %8.2f GiB", r->tokens_per_s, benchmark_gib(r->planned_bytes));
+        printf("  %9.1f  %8.2f GiB  %8.2f GiB", r->tokens_per_s, benchmark_gib(r->planned_bytes),
+               benchmark_gib(r->peak_bytes));
     else
         printf("  %.90s", r->message);
     puts(known ? "  (was there)" : "");
@@ -186,7 +187,7 @@ static enum status benchmark_all(struct benchmark *b, const struct command_call 
     }
     printf("training steps on %s with %d threads: %lld x %lld tokens, rank %lld; kept in %s\n\n", b->device.name, b->threads,
            (long long)b->v->shape.batch, (long long)b->v->shape.length, (long long)b->v->shape.rank, b->results);
-    printf("%-20s %-5s  %-12s  %9s  %12s\n", "model", "base", "outcome", "tokens/s", "planned");
+    printf("%-20s %-5s  %-12s  %9s  %12s  %12s\n", "model", "base", "outcome", "tokens/s", "planned", "peak memory");
     size_t n = call->parse->n_operands;
     for (size_t i = 0; i < n && ctx_ok(b->c); i++) benchmark_model(b, call->parse->operands[i], rows);
     for (int i = 0; n == 0 && i < known_models_n && ctx_ok(b->c); i++)

@@ -9,16 +9,15 @@
 #include "array/backend.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/temporary.h"
 #include "base/threads.h"
 #include "cli/benchmark_key.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
 #include "cli/presets.h"
 #include "data/dataset_temporary.h"
+#include "data/records.h"
 #include "io/hub_cache.h"
 #include "measure/machine_profile.h"
-#include "model/random_model.h"
 #include "train/plan_model.h"
 
 struct recommend_values {
@@ -81,7 +80,7 @@ struct recommendation {
 
 /* ---- data ------------------------------------------------------------------------------------------------------------ */
 
-/* Tokens of the rows by a model's tokenizer; with that of a hollow model, which has a token a byte, their bytes. */
+/* Tokens of the rows by a model's tokenizer. */
 static enum status count_tokens(struct ctx *c, const struct recommend_values *v, const char *model, int64_t *tokens)
 {
     struct dataset_options options = dataset_options_default(v->data.items, v->data.n);
@@ -93,14 +92,31 @@ static enum status count_tokens(struct ctx *c, const struct recommend_values *v,
     return c->status;
 }
 
+/* Bytes of a message: a text, or a list of parts with texts. */
+static size_t message_bytes(const json_t *message)
+{
+    const json_t *content = json_object_get(message, "content");
+    size_t bytes = json_string_length(content);
+    for (size_t i = 0; i < json_array_size(content); i++)
+        bytes += json_string_length(json_object_get(json_array_get(content, i), "text"));
+    return bytes;
+}
+
+/* Without a tokenizer: the bytes of all texts, prompts and messages, so many a token. */
 static enum status estimate_tokens(struct ctx *c, const struct recommend_values *v, int64_t *tokens)
 {
-    const struct random_model hollow = {.shape = &known_models[known_model_find("tiny")], .hollow = true};
-    struct temporary_folder folder;
-    TRY(temporary_folder_open(c, &folder));
-    if (random_model_write(c, folder.path, &hollow) == OK) count_tokens(c, v, folder.path, tokens);
-    temporary_folder_close(c, &folder);
-    *tokens /= BYTES_A_TOKEN;
+    struct record row;
+    size_t bytes = 0;
+    bool any = false;
+    struct records *records = records_open(c, v->data.items, v->data.n, false, ROW_FORM_AUTO);
+    while (records && records_next(records, &row)) {
+        any = true;
+        bytes += row.text_bytes + row.prompt_bytes;
+        for (size_t i = 0; i < row.n_messages; i++) bytes += message_bytes(json_array_get(row.messages, i));
+    }
+    if (ctx_ok(c) && !any) row_file_refuse_empty(c, v->data.items, v->data.n, records_rows(records));
+    records_close(records);
+    *tokens = (int64_t)(bytes / BYTES_A_TOKEN);
     return c->status;
 }
 

@@ -6,10 +6,12 @@
 #include <sys/wait.h>
 
 #include "array/array.h"
+#include "array/backend.h"
 #include "backend/backend_open.h"
 #include "base/child.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "base/temporary.h"
 #include "base/threads.h"
 #include "measure/step_rate.h"
@@ -25,6 +27,8 @@ static enum status trial_planned(void *user, const struct trainer *t)
     TRY(plan_check(t->c, &t->plan_input, &t->plan));
     TRY(step_rate_measure(t, &rate));
     out->tokens_per_s = rate.tokens_per_s;
+    bool card = array_backend(t->c)->free_bytes != NULL;
+    out->peak_bytes = (int64_t)(card ? t->engine->ops->memory(t->engine).peak_bytes : system_peak_bytes());
     out->outcome = TRIAL_OK;
     return ctx_fail(t->c, E_INTERRUPTED, "nothing is trained");
 }

@@ -67,6 +67,7 @@ static enum status trial_log_line(struct trial_log *log, const char *what, const
         if (r->outcome == TRIAL_OUTCOMES) ctx_fail(c, E_INPUT, "%s: outcome is none that is known", what);
         json_member_f64(c, what, o, "tokens_per_s", true, 0, 1e12, &r->tokens_per_s);
         json_member_i64(c, what, o, "planned_bytes", true, 0, INT64_MAX / 2, &r->planned_bytes);
+        json_member_i64(c, what, o, "peak_bytes", false, 0, INT64_MAX / 2, &r->peak_bytes); /* not in older lines */
     }
     if (r && ctx_ok(c)) log->n++;
     json_decref(o);
@@ -136,9 +137,9 @@ enum status trial_log_append(struct ctx *c, const char *path, const struct trial
     if (folder) dir_make(c, folder);
     mem_free(c, folder);
     TRY(cut_torn_line(c, path));
-    json_t *o = json_pack("{s:s, s:s, s:f, s:I, s:s}", "key", r->key, "outcome", trial_outcome_name[r->outcome],
+    json_t *o = json_pack("{s:s, s:s, s:f, s:I, s:I, s:s}", "key", r->key, "outcome", trial_outcome_name[r->outcome],
                           "tokens_per_s", isfinite(r->tokens_per_s) ? r->tokens_per_s : 0, "planned_bytes",
-                          (json_int_t)r->planned_bytes, "message", r->message);
+                          (json_int_t)r->planned_bytes, "peak_bytes", (json_int_t)r->peak_bytes, "message", r->message);
     if (!o) return ctx_fail(c, E_INPUT, "%s: a measurement is not UTF-8", path);
     buf_init(&text, c, LINE_CAP_BYTES);
     if (json_write(c, o, false, &text) == OK) {

@@ -25,6 +25,7 @@ struct trial_result {
     enum trial_outcome outcome;
     double tokens_per_s;               /* of training steps; 0 where there is none */
     int64_t planned_bytes;             /* of memory, by the planner; 0: not known */
+    int64_t peak_bytes;                /* that its process held, of a card that the device did; 0: not known */
     char message[TRIAL_MESSAGE_BYTES]; /* why not, else "" */
 };
 
