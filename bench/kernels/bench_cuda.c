@@ -3,12 +3,15 @@
  * tokens and of SmolLM2-135M at 16 sequences of 2,048. Random data; sets of operands rotate through an arena larger than
  * the cache; medians.
  *
- *   bench_cuda [--short]      --short: few repeats, for a check that everything runs */
+ *   bench_cuda [--short] [WORDS]      --short: few repeats, for a check that everything runs; WORDS: only lines that have
+ * them */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "array/codec/int8.h"
+#include "array/codec/nf4.h"
 #include "backend/cuda/cuda_gemm.h"
 #include "backend/cuda/cuda_kernels.h"
 
@@ -18,6 +21,7 @@ static const size_t ARENA = (size_t)5 << 30;
 static struct cuda *d;
 static CUdeviceptr arena, pattern, positions, frequencies, bounds, cells, partial;
 static int repeats = MOST_REPEATS;
+static const char *only;               /* NULL: all lines */
 static double copy_rate, product_rate; /* bytes/s, FLOP/s */
 
 struct model_shape {
@@ -105,6 +109,7 @@ static double bench_time(const struct bench *b)
  * ratio, and the rates that were reached. */
 static void report(const char *what, const struct bench *b, double bytes, double operations)
 {
+    if (only && !strstr(what, only)) return;
     double time = bench_time(b), moved = bytes / copy_rate, computed = operations / product_rate;
     double floor = fmax(moved, computed);
     printf("%-13s %-34s %9.1f us  floor %9.1f us  %3.0f %%", b->m ? b->m->name : "", what, time * 1e6, floor * 1e6,
@@ -277,6 +282,40 @@ static void bench_bytes(const struct model_shape *m)
     report("adamw", &(struct bench){.m = m, .run = run_optim, .bytes = (size_t)(18 * adapter)}, 30 * adapter, 0);
     report("sum_squares", &(struct bench){.m = m, .run = run_optim, .bytes = (size_t)(18 * adapter), .backward = true},
            4 * adapter, 0);
+}
+
+/* A frozen matrix (n, k) in the code `extra` as bf16, as ahead of a product. */
+static enum status run_widen(const struct bench *b, CUdeviceptr base)
+{
+    const struct cuda_widen_args a = {.from = (void *)base,
+                                      .to = (bf16_bits *)(base + (size_t)b->n * (size_t)b->k),
+                                      .fault = (void *)cells,
+                                      .row_bytes = b->column[0],
+                                      .to_stride = b->k,
+                                      .limit = b->n,
+                                      .rows = b->n,
+                                      .cols = b->k};
+    return cuda_widen(d, &a, (enum cuda_code)b->extra);
+}
+
+static void bench_widen(const struct model_shape *m, const char *name, int n, int k)
+{
+    const struct {
+        const char *name;
+        enum cuda_code code;
+        size_t row_bytes;
+    } CODES[] = {{"nf4", CODE_NF4, nf4_row_bytes(k)},
+                 {"int8", CODE_INT8, int8_row_bytes(k)},
+                 {"Q4_K", CODE_Q4_K, (size_t)k / 256 * 144},
+                 {"Q6_K", CODE_Q6_K, (size_t)k / 256 * 210}};
+    char what[64];
+    for (size_t i = 0; i < sizeof(CODES) / sizeof(*CODES); i++) {
+        struct bench b = {
+            .m = m, .run = run_widen, .n = n, .k = k, .extra = (int)CODES[i].code, .bytes = (size_t)n * (size_t)k * 3};
+        b.column[0] = (int)CODES[i].row_bytes;
+        snprintf(what, sizeof(what), "%s from %s", name, CODES[i].name);
+        report(what, &b, (double)n * ((double)CODES[i].row_bytes + 2.0 * k), 0);
+    }
 }
 
 /* ---- products and adapters ------------------------------------------------------------------------------------------- */
@@ -556,7 +595,12 @@ int main(int argc, char **argv)
         printf("%s\n", c->message);
         return 77;
     }
-    if (argc > 1 && strcmp(argv[1], "--short") == 0) repeats = 3;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--short") == 0)
+            repeats = 3;
+        else
+            only = argv[i];
+    }
     make_pattern();
     make_helpers();
     if (!ctx_ok(c)) {
@@ -568,6 +612,8 @@ int main(int argc, char **argv)
         const struct model_shape *m = &SHAPES[i];
         int q = m->heads * m->dim, kv = m->groups * m->dim;
         bench_bytes(m);
+        if (m->width % 256 == 0) bench_widen(m, "gate+up", 2 * m->ffn, m->width);
+        if (m->width % 256 == 0) bench_widen(m, "o", m->width, q);
         bench_linear(m, "qkv", q + 2 * kv, m->width);
         bench_linear(m, "o", m->width, q);
         bench_linear(m, "gate+up", 2 * m->ffn, m->width);

@@ -147,21 +147,28 @@ decode() {
     grep "opened in" "$out/errors.log" | tail -3
 }
 
-# Takes all but 1 GiB of the card, then asks for a run.
+# Leaves 1,200 MiB of the card, of which a context takes about half, then asks for a run: the plan says that it does not fit. With 400
+# MiB nothing can start there at all.
 refusal() {
+    local left
     [ -n "$file" ] || return
-    [ -f "$work/rows.jsonl" ] || echo '{"text": "a row"}' >"$work/rows.jsonl"
+    python3 -c 'for i in range(400): print("{\"text\": \"Row %d of the rows of a run that does not fit: %s\"}" % (i, "word " * 200))' >"$work/rows-long.jsonl"
+    for left in 1200 400; do refusal_with $left; done
+}
+refusal_with() { # MiB
+    rm -f "$work/held"
     python3 -c '
 import torch, sys, time
 free, _ = torch.cuda.mem_get_info()
-held = torch.empty(free - (400 << 20), dtype=torch.uint8, device="cuda")
-print("held", flush=True); time.sleep(60)' >"$work/held" 2>>"$out/errors.log" &
+held = torch.empty(free - (int(sys.argv[1]) << 20), dtype=torch.uint8, device="cuda")
+print("held", flush=True); time.sleep(60)' "$1" >"$work/held" 2>>"$out/errors.log" &
     local holder=$!
     for _ in $(seq 300); do [ -s "$work/held" ] && break; sleep 0.1; done
     rm -rf "$work/run-refused"
-    "$program" train -m "$file" -d "$work/rows.jsonl" -o "$work/run-refused" --device cuda --max-steps 2 2>&1 | tail -12
-    echo "exit code of a run on a full card: ${PIPESTATUS[0]}"
+    "$program" train -m "$file" -d "$work/rows-long.jsonl" -o "$work/run-refused" --device cuda --max-steps 2 -b 32 --max-length 2048 2>&1 | tail -16
+    echo "exit code of a run on a card with $1 MiB left: ${PIPESTATUS[0]}"
     kill $holder
+    wait $holder 2>/dev/null
 }
 
 for part in "${parts[@]}"; do

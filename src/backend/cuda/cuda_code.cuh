@@ -34,22 +34,20 @@ struct codes8 {
 /* Four bytes at any address, by aligned words: only words that hold a wanted byte are read. */
 static __device__ __forceinline__ uint32_t code_word(const uint8_t *p)
 {
-    const uint32_t *q = (const uint32_t *)((uintptr_t)p & ~(uintptr_t)3);
+    const uint32_t *q = (const uint32_t *)(p - ((uintptr_t)p & 3)); /* still known to be global memory */
     int shift = (int)((uintptr_t)p & 3) * 8;
-    uint64_t both = q[0];
-    if (shift) both |= (uint64_t)q[1] << 32;
-    return (uint32_t)(both >> shift);
+    uint32_t next = shift ? q[1] : 0;
+    return __funnelshift_r(q[0], next, shift);
 }
 
 /* The eight bytes at p, which need not be aligned, from two or three aligned words. */
 static __device__ __forceinline__ void code_bytes8(const uint8_t *p, uint32_t out[2])
 {
-    const uint32_t *q = (const uint32_t *)((uintptr_t)p & ~(uintptr_t)3);
+    const uint32_t *q = (const uint32_t *)(p - ((uintptr_t)p & 3)); /* still known to be global memory */
     int shift = (int)((uintptr_t)p & 3) * 8;
-    uint64_t low = q[0] | (uint64_t)q[1] << 32, high = q[1];
-    if (shift) high |= (uint64_t)q[2] << 32;
-    out[0] = (uint32_t)(low >> shift);
-    out[1] = (uint32_t)(high >> shift);
+    uint32_t middle = q[1], last = shift ? q[2] : 0;
+    out[0] = __funnelshift_r(q[0], middle, shift);
+    out[1] = __funnelshift_r(middle, last, shift);
 }
 
 /* The binary16 value in the two bytes at p, which need not be aligned; the file stores the low byte first. */
@@ -72,15 +70,23 @@ static __device__ __forceinline__ void code_nibbles(const uint8_t *p, int shift,
     out->word[1] = out->word[1] >> shift & 0x0f0f0f0fu;
 }
 
-/* Blocks of 64, the last of a row shorter: array/codec/nf4.h. */
-static __device__ __forceinline__ codes8 codes_nf4(const uint8_t *row, int col, int cols)
+/* NF4 (array/codec/nf4.h): the block that holds column `col`, with its scale in *scale. */
+static __device__ __forceinline__ const uint8_t *nf4_block(const uint8_t *row, int col, float *scale)
 {
     const int BLOCK = 64, GROUP = 256 * BLOCK, GROUP_BYTES = 8 + 256 * 33;
-    codes8 c;
     const uint8_t *group = row + (int64_t)(col / GROUP) * GROUP_BYTES, *block = group + 8 + col % GROUP / BLOCK * 33;
-    int left = cols - col / BLOCK * BLOCK, n = left < BLOCK ? left : BLOCK, half = n / 2, at = col % BLOCK;
     float offset = __uint_as_float(code_word(group)), step = __uint_as_float(code_word(group + 4));
-    c.scale = offset + step * (float)block[0];
+    *scale = offset + step * (float)block[0];
+    return block;
+}
+
+/* Blocks of 64, the last of a row shorter. */
+static __device__ __forceinline__ codes8 codes_nf4(const uint8_t *row, int col, int cols)
+{
+    const int BLOCK = 64;
+    codes8 c;
+    const uint8_t *block = nf4_block(row, col, &c.scale);
+    int left = cols - col / BLOCK * BLOCK, n = left < BLOCK ? left : BLOCK, half = n / 2, at = col % BLOCK;
     c.offset = 0;
     if (n == BLOCK) {
         code_nibbles(block + 1 + at % 32, at / 32 * 4, &c);
@@ -171,6 +177,30 @@ static __device__ __forceinline__ codes8 codes_q6_k(const uint8_t *row, int col)
     return c;
 }
 
+/* Codes of four bits lie in pairs, one in the low and one in the high half of a byte, for elements 32 apart: of columns
+ * [unit, unit + 64) each of four threads takes eight bytes, and so elements [at, at + 8) and [32 + at, 32 + at + 8) of them, at =
+ * 0, 8, 16 or 24. out[0] has the former. For whole units of NF4 and of Q4_K. */
+template <int CODE> static __device__ __forceinline__ void codes_pair(const uint8_t *row, int unit, int at, codes8 out[2])
+{
+    uint32_t both[2];
+    if (CODE == CODE_NF4) {
+        const uint8_t *block = nf4_block(row, unit, &out[0].scale);
+        out[1].scale = out[0].scale, out[0].offset = out[1].offset = 0;
+        code_bytes8(block + 1 + at, both);
+    } else {
+        const uint8_t *block = row + (int64_t)(unit / 256) * 144;
+        int run = unit % 256 / 32;
+        code_run_scales(block, run, &out[0].scale, &out[0].offset);
+        code_run_scales(block, run + 1, &out[1].scale, &out[1].offset);
+        code_bytes8(block + 16 + run * 16 + at, both);
+    }
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        out[0].word[i] = both[i] & 0x0f0f0f0fu;
+        out[1].word[i] = both[i] >> 4 & 0x0f0f0f0fu;
+    }
+}
+
 /* What is loaded for elements [col, col + 8) of a row of `cols`; col is a multiple of 8. Apart from code_widen, so that many
  * loads can be under way before the first is used. */
 template <int CODE> struct code {
@@ -206,9 +236,13 @@ static __device__ __forceinline__ void code_widen(const typename code<CODE>::loa
     } else {
 #pragma unroll
         for (int i = 0; i < 8; i++) {
-            uint32_t byte = c.word[i / 4] >> i % 4 * 8 & 255;
-            if (CODE == CODE_NF4) out[i] = c.scale * levels[byte];
-            else out[i] = fmaf(c.scale, __uint_as_float(0x4b000000u | byte) - (8388608.0f + ZERO), c.offset); /* 2^23 + byte */
+            if (CODE == CODE_NF4) { /* a code times four is where its level lies: one permutation of bytes makes the address */
+                uint32_t at = __byte_perm(c.word[i / 4] << 2, 0, 0x4440 | i % 4);
+                out[i] = c.scale * *(const float *)((const char *)levels + at);
+            } else {
+                float one = __uint_as_float(__byte_perm(c.word[i / 4], 0x4b000000u, 0x7540 | i % 4)); /* 2^23 + byte */
+                out[i] = fmaf(c.scale, one - (8388608.0f + ZERO), c.offset);
+            }
         }
     }
 }

@@ -87,7 +87,14 @@ static enum status device_start(struct cuda *d, int index)
 {
     TRY(cuda_driver_open(d->c, &d->driver));
     TRY(device_find(d, index));
-    TRY(cuda_check(d, d->driver.cuDevicePrimaryCtxRetain(&d->context, d->device), "starting the card"));
+    CUresult started = d->driver.cuDevicePrimaryCtxRetain(&d->context, d->device);
+    if (started == CUDA_ERROR_OUT_OF_MEMORY) /* some hundred MiB, before any of ours */
+        return ctx_fail(
+            d->c, E_FIT,
+            "CUDA: %s has not enough free memory to start on: other programs hold it (nvidia-smi names them). Wait "
+            "until they end, or take another device (--device)",
+            d->name);
+    TRY(cuda_check(d, started, "starting the card"));
     TRY(cuda_check(d, d->driver.cuCtxSetCurrent(d->context), "starting the card"));
     TRY(cuda_check(d, d->driver.cuStreamCreate(&d->stream, CU_STREAM_NON_BLOCKING), "making a queue"));
     TRY(device_load_kernels(d));
@@ -238,9 +245,10 @@ enum status cuda_launch(struct cuda *d, enum cuda_kernel kernel, struct cuda_gri
         return ctx_fail(d->c, E_UNSUPPORTED, "CUDA: %s needs %u bytes of shared memory a block; %s has %zu",
                         KERNEL_NAMES[kernel], g.shared, d->name, d->shared_bytes);
     }
-    const unsigned FREE_SHARED = 48 << 10; /* more has to be asked for */
-    if (g.shared > FREE_SHARED) {
+    const unsigned FREE_SHARED = 48 << 10; /* more has to be asked for, once */
+    if (g.shared > FREE_SHARED && g.shared > d->shared[kernel]) {
         d->driver.cuFuncSetAttribute(d->kernel[kernel], CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)g.shared);
+        d->shared[kernel] = g.shared;
     }
     void *list[] = {(void *)args};
     return cuda_check(

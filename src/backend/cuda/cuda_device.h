@@ -28,6 +28,7 @@ struct cuda {
     CUstream stream;
     CUmodule module[CUDA_MAX_MODULES];
     CUfunction kernel[CUDA_KERNEL_COUNT];
+    unsigned shared[CUDA_KERNEL_COUNT]; /* bytes of shared memory that the kernel was allowed beyond the usual 48 KiB */
     char name[128];
     int major, minor;    /* compute capability */
     int processors;      /* streaming multiprocessors */

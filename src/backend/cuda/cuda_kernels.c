@@ -159,7 +159,11 @@ enum status cuda_widen(struct cuda *d, const struct cuda_widen_args *a, enum cud
 {
     BUG_ON(d->c, code == CODE_BF16, "bf16 is widened");
     TRY(check_octets(d, "compressed weights", a->cols, 1 << 24));
-    return cuda_launch(d, CUDA_widen_nf4 + (code - CODE_NF4), grid_rows(a->rows, a->cols, 8), a);
+    int each = code == CODE_NF4 || code == CODE_Q4_K ? 16 : 8; /* columns of a thread */
+    struct cuda_grid g = grid_rows(a->rows, a->cols, each);
+    unsigned most = blocks_for((int64_t)WIDEN_BLOCKS * d->processors, (int64_t)g.x); /* so that a block has many rows */
+    if (each == 16 && g.y > most) g.y = most;
+    return cuda_launch(d, CUDA_widen_nf4 + (code - CODE_NF4), g, a);
 }
 
 /* ---- adapter gradients: tall products -------------------------------------------------------------------------------- */

@@ -115,6 +115,19 @@ inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 b)
 {
     return b.bits;
 }
+/* The low word of high:low shifted right by shift % 32 bits. */
+inline uint32_t __funnelshift_r(uint32_t low, uint32_t high, int shift)
+{
+    return (uint32_t)(((uint64_t)high << 32 | low) >> (shift & 31));
+}
+/* Byte i of the result is byte (selector >> 4 i & 7) of b:a. */
+inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector)
+{
+    uint64_t both = (uint64_t)b << 32 | a;
+    uint32_t out = 0;
+    for (int i = 0; i < 4; i++) out |= (uint32_t)(both >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
+    return out;
+}
 inline float __uint_as_float(uint32_t word)
 {
     float f;
