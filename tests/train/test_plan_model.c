@@ -32,7 +32,7 @@ static const struct known_model *shape_of(const char *name)
 }
 
 /* A run whose micro-batches are full. The configuration points to the paths, so they outlive it. */
-static struct trainer *full_run(struct ctx *c, const struct known_model *m, const struct model_options *form)
+static struct trainer *full_run(struct ctx *c, const struct known_model *m, const struct model_options *form, bool partly)
 {
     static char data[PATH_BYTES], model[PATH_BYTES], run[PATH_BYTES];
     static const char *const files[] = {data};
@@ -51,18 +51,23 @@ static struct trainer *full_run(struct ctx *c, const struct known_model *m, cons
     k.form = *form;
     k.adapter.dropout = 0;
     k.recomputed_blocks = -1;
+    if (partly) { /* few target modules in the last layer, and all that can be recomputed is */
+        k.targets = "q_proj,v_proj";
+        k.adapter.last_layers = 1;
+        k.grad_checkpoint = PLAN_CHECKPOINT_ON;
+    }
     struct trainer *t = trainer_new(c, &k, NULL, "{}\n");
     if (!t) fail_msg("%s", c->message);
     return t;
 }
 
-static void as_a_run(const char *name, const struct model_options *form)
+static void as_a_run(const char *name, const struct model_options *form, bool partly)
 {
     struct ctx *c = tiny_ctx(2);
     const struct known_model *m = shape_of(name);
     struct plan plan;
     int64_t parameters = 0;
-    struct trainer *t = full_run(c, m, form);
+    struct trainer *t = full_run(c, m, form, partly);
     struct plan_model p = {.model = m,
                            .form = *form,
                            .device = array_backend(c)->device,
@@ -89,9 +94,10 @@ static void as_a_run(const char *name, const struct model_options *form)
 static void shapes_are_planned_as_runs(void **state)
 {
     (void)state;
-    as_a_run("tiny", &(struct model_options){.compute = COMPUTE_F32});
-    as_a_run("tiny", &(struct model_options){.base = BASE_NF4, .compute = COMPUTE_F32});
-    as_a_run("tiny", &(struct model_options){.base = BASE_INT8, .compute = COMPUTE_INT8X2});
+    as_a_run("tiny", &(struct model_options){.compute = COMPUTE_F32}, false);
+    as_a_run("tiny", &(struct model_options){.compute = COMPUTE_F32}, true);
+    as_a_run("tiny", &(struct model_options){.base = BASE_NF4, .compute = COMPUTE_F32}, false);
+    as_a_run("tiny", &(struct model_options){.base = BASE_INT8, .compute = COMPUTE_INT8X2}, false);
 }
 
 /* 8 billion parameters are planned without their memory, or the disk for it. */
@@ -109,12 +115,20 @@ static void large_models_cost_nothing(void **state)
                            .rank = 16,
                            .targets = LORA_ALL,
                            .free_bytes = (size_t)4 << 30};
-    size_t before = plan_used_bytes("");
+    const char *place = tiny_path("%s/temporary", tiny_folder());
+    char **names = NULL;
+    size_t before = plan_used_bytes(""), n_names = 0;
+    assert_int_equal(dir_make(c, place), OK);
+    setenv("TMPDIR", place, 1);
     assert_int_equal(plan_model_make(c, &p, &plan, &parameters), OK);
     assert_true(plan_used_bytes("") < before + ((size_t)64 << 20));
     assert_int_equal(parameters, 41943040);
     assert_int_equal(plan.recomputed_blocks, 31); /* 4 GiB are not enough, so all that can be recomputed is */
     assert_true(plan.total > plan.free_bytes);
+    assert_int_equal(dir_list(c, place, &names, &n_names), OK);
+    assert_int_equal(n_names, 0); /* the hollow model is gone */
+    dir_list_free(c, names, n_names);
+    unsetenv("TMPDIR");
     p.length = 200000;
     assert_int_equal(plan_model_make(c, &p, &plan, &parameters), E_INPUT);
     ctx_clear(c);
