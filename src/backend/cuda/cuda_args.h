@@ -12,7 +12,7 @@ typedef uint16_t bf16_bits; /* the upper half of an f32 */
 /* Threads of a block, and how much of the work it does: kernels index by these, and cuda_kernels.c makes their grids and
  * shared memory of the same. */
 enum { ELEMENT_THREADS = 256 }; /* of kernels that step through elements: moves, sums, swiglu, dropout, widening, packing */
-enum { WIDEN_BLOCKS = 16 }; /* for each multiprocessor, of the widening of four-bit codes */
+enum { WIDEN_BLOCKS = 16 };     /* for each multiprocessor, of the widening of four-bit codes */
 enum { GENERIC_THREADS = 256, OPTIM_THREADS = 256, LOSS_THREADS = 512, BOUNDS_THREADS = 256 };
 enum { SUM_THREADS = 256 }; /* of kernels that add partial sums */
 enum { NORM_THREADS = 256, NORM_ROWS = NORM_THREADS / 32 /* of a block where a warp has one */ };
