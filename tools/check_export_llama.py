@@ -14,8 +14,8 @@ file, on ten prompts:
                                              two programs that round are no nearer to each other than to one that does not
 
 The same ids and the same most probable token everywhere; with rounded activations another token may come first where our logits of
-both are nearer to each other than the rounding moves a logit of that prompt in the third computation. Greedy texts part only where our
-two best logits are nearer to each other than the largest difference measured on that file. The Modelfile beside each file is read by
+both are nearer to each other than the rounding changes a difference of two logits there in the third computation. Greedy texts part only where our
+two best logits are nearer to each other than the largest difference measured on that file, or than the rounding changes a difference there. The Modelfile beside each file is read by
 check_modelfile.py. Needs llama-cpp-python, numpy, torch, transformers, gguf.
 
     tools/check_export_llama.py build/your_ai models/smollm2-135m.gguf [TYPE ...]
@@ -59,13 +59,15 @@ class Llama:
         return np.ctypeslib.as_array(ctypes.cast(values, ctypes.POINTER(ctypes.c_float)), (self.llama.n_vocab(),)).copy()
 
 
-def check_greedy(what, ours, theirs, prompt, after, limit):
+def check_greedy(what, ours, theirs, prompt, after, limit, third=None):
     """`after`: logits of theirs after the prompt. Returns whether both made the same tokens, up to the end of the text or NEW."""
     wanted = ours.greedy(prompt, NEW)
     for n, token in enumerate(wanted):
         other = int(after.argmax())
         if other != token:
             mine = ours.logits(prompt + wanted[:n])
+            if third:
+                limit = max(limit, third.moved(prompt + wanted[:n]))
             if not mine[token] - mine[other] <= limit:
                 raise SystemExit(f"{what}: token {n} is {other}, not {token}, whose logit is {mine[token] - mine[other]:.2e} larger")
             return False
@@ -81,13 +83,14 @@ def ids_of_prompts(what, ours, theirs):
     return prompts
 
 
-def check_file(what, path, adapter=None, lora=None, foreign=None, unsure=None, **bounds):
-    """`foreign`: what llama.cpp opens, where that is another file than ours. `unsure`: as Comparison.add's, of each prompt."""
+def check_file(what, path, adapter=None, lora=None, foreign=None, third=None, **bounds):
+    """`foreign`: what llama.cpp opens, where that is another file than ours. `third`: a GgmlRounding, which says how far the rounding of
+    activations moves logits."""
     ours, theirs, result = Model(path, adapter, compute="f32"), Llama(foreign or path, lora), Comparison(what, **bounds)
     prompts = ids_of_prompts(what, ours, theirs)
-    for i, ids in enumerate(prompts):
-        result.add(ours.logits(ids), theirs.logits(ids), unsure[i] if unsure else None)
-    same = [check_greedy(what, ours, theirs, ids, theirs.logits(ids), result.largest) for ids in prompts]
+    for ids in prompts:
+        result.add(ours.logits(ids), theirs.logits(ids), third.moved(ids) if third else None)
+    same = [check_greedy(what, ours, theirs, ids, theirs.logits(ids), result.largest, third) for ids in prompts]
     result.finish(f"; {sum(same)} of {len(same)} greedy texts of at most {NEW} tokens equal")
     ours.close()
 
@@ -100,20 +103,19 @@ def widen(path, out):
         raise SystemExit(f"llama.cpp does not widen {path}")
 
 
-def cost_of_rounding(what, path):
-    """(relative L2 that rounded activations cost PyTorch at worst, the largest difference of each prompt)."""
-    ours, third = Model(path, compute="f32"), GgmlRounding(path)
-    exact, rounded, moved = Comparison(f"{what}, PyTorch", absolute=1e-3), Comparison(f"{what}, PyTorch, 8-bit activations"), []
+def cost_of_rounding(what, path, third):
+    """Relative L2 that rounded activations cost PyTorch at worst. Stops where PyTorch without rounding is not near ours."""
+    ours = Model(path, compute="f32")
+    exact, rounded = Comparison(f"{what}, PyTorch", absolute=1e-3), Comparison(f"{what}, PyTorch, 8-bit activations")
     for text in PROMPTS:
         ids = ours.ids(text)
         plain, other = third.logits(ids), third.logits(ids, rounds=True)
         exact.add(ours.logits(ids), plain)
-        moved.append(float(abs(plain - other).max()))
-        rounded.add(plain, other, unsure=2 * moved[-1])
+        rounded.add(plain, other, unsure=third.moved(ids))
     exact.finish()
     rounded.finish()
     ours.close()
-    return rounded.worst, moved
+    return rounded.worst
 
 
 def check_blocks(what, path):
@@ -121,8 +123,8 @@ def check_blocks(what, path):
     widen(path, wide)
     check_file(f"{what}, widened by llama.cpp", path, foreign=wide, absolute=1e-3)
     os.remove(wide)
-    cost, moved = cost_of_rounding(what, path)
-    check_file(what, path, unsure=moved, relative=1.5 * cost)
+    third = GgmlRounding(path)
+    check_file(what, path, third=third, relative=1.5 * cost_of_rounding(what, path, third))
 
 
 def main(program, model, *types):

@@ -56,3 +56,8 @@ class GgmlRounding:
         self.rounds = rounds
         with torch.no_grad():
             return self.model(input_ids=torch.tensor([ids])).logits[0, -1].numpy()
+
+    def moved(self, ids):
+        """The most that rounding changes the difference of two logits by: which of two is larger it can decide within that."""
+        change = self.logits(ids, rounds=True) - self.logits(ids)
+        return float(change.max() - change.min())
