@@ -108,7 +108,7 @@ for deb in "$out"/*.deb; do
         echo "left out: lintian, which is not installed"
     fi
 done
-for wheel in "$out"/*.whl; do
+for wheel in "$out"/your_ai-*.whl; do
     ok=0
     python3 -m venv "$work/venv"
     "$work/venv/bin/python" -m pip install --quiet --no-index "$wheel"
