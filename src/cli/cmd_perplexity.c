@@ -1,6 +1,7 @@
 /* cmd_perplexity: how probable a model finds a file, in one number or token by token. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "cli/command.h"
@@ -78,12 +79,25 @@ static enum status perplexity_score(const struct perplexity_values *v, struct lo
     return status;
 }
 
+/* A file of rows is scored as the text that it is, braces and names of members included, which is seldom what is wanted. */
+static void warn_of_rows(struct ctx *c, const char *file)
+{
+    static const char *const ENDINGS[] = {".jsonl", ".json", ".parquet"};
+    const char *dot = strrchr(file, '.');
+    for (size_t i = 0; dot && i < sizeof ENDINGS / sizeof *ENDINGS; i++) {
+        if (strcmp(dot, ENDINGS[i]) == 0)
+            ctx_log(c, LOG_WARN, "%s is scored as plain text, JSON and all; your_ai eval -d scores the rows of a file",
+                    file);
+    }
+}
+
 static enum status cmd_perplexity_run(const struct command_call *call)
 {
     const struct perplexity_values *v = call->values;
     struct loaded l;
     struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->engine, v->threads};
     struct file_map *text = NULL;
+    warn_of_rows(call->c, v->file);
     enum status status = loaded_open(&l, call->c, &options);
     if (status == OK) {
         text = file_map_open(call->c, v->file);

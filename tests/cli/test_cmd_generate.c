@@ -37,6 +37,7 @@ static void test_missing(void **state)
     const char *missing = TEST_DATA "/no such model";
     capture_fails(2, missing, ARGV("generate", "-m", missing, "-p", "x"));
     capture_fails(2, missing, ARGV("perplexity", "-m", missing, "-f", "x"));
+    capture_fails(2, "rows.jsonl is scored as plain text", ARGV("perplexity", "-m", missing, "-f", "rows.jsonl"));
     /* a model without its tokenizer */
     capture_fails(2, "tokenizer.json", ARGV("generate", "-m", TEST_DATA "/golden/llama2", "-p", "x"));
 }

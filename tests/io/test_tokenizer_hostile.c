@@ -185,6 +185,12 @@ static void test_bad_configs(void **state)
     } cases[] = {
         {"tokenizer_config.json", "{", "tokenizer_config.json"},
         {"tokenizer_config.json", "{\"bos_token\":\"<none>\"}", "\"<none>\", which is not a token"},
+        {"tokenizer_config.json", "[]", "tokenizer_config.json: this is no JSON object"},
+        {"tokenizer_config.json", "{\"eos_token\":3}", "eos_token of tokenizer_config.json is not a text"},
+        {"tokenizer_config.json", "{\"eos_token\":{\"text\":\"a\"}}", "eos_token of tokenizer_config.json is not a text"},
+        {"special_tokens_map.json", "{\"bos_token\":[\"a\"]}", "bos_token of special_tokens_map.json is not a text"},
+        {"tokenizer_config.json", "{\"add_bos_token\":1}", "add_bos_token of tokenizer_config.json is not true or false"},
+        {"tokenizer_config.json", "{\"chat_template\":{}}", "chat_template of tokenizer_config.json is not a text"},
         {"special_tokens_map.json", "{\"eos_token\":{\"content\":\"<none>\"}}", "special_tokens_map.json"},
         {"generation_config.json", "{\"eos_token_id\":99999}", "is 99999, which is not a token"},
         {"generation_config.json", "{\"eos_token_id\":[1,-1]}", "is -1, which is not a token"},

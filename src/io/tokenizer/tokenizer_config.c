@@ -22,12 +22,32 @@ static const char *tokenizer_config_token_text(const json_t *v)
     return json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
 }
 
+/* E_INPUT, naming file and key, unless the value is missing, null or of the kind that is wanted. */
+static enum status tokenizer_config_expect(struct ctx *c, const struct tokenizer *t, const char *file, const char *key,
+                                           const json_t *v, bool fits, const char *wanted)
+{
+    if (!v || json_is_null(v) || fits) return OK;
+    return ctx_fail(c, E_INPUT, "%s: %s of %s is not %s", t->name, key, file, wanted);
+}
+
+/* Whether o[key] is true or false is read into *out; what is missing leaves it. */
+static enum status tokenizer_config_read_bool(struct ctx *c, const struct tokenizer *t, const json_t *o, const char *file,
+                                              const char *key, bool *out)
+{
+    const json_t *v = json_object_get(o, key);
+    TRY(tokenizer_config_expect(c, t, file, key, v, json_is_boolean(v), "true or false"));
+    if (json_is_boolean(v)) *out = json_is_true(v);
+    return OK;
+}
+
 /* A special token that a file names under `key`, unless an earlier file did (*out >= 0). E_INPUT for a text that is no
- * token. */
+ * token, and for what is no text. */
 static enum status tokenizer_config_read_token(struct ctx *c, struct tokenizer *t, const json_t *o, const char *file,
                                                const char *key, int32_t *out)
 {
-    const char *text = tokenizer_config_token_text(json_object_get(o, key));
+    const json_t *v = json_object_get(o, key);
+    const char *text = tokenizer_config_token_text(v);
+    TRY(tokenizer_config_expect(c, t, file, key, v, text != NULL, "a text, nor an object with a text as \"content\""));
     if (!text || *out >= 0) return OK;
     int32_t id = tokenizer_vocab_find(t, text, strlen(text));
     if (id < 0) return ctx_fail(c, E_INPUT, "%s: %s of %s is \"%.80s\", which is not a token", t->name, key, file, text);
@@ -52,6 +72,8 @@ static enum status tokenizer_config_read_template(struct ctx *c, struct tokenize
 {
     const char *source = json_is_string(v) ? json_string_value(v) : find_template(v, "default");
     const char *tools = find_template(v, "tool_use");
+    TRY(tokenizer_config_expect(c, t, "tokenizer_config.json", "chat_template", v, json_is_string(v) || json_is_array(v),
+                                "a text, nor a list of named ones"));
     if (t->chat_template) return OK;
     if (source) t->chat_template = mem_strdup(c, source);
     if (source && tools) t->tool_template = mem_strdup(c, tools);
@@ -79,10 +101,8 @@ static enum status read_tokenizer_config(struct ctx *c, struct tokenizer *t, con
     if (bos >= 0) t->bos = bos;
     TRY(tokenizer_config_read_token(c, t, o, "tokenizer_config.json", "eos_token", &t->eos));
     TRY(tokenizer_config_read_named(c, t, o, "tokenizer_config.json"));
-    const json_t *adds = json_object_get(o, "add_bos_token");
-    if (json_is_boolean(adds)) t->adds_bos = json_is_true(adds);
-    adds = json_object_get(o, "add_eos_token");
-    if (json_is_boolean(adds)) t->adds_eos = json_is_true(adds);
+    TRY(tokenizer_config_read_bool(c, t, o, "tokenizer_config.json", "add_bos_token", &t->adds_bos));
+    TRY(tokenizer_config_read_bool(c, t, o, "tokenizer_config.json", "add_eos_token", &t->adds_eos));
     return tokenizer_config_read_template(c, t, json_object_get(o, "chat_template"));
 }
 
@@ -134,7 +154,10 @@ static enum status config_read_beside(struct ctx *c, struct tokenizer *t, const 
     *found = file_exists(path);
     if (*found) {
         json_t *o = json_parse_file(c, path, CONFIG_MAX_BYTES);
-        st = o ? read(c, t, o) : c->status;
+        if (o && !json_is_object(o))
+            st = ctx_fail(c, E_INPUT, "%s: this is no JSON object", path);
+        else
+            st = o ? read(c, t, o) : c->status;
         json_decref(o);
     }
     mem_free(c, path);
