@@ -112,8 +112,15 @@ static void judge_divergence(struct verdict *v, const struct verdict_options *o)
          o->lr);
 }
 
+/* Of a run whose steps are not all done, how it ended is not known yet: it may be read while it trains. */
+static bool is_under_way(const struct verdict *v)
+{
+    return verdict_has(v, FINDING_UNFINISHED);
+}
+
 static void judge_worse(struct verdict *v, const struct verdict_options *o)
 {
+    if (is_under_way(v)) return;
     bool valid = isfinite(v->start_valid) && v->best_step > 0;
     double start = valid ? v->start_valid : v->start_loss, end = valid ? v->best_valid : v->end_loss;
     if (verdict_has(v, FINDING_DIVERGED) || !(end > start) || v->steps == 0) return;
@@ -128,7 +135,7 @@ static void judge_worse(struct verdict *v, const struct verdict_options *o)
 
 static void judge_flat(struct verdict *v, const struct verdict_options *o)
 {
-    if (v->bad || v->steps < STEPS_FEW || v->end_loss < 0.99 * v->start_loss) return;
+    if (is_under_way(v) || v->bad || v->steps < STEPS_FEW || v->end_loss < 0.99 * v->start_loss) return;
     struct finding *f = verdict_add(v, FINDING_FLAT, true);
     SAY(f, "next to nothing was learnt: the loss went from %.4f to %.4f in %" PRId64 " steps", v->start_loss, v->end_loss,
         v->steps);
@@ -138,10 +145,9 @@ static void judge_flat(struct verdict *v, const struct verdict_options *o)
          o->lr);
 }
 
-static void judge_short(struct verdict *v, const struct verdict_options *o)
+static void judge_short(struct verdict *v)
 {
-    bool unfinished = o->total_steps > v->steps && !o->finished;
-    if (v->steps == 0 || v->steps >= STEPS_FEW || unfinished) return;
+    if (v->steps == 0 || v->steps >= STEPS_FEW || is_under_way(v) || verdict_has(v, FINDING_EARLY)) return;
     struct finding *f = verdict_add(v, FINDING_SHORT, false);
     SAY(f, "%" PRId64 " step%s are few to learn from", v->steps, v->steps == 1 ? "" : "s");
     NEXT(f, "more --epochs, a smaller --batch, or --no-packing make more steps");
@@ -158,6 +164,7 @@ static void judge_validation(struct verdict *v, const struct history *h, const s
 {
     if (v->steps == 0) return;
     if (!v->best_step) {
+        if (is_under_way(v)) return;
         struct finding *f = verdict_add(v, FINDING_UNCHECKED, false);
         SAY(f, "there was no validation, so nothing tells how well it does on other rows");
         NEXT(f, "--valid FILE, or --valid-share 0.1 of the training rows");
@@ -174,7 +181,7 @@ static void judge_validation(struct verdict *v, const struct history *h, const s
     }
     const struct metrics_eval *last = &h->evals[h->n_evals - 1];
     bool falls = h->n_evals > 1 && last->step == v->best_step && last->weighted_loss < 0.99 * last[-1].weighted_loss;
-    if (!falls || last[-1].step == 0) return;
+    if (!falls || last[-1].step == 0 || is_under_way(v)) return;
     struct finding *f = verdict_add(v, FINDING_FALLING, false);
     SAY(f, "the validation loss was still falling at the end: %.4f, after %.4f", last->weighted_loss,
         last[-1].weighted_loss);
@@ -200,7 +207,7 @@ struct verdict verdict_of(const struct history *h, const struct verdict_options 
     judge_divergence(&v, o);
     judge_worse(&v, o);
     judge_flat(&v, o);
-    judge_short(&v, o);
+    judge_short(&v);
     judge_learnt(&v);
     judge_validation(&v, h, o);
     judge_clipping(&v, h);

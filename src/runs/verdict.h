@@ -4,7 +4,8 @@
  *
  * "Start" is what stood before anything was learnt: of training the first step's loss or the mean of the first five,
  * whichever is lower; of validation the one that is made before step 1 where there is one. "End" is the mean of the last
- * tenth of the steps (1 to 20 of them), and the last validation. */
+ * tenth of the steps (1 to 20 of them), and the last validation. Of a run with steps left only what holds already is said:
+ * that it diverged, overfits or is clipped, not how it ended. */
 #ifndef YA_RUNS_VERDICT_H
 #define YA_RUNS_VERDICT_H
 

@@ -111,6 +111,28 @@ static void lengths(void **state)
     assert_true(finds(FINDING_CLIPPED, &whole));
 }
 
+/* A run that is read while it trains: how it ended is not known, but that it diverged or overfits is. */
+static void under_way(void **state)
+{
+    (void)state;
+    struct verdict_options o = whole;
+    o.finished = false;
+    curve(50, 3, 2.99);
+    assert_true(finds(FINDING_UNFINISHED, &o));
+    assert_false(verdict_of(&h, &o).bad);
+    assert_false(finds(FINDING_FLAT, &o));
+    assert_false(finds(FINDING_UNCHECKED, &o));
+    curve(50, 3, 3.1);
+    assert_false(finds(FINDING_WORSE, &o));
+    curve(50, 3, 51);
+    assert_true(finds(FINDING_DIVERGED, &o));
+    curve(50, 3, 2);
+    VALID(10, 3, 2.5, 2.4, 2.3, 2.1);
+    assert_false(finds(FINDING_FALLING, &o));
+    VALID(10, 3, 2.5, 2.2, 2.4, 2.6);
+    assert_true(finds(FINDING_OVERFIT, &o));
+}
+
 /* The step at which each event is told; 0: never. A second telling is a failure. */
 static void watch_curve(int64_t total, int64_t told[WATCH_EVENTS])
 {
@@ -187,8 +209,9 @@ static void finds_a_rate(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(good_runs), cmocka_unit_test(bad_runs),
-                                       cmocka_unit_test(lengths),   cmocka_unit_test(said_in_time),
-                                       cmocka_unit_test(smoothing), cmocka_unit_test(finds_a_rate)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(good_runs),    cmocka_unit_test(bad_runs),
+                                       cmocka_unit_test(lengths),      cmocka_unit_test(under_way),
+                                       cmocka_unit_test(said_in_time), cmocka_unit_test(smoothing),
+                                       cmocka_unit_test(finds_a_rate)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
