@@ -207,6 +207,39 @@ static void test_bad_configs(void **state)
     ctx_free(c);
 }
 
+static char left_out_told[1000];
+
+static void log_left_out(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    size_t n = strlen(left_out_told);
+    snprintf(left_out_told + n, sizeof left_out_told - n, "%d %s\n", level == LOG_WARN, message);
+}
+
+/* A byte without a token is left out, as in the reference, and that is said once. */
+static void test_left_out(void **state)
+{
+    (void)state;
+    struct ctx_hooks hooks = {.log = log_left_out};
+    struct ctx *c = ctx_new(&hooks);
+    struct tokenizer *t = open_parts(c, &(struct parts){0});
+    assert_non_null(t);
+    struct ids ids = {0};
+    left_out_told[0] = 0;
+    assert_int_equal(tokenizer_encode(c, t, "abba", 4, false, &ids), OK);
+    assert_string_equal(left_out_told, "");
+    ids.n = 0;
+    for (int i = 0; i < 2; i++) assert_int_equal(tokenizer_encode(c, t, "axxb", 4, false, &ids), OK);
+    assert_int_equal(ids.n, 2); /* "ab", twice: x is not there */
+    assert_non_null(strstr(left_out_told, "begins with byte 0x78"));
+    assert_int_equal(left_out_told[0], '1');
+    assert_null(strchr(strchr(left_out_told, '\n') + 1, '\n'));
+    ids_release(c, &ids);
+    tokenizer_free(t);
+    assert_int_equal(c->alloc_bytes, 0);
+    ctx_free(c);
+}
+
 /* ---- GGUF ---- */
 
 /* Little-endian pieces of a GGUF v3 file. */
@@ -380,10 +413,9 @@ static void test_damaged_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_json),     cmocka_unit_test(test_long_added_token),
-        cmocka_unit_test(test_holes),        cmocka_unit_test(test_bad_configs),
-        cmocka_unit_test(test_gguf),         cmocka_unit_test(test_bad_gguf),
-        cmocka_unit_test(test_damaged_json),
+        cmocka_unit_test(test_bad_json),    cmocka_unit_test(test_long_added_token), cmocka_unit_test(test_holes),
+        cmocka_unit_test(test_bad_configs), cmocka_unit_test(test_left_out),         cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_bad_gguf),    cmocka_unit_test(test_damaged_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,7 +120,7 @@ size_t bpe_unit(const struct bpe *b, const char *piece, size_t n, bool *known)
 }
 
 /* The symbols a piece starts as: one a byte, except bytes that the vocabulary lacks. */
-static size_t first_bytes(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
+static size_t first_bytes(const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, int32_t *symbols)
 {
     size_t count = 0;
     bool after_unknown = false;
@@ -128,6 +128,7 @@ static size_t first_bytes(const struct bpe *b, const char *piece, size_t n, int3
         int32_t id = b->byte_id[(uint8_t)piece[i]];
         bool unknown = id < 0;
         if (unknown) id = b->unknown_id;
+        if (id < 0) w->left_out = piece + i;
         if (id >= 0 && !(unknown && after_unknown && b->fuse_unknown)) symbols[count++] = id;
         after_unknown = unknown;
     }
@@ -136,7 +137,7 @@ static size_t first_bytes(const struct bpe *b, const char *piece, size_t n, int3
 
 /* ... or one a character. As in the reference, an unknown one is written when a known one follows: bytes that stand in for
  * a character are no such thing and come before it. */
-static size_t first_chars(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
+static size_t first_chars(const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, int32_t *symbols)
 {
     size_t count = 0, bytes;
     bool unknown = false;
@@ -153,6 +154,8 @@ static size_t first_chars(const struct bpe *b, const char *piece, size_t n, int3
         } else if (b->unknown_id >= 0) {
             if (unknown && !b->fuse_unknown) symbols[count++] = b->unknown_id;
             unknown = true;
+        } else {
+            w->left_out = piece + i;
         }
     }
     if (unknown) symbols[count++] = b->unknown_id;
@@ -160,9 +163,9 @@ static size_t first_chars(const struct bpe *b, const char *piece, size_t n, int3
 }
 
 /* The symbols of a piece before any merge; returns their number. */
-static size_t first_symbols(const struct bpe *b, const char *piece, size_t n, int32_t *symbols)
+static size_t first_symbols(const struct bpe *b, struct bpe_work *w, const char *piece, size_t n, int32_t *symbols)
 {
-    return b->chars ? first_chars(b, piece, n, symbols) : first_bytes(b, piece, n, symbols);
+    return b->chars ? first_chars(b, w, piece, n, symbols) : first_bytes(b, w, piece, n, symbols);
 }
 
 /* Merges n <= SHORT symbols in place; returns how many are left. */
@@ -186,10 +189,11 @@ static size_t merge_short(const struct bpe *b, int32_t *symbols, size_t n)
 }
 
 /* A piece whose symbols fit on the stack. */
-static enum status encode_short(struct ctx *c, const struct bpe *b, const char *piece, size_t n, struct ids *out)
+static enum status encode_short(struct ctx *c, const struct bpe *b, struct bpe_work *w, const char *piece, size_t n,
+                                struct ids *out)
 {
     int32_t symbols[SHORT];
-    size_t count = merge_short(b, symbols, first_symbols(b, piece, n, symbols));
+    size_t count = merge_short(b, symbols, first_symbols(b, w, piece, n, symbols));
     for (size_t i = 0; i < count; i++) TRY(ids_push(c, out, symbols[i]));
     return OK;
 }
@@ -205,7 +209,7 @@ static enum status encode_long(struct ctx *c, const struct bpe *b, struct bpe_wo
         w->symbols = grown;
         w->room = n;
     }
-    return bpe_queue_run(c, b, w->symbols, first_symbols(b, piece, n, w->symbols), out);
+    return bpe_queue_run(c, b, w->symbols, first_symbols(b, w, piece, n, w->symbols), out);
 }
 
 /* A piece that is one byte, or a token as a whole, needs no merging; a piece that came before in this text is copied. */
@@ -215,7 +219,7 @@ enum status bpe_encode(struct ctx *c, const struct bpe *b, struct bpe_work *w, c
     if (n == 1 && !b->chars && b->byte_id[(uint8_t)piece[0]] >= 0) return ids_push(c, out, b->byte_id[(uint8_t)piece[0]]);
     if (b->whole && map_get(b->whole, piece, n, &whole)) return ids_push(c, out, (int32_t)whole);
     if (n > SHORT) return encode_long(c, b, w, piece, n, out);
-    if (!w->seen) return encode_short(c, b, piece, n, out);
+    if (!w->seen) return encode_short(c, b, w, piece, n, out);
 
     struct bpe_seen *seen = &w->seen[bpe_slot_of(piece, n) & (w->n_seen - 1)];
     if (seen->generation == w->generation && seen->n == n && memcmp(seen->piece, piece, n) == 0) {
@@ -223,7 +227,7 @@ enum status bpe_encode(struct ctx *c, const struct bpe *b, struct bpe_work *w, c
         return OK;
     }
     size_t at = out->n;
-    TRY(encode_short(c, b, piece, n, out));
+    TRY(encode_short(c, b, w, piece, n, out));
     *seen = (struct bpe_seen){piece, at, (uint32_t)n, (uint32_t)(out->n - at), w->generation};
     return OK;
 }

@@ -100,6 +100,7 @@ void tokenizer_free(struct tokenizer *t)
     mem_free(c, t->merges);
     mem_free(c, t->chat_template);
     mem_free(c, t->tool_template);
+    mem_free(c, t->told);
     mem_free(c, t);
 }
 
@@ -187,6 +188,18 @@ static enum status push_piece_spans(struct encoder *e, size_t first, size_t piec
 
 /* ---- encoding ---- */
 
+/* Says once that the vocabulary lacks something of a text. Leaving it out is what the reference does. */
+static void tell_left_out(struct encoder *e)
+{
+    unsigned byte = (uint8_t)*e->work.left_out;
+    e->work.left_out = NULL;
+    if (__atomic_exchange_n(e->t->told, true, __ATOMIC_RELAXED)) return;
+    ctx_log(e->c, LOG_WARN,
+            "%s: the vocabulary has no token for something of the text (it begins with byte 0x%02X), so it is left out, as "
+            "the model's own tokenizer does; this is said once",
+            e->t->name, byte);
+}
+
 /* The innermost steps: cut into pieces, merge each. */
 static enum status encode_pieces(struct encoder *e, const char *text, size_t n)
 {
@@ -198,6 +211,7 @@ static enum status encode_pieces(struct encoder *e, const char *text, size_t n)
         if (bytes == 0) return OK;
         size_t first = e->out->n;
         TRY(bpe_encode(e->c, &e->t->bpe, &e->work, piece, bytes, e->out));
+        if (e->work.left_out) tell_left_out(e);
         if (e->spans) TRY(push_piece_spans(e, first, (size_t)(piece - text), piece, bytes));
     }
 }

@@ -78,6 +78,7 @@ struct tokenizer {
     char *chat_template; /* owned; NULL: none */
     char *tool_template; /* owned: for conversations with tools; NULL: the same */
     int32_t named[4];    /* by enum tokenizer_name; -1: the model does not name one */
+    bool *told;          /* owned: that something of a text was left out was said */
 };
 
 /* Everything empty. `name` is copied. */

@@ -21,7 +21,8 @@ struct tokenizer *tokenizer_vocab_new(struct ctx *c, const char *name)
     t->bos = t->eos = -1;
     for (int i = 0; i < 4; i++) t->named[i] = -1;
     t->name = mem_strdup(c, name);
-    if (t->name && bpe_init(c, &t->bpe, 0) == OK) return t;
+    t->told = mem_alloc(c, 1, sizeof *t->told);
+    if (t->name && t->told && bpe_init(c, &t->bpe, 0) == OK) return t;
     tokenizer_free(t);
     return NULL;
 }
