@@ -20,7 +20,7 @@ static double quiet_seconds(const struct trainer *t, double seconds, double cpu_
 }
 
 /* One optimizer step of one micro-batch, waited for. */
-static enum status run_batch(const struct trainer *t, const struct batch *b, int64_t number, double *seconds)
+static enum status step_rate_run_batch(const struct trainer *t, const struct batch *b, int64_t number, double *seconds)
 {
     const struct engine_ops *ops = t->engine->ops;
     double begin = machine_seconds(), cpu = machine_cpu_seconds(), n = 0;
@@ -56,7 +56,7 @@ static enum status step_rate_measure_training(const struct trainer *t, struct pa
         if (t->hooks.interrupted && t->hooks.interrupted(t->hooks.user))
             return ctx_fail(t->c, E_INTERRUPTED, "interrupted while measuring");
         TRY(pack_batch(p, step, 0, &b));
-        TRY(run_batch(t, &b, ++number, &seconds));
+        TRY(step_rate_run_batch(t, &b, ++number, &seconds));
         if (number == 1 && seconds < SECONDS_LONG) continue; /* warms up */
         each[n++] = seconds / (double)b.n;
         spent += seconds;

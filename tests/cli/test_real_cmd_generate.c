@@ -190,7 +190,10 @@ static void test_adapter(void **state)
     double mean = json_real_value(golden_case(0, "mean"));
     double with = summary_mean(ARGV("perplexity", "-m", model_path, "--adapter", adapter_path, "-f", text_path));
     assert_true(isfinite(with) && fabs(with - mean) > 1e-3);
-    capture_fails(2, "adapter_config.json", ARGV("generate", "-m", model_path, "--adapter", dir, "-p", "x"));
+    /* a folder that holds one as `adapter`, such as that of a run, stands for it; any other is refused */
+    double of_run = summary_mean(ARGV("perplexity", "-m", model_path, "--adapter", dir, "-f", text_path));
+    assert_true(of_run == with);
+    capture_fails(2, "adapter_config.json", ARGV("generate", "-m", model_path, "--adapter", TEST_DATA, "-p", "x"));
 }
 
 int main(void)
