@@ -36,9 +36,34 @@ static enum status open_single(struct tensor_file *f, const char *path)
     return f->c->status;
 }
 
+static bool folder_has(struct ctx *c, const char *folder, const char *name)
+{
+    char *path = path_join(c, folder, name);
+    bool has = path && file_exists(path);
+    mem_free(c, path);
+    return has;
+}
+
+/* Adapters and runs are what is given for a model by mistake: their tensors belong to one. */
+static enum status refuse_adapter(struct ctx *c, const char *path)
+{
+    static const char *const KINDS[][2] = {{"adapter_config.json", "an adapter"},
+                                           {"adapter/adapter_config.json", "the folder of a run"}};
+    if (folder_has(c, path, "model.safetensors") || folder_has(c, path, "model.safetensors.index.json")) return c->status;
+    for (size_t i = 0; i < 2; i++) {
+        if (folder_has(c, path, KINDS[i][0]))
+            return ctx_fail(c, E_INPUT,
+                            "%s: this is %s, not a model: give the model that it was trained on with -m, and this "
+                            "with --adapter",
+                            path, KINDS[i][1]);
+    }
+    return c->status;
+}
+
 /* A folder is a Hugging Face model: config.json and safetensors, one file or several with an index. */
 static enum status tensor_file_open_folder(struct tensor_file *f, const char *path)
 {
+    TRY(refuse_adapter(f->c, path));
     f->config_path = path_join(f->c, path, "config.json");
     f->safetensors = f->config_path ? safetensors_open_dir(f->c, path) : NULL;
     return f->c->status;

@@ -288,6 +288,12 @@ static void what_is_no_model_is_named(void **state)
     refuse(s, "text", "not a model");
     write_file(s, "empty.gguf", "", 0);
     refuse(s, "empty.gguf", "not a model");
+    assert_int_equal(dir_make(s->c, path_of(s, "adapter")), OK);
+    write_file(s, "adapter/adapter_config.json", "{}", 2);
+    refuse(s, "adapter", "this is an adapter, not a model");
+    refuse(s, NULL, "this is the folder of a run, not a model");
+    write_file(s, "model.safetensors", "hello", 5); /* a model may have an adapter beside it */
+    refuse(s, NULL, "model.safetensors: ");
 }
 
 /* shared/cases, kind I: wherever a large file is expected, its pointer is told from a damaged file. */
