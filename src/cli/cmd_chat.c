@@ -15,6 +15,7 @@
 #include "cli/command.h"
 #include "cli/common_rows.h"
 #include "cli/line_edit.h"
+#include "cli/prompt_file.h"
 #include "your_ai.h"
 
 struct chat_values {
@@ -27,7 +28,7 @@ struct chat_values {
 };
 #define V struct chat_values
 
-enum { MESSAGE_CAP_BYTES = 1 << 26, ANSWER_CAP_BYTES = 1 << 26, SOURCE_MAX = 32 };
+enum { ANSWER_CAP_BYTES = 1 << 26, SOURCE_MAX = 32 };
 
 static const struct option_spec specs[] = {
     ADAPTED_MODEL_ROWS(V, "Input"),
@@ -320,42 +321,13 @@ static enum status chat_open_model(struct chat *k)
     return ya_error(k->ya) ? fail_as(k) : start_again(k, v->system);
 }
 
-/* All of standard input. */
-static char *chat_read_input(struct ctx *c, size_t *n)
-{
-    char part[4096];
-    struct buf text;
-    int64_t got;
-    buf_init(&text, c, MESSAGE_CAP_BYTES);
-    while ((got = file_read_some(c, STDIN_FILENO, "standard input", part, sizeof part)) > 0)
-        buf_append(&text, part, (size_t)got);
-    *n = text.len;
-    char *all = got == 0 ? buf_take(&text) : NULL;
-    buf_release(&text);
-    return all;
-}
-
-/* The message of --file, without the end of its last line. */
-static char *read_message(struct ctx *c, const char *file)
-{
-    size_t n = 0;
-    char *text = strcmp(file, "-") == 0 ? chat_read_input(c, &n) : file_read(c, file, MESSAGE_CAP_BYTES, &n);
-    if (text && n && text[n - 1] == '\n') text[--n] = '\0';
-    if (text && (n == 0 || strlen(text) != n)) {
-        ctx_fail(c, E_INPUT, "%s: %s", file, n ? "has a zero byte, so it is no text" : "there is no message in it");
-        mem_free(c, text);
-        return NULL;
-    }
-    return text;
-}
-
 static enum status cmd_chat_run(const struct command_call *call)
 {
     const struct chat_values *v = call->values;
     struct chat k = {.c = call->c, .v = v};
     if (v->prompt && v->file) return ctx_fail(call->c, E_INPUT, "--prompt and --file: give one of them");
     const char *file = v->file || v->prompt || isatty(STDIN_FILENO) ? v->file : "-";
-    char *message = file ? read_message(call->c, file) : NULL;
+    char *message = file ? prompt_file_read(call->c, file) : NULL;
     if (!ctx_ok(call->c)) return call->c->status;
     buf_init(&k.answer, call->c, ANSWER_CAP_BYTES);
     enum status status = chat_open_model(&k);

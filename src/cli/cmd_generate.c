@@ -1,15 +1,17 @@
 /* cmd_generate: text from a model, as it comes, or one JSON object at the end. */
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
+#include "cli/prompt_file.h"
 #include "cli/prompt_ids.h"
 #include "engine/engine_rows.h"
 #include "eval/generate.h"
 #include "io/json.h"
 
 struct generate_values {
-    const char *model, *adapter, *prompt, *system;
+    const char *model, *adapter, *prompt, *file, *system;
     bool force, chat, json;
     struct model_options form;
     int chat_template; /* enum chat_choice */
@@ -24,8 +26,9 @@ enum { TEXT_CAP_BYTES = 1 << 30 };
 
 static const struct option_spec specs[] = {
     ADAPTED_MODEL_ROWS(V, "Input"),
-    REQUIRED_ROW(V, prompt, "prompt", 'p', "TEXT", "Input",
-                 "text that the model continues, or with --chat the user's message"),
+    STRING_ROW(V, prompt, "prompt", 'p', NULL, "TEXT", "Input",
+               "text that the model continues, or with --chat the user's message"),
+    STRING_ROW(V, file, "file", 'f', NULL, "FILE", "Input", "file with the prompt, instead; - is standard input"),
     FLAG_ROW(V, chat, "chat", 0, "false", "Input", "put the prompt into the chat template as a message of the user"),
     STRING_ROW(V, system, "system", 0, NULL, "TEXT", "Input", "system message before it, with --chat"),
     CHOICE_ROW(V, chat_template, "template", 0, "auto", "auto|chatml|llama3", "Input",
@@ -113,11 +116,17 @@ static enum status cmd_generate_run(const struct command_call *call)
     struct loaded l;
     struct loaded_options options = {v->model, v->adapter, v->force, v->form, v->device, v->engine, v->threads};
     struct ids prompt = {0};
+    if (!v->prompt == !v->file)
+        return ctx_fail(call->c, E_INPUT, "%s",
+                        v->file ? "--prompt and --file: give one of them" : "give a prompt: --prompt TEXT or --file FILE");
+    char *text = v->file ? prompt_file_read(call->c, v->file) : NULL;
+    if (!ctx_ok(call->c)) return call->c->status;
     enum status status = loaded_open(&l, call->c, &options);
     const struct prompt_options form = {v->chat, v->chat_template, v->system, v->date};
-    if (status == OK) status = prompt_ids_encode(&l, &form, v->prompt, &prompt);
+    if (status == OK) status = prompt_ids_encode(&l, &form, text ? text : v->prompt, &prompt);
     if (status == OK) status = answer(v, &l, &prompt);
     ids_release(call->c, &prompt);
+    mem_free(call->c, text);
     loaded_close(&l);
     return status;
 }
@@ -125,7 +134,7 @@ static enum status cmd_generate_run(const struct command_call *call)
 const struct command command_generate = {
     .name = "generate",
     .summary = "continues a text, or answers a message",
-    .usage = "-m MODEL [--adapter DIR] -p TEXT [options]",
+    .usage = "-m MODEL [--adapter DIR] -p TEXT | -f FILE [options]",
     .about =
         "Prints the tokens that the model adds to the prompt, each as soon as it is known, until the model ends the text,\n"
         "--max-tokens have come, or the model's context is full. The prompt is plain text: the name of a control token in\n"

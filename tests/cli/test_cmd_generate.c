@@ -24,6 +24,8 @@ static void test_usage(void **state)
     (void)state;
     capture_fails(2, "--prompt", ARGV("generate", "-m", "x"));
     capture_fails(2, "--model", ARGV("generate", "-p", "x"));
+    capture_fails(2, "give one of them", ARGV("generate", "-m", "x", "-p", "x", "-f", "y"));
+    capture_fails(2, "not a regular file", ARGV("generate", "-m", "x", "-f", "/dev/null"));
     capture_fails(2, "--temperature", ARGV("generate", "-m", "x", "-p", "y", "--temperature", "-1"));
     capture_fails(2, "--top-p", ARGV("generate", "-m", "x", "-p", "y", "--top-p", "1.5"));
     capture_fails(2, "--max-tokens", ARGV("generate", "-m", "x", "-p", "y", "--max-tokens", "0"));

@@ -10,6 +10,7 @@
 
 #include "backend/backend_open.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "io/json.h"
 #include "model/llama.h"
 
@@ -107,6 +108,18 @@ static void test_generate(void **state)
     assert_int_equal(strlen(text), strlen(same) + 1);
     assert_memory_equal(text, same, strlen(same));
     assert_int_equal(text[strlen(same)], '\n');
+
+    /* And from a file, whose last line has an end. */
+    char *file = path_join(c, dir, "prompt");
+    struct buf b;
+    buf_init(&b, c, 1 << 20);
+    buf_printf(&b, "%s\n", prompt);
+    assert_int_equal(file_write_atomic(c, file, b.data, b.len), OK);
+    char *from_file = output(ARGV("generate", "-m", model_path, "-f", file, "-n", "12"));
+    assert_string_equal(from_file, text);
+    free(from_file);
+    buf_release(&b);
+    mem_free(c, file);
     free(text);
     json_decref(doc);
 }
