@@ -13,7 +13,9 @@
  *
  * No wake-up is lost: a thread that goes to sleep first says so (`asleep`, `waiting`) and then looks at the word once
  * more; a thread that changes the word looks for sleepers afterwards. These accesses are sequentially consistent, so at
- * least one of the two sees what the other did. */
+ * least one of the two sees what the other did. Each of these changes is a read-modify-write even where a plain store would
+ * do: QEMU 7.2 on x86-64 runs AArch64's sequentially consistent store and the load behind it as ordinary moves, of
+ * which the processor may do the load first, and then both sides miss each other and the caller sleeps for good. */
 #include "base/threads.h"
 
 #include <errno.h>
@@ -166,7 +168,7 @@ static void wake_workers(struct threads *t)
 static void threads_free(struct ctx *c, struct threads *t)
 {
     if (!t) return;
-    atomic_store(&t->stop, true);
+    atomic_exchange(&t->stop, true);
     wake_workers(t);
     for (int i = 1; i <= t->n_started; i++) pthread_join(t->workers[i].thread, NULL);
     pthread_cond_destroy(&t->done);
@@ -249,7 +251,7 @@ static void wait_for_workers(struct threads *t)
     }
     if (threads_is_empty(t)) return;
     pthread_mutex_lock(&t->lock);
-    atomic_store(&t->waiting, true);
+    atomic_exchange(&t->waiting, true);
     while (!threads_is_empty(t)) pthread_cond_wait(&t->done, &t->lock);
     atomic_store(&t->waiting, false);
     pthread_mutex_unlock(&t->lock);
@@ -276,7 +278,7 @@ void threads_run(struct ctx *c, int64_t n_blocks, void (*fn)(void *arg, int64_t 
     t->arg = arg;
     t->n_blocks = n_blocks;
     atomic_store(&t->next, 0);
-    atomic_store(&t->word, (word / LOOP + 1) * LOOP + OPEN);
+    atomic_exchange(&t->word, (word / LOOP + 1) * LOOP + OPEN);
     wake_workers(t);
 
     work_caught(t, 0);
