@@ -8,7 +8,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml shards report autopeft"
+NAMES="merge merge_families peft peft_families quantised quantised_llama quantised_llama_whole export export_llama export_mlx coreml shards report live autopeft"
 program=build/your_ai
 model=models/smollm2-135m.gguf
 work=build-peers
@@ -49,6 +49,7 @@ command_of() {
     peft) echo tools/check_peft.py $program $model ;;
     peft_families) echo tools/check_peft_families.py $program ;;
     report) echo tools/check_report.py $program $model ;;
+    live) echo tools/check_live.py $program ;;
     quantised) echo tools/check_quantised.py $program $model bench/results/peers/quantised.json ;;
     coreml) echo tools/check_coreml.py $program $model ;;
     quantised_llama)

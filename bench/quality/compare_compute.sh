@@ -4,8 +4,8 @@
 # usage: compare_compute.sh BUILD_FOLDER MODEL OUT.json [STEPS [LENGTH [BATCH [THREADS]]]]
 #
 # Real text: the paragraphs of this tree's pages (README.md, docs/), every eighth of them for validation. Trains STEPS steps
-# (300) of BATCH (1) sequences of up to LENGTH (128) tokens on the file's own weights, on int8 weights by f32, by int8x2 and by
-# int8, and runs bench_compute on the same text. Results do not depend on what else the machine does; nothing is timed.
+# (300) of BATCH (1) sequences of up to LENGTH (128) tokens on the file's own weights by f32 and by bf16, on int8 weights by f32, by
+# int8x2 and by int8, and runs bench_compute on the same text. Results do not depend on what else the machine does; nothing is timed.
 set -euo pipefail
 
 build=$(realpath "${1:?build folder}")
@@ -31,7 +31,8 @@ train() { # name, options
         "${@:2}" >"$work/$1.log" || { cat "$work/$1.log" >&2; exit 1; }
     grep '^compute' "$work/$1.log" >&2
 }
-train as-is
+train as-is --compute f32 # by itself it would take bf16 where the processor has AMX
+train bf16 --compute bf16
 train int8-f32 --base-type int8 --compute f32
 train int8-int8x2 --compute int8x2
 train int8-int8 --compute int8

@@ -6,7 +6,7 @@ import sys
 
 from machine_info import machine
 
-RUNS = ("as-is", "int8-f32", "int8-int8x2", "int8-int8")
+RUNS = ("as-is", "bf16", "int8-f32", "int8-int8x2", "int8-int8")
 
 
 def read(folder, name):

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Two builds of bench_step against each other, in turns, so that a machine whose speed drifts moves both alike.
 
-  compare_builds.py BEFORE AFTER MODEL_FOLDER [--pairs 10] [--steps 3] [--threads 2] [--libraries DIR] [--modes f32,int8x2,recomputed]
+  compare_builds.py BEFORE AFTER MODEL_FOLDER [--pairs 10] [--steps 3] [--threads 2] [--libraries DIR]
+                    [--modes f32,int8x2,recomputed,bf16]
 
-For f32, int8x2 and f32 with blocks recomputed (or those of --modes): tokens a second by wall time and processor seconds a token of each build, the ratio
-AFTER / BEFORE of every pair as mean and 95 % interval (Student's t), and the largest peak of resident memory. Fails when an interval
-of the speed lies wholly below 0.98, or a peak is above 1.02 times the other. Losses of both builds are printed: they must agree."""
+For f32, int8x2, f32 with blocks recomputed and bf16 (or those of --modes): tokens a second by wall time and processor seconds a
+token of each build, the ratio AFTER / BEFORE of every pair as mean and 95 % interval (Student's t), and the largest peak of resident
+memory. Fails when an interval of the speed lies wholly below 0.98, or a peak is above 1.02 times the other. Losses of both builds are
+printed: they must agree."""
 import argparse
 import json
 import math
@@ -14,7 +16,7 @@ import statistics
 import subprocess
 import sys
 
-MODES = {"f32": ["f32"], "int8x2": ["int8x2"], "recomputed": ["checkpoint", "f32"]}
+MODES = {"f32": ["f32"], "int8x2": ["int8x2"], "recomputed": ["checkpoint", "f32"], "bf16": ["bf16"]}
 T95 = {9: 2.262, 10: 2.228, 11: 2.201, 14: 2.145, 19: 2.093}  # by degrees of freedom
 
 

@@ -3,8 +3,8 @@
  *   {"version": 1, "tokens": 32, "step": 120, "samples": [{"row": "/rows.jsonl:3", "prompt": "...", "expected": "...",
  *    "before": "...", "after": "..."}]}
  *
- * step is that of the adapter that "after" was made with; both are null until the training is done. Prompts are ids and
- * answers are greedy, so the same run gives the same bytes. */
+ * step is that of the adapter that "after" was made with. Until the training is done there is no step, and "after" is null.
+ * Prompts are ids and answers are greedy, so the same run gives the same bytes. */
 #ifndef YA_RUNS_SAMPLES_H
 #define YA_RUNS_SAMPLES_H
 

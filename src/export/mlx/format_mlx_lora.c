@@ -117,9 +117,8 @@ static enum status format_mlx_lora_write(const struct export_source *s, const ch
 static const char *format_mlx_lora_other_usage(const struct export_source *s)
 {
     if (s->base_name || !weights_gguf(s->model->files)) return NULL;
-    return "mlx_lm.generate --model BASE --adapter-path %s -p Hello    (BASE: the base as a folder, since mlx-lm loads no "
-           "GGUF "
-           "file: your_ai export -m MODEL.gguf --to safetensors -o BASE)";
+    return "mlx_lm.generate --model BASE --adapter-path %s -p Hello    (BASE: the base as a folder, since mlx-lm loads "
+           "no GGUF file: your_ai export -m MODEL.gguf --to safetensors -o BASE)";
 }
 
 const struct export_format format_mlx_lora = {

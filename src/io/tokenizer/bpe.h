@@ -40,8 +40,8 @@ struct bpe_work {
     uint32_t generation;   /* entries of another generation point into text that is gone */
     int32_t *symbols;      /* owned: the symbols of a long piece */
     size_t room;
-    const char
-        *left_out; /* a byte or character without a token for which nothing stands, in the text of bpe_encode; NULL: none */
+    /* A byte or character without a token for which nothing stands, in the text of bpe_encode; NULL: none. */
+    const char *left_out;
 };
 /* Scratch for a text of so many bytes; E_MEMORY. Undone by bpe_work_release. */
 enum status bpe_work_init(struct ctx *c, struct bpe_work *w, size_t text_bytes);
