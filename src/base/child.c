@@ -75,11 +75,11 @@ enum status child_run(struct ctx *c, void (*fn)(void *user, void *out), void *us
     *how = 0;
     if (pipe(ends) != 0) return ctx_fail(c, E_IO, "no pipe to a child: %s", strerror(errno));
     fflush(NULL);
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child == 0) {
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
-        system_end_with_parent();
+        system_end_with_parent(parent);
         child_silence();
         fn(user, out);
         ssize_t sent = write(ends[1], out, n);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 #include <time.h>
 
 /* n <= 256 random bytes, without waiting for them; false when there are none yet (early boot). */
@@ -32,9 +33,11 @@ void system_trim(void);
 /* Lets the calling thread run behind the others of the process. A failure changes nothing. */
 void system_yield_priority(void);
 
-/* In a child: has the system end it when the process that made it ends, also by SIGKILL. Where there is no such call it
+/* In a child of `parent`: has the system end it (SIGKILL) when that process ends, also by SIGKILL; where it has ended
+ * already, the child ends here, with exit code 1. `parent` is what getpid gave before the fork: afterwards the child cannot
+ * tell its parent from the process that orphans go to. On macOS, which has no such call, a child whose parent ends later
  * goes on, and its result is not wanted by anybody. */
-void system_end_with_parent(void);
+void system_end_with_parent(pid_t parent);
 
 /* The program's name as it was called: argv[0]. */
 const char *system_program(void);

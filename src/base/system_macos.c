@@ -73,7 +73,10 @@ void system_yield_priority(void)
     pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
 }
 
-void system_end_with_parent(void) {}
+void system_end_with_parent(pid_t parent)
+{
+    if (getppid() != parent) _exit(1);
+}
 
 const char *system_program(void)
 {
