@@ -87,7 +87,7 @@ enum status child_run(struct ctx *c, void (*fn)(void *user, void *out), void *us
     }
     close(ends[1]);
     if (child < 0)
-        ctx_fail(c, E_MEMORY, "no child can be started: %s", strerror(errno));
+        ctx_fail(c, errno == ENOMEM ? E_MEMORY : E_IO, "no child can be started: %s", strerror(errno));
     else
         child_wait(c, child, ends[0], out, n, seconds, end, how);
     close(ends[0]);

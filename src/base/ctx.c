@@ -165,6 +165,7 @@ int status_exit_code(enum status status)
     case E_INPUT:
     case E_UNSUPPORTED:
         return 2;
+    case E_MEMORY:
     case E_FIT:
         return 3;
     case E_INTERRUPTED:

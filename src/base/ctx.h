@@ -20,7 +20,7 @@ enum status {
     OK = 0,
     E_INPUT,       /* a file, row, flag or argument from outside is wrong        -> exit 2 */
     E_IO,          /* the system refused: open, write, fsync, rename, disk full  -> exit 1 */
-    E_MEMORY,      /* an allocation failed                                       -> exit 1 */
+    E_MEMORY,      /* an allocation failed                                       -> exit 3 */
     E_FIT,         /* it does not fit in memory, by the plan or on the card      -> exit 3 */
     E_SHAPE,       /* operands whose shapes do not go together, or ids past them -> exit 1 */
     E_DTYPE,       /* array operands whose dtypes do not go together             -> exit 1 */

@@ -14,7 +14,7 @@
 
 enum { CHUNK_BYTES = 1 << 16 };
 
-/* A name that leads nowhere is the user's mistake; everything else is the system's refusal. */
+/* A name that leads nowhere is the user's mistake; everything else but memory is the system's refusal. */
 static bool is_wrong_name(int error)
 {
     return error == ENOENT || error == ENOTDIR || error == EISDIR || error == ELOOP || error == ENAMETOOLONG;
@@ -22,7 +22,8 @@ static bool is_wrong_name(int error)
 
 enum status file_fail(struct ctx *c, const char *verb, const char *path, int error)
 {
-    return ctx_fail(c, is_wrong_name(error) ? E_INPUT : E_IO, "cannot %s %s: %s", verb, path, strerror(error));
+    enum status status = is_wrong_name(error) ? E_INPUT : error == ENOMEM ? E_MEMORY : E_IO;
+    return ctx_fail(c, status, "cannot %s %s: %s", verb, path, strerror(error));
 }
 
 int file_open(struct ctx *c, const char *path, uint64_t *bytes)

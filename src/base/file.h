@@ -9,7 +9,7 @@
 #include "base/ctx.h"
 
 /* Records "cannot VERB PATH: reason" for an errno value and returns the status: E_INPUT when the name leads nowhere
- * (missing, a folder where a file should be, ...), E_IO when the system refused. */
+ * (missing, a folder where a file should be, ...), E_MEMORY when there was none, E_IO when the system refused. */
 enum status file_fail(struct ctx *c, const char *verb, const char *path, int error);
 
 /* Opens a regular file for reading, without waiting on a pipe. Returns the descriptor (owner the caller) and its size, or

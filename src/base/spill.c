@@ -80,8 +80,11 @@ static void *grow_file(struct spill *s, size_t bytes)
     }
     if (error != 0) {
         if (fd != s->fd) close(fd);
-        ctx_fail(c, E_IO, "a temporary file of %.1f MB cannot be made (%s): set TMPDIR to a folder on a disk with space",
-                 (double)bytes / 1e6, strerror(error));
+        if (error == ENOMEM)
+            ctx_fail(c, E_MEMORY, "out of address space for a temporary file of %.1f MB", (double)bytes / 1e6);
+        else
+            ctx_fail(c, E_IO, "a temporary file of %.1f MB cannot be made (%s): set TMPDIR to a folder on a disk with space",
+                     (double)bytes / 1e6, strerror(error));
         return NULL;
     }
     if (s->fd >= 0) {

@@ -226,7 +226,8 @@ enum status ctx_set_threads(struct ctx *c, int n)
     int error = start_workers(t);
     if (error != 0) {
         threads_free(c, t);
-        return ctx_fail(c, E_MEMORY, "cannot start %d threads: %s", n, strerror(error));
+        return ctx_fail(c, E_MEMORY, "cannot start %d threads (%s); fewer need less memory for their stacks", n,
+                        strerror(error));
     }
     c->threads = t;
     return OK;

@@ -78,7 +78,7 @@ static enum status demo_command(struct ctx *c, const char *const *words, const c
     while (words[argc]) argc++;
     fflush(NULL);
     pid_t child = fork();
-    if (child < 0) return ctx_fail(c, E_MEMORY, "no child can be started: %s", strerror(errno));
+    if (child < 0) return ctx_fail(c, errno == ENOMEM ? E_MEMORY : E_IO, "no child can be started: %s", strerror(errno));
     if (child == 0) {
         int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
         if (fd >= 0) dup2(fd, STDOUT_FILENO), dup2(fd, STDERR_FILENO);

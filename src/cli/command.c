@@ -305,11 +305,22 @@ static enum status dispatch(struct ctx *c, int argc, char **argv)
     return OK;
 }
 
+/* What to do where an allocation failed, whichever it was. */
+#define MORE_MEMORY                                                                                                         \
+    "; raise this process's limit (ulimit, the container's), end other programs, or ask for less: your_ai help memory"
+
+/* The one line on stderr. What a check found is printed by the check, and an interrupted command has said so. */
+static void print_failure(enum status status, const char *message)
+{
+    if (status == OK || status == E_INTERRUPTED || status == E_FOUND) return;
+    fprintf(stderr, "error: %s%s\n", message, status == E_MEMORY ? MORE_MEMORY : "");
+}
+
 int command_main(int argc, char **argv)
 {
     struct ctx *c = ctx_new(&(struct ctx_hooks){.log = print_log, .panic = print_panic});
     if (!c) {
-        fputs("error: out of memory\n", stderr);
+        print_failure(E_MEMORY, "out of memory");
         return status_exit_code(E_MEMORY);
     }
     /* A file that reaches its size limit should be a write that fails and is reported, not the end of the process. */
@@ -318,7 +329,7 @@ int command_main(int argc, char **argv)
     /* results that did not reach the reader are a failure, not a success with less output */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == OK)
         status = ctx_fail(c, E_IO, "standard output cannot be written");
-    if (status != OK && status != E_INTERRUPTED && status != E_FOUND) fprintf(stderr, "error: %s\n", c->message);
+    print_failure(status, c->message);
     ctx_clear(c);
     if (c->array_env) array_env_free(c);
     ctx_free(c);

@@ -57,7 +57,7 @@ static void trial_child(const struct train_values *values, const char *folder, s
     if (!c) return;
     enum status status = trial_measure(c, values, folder, out);
     if (out->outcome == TRIAL_OK) return;
-    out->outcome = status == E_FIT ? TRIAL_UNFIT : TRIAL_FAILED;
+    out->outcome = status == E_FIT || status == E_MEMORY ? TRIAL_UNFIT : TRIAL_FAILED;
     snprintf(out->message, sizeof out->message, "%.*s", TRIAL_MESSAGE_BYTES - 1, c->message);
 }
 

@@ -6,10 +6,10 @@
 #include "measure/trial_log.h"
 #include "train/train_options.h"
 
-/* Opens the run that the values describe up to its plan (E_FIT is TRIAL_UNFIT), measures some of its micro-batches
- * (step_rate.h) and fills *out, whose key stays. values->config.run is not used: the setup has a temporary folder. Output of
- * the child is thrown away, but for the failure's message. The ctx must not have started threads or a backend, because a
- * child inherits none. E_INTERRUPTED when the child was stopped by Ctrl-C; E_IO, E_MEMORY. */
+/* Opens the run that the values describe up to its plan (E_FIT and E_MEMORY are TRIAL_UNFIT), measures some of its
+ * micro-batches (step_rate.h) and fills *out, whose key stays. values->config.run is not used: the setup has a temporary
+ * folder. Output of the child is thrown away, but for the failure's message. The ctx must not have started threads or a
+ * backend, because a child inherits none. E_INTERRUPTED when the child was stopped by Ctrl-C; E_IO, E_MEMORY. */
 enum status training_trial_run(struct ctx *c, const struct train_values *values, double seconds_at_most,
                                struct trial_result *out);
 

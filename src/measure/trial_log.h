@@ -12,7 +12,7 @@ enum { TRIAL_KEY_BYTES = 256, TRIAL_MESSAGE_BYTES = 256, TRIAL_LOG_MAX = 10000 }
 
 enum trial_outcome {
     TRIAL_OK,
-    TRIAL_UNFIT,  /* the planner refused it */
+    TRIAL_UNFIT,  /* the planner refused it, or an allocation failed */
     TRIAL_SLOW,   /* it had no result within its time */
     TRIAL_KILLED, /* by the system, which usually means memory, or by a fault */
     TRIAL_FAILED, /* with a message */

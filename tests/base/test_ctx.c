@@ -112,7 +112,7 @@ static void exit_codes_and_names(void **state)
 {
     (void)state;
     static const int code[STATUS_COUNT] = {
-        [OK] = 0,      [E_INPUT] = 2,       [E_IO] = 1,      [E_MEMORY] = 1,        [E_FIT] = 3, [E_SHAPE] = 1,
+        [OK] = 0,      [E_INPUT] = 2,       [E_IO] = 1,      [E_MEMORY] = 3,        [E_FIT] = 3, [E_SHAPE] = 1,
         [E_DTYPE] = 1, [E_UNSUPPORTED] = 2, [E_NUMERIC] = 1, [E_INTERRUPTED] = 130, [E_BUG] = 1, [E_FOUND] = 1};
     for (int s = 0; s < STATUS_COUNT; s++) {
         assert_int_equal(status_exit_code((enum status)s), code[s]);

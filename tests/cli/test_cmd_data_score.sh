@@ -62,7 +62,7 @@ if [ -z "$SANITIZE$CROSS" ]; then
     check "evidence in files: nothing is left" "" "$(ls temporary)"
     rm many.out*
     (ulimit -d 50000 && "$YOUR_AI" data score many.jsonl -q --no-breakdown -t 1 -o many.out --evidence corpus 2>err)
-    check "evidence in memory: exit code" 1 $?
+    check "evidence in memory: exit code" 3 $?
     grep -q "^error: out of memory: [0-9]* bytes were refused" err || check "evidence in memory" "out of memory" "$(cat err)"
     [ -e many.out ] && check "evidence in memory" "no output" "$(ls many*)"
     rm many.jsonl

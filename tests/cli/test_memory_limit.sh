@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Memory that the system refuses, under a limit that the plan cannot know, ends a command as a plan that does not fit does: exit code 3
+# and one line that says what to do. YOUR_AI is the program; make_tiny gives a model and rows.
+set -u
+. "$SOURCE_DIR/tests/cli/support_check.sh"
+# Sanitizers and emulators have memory of their own.
+[ -z "$SANITIZE$CROSS" ] || exit 77
+rm -rf model free limited trials.jsonl
+"$BUILD_DIR/tests/make_tiny" "$PWD" || exit 1
+unset YA_DEVICE
+
+# limited LABEL KIB PART COMMAND: the command with so much address space is refused with code 3 and a line with PART in it
+limited() {
+    local label=$1 kib=$2 part=$3 code=0
+    shift 3
+    (ulimit -v "$kib" && exec "$YOUR_AI" "$@") >out 2>err || code=$?
+    check "$label: exit code" 3 "$code"
+    grep -q "^error: .*$part.*; raise this process's limit (ulimit, .*or ask for less: your_ai help memory\$" err ||
+        check "$label: message" "error: ...$part...your_ai help memory" "$(cat err)"
+    check "$label: lines of error" 1 "$(grep -c '^error' err)"
+}
+
+# One step of 64 rows of 250 tokens; the page before it says how much that takes.
+for i in $(seq 100 163); do printf '{"text": "%s%0247d"}\n' "$i" 0; done >long.jsonl
+train="train -m model -d long.jsonl --device cpu -t 1 --max-steps 1 --batch 64 --max-length 256 --no-packing --grad-checkpoint off -o"
+"$YOUR_AI" $train free >free.out 2>&1 || check "without a limit" 0 "$(cat free.out)"
+[ "$(sed -n 's/^ *in all *\([0-9]*\).* MiB.*/\1/p' free.out)" -gt 90 ] || check "without a limit" "more than 90 MiB" "$(grep 'in all' free.out)"
+limited "a step" 60000 "out of address space: a block of [0-9]* bytes" $train limited
+[ -e limited ] && check "a step" "no run" "$(ls limited)"
+limited "threads" 60000 "cannot start 200 threads" ${train/-t 1/-t 200} limited
+
+# Trials of a series: one that is refused memory does not fit, which is a result, and the next smaller form is tried.
+(ulimit -v 60000 && "$YOUR_AI" benchmark tiny --device cpu -t 1 -b 64 --max-length 256 --results trials.jsonl >out 2>err) ||
+    check "a trial" 0 "$(cat err)"
+check "a trial: forms" 3 "$(grep -c '"outcome":"does not fit".*out of address space' trials.jsonl)"
+
+# A file that is mapped: 200 MB of nothing behind the tensors would be refused by the reader, but no address space comes before.
+head -c 200M /dev/zero >large.safetensors
+limited "a file" 100000 "cannot map large.safetensors" inspect large.safetensors
+rm large.safetensors
+"$YOUR_AI" help memory | grep -q "ulimit -v" || check "help memory" "ulimit -v" "$("$YOUR_AI" help memory)"
+exit $failed
