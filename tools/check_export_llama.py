@@ -14,9 +14,9 @@ file, on ten prompts:
                                              two programs that round are no nearer to each other than to one that does not
 
 The same ids and the same most probable token everywhere; with rounded activations another token may come first where our logits of
-both are nearer to each other than the rounding changes a difference of two logits there in the third computation. Greedy texts part only where our
-two best logits are nearer to each other than the largest difference measured on that file, or than the rounding changes a difference there. The Modelfile beside each file is read by
-check_modelfile.py. Needs llama-cpp-python, numpy, torch, transformers, gguf.
+both are nearer to each other than the rounding changes a difference of two logits there in the third computation. Greedy texts part
+only where our two best logits are nearer to each other than the largest difference measured on that file, or than the rounding
+changes a difference there. The Modelfile beside each file is read by check_modelfile.py. Needs llama-cpp-python, numpy, torch, transformers, gguf.
 
     tools/check_export_llama.py build/your_ai models/smollm2-135m.gguf [TYPE ...]
 """
