@@ -5,6 +5,7 @@ seeds of its fuzz target. pyarrow writes the files and reads them back: what it 
 Needs pyarrow (26.0.1 made the committed files).   Run: python3 tools/gen_parquet_vectors.py
 """
 import datetime
+import decimal
 import json
 import os
 import random
@@ -105,12 +106,37 @@ def as_json(value, kind):
             return value.decode()
         except UnicodeDecodeError:
             return {"binary": len(value)}
+    if pa.types.is_decimal(kind):
+        return float(value) if kind.scale else int(value)
     if pa.types.is_floating(kind):
         if value != value or value in (float("inf"), float("-inf")):
             return None
         if pa.types.is_float32(kind):  # the shortest decimal that reads back to the same float
             return next(float(t) for t in (f"{value:.{d}g}" for d in range(6, 10)) if pa.scalar(float(t), pa.float32()).as_py() == value)
+        if pa.types.is_float16(kind):
+            halves = pa.array([float(f"{value:.{d}g}") for d in range(3, 10)], pa.float64()).cast(pa.float16())
+            return next(float(f"{value:.{d + 3}g}") for d, half in enumerate(halves) if half.as_py() == value)
     return value
+
+
+DECIMALS = pa.schema([("d3_2", pa.decimal128(3, 2)), ("d9_0", pa.decimal128(9, 0)), ("d18_6", pa.decimal128(18, 6)), ("d38_10", pa.decimal128(38, 10)),
+                      ("d76_76", pa.decimal256(76, 76)), ("half", pa.float16())])
+
+
+def decimal_rows(n, seed):
+    """Decimals of every width that writers make, from the smallest to the largest, and halves."""
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(n):
+        row = {}
+        for field in list(DECIMALS)[:-1]:
+            most = 10 ** field.type.precision - 1
+            digits = rng.choice([None, 0, 1, -1, 25, -350, most, -most, rng.randint(-most, most)])
+            row[field.name] = None if digits is None else decimal.Decimal(digits).scaleb(-field.type.scale, decimal.Context(prec=80))
+        row["half"] = rng.choice([None, 0.99, 0.1, -2.5, 65504.0, 6e-8, 1 / 3, 1024.0, float("inf")])
+        rows.append(row)
+    halves = pa.array([row["half"] for row in rows], pa.float32()).cast(pa.float16()).to_pylist()
+    return [{**row, "half": half} for row, half in zip(rows, halves)]
 
 
 def write(folder, name, schema, rows, **options):
@@ -159,6 +185,8 @@ def vectors():
     chats = [{"conversations": [{"from": f, "value": words(rng, 4)} for f in ("human", "gpt") * (i % 3)]} for i in range(12)]
     total += write(OUT, "chats_element", old, chats, compression="snappy", use_compliant_nested_type=False)
     total += write(OUT, "empty_snappy", TRAINING, [], compression="snappy")
+    for name, integers in (("fixed", False), ("integer", True)):
+        total += write(OUT, f"decimals_{name}", DECIMALS, decimal_rows(60, 6), compression="zstd", store_decimal_as_integer=integers)
     print(f"{len(os.listdir(OUT))} files, {total} bytes of Parquet")
 
 
@@ -171,6 +199,7 @@ def seeds():
     write(SEEDS, "types", types, rows, compression="none", use_dictionary=False)
     flat = pa.schema([("t", pa.string()), ("u", pa.string()), ("n", pa.int64()), ("f", pa.float32())])
     rows = [{"t": "abc" * i, "u": "abcd" * i, "n": i * 1000, "f": i / 4} for i in range(9)]
+    write(SEEDS, "decimals", DECIMALS, decimal_rows(4, 7), compression="none", use_dictionary=False, store_decimal_as_integer=True)
     write(SEEDS, "delta", flat, rows, compression="none", use_dictionary=False,
           column_encoding={"t": "DELTA_BYTE_ARRAY", "u": "DELTA_LENGTH_BYTE_ARRAY", "n": "DELTA_BINARY_PACKED", "f": "BYTE_STREAM_SPLIT"})
 

@@ -26,6 +26,7 @@
 #include "base/utf8.h"
 #include "io/json.h"
 #include "io/parquet/parquet_column.h"
+#include "io/parquet/parquet_number.h"
 
 /* A dictionary or a delta encoding can make few bytes stand for any number. Rows may take as much as PARQUET_ROW_RATIO times
  * the file, beyond the first PARQUET_FREE_BYTES. */
@@ -162,8 +163,31 @@ static void parquet_put_bytes(struct parquet *p, const struct parquet_node *leaf
     parquet_put(p, text);
 }
 
-/* One value, by the type of its column. */
-static void put_value(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
+/* A decimal, whose integer the schema's scale divides. Integers lie with their least significant byte first, the others the
+ * other way round. */
+static bool put_decimal(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
+{
+    char text[PARQUET_NUMBER_TEXT];
+    uint8_t bytes[PARQUET_DECIMAL_BYTES];
+    bool swap = leaf->type == PARQUET_INT32 || leaf->type == PARQUET_INT64;
+    if (v->n > sizeof bytes) return parquet_fail(p, "a decimal of more than 32 bytes");
+    for (size_t i = 0; i < v->n; i++) bytes[i] = v->bytes[swap ? v->n - 1 - i : i];
+    parquet_decimal_text(bytes, v->n, leaf->scale, text);
+    parquet_put(p, text);
+    return true;
+}
+
+/* A half-precision number. */
+static bool put_half(struct parquet *p, const struct parquet_value *v)
+{
+    char text[PARQUET_NUMBER_TEXT];
+    parquet_half_text(le_u16(v->bytes), text);
+    parquet_put(p, text);
+    return true;
+}
+
+/* One value that is no more than its type says. */
+static void put_plain(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
 {
     float f;
     double d;
@@ -184,6 +208,15 @@ static void put_value(struct parquet *p, const struct parquet_node *leaf, const 
     default:
         return put_hex(p, v);
     }
+}
+
+/* One value, by the type of its column and what the schema says of it. */
+static bool put_value(struct parquet *p, const struct parquet_node *leaf, const struct parquet_value *v)
+{
+    if (leaf->number == PARQUET_DECIMAL) return put_decimal(p, leaf, v);
+    if (leaf->number == PARQUET_HALF) return put_half(p, v);
+    put_plain(p, leaf, v);
+    return true;
 }
 
 /* ---- rows ---- */
@@ -215,8 +248,7 @@ static bool put_leaf(struct parquet *p, const struct parquet_node *node)
     if (column->def < node->max_def) {
         parquet_put(p, "null");
     } else {
-        if (!parquet_column_value(column, &v)) return false;
-        put_value(p, node, &v);
+        if (!parquet_column_value(column, &v) || !put_value(p, node, &v)) return false;
     }
     return parquet_column_advance(column);
 }

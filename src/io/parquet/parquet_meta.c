@@ -10,6 +10,7 @@
 
 #include "base/le.h"
 #include "base/mem.h"
+#include "io/parquet/parquet_number.h"
 #include "io/parquet/thrift.h"
 
 /* Columns that are constant take few bytes for any number of values; more than this for each byte of the file is no file of
@@ -33,6 +34,26 @@ static enum status meta_fail(struct meta_reader *r, const char *what)
 
 /* ---- schema ---- */
 
+/* The scale of decimals, -1 for one that cannot be. */
+static int32_t meta_scale(int64_t scale)
+{
+    return scale >= 0 && scale <= PARQUET_DECIMAL_SCALE ? (int32_t)scale : -1;
+}
+
+/* DecimalType: scale and precision. The scale stands in the element, too, for readers that are older than LogicalType. */
+static void read_decimal(struct thrift *t, struct parquet_node *node)
+{
+    struct thrift_struct s = {0};
+    node->number = PARQUET_DECIMAL;
+    thrift_enter(t);
+    while (thrift_field(t, &s)) {
+        if (s.id == 1)
+            node->scale = meta_scale(thrift_int(t, &s));
+        else
+            thrift_skip(t, s.type);
+    }
+}
+
 /* LogicalType, a union: which of its members is set says what the bytes stand for. */
 static void read_logical(struct thrift *t, struct parquet_node *node)
 {
@@ -41,7 +62,11 @@ static void read_logical(struct thrift *t, struct parquet_node *node)
     while (thrift_field(t, &s)) {
         if (s.id == 1 || s.id == 4 || s.id == 12) node->is_text = true; /* STRING, ENUM, JSON */
         if (s.id == 2 || s.id == 3) node->is_list = true;               /* MAP, a list of keys and values; LIST */
-        thrift_skip(t, s.type);
+        if (s.id == 15) node->number = PARQUET_HALF;                    /* FLOAT16 */
+        if (s.id == 5 && s.type == THRIFT_STRUCT)
+            read_decimal(t, node);
+        else
+            thrift_skip(t, s.type);
     }
 }
 
@@ -50,7 +75,22 @@ static void meta_read_converted(int64_t converted, struct parquet_node *node)
 {
     if (converted == 0 || converted == 4 || converted == 19) node->is_text = true; /* UTF8, ENUM, JSON */
     if (converted >= 1 && converted <= 3) node->is_list = true;                    /* MAP, MAP_KEY_VALUE, LIST */
-    if (converted >= 11 && converted <= 14) node->is_unsigned = true;              /* UINT_8 to UINT_64 */
+    if (converted == 5) node->number = PARQUET_DECIMAL;
+    if (converted >= 11 && converted <= 14) node->is_unsigned = true; /* UINT_8 to UINT_64 */
+}
+
+/* Whether numbers of a column can be what they are said to be. */
+static enum status check_number(struct meta_reader *r, const struct parquet_node *node)
+{
+    bool bytes = node->type == PARQUET_BYTES || node->type == PARQUET_FIXED;
+    if (node->number == PARQUET_HALF && (node->type != PARQUET_FIXED || node->fixed_bytes != 2))
+        return meta_fail(r, "type of a column of half-precision numbers");
+    if (node->number != PARQUET_DECIMAL) return OK;
+    if (!bytes && node->type != PARQUET_INT32 && node->type != PARQUET_INT64)
+        return meta_fail(r, "type of a column of decimals");
+    if (node->scale < 0 || node->fixed_bytes > PARQUET_DECIMAL_BYTES)
+        return meta_fail(r, "scale or length of a column of decimals");
+    return OK;
 }
 
 /* One node of the schema. */
@@ -74,6 +114,8 @@ static enum status read_element(struct meta_reader *r, struct parquet_node *node
             children = thrift_int(t, &s);
         else if (s.id == 6)
             meta_read_converted(thrift_int(t, &s), node);
+        else if (s.id == 7)
+            node->scale = meta_scale(thrift_int(t, &s));
         else if (s.id == 10 && s.type == THRIFT_STRUCT)
             read_logical(t, node);
         else
@@ -89,7 +131,7 @@ static enum status read_element(struct meta_reader *r, struct parquet_node *node
     node->repetition = (enum parquet_repetition)repetition;
     node->fixed_bytes = (int32_t)fixed;
     node->n_children = (int32_t)children;
-    return OK;
+    return check_number(r, node);
 }
 
 /* All nodes, as they stand in the file. */

@@ -16,6 +16,9 @@ enum parquet_type {
     PARQUET_FIXED
 };
 
+/* What a column's values are beside their type: a DECIMAL is divided by a power of ten, a HALF is FLOAT16. */
+enum parquet_number { PARQUET_AS_TYPE, PARQUET_DECIMAL, PARQUET_HALF };
+
 enum parquet_repetition { PARQUET_REQUIRED, PARQUET_OPTIONAL, PARQUET_REPEATED };
 
 enum { PARQUET_NODES_MAX = 4096, PARQUET_DEPTH_MAX = 24 };
@@ -31,8 +34,10 @@ struct parquet_node {
     int32_t end;               /* one past the last node below */
     int32_t leaf, leaf_end;    /* leaves at and below it, by their order */
     bool is_text, is_unsigned; /* what the numbers and bytes stand for */
-    bool is_list;              /* the group is a list, whose only child repeats */
-    int max_def, max_rep;      /* levels of a value that is there; max_rep counts the node's own repetition */
+    enum parquet_number number;
+    int32_t scale;        /* PARQUET_DECIMAL: digits behind the point, 0 to PARQUET_DECIMAL_SCALE */
+    bool is_list;         /* the group is a list, whose only child repeats */
+    int max_def, max_rep; /* levels of a value that is there; max_rep counts the node's own repetition */
 };
 
 struct parquet_chunk {
