@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "io/gguf.h"
+#include "model/config_gguf.h"
 
 enum { KEY_BYTES = 96 };
 
@@ -66,6 +67,14 @@ static enum status config_gguf_number(struct ctx *c, const struct gguf *g, const
     return OK;
 }
 
+/* config.json may leave the epsilon of norms to its class; GGUF names no class, and no number is right for all models. */
+static enum status require_eps(struct ctx *c, const struct gguf *g, const struct model_config *out)
+{
+    char key[KEY_BYTES];
+    if (gguf_get(g, key_of(key, out, "attention.layer_norm_rms_epsilon"))) return OK;
+    return ctx_fail(c, E_INPUT, "%s: metadata key %s is missing: convert the model anew", gguf_path(g), key);
+}
+
 /* The integer and real fields of the table in config.c; those that the file leaves out keep their defaults. */
 static enum status config_gguf_numbers(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
@@ -74,6 +83,7 @@ static enum status config_gguf_numbers(struct ctx *c, const struct gguf *g, stru
     model_config_set_neutral(out);
     for (size_t i = 0; i < model_config_n_integers; i++) TRY(config_gguf_number(c, g, &model_config_integers[i], true, out));
     for (size_t i = 0; i < model_config_n_reals; i++) TRY(config_gguf_number(c, g, &model_config_reals[i], false, out));
+    TRY(require_eps(c, g, out));
     const struct tensor_view *table = gguf_find(g, "token_embd.weight");
     if (out->vocab == 0 && table && table->ndim == 2 && table->shape[0] <= 1 << 24) out->vocab = table->shape[0];
     return OK;
@@ -102,9 +112,24 @@ static enum status config_gguf_real(struct ctx *c, const struct gguf *g, const c
 
 /* ---- rotary scaling -------------------------------------------------------------------------------------------------- */
 
+/* The factor, under the name that files of 2023 have where the usual one is absent. */
 static enum status config_gguf_factor(struct ctx *c, const struct gguf *g, struct model_config *out)
 {
-    return config_gguf_real(c, g, "rope.scaling.factor", true, 1, 1e6, out, offsetof(struct model_config, rope_factor));
+    char key[KEY_BYTES];
+    bool old = !gguf_get(g, key_of(key, out, "rope.scaling.factor")) && gguf_get(g, key_of(key, out, "rope.scale_linear"));
+    return config_gguf_real(c, g, old ? "rope.scale_linear" : "rope.scaling.factor", true, 1, 1e6, out,
+                            offsetof(struct model_config, rope_factor));
+}
+
+/* Whether a file that names no type of scaling has a factor, which llama.cpp then takes for a linear one. It writes 0 or 1
+ * for none. */
+static bool config_gguf_has_factor(struct ctx *c, const struct gguf *g, const struct model_config *out)
+{
+    char key[KEY_BYTES];
+    double factor = 0;
+    if (!gguf_get_f64(c, g, key_of(key, out, "rope.scaling.factor"), &factor) && ctx_ok(c))
+        gguf_get_f64(c, g, key_of(key, out, "rope.scale_linear"), &factor);
+    return factor != 0 && factor != 1;
 }
 
 /* The context of pre-training, which is the model's whole context where the file says nothing else. */
@@ -180,6 +205,7 @@ static enum status read_scaling(struct ctx *c, const struct gguf *g, struct mode
 {
     char key[KEY_BYTES];
     struct gguf_string type = {"none", 4};
+    if (config_gguf_has_factor(c, g, out)) type = (struct gguf_string){"linear", 6};
     gguf_get_string(c, g, key_of(key, out, "rope.scaling.type"), &type);
     if (!ctx_ok(c)) return c->status;
     bool none = string_is(type, "none"), linear = string_is(type, "linear"), yarn = string_is(type, "yarn");
@@ -299,5 +325,6 @@ enum status model_config_from_gguf(struct ctx *c, const struct gguf *g, struct m
     TRY(read_scaling(c, g, out));
     TRY(read_layers(c, g, out));
     TRY(require_i64(c, g, out, "attention.value_length", out->head_dim));
-    return require_i64(c, g, out, "expert_count", 0);
+    TRY(require_i64(c, g, out, "expert_count", 0));
+    return model_config_check_gguf_keys(c, g, out);
 }

@@ -357,7 +357,7 @@ static void put_metadata(FILE *out, const struct tiny *t, const char *arch)
     put_key_u32(out, arch, "attention.value_length", t->dim);
     put_key_u32(out, arch, "rope.dimension_count", t->rotated ? t->rotated : t->dim);
     put_key_u32(out, arch, "context_length", 128);
-    put_key_f32(out, arch, "attention.layer_norm_rms_epsilon", 1e-5f);
+    put_key_f32(out, arch, t->no_eps ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
     put_key_f32(out, arch, "rope.freq_base", 10000.0f);
 }
 
@@ -368,12 +368,14 @@ static void put_keys(FILE *out, const struct tiny *t, const char *arch)
         char name[96];
         snprintf(name, sizeof name, "%s%s", k->key[0] == '.' ? arch : "", k->key);
         put_string(out, name);
-        put_u32(out, k->text ? 8 : k->real ? 6 : 4);
+        put_u32(out, k->text ? 8 : k->real ? 6 : k->flag ? 7 : 4);
         float real = (float)k->number;
         if (k->text)
             put_string(out, k->text);
         else if (k->real)
             fwrite(&real, 4, 1, out);
+        else if (k->flag)
+            fputc(k->number != 0, out);
         else
             put_u32(out, (uint32_t)k->number);
     }

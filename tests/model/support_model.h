@@ -37,7 +37,7 @@ void assert_ok(struct ctx *c);
  * ".key". */
 struct tiny_key {
     const char *key, *text;
-    bool real;
+    bool real, flag; /* a float; a boolean */
     double number;
 };
 
@@ -45,6 +45,7 @@ struct tiny {
     enum model_family family;
     int64_t layers, hidden, heads, kv, dim, ffn, vocab;
     bool tied, qkv_bias, o_bias, mlp_bias;
+    bool no_eps; /* a GGUF without the epsilon of its norms */
     enum qk_norm qk_norm;
     bool fused, norm_after;      /* q, k, v in one matrix and gate, up in one; norms behind attention and MLP */
     int64_t rotated;             /* elements of a head, of a GGUF; 0: all */

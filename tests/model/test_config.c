@@ -279,7 +279,18 @@ static void gguf_scaling_windows_and_tokens(void **state)
     struct model_config c = read_gguf_with(f, FAMILY_LLAMA, type, factor);
     assert_ok(f->c);
     assert_true(c.rope_scaling == ROPE_LINEAR && c.rope_factor == 2.5);
-    c = read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = ".rope.scaling.type", .text = "none"}, none);
+    c = read_gguf_with(f, FAMILY_LLAMA, factor, none); /* as in llama.cpp, a factor alone is a linear one */
+    assert_true(ctx_ok(f->c) && c.rope_scaling == ROPE_LINEAR && c.rope_factor == 2.5);
+    c = read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = ".rope.scale_linear", .real = true, .number = 4}, none);
+    assert_true(ctx_ok(f->c) && c.rope_scaling == ROPE_LINEAR && c.rope_factor == 4);
+    c = read_gguf_with(f, FAMILY_LLAMA, type, (struct tiny_key){.key = ".rope.scale_linear", .real = true, .number = 4});
+    assert_true(ctx_ok(f->c) && c.rope_scaling == ROPE_LINEAR && c.rope_factor == 4);
+    for (int i = 0; i < 2; i++) {
+        c = read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = ".rope.scaling.factor", .real = true, .number = i},
+                           none);
+        assert_true(ctx_ok(f->c) && c.rope_scaling == ROPE_DEFAULT);
+    }
+    c = read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = ".rope.scaling.type", .text = "none"}, factor);
     assert_true(ctx_ok(f->c) && c.rope_scaling == ROPE_DEFAULT);
     c = read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = ".attention.sliding_window", .number = 8}, none);
     assert_true(ctx_ok(f->c) && c.sliding_window == 8);
@@ -307,12 +318,57 @@ static void gguf_refusals(void **state)
         {FAMILY_LLAMA, {.key = "tokenizer.ggml.eos_token_id", .number = 50}, E_INPUT, "eos_token_id"},
         {FAMILY_LLAMA, {.key = ".vocab_size", .number = 1e9}, E_INPUT, "vocab_size"},
         {FAMILY_LLAMA, {.key = ".vocab_size", .text = "many"}, E_INPUT, "vocab_size"},
+        {FAMILY_LLAMA, {.key = ".attention.causal", .flag = true}, E_UNSUPPORTED, "attention.causal is false"},
+        {FAMILY_LLAMA, {.key = ".attention.causal", .number = 1}, E_INPUT, "attention.causal"},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         read_gguf_with(f, cases[i].family, cases[i].key, (struct tiny_key){0});
         assert_failed(f->c, cases[i].status, cases[i].part);
     }
+}
+
+static char gguf_warnings[2048];
+
+static void keep_gguf_warning(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    if (level == LOG_WARN) snprintf(gguf_warnings, sizeof gguf_warnings, "%s", message);
+}
+
+/* Settings of the architecture that are not read are named, those that are read or do nothing are not. */
+static void gguf_keys_are_named(void **state)
+{
+    struct fixture *f = *state;
+    struct ctx_hooks saved = f->c->hooks;
+    const struct tiny_key causal = {.key = ".attention.causal", .flag = true, .number = 1};
+    f->c->hooks.log = keep_gguf_warning;
+    gguf_warnings[0] = '\0';
+    read_gguf_with(f, FAMILY_LLAMA, causal, (struct tiny_key){.key = ".tensor_data_layout", .text = "x"});
+    assert_ok(f->c);
+    read_gguf_with(f, FAMILY_GRANITE, (struct tiny_key){.key = ".logit_scale", .real = true, .number = 2},
+                   (struct tiny_key){.key = "general.foo", .number = 2});
+    assert_ok(f->c);
+    assert_string_equal(gguf_warnings, "");
+    read_gguf_with(f, FAMILY_LLAMA, (struct tiny_key){.key = ".logit_scale", .real = true, .number = 2},
+                   (struct tiny_key){.key = ".attention.clamp_kqv", .real = true, .number = 2});
+    assert_ok(f->c);
+    assert_non_null(strstr(gguf_warnings, "llama.logit_scale, llama.attention.clamp_kqv"));
+    f->c->hooks = saved;
+}
+
+static void norms_have_an_epsilon(void **state)
+{
+    struct fixture *f = *state;
+    struct tiny t = tiny_llama;
+    struct model_config config;
+    t.no_eps = true;
+    tiny_write_gguf(f, &t, "m.gguf", NULL);
+    struct gguf *g = gguf_open(f->c, fixture_path(f, "m.gguf"));
+    assert_ok(f->c);
+    model_config_from_gguf(f->c, g, &config);
+    assert_failed(f->c, E_INPUT, "llama.attention.layer_norm_rms_epsilon is missing");
+    gguf_close(g);
 }
 
 static void real_gguf(void **state)
@@ -347,6 +403,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(gguf_says_the_same, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_scaling_windows_and_tokens, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_refusals, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(gguf_keys_are_named, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(norms_have_an_epsilon, fixture_setup, fixture_teardown),
     };
     const struct CMUnitTest corpora[] = {
         cmocka_unit_test_setup_teardown(real_gguf, fixture_setup, fixture_teardown),
