@@ -1,5 +1,5 @@
-/* parquet_number: see parquet_number.h. Decimals may have more digits than any integer of C, so they are divided by ten byte by byte,
- * as on paper. */
+/* parquet_number: see parquet_number.h. Decimals may have more digits than any integer of C, so they are divided by ten byte
+ * by byte, as on paper. */
 #include "io/parquet/parquet_number.h"
 
 #include <math.h>
