@@ -1,8 +1,10 @@
 /* LINEAR and LINEAR_BWD of the tuned tables against the reference in f64: every stored type, odd shapes, adapters,
- * dropout, bias, row maps, up to three weights, accumulation, and strides that the product has to copy. */
+ * dropout, bias, row maps, up to three weights, accumulation, and strides that the product has to copy; and the memory of
+ * lists of products. */
 #include <math.h>
 
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/gemm/gemm.h"
 #include "support_cpu.h"
 
 struct shape_case {
@@ -426,9 +428,45 @@ static void test_more_threads_than_blocks(void **state)
         }
 }
 
+/* The most that the step pool holds for n products of 5 rows with one operand. */
+static size_t list_bytes(const struct cpu_kernels *kernels, int n, int64_t k, int64_t columns)
+{
+    struct cpu_fixture t;
+    cpu_open(&t);
+    float *a = calloc((size_t)(5 * k), sizeof *a), *b = calloc((size_t)(k * columns), sizeof *b);
+    float *out = malloc((size_t)(5 * columns) * sizeof *out);
+    struct gemm list[GEMM_MAX_LIST];
+    assert_true(a && b && out);
+    for (int i = 0; i < n; i++) {
+        list[i] = (struct gemm){.m = 5, .n = columns, .c = out, .ldc = columns, .n_terms = 1};
+        list[i].term[0] =
+            (struct gemm_term){.a = a, .lda = k, .k = k, .b = {.form = GEMM_TRANSPOSED, .data = b, .ld = k, .scale = 1.0f}};
+    }
+    assert_int_equal(gemm_run_all(t.f.c, kernels, list, n), OK);
+    size_t bytes = array_pool_stats(t.f.c).peak_held_bytes;
+    free(a), free(b), free(out);
+    cpu_close(&t);
+    return bytes;
+}
+
+/* Products that run together have panels of their own; where one goes by chunks they follow one another, in the same
+ * panels. */
+static void test_memory_of_lists(void **state)
+{
+    (void)state;
+    struct cpu_table tables[CPU_TABLES];
+    int n = cpu_tables(tables);
+    for (int i = 0; i < n; i++) {
+        size_t wide = list_bytes(tables[i].kernels, 1, 2080, 1100), narrow = list_bytes(tables[i].kernels, 1, 320, 640);
+        assert_int_equal(list_bytes(tables[i].kernels, 3, 2080, 1100), wide);
+        assert_true(list_bytes(tables[i].kernels, 3, 320, 640) >= narrow + 2 * 320 * 640 * sizeof(float));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_of_lists),
         cmocka_unit_test(test_odd_shapes),
         cmocka_unit_test(test_stored_types),
         cmocka_unit_test(test_cut_blocks),

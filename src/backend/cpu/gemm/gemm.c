@@ -59,6 +59,7 @@ struct gemm_work {
     struct gemm_plan plan[GEMM_MAX_TERMS];
     int64_t panel_rows, panel; /* of C's columns, now packed: the first panel */
     bool is_first, is_last;    /* chunk */
+    int64_t packed_floats;     /* of the largest chunk's panels */
     float *packed;             /* (n_panels, panel_rows, nr) */
     float *scratch;            /* scratch_floats for each worker */
     int64_t scratch_floats;
@@ -350,8 +351,8 @@ static void make_plan(struct ctx *c, struct gemm_work *w)
     }
 }
 
-/* Cuts a product into chunks and takes its memory, except for the workers' scratch. The chunks are walked here to learn how
- * much the largest needs, and again to compute. */
+/* Cuts a product into chunks and takes its memory, except for panels and the workers' scratch, which products may share. The
+ * chunks are walked here to learn how much the largest needs, and again to compute. */
 static void gemm_work_open(struct ctx *c, struct gemm_work *w, const struct cpu_kernels *kernels, const struct gemm *g)
 {
     *w = (struct gemm_work){.kernels = kernels, .g = g, .panels = cpu_div_up(g->n, kernels->nr)};
@@ -370,7 +371,7 @@ static void gemm_work_open(struct ctx *c, struct gemm_work *w, const struct cpu_
     int64_t panel_bytes = panel_rows * kernels->nr * (int64_t)sizeof(float);
     int64_t most = cpu_max(PACK_BYTES / panel_bytes / PANELS_A_ITEM, 1) * PANELS_A_ITEM;
     w->at_once = cpu_min(cpu_round_up(cpu_div_up(w->panels, cpu_div_up(w->panels, most)), PANELS_A_ITEM), w->panels);
-    w->packed = cpu_scratch_f32(c, w->at_once * panel_rows * kernels->nr);
+    w->packed_floats = w->at_once * panel_rows * kernels->nr;
     for (int i = 0; i < g->n_terms; i++) w->plan[i].from = w->plan[i].k = 0;
 }
 
@@ -421,6 +422,15 @@ static void run_batch(struct ctx *c, struct gemm_work *works, int n, bool round)
     threads_run(c, products, batch_product_item, &b);
 }
 
+/* Panels of their own for products that run together; for those that run one after the other the same memory. */
+static void take_panels(struct ctx *c, struct gemm_work *works, int n, bool together)
+{
+    int64_t most = 0;
+    for (int i = 0; i < n; i++) most = cpu_max(most, works[i].packed_floats);
+    float *shared = together ? NULL : cpu_scratch_f32(c, most);
+    for (int i = 0; i < n; i++) works[i].packed = together ? cpu_scratch_f32(c, works[i].packed_floats) : shared;
+}
+
 /* Products of few rows go into one parallel loop. Of the others those that need one chunk and whose panels fit at once
  * share both loops: threads wait for each other twice for all of them, which counts where layers are narrow. */
 enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
@@ -436,6 +446,7 @@ enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const
         floats = cpu_max(floats, works[i].scratch_floats);
         together = together && works[i].chunks == 1 && works[i].at_once == works[i].panels;
     }
+    take_panels(c, works, n, together);
     float *scratch = cpu_scratch_f32(c, floats * threads_count(c));
     for (int i = 0; i < n; i++) works[i].scratch = scratch, works[i].scratch_floats = floats;
     for (int i = 0; i < n && together && ctx_ok(c); i++) next_chunk(&works[i], works[i].target);

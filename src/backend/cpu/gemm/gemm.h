@@ -55,7 +55,8 @@ struct gemm {
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g);
 
 enum { GEMM_MAX_LIST = 3 };
-/* n products that do not depend on each other. Those of a few rows share one parallel loop. */
+/* n products that do not depend on each other. Those of a few rows share one parallel loop. Where all panels fit at once,
+ * so do the others, with panels for each; else one product runs after the other, in the memory of one. */
 enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n);
 
 /* The loop over the tiles of one block on the calling thread: C (m, n) (+)= A (m, k) B. Row i, column k of A is at
