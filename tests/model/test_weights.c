@@ -246,7 +246,7 @@ static void names_of_gguf_files(void **state)
 {
 #define GENERAL(name_, value_)                                                                                              \
     {                                                                                                                       \
-        "general." name_, value_, false, 0                                                                                  \
+        .key = "general." name_, .text = value_                                                                             \
     }
     static const struct {
         struct tiny_key keys[4];
