@@ -5,6 +5,9 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "export/export_card.h"
+
+enum { TEXT_MAX_BYTES = 64 << 10 };
 
 enum status adapter_page_open(struct export_source *s, struct ctx *c, const struct adapter_base *base, const char *operand)
 {
@@ -16,6 +19,7 @@ enum status adapter_page_open(struct export_source *s, struct ctx *c, const stru
 static void adapter_page_print(const struct export_source *s, const struct export_result *r)
 {
     int64_t least = s->lora->modules[0].rank, most = least;
+    struct buf check;
     for (size_t i = 0; i < s->lora->n_modules; i++) {
         int64_t rank = s->lora->modules[i].rank;
         least = rank < least ? rank : least;
@@ -24,11 +28,10 @@ static void adapter_page_print(const struct export_source *s, const struct expor
     printf("%s: rank %lld", r->opens, (long long)least);
     if (most > least) printf(" to %lld", (long long)most);
     printf(", %zu modules, %.1f MB\n", s->lora->n_modules, (double)r->bytes / 1e6);
-    printf("  check: of %lld x %lld logits the largest difference is %.3g (relative %.2g); most probable token equal at "
-           "%lld of "
-           "%lld\n",
-           (long long)r->difference.tokens, (long long)r->difference.vocab, r->difference.largest, r->difference.relative,
-           (long long)r->difference.same_top, (long long)r->difference.tokens);
+    buf_init(&check, s->c, TEXT_MAX_BYTES);
+    export_append_check(&check, r);
+    printf("  check: %s\n", buf_str(&check));
+    buf_release(&check);
     printf("  use:   your_ai generate -m %s --adapter %s -p Hello\n", s->model_path, r->opens);
 }
 

@@ -1,14 +1,15 @@
 /* cmd_export: what was trained, in the formats of the programs that run models. */
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
-#include "export/export.h"
+#include "export/export_card.h"
+
+enum { TEXT_MAX_BYTES = 64 << 10 };
 
 struct export_values {
     const char *model, *to, *out, *base_name, *system, *coreml_lengths;
@@ -59,13 +60,6 @@ static const char *size_text(uint64_t bytes, char out[32])
     return out;
 }
 
-/* "gguf:q4_k_m" */
-static const char *target_text(const struct export_target *t, char out[64])
-{
-    snprintf(out, 64, "%s%s%s", t->format->name, t->type[0] ? ":" : "", t->type);
-    return out;
-}
-
 /* A line that is refreshed, for exports that take longer than a second on a terminal. */
 struct export_line {
     const struct export_target *target;
@@ -75,11 +69,11 @@ struct export_line {
 static void export_show_progress(void *user, int64_t done, int64_t total)
 {
     struct export_line *line = user;
-    char name[64];
+    char name[EXPORT_TARGET_BYTES];
     double now = export_clock();
     if (!isatty(STDERR_FILENO) || now - line->began < 1 || now - line->shown < 0.2) return;
     line->shown = now;
-    fprintf(stderr, "\r%s: %3.0f %% written, %.0f s left \033[K", target_text(line->target, name),
+    fprintf(stderr, "\r%s: %3.0f %% written, %.0f s left \033[K", export_target_text(line->target, name),
             100.0 * (double)done / (double)total, (now - line->began) * (double)(total - done) / (double)done);
 }
 
@@ -91,56 +85,42 @@ static void hide_progress(struct export_line *line)
 
 static void export_print_plan(const struct export_source *s, const struct export_job *job)
 {
-    char name[64], size[32];
+    char name[EXPORT_TARGET_BYTES], size[32];
     if (s->lora)
         printf("exporting %s (rank %lld, %zu modules) on %s\n", s->adapter, (long long)s->lora->config.rank,
                s->lora->n_modules, s->model_path);
     else
         printf("exporting %s\n", s->model_path);
     for (size_t i = 0; i < job->n; i++)
-        printf("  %-18s %10s  %s\n", target_text(&job->targets[i], name), size_text(job->targets[i].bytes, size),
+        printf("  %-18s %10s  %s\n", export_target_text(&job->targets[i], name), size_text(job->targets[i].bytes, size),
                job->targets[i].path);
     fflush(stdout);
-}
-
-static void print_usage(const struct export_source *s, const struct export_format *f, const char *opens)
-{
-    const char *other = f->other_usage ? f->other_usage(s) : NULL, *usage = other ? other : f->usage;
-    const char *mark = strstr(usage, "%s");
-    printf("  use:   %.*s%s%s\n", (int)(mark - usage), usage, opens, mark + 2);
 }
 
 static void print_result(const struct export_source *s, const struct export_target *t, const struct export_result *r,
                          double seconds)
 {
-    char name[64], size[32];
-    printf("%s: %s in %.1f s\n", target_text(t, name), size_text(r->bytes, size), seconds);
-    if (r->verified && r->difference.weights)
-        printf("  check: the weights of all matrices, read again, differ by %.2g (relative) from those that were merged\n",
-               r->difference.relative);
-    else if (r->verified)
-        printf("  check: of %lld x %lld logits the largest difference is %.3g (relative %.2g); most probable token equal at "
-               "%lld of %lld\n",
-               (long long)r->difference.tokens, (long long)r->difference.vocab, r->difference.largest,
-               r->difference.relative, (long long)r->difference.same_top, (long long)r->difference.tokens);
-    else
-        puts("  check: left out (--no-verify)");
-    print_usage(s, t->format, r->opens);
+    char name[EXPORT_TARGET_BYTES], size[32];
+    struct buf text;
+    buf_init(&text, s->c, TEXT_MAX_BYTES);
+    buf_append_str(&text, "  check: ");
+    export_append_check(&text, r);
+    buf_append_str(&text, "\n  use:   ");
+    export_append_usage(&text, s, t->format, r->opens);
+    printf("%s: %s in %.1f s\n%s\n", export_target_text(t, name), size_text(r->bytes, size), seconds, buf_str(&text));
+    buf_release(&text);
     fflush(stdout);
 }
 
-/* A merge adds to weights that were rounded when the file was made, so it is said which ones. */
 static void warn_of_base(const struct export_source *s, const struct export_job *job)
 {
     bool merges = false;
-    enum tensor_type type = s->model->blocks[0].o.source.type;
+    struct buf text;
     for (size_t i = 0; i < job->n; i++) merges |= !job->targets[i].format->is_adapter;
-    if (merges && s->lora && tensor_type_info(type)->block > 1)
-        printf(
-            "note: the base is quantised (%s). Merging widens its weights to f32 and adds the adapter, as training saw "
-            "them; it\n"
-            "does not bring back what the quantisation lost. A better file comes of the unquantised base: -m owner/name\n",
-            tensor_type_info(type)->name);
+    buf_init(&text, s->c, TEXT_MAX_BYTES);
+    if (merges) export_append_base_note(&text, s);
+    if (text.len > 0) printf("note: %s", buf_str(&text));
+    buf_release(&text);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/hash_cache.h"
 #include "base/mem.h"
+#include "export/card.h"
 #include "model/lora_math.h"
 
 enum { CARD_PART_BYTES = 1 << 20 };
@@ -27,8 +28,10 @@ static enum status append_part(struct ctx *c, struct buf *b, const char *path, d
     }
     if (file || file_exists(path)) hash_cache_sha256(c, file ? file : path, hex, &bytes);
     mem_free(c, file);
-    buf_printf(b, "| adapter `%s` | %g | %lld | `%s` |\n", slash && slash[1] ? slash + 1 : path, weight,
-               (long long)l->config.rank, hex);
+    path = slash && slash[1] ? slash + 1 : path;
+    buf_append_str(b, "| adapter `");
+    card_append_plain(b, path, strlen(path));
+    buf_printf(b, "` | %g | %lld | `%s` |\n", weight, (long long)l->config.rank, hex);
     return c->status;
 }
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "export/export_card.h"
 #include "export/export_check.h"
 #include "export/hf/hf_folder.h"
 
@@ -62,12 +63,13 @@ static enum status export_judge(const struct export_source *s, const struct expo
                                 const struct export_difference *d)
 {
     double limit = t->format->limit(t->type);
+    char name[EXPORT_TARGET_BYTES];
     if (d->relative <= limit) return OK; /* false for NaN */
     return ctx_fail(s->c, E_NUMERIC,
-                    "%s%s%s: what was written computes something else than what was trained: relative difference of %s "
+                    "%s: what was written computes something else than what was trained: relative difference of %s "
                     "%.3g, at most %.3g is expected of this type. Nothing was published. Please report this; --no-verify "
                     "writes it all the same",
-                    t->format->name, t->type[0] ? ":" : "", t->type, d->weights ? "weights" : "logits", d->relative, limit);
+                    export_target_text(t, name), d->weights ? "weights" : "logits", d->relative, limit);
 }
 
 static enum status check_stage(const struct export_source *s, const struct export_target *t, const char *stage,
@@ -134,6 +136,7 @@ enum status export_write(const struct export_source *s, const struct export_targ
         t->format->write(s, stage, t->type);
         if (verify && ctx_ok(c)) check_stage(s, t, stage, wanted, result);
         if (ctx_ok(c)) write_record(s, t, stage, result);
+        if (ctx_ok(c)) export_card_write(s, t, stage, result);
         if (ctx_ok(c)) result->bytes = folder_bytes(c, stage, FOLDER_DEPTH);
         if (ctx_ok(c)) result->opens = t->format->opens(s, t->path, t->type);
         if (ctx_ok(c)) export_publish(c, stage, t->path);

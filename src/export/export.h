@@ -2,8 +2,9 @@
  *
  * Each format is one writer (src/export/formats, src/export/gguf, src/export/mlx) behind struct export_format. It writes
  * into a folder that has another name until everything is there: the export is written, opened again by this program's own
- * readers, its logits on a fixed prompt are compared with those of what was trained, export.json says what came out, and
- * only then the folder gets its name. A killed export leaves FOLDER.your_ai-export, which the next one clears. */
+ * readers, its logits on a fixed prompt are compared with those of what was trained, export.json and README.md
+ * (export_card.h) say what came out, and only then the folder gets its name. A killed export leaves FOLDER.your_ai-export,
+ * which the next one clears. */
 #ifndef YA_EXPORT_EXPORT_H
 #define YA_EXPORT_EXPORT_H
 
@@ -53,9 +54,11 @@ struct export_difference {
 };
 
 struct export_format {
-    const char *name;  /* "gguf" */
-    const char *types; /* "bf16|f16|f32", the first is taken when none is asked for; NULL: there is one form only */
-    bool is_adapter;   /* holds the adapter; else the model with the adapter merged in */
+    const char *name;    /* "gguf" */
+    const char *types;   /* "bf16|f16|f32", the first is taken when none is asked for; NULL: there is one form only */
+    bool is_adapter;     /* holds the adapter; else the model with the adapter merged in */
+    const char *library; /* what hubs call the program that loads it ("transformers") */
+    const char *holds;   /* for the card: what the folder holds, without a full stop */
     /* Bytes of the tensors that write will write. */
     uint64_t (*bytes)(const struct export_source *s, const char *type);
     /* Writes everything into the empty folder `dir`; `type` as in struct export_target. E_IO, E_NUMERIC, E_UNSUPPORTED, ...
@@ -81,7 +84,7 @@ struct export_target {
     char *path;    /* owned: the folder */
     uint64_t bytes;
 };
-enum { EXPORT_TARGETS_MAX = 16 };
+enum { EXPORT_TARGETS_MAX = 16, EXPORT_TARGET_BYTES = 64 };
 struct export_job {
     struct export_target targets[EXPORT_TARGETS_MAX];
     size_t n;
@@ -92,6 +95,8 @@ struct export_job {
  * empty. E_INPUT; E_FIT when the tensors need more than the disk has free. Release with export_job_release. */
 enum status export_plan(const struct export_source *s, const char *list, const char *out, struct export_job *job);
 void export_job_release(struct ctx *c, struct export_job *job);
+/* "gguf:q4_k_m", into `out`, which is the result. */
+const char *export_target_text(const struct export_target *t, char out[EXPORT_TARGET_BYTES]);
 
 /* What export_write did. */
 struct export_result {

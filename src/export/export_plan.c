@@ -153,3 +153,9 @@ void export_job_release(struct ctx *c, struct export_job *job)
     for (size_t i = 0; i < job->n; i++) mem_free(c, job->targets[i].path);
     *job = (struct export_job){.n = 0};
 }
+
+const char *export_target_text(const struct export_target *t, char out[EXPORT_TARGET_BYTES])
+{
+    snprintf(out, EXPORT_TARGET_BYTES, "%s%s%s", t->format->name, t->type[0] ? ":" : "", t->type);
+    return out;
+}

@@ -1,5 +1,5 @@
 /* peft: the card of a trained adapter, for those whom the folder is given to, and the check that its record serves. The
- * other files of the folder are lora_save_peft's. */
+ * other files of the folder are lora_save_peft's; the card of an export is export_card.h's. */
 #ifndef YA_EXPORT_PEFT_H
 #define YA_EXPORT_PEFT_H
 
@@ -16,12 +16,6 @@ enum status peft_write_card(struct model *m, const struct lora *l, const char *d
 
 /* The same for the adapter that a run of training has published, in RUN/adapter. */
 enum status peft_write_run_card(struct model *m, const struct lora *l, const char *run);
-
-/* The same for an adapter that is exported: `name` is what the card calls the base model; `made_of`, a paragraph and a table
- * that say what it was made of, or NULL; `run` is the folder of the training or NULL, and what peft_append_run finds there
- * follows the hashes. */
-enum status peft_write_export_card(struct model *m, const struct lora *l, const char *dir, const char *name,
-                                   const char *made_of, const char *run);
 
 /* Appends what a run says about its training: options, steps and loss, data files with their SHA-256, and where the weight
  * of its rows lies by type of source. What a run does not have is left out. E_MEMORY, E_IO. */

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/objective.h"
+#include "export/card.h"
 #include "export/peft.h"
 #include "io/json.h"
 
@@ -32,7 +33,11 @@ static void append_options(const json_t *config, struct buf *b)
     buf_append_str(b, "\n## Training\n\n| option | value |\n|---|---|\n");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *value = json_dumps(json_object_get(config, names[i]), JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        if (value) buf_printf(b, "| `--%s` | `%s` |\n", names[i], value);
+        if (value) {
+            buf_printf(b, "| `--%s` | `", names[i]);
+            card_append_plain(b, value, strlen(value));
+            buf_append_str(b, "` |\n");
+        }
         free(value);
     }
 }
@@ -77,8 +82,12 @@ static void append_files(const json_t *manifest, struct buf *b)
         if (!kind || !path || !sha256 || strcmp(kind, "data") != 0) continue;
         const char *slash = strrchr(path, '/');
         /* not as a row of the weights: that is "name", bytes and hash in back quotes alone (peft_base.c) */
-        buf_printf(b, "| data file `%s` | %lld | `%s` |\n", slash ? slash + 1 : path,
-                   (long long)json_integer_value(json_object_get(item, "bytes")), sha256);
+        buf_append_str(b, "| data file `");
+        path = slash ? slash + 1 : path;
+        card_append_plain(b, path, strlen(path));
+        buf_printf(b, "` | %lld | `", (long long)json_integer_value(json_object_get(item, "bytes")));
+        card_append_plain(b, sha256, strlen(sha256));
+        buf_append_str(b, "` |\n");
     }
 }
 
@@ -124,22 +133,15 @@ static void peft_run_add_document(struct peft_run_group *g, const struct objecti
 static void append_group(const char *name, const struct peft_run_group *g, double total, struct buf *b)
 {
     if (g->documents == 0) return;
-    buf_printf(b, "| %s | %lld | %lld | ", name, (long long)g->documents, (long long)g->tokens);
+    buf_append_str(b, "| ");
+    card_append_plain(b, name, strlen(name));
+    buf_printf(b, " | %lld | %lld | ", (long long)g->documents, (long long)g->tokens);
     if (g->scored)
         buf_printf(b, "%.3f | %.3f | ", g->auth / (double)g->scored, g->entropy / (double)g->scored);
     else
         buf_append_str(b, "none | none | ");
     buf_printf(b, "%.3f | %.1f %% |\n", g->tokens ? g->omega / (double)g->tokens : 0,
                total > 0 ? 100 * g->omega / total : 0);
-}
-
-/* A source type's name as it may stand in a table. */
-static void append_group_named(const char *name, const struct peft_run_group *g, double total, struct buf *b)
-{
-    char plain[DATASET_TYPE_BYTES + 1] = {0};
-    for (size_t i = 0; name[i] && i < DATASET_TYPE_BYTES; i++)
-        plain[i] = strchr("|`<>[]\\", name[i]) || (unsigned char)name[i] < ' ' ? '_' : name[i];
-    append_group(plain, g, total, b);
 }
 
 static void append_groups(const struct dataset *d, const struct objective *o, struct peft_run_group *groups, struct buf *b)
@@ -157,7 +159,7 @@ static void append_groups(const struct dataset *d, const struct objective *o, st
         "| source type | documents | trained tokens | mean auth_weight | mean prov_entropy | mean weight | share of the "
         "loss |\n|---|---|---|---|---|---|---|\n",
         objective_mode_name(o->options.mode));
-    for (size_t i = 0; i < n; i++) append_group_named(dataset_type(d, i), &groups[i], total, b);
+    for (size_t i = 0; i < n; i++) append_group(dataset_type(d, i), &groups[i], total, b);
     append_group("(none given)", &groups[n], total, b);
 }
 

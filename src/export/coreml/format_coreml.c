@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "export/card.h"
 #include "export/coreml/coreml_session.h"
 #include "export/export_check.h"
 #include "export/formats.h"
@@ -85,14 +86,6 @@ static char *format_coreml_opens(const struct export_source *s, const char *dir,
     return path_join(s->c, dir, package_name);
 }
 
-/* What the model is called: a hub id, or the last part of a path, since where it lay on this machine is nobody's business.
- */
-static const char *model_title(const struct export_source *s)
-{
-    const char *name = s->base_name ? s->base_name : s->model->name, *slash = strrchr(name, '/');
-    return name[0] == '/' && slash[1] ? slash + 1 : name;
-}
-
 static enum status write_package(const struct export_source *s, const struct coreml_net *n, struct merged *list,
                                  const struct coreml_options *o, const char *path)
 {
@@ -101,7 +94,8 @@ static enum status write_package(const struct export_source *s, const struct cor
     for (int i = 0; i < o->n_lengths; i++)
         at += snprintf(lengths + at, sizeof lengths - (size_t)at, "%s%lld", i ? "," : "", (long long)o->lengths[i]);
     snprintf(context, sizeof context, "%lld", (long long)o->context);
-    snprintf(text, sizeof text, "%.120s, next-token logits with a key-value cache", model_title(s));
+    snprintf(text, sizeof text, "%.120s, next-token logits with a key-value cache",
+             card_model_name(s->base_name ? s->base_name : s->model->name));
     struct coreml_description d = {
         .text = text,
         .pairs = {{"your_ai.context", context}, {"your_ai.lengths", lengths}, {"your_ai.shape", o->ane ? "ane" : "plain"}},
@@ -182,11 +176,14 @@ static double format_coreml_limit(const char *type)
 
 const struct export_format format_coreml = {
     .name = "coreml",
+    .library = "coreml",
+    .holds = "a Core ML package with a key-value cache (iOS 18, macOS 15)",
     .types = "f16|int8|lut4|ane|ane-int8|ane-lut4",
     .bytes = format_coreml_bytes,
     .write = format_coreml_write,
     .opens = format_coreml_opens,
     .limit = format_coreml_limit,
     .check = format_coreml_check,
-    .usage = "xcrun coremlcompiler compile %s .    (on a Mac with macOS 15; the Swift lines are in docs/export.md)",
+    .usage =
+        "xcrun coremlcompiler compile %s .    (on a Mac with macOS 15; the Swift lines are in docs/export.md of your_ai)",
 };

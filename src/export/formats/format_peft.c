@@ -1,14 +1,12 @@
-/* format_peft: the adapter as PEFT's folder, with a card that says what it was trained on. */
+/* format_peft: the adapter as PEFT's folder. */
 #include "export/formats.h"
-#include "export/peft.h"
 #include "model/weights.h"
 
 static enum status format_peft_write(const struct export_source *s, const char *dir, const char *type)
 {
     const char *name = s->base_name ? s->base_name : s->model->name;
     (void)type;
-    TRY(lora_save_peft(s->c, s->lora, dir, name));
-    return peft_write_export_card(s->model, s->lora, dir, name, s->made_of, s->run);
+    return lora_save_peft(s->c, s->lora, dir, name);
 }
 
 /* PEFT loads folders and hub ids; the path of a GGUF file, which the adapter names where nothing else is known, it cannot.
@@ -23,6 +21,8 @@ static const char *format_peft_other_usage(const struct export_source *s)
 
 const struct export_format format_peft = {
     .name = "peft",
+    .library = "peft",
+    .holds = "the adapter as PEFT loads it",
     .is_adapter = true,
     .bytes = format_adapter_bytes,
     .write = format_peft_write,

@@ -21,6 +21,8 @@ static double format_safetensors_limit(const char *type)
 
 const struct export_format format_safetensors = {
     .name = "safetensors",
+    .library = "transformers",
+    .holds = "a Hugging Face folder, for transformers, vLLM and mlx-lm",
     .types = "bf16|f16|f32",
     .bytes = format_safetensors_bytes,
     .write = format_safetensors_write,

@@ -172,10 +172,13 @@ static double format_gguf_limit(const char *type)
 
 const struct export_format format_gguf = {
     .name = "gguf",
+    .library = "gguf",
+    .holds = "a GGUF file for llama.cpp, Ollama and LM Studio",
     .types = GGUF_FILE_TYPES,
     .bytes = format_gguf_bytes,
     .write = format_gguf_write,
     .opens = format_gguf_opens,
     .limit = format_gguf_limit,
-    .usage = "llama-cli -m %s    (Ollama: ollama create NAME -f Modelfile; LM Studio: -o ~/.lmstudio/models/me/NAME)",
+    .usage =
+        "llama-cli -m %s    (Ollama: ollama create NAME -f Modelfile; LM Studio finds it in ~/.lmstudio/models/me/NAME)",
 };

@@ -125,6 +125,8 @@ static char *format_gguf_lora_opens(const struct export_source *s, const char *d
 
 const struct export_format format_gguf_lora = {
     .name = "gguf-lora",
+    .library = "gguf",
+    .holds = "the adapter as a GGUF file, for llama.cpp and Ollama",
     .is_adapter = true,
     .bytes = format_adapter_bytes,
     .write = format_gguf_lora_write,

@@ -274,6 +274,8 @@ static double format_mlx_limit(const char *type)
 
 const struct export_format format_mlx = {
     .name = "mlx",
+    .library = "mlx",
+    .holds = "a folder in MLX's own packing, for mlx-lm",
     .types = "4bit|8bit",
     .bytes = format_mlx_bytes,
     .write = format_mlx_write,

@@ -123,6 +123,8 @@ static const char *format_mlx_lora_other_usage(const struct export_source *s)
 
 const struct export_format format_mlx_lora = {
     .name = "mlx-lora",
+    .library = "mlx",
+    .holds = "the adapter as mlx-lm loads it",
     .is_adapter = true,
     .bytes = format_adapter_bytes,
     .write = format_mlx_lora_write,

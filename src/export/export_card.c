@@ -1,0 +1,144 @@
+/* export_card: see export_card.h. The card is read where the folder was moved to, so it names nothing outside of it. */
+#include "export/export_card.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "export/card.h"
+#include "export/peft.h"
+
+/* ---- sentences that the command prints, too ----------------------------------------------------------------------------
+ */
+
+void export_append_check(struct buf *b, const struct export_result *r)
+{
+    const struct export_difference *d = &r->difference;
+    if (!r->verified)
+        buf_append_str(b, "left out (--no-verify)");
+    else if (d->weights)
+        buf_printf(b, "the weights of all matrices, read again, differ by %.2g (relative) from those that were merged",
+                   d->relative);
+    else
+        buf_printf(b,
+                   "of %lld x %lld logits the largest difference is %.3g (relative %.2g); most probable token equal at %lld "
+                   "of %lld",
+                   (long long)d->tokens, (long long)d->vocab, d->largest, d->relative, (long long)d->same_top,
+                   (long long)d->tokens);
+}
+
+void export_append_usage(struct buf *b, const struct export_source *s, const struct export_format *f, const char *opens)
+{
+    const char *other = f->other_usage ? f->other_usage(s) : NULL, *usage = other ? other : f->usage;
+    const char *mark = strstr(usage, "%s");
+    buf_printf(b, "%.*s%s%s", (int)(mark - usage), usage, opens, mark + 2);
+}
+
+static enum tensor_type type_of_base(const struct export_source *s)
+{
+    return s->model->blocks[0].o.source.type;
+}
+
+static bool is_quantised(const struct export_source *s)
+{
+    return tensor_type_info(type_of_base(s))->block > 1;
+}
+
+/* A merge adds to weights that were rounded when the file was made, so it is said which ones. */
+void export_append_base_note(struct buf *b, const struct export_source *s)
+{
+    if (!s->lora || !is_quantised(s)) return;
+    buf_printf(
+        b,
+        "the base is quantised (%s). Merging widens its weights to f32 and adds the adapter, as training saw them; it\n"
+        "does not bring back what the quantisation lost. A better file comes of the unquantised base: -m owner/name\n",
+        tensor_type_info(type_of_base(s))->name);
+}
+
+/* ---- the card -----------------------------------------------------------------------------------------------------------
+ */
+
+static void card_what(struct buf *b, const struct export_source *s, const struct export_target *t, const char *base)
+{
+    char name[EXPORT_TARGET_BYTES];
+    bool adapter = t->format->is_adapter;
+    buf_append_str(b, adapter   ? "# LoRA adapter\n\n"
+                      : s->lora ? "# Model with a LoRA adapter merged in\n\n"
+                                : "# Model in another format\n\n");
+    buf_printf(b, "Exported by your_ai as `%s`: %s.\n\n- Base: `", export_target_text(t, name), t->format->holds);
+    card_append_plain(b, card_model_name(base), strlen(base));
+    buf_printf(b, "`, its weights in %s%s\n", tensor_type_info(type_of_base(s))->name,
+               is_quantised(s) ? " (quantised)" : "");
+    if (s->lora) {
+        buf_append_str(b, adapter ? "- Adapter: " : "- Adapter, merged as W + s B A in f32 and rounded once: ");
+        card_append_adapter(b, s->lora);
+        buf_append_char(b, '\n');
+    }
+    buf_append_char(b, '\n');
+}
+
+/* What it means that the base is quantised. */
+static void card_quantised(struct buf *b, const struct export_source *s, bool adapter)
+{
+    if (!s->lora || !is_quantised(s)) return;
+    buf_append_str(b, "Note: ");
+    if (adapter)
+        buf_append_str(
+            b, "the base is quantised, and the adapter fits those numbers best. On the unquantised base, or on another "
+               "quantisation\nof it, it computes something slightly else.\n");
+    else
+        export_append_base_note(b, s);
+    buf_append_char(b, '\n');
+}
+
+/* The line as a block of code, and below it what stands in brackets behind the line. */
+static void card_usage(struct buf *b, const struct export_source *s, const struct export_target *t)
+{
+    static const char gap[] = "    (";
+    struct buf line;
+    char *opens = t->format->opens(s, ".", t->type);
+    buf_init(&line, s->c, CARD_MAX_BYTES);
+    if (opens) export_append_usage(&line, s, t->format, opens);
+    const char *text = buf_str(&line), *note = strstr(text, gap);
+    buf_append_str(b, "## How to run it\n\nIn this folder:\n\n    ");
+    card_append_code(b, text, note ? (size_t)(note - text) : line.len);
+    buf_append_str(b, "\n\n");
+    if (note) buf_printf(b, "%.*s.\n\n", (int)(strlen(note) - strlen(gap) - 1), note + strlen(gap));
+    buf_release(&line);
+    mem_free(s->c, opens);
+}
+
+static void card_check(struct buf *b, const struct export_result *r)
+{
+    buf_append_str(b, "## Check\n\n");
+    if (r->verified) buf_append_str(b, "The export was opened again and held against what was exported: ");
+    if (!r->verified) buf_append_str(b, "The check of what was written was ");
+    export_append_check(b, r);
+    buf_append_str(b, r->verified ? ". `export.json` has these figures.\n" : ".\n");
+}
+
+/* An adapter is a difference to exact weights, and peft_check_base finds them here. A merged model needs none. */
+static enum status card_base(struct buf *b, const struct export_source *s)
+{
+    buf_append_str(b, "\n## Weights of the base\n\nThe adapter was exported for exactly these weights:\n\n");
+    return card_append_weights(b, s->model);
+}
+
+enum status export_card_write(const struct export_source *s, const struct export_target *t, const char *dir,
+                              const struct export_result *r)
+{
+    struct ctx *c = s->c;
+    const char *base = s->base_name ? s->base_name : s->model->name;
+    struct buf b;
+    buf_init(&b, c, CARD_MAX_BYTES);
+    card_append_head(&b, base, t->format->library, s->lora && t->format->is_adapter);
+    card_what(&b, s, t, base);
+    card_quantised(&b, s, t->format->is_adapter);
+    if (s->made_of) buf_append_str(&b, s->made_of);
+    card_usage(&b, s, t);
+    card_check(&b, r);
+    if (t->format->is_adapter && ctx_ok(c)) card_base(&b, s);
+    if (s->run && s->lora && ctx_ok(c)) peft_append_run(c, s->run, &b);
+    card_write(c, dir, &b);
+    buf_release(&b);
+    return c->status;
+}
