@@ -24,23 +24,77 @@ static int demo_setup(void **state)
     return chdir(tiny.folder); /* where no models/ is */
 }
 
+static size_t count_lines(const char *file)
+{
+    size_t n, lines = 0;
+    char *text = tiny_read(file, &n);
+    for (size_t i = 0; i < n; i++) lines += text[i] == '\n';
+    free(text);
+    return lines;
+}
+
+/* The file inside the program is the beginning of the one in data/conflict. */
+static void assert_begins(const char *file, const char *name)
+{
+    size_t n, n_whole;
+    char *part = tiny_read(file, &n), *whole = tiny_read(tiny_path("%s/data/conflict/%s", SOURCE_DIR, name), &n_whole);
+    assert_true(n > 0 && n < n_whole);
+    assert_memory_equal(part, whole, n);
+    free(part);
+    free(whole);
+}
+
+/* A run was trained as the table says, and its output is in the file beside it. */
+static void assert_trained(const char *mode, int seed)
+{
+    struct ctx *c = ctx_new(NULL);
+    size_t n;
+    char *text = tiny_read(tiny_path("out/%s-seed%d/config.json", mode, seed), &n);
+    json_t *o = json_parse(c, "config.json", text, n);
+    assert_string_equal(json_string_value(json_object_get(o, "distrust")), mode);
+    assert_int_equal(json_integer_value(json_object_get(o, "seed")), seed);
+    assert_int_equal(json_integer_value(json_object_get(o, "batch")), 4); /* a third of the documents */
+    assert_int_equal(json_integer_value(json_object_get(o, "rank")), 8);
+    assert_int_equal(json_integer_value(json_object_get(o, "epochs")), 8);
+    assert_true(json_number_value(json_object_get(o, "lr")) == 1e-3);
+    json_decref(o);
+    free(text);
+    text = tiny_read(tiny_path("out/%s-seed%d.txt", mode, seed), &n);
+    assert_non_null(strstr(text, "step 24/24"));
+    assert_true(dir_exists(tiny_path("out/%s-seed%d/adapter", mode, seed)));
+    free(text);
+    ctx_free(c);
+}
+
 static void runs(void **state)
 {
     (void)state;
-    struct capture r =
-        capture_run(ARGV("demo", "-m", tiny.model, "-o", "out", "--facts", "2", "-t", "1", "--device", "cpu"));
+    struct capture r = capture_run(
+        ARGV("demo", "-m", tiny.model, "-o", "out", "--facts", "2", "--seeds", "2", "-t", "1", "--device", "cpu"));
     if (r.code != 0) fail_msg("exit %d: %s%s", r.code, r.out, r.err);
-    static const char *const parts[] = {"2 invented facts",     "2 trainings in all",   "about ",
-                                        "  off       seed 1  ", "  monotone  seed 1  ", "log-odds"};
+    static const char *const parts[] = {"2 invented facts",
+                                        "4 trainings in all",
+                                        "about 24 seconds",
+                                        "  off       seed 1  ",
+                                        "  monotone  seed 1  ",
+                                        "  off       seed 2  ",
+                                        "  monotone  seed 2  ",
+                                        "mean over 2 prompts",
+                                        "\nbase ",
+                                        "\nout/off-seed1       off           1  ",
+                                        "\nout/monotone-seed1  monotone      1  ",
+                                        "\nout/off-seed2       off           2  ",
+                                        "\nout/monotone-seed2  monotone      2  ",
+                                        "prefer the primary source. out has the\nruns"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (!strstr(r.out, parts[i])) fail_msg("'%s' is not in\n%s", parts[i], r.out);
+    if (strstr(r.out, "step 1/")) fail_msg("a training's output is in\n%s", r.out);
     capture_release(&r);
-    size_t n, lines = 0;
-    char *rows = tiny_read("out/train.jsonl", &n);
-    for (size_t i = 0; i < n; i++) lines += rows[i] == '\n';
-    assert_int_equal(lines, 12); /* the data of two facts */
-    free(rows);
-    assert_true(dir_exists("out/monotone-seed1/adapter") && file_exists("out/off-seed1.txt"));
+    assert_int_equal(count_lines("out/train.jsonl"), 12); /* the data of two facts */
+    assert_int_equal(count_lines("out/claims.jsonl"), 2);
+    assert_begins("out/train.jsonl", "train.jsonl");
+    assert_begins("out/claims.jsonl", "claims.jsonl");
+    for (int seed = 1; seed <= 2; seed++) assert_trained("off", seed), assert_trained("monotone", seed);
     capture_fails(2, "there already", ARGV("demo", "-m", tiny.model, "-o", "out"));
 }
 
@@ -55,6 +109,9 @@ static void model_of_a_package(void **state)
     struct capture r = capture_run(ARGV("demo", "-o", "packaged"));
     dir_remove(c, BUILD_DIR "/share/your_ai");
     assert_int_equal(r.code, 2);
+    assert_non_null(strstr(r.out, "6 invented facts")); /* unless --facts says so */
+    assert_non_null(strstr(r.err, "`your_ai train` failed; packaged/off-seed1.txt has its output"));
+    assert_int_equal(count_lines("packaged/train.jsonl"), 36);
     capture_release(&r);
     size_t n;
     char *said = tiny_read("packaged/off-seed1.txt", &n);

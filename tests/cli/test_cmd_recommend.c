@@ -75,6 +75,7 @@ static void speeds(void **state)
     assert_int_equal(trial_log_append(c, results, &t), OK);
     o = recommend_json(c, ARGV(RECOMMEND, "--results", results));
     assert_true(number(o, "tokens_per_s") == 321);
+    assert_true(json_is_true(json_object_get(json_array_get(json_object_get(o, "models"), 0), "measured")));
     json_decref(o);
     o = recommend_json(c, ARGV(RECOMMEND, "--max-memory", "0.1"));
     assert_true(json_is_null(json_object_get(o, "recommended")));
@@ -107,6 +108,143 @@ static void speeds(void **state)
     json_decref(o);
     ctx_free(c);
     capture_fails(2, "give one of them", ARGV("recommend", "-d", tiny.rows, "--tokens", "5"));
+}
+
+/* ---- the table, and which model it names --------------------------------------------------------------------------- */
+
+/* Two models, of 135 and 360 million parameters. */
+#define RECOMMEND_TWO                                                                                                       \
+    "recommend", "-t", "1", "--device", "cpu-portable", "--max-length", "64", "--batch", "1", "--largest", "0.4"
+
+/* A line of the table. */
+struct table_line {
+    char base[16], fits[16], rate[32], hours[32], hub[96];
+    double billions, files, memory;
+};
+
+static struct table_line line_of(const char *page, const char *model)
+{
+    struct table_line l;
+    char format[160], start[64];
+    snprintf(start, sizeof start, "\n%s ", model);
+    snprintf(format, sizeof format, "\n%s %%lf B %%lf GB %%15s %%lf GiB %%15s %%31s %%31s %%95s", model);
+    const char *at = strstr(page, start);
+    if (!at || sscanf(at, format, &l.billions, &l.files, l.base, &l.memory, l.fits, l.rate, l.hours, l.hub) != 8)
+        fail_msg("no such line of %s in\n%s", model, page);
+    return l;
+}
+
+static void has(const char *text, const char *part)
+{
+    if (!strstr(text, part)) fail_msg("'%s' is not in\n%s", part, text);
+}
+
+static void page_has(const char *const *argv, const char *part, const char *not_part)
+{
+    struct capture r = capture_run(argv);
+    if (r.code != 0) fail_msg("exit %d: %s", r.code, r.err);
+    has(r.out, part);
+    if (not_part && strstr(r.out, not_part)) fail_msg("'%s' is in\n%s", not_part, r.out);
+    capture_release(&r);
+}
+
+/* A line of the page against the object of the JSON. A plan holds the weights once and, for so few tokens, less than that
+ * again. */
+static void check_line(const char *page, const json_t *model)
+{
+    const char *name = json_string_value(json_object_get(model, "model"));
+    struct table_line l = line_of(page, name);
+    double planned = json_number_value(json_object_get(model, "planned_bytes")),
+           files = json_number_value(json_object_get(model, "file_bytes")),
+           parameters = json_number_value(json_object_get(model, "parameters"));
+    char rate[32], hours[32];
+    assert_true(planned > files && planned < 2 * files && files == 2 * parameters);
+    assert_true(fabs(l.billions - parameters / 1e9) < 0.0051 && fabs(l.files - files / 1e9) < 0.051);
+    assert_true(fabs(l.memory - planned / 0x1p30) < 0.0051);
+    snprintf(rate, sizeof rate, "~%.1f", json_number_value(json_object_get(model, "tokens_per_s")));
+    snprintf(hours, sizeof hours, "~%.1f", json_number_value(json_object_get(model, "hours")));
+    assert_string_equal(l.rate, rate);
+    assert_string_equal(l.hours, hours);
+    assert_string_equal(l.base, "as-is");
+    assert_string_equal(l.fits, "yes");
+    assert_string_equal(l.hub, json_string_value(json_object_get(model, "hub")));
+}
+
+/* The profile predicts some tokens a second, so that a million of them take days. */
+static void table_and_choice(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct machine_profile p = {.device = "cpu-portable", .threads = 1, .step = {1e9}, .date = "2026-01-02"};
+    char *path = machine_profile_path(c), limit[32];
+    host_cpu_name(p.cpu);
+    assert_int_equal(machine_profile_write(c, &p, path), OK);
+    json_t *o = recommend_json(c, ARGV(RECOMMEND_TWO, "--json", "--tokens", "1000000", "--hours", "1e6"));
+    const json_t *models = json_object_get(o, "models"), *small = json_array_get(models, 0),
+                 *large = json_array_get(models, 1);
+    assert_int_equal(json_array_size(models), 2);
+    assert_int_equal(json_integer_value(json_object_get(o, "tokens")), 3000000); /* three epochs */
+    assert_string_equal(json_string_value(json_object_get(o, "recommended")), "smollm2-360m");
+    double quick = json_number_value(json_object_get(small, "hours")),
+           slow = json_number_value(json_object_get(large, "hours"));
+    assert_true(quick > 24 && slow > 2 * quick);
+    struct capture r = capture_run(ARGV(RECOMMEND_TWO, "--tokens", "1000000", "--hours", "1e6"));
+    if (r.code != 0) fail_msg("exit %d: %s", r.code, r.err);
+    check_line(r.out, small);
+    check_line(r.out, large);
+    has(r.out, "on cpu-portable with 1 threads and ");
+    has(r.out, ", 3 M tokens to train\n");
+    has(r.out, "~ predicted from what setup measured on 2026-01-02; ");
+    has(r.out, "largest that fits and is done in time: smollm2-360m\n"
+               "  huggingface-cli download HuggingFaceTB/SmolLM2-360M-Instruct\n"
+               "  your_ai plan -m HuggingFaceTB/SmolLM2-360M-Instruct ");
+    capture_release(&r);
+    /* the larger one is late, or both are */
+    snprintf(limit, sizeof limit, "%.1f", (quick + slow) / 2);
+    page_has(ARGV(RECOMMEND_TWO, "--tokens", "1000000", "--hours", limit), "done in time: smollm2-135m\n", NULL);
+    page_has(ARGV(RECOMMEND_TWO, "--tokens", "1000000"), "none fits in that time: try --rank 8", "huggingface-cli");
+    json_decref(o);
+    mem_free(c, path);
+    ctx_free(c);
+}
+
+/* What does not fit is left out, or said not to with --all; a profile of the original that is larger than the model's own
+ * plan may not fit either. Without a profile of this machine there are no speeds. */
+static void memory_that_does_not_do(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    struct machine_profile p = {.device = "cpu-portable", .threads = 5, .step = {1e9}};
+    char *path = machine_profile_path(c), limit[32], both[64];
+    host_cpu_name(p.cpu);
+    assert_int_equal(machine_profile_write(c, &p, path), OK);
+    page_has(ARGV(RECOMMEND_TWO, "--max-memory", "0.01"), "none fits in that time", "\nsmollm2-135m ");
+    struct capture r = capture_run(ARGV(RECOMMEND_TWO, "--max-memory", "0.01", "--all", "--tokens", "1000"));
+    assert_int_equal(r.code, 0);
+    struct table_line l = line_of(r.out, "smollm2-135m");
+    assert_string_equal(l.fits, "no");
+    assert_string_equal(l.base, "nf4");
+    assert_string_equal(l.rate, "-");
+    assert_string_equal(l.hours, "-");
+    has(r.out, "no speeds: run `your_ai setup` first");
+    capture_release(&r);
+    /* as much as an adapter of rank 1 takes with short rows: each profile of the original has a larger one */
+#define RECOMMEND_LITTLE                                                                                                    \
+    "recommend", "-t", "1", "--device", "cpu-portable", "--max-length", "16", "--batch", "1", "--rank", "1", "--largest",   \
+        "0.2"
+    json_t *o = recommend_json(c, ARGV(RECOMMEND_LITTLE, "--json"));
+    snprintf(limit, sizeof limit, "%.5f", number(o, "planned_bytes") / 0x1p30 + 0.0001);
+    json_decref(o);
+    r = capture_run(ARGV(RECOMMEND_LITTLE, "--max-memory", limit));
+    assert_int_equal(r.code, 0);
+    double gib = -1;
+    const char *preset = strstr(r.out, "nearest hardware profile of the original: --preset ");
+    if (!preset || sscanf(strstr(preset, "): "), "): %lf GiB, %63[^\n]", &gib, both) != 2) fail_msg("%s", r.out);
+    assert_string_equal(both, "does not fit");
+    assert_true(gib > strtod(limit, NULL));
+    capture_release(&r);
+    mem_free(c, path);
+    ctx_free(c);
 }
 
 static void benchmark_keeps_what_it_measured(void **state)
@@ -199,7 +337,11 @@ static void presets(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(speeds), cmocka_unit_test(benchmark_keeps_what_it_measured),
-                                       cmocka_unit_test(optimize_writes_a_configuration), cmocka_unit_test(presets)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(speeds),
+                                       cmocka_unit_test(table_and_choice),
+                                       cmocka_unit_test(memory_that_does_not_do),
+                                       cmocka_unit_test(benchmark_keeps_what_it_measured),
+                                       cmocka_unit_test(optimize_writes_a_configuration),
+                                       cmocka_unit_test(presets)};
     return cmocka_run_group_tests(tests, recommend_setup, tiny_files_remove);
 }
