@@ -323,7 +323,8 @@ static void test_fixed_point_nan(void **state)
     }
 }
 
-/* Blocks of 256 elements: AVX2 and VNNI give the same bits, because all that they do differently is exact. */
+/* Blocks of 256 elements: tables that have the vector in fixed point (AVX2, VNNI) give the same bits, because all that they
+ * do differently is exact. */
 static void test_fixed_point_bits(void **state)
 {
     (void)state;
@@ -340,7 +341,7 @@ static void test_fixed_point_bits(void **state)
         struct linear_params p = {.n = 1, .w = {w}};
         struct op_call call = {.op = OP_LINEAR, .in = {x.single}, .out = {y.single}, .params = &p};
         for (int i = 0; i < n; i++) {
-            if (!tables[i].kernels->fixed_bytes) continue; /* of x86 alone */
+            if (!tables[i].kernels->fixed_bytes || !strcmp(tables[i].name, "avx512bf16")) continue; /* in f32 */
             struct backend *b = cpu_backend_open(t.f.c, tables[i].name, false);
             assert_int_equal(b->kernel[OP_LINEAR](b, &call), OK);
             b->close(b);

@@ -38,7 +38,16 @@ struct cpu_dot {
     const float *x;
     const void *fixed;             /* x in fixed point, as `fix` of the table made it; NULL where fixed_bytes is 0 */
     const void *row[CPU_DOT_ROWS]; /* at any address */
+    ptrdiff_t ahead;               /* bytes from a row to one that comes soon: where to prefetch (cpu_dot_prefetch) */
 };
+
+/* Prefetches what will be multiplied where `at` is now. Rows of a few hundred bytes are over before memory answers, so the
+ * next rows are fetched and not the rest of this one: of four rows of Q6_K with 2048 columns, on a core that reads 22 GB/s,
+ * 21 GB/s instead of 8. */
+static inline __attribute__((always_inline)) void cpu_dot_prefetch(const struct cpu_dot *d, const void *at)
+{
+    __builtin_prefetch((const char *)at + d->ahead);
+}
 
 /* Calls the inlined tile_rows(T, rows) of a table of six rows with the count as a constant, so that each gets a loop of
  * its own. */
@@ -94,8 +103,8 @@ struct cpu_kernels {
     /* The same for stored rows of any type that comes in blocks. */
     void (*dot_blocks)(const struct cpu_dot *d, float *out);
     /* Bytes of a vector of k floats in fixed point, as dot_rows wants it beside f32 for rows of such a type, which it then
-     * multiplies in integers; 0: it wants none. `fix` writes it, to memory aligned to 64 bytes. Layouts that differ have
-     * different sizes. Both NULL: dot_rows never wants one. */
+     * multiplies in integers, or in another order of its elements; 0: it wants none. `fix` writes it, to memory aligned to
+     * 64 bytes. Both NULL: dot_rows never wants one. */
     size_t (*fixed_bytes)(enum weight_form form, enum tensor_type type, int64_t k);
     void (*fix)(void *fixed, enum tensor_type type, const float *x, int64_t k);
     void (*add)(float *out, const float *x, const float *y, int64_t n);

@@ -9,7 +9,10 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "base/threads.h"
 
-enum { COLUMNS = 32 /* of a work item: some microseconds, so that threads end together also where C has 576 columns */ };
+enum {
+    COLUMNS = 32, /* of a work item: some microseconds, so that threads end together also where C has 576 columns */
+    AHEAD_BYTES = 4096
+};
 
 /* The rows of a term's A in the kernel's own form, or NULL. */
 struct fixed {
@@ -50,6 +53,16 @@ static const void *stored_row(const struct gemm_source *s, int64_t row)
     return s->weight ? weight_row(s->weight, row) : (const void *)(s->data + row * s->ld);
 }
 
+/* How far rows of a later group lie from those of the group at `column`: the next group's, or where rows are short that of
+ * several groups on, so that AHEAD_BYTES are under way. */
+static ptrdiff_t small_ahead(const struct gemm_source *s, int64_t column, int64_t n)
+{
+    int64_t row_bytes = s->weight ? (int64_t)s->weight->row_bytes : s->ld * (int64_t)sizeof(float);
+    int64_t rows = CPU_DOT_ROWS * cpu_div_up(AHEAD_BYTES, CPU_DOT_ROWS * row_bytes);
+    if (column + rows >= n) return rows * row_bytes;
+    return (const char *)stored_row(s, column + rows) - (const char *)stored_row(s, column);
+}
+
 /* By the instruction set's own loop for these rows, or by the one that decodes blocks of any type. */
 static bool dot_stored(const struct cpu_kernels *kernels, const struct cpu_dot *d, float *dot)
 {
@@ -60,13 +73,14 @@ static bool dot_stored(const struct cpu_kernels *kernels, const struct cpu_dot *
 }
 
 /* False when the kernels do not know the form of B. */
-static bool add_stored(const struct cpu_kernels *kernels, const struct gemm_term *t, const struct fixed *fixed, int64_t m,
-                       struct small_group *group)
+static bool add_stored(const struct cpu_kernels *kernels, const struct gemm_term *t, const struct fixed *fixed,
+                       const struct gemm *g, struct small_group *group)
 {
     const struct weight *w = t->b.weight;
     struct cpu_dot d = {.form = w ? w->form : WEIGHT_STORED, .type = w ? w->type : TENSOR_F32, .k = t->k};
+    d.ahead = small_ahead(&t->b, group->column[0], g->n);
     for (int i = 0; i < CPU_DOT_ROWS; i++) d.row[i] = stored_row(&t->b, group->column[i]);
-    for (int64_t i = 0; i < m; i++) {
+    for (int64_t i = 0; i < g->m; i++) {
         float dot[CPU_DOT_ROWS];
         d.x = t->a + i * t->lda;
         d.fixed = fixed->rows ? fixed->rows + (size_t)i * fixed->row_bytes : NULL;
@@ -103,7 +117,7 @@ static void small_item(void *arg, int64_t item, int worker)
             for (int j = 0; j < CPU_DOT_ROWS; j++) group.sum[i][j] = 0;
         for (int j = 0; j < CPU_DOT_ROWS; j++) group.column[j] = column + cpu_min(j, n - 1);
         for (int t = 0; t < g->n_terms; t++)
-            if (!add_stored(w->kernels, &g->term[t], &w->fixed[at][t], g->m, &group))
+            if (!add_stored(w->kernels, &g->term[t], &w->fixed[at][t], g, &group))
                 add_widened(w->kernels, &g->term[t], g->m, &group, w->scratch + worker * w->scratch_floats);
         for (int64_t i = 0; i < g->m; i++)
             for (int64_t j = 0; j < n; j++) {
@@ -113,15 +127,15 @@ static void small_item(void *arg, int64_t item, int worker)
     }
 }
 
-/* What an earlier term made of the same rows, or NULL. */
-static const struct fixed *find_fixed(const struct gemm_small_work *w, int product, int term, size_t row_bytes)
+/* What an earlier term made of the same rows for the same type, or NULL. */
+static const struct fixed *find_fixed(const struct gemm_small_work *w, int product, int term)
 {
     const struct gemm_term *t = &w->list[product].term[term];
     for (int i = 0; i <= product; i++)
         for (int j = 0; j < (i < product ? w->list[i].n_terms : term); j++) {
             const struct gemm_term *other = &w->list[i].term[j];
             bool same = other->a == t->a && other->lda == t->lda && other->k == t->k && w->list[i].m == w->list[product].m;
-            if (same && w->fixed[i][j].row_bytes == row_bytes) return &w->fixed[i][j];
+            if (same && w->fixed[i][j].rows && other->b.weight->type == t->b.weight->type) return &w->fixed[i][j];
         }
     return NULL;
 }
@@ -135,7 +149,7 @@ static void fix_rows(struct ctx *c, struct gemm_small_work *w, int product, int 
     struct fixed *f = &w->fixed[product][term];
     size_t bytes = weight && w->kernels->fixed_bytes ? w->kernels->fixed_bytes(weight->form, weight->type, t->k) : 0;
     if (bytes == 0) return;
-    const struct fixed *earlier = find_fixed(w, product, term, bytes);
+    const struct fixed *earlier = find_fixed(w, product, term);
     if (earlier) {
         *f = *earlier;
         return;

@@ -20,7 +20,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { BLOCK = 32, ROWS = CPU_DOT_ROWS, Q8_0_BYTES = 34, PREFETCH_BYTES = 3072 };
+enum { BLOCK = 32, ROWS = CPU_DOT_ROWS, Q8_0_BYTES = 34 };
 
 _Static_assert(ROWS == 4, "sum_rows transposes four sums");
 
@@ -54,12 +54,12 @@ INLINE __m256 add_codes(__m256 sum, const uint8_t *p, const __m256 *x)
 }
 
 /* A block of Q8_0: the scale is that of the block. */
-INLINE __m256 add_block(__m256 sum, const uint8_t *p, const __m256 *x)
+INLINE __m256 add_block(__m256 sum, const struct cpu_dot *d, const uint8_t *p, const __m256 *x)
 {
-    uint16_t d;
-    memcpy(&d, p, sizeof d);
-    __m256 scale = _mm256_cvtph_ps(_mm_set1_epi16((int16_t)d));
-    _mm_prefetch((const char *)p + PREFETCH_BYTES, _MM_HINT_T0);
+    uint16_t half;
+    memcpy(&half, p, sizeof half);
+    __m256 scale = _mm256_cvtph_ps(_mm_set1_epi16((int16_t)half));
+    cpu_dot_prefetch(d, p);
     return _mm256_fmadd_ps(scale, add_codes(_mm256_setzero_ps(), p + 2, x), sum);
 }
 
@@ -70,16 +70,16 @@ INLINE void load_x(__m256 v[4], const float *x)
 }
 
 /* Four rows of Q8_0 blocks, an f16 scale and 32 codes each. */
-static void dot_q8_0(const void *const *rows, const float *x, int64_t k, float *out)
+static void dot_q8_0(const struct cpu_dot *d, float *out)
 {
-    const uint8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
+    const uint8_t *p0 = d->row[0], *p1 = d->row[1], *p2 = d->row[2], *p3 = d->row[3];
     __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0, v[4];
-    for (int64_t j = 0; j < k; j += BLOCK) {
-        load_x(v, x + j);
-        s0 = add_block(s0, p0, v), p0 += Q8_0_BYTES;
-        s1 = add_block(s1, p1, v), p1 += Q8_0_BYTES;
-        s2 = add_block(s2, p2, v), p2 += Q8_0_BYTES;
-        s3 = add_block(s3, p3, v), p3 += Q8_0_BYTES;
+    for (int64_t j = 0; j < d->k; j += BLOCK) {
+        load_x(v, d->x + j);
+        s0 = add_block(s0, d, p0, v), p0 += Q8_0_BYTES;
+        s1 = add_block(s1, d, p1, v), p1 += Q8_0_BYTES;
+        s2 = add_block(s2, d, p2, v), p2 += Q8_0_BYTES;
+        s3 = add_block(s3, d, p3, v), p3 += Q8_0_BYTES;
     }
     _mm_storeu_ps(out, _mm_mul_ps(sum_rows(s0, s1, s2, s3), _mm_set1_ps(0x1p-24f)));
 }
@@ -93,20 +93,22 @@ INLINE void add_int8(__m256 sum[ROWS], const uint8_t *const p[ROWS], const float
 }
 
 /* Rows of array/codec/int8.h: one scale for the whole row; the rest of a row is copied to where zeros follow it. */
-static void gemv_avx2_int8(const void *const *rows, const float *x, int64_t k, float *out)
+static void gemv_avx2_int8(const struct cpu_dot *d, float *out)
 {
+    const float *x = d->x;
+    int64_t k = d->k;
     const uint8_t *p[ROWS];
     uint8_t codes[ROWS][BLOCK] = {{0}};
     float scale[ROWS], rest[BLOCK] = {0};
     __m256 sum[ROWS];
     for (int i = 0; i < ROWS; i++) {
-        p[i] = (const uint8_t *)int8_row_codes(rows[i]);
-        scale[i] = int8_row_scale(rows[i]);
+        p[i] = (const uint8_t *)int8_row_codes(d->row[i]);
+        scale[i] = int8_row_scale(d->row[i]);
         sum[i] = _mm256_setzero_ps();
     }
     int64_t whole = k / BLOCK * BLOCK;
     for (int64_t j = 0; j < whole; j += BLOCK) {
-        for (int i = 0; i < ROWS; i++) _mm_prefetch((const char *)p[i] + PREFETCH_BYTES, _MM_HINT_T0);
+        for (int i = 0; i < ROWS; i++) cpu_dot_prefetch(d, p[i]);
         add_int8(sum, p, x + j);
         for (int i = 0; i < ROWS; i++) p[i] += BLOCK;
     }
@@ -139,13 +141,15 @@ INLINE __m256 load_rest(const uint8_t *p, size_t bytes, const enum tensor_type t
 }
 
 /* Four rows of elements without blocks; `type` and `bytes` are constants where this is expanded. */
-INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float *out, const enum tensor_type type,
-                      const int bytes)
+INLINE void dot_plain(const struct cpu_dot *d, float *out, const enum tensor_type type, const int bytes)
 {
-    const uint8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
+    const uint8_t *p0 = d->row[0], *p1 = d->row[1], *p2 = d->row[2], *p3 = d->row[3];
+    const float *x = d->x;
     __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
-    int64_t whole = k & ~(int64_t)7;
+    int64_t k = d->k, whole = k & ~(int64_t)7;
     for (int64_t j = 0; j < whole; j += 8) {
+        if (j * bytes % 64 == 0) /* a line of each row */
+            for (int i = 0; i < ROWS; i++) cpu_dot_prefetch(d, (const uint8_t *)d->row[i] + j * bytes);
         __m256 v = _mm256_loadu_ps(x + j);
         s0 = _mm256_fmadd_ps(v, load_plain(p0 + j * bytes, type), s0);
         s1 = _mm256_fmadd_ps(v, load_plain(p1 + j * bytes, type), s1);
@@ -168,25 +172,14 @@ INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float 
 
 GEMV_DOTS_PLAIN
 
-static void dot_stored_q8_0(const struct cpu_dot *d, float *out)
-{
-    dot_q8_0(d->row, d->x, d->k, out);
-}
-
-static void dot_int8_avx2(const struct cpu_dot *d, float *out)
-{
-    gemv_avx2_int8(d->row, d->x, d->k, out);
-}
-
 bool gemv_avx2_dot_rows(const struct cpu_dot *d, float *out)
 {
     static const struct gemv_dots dots = {
-        .stored =
-            {GEMV_DOTS_PLAIN_LIST, [TENSOR_Q4_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q4_1] = gemv_fixed_avx2_dot_rows,
-             [TENSOR_Q5_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q5_1] = gemv_fixed_avx2_dot_rows,
-             [TENSOR_Q8_0] = dot_stored_q8_0, [TENSOR_Q4_K] = gemv_super_avx2_q4_k, [TENSOR_Q5_K] = gemv_super_avx2_q5_k,
-             [TENSOR_Q6_K] = gemv_super_avx2_q6_k, [TENSOR_IQ4_XS] = gemv_super_avx2_iq4_xs},
-        .int8 = dot_int8_avx2};
+        .stored = {GEMV_DOTS_PLAIN_LIST, [TENSOR_Q4_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q4_1] = gemv_fixed_avx2_dot_rows,
+                   [TENSOR_Q5_0] = gemv_fixed_avx2_dot_rows, [TENSOR_Q5_1] = gemv_fixed_avx2_dot_rows,
+                   [TENSOR_Q8_0] = dot_q8_0, [TENSOR_Q4_K] = gemv_super_avx2_q4_k, [TENSOR_Q5_K] = gemv_super_avx2_q5_k,
+                   [TENSOR_Q6_K] = gemv_super_avx2_q6_k, [TENSOR_IQ4_XS] = gemv_super_avx2_iq4_xs},
+        .int8 = gemv_avx2_int8};
     return gemv_dots_run(&dots, d, out);
 }
 

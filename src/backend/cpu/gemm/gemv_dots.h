@@ -22,12 +22,12 @@ static inline bool gemv_dots_run(const struct gemv_dots *dots, const struct cpu_
     return dot != NULL;
 }
 
-/* dot_f32, dot_f16 and dot_bf16 from the file's dot_plain(rows, x, k, out, type, bytes), which is inlined, so that type and
+/* dot_f32, dot_f16 and dot_bf16 from the file's dot_plain(d, out, type, bytes), which is inlined, so that type and
  * bytes of an element are constants of its loop. */
 #define GEMV_DOT_PLAIN(NAME, TYPE, BYTES)                                                                                   \
     static void NAME(const struct cpu_dot *d, float *out)                                                                   \
     {                                                                                                                       \
-        dot_plain(d->row, d->x, d->k, out, TYPE, BYTES);                                                                    \
+        dot_plain(d, out, TYPE, BYTES);                                                                                     \
     }
 #define GEMV_DOTS_PLAIN                                                                                                     \
     GEMV_DOT_PLAIN(dot_f32, TENSOR_F32, 4) GEMV_DOT_PLAIN(dot_f16, TENSOR_F16, 2) GEMV_DOT_PLAIN(dot_bf16, TENSOR_BF16, 2)

@@ -26,7 +26,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum { BLOCK = 32 };
-enum { Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q5_0_BYTES = 22, Q5_1_BYTES = 24, PREFETCH_BYTES = 3072 };
+enum { Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q5_0_BYTES = 22, Q5_1_BYTES = 24 };
 
 /* Two blocks of the vector; where it has one more only, the second is 0. */
 struct pair {
@@ -138,14 +138,15 @@ INLINE __m256 add_pair(__m256 sum, const uint8_t *const p[CPU_DOT_ROWS], int64_t
 }
 
 /* `bytes` of a block are a constant where this is expanded; they tell the type. */
-INLINE void dot_rows(const void *const *rows, const struct pair *x, int64_t k, float *out, const int bytes)
+INLINE void dot_rows(const struct cpu_dot *d, float *out, const int bytes)
 {
-    const uint8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
-    int64_t end = k / BLOCK * bytes, at = 0;
+    const uint8_t *p0 = d->row[0], *p1 = d->row[1], *p2 = d->row[2], *p3 = d->row[3];
+    const struct pair *x = d->fixed;
+    int64_t end = d->k / BLOCK * bytes, at = 0;
     __m256 sum = _mm256_setzero_ps();
     for (; at + bytes < end; at += 2 * bytes) {
         const uint8_t *p[CPU_DOT_ROWS] = {p0 + at, p1 + at, p2 + at, p3 + at};
-        for (int i = 0; i < CPU_DOT_ROWS; i++) _mm_prefetch((const char *)p[i] + PREFETCH_BYTES, _MM_HINT_T0);
+        for (int i = 0; i < CPU_DOT_ROWS; i++) cpu_dot_prefetch(d, p[i]);
         sum = add_pair(sum, p, bytes, x++, bytes);
     }
     if (at < end) { /* twice the last block; its copy counts as 0 */
@@ -159,16 +160,16 @@ void gemv_fixed_avx2_dot_rows(const struct cpu_dot *d, float *out)
 {
     switch (d->type) {
     case TENSOR_Q4_0:
-        dot_rows(d->row, d->fixed, d->k, out, Q4_0_BYTES);
+        dot_rows(d, out, Q4_0_BYTES);
         break;
     case TENSOR_Q4_1:
-        dot_rows(d->row, d->fixed, d->k, out, Q4_1_BYTES);
+        dot_rows(d, out, Q4_1_BYTES);
         break;
     case TENSOR_Q5_0:
-        dot_rows(d->row, d->fixed, d->k, out, Q5_0_BYTES);
+        dot_rows(d, out, Q5_0_BYTES);
         break;
     default:
-        dot_rows(d->row, d->fixed, d->k, out, Q5_1_BYTES);
+        dot_rows(d, out, Q5_1_BYTES);
         break;
     }
 }

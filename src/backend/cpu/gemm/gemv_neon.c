@@ -16,7 +16,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { BLOCK = 32, ROWS = CPU_DOT_ROWS, Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q8_0_BYTES = 34, PREFETCH_BYTES = 1024 };
+enum { BLOCK = 32, ROWS = CPU_DOT_ROWS, Q4_0_BYTES = 18, Q4_1_BYTES = 20, Q8_0_BYTES = 34 };
 
 _Static_assert(ROWS == 4, "sum_rows transposes four sums");
 
@@ -73,47 +73,48 @@ INLINE float32x4_t dot_q8(const uint8_t *codes, const float32x4_t *x)
 }
 
 /* One block of one row on top of sum; xs is the sum of x by lanes. */
-INLINE float32x4_t add_block(float32x4_t sum, const uint8_t *p, const float32x4_t *x, float32x4_t xs,
-                             const enum tensor_type type)
+INLINE float32x4_t add_block(float32x4_t sum, const struct cpu_dot *d, const uint8_t *p, const float32x4_t *x,
+                             float32x4_t xs, const enum tensor_type type)
 {
-    __builtin_prefetch(p + PREFETCH_BYTES);
-    float d = load_half(p);
-    if (type == TENSOR_Q8_0) return vfmaq_n_f32(sum, dot_q8(p + 2, x), d);
-    if (type == TENSOR_Q4_1) return vfmaq_n_f32(vfmaq_n_f32(sum, dot_q4(p + 4, x), d), xs, load_half(p + 2));
-    return vfmaq_n_f32(sum, vfmaq_n_f32(dot_q4(p + 2, x), xs, -8), d);
+    cpu_dot_prefetch(d, p);
+    float scale = load_half(p);
+    if (type == TENSOR_Q8_0) return vfmaq_n_f32(sum, dot_q8(p + 2, x), scale);
+    if (type == TENSOR_Q4_1) return vfmaq_n_f32(vfmaq_n_f32(sum, dot_q4(p + 4, x), scale), xs, load_half(p + 2));
+    return vfmaq_n_f32(sum, vfmaq_n_f32(dot_q4(p + 2, x), xs, -8), scale);
 }
 
 /* The block types; `type` and `bytes` are constants where this is expanded. */
-INLINE void dot_blocks(const void *const *rows, const float *x, int64_t k, float *out, const enum tensor_type type,
-                       const int bytes)
+INLINE void dot_blocks(const struct cpu_dot *d, float *out, const enum tensor_type type, const int bytes)
 {
-    const uint8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3];
+    const uint8_t *p0 = d->row[0], *p1 = d->row[1], *p2 = d->row[2], *p3 = d->row[3];
     float32x4_t s0 = vdupq_n_f32(0), s1 = s0, s2 = s0, s3 = s0;
-    for (int64_t j = 0; j < k; j += BLOCK) {
+    for (int64_t j = 0; j < d->k; j += BLOCK) {
         float32x4_t v[8], xs = vdupq_n_f32(0);
-        for (int i = 0; i < 8; i++) v[i] = vld1q_f32(x + j + 4 * i);
+        for (int i = 0; i < 8; i++) v[i] = vld1q_f32(d->x + j + 4 * i);
         if (type != TENSOR_Q8_0)
             xs = vaddq_f32(vaddq_f32(vaddq_f32(v[0], v[1]), vaddq_f32(v[2], v[3])),
                            vaddq_f32(vaddq_f32(v[4], v[5]), vaddq_f32(v[6], v[7])));
-        s0 = add_block(s0, p0, v, xs, type), p0 += bytes;
-        s1 = add_block(s1, p1, v, xs, type), p1 += bytes;
-        s2 = add_block(s2, p2, v, xs, type), p2 += bytes;
-        s3 = add_block(s3, p3, v, xs, type), p3 += bytes;
+        s0 = add_block(s0, d, p0, v, xs, type), p0 += bytes;
+        s1 = add_block(s1, d, p1, v, xs, type), p1 += bytes;
+        s2 = add_block(s2, d, p2, v, xs, type), p2 += bytes;
+        s3 = add_block(s3, d, p3, v, xs, type), p3 += bytes;
     }
     vst1q_f32(out, sum_rows(s0, s1, s2, s3));
 }
 
 /* Rows of array/codec/int8.h: one scale for the whole row; the rest of a row is copied to where zeros follow it. */
-static void gemv_neon_int8(const void *const *rows, const float *x, int64_t k, float *out)
+static void gemv_neon_int8(const struct cpu_dot *d, float *out)
 {
+    const float *x = d->x;
+    int64_t k = d->k;
     float32x4_t sum[ROWS], v[8];
     int64_t whole = k / BLOCK * BLOCK;
     for (int i = 0; i < ROWS; i++) sum[i] = vdupq_n_f32(0);
     for (int64_t j = 0; j < whole; j += BLOCK) {
         for (int i = 0; i < 8; i++) v[i] = vld1q_f32(x + j + 4 * i);
         for (int i = 0; i < ROWS; i++) {
-            const uint8_t *p = (const uint8_t *)int8_row_codes(rows[i]) + j;
-            __builtin_prefetch(p + PREFETCH_BYTES);
+            const uint8_t *p = (const uint8_t *)int8_row_codes(d->row[i]) + j;
+            cpu_dot_prefetch(d, p);
             sum[i] = vaddq_f32(sum[i], dot_q8(p, v));
         }
     }
@@ -123,12 +124,12 @@ static void gemv_neon_int8(const void *const *rows, const float *x, int64_t k, f
         for (int i = 0; i < 8; i++) v[i] = vld1q_f32(rest + 4 * i);
         for (int i = 0; i < ROWS; i++) {
             uint8_t codes[BLOCK] = {0};
-            memcpy(codes, int8_row_codes(rows[i]) + whole, (size_t)(k - whole));
+            memcpy(codes, int8_row_codes(d->row[i]) + whole, (size_t)(k - whole));
             sum[i] = vaddq_f32(sum[i], dot_q8(codes, v));
         }
     }
     vst1q_f32(out, sum_rows(sum[0], sum[1], sum[2], sum[3]));
-    for (int i = 0; i < ROWS; i++) out[i] *= int8_row_scale(rows[i]);
+    for (int i = 0; i < ROWS; i++) out[i] *= int8_row_scale(d->row[i]);
 }
 
 /* ---- types without blocks ------------------------------------------------------------------------------------------- */
@@ -166,10 +167,11 @@ INLINE struct eight add_products(struct eight sum, struct eight x, struct eight 
 }
 
 /* Four rows of elements without blocks; `type` and `bytes` are constants where this is expanded. */
-INLINE void dot_plain(const void *const *rows, const float *x, int64_t k, float *out, const enum tensor_type type,
-                      const int bytes)
+INLINE void dot_plain(const struct cpu_dot *d, float *out, const enum tensor_type type, const int bytes)
 {
-    const uint8_t *p0 = rows[0], *p1 = rows[1], *p2 = rows[2], *p3 = rows[3], *px = (const uint8_t *)(const void *)x;
+    const uint8_t *p0 = d->row[0], *p1 = d->row[1], *p2 = d->row[2], *p3 = d->row[3];
+    const uint8_t *px = (const uint8_t *)(const void *)d->x;
+    int64_t k = d->k;
     struct eight s0 = {vdupq_n_f32(0), vdupq_n_f32(0)}, s1 = s0, s2 = s0, s3 = s0;
     int64_t whole = k & ~(int64_t)7;
     for (int64_t j = 0; j < whole; j += 8) {
@@ -197,28 +199,23 @@ GEMV_DOTS_PLAIN
 
 static void dot_q4_0(const struct cpu_dot *d, float *out)
 {
-    dot_blocks(d->row, d->x, d->k, out, TENSOR_Q4_0, Q4_0_BYTES);
+    dot_blocks(d, out, TENSOR_Q4_0, Q4_0_BYTES);
 }
 
 static void dot_q4_1(const struct cpu_dot *d, float *out)
 {
-    dot_blocks(d->row, d->x, d->k, out, TENSOR_Q4_1, Q4_1_BYTES);
+    dot_blocks(d, out, TENSOR_Q4_1, Q4_1_BYTES);
 }
 
 static void dot_q8_0_neon(const struct cpu_dot *d, float *out)
 {
-    dot_blocks(d->row, d->x, d->k, out, TENSOR_Q8_0, Q8_0_BYTES);
-}
-
-static void dot_int8_neon(const struct cpu_dot *d, float *out)
-{
-    gemv_neon_int8(d->row, d->x, d->k, out);
+    dot_blocks(d, out, TENSOR_Q8_0, Q8_0_BYTES);
 }
 
 bool gemv_neon_dot_rows(const struct cpu_dot *d, float *out)
 {
     static const struct gemv_dots dots = {
         .stored = {GEMV_DOTS_PLAIN_LIST, [TENSOR_Q4_0] = dot_q4_0, [TENSOR_Q4_1] = dot_q4_1, [TENSOR_Q8_0] = dot_q8_0_neon},
-        .int8 = dot_int8_neon};
+        .int8 = gemv_neon_int8};
     return gemv_dots_run(&dots, d, out);
 }

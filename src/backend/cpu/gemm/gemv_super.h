@@ -28,7 +28,7 @@
 
 #define SUPER_INLINE static inline __attribute__((always_inline))
 
-enum { SUPER_BLOCK = 256, SUPER_RUN = 32, SUPER_RUNS = 8, SUPER_PREFETCH = 3072 };
+enum { SUPER_BLOCK = 256, SUPER_RUN = 32, SUPER_RUNS = 8 };
 enum { SUPER_Q4_K = 144, SUPER_Q5_K = 176, SUPER_Q6_K = 210, SUPER_IQ4_XS = 136 /* bytes of a block */ };
 
 /* 256 elements of the vector. */
@@ -193,7 +193,7 @@ SUPER_INLINE void super_dot_rows(const struct cpu_dot *d, float *out, const int 
     for (int64_t block = 0; block < d->k / SUPER_BLOCK; block++, at += (size_t)bytes)
         for (int i = 0; i < CPU_DOT_ROWS; i++) {
             const uint8_t *p = (const uint8_t *)d->row[i] + at;
-            for (int line = 0; line < bytes; line += 64) _mm_prefetch((const char *)p + SUPER_PREFETCH + line, _MM_HINT_T0);
+            for (int line = 0; line < bytes; line += 64) cpu_dot_prefetch(d, p + line);
             sum[i] = super_add_block(sum[i], p, x + block, bytes);
         }
     __m256 t = _mm256_hadd_ps(_mm256_hadd_ps(sum[0], sum[1]), _mm256_hadd_ps(sum[2], sum[3]));

@@ -71,7 +71,10 @@ void int_pack_transposed(const struct cpu_kernels *kernels, const struct int_ker
     for (int64_t j = 0; j < n; j += nr, dst += panel_stride) {
         int columns = (int)cpu_min(nr, n - j);
         for (int64_t r = 0; r < cut->runs; r++) {
-            for (int i = 0; i < columns; i++) rows[i] = int8_row_codes(weight_row(w, first + j + i)) + from + r * cut->run;
+            for (int i = 0; i < columns; i++) {
+                rows[i] = int8_row_codes(weight_row(w, first + j + i)) + from + r * cut->run;
+                __builtin_prefetch(rows[i] + nr * (int64_t)w->row_bytes, 0, 2);
+            }
             q->pack_columns(dst + run_start(q, cut, r) * nr, rows, columns, run_codes(cut, r));
         }
     }

@@ -47,7 +47,7 @@ INLINE vf nibbles_to_f32(const uint8_t *p, const int shift)
 }
 #endif
 
-enum { BLOCK = 32, PREFETCH_BYTES = 2048 };
+enum { BLOCK = 32 };
 
 /* bf16 is the upper half of an f32. */
 static void widen_bf16(const uint8_t *p, float *dst, int64_t n)
@@ -115,7 +115,7 @@ static void loop_dot_blocks(const struct cpu_dot *d, float *out)
     for (int64_t j = 0; j < d->k; j += info->block, at += (size_t)info->bytes) {
         for (int r = 0; r < CPU_DOT_ROWS; r++) {
             const uint8_t *block = (const uint8_t *)d->row[r] + at;
-            for (int line = 0; line < info->bytes; line += 64) __builtin_prefetch(block + PREFETCH_BYTES + line);
+            for (int line = 0; line < info->bytes; line += 64) cpu_dot_prefetch(d, block + line);
             decode(block, &c[r]);
         }
         for (int i = 0; i < info->block; i += LANES) {
