@@ -71,6 +71,20 @@ static char *demo_model(struct ctx *c, const struct demo_values *v)
 
 /* ---- steps ----------------------------------------------------------------------------------------------------------- */
 
+/* What became of a command that did not end with 0: `how` is what waitpid says of it. */
+static enum status demo_failed(struct ctx *c, const char *command, int how, const char *file)
+{
+    const char *where = file ? file : "the message above";
+    int number = WIFSIGNALED(how) ? WTERMSIG(how) : 0, code = WIFEXITED(how) ? WEXITSTATUS(how) : 0;
+    if (code == 130 || number == SIGINT || number == SIGTERM || number == SIGHUP)
+        return ctx_fail(c, E_INTERRUPTED, "interrupted");
+    if (number)
+        return ctx_fail(c, E_IO, "`your_ai %s` was ended by signal %d%s; %s has its output", command, number,
+                        number == SIGKILL ? ", as the system does where memory runs out" : "", where);
+    enum status status = code == 3 ? E_FIT : code == 2 ? E_INPUT : E_IO;
+    return ctx_fail(c, status, "`your_ai %s` failed; %s has its output", command, where);
+}
+
 /* One command of this program in a child whose output goes to a file, or with NULL to ours. */
 static enum status demo_command(struct ctx *c, const char *const *words, const char *file)
 {
@@ -89,12 +103,7 @@ static enum status demo_command(struct ctx *c, const char *const *words, const c
     while (waitpid(child, &how, 0) < 0 && errno == EINTR) {
     }
     if (WIFEXITED(how) && WEXITSTATUS(how) == 0) return OK;
-    if (WIFSIGNALED(how) || WEXITSTATUS(how) == 130) return ctx_fail(c, E_INTERRUPTED, "interrupted");
-    return ctx_fail(c,
-                    WEXITSTATUS(how) == 3   ? E_FIT
-                    : WEXITSTATUS(how) == 2 ? E_INPUT
-                                            : E_IO,
-                    "`your_ai %s` failed; %s has its output", words[1], file ? file : "the message above");
+    return demo_failed(c, words[1], how, file);
 }
 
 /* What all steps share. */

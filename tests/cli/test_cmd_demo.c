@@ -1,11 +1,13 @@
 /* demo: the whole of it on a tiny model, and what it says without one. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -120,6 +122,27 @@ static void model_of_a_package(void **state)
     ctx_free(c);
 }
 
+/* A training that the system ends is a failure that is told, and not an interruption by the user. On the reference's loops
+ * it takes more than the second of processor time that it may; the demo around it takes next to none. */
+static void ended_by_the_system(void **state)
+{
+    (void)state;
+    struct rlimit before, second;
+    char part[80];
+    assert_int_equal(getrlimit(RLIMIT_CPU, &before), 0);
+    second = before;
+    second.rlim_cur = 1;
+    setenv("YA_CPU", "reference", 1);
+    assert_int_equal(setrlimit(RLIMIT_CPU, &second), 0);
+    struct capture r = capture_run(
+        ARGV("demo", "-m", tiny.model, "-o", "killed", "--facts", "12", "--seeds", "1", "-t", "1", "--device", "cpu"));
+    assert_int_equal(setrlimit(RLIMIT_CPU, &before), 0);
+    unsetenv("YA_CPU");
+    snprintf(part, sizeof part, "`your_ai train` was ended by signal %d; killed/off-seed1.txt has its output", SIGXCPU);
+    if (r.code != 1 || !strstr(r.err, part)) fail_msg("exit %d: %s", r.code, r.err);
+    capture_release(&r);
+}
+
 static void without_a_model(void **state)
 {
     (void)state;
@@ -129,7 +152,7 @@ static void without_a_model(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(runs), cmocka_unit_test(model_of_a_package),
-                                       cmocka_unit_test(without_a_model)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ended_by_the_system), cmocka_unit_test(runs),
+                                       cmocka_unit_test(model_of_a_package), cmocka_unit_test(without_a_model)};
     return cmocka_run_group_tests(tests, demo_setup, tiny_files_remove);
 }
