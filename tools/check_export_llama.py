@@ -9,9 +9,11 @@ file, on ten prompts:
                                              computes without rounding: every logit within 1e-3 of ours on the file of blocks
   block types as they are                    ggml rounds activations to 8 bits in products with blocks (ggml_rounding.py). How much
                                              that costs is measured by a third computation, PyTorch on the same weights with and
-                                             without that rounding, the latter within 1e-3 of ours. llama.cpp's relative L2 may be
-                                             1.5 times what the rounding costs there: small differences grow through the layers, so
-                                             two programs that round are no nearer to each other than to one that does not
+                                             without that rounding, the latter within 1e-3 of ours. llama.cpp's relative L2, the mean
+                                             of the ten prompts, may be 1.5 times what the rounding costs there: small differences grow
+                                             through the layers, so two programs that round are no nearer to each other than to one that
+                                             does not. The worst prompt says little: what it costs PyTorch itself is another number when
+                                             its activations differ by 1e-6 (docs/peers.md)
 
 The same ids and the same most probable token everywhere; with rounded activations another token may come first where our logits of
 both are nearer to each other than the rounding changes a difference of two logits there in the third computation. Greedy texts part
@@ -104,7 +106,7 @@ def widen(path, out):
 
 
 def cost_of_rounding(what, path, third):
-    """Relative L2 that rounded activations cost PyTorch at worst. Stops where PyTorch without rounding is not near ours."""
+    """Relative L2 that rounded activations cost PyTorch, the mean of the prompts. Stops where PyTorch without rounding is not near ours."""
     ours = Model(path, compute="f32")
     exact, rounded = Comparison(f"{what}, PyTorch", absolute=1e-3), Comparison(f"{what}, PyTorch, 8-bit activations")
     for text in PROMPTS:
@@ -115,7 +117,7 @@ def cost_of_rounding(what, path, third):
     exact.finish()
     rounded.finish()
     ours.close()
-    return rounded.worst
+    return rounded.mean()
 
 
 def check_blocks(what, path):
@@ -124,7 +126,7 @@ def check_blocks(what, path):
     check_file(f"{what}, widened by llama.cpp", path, foreign=wide, absolute=1e-3)
     os.remove(wide)
     third = GgmlRounding(path)
-    check_file(what, path, third=third, relative=1.5 * cost_of_rounding(what, path, third))
+    check_file(what, path, third=third, mean=1.5 * cost_of_rounding(what, path, third))
 
 
 def main(program, model, *types):

@@ -43,7 +43,7 @@ class GgmlRounding:
         kinds.setdefault("output.weight", kinds["token_embd.weight"])
         folder, name = os.path.split(path)
         self.model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32).eval()
-        self.rounds = False
+        self.rounds, self.known = False, {}
         for layer, block in enumerate(self.model.model.layers):
             for place, stem in PLACES.items():
                 self.hook(block.get_submodule(place), kinds[f"blk.{layer}.{stem}.weight"])
@@ -53,9 +53,12 @@ class GgmlRounding:
         module.register_forward_pre_hook(lambda _, args: (round_activations(args[0], kind), *args[1:]) if self.rounds else None)
 
     def logits(self, ids, rounds=False):
-        self.rounds = rounds
-        with torch.no_grad():
-            return self.model(input_ids=torch.tensor([ids])).logits[0, -1].numpy()
+        key = (tuple(ids), rounds)
+        if key not in self.known:
+            self.rounds = rounds
+            with torch.no_grad():
+                self.known[key] = self.model(input_ids=torch.tensor([ids])).logits[0, -1].numpy()
+        return self.known[key]
 
     def moved(self, ids):
         """The most that rounding changes the difference of two logits by: which of two is larger it can decide within that."""

@@ -25,22 +25,26 @@ def difference(a, b):
 class Comparison:
     """The worst of all prompts of one file, beside the bounds that it must keep."""
 
-    def __init__(self, what, absolute=None, relative=None):
-        self.what, self.absolute, self.relative = what, absolute, relative
-        self.largest, self.worst, self.equal, self.others, self.prompts = 0.0, 0.0, 0, 0, 0
+    def __init__(self, what, absolute=None, relative=None, mean=None):
+        """`absolute` and `relative` bound the worst of all prompts, `mean` the mean of their relative L2."""
+        self.what, self.absolute, self.relative, self.most = what, absolute, relative, mean
+        self.largest, self.worst, self.sum, self.equal, self.others, self.prompts = 0.0, 0.0, 0.0, 0, 0, 0
 
     def add(self, ours, theirs, unsure=None):
         """`unsure`: how near to our best logit another token's may be to count as equal; None: not at all."""
         largest, relative, equal = difference(ours, theirs)
-        self.largest, self.worst = max(self.largest, largest), max(self.worst, relative)
+        self.largest, self.worst, self.sum = max(self.largest, largest), max(self.worst, relative), self.sum + relative
         self.equal, self.prompts = self.equal + bool(equal), self.prompts + 1
         if not equal and (unsure is None or not ours.max() - ours[theirs.argmax()] <= unsure):
             self.others += 1
 
+    def mean(self):
+        return self.sum / self.prompts
+
     def finish(self, extra=""):
         """Prints the figures, and stops when a bound is not kept or the most probable token is another."""
-        print(f"{self.what}: largest difference {self.largest:.2e}, relative L2 {self.worst:.2e}, most probable token equal at "
+        print(f"{self.what}: largest difference {self.largest:.2e}, relative L2 {self.worst:.2e} (mean {self.mean():.2e}), most probable token equal at "
               f"{self.equal} of {self.prompts}{extra}", flush=True)
-        kept = (self.absolute is None or self.largest <= self.absolute) and (self.relative is None or self.worst <= self.relative)
-        if not kept or self.others:
-            raise SystemExit(f"{self.what}: not within {self.absolute or self.relative}, or another most probable token")
+        bounds = ((self.largest, self.absolute), (self.worst, self.relative), (self.mean(), self.most))
+        if self.others or not all(bound is None or figure <= bound for figure, bound in bounds):
+            raise SystemExit(f"{self.what}: not within {self.absolute or self.relative or self.most}, or another most probable token")
