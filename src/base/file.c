@@ -33,7 +33,8 @@ int file_open(struct ctx *c, const char *path, uint64_t *bytes)
     if (fd < 0 || fstat(fd, &st) != 0) {
         file_fail(c, "open", path, errno);
     } else if (!S_ISREG(st.st_mode)) {
-        ctx_fail(c, E_INPUT, "%s: not a regular file", path);
+        ctx_fail(c, E_INPUT, S_ISDIR(st.st_mode) ? "%s: is a folder, and a file is wanted here" : "%s: not a regular file",
+                 path);
     } else {
         *bytes = (uint64_t)st.st_size;
         return fd;

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "data/record_form.h"
 #include "data/row_path.h"
+#include "io/foreign_file.h"
 #include "io/json.h"
 
 enum { ROWS_LOGGED = 10 };
@@ -172,15 +173,13 @@ static bool weigh(struct records *r, struct record *out)
 static bool records_read_json(struct records *r, struct record *out, enum record_fault *why)
 {
     *why = FAULT_JSON;
-    if (r->bytes.n > 0 && r->bytes.bytes[0] == ',') {
-        ctx_fail(r->c, E_INPUT, "%s: a comma between two rows: JSON Lines have none, and an array stands between [ and ]",
-                 r->what);
-        return false;
-    }
     r->doc = json_parse(r->c, r->what, r->bytes.bytes, r->bytes.n);
-    if (!r->doc) return false;
+    if (!r->doc) return foreign_row_explain(r->c, r->what, r->bytes.bytes, r->bytes.n), false;
     *why = FAULT_FORM;
-    if (!json_is_object(r->doc)) return ctx_fail(r->c, E_INPUT, "%s: a row must be a JSON object", r->what), false;
+    if (!json_is_object(r->doc)) {
+        ctx_fail(r->c, E_INPUT, "%s: a row must be a JSON object", r->what);
+        return foreign_row_explain(r->c, r->what, r->bytes.bytes, r->bytes.n), false;
+    }
     if (!record_form_read(&r->form, r->what, r->doc, out)) return false;
     *why = FAULT_SCORE;
     return read_scores(r, out) && weigh(r, out);

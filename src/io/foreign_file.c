@@ -42,6 +42,14 @@ static const struct signature {
     {0, 9, "<!DOCTYPE", "a web page, perhaps an error page that was saved in the place of the file: download it again"},
     {0, 9, "<!doctype", "a web page, perhaps an error page that was saved in the place of the file: download it again"},
     {0, 5, "<html", "a web page, perhaps an error page that was saved in the place of the file: download it again"},
+    {6, 3, "\0\0{", "a safetensors file: models are given by -m, adapters by --adapter"},
+    {0, 2, "\x1f\x8b", "packed twice: unpack it once (gunzip)"},
+    {0, 4, "\x28\xb5\x2f\xfd", "packed twice: unpack it once (unzstd)"},
+    {0, 2, "\x80\2", "a Python pickle, which can carry code and is not read: save the rows as JSON Lines"},
+    {0, 2, "\x80\3", "a Python pickle, which can carry code and is not read: save the rows as JSON Lines"},
+    {0, 2, "\x80\4", "a Python pickle, which can carry code and is not read: save the rows as JSON Lines"},
+    {0, 2, "\x80\5", "a Python pickle, which can carry code and is not read: save the rows as JSON Lines"},
+    {0, 6, "\x93NUMPY", "a NumPy array: training rows are JSON Lines, Parquet or plain text"},
     {0, 5, "<?xml", "an XML document: training rows are JSON Lines"},
 };
 
@@ -108,14 +116,71 @@ static bool refuse_table(struct ctx *c, const char *name, const char *bytes, siz
     return false;
 }
 
-bool foreign_file_refuse(struct ctx *c, const char *name, const char *bytes, size_t n)
+/* ---- what is asked --------------------------------------------------------------------------------------------------- */
+
+/* Whether a format is known by bytes that no text has. Of the others a plain text may begin with the name. */
+static bool is_binary(const struct signature *s)
 {
-    if (lfs_pointer_refuse(c, name, bytes, n)) return true;
+    for (size_t i = 0; i < s->n; i++)
+        if ((unsigned char)s->bytes[i] < 9 || (unsigned char)s->bytes[i] > 126) return true;
+    return false;
+}
+
+/* Refuses what begins like one of the formats, or of those that are binary. */
+static bool refuse_signature(struct ctx *c, const char *name, const char *bytes, size_t n, bool binary_only)
+{
     for (size_t i = 0; i < sizeof signatures / sizeof signatures[0]; i++) {
         const struct signature *s = &signatures[i];
-        if (n < s->at + s->n || memcmp(bytes + s->at, s->bytes, s->n) != 0) continue;
+        if (n < s->at + s->n || memcmp(bytes + s->at, s->bytes, s->n) != 0 || (binary_only && !is_binary(s))) continue;
         ctx_fail(c, E_INPUT, "%s: is %s", name, s->what);
         return true;
     }
-    return refuse_table(c, name, bytes, n);
+    return false;
+}
+
+bool foreign_file_refuse(struct ctx *c, const char *name, const char *bytes, size_t n)
+{
+    return lfs_pointer_refuse(c, name, bytes, n) || refuse_signature(c, name, bytes, n, false) ||
+           refuse_table(c, name, bytes, n);
+}
+
+bool foreign_file_refuse_text(struct ctx *c, const char *name, const char *bytes, size_t n)
+{
+    return lfs_pointer_refuse(c, name, bytes, n) || refuse_signature(c, name, bytes, n, true);
+}
+
+/* The first byte behind white space, from `at` on; 0 at the end. */
+static char next_mark(const char *bytes, size_t n, size_t *at)
+{
+    while (*at < n && strchr(" \t\r\n", bytes[*at]) && bytes[*at]) ++*at;
+    return *at < n ? bytes[(*at)++] : '\0';
+}
+
+bool foreign_file_holds_rows(const char *bytes, size_t n)
+{
+    size_t at = 0;
+    char mark = next_mark(bytes, n, &at);
+    if (mark == '[') mark = next_mark(bytes, n, &at);
+    return mark == '{' && next_mark(bytes, n, &at) == '"';
+}
+
+void foreign_row_explain(struct ctx *c, const char *what, const char *bytes, size_t n)
+{
+    size_t at = 0;
+    char mark = next_mark(bytes, n, &at);
+    if (c->status != E_INPUT || mark == '{' || mark < '!' || mark > '~') return;
+    ctx_clear(c);
+    if (mark == ',')
+        ctx_fail(c, E_INPUT, "%s: a comma between two rows: JSON Lines have none, and an array stands between [ and ]",
+                 what);
+    else if (mark == '[')
+        ctx_fail(c, E_INPUT,
+                 "%s: a row must be a JSON object, {...}, and this one is a list: a conversation is {\"messages\": [...]}",
+                 what);
+    else
+        ctx_fail(c, E_INPUT,
+                 "%s: a row must be a JSON object, {...}, and this one begins with '%c': a text is {\"text\": \"...\"}, or "
+                 "a file of "
+                 "its own whose name ends in .txt",
+                 what, mark);
 }

@@ -106,22 +106,34 @@ struct snapshot {
     const char *gguf; /* the last of them */
 };
 
-/* Looks at the names of a snapshot's files, and lists its .gguf files for a message. */
+/* Whether a name is that of a later part of a split model, NAME-00002-of-00003.gguf, which is opened with the first. */
+static bool is_later_part(const char *name)
+{
+    static const char pattern[] = "-00000-of-00000.gguf"; /* 0: any digit */
+    size_t n = strlen(name), m = sizeof pattern - 1;
+    if (n < m) return false;
+    const char *end = name + n - m;
+    for (size_t i = 0; i < m; i++)
+        if (pattern[i] == '0' ? !isdigit((unsigned char)end[i]) : end[i] != pattern[i]) return false;
+    return memcmp(end, "-00001-", 7) != 0;
+}
+
+/* Looks at the names of a folder's files, and lists its .gguf files for a message. */
 static struct snapshot look_into(char *const *names, size_t n, struct buf *gguf_names)
 {
     struct snapshot s = {0};
     for (size_t i = 0; i < n; i++) {
         s.config = s.config || strcmp(names[i], "config.json") == 0;
         s.safetensors = s.safetensors || str_has_suffix(names[i], ".safetensors");
-        if (!str_has_suffix(names[i], ".gguf")) continue;
+        if (!str_has_suffix(names[i], ".gguf") || is_later_part(names[i])) continue;
         s.gguf = names[i];
         if (s.n_gguf++ < NAMED_FILES) buf_printf(gguf_names, "%s%.100s", s.n_gguf > 1 ? ", " : "", names[i]);
     }
     return s;
 }
 
-/* The folder itself or its only .gguf file; takes `folder`. A folder without a config.json and without .gguf files is left
- * to the caller, which may want its tokenizer only. */
+/* The folder itself (a snapshot, or `model` as it was given) or its only .gguf file; takes `folder`. A folder without a
+ * config.json and without .gguf files is left to the caller, which may want its tokenizer only. */
 static char *choose_in(struct ctx *c, const char *model, char *folder)
 {
     char **names = NULL, *path = NULL;
@@ -130,14 +142,15 @@ static char *choose_in(struct ctx *c, const char *model, char *folder)
     buf_init(&list, c, CTX_MESSAGE_BYTES);
     if (dir_list(c, folder, &names, &n) == OK) {
         struct snapshot s = look_into(names, n, &list);
+        bool given = strcmp(model, folder) == 0;
         if (s.safetensors || s.n_gguf == 0)
             path = mem_strdup(c, folder);
         else if (s.n_gguf == 1)
             path = path_join(c, folder, s.gguf);
         else
-            ctx_fail(c, E_INPUT, "%s: its snapshot holds %zu .gguf files (%s); name one: -m %s/FILE.gguf", model, s.n_gguf,
-                     buf_str(&list), folder);
-        if (path && s.config && !s.safetensors && s.n_gguf == 0)
+            ctx_fail(c, E_INPUT, "%s: %s holds %zu .gguf files (%s); name one: -m %s/FILE.gguf", model,
+                     given ? "the folder" : "its snapshot", s.n_gguf, buf_str(&list), folder);
+        if (path && s.config && !s.safetensors && s.n_gguf == 0 && !given)
             ctx_log(c, LOG_WARN, "%s: the snapshot in the cache holds no weights; to fetch them: hf download %s", model,
                     model);
     }
@@ -167,7 +180,11 @@ char *hub_cache_resolve(struct ctx *c, const char *model)
 {
     size_t id = id_length(model, strlen(model));
     const char *revision = revision_of(model, id);
-    if (file_exists(model) || dir_exists(model) || !revision) return mem_strdup(c, model);
+    if (dir_exists(model)) {
+        char *given = mem_strdup(c, model);
+        return given ? choose_in(c, model, given) : NULL;
+    }
+    if (file_exists(model) || !revision) return mem_strdup(c, model);
     char *cache = cache_folder(c), *repository = cache ? repository_folder(c, cache, model, id) : NULL;
     char *folder = repository ? snapshot_folder(c, repository, revision) : NULL, *path = NULL;
     if (folder)

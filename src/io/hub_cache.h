@@ -10,7 +10,8 @@ size_t hub_cache_name_part(const char *s, size_t n);
 /* Whether n bytes are "owner/name" in these characters. Some relative paths look the same. */
 bool hub_cache_is_id(const char *s, size_t n);
 
-/* The path of a model: `model` itself when it is a file or folder, or not a name; else, for "owner/name" or
+/* The path of a model: `model` itself when it is a file or not a name; for a folder without safetensors its only
+ * .gguf file (the first part of a split one) where it has one, else the folder; else, for "owner/name" or
  * "owner/name@REVISION" (a branch, a tag or a commit; "main" without), the folder of that snapshot, or its only .gguf file
  * when it holds no config.json. Owner of the result: the caller (mem_free). E_INPUT when the cache does not have it, saying
  * which command would fetch it.

@@ -61,7 +61,10 @@ struct row_file {
 
 static bool is_text_name(const char *path)
 {
-    return str_has_suffix(path, ".txt") || str_has_suffix(path, ".txt.gz") || str_has_suffix(path, ".txt.zst");
+    static const char *const endings[] = {".txt", ".txt.gz", ".txt.zst", ".TXT", ".TXT.gz", ".TXT.zst"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (str_has_suffix(path, endings[i])) return true;
+    return false;
 }
 
 struct row_file *row_file_open(struct ctx *c, const char *path)
@@ -357,7 +360,12 @@ static bool find_item(struct row_file *f)
 static bool next_text(struct row_file *f, struct row_bytes *out)
 {
     if (f->ended || !row_file_look(f)) return false;
+    const char *name = row_file_name(f), *start = f->chunk + f->at;
     bool blank = true;
+    if (foreign_file_refuse_text(f->c, name, start, f->n - f->at)) return false;
+    if (foreign_file_holds_rows(start, f->n - f->at))
+        ctx_log(f->c, LOG_WARN,
+                "%s: is read as one text for its name, and looks like JSON rows: to read those, call it *.jsonl", name);
     f->ended = true;
     row_file_begin(f);
     while (row_file_refill(f)) {

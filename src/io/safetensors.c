@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "io/json_scan.h"
 #include "io/lfs_pointer.h"
+#include "io/model_folder.h"
 #include "io/safetensors_index.h"
 
 enum { HEADER_CAP_BYTES = 100000000 };
@@ -486,7 +487,7 @@ struct safetensors *safetensors_open_dir(struct ctx *c, const char *dir)
         else if (file_exists(single))
             s = safetensors_open(c, single);
         else
-            ctx_fail(c, E_INPUT, "%s: no model.safetensors and no model.safetensors.index.json in the folder", dir);
+            model_folder_refuse_weights(c, dir);
     }
     mem_free(c, index);
     mem_free(c, single);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "io/gguf_set.h"
 #include "io/lfs_pointer.h"
+#include "io/model_folder.h"
 #include "io/safetensors.h"
 
 struct tensor_file {
@@ -64,6 +65,7 @@ static enum status refuse_adapter(struct ctx *c, const char *path)
 static enum status tensor_file_open_folder(struct tensor_file *f, const char *path)
 {
     TRY(refuse_adapter(f->c, path));
+    TRY(model_folder_check_link(f->c, path, "config.json"));
     f->config_path = path_join(f->c, path, "config.json");
     f->safetensors = f->config_path ? safetensors_open_dir(f->c, path) : NULL;
     return f->c->status;

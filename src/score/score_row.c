@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/foreign_file.h"
 
 /* Members by name. The first SCORE_FIELDS are the scorers'. */
 enum row_member {
@@ -455,7 +456,10 @@ static void add_row(struct score_row *s, struct buf *out)
 enum status score_row_read(struct score_row *s, const char *what, const char *bytes, size_t n)
 {
     score_row_begin(s, what, bytes, n);
-    if (read_object(s)) score_row_finish(s, what);
+    if (read_object(s))
+        score_row_finish(s, what);
+    else
+        foreign_row_explain(s->c, what, bytes, n);
     return s->c->status;
 }
 

@@ -66,7 +66,7 @@ static void refuses_what_is_not_a_file(void **state)
     assert_null(file_map_open(c, scratch_path("absent")));
     assert_failed(c, E_INPUT, "absent: No such file");
     assert_null(file_map_open(c, scratch_path("")));
-    assert_failed(c, E_INPUT, "not a regular file");
+    assert_failed(c, E_INPUT, "is a folder, and a file is wanted here");
     assert_null(file_map_open(c, scratch_path("pipe"))); /* at once: nobody writes to it */
     assert_failed(c, E_INPUT, "not a regular file");
     assert_null(file_read(c, scratch_path("pipe"), 10, &n));

@@ -143,6 +143,8 @@ static const struct {
     {FAULT_JSON, "{\"text\":None}", "write null"},
     {FAULT_UTF8, "{\"text\":\"a\xff\"}", "invalid UTF-8 at byte 10"},
     {FAULT_UTF8, "{\"text\":\"\xc0\x80\"}", "invalid UTF-8 at byte 9"},
+    {FAULT_FORM, "[{\"role\":\"user\",\"content\":\"a\"}]", "this one is a list: a conversation is {\"messages\": [...]}"},
+    {FAULT_JSON, "# Title", "begins with '#': a text is {\"text\": \"...\"}, or a file of its own whose name ends in .txt"},
     {FAULT_FORM, "[\"text\"]", "must be a JSON object"},
     {FAULT_FORM, "\"text\"", "must be a JSON object"},
     {FAULT_FORM, "{}", "no text"},

@@ -169,6 +169,19 @@ static void batches_have_the_rows_of_single_reads(void **state)
     row_file_close(many);
 }
 
+static size_t gzip(const void *bytes, size_t n, uint8_t *out, size_t room)
+{
+    z_stream z = {0};
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = (Bytef *)bytes;
+    z.avail_in = (uInt)n;
+    z.next_out = out;
+    z.avail_out = (uInt)room;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return room - z.avail_out;
+}
+
 static const struct {
     const char *bytes;
     size_t n;
@@ -194,6 +207,9 @@ static const struct {
     {"SQLite format 3", 0, "is an SQLite"},
     {"<!DOCTYPE html>", 0, "is a web page"},
     {"version https://git-lfs.github.com/spec/v1\noid", 0, "Git LFS pointer"},
+    {"\x10\1\0\0\0\0\0\0{\"a\":{}}", 16, "is a safetensors file: models are given by -m"},
+    {"\x80\4\x95rest", 0, "is a Python pickle"},
+    {"\x93NUMPY\1", 0, "is a NumPy array"},
     {"instruction,output\nSay hi,hi\n", 0, "is a CSV table"},
     {"\"text\",\"auth_weight\"\r\n\"a\",1\r\n", 0, "is a CSV table"},
     {"id\ttext\n1\thi\n", 0, "is a TSV table"},
@@ -213,6 +229,51 @@ static void what_is_no_file_of_rows_is_named(void **state)
     memcpy(tar + 257, "ustar", 5);
     assert_null(read_rows(c, write_file("rows.tar", tar, sizeof tar)));
     assert_failed(c, E_INPUT, "is a tar archive");
+    uint8_t once[64], twice[128];
+    size_t n = gzip("{\"a\":1}", 7, once, sizeof once);
+    assert_null(read_rows(c, write_file("rows.gz", twice, gzip(once, n, twice, sizeof twice))));
+    assert_failed(c, E_INPUT, "is packed twice: unpack it once (gunzip)");
+}
+
+static char text_warning[512];
+
+static void keep_text_warning(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    if (level == LOG_WARN) snprintf(text_warning, sizeof text_warning, "%s", message);
+}
+
+/* A name makes a file a text, whatever it begins with, but not bytes that are none; rows in it are pointed out. */
+static void texts_that_are_something_else(void **state)
+{
+    static const struct {
+        const char *name, *bytes;
+        size_t n;
+        const char *refused, *warned;
+    } cases[] = {{"a.txt", "ORC and <!DOCTYPE, text,prompt", 0, NULL, NULL},
+                 {"a.TXT", "plain", 0, NULL, NULL},
+                 {"a.txt", "{curly} and [square]", 0, NULL, NULL},
+                 {"a.txt", "[1] a footnote", 0, NULL, NULL},
+                 {"a.txt", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n", 0, NULL, "a.txt: is read as one text for its name"},
+                 {"a.txt", "\xef\xbb\xbf[\n  {\n \"text\": 1}]", 0, NULL, "call it *.jsonl"},
+                 {"a.txt", "\xff\xfeh\0i\0", 6, "a.txt: is UTF-16 text: convert it with iconv", NULL},
+                 {"a.txt", "PK\3\4rest", 0, "is a ZIP archive", NULL}};
+    struct ctx *c = *state;
+    struct ctx_hooks saved = c->hooks;
+    c->hooks.log = keep_text_warning;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct row_bytes row;
+        text_warning[0] = '\0';
+        struct row_file *f =
+            row_file_open(c, write_file(cases[i].name, cases[i].bytes, cases[i].n ? cases[i].n : strlen(cases[i].bytes)));
+        assert_non_null(f);
+        assert_true(row_file_next(f, &row) == !cases[i].refused);
+        row_file_close(f);
+        if (cases[i].refused) assert_failed(c, E_INPUT, cases[i].refused);
+        assert_true(ctx_ok(c));
+        assert_true(cases[i].warned ? strstr(text_warning, cases[i].warned) != NULL : text_warning[0] == '\0');
+    }
+    c->hooks = saved;
 }
 
 static void pipes_are_pointed_to_standard_input(void **state)
@@ -262,20 +323,6 @@ static void nul_bytes_are_bytes(void **state)
 }
 
 /* ---- packed ---- */
-
-static size_t gzip(const void *bytes, size_t n, uint8_t *out, size_t room)
-{
-    z_stream z = {0};
-    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
-    z.next_in = (Bytef *)bytes;
-    z.avail_in = (uInt)n;
-    z.next_out = out;
-    z.avail_out = (uInt)room;
-    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-    deflateEnd(&z);
-    return room - z.avail_out;
-}
-
 static size_t zstd(const void *bytes, size_t n, uint8_t *out, size_t room)
 {
     size_t packed = ZSTD_compress(out, room, bytes, n, 3);
@@ -440,6 +487,7 @@ int main(void)
         ROWS_TEST(nul_bytes_are_bytes),
         ROWS_TEST(batches_have_the_rows_of_single_reads),
         ROWS_TEST(pipes_are_pointed_to_standard_input),
+        ROWS_TEST(texts_that_are_something_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "io/safetensors.h"
@@ -186,6 +187,12 @@ static void mlx_folders(void **state)
         {"{\"lora_parameters\": {\"rank\": 4}}", E_INPUT, "scale"},
         {"{\"lora_parameters\": {\"rank\": 8, \"scale\": 2.0}}", E_INPUT, "lora_a\" must be 48 x 8"},
         {"{}", E_INPUT, "lora_parameters"},
+        {"{\"num_layers\": 1, \"lora_parameters\": {\"rank\": 4, \"scale\": 2.0}}", E_INPUT,
+         "layer 0 has tensors, but \"num_layers\""},
+        {"{\"lora_layers\": 1, \"lora_parameters\": {\"rank\": 4, \"scale\": 2.0}}", E_INPUT, "layer 0 has tensors"},
+        {"{\"lora_parameters\": {\"rank\": 4, \"scale\": 2.0, \"keys\": [\"self_attn.v_proj\"]}}", E_INPUT,
+         "self_attn.q_proj has tensors, but is not in \"keys\""},
+        {"{\"lora_parameters\": {\"rank\": 4, \"scale\": 2.0, \"keys\": \"q_proj\"}}", E_INPUT, "\"keys\" must be a list"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture_write(f, "mlx/adapter_config.json", cases[i].config);
@@ -193,6 +200,31 @@ static void mlx_folders(void **state)
         assert_failed(f->c, cases[i].status, cases[i].part);
     }
     release(&w);
+    close_source(&s);
+}
+
+/* What people give for an adapter: a file of its folder, a model, the folder of a trainer with checkpoints in it. */
+static void what_is_no_adapter_is_named(void **state)
+{
+    struct fixture *f = *state;
+    struct source s = open_source(f, "golden/llama2");
+    assert_int_equal(dir_make(f->c, fixture_path(f, "model")), OK);
+    assert_int_equal(dir_make(f->c, fixture_path(f, "trainer")), OK);
+    fixture_write(f, "model/config.json", "{}");
+    fixture_write(f, "adapter_model.safetensors", "x");
+    static const struct {
+        const char *path, *part;
+    } cases[] = {{"adapter_model.safetensors", "not an adapter: give the folder of one"},
+                 {"model", "but the config.json of a model, which is given with -m"},
+                 {"trainer", "one for each checkpoint: name that"},
+                 {"absent", "there is no such file or folder"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_null(lora_load(f->c, &s.model->config, fixture_path(f, cases[i].path)));
+        assert_failed(f->c, E_INPUT, cases[i].part);
+    }
+    assert_int_equal(symlink("/nowhere", fixture_path(f, "trainer/adapter_config.json")), 0);
+    assert_null(lora_load(f->c, &s.model->config, fixture_path(f, "trainer")));
+    assert_failed(f->c, E_INPUT, "trainer/adapter_config.json: is a link to /nowhere, which is not there");
     close_source(&s);
 }
 
@@ -235,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(mlx_folders, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_adapter_is_named, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(gguf_files, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,8 @@ static void faulty_rows(void **state)
     expect_fault("{}", plain, "no text");
     expect_fault("{\"text\":\"x\",\"text\":\"y\"}", plain, "duplicate key \"text\"");
     expect_fault("{\"text\":\"x\",\"source_type\":3}", plain, "\"source_type\" must be a string");
-    expect_fault("PK\x03", plain, "expected a JSON value");
+    expect_fault("\x03PK", plain, "expected a JSON value");
+    expect_fault("hello", plain, "begins with 'h'");
     char deep[400] = "{\"text\":\"x\",\"a\":";
     memset(deep + strlen(deep), '[', 200);
     expect_fault(deep, plain, "nested deeper");

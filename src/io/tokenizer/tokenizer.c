@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/gguf_set.h"
+#include "io/model_folder.h"
 #include "io/tokenizer/tokenizer_internal.h"
 #include "io/tokenizer/unicode.h"
 
@@ -63,8 +64,14 @@ static struct tokenizer *tokenizer_open_folder(struct ctx *c, const char *dir)
 {
     struct tokenizer *t = NULL;
     char *json = path_join(c, dir, "tokenizer.json"), *proto = path_join(c, dir, "tokenizer.model");
-    if (json && proto)
-        t = !file_exists(json) && file_exists(proto) ? tokenizer_open_proto(c, proto) : tokenizer_open_json(c, json);
+    if (json && proto) {
+        if (file_exists(json) || dir_exists(json))
+            t = tokenizer_open_json(c, json);
+        else if (file_exists(proto))
+            t = tokenizer_open_proto(c, proto);
+        else
+            model_folder_refuse_tokenizer(c, dir);
+    }
     mem_free(c, json);
     mem_free(c, proto);
     return t;

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "array/codec/quant.h"
 #include "base/file.h"
@@ -17,6 +18,7 @@
 #include "base/str.h"
 #include "io/gguf.h"
 #include "io/json.h"
+#include "io/model_folder.h"
 #include "io/safetensors.h"
 #include "model/weights_names.h"
 
@@ -32,9 +34,26 @@ struct import {
     int64_t rank;        /* mlx-lm: of the configuration; GGUF: 0, the tensors say */
     double scale, alpha; /* mlx-lm: scale; GGUF: alpha */
     double dropout;
+    const char *config_path; /* mlx-lm: its configuration, */
+    const json_t *keys;      /* the modules in it (NULL: all linear ones), borrowed, */
+    int64_t first_layer;     /* and the first layer that has any */
 };
 
 /* ---- what each format says beside its tensors ------------------------------------------------------------------------ */
+
+/* Which modules mlx-lm would give an adapter: the last num_layers layers (lora_layers in files of before; -1 and 0: all),
+ * and in them those of "keys". */
+static enum status read_mlx_modules(struct import *x, const char *path, const json_t *doc, const json_t *parameters)
+{
+    int64_t layers = 0;
+    const char *name = json_object_get(doc, "num_layers") ? "num_layers" : "lora_layers";
+    if (!json_member_i64(x->c, path, doc, name, false, -1, INT32_MAX, &layers)) return x->c->status;
+    x->first_layer = layers > 0 && layers < x->model->n_layers ? x->model->n_layers - layers : 0;
+    x->keys = json_object_get(parameters, "keys");
+    if (json_is_null(x->keys)) x->keys = NULL;
+    if (x->keys && !json_is_array(x->keys)) return ctx_fail(x->c, E_INPUT, "%s: \"keys\" must be a list", path);
+    return x->c->status;
+}
 
 /* fine_tune_type "dora" and "full" are other things than LoRA; files of before that field are LoRA. */
 static enum status read_mlx_config(struct import *x, const char *path, const json_t *doc)
@@ -48,7 +67,8 @@ static enum status read_mlx_config(struct import *x, const char *path, const jso
     if (json_member_i64(x->c, path, p, "rank", true, 1, MAX_RANK, &x->rank) &&
         json_member_f64(x->c, path, p, "scale", true, 1e-9, 1e6, &x->scale))
         json_member_f64(x->c, path, p, "dropout", false, 0, 1, &x->dropout);
-    return x->c->status;
+    if (!ctx_ok(x->c)) return x->c->status;
+    return read_mlx_modules(x, path, doc, p);
 }
 
 /* E_UNSUPPORTED unless the metadata key has this value. */
@@ -120,6 +140,30 @@ static int64_t lora_import_rank_of(const struct import *x, const struct tensor_v
     return x->gguf ? (a->ndim == 2 ? a->shape[0] : 0) : x->rank;
 }
 
+/* mlx-lm makes the modules that the configuration names and passes over tensors of others, so that a file in which they
+ * differ computes otherwise there and here. */
+static enum status check_mlx_module(struct import *x, int64_t layer, enum lora_place place)
+{
+    const char *module = weights_names_of(CONTAINER_SAFETENSORS)->linear[place];
+    bool listed = !x->keys;
+    for (size_t i = 0; i < json_array_size(x->keys) && !listed; i++) {
+        const char *key = json_string_value(json_array_get(x->keys, i));
+        listed = key && strcmp(key, module) == 0;
+    }
+    if (layer < x->first_layer)
+        return ctx_fail(
+            x->c, E_INPUT,
+            "%s: layer %lld has tensors, but \"num_layers\" names the last ones only, from %lld on: mlx-lm would pass "
+            "over them. Correct the number, or take the adapter as it was saved",
+            x->config_path, (long long)layer, (long long)x->first_layer);
+    if (listed) return OK;
+    return ctx_fail(
+        x->c, E_INPUT,
+        "%s: %s has tensors, but is not in \"keys\": mlx-lm would pass over them. Correct the list, or take the adapter "
+        "as it was saved",
+        x->config_path, module);
+}
+
 /* Adds the module at a place when it has tensors. */
 static enum status import_add_module(struct import *x, struct lora *l, int64_t layer, enum lora_place place)
 {
@@ -129,6 +173,7 @@ static enum status import_add_module(struct import *x, struct lora *l, int64_t l
     if (!a || !b)
         return ctx_fail(x->c, E_INPUT, "%s: layer %lld, %s has lora_%c but no lora_%c", x->path, (long long)layer,
                         lora_place_name[place], a ? 'a' : 'b', a ? 'b' : 'a');
+    if (!x->gguf) TRY(check_mlx_module(x, layer, place));
     int64_t rank = lora_import_rank_of(x, a);
     if (rank < 1 || rank > MAX_RANK)
         return ctx_fail(x->c, E_INPUT, "%s: tensor \"%.200s\": rank %lld is not in 1..%d", x->path, a->name, (long long)rank,
@@ -242,7 +287,7 @@ static struct lora *import_load(struct import *x)
 struct lora *lora_load_mlx(struct ctx *c, const struct model_config *m, const char *dir)
 {
     char *config_path = path_join(c, dir, "adapter_config.json"), *path = path_join(c, dir, "adapters.safetensors");
-    struct import x = {.c = c, .model = m, .path = path};
+    struct import x = {.c = c, .model = m, .path = path, .config_path = config_path};
     json_t *doc = config_path && path ? json_parse_file(c, config_path, CONFIG_MAX_BYTES) : NULL;
     struct lora *l = NULL;
     if (doc && read_mlx_config(&x, config_path, doc) == OK) x.tensors = safetensors_open(c, path);
@@ -270,9 +315,46 @@ static bool import_has_file(struct ctx *c, const char *dir, const char *name)
     return there;
 }
 
+/* Why a path is no adapter, when it is neither a GGUF file nor a folder with adapter_config.json. */
+static enum status refuse_path(struct ctx *c, const char *path)
+{
+    if (!dir_exists(path) && !file_exists(path))
+        return ctx_fail(c, E_INPUT, "%s: not an adapter: there is no such file or folder", path);
+    if (file_exists(path))
+        return ctx_fail(c, E_INPUT,
+                        "%s: not an adapter: give the folder of one (adapter_config.json with its tensors), or a GGUF file",
+                        path);
+    if (import_has_file(c, path, "config.json"))
+        return ctx_fail(c, E_INPUT,
+                        "%s: not an adapter: there is no adapter_config.json in the folder, but the config.json of a model, "
+                        "which is given with -m",
+                        path);
+    return ctx_fail(c, E_INPUT,
+                    "%s: not an adapter: there is no adapter_config.json in the folder. Programs that train write it into a "
+                    "folder below, one for each checkpoint: name that",
+                    path);
+}
+
+/* Whether a file begins as GGUF files do, or as a Git LFS pointer, which its reader names. */
+static bool is_gguf_or_pointer(struct ctx *c, const char *path)
+{
+    char start[4];
+    uint64_t bytes;
+    int fd = file_open(c, path, &bytes);
+    int64_t n = fd < 0 ? -1 : file_read_some(c, fd, path, start, sizeof start);
+    if (fd >= 0) close(fd);
+    return n == 4 && (memcmp(start, "GGUF", 4) == 0 || memcmp(start, "vers", 4) == 0);
+}
+
 struct lora *lora_load(struct ctx *c, const struct model_config *m, const char *path)
 {
-    if (file_exists(path)) return lora_load_gguf(c, m, path);
+    if (file_exists(path) && is_gguf_or_pointer(c, path)) return lora_load_gguf(c, m, path);
+    if (!ctx_ok(c)) return NULL;
+    if (file_exists(path) || (!import_has_file(c, path, "adapter_config.json") &&
+                              model_folder_check_link(c, path, "adapter_config.json") == OK)) {
+        if (ctx_ok(c)) refuse_path(c, path);
+        return NULL;
+    }
     bool mlx = import_has_file(c, path, "adapters.safetensors") && !import_has_file(c, path, "adapter_model.safetensors");
     return mlx ? lora_load_mlx(c, m, path) : lora_load_peft(c, m, path);
 }

@@ -196,6 +196,9 @@ static const char *const known_fields[] = {
     "use_rslora",    "ensure_weight_tying",
 };
 
+#define MERGE_FIRST                                                                                                         \
+    "PEFT can put such an adapter into its model: merge_and_unload() and save_pretrained() there, and give that model"
+
 /* Whether a field is one that is read or changes nothing. */
 static bool is_known(const char *key)
 {
@@ -217,7 +220,7 @@ static enum status refuse_unknown(struct peft *p)
     json_object_foreach(p->doc, key, value)
     {
         if (!is_known(key) && !is_empty(value))
-            return ctx_fail(p->c, E_UNSUPPORTED, "%s: \"%.80s\" is set; this feature of PEFT is not supported",
+            return ctx_fail(p->c, E_UNSUPPORTED, "%s: \"%.80s\" is set; this feature of PEFT is not supported. " MERGE_FIRST,
                             p->config_path, key);
     }
     return OK;
@@ -276,12 +279,14 @@ static enum status read_config(struct peft *p)
     if (!json_is_object(p->doc)) return ctx_fail(c, E_INPUT, "%s: must hold a JSON object", p->config_path);
     if (!json_member_string(c, p->config_path, p->doc, "peft_type", true, &type)) return c->status;
     if (strcmp(type, "LORA") != 0)
-        return ctx_fail(c, E_UNSUPPORTED, "%s: \"peft_type\" is \"%.80s\"; only LORA is supported", p->config_path, type);
+        return ctx_fail(c, E_UNSUPPORTED, "%s: \"peft_type\" is \"%.80s\"; only LORA is supported. " MERGE_FIRST,
+                        p->config_path, type);
     TRY(refuse_unknown(p));
     TRY(check_init(p));
     if (!json_member_string(c, p->config_path, p->doc, "bias", false, &bias)) return c->status;
     if (strcmp(bias, "none") != 0)
-        return ctx_fail(c, E_UNSUPPORTED, "%s: \"bias\" is \"%.80s\"; only none is supported", p->config_path, bias);
+        return ctx_fail(c, E_UNSUPPORTED, "%s: \"bias\" is \"%.80s\"; only none is supported. " MERGE_FIRST, p->config_path,
+                        bias);
     if (!json_member_i64(c, p->config_path, p->doc, "r", false, 1, 4096, &p->config.rank) ||
         !json_member_f64(c, p->config_path, p->doc, "lora_alpha", false, 0, 1e6, &p->config.alpha) ||
         !json_member_f64(c, p->config_path, p->doc, "lora_dropout", false, 0, 1, &p->config.dropout) ||
@@ -321,11 +326,12 @@ static enum status assign_tensors(struct peft *p, const char *path)
         int64_t layer;
         int place, half;
         if (!parse_name(p, t->name, &layer, &place, &half))
-            return ctx_fail(
-                p->c, E_UNSUPPORTED,
-                "%s: tensor \"%.200s\" is not the lora_A or lora_B of a linear layer of the model: %s in %lld layers", path,
-                t->name, p->model->fused_projections ? "qkv_proj, o_proj, gate_up_proj, down_proj" : "the seven",
-                (long long)p->model->n_layers);
+            return ctx_fail(p->c, E_UNSUPPORTED,
+                            "%s: tensor \"%.200s\" is not the lora_A or lora_B of a linear layer of the model: %s in %lld "
+                            "layers. " MERGE_FIRST,
+                            path, t->name,
+                            p->model->fused_projections ? "qkv_proj, o_proj, gate_up_proj, down_proj" : "the seven",
+                            (long long)p->model->n_layers);
         if (t->ndim != 2 || (t->type != TENSOR_F32 && t->type != TENSOR_F16 && t->type != TENSOR_BF16))
             return ctx_fail(p->c, E_INPUT, "%s: tensor \"%s\" must be a matrix of F32, F16 or BF16", path, t->name);
         p->found[(layer * LORA_PLACES + place) * 2 + half] = t;
