@@ -193,7 +193,7 @@ static const struct {
     {"[,{\"text\":\"a\"}]", "a comma is missing", -1},
     {"[{\"text\":\"a\"}] x", "something follows the end of the array", -1},
     {"[{\"text\":\"a\"} {\"text\":\"b\"}]", "a comma is missing between two items", -1},
-    {"[{\"text\":\"a\"},7]", "array:2: column 1: a row must be", -1},
+    {"[{\"text\":\"a\"},7]", "array:2: a row must be a JSON object, {...}, and this one begins with '7'", -1},
     {"[", "the array is not closed", -1},
     /* objects of several lines; several objects on a line, the second one faulty */
     {"{\n\"text\":\n\"a\"}\n{\"text\":\"b\"\n}", NULL, 2},
