@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/shell_word.h"
 #include "export/export_card.h"
 
 enum { TEXT_MAX_BYTES = 64 << 10 };
@@ -32,7 +33,14 @@ static void adapter_page_print(const struct export_source *s, const struct expor
     export_append_check(&check, r);
     printf("  check: %s\n", buf_str(&check));
     buf_release(&check);
-    printf("  use:   your_ai generate -m %s --adapter %s -p Hello\n", s->model_path, r->opens);
+    struct buf command; /* it can be copied, whatever the folders are called */
+    buf_init(&command, s->c, TEXT_MAX_BYTES);
+    buf_append_str(&command, "your_ai generate -m");
+    shell_word_append(&command, s->model_path);
+    buf_append_str(&command, " --adapter");
+    shell_word_append(&command, r->opens);
+    printf("  use:   %s -p Hello\n", buf_str(&command));
+    buf_release(&command);
 }
 
 enum status adapter_page_write(struct export_source *s, const char *out, const char *name)

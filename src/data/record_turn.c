@@ -180,6 +180,7 @@ static bool read_mask(struct ctx *c, const char *what, const json_t *turn, const
 static bool read_masks(struct ctx *c, const char *what, const json_t *turn, const char *role, uint8_t *code)
 {
     static const char *const keys[] = {"weight", "train", "loss", "trainable", "training"};
+    const char *yes = NULL, *no = NULL; /* members that say that the turn is trained, and that it is not */
     double weight = 1;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (!read_mask(c, what, turn, keys[i], i == 0, &weight)) return false;
@@ -188,6 +189,12 @@ static bool read_masks(struct ctx *c, const char *what, const json_t *turn, cons
                      keys[i], role);
             return false;
         }
+        const json_t *v = i > 0 ? record_member(turn, keys[i]) : NULL;
+        if (v) *(json_is_true(v) || json_number_value(v) == 1 ? &yes : &no) = keys[i];
+    }
+    if (yes && no) {
+        ctx_fail(c, E_INPUT, "%s: a message has '%s' and '%s', and they differ: is it trained or not?", what, yes, no);
+        return false;
     }
     int found = chat_weight_code(weight);
     if (found < 0)

@@ -150,7 +150,8 @@ static bool read_scores(struct records *r, struct record *out)
     const json_t *long_name = json_object_get(r->doc, weight), *short_name = json_object_get(r->doc, "weight");
     if (short_name && !json_is_null(short_name)) {
         if (long_name && !json_is_null(long_name))
-            return ctx_fail(c, E_INPUT, "%s: both loss_weight and weight", what), false;
+            return ctx_fail(c, E_INPUT, "%s: both loss_weight and weight, which mean the same: keep one of them", what),
+                   false;
         weight = "weight";
     }
     return json_member_f64(c, what, r->doc, "auth_weight", false, 0, 0.99, &out->auth_weight) &&

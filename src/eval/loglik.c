@@ -75,8 +75,10 @@ enum status loglik_ids(struct engine *e, const int32_t *ids, size_t n, int64_t w
         for (size_t i = 0; i + 1 < length && status == OK; i++) {
             logprob[first + i + 1] = (double)w.logprob[i];
             if (!isfinite(logprob[first + i + 1]))
-                status = ctx_fail(c, E_NUMERIC, "the log-probability of token %d (place %zu) is %g", ids[first + i + 1],
-                                  first + i + 1, logprob[first + i + 1]);
+                status = ctx_fail(
+                    c, E_NUMERIC,
+                    "the log-probability of token %d (place %zu) is not finite: the model or the adapter is damaged",
+                    ids[first + i + 1], first + i + 1);
         }
     }
     window_free(c, &w);

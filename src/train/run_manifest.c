@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/hash_cache.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "io/gguf_set.h"
 #include "io/json.h"
 #include "train/run.h"
@@ -112,6 +113,23 @@ static enum status add_moved(struct manifest *m, const char *path)
 
 /* ---- the text --------------------------------------------------------------------------------------------------------- */
 
+/* A file at its place has other bytes than the manifest says, or is one that the manifest does not have. */
+static enum status refuse_changed(const struct manifest *m, const char *kind, const char *path)
+{
+    if (strcmp(kind, "data") == 0)
+        return ctx_fail(
+            m->c, E_INPUT,
+            "%s: is not the file that the run began with (data_manifest.json has its SHA-256), and a run cannot go on "
+            "with other rows. Put the old file back; or move this one away and say with -d where a copy of the old one "
+            "is; or begin a new run from what was learnt so far, train --adapter %s/adapter or one of %s/checkpoints",
+            path, m->dir, m->dir);
+    return ctx_fail(
+        m->c, E_INPUT,
+        "%s: is not the file that the run began with, or is new in the model's folder (data_manifest.json lists the "
+        "files): put the old one back, or take the new one away",
+        path);
+}
+
 /* One line for a file. */
 static enum status run_add_file(struct manifest *m, const char *kind, const char *path)
 {
@@ -125,9 +143,27 @@ static enum status run_add_file(struct manifest *m, const char *kind, const char
     json_append_string(m->out, path, strlen(path));
     buf_printf(m->out, ", \"bytes\": %" PRIu64 ", \"sha256\": \"%s\"}", bytes, hex);
     if (!buf_ok(m->out)) return m->c->status;
-    if (m->recorded && !strstr(m->recorded, m->out->data + start))
-        return ctx_fail(m->c, E_INPUT, "%s: is not the file that the run began with (data_manifest.json)", path);
+    if (m->recorded && !strstr(m->recorded, m->out->data + start)) return refuse_changed(m, kind, path);
     return OK;
+}
+
+/* Whether the run began without this file of the model's folder, and it is none that decides what the model is: what a
+ * download or a person added since is passed over. Weights, settings and tokenizers that are new may be read in the place of
+ * the old ones. */
+static bool is_added_since(const struct manifest *m, const char *path)
+{
+    static const char *const decides[] = {".safetensors", ".json", ".model", ".jinja", ".gguf", ".txt"};
+    struct buf line;
+    if (!m->recorded) return false;
+    for (size_t i = 0; i < sizeof decides / sizeof decides[0]; i++)
+        if (str_has_suffix(path, decides[i])) return false;
+    buf_init(&line, m->c, MANIFEST_CAP_BYTES);
+    buf_append_str(&line, "{\"kind\": \"model\", \"path\": ");
+    json_append_string(&line, path, strlen(path));
+    buf_append_char(&line, ',');
+    bool known = !buf_ok(&line) || strstr(m->recorded, buf_str(&line));
+    buf_release(&line);
+    return !known;
 }
 
 /* A model is a file (GGUF), or a folder, of which all regular files count. */
@@ -144,7 +180,7 @@ static enum status add_model(struct manifest *m, const char *model)
     TRY(dir_list(m->c, model, &names, &n));
     for (size_t i = 0; i < n && ctx_ok(m->c); i++) {
         char *path = path_join(m->c, model, names[i]);
-        if (path && file_exists(path)) run_add_file(m, "model", path);
+        if (path && file_exists(path) && !is_added_since(m, path)) run_add_file(m, "model", path);
         mem_free(m->c, path);
     }
     dir_list_free(m->c, names, n);

@@ -33,12 +33,14 @@ static void name_step(struct trainer *t, int64_t epoch_step, int64_t micro, stru
     if (micro < 0 && named > ROWS_NAMED) buf_printf(out, " and %d more", named - ROWS_NAMED);
 }
 
+static const char lower_rate[] = "A lower --lr may help";
+
 /* Takes over `rows`. */
-static enum status fail_numeric(struct trainer *t, int64_t step, const char *what, double value, struct buf *rows)
+static enum status fail_numeric(struct trainer *t, int64_t step, const char *what, double value, struct buf *rows,
+                                const char *advice)
 {
-    ctx_fail(t->c, E_NUMERIC,
-             "step %" PRId64 ": the %s is %g. Nothing of this step was saved. Rows: %s. A lower --lr may help", step, what,
-             isnan(value) ? (double)NAN : value, buf_str(rows));
+    ctx_fail(t->c, E_NUMERIC, "step %" PRId64 ": the %s is %g. Nothing of this step was saved. Rows: %s. %s", step, what,
+             isnan(value) ? (double)NAN : value, buf_str(rows), advice);
     buf_release(rows);
     return t->c->status;
 }
@@ -49,7 +51,12 @@ enum status trainer_numeric_step(struct trainer *t, const struct train_pending *
     struct buf rows;
     buf_init(&rows, t->c, ROWS_CAP_BYTES);
     name_step(t, p->epoch_step, micro, &rows);
-    return fail_numeric(t, p->metrics.step, what, value, &rows);
+    /* no learning rate has had an effect before the first update */
+    return fail_numeric(t, p->metrics.step, what, value, &rows,
+                        p->metrics.step > 1
+                            ? lower_rate
+                            : "No weight has been changed yet: those of the model or of --adapter, or --base-type "
+                              "and --compute, are at fault");
 }
 
 /* The rows of one validation micro-batch. */
@@ -67,7 +74,7 @@ static enum status numeric_validation(struct trainer *t, const struct batch *b, 
         buf_release(&rows);
         return t->c->status;
     }
-    return fail_numeric(t, t->state.step, "validation loss", value, &rows);
+    return fail_numeric(t, t->state.step, "validation loss", value, &rows, lower_rate);
 }
 
 /* Evaluates one batch of validation rows and adds it to the sums and, with its log-probabilities, to its sources. */

@@ -183,6 +183,16 @@ static void refusals(void **state)
     says("is used because of --force-adapter");
 }
 
+/* The command that is printed can be copied, whatever the folder is called. */
+static void the_printed_command_is_quoted(void **state)
+{
+    char wanted[1024];
+    (void)state;
+    succeed(WORDS("adapter", "scale", one, "-m", tiny.model, "--factor", "0.5", "-o", tiny_keep(&tiny, "it's here")));
+    snprintf(wanted, sizeof wanted, " --adapter '%s/it'\\''s here' -p Hello", tiny.folder);
+    says(wanted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +200,7 @@ int main(void)
         cmocka_unit_test(scale_does_more_or_less),
         cmocka_unit_test(merge_adds),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(the_printed_command_is_quoted),
     };
     return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

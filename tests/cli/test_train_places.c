@@ -160,6 +160,7 @@ static void moved_data_is_known_by_its_bytes(void **state)
     move(other, rows); /* another file in the old place is still another file */
     run_program(2, WORDS("resume", "runs/away", "-d", new_rows));
     assert_says("train.jsonl: is not the file that the run began with");
+    assert_says("move this one away and say with -d where a copy of the old one is");
     move(rows, other);
     struct program p = program_start(WORDS("resume", "runs/away", "-d", new_rows));
     assert_true(program_wait_line(&p, "step 5/"));
@@ -174,6 +175,29 @@ static void moved_data_is_known_by_its_bytes(void **state)
     move(beside, valid);
     run_program(0, WORDS("resume", "runs/away")); /* back at its place nothing needs to be said */
     if (strstr(output, "stands for it")) fail_msg("%s", output);
+}
+
+/* A download or a person adds files to a model's folder while a run waits: notes do no harm, weights may be read in place of
+ * the old ones. */
+static void files_added_to_the_models_folder(void **state)
+{
+    (void)state;
+    unbroken_run();
+    start_run("runs/added", SIGTERM);
+    const char *notes = tiny_keep(&tiny, "notes.md"), *weights = tiny_keep(&tiny, "more.safetensors");
+    char in_model[2][512];
+    snprintf(in_model[0], sizeof in_model[0], "%s/notes.md", tiny.model);
+    snprintf(in_model[1], sizeof in_model[1], "%s/more.safetensors", tiny.model);
+    tiny_write(notes, "x");
+    tiny_write(weights, "x");
+    move(notes, in_model[0]);
+    move(weights, in_model[1]);
+    run_program(2, WORDS("resume", "runs/added"));
+    assert_says("more.safetensors: is not the file that the run began with, or is new in the model's folder");
+    move(in_model[1], weights);
+    run_program(0, WORDS("resume", "runs/added"));
+    assert_same_adapter("unbroken", "runs/added");
+    move(in_model[0], notes);
 }
 
 static void resume_of_a_folder_that_is_no_run(void **state)
@@ -330,6 +354,7 @@ int main(void)
         cmocka_unit_test(resume_works_from_any_folder),
         cmocka_unit_test(a_run_with_relative_paths_resumes_where_it_was_started),
         cmocka_unit_test(moved_data_is_known_by_its_bytes),
+        cmocka_unit_test(files_added_to_the_models_folder),
         cmocka_unit_test(resume_of_a_folder_that_is_no_run),
         cmocka_unit_test(generate_and_export_warn_of_another_base),
         cmocka_unit_test(adapters_of_another_model_are_refused),

@@ -206,7 +206,15 @@ static const struct {
     {FAULT_SCORE, "{\"text\":\"a\",\"loss_weight\":1000001}", "loss_weight"},
     {FAULT_SCORE, "{\"text\":\"a\",\"weight\":-1}", "weight"},
     {FAULT_SCORE, "{\"text\":\"a\",\"weight\":true}", "weight"},
-    {FAULT_SCORE, "{\"text\":\"a\",\"weight\":1,\"loss_weight\":1}", "both loss_weight and weight"},
+    {FAULT_FORM,
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\",\"train\":false,"
+     "\"loss\":true}]}",
+     "a message has 'loss' and 'train', and they differ"},
+    {FAULT_FORM,
+     "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\",\"training\":1,"
+     "\"trainable\":0}]}",
+     "a message has 'training' and 'trainable', and they differ"},
+    {FAULT_SCORE, "{\"text\":\"a\",\"weight\":1,\"loss_weight\":1}", "both loss_weight and weight, which mean the same"},
     {FAULT_SCORE, "{\"text\":\"a\",\"source_type\":3}", "source_type"},
     {FAULT_FORM, "{\"prompt\":\"p\",\"completion\":\"c\",\"system\":5}", "'system' is a number"},
 };

@@ -408,6 +408,7 @@ static void infinite_loss_stops_before_saving(void **state)
     k.valid = NULL;
     message = train(&k, 1, E_NUMERIC);
     assert_non_null(strstr(message, "step 1: the loss is"));
+    assert_non_null(strstr(message, "No weight has been changed yet")); /* no learning rate has had an effect */
     assert_non_null(strstr(message, "train.jsonl:"));
     assert_false(dir_exists(tiny_path("%s/checkpoints/step-000001", k.run)));
     assert_false(dir_exists(tiny_path("%s/adapter", k.run)));
@@ -429,6 +430,7 @@ static void divergence_keeps_the_last_good_step(void **state)
     k.max_steps = 20;
     const char *message = train(&k, 1, E_NUMERIC);
     assert_non_null(strstr(message, "Nothing of this step was saved"));
+    assert_non_null(strstr(message, "A lower --lr may help"));
     struct ctx *c = ctx_new(NULL);
     char *last = checkpoint_last(c, k.run);
     assert_non_null(last);
