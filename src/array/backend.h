@@ -63,7 +63,7 @@ struct backend {
     bool host_memory;           /* device memory is the host's: AddressSanitizer may watch it */
     bool counting;              /* allocates address space only and computes nothing: for the planner */
     bool fast_integers;         /* products by COMPUTE_INT8X2 take less time than those in f32 */
-    bool fast_bf16;             /* products by COMPUTE_BF16 take less time than all others */
+    bool fast_bf16;             /* products by COMPUTE_BF16 take less time than f32's, and no more than integers' */
     op_kernel kernel[OP_COUNT]; /* NULL: refused, with E_UNSUPPORTED and the row's name */
 
     /* At least 64-byte aligned, contents undefined, never of 0 bytes. NULL with E_MEMORY. `free` gets the same size and

@@ -16,7 +16,7 @@
                "form of the frozen weights in memory; nf4 (4 bits) and int8 are made when the model is loaded"),            \
         CHOICE_ROW(S, M.compute, "compute", 0, "auto", COMPUTE_CHOICES, GROUP,                                              \
                    "arithmetic of products with the frozen weights; auto: int8x2 on an int8 base, bf16 on a card and in "   \
-                   "training on processors with AMX, else f32")
+                   "training on processors with AMX or AVX512_BF16, else f32")
 
 /* Where to compute: a member of type const char *, for backend_open. */
 #define DEVICE_ROW(S, M, GROUP)                                                                                             \

@@ -40,7 +40,7 @@ struct bf16_kernels {
     int mr;
     int64_t block_rows; /* of C a work item of gemm_run at most, whose A of a chunk is to stay in L2 */
     int64_t run;        /* k of a panel that all rows of a block go through before the next: a multiple of BF16_GROUP */
-    bool fast;          /* faster than f32 and integer products on this instruction set */
+    bool fast;          /* faster than f32 products on this instruction set, and no slower than integers' */
     /* Around the tiles of a work item, on the thread that computes them; NULL: nothing to do. */
     void (*open)(void);
     void (*close)(void);

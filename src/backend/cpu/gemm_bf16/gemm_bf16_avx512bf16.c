@@ -130,6 +130,7 @@ void bf16_avx512bf16_pack_rows(uint32_t *panel, int64_t panel_stride, const uint
 const struct bf16_kernels bf16_kernels_avx512bf16 = {.mr = MR,
                                                      .block_rows = 96,
                                                      .run = 512,
+                                                     .fast = true,
                                                      .tile = avx512bf16_tile,
                                                      .round = bf16_avx512bf16_round,
                                                      .pack_columns = bf16_avx512bf16_pack_columns,
