@@ -161,7 +161,7 @@ FLOATS_INLINE __m512 floats_codes(__m512i low, __m512i fifths, const int h, cons
     const int bits = type == TENSOR_Q4_K ? 4 : 5, from = 23 - bits; /* of the mantissa's 23 */
     __m512i v = floats_shift(low, from - nibble);
     if (type == TENSOR_Q5_K) {
-        __m512i up = _mm512_rol_epi32(fifths, (22 - (8 * b + 4 * h + p)) & 31);
+        __m512i up = floats_shift(fifths, 22 - (8 * b + 4 * h + p));
         v = _mm512_ternarylogic_epi32(v, up, _mm512_set1_epi32(15 << from), SELECT);
     }
     const __m512i exponent = _mm512_castps_si512(_mm512_set1_ps((float)(1 << bits)));
