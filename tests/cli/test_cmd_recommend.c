@@ -124,7 +124,7 @@ struct table_line {
 
 static struct table_line line_of(const char *page, const char *model)
 {
-    struct table_line l;
+    struct table_line l = {.billions = 0};
     char format[160], start[64];
     snprintf(start, sizeof start, "\n%s ", model);
     snprintf(format, sizeof format, "\n%s %%lf B %%lf GB %%15s %%lf GiB %%15s %%31s %%31s %%95s", model);
