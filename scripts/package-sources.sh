@@ -33,11 +33,22 @@ if [ ${#missing[@]} -gt 0 ]; then
     own=(-qq -o Dir::State="$apt" -o Dir::State::lists="$apt/lists" -o Dir::State::status="$apt/status" -o Dir::Cache="$apt/cache"
         -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$apt/sources" -o APT::Sandbox::User="$(id -un)")
     apt-get "${own[@]}" update >"$apt/log" 2>&1 || true # a source without sources is no reason to stop
-    if ! (cd "$root" && apt-get "${own[@]}" source --download-only "${missing[@]}") >>"$apt/log" 2>&1; then
-        cat "$apt/log" >&2
-        echo "error: the package sources of this machine do not offer the sources of: ${missing[*]}" >&2
-        exit 1
-    fi
+    # The newest version first; an archive that is being updated lists one that it does not have yet, and the older one beside it has
+    # the same sources of the library.
+    fetch() {
+        local version
+        for version in $(apt-cache "${own[@]}" showsrc --only-source "$1" | sed -n 's/^Version: //p' | sort -rVu); do
+            (cd "$root" && apt-get "${own[@]}" source --download-only "$1=$version") >>"$apt/log" 2>&1 && return 0
+        done
+        return 1
+    }
+    for package in "${missing[@]}"; do
+        if ! fetch "$package"; then
+            cat "$apt/log" >&2
+            echo "error: the package sources of this machine do not offer the sources of $package" >&2
+            exit 1
+        fi
+    done
     rm -rf "$apt" "$root"/*.dsc "$root"/*.debian.tar.* "$root"/*.asc
 fi
 while read -r package archive sha256; do
