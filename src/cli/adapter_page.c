@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/shell_word.h"
 #include "cli/command.h"
-#include "cli/shell_word.h"
 #include "export/export_card.h"
 
 enum { TEXT_MAX_BYTES = 64 << 10 };

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "base/shell_word.h"
 #include "cli/command.h"
 #include "cli/config_file.h"
 #include "measure/training_trial.h"
@@ -155,8 +156,10 @@ static enum status optimize_write(struct optimize *o, const char *path)
     if (buf_ok(&text)) file_write_atomic(o->c, path, buf_str(&text), text.len);
     buf_release(&text);
     if (!ctx_ok(o->c)) return o->c->status;
-    printf("\n%.1f tokens/s: %s\n  your_ai train --config %s -o RUN\n", o->rate, path, path);
-    return OK;
+    char *word = shell_word_new(o->c, path);
+    if (word) printf("\n%.1f tokens/s: %s\n  your_ai train --config %s -o RUN\n", o->rate, path, word);
+    mem_free(o->c, word);
+    return o->c->status;
 }
 
 static enum status cmd_optimize_run(const struct command_call *call)

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/shell_word.h"
 #include "base/system.h"
 #include "base/utf8.h"
 #include "cli/progress_line.h"
-#include "cli/shell_word.h"
 #include "cli/verdict_page.h"
 #include "report/braille.h"
 #include "runs/samples.h"

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cli/shell_word.h"
+#include "base/shell_word.h"
 #include "your_ai.h"
 
 enum { COMMAND_CAP_BYTES = 1 << 20 };

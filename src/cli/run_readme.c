@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/shell_word.h"
+#include "base/shell_word.h"
 #include "runs/run_size.h"
 #include "train/run.h"
 #include "your_ai.h"

@@ -4,7 +4,7 @@
 #include "cli/train_start.h"
 
 #include "base/mem.h"
-#include "cli/shell_word.h"
+#include "base/shell_word.h"
 #include "export/peft.h"
 #include "train/train_choice.h"
 #include "your_ai.h"

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/shell_word.h"
 #include "base/system.h"
-#include "cli/shell_word.h"
 #include "data/row_path.h"
 #include "io/json.h"
 

@@ -53,6 +53,14 @@ struct export_difference {
     int64_t same_top; /* tokens at which both find the same next token most probable */
 };
 
+/* How an export is run, as a line for a shell. */
+struct export_usage {
+    const char *command; /* the line; in it " %s" is where what `opens` gave in the final folder goes, quoted where a shell
+                            asks for that. Of a line with `python` it is what stands before the program */
+    const char *python;  /* a program that follows as one quoted word; in it "%s" is that path as a string. NULL: none */
+    const char *note;    /* what else there is to say, without brackets and full stop; NULL: nothing */
+};
+
 struct export_format {
     const char *name;    /* "gguf" */
     const char *types;   /* "bf16|f16|f32", the first is taken when none is asked for; NULL: there is one form only */
@@ -71,10 +79,9 @@ struct export_format {
     /* For what model_open cannot open: a comparison of its own, of logits, or of the weights of what was written with those
      * that were merged (`weights` is then set in *out). NULL for all others. */
     enum status (*check)(const struct export_source *s, const char *dir, const char *type, struct export_difference *out);
-    /* How it is run, in a line; "%s" is what `opens` gave in the final folder. */
-    const char *usage;
+    struct export_usage usage;
     /* The line where that one would not work; NULL as a function or as a result: it works. */
-    const char *(*other_usage)(const struct export_source *s);
+    const struct export_usage *(*other_usage)(const struct export_source *s);
 };
 
 /* One export that is asked for. */

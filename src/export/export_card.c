@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/shell_word.h"
+#include "base/utf8.h"
 #include "export/card.h"
 #include "export/peft.h"
 
@@ -26,11 +28,59 @@ void export_append_check(struct buf *b, const struct export_result *r)
                    (long long)d->tokens);
 }
 
+static const struct export_usage *export_usage_of(const struct export_source *s, const struct export_format *f)
+{
+    const struct export_usage *other = f->other_usage ? f->other_usage(s) : NULL;
+    return other ? other : &f->usage;
+}
+
+/* A string of Python's in double quotes that stands for the path. What is no UTF-8 becomes what Python itself calls such a
+ * byte of a path, a lone surrogate. */
+static void python_string_append(struct buf *b, const char *path)
+{
+    buf_append_char(b, '"');
+    for (size_t n = strlen(path); n > 0;) {
+        size_t k = utf8_length((const uint8_t *)path, n);
+        uint8_t byte = (uint8_t)*path;
+        if (k == 0)
+            buf_printf(b, "\\udc%02x", byte);
+        else if (byte < ' ' || byte == 0x7f)
+            buf_printf(b, "\\x%02x", byte);
+        else if (byte == '"' || byte == '\\')
+            buf_printf(b, "\\%c", byte);
+        else
+            buf_append(b, path, k);
+        path += k ? k : 1;
+        n -= k ? k : 1;
+    }
+    buf_append_char(b, '"');
+}
+
+/* The line for a shell alone. */
+static void export_append_command(struct buf *b, const struct export_usage *u, const char *opens)
+{
+    const char *mark = strstr(u->python ? u->python : u->command, u->python ? "%s" : " %s");
+    if (!u->python) {
+        buf_append(b, u->command, (size_t)(mark - u->command));
+        shell_word_append(b, opens);
+        buf_append_str(b, mark + strlen(" %s"));
+        return;
+    }
+    struct buf program;
+    buf_init(&program, b->c, CARD_MAX_BYTES);
+    buf_append(&program, u->python, (size_t)(mark - u->python));
+    python_string_append(&program, opens);
+    buf_append_str(&program, mark + strlen("%s"));
+    buf_append_str(b, u->command);
+    shell_word_append(b, buf_str(&program));
+    buf_release(&program);
+}
+
 void export_append_usage(struct buf *b, const struct export_source *s, const struct export_format *f, const char *opens)
 {
-    const char *other = f->other_usage ? f->other_usage(s) : NULL, *usage = other ? other : f->usage;
-    const char *mark = strstr(usage, "%s");
-    buf_printf(b, "%.*s%s%s", (int)(mark - usage), usage, opens, mark + 2);
+    const struct export_usage *u = export_usage_of(s, f);
+    export_append_command(b, u, opens);
+    if (u->note) buf_printf(b, "    (%s)", u->note);
 }
 
 static enum tensor_type type_of_base(const struct export_source *s)
@@ -90,19 +140,18 @@ static void card_quantised(struct buf *b, const struct export_source *s, bool ad
     buf_append_char(b, '\n');
 }
 
-/* The line as a block of code, and below it what stands in brackets behind the line. */
+/* The line as a block of code, and below it what stands in brackets behind the line on the screen. */
 static void card_usage(struct buf *b, const struct export_source *s, const struct export_target *t)
 {
-    static const char gap[] = "    (";
+    const struct export_usage *u = export_usage_of(s, t->format);
     struct buf line;
     char *opens = t->format->opens(s, ".", t->type);
     buf_init(&line, s->c, CARD_MAX_BYTES);
-    if (opens) export_append_usage(&line, s, t->format, opens);
-    const char *text = buf_str(&line), *note = strstr(text, gap);
+    if (opens) export_append_command(&line, u, opens);
     buf_append_str(b, "## How to run it\n\nIn this folder:\n\n    ");
-    card_append_code(b, text, note ? (size_t)(note - text) : line.len);
+    card_append_code(b, buf_str(&line), line.len);
     buf_append_str(b, "\n\n");
-    if (note) buf_printf(b, "%.*s.\n\n", (int)(strlen(note) - strlen(gap) - 1), note + strlen(gap));
+    if (u->note) buf_printf(b, "%s.\n\n", u->note);
     buf_release(&line);
     mem_free(s->c, opens);
 }

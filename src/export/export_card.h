@@ -11,7 +11,8 @@ enum status export_card_write(const struct export_source *s, const struct export
 
 /* How the check came out, in a line without its end. */
 void export_append_check(struct buf *b, const struct export_result *r);
-/* How the format is run, `opens` being what it opens; what else there is to say follows in brackets. */
+/* How the format is run, `opens` being what it opens: a line that can be copied into a shell, whatever the folders are
+ * called, and what else there is to say in brackets behind it. */
 void export_append_usage(struct buf *b, const struct export_source *s, const struct export_format *f, const char *opens);
 /* What merging onto a quantised base means, in two lines; nothing when there is no adapter or the base is not quantised. */
 void export_append_base_note(struct buf *b, const struct export_source *s);

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/shell_word.h"
 #include "export/export.h"
 #include "export/peft.h"
 #include "io/hub_cache.h"
@@ -64,10 +65,14 @@ static enum status find_adapter(struct export_source *s, const char *operand)
         s->run = path;
         s->adapter = path_join(c, path, "adapter");
         if (!s->adapter || is_adapter(c, s->adapter)) return c->status;
-        return ctx_fail(c, E_INPUT,
-                        "%s: has no finished adapter yet. Export a checkpoint (%s/checkpoints/step-...), or finish the run: "
-                        "your_ai resume %s",
-                        path, path, path);
+        char *word = shell_word_new(c, path);
+        if (!word) return c->status;
+        ctx_fail(c, E_INPUT,
+                 "%s: has no finished adapter yet. Export a checkpoint (%s/checkpoints/step-...), or finish the run: "
+                 "your_ai resume %s",
+                 path, path, word);
+        mem_free(c, word);
+        return c->status;
     }
     s->adapter = path;
     if (file_exists(path)) return OK;

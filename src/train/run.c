@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/host.h"
 #include "base/mem.h"
+#include "base/shell_word.h"
 #include "base/threads.h"
 #include "io/json.h"
 
@@ -63,16 +64,17 @@ bool run_is_unfinished_setup(struct ctx *c, const char *dir)
  * another process's setup. */
 static enum status run_clear(struct ctx *c, const char *dir)
 {
-    char **names = NULL;
+    char **names = NULL, *word = NULL;
     size_t n = 0;
     int lock = dir_lock(c, dir);
     if (lock < 0) return c->status;
     if (dir_list(c, dir, &names, &n) != OK) goto out;
     if (is_aborted_setup(c, dir, names, n))
         dir_remove(c, dir);
-    else if (n > 0)
-        ctx_fail(c, E_INPUT, "%s: exists and is not empty. To continue a run in it: your_ai resume %s", dir, dir);
+    else if (n > 0 && (word = shell_word_new(c, dir)))
+        ctx_fail(c, E_INPUT, "%s: exists and is not empty. To continue a run in it: your_ai resume %s", dir, word);
 out:
+    mem_free(c, word);
     dir_list_free(c, names, n);
     dir_unlock(lock);
     return c->status;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -237,6 +238,19 @@ static void refusals(void **state)
     assert_false(dir_exists(nowhere));
 }
 
+/* What a refusal says to type can be typed, whatever the folder of the run is called. */
+static void commands_in_refusals_are_quoted(void **state)
+{
+    (void)state;
+    const char *stopped = tiny_keep(&tiny, "it's a run"), *nowhere = tiny_path("%s/nowhere", tiny.folder);
+    const char *command = tiny_path("your_ai resume '%s/it'\\''s a run'", tiny.folder);
+    assert_int_equal(mkdir(stopped, 0755), 0);
+    tiny_write(tiny_path("%s/config.json", stopped), "{}");
+    tiny_write(tiny_path("%s/data_manifest.json", stopped), "[]");
+    refused(2, command, WORDS("export", stopped, "-m", tiny.model, "--to", "peft", "-o", nowhere));
+    refused(2, command, WORDS("train", "-m", tiny.model, "-d", tiny.rows, "-o", stopped));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +261,7 @@ int main(void)
         cmocka_unit_test(benchmarks),
         cmocka_unit_test(suites),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(commands_in_refusals_are_quoted),
     };
     return cmocka_run_group_tests(tests, group_setup, tiny_files_remove);
 }

@@ -4,13 +4,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "export/card.h"
-#include "export/export.h"
+#include "export/export_card.h"
 #include "io/json.h"
-#include "support_host.h"
 
 static const char owners_words[] = "# The words of the base's owner\n";
 
@@ -22,19 +22,7 @@ static void make_source(struct fixture *f)
     t.dim = 16;
     tiny_write_hf(f, &t, "hf", NULL);
     fixture_write(f, "hf/README.md", owners_words);
-    struct model *m = model_open(f->c, fixture_path(f, "hf"));
-    assert_ok(f->c);
-    struct lora *l =
-        lora_new(f->c, &m->config, &(struct lora_config){.rank = 3, .alpha = 5, .targets = LORA_ALL, .seed = 9});
-    for (size_t i = 0; i < l->n_modules; i++) {
-        float *b = host_f32(l->modules[i].slot.b);
-        for (int64_t k = 0; k < array_size(l->modules[i].slot.b); k++) b[k] = 0.02f * (float)((k * 7 + (int64_t)i) % 11 - 5);
-        host_store(l->modules[i].slot.b, b);
-    }
-    assert_int_equal(dir_make(f->c, fixture_path(f, "adapter")), OK);
-    assert_int_equal(lora_save_peft(f->c, l, fixture_path(f, "adapter"), m->name), OK);
-    lora_free(l);
-    model_free(m);
+    tiny_write_adapter(f, 0.02f);
 }
 
 /* Exports to DIR/out and returns the card (mem_free); DIR/out is gone afterwards. */
@@ -129,6 +117,62 @@ static void every_format_has_a_card(void **state)
     }
 }
 
+/* ---- the line that says how it is run --------------------------------------------------------------------------------- */
+
+/* A folder of programs that print their arguments, each between brackets, under the names that the lines begin with. */
+static void make_printers(struct fixture *f)
+{
+    static const char *const names[] = {"python", "llama-cli", "mlx_lm.generate", "xcrun"};
+    assert_int_equal(dir_make(f->c, fixture_path(f, "bin")), OK);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "bin/%s", names[i]);
+        fixture_write(f, name, "#!/bin/sh\nprintf '[%s]' \"$@\"\n");
+        assert_int_equal(chmod(fixture_path(f, name), 0755), 0);
+    }
+}
+
+/* What the program that the line names is called with. The note in brackets behind the line is not part of it. */
+static const char *arguments_of(struct fixture *f, const char *line, char *out, size_t size)
+{
+    char command[4096];
+    const char *note = strstr(line, "    (");
+    snprintf(command, sizeof command, "PATH='%s':$PATH; %.*s", fixture_path(f, "bin"),
+             note ? (int)(note - line) : (int)strlen(line), line);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    size_t n = fread(out, 1, size - 1, p);
+    out[n] = '\0';
+    if (pclose(p) != 0) fail_msg("a shell does not run: %s", command);
+    return out;
+}
+
+/* Every line can be copied into a shell, whatever the folder is called; in a program of Python's the path is a string. */
+static void a_shell_runs_the_line(void **state)
+{
+    static const char path[] = "it's \"my\" $HOME; \\x\377";
+    static const char python[] = "(\"it's \\\"my\\\" $HOME; \\\\x\\udcff\")]";
+    struct fixture *f = *state;
+    struct export_source s;
+    struct export_job job;
+    char text[4096];
+    make_source(f);
+    make_printers(f);
+    for (int i = 0; i < N_FORMATS; i++) {
+        struct buf line;
+        assert_int_equal(export_open(&s, f->c, fixture_path(f, "adapter"), fixture_path(f, "hf")), OK);
+        assert_int_equal(export_plan(&s, formats[i].format, fixture_path(f, "out"), &job), OK);
+        buf_init(&line, f->c, sizeof text);
+        export_append_usage(&line, &s, job.targets[0].format, path);
+        arguments_of(f, buf_str(&line), text, sizeof text);
+        bool is_python = strncmp(buf_str(&line), "python ", 7) == 0;
+        has(text, is_python ? python : "[it's \"my\" $HOME; \\x\377]");
+        buf_release(&line);
+        export_job_release(f->c, &job);
+        export_close(&s);
+    }
+}
+
 /* A model without an adapter, and a check that was left out. */
 static void what_was_not_done_is_said(void **state)
 {
@@ -211,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_format_has_a_card, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(a_shell_runs_the_line, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_was_not_done_is_said, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_quantised_base_is_named, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(no_name_breaks_the_card, fixture_setup, fixture_teardown),

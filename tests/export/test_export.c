@@ -27,19 +27,7 @@ static void make_source(struct fixture *f, const struct tiny *t)
 {
     tiny_write_hf(f, t, "hf", NULL);
     tiny_write_gguf(f, t, "m.gguf", NULL);
-    struct model *m = model_open(f->c, fixture_path(f, "hf"));
-    assert_ok(f->c);
-    struct lora *l =
-        lora_new(f->c, &m->config, &(struct lora_config){.rank = 3, .alpha = 5, .targets = LORA_ALL, .seed = 9});
-    for (size_t i = 0; i < l->n_modules; i++) {
-        float *b = host_f32(l->modules[i].slot.b);
-        for (int64_t k = 0; k < array_size(l->modules[i].slot.b); k++) b[k] = 0.1f * (float)((k * 7 + (int64_t)i) % 11 - 5);
-        host_store(l->modules[i].slot.b, b);
-    }
-    assert_int_equal(dir_make(f->c, fixture_path(f, "adapter")), OK);
-    assert_int_equal(lora_save_peft(f->c, l, fixture_path(f, "adapter"), m->name), OK);
-    lora_free(l);
-    model_free(m);
+    tiny_write_adapter(f, 0.1f);
 }
 
 static void open_source(struct fixture *f, struct export_source *s, const char *model)
@@ -389,8 +377,10 @@ static void peft_on_a_gguf_file_asks_for_a_base_name(void **state)
     for (int folder = 0; folder < 2; folder++) {
         open_source(f, &s, folder ? "hf" : "m.gguf");
         assert_int_equal(export_plan(&s, "peft", fixture_path(f, "out"), &job), OK);
-        const char *other = job.targets[0].format->other_usage(&s);
-        assert_true(folder ? !other : other && strstr(other, "cannot load the GGUF file") && strstr(other, "--base-name"));
+        const struct export_usage *other = job.targets[0].format->other_usage(&s);
+        assert_true(folder
+                        ? !other
+                        : other && strstr(other->note, "cannot load the GGUF file") && strstr(other->note, "--base-name"));
         s.base_name = "owner/base";
         assert_null(job.targets[0].format->other_usage(&s));
         export_job_release(f->c, &job);

@@ -70,6 +70,9 @@ struct tiny_edit {
  * format. */
 void tiny_write_hf(struct fixture *f, const struct tiny *t, const char *name, const struct tiny_edit *edit);
 void tiny_write_gguf(struct fixture *f, const struct tiny *t, const char *name, const struct tiny_edit *edit);
+/* Writes DIR/adapter, a PEFT folder of rank 3 and alpha 5 on all linear layers of the model in DIR/hf. A is what a training
+ * begins with, and an element of B one of the multiples -5 to 5 of `step`: the adapter changes the model's logits. */
+void tiny_write_adapter(struct fixture *f, float step);
 struct model *tiny_open(struct fixture *f, const struct tiny *t); /* hf, opened, no error */
 
 /* ---- batches --------------------------------------------------------------------------------------------------------- */

@@ -184,6 +184,6 @@ const struct export_format format_coreml = {
     .opens = format_coreml_opens,
     .limit = format_coreml_limit,
     .check = format_coreml_check,
-    .usage =
-        "xcrun coremlcompiler compile %s .    (on a Mac with macOS 15; the Swift lines are in docs/export.md of your_ai)",
+    .usage = {.command = "xcrun coremlcompiler compile %s .",
+              .note = "on a Mac with macOS 15; the Swift lines are in docs/export.md of your_ai"},
 };

@@ -11,12 +11,16 @@ static enum status format_peft_write(const struct export_source *s, const char *
 
 /* PEFT loads folders and hub ids; the path of a GGUF file, which the adapter names where nothing else is known, it cannot.
  */
-static const char *format_peft_other_usage(const struct export_source *s)
+static const struct export_usage *format_peft_other_usage(const struct export_source *s)
 {
+    static const struct export_usage usage = {
+        .command = "python -c",
+        .python = "from peft import PeftModel as M; M.from_pretrained(BASE, %s)",
+        .note = "BASE: the base in transformers. PEFT cannot load the GGUF file that the adapter names: --base-name "
+                "owner/name says what it can",
+    };
     if (s->base_name || s->model->name[0] != '/' || !weights_gguf(s->model->files)) return NULL;
-    return "python -c 'from peft import PeftModel as M; M.from_pretrained(BASE, \"%s\")'    (BASE: the base in "
-           "transformers. "
-           "PEFT cannot load the GGUF file that the adapter names: --base-name owner/name says what it can)";
+    return &usage;
 }
 
 const struct export_format format_peft = {
@@ -28,6 +32,6 @@ const struct export_format format_peft = {
     .write = format_peft_write,
     .opens = format_opens_folder,
     .limit = format_limit_exact,
-    .usage = "python -c 'from peft import AutoPeftModelForCausalLM as M; M.from_pretrained(\"%s\")'",
+    .usage = {.command = "python -c", .python = "from peft import AutoPeftModelForCausalLM as M; M.from_pretrained(%s)"},
     .other_usage = format_peft_other_usage,
 };

@@ -28,5 +28,5 @@ const struct export_format format_safetensors = {
     .write = format_safetensors_write,
     .opens = format_opens_folder,
     .limit = format_safetensors_limit,
-    .usage = "python -c 'from transformers import AutoModelForCausalLM as M; M.from_pretrained(\"%s\")'",
+    .usage = {.command = "python -c", .python = "from transformers import AutoModelForCausalLM as M; M.from_pretrained(%s)"},
 };

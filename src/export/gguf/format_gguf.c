@@ -179,6 +179,6 @@ const struct export_format format_gguf = {
     .write = format_gguf_write,
     .opens = format_gguf_opens,
     .limit = format_gguf_limit,
-    .usage =
-        "llama-cli -m %s    (Ollama: ollama create NAME -f Modelfile; LM Studio finds it in ~/.lmstudio/models/me/NAME)",
+    .usage = {.command = "llama-cli -m %s",
+              .note = "Ollama: ollama create NAME -f Modelfile; LM Studio finds it in ~/.lmstudio/models/me/NAME"},
 };

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/shell_word.h"
 #include "export/formats.h"
 #include "export/gguf/gguf_model.h"
 #include "model/weights.h"
@@ -95,9 +96,11 @@ static enum status write_modelfile(const struct export_source *s, const char *di
     char *stem = gguf_model_stem(s), *from = NULL;
     if (stem) from = base ? path_absolute(s->c, gguf_path(base)) : mem_printf(s->c, "./%s-F16.gguf", stem);
     if (from) modelfile_write(s, dir, from, "./adapter.gguf");
-    if (from && !base && ctx_ok(s->c))
+    char *word = from && !base && ctx_ok(s->c) ? shell_word_new(s->c, s->model_path) : NULL;
+    if (word)
         ctx_log(s->c, LOG_INFO, "the Modelfile names the base %s: your_ai export -m %s --to gguf:f16 -o DIR makes it", from,
-                s->model_path);
+                word);
+    mem_free(s->c, word);
     mem_free(s->c, from);
     mem_free(s->c, stem);
     return s->c->status;
@@ -132,6 +135,6 @@ const struct export_format format_gguf_lora = {
     .write = format_gguf_lora_write,
     .opens = format_gguf_lora_opens,
     .limit = format_limit_exact,
-    .usage = "llama-cli -m BASE.gguf --lora %s    (BASE.gguf: the base, which the Modelfile names; Ollama: ollama create "
-             "NAME -f Modelfile)",
+    .usage = {.command = "llama-cli -m BASE.gguf --lora %s",
+              .note = "BASE.gguf: the base, which the Modelfile names; Ollama: ollama create NAME -f Modelfile"},
 };

@@ -282,5 +282,5 @@ const struct export_format format_mlx = {
     .opens = format_opens_folder,
     .limit = format_mlx_limit,
     .check = format_mlx_check,
-    .usage = "mlx_lm.generate --model %s -p Hello",
+    .usage = {.command = "mlx_lm.generate --model %s -p Hello"},
 };

@@ -114,11 +114,14 @@ static enum status format_mlx_lora_write(const struct export_source *s, const ch
 }
 
 /* mlx-lm loads folders and hub ids, no GGUF file. */
-static const char *format_mlx_lora_other_usage(const struct export_source *s)
+static const struct export_usage *format_mlx_lora_other_usage(const struct export_source *s)
 {
-    if (s->base_name || !weights_gguf(s->model->files)) return NULL;
-    return "mlx_lm.generate --model BASE --adapter-path %s -p Hello    (BASE: the base as a folder, since mlx-lm loads "
-           "no GGUF file: your_ai export -m MODEL.gguf --to safetensors -o BASE)";
+    static const struct export_usage usage = {
+        .command = "mlx_lm.generate --model BASE --adapter-path %s -p Hello",
+        .note = "BASE: the base as a folder, since mlx-lm loads no GGUF file: your_ai export -m MODEL.gguf --to "
+                "safetensors -o BASE",
+    };
+    return s->base_name || !weights_gguf(s->model->files) ? NULL : &usage;
 }
 
 const struct export_format format_mlx_lora = {
@@ -130,6 +133,7 @@ const struct export_format format_mlx_lora = {
     .write = format_mlx_lora_write,
     .opens = format_opens_folder,
     .limit = format_limit_exact,
-    .usage = "mlx_lm.generate --model BASE --adapter-path %s -p Hello    (BASE: the base, as a folder or owner/name)",
+    .usage = {.command = "mlx_lm.generate --model BASE --adapter-path %s -p Hello",
+              .note = "BASE: the base, as a folder or owner/name"},
     .other_usage = format_mlx_lora_other_usage,
 };
