@@ -269,6 +269,17 @@ static void features_are_refused_by_name(void **state)
         {"lora_dropout", "1", E_INPUT, "dropout"},
         {"target_modules", "[\"q_proj\"]", E_INPUT, "not in \"target_modules\""},
         {"target_modules", "[\"roj\", \"proj\", \"model.layers.0\"]", E_INPUT, "not in \"target_modules\""},
+        {"target_modules", "[\"q_proj\", 1]", E_INPUT, "\"target_modules\" must be a list of names or a regular expression"},
+        {"target_modules", "7", E_INPUT, "\"target_modules\" must be a list of names or a regular expression"},
+        {"target_modules", "\".*\\\\.(q|k|v|o|gate|up)_proj\"", E_INPUT,
+         "module model.layers.0.mlp.down_proj has tensors, but the regular expression of \"target_modules\""},
+        {"target_modules", "\"(q|k|v|o|gate|up|down)_proj\"", E_INPUT,
+         "model.layers.0.self_attn.q_proj has tensors, but the regular expression"},
+        {"target_modules", "\"(_proj\"", E_INPUT, "pattern \"(_proj\" is malformed"},
+        {"exclude_modules", "[\"1.mlp.up_proj\"]", E_INPUT,
+         "module model.layers.1.mlp.up_proj has tensors, and \"exclude_modules\" leaves it out"},
+        {"exclude_modules", "\".*1.*down_proj\"", E_INPUT,
+         "model.layers.1.mlp.down_proj has tensors, and \"exclude_modules\""},
         {"layers_to_transform", "[7]", E_INPUT, "has tensors but its layer is not in \"layers_to_transform\""},
         {"layers_to_transform", "7", E_INPUT, "has tensors but its layer is not in \"layers_to_transform\""},
         {"rank_pattern", "{\"q_proj\": 2.5}", E_INPUT, "whole number"},
@@ -288,7 +299,13 @@ static void harmless_fields_are_accepted(void **state)
     static const char *const cases[][2] = {
         {"peft_version", "\"0.21.2\""},
         {"target_modules", "\"all-linear\""},
+        {"target_modules", "\"All-Linear\""},
+        {"target_modules", "null"},
         {"target_modules", "\".*_proj\""},
+        {"target_modules", "\"(?:.*?(?:self_attn|mlp).*?(?:q|k|v|o|gate|up|down)_proj.*?)|(?:.*lm_head)\""},
+        {"target_modules", "\"model\\\\.layers\\\\.[0-9]+\\\\.(mlp|self_attn)\\\\.\\\\w+\""},
+        {"exclude_modules", "[\"lm_head\", \"model.layers.11.mlp.up_proj\"]"},
+        {"exclude_modules", "\".*(vision|audio).*\""},
         {"layers_to_transform", "[]"},
         {"use_qalora", "false"},
         {"loftq_config", "{}"},
@@ -302,6 +319,46 @@ static void harmless_fields_are_accepted(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct lora *l = load_changed(f, cases[i][0], cases[i][1]);
         assert_ok(f->c);
+        lora_free(l);
+    }
+}
+
+/* What is said and not refused, from keep_warnings on. */
+static char logged[2048];
+static struct ctx_hooks saved;
+
+static void keep_log(void *user, enum log_level level, const char *message)
+{
+    (void)user;
+    size_t n = strlen(logged);
+    if (level == LOG_WARN) snprintf(logged + n, sizeof logged - n, "%s\n", message);
+}
+
+static void keep_warnings(struct fixture *f)
+{
+    logged[0] = '\0';
+    saved = f->c->hooks;
+    f->c->hooks.log = keep_log;
+}
+
+/* An expression that is not read here, and modules that are named and have no tensors: used all the same, and said. */
+static void what_cannot_be_compared_is_said(void **state)
+{
+    static const struct {
+        const char *field, *value, *part;
+    } cases[] = {
+        {"target_modules", "\"(?=model).*_proj\"", "So \"target_modules\" is not compared with the tensors of the adapter"},
+        {"exclude_modules", "\".{3}vision.*\"", "So \"exclude_modules\" is not compared with the tensors of the adapter"},
+        {"target_modules", "\".*_proj\"", NULL},
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        keep_warnings(f);
+        struct lora *l = load_changed(f, cases[i].field, cases[i].value);
+        f->c->hooks = saved;
+        assert_ok(f->c);
+        assert_int_equal(l->n_modules, 14);
+        if (cases[i].part ? !strstr(logged, cases[i].part) : *logged) fail_msg("%s: %s", cases[i].value, logged);
         lora_free(l);
     }
 }
@@ -368,9 +425,13 @@ static void half_precision_is_read(void **state)
     static const struct safetensors_entry entries[] = {{Q "lora_A.weight", TENSOR_BF16, 2, {3, 24}},
                                                        {Q "lora_B.weight", TENSOR_F16, 2, {40, 3}}};
     struct fixture *f = *state;
+    keep_warnings(f);
     struct lora *l = load_tensors(f, entries, 2);
+    f->c->hooks = saved;
     assert_ok(f->c);
     assert_int_equal(l->n_modules, 1);
+    assert_non_null(strstr(logged, "\"target_modules\" names 13 modules of which the file has no tensors "
+                                   "(model.layers.0.self_attn.k_proj, ...)"));
     assert_int_equal(l->config.targets, 1u << LORA_Q);
     lora_free(l);
 }
@@ -400,6 +461,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(config_is_pefts, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(features_are_refused_by_name, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(harmless_fields_are_accepted, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_compared_is_said, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(tensors_that_do_not_fit, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(half_precision_is_read, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(missing_files, fixture_setup, fixture_teardown),

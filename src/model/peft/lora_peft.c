@@ -21,6 +21,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "model/peft/pattern.h"
+#include "model/peft/peft_targets.h"
 
 /* MAX_RULES: one for each linear layer of the largest model. MAX_OPERATORS: rules that are more than a name, so that a
  * hostile file cannot buy much matching time. */
@@ -182,6 +183,7 @@ struct peft {
     struct safetensors *tensors;
     struct lora_config config;
     struct peft_rules ranks, alphas;
+    struct peft_targets targets;
     const struct tensor_view **found; /* (n_layers * LORA_PLACES, 2): A and B of each linear layer */
 };
 
@@ -293,7 +295,8 @@ static enum status read_config(struct peft *p)
         !json_member_bool(c, p->config_path, p->doc, "use_rslora", false, &p->config.rslora))
         return c->status;
     TRY(peft_read_pattern(p, "rank_pattern", 4096, &p->ranks));
-    return peft_read_pattern(p, "alpha_pattern", 1e6, &p->alphas);
+    TRY(peft_read_pattern(p, "alpha_pattern", 1e6, &p->alphas));
+    return peft_targets_read(c, p->config_path, p->doc, &p->targets);
 }
 
 /* ---- reading: the tensors -------------------------------------------------------------------------------------------- */
@@ -347,33 +350,6 @@ static double rule_value(const struct peft_rules *rules, const char *module, dou
     return otherwise;
 }
 
-/* Whether target_modules, when it is a list, names the module: PEFT would not have put the tensors there otherwise. */
-static bool is_target(const struct peft *p, const char *module)
-{
-    const json_t *list = json_object_get(p->doc, "target_modules");
-    size_t n = strlen(module);
-    if (!json_is_array(list)) return true; /* a pattern or "all-linear": the tensors say */
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *target = json_string_value(json_array_get(list, i));
-        if (!target) continue;
-        size_t k = strlen(target);
-        if (k <= n && strcmp(module + n - k, target) == 0 && (k == n || module[n - k - 1] == '.')) return true;
-    }
-    return false;
-}
-
-/* Whether layers_to_transform, a number or a list of them, names the layer; null and an empty list name every one. PEFT does
- * not load what stands elsewhere and only warns, so the same adapter would compute otherwise there and here. */
-static bool is_transformed(const struct peft *p, int64_t layer)
-{
-    const json_t *v = json_object_get(p->doc, "layers_to_transform");
-    if (json_is_integer(v)) return json_integer_value(v) == layer;
-    if (!json_is_array(v) || json_array_size(v) == 0) return true;
-    for (size_t i = 0; i < json_array_size(v); i++)
-        if (json_integer_value(json_array_get(v, i)) == layer && json_is_integer(json_array_get(v, i))) return true;
-    return false;
-}
-
 /* Both halves have the shapes of the module: checked before memory of that size is asked for. */
 static enum status check_shapes(struct peft *p, const struct tensor_view *const *half, enum lora_place place, int64_t rank)
 {
@@ -410,11 +386,7 @@ static enum status peft_add_module(struct peft *p, struct lora *l, int64_t layer
     if (!half[0] || !half[1])
         return ctx_fail(p->c, E_INPUT, "%s: module %s has lora_%c but no lora_%c", p->config_path, module,
                         half[0] ? 'A' : 'B', half[0] ? 'B' : 'A');
-    if (!is_target(p, module))
-        return ctx_fail(p->c, E_INPUT, "%s: module %s has tensors but is not in \"target_modules\"", p->config_path, module);
-    if (!is_transformed(p, layer))
-        return ctx_fail(p->c, E_INPUT, "%s: module %s has tensors but its layer is not in \"layers_to_transform\"",
-                        p->config_path, module);
+    TRY(peft_targets_check(&p->targets, module, layer));
     double rank = rule_value(&p->ranks, module, (double)p->config.rank);
     if (rank != floor(rank)) return ctx_fail(p->c, E_INPUT, "%s: rank %g is not a whole number", p->config_path, rank);
     if (half[0]->shape[0] != (int64_t)rank)
@@ -450,6 +422,27 @@ static enum status fill_modules(struct peft *p, struct lora *l)
     return OK;
 }
 
+/* Modules that the config names and the file has no tensors of: PEFT gives them a B of zeros, so they change nothing there
+ * either, but a file that was cut short looks like that. */
+static void warn_of_absent(const struct peft *p)
+{
+    const struct peft_names *names = &p->targets.targets;
+    char module[NAME_BYTES], first[NAME_BYTES];
+    int64_t absent = 0;
+    if (!names->list && !names->pattern) return;
+    for (int64_t i = 0; i < p->model->n_layers * LORA_PLACES; i++) {
+        enum lora_place place = (enum lora_place)(i % LORA_PLACES);
+        if (!lora_place_exists(p->model, place) || p->found[2 * i]) continue;
+        if (!peft_targets_has(&p->targets, module_path(module, i / LORA_PLACES, place), i / LORA_PLACES)) continue;
+        if (absent++ == 0) memcpy(first, module, sizeof first);
+    }
+    if (absent)
+        ctx_log(p->c, LOG_WARN,
+                "%s: \"target_modules\" names %lld module%s of which the file has no tensors (%s%s): they stay as the model "
+                "has them. If the adapter was trained on them, the file is not whole",
+                p->config_path, (long long)absent, absent == 1 ? "" : "s", first, absent == 1 ? "" : ", ...");
+}
+
 static struct lora *load_modules(struct peft *p, const char *dir)
 {
     peft_summarise(p);
@@ -458,7 +451,8 @@ static struct lora *load_modules(struct peft *p, const char *dir)
         return NULL;
     }
     struct lora *l = lora_empty(p->c, p->model, &p->config);
-    if (!l || fill_modules(p, l) == OK) return l;
+    if (l && fill_modules(p, l) == OK) warn_of_absent(p);
+    if (!l || ctx_ok(p->c)) return l;
     lora_free(l);
     return NULL;
 }
@@ -495,6 +489,7 @@ struct lora *lora_load_peft(struct ctx *c, const struct model_config *m, const c
     struct lora *l = ctx_ok(c) ? peft_load(&p, dir, tensors_path) : NULL;
     rules_release(c, &p.ranks);
     rules_release(c, &p.alphas);
+    peft_targets_release(&p.targets);
     if (p.doc) json_decref(p.doc);
     safetensors_close(p.tensors);
     mem_free(c, p.found);

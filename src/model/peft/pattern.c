@@ -162,8 +162,11 @@ static void pattern_parse_class(struct pattern_parser *ps, uint8_t *set)
 static struct fragment pattern_parse_group(struct pattern_parser *ps)
 {
     struct fragment none = {0, 0};
-    if (*ps->at == '?') pattern_refuse(ps, "a (?...) group");
-    if (++ps->depth > PATTERN_MAX_DEPTH) malformed(ps, "groups are nested too deeply");
+    if (ps->at[0] == '?' && ps->at[1] == ':')
+        ps->at += 2; /* it captures nothing, as no group does here */
+    else if (*ps->at == '?')
+        pattern_refuse(ps, "a (?...) group other than (?:...)");
+    if (++ps->depth > PATTERN_MAX_DEPTH) pattern_refuse(ps, "groups nested more than 32 deep");
     if (!ctx_ok(ps->c)) return none;
     struct fragment inside = parse_choice(ps);
     ps->depth--;
@@ -202,13 +205,14 @@ static bool is_quantifier(char ch)
     return ch == '*' || ch == '+' || ch == '?';
 }
 
-/* An atom and the quantifier behind it. */
+/* An atom and the quantifier behind it. A lazy one, a*?, matches the same texts: it says only which part it tries first. */
 static struct fragment parse_piece(struct pattern_parser *ps)
 {
     struct fragment f = pattern_parse_atom(ps);
     if (!ctx_ok(ps->c) || !is_quantifier(*ps->at)) return f;
     f = pattern_repeat(ps, f, *ps->at++);
-    if (is_quantifier(*ps->at)) pattern_refuse(ps, "a lazy, possessive or repeated quantifier");
+    if (*ps->at == '?') ps->at++;
+    if (is_quantifier(*ps->at)) pattern_refuse(ps, "a possessive or repeated quantifier");
     return f;
 }
 
@@ -256,7 +260,7 @@ struct pattern *pattern_new(struct ctx *c, const char *what, const char *source)
 {
     size_t n = strlen(source);
     if (n > PATTERN_MAX_BYTES) {
-        ctx_fail(c, E_INPUT, "%s: a pattern of %zu bytes is longer than %d", what, n, PATTERN_MAX_BYTES);
+        ctx_fail(c, E_UNSUPPORTED, "%s: a pattern of %zu bytes is longer than %d", what, n, PATTERN_MAX_BYTES);
         return NULL;
     }
     struct pattern *p = mem_alloc(c, 1, sizeof *p);
@@ -310,18 +314,19 @@ static void pattern_enter(const struct pattern *p, struct places *places, int st
     }
 }
 
-/* The tail of the source's length, if it begins the text or follows a '.'. */
-static bool match_plain(const char *source, const char *text)
+/* The tail of the source's length, if it begins the text or, with `tail`, follows a '.'. */
+static bool match_plain(const char *source, const char *text, bool tail)
 {
     size_t k = strlen(source), n = strlen(text);
-    if (k > n || (k < n && text[n - k - 1] != '.')) return false;
+    if (k > n || (k < n && (!tail || text[n - k - 1] != '.'))) return false;
     for (size_t i = 0; i < k; i++)
         if (source[i] != '.' && source[i] != text[n - k + i]) return false;
     return true;
 }
 
-/* One pass over the text with all places at once. Every '.' may begin the tail, so the machine is started there again. */
-static bool match_program(const struct pattern *p, const char *text)
+/* One pass over the text with all places at once. With `tail` every '.' may begin the tail, so the machine is started there
+ * again. */
+static bool match_program(const struct pattern *p, const char *text, bool tail)
 {
     struct places now = {{0}}, next;
     size_t n = strlen(text);
@@ -331,7 +336,7 @@ static bool match_program(const struct pattern *p, const char *text)
         for (int s = 0; s < p->n; s++)
             if (now.on[s] && p->steps[s].kind == STEP_SET && pattern_set_has(p->steps[s].set, text[i]))
                 pattern_enter(p, &next, p->steps[s].out, false, i + 1 == n);
-        if (text[i] == '.') pattern_enter(p, &next, p->start, false, i + 1 == n); /* a tail may begin here */
+        if (tail && text[i] == '.') pattern_enter(p, &next, p->start, false, i + 1 == n); /* a tail may begin here */
         now = next;
     }
     for (int s = 0; s < p->n; s++)
@@ -339,7 +344,12 @@ static bool match_program(const struct pattern *p, const char *text)
     return false;
 }
 
+bool pattern_match(const struct pattern *p, const char *text)
+{
+    return p->plain ? match_plain(p->plain, text, false) : match_program(p, text, false);
+}
+
 bool pattern_match_tail(const struct pattern *p, const char *text)
 {
-    return p->plain ? match_plain(p->plain, text) : match_program(p, text);
+    return p->plain ? match_plain(p->plain, text, true) : match_program(p, text, true);
 }
