@@ -23,11 +23,11 @@ static int64_t top_index(const float *row, int64_t n)
 }
 
 /* The tokens whose most probable next one is another in a package: the most that the engine's best logit is above that
- * of the other, and how many of them are further apart than neighbouring f16 numbers are there, so that f16 logits could
- * tell them apart. */
+ * of the other, and how many of the two are no further apart than neighbouring f16 numbers are there, ties that logits in
+ * f16 need not decide as the engine does, and how many are. */
 struct others {
-    double gap;
-    int apart;
+    double gap, spacing; /* spacing: of f16 numbers where the gap is */
+    int ties, apart;
 };
 
 static struct others find_others(const struct export_logits *wanted, const float *got)
@@ -39,8 +39,10 @@ static struct others find_others(const struct export_logits *wanted, const float
         double gap = (double)row[best] - (double)row[other];
         int exponent;
         frexp((double)row[best], &exponent); /* |row[best]| is in [2^(exponent-1), 2^exponent): 2^10 f16 numbers */
-        o.apart += best != other && gap > ldexp(1, exponent - 11);
-        o.gap = fmax(o.gap, gap);
+        double spacing = ldexp(1, exponent - 11);
+        o.ties += best != other && gap <= spacing;
+        o.apart += best != other && gap > spacing;
+        if (gap > o.gap) o = (struct others){gap, spacing, o.ties, o.apart};
     }
     return o;
 }
@@ -60,10 +62,10 @@ static enum status compare_prompt(const struct coreml_package *k, const struct e
         coreml_session_close(&q);
     }
     mem_free(k->c, got);
-    printf("\"%s\": {\"tokens\": %lld, \"largest\": %.3g, \"relative\": %.3g, \"same_top\": %lld, \"gap\": %.3g, \"apart\": "
-           "%d}, ",
+    printf("\"%s\": {\"tokens\": %lld, \"largest\": %.3g, \"relative\": %.3g, \"same_top\": %lld, \"gap\": %.3g, "
+           "\"spacing\": %.3g, \"ties\": %d, \"apart\": %d}, ",
            half ? "f16" : "f32", (long long)d.tokens, d.largest, d.relative, (long long)d.same_top, others.gap,
-           others.apart);
+           others.spacing, others.ties, others.apart);
     return k->c->status;
 }
 
