@@ -265,6 +265,24 @@ static void a_compressed_base_is_the_cpus(void **state)
     opened.base = BASE_AS_IS;
 }
 
+/* Graphs of recorded calls (the default; the second step's take over the first's) against calls that are queued one by one. */
+static void graphs_change_no_bit(void **state)
+{
+    (void)state;
+    static struct outcome recorded, single;
+    struct batch b = make_batch(1);
+    struct side s;
+    open_side(&s, "cuda", 16, 0.3);
+    train(&s, &b, 1, &recorded);
+    close_side(&s);
+    setenv("YA_CUDA_GRAPHS", "0", 1);
+    open_side(&s, "cuda", 16, 0.3);
+    train(&s, &b, 1, &single);
+    close_side(&s);
+    unsetenv("YA_CUDA_GRAPHS");
+    expect_same(&recorded, &single);
+}
+
 struct elsewhere {
     struct side *side;
     struct batch batch;
@@ -440,6 +458,7 @@ int main(void)
         cmocka_unit_test(a_step_is_the_cpus),
         cmocka_unit_test(a_compressed_base_is_the_cpus),
         cmocka_unit_test(another_thread_may_go_on),
+        cmocka_unit_test(graphs_change_no_bit),
         cmocka_unit_test(dropout_is_the_cpus),
         cmocka_unit_test(rows_without_weight_are_left_out),
         cmocka_unit_test(log_probabilities_are_the_cpus),

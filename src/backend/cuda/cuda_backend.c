@@ -1,8 +1,10 @@
 /* cuda_backend: opening and closing, memory, the table. See cuda_backend.h. */
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/cuda_graph.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/mem.h"
@@ -66,6 +68,12 @@ static void *host_alloc(struct cuda_backend *b, size_t bytes)
     return block;
 }
 
+static void host_free(struct cuda_backend *b, void *block)
+{
+    cuda_wait(b->d); /* a copy out of it may be queued or recorded */
+    b->d->driver.cuMemFreeHost(block);
+}
+
 /* Member `alloc`; only device memory is counted. */
 static void *cuda_backend_alloc(struct backend *base, enum backend_memory kind, size_t bytes)
 {
@@ -91,7 +99,7 @@ static void cuda_backend_free(struct backend *base, enum backend_memory kind, vo
     else if (kind == MEMORY_DEVICE)
         cuda_free(b->d, (CUdeviceptr)block);
     else
-        b->d->driver.cuMemFreeHost(block);
+        host_free(b, block);
 }
 
 static struct backend_stats cuda_backend_stats(const struct backend *b)
@@ -130,7 +138,7 @@ static void cuda_backend_close(struct backend *base)
     BUG_ON(c, b->stats.live_bytes != 0, "%s is closed with %zu bytes still in use", base->name, b->stats.live_bytes);
     if (b->d && !b->d->counting) {
         cuda_bind(b);
-        b->d->driver.cuStreamSynchronize(b->d->stream);
+        cuda_wait(b->d);
         if (b->step) b->d->driver.cuMemFree(b->step);
         if (b->partial) b->d->driver.cuMemFree(b->partial);
         cuda_weights_close(b);
@@ -152,6 +160,8 @@ static enum status cuda_backend_open_parts(struct cuda_backend *b, int index)
     if (counting) return OK;
     const char *timed = getenv("YA_CUDA_TIMED");
     b->d->timed = timed && *timed && *timed != '0';
+    const char *graphs = getenv("YA_CUDA_GRAPHS");
+    if (!graphs || strcmp(graphs, "0") != 0) TRY(cuda_graphs_open(b->d));
     TRY(cuda_copies_open(b));
     b->step = cuda_alloc(b->d, sizeof(struct cuda_adamw_step));
     b->partial = cuda_alloc(b->d, CUDA_SUM_BLOCKS * sizeof(double));

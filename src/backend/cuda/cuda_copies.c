@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/cuda_graph.h"
 
 enum { STAGE_PIECE = CUDA_STAGE_BYTES / CUDA_STAGE_PIECES, STAGE_ALIGN = 256 };
 
@@ -41,6 +42,7 @@ static enum status stage_turn(struct cuda_backend *b)
 {
     struct cuda_stage *s = &b->stage;
     struct cuda *d = b->d;
+    TRY(cuda_graph_send(d));
     TRY(cuda_check(d, d->driver.cuEventRecord(s->copied[s->piece], d->stream), "recording an event"));
     s->queued[s->piece] = true;
     s->piece = (s->piece + 1) % CUDA_STAGE_PIECES;
@@ -63,6 +65,7 @@ void *cuda_stage_take(struct cuda_backend *b, size_t most, size_t *bytes)
 void cuda_stage_send(struct cuda_backend *b, CUdeviceptr to, const void *part, size_t bytes)
 {
     struct cuda *d = b->d;
+    if (cuda_graph_next(d, CUDA_TAG_COPY, true) != OK) return;
     cuda_check(d, d->driver.cuMemcpyHtoDAsync(to, part, bytes, d->stream), "copying to the card");
     b->stage.used += (bytes + STAGE_ALIGN - 1) / STAGE_ALIGN * STAGE_ALIGN;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/cuda/cuda_gemm.h"
+#include "backend/cuda/cuda_graph.h"
 #include "backend/cuda/cuda_modules.h"
 
 /* More streaming multiprocessors than any card has. Scratch of tall products grows with their number (cuda_tall_slices),
@@ -124,6 +125,7 @@ void cuda_close(struct cuda *d)
     const struct cuda_driver *f = &d->driver;
     cuda_gemm_forget(d);
     if (d->stream) f->cuStreamSynchronize(d->stream);
+    cuda_graphs_close(d);
     if (d->workspace) f->cuMemFree(d->workspace);
     if (d->lt) f->cublasLtDestroy(d->lt);
     for (int i = 0; i < CUDA_MAX_MODULES; i++) {
@@ -210,31 +212,35 @@ CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes)
 
 void cuda_free(struct cuda *d, CUdeviceptr block)
 {
-    if (block) cuda_check(d, d->driver.cuMemFree(block), "freeing memory");
+    if (!block) return;
+    cuda_graph_send(d); /* what is recorded may use it */
+    cuda_check(d, d->driver.cuMemFree(block), "freeing memory");
 }
 
 void cuda_upload(struct cuda *d, CUdeviceptr to, const void *from, size_t bytes)
 {
-    if (!ctx_ok(d->c)) return;
-    /* From pageable memory the call returns only when the bytes have been taken. */
+    if (!ctx_ok(d->c) || cuda_graph_send(d) != OK) return;
+    /* From pageable memory the call returns only when the bytes have been taken; recorded, it would take them later. */
     cuda_check(d, d->driver.cuMemcpyHtoDAsync(to, from, bytes, d->stream), "copying to the card");
 }
 
 void cuda_download(struct cuda *d, void *to, CUdeviceptr from, size_t bytes)
 {
-    if (!ctx_ok(d->c)) return;
+    if (!ctx_ok(d->c) || cuda_graph_send(d) != OK) return;
     cuda_check(d, d->driver.cuMemcpyDtoHAsync(to, from, bytes, d->stream), "copying from the card");
     cuda_wait(d);
 }
 
 enum status cuda_wait(struct cuda *d)
 {
+    cuda_graph_send_last(d);
     return cuda_check(d, d->driver.cuStreamSynchronize(d->stream), "work on the card");
 }
 
 enum status cuda_zero(struct cuda *d, CUdeviceptr to, size_t bytes)
 {
     if (!ctx_ok(d->c) || d->counting) return d->c->status;
+    TRY(cuda_graph_next(d, CUDA_TAG_ZERO, true));
     return cuda_check(d, d->driver.cuMemsetD8Async(to, 0, bytes, d->stream), "filling memory");
 }
 
@@ -250,6 +256,8 @@ enum status cuda_launch(struct cuda *d, enum cuda_kernel kernel, struct cuda_gri
         d->driver.cuFuncSetAttribute(d->kernel[kernel], CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)g.shared);
         d->shared[kernel] = g.shared;
     }
+    TRY(cuda_graph_next(d, (int)kernel, d->launched[kernel]));
+    d->launched[kernel] = true;
     void *list[] = {(void *)args};
     return cuda_check(
         d, d->driver.cuLaunchKernel(d->kernel[kernel], g.x, g.y, 1, g.threads, 1, 1, g.shared, d->stream, list, NULL),

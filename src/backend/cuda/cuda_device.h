@@ -15,9 +15,10 @@ enum cuda_kernel {
         CUDA_KERNEL_COUNT
 };
 
-enum { CUDA_MAX_MODULES = 24, CUDA_WORKSPACE_BYTES = 64 << 20 };
+enum { CUDA_MAX_MODULES = 24, CUDA_WORKSPACE_BYTES = 64 << 20, CUDA_PRODUCTS_KNOWN = 256 };
 
 struct cuda_gemm_plan; /* cuda_gemm.c */
+struct cuda_graphs;    /* cuda_graph.c */
 
 struct cuda {
     struct ctx *c;
@@ -37,6 +38,10 @@ struct cuda {
     CUdeviceptr workspace; /* CUDA_WORKSPACE_BYTES, for cuBLASLt */
     struct cuda_gemm_plan *plans;
     int n_plans;
+    struct cuda_graphs *graphs;             /* NULL: every call is queued by itself */
+    bool launched[CUDA_KERNEL_COUNT];       /* at least once */
+    uint64_t products[CUDA_PRODUCTS_KNOWN]; /* hashes of cuBLASLt's algorithms that were queued at least once */
+    int n_products;
     bool timed; /* products take the fastest of cuBLASLt's algorithms, by trial; else the one that it proposes first */
 };
 

@@ -52,7 +52,14 @@
     X(cuEventDestroy)                                                                                                       \
     X(cuEventRecord)                                                                                                        \
     X(cuEventSynchronize)                                                                                                   \
-    X(cuEventElapsedTime)
+    X(cuEventElapsedTime)                                                                                                   \
+    X(cuStreamBeginCapture)                                                                                                 \
+    X(cuStreamEndCapture)                                                                                                   \
+    X(cuGraphInstantiate)                                                                                                   \
+    X(cuGraphExecUpdate)                                                                                                    \
+    X(cuGraphExecDestroy)                                                                                                   \
+    X(cuGraphLaunch)                                                                                                        \
+    X(cuGraphDestroy)
 
 #define CUDA_LT_CALLS(X)                                                                                                    \
     X(cublasLtCreate)                                                                                                       \

@@ -4,6 +4,7 @@
  * it may depend on is the key: the three sizes, which operands are transposed, the strides, the result's type, whether the
  * result is added to, and how the operands are aligned. The table is an open hash of fixed size, at most half full. */
 #include "backend/cuda/cuda_gemm.h"
+#include "backend/cuda/cuda_graph.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct cuda_gemm_plan {
     bool ready; /* descriptors exist */
     cublasLtMatmulAlgo_t algo;
     bool chosen;
+    bool queued; /* at least once */
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, c; /* in cuBLAS's order: a is our second operand */
 };
@@ -170,6 +172,7 @@ static enum status gemm_time_all(struct cuda *d, struct cuda_gemm_plan *p, const
                                  const cublasLtMatmulHeuristicResult_t *results, int found)
 {
     struct gemm_operands o = *operands;
+    TRY(cuda_graph_send(d)); /* a recorded product takes no time */
     CUdeviceptr scratch = cuda_alloc(d, (size_t)p->key.m * (size_t)p->key.ldc * (p->key.flags & 4 ? 4 : 2));
     CUevent from = NULL, to = NULL;
     if (!scratch) return d->c->status;
@@ -222,12 +225,12 @@ void cuda_gemm_forget(struct cuda *d)
     d->n_plans = 0;
 }
 
-/* FNV-1a over the words of a key. */
-static uint64_t gemm_hash(const struct gemm_key *key)
+/* FNV-1a over words. */
+static uint64_t gemm_hash(const void *words, size_t bytes)
 {
-    const uint32_t *word = (const uint32_t *)key;
+    const uint32_t *word = words;
     uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < sizeof(*key) / sizeof(*word); i++) hash = (hash ^ word[i]) * 0x100000001b3;
+    for (size_t i = 0; i < bytes / sizeof(*word); i++) hash = (hash ^ word[i]) * 0x100000001b3;
     return hash ^ hash >> 32;
 }
 
@@ -240,13 +243,25 @@ static struct cuda_gemm_plan *gemm_plan(struct cuda *d, const struct gemm_key *k
         ctx_fail(d->c, E_MEMORY, "CUDA: no memory for the list of products");
         return NULL;
     }
-    size_t i = gemm_hash(key) % GEMM_SLOTS;
+    size_t i = gemm_hash(key, sizeof(*key)) % GEMM_SLOTS;
     while (d->plans[i].used && memcmp(&d->plans[i].key, key, sizeof(*key)) != 0) i = (i + 1) % GEMM_SLOTS;
     if (d->plans[i].used) return &d->plans[i];
     d->n_plans++;
     d->plans[i].used = true;
     d->plans[i].key = *key;
     return &d->plans[i];
+}
+
+/* Whether a product was queued before that ran the same kernels, as far as algorithm and alignment say. */
+static bool gemm_is_known(struct cuda *d, struct cuda_gemm_plan *p)
+{
+    uint64_t hash = gemm_hash(&p->algo, sizeof(p->algo)) ^ (uint64_t)p->key.flags;
+    if (p->queued) return true;
+    p->queued = true;
+    for (int i = 0; i < d->n_products; i++)
+        if (d->products[i] == hash) return true;
+    if (d->n_products < CUDA_PRODUCTS_KNOWN) d->products[d->n_products++] = hash;
+    return false;
 }
 
 enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct cuda_matrix *b, const struct cuda_matrix *c,
@@ -259,5 +274,6 @@ enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct 
     struct gemm_operands o = {(void *)a->data, (void *)b->data, (void *)c->data, (void *)c->data, alpha, beta};
     if (!p->ready) TRY(gemm_describe(d, p));
     if (!p->chosen) TRY(gemm_tune(d, p, &o));
+    TRY(cuda_graph_next(d, CUDA_TAG_PRODUCT, gemm_is_known(d, p)));
     return gemm_check(d, gemm_run(d, p, &p->algo, &o), "a product");
 }

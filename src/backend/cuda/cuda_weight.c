@@ -8,6 +8,7 @@
 
 #include "array/codec/quant.h"
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/cuda_graph.h"
 #include "base/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
@@ -44,6 +45,7 @@ static enum status arena_grow(struct cuda_backend *b)
     const CUmemAllocationProp properties = arena_properties(d);
     const CUmemAccessDesc access = {.location = properties.location, .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
     size_t n = a->n_chunks;
+    TRY(cuda_graph_send(d)); /* the driver maps no memory while it records */
     if (a->backed + ARENA_CHUNK > a->reserved)
         return ctx_fail(d->c, E_FIT, "CUDA: the weights are larger than the memory of %s", d->name);
     void *chunks = mem_resize(d->c, a->chunks, n, n + 1, sizeof(*a->chunks));

@@ -1,7 +1,8 @@
 /* emulated_driver: the functions of NVIDIA's driver and of cuBLASLt that the backend calls, on the host and with the
  * kernels of emulator.cc, in one shared object: a program that finds it under YA_LIBCUDA and YA_LIBCUBLASLT runs whole
- * without a card. Everything happens at once, so streams and events have nothing to do; new memory is full of NaN.
- * YA_EMULATED_BYTES says how much memory the card seems to have (default 4 GiB). */
+ * without a card. Work happens at once, or, where it was captured, when its graph is launched (emulated_graph.c); events
+ * have nothing to do; new memory is full of NaN. YA_EMULATED_BYTES says how much memory the card seems to have (default 4
+ * GiB). */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +13,11 @@
 #include <cuda.h>
 
 #include "backend/cuda/cuda_kernel_list.h"
+#include "emulated_graph.h"
 #include "emulated_tiles.h"
 
 void emulator_launch(int kernel, unsigned x, unsigned y, unsigned threads, unsigned shared, const void *args);
+size_t emulator_args_bytes(int kernel);
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -128,8 +131,15 @@ EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsi
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream, (void)extra;
     if (x == 0 || y == 0 || z != 1 || ty != 1 || tz != 1 || x > 0x7fffffff || y > 65535) return CUDA_ERROR_INVALID_VALUE;
-    emulator_launch((int)(size_t)function - 1, x, y, threads, shared, params[0]);
-    return CUDA_SUCCESS;
+    int kernel = (int)(size_t)function - 1;
+    return emulated_queue(&(struct emulated_work){.kind = EMULATED_KERNEL,
+                                                  .kernel = kernel,
+                                                  .x = x,
+                                                  .y = y,
+                                                  .threads = threads,
+                                                  .shared = shared,
+                                                  .args = params[0],
+                                                  .args_bytes = emulator_args_bytes(kernel)});
 }
 
 EXPORT CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
@@ -159,6 +169,7 @@ EXPORT CUresult cuMemAlloc(CUdeviceptr *block, size_t bytes)
 EXPORT CUresult cuMemFree(CUdeviceptr block)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+    if (emulated_is_recording()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; /* recorded work may use it */
     char *made = (char *)block - 256;
     taken -= *(size_t *)made;
     free(made);
@@ -180,6 +191,7 @@ EXPORT CUresult cuMemAllocHost(void **block, size_t bytes)
 EXPORT CUresult cuMemFreeHost(void *block)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+    if (emulated_is_recording()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; /* recorded work may use it */
     free(block);
     return CUDA_SUCCESS;
 }
@@ -239,12 +251,12 @@ EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream;
-    memcpy((void *)to, from, bytes);
-    return CUDA_SUCCESS;
+    return emulated_queue(&(struct emulated_work){.kind = EMULATED_MOVE, .to = (void *)to, .from = from, .bytes = bytes});
 }
 EXPORT CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+    if (emulated_is_recording()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     (void)stream;
     memcpy(to, (const void *)from, bytes);
     return CUDA_SUCCESS;
@@ -253,15 +265,14 @@ EXPORT CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream;
-    memmove((void *)to, (const void *)from, bytes);
-    return CUDA_SUCCESS;
+    return emulated_queue(
+        &(struct emulated_work){.kind = EMULATED_MOVE, .to = (void *)to, .from = (const void *)from, .bytes = bytes});
 }
 EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream;
-    memset((void *)to, value, bytes);
-    return CUDA_SUCCESS;
+    return emulated_queue(&(struct emulated_work){.kind = EMULATED_SET, .to = (void *)to, .value = value, .bytes = bytes});
 }
 
 /* ---- streams and events ---------------------------------------------------------------------------------------------- */
@@ -281,6 +292,7 @@ EXPORT CUresult cuStreamDestroy(CUstream stream)
 EXPORT CUresult cuStreamSynchronize(CUstream stream)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+    if (emulated_is_recording()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     (void)stream;
     return CUDA_SUCCESS;
 }
@@ -298,7 +310,7 @@ EXPORT CUresult cuEventDestroy(CUevent event)
 EXPORT CUresult cuEventRecord(CUevent event, CUstream stream)
 {
     (void)event, (void)stream;
-    return CUDA_SUCCESS;
+    return emulated_is_recording() ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
 }
 EXPORT CUresult cuEventSynchronize(CUevent event)
 {
@@ -316,11 +328,6 @@ EXPORT CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to
 
 struct emulated_desc {
     cublasOperation_t a, b;
-};
-struct emulated_layout {
-    cudaDataType type;
-    uint64_t rows, cols;
-    int64_t stride; /* from column to column */
 };
 
 EXPORT cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
@@ -440,6 +447,24 @@ static float *lines_of(const struct emulated_layout *l, const void *data, bool s
     return lines;
 }
 
+static void do_product(const struct emulated_work *w)
+{
+    const struct emulated_layout *x = &w->product.la, *y = &w->product.lb, *z = &w->product.lc;
+    uint64_t depth = w->product.a_transposed ? x->rows : x->cols;
+    float *left = lines_of(x, w->product.a, w->product.a_transposed, z->rows, depth);
+    float *right = lines_of(y, w->product.b, !w->product.b_transposed, z->cols, depth);
+    float by = w->product.alpha, keep = w->product.beta;
+    for (uint64_t j = 0; j < z->cols; j++) {
+        for (uint64_t i = 0; i < z->rows; i++) {
+            float sum = 0;
+            for (uint64_t k = 0; k < depth; k++) sum += left[i * depth + k] * right[j * depth + k];
+            put(z, w->product.d, i, j, by * sum + (keep != 0 ? keep * element(z, w->product.c, i, j) : 0));
+        }
+    }
+    free(left);
+    free(right);
+}
+
 EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, const void *alpha, const void *a,
                                      cublasLtMatrixLayout_t la, const void *b, cublasLtMatrixLayout_t lb, const void *beta,
                                      const void *c, cublasLtMatrixLayout_t lc, void *d, cublasLtMatrixLayout_t ld,
@@ -452,17 +477,28 @@ EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc
     if ((op->a == CUBLAS_OP_T ? x->cols : x->rows) != z->rows || (op->b == CUBLAS_OP_T ? y->rows : y->cols) != z->cols ||
         (op->b == CUBLAS_OP_T ? y->cols : y->rows) != depth)
         return CUBLAS_STATUS_INVALID_VALUE;
-    float *left = lines_of(x, a, op->a == CUBLAS_OP_T, z->rows, depth);
-    float *right = lines_of(y, b, op->b != CUBLAS_OP_T, z->cols, depth);
-    float by = *(const float *)alpha, keep = *(const float *)beta;
-    for (uint64_t j = 0; j < z->cols; j++) {
-        for (uint64_t i = 0; i < z->rows; i++) {
-            float sum = 0;
-            for (uint64_t k = 0; k < depth; k++) sum += left[i * depth + k] * right[j * depth + k];
-            put(z, d, i, j, by * sum + (keep != 0 ? keep * element(z, c, i, j) : 0));
-        }
-    }
-    free(left);
-    free(right);
+    emulated_queue(&(struct emulated_work){.kind = EMULATED_PRODUCT,
+                                           .product = {op->a == CUBLAS_OP_T, op->b == CUBLAS_OP_T, *x, *y, *z, a, b, c, d,
+                                                       *(const float *)alpha, *(const float *)beta}});
     return CUBLAS_STATUS_SUCCESS;
+}
+
+/* ---- doing what was queued -------------------------------------------------------------------------------------------- */
+
+void emulated_do(const struct emulated_work *w)
+{
+    switch (w->kind) {
+    case EMULATED_KERNEL:
+        emulator_launch(w->kernel, w->x, w->y, w->threads, w->shared, w->args);
+        break;
+    case EMULATED_MOVE:
+        memmove(w->to, w->from, w->bytes);
+        break;
+    case EMULATED_SET:
+        memset(w->to, w->value, w->bytes);
+        break;
+    case EMULATED_PRODUCT:
+        do_product(w);
+        break;
+    }
 }

@@ -172,9 +172,10 @@ template <typename ARGS> ARGS args_of(void (*)(ARGS));
 struct named_kernel {
     const char *name;
     void (*call)(const void *);
+    size_t args_bytes;
 };
 static const named_kernel KERNELS[] = {
-#define EMULATED(name, file) {#name, call_kernel<decltype(args_of(name)), name>},
+#define EMULATED(name, file) {#name, call_kernel<decltype(args_of(name)), name>, sizeof(decltype(args_of(name)))},
     CUDA_KERNELS(EMULATED)
 #undef EMULATED
 };
@@ -188,6 +189,11 @@ static void check_grid(const char *kernel, unsigned x, unsigned y)
     fprintf(stderr, "emulator: %s has a grid of %u x %u blocks and never reads blockIdx.%s: cuda_kernels.c makes the grid of another kernel\n",
             kernel, x, y, b.x.read ? "y" : "x");
     abort();
+}
+
+extern "C" size_t emulator_args_bytes(int kernel)
+{
+    return KERNELS[kernel].args_bytes;
 }
 
 extern "C" void emulator_launch(int kernel, unsigned x, unsigned y, unsigned threads, unsigned shared, const void *args)

@@ -1,0 +1,123 @@
+/* cuda_graph: recording, and the table of executable graphs. See cuda_graph.h. */
+#include "backend/cuda/cuda_graph.h"
+
+#include <stdlib.h>
+
+/* The first graph behind a wait is short, because the card is idle until it comes; each further one is twice as long, as the
+ * card has work meanwhile. GRAPH_PLACES: as many graphs behind a wait are told apart by their place. */
+enum { GRAPH_FIRST = 16, GRAPH_LONGEST = 256, GRAPH_PLACES = 64, GRAPH_SLOTS = 1024, GRAPH_MOST = GRAPH_SLOTS / 2 };
+
+static const uint64_t FNV_BASIS = 0xcbf29ce484222325, FNV_PRIME = 0x100000001b3;
+
+struct graph_slot {
+    uint64_t key; /* of the calls and their place; 0: free */
+    CUgraphExec exec;
+};
+
+struct cuda_graphs {
+    bool recording;
+    int nodes, longest; /* calls in the graph that is recorded, and how many it may have */
+    int place;          /* of the graph behind the last wait */
+    uint64_t hash;      /* of the calls' tags */
+    int filled;         /* slots */
+    struct graph_slot slot[GRAPH_SLOTS];
+};
+
+enum status cuda_graphs_open(struct cuda *d)
+{
+    d->graphs = calloc(1, sizeof(*d->graphs));
+    if (!d->graphs) return ctx_fail(d->c, E_MEMORY, "CUDA: no memory for the table of graphs");
+    d->graphs->longest = GRAPH_FIRST;
+    return OK;
+}
+
+/* Frees all executable graphs. None may be under way. */
+static void graphs_forget(struct cuda *d)
+{
+    struct cuda_graphs *g = d->graphs;
+    for (int i = 0; i < GRAPH_SLOTS; i++) {
+        if (g->slot[i].exec) d->driver.cuGraphExecDestroy(g->slot[i].exec);
+        g->slot[i] = (struct graph_slot){0};
+    }
+    g->filled = 0;
+}
+
+void cuda_graphs_close(struct cuda *d)
+{
+    CUgraph dropped = NULL;
+    if (!d->graphs) return;
+    if (d->graphs->recording && d->driver.cuStreamEndCapture(d->stream, &dropped) == CUDA_SUCCESS)
+        d->driver.cuGraphDestroy(dropped);
+    graphs_forget(d);
+    free(d->graphs);
+    d->graphs = NULL;
+}
+
+/* The slot of the recorded calls at their place; a new one has no graph. */
+static struct graph_slot *graph_slot(struct cuda *d)
+{
+    struct cuda_graphs *g = d->graphs;
+    uint64_t key = ((g->hash ^ (uint64_t)(g->place % GRAPH_PLACES)) * FNV_PRIME) | 1;
+    if (g->filled == GRAPH_MOST) {
+        d->driver.cuStreamSynchronize(d->stream);
+        graphs_forget(d);
+    }
+    size_t i = (key ^ key >> 32) % GRAPH_SLOTS;
+    while (g->slot[i].key && g->slot[i].key != key) i = (i + 1) % GRAPH_SLOTS;
+    if (!g->slot[i].key) g->filled++;
+    g->slot[i].key = key;
+    return &g->slot[i];
+}
+
+/* Makes the slot's executable graph that of `graph`: by new arguments where the driver can, else anew. */
+static enum status graph_update(struct cuda *d, struct graph_slot *slot, CUgraph graph)
+{
+    CUgraphExecUpdateResultInfo info;
+    if (slot->exec && d->driver.cuGraphExecUpdate(slot->exec, graph, &info) == CUDA_SUCCESS) return OK;
+    if (slot->exec) cuda_check(d, d->driver.cuGraphExecDestroy(slot->exec), "freeing a graph");
+    slot->exec = NULL;
+    return cuda_check(d, d->driver.cuGraphInstantiate(&slot->exec, graph, 0), "making a graph of recorded calls");
+}
+
+enum status cuda_graph_send(struct cuda *d)
+{
+    struct cuda_graphs *g = d->graphs;
+    CUgraph graph = NULL;
+    if (!g || !g->recording) return d->c->status;
+    g->recording = false;
+    cuda_check(d, d->driver.cuStreamEndCapture(d->stream, &graph), "recording calls");
+    if (ctx_ok(d->c)) {
+        struct graph_slot *slot = graph_slot(d);
+        if (graph_update(d, slot, graph) == OK)
+            cuda_check(d, d->driver.cuGraphLaunch(slot->exec, d->stream), "queueing recorded calls");
+    }
+    if (graph) d->driver.cuGraphDestroy(graph);
+    g->place++;
+    if (g->longest < GRAPH_LONGEST) g->longest *= 2;
+    return d->c->status;
+}
+
+enum status cuda_graph_send_last(struct cuda *d)
+{
+    cuda_graph_send(d);
+    if (d->graphs) d->graphs->place = 0, d->graphs->longest = GRAPH_FIRST;
+    return d->c->status;
+}
+
+enum status cuda_graph_next(struct cuda *d, int tag, bool known)
+{
+    struct cuda_graphs *g = d->graphs;
+    if (!g) return d->c->status;
+    if (!known) return cuda_graph_send(d);
+    if (g->recording && g->nodes == g->longest) TRY(cuda_graph_send(d));
+    if (!g->recording) {
+        /* relaxed: memory may be allocated meanwhile, and another thread may end what one began */
+        TRY(cuda_check(d, d->driver.cuStreamBeginCapture(d->stream, CU_STREAM_CAPTURE_MODE_RELAXED), "recording calls"));
+        g->recording = true;
+        g->nodes = 0;
+        g->hash = FNV_BASIS;
+    }
+    g->nodes++;
+    g->hash = (g->hash ^ (uint64_t)tag) * FNV_PRIME;
+    return OK;
+}
