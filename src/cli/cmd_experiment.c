@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/threads.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
+#include "cli/experiment_jobs.h"
 #include "cli/experiment_page.h"
 #include "cli/loaded.h"
 #include "eval/experiment_write.h"
@@ -17,7 +19,7 @@ struct experiment_values {
     int64_t facts, seeds, repeat, ratio, epochs, rank, length;
     double lr;
     const char *device;
-    int64_t threads;
+    int64_t threads, jobs;
 };
 
 #define V struct experiment_values
@@ -39,6 +41,9 @@ static const struct option_spec specs[] = {
     I64_ROW(V, length, "max-length", 0, "256", 64, 1 << 20, "Training", "tokens of an optimizer step"),
     DEVICE_ROW(V, device, "Running"),
     THREADS_ROW(V, threads, "Running"),
+    I64_ROW(
+        V, jobs, "jobs", 'j', "1", 1, 64, "Running",
+        "trainings beside each other, each with the model and --threads of its own (0 there: an equal share of the cores)"),
 };
 #undef V
 static const struct option_table table = {specs, sizeof(specs) / sizeof(specs[0])};
@@ -95,6 +100,19 @@ static enum status experiment_conclude(const struct experiment *e, const char *d
     return e->c->status;
 }
 
+/* With several jobs the cells are made first, and read behind that. */
+static enum status run_grid(struct trial_setup *setup, const struct experiment_values *v,
+                            const struct loaded_options *options, const struct grid *grid, struct experiment *e)
+{
+    const struct experiment_hooks tell = {.cell = show_cell}, quiet = {0};
+    struct loaded_options each = *options;
+    if (v->jobs == 1) return experiment_run(setup, grid, v->output, &tell, e);
+    int64_t share = threads_count(setup->c) / v->jobs;
+    if (each.threads == 0) each.threads = share > 1 ? share : 1;
+    TRY(experiment_jobs_run(setup, &each, grid, v->output, (int)v->jobs, &tell));
+    return experiment_run(setup, grid, v->output, &quiet, e);
+}
+
 static enum status cmd_experiment_run(const struct command_call *call)
 {
     const struct experiment_values *v = call->values;
@@ -114,8 +132,7 @@ static enum status cmd_experiment_run(const struct command_call *call)
                                     .rank = v->rank,
                                     .length = v->length,
                                     .lr = v->lr};
-        const struct experiment_hooks hooks = {.cell = show_cell};
-        if (experiment_run(&setup, &grid, v->output, &hooks, &e) == OK) experiment_conclude(&e, v->output);
+        if (run_grid(&setup, v, &options, &grid, &e) == OK) experiment_conclude(&e, v->output);
     }
     experiment_release(&e);
     loaded_close(&l);

@@ -42,15 +42,14 @@ static enum status experiment_write_settings(const struct trial_setup *s, struct
     return s->c->status;
 }
 
-/* Makes the folder, or finds one that was made with the same settings. */
-static enum status open_folder(const struct trial_setup *s, const char *dir, const char *cells)
+enum status experiment_open_folder(const struct trial_setup *s, const char *dir)
 {
     struct ctx *c = s->c;
     struct buf settings;
-    char *path = path_join(c, dir, "experiment.json"), *before = NULL;
+    char *path = path_join(c, dir, "experiment.json"), *cells = path_join(c, dir, "cells"), *before = NULL;
     size_t n = 0;
     buf_init(&settings, c, SETTINGS_CAP_BYTES);
-    if (!path || experiment_write_settings(s, &settings) != OK) goto out;
+    if (!path || !cells || experiment_write_settings(s, &settings) != OK) goto out;
     if (file_exists(path)) {
         before = file_read(c, path, SETTINGS_CAP_BYTES, &n);
         if (before && strcmp(before, buf_str(&settings)) != 0)
@@ -63,6 +62,7 @@ static enum status open_folder(const struct trial_setup *s, const char *dir, con
 out:
     buf_release(&settings);
     mem_free(c, before);
+    mem_free(c, cells);
     mem_free(c, path);
     return c->status;
 }
@@ -118,15 +118,17 @@ static enum status do_cells(const struct trial_setup *s, const char *dir, const 
 {
     out->trials = mem_alloc(s->c, n, sizeof(*out->trials));
     if (!out->trials) return s->c->status;
-    for (; out->n < n; out->n++) {
+    for (size_t i = 0; i < n; i++) {
         bool read = false;
+        if (hooks && hooks->take && !hooks->take(hooks->user, i)) continue;
         struct trial *t = &out->trials[out->n];
-        enum status status = do_cell(s, dir, &list[out->n], t, &read);
+        enum status status = do_cell(s, dir, &list[i], t, &read);
         if (status != OK) {
             trial_release(s->c, t);
             return status;
         }
-        if (hooks && hooks->cell) hooks->cell(hooks->user, out->n, n, t, read);
+        out->n++;
+        if (hooks && hooks->cell) hooks->cell(hooks->user, i, n, t, read);
     }
     return OK;
 }
@@ -138,9 +140,9 @@ enum status experiment_run(struct trial_setup *setup, const struct grid *grid, c
     struct cell *list = NULL;
     size_t n = 0;
     *out = (struct experiment){.c = c};
-    char *cells = path_join(c, dir, "cells"), *work = path_join(c, dir, "work");
+    char *cells = path_join(c, dir, "cells"), *work = mem_printf(c, setup->job ? "%s/work-%d" : "%s/work", dir, setup->job);
     setup->work = work;
-    enum status status = cells && work ? open_folder(setup, dir, cells) : c->status;
+    enum status status = cells && work ? experiment_open_folder(setup, dir) : c->status;
     if (status == OK) status = grid_cells(c, grid, &list, &n);
     if (status == OK) status = do_cells(setup, cells, list, n, hooks, out);
     setup->work = NULL;

@@ -16,16 +16,20 @@
 
 struct experiment {
     struct ctx *c;
-    struct trial *trials; /* (n) in the grid's order; owned */
+    struct trial *trials; /* (n) of the cells that were done or read, in the grid's order; owned */
     size_t n;
 };
 
-/* Called behind each cell: its number from 0, whether it was read from the folder. NULL: not called. */
+/* cell: called behind each cell: its number from 0, whether it was read from the folder. NULL: not called.
+ * take: whether this call is to do cell i, for grids that several share; it is asked once for each, in order. NULL: all. */
 struct experiment_hooks {
     void *user;
+    bool (*take)(void *user, size_t i);
     void (*cell)(void *user, size_t i, size_t n, const struct trial *t, bool read);
 };
 
+/* Makes the folder with its settings, or finds one that has the same ones. Errors as below. */
+enum status experiment_open_folder(const struct trial_setup *setup, const char *dir);
 /* Runs what is missing of the grid. setup->work is set by it. Release *out with experiment_release, also after a failure.
  * E_INPUT: `dir` is not an experiment's folder and not empty, or is one of other settings. */
 enum status experiment_run(struct trial_setup *setup, const struct grid *grid, const char *dir,

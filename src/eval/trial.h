@@ -18,6 +18,7 @@ struct trial_setup {
     int64_t rank, length; /* rank of the adapter; most tokens of a packed sequence, of which an optimizer step has one */
     double lr;            /* learning rate at its peak */
     const char *work;     /* a folder for the files of a trial, removed and made by it */
+    int job;              /* which of several jobs in one experiment's folder this is; 0: there is but one */
 };
 
 /* What a trial found. The arrays are owned: trial_release. */

@@ -205,6 +205,25 @@ static void goes_on(void **state)
     trial_release(c, &after);
 }
 
+/* Three jobs share the cells, and what is found in the end are the same bytes. */
+static void jobs_share_a_grid(void **state)
+{
+    (void)state;
+    char *results = tiny_read(tiny_path("%s/results.json", folder), &(size_t){0});
+    char shared[160];
+    snprintf(shared, sizeof(shared), "%s-shared", folder);
+    if (program_run(output, OUTPUT_BYTES, GRID(shared, "--lr", "1e-2", "--jobs", "3")) != 0) fail_msg("%s", strstr(output, "error: "));
+    for (int i = 1; i <= 13; i++) assert_non_null(strstr(output, tiny_path("%4d/13", i)));
+    char *again = tiny_read(tiny_path("%s/results.json", shared), &(size_t){0});
+    assert_string_equal(results, again);
+    for (int i = 1; i <= 3; i++) assert_false(dir_exists(tiny_path("%s/work-%d", shared, i)));
+    /* a cell that cannot be read ends all jobs, with its name */
+    tiny_write(tiny_path("%s/cells/off-r3-w1-e1-s0.json", shared), "{\"arm\": \"off\"}");
+    refused(2, "off-r3-w1-e1-s0.json", GRID(shared, "--lr", "1e-2", "--jobs", "3"));
+    free(results);
+    free(again);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -222,10 +241,8 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_arm),
-        cmocka_unit_test(results_agree),
-        cmocka_unit_test(goes_on),
-        cmocka_unit_test(refusals),
+        cmocka_unit_test(every_arm),         cmocka_unit_test(results_agree), cmocka_unit_test(goes_on),
+        cmocka_unit_test(jobs_share_a_grid), cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
