@@ -124,7 +124,7 @@ static enum status run(struct ctx *c, struct request *r)
     if (e && fill(c, r, m->config.vocab, &a)) {
         struct engine_need need;
         struct batch b = batch_of(r, &a);
-        enum status counted = e->ops->count(e, &b, r->recomputed, &need);
+        enum status counted = e->ops->count(e, &b, r->recomputed, 0, &need);
         long long before = status_bytes("RssAnon");
         double start = cpu_seconds();
         if (counted == OK && step(e, r, &a) == OK) report(c, r, m, &need, before, cpu_seconds() - start);

@@ -12,8 +12,9 @@
  * decode_profile: the last token's time by primitive.
  *
  * The device is YA_DEVICE's, the base GPU_STEP_BASE's (nf4, int8; else as it is stored), the learning rate GPU_STEP_LR's
- * (1e-4). AdamW, no clipping, no dropout, mean loss over the BATCH * (LENGTH - 1) targets of a step. With
- * GPU_STEP_GRADIENTS=FILE the gradients of the first step are written there, f32, in the order of the adapter's parameters.
+ * (1e-4); of the recomputed blocks GPU_STEP_OFFLOADED keep their input in the host's memory (0). AdamW, no clipping, no
+ * dropout, mean loss over the BATCH * (LENGTH - 1) targets of a step. With GPU_STEP_GRADIENTS=FILE the gradients of the
+ * first step are written there, f32, in the order of the adapter's parameters.
  */
 #include <math.h>
 #include <stdio.h>
@@ -40,7 +41,7 @@ enum { STEPS_MAX = 128 };
 
 struct work {
     const char *model, *folder;
-    int64_t batch, length, recomputed;
+    int64_t batch, length, recomputed, offloaded;
     double lr;
     int steps;
     struct profile *profile;
@@ -201,8 +202,11 @@ static enum status one_step(struct engine *e, struct work *w, const struct docum
                                 .targets = d->targets,
                                 .weights = d->weights};
     const struct optim optim = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    const struct engine_micro micro = {
-        .step = step + 1, .count = 1, .inv_n = 1.0 / (double)targets, .recomputed_blocks = w->recomputed};
+    const struct engine_micro micro = {.step = step + 1,
+                                       .count = 1,
+                                       .inv_n = 1.0 / (double)targets,
+                                       .recomputed_blocks = w->recomputed,
+                                       .offloaded_blocks = w->offloaded};
     const struct engine_update update = optim_step(&optim, step + 1, w->lr, INFINITY);
     struct engine_result result;
     double start = now();
@@ -249,9 +253,9 @@ static void report(struct ctx *c, const struct work *w)
     qsort(steady, (size_t)n, sizeof *steady, ascending);
     double median = n % 2 ? steady[n / 2] : (steady[n / 2 - 1] + steady[n / 2]) / 2;
     printf("{\"peer\": \"your_ai\", \"base\": \"%s\", \"device\": \"%s\", \"batch\": %lld, \"length\": %lld, "
-           "\"recomputed_blocks\": %lld",
+           "\"recomputed_blocks\": %lld, \"offloaded_blocks\": %lld",
            base_type_name[base_wanted()], array_backend(c)->name, (long long)w->batch, (long long)w->length,
-           (long long)w->recomputed);
+           (long long)w->recomputed, (long long)w->offloaded);
     printf(", \"tokens_per_second\": %.2f, \"step_seconds\": %.6f, \"peak_gib\": %.3f",
            (double)(w->batch * w->length) / median, median, used_gib(w->backend));
     print_numbers("seconds", w->seconds, w->steps);
@@ -344,6 +348,7 @@ int main(int argc, char **argv)
                      .length = atoll(argv[5]),
                      .steps = atoi(argv[6]),
                      .recomputed = argc > 7 ? atoll(argv[7]) : 0,
+                     .offloaded = getenv("GPU_STEP_OFFLOADED") ? atoll(getenv("GPU_STEP_OFFLOADED")) : 0,
                      .lr = getenv("GPU_STEP_LR") ? atof(getenv("GPU_STEP_LR")) : 1e-4,
                      .profile = profiles ? &profile : NULL};
     if (w.steps < 1 || (w.steps > STEPS_MAX && !decodes) || w.batch < 1 || w.length < 2) return 2;

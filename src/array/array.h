@@ -52,18 +52,18 @@ enum status array_env_new(struct ctx *c, struct backend *backend);
 void array_env_free(struct ctx *c);
 /* The step pool's figures: what activations, gradients in flight and saved values take now and took at most. */
 struct pool_stats array_pool_stats(const struct ctx *c);
+/* Most bytes of the host's memory that checkpoints have put aside at once (tape_checkpoint). */
+size_t array_aside_bytes(const struct ctx *c);
 /* See pool_limit. */
 void array_pool_limit(struct ctx *c, size_t bytes);
 /* The backend that the ctx's arrays live on; owned by the array_env. */
 struct backend *array_backend(const struct ctx *c);
 
-/* Brackets the calls of a step, or of another sequence that comes again and again, which is always the same for one key:
- * same ops, same shapes, same persistent arrays. Key 0 is that of calls that do not come again: they are never recorded, and
- * the answer is false. `values` must live until array_sequence_end and is what the calls' dropout reads. True: the backend
- * has recorded this sequence and just queued it; make none of its calls. Sequences do not nest. */
+/* Brackets the calls of a step: what changes from one step to the next and is no operand, such as the key of dropout's
+ * masks, is in `values`, which must live until array_step_end. Steps do not nest. */
 struct step_values; /* array/op.h */
-bool array_sequence_begin(struct ctx *c, uint64_t key, const struct step_values *values);
-enum status array_sequence_end(struct ctx *c);
+void array_step_begin(struct ctx *c, const struct step_values *values);
+void array_step_end(struct ctx *c);
 
 /* Scopes nest. scope_open returns a mark for the matching close, which releases every array made since. Example:
  *
@@ -71,7 +71,8 @@ enum status array_sequence_end(struct ctx *c);
  *   struct array *y = op_mul(c, op_exp(c, x), x);   (the array of op_exp is a temporary)
  *   return scope_close_keep(c, mark, y);            (y now belongs to the caller's scope)
  *
- * Closing in another order than opening is a bug (BUG_ON). */
+ * Closing in another order than opening is a bug (BUG_ON). A mark stays good behind what was moved there: in a loop,
+ * x = scope_close_keep(c, mark, f(x)) keeps the last x alone. */
 int scope_open(struct ctx *c);
 void scope_close(struct ctx *c, int mark);
 /* Closes and moves `result` (may be NULL) to the enclosing scope; returns it. */

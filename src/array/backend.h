@@ -36,8 +36,7 @@ enum backend_memory { MEMORY_DEVICE, MEMORY_HOST };
  *    before. Offsets of ATTENTION have not been looked at: see attention_params.
  *  - Outputs never overlap operands, except RMS_NORM without residual: out[1] is in[0] itself then and is not written.
  *
- * `params` holds constants only. What differs from one run of the same calls to the next is in `step`, so that a device may
- * record the calls once and repeat them. */
+ * `params` holds constants only; what differs from one step to the next is in `step`. */
 struct op_call {
     enum op op;
     struct array *in[OP_MAX_IN];
@@ -74,6 +73,10 @@ struct backend {
     void (*upload)(struct backend *b, void *to, const void *host, size_t bytes);
     /* Copies device memory to the host; the bytes are there when wait() on a later mark has returned. */
     void (*download)(struct backend *b, void *host, const void *from, size_t bytes);
+    /* Copies between device memory and a block of MEMORY_HOST, queued like kernels: nothing waits, and the host neither
+     * reads nor writes the block. For what a step puts aside and takes back itself (tape_checkpoint). */
+    void (*offload)(struct backend *b, void *block, const void *from, size_t bytes);
+    void (*fetch)(struct backend *b, void *to, const void *block, size_t bytes);
     uint64_t (*mark)(struct backend *b); /* stands for everything that was queued so far */
     /* Returns when all up to the mark is done. A fault of the device shows up here and stays in the ctx. */
     enum status (*wait)(struct backend *b, uint64_t mark);
@@ -86,12 +89,6 @@ struct backend {
     enum status (*weight_prepare)(struct backend *b, struct weight *w, const char *name, const struct weight_source *source,
                                   enum weight_form form);
     void (*weight_release)(struct backend *b, struct weight *w); /* gives back what weight_prepare took */
-
-    /* Brackets a sequence of calls that is the same, with the same arrays at the same addresses, each time its key comes.
-     * `values` is read until sequence_end. True: the calls were recorded before and have just been queued with these
-     * values, so the caller makes none; sequence_end follows all the same. Never true for key 0. */
-    bool (*sequence_begin)(struct backend *b, uint64_t key, const struct step_values *values);
-    enum status (*sequence_end)(struct backend *b);
 
     struct backend_stats (*stats)(const struct backend *b);
     /* Bytes of device memory that alloc can still hand out. NULL: device memory is the process's own, which the system gives

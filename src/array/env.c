@@ -18,7 +18,7 @@ enum status pointers_push(struct ctx *c, struct pointers *p, void *value)
     return OK;
 }
 
-/* What calls outside of a sequence get. */
+/* What calls outside of a step get. */
 static const struct step_values no_values;
 
 /* The step pool's source: the backend's device memory. */
@@ -33,6 +33,27 @@ static void device_free(void *user, void *block, size_t bytes)
 {
     struct backend *b = user;
     b->free(b, MEMORY_DEVICE, block, bytes);
+}
+
+/* Blocks of the host that the device copies to and from. */
+static void *aside_alloc(void *user, size_t bytes)
+{
+    struct backend *b = user;
+    return b->alloc(b, MEMORY_HOST, bytes);
+}
+
+static void aside_free(void *user, void *block, size_t bytes)
+{
+    struct backend *b = user;
+    b->free(b, MEMORY_HOST, block, bytes);
+}
+
+struct pool *env_aside(struct ctx *c)
+{
+    struct array_env *env = c->array_env;
+    const struct pool_source source = {aside_alloc, aside_free, env->backend, false, false};
+    if (!env->aside) env->aside = pool_new(c, &source);
+    return env->aside;
 }
 
 /* The device's pool watches its blocks with AddressSanitizer only where they are the host's memory, and counts the pages
@@ -70,6 +91,7 @@ void array_env_free(struct ctx *c)
     mem_free(c, env->tape.nodes.at);
     mem_free(c, env->tape.leaves.at);
     c->array_env = NULL;
+    pool_free(env->aside);
     pool_free(env->device);
     pool_free(env->host);
     env->backend->close(env->backend);
@@ -79,6 +101,11 @@ void array_env_free(struct ctx *c)
 struct pool_stats array_pool_stats(const struct ctx *c)
 {
     return pool_stats(c->array_env->device);
+}
+
+size_t array_aside_bytes(const struct ctx *c)
+{
+    return c->array_env->aside ? pool_stats(c->array_env->aside).peak_held_bytes : 0;
 }
 
 void array_pool_limit(struct ctx *c, size_t bytes)
@@ -91,26 +118,19 @@ struct backend *array_backend(const struct ctx *c)
     return c->array_env->backend;
 }
 
-/* ---- sequences ---------------------------------------------------------------------------------------------------- */
+/* ---- steps -------------------------------------------------------------------------------------------------------- */
 
-/* From here until array_sequence_end every call carries `values`. */
-bool array_sequence_begin(struct ctx *c, uint64_t key, const struct step_values *values)
+/* From here until array_step_end every call carries `values`. */
+void array_step_begin(struct ctx *c, const struct step_values *values)
 {
-    struct array_env *env = c->array_env;
-    BUG_ON(c, env->values != &no_values, "array_sequence_begin: a sequence is open already");
-    env->values = values;
-    bool queued = env->backend->sequence_begin(env->backend, key, values);
-    BUG_ON(c, queued && key == 0, "array_sequence_begin: %s has recorded key 0", env->backend->name);
-    return queued;
+    BUG_ON(c, c->array_env->values != &no_values, "array_step_begin: a step is open already");
+    c->array_env->values = values;
 }
 
-enum status array_sequence_end(struct ctx *c)
+void array_step_end(struct ctx *c)
 {
-    struct array_env *env = c->array_env;
-    BUG_ON(c, env->values == &no_values, "array_sequence_end without array_sequence_begin");
-    enum status status = env->backend->sequence_end(env->backend);
-    env->values = &no_values;
-    return ctx_ok(c) ? status : c->status;
+    BUG_ON(c, c->array_env->values == &no_values, "array_step_end without array_step_begin");
+    c->array_env->values = &no_values;
 }
 
 /* ---- scopes ------------------------------------------------------------------------------------------------------- */

@@ -35,8 +35,10 @@ struct node {
 
     bool grad_is_callers; /* NODE_LEAF: grad[0] was given to tape_watch */
 
-    tape_fn fn; /* NODE_CHECKPOINT: y = fn(arg, saved_in[0]) */
-    void *arg;  /* owned copy */
+    tape_fn fn;  /* NODE_CHECKPOINT: y = fn(arg, saved_in[0]) */
+    void *arg;   /* owned copy */
+    void *aside; /* its input, put aside in the host's memory, instead of saved_in[0]; in[0] says its shape and its node */
+    size_t aside_bytes;
 
     /* LINEAR with several weights: grad[i] belongs to view i of the output. dy_all (N, sum M) is where rules that know of
      * it write those gradients at once (vjp_destination); bit i of `claimed` says that a rule has been given view i's part

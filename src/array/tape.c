@@ -20,6 +20,7 @@
  * (owned) and into a new array otherwise: a rule may hand the same array, or views of one, to several inputs. */
 #include <string.h>
 
+#include "array/backend.h"
 #include "array/front.h"
 
 static struct tape *tape_of(const struct ctx *c)
@@ -72,6 +73,8 @@ static void node_drop(struct ctx *c, struct node *n)
     release_all(&n->dy_all, 1);
     mem_free(c, n->arg);
     n->arg = NULL;
+    if (n->aside) pool_put(env_aside(c), n->aside, n->aside_bytes);
+    n->aside = NULL;
     node_release(n);
 }
 
@@ -274,13 +277,39 @@ struct array *vjp_buffer(const struct node *n, int i)
 
 /* ---- backward ----------------------------------------------------------------------------------------------------- */
 
+/* Puts a checkpoint's input aside in the host's memory; its own goes back to the step pool with the last that reads it. */
+static enum status put_aside(struct ctx *c, struct node *n, struct array *x)
+{
+    struct backend *b = c->array_env->backend;
+    struct pool *pool = env_aside(c);
+    size_t bytes = (size_t)array_size(x) * dtype_size(x->dtype);
+    n->aside = pool ? pool_get(pool, bytes, &n->aside_bytes) : NULL;
+    if (!n->aside) return c->status;
+    set_edge(&n->in[0], x);
+    b->offload(b, n->aside, x->data, bytes);
+    return c->status;
+}
+
+/* A checkpoint's input, with the node that it came from: as it was kept, or fetched into a new array of the open scope. */
+static struct array *checkpoint_input(struct ctx *c, struct node *n)
+{
+    struct backend *b = c->array_env->backend;
+    const struct edge *e = &n->in[0];
+    if (!n->aside) return n->saved_in[0];
+    struct array *x = array_empty(c, e->dtype, e->ndim, e->shape);
+    if (!x) return NULL;
+    b->fetch(b, x->data, n->aside, (size_t)array_size(x) * dtype_size(x->dtype));
+    if (e->node) node_carry(x, e->node, e->out);
+    return x;
+}
+
 /* Runs a checkpointed function again, this time recording: the nodes of its inside land on the stack and are left next. */
 static void replay(struct ctx *c, struct tape *t, struct node *n)
 {
     int paused = t->paused;
     t->paused = 0;
     t->replaying = true;
-    struct array *y = n->fn(c, n->arg, n->saved_in[0]);
+    struct array *x = checkpoint_input(c, n), *y = x ? n->fn(c, n->arg, x) : NULL;
     t->replaying = false;
     t->paused = paused;
     if (!y) return;
@@ -382,7 +411,7 @@ bool tape_replaying(const struct ctx *c)
 
 /* The node keeps x and a copy of `arg`, nothing of the inside. Where nothing inside wants a gradient, or fn gave back what
  * it was given, there is nothing to run again and no node. */
-struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x)
+struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x, bool aside)
 {
     bool touched;
     struct tape *t = tape_of(c);
@@ -403,7 +432,10 @@ struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_b
     n->fn = fn;
     n->arg = copy;
     n->n_out = 1;
-    n->saved_in[0] = array_retain(x);
+    if (!aside || !array_is_contiguous(x))
+        n->saved_in[0] = array_retain(x);
+    else if (put_aside(c, n, x) != OK)
+        return NULL;
     node_carry(y, n, 0);
     return y;
 }

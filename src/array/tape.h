@@ -38,10 +38,10 @@ struct array *tape_grad(struct ctx *c, struct array *a);
 
 /* Gradient checkpointing: y = fn(arg, x), whose inside is not kept but computed again in backward (Chen et al. 2016). fn
  * must be a pure function of x, of watched leaves and of values that do not change until backward has run. `arg`
- * (arg_bytes of it) is copied for the second run. Without recording it is a plain call. NULL with E_MEMORY or whatever fn
- * failed with. */
+ * (arg_bytes of it) is copied for the second run. With `aside` a contiguous x is kept in the host's memory instead of the
+ * device's until then. Without recording it is a plain call. NULL with E_MEMORY or whatever fn failed with. */
 typedef struct array *(*tape_fn)(struct ctx *c, void *arg, struct array *x);
-struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x);
+struct array *tape_checkpoint(struct ctx *c, tape_fn fn, void *arg, size_t arg_bytes, struct array *x, bool aside);
 /* True while such a function runs again for backward: nobody reads the values of its result then, only what is recorded
  * counts. Not inside a checkpoint of its own, whose result it needs. */
 bool tape_replaying(const struct ctx *c);

@@ -37,6 +37,18 @@ static void wrap_download(struct backend *b, void *host, const void *from, size_
     inner->download(inner, host, from, bytes);
 }
 
+static void wrap_offload(struct backend *b, void *block, const void *from, size_t bytes)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    inner->offload(inner, block, from, bytes);
+}
+
+static void wrap_fetch(struct backend *b, void *to, const void *block, size_t bytes)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    inner->fetch(inner, to, block, bytes);
+}
+
 static uint64_t wrap_mark(struct backend *b)
 {
     struct backend *inner = backend_wrap_inner(b);
@@ -68,18 +80,6 @@ static void wrap_weight_release(struct backend *b, struct weight *w)
     inner->weight_release(inner, w);
 }
 
-static bool wrap_sequence_begin(struct backend *b, uint64_t key, const struct step_values *values)
-{
-    struct backend *inner = backend_wrap_inner(b);
-    return inner->sequence_begin(inner, key, values);
-}
-
-static enum status wrap_sequence_end(struct backend *b)
-{
-    struct backend *inner = backend_wrap_inner(b);
-    return inner->sequence_end(inner);
-}
-
 static struct backend_stats wrap_stats(const struct backend *b)
 {
     struct backend *inner = backend_wrap_inner(b);
@@ -109,13 +109,13 @@ void backend_wrap_init(struct backend_wrap *w, struct backend *inner)
     b->free = wrap_free;
     b->upload = wrap_upload;
     b->download = wrap_download;
+    b->offload = wrap_offload;
+    b->fetch = wrap_fetch;
     b->mark = wrap_mark;
     b->wait = wrap_wait;
     b->weight_bytes = wrap_weight_bytes;
     b->weight_prepare = wrap_weight_prepare;
     b->weight_release = wrap_weight_release;
-    b->sequence_begin = wrap_sequence_begin;
-    b->sequence_end = wrap_sequence_end;
     b->stats = wrap_stats;
     if (inner->free_bytes) b->free_bytes = wrap_free_bytes;
     b->close = wrap_close;

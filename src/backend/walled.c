@@ -210,6 +210,8 @@ struct backend *walled_open(struct backend *inner)
     b->free = walled_free;
     b->upload = walled_upload;
     b->download = walled_download;
+    b->offload = walled_download; /* the same to a processor */
+    b->fetch = walled_upload;
     b->weight_bytes = walled_weight_bytes;
     b->weight_prepare = walled_weight_prepare;
     b->weight_release = walled_weight_release;

@@ -3,7 +3,7 @@
  * addresses step after step and nothing is allocated after the first step.
  *
  * A model's training step makes and drops the same few hundred arrays each time, so after the first step every request is
- * answered from a free list. A fixed sequence of addresses is also what a device needs that records a step and replays it.
+ * answered from a free list.
  *
  * The pool does not care where its blocks come from: the heap, or a device's memory that the host cannot read. It never
  * touches a block itself; its free lists lie in memory of their own. */

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "array/env.h"
+#include "array/array.h"
 #include "base/mem.h"
 
 /* What all jobs share. */

@@ -100,6 +100,9 @@ static void train_page_print_plan(const struct plan *p, int64_t n_layers, bool c
                n_layers);
     else if (p->recomputed_blocks < 0)
         printf("; nothing is computed again in backward");
+    if (p->offloaded_blocks > 0)
+        printf(", and the inputs of %" PRId64 " of them lie in the host's memory (%.1f MiB)", p->offloaded_blocks,
+               (double)p->aside_bytes * mib);
     putchar('\n');
 }
 

@@ -32,6 +32,9 @@ struct engine_micro {
     /* The first so many keep only their input and are computed again in backward. Below 0 nothing is computed again, not
      * even what costs one pass over memory (norms, swiglu). The results are the same bits for any number. */
     int64_t recomputed_blocks;
+    /* Of those, the first so many keep that input in the host's memory: on a device with memory of its own, for two copies a
+     * block. */
+    int64_t offloaded_blocks;
     int64_t step_tokens; /* tokens of the whole optimizer step, where `result` is to give their log-probabilities; else 0 */
 };
 
@@ -62,6 +65,7 @@ struct engine_memory {
 struct engine_need {
     size_t held_bytes;    /* memory that is asked for, in the blocks in which it is asked for */
     size_t touched_bytes; /* how much of that is ever written: what a system takes that gives memory page by page */
+    size_t aside_bytes;   /* of the host's memory, for the inputs of offloaded blocks */
 };
 
 /* The four sets of values that every trained parameter has. */
@@ -105,9 +109,10 @@ struct engine_ops {
      */
     enum status (*save_config)(struct engine *e, const char *dir, const char *base_name);
 
-    /* Counts what a micro-batch like `b` needs, forward, backward and update, with so many blocks recomputed, without
-     * computing anything. NULL: the engine cannot tell. */
-    enum status (*count)(struct engine *e, const struct batch *b, int64_t recomputed_blocks, struct engine_need *out);
+    /* Counts what a micro-batch like `b` needs, forward, backward and update, with so many blocks recomputed and offloaded
+     * (engine_micro), without computing anything. NULL: the engine cannot tell. */
+    enum status (*count)(struct engine *e, const struct batch *b, int64_t recomputed_blocks, int64_t offloaded_blocks,
+                         struct engine_need *out);
     /* At most this many bytes are kept from one step to the next (held_bytes of a count, or more); what a larger step
      * needs beyond that is allocated and freed again. NULL: the engine has no such limit. */
     void (*limit)(struct engine *e, size_t held_bytes);

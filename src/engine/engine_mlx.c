@@ -279,8 +279,11 @@ static struct engine_memory mlx_memory(const struct engine *e)
     return m;
 }
 
-static enum status mlx_count(struct engine *e, const struct batch *b, int64_t recomputed_blocks, struct engine_need *out)
+/* Memory is the machine's own, so nothing is ever offloaded. */
+static enum status mlx_count(struct engine *e, const struct batch *b, int64_t recomputed_blocks, int64_t offloaded_blocks,
+                             struct engine_need *out)
 {
+    (void)offloaded_blocks;
     size_t bytes = mlx_need_step(&mlx_of(e)->model, b, recomputed_blocks);
     *out = (struct engine_need){.held_bytes = bytes, .touched_bytes = bytes};
     return OK;

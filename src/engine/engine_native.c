@@ -241,6 +241,7 @@ static enum status step_recorded(struct native *n, const struct batch *b, const 
     struct forward_options options = {
         .dropout = true,
         .recomputed_blocks = m->recomputed_blocks,
+        .offloaded_blocks = m->offloaded_blocks,
     };
     struct cross_entropy_result result = {0};
     struct loss_rows rows;
@@ -260,18 +261,16 @@ static enum status native_step(struct engine *e, const struct batch *b, const st
     TRY(begin_micro(n, m));
     const struct step_values values = {.seed = m->seed, .step = m->step, .first_token = b->first_token};
     int mark = scope_open(e->c);
-    /* For `values`, which dropout reads. Micro-batches differ in their shapes, so there is no key by which a device could
-     * repeat one: key 0, for which the answer is false. */
-    (void)array_sequence_begin(e->c, 0, &values);
+    array_step_begin(e->c, &values); /* dropout reads them */
     enum status status = tape_begin(e->c);
     if (status == OK) {
         if (m->recomputed_blocks < 0) tape_keep_all(e->c);
         status = step_recorded(n, b, m);
         tape_end(e->c);
     }
-    enum status ended = array_sequence_end(e->c);
+    array_step_end(e->c);
     scope_close(e->c, mark);
-    return status == OK ? ended : status;
+    return status == OK ? e->c->status : status;
 }
 
 /* The norm stays on the device: AdamW clips by it there, and stops where it is not finite, before the host knows it. */

@@ -22,6 +22,7 @@ enum status engine_native_add(struct engine *e, const struct batch *b, const str
 
 /* engine_ops.count of the native engine: runs the real step on a shadow of the model whose backend counts (backend.h,
  * model_shadow.h). Errors, with what failed in the engine's ctx: E_MEMORY, and whatever a step may fail with. */
-enum status engine_native_count(struct engine *e, const struct batch *b, int64_t recomputed_blocks, struct engine_need *out);
+enum status engine_native_count(struct engine *e, const struct batch *b, int64_t recomputed_blocks, int64_t offloaded_blocks,
+                                struct engine_need *out);
 
 #endif

@@ -160,7 +160,8 @@ static struct array *block(struct ctx *c, void *arg, struct array *x)
 static struct array *llama_run_block(struct ctx *c, struct block_args *a, struct array *x)
 {
     int mark = scope_open(c);
-    x = a->layer < a->options.recomputed_blocks ? tape_checkpoint(c, block, a, sizeof *a, x) : block(c, a, x);
+    bool aside = a->layer < a->options.offloaded_blocks;
+    x = a->layer < a->options.recomputed_blocks ? tape_checkpoint(c, block, a, sizeof *a, x, aside) : block(c, a, x);
     return scope_close_keep(c, mark, x);
 }
 
@@ -200,11 +201,12 @@ struct array *llama_hidden(struct model *m, const struct batch *b, const struct 
     a.residual = factor(c, k->residual_multiplier);
     a.cu_k = key_offsets(c, o->cache, b, a.cu_q);
     if (!ctx_ok(c) || rotation_make(m, b, o->cache ? o->cache->capacity : 0, &a.rotation) != OK) return NULL;
+    int mark = scope_open(c); /* behind it is one x after the other: a block's input stays only where the tape keeps it */
     struct array *x = op_embed(c, &m->embed, upload_i32(c, b->tokens, b->n), array_backend(c)->activations); /* (N, C) */
     x = times(c, x, factor(c, k->embedding_multiplier));
     for (a.layer = 0; a.layer < k->n_layers; a.layer++) {
         a.rows = a.layer == k->n_layers - 1 ? o->rows : NULL;
-        x = llama_run_block(c, &a, x);
+        x = scope_close_keep(c, mark, llama_run_block(c, &a, x));
     }
     x = op_rms_norm(c, x, m->final_norm, k->rms_eps);
     x = times(c, x, factor(c, 1 / k->logits_divisor)); /* here, so that whatever the head is used for sees it */

@@ -9,9 +9,10 @@
 #include "model/model.h"
 
 struct forward_options {
-    bool dropout;              /* the adapters' dropout, by the step values of the open sequence */
+    bool dropout;              /* the adapters' dropout, by the values of the open step */
     int64_t recomputed_blocks; /* gradient checkpointing: this many blocks from the first on keep only their input and are
                                 * computed again in backward */
+    int64_t offloaded_blocks;  /* of those, the first so many keep their input in the host's memory */
     struct kv_cache *cache;    /* NULL: none. Otherwise the batch holds the next tokens of the one document in the cache */
     struct array *rows;        /* (n) i32, rows of the batch in order: the result is theirs alone, and what only other rows
                                 * need is not computed. NULL: all. Not with dropout: its masks count rows */

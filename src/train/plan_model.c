@@ -15,12 +15,12 @@ struct plan_model_step {
     struct batch *batch;
 };
 
-static enum status plan_model_count(void *user, int64_t recomputed_blocks, struct plan_step *out)
+static enum status plan_model_count(void *user, int64_t recomputed_blocks, int64_t offloaded_blocks, struct plan_step *out)
 {
     const struct plan_model_step *s = user;
     struct engine_need need = {0};
-    TRY(s->engine->ops->count(s->engine, s->batch, recomputed_blocks, &need));
-    *out = (struct plan_step){need.held_bytes, need.touched_bytes};
+    TRY(s->engine->ops->count(s->engine, s->batch, recomputed_blocks, offloaded_blocks, &need));
+    *out = (struct plan_step){need.held_bytes, need.touched_bytes, need.aside_bytes};
     return OK;
 }
 
@@ -34,6 +34,8 @@ static enum status plan_model_fill(const struct plan_model *p, struct model *m, 
         .count = plan_model_count,
         .user = &step,
         .keeps_all = p->on_card,
+        .offloads = p->on_card,
+        .host_bytes = plan_free_bytes(""),
         .n_blocks = m->config.n_layers,
         .parameters = lora_parameter_count(l),
         .weights_bytes = model_weight_bytes(m),

@@ -2,7 +2,10 @@
  *
  * AUTO takes the smallest number of recomputed blocks that fits, since each costs its forward pass once more. The last block
  * is never one of them: when its turn comes in backward, all the others are still kept, so nothing would be gained. On
- * devices where a pass over memory costs most the numbers begin at -1: even what one such pass makes again is kept. */
+ * devices where a pass over memory costs most the numbers begin at -1: even what one such pass makes again is kept.
+ *
+ * Where that does not do on a device with memory of its own, the inputs of as few recomputed blocks as fit lie in the host's
+ * memory, for two copies each. */
 #include "train/planner.h"
 
 #include <inttypes.h>
@@ -26,14 +29,17 @@ size_t plan_saving_bytes(const struct parameters *trained)
     return saving;
 }
 
-/* The plan with `recomputed` blocks computed again in backward. The step's item is the peak of a real step that computes
- * nothing; the others are arithmetic on the number of trainable parameters, all of which are f32. */
-static enum status planner_fill(struct plan *p, const struct plan_input *in, int64_t recomputed)
+/* The plan with `recomputed` blocks computed again in backward and the inputs of `offloaded` of them in the host's memory.
+ * The step's item is the peak of a real step that computes nothing; the others are arithmetic on the number of trainable
+ * parameters, all of which are f32. */
+static enum status planner_fill(struct plan *p, const struct plan_input *in, int64_t recomputed, int64_t offloaded)
 {
     size_t values = (size_t)in->parameters * sizeof(float);
-    struct plan_step step = {0, 0};
-    if (in->count) TRY(in->count(in->user, recomputed, &step));
+    struct plan_step step = {0};
+    if (in->count) TRY(in->count(in->user, recomputed, offloaded, &step));
     p->recomputed_blocks = recomputed;
+    p->offloaded_blocks = offloaded;
+    p->aside_bytes = step.aside;
     p->held_step_bytes = step.held;
     p->bytes[PLAN_WEIGHTS] = in->weights_bytes;
     p->bytes[PLAN_ADAPTER] = values;
@@ -49,17 +55,42 @@ static enum status planner_fill(struct plan *p, const struct plan_input *in, int
 /* The plan with the fewest blocks recomputed that fits, from `low` on, or with the most there are. */
 static enum status fill_auto(struct plan *p, const struct plan_input *in, int64_t low, int64_t high)
 {
-    TRY(planner_fill(p, in, low));
+    TRY(planner_fill(p, in, low, 0));
     if (p->total <= p->free_bytes || high <= low) return OK;
     while (high - low > 1) { /* low does not fit; high may */
         int64_t middle = low + (high - low) / 2;
-        TRY(planner_fill(p, in, middle));
+        TRY(planner_fill(p, in, middle, 0));
         if (p->total <= p->free_bytes)
             high = middle;
         else
             low = middle;
     }
-    return planner_fill(p, in, high);
+    return planner_fill(p, in, high, 0);
+}
+
+/* Offloads the inputs of as few recomputed blocks as fit, or of all. */
+static enum status offload_auto(struct plan *p, const struct plan_input *in)
+{
+    int64_t low = 0, high = p->recomputed_blocks, recomputed = p->recomputed_blocks;
+    if (!in->offloads || p->total <= p->free_bytes || high < 1) return OK;
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        TRY(planner_fill(p, in, recomputed, middle));
+        if (p->total <= p->free_bytes)
+            high = middle;
+        else
+            low = middle;
+    }
+    return planner_fill(p, in, recomputed, high);
+}
+
+/* What the options say of recomputing. */
+static enum status fill_by_options(struct plan *p, const struct plan_input *in, int64_t most)
+{
+    if (in->recomputed_blocks >= 0)
+        return planner_fill(p, in, in->recomputed_blocks < in->n_blocks ? in->recomputed_blocks : in->n_blocks, 0);
+    if (in->checkpoint == PLAN_CHECKPOINT_AUTO) return fill_auto(p, in, in->keeps_all ? -1 : 0, most);
+    return planner_fill(p, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0, 0);
 }
 
 /* A given number of recomputed blocks (a resumed run's) wins over the option. */
@@ -68,10 +99,8 @@ enum status plan_make(const struct plan_input *in, size_t free_bytes, struct pla
     int64_t most = in->n_blocks > 0 ? in->n_blocks - 1 : 0;
     *out = (struct plan){.limited = in->max_bytes > 0 && in->max_bytes < free_bytes};
     out->free_bytes = out->limited ? in->max_bytes : free_bytes;
-    if (in->recomputed_blocks >= 0)
-        return planner_fill(out, in, in->recomputed_blocks < in->n_blocks ? in->recomputed_blocks : in->n_blocks);
-    if (in->checkpoint == PLAN_CHECKPOINT_AUTO) return fill_auto(out, in, in->keeps_all ? -1 : 0, most);
-    return planner_fill(out, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0);
+    TRY(fill_by_options(out, in, most));
+    return offload_auto(out, in);
 }
 
 /* ---- refusal --------------------------------------------------------------------------------------------------------- */
@@ -99,8 +128,8 @@ enum status plan_advise(const struct plan_input *in, const struct plan *p, struc
 {
     *n = 0;
     size_t now = p->bytes[PLAN_STEP];
-    struct plan_step recomputed = {now, now};
-    if (in->count && in->n_blocks > 1) TRY(in->count(in->user, in->n_blocks - 1, &recomputed));
+    struct plan_step recomputed = {now, now, 0};
+    if (in->count && in->n_blocks > 1) TRY(in->count(in->user, in->n_blocks - 1, p->offloaded_blocks, &recomputed));
     if (now > recomputed.touched) add_advice(list, n, now - recomputed.touched, "--grad-checkpoint on", 0);
     if (in->batch > 1) add_advice(list, n, now / 2, "--batch", in->batch / 2);
     if (in->max_length > 64) add_advice(list, n, now / 2, "--max-length", in->max_length / 2);
@@ -113,6 +142,12 @@ enum status plan_check(struct ctx *c, const struct plan_input *in, const struct 
     struct plan_advice list[PLAN_ADVICE_MAX];
     char text[512] = "";
     int n = 0;
+    if (p->total <= p->free_bytes && p->aside_bytes > in->host_bytes)
+        return ctx_fail(c, E_FIT,
+                        "the inputs of %" PRId64
+                        " blocks would lie in the host's memory: %.2f GiB, of which %.2f are free. Take "
+                        "a smaller --max-length or --batch",
+                        p->offloaded_blocks, gib(p->aside_bytes), gib(in->host_bytes));
     if (p->total <= p->free_bytes) return OK;
     TRY(plan_advise(in, p, list, &n));
     for (int i = 0; i < n; i++) {

@@ -24,16 +24,19 @@ enum plan_checkpoint { PLAN_CHECKPOINT_AUTO, PLAN_CHECKPOINT_ON, PLAN_CHECKPOINT
 
 /* Bytes of one step: see struct engine_need. */
 struct plan_step {
-    size_t held, touched;
+    size_t held, touched, aside;
 };
 
 /* What a plan is a function of. */
 struct plan_input {
     /* Counts a step of the longest micro-batch with the first so many blocks recomputed, below 0 with nothing recomputed at
-     * all (engine.h). Fewer bytes, or as many, for more blocks. NULL: the engine cannot tell, and steps count as nothing. */
-    enum status (*count)(void *user, int64_t recomputed_blocks, struct plan_step *out);
+     * all, and the first so many of those offloaded (engine.h). Fewer bytes, or as many, for more blocks. NULL: the engine
+     * cannot tell, and steps count as nothing. */
+    enum status (*count)(void *user, int64_t recomputed_blocks, int64_t offloaded_blocks, struct plan_step *out);
     void *user;
     bool keeps_all;                  /* AUTO begins at -1, nothing recomputed at all: where memory passes cost most */
+    bool offloads;                   /* inputs of recomputed blocks may lie in the host's memory, which is another one */
+    size_t host_bytes;               /* of that what is free; SIZE_MAX: unknown */
     int64_t n_blocks;                /* of the model; 0: no blocks can be recomputed */
     int64_t parameters;              /* trained values */
     size_t weights_bytes;            /* of the base, mapped or in memory */
@@ -49,6 +52,8 @@ struct plan {
     size_t held_step_bytes;    /* for engine_ops.limit */
     int64_t recomputed_blocks; /* AUTO: as few as fit. Never the last one: its backward comes first, when all else is kept.
                                   -1: not even norms and swiglu are computed again */
+    int64_t offloaded_blocks;  /* as few as fit, when recomputing alone does not do */
+    size_t aside_bytes;        /* of the host's memory, for their inputs */
     size_t free_bytes;         /* SIZE_MAX: unknown */
     bool limited;              /* free_bytes is the user's own limit, which is less */
 };

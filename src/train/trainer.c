@@ -70,6 +70,7 @@ static enum status queue_micro_batches(struct trainer *t, struct train_pending *
                                  .inv_n = 1.0 / (double)m->trained_tokens,
                                  .seed = (uint64_t)t->config.seed,
                                  .recomputed_blocks = t->state.recomputed_blocks,
+                                 .offloaded_blocks = t->plan.offloaded_blocks,
                                  .step_tokens = t->sources->n_rows ? m->tokens : 0};
     for (; micro.index < micro.count; micro.index++) {
         struct batch b;

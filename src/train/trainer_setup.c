@@ -208,10 +208,10 @@ static enum status scan_epochs(struct trainer *t)
 }
 
 /* plan_input.count: the longest and the widest micro-batch of the run, whichever takes more. */
-static enum status count_step(void *user, int64_t recomputed_blocks, struct plan_step *out)
+static enum status count_step(void *user, int64_t recomputed_blocks, int64_t offloaded_blocks, struct plan_step *out)
 {
     struct trainer *t = user;
-    *out = (struct plan_step){0, 0};
+    *out = (struct plan_step){0};
     for (int i = 0; i < TRAINER_EXTREMES; i++) {
         struct batch b;
         struct engine_need need = {0};
@@ -219,9 +219,10 @@ static enum status count_step(void *user, int64_t recomputed_blocks, struct plan
         if (i == 0 || t->extreme_epochs[i] != t->extreme_epochs[i - 1]) TRY(trainer_open_epoch(t, t->extreme_epochs[i]));
         find_batch[i](t->pack, &step, &micro);
         TRY(pack_batch(t->pack, step, micro, &b));
-        TRY(t->engine->ops->count(t->engine, &b, recomputed_blocks, &need));
+        TRY(t->engine->ops->count(t->engine, &b, recomputed_blocks, offloaded_blocks, &need));
         if (need.held_bytes > out->held) out->held = need.held_bytes;
         if (need.touched_bytes > out->touched) out->touched = need.touched_bytes;
+        if (need.aside_bytes > out->aside) out->aside = need.aside_bytes;
     }
     return OK;
 }
@@ -247,6 +248,8 @@ static enum status plan_run(struct trainer *t)
     in->count = t->engine->ops->count ? count_step : NULL;
     in->user = t;
     in->keeps_all = memory.free_bytes > 0; /* a card: its passes over memory take a tenth of a step */
+    in->offloads = memory.free_bytes > 0;
+    in->host_bytes = plan_free_bytes("");
     in->n_blocks = t->model ? t->model->config.n_layers : 0;
     in->parameters = t->engine->parameters->count;
     in->weights_bytes = memory.weights_bytes;

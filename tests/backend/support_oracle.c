@@ -187,7 +187,7 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
         }
         composed[i] = composed_linear(wide_x, &w[i], i == 1 ? bias : NULL, i ? a : NULL, b, rank[i], &values, dropout);
     }
-    array_sequence_begin(c, 0, &values);
+    array_step_begin(c, &values);
     if (op_linear(c, x, pointers, 3, dropout, y) != OK) fail_msg("%s", c->message);
     for (int i = 0; i < 3; i++) {
         expect(composed[i]);
@@ -197,7 +197,7 @@ static void check_linear(struct ctx *c, const struct setting *s, enum tensor_typ
         if (op_linear(c, x, &pointers[i], 1, dropout, &alone) != OK) fail_msg("%s", c->message);
         case_assert_close(alone, oracle_expected, n * rows[i], s->tolerance, "alone");
     }
-    array_sequence_end(c);
+    array_step_end(c);
 }
 
 void oracle_linear(struct ctx *c, const struct setting *s, enum op op)

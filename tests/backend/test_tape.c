@@ -217,7 +217,7 @@ static enum status small_step(struct ctx *c, double *gradient)
     struct array *x = array_full(c, DTYPE_F32, 2, shape, 0.5);
     if (!x || tape_begin(c) != OK) return c->status;
     if (tape_watch(c, x, NULL) == OK) {
-        struct array *y = tape_checkpoint(c, square, NULL, 0, op_matmul(c, x, op_swiglu(c, x, x)));
+        struct array *y = tape_checkpoint(c, square, NULL, 0, op_matmul(c, x, op_swiglu(c, x, x)), false);
         if (y && tape_backward(c, op_sum(c, y, NULL, -1, false), 1) == OK) {
             struct array *g = tape_grad(c, x);
             if (g) array_to_host(g, DTYPE_F64, gradient);
@@ -314,14 +314,14 @@ static void net_make(struct ctx *c, struct net *net)
     net->extra = filled(c, 2, x_shape, 400);
 }
 
-enum mode { MODE_PLAIN, MODE_BLOCKS, MODE_NESTED, MODE_KEEP_ALL };
+enum mode { MODE_PLAIN, MODE_BLOCKS, MODE_NESTED, MODE_KEEP_ALL, MODE_ASIDE };
 
 static struct array *two_blocks(struct ctx *c, void *arg, struct array *x)
 {
     struct block_arg a = *(struct block_arg *)arg, b = a;
     b.layer++;
-    x = tape_checkpoint(c, block, &a, sizeof a, x);
-    return tape_checkpoint(c, block, &b, sizeof b, x);
+    x = tape_checkpoint(c, block, &a, sizeof a, x, false);
+    return tape_checkpoint(c, block, &b, sizeof b, x, false);
 }
 
 /* Gradients of all adapters and of x and `extra` (captured by every block) as one list of f32. */
@@ -344,15 +344,16 @@ static int net_gradients(const char *backend, enum mode mode, bool watch_x, floa
     }
     for (int i = 0; i < n_leaves; i++) assert_int_equal(tape_watch(c, leaves[i], NULL), OK);
     struct array *y = x;
+    int mark = scope_open(c);
     for (int l = 0; l < LAYERS; l++) {
         struct block_arg arg = {&net, l};
-        int mark = scope_open(c);
         if (mode == MODE_NESTED && l == 0) {
-            y = tape_checkpoint(c, two_blocks, &arg, sizeof arg, y);
+            y = tape_checkpoint(c, two_blocks, &arg, sizeof arg, y, false);
             l++;
         } else {
-            y = mode == MODE_PLAIN || mode == MODE_KEEP_ALL ? block(c, &arg, y)
-                                                            : tape_checkpoint(c, block, &arg, sizeof arg, y);
+            y = mode == MODE_PLAIN || mode == MODE_KEEP_ALL
+                    ? block(c, &arg, y)
+                    : tape_checkpoint(c, block, &arg, sizeof arg, y, mode == MODE_ASIDE);
         }
         memset(&arg, 0xEE, sizeof arg); /* the tape has a copy */
         y = scope_close_keep(c, mark, y);
@@ -374,8 +375,8 @@ static int net_gradients(const char *backend, enum mode mode, bool watch_x, floa
 
 static void check_checkpoints(const char *backend, bool watch_x)
 {
-    static float plain[4096], blocks[4096], nested[4096];
-    size_t plain_bytes, blocks_bytes, nested_bytes;
+    static float plain[4096], blocks[4096], nested[4096], put_aside[4096];
+    size_t plain_bytes, blocks_bytes, nested_bytes, aside_bytes;
     block_runs = 0;
     int n = net_gradients(backend, MODE_PLAIN, watch_x, plain, &plain_bytes);
     assert_int_equal(block_runs, LAYERS);
@@ -383,7 +384,11 @@ static void check_checkpoints(const char *backend, bool watch_x)
     assert_int_equal(block_runs, 3 * LAYERS); /* each ran again */
     assert_int_equal(net_gradients(backend, MODE_NESTED, watch_x, nested, &nested_bytes), n);
     assert_int_equal(block_runs, 5 * LAYERS + 2); /* the inner two once more */
+    assert_int_equal(net_gradients(backend, MODE_ASIDE, watch_x, put_aside, &aside_bytes), n);
     for (int i = 0; i < n; i++) assert_true(plain[i] != 0 && isfinite(plain[i]));
+    assert_memory_equal(put_aside, plain, (size_t)n * sizeof *plain);
+    /* of the inputs only the first and the one in use are on the device */
+    assert_int_equal(blocks_bytes - aside_bytes, (LAYERS - 1) * pool_class_bytes(N * C * sizeof(float)));
     assert_memory_equal(blocks, plain, (size_t)n * sizeof *plain); /* bit for bit */
     assert_memory_equal(nested, plain, (size_t)n * sizeof *plain);
     assert_true(blocks_bytes < plain_bytes && nested_bytes < blocks_bytes);
@@ -439,7 +444,7 @@ static struct array *fan_out(struct ctx *c, struct fan *fan, struct array *a)
     fan->s = s;
     struct array *sum, *h = kept(c, &fan->net, op_rms_norm_add(c, t, s, fan->net.gain, 1e-5, &sum));
     t = op_add(c, op_mul(c, h, kept(c, &fan->net, sum)), op_mul(c, s, s));
-    t = op_add(c, tape_checkpoint(c, times_captured, &fan, sizeof fan, t), op_matmul(c, s, a));
+    t = op_add(c, tape_checkpoint(c, times_captured, &fan, sizeof fan, t, false), op_matmul(c, s, a));
     return op_sum(c, op_mul(c, t, s), NULL, -1, false);
 }
 
@@ -508,13 +513,13 @@ static void test_checkpoint_edges(void **state)
     (void)state;
     struct ctx *c = case_open("cpu-reference");
     struct array *x = array_scalar(c, DTYPE_F32, 0.5), *k = array_scalar(c, DTYPE_F32, 0.5);
-    struct array *plain = tape_checkpoint(c, square, NULL, 0, x); /* without a tape: a plain call */
+    struct array *plain = tape_checkpoint(c, square, NULL, 0, x, false); /* without a tape: a plain call */
     assert_true(fabs(array_item(plain) - 0.5 * exp(0.5)) < 1e-6);
     tape_begin(c);
     tape_watch(c, x, NULL);
-    assert_ptr_equal(tape_checkpoint(c, same, NULL, 0, x), x);
-    assert_null(tape_checkpoint(c, square, NULL, 0, k)->node); /* nothing inside wants a gradient */
-    struct array *y = tape_checkpoint(c, square, NULL, 0, tape_checkpoint(c, same, NULL, 0, x));
+    assert_ptr_equal(tape_checkpoint(c, same, NULL, 0, x, true), x);
+    assert_null(tape_checkpoint(c, square, NULL, 0, k, true)->node); /* nothing inside wants a gradient */
+    struct array *y = tape_checkpoint(c, square, NULL, 0, tape_checkpoint(c, same, NULL, 0, x, true), true);
     assert_int_equal(tape_backward(c, y, 1), OK);
     assert_true(fabs(array_item(tape_grad(c, x)) - 1.5 * exp(0.5)) < 1e-6);
     tape_end(c);

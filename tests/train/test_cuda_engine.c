@@ -127,7 +127,7 @@ static size_t read_all(struct side *s, enum engine_values which, float *out)
     return n;
 }
 
-static void train(struct side *s, const struct batch *b, int64_t recomputed, struct outcome *o)
+static void train_with(struct side *s, const struct batch *b, int64_t recomputed, int64_t offloaded, struct outcome *o)
 {
     for (int64_t step = 1; step <= 2; step++) {
         const struct engine_update update = {.step = step,
@@ -145,6 +145,7 @@ static void train(struct side *s, const struct batch *b, int64_t recomputed, str
                                            .inv_n = 1.0 / 80,
                                            .seed = 5,
                                            .recomputed_blocks = recomputed,
+                                           .offloaded_blocks = offloaded,
                                            .step_tokens = 2 * (17 + N)}; /* both micro-batches are at 17 */
             if (s->engine->ops->step(s->engine, b, &m) != OK) fail_msg("%s", s->c->message);
         }
@@ -155,6 +156,11 @@ static void train(struct side *s, const struct batch *b, int64_t recomputed, str
         memcpy(o->logprobs, logprobs, sizeof(o->logprobs));
     }
     read_all(s, ENGINE_PARAMETERS, o->values);
+}
+
+static void train(struct side *s, const struct batch *b, int64_t recomputed, struct outcome *o)
+{
+    train_with(s, b, recomputed, 0, o);
 }
 
 /* 1 - cosine, and |a - b| / |b|. */
@@ -229,6 +235,10 @@ static void steps_agree(int64_t rank, double dropout, int every)
     expect_same(&recomputed, &card);
     close_side(&s);
     open_side(&s, "cuda", rank, dropout);
+    train_with(&s, &b, 1, 1, &recomputed); /* its input in the host's memory */
+    expect_same(&recomputed, &card);
+    close_side(&s);
+    open_side(&s, "cuda", rank, dropout);
     train(&s, &b, -1, &recomputed); /* nothing is, then */
     expect_same(&recomputed, &card);
     close_side(&s);
@@ -265,7 +275,8 @@ static void a_compressed_base_is_the_cpus(void **state)
     opened.base = BASE_AS_IS;
 }
 
-/* Graphs of recorded calls (the default; the second step's take over the first's) against calls that are queued one by one. */
+/* Graphs of recorded calls (the default; the second step's take over the first's) against calls that are queued one by one.
+ */
 static void graphs_change_no_bit(void **state)
 {
     (void)state;
@@ -372,13 +383,16 @@ static void memory_is_as_counted(void **state)
 {
     (void)state;
     static struct outcome o;
-    for (int64_t recomputed = -1; recomputed < 2; recomputed++) {
+    for (int i = 0; i < 4; i++) {
+        const int64_t recomputed = (const int64_t[]){-1, 0, 1, 1}[i], offloaded = i == 3;
         struct engine_need need;
         struct side s;
         struct batch b = make_batch(1);
         open_side(&s, "cuda", 16, 0);
-        assert_int_equal(s.engine->ops->count(s.engine, &b, recomputed, &need), OK);
-        train(&s, &b, recomputed, &o);
+        assert_int_equal(s.engine->ops->count(s.engine, &b, recomputed, offloaded, &need), OK);
+        train_with(&s, &b, recomputed, offloaded, &o);
+        assert_int_equal(array_aside_bytes(s.c), need.aside_bytes);
+        assert_true((need.aside_bytes > 0) == (offloaded > 0));
         size_t held = array_pool_stats(s.c).peak_held_bytes;
         assert_true(need.held_bytes > 100000 && need.touched_bytes == need.held_bytes);
         if (held > need.held_bytes || held < need.held_bytes / 10 * 9)

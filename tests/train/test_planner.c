@@ -48,8 +48,9 @@ static void check_every_batch(const struct trainer *t)
             struct batch b;
             struct engine_need need = {0};
             assert_int_equal(pack_batch(t->pack, step, micro, &b), OK);
-            assert_int_equal(t->engine->ops->count(t->engine, &b, t->plan.recomputed_blocks, &need), OK);
-            size_t slack = t->plan.bytes[PLAN_STEP] / 1000; /* size classes */
+            assert_int_equal(
+                t->engine->ops->count(t->engine, &b, t->plan.recomputed_blocks, t->plan.offloaded_blocks, &need), OK);
+            size_t slack = t->plan.bytes[PLAN_STEP] / 1000 + 2 * 4096; /* size classes, and pages at the ends of blocks */
             if (need.touched_bytes > t->plan.bytes[PLAN_STEP] + slack)
                 fail_msg("%lld tokens in %d segments need %zu bytes, and %zu are planned", (long long)b.n, b.n_seg,
                          need.touched_bytes, t->plan.bytes[PLAN_STEP]);
@@ -118,22 +119,24 @@ static void plan_is_what_a_run_takes(void **state)
     }
 }
 
-/* A model of 16 blocks on paper: each that is kept takes 64 MiB, each that is recomputed 4. */
+/* A model of 16 blocks on paper: each that is kept takes 64 MiB, each that is recomputed 4, on the
+ * device or in the host's memory. */
 enum { BLOCKS = 16 };
 
-static enum status count_paper(void *user, int64_t recomputed, struct plan_step *out)
+static enum status count_paper(void *user, int64_t recomputed, int64_t offloaded, struct plan_step *out)
 {
     int *calls = user;
     ++*calls;
-    out->touched = ((size_t)(BLOCKS - recomputed) * 64 + (size_t)recomputed * 4) << 20;
+    out->touched = ((size_t)(BLOCKS - recomputed) * 64 + (size_t)(recomputed - offloaded) * 4) << 20;
     out->held = out->touched + 1;
+    out->aside = (size_t)offloaded * 4 << 20;
     return OK;
 }
 
-static enum status count_failing(void *user, int64_t recomputed, struct plan_step *out)
+static enum status count_failing(void *user, int64_t recomputed, int64_t offloaded, struct plan_step *out)
 {
-    (void)recomputed;
-    *out = (struct plan_step){0, 0};
+    (void)recomputed, (void)offloaded;
+    *out = (struct plan_step){0};
     return ctx_fail(user, E_MEMORY, "no");
 }
 
@@ -166,6 +169,40 @@ static void as_few_blocks_as_fit(const struct plan_input *given, const struct pl
     assert_int_equal(made(&in, SIZE_MAX).recomputed_blocks, 5);
     in.recomputed_blocks = 1000;
     assert_int_equal(made(&in, SIZE_MAX).recomputed_blocks, BLOCKS);
+}
+
+/* On a device with memory of its own the inputs of as few recomputed blocks as fit go to the host's; what that has not is
+ * refused. Every block saves 4 MiB. */
+static void as_few_inputs_as_fit_are_offloaded(const struct plan_input *given)
+{
+    struct ctx *c = tiny_ctx(1);
+    struct plan_input in = *given;
+    in.offloads = true;
+    in.host_bytes = (size_t)20 << 20;
+    in.checkpoint = PLAN_CHECKPOINT_AUTO;
+    struct plan all = made(&in, SIZE_MAX), p;
+    assert_int_equal(all.offloaded_blocks, 0);
+    in.checkpoint = PLAN_CHECKPOINT_ON;
+    all = made(&in, SIZE_MAX);
+    for (int n = 0; n < BLOCKS; n++) {
+        p = made(&in, all.total - ((size_t)n * 4 << 20));
+        assert_int_equal(p.recomputed_blocks, BLOCKS - 1);
+        assert_int_equal(p.offloaded_blocks, n);
+        assert_int_equal(p.aside_bytes, (size_t)n * 4 << 20);
+        assert_int_equal(plan_check(c, &in, &p), n > 5 ? E_FIT : OK);
+        if (n > 5) assert_non_null(strstr(c->message, "the host's memory"));
+        ctx_clear(c);
+    }
+    p = made(&in, 0);
+    assert_int_equal(p.offloaded_blocks, BLOCKS - 1);
+    assert_int_equal(plan_check(c, &in, &p), E_FIT);
+    in.checkpoint = PLAN_CHECKPOINT_OFF; /* nothing is recomputed, so nothing is put aside */
+    assert_int_equal(made(&in, 0).offloaded_blocks, 0);
+    in.offloads = false;
+    in.checkpoint = PLAN_CHECKPOINT_ON;
+    assert_int_equal(made(&in, 0).offloaded_blocks, 0);
+    ctx_clear(c);
+    tiny_ctx_free(c);
 }
 
 static void refusal_names_what_helps(void **state)
@@ -201,6 +238,7 @@ static void refusal_names_what_helps(void **state)
     assert_int_equal(plan_check(c, &in, &saved), OK);
     assert_int_equal(made(&in, plan.total).recomputed_blocks, 0);
     as_few_blocks_as_fit(&in, &plan);
+    as_few_inputs_as_fit_are_offloaded(&in);
     /* the user's own limit counts when it is less than what is free, and is named when it refuses */
     in.max_bytes = plan.total - 1;
     saved = made(&in, plan.total + 1);

@@ -104,19 +104,6 @@ static void cpu_weight_release(struct backend *b, struct weight *w)
     if (bytes > 0) b->free(b, MEMORY_DEVICE, (void *)(uintptr_t)w->data, bytes);
 }
 
-static bool cpu_sequence_begin(struct backend *b, uint64_t key, const struct step_values *values)
-{
-    (void)b;
-    (void)key;
-    (void)values;
-    return false; /* calls cost next to nothing to make again */
-}
-
-static enum status cpu_sequence_end(struct backend *b)
-{
-    return b->c->status;
-}
-
 static struct backend_stats cpu_stats(const struct backend *b)
 {
     return self(b)->stats;
@@ -150,13 +137,13 @@ struct backend *cpu_backend_new(struct ctx *c, const char *name, const struct cp
                                     .free = cpu_free,
                                     .upload = cpu_upload,
                                     .download = cpu_download,
+                                    .offload = cpu_download,
+                                    .fetch = cpu_upload,
                                     .mark = cpu_mark,
                                     .wait = cpu_wait,
                                     .weight_bytes = cpu_weight_bytes,
                                     .weight_prepare = cpu_weight_prepare,
                                     .weight_release = cpu_weight_release,
-                                    .sequence_begin = cpu_sequence_begin,
-                                    .sequence_end = cpu_sequence_end,
                                     .stats = cpu_stats,
                                     .close = cpu_close};
 #define OP(NAME, name_, n_in, n_out, params, diff, saves) cpu->backend.kernel[OP_##NAME] = cpu_dispatch_run;

@@ -114,20 +114,6 @@ static size_t cuda_backend_free_bytes(struct backend *b)
     return cuda_free_bytes(cuda_backend_of(b)->d);
 }
 
-/* ---- sequences: not recorded ----------------------------------------------------------------------------------------- */
-
-/* False: the calls that follow are to be issued one by one (array/backend.h). */
-static bool cuda_sequence_begin(struct backend *b, uint64_t key, const struct step_values *values)
-{
-    (void)b, (void)key, (void)values;
-    return false;
-}
-
-static enum status cuda_sequence_end(struct backend *b)
-{
-    return b->c->status;
-}
-
 /* ---- opening and closing --------------------------------------------------------------------------------------------- */
 
 /* Waits for queued work and frees in the reverse order of opening; accepts one that is half open. */
@@ -182,13 +168,13 @@ struct backend *cuda_backend_open(struct ctx *c, int index, bool counting)
                                   .free = cuda_backend_free,
                                   .upload = cuda_backend_upload,
                                   .download = cuda_backend_download,
+                                  .offload = cuda_backend_offload,
+                                  .fetch = cuda_backend_fetch,
                                   .mark = cuda_backend_mark,
                                   .wait = cuda_backend_wait,
                                   .weight_bytes = cuda_weight_bytes,
                                   .weight_prepare = cuda_weight_prepare,
                                   .weight_release = cuda_weight_release,
-                                  .sequence_begin = cuda_sequence_begin,
-                                  .sequence_end = cuda_sequence_end,
                                   .stats = cuda_backend_stats,
                                   .free_bytes = cuda_backend_free_bytes,
                                   .close = cuda_backend_close};

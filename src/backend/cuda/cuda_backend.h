@@ -86,6 +86,9 @@ void cuda_stage_send(struct cuda_backend *b, CUdeviceptr to, const void *part, s
  * wait is where a fault that a kernel found becomes an error: E_SHAPE for an id out of range, E_IO for a failed launch. */
 void cuda_backend_upload(struct backend *b, void *to, const void *host, size_t bytes);
 void cuda_backend_download(struct backend *b, void *host, const void *from, size_t bytes);
+/* Members `offload` and `fetch`: the host's block is page-locked (MEMORY_HOST), so the copies are queued. */
+void cuda_backend_offload(struct backend *b, void *block, const void *from, size_t bytes);
+void cuda_backend_fetch(struct backend *b, void *to, const void *block, size_t bytes);
 uint64_t cuda_backend_mark(struct backend *b);
 enum status cuda_backend_wait(struct backend *b, uint64_t mark);
 

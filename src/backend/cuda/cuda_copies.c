@@ -93,6 +93,24 @@ void cuda_backend_download(struct backend *base, void *host, const void *from, s
     cuda_download(b->d, host, (CUdeviceptr)from, bytes);
 }
 
+void cuda_backend_offload(struct backend *base, void *block, const void *from, size_t bytes)
+{
+    struct cuda *d = cuda_backend_of(base)->d;
+    if (base->counting) return;
+    cuda_bind(cuda_backend_of(base));
+    if (cuda_graph_next(d, CUDA_TAG_OFFLOAD, true) == OK)
+        cuda_check(d, d->driver.cuMemcpyDtoHAsync(block, (CUdeviceptr)from, bytes, d->stream), "copying from the card");
+}
+
+void cuda_backend_fetch(struct backend *base, void *to, const void *block, size_t bytes)
+{
+    struct cuda *d = cuda_backend_of(base)->d;
+    if (base->counting) return;
+    cuda_bind(cuda_backend_of(base));
+    if (cuda_graph_next(d, CUDA_TAG_COPY, true) == OK)
+        cuda_check(d, d->driver.cuMemcpyHtoDAsync((CUdeviceptr)to, block, bytes, d->stream), "copying to the card");
+}
+
 /* Waiting is for all that is queued: the host waits once a step, when it reads the step's losses. */
 uint64_t cuda_backend_mark(struct backend *b)
 {

@@ -12,7 +12,7 @@
 #include "backend/cuda/cuda_device.h"
 
 /* What a recorded call is, beside the kernels of cuda_kernel_list.h, whose enumerators are tags as well. */
-enum { CUDA_TAG_COPY = CUDA_KERNEL_COUNT, CUDA_TAG_ZERO, CUDA_TAG_PRODUCT };
+enum { CUDA_TAG_COPY = CUDA_KERNEL_COUNT, CUDA_TAG_OFFLOAD, CUDA_TAG_ZERO, CUDA_TAG_PRODUCT };
 
 /* Has calls recorded from now on. E_MEMORY. cuda_close ends it. */
 enum status cuda_graphs_open(struct cuda *d);

@@ -182,16 +182,39 @@ EXPORT CUresult cuMemGetInfo(size_t *available, size_t *total)
     *available = *total - taken;
     return CUDA_SUCCESS;
 }
+/* Page-locked memory, which a recorded copy may read and write when its graph is launched; other memory of the host may be
+ * gone by then. */
+enum { MOST_PINNED = 4096 };
+static struct {
+    char *from;
+    size_t bytes;
+} pinned[MOST_PINNED];
+static int n_pinned;
+
+static bool is_pinned(const void *at, size_t bytes)
+{
+    for (int i = 0; i < n_pinned; i++)
+        if ((const char *)at >= pinned[i].from && (const char *)at + bytes <= pinned[i].from + pinned[i].bytes) return true;
+    return false;
+}
+
 EXPORT CUresult cuMemAllocHost(void **block, size_t bytes)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
-    *block = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-    return *block ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+    *block = n_pinned < MOST_PINNED ? aligned_alloc(4096, (bytes + 4095) / 4096 * 4096) : NULL;
+    if (!*block) return CUDA_ERROR_OUT_OF_MEMORY;
+    pinned[n_pinned].from = *block;
+    pinned[n_pinned++].bytes = bytes;
+    return CUDA_SUCCESS;
 }
 EXPORT CUresult cuMemFreeHost(void *block)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     if (emulated_is_recording()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; /* recorded work may use it */
+    int i = 0;
+    while (i < n_pinned && pinned[i].from != block) i++;
+    if (i == n_pinned) return CUDA_ERROR_INVALID_VALUE;
+    pinned[i] = pinned[--n_pinned];
     free(block);
     return CUDA_SUCCESS;
 }
@@ -250,16 +273,17 @@ EXPORT CUresult cuMemSetAccess(CUdeviceptr at, size_t bytes, const CUmemAccessDe
 EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
+    if (emulated_is_recording() && !is_pinned(from, bytes)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     (void)stream;
     return emulated_queue(&(struct emulated_work){.kind = EMULATED_MOVE, .to = (void *)to, .from = from, .bytes = bytes});
 }
 EXPORT CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
-    if (emulated_is_recording()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+    if (emulated_is_recording() && !is_pinned(to, bytes)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     (void)stream;
-    memcpy(to, (const void *)from, bytes);
-    return CUDA_SUCCESS;
+    return emulated_queue(
+        &(struct emulated_work){.kind = EMULATED_MOVE, .to = to, .from = (const void *)from, .bytes = bytes});
 }
 EXPORT CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
