@@ -212,7 +212,8 @@ static void jobs_share_a_grid(void **state)
     char *results = tiny_read(tiny_path("%s/results.json", folder), &(size_t){0});
     char shared[160];
     snprintf(shared, sizeof(shared), "%s-shared", folder);
-    if (program_run(output, OUTPUT_BYTES, GRID(shared, "--lr", "1e-2", "--jobs", "3")) != 0) fail_msg("%s", strstr(output, "error: "));
+    if (program_run(output, OUTPUT_BYTES, GRID(shared, "--lr", "1e-2", "--jobs", "3")) != 0)
+        fail_msg("%s", strstr(output, "error: "));
     for (int i = 1; i <= 13; i++) assert_non_null(strstr(output, tiny_path("%4d/13", i)));
     char *again = tiny_read(tiny_path("%s/results.json", shared), &(size_t){0});
     assert_string_equal(results, again);
