@@ -35,7 +35,7 @@ def version(name):
     except m.PackageNotFoundError:
         return "missing"
 print(", ".join(f"{p} {version(p)}" for p in (
-    "torch", "transformers", "peft", "gguf", "tokenizers", "llama-cpp-python", "mlx", "mlx-lm", "pyspark", "ray")))')
+    "torch", "transformers", "peft", "gguf", "tokenizers", "llama-cpp-python", "mlx", "mlx-lm", "coremltools", "pyspark", "ray")))')
 
 # TinyLlama's shapes with random weights, 2.2 GB, made once.
 tinyllama() {
@@ -95,7 +95,7 @@ for name in ${*:-$NAMES}; do
         echo "$command"
     } >"$work/$name.txt"
     # shellcheck disable=SC2086  # words of a command of ours
-    if "$PYTHON" $command 2>&1 | stdbuf -oL tr '\r' '\n' | sed -u '/^$/d; /^Loading weights:/d; /^Writing model shards:/d; /^llama_model_/d; /^load_backend:/d; /^Converting and de-quantizing/d; /^\[ *[0-9]*\/ *[0-9]*\] /d' | tee -a "$work/$name.txt"; then
+    if "$PYTHON" $command 2>&1 | stdbuf -oL tr '\r' '\n' | sed -u '/^$/d; /^Loading weights:/d; /^Writing model shards:/d; /^llama_model_/d; /^load_backend:/d; /^Failed to load _ML/d; /^Torch version .* has not been tested/d; /^Converting and de-quantizing/d; /^\[ *[0-9]*\/ *[0-9]*\] /d' | tee -a "$work/$name.txt"; then
         mv "$work/$name.txt" "bench/results/peers/$name.txt"
     else
         failed="$failed $name"

@@ -34,9 +34,16 @@ GOLDEN = os.path.join(DATA, "coreml", "golden.json")
 CONTEXT = 64
 
 
+NO_TOKENIZER = ("warning: the tokenizer cannot be read", "warning: stop tokens are those of the config only") # of the tiny models
+
+
 def export(program, model, kind, lengths, out):
-    subprocess.run([program, "export", "-m", model, "--to", f"coreml:{kind}", "-o", out, "--coreml-context", str(CONTEXT),
-                    "--coreml-lengths", lengths], check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run([program, "export", "-m", model, "--to", f"coreml:{kind}", "-o", out, "--coreml-context", str(CONTEXT),
+                           "--coreml-lengths", lengths], capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if not line.startswith(NO_TOKENIZER)]
+    print("".join(line + "\n" for line in said), end="", file=sys.stderr)
+    if done.returncode != 0:
+        sys.exit(f"export of {model} as coreml:{kind}: exit {done.returncode}")
     return os.path.join(out, "Model.mlpackage")
 
 
