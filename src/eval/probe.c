@@ -9,6 +9,7 @@
  * are added up and go, times its factor, to its sum. */
 #include "eval/probe.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -122,6 +123,9 @@ static enum status probe_run(struct probe_set *p)
         for (size_t d = 0; d < p->n_documents; d++) {
             double sum = 0;
             for (int32_t i = p->cu.data[d]; i < p->cu.data[d + 1]; i++) sum += p->weights[i] != 0 ? (double)logprobs[i] : 0;
+            if (!isfinite(sum))
+                ctx_fail(c, E_NUMERIC, "%s %zu: a log-probability is not finite: the model or the adapter is damaged",
+                         p->what, p->documents[d].sum + 1);
             p->sums[p->documents[d].sum] += p->documents[d].factor * sum;
         }
     mem_free(c, logprobs);

@@ -294,6 +294,29 @@ static void graphs_change_no_bit(void **state)
     expect_same(&recorded, &single);
 }
 
+/* A second backend that is opened and closed while the first is in the middle of a step; nothing is recorded from then on
+ * until it is alone again. */
+static void two_backends_do_not_disturb_each_other(void **state)
+{
+    (void)state;
+    static struct outcome alone, first, second;
+    struct batch b = make_batch(1);
+    struct side s, other;
+    open_side(&s, "cuda", 16, 0);
+    train(&s, &b, 0, &alone);
+    close_side(&s);
+    open_side(&s, "cuda", 16, 0);
+    const struct engine_micro m = {.step = 1, .count = 1, .inv_n = 1};
+    assert_int_equal(s.engine->ops->step(s.engine, &b, &m), OK); /* its result is never read: the train below begins anew */
+    open_side(&other, "cuda", 16, 0);
+    train(&other, &b, 0, &second);
+    train(&s, &b, 0, &first);
+    close_side(&other);
+    expect_same(&first, &alone);
+    expect_same(&second, &alone);
+    close_side(&s);
+}
+
 struct elsewhere {
     struct side *side;
     struct batch batch;
@@ -473,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_compressed_base_is_the_cpus),
         cmocka_unit_test(another_thread_may_go_on),
         cmocka_unit_test(graphs_change_no_bit),
+        cmocka_unit_test(two_backends_do_not_disturb_each_other),
         cmocka_unit_test(dropout_is_the_cpus),
         cmocka_unit_test(rows_without_weight_are_left_out),
         cmocka_unit_test(log_probabilities_are_the_cpus),

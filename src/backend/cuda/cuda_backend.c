@@ -131,6 +131,7 @@ static void cuda_backend_close(struct backend *base)
         cuda_copies_close(b);
     }
     cuda_close(b->d);
+    if (b->entered) cuda_graphs_leave();
     mem_free(c, b);
 }
 
@@ -139,6 +140,8 @@ static enum status cuda_backend_open_parts(struct cuda_backend *b, int index)
 {
     struct ctx *c = b->backend.c;
     bool counting = b->backend.counting;
+    if (!counting) cuda_graphs_enter();
+    b->entered = !counting;
     b->d = counting ? cuda_open_counting(c) : cuda_open(c, index);
     if (!b->d) return c->status;
     snprintf(b->device, sizeof(b->device), "cuda:%d", index);

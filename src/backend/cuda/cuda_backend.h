@@ -58,6 +58,7 @@ struct cuda_backend {
     struct cuda_arena arena;
     struct cuda_fault *fault;  /* page-locked; the card writes it, the host reads it when it waits */
     CUdeviceptr step, partial; /* struct cuda_adamw_step; CUDA_SUM_BLOCKS doubles */
+    bool entered;              /* counted by cuda_graphs_enter */
 };
 
 /* The whole of a backend whose table is `b`; it must have been made by cuda_backend_open. */

@@ -65,8 +65,9 @@ void *cuda_stage_take(struct cuda_backend *b, size_t most, size_t *bytes)
 void cuda_stage_send(struct cuda_backend *b, CUdeviceptr to, const void *part, size_t bytes)
 {
     struct cuda *d = b->d;
-    if (cuda_graph_next(d, CUDA_TAG_COPY, true) != OK) return;
-    cuda_check(d, d->driver.cuMemcpyHtoDAsync(to, part, bytes, d->stream), "copying to the card");
+    if (cuda_queue_begin(d, CUDA_TAG_COPY, true) == OK)
+        cuda_check(d, d->driver.cuMemcpyHtoDAsync(to, part, bytes, d->stream), "copying to the card");
+    cuda_queue_end(d);
     b->stage.used += (bytes + STAGE_ALIGN - 1) / STAGE_ALIGN * STAGE_ALIGN;
 }
 
@@ -98,8 +99,9 @@ void cuda_backend_offload(struct backend *base, void *block, const void *from, s
     struct cuda *d = cuda_backend_of(base)->d;
     if (base->counting) return;
     cuda_bind(cuda_backend_of(base));
-    if (cuda_graph_next(d, CUDA_TAG_OFFLOAD, true) == OK)
+    if (cuda_queue_begin(d, CUDA_TAG_OFFLOAD, true) == OK)
         cuda_check(d, d->driver.cuMemcpyDtoHAsync(block, (CUdeviceptr)from, bytes, d->stream), "copying from the card");
+    cuda_queue_end(d);
 }
 
 void cuda_backend_fetch(struct backend *base, void *to, const void *block, size_t bytes)
@@ -107,8 +109,9 @@ void cuda_backend_fetch(struct backend *base, void *to, const void *block, size_
     struct cuda *d = cuda_backend_of(base)->d;
     if (base->counting) return;
     cuda_bind(cuda_backend_of(base));
-    if (cuda_graph_next(d, CUDA_TAG_COPY, true) == OK)
+    if (cuda_queue_begin(d, CUDA_TAG_COPY, true) == OK)
         cuda_check(d, d->driver.cuMemcpyHtoDAsync((CUdeviceptr)to, block, bytes, d->stream), "copying to the card");
+    cuda_queue_end(d);
 }
 
 /* Waiting is for all that is queued: the host waits once a step, when it reads the step's losses. */

@@ -240,8 +240,10 @@ enum status cuda_wait(struct cuda *d)
 enum status cuda_zero(struct cuda *d, CUdeviceptr to, size_t bytes)
 {
     if (!ctx_ok(d->c) || d->counting) return d->c->status;
-    TRY(cuda_graph_next(d, CUDA_TAG_ZERO, true));
-    return cuda_check(d, d->driver.cuMemsetD8Async(to, 0, bytes, d->stream), "filling memory");
+    if (cuda_queue_begin(d, CUDA_TAG_ZERO, true) == OK)
+        cuda_check(d, d->driver.cuMemsetD8Async(to, 0, bytes, d->stream), "filling memory");
+    cuda_queue_end(d);
+    return d->c->status;
 }
 
 enum status cuda_launch(struct cuda *d, enum cuda_kernel kernel, struct cuda_grid g, const void *args)
@@ -256,10 +258,13 @@ enum status cuda_launch(struct cuda *d, enum cuda_kernel kernel, struct cuda_gri
         d->driver.cuFuncSetAttribute(d->kernel[kernel], CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)g.shared);
         d->shared[kernel] = g.shared;
     }
-    TRY(cuda_graph_next(d, (int)kernel, d->launched[kernel]));
-    d->launched[kernel] = true;
     void *list[] = {(void *)args};
-    return cuda_check(
-        d, d->driver.cuLaunchKernel(d->kernel[kernel], g.x, g.y, 1, g.threads, 1, 1, g.shared, d->stream, list, NULL),
-        KERNEL_NAMES[kernel]);
+    bool known = d->launched[kernel];
+    d->launched[kernel] = true;
+    if (cuda_queue_begin(d, (uint64_t)kernel, known) == OK)
+        cuda_check(
+            d, d->driver.cuLaunchKernel(d->kernel[kernel], g.x, g.y, 1, g.threads, 1, 1, g.shared, d->stream, list, NULL),
+            KERNEL_NAMES[kernel]);
+    cuda_queue_end(d);
+    return d->c->status;
 }

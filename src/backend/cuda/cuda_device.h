@@ -40,7 +40,7 @@ struct cuda {
     int n_plans;
     struct cuda_graphs *graphs;             /* NULL: every call is queued by itself */
     bool launched[CUDA_KERNEL_COUNT];       /* at least once */
-    uint64_t products[CUDA_PRODUCTS_KNOWN]; /* hashes of cuBLASLt's algorithms that were queued at least once */
+    uint64_t products[CUDA_PRODUCTS_KNOWN]; /* tags of cuBLASLt's algorithms that were queued at least once */
     int n_products;
     bool timed; /* products take the fastest of cuBLASLt's algorithms, by trial; else the one that it proposes first */
 };

@@ -25,7 +25,7 @@ struct cuda_gemm_plan {
     bool ready; /* descriptors exist */
     cublasLtMatmulAlgo_t algo;
     bool chosen;
-    bool queued; /* at least once */
+    uint64_t tag; /* of the algorithm, once it was queued (cuda_graph.h) */
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, c; /* in cuBLAS's order: a is our second operand */
 };
@@ -255,12 +255,11 @@ static struct cuda_gemm_plan *gemm_plan(struct cuda *d, const struct gemm_key *k
 /* Whether a product was queued before that ran the same kernels, as far as algorithm and alignment say. */
 static bool gemm_is_known(struct cuda *d, struct cuda_gemm_plan *p)
 {
-    uint64_t hash = gemm_hash(&p->algo, sizeof(p->algo)) ^ (uint64_t)p->key.flags;
-    if (p->queued) return true;
-    p->queued = true;
+    if (p->tag) return true;
+    p->tag = (gemm_hash(&p->algo, sizeof(p->algo)) ^ (uint64_t)p->key.flags) | (uint64_t)1 << 63;
     for (int i = 0; i < d->n_products; i++)
-        if (d->products[i] == hash) return true;
-    if (d->n_products < CUDA_PRODUCTS_KNOWN) d->products[d->n_products++] = hash;
+        if (d->products[i] == p->tag) return true;
+    if (d->n_products < CUDA_PRODUCTS_KNOWN) d->products[d->n_products++] = p->tag;
     return false;
 }
 
@@ -274,6 +273,8 @@ enum status cuda_gemm(struct cuda *d, const struct cuda_matrix *a, const struct 
     struct gemm_operands o = {(void *)a->data, (void *)b->data, (void *)c->data, (void *)c->data, alpha, beta};
     if (!p->ready) TRY(gemm_describe(d, p));
     if (!p->chosen) TRY(gemm_tune(d, p, &o));
-    TRY(cuda_graph_next(d, CUDA_TAG_PRODUCT, gemm_is_known(d, p)));
-    return gemm_check(d, gemm_run(d, p, &p->algo, &o), "a product");
+    bool known = gemm_is_known(d, p);
+    if (cuda_queue_begin(d, p->tag, known) == OK) gemm_check(d, gemm_run(d, p, &p->algo, &o), "a product");
+    cuda_queue_end(d);
+    return d->c->status;
 }

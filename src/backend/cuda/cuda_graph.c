@@ -1,6 +1,7 @@
 /* cuda_graph: recording, and the table of executable graphs. See cuda_graph.h. */
 #include "backend/cuda/cuda_graph.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 /* The first graph behind a wait is short, because the card is idle until it comes; each further one is twice as long, as the
@@ -15,6 +16,8 @@ struct graph_slot {
 };
 
 struct cuda_graphs {
+    struct cuda *card;
+    struct cuda_graphs *next; /* recorder */
     bool recording;
     int nodes, longest; /* calls in the graph that is recorded, and how many it may have */
     int place;          /* of the graph behind the last wait */
@@ -23,11 +26,22 @@ struct cuda_graphs {
     struct graph_slot slot[GRAPH_SLOTS];
 };
 
+/* Of this process: how many cards are open, and the backends that record. The lock is held while a call is recorded, so that
+ * another thread that opens a card may send what there is. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int backends;
+static struct cuda_graphs *recorders;
+
 enum status cuda_graphs_open(struct cuda *d)
 {
     d->graphs = calloc(1, sizeof(*d->graphs));
     if (!d->graphs) return ctx_fail(d->c, E_MEMORY, "CUDA: no memory for the table of graphs");
+    d->graphs->card = d;
     d->graphs->longest = GRAPH_FIRST;
+    pthread_mutex_lock(&lock);
+    d->graphs->next = recorders;
+    recorders = d->graphs;
+    pthread_mutex_unlock(&lock);
     return OK;
 }
 
@@ -46,8 +60,13 @@ void cuda_graphs_close(struct cuda *d)
 {
     CUgraph dropped = NULL;
     if (!d->graphs) return;
+    pthread_mutex_lock(&lock);
+    struct cuda_graphs **link = &recorders;
+    while (*link != d->graphs) link = &(*link)->next;
+    *link = d->graphs->next;
     if (d->graphs->recording && d->driver.cuStreamEndCapture(d->stream, &dropped) == CUDA_SUCCESS)
         d->driver.cuGraphDestroy(dropped);
+    pthread_mutex_unlock(&lock);
     graphs_forget(d);
     free(d->graphs);
     d->graphs = NULL;
@@ -79,11 +98,12 @@ static enum status graph_update(struct cuda *d, struct graph_slot *slot, CUgraph
     return cuda_check(d, d->driver.cuGraphInstantiate(&slot->exec, graph, 0), "making a graph of recorded calls");
 }
 
-enum status cuda_graph_send(struct cuda *d)
+/* Under the lock: ends the recording, and queues it. */
+static void send_recorded(struct cuda *d)
 {
     struct cuda_graphs *g = d->graphs;
     CUgraph graph = NULL;
-    if (!g || !g->recording) return d->c->status;
+    if (!g->recording) return;
     g->recording = false;
     cuda_check(d, d->driver.cuStreamEndCapture(d->stream, &graph), "recording calls");
     if (ctx_ok(d->c)) {
@@ -94,6 +114,14 @@ enum status cuda_graph_send(struct cuda *d)
     if (graph) d->driver.cuGraphDestroy(graph);
     g->place++;
     if (g->longest < GRAPH_LONGEST) g->longest *= 2;
+}
+
+enum status cuda_graph_send(struct cuda *d)
+{
+    if (!d->graphs) return d->c->status;
+    pthread_mutex_lock(&lock);
+    send_recorded(d);
+    pthread_mutex_unlock(&lock);
     return d->c->status;
 }
 
@@ -104,20 +132,53 @@ enum status cuda_graph_send_last(struct cuda *d)
     return d->c->status;
 }
 
-enum status cuda_graph_next(struct cuda *d, int tag, bool known)
+void cuda_graphs_enter(void)
+{
+    pthread_mutex_lock(&lock);
+    backends++;
+    for (struct cuda_graphs *g = recorders; g; g = g->next) {
+        struct cuda *d = g->card;
+        if (g->recording) cuda_check(d, d->driver.cuCtxSetCurrent(d->context), "taking the card's context");
+        send_recorded(d);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void cuda_graphs_leave(void)
+{
+    pthread_mutex_lock(&lock);
+    backends--;
+    pthread_mutex_unlock(&lock);
+}
+
+/* Under the lock. */
+static void graph_begin(struct cuda *d)
 {
     struct cuda_graphs *g = d->graphs;
+    /* relaxed: memory may be allocated meanwhile, and another thread may end what one began */
+    CUresult begun = d->driver.cuStreamBeginCapture(d->stream, CU_STREAM_CAPTURE_MODE_RELAXED);
+    g->recording = cuda_check(d, begun, "recording calls") == OK;
+    g->nodes = 0;
+    g->hash = FNV_BASIS;
+}
+
+enum status cuda_queue_begin(struct cuda *d, uint64_t tag, bool known)
+{
+    struct cuda_graphs *g = d->graphs;
+    bool begins = tag < CUDA_TAG_COPY || tag > CUDA_TAG_ZERO;
     if (!g) return d->c->status;
-    if (!known) return cuda_graph_send(d);
-    if (g->recording && g->nodes == g->longest) TRY(cuda_graph_send(d));
-    if (!g->recording) {
-        /* relaxed: memory may be allocated meanwhile, and another thread may end what one began */
-        TRY(cuda_check(d, d->driver.cuStreamBeginCapture(d->stream, CU_STREAM_CAPTURE_MODE_RELAXED), "recording calls"));
-        g->recording = true;
-        g->nodes = 0;
-        g->hash = FNV_BASIS;
+    pthread_mutex_lock(&lock);
+    if (!known || (g->recording && g->nodes == g->longest)) send_recorded(d);
+    if (!g->recording && known && begins && backends == 1 && ctx_ok(d->c)) graph_begin(d);
+    if (g->recording) {
+        g->nodes++;
+        g->hash = (g->hash ^ tag) * FNV_PRIME;
     }
-    g->nodes++;
-    g->hash = (g->hash ^ (uint64_t)tag) * FNV_PRIME;
-    return OK;
+    return d->c->status;
+}
+
+void cuda_queue_end(struct cuda *d)
+{
+    if (!d->graphs) return;
+    pthread_mutex_unlock(&lock);
 }

@@ -5,24 +5,36 @@
  * (a wait, a download, an event, memory that is freed), it is sent. The card keeps the executable graphs: one that was made
  * of the same kernels at the same place of an earlier step takes over the new arguments, which costs a fraction of making
  * it; one of other kernels is made anew. So nothing depends on addresses, shapes or positions being the same as before, the
- * order of work is that of the calls, and results are the same bits as without graphs. */
+ * order of work is that of the calls, and results are the same bits as without graphs.
+ *
+ * While a process has several backends open nothing is recorded: memory that one of them frees or takes makes the card wait
+ * for all, and the driver then gives up what another is recording. */
 #ifndef YA_BACKEND_CUDA_GRAPH_H
 #define YA_BACKEND_CUDA_GRAPH_H
 
 #include "backend/cuda/cuda_device.h"
 
-/* What a recorded call is, beside the kernels of cuda_kernel_list.h, whose enumerators are tags as well. */
-enum { CUDA_TAG_COPY = CUDA_KERNEL_COUNT, CUDA_TAG_OFFLOAD, CUDA_TAG_ZERO, CUDA_TAG_PRODUCT };
+/* What a recorded call is, beside the kernels of cuda_kernel_list.h, whose enumerators are tags as well. A product's tag is
+ * a number that stands for its algorithm, above all of these: products by other algorithms run other kernels, which may
+ * begin before the kernel in front of them has ended and wait for it inside, and others rely on its end. Arguments are taken
+ * over, kinds of dependencies are not, so only the same kernels may take each other's place. */
+enum { CUDA_TAG_COPY = CUDA_KERNEL_COUNT, CUDA_TAG_OFFLOAD, CUDA_TAG_ZERO };
 
+/* To be called before a card is opened, and after it was closed, with graphs or without. Nothing is recorded while more than
+ * one is open: enter sends what another backend records. */
+void cuda_graphs_enter(void);
+void cuda_graphs_leave(void);
 /* Has calls recorded from now on. E_MEMORY. cuda_close ends it. */
 enum status cuda_graphs_open(struct cuda *d);
 /* Drops what is recorded and frees the graphs; nothing where none are made. Queued work must be done. */
 void cuda_graphs_close(struct cuda *d);
 
-/* To be called right before each call that queues work on the stream, with what it is. With `known` false the call is not
- * recorded but queued by itself, behind what was recorded: the first time that the driver meets a kernel it may have to load
- * it, which it does not do while it records. */
-enum status cuda_graph_next(struct cuda *d, int tag, bool known);
+/* Around each call that queues work on the stream, with what it is; end after begin, also where begin failed. With `known`
+ * false the call is not recorded but queued by itself, behind what was recorded: the first time that the driver meets a
+ * kernel it may have to load it, which it does not do while it records. Copies and zeros do not begin a graph, so that a
+ * backend that only loads does not stay in a recording. */
+enum status cuda_queue_begin(struct cuda *d, uint64_t tag, bool known);
+void cuda_queue_end(struct cuda *d);
 /* Sends what is recorded. To be called before anything that relies on queued work, or queues work that is not to be
  * recorded. */
 enum status cuda_graph_send(struct cuda *d);
