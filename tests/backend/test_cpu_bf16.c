@@ -51,7 +51,8 @@ static void expect_column(const struct product *p, int64_t j, float *exact, doub
     }
 }
 
-static void run(const struct product *p, const struct cpu_kernels *kernels, float *c)
+/* split: k of a first part, where the block is to sum two of them as a weight and its adapter are; 0: one part. */
+static void run(const struct product *p, const struct cpu_kernels *kernels, int64_t split, float *c)
 {
     const struct bf16_kernels *q = bf16_kernels_for(kernels, p->w);
     assert_non_null(q);
@@ -75,14 +76,19 @@ static void run(const struct product *p, const struct cpu_kernels *kernels, floa
     struct bf16_block block = {.q = q,
                                .m = p->m,
                                .n = p->n,
-                               .k = p->k,
-                               .a = a,
-                               .rs = rs,
-                               .panels = b,
-                               .panel_stride = stride,
+                               .n_parts = 1,
+                               .part = {{.k = p->k, .a = a, .rs = rs, .panels = b, .panel_stride = stride}},
                                .c = c,
                                .ldc = p->n,
                                .accumulate = p->accumulate};
+    if (split > 0) {
+        block.n_parts = 2;
+        block.part[1] = block.part[0];
+        block.part[0].k = split;
+        block.part[1].k -= split;
+        block.part[1].a += split / 2;
+        block.part[1].panels += split / 2 * nr;
+    }
     if (q->open) q->open();
     bf16_block(kernels, &block);
     if (q->close) q->close();
@@ -125,7 +131,10 @@ static void check(struct product p)
     for (int64_t j = 0; j < p.n; j++) expect_column(&p, j, exact, real);
     int n_tables = cpu_tables(tables);
     for (int i = 0; i < n_tables; i++) {
-        run(&p, tables[i].kernels, c);
+        run(&p, tables[i].kernels, 0, c);
+        judge(&p, &tables[i], c, exact, real);
+        if (p.k <= BF16_GROUP) continue;
+        run(&p, tables[i].kernels, (p.k / 2 + BF16_GROUP - 1) / BF16_GROUP * BF16_GROUP, c);
         judge(&p, &tables[i], c, exact, real);
     }
     free(c), free(exact), free(real);
@@ -214,7 +223,7 @@ static void test_not_finite(void **state)
         p.a[17 * 70 + 69] = INFINITY;
         p.a[34 * 70 + 3] = NAN;
         float c[35 * 40];
-        run(&p, tables[t].kernels, c);
+        run(&p, tables[t].kernels, 0, c);
         for (int i = 0; i < 35 * 40; i++) assert_true(isfinite(c[i]) == (i / 40 != 17 && i / 40 != 34));
         cpu_close(&f);
     }

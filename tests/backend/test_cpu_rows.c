@@ -95,6 +95,11 @@ static void test_elementwise(void **state)
             struct twin out = cpu_empty(&t, 0, SHAPE(2, sizes[i]));
             struct twin wide = cpu_empty(&t, 3, SHAPE(2, sizes[i])); /* columns of a wider array */
             cpu_check(&t, &(struct cpu_call){.op = OP_COPY, .in = {a}, .out = {wide}}, "copy");
+            struct twin one = a; /* and a number that stands for a whole row of it */
+            struct array broadcast[2] = {*a.single, *a.twice};
+            broadcast[0].stride[1] = broadcast[1].stride[1] = 0;
+            one.single = &broadcast[0], one.twice = &broadcast[1];
+            cpu_check(&t, &(struct cpu_call){.op = OP_COPY, .in = {one}, .out = {wide}}, "copy of one number a row");
             cpu_check(&t, &(struct cpu_call){.op = OP_ADD, .in = {a, b}, .out = {out}}, "add");
             cpu_check(&t, &(struct cpu_call){.op = OP_MUL, .in = {a, b}, .out = {out}}, "mul");
             cpu_check(&t, &(struct cpu_call){.op = OP_EXP, .in = {a}, .out = {out}}, "exp");

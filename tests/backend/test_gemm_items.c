@@ -83,7 +83,8 @@ static void test_columns_stay_whole(void **state)
 }
 
 /* Where cutting columns costs nothing, threads share large blocks of rows, so that B is read few times: 2,048 rows are 8
- * blocks of 256 for 16 threads. Products with an adapter of 16 columns, one panel, have smaller blocks instead. */
+ * blocks of 256 for 16 threads, whose columns are cut into parts that shrink to two panels, 14 of them. Products with an
+ * adapter of 16 columns, one panel, have smaller blocks instead. */
 static void test_free_columns(void **state)
 {
     (void)state;
@@ -92,11 +93,46 @@ static void test_free_columns(void **state)
     struct gemm_item item = {0};
     int64_t n = gemm_items_find(&s, 0, &item);
     assert_int_equal(item.rows, 256);
-    assert_int_equal(n, 8 * 6);
+    assert_int_equal(item.panels, 11);
+    assert_int_equal(n, 8 * 14);
+    gemm_items_find(&s, n - 1, &item);
+    assert_int_equal(item.panels, 2);
     s.n_panels = 1;
     n = gemm_items_find(&s, 0, &item);
     assert_int_equal(item.rows, 64);
     assert_int_equal(n, 32);
+}
+
+/* Items taken by several workers in any order are all items, each once; a worker stays with its block of rows while there is
+ * something left of it. */
+static void test_taken(void **state)
+{
+    (void)state;
+    static const int64_t rows[] = {33, 700, 2048};
+    for (int i = 0; i < 3; i++)
+        for (int threads = 1; threads <= 16; threads *= 4) {
+            struct gemm_items s = {.m = rows[i],
+                                   .n_panels = 18,
+                                   .mr = 32,
+                                   .block_rows = 256,
+                                   .nr = 32,
+                                   .threads = threads,
+                                   .free_columns = true};
+            atomic_int taken[64] = {0};
+            struct gemm_item item, before[16] = {0};
+            int64_t n = gemm_items_find(&s, INT64_MAX, NULL), total = 0, moved = 0;
+            assert_true(gemm_items_blocks(&s) <= 64);
+            for (int64_t k = 0; k < n; k++) {
+                int worker = (int)(k * 7 % threads);
+                assert_true(gemm_items_take(&s, taken, worker, &item));
+                moved += before[worker].rows > 0 && before[worker].row != item.row;
+                before[worker] = item;
+                total += item.rows * item.panels;
+            }
+            assert_int_equal(total, s.m * s.n_panels);
+            assert_true(moved <= gemm_items_blocks(&s) + 2 * threads);
+            assert_false(gemm_items_take(&s, taken, 0, &item));
+        }
 }
 
 int main(void)
@@ -106,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_few_rows_many_threads),
         cmocka_unit_test(test_columns_stay_whole),
         cmocka_unit_test(test_free_columns),
+        cmocka_unit_test(test_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

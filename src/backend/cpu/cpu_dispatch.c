@@ -40,10 +40,12 @@ static bool f32_update(const struct op_call *call)
     return true;
 }
 
-/* Any view of f32 whose rows are contiguous on both sides. */
+/* Any view of f32 whose rows are contiguous on both sides, or all one number in the first. */
 static bool f32_rows(const struct op_call *call)
 {
-    return is_f32(call->in[0]) && array_has_unit_last(call->in[0]) && array_has_unit_last(call->out[0]);
+    const struct array *in = call->in[0];
+    bool same = in->ndim > 0 && in->stride[in->ndim - 1] == 0;
+    return is_f32(in) && (array_has_unit_last(in) || same) && array_has_unit_last(call->out[0]);
 }
 
 /* RMS_NORM_BWD without dg: the norm's gain is frozen under LoRA. */

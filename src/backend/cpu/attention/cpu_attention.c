@@ -81,8 +81,8 @@ static struct attention_block attention_block_of(const struct attention_work *w,
     }
     struct attention_block b = {.segment = low, .seg = attention_segment_of(&w->segments, low)};
     /* Last blocks first: they see the most keys, and threads finish together when the short ones come last. */
-    int64_t first = (w->first[low + 1] - 1 - at) * ATTENTION_COLUMNS;
-    int64_t n = cpu_min(ATTENTION_COLUMNS, b.seg.nq * w->share - first);
+    int64_t most = attention_block_columns(w->bf16), first = (w->first[low + 1] - 1 - at) * most;
+    int64_t n = cpu_min(most, b.seg.nq * w->share - first);
     b.columns = (struct attention_columns){.share = w->share, .group = item / per_group, .first = first, .n = n};
     b.tile = w->scratch + worker * w->scratch_floats;
     b.out = b.tile + ATTENTION_COLUMNS * ATTENTION_KEYS;
@@ -239,7 +239,7 @@ enum status cpu_attention(struct ctx *c, const struct op_call *call, const struc
         w.first[0] = 0;
         for (int s = 0; s < w.segments.n; s++) {
             int64_t columns = attention_segment_of(&w.segments, s).nq * w.share;
-            w.first[s + 1] = w.first[s] + cpu_div_up(columns, ATTENTION_COLUMNS);
+            w.first[s + 1] = w.first[s] + cpu_div_up(columns, attention_block_columns(w.bf16));
         }
         threads_run(c, w.first[w.segments.n] * w.groups, attention_item, &w);
     }

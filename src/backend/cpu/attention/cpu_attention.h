@@ -3,6 +3,7 @@
 #ifndef YA_BACKEND_CPU_CPU_ATTENTION_H
 #define YA_BACKEND_CPU_CPU_ATTENTION_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "backend/cpu/attention/cpu_segments.h"
@@ -10,11 +11,19 @@
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm.h"
 
-/* A tile of scores, keys down, columns across: 96 x 48 floats are 18 KiB, over half of a 32 KiB L1 cache, so that it stays
- * there between the product that makes it and the one that uses it. 48 columns are whole panels of 8 or 16 columns and
- * whole tiles of 4 or 6 rows; a column is a query of one head. Panels are allocated for 64, which holds 48 columns in
- * panels of any width. */
-enum { ATTENTION_KEYS = 96, ATTENTION_COLUMNS = 48, ATTENTION_PANEL_COLUMNS = 64 };
+/* A tile of scores, keys down, columns across; a column is a query of one head. In f32 it has 48 columns: 96 x 48 floats are
+ * 18 KiB, over half of a 32 KiB L1 cache, so that it stays there between the product that makes it and the one that uses it.
+ * 48 columns are whole panels of 8 or 16 columns and whole tiles of 4 or 6 rows; panels are allocated for 64, which holds 48
+ * columns in panels of any width. In bf16 it has 96, which are whole panels of 32 and whole groups of k: by AMX the products
+ * that sum over the columns, dK and dV, take less time than their sums take to be read and written. Rows of a tile lie
+ * ATTENTION_COLUMNS apart in both. */
+enum { ATTENTION_KEYS = 96, ATTENTION_COLUMNS = 96, ATTENTION_F32_COLUMNS = 48, ATTENTION_PANEL_COLUMNS = 64 };
+
+/* Columns of a block. */
+static inline int64_t attention_block_columns(bool bf16)
+{
+    return bf16 ? ATTENTION_COLUMNS : ATTENTION_F32_COLUMNS;
+}
 
 /* One segment: its rows in q and k. Query i (of nq) sees keys (i + shift - window, i + shift], shift = nk - nq. */
 struct attention_segment {
@@ -85,7 +94,7 @@ static inline void attention_transpose(const struct cpu_kernels *kernels, const 
 {
     int64_t nr = kernels->nr, d = a->shape[2];
     attention_gather(c, a, row, rows, ld);
-    if (c->n < ATTENTION_COLUMNS) memset(panels, 0, (size_t)(ATTENTION_PANEL_COLUMNS * d) * sizeof(float));
+    if (c->n < ATTENTION_F32_COLUMNS) memset(panels, 0, (size_t)(ATTENTION_PANEL_COLUMNS * d) * sizeof(float));
     for (int64_t j = 0; j < c->n; j += nr)
         kernels->transpose(panels + j * d, nr, rows + j * ld, ld, cpu_min(nr, c->n - j), d, scale);
 }

@@ -142,11 +142,12 @@ void attention_bf16_scores(const struct attention_bf16 *b, const struct attentio
     struct bf16_block g = {.q = b->q,
                            .m = keys,
                            .n = columns,
-                           .k = b->d,
-                           .a = of->rows + (group * b->places + b->first[segment] + key) * b->row_steps,
-                           .rs = b->row_steps,
-                           .panels = panels,
-                           .panel_stride = bf16_steps(b->d) * b->kernels->nr,
+                           .n_parts = 1,
+                           .part = {{.k = b->d,
+                                     .a = of->rows + (group * b->places + b->first[segment] + key) * b->row_steps,
+                                     .rs = b->row_steps,
+                                     .panels = panels,
+                                     .panel_stride = bf16_steps(b->d) * b->kernels->nr}},
                            .c = tile,
                            .ldc = ATTENTION_COLUMNS};
     bf16_block(b->kernels, &g);
@@ -156,17 +157,18 @@ void attention_bf16_add_transposed(const struct attention_bf16 *b, const struct 
                                    int64_t group, int64_t key, int64_t keys, const uint32_t *panels, int64_t columns,
                                    float *transposed)
 {
-    struct bf16_block g = {.q = b->q,
-                           .m = b->d,
-                           .n = columns,
-                           .k = keys,
-                           .a = of->transposed + group * b->transposed_rows * b->transposed_steps +
-                                (b->first[segment] + key) / 2,
-                           .rs = b->transposed_steps,
-                           .panels = panels,
-                           .panel_stride = bf16_steps(ATTENTION_KEYS) * b->kernels->nr,
-                           .c = transposed,
-                           .ldc = ATTENTION_COLUMNS,
-                           .accumulate = true};
+    struct bf16_block g = {
+        .q = b->q,
+        .m = b->d,
+        .n = columns,
+        .n_parts = 1,
+        .part = {{.k = keys,
+                  .a = of->transposed + group * b->transposed_rows * b->transposed_steps + (b->first[segment] + key) / 2,
+                  .rs = b->transposed_steps,
+                  .panels = panels,
+                  .panel_stride = bf16_steps(ATTENTION_KEYS) * b->kernels->nr}},
+        .c = transposed,
+        .ldc = ATTENTION_COLUMNS,
+        .accumulate = true};
     bf16_block(b->kernels, &g);
 }

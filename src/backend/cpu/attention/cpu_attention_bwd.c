@@ -9,7 +9,7 @@
  * add to one dK and dV.
  *
  * All blocks of a key head and segment add to the same dK and dV, so they are one work item, in order, or, where segments
- * and key heads alone are too few for the threads, up to four parts with about as many keys each. The last part, which
+ * and key heads alone are too few for the threads, up to eight parts with about as many keys each. The last part, which
  * sees the most keys, adds into dK and dV themselves, the others into copies beside them, and a second loop adds the
  * copies in order of parts. The number of parts depends on shapes only. Rejected: a work item for each query head, whose
  * dK and dV take more memory and another pass; tiles of keys in the outer loop, which gathers the queries again for
@@ -21,7 +21,7 @@
 
 /* ROWS of delta and of the sums of parts that a work item takes; at least ITEMS work items, by cutting a key head and
  * segment into up to PARTS_MAX parts. */
-enum { ROWS = 16, ITEMS = 32, PARTS_MAX = 4 };
+enum { ROWS = 16, ITEMS = 64, PARTS_MAX = 8 };
 
 /* One call, as all its work items see it. d_o is the incoming gradient. */
 struct attention_bwd_work {
@@ -82,15 +82,15 @@ static int64_t attention_bwd_scratch_floats(const struct attention_bwd_work *w)
 /* How many blocks of columns a segment and key head have. */
 static int64_t blocks_of(const struct attention_bwd_work *w, const struct attention_segment *g)
 {
-    return cpu_div_up(g->nq * w->share, ATTENTION_COLUMNS);
+    return cpu_div_up(g->nq * w->share, attention_block_columns(w->bf16));
 }
 
 /* The columns of one block. */
 static struct attention_columns attention_bwd_columns_of(const struct attention_bwd_work *w,
                                                          const struct attention_segment *g, int64_t group, int64_t block)
 {
-    int64_t first = block * ATTENTION_COLUMNS;
-    return (struct attention_columns){w->share, group, first, cpu_min(ATTENTION_COLUMNS, g->nq * w->share - first)};
+    int64_t most = attention_block_columns(w->bf16), first = block * most;
+    return (struct attention_columns){w->share, group, first, cpu_min(most, g->nq * w->share - first)};
 }
 
 /* Keys that a block goes over: [*first, result). */
@@ -279,11 +279,12 @@ static void add_rows_bf16(const struct attention_bwd_work *w, const struct atten
     struct bf16_block g = {.q = w->bf16->q,
                            .m = keys,
                            .n = w->d,
-                           .k = b->columns.n,
-                           .a = b->rounded,
-                           .rs = bf16_row_steps(b->columns.n),
-                           .panels = panels,
-                           .panel_stride = bf16_steps(ATTENTION_COLUMNS) * w->kernels->nr,
+                           .n_parts = 1,
+                           .part = {{.k = b->columns.n,
+                                     .a = b->rounded,
+                                     .rs = bf16_row_steps(b->columns.n),
+                                     .panels = panels,
+                                     .panel_stride = bf16_steps(ATTENTION_COLUMNS) * w->kernels->nr}},
                            .c = out,
                            .ldc = b->stride,
                            .accumulate = true};

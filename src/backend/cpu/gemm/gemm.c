@@ -56,6 +56,7 @@ struct gemm_work {
     const struct cpu_kernels *kernels;
     const struct gemm *g;
     struct gemm_items items; /* how C is cut: blocks are whole tiles of all terms, n_panels those now packed */
+    atomic_int *taken;       /* with free columns: of each block of rows, how many items are (gemm_items_take) */
     struct gemm_plan plan[GEMM_MAX_TERMS];
     int64_t panel_rows, panel; /* of C's columns, now packed: the first panel */
     bool is_first, is_last;    /* chunk */
@@ -225,6 +226,12 @@ static const float *spread_rows(const float *a, int64_t lda, int64_t m, int64_t 
     return copy;
 }
 
+/* The item's panels of a term's part. */
+static const float *panels_of(const struct gemm_work *w, const struct gemm_plan *plan, const struct gemm_item *at)
+{
+    return w->packed + (at->panel * w->panel_rows + plan->first) * w->kernels->nr;
+}
+
 /* A term's part, from `a` on, of the block of C, in integers; column_scale: of the block's columns, NULL backward. */
 static void integer_part(const struct gemm_work *w, const struct gemm_plan *plan, const float *a, int64_t lda,
                          const float *column_scale, const struct gemm_block *block, float *scratch)
@@ -246,36 +253,36 @@ static void integer_part(const struct gemm_work *w, const struct gemm_plan *plan
     int_block(w->kernels, &b);
 }
 
-/* The same in bf16, for rows of A from `row` on, which have k elements each. */
-static void gemm_bf16_part(const struct gemm_work *w, const struct gemm_plan *plan, int64_t row, int64_t k,
-                           const struct gemm_block *block)
+/* The same in bf16, of term t and those behind it that are in bf16, too. Returns the last of them. */
+static int gemm_bf16_parts(const struct gemm_work *w, int t, const struct gemm_item *at, const struct gemm_block *block)
 {
-    int64_t rs = bf16_row_steps(k);
-    struct bf16_block b = {.q = plan->bf16,
-                           .m = block->m,
-                           .n = block->n,
-                           .k = block->k,
-                           .a = plan->rounded + row * rs + plan->from / 2,
-                           .rs = rs,
-                           .panels = (const uint32_t *)block->b,
-                           .panel_stride = block->panel_stride,
-                           .c = block->c,
-                           .ldc = block->ldc,
-                           .accumulate = block->accumulate};
-    if (plan->bf16->open) plan->bf16->open();
+    const struct bf16_kernels *q = w->plan[t].bf16;
+    struct bf16_block b = {
+        .q = q, .m = block->m, .n = block->n, .c = block->c, .ldc = block->ldc, .accumulate = block->accumulate};
+    int last = t;
+    for (; t < w->g->n_terms && w->plan[t].bf16; t++) {
+        const struct gemm_plan *plan = &w->plan[t];
+        int64_t rs = bf16_row_steps(w->g->term[t].k);
+        last = t;
+        if (plan->k == 0) continue;
+        b.part[b.n_parts++] = (struct bf16_part){.k = plan->k,
+                                                 .a = plan->rounded + at->row * rs + plan->from / 2,
+                                                 .rs = rs,
+                                                 .panels = (const uint32_t *)panels_of(w, plan, at),
+                                                 .panel_stride = block->panel_stride};
+    }
+    if (q->open) q->open();
     bf16_block(w->kernels, &b);
-    if (plan->bf16->close) plan->bf16->close();
+    if (q->close) q->close();
+    return last;
 }
 
 /* Work item of the second loop: a block of C (m, n) (+)= the chunk's part of every term, rows of A times packed B; the bias
  * comes with the last chunk. */
-static void product_item(void *arg, int64_t item, int worker)
+static void product_item(const struct gemm_work *w, struct gemm_item at, int worker)
 {
-    const struct gemm_work *w = arg;
     const struct gemm *g = w->g;
     float *scratch = w->scratch + worker * w->scratch_floats;
-    struct gemm_item at = {0};
-    gemm_items_find(&w->items, item, &at);
     int64_t nr = w->kernels->nr, column = (w->panel + at.panel) * nr;
     struct gemm_block b = {.m = at.rows,
                            .n = cpu_min(at.panels * nr, g->n - column),
@@ -292,12 +299,12 @@ static void product_item(void *arg, int64_t item, int worker)
         if (plan->k == 0) continue;
         b.k = plan->k;
         b.run = gemm_run_length(term->k);
-        b.b = w->packed + at.panel * b.panel_stride + plan->first * nr;
+        b.b = panels_of(w, plan, &at);
         if (plan->q) {
             const float *column_scale = term->b.form == GEMM_TRANSPOSED ? plan->scale + column : NULL;
             integer_part(w, plan, a, term->lda, column_scale, &b, scratch);
         } else if (plan->bf16) {
-            gemm_bf16_part(w, plan, at.row, term->k, &b);
+            t = gemm_bf16_parts(w, t, &at, &b);
         } else {
             b.a = spread_rows(a, term->lda, at.rows, plan->k, scratch, &b.rs);
             gemm_block(w->kernels, &b);
@@ -361,6 +368,7 @@ static void gemm_work_open(struct ctx *c, struct gemm_work *w, const struct cpu_
     int64_t panel_rows = 0;
     make_plan(c, w);
     w->items.block_rows = cpu_round_up(w->items.block_rows, w->items.mr);
+    if (w->items.free_columns) w->taken = cpu_scratch(c, DTYPE_I32, cpu_div_up(g->m, w->items.mr));
     w->target = chunk_target(w);
     while (next_chunk(w, w->target)) {
         panel_rows = cpu_max(panel_rows, w->panel_rows);
@@ -369,7 +377,10 @@ static void gemm_work_open(struct ctx *c, struct gemm_work *w, const struct cpu_
     }
     BUG_ON(c, panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
     int64_t panel_bytes = panel_rows * kernels->nr * (int64_t)sizeof(float);
-    int64_t most = cpu_max(PACK_BYTES / panel_bytes / PANELS_A_ITEM, 1) * PANELS_A_ITEM;
+    int64_t bytes = PACK_BYTES;
+    for (int i = 0; i < g->n_terms; i++)
+        if (w->plan[i].bf16) bytes = cpu_max(bytes, w->plan[i].bf16->thread_bytes * threads_count(c));
+    int64_t most = cpu_max(bytes / panel_bytes / PANELS_A_ITEM, 1) * PANELS_A_ITEM;
     w->at_once = cpu_min(cpu_round_up(cpu_div_up(w->panels, cpu_div_up(w->panels, most)), PANELS_A_ITEM), w->panels);
     w->packed_floats = w->at_once * panel_rows * kernels->nr;
     for (int i = 0; i < g->n_terms; i++) w->plan[i].from = w->plan[i].k = 0;
@@ -405,7 +416,12 @@ static void batch_product_item(void *arg, int64_t item, int worker)
     const struct gemm_batch *b = arg;
     struct gemm_work *w = b->works;
     for (int64_t n; item >= (n = gemm_items_find(&w->items, INT64_MAX, NULL)); w++) item -= n;
-    product_item(w, item, worker);
+    struct gemm_item at = {0};
+    if (!w->items.free_columns)
+        gemm_items_find(&w->items, item, &at);
+    else if (!gemm_items_take(&w->items, w->taken, worker, &at))
+        return;
+    product_item(w, at, worker);
 }
 
 /* Both loops over what the works have in hand: a chunk of the reduction and the panels from `panel` on. */
@@ -417,6 +433,8 @@ static void run_batch(struct ctx *c, struct gemm_work *works, int n, bool round)
         works[i].items.n_panels = cpu_min(works[i].at_once, works[i].panels - works[i].panel);
         pack += first_loop_items(&b, &works[i]);
         products += gemm_items_find(&works[i].items, INT64_MAX, NULL);
+        if (works[i].items.free_columns)
+            memset(works[i].taken, 0, (size_t)gemm_items_blocks(&works[i].items) * sizeof *works[i].taken);
     }
     threads_run(c, pack, batch_pack_item, &b);
     threads_run(c, products, batch_product_item, &b);

@@ -38,27 +38,59 @@ static int64_t find_block(const struct gemm_items *s, int64_t block, int64_t *ro
     return n;
 }
 
-/* Panels of a part of the columns, for so many blocks of rows. A block for each thread is enough, unless columns are free:
- * to cut them as well then, for threads that end together, cost a tenth of the processor time in integers, which quantise A
- * again. */
-static int64_t part_panels(const struct gemm_items *s, int64_t blocks)
+/* Panels of the part of the columns that begins at panel `at`, for so many blocks of rows. A block for each thread is
+ * enough, unless columns are free: to cut them as well then, for threads that end together, cost a tenth of the processor
+ * time in integers, which quantise A again. Free columns give parts that shrink towards the end, each WANTED * threads-th of
+ * what is left of all blocks: how fast a core of a server is changes with what its neighbours do. */
+static int64_t part_panels(const struct gemm_items *s, int64_t blocks, int64_t at)
 {
-    if (blocks >= (s->free_columns ? WANTED : 1) * s->threads) return s->n_panels;
-    int64_t parts = cpu_div_up(WANTED * s->threads, blocks);
-    return cpu_max(cpu_div_up(s->n_panels, parts), cpu_div_up(LEAST_COLUMNS, s->nr));
+    int64_t wanted = WANTED * s->threads, least = cpu_div_up(LEAST_COLUMNS, s->nr), left = s->n_panels - at;
+    if (s->threads == 1 || (!s->free_columns && blocks >= s->threads)) return left;
+    int64_t some = s->free_columns ? cpu_div_up(left * blocks, wanted) : cpu_div_up(s->n_panels, cpu_div_up(wanted, blocks));
+    return cpu_min(cpu_max(some, least), left);
+}
+
+/* Returns the number of parts, or part + 1 where that is less; *panel and *panels are then this part's. */
+static int64_t find_part(const struct gemm_items *s, int64_t blocks, int64_t part, int64_t *panel, int64_t *panels)
+{
+    int64_t n = 0;
+    for (int64_t at = 0; at < s->n_panels && n <= part; at += *panels, n++) {
+        *panel = at;
+        *panels = part_panels(s, blocks, at);
+    }
+    return n;
 }
 
 /* Items that follow one another are blocks of the same columns, so that threads read the same panels at the same time. */
 int64_t gemm_items_find(const struct gemm_items *s, int64_t number, struct gemm_item *item)
 {
-    int64_t row = 0, rows = 0, blocks = find_block(s, INT64_MAX, &row, &rows);
+    int64_t row = 0, rows = 0, panel = 0, panels = 0, blocks = gemm_items_blocks(s);
     if (blocks == 0) return 0;
-    int64_t panels = part_panels(s, blocks), n = blocks * cpu_div_up(s->n_panels, panels);
+    int64_t n = blocks * find_part(s, blocks, INT64_MAX, &panel, &panels);
     if (number >= n) return n;
     find_block(s, number % blocks, &row, &rows);
-    int64_t panel = number / blocks * panels;
-    *item = (struct gemm_item){row, rows, panel, cpu_min(panels, s->n_panels - panel)};
+    find_part(s, blocks, number / blocks, &panel, &panels);
+    *item = (struct gemm_item){row, rows, panel, panels};
     return n;
+}
+
+int64_t gemm_items_blocks(const struct gemm_items *s)
+{
+    int64_t row, rows;
+    return find_block(s, INT64_MAX, &row, &rows);
+}
+
+bool gemm_items_take(const struct gemm_items *s, atomic_int *taken, int worker, struct gemm_item *item)
+{
+    int64_t blocks = gemm_items_blocks(s), n = gemm_items_find(s, INT64_MAX, NULL);
+    for (int64_t i = 0; i < blocks; i++) {
+        int64_t block = (worker * blocks / s->threads + i) % blocks;
+        int64_t number = (int64_t)atomic_fetch_add_explicit(&taken[block], 1, memory_order_relaxed) * blocks + block;
+        if (number >= n) continue;
+        gemm_items_find(s, number, item);
+        return true;
+    }
+    return false;
 }
 
 int64_t gemm_items_packed(const struct gemm_items *s, int64_t most)

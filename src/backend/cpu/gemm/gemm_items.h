@@ -3,6 +3,7 @@
 #ifndef YA_BACKEND_CPU_GEMM_ITEMS_H
 #define YA_BACKEND_CPU_GEMM_ITEMS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,13 @@ struct gemm_item {
 
 /* Returns how many items there are; when `number` is one of them, *item becomes that one. Together they cover C once. */
 int64_t gemm_items_find(const struct gemm_items *s, int64_t number, struct gemm_item *item);
+
+/* How many blocks of rows the items have; every part of the columns has an item of each. */
+int64_t gemm_items_blocks(const struct gemm_items *s);
+/* For free columns: *item becomes one that nobody has taken, of the block of rows that the worker had before while there is
+ * one, because its rows of A are in that core's L2. `taken` has as many zeros as there are blocks at first. False when all
+ * are taken, which as many calls as there are items do not see. */
+bool gemm_items_take(const struct gemm_items *s, atomic_int *taken, int worker, struct gemm_item *item);
 
 /* Panels that a work item of the first loop packs where a panel's columns are rows as stored: at most `most`, fewer where
  * there are few panels for the threads, and always whole groups of 32 columns, as bf16_pack_panels wants them. */

@@ -42,6 +42,15 @@ int64_t gemm_strip(int64_t first, int64_t end)
     return cpu_min(STRIP - first % STRIP, end - first);
 }
 
+void gemm_source_ahead(const struct gemm_source *s, int64_t r, int64_t first, int64_t n)
+{
+    const struct weight *w = s->weight;
+    const struct tensor_type_info *info = w ? tensor_type_info(w->type) : NULL;
+    if (!w || w->form != WEIGHT_STORED) return;
+    const char *row = weight_row(w, r), *end = row + (first + n + info->block - 1) / info->block * info->bytes;
+    for (const char *at = row + first / info->block * info->bytes; at < end; at += 64) __builtin_prefetch(at, 0, 2);
+}
+
 /* Rows that are f32 already are returned where they lie; everything else is widened into `out`. */
 const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gemm_source *s, int64_t r, int64_t first,
                              int64_t n, float *out)

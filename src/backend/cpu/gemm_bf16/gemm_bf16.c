@@ -85,9 +85,14 @@ static void bf16_pack_transposed(const struct cpu_kernels *kernels, const struct
         int columns = (int)cpu_min(nr, p->n - j);
         for (int64_t k = 0, n; k < p->k; k += n) {
             n = gemm_strip(p->from + k, p->from + p->k);
-            for (int i = 0; i < columns; i++)
+            bool is_last = k + n == p->k; /* of these rows: the strip that follows is in the next ones */
+            for (int i = 0; i < columns; i++) {
+                if (!is_last) gemm_source_ahead(&p->source, p->first + j + i, p->from + k + n, cpu_min(STRIP, p->k - k - n));
+                if (is_last && j + nr + i < p->n)
+                    gemm_source_ahead(&p->source, p->first + j + nr + i, p->from, cpu_min(STRIP, p->k));
                 rows[i] =
                     strip_of_row(kernels, q, &p->source, p->first + j + i, p->from + k, n, narrow + i * STRIP, scratch);
+            }
             q->pack_columns(p->dst + j / nr * p->panel_stride + k / 2 * nr, rows, columns, n);
         }
     }
@@ -104,9 +109,14 @@ static void bf16_pack_rows(const struct cpu_kernels *kernels, const struct bf16_
         int64_t some = cpu_min(BF16_GROUP, p->k - k);
         for (int64_t j = 0, n; j < p->n; j += n) {
             n = gemm_strip(p->first + j, p->first + p->n);
-            for (int64_t i = 0; i < some; i++)
+            bool is_last = j + n == p->n;
+            for (int64_t i = 0; i < some; i++) {
+                if (!is_last) gemm_source_ahead(&p->source, p->from + k + i, p->first + j + n, cpu_min(STRIP, p->n - j - n));
+                if (is_last && k + BF16_GROUP + i < p->k)
+                    gemm_source_ahead(&p->source, p->from + k + BF16_GROUP + i, p->first, cpu_min(STRIP, p->n));
                 rows[i] =
                     strip_of_row(kernels, q, &p->source, p->from + k + i, p->first + j, n, narrow + i * STRIP, scratch);
+            }
             q->pack_rows(p->dst + j / nr * p->panel_stride + k / 2 * nr, p->panel_stride, rows, some, n);
         }
     }
@@ -141,29 +151,73 @@ void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kern
 
 /* ---- products -------------------------------------------------------------------------------------------------------- */
 
-/* Outer to inner: panels of B, runs of k, rows of A. A panel's columns of C stay in L1 or L2 for all its runs; with runs
- * outermost C would come from L3 and go back once for each. Runs end where groups do, so that they do not touch the sums of
- * AMX and of gemm_bf16_loops.h. */
+/* The tile at row i, column j of the block, without its parts. */
+static struct bf16_tile bf16_tile_at(const struct bf16_block *g, int64_t i, int64_t j, int nr)
+{
+    return (struct bf16_tile){.rows = (int)cpu_min(g->q->mr, g->m - i),
+                              .columns = (int)cpu_min(nr, g->n - j),
+                              .accumulate = g->accumulate,
+                              .c = g->c + i * g->ldc + j,
+                              .ldc = g->ldc,
+                              .n_parts = 1};
+}
+
+/* One part, with columns [j, j + nr) of C. Outer to inner: runs of k, rows of A. A panel's columns of C stay in L1 or L2 for
+ * all its runs; with runs outermost C would come from L3 and go back once for each. Runs end where groups do, so that they
+ * do not touch the sums of AMX and of gemm_bf16_loops.h. */
+static void bf16_part_in_runs(const struct bf16_block *g, int at, int64_t j, int nr)
+{
+    const struct bf16_part *from = &g->part[at];
+    int64_t all = bf16_steps(from->k), runs = cpu_div_up(2 * all, g->q->run);
+    int64_t run = cpu_round_up(cpu_div_up(all, runs), BF16_GROUP_STEPS);
+    for (int64_t s = 0; s < all; s += run) {
+        struct bf16_tile_part part = {
+            .steps = cpu_min(run, all - s), .rs = from->rs, .b = from->panels + j / nr * from->panel_stride + s * nr};
+        for (int64_t i = 0; i < g->m; i += g->q->mr) {
+            struct bf16_tile t = bf16_tile_at(g, i, j, nr);
+            part.a = from->a + i * from->rs + s;
+            t.accumulate = g->accumulate || at > 0 || s > 0;
+            t.part = &part;
+            g->q->tile(&t);
+        }
+    }
+}
+
+/* All parts in each tile, so that C is touched once. While a panel is multiplied, the next one is fetched into L2, a share
+ * with each tile: it comes from L3, whose latency otherwise stops the tiles. So does that of C, which is asked for before it
+ * is stored, or read by the next tile. To ask for the next rows of A as well made things slower: they mostly are in L2,
+ * where the item before has left them. Panels of several parts lie one behind the other, as gemm.c packs them. */
+static void bf16_parts_joined(const struct bf16_block *g, int64_t j, int nr)
+{
+    struct bf16_tile_part part[GEMM_MAX_TERMS];
+    int64_t steps = 0, tiles = cpu_div_up(g->m, g->q->mr);
+    for (int p = 0; p < g->n_parts; p++) {
+        const struct bf16_part *from = &g->part[p];
+        part[p] = (struct bf16_tile_part){
+            .steps = bf16_steps(from->k), .a = from->a, .rs = from->rs, .b = from->panels + j / nr * from->panel_stride};
+        steps += part[p].steps;
+    }
+    int64_t groups = steps / BF16_GROUP_STEPS, lines = j + nr < g->n ? cpu_div_up(steps * nr * 4, 64) : 0;
+    const char *ahead = (const char *)(part[0].b + g->part[0].panel_stride);
+    for (int64_t i = 0; i < g->m; i += g->q->mr) {
+        struct bf16_tile t = bf16_tile_at(g, i, j, nr);
+        t.n_parts = g->n_parts;
+        t.part = part;
+        bool follows = i + 2 * g->q->mr <= g->m;
+        t.ahead.b_lines = cpu_div_up(lines, tiles * groups);
+        t.ahead.b = ahead;
+        if (t.rows == g->q->mr) t.ahead.c = !g->accumulate ? t.c : follows ? t.c + g->q->mr * g->ldc : NULL;
+        g->q->tile(&t);
+        ahead += t.ahead.b_lines * groups * 64;
+        for (int p = 0; p < g->n_parts; p++) part[p].a += g->q->mr * part[p].rs;
+    }
+}
+
 void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g)
 {
-    int mr = g->q->mr, nr = kernels->nr;
-    int64_t all = bf16_steps(g->k), runs = cpu_div_up(2 * all, g->q->run);
-    int64_t run = cpu_round_up(cpu_div_up(all, runs), BF16_GROUP_STEPS);
+    int nr = kernels->nr;
     for (int64_t j = 0; j < g->n; j += nr) {
-        const uint32_t *panel = g->panels + j / nr * g->panel_stride;
-        for (int64_t s = 0; s < all; s += run) {
-            struct bf16_tile t = {.columns = (int)cpu_min(nr, g->n - j),
-                                  .accumulate = g->accumulate || s > 0,
-                                  .steps = cpu_min(run, all - s),
-                                  .rs = g->rs,
-                                  .b = panel + s * nr,
-                                  .ldc = g->ldc};
-            for (int64_t i = 0; i < g->m; i += mr) {
-                t.rows = (int)cpu_min(mr, g->m - i);
-                t.a = g->a + i * g->rs + s;
-                t.c = g->c + i * g->ldc + j;
-                g->q->tile(&t);
-            }
-        }
+        if (g->q->run == 0) bf16_parts_joined(g, j, nr);
+        for (int p = 0; g->q->run > 0 && p < g->n_parts; p++) bf16_part_in_runs(g, p, j, nr);
     }
 }

@@ -24,23 +24,40 @@ enum {
     BF16_MAX_MR = 32
 };
 
-struct bf16_tile {
-    int rows, columns; /* of C, at most mr and nr; no other element of C is touched */
-    bool accumulate;   /* false: C is overwritten, its old contents are never read */
+/* A part of a reduction: of one term of a sum of products. */
+struct bf16_tile_part {
     int64_t steps;     /* whole groups */
     const uint32_t *a; /* rows of steps, rs steps apart; all mr may be read */
     int64_t rs;
     const uint32_t *b; /* nr pairs in each step */
+};
+
+/* What a tile may ask the caches for meanwhile. */
+struct bf16_ahead {
+    const char *b; /* of tiles that follow: so many cache lines with each group, for L2 */
+    int64_t b_lines;
+    float *c; /* the tile of C that is read or written next, of mr rows; NULL: none */
+};
+
+struct bf16_tile {
+    int rows, columns; /* of C, at most mr and nr; no other element of C is touched */
+    bool accumulate;   /* false: C is overwritten, its old contents are never read */
     float *c;
     int64_t ldc;
+    int n_parts; /* summed in order; one unless the kernels join parts */
+    const struct bf16_tile_part *part;
+    struct bf16_ahead ahead;
 };
 
 /* The kernels of one instruction set. nr is that of its struct cpu_kernels. */
 struct bf16_kernels {
     int mr;
-    int64_t block_rows; /* of C a work item of gemm_run at most, whose A of a chunk is to stay in L2 */
-    int64_t run;        /* k of a panel that all rows of a block go through before the next: a multiple of BF16_GROUP */
-    bool fast;          /* faster than f32 products on this instruction set, and no slower than integers' */
+    int64_t block_rows;   /* of C a work item of gemm_run at most, whose A of a chunk is to stay in L2 */
+    int64_t run;          /* k of a panel that all rows of a block go through before the next: a multiple of BF16_GROUP.
+                             0: the whole reduction, and all parts of it in one tile */
+    int64_t thread_bytes; /* of panels packed at a time, for each thread, where that is more than gemm.c takes by itself: the
+                             fewer times, the less threads wait for each other; a server's caches grow with its cores */
+    bool fast;            /* faster than f32 products on this instruction set, and no slower than integers' */
     /* Around the tiles of a work item, on the thread that computes them; NULL: nothing to do. */
     void (*open)(void);
     void (*close)(void);
@@ -84,14 +101,19 @@ void bf16_pack_panels(const struct cpu_kernels *kernels, const struct bf16_kerne
 void bf16_pack_rounded(const struct cpu_kernels *kernels, const struct bf16_kernels *q, enum gemm_form form,
                        const uint32_t *rows, int64_t rs, int64_t k, int64_t n, uint32_t *panels, int64_t panel_stride);
 
-/* C (m, n) (+)= A B on the calling thread, between q's open and close. */
-struct bf16_block {
-    const struct bf16_kernels *q;
-    int64_t m, n, k;
+/* C (m, n) (+)= the sum of A_p B_p over its parts, on the calling thread, between q's open and close. */
+struct bf16_part {
+    int64_t k;
     const uint32_t *a; /* rows of bf16_round_rows; m rounded up to mr may be read */
     int64_t rs;
     const uint32_t *panels;
     int64_t panel_stride;
+};
+struct bf16_block {
+    const struct bf16_kernels *q;
+    int64_t m, n;
+    int n_parts;
+    struct bf16_part part[GEMM_MAX_TERMS]; /* in this order: C (+)= sum of A_p B_p */
     float *c;
     int64_t ldc;
     bool accumulate;

@@ -13,24 +13,22 @@
 
 enum { MR = 32, NR = 32, ROWS = TILE_ROWS, ROW_BYTES = TILE_ROW_BYTES };
 
-/* Sums of registers 0 and 1 (first 16 rows), 2 and 3 (the others) of 16 columns each; `lower` and `right` say which of
- * them are wanted and are constants where this is expanded. */
-INLINE void tile_product(const struct bf16_tile *t, float *c, int64_t ldc, const bool lower, const bool right)
+/* Requests made with one group: lines of B, and two rows of C, to be written. */
+INLINE void fetch(struct bf16_ahead *ahead, int *c_rows, int64_t ldc)
 {
-    const char *a = (const char *)t->a, *b = (const char *)t->b;
-    const int64_t a_stride = t->rs * 4, b_stride = NR * 4, c_stride = ldc * 4;
-    if (!t->accumulate) {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    } else {
-        _tile_loadd(0, c, c_stride);
-        if (right) _tile_loadd(1, c + 16, c_stride);
-        if (lower) _tile_loadd(2, c + ROWS * ldc, c_stride);
-        if (lower && right) _tile_loadd(3, c + ROWS * ldc + 16, c_stride);
-    }
-    for (int64_t s = t->steps; s > 0; s -= BF16_GROUP_STEPS) {
+    for (int64_t i = 0; i < ahead->b_lines; i++, ahead->b += ROW_BYTES) _mm_prefetch(ahead->b, _MM_HINT_T1);
+    for (int end = *c_rows + 2; ahead->c && *c_rows < end && end <= MR; ++*c_rows)
+        for (int j = 0; j < NR; j += 16) __asm__ volatile("prefetchw (%0)" : : "r"(ahead->c + *c_rows * ldc + j));
+}
+
+/* Adds one part to the sums. */
+INLINE void add_part(const struct bf16_tile_part *part, struct bf16_ahead *ahead, int *c_rows, int64_t ldc, const bool lower,
+                     const bool right)
+{
+    const char *a = (const char *)part->a, *b = (const char *)part->b;
+    const int64_t a_stride = part->rs * 4, b_stride = NR * 4;
+    for (int64_t s = part->steps; s > 0; s -= BF16_GROUP_STEPS) {
+        fetch(ahead, c_rows, ldc);
         _tile_loadd(4, a, a_stride);
         _tile_loadd(6, b, b_stride);
         _tile_dpbf16ps(0, 4, 6);
@@ -46,6 +44,27 @@ INLINE void tile_product(const struct bf16_tile *t, float *c, int64_t ldc, const
         a += ROW_BYTES;
         b += BF16_GROUP_STEPS * b_stride;
     }
+}
+
+/* Sums of registers 0 and 1 (first 16 rows), 2 and 3 (the others) of 16 columns each; `lower` and `right` say which of
+ * them are wanted and are constants where this is expanded. */
+INLINE void tile_product(const struct bf16_tile *t, float *c, int64_t ldc, const bool lower, const bool right)
+{
+    const int64_t c_stride = ldc * 4;
+    if (!t->accumulate) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, c, c_stride);
+        if (right) _tile_loadd(1, c + 16, c_stride);
+        if (lower) _tile_loadd(2, c + ROWS * ldc, c_stride);
+        if (lower && right) _tile_loadd(3, c + ROWS * ldc + 16, c_stride);
+    }
+    struct bf16_ahead ahead = t->ahead;
+    int c_rows = 0;
+    for (int p = 0; p < t->n_parts; p++) add_part(&t->part[p], &ahead, &c_rows, t->ldc, lower, right);
     _tile_stored(0, c, c_stride);
     if (right) _tile_stored(1, c + 16, c_stride);
     if (lower) _tile_stored(2, c + ROWS * ldc, c_stride);
@@ -84,7 +103,8 @@ static void bf16_amx_tile(const struct bf16_tile *t)
 
 const struct bf16_kernels bf16_kernels_amx = {.mr = MR,
                                               .block_rows = 256,
-                                              .run = 4096,
+                                              .run = 0,
+                                              .thread_bytes = 3 << 20,
                                               .fast = true,
                                               .open = tiles_open,
                                               .close = tiles_close,

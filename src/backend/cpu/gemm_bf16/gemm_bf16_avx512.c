@@ -4,4 +4,4 @@
 #define NR    32 /* of cpu_loops_avx512.c */
 #include "backend/cpu/gemm_bf16/gemm_bf16_loops.h"
 
-const struct bf16_kernels bf16_kernels_avx512 = BF16_LOOPS;
+const struct bf16_kernels bf16_kernels_avx512 = BF16_LOOPS(512);

@@ -43,13 +43,14 @@ INLINE void store_row(const struct bf16_tile *t, int i, __m512 low, __m512 high,
  * apart; otherwise clang walks from row to row by one long chain of additions. */
 INLINE void tile_rows(const struct bf16_tile *t, const int rows)
 {
-    const int64_t rs = t->rs;
-    const uint32_t *a = t->a, *a3 = a + 3 * rs, *a6 = a + 6 * rs, *a9 = a + 9 * rs, *a12 = a + 12 * rs, *b = t->b;
+    const int64_t rs = t->part->rs;
+    const uint32_t *a = t->part->a, *a3 = a + 3 * rs, *a6 = a + 6 * rs, *a9 = a + 9 * rs, *a12 = a + 12 * rs,
+                   *b = t->part->b;
     const uint32_t columns = t->columns >= 32 ? 0xffffffffu : (1u << t->columns) - 1;
     const __mmask16 left = (__mmask16)columns, right = (__mmask16)(columns >> 16);
     __asm__("" : "+r"(a3), "+r"(a6), "+r"(a9), "+r"(a12));
     ROWS(DECLARE)
-    for (int64_t s = t->steps; s > 0; s--) {
+    for (int64_t s = t->part->steps; s > 0; s--) {
         __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 16);
         ROWS(MULTIPLY)
         a++, a3++, a6++, a9++, a12++;

@@ -49,22 +49,28 @@ INLINE void add_group(vf sum[MR], const uint32_t *const a[MR], const uint32_t *b
     for (int i = 0; i < MR; i++) sum[i] = sum[i] + (even[i] + odd[i]);
 }
 
+/* All groups of a part, LANES columns from j on. */
+INLINE void add_part(vf sum[MR], const struct bf16_tile_part *part, int rows, int64_t j)
+{
+    const uint32_t *a[MR];
+    for (int i = 0; i < MR; i++) a[i] = part->a + (i < rows ? i : 0) * part->rs;
+    for (int64_t s = 0; s < part->steps; s += BF16_GROUP_STEPS) {
+        add_group(sum, a, part->b + s * NR + j);
+        for (int i = 0; i < MR; i++) a[i] += BF16_GROUP_STEPS;
+    }
+}
+
 /* LANES columns of all rows at a time: the sums stay in registers over the whole reduction. */
 static void bf16_loops_tile(const struct bf16_tile *t)
 {
     for (int64_t j = 0; j < t->columns; j += LANES) {
         size_t bytes = (size_t)(t->columns - j < LANES ? t->columns - j : LANES) * sizeof(float);
-        const uint32_t *a[MR];
         vf sum[MR];
         for (int i = 0; i < MR; i++) {
-            a[i] = t->a + (i < t->rows ? i : 0) * t->rs;
             sum[i] = (vf){0};
             if (t->accumulate && i < t->rows) memcpy(&sum[i], t->c + i * t->ldc + j, bytes);
         }
-        for (int64_t s = 0; s < t->steps; s += BF16_GROUP_STEPS) {
-            add_group(sum, a, t->b + s * NR + j);
-            for (int i = 0; i < MR; i++) a[i] += BF16_GROUP_STEPS;
-        }
+        for (int p = 0; p < t->n_parts; p++) add_part(sum, &t->part[p], t->rows, j);
         for (int i = 0; i < t->rows; i++) memcpy(t->c + i * t->ldc + j, &sum[i], bytes);
     }
 }
@@ -115,8 +121,9 @@ static void bf16_loops_pack_rows(uint32_t *panel, int64_t panel_stride, const ui
         }
 }
 
-#define BF16_LOOPS                                                                                                          \
+/* RUN: struct bf16_kernels. */
+#define BF16_LOOPS(RUN)                                                                                                     \
     {                                                                                                                       \
-        .mr = MR, .block_rows = 96, .run = 512, .tile = bf16_loops_tile, .round = round_row,                                \
+        .mr = MR, .block_rows = 96, .run = RUN, .tile = bf16_loops_tile, .round = round_row,                                \
         .pack_columns = bf16_loops_pack_columns, .pack_rows = bf16_loops_pack_rows                                          \
     }

@@ -4,7 +4,7 @@
  *
  * The panels are shared: by AMX the products take less time than packing, so that work items which pack for themselves, 22
  * blocks of 96 rows each all of the vocabulary twice, are bound by it on 16 threads. Work items of a pass read the panels
- * from L3, and dh of their rows is read and written once for each tile of WORDS. */
+ * from L3, and dh of their rows is read and written once for each tile of TILE_WORDS. */
 #include <float.h>
 
 #include "backend/cpu/cpu_scratch.h"
@@ -13,7 +13,8 @@
 
 enum {
     ROWS = 128,        /* 2,048 rows are 16 blocks by 4 slices */
-    WORDS = 512,       /* whole panels of any width; fewer read and write dh too often */
+    WORDS = 512,       /* slices and passes are multiples of it: whole panels of any width */
+    TILE_WORDS = 1024, /* of a tile of logits, where a pass has so many of a slice: dh is read and written once for each */
     PASS_WORDS = 4096, /* in both forms 32 MiB of panels for 2,048 columns */
     MOST_SLICES = 8,   /* so that the words of a pass are not below a tile */
     PACK_WORDS = 64    /* of a work item that packs: whole panels, and groups of k */
@@ -107,7 +108,7 @@ static void loss_bf16_h_item(void *arg, int64_t block, int worker)
 /* The scratch of a work item: the tile of logits, and p in bf16, whose last rows a tile may read past the block's. */
 static float *loss_bf16_lay_out(float *scratch, float **tile, float **p)
 {
-    const struct loss_part parts[] = {{tile, ROWS * WORDS}, {p, ROWS * bf16_row_steps(WORDS)}};
+    const struct loss_part parts[] = {{tile, ROWS * TILE_WORDS}, {p, ROWS * bf16_row_steps(TILE_WORDS)}};
     return loss_lay_out(parts, sizeof parts / sizeof *parts, scratch);
 }
 
@@ -131,26 +132,28 @@ static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_ite
     struct bf16_block product = {.q = q,
                                  .m = item->n,
                                  .n = words,
-                                 .k = w->width,
-                                 .a = (const uint32_t *)w->h + item->first * bf16_row_steps(w->width),
-                                 .rs = bf16_row_steps(w->width),
-                                 .panels = panels + (word - start) / nr * columns_stride(w),
-                                 .panel_stride = columns_stride(w),
+                                 .n_parts = 1,
+                                 .part = {{.k = w->width,
+                                           .a = (const uint32_t *)w->h + item->first * bf16_row_steps(w->width),
+                                           .rs = bf16_row_steps(w->width),
+                                           .panels = panels + (word - start) / nr * columns_stride(w),
+                                           .panel_stride = columns_stride(w)}},
                                  .c = logits,
-                                 .ldc = WORDS};
+                                 .ldc = TILE_WORDS};
     bf16_block(w->kernels, &product);
-    struct loss_tile tile = {0, item->n, word, words, logits, WORDS};
+    struct loss_tile tile = {0, item->n, word, words, logits, TILE_WORDS};
     loss_softmax_rows(w, item, &tile);
     if (!item->dh) return;
-    bf16_round_rows(q, logits, WORDS, item->n, words, (uint32_t *)p);
+    bf16_round_rows(q, logits, TILE_WORDS, item->n, words, (uint32_t *)p);
     product = (struct bf16_block){.q = q,
                                   .m = item->n,
                                   .n = w->width,
-                                  .k = words,
-                                  .a = (const uint32_t *)p,
-                                  .rs = bf16_row_steps(words),
-                                  .panels = panels + columns_floats(w) + (word - start) / 2 * nr,
-                                  .panel_stride = rows_stride(w),
+                                  .n_parts = 1,
+                                  .part = {{.k = words,
+                                            .a = (const uint32_t *)p,
+                                            .rs = bf16_row_steps(words),
+                                            .panels = panels + columns_floats(w) + (word - start) / 2 * nr,
+                                            .panel_stride = rows_stride(w)}},
                                   .c = item->dh,
                                   .ldc = w->ld,
                                   .accumulate = true};
@@ -163,8 +166,8 @@ static void loss_bf16_run(const struct loss_work *w, const struct loss_item *ite
     const struct bf16_kernels *q = loss_bf16_kernels(w);
     for (int64_t i = 0; i < item->n && w->pass == 0; i++) item->max[i] = -FLT_MAX;
     if (q->open) q->open();
-    for (int64_t word = item->word; word < item->end; word += WORDS)
-        loss_bf16_word_tile(w, item, word, cpu_min(WORDS, item->end - word));
+    for (int64_t word = item->word; word < item->end; word += TILE_WORDS)
+        loss_bf16_word_tile(w, item, word, cpu_min(TILE_WORDS, item->end - word));
     if (q->close) q->close();
 }
 

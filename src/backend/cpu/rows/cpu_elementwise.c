@@ -74,17 +74,23 @@ enum status cpu_elementwise_binary(struct ctx *c, const struct op_call *call, co
 
 /* ---- rows of views: gradients go into columns of wider arrays by COPY ------------------------------------------------ */
 
-/* COPY_ROWS rows of an array whose rows are not one behind the other. */
+/* COPY_ROWS rows of an array whose rows are not one behind the other, or are one number each. */
 static void copy_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const struct elementwise_work *w = arg;
     int64_t n = cpu_row_length(w->call->in[0]), rows = w->n / n, end = cpu_min((item + 1) * COPY_ROWS, rows);
-    for (int64_t i = item * COPY_ROWS; i < end; i++)
-        memcpy(cpu_row_at(w->call->out[0], i), cpu_row_at(w->call->in[0], i), (size_t)n * sizeof(float));
+    bool same = !array_has_unit_last(w->call->in[0]);
+    for (int64_t i = item * COPY_ROWS; i < end; i++) {
+        const float *from = cpu_row_at(w->call->in[0], i);
+        float *to = cpu_row_at(w->call->out[0], i);
+        for (int64_t j = 0; same && j < n; j++) to[j] = *from;
+        if (!same) memcpy(to, from, (size_t)n * sizeof(float));
+    }
 }
 
-/* out[0] = in[0], any row strides: dispatch asks for unit last strides only. */
+/* out[0] = in[0], any row strides: dispatch asks for last strides of one, or of nothing where a number is broadcast, as the
+ * gradient of a loss is to all that it came from. */
 enum status cpu_elementwise_copy(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
     struct elementwise_work w = elementwise_work_of(call, kernels);
