@@ -1,5 +1,5 @@
 /* experiment_jobs: cells of a grid trained beside each other, by threads that each have a ctx, a backend and the model of
- * their own. A cell of a small model leaves most of a card, or of many cores, idle.
+ * their own. One small training does not keep many cores busy.
  *
  * The cells are the same bytes for any number of jobs, but for the seconds that they took. */
 #ifndef YA_CLI_EXPERIMENT_JOBS_H
