@@ -52,10 +52,10 @@ enum status array_env_new(struct ctx *c, struct backend *backend);
 void array_env_free(struct ctx *c);
 /* The step pool's figures: what activations, gradients in flight and saved values take now and took at most. */
 struct pool_stats array_pool_stats(const struct ctx *c);
-/* Most bytes of the host's memory that checkpoints have put aside at once (tape_checkpoint). */
+/* Most bytes of the host's memory that were ever taken for what checkpoints put aside (tape_checkpoint). */
 size_t array_aside_bytes(const struct ctx *c);
-/* See pool_limit. */
-void array_pool_limit(struct ctx *c, size_t bytes);
+/* See pool_limit: of the step pool, and of the host's memory for what is put aside (0: no limit). */
+void array_pool_limit(struct ctx *c, size_t bytes, size_t aside_bytes);
 /* The backend that the ctx's arrays live on; owned by the array_env. */
 struct backend *array_backend(const struct ctx *c);
 

@@ -108,9 +108,10 @@ size_t array_aside_bytes(const struct ctx *c)
     return c->array_env->aside ? pool_stats(c->array_env->aside).peak_held_bytes : 0;
 }
 
-void array_pool_limit(struct ctx *c, size_t bytes)
+void array_pool_limit(struct ctx *c, size_t bytes, size_t aside_bytes)
 {
     pool_limit(c->array_env->device, bytes);
+    if (aside_bytes && env_aside(c)) pool_limit(c->array_env->aside, aside_bytes);
 }
 
 struct backend *array_backend(const struct ctx *c)

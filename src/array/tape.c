@@ -277,7 +277,7 @@ struct array *vjp_buffer(const struct node *n, int i)
 
 /* ---- backward ----------------------------------------------------------------------------------------------------- */
 
-/* Puts a checkpoint's input aside in the host's memory; its own goes back to the step pool with the last that reads it. */
+/* Puts a checkpoint's input aside in the host's memory. Its device memory is free again once nobody else holds the array. */
 static enum status put_aside(struct ctx *c, struct node *n, struct array *x)
 {
     struct backend *b = c->array_env->backend;
@@ -286,6 +286,7 @@ static enum status put_aside(struct ctx *c, struct node *n, struct array *x)
     n->aside = pool ? pool_get(pool, bytes, &n->aside_bytes) : NULL;
     if (!n->aside) return c->status;
     set_edge(&n->in[0], x);
+    if (x->node && !x->node->live) n->in[0].node = NULL; /* of an earlier tape, which may go before this one is walked */
     b->offload(b, n->aside, x->data, bytes);
     return c->status;
 }

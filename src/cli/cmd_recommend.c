@@ -185,7 +185,7 @@ static enum status recommend_plan(struct recommendation *r, enum base_type base,
                                  .free_bytes = r->free_bytes,
                                  .on_card = r->on_card};
     TRY(plan_model_make(r->c, &p, &k->plan, &k->parameters));
-    k->fits = k->plan.total <= k->plan.free_bytes;
+    k->fits = k->plan.fits;
     return OK;
 }
 
@@ -278,8 +278,7 @@ static enum status print_profile(struct recommendation *r, const struct recommen
     };
     TRY(plan_model_make(r->c, &p, &plan, &parameters));
     printf("nearest hardware profile of the original: --preset %s (batch %d, rank %d, last %d layers): %.2f GiB, %s\n",
-           h.name, h.batch, h.rank, h.last_layers, recommend_gib(plan.total),
-           plan.total <= plan.free_bytes ? "fits" : "does not fit");
+           h.name, h.batch, h.rank, h.last_layers, recommend_gib(plan.total), plan.fits ? "fits" : "does not fit");
     return OK;
 }
 

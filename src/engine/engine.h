@@ -113,9 +113,9 @@ struct engine_ops {
      * (engine_micro), without computing anything. NULL: the engine cannot tell. */
     enum status (*count)(struct engine *e, const struct batch *b, int64_t recomputed_blocks, int64_t offloaded_blocks,
                          struct engine_need *out);
-    /* At most this many bytes are kept from one step to the next (held_bytes of a count, or more); what a larger step
-     * needs beyond that is allocated and freed again. NULL: the engine has no such limit. */
-    void (*limit)(struct engine *e, size_t held_bytes);
+    /* At most this many bytes are kept from one step to the next (held_bytes and aside_bytes of a count, or more); what a
+     * larger step needs beyond that is allocated and freed again. NULL: the engine has no such limit. */
+    void (*limit)(struct engine *e, size_t held_bytes, size_t aside_bytes);
 
     /* E_IO when a file of the model changed under the program; once a step. */
     enum status (*check)(struct engine *e);

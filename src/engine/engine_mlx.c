@@ -289,8 +289,9 @@ static enum status mlx_count(struct engine *e, const struct batch *b, int64_t re
     return OK;
 }
 
-static void mlx_limit(struct engine *e, size_t held_bytes)
+static void mlx_limit(struct engine *e, size_t held_bytes, size_t aside_bytes)
 {
+    (void)aside_bytes; /* nothing is offloaded */
     struct mlx_engine *x = mlx_of(e);
     mlx_graph_limit(&x->graph, x->model.bytes + held_bytes + held_bytes / 4, held_bytes);
 }

@@ -441,9 +441,9 @@ static enum status native_save_config(struct engine *e, const char *dir, const c
     return lora_save_peft_config(e->c, native_of(e)->lora, dir, base_name);
 }
 
-static void native_limit(struct engine *e, size_t held_bytes)
+static void native_limit(struct engine *e, size_t held_bytes, size_t aside_bytes)
 {
-    array_pool_limit(e->c, held_bytes);
+    array_pool_limit(e->c, held_bytes, aside_bytes);
 }
 
 static enum status native_check(struct engine *e)

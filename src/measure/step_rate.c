@@ -28,6 +28,7 @@ static enum status step_rate_run_batch(const struct trainer *t, const struct bat
     for (int64_t i = 0; i < b->n; i++) n += b->weights[i] != 0;
     struct engine_micro micro = {.step = number, .count = 1, .inv_n = n > 0 ? 1 / n : 1};
     micro.recomputed_blocks = t->plan.recomputed_blocks;
+    micro.offloaded_blocks = t->plan.offloaded_blocks;
     micro.seed = (uint64_t)t->config.seed;
     struct engine_update update = optim_step(&t->config.optim, number, 0, INFINITY);
     TRY(ops->step(t->engine, b, &micro));

@@ -100,7 +100,9 @@ enum status plan_make(const struct plan_input *in, size_t free_bytes, struct pla
     *out = (struct plan){.limited = in->max_bytes > 0 && in->max_bytes < free_bytes};
     out->free_bytes = out->limited ? in->max_bytes : free_bytes;
     TRY(fill_by_options(out, in, most));
-    return offload_auto(out, in);
+    TRY(offload_auto(out, in));
+    out->fits = out->total <= out->free_bytes && out->aside_bytes <= (in->offloads ? in->host_bytes : SIZE_MAX);
+    return OK;
 }
 
 /* ---- refusal --------------------------------------------------------------------------------------------------------- */
@@ -142,13 +144,13 @@ enum status plan_check(struct ctx *c, const struct plan_input *in, const struct 
     struct plan_advice list[PLAN_ADVICE_MAX];
     char text[512] = "";
     int n = 0;
-    if (p->total <= p->free_bytes && p->aside_bytes > in->host_bytes)
+    if (p->fits) return OK;
+    if (p->total <= p->free_bytes)
         return ctx_fail(c, E_FIT,
                         "the inputs of %" PRId64
                         " blocks would lie in the host's memory: %.2f GiB, of which %.2f are free. Take "
                         "a smaller --max-length or --batch",
                         p->offloaded_blocks, gib(p->aside_bytes), gib(in->host_bytes));
-    if (p->total <= p->free_bytes) return OK;
     TRY(plan_advise(in, p, list, &n));
     for (int i = 0; i < n; i++) {
         size_t used = strlen(text);

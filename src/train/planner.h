@@ -56,6 +56,7 @@ struct plan {
     size_t aside_bytes;        /* of the host's memory, for their inputs */
     size_t free_bytes;         /* SIZE_MAX: unknown */
     bool limited;              /* free_bytes is the user's own limit, which is less */
+    bool fits;                 /* total in free_bytes, and aside_bytes in the host's memory */
 };
 
 /* Bytes that this process may still take: the least of MemAvailable and of the memory limits of its control groups (v1 and

@@ -263,7 +263,7 @@ static enum status plan_run(struct trainer *t)
     /* On a card, weights and adapter have taken their memory by now: the plan counts them. */
     size_t taken = memory.allocated_bytes + memory.trained_bytes;
     TRY(plan_make(in, memory.free_bytes ? memory.free_bytes + taken : plan_free_bytes(""), &t->plan));
-    if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes);
+    if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes, t->plan.aside_bytes);
     return OK;
 }
 
@@ -498,7 +498,7 @@ static enum status restore(struct trainer *t, const char *dir)
     t->plan_input.recomputed_blocks = s.recomputed_blocks;
     TRY(plan_make(&t->plan_input, t->plan.free_bytes, &t->plan));
     t->state.recomputed_blocks = t->plan.recomputed_blocks;
-    if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes);
+    if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes, t->plan.aside_bytes);
     return OK;
 }
 

@@ -2,6 +2,7 @@
  * bytes on a rerun; memory as it was counted; faults and refusals by name.
  *
  * Without a card the card is the emulator of tests/cuda/emulator. YA_TEST_CUDA=card takes a real one (skipped without). */
+#include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -275,6 +276,15 @@ static void a_compressed_base_is_the_cpus(void **state)
     opened.base = BASE_AS_IS;
 }
 
+/* How many graphs the emulator has launched; 0 on a card, which does not count them. */
+static size_t graph_launches(void)
+{
+    void *driver = getenv("YA_TEST_CUDA") ? NULL : dlopen(getenv("YA_LIBCUDA"), RTLD_NOW);
+    size_t (*count)(void) = NULL;
+    if (driver) *(void **)&count = dlsym(driver, "emulated_graph_launches");
+    return count ? count() : 0;
+}
+
 /* Graphs of recorded calls (the default; the second step's take over the first's) against calls that are queued one by one.
  */
 static void graphs_change_no_bit(void **state)
@@ -284,11 +294,15 @@ static void graphs_change_no_bit(void **state)
     struct batch b = make_batch(1);
     struct side s;
     open_side(&s, "cuda", 16, 0.3);
+    size_t none = graph_launches();
     train(&s, &b, 1, &recorded);
+    assert_true(getenv("YA_TEST_CUDA") || graph_launches() > none);
     close_side(&s);
     setenv("YA_CUDA_GRAPHS", "0", 1);
     open_side(&s, "cuda", 16, 0.3);
+    size_t before = graph_launches();
     train(&s, &b, 1, &single);
+    assert_int_equal(graph_launches(), before);
     close_side(&s);
     unsetenv("YA_CUDA_GRAPHS");
     expect_same(&recorded, &single);

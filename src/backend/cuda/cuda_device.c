@@ -199,6 +199,10 @@ CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes)
     CUdeviceptr block = 0;
     if (!ctx_ok(d->c)) return 0;
     CUresult result = d->driver.cuMemAlloc(&block, bytes);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY) {
+        cuda_graphs_trim(d);
+        result = d->driver.cuMemAlloc(&block, bytes);
+    }
     if (result == CUDA_SUCCESS) return block;
     size_t available = 0, total = 0;
     d->driver.cuMemGetInfo(&available, &total);

@@ -228,9 +228,12 @@ void cuda_gemm_forget(struct cuda *d)
 /* FNV-1a over words. */
 static uint64_t gemm_hash(const void *words, size_t bytes)
 {
-    const uint32_t *word = words;
     uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < bytes / sizeof(*word); i++) hash = (hash ^ word[i]) * 0x100000001b3;
+    for (size_t i = 0; i + sizeof(uint32_t) <= bytes; i += sizeof(uint32_t)) {
+        uint32_t word;
+        memcpy(&word, (const char *)words + i, sizeof(word));
+        hash = (hash ^ word) * 0x100000001b3;
+    }
     return hash ^ hash >> 32;
 }
 

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 /* The first graph behind a wait is short, because the card is idle until it comes; each further one is twice as long, as the
- * card has work meanwhile. GRAPH_PLACES: as many graphs behind a wait are told apart by their place. */
-enum { GRAPH_FIRST = 16, GRAPH_LONGEST = 256, GRAPH_PLACES = 64, GRAPH_SLOTS = 1024, GRAPH_MOST = GRAPH_SLOTS / 2 };
+ * card has work meanwhile. The same calls at two places behind a wait have graphs of their own, since the first may still
+ * run when the second is made; behind GRAPH_PLACES graphs the places are counted from the beginning again. An executable
+ * graph of 256 calls takes some 4 MiB of the card, so at most GRAPH_MOST are kept. */
+enum { GRAPH_FIRST = 16, GRAPH_LONGEST = 256, GRAPH_PLACES = 64, GRAPH_SLOTS = 256, GRAPH_MOST = GRAPH_SLOTS / 2 };
 
 static const uint64_t FNV_BASIS = 0xcbf29ce484222325, FNV_PRIME = 0x100000001b3;
 
@@ -18,11 +20,12 @@ struct graph_slot {
 struct cuda_graphs {
     struct cuda *card;
     struct cuda_graphs *next; /* recorder */
-    bool recording;
-    int nodes, longest; /* calls in the graph that is recorded, and how many it may have */
-    int place;          /* of the graph behind the last wait */
-    uint64_t hash;      /* of the calls' tags */
-    int filled;         /* slots */
+    bool recording, locked;   /* locked: a call is being recorded, between cuda_queue_begin and cuda_queue_end */
+    CUresult failed;          /* of a sending, until the backend's own thread says so */
+    int nodes, longest;       /* calls in the graph that is recorded, and how many it may have */
+    int place;                /* of the graph behind the last wait */
+    uint64_t hash;            /* of the calls' tags */
+    int filled;               /* slots */
     struct graph_slot slot[GRAPH_SLOTS];
 };
 
@@ -89,31 +92,55 @@ static struct graph_slot *graph_slot(struct cuda *d)
 }
 
 /* Makes the slot's executable graph that of `graph`: by new arguments where the driver can, else anew. */
-static enum status graph_update(struct cuda *d, struct graph_slot *slot, CUgraph graph)
+static CUresult graph_update(struct cuda *d, struct graph_slot *slot, CUgraph graph)
 {
     CUgraphExecUpdateResultInfo info;
-    if (slot->exec && d->driver.cuGraphExecUpdate(slot->exec, graph, &info) == CUDA_SUCCESS) return OK;
-    if (slot->exec) cuda_check(d, d->driver.cuGraphExecDestroy(slot->exec), "freeing a graph");
+    if (slot->exec && d->driver.cuGraphExecUpdate(slot->exec, graph, &info) == CUDA_SUCCESS) return CUDA_SUCCESS;
+    if (slot->exec) d->driver.cuGraphExecDestroy(slot->exec);
     slot->exec = NULL;
-    return cuda_check(d, d->driver.cuGraphInstantiate(&slot->exec, graph, 0), "making a graph of recorded calls");
+    return d->driver.cuGraphInstantiate(&slot->exec, graph, 0);
 }
 
-/* Under the lock: ends the recording, and queues it. */
+/* Queues a recorded graph. Executable graphs take memory of the card that no plan knows: where it has none left, those of
+ * other calls make room. */
+static CUresult graph_launch(struct cuda *d, CUgraph graph)
+{
+    struct graph_slot *slot = graph_slot(d);
+    CUresult made = graph_update(d, slot, graph);
+    if (made == CUDA_ERROR_OUT_OF_MEMORY) {
+        d->driver.cuStreamSynchronize(d->stream);
+        graphs_forget(d);
+        slot = graph_slot(d);
+        made = graph_update(d, slot, graph);
+    }
+    return made == CUDA_SUCCESS ? d->driver.cuGraphLaunch(slot->exec, d->stream) : made;
+}
+
+/* Under the lock: ends the recording, and queues it. What fails is kept for the thread whose ctx it is. */
 static void send_recorded(struct cuda *d)
 {
     struct cuda_graphs *g = d->graphs;
     CUgraph graph = NULL;
     if (!g->recording) return;
     g->recording = false;
-    cuda_check(d, d->driver.cuStreamEndCapture(d->stream, &graph), "recording calls");
-    if (ctx_ok(d->c)) {
-        struct graph_slot *slot = graph_slot(d);
-        if (graph_update(d, slot, graph) == OK)
-            cuda_check(d, d->driver.cuGraphLaunch(slot->exec, d->stream), "queueing recorded calls");
-    }
+    g->failed = d->driver.cuStreamEndCapture(d->stream, &graph);
+    if (g->failed == CUDA_SUCCESS) g->failed = graph_launch(d, graph);
     if (graph) d->driver.cuGraphDestroy(graph);
     g->place++;
     if (g->longest < GRAPH_LONGEST) g->longest *= 2;
+}
+
+/* Under the lock, by the backend's own thread: what a sending failed with. */
+static enum status graph_check(struct cuda *d)
+{
+    return cuda_check(d, d->graphs->failed, "queueing recorded calls (YA_CUDA_GRAPHS=0 queues them one by one)");
+}
+
+void cuda_graphs_trim(struct cuda *d)
+{
+    if (!d->graphs || cuda_graph_send(d) != OK) return;
+    d->driver.cuStreamSynchronize(d->stream);
+    graphs_forget(d);
 }
 
 enum status cuda_graph_send(struct cuda *d)
@@ -121,6 +148,7 @@ enum status cuda_graph_send(struct cuda *d)
     if (!d->graphs) return d->c->status;
     pthread_mutex_lock(&lock);
     send_recorded(d);
+    graph_check(d);
     pthread_mutex_unlock(&lock);
     return d->c->status;
 }
@@ -138,7 +166,7 @@ void cuda_graphs_enter(void)
     backends++;
     for (struct cuda_graphs *g = recorders; g; g = g->next) {
         struct cuda *d = g->card;
-        if (g->recording) cuda_check(d, d->driver.cuCtxSetCurrent(d->context), "taking the card's context");
+        if (g->recording) d->driver.cuCtxSetCurrent(d->context);
         send_recorded(d);
     }
     pthread_mutex_unlock(&lock);
@@ -156,8 +184,8 @@ static void graph_begin(struct cuda *d)
 {
     struct cuda_graphs *g = d->graphs;
     /* relaxed: memory may be allocated meanwhile, and another thread may end what one began */
-    CUresult begun = d->driver.cuStreamBeginCapture(d->stream, CU_STREAM_CAPTURE_MODE_RELAXED);
-    g->recording = cuda_check(d, begun, "recording calls") == OK;
+    g->failed = d->driver.cuStreamBeginCapture(d->stream, CU_STREAM_CAPTURE_MODE_RELAXED);
+    g->recording = g->failed == CUDA_SUCCESS;
     g->nodes = 0;
     g->hash = FNV_BASIS;
 }
@@ -169,16 +197,21 @@ enum status cuda_queue_begin(struct cuda *d, uint64_t tag, bool known)
     if (!g) return d->c->status;
     pthread_mutex_lock(&lock);
     if (!known || (g->recording && g->nodes == g->longest)) send_recorded(d);
-    if (!g->recording && known && begins && backends == 1 && ctx_ok(d->c)) graph_begin(d);
+    if (!g->recording && known && begins && backends == 1 && g->failed == CUDA_SUCCESS) graph_begin(d);
+    graph_check(d);
+    g->locked = g->recording;
     if (g->recording) {
         g->nodes++;
         g->hash = (g->hash ^ tag) * FNV_PRIME;
+    } else {
+        pthread_mutex_unlock(&lock); /* a call that is queued by itself is in nobody's way */
     }
     return d->c->status;
 }
 
 void cuda_queue_end(struct cuda *d)
 {
-    if (!d->graphs) return;
+    if (!d->graphs || !d->graphs->locked) return;
+    d->graphs->locked = false;
     pthread_mutex_unlock(&lock);
 }

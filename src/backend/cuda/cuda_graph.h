@@ -15,9 +15,11 @@
 #include "backend/cuda/cuda_device.h"
 
 /* What a recorded call is, beside the kernels of cuda_kernel_list.h, whose enumerators are tags as well. A product's tag is
- * a number that stands for its algorithm, above all of these: products by other algorithms run other kernels, which may
- * begin before the kernel in front of them has ended and wait for it inside, and others rely on its end. Arguments are taken
- * over, kinds of dependencies are not, so only the same kernels may take each other's place. */
+ * a number that stands for its algorithm, above all of these. Some of cuBLASLt's kernels are launched with programmatic
+ * dependence (programmatic stream serialization, griddepcontrol): they begin before the kernel in front of them has ended,
+ * and wait for it inside. An update of an executable graph takes over arguments and kernels, but not the kind of a
+ * dependence, so another algorithm's kernel, which does not wait, would run too early: only the same kernels may take each
+ * other's place. */
 enum { CUDA_TAG_COPY = CUDA_KERNEL_COUNT, CUDA_TAG_OFFLOAD, CUDA_TAG_ZERO };
 
 /* To be called before a card is opened, and after it was closed, with graphs or without. Nothing is recorded while more than
@@ -38,6 +40,8 @@ void cuda_queue_end(struct cuda *d);
 /* Sends what is recorded. To be called before anything that relies on queued work, or queues work that is not to be
  * recorded. */
 enum status cuda_graph_send(struct cuda *d);
+/* Frees all executable graphs, behind queued work, where the card's memory is needed for something else. */
+void cuda_graphs_trim(struct cuda *d);
 /* cuda_graph_send, before a wait for everything: the next call is the first of a step. */
 enum status cuda_graph_send_last(struct cuda *d);
 

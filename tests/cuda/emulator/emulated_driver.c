@@ -131,7 +131,10 @@ EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsi
     if (!current) return CUDA_ERROR_INVALID_CONTEXT;
     (void)stream, (void)extra;
     if (x == 0 || y == 0 || z != 1 || ty != 1 || tz != 1 || x > 0x7fffffff || y > 65535) return CUDA_ERROR_INVALID_VALUE;
+    static bool met[N_KERNELS];
     int kernel = (int)(size_t)function - 1;
+    if (emulated_is_recording() && !met[kernel]) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; /* it is loaded first */
+    met[kernel] = true;
     return emulated_queue(&(struct emulated_work){.kind = EMULATED_KERNEL,
                                                   .kernel = kernel,
                                                   .x = x,
@@ -257,6 +260,7 @@ EXPORT CUresult cuMemMap(CUdeviceptr at, size_t bytes, size_t offset, CUmemGener
                          unsigned long long flags)
 {
     (void)offset, (void)flags, (void)at;
+    if (emulated_is_recording()) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     return bytes == handle ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 EXPORT CUresult cuMemUnmap(CUdeviceptr at, size_t bytes)
@@ -339,7 +343,7 @@ EXPORT CUresult cuEventRecord(CUevent event, CUstream stream)
 EXPORT CUresult cuEventSynchronize(CUevent event)
 {
     (void)event;
-    return CUDA_SUCCESS;
+    return emulated_is_recording() ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
 }
 EXPORT CUresult cuEventElapsedTime(float *milliseconds, CUevent from, CUevent to)
 {
@@ -427,9 +431,12 @@ EXPORT cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cu
                                                      cublasLtMatmulPreference_t preference, int wanted,
                                                      cublasLtMatmulHeuristicResult_t results[], int *found)
 {
-    (void)handle, (void)desc, (void)a, (void)b, (void)c, (void)d, (void)preference;
+    (void)handle, (void)desc, (void)a, (void)b, (void)d, (void)preference;
     *found = wanted > 0;
-    if (wanted > 0) memset(&results[0], 0, sizeof(results[0])); /* state: success */
+    if (wanted <= 0) return CUBLAS_STATUS_SUCCESS;
+    memset(&results[0], 0, sizeof(results[0])); /* state: success */
+    /* one of three algorithms, which all compute alike, by the number of rows */
+    results[0].algo.data[0] = 1 + ((const struct emulated_layout *)(const void *)c)->cols % 3;
     return CUBLAS_STATUS_SUCCESS;
 }
 EXPORT cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algo,
@@ -494,7 +501,12 @@ EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc
                                      const void *c, cublasLtMatrixLayout_t lc, void *d, cublasLtMatrixLayout_t ld,
                                      const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes, CUstream stream)
 {
-    (void)handle, (void)ld, (void)algo, (void)workspace, (void)bytes, (void)stream;
+    (void)handle, (void)ld, (void)workspace, (void)bytes, (void)stream;
+    static bool met[4];
+    int algorithm = (int)algo->data[0];
+    if (algorithm < 1 || algorithm > 3) return CUBLAS_STATUS_INVALID_VALUE;
+    if (emulated_is_recording() && !met[algorithm]) return CUBLAS_STATUS_EXECUTION_FAILED; /* its kernel is loaded first */
+    met[algorithm] = true;
     const struct emulated_desc *op = (void *)desc;
     const struct emulated_layout *x = (void *)la, *y = (void *)lb, *z = (void *)lc;
     uint64_t depth = op->a == CUBLAS_OP_T ? x->rows : x->cols;
@@ -503,7 +515,7 @@ EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc
         return CUBLAS_STATUS_INVALID_VALUE;
     emulated_queue(&(struct emulated_work){.kind = EMULATED_PRODUCT,
                                            .product = {op->a == CUBLAS_OP_T, op->b == CUBLAS_OP_T, *x, *y, *z, a, b, c, d,
-                                                       *(const float *)alpha, *(const float *)beta}});
+                                                       *(const float *)alpha, *(const float *)beta, algorithm}});
     return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -1,6 +1,7 @@
 /* emulated_graph: stream capture, graphs and executable graphs. See emulated_graph.h. */
 #include "emulated_graph.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,18 @@ EXPORT CUresult cuGraphInstantiate(CUgraphExec *exec, CUgraph graph, unsigned lo
     return CUDA_SUCCESS;
 }
 
+/* How many graphs were launched, for tests. */
+static size_t launches;
+EXPORT size_t emulated_graph_launches(void)
+{
+    return launches;
+}
+
+static bool same_kernel(const struct emulated_work *a, const struct emulated_work *b)
+{
+    return a->kind == b->kind && a->kernel == b->kernel && a->product.algorithm == b->product.algorithm;
+}
+
 /* New arguments, for work of the same kinds in the same order. */
 EXPORT CUresult cuGraphExecUpdate(CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo *info)
 {
@@ -92,6 +105,11 @@ EXPORT CUresult cuGraphExecUpdate(CUgraphExec exec, CUgraph graph, CUgraphExecUp
     for (size_t i = 0; same && i < to->n; i++) same = to->work[i].kind == from->work[i].kind;
     memset(info, 0, sizeof(*info));
     if (!same) return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
+    for (size_t i = 0; i < to->n; i++)
+        if (!same_kernel(&to->work[i], &from->work[i])) {
+            fprintf(stderr, "emulator: call %zu of a graph is another kernel or algorithm than before\n", i);
+            abort();
+        }
     list_free(to);
     for (size_t i = 0; i < from->n; i++) list_add(to, &from->work[i]);
     return CUDA_SUCCESS;
@@ -107,6 +125,7 @@ EXPORT CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream)
     const struct emulated_list *l = (struct emulated_list *)exec;
     (void)stream;
     if (recording) return CUDA_ERROR_ILLEGAL_STATE;
+    launches++;
     for (size_t i = 0; i < l->n; i++) emulated_do(&l->work[i]);
     return CUDA_SUCCESS;
 }

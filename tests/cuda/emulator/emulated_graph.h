@@ -1,5 +1,7 @@
 /* emulated_graph: what is queued on the emulated stream: done at once, or recorded while the stream is captured and done
- * when the graph is launched, as on a card. Whoever waits, downloads or frees while a capture is under way gets an error. */
+ * when the graph is launched, as on a card. Whoever waits, downloads, frees, maps
+ * memory or launches a kernel for the first time while a capture is under way gets an error, and an update that puts another
+ * kernel or algorithm in the place of one ends the test: on a card it would keep the other's kind of dependence. */
 #ifndef YA_TESTS_CUDA_EMULATED_GRAPH_H
 #define YA_TESTS_CUDA_EMULATED_GRAPH_H
 
@@ -34,6 +36,7 @@ struct emulated_work {
         const void *a, *b, *c;
         void *d;
         float alpha, beta;
+        int algorithm;
     } product;
 };
 

@@ -21,7 +21,7 @@
 
 /* ROWS of delta and of the sums of parts that a work item takes; at least ITEMS work items, by cutting a key head and
  * segment into up to PARTS_MAX parts. */
-enum { ROWS = 16, ITEMS = 64, PARTS_MAX = 8 };
+enum { ROWS = 16, ITEMS = 64, PARTS_MAX = 8, PARTS_LONG = 4, COPIES_BYTES = 256 << 20 };
 
 /* One call, as all its work items see it. d_o is the incoming gradient. */
 struct attention_bwd_work {
@@ -388,6 +388,13 @@ static void take_scratch(struct ctx *c, struct attention_bwd_work *w)
     w->scratch = cpu_scratch_f32(c, w->scratch_floats * threads_count(c));
 }
 
+/* Each part beyond the first has a copy of dK and dV: of long documents there are fewer. By shapes alone. */
+static int64_t most_parts(const struct array *k)
+{
+    int64_t copy = 2 * array_size(k) * (int64_t)sizeof(float);
+    return copy * (PARTS_MAX - 1) <= COPIES_BYTES ? PARTS_MAX : PARTS_LONG;
+}
+
 /* Inputs and outputs: struct attention_params in op.h. */
 enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const struct cpu_kernels *kernels)
 {
@@ -411,7 +418,7 @@ enum status cpu_attention_bwd(struct ctx *c, const struct op_call *call, const s
     w.segments = cpu_segments_of(w.p, in[6], in[7]);
     TRY(cpu_segments_check(c, &w.segments, w.q->shape[0], w.k->shape[0]));
     int64_t shared = w.segments.n * w.groups;
-    w.parts = (int)cpu_min(cpu_div_up(ITEMS, cpu_max(shared, 1)), PARTS_MAX);
+    w.parts = (int)cpu_min(cpu_div_up(ITEMS, cpu_max(shared, 1)), most_parts(w.k));
     int mark = scope_open(c);
     struct attention_bf16 bf16;
     if (w.p->compute == COMPUTE_BF16) {
