@@ -526,6 +526,28 @@ static void test_checkpoint_edges(void **state)
     case_close(c);
 }
 
+/* Inputs of many lengths that are put aside take no more than the limit; without one each size class keeps a block. */
+static void test_what_is_put_aside_has_a_limit(void **state)
+{
+    (void)state;
+    struct ctx *c = case_open("cpu-reference");
+    const int64_t longest = 4096;
+    size_t limit = pool_class_bytes((size_t)longest * sizeof(float));
+    array_pool_limit(c, 0, limit);
+    for (int64_t n = longest; n >= 16; n /= 2) {
+        int mark = scope_open(c);
+        struct array *x = array_full(c, DTYPE_F32, 1, &n, 0.5);
+        tape_begin(c);
+        tape_watch(c, x, NULL);
+        struct array *y = tape_checkpoint(c, square, NULL, 0, x, true);
+        assert_int_equal(tape_backward(c, op_sum(c, y, NULL, -1, false), 1), OK);
+        tape_end(c);
+        scope_close(c, mark);
+        assert_int_equal(array_aside_bytes(c), limit);
+    }
+    case_close(c);
+}
+
 /* ---- what ops keep ---------------------------------------------------------------------------------------------------- */
 
 /* A product keeps an operand only for the other one's gradient. */
@@ -594,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_checkpoints_change_no_bit),
         cmocka_unit_test(test_checkpoint_edges),
+        cmocka_unit_test(test_what_is_put_aside_has_a_limit),
         cmocka_unit_test(test_made_again_is_what_was_kept),
         cmocka_unit_test(test_made_again_for_several),
         cmocka_unit_test(test_made_again_is_not_held),
