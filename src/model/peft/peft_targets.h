@@ -23,8 +23,9 @@ struct peft_targets {
 };
 
 /* Reads the three members of `doc`, which must live as long as *out, as must `what`. A regular expression with something
- * that pattern.h does not read is said in a warning, and then names every module: PEFT's own tensors say which it matched.
- * Release also after a failure. E_INPUT: a member is neither a list of names nor an expression, or is malformed. */
+ * that pattern.h does not read is said in a warning, and then counts as naming every module (of exclude_modules: none):
+ * PEFT's own tensors say which it matched. Release also after a failure. E_INPUT: a member is neither a list of names nor an
+ * expression, or is malformed. */
 enum status peft_targets_read(struct ctx *c, const char *what, const json_t *doc, struct peft_targets *out);
 void peft_targets_release(struct peft_targets *t);
 

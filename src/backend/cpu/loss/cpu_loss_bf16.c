@@ -16,7 +16,7 @@ enum {
     WORDS = 512,       /* slices and passes are multiples of it: whole panels of any width */
     TILE_WORDS = 1024, /* of a tile of logits, where a pass has so many of a slice: dh is read and written once for each */
     PASS_WORDS = 4096, /* in both forms 32 MiB of panels for 2,048 columns */
-    MOST_SLICES = 8,   /* so that the words of a pass are not below a tile */
+    MOST_SLICES = 8,   /* so that a slice of a pass has no fewer than 512 words */
     PACK_WORDS = 64    /* of a work item that packs: whole panels, and groups of k */
 };
 
