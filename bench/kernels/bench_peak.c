@@ -19,9 +19,15 @@
 #include "backend/cpu/gemm/tiles_amx.h"
 #endif
 
-enum { RUNS = 5, TILE_ROUNDS = 400000, SHARED_BYTES = 8 << 20, SHARED_TIMES = 20, MEMORY_BYTES = 1 << 30 };
-/* Operations of four tdpbf16ps: 16 x 16 x 32 multiply-adds each. */
-static const double ROUND_OPERATIONS = 4 * 2.0 * 16 * 16 * 32;
+/* ROUND_OPERATIONS: of four tdpbf16ps, 16 x 16 x 32 multiply-adds each. */
+enum {
+    RUNS = 5,
+    TILE_ROUNDS = 400000,
+    ROUND_OPERATIONS = 4 * 2 * 16 * 16 * 32,
+    SHARED_BYTES = 8 << 20,
+    SHARED_TIMES = 20,
+    MEMORY_BYTES = 1 << 30
+};
 
 typedef uint64_t line __attribute__((vector_size(64)));
 
@@ -107,8 +113,8 @@ static bool print_line(struct ctx *c, struct loop *l, int threads)
     if (ctx_set_threads(c, threads) != OK) return false;
 #ifdef __x86_64__
     if (processor_has(PROCESSOR_AMX) && system_allow_tiles()) {
-        alone = rate(c, tiles_alone, l, TILE_ROUNDS * ROUND_OPERATIONS, RUNS);
-        loaded = rate(c, tiles_loaded, l, TILE_ROUNDS * ROUND_OPERATIONS, RUNS);
+        alone = rate(c, tiles_alone, l, (double)TILE_ROUNDS * ROUND_OPERATIONS, RUNS);
+        loaded = rate(c, tiles_loaded, l, (double)TILE_ROUNDS * ROUND_OPERATIONS, RUNS);
     }
 #endif
     double fma = machine_fma(c, threads), shared = rate(c, read_shared, l, (double)SHARED_BYTES * SHARED_TIMES, 3);
