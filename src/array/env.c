@@ -21,37 +21,23 @@ enum status pointers_push(struct ctx *c, struct pointers *p, void *value)
 /* What calls outside of a step get. */
 static const struct step_values no_values;
 
-/* The step pool's source: the backend's device memory. */
-static void *device_alloc(void *user, size_t bytes)
+/* The source of a pool: one kind of the backend's memory. */
+static void *env_alloc(void *user, size_t bytes)
 {
-    struct backend *b = user;
-    return b->alloc(b, MEMORY_DEVICE, bytes);
+    const struct env_memory *m = user;
+    return m->backend->alloc(m->backend, m->kind, bytes);
 }
 
-/* Gives a block of the step pool back to the backend. */
-static void device_free(void *user, void *block, size_t bytes)
+static void env_free(void *user, void *block, size_t bytes)
 {
-    struct backend *b = user;
-    b->free(b, MEMORY_DEVICE, block, bytes);
-}
-
-/* Blocks of the host that the device copies to and from. */
-static void *aside_alloc(void *user, size_t bytes)
-{
-    struct backend *b = user;
-    return b->alloc(b, MEMORY_HOST, bytes);
-}
-
-static void aside_free(void *user, void *block, size_t bytes)
-{
-    struct backend *b = user;
-    b->free(b, MEMORY_HOST, block, bytes);
+    const struct env_memory *m = user;
+    m->backend->free(m->backend, m->kind, block, bytes);
 }
 
 struct pool *env_aside(struct ctx *c)
 {
     struct array_env *env = c->array_env;
-    const struct pool_source source = {aside_alloc, aside_free, env->backend, false, false};
+    const struct pool_source source = {env_alloc, env_free, &env->aside_memory, false, false};
     if (!env->aside) env->aside = pool_new(c, &source);
     return env->aside;
 }
@@ -62,9 +48,12 @@ enum status array_env_new(struct ctx *c, struct backend *backend)
 {
     if (!backend) return c->status;
     BUG_ON(c, c->array_env, "array_env_new: the ctx has one already");
-    const struct pool_source device = {device_alloc, device_free, backend, backend->host_memory, backend->counting};
     struct array_env *env = mem_alloc(c, 1, sizeof *env);
     if (env) {
+        env->device_memory = (struct env_memory){backend, MEMORY_DEVICE};
+        env->aside_memory = (struct env_memory){backend, MEMORY_HOST};
+        const struct pool_source device = {env_alloc, env_free, &env->device_memory, backend->host_memory,
+                                           backend->counting};
         env->backend = backend;
         env->values = &no_values;
         env->host = pool_new(c, NULL);

@@ -5,10 +5,17 @@
 #include "array/backend.h"
 #include "array/node.h"
 
+/* Where a pool's blocks come from. */
+struct env_memory {
+    struct backend *backend;
+    enum backend_memory kind;
+};
+
 struct array_env {
-    struct backend *backend;    /* owned */
-    struct pool *host, *device; /* owned: structs of arrays and nodes; elements of step arrays */
-    struct pool *aside;         /* owned: MEMORY_HOST, what a step puts aside (backend.offload). NULL until it is used */
+    struct env_memory device_memory, aside_memory; /* of the pools below */
+    struct backend *backend;                       /* owned */
+    struct pool *host, *device;                    /* owned: structs of arrays and nodes; elements of step arrays */
+    struct pool *aside; /* owned: MEMORY_HOST, what a step puts aside (backend.offload). NULL until it is used */
     const struct step_values *values; /* of the open step, or zeros */
     struct pointers scope;            /* arrays owned by the open scopes, oldest first; a mark is an index into it */
     struct tape tape;

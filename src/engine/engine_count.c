@@ -32,9 +32,10 @@ static enum status count_one_step(struct ctx *c, struct engine *e, const struct 
     TRY(e->ops->update(e, &update));
     struct pool_stats pool = array_pool_stats(c);
     size_t host = c->alloc_peak - before; /* structs of arrays and of the tape, the batch on its way */
-    *out = (struct engine_need){.held_bytes = pool.peak_held_bytes + host, .touched_bytes = pool.touched_bytes + host};
+    *out = (struct engine_need){.held_bytes = pool.peak_held_bytes + host,
+                                .touched_bytes = pool.touched_bytes + host,
+                                .aside_bytes = array_aside_bytes(c)};
     /* A device with memory of its own gives whole blocks, and what the host holds is not in it. */
-    out->aside_bytes = array_aside_bytes(c);
     if (array_backend(c)->free_bytes) out->held_bytes = out->touched_bytes = pool.peak_held_bytes;
     return OK;
 }
