@@ -75,7 +75,7 @@ def run(folder, steps, batch, length, compiled, bf16, nf4, held):
 
     cores = os.sched_getaffinity(0)
     if held:
-        os.sched_setaffinity(0, sorted(cores)[-max(1, len(cores) // 4):])
+        os.sched_setaffinity(0, sorted(cores)[-max(1, len(cores) // 2):])
 
     tokens = numpy.fromfile(os.path.join(folder, "tokens.i32"), dtype=numpy.int32).reshape(-1, batch, length)[:steps]
     model = load(folder, nf4)
@@ -124,7 +124,7 @@ def main():
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--bf16", action="store_true", help="torch.autocast")
     parser.add_argument("--nf4", action="store_true", help="the base in NF4 by bitsandbytes")
-    parser.add_argument("--hold", metavar="FOLDER", help="for --compile, which takes minutes: the first step on a quarter of the cores, then "
+    parser.add_argument("--hold", metavar="FOLDER", help="for --compile, which takes minutes: the first step on half of the cores, then "
                         "a file FOLDER/held, and the other steps on all when FOLDER/go is there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

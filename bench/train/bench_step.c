@@ -1,8 +1,9 @@
 /* bench_step: LoRA training steps on the weights, adapter and tokens that a peer saved (bench/peers), timed one by one.
  *
- * usage: bench_step FOLDER STEPS THREADS [checkpoint] [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8|nf4|bf16-on-nf4] [BxT]
- * [profile]: FOLDER/model, FOLDER/adapter, FOLDER/tokens.i32 of (STEPS, B, T); B documents of T tokens in a step, 4x512 if
- * not said. profile: seconds of each primitive in the last step, on stderr.
+ * usage: bench_step FOLDER STEPS THREADS [checkpoint] [layout]
+ * [f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8|nf4|bf16-on-nf4] [BxT] [profile]: FOLDER/model, FOLDER/adapter,
+ * FOLDER/tokens.i32 of (STEPS, B, T); B documents of T tokens in a step, 4x512 if not said. profile: seconds of each
+ * primitive in the last step, on stderr. layout: weights are laid out first, as a training does where memory is plenty.
  * Prints one JSON line like the peer's: AdamW, no clipping, no dropout, mean loss over the B * (T - 1) targets of a step. */
 #include <math.h>
 #include <stdio.h>
@@ -124,7 +125,7 @@ static const struct variant variants[] = {{"f32", {.base = BASE_AS_IS, .compute 
                                           {"bf16-on-nf4", {.base = BASE_NF4, .compute = COMPUTE_BF16}}};
 
 /* Opens model and adapter and runs the steps of the file. */
-static enum status run(struct ctx *c, const char *folder, int steps, struct shape shape, bool checkpoint,
+static enum status run(struct ctx *c, const char *folder, int steps, struct shape shape, bool checkpoint, bool layout,
                        const struct variant *variant, struct profile *profile, struct results *r)
 {
     static struct documents documents;
@@ -138,6 +139,7 @@ static enum status run(struct ctx *c, const char *folder, int steps, struct shap
     struct lora *lora = model ? lora_load_peft(c, &model->config, path) : NULL;
     if (lora) model_attach_lora(model, lora);
     struct engine *e = lora ? engine_native_new(c, model, lora) : NULL;
+    if (e && layout) e->ops->lay_out(e);
     for (int step = 0; e && step < steps && ctx_ok(c); step++) {
         if (!read_documents(file, shape, &documents)) ctx_fail(c, E_INPUT, "%s: ends in step %d", path, step);
         if (profile) profile_reset(profile);
@@ -170,12 +172,13 @@ int main(int argc, char **argv)
     int steps = argc > 3 ? atoi(argv[2]) : 0;
     struct shape shape = {4, 512};
     struct profile profile;
-    bool checkpoint = false, profiled = false, known = steps >= 1 && steps <= STEPS_MAX;
+    bool checkpoint = false, profiled = false, layout = false, known = steps >= 1 && steps <= STEPS_MAX;
     const struct variant *variant = &variants[0];
     for (int i = 4; i < argc; i++) {
         bool found = strcmp(argv[i], "checkpoint") == 0, timed = strcmp(argv[i], "profile") == 0;
         checkpoint = checkpoint || found;
         profiled = profiled || timed;
+        if (strcmp(argv[i], "layout") == 0) layout = found = true;
         found = found || timed;
         for (size_t k = 0; k < sizeof variants / sizeof *variants; k++)
             if (strcmp(argv[i], variants[k].name) == 0) variant = &variants[k], found = true;
@@ -183,7 +186,7 @@ int main(int argc, char **argv)
         known = known && found;
     }
     if (!known) {
-        fprintf(stderr, "usage: bench_step FOLDER STEPS THREADS [checkpoint] "
+        fprintf(stderr, "usage: bench_step FOLDER STEPS THREADS [checkpoint] [layout] "
                         "[f32|f32-on-int8|int8x2|int8|bf16|bf16-on-int8|nf4|bf16-on-nf4] "
                         "[BxT] [profile]\n");
         return 2;
@@ -192,12 +195,12 @@ int main(int argc, char **argv)
     struct backend *backend = c ? backend_open(c, "cpu") : NULL;
     if (backend && profiled) backend = profile_open(&profile, backend);
     if (!c || array_env_new(c, backend) != OK || ctx_set_threads(c, atoi(argv[3])) != OK ||
-        run(c, argv[1], steps, shape, checkpoint, variant, profiled ? &profile : NULL, &r) != OK) {
+        run(c, argv[1], steps, shape, checkpoint, layout, variant, profiled ? &profile : NULL, &r) != OK) {
         fprintf(stderr, "bench_step: %s\n", c ? c->message : "out of memory");
         return 1;
     }
     char name[64];
-    snprintf(name, sizeof name, "your_ai %s%s", variant->name, checkpoint ? " checkpoint" : "");
+    snprintf(name, sizeof name, "your_ai %s%s%s", variant->name, checkpoint ? " checkpoint" : "", layout ? " layout" : "");
     report(c, name, &r, steps, shape);
     if (profiled) print_profile(&profile);
     array_env_free(c);

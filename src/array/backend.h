@@ -89,6 +89,13 @@ struct backend {
     enum status (*weight_prepare)(struct backend *b, struct weight *w, const char *name, const struct weight_source *source,
                                   enum weight_form form);
     void (*weight_release)(struct backend *b, struct weight *w); /* gives back what weight_prepare took */
+    /* Bytes of the backend's memory that weight_lay_out takes for a prepared weight, whose `compute` is set; 0: products
+     * gain nothing by it. NULL, as the two that follow: this backend reads prepared weights as they are. */
+    size_t (*layout_bytes)(struct backend *b, const struct weight *w);
+    /* Makes w->laid_out, from which products then read the weight: the same results, sooner. E_MEMORY; nothing is laid out
+     * then. weight_drop_layout gives it back, and accepts a weight without one. */
+    enum status (*weight_lay_out)(struct backend *b, struct weight *w);
+    void (*weight_drop_layout)(struct backend *b, struct weight *w);
 
     struct backend_stats (*stats)(const struct backend *b);
     /* Bytes of device memory that alloc can still hand out. NULL: device memory is the process's own, which the system gives

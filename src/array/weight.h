@@ -29,10 +29,10 @@ enum weight_form {
     WEIGHT_INT8    /* rows of array/codec/int8.h, likewise */
 };
 
-/* How products with a frozen matrix are computed, y = x W^T and dx = dy W alike. Norms, the optimizer and the gradients of
- * adapters are f32 always. COMPUTE_BF16 also rounds the operands of what an adapter adds to y and dx, and those of
- * attention (attention_params); the integer kinds leave both in f32, and need the form WEIGHT_INT8. The reference backend
- * computes every kind in plain floating point from the widened rows, which makes it their oracle. */
+/* How products with a frozen matrix are computed, y = x W^T and dx = dy W alike. Norms and the optimizer are f32
+ * always. COMPUTE_BF16 also rounds the operands of what an adapter adds to y and dx, of the adapter's gradients, whose sums
+ * are f32, and those of attention (attention_params); the integer kinds leave both in f32, and need the form WEIGHT_INT8.
+ * The reference backend computes every kind in plain floating point from the widened rows, which makes it their oracle. */
 enum compute {
     COMPUTE_F32,
     COMPUTE_INT8X2, /* the other operand in 16 bits, two 8-bit limbs: near f32 */
@@ -47,6 +47,9 @@ static inline bool compute_is_integer(enum compute compute)
     return compute == COMPUTE_INT8X2 || compute == COMPUTE_INT8;
 }
 
+/* Which product a weight that is laid out for it is read by: y = x W^T, or dx = dy W. */
+enum weight_product { WEIGHT_FOR_Y, WEIGHT_FOR_DX, WEIGHT_PRODUCTS };
+
 struct weight {
     const char *name; /* Hugging Face's name of the tensor, for messages; owned by the model */
     struct weight_source source;
@@ -60,6 +63,9 @@ struct weight {
     struct array *bias;           /* (rows) f32 or NULL */
     const struct lora_slot *lora; /* NULL: none */
     enum compute compute;
+    /* The values once more, in the order in which a product by `compute` reads them (backend.weight_lay_out); NULL: each
+     * product orders them for itself. Owned by the backend. */
+    void *laid_out[WEIGHT_PRODUCTS];
 };
 
 /* Where row i of the prepared form begins. */

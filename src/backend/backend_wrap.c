@@ -80,6 +80,24 @@ static void wrap_weight_release(struct backend *b, struct weight *w)
     inner->weight_release(inner, w);
 }
 
+static size_t wrap_layout_bytes(struct backend *b, const struct weight *w)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->layout_bytes(inner, w);
+}
+
+static enum status wrap_weight_lay_out(struct backend *b, struct weight *w)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    return inner->weight_lay_out(inner, w);
+}
+
+static void wrap_weight_drop_layout(struct backend *b, struct weight *w)
+{
+    struct backend *inner = backend_wrap_inner(b);
+    inner->weight_drop_layout(inner, w);
+}
+
 static struct backend_stats wrap_stats(const struct backend *b)
 {
     struct backend *inner = backend_wrap_inner(b);
@@ -116,6 +134,11 @@ void backend_wrap_init(struct backend_wrap *w, struct backend *inner)
     b->weight_bytes = wrap_weight_bytes;
     b->weight_prepare = wrap_weight_prepare;
     b->weight_release = wrap_weight_release;
+    if (inner->layout_bytes) {
+        b->layout_bytes = wrap_layout_bytes;
+        b->weight_lay_out = wrap_weight_lay_out;
+        b->weight_drop_layout = wrap_weight_drop_layout;
+    }
     b->stats = wrap_stats;
     if (inner->free_bytes) b->free_bytes = wrap_free_bytes;
     b->close = wrap_close;

@@ -215,6 +215,9 @@ struct backend *walled_open(struct backend *inner)
     b->weight_bytes = walled_weight_bytes;
     b->weight_prepare = walled_weight_prepare;
     b->weight_release = walled_weight_release;
+    b->layout_bytes = NULL;
+    b->weight_lay_out = NULL;
+    b->weight_drop_layout = NULL;
     b->stats = walled_stats;
     b->close = walled_close;
     for (int op = 0; op < OP_COUNT; op++)

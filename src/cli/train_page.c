@@ -88,6 +88,7 @@ static void train_page_print_plan(const struct plan *p, int64_t n_layers, bool c
     double mib = 1.0 / (double)(1 << 20);
     puts("memory");
     for (int i = 0; i < PLAN_ITEMS; i++) {
+        if (i == PLAN_LAYOUT && !p->lays_out) continue;
         if (i == PLAN_STEP && !counted)
             printf("  %-24s not counted: this engine cannot tell\n", plan_item_name[i]);
         else

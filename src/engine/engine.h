@@ -58,6 +58,7 @@ struct engine_memory {
     size_t allocated_bytes; /* how many of them are allocations and not a mapped file */
     size_t trained_bytes;   /* parameters, gradients and moments */
     size_t peak_bytes;      /* most that the process held beside mapped weights; of a device with memory of its own, there */
+    size_t layout_bytes;    /* what `lay_out` takes; 0: it does nothing */
     size_t free_bytes;      /* what a device with memory of its own can still give; 0: its memory is the process's */
 };
 
@@ -116,6 +117,10 @@ struct engine_ops {
     /* At most this many bytes are kept from one step to the next (held_bytes and aside_bytes of a count, or more); what a
      * larger step needs beyond that is allocated and freed again. NULL: the engine has no such limit. */
     void (*limit)(struct engine *e, size_t held_bytes, size_t aside_bytes);
+
+    /* Takes memory for the base model's weights in the order in which products read them (model_lay_out), for steps that
+     * then take less time and give the same results. E_MEMORY. NULL: the engine has nothing of the kind. */
+    enum status (*lay_out)(struct engine *e);
 
     /* E_IO when a file of the model changed under the program; once a step. */
     enum status (*check)(struct engine *e);

@@ -446,6 +446,11 @@ static void native_limit(struct engine *e, size_t held_bytes, size_t aside_bytes
     array_pool_limit(e->c, held_bytes, aside_bytes);
 }
 
+static enum status native_lay_out(struct engine *e)
+{
+    return model_lay_out(native_of(e)->model);
+}
+
 static enum status native_check(struct engine *e)
 {
     return model_check(native_of(e)->model);
@@ -460,6 +465,7 @@ static struct engine_memory native_memory(const struct engine *e)
         .allocated_bytes = model_made_bytes(n->model),
         .trained_bytes = (size_t)e->parameters->count * sizeof(float) * 4, /* values, gradients, two moments */
         .peak_bytes = b->free_bytes ? b->stats(b).peak_bytes : e->c->alloc_peak,
+        .layout_bytes = model_layout_bytes(n->model),
         .free_bytes = b->free_bytes ? b->free_bytes(b) : 0,
     };
 }
@@ -523,6 +529,7 @@ static const struct engine_ops native_ops = {
     .memory = native_memory,
     .count = engine_native_count,
     .limit = native_limit,
+    .lay_out = native_lay_out,
     .free = native_free,
 };
 

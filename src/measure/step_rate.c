@@ -100,6 +100,7 @@ static void fill_run(const struct trainer *t, const struct pack *p, struct step_
 enum status step_rate_measure(const struct trainer *t, struct step_rate *r)
 {
     *r = (struct step_rate){0};
+    TRY(trainer_lay_out(t));
     struct pack *p = pack_epoch_new(t->c, t->data, &t->objective, &t->config.packs, 0);
     if (!p) return t->c->status;
     enum status status = step_rate_measure_training(t, p, r);

@@ -110,6 +110,7 @@ void model_free(struct model *m)
     array_release(m->inv_freq);
     array_release(m->inv_freq_beyond);
     mem_free(m->c, m->rope_frequencies);
+    model_drop_layout(m);
     weights_close(m->files);
     mem_free(m->c, m->blocks);
     mem_free(m->c, m->path);

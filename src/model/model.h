@@ -77,6 +77,12 @@ enum status model_check(struct model *m);
 size_t model_weight_bytes(const struct model *m);
 /* How many of them are memory of ours (counted in the ctx's allocations) and not a mapped file. */
 size_t model_made_bytes(const struct model *m);
+/* model_layout.c. Lays out the matrices that products read (backend.weight_lay_out): a training does each of its products
+ * faster for the time that this takes once. model_layout_bytes: of the backend's memory that it takes; 0: nothing would be
+ * gained. E_MEMORY, with nothing laid out. model_free drops what is there. */
+size_t model_layout_bytes(const struct model *m);
+enum status model_lay_out(struct model *m);
+void model_drop_layout(struct model *m);
 /* How products with the frozen matrices are computed, for people: "int8x2 on int8 weights, cpu-avx2". Returns `out`. */
 const char *model_compute_text(const struct model *m, char *out, size_t out_bytes);
 /* The options that open a model like this one, each with a space behind it: "", "--base-type nf4 ", "--compute int8 ". */

@@ -14,7 +14,8 @@
 
 /* As the page before step 1 names them. */
 const char *const plan_item_name[PLAN_ITEMS] = {
-    "base weights", "adapter", "gradients", "optimizer moments", "activations and loss", "program and data index",
+    "base weights",           "adapter", "gradients", "optimizer moments", "weights laid out", "activations and loss",
+    "program and data index",
 };
 
 enum { SAVE_BYTES = 3 << 20 };
@@ -93,6 +94,16 @@ static enum status fill_by_options(struct plan *p, const struct plan_input *in, 
     return planner_fill(p, in, in->checkpoint == PLAN_CHECKPOINT_ON ? most : 0, 0);
 }
 
+/* Bytes that only save time: taken where they are few beside what is free, and not where memory was asked to be saved. */
+static void plan_layout(const struct plan_input *in, struct plan *p)
+{
+    bool plenty = p->free_bytes != SIZE_MAX && p->total + in->layout_bytes <= p->free_bytes / 2;
+    p->lays_out = in->layout_bytes > 0 && plenty && p->recomputed_blocks <= 0;
+    if (!p->lays_out) return;
+    p->bytes[PLAN_LAYOUT] = in->layout_bytes;
+    p->total += in->layout_bytes;
+}
+
 /* A given number of recomputed blocks (a resumed run's) wins over the option. */
 enum status plan_make(const struct plan_input *in, size_t free_bytes, struct plan *out)
 {
@@ -101,6 +112,7 @@ enum status plan_make(const struct plan_input *in, size_t free_bytes, struct pla
     out->free_bytes = out->limited ? in->max_bytes : free_bytes;
     TRY(fill_by_options(out, in, most));
     TRY(offload_auto(out, in));
+    plan_layout(in, out);
     out->fits = out->total <= out->free_bytes && out->aside_bytes <= (in->offloads ? in->host_bytes : SIZE_MAX);
     return OK;
 }

@@ -14,6 +14,7 @@ enum plan_item {
     PLAN_ADAPTER,   /* f32 values of what is trained */
     PLAN_GRADIENTS, /* f32 */
     PLAN_MOMENTS,   /* two of f32 */
+    PLAN_LAYOUT,    /* of the base, in the order in which products read them: where memory is plenty */
     PLAN_STEP,      /* forward, backward and update of the longest micro-batch: activations, loss, scratch of kernels */
     PLAN_PROGRAM,   /* what the program holds beside all that: tokenizer, index of the data, buffers for a checkpoint */
     PLAN_ITEMS
@@ -40,6 +41,7 @@ struct plan_input {
     int64_t n_blocks;                /* of the model; 0: no blocks can be recomputed */
     int64_t parameters;              /* trained values */
     size_t weights_bytes;            /* of the base, mapped or in memory */
+    size_t layout_bytes;             /* of the base laid out for products (engine_ops.lay_out); 0: cannot be */
     size_t program_bytes;            /* held now beside weights, values, gradients and moments, and what saving will take */
     enum plan_checkpoint checkpoint; /* gradient checkpointing: recompute blocks in backward */
     int64_t recomputed_blocks;       /* this many, whatever `checkpoint` says; negative: that decides */
@@ -50,6 +52,7 @@ struct plan_input {
 struct plan {
     size_t bytes[PLAN_ITEMS], total;
     size_t held_step_bytes;    /* for engine_ops.limit */
+    bool lays_out;             /* PLAN_LAYOUT is taken: see plan_make */
     int64_t recomputed_blocks; /* AUTO: as few as fit. Never the last one: its backward comes first, when all else is kept.
                                   -1: not even norms and swiglu are computed again */
     int64_t offloaded_blocks;  /* as few as fit, when recomputing alone does not do */
@@ -70,7 +73,8 @@ size_t plan_used_bytes(const char *root);
  * its way to the disk. */
 size_t plan_saving_bytes(const struct parameters *trained);
 
-/* Fills *out. Fails with what `count` fails with. */
+/* Fills *out. The base is laid out for products where all of it then takes no more than half of what is free, and nothing
+ * is recomputed to save memory. Fails with what `count` fails with. */
 enum status plan_make(const struct plan_input *in, size_t free_bytes, struct plan *out);
 
 /* A change of the options that saves memory. */

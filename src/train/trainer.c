@@ -304,11 +304,17 @@ static enum status validate_start(struct trainer *t)
     return OK;
 }
 
+enum status trainer_lay_out(const struct trainer *t)
+{
+    return t->plan.lays_out ? t->engine->ops->lay_out(t->engine) : OK;
+}
+
 /* The plan is checked again here, because memory may have become scarce since the page was shown. */
 enum status trainer_run(struct trainer *t)
 {
     bool improved;
     TRY(plan_check(t->c, &t->plan_input, &t->plan));
+    TRY(trainer_lay_out(t));
     TRY(validate_start(t));
     if (trainer_continues(t)) TRY(trainer_open_epoch(t, t->state.epoch));
     enter_phase(t, TRAINER_STEPS);

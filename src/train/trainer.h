@@ -154,6 +154,10 @@ struct trainer *trainer_resume(struct ctx *c, const struct train_config *config,
 /* Closes files, gives back the lock of the run's folder and frees everything. Accepts NULL. */
 void trainer_free(struct trainer *t);
 
+/* Lays the base model's weights out for products where the plan says so (engine_ops.lay_out). trainer_run does it; for who
+ * runs steps of the trainer's engine without it. E_MEMORY. */
+enum status trainer_lay_out(const struct trainer *t);
+
 /* Trains to the last step, saves, and publishes the best adapter (the last one without validation) as RUN/adapter. The plan
  * is checked first (E_FIT). E_INTERRUPTED: the hook asked to stop and the state is saved. E_NUMERIC: a loss or norm was no
  * number; step and rows are named, nothing of that step was saved. */

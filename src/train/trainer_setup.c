@@ -253,6 +253,7 @@ static enum status plan_run(struct trainer *t)
     in->n_blocks = t->model ? t->model->config.n_layers : 0;
     in->parameters = t->engine->parameters->count;
     in->weights_bytes = memory.weights_bytes;
+    in->layout_bytes = memory.layout_bytes;
     in->program_bytes = program_bytes(t, &memory);
     in->checkpoint = k->grad_checkpoint;
     in->recomputed_blocks = k->recomputed_blocks;

@@ -201,30 +201,63 @@ static void judge(const struct cpu_fixture *t, const struct twin *w, const char 
     }
 }
 
-static void run_tables(struct cpu_fixture *t, const struct cpu_call *call, struct op_call *single,
-                       const struct twin *results, struct saved *saved, int n, const char *what)
+/* Lays the weights of the fixture out for a table, those that it can; false: there are none. */
+static bool lay_out_weights(struct cpu_fixture *t, struct backend *backend)
+{
+    bool any = false;
+    for (int i = 0; i < (t->n_blobs + 1) / 2; i++) {
+        struct weight *w = &t->f.weights[i];
+        if (!w->data || backend->layout_bytes(backend, w) == 0) continue;
+        if (backend->weight_lay_out(backend, w) != OK) fail_msg("%s", t->f.c->message);
+        any = true;
+    }
+    return any;
+}
+
+/* What a call is judged by, and its results as they were before it. */
+struct trial_call {
+    const struct cpu_call *call;
+    struct op_call *single;
+    const struct twin *results;
+    struct saved *saved;
+    int n;
+    const char *what;
+};
+
+/* With every number of threads; the first run is judged, the others must give its bytes. again: the first run was before. */
+static void run_table(struct cpu_fixture *t, struct backend *backend, const char *name, const struct trial_call *m,
+                      bool again)
+{
+    size_t usual = getenv("YA_TEST_TABLE") ? 2 : sizeof thread_counts / sizeof *thread_counts;
+    size_t counts = usual + (t->threads > 0);
+    for (size_t i = 0; i < counts; i++) {
+        int threads = i < usual ? thread_counts[i] : t->threads;
+        assert_int_equal(ctx_set_threads(t->f.c, threads), OK);
+        for (int r = 0; r < m->n; r++) memcpy(m->saved[r].a->data, m->saved[r].before, bytes_between(m->saved[r].a));
+        if (backend->kernel[m->call->op](backend, m->single) != OK) fail_msg("%s: %s", m->what, t->f.c->message);
+        for (int r = 0; r < m->n; r++) {
+            struct saved *saved = &m->saved[r];
+            size_t bytes = bytes_between(saved->a);
+            if (i == 0 && !again) {
+                judge(t, &m->results[r], m->what, name, r);
+                memcpy(saved->first, saved->a->data, bytes);
+            } else if (memcmp(saved->first, saved->a->data, bytes) != 0) {
+                fail_msg("%s, %s, result %d: other bytes with %d threads%s than with 1", m->what, name, r, threads,
+                         again ? " and weights laid out" : "");
+            }
+        }
+    }
+}
+
+static void run_tables(struct cpu_fixture *t, const struct trial_call *m)
 {
     struct cpu_table tables[CPU_TABLES];
     int n_tables = cpu_tables(tables);
-    size_t usual = getenv("YA_TEST_TABLE") ? 2 : sizeof thread_counts / sizeof *thread_counts;
-    size_t counts = usual + (t->threads > 0);
     for (int k = 0; k < n_tables; k++) {
         struct backend *backend = table(t, tables[k].name);
-        for (size_t i = 0; i < counts; i++) {
-            int threads = i < usual ? thread_counts[i] : t->threads;
-            assert_int_equal(ctx_set_threads(t->f.c, threads), OK);
-            for (int r = 0; r < n; r++) memcpy(saved[r].a->data, saved[r].before, bytes_between(saved[r].a));
-            if (backend->kernel[call->op](backend, single) != OK) fail_msg("%s: %s", what, t->f.c->message);
-            for (int r = 0; r < n; r++) {
-                size_t bytes = bytes_between(saved[r].a);
-                if (i == 0) {
-                    judge(t, &results[r], what, tables[k].name, r);
-                    memcpy(saved[r].first, saved[r].a->data, bytes);
-                } else if (memcmp(saved[r].first, saved[r].a->data, bytes) != 0) {
-                    fail_msg("%s, %s, result %d: other bytes with %d threads than with 1", what, tables[k].name, r, threads);
-                }
-            }
-        }
+        run_table(t, backend, tables[k].name, m, false);
+        if (lay_out_weights(t, backend)) run_table(t, backend, tables[k].name, m, true);
+        for (int i = 0; i < (t->n_blobs + 1) / 2; i++) backend->weight_drop_layout(backend, &t->f.weights[i]);
         backend->close(backend);
     }
 }
@@ -252,7 +285,7 @@ void cpu_check(struct cpu_fixture *t, const struct cpu_call *call, const char *w
         memcpy(saved[r].before, results[r].single->data, bytes);
     }
     if (t->f.backend->kernel[call->op](t->f.backend, &twice) != OK) fail_msg("%s: %s", what, t->f.c->message);
-    run_tables(t, call, &single, results, saved, n, what);
+    run_tables(t, &(struct trial_call){call, &single, results, saved, n, what});
     for (int r = 0; r < n; r++) {
         free(saved[r].before);
         free(saved[r].first);

@@ -79,6 +79,8 @@ static void check_plan(const struct plan_case *how)
     double planned = (double)(t->plan.total - t->plan.bytes[PLAN_WEIGHTS]);
     check_every_batch(t);
     assert_int_equal(trainer_run(t), OK);
+    assert_int_equal(t->plan.lays_out, how->bits); /* this machine has memory for twice a small model */
+    assert_int_equal(t->model->blocks[0].q.laid_out[WEIGHT_FOR_DX] != NULL, how->bits);
     double used = (double)plan_used_bytes("");
     print_message("planned %.1f MiB, used %.1f MiB\n", planned / (1 << 20), used / (1 << 20));
     assert_true(t->plan.bytes[PLAN_STEP] > 1 << 20 && array_pool_stats(c).held_bytes <= t->plan.held_step_bytes);
@@ -205,6 +207,33 @@ static void as_few_inputs_as_fit_are_offloaded(const struct plan_input *given)
     tiny_ctx_free(c);
 }
 
+/* Laying the base out only saves time: it is planned where all takes half of the free memory at most, and where nothing is
+ * recomputed to save memory; what is free but unknown is not counted on. */
+static void base_is_laid_out_where_memory_is_plenty(void **state)
+{
+    (void)state;
+    int calls = 0;
+    struct plan_input in = {.count = count_paper,
+                            .user = &calls,
+                            .n_blocks = BLOCKS,
+                            .weights_bytes = (size_t)1 << 30,
+                            .layout_bytes = (size_t)2 << 30,
+                            .recomputed_blocks = -1};
+    size_t without = ((size_t)1 << 30) + ((size_t)BLOCKS * 64 << 20), with = without + in.layout_bytes;
+    struct plan p = made(&in, 2 * with);
+    assert_true(p.lays_out && p.fits && p.total == with && p.bytes[PLAN_LAYOUT] == in.layout_bytes);
+    p = made(&in, 2 * with - 2);
+    assert_true(!p.lays_out && p.fits && p.total == without && p.bytes[PLAN_LAYOUT] == 0);
+    assert_false(made(&in, SIZE_MAX).lays_out);
+    in.max_bytes = 2 * with;
+    assert_true(made(&in, SIZE_MAX).lays_out);
+    in.checkpoint = PLAN_CHECKPOINT_ON;
+    assert_false(made(&in, SIZE_MAX).lays_out);
+    in.checkpoint = PLAN_CHECKPOINT_AUTO;
+    in.layout_bytes = 0;
+    assert_false(made(&in, SIZE_MAX).lays_out);
+}
+
 static void refusal_names_what_helps(void **state)
 {
     (void)state;
@@ -307,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plan_is_what_a_run_takes),
+        cmocka_unit_test(base_is_laid_out_where_memory_is_plenty),
         cmocka_unit_test(refusal_names_what_helps),
         cmocka_unit_test(free_memory_is_the_least_of_all_limits),
     };

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "backend/cpu/gemm_bf16/gemm_bf16.h"
+#include "backend/cpu/gemm_bf16/bf16_layout.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -104,6 +104,38 @@ static void cpu_weight_release(struct backend *b, struct weight *w)
     if (bytes > 0) b->free(b, MEMORY_DEVICE, (void *)(uintptr_t)w->data, bytes);
 }
 
+/* Members `layout_bytes`, `weight_lay_out` and `weight_drop_layout`: panels of products in bf16. */
+static const enum gemm_form layout_form[WEIGHT_PRODUCTS] = {[WEIGHT_FOR_Y] = GEMM_TRANSPOSED, [WEIGHT_FOR_DX] = GEMM_ROWS};
+
+static size_t cpu_layout_bytes(struct backend *b, const struct weight *w)
+{
+    const struct cpu_kernels *kernels = self(b)->kernels;
+    size_t bytes = 0;
+    for (int i = 0; i < WEIGHT_PRODUCTS && kernels; i++) bytes += bf16_layout_bytes(kernels, w, layout_form[i]);
+    return bytes;
+}
+
+static void cpu_weight_drop_layout(struct backend *b, struct weight *w)
+{
+    for (int i = 0; i < WEIGHT_PRODUCTS; i++) {
+        if (!w->laid_out[i]) continue;
+        b->free(b, MEMORY_DEVICE, w->laid_out[i], bf16_layout_bytes(self(b)->kernels, w, layout_form[i]));
+        w->laid_out[i] = NULL;
+    }
+}
+
+static enum status cpu_weight_lay_out(struct backend *b, struct weight *w)
+{
+    const struct cpu_kernels *kernels = self(b)->kernels;
+    for (int i = 0; i < WEIGHT_PRODUCTS && ctx_ok(b->c) && cpu_layout_bytes(b, w) > 0; i++) {
+        void *panels = b->alloc(b, MEMORY_DEVICE, bf16_layout_bytes(kernels, w, layout_form[i]));
+        if (panels) bf16_layout_make(b->c, kernels, w, layout_form[i], panels);
+        w->laid_out[i] = panels;
+    }
+    if (!ctx_ok(b->c)) cpu_weight_drop_layout(b, w);
+    return b->c->status;
+}
+
 static struct backend_stats cpu_stats(const struct backend *b)
 {
     return self(b)->stats;
@@ -144,6 +176,9 @@ struct backend *cpu_backend_new(struct ctx *c, const char *name, const struct cp
                                     .weight_bytes = cpu_weight_bytes,
                                     .weight_prepare = cpu_weight_prepare,
                                     .weight_release = cpu_weight_release,
+                                    .layout_bytes = cpu_layout_bytes,
+                                    .weight_lay_out = cpu_weight_lay_out,
+                                    .weight_drop_layout = cpu_weight_drop_layout,
                                     .stats = cpu_stats,
                                     .close = cpu_close};
 #define OP(NAME, name_, n_in, n_out, params, diff, saves) cpu->backend.kernel[OP_##NAME] = cpu_dispatch_run;

@@ -24,7 +24,7 @@
 
 #include "array/codec/int8.h"
 #include "backend/cpu/cpu_scratch.h"
-#include "backend/cpu/gemm_bf16/gemm_bf16.h"
+#include "backend/cpu/gemm_bf16/bf16_layout.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 #include "backend/cpu/gemm/gemm_items.h"
 #include "backend/cpu/gemm/gemm_round.h"
@@ -33,6 +33,7 @@
 
 enum {
     PACK_BYTES = 8 << 20,     /* of packed B at a time: half of a small L3 */
+    LAID_OUT_CHUNK = 2048,    /* rows of panels that go at once where some are laid out: 2 MiB of A in blocks of 256 rows */
     PANELS_A_ITEM = 8,        /* packed by one work item, at most */
     ROWS_A_ITEM = 64,         /* packed by one work item where rows of B are rows as stored: memory is read in long pieces */
     PAGE_ELEMENTS = 4096 / 4, /* rows that are multiples of this apart fall into one set of the L1 */
@@ -42,12 +43,13 @@ enum {
 struct gemm_plan {
     const struct int_kernels *q;
     const struct bf16_kernels *bf16;
-    const uint32_t *rounded; /* in bf16: A, all k of it (gemm_round.h) */
-    int64_t run;             /* parts begin at multiples of this */
-    float *scale;            /* of the weight's rows: of C's columns forward, folded into A backward */
-    int64_t from, k;         /* the part of the reduction; k 0: none */
-    struct int_cut cut;      /* of the part */
-    int64_t first;           /* its first row in a panel */
+    const uint32_t *rounded;  /* in bf16: A, all k of it (gemm_round.h) */
+    const uint32_t *laid_out; /* in bf16: all panels of B, packed before (bf16_layout.h); NULL: a chunk's are packed here */
+    int64_t run;              /* parts begin at multiples of this */
+    float *scale;             /* of the weight's rows: of C's columns forward, folded into A backward */
+    int64_t from, k;          /* the part of the reduction; k 0: none */
+    struct int_cut cut;       /* of the part */
+    int64_t first;            /* its first row in a panel, unless laid out */
 };
 
 /* One call of gemm_run. It goes chunk by chunk of the reduction, and within a chunk by as many columns of C as their
@@ -88,34 +90,42 @@ static int64_t gemm_rows_of(const struct gemm_plan *plan, int64_t k)
  * nothing is left. */
 static bool next_chunk(struct gemm_work *w, int64_t target)
 {
+    int64_t rows = 0;
     w->is_first = w->is_last = true;
     w->panel_rows = 0;
     for (int i = 0; i < w->g->n_terms; i++) {
         struct gemm_plan *plan = &w->plan[i];
-        int64_t k = w->g->term[i].k, left = target - w->panel_rows;
+        int64_t k = w->g->term[i].k, left = target - rows;
         plan->from += plan->k;
         plan->k = left > 0 ? k - plan->from : 0;
         if (k > GEMM_CHUNK && left > 0)
             plan->k = cpu_min(plan->k, cpu_div_up(left, gemm_rows_of(plan, plan->run)) * plan->run);
         if (plan->q) plan->cut = cut_of(plan, cpu_max(plan->k, 1));
         plan->first = w->panel_rows;
-        w->panel_rows += gemm_rows_of(plan, plan->k);
+        rows += gemm_rows_of(plan, plan->k);
+        if (!plan->laid_out) w->panel_rows += gemm_rows_of(plan, plan->k);
         w->is_first = w->is_first && plan->from == 0;
         w->is_last = w->is_last && plan->from + plan->k == k;
     }
-    return w->panel_rows > 0;
+    return rows > 0;
 }
 
 /* Rows of a panel that a chunk should have. Where C has few columns PACK_BYTES hold long chunks, and `least` is the
- * least; then all that there is, cut into as many chunks as that makes, of the same length. */
+ * least; then all that there is, cut into as many chunks as that makes, of the same length. Panels that are laid out take
+ * none of PACK_BYTES, but the rows of A that go with them have to stay in L2. */
 static int64_t chunk_target(const struct gemm_work *w)
 {
-    int64_t all = 0, least = GEMM_CHUNK, row_bytes = cpu_round_up(w->g->n, w->kernels->nr) * (int64_t)sizeof(float);
+    int64_t all = 0, packed = 0, least = GEMM_CHUNK,
+            row_bytes = cpu_round_up(w->g->n, w->kernels->nr) * (int64_t)sizeof(float);
     for (int i = 0; i < w->g->n_terms; i++) {
-        all += gemm_rows_of(&w->plan[i], w->g->term[i].k);
+        int64_t rows = gemm_rows_of(&w->plan[i], w->g->term[i].k);
+        all += rows;
+        if (!w->plan[i].laid_out) packed += rows;
         if (w->plan[i].bf16) least = BF16_CHUNK;
     }
-    return cpu_div_up(all, cpu_div_up(all, cpu_max(PACK_BYTES / row_bytes, least)));
+    int64_t chunks = cpu_div_up(packed, cpu_max(PACK_BYTES / row_bytes, least));
+    if (packed < all) chunks = cpu_max(chunks, cpu_div_up(all, LAID_OUT_CHUNK));
+    return cpu_div_up(all, chunks);
 }
 
 /* ---- panels of B ----------------------------------------------------------------------------------------------------- */
@@ -134,7 +144,7 @@ static int64_t find_piece(const struct gemm_work *w, int term, int64_t number, s
                    : plan->q  ? plan->run
                               : ROWS_A_ITEM,
             panels = as_stored ? w->items.n_panels : gemm_items_packed(&w->items, PANELS_A_ITEM);
-    if (plan->k == 0) return 0;
+    if (plan->k == 0 || plan->laid_out) return 0;
     int64_t across = cpu_div_up(w->items.n_panels, panels), n = across * cpu_div_up(plan->k, rows);
     if (number >= n) return n;
     piece->row = number / across * rows;
@@ -265,11 +275,16 @@ static int gemm_bf16_parts(const struct gemm_work *w, int t, const struct gemm_i
         int64_t rs = bf16_row_steps(w->g->term[t].k);
         last = t;
         if (plan->k == 0) continue;
-        b.part[b.n_parts++] = (struct bf16_part){.k = plan->k,
-                                                 .a = plan->rounded + at->row * rs + plan->from / 2,
-                                                 .rs = rs,
-                                                 .panels = (const uint32_t *)panels_of(w, plan, at),
-                                                 .panel_stride = block->panel_stride};
+        struct bf16_part *part = &b.part[b.n_parts++];
+        *part = (struct bf16_part){.k = plan->k,
+                                   .a = plan->rounded + at->row * rs + plan->from / 2,
+                                   .rs = rs,
+                                   .panels = (const uint32_t *)panels_of(w, plan, at),
+                                   .panel_stride = block->panel_stride};
+        if (!plan->laid_out) continue;
+        int64_t nr = w->kernels->nr;
+        part->panel_stride = bf16_steps(w->g->term[t].k) * nr;
+        part->panels = plan->laid_out + (w->panel + at->panel) * part->panel_stride + plan->from / 2 * nr;
     }
     if (q->open) q->open();
     bf16_block(w->kernels, &b);
@@ -345,6 +360,7 @@ static void make_plan(struct ctx *c, struct gemm_work *w)
         plan->bf16 = bf16_kernels_of(w->kernels, &t->b);
         w->items.free_columns = w->items.free_columns && plan->bf16;
         if (plan->bf16) {
+            plan->laid_out = bf16_layout_of(&t->b);
             plan->run = BF16_RUN;
             plan->rounded =
                 t->rounded ? t->rounded : gemm_rounding_add(c, w->rounding, &w->n_roundings, t->a, t->lda, w->g->m, t->k);
@@ -375,8 +391,8 @@ static void gemm_work_open(struct ctx *c, struct gemm_work *w, const struct cpu_
         w->scratch_floats = cpu_max(w->scratch_floats, chunk_scratch(w));
         w->chunks++;
     }
-    BUG_ON(c, panel_rows < 1, "gemm: %d terms without a common axis", g->n_terms);
-    int64_t panel_bytes = panel_rows * kernels->nr * (int64_t)sizeof(float);
+    BUG_ON(c, w->chunks < 1, "gemm: %d terms without a common axis", g->n_terms);
+    int64_t panel_bytes = cpu_max(panel_rows, 1) * kernels->nr * (int64_t)sizeof(float); /* 0 rows: all are laid out */
     int64_t bytes = PACK_BYTES;
     for (int i = 0; i < g->n_terms; i++)
         if (w->plan[i].bf16) bytes = cpu_max(bytes, w->plan[i].bf16->thread_bytes * threads_count(c));

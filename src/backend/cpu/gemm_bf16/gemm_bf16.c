@@ -183,10 +183,31 @@ static void bf16_part_in_runs(const struct bf16_block *g, int at, int64_t j, int
     }
 }
 
+/* Asking ahead for the panel that follows, a share with each tile: of which part, and how many of its lines were asked for.
+ */
+struct bf16_fetch {
+    int part;
+    int64_t line, share; /* share: lines with each group */
+};
+
+/* What the next tile, of so many groups, asks for. Panels of several parts may lie anywhere. */
+static struct bf16_ahead fetch_next(const struct bf16_block *g, struct bf16_fetch *f, int64_t j, int nr, int64_t groups)
+{
+    for (; f->part < g->n_parts; f->part++, f->line = 0) {
+        const struct bf16_part *from = &g->part[f->part];
+        if (f->line * 64 >= bf16_steps(from->k) * nr * 4) continue;
+        struct bf16_ahead ahead = {.b = (const char *)(from->panels + (j / nr + 1) * from->panel_stride) + f->line * 64,
+                                   .b_lines = f->share};
+        f->line += f->share * groups;
+        return ahead;
+    }
+    return (struct bf16_ahead){0};
+}
+
 /* All parts in each tile, so that C is touched once. While a panel is multiplied, the next one is fetched into L2, a share
- * with each tile: it comes from L3, whose latency otherwise stops the tiles. So does that of C, which is asked for before it
- * is stored, or read by the next tile. To ask for the next rows of A as well made things slower: they mostly are in L2,
- * where the item before has left them. Panels of several parts lie one behind the other, as gemm.c packs them. */
+ * with each tile: it comes from L3 or memory, whose latency otherwise stops the tiles. So does that of C, which is asked for
+ * before it is stored, or read by the next tile. To ask for the next rows of A as well made things slower: they mostly are
+ * in L2, where the item before has left them. */
 static void bf16_parts_joined(const struct bf16_block *g, int64_t j, int nr)
 {
     struct bf16_tile_part part[GEMM_MAX_TERMS];
@@ -197,18 +218,16 @@ static void bf16_parts_joined(const struct bf16_block *g, int64_t j, int nr)
             .steps = bf16_steps(from->k), .a = from->a, .rs = from->rs, .b = from->panels + j / nr * from->panel_stride};
         steps += part[p].steps;
     }
-    int64_t groups = steps / BF16_GROUP_STEPS, lines = j + nr < g->n ? cpu_div_up(steps * nr * 4, 64) : 0;
-    const char *ahead = (const char *)(part[0].b + g->part[0].panel_stride);
+    int64_t groups = steps / BF16_GROUP_STEPS, lines = cpu_div_up(steps * nr * 4, 64);
+    struct bf16_fetch fetch = {.part = j + nr < g->n ? 0 : g->n_parts, .share = cpu_div_up(lines, tiles * groups)};
     for (int64_t i = 0; i < g->m; i += g->q->mr) {
         struct bf16_tile t = bf16_tile_at(g, i, j, nr);
         t.n_parts = g->n_parts;
         t.part = part;
+        t.ahead = fetch_next(g, &fetch, j, nr, groups);
         bool follows = i + 2 * g->q->mr <= g->m;
-        t.ahead.b_lines = cpu_div_up(lines, tiles * groups);
-        t.ahead.b = ahead;
         if (t.rows == g->q->mr) t.ahead.c = !g->accumulate ? t.c : follows ? t.c + g->q->mr * g->ldc : NULL;
         g->q->tile(&t);
-        ahead += t.ahead.b_lines * groups * 64;
         for (int p = 0; p < g->n_parts; p++) part[p].a += g->q->mr * part[p].rs;
     }
 }

@@ -3,7 +3,8 @@
  *
  *   u (N, R)      dA (R, K) (+)= u^T x      dB (M, R) (+)= s dy^T h
  *
- * The caller uses u for the adapter's part of dx = u A. All f32. */
+ * The caller uses u for the adapter's part of dx = u A. All f32; operands are rounded to bf16 where the layer's products are
+ * (cpu_adapter_bf16_run). */
 #ifndef YA_BACKEND_CPU_CPU_ADAPTER_H
 #define YA_BACKEND_CPU_CPU_ADAPTER_H
 
@@ -15,7 +16,8 @@ struct cpu_adapter {
     int64_t m, k, r;
     const float *dy; /* (N, M) */
     int64_t ldy;
-    const float *x; /* (N, K), with its dropout; adapters may share it. Not read without da */
+    const uint32_t *dy_rounded; /* the same in bf16 (gemm_round.h), for cpu_adapter_bf16_run */
+    const float *x;             /* (N, K), with its dropout; adapters may share it. Not read without da */
     int64_t ldx;
     const float *h; /* (N, R); not read without db */
     int64_t ldh;
@@ -35,5 +37,8 @@ enum { CPU_ADAPTERS_MAX = 3 };
  * undefined). */
 enum status cpu_adapter_run(struct ctx *c, const struct cpu_kernels *kernels, int64_t n, const struct cpu_adapter *adapters,
                             int n_adapters, bool accumulate);
+/* The same with dy, x, B, h and u rounded to bf16 and sums in f32 as gemm_bf16.h has them; dy is read as dy_rounded. */
+enum status cpu_adapter_bf16_run(struct ctx *c, const struct cpu_kernels *kernels, int64_t n,
+                                 const struct cpu_adapter *adapters, int n_adapters, bool accumulate);
 
 #endif

@@ -27,7 +27,8 @@ struct cpu_linear_slot {
     int64_t first, rank;       /* first column of y; R */
     float scale, rate;         /* rate 0: no dropout in this call */
     uint32_t id;
-    float *h, *u; /* (N, R), stride R */
+    float *h, *u;               /* (N, R), stride R */
+    const uint32_t *dy_rounded; /* its columns of dy in bf16, where a product reads them so; else NULL */
 };
 
 /* One call with its operands by name. */
@@ -194,11 +195,26 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
 
 /* ---- backward ------------------------------------------------------------------------------------------------------- */
 
+/* Rounds dy once for dx and for the gradients of the adapters. Not for few rows, as in round_x. */
+static void round_dy(struct ctx *c, struct linear *l)
+{
+    struct gemm_rounding list[LINEAR_MAX];
+    const struct array *dy = l->view.dy;
+    int n = 0;
+    for (int i = 0; i < l->params->n && l->n > GEMM_SMALL_M; i++) {
+        struct cpu_linear_slot *s = &l->slot[i];
+        if (!bf16_kernels_for(l->kernels, s->w)) continue;
+        s->dy_rounded = gemm_rounding_add(c, list, &n, (const float *)dy->data + s->first, dy->stride[0], l->n, s->w->rows);
+    }
+    gemm_round(c, l->kernels->bf16, list, n);
+}
+
 /* u, dA and dB of all adapters; u stays in the scope of the call, dropped copies of x do not. */
 static void adapter_grads(struct ctx *c, struct linear *l)
 {
     const struct array *dy = l->view.dy, *x = l->view.x;
     struct cpu_adapter list[LINEAR_MAX];
+    bool bf16 = true;
     int n = 0;
     for (int i = 0; i < l->params->n; i++)
         if (l->slot[i].a) l->slot[i].u = cpu_scratch_f32(c, l->n * l->slot[i].rank);
@@ -210,13 +226,15 @@ static void adapter_grads(struct ctx *c, struct linear *l)
         struct cpu_adapter *a = &list[n++];
         *a = (struct cpu_adapter){.m = s->w->rows, .k = l->k, .r = s->rank, .scale = s->scale, .u = s->u};
         a->dy = (const float *)dy->data + s->first, a->ldy = dy->stride[0];
+        a->dy_rounded = s->dy_rounded;
+        bf16 = bf16 && s->dy_rounded;
         a->x = x->data, a->ldx = x->stride[0];
         a->b = s->b->data, a->ldb = s->b->stride[0];
         if (da) a->da = da->data, a->ld_da = da->stride[0];
         if (da && s->rate > 0) a->x = dropped_copy(c, l, s, x), a->ldx = l->k;
         if (db) a->db = db->data, a->ld_db = db->stride[0], a->h = h->data, a->ldh = h->stride[0];
     }
-    if (ctx_ok(c)) cpu_adapter_run(c, l->kernels, l->n, list, n, l->params->accumulate);
+    if (ctx_ok(c)) (bf16 ? cpu_adapter_bf16_run : cpu_adapter_run)(c, l->kernels, l->n, list, n, l->params->accumulate);
     scope_close(c, mark);
 }
 
@@ -244,6 +262,7 @@ static void linear_dx(struct ctx *c, const struct linear *l, const struct array 
         g.term[g.n_terms++] = (struct gemm_term){.a = (const float *)dy->data + s->first,
                                                  .lda = dy->stride[0],
                                                  .k = s->w->rows,
+                                                 .rounded = s->dy_rounded,
                                                  .b = weight_operand(s->w, GEMM_ROWS)};
         if (s->a && s->rate <= 0)
             g.term[g.n_terms++] =
@@ -259,6 +278,7 @@ enum status cpu_linear_bwd(struct ctx *c, const struct op_call *call, const stru
     struct linear l;
     linear_init(&l, call, kernels);
     int mark = scope_open(c);
+    round_dy(c, &l);
     adapter_grads(c, &l);
     if (ctx_ok(c) && l.view.dx) linear_dx(c, &l, l.view.dy, l.view.dx);
     scope_close(c, mark);

@@ -67,7 +67,7 @@ static void run_passes(struct ctx *c, struct loss_work *w)
     int64_t rows = w->group * w->method->rows, items = cpu_div_up(w->n, rows) * w->slices;
     if (sharing) threads_run(c, cpu_div_up(w->n, rows), sharing->h_item, w);
     for (w->pass = 0; w->pass * w->pass_words < w->slice_words; w->pass++) {
-        if (sharing) threads_run(c, sharing->pack_items(w), sharing->pack_item, w);
+        if (sharing && !sharing->packed(w)) threads_run(c, sharing->pack_items(w), sharing->pack_item, w);
         threads_run(c, items, loss_item, w);
     }
 }
@@ -136,7 +136,8 @@ static void plan(struct loss_work *w, int threads)
     w->pass_words = w->slice_words;
     w->group = 1;
     if (sharing) {
-        w->pass_words = cpu_min(w->slice_words, cpu_round_up(sharing->words / w->slices, w->method->words));
+        w->shared_words = cpu_min(w->slice_words, cpu_round_up(sharing->words / w->slices, w->method->words));
+        if (!sharing->packed(w)) w->pass_words = w->shared_words;
         return;
     }
     int64_t fit = GROUP_BYTES / (w->method->rows * w->ld * (int64_t)sizeof(float));

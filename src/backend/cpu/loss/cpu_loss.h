@@ -20,6 +20,7 @@ struct loss_work {
     int64_t slices, slice_words; /* of the vocabulary; words of each but the last, a multiple of method->words */
     int64_t group;               /* blocks of rows that a work item has: a tile of words is packed once for all of them */
     int64_t pass, pass_words;    /* words of each slice that work items go through now, and how many: see loss_method */
+    int64_t shared_words;        /* words of each slice that a method which shares packs at a time */
     float *panels, *h;           /* of methods that share: the words of the pass, packed; h, rounded */
     int64_t *row;                /* (n) where they are */
     float *dh;                   /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
@@ -45,7 +46,8 @@ struct loss_item {
 
 /* Most methods pack the words of a tile for themselves, and a work item has a whole slice. One that shares what it packs
  * goes through the slices in passes of pass_words: all threads pack the words of a pass, then multiply all rows with them.
- * Its work items have one block of rows, and find in max, sum and dh what the passes before have left. */
+ * Its work items have one block of rows, and find in max, sum and dh what the passes before have left. Where the words are
+ * packed already there is one pass. */
 struct loss_method {
     int64_t rows, words;                                  /* a tile of logits: of a block of rows and some words */
     int64_t (*scratch_floats)(const struct loss_work *w); /* what loss_item.scratch must hold */
@@ -58,6 +60,7 @@ struct loss_sharing {
     int64_t most_slices, words;                              /* slices at most; words of a pass, of all slices together */
     int64_t (*panel_floats)(const struct loss_work *w);      /* of loss_work.panels */
     int64_t (*h_floats)(const struct loss_work *w);          /* of loss_work.h */
+    bool (*packed)(const struct loss_work *w);               /* whether all words are packed already */
     int64_t (*pack_items)(const struct loss_work *w);        /* work items that pack a pass */
     void (*pack_item)(void *work, int64_t item, int worker); /* work: the struct loss_work */
     void (*h_item)(void *work, int64_t block, int worker);   /* rounds a block of rows of h, before the first pass */

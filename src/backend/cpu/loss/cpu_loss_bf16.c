@@ -8,7 +8,7 @@
 #include <float.h>
 
 #include "backend/cpu/cpu_scratch.h"
-#include "backend/cpu/gemm_bf16/gemm_bf16.h"
+#include "backend/cpu/gemm_bf16/bf16_layout.h"
 #include "backend/cpu/loss/cpu_loss.h"
 
 enum {
@@ -27,6 +27,18 @@ static const struct bf16_kernels *loss_bf16_kernels(const struct loss_work *w)
 
 /* ---- panels ----------------------------------------------------------------------------------------------------------- */
 
+/* The whole weight laid out before, for the logits and for dh; NULL: passes pack. */
+static const uint32_t *laid_out(const struct loss_work *w, enum gemm_form form)
+{
+    struct gemm_source source = {.form = form, .weight = w->w, .scale = 1.0f};
+    return bf16_layout_of(&source);
+}
+
+static bool loss_bf16_packed(const struct loss_work *w)
+{
+    return laid_out(w, GEMM_TRANSPOSED) != NULL;
+}
+
 /* Steps from panel to panel of the words as columns of B, and as rows. */
 static int64_t columns_stride(const struct loss_work *w)
 {
@@ -35,7 +47,7 @@ static int64_t columns_stride(const struct loss_work *w)
 
 static int64_t rows_stride(const struct loss_work *w)
 {
-    return bf16_steps(w->pass_words) * w->kernels->nr;
+    return bf16_steps(laid_out(w, GEMM_ROWS) ? w->w->rows : w->pass_words) * w->kernels->nr;
 }
 
 /* Panels of a slice as columns; those as rows follow behind. */
@@ -46,6 +58,7 @@ static int64_t columns_floats(const struct loss_work *w)
 
 static int64_t slice_floats(const struct loss_work *w)
 {
+    if (loss_bf16_packed(w)) return 0;
     return columns_floats(w) + (w->dh ? cpu_div_up(w->width, w->kernels->nr) * rows_stride(w) : 0);
 }
 
@@ -57,6 +70,25 @@ static int64_t loss_bf16_panel_floats(const struct loss_work *w)
 static int64_t loss_bf16_pack_items(const struct loss_work *w)
 {
     return w->slices * cpu_div_up(w->pass_words, PACK_WORDS);
+}
+
+/* Where the panels with columns [word, ..), and with rows [word, ..), of a slice of the pass begin. */
+static const uint32_t *columns_of(const struct loss_work *w, int64_t slice, int64_t word)
+{
+    const uint32_t *whole = laid_out(w, GEMM_TRANSPOSED);
+    int64_t start = 0, nr = w->kernels->nr;
+    if (whole) return whole + word / nr * columns_stride(w);
+    loss_pass_words(w, slice, &start);
+    return (const uint32_t *)(w->panels + slice * slice_floats(w)) + (word - start) / nr * columns_stride(w);
+}
+
+static const uint32_t *rows_of(const struct loss_work *w, int64_t slice, int64_t word)
+{
+    const uint32_t *whole = laid_out(w, GEMM_ROWS);
+    int64_t start = 0, nr = w->kernels->nr;
+    if (whole) return whole + word / 2 * nr;
+    loss_pass_words(w, slice, &start);
+    return (const uint32_t *)(w->panels + slice * slice_floats(w)) + columns_floats(w) + (word - start) / 2 * nr;
 }
 
 /* PACK_WORDS words as columns, for the logits, and, when a gradient is wanted, as rows, for dh. */
@@ -124,9 +156,6 @@ static int64_t loss_bf16_scratch(const struct loss_work *w)
 static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_item *item, int64_t word, int64_t words)
 {
     const struct bf16_kernels *q = loss_bf16_kernels(w);
-    int64_t start, nr = w->kernels->nr;
-    loss_pass_words(w, item->slice, &start);
-    const uint32_t *panels = (const uint32_t *)(w->panels + item->slice * slice_floats(w));
     float *logits, *p;
     loss_bf16_lay_out(item->scratch, &logits, &p);
     struct bf16_block product = {.q = q,
@@ -136,7 +165,7 @@ static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_ite
                                  .part = {{.k = w->width,
                                            .a = (const uint32_t *)w->h + item->first * bf16_row_steps(w->width),
                                            .rs = bf16_row_steps(w->width),
-                                           .panels = panels + (word - start) / nr * columns_stride(w),
+                                           .panels = columns_of(w, item->slice, word),
                                            .panel_stride = columns_stride(w)}},
                                  .c = logits,
                                  .ldc = TILE_WORDS};
@@ -152,7 +181,7 @@ static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_ite
                                   .part = {{.k = words,
                                             .a = (const uint32_t *)p,
                                             .rs = bf16_row_steps(words),
-                                            .panels = panels + columns_floats(w) + (word - start) / 2 * nr,
+                                            .panels = rows_of(w, item->slice, word),
                                             .panel_stride = rows_stride(w)}},
                                   .c = item->dh,
                                   .ldc = w->ld,
@@ -160,14 +189,17 @@ static void loss_bf16_word_tile(const struct loss_work *w, const struct loss_ite
     bf16_block(w->kernels, &product);
 }
 
-/* A work item: a block of rows against the words of the pass. */
+/* A work item: a block of rows against the words of the pass. Tiles are cut the same way, and so sums are the same bits,
+ * where a pass is a whole slice. */
 static void loss_bf16_run(const struct loss_work *w, const struct loss_item *item)
 {
     const struct bf16_kernels *q = loss_bf16_kernels(w);
     for (int64_t i = 0; i < item->n && w->pass == 0; i++) item->max[i] = -FLT_MAX;
     if (q->open) q->open();
-    for (int64_t word = item->word; word < item->end; word += TILE_WORDS)
-        loss_bf16_word_tile(w, item, word, cpu_min(TILE_WORDS, item->end - word));
+    for (int64_t word = item->word, end; word < item->end; word = end) {
+        end = cpu_min(word + w->shared_words, item->end);
+        for (; word < end; word += TILE_WORDS) loss_bf16_word_tile(w, item, word, cpu_min(TILE_WORDS, end - word));
+    }
     if (q->close) q->close();
 }
 
@@ -175,6 +207,7 @@ static const struct loss_sharing sharing = {.most_slices = MOST_SLICES,
                                             .words = PASS_WORDS,
                                             .panel_floats = loss_bf16_panel_floats,
                                             .h_floats = loss_bf16_h_floats,
+                                            .packed = loss_bf16_packed,
                                             .pack_items = loss_bf16_pack_items,
                                             .pack_item = loss_bf16_pack_item,
                                             .h_item = loss_bf16_h_item};
