@@ -46,6 +46,21 @@ enum status front_axis(struct ctx *c, const char *op, const struct array *a, int
 /* The set of n axes (n -1: all) as bits; E_SHAPE also for duplicates. */
 enum status front_axes(struct ctx *c, const char *op, const struct array *a, const int *axes, int n, uint32_t *set);
 
+/* ---- operands in bf16 of products on a backend with f32 activations (backend.rounded_from) ------------------------------
+ */
+
+enum { ROUNDED_GROUP = 32 /* columns and spare rows: products read whole groups */ };
+
+/* (n, k) in bf16, k a multiple of ROUNDED_GROUP, for a kernel to fill: rows do not lie a multiple of 1 KiB apart, where they
+ * would share few sets of a cache, and ROUNDED_GROUP rows may be read behind the last. */
+struct array *front_rounded(struct ctx *c, int64_t n, int64_t k);
+/* Whether `a` is such an array, or columns of one. */
+bool front_is_rounded(const struct ctx *c, const struct array *a);
+/* Whether products with the weight read n rows so, of x or of dy. */
+bool front_takes_rounded(const struct ctx *c, const struct weight *w, int64_t n);
+/* For SWIGLU to write to: as gate, or rounded. */
+struct array *front_swiglu_result(struct ctx *c, const struct array *gate, bool rounded);
+
 /* Ids as kernels want them: i32 (N), unit stride. E_DTYPE when they are not integers in one dimension, E_SHAPE "op: ids[i]
  * = v is not in [0, limit)" unless every id is in range; with `weights` (f32 (N), contiguous) only where the weight is not
  * 0. */

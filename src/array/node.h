@@ -41,8 +41,8 @@ struct node {
     size_t aside_bytes;
 
     /* LINEAR with several weights: grad[i] belongs to view i of the output. dy_all (N, sum M) is where rules that know of
-     * it write those gradients at once (vjp_destination); bit i of `claimed` says that a rule has been given view i's part
-     * to write to, so that no second one gets it. */
+     * it write those gradients at once (vjp_destination), rounded by SWIGLU_BWD where the products take it so; bit i of
+     * `claimed` says that a rule has been given view i's part to write to, so that no second one gets it. */
     struct array *dy_all;
     unsigned claimed;
 

@@ -121,6 +121,40 @@ enum dtype front_float_dtype(enum dtype t)
     return dtype_is_float(t) ? t : DTYPE_F32;
 }
 
+enum { CACHE_SETS = 512 /* elements of bf16 in 1 KiB */ };
+
+struct array *front_rounded(struct ctx *c, int64_t n, int64_t k)
+{
+    const int64_t whole[2] = {n + ROUNDED_GROUP, k % CACHE_SETS ? k : k + ROUNDED_GROUP}, seen[2] = {n, k};
+    BUG_ON(c, k % ROUNDED_GROUP != 0, "%lld columns are not whole groups", (long long)k);
+    struct array *all = array_empty(c, DTYPE_BF16, 2, whole);
+    return all ? array_view(all, 2, seen, all->stride, 0) : NULL;
+}
+
+/* The spare rows tell them from any other array of bf16, whose end a product would read past. */
+bool front_is_rounded(const struct ctx *c, const struct array *a)
+{
+    if (a->dtype != DTYPE_BF16 || front_activations(c) == DTYPE_BF16 || a->ndim != 2 || !array_has_unit_last(a))
+        return false;
+    size_t first = (size_t)((const char *)a->data - (const char *)a->storage->data);
+    size_t rows = (size_t)(a->shape[0] + ROUNDED_GROUP - 1) * (size_t)a->stride[0] + (size_t)a->shape[1];
+    return a->shape[1] % ROUNDED_GROUP == 0 && a->stride[0] % ROUNDED_GROUP == 0 && first % 64 == 0 &&
+           first + rows * sizeof(uint16_t) <= a->storage->bytes;
+}
+
+bool front_takes_rounded(const struct ctx *c, const struct weight *w, int64_t n)
+{
+    const struct backend *b = c->array_env->backend;
+    return b->rounded_from > 0 && n >= b->rounded_from && w->compute == COMPUTE_BF16;
+}
+
+struct array *front_swiglu_result(struct ctx *c, const struct array *gate, bool rounded)
+{
+    if (!rounded) return array_empty(c, gate->dtype, gate->ndim, gate->shape);
+    BUG_ON(c, gate->ndim != 2, "swiglu is rounded for products, which read matrices");
+    return front_rounded(c, gate->shape[0], gate->shape[1]);
+}
+
 struct array *front_prepare(struct ctx *c, struct array *a, enum dtype dtype)
 {
     if (!a || !ctx_ok(c)) return NULL;

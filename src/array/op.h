@@ -124,6 +124,11 @@ struct rope_params {
     bool inverse;
 };
 
+/* SWIGLU, and SWIGLU_BWD from dy, gate and up. rounded: outputs are in bf16 (front_rounded). */
+struct swiglu_params {
+    bool rounded;
+};
+
 /* Causal attention over packed segments, o = softmax(scale q k^T) v over the keys that a query sees. Inputs: q (N, H, D), k
  * and v (S, G, D), H a multiple of G, head h reads key head h / (H / G); offsets cu_q and cu_k, i32 (n + 1) for n segments.
  * Segment s has queries [cu_q[s], cu_q[s+1]) and keys [cu_k[s], cu_k[s+1]); query i of a segment with nq queries and nk keys
@@ -264,6 +269,14 @@ struct array *op_attention(struct ctx *c, struct array *q, struct array *k, stru
                            struct array *cu_k, const struct attention_params *p);
 /* silu(gate) * up, silu(g) = g / (1 + e^-g) (Shazeer 2020); operands of one shape. */
 struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up);
+/* The same in bf16, an array of front_rounded, for an op_linear that takes it (op_linear_takes_rounded) and for nothing
+ * else: the product would round it anyway, so every result has the same bits, for a quarter of the memory traffic. Where
+ * gate and up are the two results of one op_linear their gradients are rounded likewise; nothing else may then read the two.
+ */
+struct array *op_swiglu_rounded(struct ctx *c, struct array *gate, struct array *up);
+/* Whether op_linear takes n rounded rows for this weight: the backend does, the product is in bf16, and nothing reads the
+ * rows in f32, as dropout would. */
+bool op_linear_takes_rounded(const struct ctx *c, const struct weight *w, int64_t n, bool dropout);
 
 struct cross_entropy_result {
     struct array *loss;     /* scalar: sum of weight * nll; what backward starts from */

@@ -131,11 +131,32 @@ static enum status check_linear(struct ctx *c, const struct array *x, const stru
     return w->lora ? check_lora(c, x, w) : OK;
 }
 
+/* Of what a LINEAR row makes of x: x's own, but f32 of an x that was rounded for it. */
+static enum dtype linear_dtype(const struct ctx *c, const struct array *x)
+{
+    return front_is_rounded(c, x) ? DTYPE_F32 : x->dtype;
+}
+
+bool op_linear_takes_rounded(const struct ctx *c, const struct weight *w, int64_t n, bool dropout)
+{
+    bool drops = dropout && w->lora && w->lora->dropout > 0;
+    return front_takes_rounded(c, w, n) && w->cols % ROUNDED_GROUP == 0 && !drops;
+}
+
+/* x is f32, f64 or of the backend's activations, or rounded for these weights. */
+static enum status check_linear_x(struct ctx *c, const struct array *x, const struct weight *const *w, int n, bool dropout)
+{
+    bool takes = front_is_rounded(c, x);
+    for (int i = 0; i < n && takes; i++) takes = op_linear_takes_rounded(c, w[i], x->shape[0], dropout);
+    return takes ? OK : check_real(c, "linear", x);
+}
+
 /* The h_i that backward wants, each an array of its own; on bf16 they are columns of one array, which a card makes and
  * reads in one product. */
 static void linear_keeps(struct ctx *c, struct linear_view *v, const struct linear_params *p)
 {
     const struct array *x = v->x;
+    enum dtype dtype = linear_dtype(c, x);
     int64_t shape[2] = {x->shape[0], 0}, first = 0;
     struct array *all = NULL;
     for (int i = 0; i < p->n; i++)
@@ -146,9 +167,9 @@ static void linear_keeps(struct ctx *c, struct linear_view *v, const struct line
         if (!a) continue;
         const int64_t part[2] = {x->shape[0], a->shape[0]};
         bool wanted = tape_wants(c, a) || tape_wants(c, s->b);
-        if (wanted && x->dtype != DTYPE_BF16) s->h = array_empty(c, x->dtype, 2, part);
-        if (wanted && x->dtype == DTYPE_BF16) {
-            if (!all) all = array_empty(c, x->dtype, 2, shape);
+        if (wanted && dtype != DTYPE_BF16) s->h = array_empty(c, dtype, 2, part);
+        if (wanted && dtype == DTYPE_BF16) {
+            if (!all) all = array_empty(c, dtype, 2, shape);
             s->h = all ? array_view(all, 2, part, all->stride, first) : NULL;
         }
         first += part[1];
@@ -173,7 +194,7 @@ static void linear_call(struct ctx *c, struct op_call *call, struct linear_param
         v.slot[i].b = front_prepare(c, lora->b, lora->b->dtype);
     }
     linear_keeps(c, &v, p);
-    if (!unread) v.y = array_empty(c, v.x->dtype, 2, shape);
+    if (!unread) v.y = array_empty(c, linear_dtype(c, v.x), 2, shape);
     linear_view_put(&v, call);
 }
 
@@ -198,7 +219,7 @@ static enum status run_linear(struct ctx *c, struct array *x, const struct weigh
     for (int i = 0; i < n; i++) y[i] = NULL;
     if (!front_operand(c, x)) return c->status;
     BUG_ON(c, n < 1 || n > LINEAR_MAX, "linear: %d weights", n);
-    TRY(check_real(c, "linear", x));
+    TRY(check_linear_x(c, x, w, n, dropout));
     for (int i = 0; i < n; i++) TRY(check_linear(c, x, w[i]));
     x = front_prepare(c, x, x->dtype);
     if (!x) return c->status;
@@ -206,7 +227,7 @@ static enum status run_linear(struct ctx *c, struct array *x, const struct weigh
     p.n = n;
     linear_call(c, &call, &p, w, dropout, unread);
     if (!ctx_ok(c) || front_run(c, &call) != OK) return c->status;
-    if (unread) call.out[0] = front_zeros(c, x->dtype, x->shape[0], w[0]->rows);
+    if (unread) call.out[0] = front_zeros(c, linear_dtype(c, x), x->shape[0], w[0]->rows);
     if (!ctx_ok(c)) return c->status;
     struct node *node = tape_record(c, &call, 0, linear_saves(c, &call));
     for (int64_t i = 0, first = 0; i < n && ctx_ok(c); first += w[i++]->rows) { /* each view has a gradient of its own */
@@ -289,8 +310,11 @@ struct array *op_attention(struct ctx *c, struct array *q, struct array *k, stru
     return ctx_ok(c) ? front_finish(c, &call, op_info(OP_ATTENTION)->saves) : NULL;
 }
 
-struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up)
+/* The one front end behind both functions. */
+static struct array *run_swiglu(struct ctx *c, struct array *gate, struct array *up, bool rounded)
 {
+    struct swiglu_params p;
+    memset(&p, 0, sizeof p);
     if (!front_operand(c, gate) || !front_operand(c, up) || check_real(c, "swiglu", gate) != OK) return NULL;
     if (!array_same_shape(gate, up) || gate->dtype != up->dtype) {
         ctx_fail(c, E_SHAPE, "swiglu: gate %s and up %s differ", FRONT_DESCRIBE(gate), FRONT_DESCRIBE(up));
@@ -299,8 +323,21 @@ struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up)
     gate = front_prepare(c, gate, gate->dtype);
     up = front_prepare(c, up, up->dtype);
     if (!gate || !up) return NULL;
-    struct op_call call = {OP_SWIGLU, .in = {gate, up}, .out = {array_empty(c, gate->dtype, gate->ndim, gate->shape)}};
+    p.rounded = rounded;
+    struct op_call call = {OP_SWIGLU, .in = {gate, up}, .params = &p};
+    call.out[0] = front_swiglu_result(c, gate, rounded);
     return front_finish(c, &call, op_info(OP_SWIGLU)->saves);
+}
+
+struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up)
+{
+    return run_swiglu(c, gate, up, false);
+}
+
+struct array *op_swiglu_rounded(struct ctx *c, struct array *gate, struct array *up)
+{
+    BUG_ON(c, c->array_env->backend->rounded_from == 0, "this backend takes no rounded operands");
+    return run_swiglu(c, gate, up, true);
 }
 
 /* ---- linear_cross_entropy --------------------------------------------------------------------------------------------- */

@@ -196,7 +196,8 @@ static void save_input(struct node *n, int i, struct array *a)
     }
 }
 
-/* An input without a gradient leaves an edge without a node, which keeps its shape for the rule. `again` is given only to a
+/* An input without a gradient leaves an edge without a node, which keeps its shape for the rule. An x that was rounded for a
+ * LINEAR has a gradient in f32. `again` is given only to a
  * node whose own inputs are saved as arrays (see save_input). */
 struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry, uint32_t saves)
 {
@@ -221,6 +222,7 @@ struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry,
     for (int i = 0; i < info->n_in; i++) {
         if (call->in[i]) set_edge(&n->in[i], call->in[i]);
         if (!(wanted >> i & 1)) n->in[i].node = NULL;
+        if (call->op == OP_LINEAR && i == 0 && front_is_rounded(c, call->in[0])) n->in[0].dtype = DTYPE_F32;
         if (saves >> i & 1) save_input(n, i, call->in[i]);
     }
     n->again = !t->keeps_all && (saves & AGAIN) && n->again_in == 0;
@@ -258,12 +260,19 @@ static void add_gradient(struct ctx *c, struct node *n, int out, struct array *g
     }
 }
 
+/* Whether `g` is columns of the dy that a LINEAR node has rounded. */
+static bool is_rounded_part(const struct node *n, const struct array *g)
+{
+    return n->kind == OP_LINEAR && n->dy_all && n->dy_all->storage == g->storage;
+}
+
 void vjp_give(struct ctx *c, struct node *n, int i, struct array *g)
 {
     struct edge *e = &n->in[i];
     if (!g || !e->node) return;
     BUG_ON(c,
-           g->dtype != e->dtype || g->ndim != e->ndim || memcmp(g->shape, e->shape, (size_t)g->ndim * sizeof *g->shape) != 0,
+           (g->dtype != e->dtype && !is_rounded_part(e->node, g)) || g->ndim != e->ndim ||
+               memcmp(g->shape, e->shape, (size_t)g->ndim * sizeof *g->shape) != 0,
            "the gradient of input %d of row %d has another shape or dtype than the input", i, n->kind);
     add_gradient(c, e->node, e->out, g);
 }

@@ -24,8 +24,8 @@ static struct array *empty_like_input(struct ctx *c, const struct node *n, int i
 
 /* ---- the parts of a linear row's dy ----------------------------------------------------------------------------------- */
 
-/* View i of LINEAR node n as columns of its dy, which is made on first use. */
-static struct array *linear_part(struct ctx *c, struct node *n, int view)
+/* View i of LINEAR node n as columns of its dy, which is made on first use, rounded or not. */
+static struct array *linear_part_in(struct ctx *c, struct node *n, int view, bool rounded)
 {
     const struct linear_params *p = (const void *)n->params;
     int64_t first = 0, all = 0;
@@ -34,8 +34,14 @@ static struct array *linear_part(struct ctx *c, struct node *n, int view)
         all += p->w[i]->rows;
     }
     const int64_t whole[2] = {n->in[0].shape[0], all}, part[2] = {n->in[0].shape[0], p->w[view]->rows};
-    if (!n->dy_all) n->dy_all = array_retain(array_empty(c, n->in[0].dtype, 2, whole));
+    if (!n->dy_all)
+        n->dy_all = array_retain(rounded ? front_rounded(c, whole[0], all) : array_empty(c, n->in[0].dtype, 2, whole));
     return n->dy_all ? array_view(n->dy_all, 2, part, n->dy_all->stride, first) : NULL;
+}
+
+static struct array *linear_part(struct ctx *c, struct node *n, int view)
+{
+    return linear_part_in(c, n, view, false);
 }
 
 /* The part that edge e leads to, if it leads to a view of a LINEAR row that nobody has written a gradient for yet. */
@@ -91,6 +97,7 @@ static void fill_part(struct ctx *c, struct node *n, int view)
 {
     struct array *part = linear_part(c, n, view), *g = n->grad[view];
     if (!part || (g && g->data == part->data && g->stride[0] == part->stride[0])) return;
+    BUG_ON(c, part->dtype != n->in[0].dtype, "a gradient was rounded that something else is added to");
     if (!g) g = op_broadcast(c, array_scalar(c, part->dtype, 0), 2, part->shape);
     struct op_call call = {OP_COPY, .in = {g}, .out = {part}};
     if (g) front_run(c, &call);
@@ -177,12 +184,34 @@ void vjp_attention(struct ctx *c, struct node *n)
     for (int i = 0; i < 3; i++) vjp_give(c, n, i, call.out[i]);
 }
 
+/* Where gate and up are the two results of one LINEAR, of which nothing has a gradient yet, and its products take a rounded
+ * dy: the columns of that. False: elsewhere, in f32. */
+static bool rounded_destinations(struct ctx *c, struct node *n, struct array **dgate, struct array **dup)
+{
+    struct node *to = n->in[0].node;
+    struct swiglu_params p;
+    struct linear_params l;
+    memcpy(&p, n->params, sizeof p);
+    if (!p.rounded || !to || to != n->in[1].node || to->kind != OP_LINEAR || to->dy_all || to->claimed) return false;
+    memcpy(&l, to->params, sizeof l);
+    bool takes = l.n == 2 && !to->grad[0] && !to->grad[1] && n->in[0].out != n->in[1].out;
+    for (int i = 0; i < l.n; i++)
+        takes = takes && front_takes_rounded(c, l.w[i], to->in[0].shape[0]) && l.w[i]->rows % ROUNDED_GROUP == 0;
+    if (!takes) return false;
+    to->claimed = 3;
+    *dgate = linear_part_in(c, to, n->in[0].out, true);
+    *dup = linear_part_in(c, to, n->in[1].out, true);
+    return true;
+}
+
 /* Gradients of gate and up by one call, written into the columns of the LINEAR that made them. */
 void vjp_swiglu(struct ctx *c, struct node *n)
 {
-    struct op_call call = {OP_SWIGLU_BWD, .in = {prepared(c, n->grad[0]), n->saved_in[0], n->saved_in[1]}};
-    call.out[0] = vjp_destination(c, n, 0);
-    call.out[1] = vjp_destination(c, n, 1);
+    struct swiglu_params p;
+    memset(&p, 0, sizeof p);
+    struct op_call call = {OP_SWIGLU_BWD, .in = {prepared(c, n->grad[0]), n->saved_in[0], n->saved_in[1]}, .params = &p};
+    p.rounded = rounded_destinations(c, n, &call.out[0], &call.out[1]);
+    for (int i = 0; i < 2 && !p.rounded; i++) call.out[i] = vjp_destination(c, n, i);
     if (!ctx_ok(c) || front_run(c, &call) != OK) return;
     vjp_give(c, n, 0, call.out[0]);
     vjp_give(c, n, 1, call.out[1]);
@@ -208,9 +237,10 @@ static struct array *norm_again(struct ctx *c, const struct node *n)
 /* Makes y of SWIGLU again from gate and up, which the row kept for its own derivative. */
 static struct array *swiglu_again(struct ctx *c, const struct node *n)
 {
-    struct array *gate = n->saved_in[0];
-    struct op_call call = {OP_SWIGLU, .in = {gate, n->saved_in[1]}};
-    call.out[0] = array_empty(c, gate->dtype, gate->ndim, gate->shape);
+    struct swiglu_params p;
+    memcpy(&p, n->params, sizeof p);
+    struct op_call call = {OP_SWIGLU, .in = {n->saved_in[0], n->saved_in[1]}, .params = &p};
+    call.out[0] = front_swiglu_result(c, n->saved_in[0], p.rounded);
     return ctx_ok(c) && front_run(c, &call) == OK ? call.out[0] : NULL;
 }
 

@@ -131,7 +131,8 @@ static struct array *llama_feed_forward(struct ctx *c, const struct block_args *
     const int64_t rows[2] = {a->m->config.ffn, a->m->config.ffn};
     struct array *y[2] = {0};
     project(c, x, &b->gate_up, (const struct weight *[]){&b->gate, &b->up}, 2, rows, o->dropout, y);
-    struct array *h = op_swiglu(c, y[0], y[1]); /* (N, F) */
+    bool rounds = x && op_linear_takes_rounded(c, &b->down, x->shape[0], o->dropout);
+    struct array *h = rounds ? op_swiglu_rounded(c, y[0], y[1]) : op_swiglu(c, y[0], y[1]); /* (N, F) */
     /* When a block is computed again for backward, its last product, a quarter of the block's work, has a result that
      * nobody reads, unless a norm follows it. */
     bool unread = tape_replaying(c) && !b->after_ffn_norm;

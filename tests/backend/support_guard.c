@@ -79,7 +79,7 @@ static bool changes_operand(enum op op, int i)
 
 static bool writes_strided(enum op op)
 {
-    return op == OP_COPY || op == OP_ROPE || op == OP_SWIGLU_BWD;
+    return op == OP_COPY || op == OP_ROPE || op == OP_SWIGLU || op == OP_SWIGLU_BWD;
 }
 
 /* ---- the front ends' half of the contract ---------------------------------------------------------------------------- */

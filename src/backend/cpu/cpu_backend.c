@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "backend/cpu/gemm/gemm_small.h"
 #include "backend/cpu/gemm_bf16/bf16_layout.h"
 #include "base/mem.h"
 #include "base/threads.h"
@@ -164,6 +165,7 @@ struct backend *cpu_backend_new(struct ctx *c, const char *name, const struct cp
                                     .host_memory = !counting,
                                     .counting = counting,
                                     .fast_integers = fast_integers,
+                                    .rounded_from = kernels ? GEMM_SMALL_M + 1 : 0,
                                     .fast_bf16 = kernels && kernels->bf16->fast,
                                     .alloc = cpu_alloc,
                                     .free = cpu_free,

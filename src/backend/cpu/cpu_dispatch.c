@@ -24,6 +24,12 @@ static bool f32_operands(const struct op_call *call)
     return is_f32(call->in[0]);
 }
 
+/* LINEAR's x and LINEAR_BWD's dy, which may be rounded. */
+static bool f32_or_rounded(const struct op_call *call)
+{
+    return is_f32(call->in[0]) || call->in[0]->dtype == DTYPE_BF16;
+}
+
 /* For rows that see their operands as one run of elements. */
 static bool f32_contiguous(const struct op_call *call)
 {
@@ -65,8 +71,8 @@ static const struct tuned {
     cpu_row run;
     bool (*fits)(const struct op_call *call);
 } tuned[OP_COUNT] = {
-    [OP_LINEAR] = {cpu_linear, f32_operands},
-    [OP_LINEAR_BWD] = {cpu_linear_bwd, f32_operands},
+    [OP_LINEAR] = {cpu_linear, f32_or_rounded},
+    [OP_LINEAR_BWD] = {cpu_linear_bwd, f32_or_rounded},
     [OP_ATTENTION] = {cpu_attention, f32_operands},
     [OP_ATTENTION_BWD] = {cpu_attention_bwd, f32_operands},
     [OP_LINEAR_CROSS_ENTROPY] = {cpu_loss, f32_operands},

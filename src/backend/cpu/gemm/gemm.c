@@ -272,7 +272,8 @@ static int gemm_bf16_parts(const struct gemm_work *w, int t, const struct gemm_i
     int last = t;
     for (; t < w->g->n_terms && w->plan[t].bf16; t++) {
         const struct gemm_plan *plan = &w->plan[t];
-        int64_t rs = bf16_row_steps(w->g->term[t].k);
+        const struct gemm_term *term = &w->g->term[t];
+        int64_t rs = term->rounded_rs ? term->rounded_rs : bf16_row_steps(term->k);
         last = t;
         if (plan->k == 0) continue;
         struct bf16_part *part = &b.part[b.n_parts++];
@@ -283,7 +284,7 @@ static int gemm_bf16_parts(const struct gemm_work *w, int t, const struct gemm_i
                                    .panel_stride = block->panel_stride};
         if (!plan->laid_out) continue;
         int64_t nr = w->kernels->nr;
-        part->panel_stride = bf16_steps(w->g->term[t].k) * nr;
+        part->panel_stride = bf16_steps(term->k) * nr;
         part->panels = plan->laid_out + (w->panel + at->panel) * part->panel_stride + plan->from / 2 * nr;
     }
     if (q->open) q->open();

@@ -34,7 +34,8 @@ struct gemm_term {
     const float *a; /* (m, k), unit stride along k */
     int64_t lda;
     int64_t k;
-    const uint32_t *rounded; /* the same in bf16 (gemm_round.h) for products that want it so, or NULL */
+    const uint32_t *rounded; /* the same in bf16 for products that want it so, or NULL; BF16_MAX_MR rows more may be read */
+    int64_t rounded_rs; /* steps of two elements from row to row of it; 0: bf16_row_steps(k), as gemm_round.h has them */
     struct gemm_source b;
 };
 

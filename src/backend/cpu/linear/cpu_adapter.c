@@ -168,7 +168,7 @@ static void pass_x(const struct adapter_work *w, const struct adapter_run *r, in
     const struct cpu_adapter *first = &w->adapters[from];
     for (int64_t column = 0; column < first->k; column += CHUNK) {
         int64_t columns = cpu_min(CHUNK, first->k - column);
-        copy_chunk(w, r, first->x + r->token * first->ldx + column, first->ldx, columns);
+        copy_chunk(w, r, (const float *)first->x + r->token * first->ldx + column, first->ldx, columns);
         for (int i = from; i < to; i++) {
             const struct cpu_adapter *a = &w->adapters[i];
             float *sum = sums[i] + (a->m + column) * w->ld[i];

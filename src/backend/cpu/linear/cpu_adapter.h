@@ -16,10 +16,12 @@ struct cpu_adapter {
     int64_t m, k, r;
     const float *dy; /* (N, M) */
     int64_t ldy;
-    const uint32_t *dy_rounded; /* the same in bf16 (gemm_round.h), for cpu_adapter_bf16_run */
-    const float *x;             /* (N, K), with its dropout; adapters may share it. Not read without da */
+    const uint32_t *dy_rounded; /* the same in bf16, dy_rs steps of two from row to row, for cpu_adapter_bf16_run */
+    int64_t dy_rs;
+    const void *x; /* (N, K) f32, with its dropout; adapters may share it. Not read without da */
     int64_t ldx;
-    const float *h; /* (N, R); not read without db */
+    bool x_is_rounded; /* x is in bf16, for cpu_adapter_bf16_run */
+    const float *h;    /* (N, R); not read without db */
     int64_t ldh;
     const float *b; /* (M, R) */
     int64_t ldb;

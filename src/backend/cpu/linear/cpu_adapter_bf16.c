@@ -113,10 +113,11 @@ static void pack_columns(const struct adapter_bf16_work *w, const struct adapter
                          uint32_t *panels, int64_t panel_stride, float *scratch)
 {
     const struct cpu_adapter *a = &w->adapters[item->at];
-    if (!item->is_da) {
-        int64_t rs = bf16_row_steps(a->m);
-        bf16_pack_rounded(w->kernels, w->q, GEMM_ROWS, a->dy_rounded + token * rs + item->column / 2, rs, n, item->columns,
-                          panels, panel_stride);
+    if (!item->is_da || a->x_is_rounded) {
+        int64_t rs = item->is_da ? a->ldx / 2 : a->dy_rs;
+        const uint32_t *rows = item->is_da ? a->x : a->dy_rounded;
+        bf16_pack_rounded(w->kernels, w->q, GEMM_ROWS, rows + token * rs + item->column / 2, rs, n, item->columns, panels,
+                          panel_stride);
         return;
     }
     struct bf16_pack p = {.source = {.form = GEMM_ROWS, .data = a->x, .ld = a->ldx, .scale = 1.0f},
@@ -195,7 +196,8 @@ static void adapters_u(struct ctx *c, const struct adapter_bf16_work *w)
         const struct cpu_adapter *a = &w->adapters[i];
         struct gemm_source b = {.form = GEMM_ROWS, .data = a->b, .ld = a->ldb, .scale = a->scale, .bf16 = true};
         list[i] = (struct gemm){.m = w->n, .n = a->r, .c = a->u, .ldc = a->r, .n_terms = 1};
-        list[i].term[0] = (struct gemm_term){.a = a->dy, .lda = a->ldy, .k = a->m, .rounded = a->dy_rounded, .b = b};
+        list[i].term[0] = (struct gemm_term){
+            .a = a->dy, .lda = a->ldy, .k = a->m, .rounded = a->dy_rounded, .rounded_rs = a->dy_rs, .b = b};
     }
     gemm_run_all(c, w->kernels, list, w->n_adapters);
 }

@@ -29,6 +29,7 @@ struct cpu_linear_slot {
     uint32_t id;
     float *h, *u;               /* (N, R), stride R */
     const uint32_t *dy_rounded; /* its columns of dy in bf16, where a product reads them so; else NULL */
+    int64_t dy_rs;              /* steps from row to row of them */
 };
 
 /* One call with its operands by name. */
@@ -39,6 +40,7 @@ struct linear {
     const struct cpu_kernels *kernels;
     int64_t n, k, m;         /* N, K, sum of M */
     const uint32_t *rounded; /* x in bf16, where a product reads it so; else NULL */
+    int64_t rounded_rs;      /* steps from row to row of it */
     struct cpu_linear_slot slot[LINEAR_MAX];
 };
 
@@ -68,14 +70,27 @@ static struct gemm_source adapter_source(const struct cpu_linear_slot *s, const 
         .form = form, .data = a->data, .ld = a->stride[0], .scale = scale, .bf16 = s->w->compute == COMPUTE_BF16};
 }
 
-/* Rounds x once for all products of the call in bf16. Not for the few rows of generation, which read weights unrounded. */
+/* Whether x or dy came rounded (op_call): in bf16. */
+static bool is_rounded(const struct array *a)
+{
+    return a->dtype == DTYPE_BF16;
+}
+
+/* Rounds x once for all products of the call in bf16, unless it was. Not for the few rows of generation, which read weights
+ * unrounded. */
 static void round_x(struct ctx *c, struct linear *l)
 {
     struct gemm_rounding list[1];
     int n = 0;
     bool wanted = false;
     for (int i = 0; i < l->params->n; i++) wanted = wanted || bf16_kernels_for(l->kernels, l->slot[i].w);
+    if (is_rounded(l->view.x)) {
+        l->rounded = l->view.x->data;
+        l->rounded_rs = l->view.x->stride[0] / 2;
+        return;
+    }
     if (!wanted || l->n <= GEMM_SMALL_M) return;
+    l->rounded_rs = bf16_row_steps(l->k);
     l->rounded = gemm_rounding_add(c, list, &n, l->view.x->data, l->view.x->stride[0], l->n, l->k);
     gemm_round(c, l->kernels->bf16, list, n);
 }
@@ -84,7 +99,8 @@ static void round_x(struct ctx *c, struct linear *l)
 static struct gemm_term term_of_x(const struct linear *l, struct gemm_source b)
 {
     const struct array *x = l->view.x;
-    return (struct gemm_term){.a = x->data, .lda = x->stride[0], .k = l->k, .rounded = l->rounded, .b = b};
+    return (struct gemm_term){
+        .a = x->data, .lda = x->stride[0], .k = l->k, .rounded = l->rounded, .rounded_rs = l->rounded_rs, .b = b};
 }
 
 static struct gemm_source weight_operand(const struct weight *w, enum gemm_form form)
@@ -195,7 +211,7 @@ enum status cpu_linear(struct ctx *c, const struct op_call *call, const struct c
 
 /* ---- backward ------------------------------------------------------------------------------------------------------- */
 
-/* Rounds dy once for dx and for the gradients of the adapters. Not for few rows, as in round_x. */
+/* Rounds dy once for dx and for the gradients of the adapters, unless it was. Not for few rows, as in round_x. */
 static void round_dy(struct ctx *c, struct linear *l)
 {
     struct gemm_rounding list[LINEAR_MAX];
@@ -204,6 +220,11 @@ static void round_dy(struct ctx *c, struct linear *l)
     for (int i = 0; i < l->params->n && l->n > GEMM_SMALL_M; i++) {
         struct cpu_linear_slot *s = &l->slot[i];
         if (!bf16_kernels_for(l->kernels, s->w)) continue;
+        s->dy_rs = is_rounded(dy) ? dy->stride[0] / 2 : bf16_row_steps(s->w->rows);
+        if (is_rounded(dy)) {
+            s->dy_rounded = (const uint32_t *)dy->data + s->first / 2;
+            continue;
+        }
         s->dy_rounded = gemm_rounding_add(c, list, &n, (const float *)dy->data + s->first, dy->stride[0], l->n, s->w->rows);
     }
     gemm_round(c, l->kernels->bf16, list, n);
@@ -226,9 +247,10 @@ static void adapter_grads(struct ctx *c, struct linear *l)
         struct cpu_adapter *a = &list[n++];
         *a = (struct cpu_adapter){.m = s->w->rows, .k = l->k, .r = s->rank, .scale = s->scale, .u = s->u};
         a->dy = (const float *)dy->data + s->first, a->ldy = dy->stride[0];
-        a->dy_rounded = s->dy_rounded;
+        a->dy_rounded = s->dy_rounded, a->dy_rs = s->dy_rs;
         bf16 = bf16 && s->dy_rounded;
         a->x = x->data, a->ldx = x->stride[0];
+        a->x_is_rounded = is_rounded(x);
         a->b = s->b->data, a->ldb = s->b->stride[0];
         if (da) a->da = da->data, a->ld_da = da->stride[0];
         if (da && s->rate > 0) a->x = dropped_copy(c, l, s, x), a->ldx = l->k;
@@ -263,6 +285,7 @@ static void linear_dx(struct ctx *c, const struct linear *l, const struct array 
                                                  .lda = dy->stride[0],
                                                  .k = s->w->rows,
                                                  .rounded = s->dy_rounded,
+                                                 .rounded_rs = s->dy_rs,
                                                  .b = weight_operand(s->w, GEMM_ROWS)};
         if (s->a && s->rate <= 0)
             g.term[g.n_terms++] =
