@@ -130,6 +130,18 @@ static void pack_columns(const struct adapter_bf16_work *w, const struct adapter
     bf16_pack_panels(w->kernels, w->q, &p, scratch);
 }
 
+/* Asks L2 for the same columns of rows that will be packed next, while others are multiplied: rows are pages apart, and no
+ * processor's own prefetcher follows that. */
+static void columns_ahead(const struct adapter_bf16_work *w, const struct adapter_bf16_item *item, int64_t token, int64_t n)
+{
+    const struct cpu_adapter *a = &w->adapters[item->at];
+    const char *rows = item->is_da ? a->x : (const void *)a->dy_rounded;
+    int64_t element = item->is_da && !a->x_is_rounded ? 4 : 2, row = item->is_da ? a->ldx * element : a->dy_rs * 4;
+    for (int64_t t = token; t < token + n; t++)
+        for (int64_t at = item->column * element; at < (item->column + item->columns) * element; at += 64)
+            __builtin_prefetch(rows + t * row + at, 0, 2);
+}
+
 /* Work item of the second loop: the sums of a stretch for a block of columns. */
 static void sums_item(void *arg, int64_t number, int worker)
 {
@@ -144,6 +156,7 @@ static void sums_item(void *arg, int64_t number, int worker)
     for (int64_t token = begin; token < end; token += TOKENS) {
         int64_t n = cpu_min(TOKENS, end - token);
         pack_columns(w, &item, token, n, panels, stride, scratch);
+        columns_ahead(w, &item, token + n, cpu_min(TOKENS, end - token - n));
         for (int i = item.at; i < item.at + item.count; i++) {
             const struct cpu_adapter *a = &w->adapters[i];
             int64_t ld = a->m + a->k;
