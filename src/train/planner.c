@@ -14,8 +14,13 @@
 
 /* As the page before step 1 names them. */
 const char *const plan_item_name[PLAN_ITEMS] = {
-    "base weights",           "adapter", "gradients", "optimizer moments", "weights laid out", "activations and loss",
-    "program and data index",
+    [PLAN_WEIGHTS] = "base weights",
+    [PLAN_ADAPTER] = "adapter",
+    [PLAN_GRADIENTS] = "gradients",
+    [PLAN_MOMENTS] = "optimizer moments",
+    [PLAN_LAYOUT] = "weights laid out in bf16",
+    [PLAN_STEP] = "activations and loss",
+    [PLAN_PROGRAM] = "program and data index",
 };
 
 enum { SAVE_BYTES = 3 << 20 };

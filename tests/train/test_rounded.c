@@ -1,5 +1,6 @@
-/* Operands of products in bf16 that are made in bf16 (backend.rounded_from), and weights that are laid out (model_lay_out): every
- * loss and gradient of a step is the same bits with them and without, whatever is computed again; and memory is less. */
+/* Operands of products in bf16 that are made in bf16 (backend.rounded_from), and weights that are laid out (model_lay_out):
+ * every loss and gradient of a step is the same bits with them and without, whatever is computed again; and memory is less.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -124,8 +125,8 @@ static void other_arrays_of_bf16_are_refused(void **state)
     struct array *y = NULL;
     int mark = scope_open(t.c);
     w->compute = COMPUTE_BF16;
-    assert_int_equal(op_linear(t.c, array_zeros(t.c, DTYPE_BF16, 2, shape), (const struct weight *const *)list, 1, false, &y),
-                     E_DTYPE);
+    assert_int_equal(
+        op_linear(t.c, array_zeros(t.c, DTYPE_BF16, 2, shape), (const struct weight *const *)list, 1, false, &y), E_DTYPE);
     assert_non_null(strstr(t.c->message, "f32 or f64"));
     ctx_clear(t.c);
     scope_close(t.c, mark);
