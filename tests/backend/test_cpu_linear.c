@@ -322,7 +322,7 @@ static void test_fixed_point_nan(void **state)
         ((float *)x.single->data)[f->cols + 70] = strange[i % 3];
         struct linear_params p = {.n = 1, .w = {w}};
         struct op_call call = {.op = OP_LINEAR, .in = {x.single}, .out = {y.single}, .params = &p};
-        struct backend *b = backend_open(t.f.c, NULL);
+        struct backend *b = backend_open(t.f.c, "cpu");
         assert_int_equal(b->kernel[OP_LINEAR](b, &call), OK);
         b->close(b);
         for (int64_t j = 0; j < 18; j++) assert_true(isfinite(((float *)y.single->data)[j]) == (j < 9));

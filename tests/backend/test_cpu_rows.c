@@ -321,6 +321,7 @@ static void test_choice(void **state)
     (void)state;
     struct ctx *c = ctx_new(NULL);
     assert_non_null(c);
+    setenv("CUDA_VISIBLE_DEVICES", "", 1); /* `auto` would take a card */
     setenv("YA_CPU", "portable", 1);
     check_name(c, "cpu", "cpu-portable");
     check_name(c, NULL, "cpu-portable");
