@@ -304,9 +304,14 @@ static enum status validate_start(struct trainer *t)
     return OK;
 }
 
+/* A limit that the plan cannot know (ulimit -v) may refuse the memory: steps then go without, as they do where it is scarce.
+ */
 enum status trainer_lay_out(const struct trainer *t)
 {
-    return t->plan.lays_out ? t->engine->ops->lay_out(t->engine) : OK;
+    if (!t->plan.lays_out || t->engine->ops->lay_out(t->engine) != E_MEMORY) return t->c->status;
+    ctx_log(t->c, LOG_WARN, "the weights are not laid out, so that steps take somewhat longer: %s", t->c->message);
+    ctx_clear(t->c);
+    return OK;
 }
 
 /* The plan is checked again here, because memory may have become scarce since the page was shown. */

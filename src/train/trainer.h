@@ -155,7 +155,7 @@ struct trainer *trainer_resume(struct ctx *c, const struct train_config *config,
 void trainer_free(struct trainer *t);
 
 /* Lays the base model's weights out for products where the plan says so (engine_ops.lay_out). trainer_run does it; for who
- * runs steps of the trainer's engine without it. E_MEMORY. */
+ * runs steps of the trainer's engine without it. Where the memory is refused it says so, and steps go without. */
 enum status trainer_lay_out(const struct trainer *t);
 
 /* Trains to the last step, saves, and publishes the best adapter (the last one without validation) as RUN/adapter. The plan

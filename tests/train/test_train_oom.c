@@ -18,11 +18,13 @@
 enum { SAMPLES = 60 };
 
 static const char *model, *data, *valid;
+static enum compute compute;
 
 static struct train_config config_of(const char *run)
 {
     struct train_config k = tiny_config(model, run, &data, valid);
     k.max_steps = 3;
+    k.form.compute = compute;
     return k;
 }
 
@@ -44,12 +46,13 @@ static enum status journey(struct oom *oom, const char *run)
     return status;
 }
 
-static void sweep(const char *folder, const char *want, long total, bool once)
+/* A sample of so many allocations. Without `once` all that follow are refused as well. */
+static void sweep(const char *folder, const char *want, long total, int samples, bool once)
 {
     int failures = 0;
-    for (int i = 0; i < SAMPLES; i++) {
+    for (int i = 0; i < samples; i++) {
         const char *run = tiny_path("%s/run", folder);
-        struct oom oom = {.fail_at = (total * i + i * 7 % 13) / SAMPLES, .once = once};
+        struct oom oom = {.fail_at = (total * i + i * 7 % 13) / samples, .once = once};
         enum status status = journey(&oom, run);
         if (status != OK && status != E_MEMORY && status != E_IO) fail_msg("allocation %ld: status %d", oom.fail_at, status);
         failures += status != OK;
@@ -64,7 +67,29 @@ static void sweep(const char *folder, const char *want, long total, bool once)
         assert_int_equal(dir_remove(c, run), OK);
         ctx_free(c);
     }
-    assert_true(failures > SAMPLES / 2);
+    assert_true(failures > samples / 2);
+}
+
+/* Memory for weights laid out that is refused half-way: none stays laid out, and the run goes on. */
+static void a_run_does_without_layout(const char *run)
+{
+    struct oom oom = {.fail_at = -1, .once = true};
+    struct ctx *c = oom_ctx(&oom);
+    struct train_config k = config_of(run);
+    assert_int_equal(array_env_new(c, backend_open(c, "cpu")), OK);
+    struct trainer *t = trainer_new(c, &k, NULL, "{}\n");
+    assert_true(t && t->plan.lays_out);
+    oom.fail_at = oom.calls + 5;
+    assert_int_equal(trainer_lay_out(t), OK);
+    assert_true(oom.calls > oom.fail_at && ctx_ok(c));
+    assert_null(t->model->blocks[0].q.laid_out[WEIGHT_FOR_Y]);
+    assert_int_equal(trainer_lay_out(t), OK);
+    assert_non_null(t->model->blocks[0].q.laid_out[WEIGHT_FOR_Y]);
+    assert_non_null(t->model->head.laid_out[WEIGHT_FOR_DX]);
+    trainer_free(t);
+    array_env_free(c);
+    ctx_free(c);
+    assert_int_equal(oom.live, 0);
 }
 
 static void every_sampled_allocation(void **state)
@@ -87,8 +112,16 @@ static void every_sampled_allocation(void **state)
     assert_int_equal(journey(&none, paths[3]), OK);
     assert_int_equal(none.live, 0);
     assert_true(none.calls > SAMPLES);
-    sweep(folder, paths[3], none.calls, false);
-    sweep(folder, paths[3], none.calls, true);
+    sweep(folder, paths[3], none.calls, SAMPLES, false);
+    sweep(folder, paths[3], none.calls, SAMPLES, true);
+
+    compute = COMPUTE_BF16; /* with weights laid out, which a run can do without */
+    snprintf(paths[3], sizeof(paths[3]), "%s/want-bf16", folder);
+    none = (struct oom){.fail_at = -1};
+    assert_int_equal(journey(&none, paths[3]), OK);
+    sweep(folder, paths[3], none.calls, SAMPLES / 2, false);
+    sweep(folder, paths[3], none.calls, SAMPLES / 2, true);
+    a_run_does_without_layout(tiny_path("%s/run-without", folder));
 }
 
 static int teardown(void **state)
