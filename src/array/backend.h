@@ -16,6 +16,8 @@
  * faster. */
 enum backend_memory { MEMORY_DEVICE, MEMORY_HOST };
 
+enum { ROUNDED_GROUP = 32 /* columns, and spare rows, of rounded operands: products read whole groups */ };
+
 /* One call of a row, validated by the front end. in[] and out[] entries are NULL where the row's params say absent. What a
  * kernel may rely on:
  *  - Dtypes. COPY and CAST see every dtype. All other generic rows see operands of one dtype among f32, f64, i32 and i64

@@ -46,10 +46,7 @@ enum status front_axis(struct ctx *c, const char *op, const struct array *a, int
 /* The set of n axes (n -1: all) as bits; E_SHAPE also for duplicates. */
 enum status front_axes(struct ctx *c, const char *op, const struct array *a, const int *axes, int n, uint32_t *set);
 
-/* ---- operands in bf16 of products on a backend with f32 activations (backend.rounded_from) ------------------------------
- */
-
-enum { ROUNDED_GROUP = 32 /* columns and spare rows: products read whole groups */ };
+/* ---- rounded operands (struct op_call) ------------------------------------------------------------------------------- */
 
 /* (n, k) in bf16, k a multiple of ROUNDED_GROUP, for a kernel to fill: rows do not lie a multiple of 1 KiB apart, where they
  * would share few sets of a cache, and ROUNDED_GROUP rows may be read behind the last. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "array/front.h"
+#include "array/node.h"
 
 #define OP(NAME, name_, n_in_, n_out_, params_, diff_, saves_)                                                              \
     _Static_assert((n_in_) <= OP_MAX_IN && (n_out_) <= OP_MAX_OUT, #name_ " has too many operands");                        \
@@ -138,8 +139,9 @@ bool front_is_rounded(const struct ctx *c, const struct array *a)
         return false;
     size_t first = (size_t)((const char *)a->data - (const char *)a->storage->data);
     size_t rows = (size_t)(a->shape[0] + ROUNDED_GROUP - 1) * (size_t)a->stride[0] + (size_t)a->shape[1];
-    return a->shape[1] % ROUNDED_GROUP == 0 && a->stride[0] % ROUNDED_GROUP == 0 && first % 64 == 0 &&
-           first + rows * sizeof(uint16_t) <= a->storage->bytes;
+    bool made = !a->node || a->node->kind == OP_SWIGLU; /* nothing else has a gradient in another dtype than its own */
+    return made && a->shape[1] % ROUNDED_GROUP == 0 && a->stride[0] % ROUNDED_GROUP == 0 && a->stride[0] >= a->shape[1] &&
+           first % 64 == 0 && first + rows * sizeof(uint16_t) <= a->storage->bytes;
 }
 
 bool front_takes_rounded(const struct ctx *c, const struct weight *w, int64_t n)

@@ -323,6 +323,7 @@ static struct array *run_swiglu(struct ctx *c, struct array *gate, struct array 
     gate = front_prepare(c, gate, gate->dtype);
     up = front_prepare(c, up, up->dtype);
     if (!gate || !up) return NULL;
+    BUG_ON(c, rounded && gate->dtype != DTYPE_F32, "swiglu is rounded from f32");
     p.rounded = rounded;
     struct op_call call = {OP_SWIGLU, .in = {gate, up}, .params = &p};
     call.out[0] = front_swiglu_result(c, gate, rounded);

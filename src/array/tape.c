@@ -196,9 +196,8 @@ static void save_input(struct node *n, int i, struct array *a)
     }
 }
 
-/* An input without a gradient leaves an edge without a node, which keeps its shape for the rule. An x that was rounded for a
- * LINEAR has a gradient in f32. `again` is given only to a
- * node whose own inputs are saved as arrays (see save_input). */
+/* An input without a gradient leaves an edge without a node, which keeps its shape for the rule. The gradient of an x that
+ * was rounded for a LINEAR is f32. `again` is given only to a node whose own inputs are saved as arrays (see save_input). */
 struct node *tape_record(struct ctx *c, const struct op_call *call, int n_carry, uint32_t saves)
 {
     struct tape *t = tape_of(c);

@@ -239,8 +239,8 @@ static void print_rate(const struct recommendation *r, const struct recommend_ca
 static void print_candidate(const struct recommendation *r, const struct recommend_candidate *k)
 {
     printf("%-20s %7.2f B  %5.1f GB  %-5s  %7.2f GiB  %-4s", k->model->name, (double)known_model_parameters(k->model) / 1e9,
-           (double)known_model_bytes(k->model) / 1e9, base_type_name[k->form.base], recommend_gib(k->plan.total),
-           k->fits ? "yes" : "no");
+           (double)known_model_bytes(k->model) / 1e9, base_type_name[k->form.base],
+           recommend_gib(plan_needed_bytes(&k->plan)), k->fits ? "yes" : "no");
     print_rate(r, k);
     printf("  %s (%s)\n", k->model->hub, k->model->licence);
 }
@@ -278,7 +278,8 @@ static enum status print_profile(struct recommendation *r, const struct recommen
     };
     TRY(plan_model_make(r->c, &p, &plan, &parameters));
     printf("nearest hardware profile of the original: --preset %s (batch %d, rank %d, last %d layers): %.2f GiB, %s\n",
-           h.name, h.batch, h.rank, h.last_layers, recommend_gib(plan.total), plan.fits ? "fits" : "does not fit");
+           h.name, h.batch, h.rank, h.last_layers, recommend_gib(plan_needed_bytes(&plan)),
+           plan.fits ? "fits" : "does not fit");
     return OK;
 }
 
@@ -315,8 +316,8 @@ static json_t *candidate_json(const struct recommendation *r, const struct recom
         json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:I, s:I, s:b}", "model", k->model->name, "hub", k->model->hub,
                   "licence", k->model->licence, "parameters", (json_int_t)known_model_parameters(k->model), "file_bytes",
                   (json_int_t)known_model_bytes(k->model), "base", base_type_name[k->form.base], "compute",
-                  compute_name[k->form.compute], "planned_bytes", (json_int_t)k->plan.total, "recomputed_blocks",
-                  (json_int_t)k->plan.recomputed_blocks, "fits", k->fits);
+                  compute_name[k->form.compute], "planned_bytes", (json_int_t)plan_needed_bytes(&k->plan),
+                  "recomputed_blocks", (json_int_t)k->plan.recomputed_blocks, "fits", k->fits);
     if (o && k->rate > 0) {
         json_object_set_new(o, "tokens_per_s", json_real(k->rate));
         json_object_set_new(o, "measured", json_boolean(k->measured));

@@ -55,7 +55,7 @@ struct engine_result {
 
 struct engine_memory {
     size_t weights_bytes;   /* base model, mapped or in memory */
-    size_t allocated_bytes; /* how many of them are allocations and not a mapped file */
+    size_t allocated_bytes; /* how many of them are allocations and not a mapped file; and what is laid out */
     size_t trained_bytes;   /* parameters, gradients and moments */
     size_t peak_bytes;      /* most that the process held beside mapped weights; of a device with memory of its own, there */
     size_t layout_bytes;    /* what `lay_out` takes; 0: it does nothing */

@@ -275,6 +275,7 @@ static struct engine_memory mlx_memory(const struct engine *e)
     if (x->graph.library.get_peak_memory(&peak) != 0) peak = 0;
     m.weights_bytes = x->model.bytes;
     m.allocated_bytes = x->model.bytes;
+    m.layout_bytes = 0; /* MLX's products read their own form */
     m.peak_bytes += peak;
     return m;
 }

@@ -462,7 +462,7 @@ static struct engine_memory native_memory(const struct engine *e)
     struct backend *b = array_backend(e->c);
     return (struct engine_memory){
         .weights_bytes = model_weight_bytes(n->model),
-        .allocated_bytes = model_made_bytes(n->model),
+        .allocated_bytes = model_made_bytes(n->model) + model_laid_out_bytes(n->model),
         .trained_bytes = (size_t)e->parameters->count * sizeof(float) * 4, /* values, gradients, two moments */
         .peak_bytes = b->free_bytes ? b->stats(b).peak_bytes : e->c->alloc_peak,
         .layout_bytes = model_layout_bytes(n->model),

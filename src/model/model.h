@@ -81,6 +81,8 @@ size_t model_made_bytes(const struct model *m);
  * faster for the time that this takes once. model_layout_bytes: of the backend's memory that it takes; 0: nothing would be
  * gained. E_MEMORY, with nothing laid out. model_free drops what is there. */
 size_t model_layout_bytes(const struct model *m);
+/* How much of that is taken now. */
+size_t model_laid_out_bytes(const struct model *m);
 enum status model_lay_out(struct model *m);
 void model_drop_layout(struct model *m);
 /* How products with the frozen matrices are computed, for people: "int8x2 on int8 weights, cpu-avx2". Returns `out`. */

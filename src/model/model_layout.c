@@ -32,6 +32,18 @@ size_t model_layout_bytes(const struct model *m)
     return sum.bytes;
 }
 
+static void add_laid_out(void *user, struct weight *w)
+{
+    if (w->laid_out[WEIGHT_FOR_Y]) add_layout_bytes(user, w);
+}
+
+size_t model_laid_out_bytes(const struct model *m)
+{
+    struct layout_sum sum = {.backend = array_backend(m->c)};
+    if (sum.backend->layout_bytes) each_product_weight((struct model *)(uintptr_t)m, add_laid_out, &sum);
+    return sum.bytes;
+}
+
 static void lay_out_one(void *user, struct weight *w)
 {
     struct backend *b = user;

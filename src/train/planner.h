@@ -84,6 +84,12 @@ struct plan_advice {
 };
 enum { PLAN_ADVICE_MAX = 3 };
 
+/* What the run cannot do without: all but the weights laid out. */
+static inline size_t plan_needed_bytes(const struct plan *p)
+{
+    return p->total - p->bytes[PLAN_LAYOUT];
+}
+
 /* Up to PLAN_ADVICE_MAX changes, the cheapest first, into list; *n becomes how many. Fails with what `count` fails with. */
 enum status plan_advise(const struct plan_input *in, const struct plan *plan, struct plan_advice *list, int *n);
 

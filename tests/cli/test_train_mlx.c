@@ -82,6 +82,17 @@ static void a_resumed_run_is_the_same_and_near_the_native_one(void **state)
     if (!(ours > 0 && fabs(ours / theirs - 1) < 1e-4)) fail_msg("%g and %g", ours, theirs);
 }
 
+/* The native engine's weights laid out would be memory for nothing. */
+static void a_run_in_bf16_lays_nothing_out(void **state)
+{
+    (void)state;
+    expect(0, "bf16 by MLX 0.31.2",
+           (const char *const[]){"train", "-m", tiny.model, "-d", tiny.rows, "-o", tiny_keep(&tiny, "bf16"), "--engine",
+                                 "mlx", "--compute", "bf16", "--max-steps", "1", "--batch", "2", "--max-length", "24",
+                                 NULL});
+    assert_null(strstr(output, "laid out"));
+}
+
 static void another_engine_continues_a_run_and_says_so(void **state)
 {
     (void)state;
@@ -190,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_resumed_run_is_the_same_and_near_the_native_one),
+        cmocka_unit_test(a_run_in_bf16_lays_nothing_out),
         cmocka_unit_test(another_engine_continues_a_run_and_says_so),
         cmocka_unit_test(generation_and_perplexity_are_the_native_ones),
         cmocka_unit_test(a_plan_estimates_a_step),

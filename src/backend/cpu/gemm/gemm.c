@@ -16,8 +16,8 @@
  * pass over memory.
  *
  * Invariants: an element of C is summed by one thread, in the order of terms, chunks and runs, and how the reduction is
- * cut depends on the shape alone. So results are the same bytes for any number of threads and any cutting of rows and
- * columns. */
+ * cut into runs depends on the shape alone; a chunk is whole runs. So results are the same bytes for any number of threads,
+ * any cutting of rows and columns, and whether a weight is laid out, on which the chunks depend. */
 #include "backend/cpu/gemm/gemm.h"
 
 #include <string.h>
@@ -281,7 +281,8 @@ static int gemm_bf16_parts(const struct gemm_work *w, int t, const struct gemm_i
                                    .a = plan->rounded + at->row * rs + plan->from / 2,
                                    .rs = rs,
                                    .panels = (const uint32_t *)panels_of(w, plan, at),
-                                   .panel_stride = block->panel_stride};
+                                   .panel_stride = block->panel_stride,
+                                   .run = q->run ? plan->run / 2 : 0};
         if (!plan->laid_out) continue;
         int64_t nr = w->kernels->nr;
         part->panel_stride = bf16_steps(term->k) * nr;
@@ -362,7 +363,7 @@ static void make_plan(struct ctx *c, struct gemm_work *w)
         w->items.free_columns = w->items.free_columns && plan->bf16;
         if (plan->bf16) {
             plan->laid_out = bf16_layout_of(&t->b);
-            plan->run = BF16_RUN;
+            plan->run = plan->bf16->run ? 2 * bf16_run_steps(plan->bf16, t->k) : BF16_RUN;
             plan->rounded =
                 t->rounded ? t->rounded : gemm_rounding_add(c, w->rounding, &w->n_roundings, t->a, t->lda, w->g->m, t->k);
             w->items.mr = plan->bf16->mr;

@@ -7,6 +7,9 @@
 
 enum { COLUMNS = 64 /* of an item: whole panels of every table, a multiple of 32 */, ROWS = 64 /* likewise, groups of k */ };
 
+_Static_assert(COLUMNS % CPU_MAX_NR == 0 && COLUMNS % 32 == 0 && ROWS % BF16_GROUP == 0,
+               "items are whole panels and groups");
+
 struct layout_work {
     const struct cpu_kernels *kernels;
     struct bf16_pack all; /* of the whole weight */

@@ -32,6 +32,12 @@ int64_t bf16_row_steps(int64_t k)
     return steps % 256 == 0 ? steps + BF16_GROUP_STEPS : steps;
 }
 
+int64_t bf16_run_steps(const struct bf16_kernels *q, int64_t k)
+{
+    int64_t all = bf16_steps(k), runs = q->run ? cpu_div_up(2 * all, q->run) : 1;
+    return cpu_round_up(cpu_div_up(all, runs), BF16_GROUP_STEPS);
+}
+
 /* Behind k a row is filled with zeros up to a whole group: they add nothing. */
 void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, int64_t m, int64_t k, uint32_t *out)
 {
@@ -168,8 +174,7 @@ static struct bf16_tile bf16_tile_at(const struct bf16_block *g, int64_t i, int6
 static void bf16_part_in_runs(const struct bf16_block *g, int at, int64_t j, int nr)
 {
     const struct bf16_part *from = &g->part[at];
-    int64_t all = bf16_steps(from->k), runs = cpu_div_up(2 * all, g->q->run);
-    int64_t run = cpu_round_up(cpu_div_up(all, runs), BF16_GROUP_STEPS);
+    int64_t all = bf16_steps(from->k), run = from->run ? from->run : bf16_run_steps(g->q, from->k);
     for (int64_t s = 0; s < all; s += run) {
         struct bf16_tile_part part = {
             .steps = cpu_min(run, all - s), .rs = from->rs, .b = from->panels + j / nr * from->panel_stride + s * nr};

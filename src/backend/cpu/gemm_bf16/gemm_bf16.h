@@ -79,6 +79,10 @@ const struct bf16_kernels *bf16_kernels_of(const struct cpu_kernels *kernels, co
 int64_t bf16_steps(int64_t k);
 int64_t bf16_row_steps(int64_t k);
 
+/* How long the runs are into which kernels cut a reduction of k (bf16_kernels.run): as even as can be, in steps. On a table
+ * whose tile begins the sum of each run at 0 the bits depend on it. */
+int64_t bf16_run_steps(const struct bf16_kernels *q, int64_t k);
+
 /* Row i of x, k elements from x + i * ldx on, to out + i * bf16_row_steps(k). */
 void bf16_round_rows(const struct bf16_kernels *q, const float *x, int64_t ldx, int64_t m, int64_t k, uint32_t *out);
 
@@ -108,6 +112,7 @@ struct bf16_part {
     int64_t rs;
     const uint32_t *panels;
     int64_t panel_stride;
+    int64_t run; /* steps of a run, where k is a part of a longer reduction: those of the whole; 0: bf16_run_steps(k) */
 };
 struct bf16_block {
     const struct bf16_kernels *q;

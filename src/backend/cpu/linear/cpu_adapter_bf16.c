@@ -25,6 +25,8 @@ enum {
     STRETCHES_MAX = 16, /* sums are so many times dA and dB */
 };
 
+_Static_assert(BLOCK % CPU_MAX_NR == 0 && TOKENS % BF16_GROUP == 0, "blocks are whole panels, tokens whole groups");
+
 /* One call, as all its work items see it. */
 struct adapter_bf16_work {
     const struct cpu_kernels *kernels;
@@ -224,6 +226,7 @@ static void adapter_bf16_open(struct ctx *c, struct adapter_bf16_work *w)
     for (int i = 0; i < w->n_adapters; i++) {
         const struct cpu_adapter *a = &w->adapters[i];
         int64_t transposed = (a->r + BF16_MAX_MR) * bf16_row_steps(w->n); /* rows behind the last may be read */
+        if (!a->da && !a->db) continue;
         w->h[i] = (uint32_t *)cpu_scratch_f32(c, transposed);
         w->u[i] = (uint32_t *)cpu_scratch_f32(c, transposed);
         w->sums[i] = cpu_scratch_f32(c, w->stretches * a->r * (a->m + a->k));

@@ -20,6 +20,10 @@
 
 enum { MASK_ROWS = 32 };
 
+/* What products read of an operand that came rounded is there. */
+_Static_assert((int)ROUNDED_GROUP % (int)BF16_GROUP == 0 && (int)ROUNDED_GROUP >= (int)BF16_MAX_MR,
+               "rounded operands have too little to spare");
+
 /* Weight i of the call and its adapter. */
 struct cpu_linear_slot {
     const struct weight *w;    /* (M, K) */

@@ -20,14 +20,15 @@ struct loss_work {
     int64_t slices, slice_words; /* of the vocabulary; words of each but the last, a multiple of method->words */
     int64_t group;               /* blocks of rows that a work item has: a tile of words is packed once for all of them */
     int64_t pass, pass_words;    /* words of each slice that work items go through now, and how many: see loss_method */
-    int64_t shared_words;        /* words of each slice that a method which shares packs at a time */
-    float *panels, *h;           /* of methods that share: the words of the pass, packed; h, rounded */
-    int64_t *row;                /* (n) where they are */
-    float *dh;                   /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
-    double *sum;                 /* (slices, n): of e^(logit - max) */
-    float *max;                  /* (slices, n) */
-    float *target;               /* (n) logit of the target */
-    double *nll;                 /* (n) */
+    int64_t shared_words; /* words of each slice that a method which shares packs at a time, and at whose ends its tiles end,
+                             also where nothing is packed: sums depend on it */
+    float *panels, *h;    /* of methods that share: the words of the pass, packed; h, rounded */
+    int64_t *row;         /* (n) where they are */
+    float *dh;            /* (slices, n, ld) or NULL: sum over the slice of e^(logit - max) W_v */
+    double *sum;          /* (slices, n): of e^(logit - max) */
+    float *max;           /* (slices, n) */
+    float *target;        /* (n) logit of the target */
+    double *nll;          /* (n) */
     float *scratch;
     int64_t scratch_floats;
 };
