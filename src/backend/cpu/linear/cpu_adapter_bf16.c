@@ -9,8 +9,8 @@
  * Sums of a stretch are kept by themselves and added up in order by a last loop. How tokens are cut depends on their number
  * alone, so the bits of a result do not depend on that of threads.
  *
- * Rejected: stretches over all columns, as in cpu_adapter.c, with sums for 16 of them whose writing and reading took longer
- * than the products; columns alone, too few of them for 16 threads in narrow layers. */
+ * Not tried: stretches over all columns, as in cpu_adapter.c, which would write and read sums for 16 of them; columns alone,
+ * of which narrow layers have too few for 16 threads. */
 #include "array/array.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm.h"
