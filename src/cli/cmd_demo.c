@@ -151,12 +151,12 @@ static enum status demo_table(struct demo *d)
 static void demo_say(const struct demo *d)
 {
     const struct demo_values *v = d->v;
-    printf(
-        "%lld invented facts. Of each, one document from a primary source says one thing and five documents of consensus "
-        "say\n"
-        "another, in the same words. The model is fine-tuned on them with LoRA, once plainly (off) and once with weights by\n"
-        "provenance (monotone), %lld trainings in all. On two quiet cores that takes about %lld seconds.\n",
-        (long long)v->facts, (long long)(2 * v->seeds), (long long)(4 + 5 * v->facts * v->seeds));
+    printf("%lld invented facts. Of each, one document from a primary source says one thing and five documents of consensus "
+           "say\n"
+           "another, in the same words. The model is fine-tuned on them with LoRA, once plainly (off) and once with weights "
+           "by\n"
+           "provenance (monotone), %lld trainings in all. On two quiet cores that takes about %lld seconds.\n",
+           (long long)v->facts, (long long)(2 * v->seeds), (long long)(4 + 5 * v->facts * v->seeds));
     fflush(stdout);
 }
 
