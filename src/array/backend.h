@@ -28,14 +28,14 @@ enum { ROUNDED_GROUP = 32 /* columns, and spare rows, of rounded operands: produ
  *    then see them as they are, and so do the fused rows, which otherwise see f32 and f64 only. Of a fused row on bf16, x,
  *    y, q, k, v, gate, h, dh and what has their names in backward are bf16; gains, adapters and their gradients, rstd, lse
  *    and the loss are f32. (On f64 all of them are f64.)
- *  - Rounded operands. On a backend of f32 activations that has a `rounded_from`, the x of LINEAR and LINEAR_BWD and the dy
- * of LINEAR_BWD may be arrays of front_rounded, in bf16; all weights then compute in bf16 and no adapter has dropout. SWIGLU
- *    and SWIGLU_BWD write such arrays. Everything else is f32.
+ *  - Rounded operands. On a backend of f32 activations that has a `rounded_from`, the x of LINEAR and LINEAR_BWD and the
+ *    dy of LINEAR_BWD may be arrays of front_rounded, in bf16; all weights then compute in bf16, and no adapter that reads a
+ *    rounded x has dropout. SWIGLU and SWIGLU_BWD write such arrays. Everything else is f32.
  *  - Strides. COPY's operand and output have any strides (0 on broadcast axes of the operand). Everything else has unit last
  *    stride (array_has_unit_last) and any strides before it, 0 on broadcast axes; 1-D helpers (ids, gain, targets, weights,
  *    rstd, lse, bias, offsets) have unit stride by that. Outputs are contiguous, but for COPY, for ROPE and SWIGLU_BWD,
- *    which may be told to write into columns of a wider array (any row stride), for those of front_rounded, and for the h of
- * LINEAR on bf16, which are columns of one array in the order of the adapters. In place rows: unit last stride.
+ *    which may be told to write into columns of a wider array (any row stride), for those of front_rounded, and for the h
+ *    of LINEAR on bf16, which are columns of one array in the order of the adapters. In place rows: unit last stride.
  *  - Sizes. No operand and no output has zero elements; axes are normalised to [0, ndim).
  *  - Values. Ids of EMBED, TAKE, TAKE_ALONG are in range, and so are targets where the weight is not 0: CHECK_IDS ran
  *    before. Offsets of ATTENTION have not been looked at: see attention_params.

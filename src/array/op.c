@@ -122,11 +122,11 @@ enum dtype front_float_dtype(enum dtype t)
     return dtype_is_float(t) ? t : DTYPE_F32;
 }
 
-enum { CACHE_SETS = 512 /* elements of bf16 in 1 KiB */ };
+enum { KIB_OF_BF16 = 512 /* elements: rows a multiple of it apart share few sets of a cache */ };
 
 struct array *front_rounded(struct ctx *c, int64_t n, int64_t k)
 {
-    const int64_t whole[2] = {n + ROUNDED_GROUP, k % CACHE_SETS ? k : k + ROUNDED_GROUP}, seen[2] = {n, k};
+    const int64_t whole[2] = {n + ROUNDED_GROUP, k % KIB_OF_BF16 ? k : k + ROUNDED_GROUP}, seen[2] = {n, k};
     BUG_ON(c, k % ROUNDED_GROUP != 0, "%lld columns are not whole groups", (long long)k);
     struct array *all = array_empty(c, DTYPE_BF16, 2, whole);
     return all ? array_view(all, 2, seen, all->stride, 0) : NULL;

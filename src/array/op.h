@@ -270,8 +270,9 @@ struct array *op_attention(struct ctx *c, struct array *q, struct array *k, stru
 /* silu(gate) * up, silu(g) = g / (1 + e^-g) (Shazeer 2020); operands of one shape. */
 struct array *op_swiglu(struct ctx *c, struct array *gate, struct array *up);
 /* The same in bf16, an array of front_rounded, for an op_linear that takes it (op_linear_takes_rounded) and for nothing
- * else: the product would round it anyway, so every result has the same bits, for a quarter of the memory traffic. Where
- * gate and up are the two results of one op_linear their gradients are rounded likewise; nothing else may then read the two.
+ * else: the product would round it anyway, so every result has the same bits, for less memory and fewer passes over it.
+ * Where gate and up are the two results of one op_linear their gradients are rounded likewise; nothing else may then read
+ * the two.
  */
 struct array *op_swiglu_rounded(struct ctx *c, struct array *gate, struct array *up);
 /* Whether op_linear takes n rounded rows for this weight: the backend does, the product is in bf16, and nothing reads the
