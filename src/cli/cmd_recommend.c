@@ -71,8 +71,8 @@ struct recommendation {
     struct machine_profile profile;
     bool has_profile;
     struct trial_log log;
-    int64_t tokens; /* of the run; 0: no data */
-    size_t free_bytes;
+    int64_t tokens;                   /* of the run; 0: no data */
+    size_t free_bytes, program_bytes; /* what a run may take, and what this process takes of it before the first plan */
     bool on_card;
     struct recommend_candidate list[KNOWN_MODELS_MAX];
     int n;
@@ -183,6 +183,7 @@ static enum status recommend_plan(struct recommendation *r, enum base_type base,
                                  .rank = v->rank,
                                  .targets = LORA_ALL,
                                  .free_bytes = r->free_bytes,
+                                 .program_bytes = r->program_bytes,
                                  .on_card = r->on_card};
     TRY(plan_model_make(r->c, &p, &k->plan, &k->parameters));
     k->fits = k->plan.fits;
@@ -274,6 +275,7 @@ static enum status print_profile(struct recommendation *r, const struct recommen
         .targets = 1 << LORA_Q | 1 << LORA_K | 1 << LORA_V | 1 << LORA_O,
         .checkpoint = h.checkpoint ? PLAN_CHECKPOINT_ON : PLAN_CHECKPOINT_OFF,
         .free_bytes = r->free_bytes,
+        .program_bytes = r->program_bytes,
         .on_card = r->on_card,
     };
     TRY(plan_model_make(r->c, &p, &plan, &parameters));
@@ -288,7 +290,9 @@ static enum status recommend_print_end(struct recommendation *r)
     const struct recommend_candidate *best = recommend_best(r);
     bool guessed = false;
     for (int i = 0; i < r->n; i++) guessed |= r->list[i].rate > 0 && !r->list[i].measured;
-    puts("\nmemory is what the planner counts, without tokenizer and index of the data; files: as bf16");
+    printf("\nmemory is what the planner counts, with %.1f MiB of this program, without tokenizer and index of the data; "
+           "files: as bf16\n",
+           (double)r->program_bytes / (double)(1 << 20));
     if (guessed) printf("~ predicted from what setup measured on %s; `your_ai benchmark` measures\n", r->profile.date);
     if (!r->has_profile) puts("no speeds: run `your_ai setup` first, once on this machine");
     if (!best) {
@@ -332,9 +336,9 @@ static enum status recommend_print_json(const struct recommendation *r)
     const struct recommend_candidate *best = recommend_best(r);
     json_t *list = json_array();
     for (int i = 0; i < r->n; i++) json_array_append_new(list, candidate_json(r, &r->list[i]));
-    json_t *o = json_pack("{s:s, s:I, s:I, s:o, s:s?}", "device", array_backend(r->c)->device, "free_bytes",
-                          (json_int_t)r->free_bytes, "tokens", (json_int_t)r->tokens, "models", list, "recommended",
-                          best ? best->model->name : NULL);
+    json_t *o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:s?}", "device", array_backend(r->c)->device, "free_bytes",
+                          (json_int_t)r->free_bytes, "program_bytes", (json_int_t)r->program_bytes, "tokens",
+                          (json_int_t)r->tokens, "models", list, "recommended", best ? best->model->name : NULL);
     buf_init(&text, r->c, RECOMMEND_CAP_BYTES);
     if (!o) ctx_fail(r->c, E_MEMORY, "no memory for the list of models");
     if (o && json_write(r->c, o, true, &text) == OK) fputs(buf_str(&text), stdout);
@@ -356,12 +360,16 @@ static enum status recommend_read(struct recommendation *r)
     return c->status;
 }
 
-/* What a run may take: of a card what it has free, else what the system leaves. */
+/* What a run may take: of a card what it has free, else what the system leaves. What the program holds is read once, and
+ * without what counting the tokens took for a while: read for each model, it would grow with those that were planned before
+ * it. */
 static void recommend_memory(struct recommendation *r)
 {
     struct backend *b = array_backend(r->c);
+    mem_trim();
     r->on_card = b->free_bytes != NULL;
     r->free_bytes = r->on_card ? b->free_bytes(b) : plan_free_bytes("");
+    r->program_bytes = r->on_card ? 0 : plan_used_bytes("");
     double most = r->v->max_memory * (double)((size_t)1 << 30);
     if (most > 0 && most < (double)r->free_bytes) r->free_bytes = (size_t)most;
 }

@@ -15,8 +15,9 @@ struct plan_model {
     int64_t last_layers;         /* that have an adapter; 0: all */
     uint32_t targets;            /* of struct lora_config */
     enum plan_checkpoint checkpoint;
-    size_t free_bytes; /* what the run may take (plan_free_bytes); SIZE_MAX: not known */
-    bool on_card;      /* free_bytes is a card's */
+    size_t free_bytes;    /* what the run may take (plan_free_bytes); SIZE_MAX: not known */
+    size_t program_bytes; /* what the program holds itself (plan_used_bytes), as the caller read it once for all its plans */
+    bool on_card;         /* free_bytes is a card's, where the program holds nothing */
 };
 
 /* Fills *out; *parameters becomes how many values are trained. The tokenizer and the index of the data are not counted

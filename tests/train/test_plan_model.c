@@ -77,10 +77,12 @@ static void as_a_run(const char *name, const struct model_options *form, bool pa
                            .targets = t->lora->config.targets,
                            .last_layers = t->config.adapter.last_layers,
                            .checkpoint = t->config.grad_checkpoint,
-                           .free_bytes = t->plan.free_bytes};
+                           .free_bytes = t->plan.free_bytes,
+                           .program_bytes = 1 << 20};
     assert_int_equal(plan_model_make(c, &p, &plan, &parameters), OK);
     assert_int_equal(parameters, lora_parameter_count(t->lora));
     assert_int_equal(plan.recomputed_blocks, t->plan.recomputed_blocks);
+    assert_true(plan.bytes[PLAN_PROGRAM] == (1 << 20) + plan_saving_bytes(&t->lora->parameters));
     for (int i = 0; i < PLAN_PROGRAM; i++) {
         double run = (double)t->plan.bytes[i], mine = (double)plan.bytes[i];
         double slack = i == PLAN_STEP ? 0.02 * run : 0; /* the run's documents have dropout keys and a sum of weights */
