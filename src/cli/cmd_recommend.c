@@ -384,7 +384,7 @@ static enum status cmd_recommend_run(const struct command_call *call)
     enum status status = command_compute(r->c, r->v->device, r->v->threads);
     if (status == OK) status = recommend_tokens(r);
     if (status == OK) status = recommend_read(r);
-    recommend_memory(r);
+    if (status == OK) recommend_memory(r);
     for (int i = 0; i < known_models_n && status == OK; i++) status = recommend_model(r, &known_models[i]);
     if (status == OK) status = r->v->json ? recommend_print_json(r) : recommend_print(r);
     trial_log_release(&r->log);

@@ -108,6 +108,7 @@ static void speeds(void **state)
     json_decref(o);
     ctx_free(c);
     capture_fails(2, "give one of them", ARGV("recommend", "-d", tiny.rows, "--tokens", "5"));
+    capture_fails(2, "there is no device 'nosuch'", ARGV("recommend", "--device", "nosuch"));
 }
 
 /* ---- the table, and which model it names --------------------------------------------------------------------------- */
