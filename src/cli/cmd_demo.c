@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/system.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
 #include "cli/demo_data.h"
@@ -85,15 +86,17 @@ static enum status demo_failed(struct ctx *c, const char *command, int how, cons
     return ctx_fail(c, status, "`your_ai %s` failed; %s has its output", command, where);
 }
 
-/* One command of this program in a child whose output goes to a file, or with NULL to ours. */
+/* One command of this program in a child whose output goes to a file, or with NULL to ours. It ends with the demo, also by
+ * SIGKILL: a training that went on alone would be nobody's. */
 static enum status demo_command(struct ctx *c, const char *const *words, const char *file)
 {
     int argc = 0, how = 0;
     while (words[argc]) argc++;
     fflush(NULL);
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child < 0) return ctx_fail(c, errno == ENOMEM ? E_MEMORY : E_IO, "no child can be started: %s", strerror(errno));
     if (child == 0) {
+        system_end_with_parent(parent);
         int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
         if (fd >= 0) dup2(fd, STDOUT_FILENO), dup2(fd, STDERR_FILENO);
         int code = command_main(argc, (char **)(uintptr_t)words);

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "cli/support_capture.h"
+#include "cli/support_program.h"
 #include "train/support_tiny.h"
 
 static struct tiny_files tiny;
@@ -143,6 +144,71 @@ static void ended_by_the_system(void **state)
     capture_release(&r);
 }
 
+/* ---- ended from outside ---------------------------------------------------------------------------------------------- */
+
+/* Waits until the text stands in the file; false after a minute. */
+static bool comes(const char *file, const char *text)
+{
+    for (int i = 0; i < 6000; i++) {
+        size_t n;
+        char *have = file_exists(file) ? tiny_read(file, &n) : NULL;
+        bool there = have && strstr(have, text);
+        free(have);
+        if (there) return true;
+        usleep(10000);
+    }
+    return false;
+}
+
+/* Waits until nobody works in the folder of a run any more, which is locked for that long; false after a minute. */
+static bool is_left(const char *run)
+{
+    struct ctx *c = ctx_new(NULL);
+    int lock = -1;
+    for (int i = 0; i < 6000 && lock < 0; i++) {
+        if (i) usleep(10000);
+        lock = dir_lock(c, run);
+        ctx_clear(c);
+    }
+    dir_unlock(lock);
+    ctx_free(c);
+    return lock >= 0;
+}
+
+/* A demo that is ended at the first step of its first training takes that training with it. One that lived on would come to
+ * its last step, on the reference's loops in some seconds. */
+static void ended_by(int number)
+{
+    size_t n;
+    char said[4096], dir[32], run[48], file[64];
+    snprintf(dir, sizeof dir, "ended-%d", number);
+    snprintf(run, sizeof run, "%s/off-seed1", dir);
+    snprintf(file, sizeof file, "%s.txt", run);
+    struct program p =
+        program_start(ARGV("demo", "-m", tiny.model, "-o", dir, "--facts", "12", "-t", "1", "--device", "cpu"));
+    assert_true(program_wait_line(&p, "  off       seed 1  "));
+    if (!comes(file, "step 1/24")) fail_msg("no first step in %s", file);
+    assert_int_equal(kill(p.pid, number), 0);
+    assert_int_equal(program_finish(&p, said, sizeof said), -number);
+    if (!is_left(run)) fail_msg("a process works in %s after signal %d", run, number);
+    char *steps = tiny_read(file, &n);
+    if (strstr(steps, "step 24/24")) fail_msg("signal %d did not end the training: %s", number, steps);
+    free(steps);
+}
+
+static void ends_with_its_training(void **state)
+{
+    (void)state;
+#ifndef __linux__
+    skip(); /* no call tells a child that its parent has ended */
+#endif
+    setenv("YA_CPU", "reference", 1);
+    ended_by(SIGKILL);
+    ended_by(SIGTERM);
+    ended_by(SIGHUP);
+    unsetenv("YA_CPU");
+}
+
 static void without_a_model(void **state)
 {
     (void)state;
@@ -153,6 +219,7 @@ static void without_a_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(ended_by_the_system), cmocka_unit_test(runs),
-                                       cmocka_unit_test(model_of_a_package), cmocka_unit_test(without_a_model)};
+                                       cmocka_unit_test(model_of_a_package), cmocka_unit_test(ends_with_its_training),
+                                       cmocka_unit_test(without_a_model)};
     return cmocka_run_group_tests(tests, demo_setup, tiny_files_remove);
 }
