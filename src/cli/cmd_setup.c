@@ -127,6 +127,21 @@ static enum status setup_print_json(struct ctx *c, const struct hardware *h, con
     return c->status;
 }
 
+/* A minute of measuring is for nothing where its result cannot be kept, so whether it can is found out before. */
+static enum status setup_try(struct ctx *c, const char *path)
+{
+    char reason[CTX_MESSAGE_BYTES];
+    enum status status = machine_profile_try(c, path);
+    if (status == OK) return OK;
+    snprintf(reason, sizeof reason, "%s", c->message);
+    ctx_clear(c);
+    return ctx_fail(
+        c, status,
+        "%s. Nothing was measured: set XDG_CONFIG_HOME to a folder that can be written to; --no-measure only looks "
+        "at the machine",
+        reason);
+}
+
 /* Measures, prints and keeps. */
 static enum status setup_measured(struct ctx *c, const struct setup_values *v, const struct hardware *h, const char *path)
 {
@@ -148,7 +163,10 @@ static enum status cmd_setup_run(const struct command_call *call)
     struct hardware h;
     bool measure = v->measure && !v->report;
     char *path = measure ? machine_profile_path(c) : NULL;
-    if (measure && !path) return c->status;
+    if (measure && (!path || setup_try(c, path) != OK)) {
+        mem_free(c, path);
+        return c->status;
+    }
     hardware_find(c, &h);
     if (measure)
         setup_measured(c, v, &h, path);

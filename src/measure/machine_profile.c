@@ -65,13 +65,28 @@ json_t *machine_profile_json(struct ctx *c, const struct machine_profile *p)
     return o;
 }
 
-enum status machine_profile_write(struct ctx *c, const struct machine_profile *p, const char *path)
+/* The folder that the file is to lie in, made where it is missing. */
+static enum status make_folder_of(struct ctx *c, const char *path)
 {
-    struct buf text;
     const char *slash = strrchr(path, '/');
     char *folder = slash ? mem_strndup(c, path, (size_t)(slash - path)) : NULL;
     if (folder && *folder) dir_make(c, folder);
     mem_free(c, folder);
+    return c->status;
+}
+
+enum status machine_profile_try(struct ctx *c, const char *path)
+{
+    TRY(make_folder_of(c, path));
+    if (dir_exists(path)) return ctx_fail(c, E_INPUT, "%s: cannot be written, as a folder has this name", path);
+    file_writer_abort(file_writer_open(c, path));
+    return c->status;
+}
+
+enum status machine_profile_write(struct ctx *c, const struct machine_profile *p, const char *path)
+{
+    struct buf text;
+    TRY(make_folder_of(c, path));
     json_t *o = machine_profile_json(c, p);
     buf_init(&text, c, PROFILE_CAP_BYTES);
     if (o && json_write(c, o, true, &text) == OK) file_write_atomic(c, path, buf_str(&text), text.len);

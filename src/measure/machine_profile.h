@@ -29,6 +29,10 @@ json_t *machine_profile_json(struct ctx *c, const struct machine_profile *p);
 /* Writes it; folders are made. E_IO. */
 enum status machine_profile_write(struct ctx *c, const struct machine_profile *p, const char *path);
 
+/* Whether machine_profile_write can make the file, before there is anything to write: makes its folder, and a file beside it
+ * for a moment. A disk that is full is not seen. E_INPUT, E_IO. */
+enum status machine_profile_try(struct ctx *c, const char *path);
+
 /* Reads one from n bytes, or from a file; every member must be there, of its type and in its range. E_INPUT naming file and
  * member, E_IO. */
 enum status machine_profile_parse(struct ctx *c, const char *what, const char *text, size_t n, struct machine_profile *out);

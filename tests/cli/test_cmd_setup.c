@@ -147,18 +147,14 @@ static void prints_what_it_measured(void **state)
     ctx_free(c);
 }
 
-/* What was measured is in the JSON, also where it cannot be kept: a folder is in the place of the file. */
+/* What was measured is in the JSON, and kept. */
 static void measures_for_programs(void **state)
 {
     (void)state;
     struct ctx *c = ctx_new(NULL);
-    struct machine_profile p;
-    const char *path = tiny_path("%s/.config/your_ai/machine.json", home);
-    assert_int_equal(unlink(path), 0); /* left by prints_what_it_measured */
-    assert_int_equal(dir_make(c, tiny_path("%s/in", path)), OK);
+    struct machine_profile p, kept;
     struct capture r = capture_run(ARGV("setup", "--json", "-t", "1", "--device", "cpu"));
-    if (r.code != 1) fail_msg("exit %d: %s", r.code, r.err);
-    assert_non_null(strstr(r.err, path));
+    if (r.code != 0) fail_msg("exit %d: %s", r.code, r.err);
     json_t *o = json_parse(c, "setup", r.out, strlen(r.out));
     json_describes_the_machine(o);
     char *profile = json_dumps(json_object_get(o, "profile"), 0);
@@ -166,9 +162,45 @@ static void measures_for_programs(void **state)
     assert_int_equal(machine_profile_parse(c, "profile", profile, strlen(profile), &p), OK);
     assert_true(machine_profile_is_of(&p, p.device, 1));
     assert_true(p.step[COMPUTE_F32] > 1e7 && p.read > 1e6);
+    assert_int_equal(machine_profile_read(c, tiny_path("%s/.config/your_ai/machine.json", home), &kept), OK);
+    assert_true(kept.step[COMPUTE_F32] == p.step[COMPUTE_F32] && kept.read == p.read);
     free(profile);
     json_decref(o);
     capture_release(&r);
+    ctx_free(c);
+}
+
+/* Refused with nothing printed, neither the machine nor "measuring for some seconds" on stderr, and the file that is there
+ * stays. */
+static void refused_before_measuring(const char *part, const char *const *argv)
+{
+    struct capture r = capture_run(argv);
+    if (r.code != 2 || !strstr(r.err, part) || !strstr(r.err, "Nothing was measured: set XDG_CONFIG_HOME"))
+        fail_msg("exit %d: %s", r.code, r.err);
+    if (strstr(r.err, "measuring for")) fail_msg("it measured: %s", r.err);
+    assert_string_equal(r.out, "");
+    capture_release(&r);
+}
+
+/* A place where the profile cannot be kept is found out before a minute is spent on it: a folder has the file's name, or the
+ * folder cannot be made. */
+static void where_nothing_can_be_kept(void **state)
+{
+    (void)state;
+    struct ctx *c = ctx_new(NULL);
+    char **names = NULL;
+    size_t n = 0;
+    const char *path = tiny_path("%s/.config/your_ai/machine.json", home);
+    assert_int_equal(unlink(path), 0); /* left by the tests before */
+    assert_int_equal(dir_make(c, tiny_path("%s/in", path)), OK);
+    refused_before_measuring(path, ARGV("setup", "-t", "1", "--device", "cpu"));
+    refused_before_measuring(path, ARGV("setup", "--json", "-t", "1", "--device", "cpu"));
+    assert_int_equal(dir_list(c, tiny_path("%s/.config/your_ai", home), &names, &n), OK);
+    assert_int_equal(n, 1); /* what was tried leaves nothing */
+    dir_list_free(c, names, n);
+    setenv("XDG_CONFIG_HOME", "/proc/none", 1);
+    refused_before_measuring("/proc/none", ARGV("setup", "-t", "1", "--device", "cpu"));
+    unsetenv("XDG_CONFIG_HOME");
     ctx_free(c);
 }
 
@@ -183,6 +215,7 @@ static void without_a_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(looks_only), cmocka_unit_test(prints_what_it_measured),
-                                       cmocka_unit_test(measures_for_programs), cmocka_unit_test(without_a_folder)};
+                                       cmocka_unit_test(measures_for_programs), cmocka_unit_test(where_nothing_can_be_kept),
+                                       cmocka_unit_test(without_a_folder)};
     return cmocka_run_group_tests(tests, setup_group, setup_group_end);
 }
