@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/threads.h"
 #include "cli/command.h"
 #include "cli/common_rows.h"
@@ -113,6 +114,20 @@ static enum status run_grid(struct trial_setup *setup, const struct experiment_v
     return experiment_run(setup, grid, v->output, &quiet, e);
 }
 
+/* The grid in its folder, which is this process's alone meanwhile. A run that was killed may have had more jobs than this
+ * one, so what trials left there is removed before the first of them. */
+static enum status run_folder(struct trial_setup *setup, const struct experiment_values *v,
+                              const struct loaded_options *options, const struct grid *grid, struct experiment *e)
+{
+    TRY(experiment_open_folder(setup, v->output));
+    int lock = dir_lock(setup->c, v->output);
+    if (lock < 0) return setup->c->status;
+    if (experiment_remove_work(setup->c, v->output) == OK && run_grid(setup, v, options, grid, e) == OK)
+        experiment_conclude(e, v->output);
+    dir_unlock(lock);
+    return setup->c->status;
+}
+
 static enum status cmd_experiment_run(const struct command_call *call)
 {
     const struct experiment_values *v = call->values;
@@ -132,7 +147,7 @@ static enum status cmd_experiment_run(const struct command_call *call)
                                     .rank = v->rank,
                                     .length = v->length,
                                     .lr = v->lr};
-        if (run_grid(&setup, v, &options, &grid, &e) == OK) experiment_conclude(&e, v->output);
+        run_folder(&setup, v, &options, &grid, &e);
     }
     experiment_release(&e);
     loaded_close(&l);

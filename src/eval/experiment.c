@@ -67,6 +67,27 @@ out:
     return c->status;
 }
 
+/* Whether a trial gives its folder this name, alone or as one of several jobs. */
+static bool is_work(const char *name)
+{
+    if (strcmp(name, "work") == 0) return true;
+    return strncmp(name, "work-", 5) == 0 && name[5] && strspn(name + 5, "0123456789") == strlen(name + 5);
+}
+
+enum status experiment_remove_work(struct ctx *c, const char *dir)
+{
+    char **names = NULL;
+    size_t n = 0;
+    dir_list(c, dir, &names, &n);
+    for (size_t i = 0; i < n && ctx_ok(c); i++) {
+        char *path = is_work(names[i]) ? path_join(c, dir, names[i]) : NULL;
+        if (path) dir_remove(c, path);
+        mem_free(c, path);
+    }
+    dir_list_free(c, names, n);
+    return c->status;
+}
+
 /* ---- cells ------------------------------------------------------------------------------------------------------------ */
 
 static bool same_cell(const struct cell *a, const struct cell *b)

@@ -30,6 +30,9 @@ struct experiment_hooks {
 
 /* Makes the folder with its settings, or finds one that has the same ones. Errors as below. */
 enum status experiment_open_folder(const struct trial_setup *setup, const char *dir);
+/* Removes the files of trials that were killed in their middle: the folders `work` and `work-NUMBER` of an experiment's
+ * folder, which the caller has locked (dir_lock). E_IO. */
+enum status experiment_remove_work(struct ctx *c, const char *dir);
 /* Runs what is missing of the grid. setup->work is set by it. Release *out with experiment_release, also after a failure.
  * E_INPUT: `dir` is not an experiment's folder and not empty, or is one of other settings. */
 enum status experiment_run(struct trial_setup *setup, const struct grid *grid, const char *dir,

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +226,53 @@ static void jobs_share_a_grid(void **state)
     free(again);
 }
 
+/* How many of the folders of three jobs are there. */
+static int count_work(const char *dir)
+{
+    int n = 0;
+    for (int i = 1; i <= 3; i++) n += dir_exists(tiny_path("%s/work-%d", dir, i));
+    return n;
+}
+
+/* Kills three jobs while at least one trains; how many folders they left. */
+static int kill_jobs(const char *dir)
+{
+    struct program p = program_start(GRID(dir, "--lr", "1e-2", "--jobs", "3"));
+    for (int i = 0; i < 60000 && count_work(dir) == 0; i++) usleep(1000);
+    assert_int_equal(kill(p.pid, SIGKILL), 0);
+    assert_int_equal(program_finish(&p, output, OUTPUT_BYTES), -SIGKILL);
+    return count_work(dir);
+}
+
+/* What jobs leave that are killed is removed by the next call, also one with fewer of them, and nothing else is; the numbers
+ * are those of the grid that nobody disturbed. */
+static void killed_jobs_leave_nothing(void **state)
+{
+    (void)state;
+    char killed[160];
+    int left = 0;
+    snprintf(killed, sizeof(killed), "%s-killed", folder);
+    for (int i = 0; i < 50 && left == 0; i++) left = kill_jobs(killed); /* a job may end between being seen and killed */
+    assert_true(left > 0);
+    char *own = strdup(tiny_path("%s/work-notes", killed)), *alone = strdup(tiny_path("%s/work/run", killed));
+    assert_int_equal(dir_make(c, own), OK);
+    assert_int_equal(dir_make(c, alone), OK);
+    int lock = dir_lock(c, killed);
+    refused(2, "another process is at work in it", GRID(killed, "--lr", "1e-2"));
+    assert_true(count_work(killed) == left && dir_exists(alone)); /* they may be that process's */
+    dir_unlock(lock);
+    if (program_run(output, OUTPUT_BYTES, GRID(killed, "--lr", "1e-2")) != 0) fail_msg("%s", output);
+    assert_int_equal(count_work(killed), 0);
+    assert_true(dir_exists(own) && !dir_exists(tiny_path("%s/work", killed)));
+    char *results = tiny_read(tiny_path("%s/results.json", folder), &(size_t){0}),
+         *again = tiny_read(tiny_path("%s/results.json", killed), &(size_t){0});
+    assert_string_equal(results, again);
+    free(results);
+    free(again);
+    free(own);
+    free(alone);
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -242,8 +290,12 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_arm),         cmocka_unit_test(results_agree), cmocka_unit_test(goes_on),
-        cmocka_unit_test(jobs_share_a_grid), cmocka_unit_test(refusals),
+        cmocka_unit_test(every_arm),
+        cmocka_unit_test(results_agree),
+        cmocka_unit_test(goes_on),
+        cmocka_unit_test(jobs_share_a_grid),
+        cmocka_unit_test(killed_jobs_leave_nothing),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
