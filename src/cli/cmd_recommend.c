@@ -368,7 +368,7 @@ static void recommend_memory(struct recommendation *r)
     struct backend *b = array_backend(r->c);
     mem_trim();
     r->on_card = b->free_bytes != NULL;
-    r->free_bytes = r->on_card ? b->free_bytes(b) : plan_free_bytes("");
+    r->free_bytes = r->on_card ? b->free_bytes(b) : plan_free_bytes("", 0);
     r->program_bytes = r->on_card ? 0 : plan_used_bytes("");
     double most = r->v->max_memory * (double)((size_t)1 << 30);
     if (most > 0 && most < (double)r->free_bytes) r->free_bytes = (size_t)most;

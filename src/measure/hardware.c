@@ -46,7 +46,7 @@ void hardware_find(struct ctx *c, struct hardware *h)
     *h = (struct hardware){.cores = host_cores(""), .memory = host_memory_bytes(""), .limit = host_memory_limit("")};
     host_cpu_name(h->cpu);
     if (uname(&u) == 0) snprintf(h->system, sizeof h->system, "%.80s %.80s %.80s", u.sysname, u.release, u.machine);
-    h->free = plan_free_bytes("");
+    h->free = plan_free_bytes("", 0);
     find_kernels(h);
     while (h->n_cards < HARDWARE_CARDS_MAX &&
            backend_card(h->n_cards ? NULL : c, h->n_cards, h->cards[h->n_cards], sizeof h->cards[0]))

@@ -58,15 +58,28 @@ static enum status planner_fill(struct plan *p, const struct plan_input *in, int
     return OK;
 }
 
+/* Whether the plan fits with so many blocks recomputed. Counting a step takes the address space of that step, so where the
+ * system refuses it (ulimit -v), the step would be refused too. */
+static enum status planner_try(struct plan *p, const struct plan_input *in, int64_t recomputed, bool *fits)
+{
+    enum status status = planner_fill(p, in, recomputed, 0);
+    *fits = status == OK && p->total <= p->free_bytes;
+    if (status != E_MEMORY || !in->c) return status;
+    ctx_clear(in->c);
+    return OK;
+}
+
 /* The plan with the fewest blocks recomputed that fits, from `low` on, or with the most there are. */
 static enum status fill_auto(struct plan *p, const struct plan_input *in, int64_t low, int64_t high)
 {
-    TRY(planner_fill(p, in, low, 0));
-    if (p->total <= p->free_bytes || high <= low) return OK;
+    bool fits = false;
+    if (high <= low) return planner_fill(p, in, low, 0);
+    TRY(planner_try(p, in, low, &fits));
+    if (fits) return OK;
     while (high - low > 1) { /* low does not fit; high may */
         int64_t middle = low + (high - low) / 2;
-        TRY(planner_fill(p, in, middle, 0));
-        if (p->total <= p->free_bytes)
+        TRY(planner_try(p, in, middle, &fits));
+        if (fits)
             high = middle;
         else
             low = middle;

@@ -35,8 +35,9 @@ struct plan_input {
      * cannot tell, and steps count as nothing. */
     enum status (*count)(void *user, int64_t recomputed_blocks, int64_t offloaded_blocks, struct plan_step *out);
     void *user;
-    bool keeps_all;                  /* AUTO begins at -1, nothing recomputed at all: where memory passes cost most */
-    bool offloads;                   /* inputs of recomputed blocks may lie in the host's memory, which is another one */
+    struct ctx *c;  /* of `count`: with it, AUTO takes E_MEMORY for a step that does not fit. NULL: E_MEMORY ends the plan */
+    bool keeps_all; /* AUTO begins at -1, nothing recomputed at all: where memory passes cost most */
+    bool offloads;  /* inputs of recomputed blocks may lie in the host's memory, which is another one */
     size_t host_bytes;               /* of that what is free; SIZE_MAX: unknown */
     int64_t n_blocks;                /* of the model; 0: no blocks can be recomputed */
     int64_t parameters;              /* trained values */
@@ -62,10 +63,14 @@ struct plan {
     bool fits;                 /* total in free_bytes, and aside_bytes in the host's memory */
 };
 
-/* Bytes that this process may still take: the least of MemAvailable and of the memory limits of its control groups (v1 and
- * v2) less what they use, page cache that can be dropped not counted. `root` goes before /proc and /sys ("" but in tests).
- * SIZE_MAX when nothing can be read. */
-size_t plan_free_bytes(const char *root);
+/* Bytes that this process may still take: the least of MemAvailable, of the memory limits of its control groups (v1 and v2)
+ * less what they use, page cache that can be dropped not counted, and of its own limits of address space and of data (ulimit
+ * -v and -d) less what it has. Of files that are mapped, `mapped_bytes` are not counted as taken. `root` goes before /proc
+ * and /sys ("" but in tests). SIZE_MAX when nothing can be read. */
+size_t plan_free_bytes(const char *root, size_t mapped_bytes);
+/* The same with what the process holds already (plan_used_bytes): what may be taken by all that a plan counts, when
+ * `mapped_bytes` of its weights are mapped and the rest of what it has by now is in memory. */
+size_t plan_room_bytes(const char *root, size_t mapped_bytes);
 /* Anonymous memory that this process has now (RssAnon), in bytes; 0 when it cannot be read. */
 size_t plan_used_bytes(const char *root);
 

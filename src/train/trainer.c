@@ -304,8 +304,8 @@ static enum status validate_start(struct trainer *t)
     return OK;
 }
 
-/* A limit that the plan cannot know (ulimit -v) may refuse the memory: steps then go without, as they do where it is scarce.
- */
+/* The system may refuse the memory all the same, as others have taken it meanwhile or address space is scarce (ulimit -v):
+ * steps then go without. */
 enum status trainer_lay_out(const struct trainer *t)
 {
     if (!t->plan.lays_out || t->engine->ops->lay_out(t->engine) != E_MEMORY) return t->c->status;

@@ -236,6 +236,14 @@ static size_t program_bytes(const struct trainer *t, const struct engine_memory 
     return (used > counted ? used - counted : 0) + plan_saving_bytes(t->engine->parameters);
 }
 
+/* What all of the plan may take. Weights and adapter have taken their memory by now, and the plan counts them. */
+static size_t plan_room(const struct engine_memory *memory)
+{
+    size_t made = memory->allocated_bytes;
+    if (memory->free_bytes) return memory->free_bytes + made + memory->trained_bytes; /* a card's */
+    return plan_room_bytes("", memory->weights_bytes > made ? memory->weights_bytes - made : 0);
+}
+
 /* The length of the run, and what its longest micro-batch needs in memory. */
 static enum status plan_run(struct trainer *t)
 {
@@ -247,9 +255,10 @@ static enum status plan_run(struct trainer *t)
     struct engine_memory memory = t->engine->ops->memory(t->engine);
     in->count = t->engine->ops->count ? count_step : NULL;
     in->user = t;
+    in->c = t->c;
     in->keeps_all = memory.free_bytes > 0; /* a card: its passes over memory take a tenth of a step */
     in->offloads = memory.free_bytes > 0;
-    in->host_bytes = plan_free_bytes("");
+    in->host_bytes = plan_free_bytes("", 0);
     in->n_blocks = t->model ? t->model->config.n_layers : 0;
     in->parameters = t->engine->parameters->count;
     in->weights_bytes = memory.weights_bytes;
@@ -261,9 +270,7 @@ static enum status plan_run(struct trainer *t)
     in->batch = k->packs.batch;
     in->max_length = k->rows.max_length;
     in->rank = k->adapter.rank;
-    /* On a card, weights and adapter have taken their memory by now: the plan counts them. */
-    size_t taken = memory.allocated_bytes + memory.trained_bytes;
-    TRY(plan_make(in, memory.free_bytes ? memory.free_bytes + taken : plan_free_bytes(""), &t->plan));
+    TRY(plan_make(in, plan_room(&memory), &t->plan));
     if (t->engine->ops->limit) t->engine->ops->limit(t->engine, t->plan.held_step_bytes, t->plan.aside_bytes);
     return OK;
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Memory that the system refuses, under a limit that the plan cannot know, ends a command as a plan that does not fit does: exit code 3
-# and one line that says what to do. YOUR_AI is the program; make_tiny gives a model and rows.
+# Under a limit of the process's address space a run is planned so that it fits, and memory that the system refuses ends a command as a
+# plan that does not fit does: exit code 3 and one line that says what to do. YOUR_AI is the program; make_tiny gives a model and rows.
 set -u
 . "$SOURCE_DIR/tests/cli/support_check.sh"
 # Sanitizers and emulators have memory of their own.
 [ -z "$SANITIZE$CROSS" ] || exit 77
-rm -rf model free limited trials.jsonl
+rm -rf model free limited trials.jsonl large under
 "$BUILD_DIR/tests/make_tiny" "$PWD" || exit 1
 unset YA_DEVICE
 
@@ -28,6 +28,15 @@ train="train -m model -d long.jsonl --device cpu -t 1 --max-steps 1 --batch 64 -
 limited "a step" 60000 "out of address space: a block of [0-9]* bytes" $train limited
 [ -e limited ] && check "a step" "no run" "$(ls limited)"
 limited "threads" 60000 "cannot start 200 threads" ${train/-t 1/-t 200} limited
+
+# A model that takes half of the limit, mapped: it is counted once, and blocks are recomputed where a step would be refused otherwise.
+"$YOUR_AI" init --like smollm2-135m -o large >out 2>&1 || check "a large model" 0 "$(cat out)"
+printf '{"text": "%0300d"}\n' 1 2 3 4 >large.jsonl
+(ulimit -v 560000 && exec "$YOUR_AI" train -m large -d large.jsonl --device cpu --compute f32 -t 1 --max-steps 1 --max-length 64 \
+    --batch 4 --no-packing -o under) >out 2>&1 || check "a large model" 0 "$(cat out)"
+grep -q "^  in all .* computed again in backward" out || check "a large model: plan" "blocks computed again" "$(cat out)"
+grep -q "^step 1/1 " out || check "a large model: step" "step 1/1" "$(cat out)"
+rm -rf large under
 
 # Trials of a series: one that is refused memory does not fit, which is a result, and the next smaller form is tried.
 (ulimit -v 60000 && "$YOUR_AI" benchmark tiny --device cpu -t 1 -b 64 --max-length 256 --results trials.jsonl >out 2>err) ||

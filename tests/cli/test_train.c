@@ -376,7 +376,7 @@ static void exit_3_when_it_would_not_fit(void **state)
 {
     (void)state;
     const char *file = tiny_keep(&tiny, "large.jsonl");
-    size_t free_bytes = plan_free_bytes(""), rows = free_bytes / 60000 / 500 + 2;
+    size_t free_bytes = plan_free_bytes("", 0), rows = free_bytes / 60000 / 500 + 2;
     FILE *f = fopen(file, "w");
     assert_non_null(f);
     for (size_t i = 0; i < rows; i++) {

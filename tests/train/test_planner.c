@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,6 +141,19 @@ static enum status count_failing(void *user, int64_t recomputed, int64_t offload
     (void)recomputed, (void)offloaded;
     *out = (struct plan_step){0};
     return ctx_fail(user, E_MEMORY, "no");
+}
+
+/* As count_paper, where the system has address space only for steps with nine blocks or more recomputed. */
+struct refusing {
+    struct ctx *c;
+    int calls;
+};
+static enum status count_refused(void *user, int64_t recomputed, int64_t offloaded, struct plan_step *out)
+{
+    struct refusing *r = user;
+    *out = (struct plan_step){0};
+    if (recomputed < 9) return ctx_fail(r->c, E_MEMORY, "out of address space");
+    return count_paper(&r->calls, recomputed, offloaded, out);
 }
 
 static struct plan made(const struct plan_input *in, size_t free_bytes)
@@ -298,6 +312,24 @@ static void refusal_names_what_helps(void **state)
     tiny_ctx_free(c);
 }
 
+/* AUTO goes on where the system refuses a step's address space; what no number of blocks makes possible is a failure. */
+static void refused_address_space_is_a_step_that_does_not_fit(void **state)
+{
+    (void)state;
+    struct refusing r = {.c = tiny_ctx(1)};
+    struct plan plan;
+    struct plan_input in = {.count = count_refused, .user = &r, .c = r.c, .n_blocks = BLOCKS, .recomputed_blocks = -1};
+    assert_int_equal(plan_make(&in, SIZE_MAX, &plan), OK);
+    assert_true(ctx_ok(r.c) && plan.fits && plan.recomputed_blocks == 9);
+    in.checkpoint = PLAN_CHECKPOINT_OFF;
+    assert_int_equal(plan_make(&in, SIZE_MAX, &plan), E_MEMORY);
+    ctx_clear(r.c);
+    in.checkpoint = PLAN_CHECKPOINT_AUTO;
+    in.n_blocks = 8;
+    assert_int_equal(plan_make(&in, SIZE_MAX, &plan), E_MEMORY);
+    tiny_ctx_free(r.c);
+}
+
 static void fake(const char *root, const char *path, const char *text)
 {
     struct ctx *c = ctx_new(NULL);
@@ -313,23 +345,61 @@ static void free_memory_is_the_least_of_all_limits(void **state)
 {
     (void)state;
     const char *root = tiny_folder();
-    assert_true(plan_free_bytes(root) == SIZE_MAX);
+    assert_true(plan_free_bytes(root, 0) == SIZE_MAX);
     fake(root, "/proc/meminfo", "MemTotal:       100 kB\nMemFree: 7 kB\nMemAvailable:    9000 kB\n");
-    assert_true(plan_free_bytes(root) == 9000 * 1024);
+    assert_true(plan_free_bytes(root, 0) == 9000 * 1024);
     fake(root, "/proc/self/cgroup", "0::/box/inner\n");
     fake(root, "/sys/fs/cgroup/box/inner/memory.max", "max\n");
     fake(root, "/sys/fs/cgroup/box/inner/memory.current", "5\n");
-    assert_true(plan_free_bytes(root) == 9000 * 1024);
+    assert_true(plan_free_bytes(root, 0) == 9000 * 1024);
     fake(root, "/sys/fs/cgroup/box/memory.max", "8000000\n");
     fake(root, "/sys/fs/cgroup/box/memory.current", "3000000\n");
-    assert_true(plan_free_bytes(root) == 5000000);
+    assert_true(plan_free_bytes(root, 0) == 5000000);
     fake(root, "/sys/fs/cgroup/box/memory.stat", "anon 1\nfile 2\ninactive_file 1000000\n");
-    assert_true(plan_free_bytes(root) == 6000000);
+    assert_true(plan_free_bytes(root, 0) == 6000000);
     fake(root, "/proc/self/cgroup", "5:cpu:/a\n4:memory:/job\n");
     fake(root, "/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "700\n");
     fake(root, "/sys/fs/cgroup/memory/job/memory.usage_in_bytes", "900\n");
-    assert_true(plan_free_bytes(root) == 0);
-    assert_true(plan_free_bytes("") > (size_t)1 << 20);
+    assert_true(plan_free_bytes(root, 0) == 0);
+    assert_true(plan_free_bytes("", 0) > (size_t)1 << 20);
+}
+
+/* A soft limit so high that this process, and a sanitizer's shadow of it, lives on under it; it has almost as much by the
+ * numbers that are faked. */
+enum { LIMIT_KIB_BITS = 40 };
+
+static size_t free_under(int limit, const char *root, size_t mapped)
+{
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(limit, &before), 0);
+    low = before;
+    low.rlim_cur = (rlim_t)1 << (LIMIT_KIB_BITS + 10);
+    assert_int_equal(setrlimit(limit, &low), 0);
+    size_t bytes = plan_free_bytes(root, mapped);
+    assert_int_equal(setrlimit(limit, &before), 0);
+    return bytes;
+}
+
+/* ulimit -v and -d: the least of all, and of address space what is mapped and planned is not counted as taken. */
+static void limits_of_the_process(void **state)
+{
+    (void)state;
+    char status[256];
+    const char *root = tiny_path("%s/limits", tiny_folder());
+    fake(root, "/proc/meminfo", "MemAvailable:    9000 kB\n");
+    assert_true(free_under(RLIMIT_AS, root, 0) == 9000 * 1024); /* nothing is told of the process */
+    snprintf(status, sizeof status, "VmSize:\t%lld kB\nRssAnon:\t 50 kB\nVmData:\t%lld kB\n", (1LL << LIMIT_KIB_BITS) - 3000,
+             (1LL << LIMIT_KIB_BITS) - 2000);
+    fake(root, "/proc/self/status", status);
+    assert_true(plan_free_bytes(root, 0) == 9000 * 1024);
+    assert_true(free_under(RLIMIT_AS, root, 0) == 3000 * 1024);
+    assert_true(free_under(RLIMIT_AS, root, 1000) == 3000 * 1024 + 1000);
+    assert_true(free_under(RLIMIT_AS, root, 1 << 30) == 9000 * 1024);
+    assert_true(free_under(RLIMIT_DATA, root, 1000) == 2000 * 1024);
+    assert_true(plan_room_bytes(root, 0) == 9050 * 1024);
+    snprintf(status, sizeof status, "VmSize:\t%lld kB\n", (1LL << LIMIT_KIB_BITS) + 1);
+    fake(root, "/proc/self/status", status);
+    assert_true(free_under(RLIMIT_AS, root, 0) == 0);
 }
 
 int main(void)
@@ -338,7 +408,9 @@ int main(void)
         cmocka_unit_test(plan_is_what_a_run_takes),
         cmocka_unit_test(base_is_laid_out_where_memory_is_plenty),
         cmocka_unit_test(refusal_names_what_helps),
+        cmocka_unit_test(refused_address_space_is_a_step_that_does_not_fit),
         cmocka_unit_test(free_memory_is_the_least_of_all_limits),
+        cmocka_unit_test(limits_of_the_process),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }
