@@ -165,6 +165,17 @@ static void recommend_silent(void *user, enum log_level level, const char *messa
     (void)user, (void)level, (void)message;
 }
 
+/* Makes a plan. Where the system has no address space for the model's files or the step (ulimit -v), it does not fit, and
+ * what it would take stays unknown: a plan of 0 bytes. */
+static enum status recommend_count(struct recommendation *r, const struct plan_model *p, struct plan *out,
+                                   int64_t *parameters)
+{
+    enum status status = plan_model_make(r->c, p, out, parameters);
+    if (status == E_MEMORY) ctx_clear(r->c);
+    if (status != OK) *out = (struct plan){.fits = false};
+    return r->c->status;
+}
+
 /* The plan with the base in one form. */
 static enum status recommend_plan(struct recommendation *r, enum base_type base, struct recommend_candidate *k)
 {
@@ -185,7 +196,7 @@ static enum status recommend_plan(struct recommendation *r, enum base_type base,
                                  .free_bytes = r->free_bytes,
                                  .program_bytes = r->program_bytes,
                                  .on_card = r->on_card};
-    TRY(plan_model_make(r->c, &p, &k->plan, &k->parameters));
+    TRY(recommend_count(r, &p, &k->plan, &k->parameters));
     k->fits = k->plan.fits;
     return OK;
 }
@@ -239,9 +250,10 @@ static void print_rate(const struct recommendation *r, const struct recommend_ca
 
 static void print_candidate(const struct recommendation *r, const struct recommend_candidate *k)
 {
-    printf("%-20s %7.2f B  %5.1f GB  %-5s  %7.2f GiB  %-4s", k->model->name, (double)known_model_parameters(k->model) / 1e9,
-           (double)known_model_bytes(k->model) / 1e9, base_type_name[k->form.base],
-           recommend_gib(plan_needed_bytes(&k->plan)), k->fits ? "yes" : "no");
+    char memory[32] = "-";
+    if (k->plan.total > 0) snprintf(memory, sizeof memory, "%.2f GiB", recommend_gib(plan_needed_bytes(&k->plan)));
+    printf("%-20s %7.2f B  %5.1f GB  %-5s  %11s  %-4s", k->model->name, (double)known_model_parameters(k->model) / 1e9,
+           (double)known_model_bytes(k->model) / 1e9, base_type_name[k->form.base], memory, k->fits ? "yes" : "no");
     print_rate(r, k);
     printf("  %s (%s)\n", k->model->hub, k->model->licence);
 }
@@ -278,10 +290,11 @@ static enum status print_profile(struct recommendation *r, const struct recommen
         .program_bytes = r->program_bytes,
         .on_card = r->on_card,
     };
-    TRY(plan_model_make(r->c, &p, &plan, &parameters));
-    printf("nearest hardware profile of the original: --preset %s (batch %d, rank %d, last %d layers): %.2f GiB, %s\n",
-           h.name, h.batch, h.rank, h.last_layers, recommend_gib(plan_needed_bytes(&plan)),
-           plan.fits ? "fits" : "does not fit");
+    TRY(recommend_count(r, &p, &plan, &parameters));
+    printf("nearest hardware profile of the original: --preset %s (batch %d, rank %d, last %d layers): ", h.name, h.batch,
+           h.rank, h.last_layers);
+    if (plan.total > 0) printf("%.2f GiB, ", recommend_gib(plan_needed_bytes(&plan)));
+    puts(plan.fits ? "fits" : "does not fit");
     return OK;
 }
 
@@ -317,11 +330,12 @@ static enum status recommend_print(struct recommendation *r)
 static json_t *candidate_json(const struct recommendation *r, const struct recommend_candidate *k)
 {
     json_t *o =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:I, s:I, s:b}", "model", k->model->name, "hub", k->model->hub,
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:o, s:I, s:b}", "model", k->model->name, "hub", k->model->hub,
                   "licence", k->model->licence, "parameters", (json_int_t)known_model_parameters(k->model), "file_bytes",
                   (json_int_t)known_model_bytes(k->model), "base", base_type_name[k->form.base], "compute",
-                  compute_name[k->form.compute], "planned_bytes", (json_int_t)plan_needed_bytes(&k->plan),
-                  "recomputed_blocks", (json_int_t)k->plan.recomputed_blocks, "fits", k->fits);
+                  compute_name[k->form.compute], "planned_bytes",
+                  k->plan.total ? json_integer((json_int_t)plan_needed_bytes(&k->plan)) : json_null(), "recomputed_blocks",
+                  (json_int_t)k->plan.recomputed_blocks, "fits", k->fits);
     if (o && k->rate > 0) {
         json_object_set_new(o, "tokens_per_s", json_real(k->rate));
         json_object_set_new(o, "measured", json_boolean(k->measured));

@@ -38,6 +38,12 @@ grep -q "^  in all .* computed again in backward" out || check "a large model: p
 grep -q "^step 1/1 " out || check "a large model: step" "step 1/1" "$(cat out)"
 rm -rf large under
 
+# A model whose file cannot even be mapped does not fit, and those that can are judged all the same.
+(ulimit -v 700000 && exec "$YOUR_AI" recommend --all --largest 1.2 --device cpu-portable -t 1 -b 1 --max-length 64) >out 2>&1 ||
+    check "recommend" 0 "$(cat out)"
+check "recommend: what fits" "smollm2-135m yes" "$(awk '/^smollm2-135m/ {print $1, $9}' out)"
+check "recommend: what cannot be mapped" "tinyllama - no" "$(awk '/^tinyllama/ {print $1, $7, $8}' out)"
+
 # Trials of a series: one that is refused memory does not fit, which is a result, and the next smaller form is tried.
 (ulimit -v 60000 && "$YOUR_AI" benchmark tiny --device cpu -t 1 -b 64 --max-length 256 --results trials.jsonl >out 2>err) ||
     check "a trial" 0 "$(cat err)"
