@@ -2,6 +2,7 @@
 #ifndef SUPPORT_CUDA_CARD_H
 #define SUPPORT_CUDA_CARD_H
 
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,21 @@ static inline bool card_find(void)
     ctx_clear(c);
     ctx_free(c);
     return b != NULL;
+}
+
+/* A function of the emulator, to be called by its type; NULL on a real card, which counts nothing. */
+static inline void *card_emulated(const char *name)
+{
+    void *driver = getenv("YA_TEST_CUDA") ? NULL : dlopen(getenv("YA_LIBCUDA"), RTLD_NOW);
+    return driver ? dlsym(driver, name) : NULL;
+}
+
+/* How often a kernel ran on the emulator; of NULL: all of them. 0 on a real card. */
+static inline size_t card_launches(const char *kernel)
+{
+    size_t (*count)(const char *) = NULL;
+    *(void **)&count = card_emulated("emulated_kernel_launches");
+    return count ? count(kernel) : 0;
 }
 
 #endif

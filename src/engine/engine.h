@@ -65,7 +65,8 @@ struct engine_memory {
 /* What an optimizer step holds at its peak beside weights, parameters, gradients, moments and the batch itself. */
 struct engine_need {
     size_t held_bytes;    /* memory that is asked for, in the blocks in which it is asked for */
-    size_t touched_bytes; /* how much of that is ever written: what a system takes that gives memory page by page */
+    size_t touched_bytes; /* how much of that is ever written: what a system takes that gives memory page by page. On a
+                             device with memory of its own: all of it, and what its backend keeps for itself */
     size_t aside_bytes;   /* of the host's memory, for the inputs of offloaded blocks */
 };
 

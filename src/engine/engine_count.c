@@ -5,8 +5,8 @@
  * For that a second ctx is made with a counting backend of the same device: its alloc reserves addresses without memory
  * behind them, its kernels plan their scratch and return before the loops (threads_idle). A shadow of the model
  * (model_shadow.h) has the shapes of the real one, and a native engine on it runs one micro-batch, forward, backward and
- * update. What is read afterwards is the pool's high-water mark, and that of the host's allocator for structs of arrays, the
- * tape and the batch. */
+ * update. What is read afterwards is the pool's high-water mark, what the backend keeps for itself, and the high-water mark
+ * of the host's allocator for structs of arrays, the tape and the batch. */
 #include <math.h>
 
 #include "array/backend.h"
@@ -35,8 +35,10 @@ static enum status count_one_step(struct ctx *c, struct engine *e, const struct 
     *out = (struct engine_need){.held_bytes = pool.peak_held_bytes + host,
                                 .touched_bytes = pool.touched_bytes + host,
                                 .aside_bytes = array_aside_bytes(c)};
+    if (!array_backend(c)->free_bytes) return OK;
     /* A device with memory of its own gives whole blocks, and what the host holds is not in it. */
-    if (array_backend(c)->free_bytes) out->held_bytes = out->touched_bytes = pool.peak_held_bytes;
+    out->held_bytes = pool.peak_held_bytes;
+    out->touched_bytes = pool.peak_held_bytes + array_backend(c)->stats(array_backend(c)).kept_bytes;
     return OK;
 }
 

@@ -376,6 +376,164 @@ static void compressed_weights_are_the_cpus(void **state)
     }
 }
 
+/* ---- adapters that are kept packed ------------------------------------------------------------------------------------ */
+
+enum { WIDE = 72, HIGH = 24, RANK = 16, ONE_A = RANK * WIDE, ONE_B = HIGH * RANK, SLAB = 2 * (ONE_A + ONE_B) };
+
+/* Two weights that share an input, with adapters in one block of their own. */
+struct adapted {
+    struct ctx *c;
+    struct backend *b;
+    struct weight w[2];
+    struct array *slab; /* owned: A and B of the first, then of the second */
+    float scale;
+    float last[2 * 3 * HIGH]; /* what the last product gave */
+};
+
+static void fill_numbers(float *to, int64_t n, uint64_t seed)
+{
+    struct rng r;
+    rng_init(&r, seed, RNG_TEST, 1);
+    for (int64_t i = 0; i < n; i++) to[i] = (float)(rng_uniform(&r) - 0.5);
+}
+
+static void adapted_make(struct adapted *t)
+{
+    float values[SLAB];
+    t->slab = array_persistent(t->c, DTYPE_F32, SHAPE(SLAB));
+    assert_non_null(t->slab);
+    fill_numbers(values, SLAB, 5);
+    assert_int_equal(array_upload(t->slab, values, SLAB), OK);
+}
+
+static void adapted_open(struct adapted *t)
+{
+    static uint16_t table[2][HIGH * WIDE];
+    *t = (struct adapted){.c = open_ctx("cuda"), .scale = 2};
+    t->b = array_backend(t->c);
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < HIGH * WIDE; k++) table[i][k] = f32_to_bf16((float)((k * 7 + i) % 11 - 5) / 32);
+        const struct weight_source source = {
+            .type = TENSOR_BF16, .rows = HIGH, .cols = WIDE, .data = table[i], .row_bytes = 2 * WIDE};
+        assert_int_equal(t->b->weight_prepare(t->b, &t->w[i], "weight", &source, WEIGHT_STORED), OK);
+    }
+    adapted_make(t);
+}
+
+static void adapted_close(struct adapted *t)
+{
+    array_release(t->slab);
+    for (int i = 0; i < 2; i++) coded_release(t->c, &t->w[i]);
+    close_ctx(t->c);
+}
+
+/* Queues both products of three tokens with the adapters in `slab`. */
+static enum status adapted_queue(struct adapted *t, struct array *slab, struct array **y)
+{
+    const struct weight *w[2] = {&t->w[0], &t->w[1]};
+    struct lora_slot slot[2];
+    for (int i = 0; i < 2; i++) {
+        int64_t at = i * (ONE_A + ONE_B);
+        struct array *a = array_view(slab, 2, (int64_t[]){RANK, WIDE}, (int64_t[]){WIDE, 1}, at);
+        struct array *b = array_view(slab, 2, (int64_t[]){HIGH, RANK}, (int64_t[]){RANK, 1}, at + ONE_A);
+        slot[i] = (struct lora_slot){.a = a, .b = b, .scale = t->scale};
+        t->w[i].lora = &slot[i];
+    }
+    op_linear(t->c, activations(t->c, SHAPE(3, WIDE), 9), w, 2, false, y);
+    t->w[0].lora = t->w[1].lora = NULL;
+    return t->c->status;
+}
+
+static void adapted_product(struct adapted *t, struct array *slab, float *out)
+{
+    struct array *y[2] = {0};
+    if (adapted_queue(t, slab, y) != OK) fail_msg("%s", t->c->message);
+    for (int i = 0; i < 2; i++)
+        if (array_to_host(y[i], DTYPE_F32, out + i * 3 * HIGH) != OK) fail_msg("%s", t->c->message);
+}
+
+/* The product is that of the values as they are now, which a copy of them in the step pool gives, as that is packed by the
+ * call itself; and it is not what the last one was. */
+static void expect_current(struct adapted *t, const char *what)
+{
+    float values[SLAB], got[2 * 3 * HIGH], want[2 * 3 * HIGH];
+    int mark = scope_open(t->c);
+    adapted_product(t, t->slab, got);
+    assert_true(t->b->stats(t->b).kept_bytes > 0);
+    assert_int_equal(array_to_host(t->slab, DTYPE_F32, values), OK);
+    adapted_product(t, array_from_host(t->c, DTYPE_F32, SHAPE(SLAB), values), want);
+    if (memcmp(got, want, sizeof got) != 0) fail_msg("%s: the adapters are not read as they are", what);
+    if (memcmp(got, t->last, sizeof got) == 0) fail_msg("%s: changes nothing, so it shows nothing", what);
+    memcpy(t->last, got, sizeof got);
+    scope_close(t->c, mark);
+}
+
+/* A block of the host's memory into the adapters. */
+static void fetch_into(struct adapted *t, struct array *to, struct array *from)
+{
+    size_t bytes = (size_t)array_size(to) * sizeof(float);
+    void *block = t->b->alloc(t->b, MEMORY_HOST, bytes);
+    assert_non_null(block);
+    t->b->offload(t->b, block, from->data, bytes);
+    t->b->fetch(t->b, to->data, block, bytes);
+    t->b->free(t->b, MEMORY_HOST, block, bytes);
+}
+
+/* All ways by which an adapter's values change. */
+static void adapters_are_read_as_they_are(void **state)
+{
+    (void)state;
+    const struct adamw_params adamw = {
+        .lr = 0.1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .correction1 = 1, .correction2 = 1, .grad_scale = 1};
+    float values[SLAB];
+    struct adapted t;
+    adapted_open(&t);
+    struct ctx *c = t.c;
+    int mark = scope_open(c);
+    struct array *others = numbers(c, DTYPE_F32, SHAPE(SLAB), 21), *m = array_zeros(c, DTYPE_F32, SHAPE(SLAB)),
+                 *v = array_zeros(c, DTYPE_F32, SHAPE(SLAB));
+    struct array *second_b = array_view(t.slab, 2, (int64_t[]){HIGH, RANK}, (int64_t[]){RANK, 1}, SLAB - ONE_B);
+    struct array *first_a = array_view(t.slab, 1, (int64_t[]){ONE_A}, (int64_t[]){1}, 0);
+    expect_current(&t, "the first product");
+    fill_numbers(values, ONE_A, 6);
+    assert_int_equal(array_upload(first_a, values, ONE_A), OK);
+    expect_current(&t, "upload");
+    assert_int_equal(op_fill(c, second_b, 0.25), OK);
+    expect_current(&t, "fill");
+    assert_int_equal(op_write(c, second_b, numbers(c, DTYPE_F32, SHAPE(HIGH, RANK), 22)), OK);
+    expect_current(&t, "write");
+    assert_int_equal(op_accumulate(c, t.slab, others), OK);
+    expect_current(&t, "accumulate");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(op_adamw(c, t.slab, others, m, v, NULL, &adamw), OK);
+        expect_current(&t, "adamw");
+    }
+    fetch_into(&t, second_b, others);
+    expect_current(&t, "fetch");
+    t.scale = 3;
+    expect_current(&t, "another scale");
+    scope_close(c, mark);
+    adapted_close(&t);
+}
+
+/* What is kept goes with the memory that it was made of, and the next array there is packed anew. */
+static void freed_adapters_are_forgotten(void **state)
+{
+    (void)state;
+    struct adapted t;
+    float values[SLAB];
+    adapted_open(&t);
+    for (int i = 0; i < 3; i++) {
+        fill_numbers(values, SLAB, (uint64_t)(30 + i));
+        assert_int_equal(array_upload(t.slab, values, SLAB), OK);
+        expect_current(&t, "adapters at a place where others were");
+        array_release(t.slab);
+        assert_int_equal(t.b->stats(t.b).kept_bytes, 0);
+        adapted_make(&t);
+    }
+    adapted_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +541,8 @@ int main(void)
         cmocka_unit_test(generic_rows_take_every_dtype),
         cmocka_unit_test(rows_by_index),
         cmocka_unit_test(compressed_weights_are_the_cpus),
+        cmocka_unit_test(adapters_are_read_as_they_are),
+        cmocka_unit_test(freed_adapters_are_forgotten),
     };
     if (!card_find()) return CARD_SKIPPED;
     return cmocka_run_group_tests(tests, NULL, NULL);

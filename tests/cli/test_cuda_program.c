@@ -43,13 +43,18 @@ static void expect(int code, const char *part, const char *const *words)
     if (got != code || !strstr(output, part)) fail_msg("exit %d, not %d with \"%s\":\n%s", got, code, part, output);
 }
 
-static void train(const char *run, const char *steps)
+static void train_by(const char *run, const char *steps, const char *rank, const char *dropout)
 {
     expect(0, "cuda:0 (",
-           (const char *const[]){"train", "-m",          model, "-d",           data, "-o",           run,        "--device",
-                                 "cuda",  "--max-steps", steps, "--batch",      "2",  "--max-length", "24",       "--rank",
-                                 "4",     "--dropout",   "0.1", "--save-every", "1",  "--schedule",   "constant", "--warmup",
-                                 "0",     NULL});
+           (const char *const[]){
+               "train", "-m",         model,      "-d",           data, "-o",     run,  "--device",  "cuda",  "--max-steps",
+               steps,   "--batch",    "2",        "--max-length", "24", "--rank", rank, "--dropout", dropout, "--save-every",
+               "1",     "--schedule", "constant", "--warmup",     "0",  NULL});
+}
+
+static void train(const char *run, const char *steps)
+{
+    train_by(run, steps, "4", "0.1");
 }
 
 static void a_resumed_run_is_the_same(void **state)
@@ -67,6 +72,28 @@ static void a_resumed_run_is_the_same(void **state)
     char *environment = tiny_read(tiny_path("%s/environment.json", whole), &n);
     assert_non_null(strstr(environment, "\"backend\": \"cuda:0 ("));
     free(environment);
+}
+
+/* Adapters that are kept packed: a resumed run packs what it reads from the checkpoint, and packs again what validation
+ * between steps has packed; each gives the adapter of a run that does neither. */
+static void packed_adapters_change_no_run(void **state)
+{
+    (void)state;
+    char whole[128], halves[128], validated[128], adapter[160];
+    strcpy(whole, tiny_path("%s/packed", base));
+    strcpy(halves, tiny_path("%s/packed_halves", base));
+    strcpy(validated, tiny_path("%s/packed_validated", base));
+    train_by(whole, "4", "16", "0");
+    train_by(halves, "2", "16", "0");
+    expect(0, "cuda:0 (", (const char *const[]){"resume", halves, "--max-steps", "4", NULL});
+    expect(0, "cuda:0 (",
+           (const char *const[]){"train",        "-m",     model,         "-d",        data,       "-o",      validated,
+                                 "--device",     "cuda",   "--max-steps", "4",         "--batch",  "2",       "--max-length",
+                                 "24",           "--rank", "16",          "--dropout", "0",        "--valid", data,
+                                 "--eval-every", "1",      "--schedule",  "constant",  "--warmup", "0",       NULL});
+    snprintf(adapter, sizeof adapter, "%s/adapter/adapter_model.safetensors", whole);
+    tiny_assert_same_file(adapter, tiny_path("%s/adapter/adapter_model.safetensors", halves));
+    tiny_assert_same_file(adapter, tiny_path("%s/adapter/adapter_model.safetensors", validated));
 }
 
 static void its_adapter_is_used(void **state)
@@ -107,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_resumed_run_is_the_same),
+        cmocka_unit_test(packed_adapters_change_no_run),
         cmocka_unit_test(its_adapter_is_used),
         cmocka_unit_test(refusals_have_their_codes),
     };

@@ -641,6 +641,98 @@ static void test_thin_gradient(int rows, int columns_0, int hole, int columns_1,
     free(want_u), free(want_db);
 }
 
+/* ---- packing of adapters ---------------------------------------------------------------------------------------------- */
+
+enum { PACK_GROUPS = 4 };
+
+/* Groups, one of them without its second adapter; their matrices on the card are in `from` and `to`. */
+struct pack_test {
+    struct cuda_pack_args list[PACK_GROUPS];
+    struct values from_a[PACK_GROUPS][CUDA_ADAPTERS], from_b[PACK_GROUPS][CUDA_ADAPTERS], a[PACK_GROUPS], b[PACK_GROUPS];
+    CUdeviceptr table;
+};
+
+static void pack_make(struct pack_test *t, int group, int cols, const int *ranks, const int *rows, uint64_t *state)
+{
+    struct cuda_pack_args *k = &t->list[group];
+    *k = (struct cuda_pack_args){.parts = CUDA_ADAPTERS, .cols = cols};
+    for (int i = 0; i < CUDA_ADAPTERS; i++) {
+        k->first[i + 1] = k->first[i] + ranks[i];
+        k->row[i + 1] = k->row[i] + rows[i];
+        k->scale[i] = 0.3f + (float)i;
+        if (ranks[i] == 0) continue;
+        t->from_a[group][i] = values_make(d, ranks[i], cols, true, 1, state);
+        t->from_b[group][i] = values_make(d, rows[i], ranks[i], true, 1, state);
+        k->from_a[i] = (void *)t->from_a[group][i].device;
+        k->from_b[i] = (void *)t->from_b[group][i].device;
+    }
+    t->a[group] = values_poison(d, k->first[CUDA_ADAPTERS], cols, false);
+    t->b[group] = values_poison(d, k->row[CUDA_ADAPTERS], k->first[CUDA_ADAPTERS], false);
+    k->a = (void *)t->a[group].device;
+    k->b = (void *)t->b[group].device;
+}
+
+static enum status run_pack(void *list)
+{
+    return cuda_pack(d, list);
+}
+
+static enum status run_pack_all(void *context)
+{
+    struct pack_test *t = context;
+    return cuda_pack_all(d, t->list, (const void *)t->table, PACK_GROUPS);
+}
+
+/* Elements of a group's packed matrices that are not the ones wanted. */
+static int pack_wrong(const struct pack_test *t, int group)
+{
+    const struct cuda_pack_args *k = &t->list[group];
+    int wrong = 0, all = k->first[CUDA_ADAPTERS];
+    for (int i = 0; i < CUDA_ADAPTERS; i++) {
+        int r = k->first[i + 1] - k->first[i];
+        for (int at = 0; at < r * k->cols; at++)
+            wrong += t->a[group].host[k->first[i] * k->cols + at] != bf16_widen(bf16_round(t->from_a[group][i].host[at]));
+        for (int row = k->row[i]; row < k->row[i + 1]; row++)
+            for (int j = 0; j < all; j++) {
+                int from = (row - k->row[i]) * r + j - k->first[i];
+                bool inside = j >= k->first[i] && j < k->first[i + 1];
+                float want = inside ? bf16_widen(bf16_round(k->scale[i] * t->from_b[group][i].host[from])) : 0;
+                wrong += t->b[group].host[row * all + j] != want;
+            }
+    }
+    return wrong;
+}
+
+static void all_pack(void)
+{
+    static const int cols[PACK_GROUPS] = {72, 8, 1032, 576};
+    static const int ranks[PACK_GROUPS][CUDA_ADAPTERS] = {{16, 0, 32}, {16, 0, 0}, {32, 32, 32}, {16, 16, 0}};
+    static const int rows[PACK_GROUPS][CUDA_ADAPTERS] = {{24, 8, 264}, {5, 0, 0}, {100, 8, 33}, {1536, 1536, 0}};
+    struct pack_test t = {0};
+    uint64_t state = 23;
+    for (int i = 0; i < PACK_GROUPS; i++) {
+        char shape[64];
+        snprintf(shape, sizeof(shape), "group %d", i);
+        pack_make(&t, i, cols[i], ranks[i], rows[i], &state);
+        run_twice("pack", shape, run_pack, &t.list[i], (struct values *[]){&t.a[i], &t.b[i]}, 2);
+        expect("pack", shape, pack_wrong(&t, i), 0);
+    }
+    t.table = cuda_alloc(d, sizeof(t.list));
+    cuda_upload(d, t.table, t.list, sizeof(t.list));
+    for (int i = 0; i < PACK_GROUPS; i++) {
+        char shape[64];
+        snprintf(shape, sizeof(shape), "group %d of all", i);
+        run_twice("pack", shape, run_pack_all, &t, (struct values *[]){&t.a[i], &t.b[i]}, 2);
+        expect("pack", shape, pack_wrong(&t, i), 0);
+    }
+    cuda_free(d, t.table);
+    for (int i = 0; i < PACK_GROUPS; i++) {
+        values_free(d, &t.a[i]), values_free(d, &t.b[i]);
+        for (int k = 0; k < CUDA_ADAPTERS; k++)
+            if (t.list[i].from_a[k]) values_free(d, &t.from_a[i][k]), values_free(d, &t.from_b[i][k]);
+    }
+}
+
 /* ---- loss ------------------------------------------------------------------------------------------------------------ */
 
 static enum status run_loss(void *a)
@@ -1094,9 +1186,9 @@ static void all_attention(void)
 static const struct {
     const char *name;
     void (*run)(void);
-} TESTS[] = {{"norm", all_norm},   {"rope", all_rope},           {"swiglu", all_swiglu},    {"moves", all_moves},
-             {"gemm", all_gemm},   {"tall", all_tall},           {"thin", all_thin},        {"loss", all_loss},
-             {"optim", all_optim}, {"attention", all_attention}, {"one", all_attention_one}};
+} TESTS[] = {{"norm", all_norm}, {"rope", all_rope},   {"swiglu", all_swiglu},       {"moves", all_moves},
+             {"gemm", all_gemm}, {"tall", all_tall},   {"thin", all_thin},           {"loss", all_loss},
+             {"pack", all_pack}, {"optim", all_optim}, {"attention", all_attention}, {"one", all_attention_one}};
 
 /* Writes past the end of an array, for compute-sanitizer to find. */
 static void plant(void)

@@ -2,7 +2,6 @@
  * bytes on a rerun; memory as it was counted; faults and refusals by name.
  *
  * Without a card the card is the emulator of tests/cuda/emulator. YA_TEST_CUDA=card takes a real one (skipped without). */
-#include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -279,9 +278,8 @@ static void a_compressed_base_is_the_cpus(void **state)
 /* How many graphs the emulator has launched; 0 on a card, which does not count them. */
 static size_t graph_launches(void)
 {
-    void *driver = getenv("YA_TEST_CUDA") ? NULL : dlopen(getenv("YA_LIBCUDA"), RTLD_NOW);
     size_t (*count)(void) = NULL;
-    if (driver) *(void **)&count = dlsym(driver, "emulated_graph_launches");
+    *(void **)&count = card_emulated("emulated_graph_launches");
     return count ? count() : 0;
 }
 
@@ -431,12 +429,143 @@ static void memory_is_as_counted(void **state)
         assert_int_equal(array_aside_bytes(s.c), need.aside_bytes);
         assert_true((need.aside_bytes > 0) == (offloaded > 0));
         size_t held = array_pool_stats(s.c).peak_held_bytes;
-        assert_true(need.held_bytes > 100000 && need.touched_bytes == need.held_bytes);
+        size_t kept = array_backend(s.c)->stats(array_backend(s.c)).kept_bytes;
+        assert_true(need.held_bytes > 100000 && kept > 0 && need.touched_bytes == need.held_bytes + kept);
         if (held > need.held_bytes || held < need.held_bytes / 10 * 9)
             fail_msg("counted %zu bytes, took %zu", need.held_bytes, held);
         assert_true(s.engine->ops->memory(s.engine).free_bytes > 0);
         close_side(&s);
     }
+}
+
+/* ---- adapters that are kept packed ------------------------------------------------------------------------------------ */
+
+static size_t kept_bytes(const struct side *s)
+{
+    struct backend *b = array_backend(s->c);
+    return b->stats(b).kept_bytes;
+}
+
+/* Leaves the emulated card less memory than packed adapters are kept in (2 MiB), which is enough for a step. */
+static void leave_little_memory(struct side *s)
+{
+    char text[32];
+    size_t taken = ((size_t)4 << 30) - s->engine->ops->memory(s->engine).free_bytes;
+    snprintf(text, sizeof text, "%zu", taken + (2 << 20) - 1);
+    setenv("YA_EMULATED_BYTES", text, 1);
+}
+
+/* Steps, and between them evaluation, generation, and an adapter that is written by the host: everything that is computed,
+ * one behind the other. Returns how many numbers that are. */
+static size_t live(struct side *s, bool little, float *out)
+{
+    const struct engine_ops *ops = s->engine->ops;
+    const struct batch b = make_batch(1);
+    size_t n = 0;
+    if (little) leave_little_memory(s);
+    for (int64_t step = 1; step <= 3; step++) {
+        const struct engine_micro m = {.step = step, .count = 1, .inv_n = 1.0 / 40, .recomputed_blocks = step - 2};
+        const struct engine_update u = {
+            .step = step, .threshold = 1, .lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .correction1 = 0.5, .correction2 = 0.5};
+        struct engine_result result;
+        struct engine_loss loss;
+        static float values[MOST];
+        assert_int_equal(ops->step(s->engine, &b, &m), OK);
+        n += read_all(s, ENGINE_GRADIENTS, out + n);
+        assert_int_equal(ops->update(s->engine, &u), OK);
+        for (int pass = 0; pass < 2; pass++) { /* behind the update, and behind the host's writing */
+            assert_int_equal(ops->evaluate(s->engine, &b, &loss, out + n), OK);
+            out[n + N] = (float)loss.weighted;
+            n += N + 1;
+            struct engine_sequence *q = ops->sequence_new(s->engine, 32);
+            for (int i = 0; i < 2; i++, n += TINY_VOCAB) assert_int_equal(ops->extend(q, tokens + i, 1, 1, out + n), OK);
+            ops->sequence_free(q);
+            size_t which = (size_t)step; /* another matrix each time */
+            for (int64_t i = 0; i < tiny_size(s->engine, which); i++) values[i] = (float)(i % 13 - 6) / 64;
+            assert_int_equal(ops->write(s->engine, ENGINE_PARAMETERS, which, values), OK);
+        }
+        assert_int_equal(ops->result(s->engine, step, &result, NULL), OK);
+        out[n++] = (float)result.loss.weighted;
+        out[n++] = (float)result.norm;
+    }
+    n += read_all(s, ENGINE_PARAMETERS, out + n);
+    unsetenv("YA_EMULATED_BYTES");
+    return n;
+}
+
+/* Against a card that has no memory to keep them, so that every call packs its own: the same bits. */
+static void kept_adapters_change_no_bit(void **state)
+{
+    (void)state;
+    static float kept[8 * MOST], scratch[8 * MOST];
+    struct side s;
+    for (int64_t rank = 16; rank <= 32; rank += 16) {
+        open_side(&s, "cuda", rank, 0);
+        size_t n = live(&s, false, kept);
+        assert_true(n <= 8 * MOST && kept_bytes(&s) > 0);
+        close_side(&s);
+        if (getenv("YA_TEST_CUDA")) continue; /* a card's memory is as large as it is */
+        open_side(&s, "cuda", rank, 0);
+        assert_int_equal(live(&s, true, scratch), n);
+        assert_int_equal(kept_bytes(&s), 0);
+        close_side(&s);
+        assert_memory_equal(kept, scratch, n * sizeof(float));
+    }
+}
+
+/* Each group is packed when it is met, and all together behind each update. */
+static void adapters_are_packed_once_a_step(void **state)
+{
+    (void)state;
+    static struct outcome kept, scratch;
+    const struct batch b = make_batch(1);
+    struct side s;
+    if (getenv("YA_TEST_CUDA")) return; /* which counts no launches */
+    open_side(&s, "cuda", 16, 0);
+    size_t one = card_launches("adapter_pack"), all = card_launches("adapter_pack_all"), before = card_launches(NULL);
+    train(&s, &b, 0, &kept);
+    size_t groups = 4 * (size_t)s.model->config.n_layers, launches = card_launches(NULL) - before;
+    assert_int_equal(card_launches("adapter_pack") - one, groups);
+    assert_int_equal(card_launches("adapter_pack_all") - all, 1);
+    close_side(&s);
+    open_side(&s, "cuda", 16, 0);
+    leave_little_memory(&s);
+    one = card_launches("adapter_pack"), before = card_launches(NULL);
+    train(&s, &b, 0, &scratch);
+    unsetenv("YA_EMULATED_BYTES");
+    print_message("two steps of two micro-batches: %zu launches, %zu where every call packs\n", launches,
+                  card_launches(NULL) - before);
+    assert_true(card_launches("adapter_pack") - one >= 4 * groups);
+    assert_int_equal(card_launches("adapter_pack_all") - all, 1);
+    close_side(&s);
+    expect_same(&kept, &scratch);
+}
+
+/* What an array needs, packed adapters give back: steps go on as before. */
+static void packed_adapters_give_way(void **state)
+{
+    (void)state;
+    static struct outcome alone, squeezed;
+    const struct batch b = make_batch(1);
+    struct side s;
+    if (getenv("YA_TEST_CUDA")) return; /* a card's memory is as large as it is */
+    open_side(&s, "cuda", 16, 0);
+    train(&s, &b, 0, &alone);
+    close_side(&s);
+    open_side(&s, "cuda", 16, 0);
+    const struct engine_micro m = {.step = 1, .count = 1, .inv_n = 1};
+    assert_int_equal(s.engine->ops->step(s.engine, &b, &m), OK); /* its result is never read: the train below begins anew */
+    assert_true(kept_bytes(&s) > 0);
+    leave_little_memory(&s);
+    struct array *large = array_persistent(s.c, DTYPE_F32, 1, (int64_t[]){3 << 18}); /* 3 MiB */
+    assert_non_null(large);
+    assert_int_equal(kept_bytes(&s), 0);
+    train(&s, &b, 0, &squeezed);
+    assert_int_equal(kept_bytes(&s), 0);
+    unsetenv("YA_EMULATED_BYTES");
+    array_release(large);
+    close_side(&s);
+    expect_same(&squeezed, &alone);
 }
 
 /* ---- faults and refusals --------------------------------------------------------------------------------------------- */
@@ -516,6 +645,9 @@ int main(void)
         cmocka_unit_test(log_probabilities_are_the_cpus),
         cmocka_unit_test(a_cache_gives_what_one_pass_gives),
         cmocka_unit_test(memory_is_as_counted),
+        cmocka_unit_test(kept_adapters_change_no_bit),
+        cmocka_unit_test(adapters_are_packed_once_a_step),
+        cmocka_unit_test(packed_adapters_give_way),
         cmocka_unit_test(ids_out_of_range_are_named),
         cmocka_unit_test(what_is_not_done_is_named),
     };

@@ -356,10 +356,15 @@ struct cuda_spread_args {
  * from_a NULL: none there. */
 struct cuda_pack_args {
     const float *from_a[CUDA_ADAPTERS], *from_b[CUDA_ADAPTERS];
-    bf16_bits *a, *b;
     int first[CUDA_ADAPTERS + 1], row[CUDA_ADAPTERS + 1];
     float scale[CUDA_ADAPTERS];
     int parts, cols;
+    bf16_bits *a, *b; /* behind all that the packed matrices are made of */
+};
+
+/* Groups of them, one a row of the grid. */
+struct cuda_pack_all_args {
+    const struct cuda_pack_args *group;
 };
 
 #endif

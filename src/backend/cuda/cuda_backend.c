@@ -44,6 +44,7 @@ static enum status cuda_backend_run(struct backend *base, const struct op_call *
     int mark = scope_open(base->c);
     cuda_bind(cuda_backend_of(base));
     enum status status = rows[call->op](cuda_backend_of(base), call);
+    cuda_adapters_called(cuda_backend_of(base), call);
     scope_close(base->c, mark);
     return status;
 }
@@ -74,32 +75,55 @@ static void host_free(struct cuda_backend *b, void *block)
     b->d->driver.cuMemFreeHost(block);
 }
 
-/* Member `alloc`; only device memory is counted. */
-static void *cuda_backend_alloc(struct backend *base, enum backend_memory kind, size_t bytes)
+/* A block that is in use from now on; NULL: none. */
+static void *device_taken(struct cuda_backend *b, void *block, size_t bytes)
 {
-    struct cuda_backend *b = cuda_backend_of(base);
-    cuda_bind(b);
-    if (kind != MEMORY_DEVICE) return host_alloc(b, bytes);
-    void *block = base->counting ? cuda_backend_reserve(base->c, bytes) : (void *)cuda_alloc(b->d, bytes);
     if (!block) return NULL;
     b->stats.live_bytes += bytes;
     if (b->stats.live_bytes > b->stats.peak_bytes) b->stats.peak_bytes = b->stats.live_bytes;
     return block;
 }
 
+void *cuda_device_take(struct cuda_backend *b, size_t bytes)
+{
+    bool counting = b->backend.counting;
+    void *block = counting ? cuda_backend_reserve(b->backend.c, bytes) : (void *)cuda_try_alloc(b->d, bytes);
+    return device_taken(b, block, bytes);
+}
+
+void cuda_device_give(struct cuda_backend *b, void *block, size_t bytes)
+{
+    b->stats.live_bytes -= bytes;
+    if (b->backend.counting)
+        munmap(block, bytes);
+    else
+        cuda_free(b->d, (CUdeviceptr)block);
+}
+
+/* Member `alloc`; only device memory is counted. Adapters that are kept packed give way to arrays. */
+static void *cuda_backend_alloc(struct backend *base, enum backend_memory kind, size_t bytes)
+{
+    struct cuda_backend *b = cuda_backend_of(base);
+    cuda_bind(b);
+    if (kind != MEMORY_DEVICE) return host_alloc(b, bytes);
+    void *block = cuda_device_take(b, bytes);
+    if (!block && ctx_ok(base->c) && cuda_adapters_give_back(b)) block = cuda_device_take(b, bytes);
+    if (block || base->counting) return block;
+    return device_taken(b, (void *)cuda_alloc(b->d, bytes), bytes); /* which says what does not fit */
+}
+
 static void cuda_backend_free(struct backend *base, enum backend_memory kind, void *block, size_t bytes)
 {
     struct cuda_backend *b = cuda_backend_of(base);
     cuda_bind(b);
-    if (kind == MEMORY_DEVICE) b->stats.live_bytes -= bytes;
-    if (base->counting && kind == MEMORY_DEVICE)
-        munmap(block, bytes);
-    else if (base->counting)
+    if (kind == MEMORY_DEVICE) {
+        cuda_adapters_freed(b, block, bytes);
+        cuda_device_give(b, block, bytes);
+    } else if (base->counting) {
         mem_free(base->c, block);
-    else if (kind == MEMORY_DEVICE)
-        cuda_free(b->d, (CUdeviceptr)block);
-    else
+    } else {
         host_free(b, block);
+    }
 }
 
 static struct backend_stats cuda_backend_stats(const struct backend *b)
@@ -121,9 +145,12 @@ static void cuda_backend_close(struct backend *base)
 {
     struct cuda_backend *b = cuda_backend_of(base);
     struct ctx *c = base->c;
+    if (b->d) {
+        cuda_bind(b);
+        cuda_adapters_drop(b);
+    }
     BUG_ON(c, b->stats.live_bytes != 0, "%s is closed with %zu bytes still in use", base->name, b->stats.live_bytes);
     if (b->d && !b->d->counting) {
-        cuda_bind(b);
         cuda_wait(b->d);
         if (b->step) b->d->driver.cuMemFree(b->step);
         if (b->partial) b->d->driver.cuMemFree(b->partial);

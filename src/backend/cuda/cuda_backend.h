@@ -18,6 +18,7 @@
 #define YA_BACKEND_CUDA_CUDA_BACKEND_H
 
 #include "array/backend.h"
+#include "backend/cuda/cuda_adapters.h"
 #include "backend/cuda/cuda_gemm.h"
 #include "backend/cuda/cuda_kernels.h"
 
@@ -56,6 +57,7 @@ struct cuda_backend {
     struct backend_stats stats;
     struct cuda_stage stage;
     struct cuda_arena arena;
+    struct cuda_adapters adapters;
     struct cuda_fault *fault;  /* page-locked; the card writes it, the host reads it when it waits */
     CUdeviceptr step, partial; /* struct cuda_adamw_step; CUDA_SUM_BLOCKS doubles */
     bool entered;              /* counted by cuda_graphs_enter */
@@ -73,6 +75,11 @@ static inline void cuda_bind(struct cuda_backend *b)
 {
     if (!b->d->counting) cuda_check(b->d, b->d->driver.cuCtxSetCurrent(b->d->context), "taking the card's context");
 }
+
+/* Device memory in the statistics, for what the backend can do without: NULL where there is none, which is no error. It is
+ * given back with its size. */
+void *cuda_device_take(struct cuda_backend *b, size_t bytes);
+void cuda_device_give(struct cuda_backend *b, void *block, size_t bytes);
 
 /* cuda_copies.c. Makes the stage and the fault word that the card writes; the backend owns both. E_FIT, E_IO with the
  * driver's message; what was made until then is freed by close, which accepts a stage that is half made. */

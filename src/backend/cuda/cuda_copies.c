@@ -74,6 +74,7 @@ void cuda_stage_send(struct cuda_backend *b, CUdeviceptr to, const void *part, s
 void cuda_backend_upload(struct backend *base, void *to, const void *host, size_t bytes)
 {
     struct cuda_backend *b = cuda_backend_of(base);
+    cuda_adapters_written(b, to, bytes);
     if (base->counting) return;
     cuda_bind(b);
     for (size_t done = 0, n = 0; done < bytes; done += n) {
@@ -107,6 +108,7 @@ void cuda_backend_offload(struct backend *base, void *block, const void *from, s
 void cuda_backend_fetch(struct backend *base, void *to, const void *block, size_t bytes)
 {
     struct cuda *d = cuda_backend_of(base)->d;
+    cuda_adapters_written(cuda_backend_of(base), to, bytes);
     if (base->counting) return;
     cuda_bind(cuda_backend_of(base));
     if (cuda_queue_begin(d, CUDA_TAG_COPY, true) == OK)

@@ -194,15 +194,26 @@ size_t cuda_free_bytes(struct cuda *d)
     return available;
 }
 
+/* Graphs, which can be made again, give way to memory that is asked for. */
+static CUresult alloc_or_trim(struct cuda *d, CUdeviceptr *block, size_t bytes)
+{
+    CUresult result = d->driver.cuMemAlloc(block, bytes);
+    if (result != CUDA_ERROR_OUT_OF_MEMORY) return result;
+    cuda_graphs_trim(d);
+    return d->driver.cuMemAlloc(block, bytes);
+}
+
+CUdeviceptr cuda_try_alloc(struct cuda *d, size_t bytes)
+{
+    CUdeviceptr block = 0;
+    return ctx_ok(d->c) && alloc_or_trim(d, &block, bytes) == CUDA_SUCCESS ? block : 0;
+}
+
 CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes)
 {
     CUdeviceptr block = 0;
     if (!ctx_ok(d->c)) return 0;
-    CUresult result = d->driver.cuMemAlloc(&block, bytes);
-    if (result == CUDA_ERROR_OUT_OF_MEMORY) {
-        cuda_graphs_trim(d);
-        result = d->driver.cuMemAlloc(&block, bytes);
-    }
+    CUresult result = alloc_or_trim(d, &block, bytes);
     if (result == CUDA_SUCCESS) return block;
     size_t available = 0, total = 0;
     d->driver.cuMemGetInfo(&available, &total);

@@ -70,6 +70,8 @@ enum status cuda_check(struct cuda *d, CUresult result, const char *what);
 size_t cuda_free_bytes(struct cuda *d);
 /* Device memory, at least 256-byte aligned, contents undefined. 0 with E_FIT when the card has no more. */
 CUdeviceptr cuda_alloc(struct cuda *d, size_t bytes);
+/* The same for what can be done without: 0 is no error. */
+CUdeviceptr cuda_try_alloc(struct cuda *d, size_t bytes);
 /* Frees a block of cuda_alloc, after queued work that uses it; 0 is accepted. */
 void cuda_free(struct cuda *d, CUdeviceptr block);
 

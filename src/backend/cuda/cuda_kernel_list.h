@@ -63,6 +63,7 @@
     X(thin_gradient_32, cuda_thin)                                                                                          \
     X(thin_total, cuda_thin)                                                                                                \
     X(adapter_pack, cuda_thin)                                                                                              \
+    X(adapter_pack_all, cuda_thin)                                                                                          \
     X(vector_bf16, cuda_vector)                                                                                             \
     X(vector_nf4, cuda_vector)                                                                                              \
     X(vector_int8, cuda_vector)                                                                                             \

@@ -262,12 +262,24 @@ enum status cuda_spread(struct cuda *d, const struct cuda_spread_args *a, int r,
     return cuda_launch(d, CUDA_spread_16 + 2 * (unsigned)rank_variant(r) + columns, g, a);
 }
 
+/* Blocks whose threads have eight elements each of both matrices of a group. */
+static unsigned pack_blocks(const struct cuda_pack_args *a)
+{
+    return blocks_for((int64_t)a->first[a->parts] * (a->cols + a->row[a->parts]), 8 * ELEMENT_THREADS);
+}
+
 enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a)
 {
-    enum { EACH = 8 * ELEMENT_THREADS }; /* elements of a block */
-    int64_t r = a->first[a->parts], count = r * a->row[a->parts];
-    unsigned x = blocks_for(a->cols, EACH), blocks = blocks_for(count, (int64_t)EACH * x);
-    return cuda_launch(d, CUDA_adapter_pack, (struct cuda_grid){x, (unsigned)r + blocks, ELEMENT_THREADS, 0}, a);
+    return cuda_launch(d, CUDA_adapter_pack, (struct cuda_grid){pack_blocks(a), 1, ELEMENT_THREADS, 0}, a);
+}
+
+enum status cuda_pack_all(struct cuda *d, const struct cuda_pack_args *list, const struct cuda_pack_args *table, int n)
+{
+    const struct cuda_pack_all_args a = {table};
+    unsigned most = 1;
+    for (int i = 0; i < n; i++)
+        if (pack_blocks(&list[i]) > most) most = pack_blocks(&list[i]);
+    return cuda_launch(d, CUDA_adapter_pack_all, (struct cuda_grid){most, (unsigned)n, ELEMENT_THREADS, 0}, &a);
 }
 
 /* ---- attention ------------------------------------------------------------------------------------------------------- */

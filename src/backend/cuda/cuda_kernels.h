@@ -41,6 +41,9 @@ enum status cuda_thin(struct cuda *d, const struct cuda_thin_args *a, enum cuda_
 enum status cuda_spread(struct cuda *d, const struct cuda_spread_args *a, int r, bool columns);
 /* Rounds the f32 matrices of adapters that share an input to bf16 and joins them. */
 enum status cuda_pack(struct cuda *d, const struct cuda_pack_args *a);
+/* n such groups, at most 65,535, in one launch: `table` is `list` on the card, which must stay as it is until the launch is
+ * done. */
+enum status cuda_pack_all(struct cuda *d, const struct cuda_pack_args *list, const struct cuda_pack_args *table, int n);
 
 /* Causal attention over segments. First the bounds, which both passes read; heads have 16, 32, 64, 96 or 128 elements. On
  * cards of compute capability 9.x heads of 64 and 128 use the kernels with wgmma and the copy engine. In backward `delta` is

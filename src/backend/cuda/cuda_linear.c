@@ -213,7 +213,8 @@ static bool fits_pack(const struct array *a)
     return array_is_contiguous(a) && ((uintptr_t)a->data & 15) == 0;
 }
 
-/* Fills *g and queues the packing of the matrices. Returns OK with `have` false where the adapters go one by one. */
+/* Fills *g; the matrices are packed when what is queued so far is done. Returns OK with `have` false where the adapters go
+ * one by one. */
 static enum status linear_group_of(struct cuda_backend *b, const struct linear_params *p, const struct linear_view *v,
                                    int64_t cols, struct linear_group *g)
 {
@@ -233,10 +234,7 @@ static enum status linear_group_of(struct cuda_backend *b, const struct linear_p
     }
     g->ranks = k->first[p->n];
     g->have = g->ranks > 0 && cuda_thin_has(g->ranks, THIN_BY_ROWS);
-    if (!g->have) return OK;
-    k->a = cuda_scratch(b, DTYPE_BF16, g->ranks * cols);
-    k->b = cuda_scratch(b, DTYPE_BF16, (int64_t)g->ranks * k->row[p->n]);
-    return k->a && k->b ? cuda_pack(b->d, k) : b->backend.c->status;
+    return g->have ? cuda_adapters_pack(b, v, k) : OK;
 }
 
 /* Where the z_i (N, R_i) go: the tape keeps them as columns of one array, so the first that is kept gives the place of

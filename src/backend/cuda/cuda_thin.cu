@@ -221,27 +221,43 @@ static __device__ __forceinline__ void pack_eight(bf16_bits *to, const float *fr
     octet_store(to, octet_round(values));
 }
 
-/* Each thread writes eight neighbouring elements (struct cuda_pack_args). Blocks of row y of the grid write row y of a, those after
- * them b, 32 of its rows each. */
+/* Eight neighbouring elements of row `row` of b (struct cuda_pack_args), from rank `rank` on. */
+static __device__ __forceinline__ void pack_b(const cuda_pack_args &k, int row, int rank)
+{
+    int r = k.first[k.parts], part = 0;
+    while (part + 1 < k.parts && row >= k.row[part + 1]) part++;
+    int width = k.first[part + 1] - k.first[part], col = rank - k.first[part];
+    bf16_bits *to = k.b + (int64_t)row * r + rank;
+    if (col >= 0 && col < width) pack_eight(to, k.from_b[part] + (row - k.row[part]) * (int64_t)width + col, k.scale[part]);
+    else *reinterpret_cast<uint4 *>(to) = uint4{0, 0, 0, 0};
+}
+
+/* The same of row `rank` of a, from column `col` on. */
+static __device__ __forceinline__ void pack_a(const cuda_pack_args &k, int rank, int col)
+{
+    int part = 0;
+    while (part + 1 < k.parts && rank >= k.first[part + 1]) part++;
+    const float *from = k.from_a[part] + (rank - k.first[part]) * (int64_t)k.cols;
+    pack_eight(k.a + (int64_t)rank * k.cols + col, from + col, 1.0f);
+}
+
+/* All of a group: the blocks along x deal out its groups of eight elements, those of a and then those of b. */
+static __device__ __forceinline__ void pack_group(const cuda_pack_args &k)
+{
+    int r = k.first[k.parts], wide = k.cols / 8, narrow = r / 8, of_a = r * wide, total = of_a + k.row[k.parts] * narrow;
+    for (int i = blockIdx.x * ELEMENT_THREADS + threadIdx.x; i < total; i += gridDim.x * ELEMENT_THREADS) {
+        if (i < of_a) pack_a(k, i / wide, i % wide * 8);
+        else pack_b(k, (i - of_a) / narrow, (i - of_a) % narrow * 8);
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) adapter_pack(const cuda_pack_args a)
 {
-    int r = a.first[a.parts], rows = a.row[a.parts], part = 0;
-    if ((int)blockIdx.y < r) {
-        int rank = blockIdx.y;
-        while (part + 1 < a.parts && rank >= a.first[part + 1]) part++;
-        const float *from = a.from_a[part] + (rank - a.first[part]) * (int64_t)a.cols;
-        for (int col = (blockIdx.x * ELEMENT_THREADS + threadIdx.x) * 8; col < a.cols; col += gridDim.x * ELEMENT_THREADS * 8)
-            pack_eight(a.a + (int64_t)rank * a.cols + col, from + col, 1.0f);
-        return;
-    }
-    int groups = r / 8, total = rows * groups, step = (gridDim.y - r) * gridDim.x * ELEMENT_THREADS;
-    for (int i = ((blockIdx.y - r) * gridDim.x + blockIdx.x) * ELEMENT_THREADS + threadIdx.x; i < total; i += step) {
-        int row = i / groups, rank = i % groups * 8;
-        part = 0;
-        while (part + 1 < a.parts && row >= a.row[part + 1]) part++;
-        int width = a.first[part + 1] - a.first[part], col = rank - a.first[part];
-        bf16_bits *to = a.b + (int64_t)row * r + rank;
-        if (col >= 0 && col < width) pack_eight(to, a.from_b[part] + (row - a.row[part]) * (int64_t)width + col, a.scale[part]);
-        else *reinterpret_cast<uint4 *>(to) = uint4{0, 0, 0, 0};
-    }
+    pack_group(a);
+}
+
+/* Many groups, one a row of the grid; small ones leave blocks of their row without work. */
+extern "C" __global__ void __launch_bounds__(ELEMENT_THREADS) adapter_pack_all(const cuda_pack_all_args a)
+{
+    pack_group(a.group[blockIdx.y]);
 }

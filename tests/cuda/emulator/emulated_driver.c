@@ -521,10 +521,22 @@ EXPORT cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc
 
 /* ---- doing what was queued -------------------------------------------------------------------------------------------- */
 
+static size_t launched[N_KERNELS];
+
+/* How often the kernel of that name ran, for tests; of NULL: all of them. */
+EXPORT size_t emulated_kernel_launches(const char *name)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < N_KERNELS; i++)
+        if (!name || strcmp(KERNELS[i], name) == 0) n += launched[i];
+    return n;
+}
+
 void emulated_do(const struct emulated_work *w)
 {
     switch (w->kind) {
     case EMULATED_KERNEL:
+        launched[w->kernel]++;
         emulator_launch(w->kernel, w->x, w->y, w->threads, w->shared, w->args);
         break;
     case EMULATED_MOVE:
