@@ -54,9 +54,9 @@ struct backend;
 typedef enum status (*op_kernel)(struct backend *b, const struct op_call *call);
 
 struct backend_stats {
-    size_t live_bytes; /* device memory that alloc handed out and free did not take back, prepared weights counted */
+    size_t live_bytes; /* device memory that alloc handed out and free did not take back; weights and kept_bytes counted */
     size_t peak_bytes; /* the most there ever was */
-    size_t kept_bytes; /* of live_bytes: what the backend itself keeps between calls beside weights; 0 where it keeps none */
+    size_t kept_bytes; /* of live_bytes: what the backend itself keeps between calls beside weights; 0: nothing */
 };
 
 struct backend {

@@ -15,7 +15,8 @@ enum plan_item {
     PLAN_GRADIENTS, /* f32 */
     PLAN_MOMENTS,   /* two of f32 */
     PLAN_LAYOUT,    /* of the base, in the order in which products read them: where memory is plenty */
-    PLAN_STEP,      /* forward, backward and update of the longest micro-batch: activations, loss, scratch of kernels */
+    PLAN_STEP,      /* forward, backward and update of the longest micro-batch: activations, loss, scratch of kernels, and on
+                       a card adapters rounded for products */
     PLAN_PROGRAM,   /* what the program holds beside all that: tokenizer, index of the data, buffers for a checkpoint */
     PLAN_ITEMS
 };
