@@ -11,6 +11,13 @@ static const struct tensor_type_info types[TENSOR_TYPE_COUNT] = {
 #include "io/tensor_types.def"
 };
 
+/* Shifts stand for divisions by the length of a block. */
+#define NUMBER(name, gguf, bytes)
+#define COUNT(name, gguf, bytes)
+#define BLOCK(name, gguf, block, bytes, decode)                                                                             \
+    _Static_assert((block) >= 32 && (block) <= TENSOR_MAX_BLOCK && ((block) & ((block)-1)) == 0, #name);
+#include "io/tensor_types.def"
+
 const struct tensor_type_info *tensor_type_info(enum tensor_type type)
 {
     BUG_ON(NULL, (unsigned)type >= TENSOR_TYPE_COUNT, "tensor type %d", (int)type);

@@ -16,7 +16,7 @@ enum tensor_type {
 
 struct tensor_type_info {
     const char *name; /* "F32", "Q4_1", ... as safetensors and GGUF spell it */
-    int block;        /* elements a block: 1, or a multiple of 32 up to TENSOR_MAX_BLOCK */
+    int block;        /* elements a block: 1, or a power of two from 32 to TENSOR_MAX_BLOCK */
     int bytes;        /* bytes a block */
     int gguf;         /* its number in GGUF files, -1: none */
 };

@@ -56,12 +56,19 @@ struct nf4_block {
     int64_t n; /* elements */
 };
 
+/* Where in a row the block of element `at` begins, in bytes. */
+static inline size_t nf4_block_place(int64_t at)
+{
+    return (size_t)(at / NF4_GROUP * NF4_GROUP_BYTES + NF4_GROUP_HEADER_BYTES +
+                    at % NF4_GROUP / NF4_BLOCK * NF4_BLOCK_BYTES);
+}
+
 /* The block that element `at` of the row belongs to. */
 static inline struct nf4_block nf4_block_at(const void *row, int64_t cols, int64_t at)
 {
     struct nf4_block b;
     const uint8_t *group = (const uint8_t *)row + at / NF4_GROUP * NF4_GROUP_BYTES;
-    const uint8_t *block = group + NF4_GROUP_HEADER_BYTES + at % NF4_GROUP / NF4_BLOCK * NF4_BLOCK_BYTES;
+    const uint8_t *block = (const uint8_t *)row + nf4_block_place(at);
     int64_t left = cols - at / NF4_BLOCK * NF4_BLOCK;
     memcpy(&b.offset, group, sizeof b.offset);
     memcpy(&b.step, group + sizeof b.offset, sizeof b.step);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "array/codec/int8.h"
+#include "array/codec/nf4.h"
 #include "array/codec/quant.h"
 #include "backend/cpu/cpu_scratch.h"
 #include "backend/cpu/gemm/gemm.h"
@@ -42,13 +43,26 @@ int64_t gemm_strip(int64_t first, int64_t end)
     return cpu_min(STRIP - first % STRIP, end - first);
 }
 
+/* Where elements [first, first + n) of a row of the weight's form lie, in whole blocks: [*begin, *end) bytes. */
+static void piece_of_row(const struct weight *w, int64_t first, int64_t n, size_t *begin, size_t *end)
+{
+    const struct tensor_type_info *info = tensor_type_info(w->type);
+    int shift = __builtin_ctz((unsigned)info->block); /* a power of two: this runs for every strip of every row */
+    size_t bytes = (size_t)info->bytes, from = (size_t)(first >> shift), to = (size_t)((first + n - 1) >> shift) + 1;
+    *begin = from * bytes;
+    *end = to * bytes;
+    if (w->form == WEIGHT_INT8) *begin = sizeof(float) + (size_t)first, *end = *begin + (size_t)n;
+    if (w->form == WEIGHT_NF4) *begin = nf4_block_place(first), *end = nf4_block_place(first + n - 1) + NF4_BLOCK_BYTES;
+    if (*end > w->row_bytes) *end = w->row_bytes; /* the last block of NF4 may be shorter */
+}
+
 void gemm_source_ahead(const struct gemm_source *s, int64_t r, int64_t first, int64_t n)
 {
-    const struct weight *w = s->weight;
-    const struct tensor_type_info *info = w ? tensor_type_info(w->type) : NULL;
-    if (!w || w->form != WEIGHT_STORED) return;
-    const char *row = weight_row(w, r), *end = row + (first + n + info->block - 1) / info->block * info->bytes;
-    for (const char *at = row + first / info->block * info->bytes; at < end; at += 64) __builtin_prefetch(at, 0, 2);
+    size_t at, end;
+    if (!s->weight || n <= 0) return;
+    const char *row = weight_row(s->weight, r);
+    piece_of_row(s->weight, first, n, &at, &end);
+    for (; at < end; at += 64) __builtin_prefetch(row + at, 0, 2);
 }
 
 /* Rows that are f32 already are returned where they lie; everything else is widened into `out`. */
@@ -94,6 +108,17 @@ static void gemm_pack_rows(const struct cpu_kernels *kernels, const struct gemm_
     }
 }
 
+/* Asks for the strip of row r that follows the one of k that ends at `done`; behind the last, for the first strip of the
+ * row's counterpart in the next panel. */
+static void gemm_pack_ahead(const struct gemm_pack *p, int64_t nr, int64_t r, int64_t done)
+{
+    int64_t last = cpu_min((p->panel + p->n_panels) * nr, p->n);
+    if (done < p->k)
+        gemm_source_ahead(&p->source, r, p->from + done, cpu_min(STRIP, p->k - done));
+    else if (r + nr < last)
+        gemm_source_ahead(&p->source, r + nr, p->from, cpu_min(STRIP, p->k));
+}
+
 /* Rows of the source are columns of B: nr of them are transposed, a strip of 256 elements at a time. */
 static void gemm_pack_transposed(const struct cpu_kernels *kernels, const struct gemm_pack *p, int64_t panel, float *scratch)
 {
@@ -109,6 +134,7 @@ static void gemm_pack_transposed(const struct cpu_kernels *kernels, const struct
             ld = p->source.ld;
         } else {
             for (int64_t i = 0; i < rows; i++) {
+                gemm_pack_ahead(p, nr, first + i, k + n);
                 const float *row = gemm_source_row(kernels, &p->source, first + i, p->from + k, n, scratch + i * ld);
                 if (row != scratch + i * ld) memcpy(scratch + i * ld, row, (size_t)n * sizeof(float));
             }
