@@ -14,12 +14,12 @@ demo: build ## fine-tune a real model on conflicting documents, plain and weight
 	@scripts/get-model.sh smollm2-135m
 	@build/your_ai demo -m models/smollm2-135m.gguf --facts 12 --seeds 3
 
-test: ## build and run every test that needs nothing beside this folder
+test: ## build and run every test that needs nothing beside this folder; TEST_OPTIONS: more options of ctest, such as -R tokenizer
 	@scripts/install-deps.sh test
 	@scripts/get-model.sh smollm2-135m
 	@cmake --preset release -DYA_TESTS=ON >/dev/null
 	@cmake --build --preset release
-	@ctest --test-dir build --output-on-failure --no-tests=error -LE 'corpora|ci' -j "$$(nproc)"
+	@ctest --test-dir build --output-on-failure --no-tests=error -LE 'corpora|ci' -j "$$(nproc)" $(TEST_OPTIONS)
 	@echo "left out: the group 'corpora' ($$(ctest --test-dir build -N -L corpora | sed -n 's/^Total Tests: //p') tests), which needs files of other projects in ../shared/corpora: ctest --test-dir build -L corpora"
 
 bench: build ## this machine's ceilings, each kernel's share of them, tokens/s of training and generation

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs the README's commands as a new user would: in a bare Debian root that has git and nothing else of what they need, made by
 # debootstrap, with a fresh clone of HEAD in it and nothing beside the clone.
-#   tools/check_bare_root.sh [test|demo|all] [FOLDER]      (defaults: all, a new folder under /tmp that is removed afterwards)
+#   tools/check_bare_root.sh [test|demo|all] [FOLDER [NAME=VALUE]]
+# Without FOLDER, or with an empty one, a new folder under /tmp, which is removed afterwards. NAME=VALUE is put into the environment of
+# the commands: TEST_OPTIONS="-L cli" makes ./run test run those tests only.
 # Needs root, debootstrap (scripts/install-deps.sh bare) and mount namespaces. Packages come from where this machine gets its own:
 # its apt sources and its settings of apt and pip are copied into the root. A model in models/ is copied too; else it is fetched.
 # Ends with "bare root: N passed, N failed". `all` takes about ten minutes on two cores, `test` about six.
@@ -11,7 +13,7 @@ what=${1:-all}
 case $what in
 test | demo) commands=("$what") ;;
 all) commands=(test demo) ;;
-*) echo "usage: $0 [test|demo|all] [FOLDER]" >&2; exit 2 ;;
+*) echo "usage: $0 [test|demo|all] [FOLDER [NAME=VALUE]]" >&2; exit 2 ;;
 esac
 [ "$(id -u)" -eq 0 ] || { echo "error: debootstrap and chroot need root" >&2; exit 2; }
 command -v debootstrap >/dev/null || { echo "error: no debootstrap. scripts/install-deps.sh bare installs it" >&2; exit 2; }
@@ -23,6 +25,7 @@ if [ -z "${YA_BARE_ROOT:-}" ]; then
 fi
 
 keep=${2:-}
+given=${3:-YA_BARE=1}
 root=${keep:-$(mktemp -d /tmp/bare-root.XXXXXX)}
 mkdir -p "$root"
 chmod 755 "$root" # mktemp makes it private, and then nobody but root could read the system in it
@@ -91,7 +94,7 @@ fi
 for command in "${commands[@]}"; do
     start=$SECONDS
     ok=0
-    inside "$root" sh -c "cd $clone && ./run $command" || ok=1
+    inside "$root" env "$given" sh -c "cd $clone && ./run $command" || ok=1
     verdict "$ok" "./run $command, $((SECONDS - start)) s"
 done
 echo "bare root: $passed passed, $failed failed"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every libFuzzer target over its seeds for some seconds. A target is a source tests/fuzz/fuzz_NAME.c: one that was not
+# Runs every libFuzzer target over its seeds for some seconds, as many at a time as there are cores. A target is a source tests/fuzz/fuzz_NAME.c: one that was not
 # built, or has no seeds, is a failure. Ends with "fuzz: N passed, N failed" and 1 when one failed, whose input is then kept in
 # BUILD/fuzz-findings.
 #   cmake --preset fuzz && cmake --build --preset fuzz && tools/run_fuzz.sh [SECONDS] [BUILD]     (defaults: 5, build-fuzz)
@@ -7,8 +7,6 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-5}
 build=${2:-build-fuzz}
-passed=0
-failed=0
 
 run_target() { # NAME
     local program=$build/tests/fuzz/fuzz_$1 seeds=tests/fuzz/seeds/$1
@@ -28,10 +26,16 @@ run_target() { # NAME
     return 1
 }
 
-for source in tests/fuzz/fuzz_*.c; do
-    name=$(basename "$source" .c)
-    [ "$name" = fuzz_replay ] && continue
-    if run_target "${name#fuzz_}"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-done
+if [ -n "${YA_FUZZ_ONE:-}" ]; then # one target, started below
+    if run_target "$YA_FUZZ_ONE"; then echo "fuzz passed: $YA_FUZZ_ONE"; else echo "fuzz FAILED: $YA_FUZZ_ONE"; fi
+    exit
+fi
+
+log=$(mktemp)
+ls tests/fuzz/fuzz_*.c | sed 's|.*/fuzz_||; s|\.c$||' | grep -vx replay |
+    xargs -P "$(nproc)" -I{} env YA_FUZZ_ONE={} tools/run_fuzz.sh "$seconds" "$build" 2>&1 | tee "$log"
+passed=$(grep -c '^fuzz passed: ' "$log")
+failed=$(grep -c '^fuzz FAILED: ' "$log")
+rm -f "$log"
 echo "fuzz: $passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

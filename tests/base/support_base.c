@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "support_scratch.h"
 
 static char folder[256];
 
 const char *scratch_begin(void)
 {
-    strcpy(folder, "/tmp/your_ai_test_XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(mkdtemp(scratch_template(folder, sizeof folder, "base")));
     return folder;
 }
 

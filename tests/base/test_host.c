@@ -17,14 +17,14 @@
 #include "base/host.h"
 #include "base/mem.h"
 #include "base/user_folder.h"
+#include "support_scratch.h"
 
 static char root[64];
 
 static int host_setup(void **state)
 {
     (void)state;
-    snprintf(root, sizeof root, "/tmp/ya-host-XXXXXX");
-    return mkdtemp(root) ? 0 : -1;
+    return mkdtemp(scratch_template(root, sizeof root, "host")) ? 0 : -1;
 }
 
 static int host_teardown(void **state)

@@ -13,14 +13,15 @@
 
 #include "cli/config_file.h"
 #include "cli/support_capture.h"
+#include "support_scratch.h"
 #include "train/train_options.h"
 
-static char path[] = "/tmp/test_config_XXXXXX";
+static char path[48];
 
 static int group_setup(void **state)
 {
     (void)state;
-    int fd = mkstemp(path);
+    int fd = mkstemp(scratch_template(path, sizeof path, "config"));
     return fd < 0 || close(fd) != 0;
 }
 

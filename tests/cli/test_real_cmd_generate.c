@@ -13,11 +13,12 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "model/llama.h"
+#include "support_scratch.h"
 
 static const char *const model_path = SOURCE_DIR "/models/smollm2-135m.gguf";
 static struct ctx *c;
 static json_t *golden;
-static char dir[] = "/tmp/ya_generate_XXXXXX";
+static char dir[48];
 static char text_path[64], adapter_path[64];
 
 /* Text of the first case, and an adapter with noise in A and B. */
@@ -52,7 +53,7 @@ static int setup(void **state)
     }
     c = ctx_new(NULL);
     golden = json_parse_file(c, TEST_DATA "/golden/smollm2.json", 1 << 20);
-    if (golden && mkdtemp(dir) && write_files() == OK) return 0;
+    if (golden && mkdtemp(scratch_template(dir, sizeof dir, "generate")) && write_files() == OK) return 0;
     print_error("%s\n", c->message);
     return -1;
 }

@@ -20,11 +20,12 @@
 #include "io/json.h"
 #include "io/template/chat_template.h"
 #include "model/model_rows.h"
+#include "support_scratch.h"
 
 enum { ROWS = 40, ANSWERED_MIN = 30, WORDS_MAX = 16, LINE_BYTES = 512, OUTPUT_BYTES = 1 << 20 };
 
 static struct ctx *c;
-static char dir[] = "/tmp/ya_readme_XXXXXX", run[64], adapter[80];
+static char dir[48], run[64], adapter[80];
 static char line[LINE_BYTES];
 static const char *words[WORDS_MAX]; /* the command without the program's name, pointing into `line` */
 static const char *model, *rows;
@@ -140,7 +141,7 @@ static int setup(void **state)
 {
     (void)state;
     c = ctx_new(NULL);
-    if (!c || !mkdtemp(dir) || chdir(SOURCE_DIR) != 0) return -1;
+    if (!c || !mkdtemp(scratch_template(dir, sizeof dir, "readme")) || chdir(SOURCE_DIR) != 0) return -1;
     snprintf(run, sizeof run, "%s/run", dir);
     snprintf(adapter, sizeof adapter, "%s/adapter", run);
     return 0;

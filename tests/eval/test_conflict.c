@@ -19,6 +19,7 @@
 #include "eval/conflict.h"
 #include "eval/loglik.h"
 #include "model/model.h"
+#include "support_scratch.h"
 
 #define SOURCE(W, H) "{\"auth_weight\": " W ", \"prov_entropy\": " H "}"
 #define ROW(PROMPT, PRIMARY, CONSENSUS, P, C)                                                                               \
@@ -32,8 +33,7 @@ static char path[64];
 
 static const char *write_file(const char *text, size_t n)
 {
-    strcpy(path, "/tmp/your_ai_conflict_XXXXXX");
-    int fd = mkstemp(path);
+    int fd = mkstemp(scratch_template(path, sizeof path, "conflict"));
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, n), n);
     close(fd);
@@ -169,8 +169,7 @@ static void fixture_open(struct fixture *f, const char *family, int threads)
     if (!f->model) fail_msg("%s", f->c->message);
     f->engine = engine_native_new(f->c, f->model, NULL);
     assert_non_null(f->engine);
-    strcpy(folder, "/tmp/your_ai_conflict_XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(mkdtemp(scratch_template(folder, sizeof folder, "conflict")));
     snprintf(file, sizeof(file), "%s/tokenizer.json", folder);
     FILE *out = fopen(file, "w");
     assert_non_null(out);

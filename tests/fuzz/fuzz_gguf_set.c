@@ -7,8 +7,9 @@
 
 #include "fuzz/fuzz.h"
 #include "io/gguf_set.h"
+#include "support_scratch.h"
 
-static char dir[] = "/tmp/ya_fuzz_XXXXXX", paths[2][64];
+static char dir[48], paths[2][80];
 static int files[2];
 
 static void remove_links(void)
@@ -20,7 +21,7 @@ static void remove_links(void)
 /* Parts are memory under the names that parts have. */
 static void make_links(void)
 {
-    if (!mkdtemp(dir)) abort();
+    if (!mkdtemp(scratch_template(dir, sizeof dir, "fuzz"))) abort();
     atexit(remove_links);
     for (int i = 0; i < 2; i++) {
         char memory[64];

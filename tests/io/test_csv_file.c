@@ -12,13 +12,14 @@
 #include <cmocka.h>
 
 #include "io/csv_file.h"
+#include "support_scratch.h"
 
 static struct ctx *c;
 
 static struct csv_file *open_bytes(const char *bytes, size_t n)
 {
-    char path[] = "/tmp/your_ai_csv_XXXXXX";
-    int fd = mkstemp(path);
+    char path[48];
+    int fd = mkstemp(scratch_template(path, sizeof path, "csv"));
     assert_true(fd >= 0);
     assert_int_equal(write(fd, bytes, n), n);
     close(fd);

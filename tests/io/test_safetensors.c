@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "support_file.h"
+#include "support_scratch.h"
 
 static char folder[64]; /* a scratch folder for tests that need names */
 
@@ -42,8 +43,7 @@ static void put_text(const char *name, const char *text)
 static int make_folder(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/test_safetensors.XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    return mkdtemp(scratch_template(folder, sizeof folder, "safetensors")) ? 0 : -1;
 }
 
 static int remove_folder(void **state)

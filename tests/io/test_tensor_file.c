@@ -18,6 +18,7 @@
 #include "support_file.h"
 #include "support_gguf.h"
 #include "support_oom.h"
+#include "support_scratch.h"
 
 static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n"
                               "oid sha256:0000000000000000000000000000000000000000000000000000000000000000\n"
@@ -33,8 +34,7 @@ static int setup(void **state)
     struct setup *s = calloc(1, sizeof *s);
     assert_non_null(s);
     s->c = ctx_new(NULL);
-    snprintf(s->dir, sizeof s->dir, "/tmp/ya_tensor_file_XXXXXX");
-    assert_non_null(mkdtemp(s->dir));
+    assert_non_null(mkdtemp(scratch_template(s->dir, sizeof s->dir, "tensor_file")));
     *state = s;
     return 0;
 }

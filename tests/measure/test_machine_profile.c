@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "measure/machine_profile.h"
 #include "measure/step_cost.h"
+#include "support_scratch.h"
 
 static const struct machine_profile sound = {.program = "0.1.0",
                                              .device = "cpu-avx2",
@@ -32,8 +33,8 @@ static void reads_back(void **state)
     (void)state;
     struct ctx *c = ctx_new(NULL);
     struct machine_profile p;
-    char folder[] = "/tmp/ya-profile-XXXXXX", path[64];
-    assert_non_null(mkdtemp(folder));
+    char folder[48], path[80];
+    assert_non_null(mkdtemp(scratch_template(folder, sizeof folder, "profile")));
     snprintf(path, sizeof path, "%s/new/machine.json", folder);
     assert_int_equal(machine_profile_write(c, &sound, path), OK);
     assert_int_equal(machine_profile_read(c, path, &p), OK);

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "measure/trial_log.h"
+#include "support_scratch.h"
 
 static void append(struct ctx *c, const char *path, const char *key, enum trial_outcome outcome, double rate)
 {
@@ -27,8 +28,8 @@ static void reads_back(void **state)
     (void)state;
     struct ctx *c = ctx_new(NULL);
     struct trial_log log;
-    char folder[] = "/tmp/ya-trials-XXXXXX", path[64];
-    assert_non_null(mkdtemp(folder));
+    char folder[48], path[80];
+    assert_non_null(mkdtemp(scratch_template(folder, sizeof folder, "trials")));
     snprintf(path, sizeof path, "%s/new/log.jsonl", folder);
     assert_int_equal(trial_log_read(c, path, &log), OK);
     assert_true(log.n == 0 && !trial_log_find(&log, "a"));
@@ -118,8 +119,8 @@ static void endless_rate(void **state)
     (void)state;
     struct ctx *c = ctx_new(NULL);
     struct trial_log log;
-    char folder[] = "/tmp/ya-trials-XXXXXX", path[64];
-    assert_non_null(mkdtemp(folder));
+    char folder[48], path[80];
+    assert_non_null(mkdtemp(scratch_template(folder, sizeof folder, "trials")));
     snprintf(path, sizeof path, "%s/log.jsonl", folder);
     append(c, path, "a", TRIAL_OK, INFINITY);
     assert_int_equal(trial_log_read(c, path, &log), OK);

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "io/safetensors.h"
 #include "support_host.h"
+#include "support_scratch.h"
 
 /* ---- fixture --------------------------------------------------------------------------------------------------------- */
 
@@ -21,8 +22,8 @@ int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     f->c = ctx_new(NULL);
-    snprintf(f->dir, sizeof f->dir, "/tmp/ya_model_XXXXXX");
-    if (!mkdtemp(f->dir) || array_env_new(f->c, backend_open(f->c, NULL)) != OK) return -1;
+    if (!mkdtemp(scratch_template(f->dir, sizeof f->dir, "model")) || array_env_new(f->c, backend_open(f->c, NULL)) != OK)
+        return -1;
     *state = f;
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "array/array.h"
 #include "backend/backend_open.h"
 #include "model/parameter.h"
+#include "support_scratch.h"
 
 static struct ctx *open_ctx(void)
 {
@@ -93,8 +94,8 @@ static void files_come_back_and_others_are_refused(void **state)
     (void)state;
     struct ctx *c = ctx_new(NULL);
     struct store store = {{{{1, 2}, {3, 4, 5, 6, 7, 8}}, {{-1, -2}, {-3, -4, -5, -6, -7, -8}}}}, back = {0};
-    char path[] = "/tmp/your_ai_parameter_XXXXXX";
-    int fd = mkstemp(path);
+    char path[64];
+    int fd = mkstemp(scratch_template(path, sizeof path, "parameter"));
     assert_true(fd >= 0);
     close(fd);
     struct parameters p = {0}, renamed = {0}, shaped = {0};

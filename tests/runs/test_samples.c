@@ -13,13 +13,14 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "runs/samples.h"
+#include "support_scratch.h"
 
 static void reads_back(void **state)
 {
     (void)state;
     struct ctx *c = ctx_new(NULL);
-    char folder[] = "/tmp/ya-samples-XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    char folder[48];
+    assert_non_null(mkdtemp(scratch_template(folder, sizeof folder, "samples")));
     struct samples s = {.c = c, .n = 2}, back;
     for (size_t i = 0; i < s.n; i++) {
         struct sample_answer *a = &s.list[i];

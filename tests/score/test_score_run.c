@@ -16,14 +16,14 @@
 #include "score/score_run.h"
 #include "score/support_score.h"
 #include "base/support_kill.h"
+#include "support_scratch.h"
 
 static char folder[64];
 
 static int make_folder(void **state)
 {
     (void)state;
-    strcpy(folder, "/tmp/test_score_run_XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    return mkdtemp(scratch_template(folder, sizeof folder, "score_run")) ? 0 : -1;
 }
 
 static int remove_folder(void **state)

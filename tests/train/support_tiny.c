@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "base/threads.h"
 #include "io/safetensors.h"
+#include "support_scratch.h"
 
 /* ---- context and files ----------------------------------------------------------------------------------------------- */
 
@@ -42,10 +43,7 @@ static int n_folders;
 const char *tiny_folder(void)
 {
     assert_true(n_folders < FOLDERS_MAX);
-    /* the tests fsync thousands of times: memory where there is such a place */
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(folders[n_folders], sizeof(folders[0]), "%s/your_ai_test_XXXXXX", base);
-    assert_non_null(mkdtemp(folders[n_folders]));
+    assert_non_null(mkdtemp(scratch_template(folders[n_folders], sizeof(folders[0]), "test")));
     return folders[n_folders++];
 }
 
