@@ -214,9 +214,11 @@ static void expect_same(const struct outcome *a, const struct outcome *b)
     }
 }
 
-static void steps_agree(int64_t rank, double dropout, int every)
+/* Two steps near the CPU's, and the same bits with a block recomputed; all_ways: also once more as they were, with its input
+ * in the host's memory, and with nothing recomputed at all. */
+static void steps_agree(int64_t rank, double dropout, int every, bool all_ways)
 {
-    static struct outcome cpu, card, again, recomputed;
+    static struct outcome cpu, card, other;
     struct side s;
     struct batch b = make_batch(every);
     open_side(&s, "cpu", rank, dropout);
@@ -226,42 +228,35 @@ static void steps_agree(int64_t rank, double dropout, int every)
     train(&s, &b, 0, &card);
     expect_near(&s, &card, &cpu);
     close_side(&s);
-    open_side(&s, "cuda", rank, dropout);
-    train(&s, &b, 0, &again);
-    expect_same(&again, &card);
-    close_side(&s);
-    open_side(&s, "cuda", rank, dropout);
-    train(&s, &b, 1, &recomputed);
-    expect_same(&recomputed, &card);
-    close_side(&s);
-    open_side(&s, "cuda", rank, dropout);
-    train_with(&s, &b, 1, 1, &recomputed); /* its input in the host's memory */
-    expect_same(&recomputed, &card);
-    close_side(&s);
-    open_side(&s, "cuda", rank, dropout);
-    train(&s, &b, -1, &recomputed); /* nothing is, then */
-    expect_same(&recomputed, &card);
-    close_side(&s);
+    static const struct {
+        int64_t recomputed, offloaded;
+    } ways[] = {{1, 0}, {0, 0}, {1, 1}, {-1, 0}};
+    for (int i = 0; i < (all_ways ? 4 : 1); i++) {
+        open_side(&s, "cuda", rank, dropout);
+        train_with(&s, &b, ways[i].recomputed, ways[i].offloaded, &other);
+        expect_same(&other, &card);
+        close_side(&s);
+    }
 }
 
 static void a_step_is_the_cpus(void **state)
 {
     (void)state;
-    steps_agree(16, 0, 1);
+    steps_agree(16, 0, 1, true);
 }
 
 /* Products of a rank without a kernel of its own; masks that must be the CPU's, or the gradient would be another one. */
 static void dropout_is_the_cpus(void **state)
 {
     (void)state;
-    steps_agree(4, 0.3, 1);
+    steps_agree(4, 0.3, 1, true);
 }
 
 /* Most rows are left out of the last block and come back as zeros in backward. */
 static void rows_without_weight_are_left_out(void **state)
 {
     (void)state;
-    steps_agree(32, 0, 4);
+    steps_agree(32, 0, 4, true);
 }
 
 /* The same codes on both sides: what differs is bf16, as before. */
@@ -270,7 +265,7 @@ static void a_compressed_base_is_the_cpus(void **state)
     (void)state;
     for (enum base_type base = BASE_NF4; base < BASE_TYPES; base++) {
         opened.base = base;
-        steps_agree(16, 0, 1);
+        steps_agree(16, 0, 1, false);
     }
     opened.base = BASE_AS_IS;
 }
