@@ -83,12 +83,12 @@ static void packed_adapters_change_no_run(void **state)
     strcpy(whole, tiny_path("%s/packed", base));
     strcpy(halves, tiny_path("%s/packed_halves", base));
     strcpy(validated, tiny_path("%s/packed_validated", base));
-    train_by(whole, "4", "16", "0");
+    train_by(whole, "3", "16", "0");
     train_by(halves, "2", "16", "0");
-    expect(0, "cuda:0 (", (const char *const[]){"resume", halves, "--max-steps", "4", NULL});
+    expect(0, "cuda:0 (", (const char *const[]){"resume", halves, "--max-steps", "3", NULL});
     expect(0, "cuda:0 (",
            (const char *const[]){"train",        "-m",     model,         "-d",        data,       "-o",      validated,
-                                 "--device",     "cuda",   "--max-steps", "4",         "--batch",  "2",       "--max-length",
+                                 "--device",     "cuda",   "--max-steps", "3",         "--batch",  "2",       "--max-length",
                                  "24",           "--rank", "16",          "--dropout", "0",        "--valid", data,
                                  "--eval-every", "1",      "--schedule",  "constant",  "--warmup", "0",       NULL});
     snprintf(adapter, sizeof adapter, "%s/adapter/adapter_model.safetensors", whole);
