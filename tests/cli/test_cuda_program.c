@@ -79,7 +79,7 @@ static void a_resumed_run_is_the_same(void **state)
 static void packed_adapters_change_no_run(void **state)
 {
     (void)state;
-    char whole[128], halves[128], validated[128], adapter[160];
+    char whole[128], halves[128], validated[128], adapter[192];
     strcpy(whole, tiny_path("%s/packed", base));
     strcpy(halves, tiny_path("%s/packed_halves", base));
     strcpy(validated, tiny_path("%s/packed_validated", base));
