@@ -109,10 +109,11 @@ static void gemm_pack_rows(const struct cpu_kernels *kernels, const struct gemm_
 }
 
 /* Asks for the strip of row r that follows the one of k that ends at `done`; behind the last, for the first strip of the
- * row's counterpart in the next panel. */
+ * row's counterpart in the next panel. A strip of int8 is four whole lines, which was slower with it. */
 static void gemm_pack_ahead(const struct gemm_pack *p, int64_t nr, int64_t r, int64_t done)
 {
     int64_t last = cpu_min((p->panel + p->n_panels) * nr, p->n);
+    if (p->source.weight->form == WEIGHT_INT8) return;
     if (done < p->k)
         gemm_source_ahead(&p->source, r, p->from + done, cpu_min(STRIP, p->k - done));
     else if (r + nr < last)
