@@ -43,18 +43,29 @@ static void expect(int code, const char *part, const char *const *words)
     if (got != code || !strstr(output, part)) fail_msg("exit %d, not %d with \"%s\":\n%s", got, code, part, output);
 }
 
-static void train_by(const char *run, const char *steps, const char *rank, const char *dropout)
+/* Trains; `valid`: rows to validate on behind every step, or NULL. */
+static void train_by(const char *run, const char *steps, const char *rank, const char *dropout, const char *valid)
 {
-    expect(0, "cuda:0 (",
-           (const char *const[]){
-               "train", "-m",         model,      "-d",           data, "-o",     run,  "--device",  "cuda",  "--max-steps",
-               steps,   "--batch",    "2",        "--max-length", "24", "--rank", rank, "--dropout", dropout, "--save-every",
-               "1",     "--schedule", "constant", "--warmup",     "0",  NULL});
+    expect(0, "cuda:0 (", (const char *const[]){"train",    "-m",
+                                                model,      "-d",
+                                                data,       "-o",
+                                                run,        "--device",
+                                                "cuda",     "--max-steps",
+                                                steps,      "--batch",
+                                                "2",        "--max-length",
+                                                "24",       "--rank",
+                                                rank,       "--dropout",
+                                                dropout,    "--save-every",
+                                                "1",        "--schedule",
+                                                "constant", "--warmup",
+                                                "0",        valid ? "--valid" : NULL,
+                                                valid,      "--eval-every",
+                                                "1",        NULL});
 }
 
 static void train(const char *run, const char *steps)
 {
-    train_by(run, steps, "4", "0.1");
+    train_by(run, steps, "4", "0.1", NULL);
 }
 
 static void a_resumed_run_is_the_same(void **state)
@@ -83,14 +94,10 @@ static void packed_adapters_change_no_run(void **state)
     strcpy(whole, tiny_path("%s/packed", base));
     strcpy(halves, tiny_path("%s/packed_halves", base));
     strcpy(validated, tiny_path("%s/packed_validated", base));
-    train_by(whole, "3", "16", "0");
-    train_by(halves, "2", "16", "0");
+    train_by(whole, "3", "16", "0", NULL);
+    train_by(halves, "2", "16", "0", NULL);
     expect(0, "cuda:0 (", (const char *const[]){"resume", halves, "--max-steps", "3", NULL});
-    expect(0, "cuda:0 (",
-           (const char *const[]){"train",        "-m",     model,         "-d",        data,       "-o",      validated,
-                                 "--device",     "cuda",   "--max-steps", "3",         "--batch",  "2",       "--max-length",
-                                 "24",           "--rank", "16",          "--dropout", "0",        "--valid", data,
-                                 "--eval-every", "1",      "--schedule",  "constant",  "--warmup", "0",       NULL});
+    train_by(validated, "3", "16", "0", data);
     snprintf(adapter, sizeof adapter, "%s/adapter/adapter_model.safetensors", whole);
     tiny_assert_same_file(adapter, tiny_path("%s/adapter/adapter_model.safetensors", halves));
     tiny_assert_same_file(adapter, tiny_path("%s/adapter/adapter_model.safetensors", validated));

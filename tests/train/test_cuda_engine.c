@@ -301,6 +301,13 @@ static void graphs_change_no_bit(void **state)
     expect_same(&recorded, &single);
 }
 
+/* A step whose result is never read: the next train() begins anew. */
+static void begin_step(struct side *s, const struct batch *b)
+{
+    const struct engine_micro m = {.step = 1, .count = 1, .inv_n = 1};
+    assert_int_equal(s->engine->ops->step(s->engine, b, &m), OK);
+}
+
 /* A second backend that is opened and closed while the first is in the middle of a step; nothing is recorded from then on
  * until it is alone again. */
 static void two_backends_do_not_disturb_each_other(void **state)
@@ -313,8 +320,7 @@ static void two_backends_do_not_disturb_each_other(void **state)
     train(&s, &b, 0, &alone);
     close_side(&s);
     open_side(&s, "cuda", 16, 0);
-    const struct engine_micro m = {.step = 1, .count = 1, .inv_n = 1};
-    assert_int_equal(s.engine->ops->step(s.engine, &b, &m), OK); /* its result is never read: the train below begins anew */
+    begin_step(&s, &b);
     open_side(&other, "cuda", 16, 0);
     train(&other, &b, 0, &second);
     train(&s, &b, 0, &first);
@@ -515,7 +521,7 @@ static void adapters_are_packed_once_a_step(void **state)
     static struct outcome kept, scratch;
     const struct batch b = make_batch(1);
     struct side s;
-    if (getenv("YA_TEST_CUDA")) return; /* which counts no launches */
+    if (getenv("YA_TEST_CUDA")) skip(); /* which counts no launches */
     open_side(&s, "cuda", 16, 0);
     size_t one = card_launches("adapter_pack"), all = card_launches("adapter_pack_all"), before = card_launches(NULL);
     train(&s, &b, 0, &kept);
@@ -543,13 +549,12 @@ static void packed_adapters_give_way(void **state)
     static struct outcome alone, squeezed;
     const struct batch b = make_batch(1);
     struct side s;
-    if (getenv("YA_TEST_CUDA")) return; /* a card's memory is as large as it is */
+    if (getenv("YA_TEST_CUDA")) skip(); /* a card's memory is as large as it is */
     open_side(&s, "cuda", 16, 0);
     train(&s, &b, 0, &alone);
     close_side(&s);
     open_side(&s, "cuda", 16, 0);
-    const struct engine_micro m = {.step = 1, .count = 1, .inv_n = 1};
-    assert_int_equal(s.engine->ops->step(s.engine, &b, &m), OK); /* its result is never read: the train below begins anew */
+    begin_step(&s, &b);
     assert_true(kept_bytes(&s) > 0);
     leave_little_memory(&s);
     struct array *large = array_persistent(s.c, DTYPE_F32, 1, (int64_t[]){3 << 18}); /* 3 MiB */
