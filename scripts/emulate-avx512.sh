@@ -4,7 +4,7 @@
 # Boots Debian's kernel with the test programs, their libraries and tests/emulate/init.c in an initramfs; ends with 0 when
 # every line below passed, and with 1 on a failure or when the emulator takes too long (YA_EMULATE_SECONDS, default 3000).
 # Installs nothing: scripts/install-deps.sh emulate does. The kernel is that of an installed linux-image-*-cloud-amd64, or is
-# fetched as a package and unpacked into BUILD/emulate. About four minutes of one core, one of them the boot.
+# fetched as a package and unpacked into BUILD/emulate. Four to ten minutes of one core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build}")

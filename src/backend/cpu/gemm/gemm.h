@@ -100,8 +100,8 @@ void gemm_pack_panels(const struct cpu_kernels *kernels, const struct gemm_pack 
 const float *gemm_source_row(const struct cpu_kernels *kernels, const struct gemm_source *s, int64_t r, int64_t first,
                              int64_t n, float *out);
 
-/* Asks L2 for the same piece of a row of a weight as it is stored. Many rows are read side by side while panels are packed,
- * a strip of each, more streams than processors follow by themselves. */
+/* Asks L2 for the same piece of a row of a weight, in the form in which it lies in memory. Many rows are read side by side
+ * while panels are packed, a strip of each, more streams than processors follow by themselves. */
 void gemm_source_ahead(const struct gemm_source *s, int64_t r, int64_t first, int64_t n);
 
 /* How many of the columns [first, end) to widen at a time: at most 256, up to the next multiple of 256, where blocks of
