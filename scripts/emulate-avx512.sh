@@ -20,6 +20,7 @@ avx512vnni test_odd_shapes test_cpu_linear
 avx512vnni test_dropout test_cpu_linear
 avx512vnni test_accumulate test_cpu_linear
 avx512vnni test_chunks test_cpu_linear
+avx512vnni test_widen_nf4 test_cpu_bf16
 avx512vnni test_one_segment test_cpu_attention
 avx512vnni test_window test_cpu_attention
 avx512vnni test_extremes test_cpu_attention

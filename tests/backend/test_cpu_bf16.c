@@ -2,6 +2,7 @@
  * that (all but avx512bf16), and against sums in double of the same rounded operands. */
 #include <math.h>
 
+#include "array/codec/nf4.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "support_cpu.h"
 
@@ -206,6 +207,39 @@ static void test_rounding(void **state)
         }
 }
 
+/* NF4 widened at once has the bits of widening to f32 and rounding: in rows that end inside a block, from and to any place
+ * of them, with scales so small that products are subnormal, and nothing written past the end. */
+static void test_widen_nf4(void **state)
+{
+    (void)state;
+    enum { COLS = 3 * NF4_BLOCK + 37 };
+    static const float sizes[] = {1.0f, 3e-39f, 1e29f, 2e-38f};
+    struct cpu_table tables[CPU_TABLES];
+    int n_tables = cpu_tables(tables), seen = 0;
+    float x[COLS], wide[COLS];
+    uint16_t want[COLS], out[COLS + 1];
+    uint8_t row[NF4_GROUP_BYTES];
+    assert_true(nf4_row_bytes(COLS) <= sizeof row);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        for (int i = 0; i < COLS; i++) x[i] = sizes[s] * sinf((float)(i * i + 1));
+        assert_true(nf4_quantise_row(x, COLS, row));
+        for (int t = 0; t < n_tables; t++) {
+            const struct bf16_kernels *q = tables[t].kernels->bf16;
+            for (int64_t first = 0; q->widen_nf4 && first < COLS; first += 1 + first % 3)
+                for (int64_t n = 1; first + n <= COLS; n += 1 + n % 5, seen++) {
+                    nf4_to_f32(row, COLS, first, n, wide);
+                    q->round(want, wide, n);
+                    out[n] = 0x1234;
+                    q->widen_nf4(row, COLS, first, n, out);
+                    if (memcmp(out, want, (size_t)n * sizeof *out) != 0)
+                        fail_msg("%s: %d elements from %d", tables[t].name, (int)n, (int)first);
+                    assert_int_equal(out[n], 0x1234);
+                }
+        }
+    }
+    if (seen == 0) skip();
+}
+
 /* A number that is not finite reaches every sum of its row, and no other. */
 static void test_not_finite(void **state)
 {
@@ -232,10 +266,8 @@ static void test_not_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_types),
-        cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_products),  cmocka_unit_test(test_types),      cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_widen_nf4), cmocka_unit_test(test_not_finite),
     };
     cmocka_set_test_filter(getenv("YA_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);

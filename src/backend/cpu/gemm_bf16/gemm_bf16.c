@@ -71,6 +71,10 @@ static const uint16_t *strip_of_row(const struct cpu_kernels *kernels, const str
         memcpy(out, at, (size_t)n * sizeof *out);
         return out;
     }
+    if (w && w->form == WEIGHT_NF4 && q->widen_nf4 && s->scale == 1.0f) {
+        q->widen_nf4(weight_row(w, r), w->cols, first, n, out);
+        return out;
+    }
     const float *row = gemm_source_row(kernels, s, r, first, n, wide);
     if (s->scale != 1.0f) {
         kernels->scale(wide, s->scale, row, n);

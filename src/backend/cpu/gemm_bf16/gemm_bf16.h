@@ -64,6 +64,9 @@ struct bf16_kernels {
     void (*tile)(const struct bf16_tile *t);
     /* out = x rounded as said above, n elements; NaN stays NaN. */
     void (*round)(uint16_t *out, const float *x, int64_t n);
+    /* Elements [first, first + n) of a row of `cols` elements in NF4, rounded: the same bits as nf4_to_f32 and `round`.
+     * NULL: no faster than those two. */
+    void (*widen_nf4)(const void *row, int64_t cols, int64_t first, int64_t n, uint16_t *out);
     /* The k of nr columns, which are the rows (n <= nr of them, the other columns are 0), into a panel. Steps are written
      * up to a whole group. Rows are aligned to 2 bytes. */
     void (*pack_columns)(uint32_t *panel, const uint16_t *const *rows, int n, int64_t k);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/cpu/gemm/tiles_amx.h"
+#include "backend/cpu/gemm_bf16/bf16_nf4_avx512.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16_avx512bf16.h"
 
@@ -110,5 +111,6 @@ const struct bf16_kernels bf16_kernels_amx = {.mr = MR,
                                               .close = tiles_close,
                                               .tile = bf16_amx_tile,
                                               .round = bf16_avx512bf16_round,
+                                              .widen_nf4 = bf16_avx512_widen_nf4,
                                               .pack_columns = bf16_avx512bf16_pack_columns,
                                               .pack_rows = bf16_avx512bf16_pack_rows};

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/gemm/gemm_avx512.h"
 #include "backend/cpu/gemm/transpose_avx512.h"
+#include "backend/cpu/gemm_bf16/bf16_nf4_avx512.h"
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -134,5 +135,6 @@ const struct bf16_kernels bf16_kernels_avx512bf16 = {.mr = MR,
                                                      .fast = true,
                                                      .tile = avx512bf16_tile,
                                                      .round = bf16_avx512bf16_round,
+                                                     .widen_nf4 = bf16_avx512_widen_nf4,
                                                      .pack_columns = bf16_avx512bf16_pack_columns,
                                                      .pack_rows = bf16_avx512bf16_pack_rows};

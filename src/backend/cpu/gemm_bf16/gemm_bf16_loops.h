@@ -121,9 +121,9 @@ static void bf16_loops_pack_rows(uint32_t *panel, int64_t panel_stride, const ui
         }
 }
 
-/* RUN: struct bf16_kernels. */
-#define BF16_LOOPS(RUN)                                                                                                     \
+/* RUN, WIDEN_NF4: struct bf16_kernels. */
+#define BF16_LOOPS(RUN, WIDEN_NF4)                                                                                          \
     {                                                                                                                       \
-        .mr = MR, .block_rows = 96, .run = RUN, .tile = bf16_loops_tile, .round = round_row,                                \
+        .mr = MR, .block_rows = 96, .run = RUN, .tile = bf16_loops_tile, .round = round_row, .widen_nf4 = WIDEN_NF4,        \
         .pack_columns = bf16_loops_pack_columns, .pack_rows = bf16_loops_pack_rows                                          \
     }

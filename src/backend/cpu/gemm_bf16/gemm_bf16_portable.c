@@ -4,4 +4,4 @@
 #define NR    8 /* of cpu_loops_portable.c */
 #include "backend/cpu/gemm_bf16/gemm_bf16_loops.h"
 
-const struct bf16_kernels bf16_kernels_portable = BF16_LOOPS(0);
+const struct bf16_kernels bf16_kernels_portable = BF16_LOOPS(0, NULL);
