@@ -222,6 +222,14 @@ static void test_bf16(void **state)
     far.k = 33;
     far.m[0] = 4400;
     if (!getenv("YA_TEST_TABLE")) check(&far, "the same backward");
+    struct shape_case parts = {.n = 70, .k = 4400, .m = {130, 20}, .n_weights = 2, .rank = 5, .compute = COMPUTE_BF16};
+    parts.type = TENSOR_BF16;
+    parts.bias = true;
+    if (!getenv("YA_TEST_TABLE")) check(&parts, "bf16, parts of columns of two products, in two chunks");
+    parts.k = 150;
+    parts.m[0] = parts.m[1] = 2200;
+    parts.accumulate = true;
+    if (!getenv("YA_TEST_TABLE")) check(&parts, "bf16 backward, a chunk that ends inside the second weight");
     struct shape_case stretches = {.n = 1061, .k = 70, .m = {150, 20}, .n_weights = 2, .rank = 5, .compute = COMPUTE_BF16};
     stretches.type = TENSOR_BF16;
     stretches.accumulate = true;

@@ -24,6 +24,7 @@
 
 #include "array/codec/int8.h"
 #include "backend/cpu/cpu_scratch.h"
+#include "backend/cpu/gemm_bf16/bf16_columns.h"
 #include "backend/cpu/gemm_bf16/bf16_layout.h"
 #include "backend/cpu/gemm_int/gemm_int.h"
 #include "backend/cpu/gemm/gemm_items.h"
@@ -476,6 +477,7 @@ enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const
     int64_t floats = 0;
     for (int i = 0; i < n; i++) small = small && gemm_small_fits(&list[i]);
     if (small) return gemm_small_run(c, kernels, list, n);
+    if (bf16_columns_fit(kernels, list, n, threads_count(c))) return bf16_columns_run(c, kernels, list, n);
     int mark = scope_open(c);
     for (int i = 0; i < n; i++) {
         gemm_work_open(c, &works[i], kernels, &list[i]);

@@ -213,6 +213,51 @@ static struct bf16_ahead fetch_next(const struct bf16_block *g, struct bf16_fetc
     return (struct bf16_ahead){0};
 }
 
+/* What one tile of `tiles` asks for of the rows of A that follow, mr of them: they lie behind one another, and where a part
+ * is less than three quarters of its rows too much else would come along. */
+static struct bf16_ahead fetch_rows(const struct bf16_block *g, int64_t i, int64_t tile, int64_t tiles, int64_t groups)
+{
+    int64_t lines = 0, mr = g->q->mr;
+    if (i + mr >= g->m + g->rows_behind) return (struct bf16_ahead){0};
+    for (int p = 0; p < g->n_parts; p++) lines += cpu_div_up(mr * g->part[p].rs * 4, 64);
+    int64_t share = cpu_div_up(lines, tiles * groups), at = tile * share * groups;
+    for (int p = 0; p < g->n_parts; p++) {
+        const struct bf16_part *from = &g->part[p];
+        int64_t own = cpu_div_up(mr * from->rs * 4, 64);
+        if (at < own) {
+            if (bf16_steps(from->k) * 4 < from->rs * 3) break;
+            return (struct bf16_ahead){.b = (const char *)(from->a + (i + mr) * from->rs) + at * 64, .b_lines = share};
+        }
+        at -= own;
+    }
+    return (struct bf16_ahead){0};
+}
+
+/* All parts in each tile, rows of A in the outer loop: a tile of them is read from L3 once for all panels. */
+static void bf16_rows_first(const struct bf16_block *g, int nr)
+{
+    struct bf16_tile_part part[GEMM_MAX_TERMS];
+    int64_t steps = 0, tiles = cpu_div_up(g->n, nr);
+    for (int p = 0; p < g->n_parts; p++) {
+        const struct bf16_part *from = &g->part[p];
+        part[p] = (struct bf16_tile_part){.steps = bf16_steps(from->k), .a = from->a, .rs = from->rs};
+        steps += part[p].steps;
+    }
+    int64_t groups = steps / BF16_GROUP_STEPS;
+    for (int64_t i = 0; i < g->m; i += g->q->mr) {
+        for (int64_t j = 0; j < g->n; j += nr) {
+            struct bf16_tile t = bf16_tile_at(g, i, j, nr);
+            t.n_parts = g->n_parts;
+            t.part = part;
+            t.ahead = fetch_rows(g, i, j / nr, tiles, groups);
+            if (t.rows == g->q->mr) t.ahead.c = !g->accumulate ? t.c : j + 2 * nr <= g->n ? t.c + nr : NULL;
+            for (int p = 0; p < g->n_parts; p++) part[p].b = g->part[p].panels + j / nr * g->part[p].panel_stride;
+            g->q->tile(&t);
+        }
+        for (int p = 0; p < g->n_parts; p++) part[p].a += g->q->mr * part[p].rs;
+    }
+}
+
 /* All parts in each tile, so that C is touched once. While a panel is multiplied, the next one is fetched into L2, a share
  * with each tile: it comes from L3 or memory, whose latency otherwise stops the tiles. So does that of C, which is asked for
  * before it is stored, or read by the next tile. To ask for the next rows of A as well made things slower: they mostly are
@@ -244,7 +289,8 @@ static void bf16_parts_joined(const struct bf16_block *g, int64_t j, int nr)
 void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g)
 {
     int nr = kernels->nr;
-    for (int64_t j = 0; j < g->n; j += nr) {
+    if (g->rows_first) bf16_rows_first(g, nr);
+    for (int64_t j = 0; j < g->n && !g->rows_first; j += nr) {
         if (g->q->run == 0) bf16_parts_joined(g, j, nr);
         for (int p = 0; g->q->run > 0 && p < g->n_parts; p++) bf16_part_in_runs(g, p, j, nr);
     }

@@ -125,6 +125,8 @@ struct bf16_block {
     float *c;
     int64_t ldc;
     bool accumulate;
+    bool rows_first;     /* where q->run is 0: all panels stay in L2 and rows of A pass by once; else the other way round */
+    int64_t rows_behind; /* with rows_first: of A, behind the m, that are wanted next and asked for ahead */
 };
 void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g);
 
