@@ -1,4 +1,5 @@
 /* gemm: chunks, work items and threads of the packed product C = sum over terms of A_t B_t; gemm.h says what it computes.
+ * Products of a few rows, and those in bf16 that have columns for every thread, go other ways (gemm_small, bf16_columns).
  *
  * From the outside in:
  *
