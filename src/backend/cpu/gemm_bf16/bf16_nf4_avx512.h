@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+/* Elements [first, first + n) of a row of `cols` elements in NF4, rounded to bf16 into out (n). */
 void bf16_avx512_widen_nf4(const void *row, int64_t cols, int64_t first, int64_t n, uint16_t *out);
 
 #endif
