@@ -19,7 +19,7 @@ timeout 120 "$build/bench_cuda" >"$out/bench.log" 2>&1
 # One family after the other, the four tools beside each other.
 sanitize() {
     local log
-    for family in norm rope swiglu moves tall thin loss optim attention one; do
+    for family in norm rope swiglu moves tall thin loss pack optim attention one; do
         log=$out/$1-$family.log
         timeout 90 compute-sanitizer --tool "$1" "$build/test_cuda_kernels" --one $family >"$log" 2>&1
         echo "$1 $family (exit $?): $(grep -E 'SUMMARY' "$log" | head -1); $(grep 'checks,' "$log")"
