@@ -208,29 +208,31 @@ static void test_rounding(void **state)
 }
 
 /* NF4 widened at once has the bits of widening to f32 and rounding: in rows that end inside a block, from and to any place
- * of them, with scales so small that products are subnormal, and nothing written past the end. */
+ * of their beginning and of the border of two groups of blocks, with scales so small that products are subnormal, and
+ * nothing is written past the end. */
 static void test_widen_nf4(void **state)
 {
     (void)state;
-    enum { COLS = 3 * NF4_BLOCK + 37 };
+    enum { LENGTH = 3 * NF4_BLOCK + 37, COLS = NF4_GROUP + LENGTH - 2 * NF4_BLOCK };
     static const float sizes[] = {1.0f, 3e-39f, 1e29f, 2e-38f};
+    static float x[COLS], wide[LENGTH];
+    static uint16_t want[LENGTH], out[LENGTH + 1];
+    static uint8_t row[2 * NF4_GROUP_BYTES];
     struct cpu_table tables[CPU_TABLES];
     int n_tables = cpu_tables(tables), seen = 0;
-    float x[COLS], wide[COLS];
-    uint16_t want[COLS], out[COLS + 1];
-    uint8_t row[NF4_GROUP_BYTES];
     assert_true(nf4_row_bytes(COLS) <= sizeof row);
-    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        for (int i = 0; i < COLS; i++) x[i] = sizes[s] * sinf((float)(i * i + 1));
-        assert_true(nf4_quantise_row(x, COLS, row));
+    for (size_t s = 0; s < 2 * sizeof sizes / sizeof *sizes; s++) {
+        int64_t cols = s % 2 ? COLS : LENGTH, begin = cols - LENGTH;
+        for (int i = 0; i < cols; i++) x[i] = sizes[s / 2] * sinf((float)(i % 1000 * i + 1));
+        assert_true(nf4_quantise_row(x, cols, row));
         for (int t = 0; t < n_tables; t++) {
             const struct bf16_kernels *q = tables[t].kernels->bf16;
-            for (int64_t first = 0; q->widen_nf4 && first < COLS; first += 1 + first % 3)
-                for (int64_t n = 1; first + n <= COLS; n += 1 + n % 5, seen++) {
-                    nf4_to_f32(row, COLS, first, n, wide);
+            for (int64_t first = begin; q->widen_nf4 && first < cols; first += 1 + first % 3)
+                for (int64_t n = 1; first + n <= cols; n += 1 + n % 5, seen++) {
+                    nf4_to_f32(row, cols, first, n, wide);
                     q->round(want, wide, n);
                     out[n] = 0x1234;
-                    q->widen_nf4(row, COLS, first, n, out);
+                    q->widen_nf4(row, cols, first, n, out);
                     if (memcmp(out, want, (size_t)n * sizeof *out) != 0)
                         fail_msg("%s: %d elements from %d", tables[t].name, (int)n, (int)first);
                     assert_int_equal(out[n], 0x1234);

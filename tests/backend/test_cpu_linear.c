@@ -222,7 +222,7 @@ static void test_bf16(void **state)
     far.k = 33;
     far.m[0] = 4400;
     if (!getenv("YA_TEST_TABLE")) check(&far, "the same backward");
-    struct shape_case parts = {.n = 70, .k = 4400, .m = {130, 20}, .n_weights = 2, .rank = 5, .compute = COMPUTE_BF16};
+    struct shape_case parts = {.n = 260, .k = 4160, .m = {130, 20}, .n_weights = 2, .rank = 5, .compute = COMPUTE_BF16};
     parts.type = TENSOR_BF16;
     parts.bias = true;
     if (!getenv("YA_TEST_TABLE")) check(&parts, "bf16, parts of columns of two products, in two chunks");
@@ -230,6 +230,9 @@ static void test_bf16(void **state)
     parts.m[0] = parts.m[1] = 2200;
     parts.accumulate = true;
     if (!getenv("YA_TEST_TABLE")) check(&parts, "bf16 backward, a chunk that ends inside the second weight");
+    struct shape_case tall = {.n = 1030, .k = 66, .m = {4160}, .n_weights = 1, .rank = 5, .compute = COMPUTE_BF16};
+    tall.type = TENSOR_BF16;
+    if (!getenv("YA_TEST_TABLE")) check(&tall, "bf16, panels that are laid out by parts of columns, backward in two chunks");
     struct shape_case stretches = {.n = 1061, .k = 70, .m = {150, 20}, .n_weights = 2, .rank = 5, .compute = COMPUTE_BF16};
     stretches.type = TENSOR_BF16;
     stretches.accumulate = true;

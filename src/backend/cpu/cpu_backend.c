@@ -2,8 +2,9 @@
  * sequences have nothing to do.
  *
  * A counting backend gets address space instead of memory: its blocks are mapped without a reservation, so that nothing is
- * taken from the machine before a page is written. Kernels do not write; uploads do, as the plans of some kernels read a
- * batch's weights and offsets (cpu_loss.c, cpu_attention.c), and these are small. */
+ * taken from the machine before a page is written. Kernels do not compute; what they write are a few
+ * lists of work items (gemm.c, bf16_columns.c), and uploads, as the plans of some kernels read a batch's weights and offsets
+ * (cpu_loss.c, cpu_attention.c). All of that is small. */
 #include "backend/cpu/cpu_backend.h"
 
 #include <string.h>

@@ -16,9 +16,9 @@
  * of C is read and written once for each run. Weights are most of the bytes: that packing widens them on the way saves a
  * pass over memory.
  *
- * Invariants: an element of C is summed by one thread, in the order of terms, chunks and runs, and how the reduction is
- * cut into runs depends on the shape alone; a chunk is whole runs. So results are the same bytes for any number of threads,
- * any cutting of rows and columns, and whether a weight is laid out, on which the chunks depend. */
+ * Invariants: an element of C is summed by one thread at a time, in the order of terms, chunks and runs, and how the
+ * reduction is cut into runs depends on the shape alone; a chunk is whole runs. So results are the same bytes for any number
+ * of threads, any cutting of rows and columns, and whether a weight is laid out, on which the chunks depend. */
 #include "backend/cpu/gemm/gemm.h"
 
 #include <string.h>

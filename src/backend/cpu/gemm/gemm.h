@@ -4,9 +4,10 @@
  * dx = dy_0 W_0 + .. + dh_0 A_0 + .. backward; the terms extend the reduction of the same tile of C, which then is read
  * and written once. B operands are frozen weights of any stored type, widened while their panels are packed, or f32 rows.
  *
- * An element of C is summed over k in runs, in order, by one thread, and how runs are cut depends on the shape alone: the
- * same bytes for any number of threads and however rows of C are cut into items. A long reduction goes by chunks of whole
- * runs, so that a chunk of B over all columns is packed at once and A is read once. Panels of B are shared. A is read in
+ * An element of C is summed over k in runs, in order, by one thread at a time, and how runs are cut depends on the shape
+ * alone: the same bytes for any number of threads and however rows of C are cut into items. A long reduction goes by chunks
+ * of whole runs, so that a chunk of B over all columns is packed at once and A is read once. Panels of B are shared, but
+ * where a product in bf16 has columns for every thread (bf16_columns.h). A is read in
  * place: a tile takes mr rows as mr streams, so packing A buys nothing (measured), and only rows whose stride is a
  * multiple of the page size (they would fall into one cache set) are copied. Blocking after Goto & van de Geijn 2008. */
 #ifndef YA_BACKEND_CPU_GEMM_H
@@ -51,13 +52,14 @@ struct gemm {
     struct gemm_term term[GEMM_MAX_TERMS];
 };
 
-/* Runs it on the ctx's threads. Scratch (the packed panels, at most about 8 MiB, or one panel where that is larger) comes
- * from the step pool. E_MEMORY. */
+/* Runs it on the ctx's threads. Scratch comes from the step pool: the packed panels, at most about 8 MiB, or one panel where
+ * that is larger; in bf16 up to bf16_kernels.thread_bytes, or 1 MiB where it goes by columns, for each thread. E_MEMORY. */
 enum status gemm_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *g);
 
 enum { GEMM_MAX_LIST = 3 };
-/* n products that do not depend on each other. Those of a few rows share one parallel loop. Where all panels fit at once,
- * so do the others, with panels for each; else one product runs after the other, in the memory of one. */
+/* n products that do not depend on each other. Those of a few rows share one parallel loop, and so do those that go by
+ * columns. Where all panels fit at once the others share both loops, with panels for each; else one product runs after the
+ * other, in the memory of one. */
 enum status gemm_run_all(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n);
 
 /* The loop over the tiles of one block on the calling thread: C (m, n) (+)= A (m, k) B. Row i, column k of A is at

@@ -16,14 +16,20 @@
 
 enum {
     COLUMNS = 128,              /* of a part: whole panels of every table; fewer make A come from L3 more often */
-    OWN_FLOATS = (1 << 20) / 4, /* a thread's panels: half of an L2 */
-    STRIP_STEPS = 128,          /* a chunk ends where a strip of 256 k does, or with its term */
+    OWN_FLOATS = (1 << 20) / 4, /* of a thread's panels at most: half of the L2 of a server with AMX */
     BLOCK_ROWS = 64,            /* of A, multiplied at a time */
-    LOOKS = 1000,               /* at all parts, by a thread that finds nothing to help with, before it leaves */
-    SERIAL_ELEMENTS = 1 << 15,  /* of A, rounded by one thread rather than by all in a loop of its own */
+    /* Rows of C for which products go this way: measured with 512 and 2,048, so from half of the one to twice the other.
+     * With fewer, packing is most of the work, which gemm.c spreads more evenly; with more, A may not stay in L3. Panels
+     * that are laid out come from memory, which gained with 2,048 rows and not with 512. */
+    LEAST_ROWS = 256,
+    LEAST_ROWS_LAID_OUT = 1024,
+    MOST_ROWS = 4096,
+    LOOKS = 200,               /* rounds over all parts, by a thread that finds nothing to help with, before it leaves */
+    SERIAL_ELEMENTS = 1 << 15, /* of A: at most this many are rounded by the calling thread, more in a loop */
 };
 
-_Static_assert(COLUMNS % CPU_MAX_NR == 0, "parts are whole panels");
+_Static_assert(COLUMNS % CPU_MAX_NR == 0 && COLUMNS % 32 == 0 && OWN_FLOATS % (COLUMNS * BF16_GROUP_STEPS) == 0,
+               "parts are whole panels, and chunks whole groups");
 
 /* One product: A of each term in bf16, and how the reduction is cut. */
 struct columns_product {
@@ -33,15 +39,15 @@ struct columns_product {
     int n_blocks; /* of rows */
 };
 
-/* Columns [first, first + n) of a product. `block` is the chunk in hand, all rows of it; a thread that has taken a block of
- * rows may read it. The owner changes it when all blocks are done, which is before `next` is 0 again. */
+/* Columns [first, first + n) of a product. `block` is the chunk in hand, all rows of it. Its owner writes it only while no
+ * block of rows can be taken (next >= n_blocks) and none is being multiplied (done == n_blocks). */
 struct columns_part {
     const struct columns_product *product;
     int64_t first, n;
     struct bf16_block block;
     bool is_last;                 /* chunk */
-    _Alignas(64) atomic_int next; /* block of rows to take; at least n_blocks: none, now */
-    atomic_int done;              /* blocks of rows */
+    _Alignas(64) atomic_int next; /* block of rows to take; n_blocks or more: there is none now */
+    atomic_int done;              /* blocks of rows that have been multiplied */
 };
 
 struct columns_work {
@@ -49,9 +55,9 @@ struct columns_work {
     const struct bf16_kernels *q;
     struct columns_product product[GEMM_MAX_LIST];
     struct columns_part *part;
-    int n_parts;
-    float *own, *scratch; /* OWN_FLOATS, scratch_floats for each worker */
-    int64_t scratch_floats;
+    int n_parts, threads;
+    float *own, *scratch; /* for each worker */
+    int64_t own_floats, scratch_floats;
     atomic_int taken, left; /* parts; not finished */
 };
 
@@ -89,18 +95,16 @@ static struct bf16_part term_part(const struct columns_work *w, const struct col
     return part;
 }
 
-/* Takes a chunk of the reduction from *at on. Panels that are laid out count as if they were packed: they have to stay in L2
- * as well. */
+/* Takes a chunk of the reduction from *at on. Panels that are laid out are counted although nothing is packed for them: they
+ * have to stay in L2 as well. Chunks end at groups of the reduction, so no sum depends on them. */
 static void take_chunk(const struct columns_work *w, struct columns_part *p, struct columns_cursor *at, int worker)
 {
     const struct gemm *g = p->product->g;
     const int64_t columns = cpu_round_up(p->n, w->kernels->nr);
-    uint32_t *own = (uint32_t *)(w->own + worker * OWN_FLOATS);
+    uint32_t *own = (uint32_t *)(w->own + worker * w->own_floats);
     int64_t room = p->product->chunk_steps;
-    for (p->block.n_parts = 0; at->term < g->n_terms; at->term++, at->from = 0) {
-        int64_t k = g->term[at->term].k, left = bf16_steps(k - at->from),
-                steps = left <= room ? left : room / STRIP_STEPS * STRIP_STEPS;
-        if (steps == 0) return;
+    for (p->block.n_parts = 0; at->term < g->n_terms && room > 0; at->term++, at->from = 0) {
+        int64_t k = g->term[at->term].k, steps = cpu_min(bf16_steps(k - at->from), room);
         p->block.part[p->block.n_parts++] = term_part(w, p, *at, steps, own, w->scratch + worker * w->scratch_floats);
         own += columns * steps;
         room -= steps;
@@ -109,7 +113,8 @@ static void take_chunk(const struct columns_work *w, struct columns_part *p, str
     }
 }
 
-/* Multiplies one block of rows of the part's chunk that nobody has taken; false when there is none. */
+/* Multiplies one block of rows of the part's chunk that nobody has taken; false when there is none. Nothing in here may
+ * panic (base/panic.h): the owner waits until all blocks are done. */
 static bool multiply_some(const struct columns_work *w, struct columns_part *p)
 {
     if (atomic_load_explicit(&p->next, memory_order_relaxed) >= p->product->n_blocks) return false;
@@ -149,15 +154,19 @@ static void own_part(struct columns_work *w, struct columns_part *p, int worker)
     atomic_fetch_sub(&w->left, 1);
 }
 
-/* All that one thread does. */
+/* All that one thread does. Helpers begin with different parts, and give the core away between two rounds, in case that an
+ * owner waits for it. */
 static void columns_worker(void *arg, int64_t item, int worker)
 {
     struct columns_work *w = arg;
+    int first = (int)((int64_t)worker * w->n_parts / w->threads);
     (void)item;
     for (int i; (i = atomic_fetch_add(&w->taken, 1)) < w->n_parts;) own_part(w, &w->part[i], worker);
-    for (int looks = 0; looks < LOOKS && atomic_load(&w->left) > 0; looks++)
+    for (int looks = 0; looks < LOOKS && atomic_load(&w->left) > 0; looks++) {
         for (int i = 0; i < w->n_parts; i++)
-            while (multiply_some(w, &w->part[i])) looks = 0;
+            while (multiply_some(w, &w->part[(first + i) % w->n_parts])) looks = 0;
+        sched_yield();
+    }
 }
 
 /* How many parts the columns of a list make. */
@@ -172,8 +181,10 @@ bool bf16_columns_fit(const struct cpu_kernels *kernels, const struct gemm *list
 {
     for (int i = 0; i < n; i++)
         for (int t = 0; t < list[i].n_terms; t++) {
-            const struct bf16_kernels *q = bf16_kernels_of(kernels, &list[i].term[t].b);
-            if (!q || q->run != 0) return false;
+            const struct gemm_term *term = &list[i].term[t];
+            const struct bf16_kernels *q = bf16_kernels_of(kernels, &term->b);
+            int64_t least = bf16_layout_of(&term->b) ? LEAST_ROWS_LAID_OUT : LEAST_ROWS;
+            if (!q || q->run != 0 || term->k == 0 || list[i].m < least || list[i].m > MOST_ROWS) return false;
         }
     return count_parts(list, n) >= threads;
 }
@@ -183,7 +194,7 @@ static int64_t chunk_steps(const struct gemm *g)
 {
     int64_t all = 0, most = OWN_FLOATS / COLUMNS;
     for (int t = 0; t < g->n_terms; t++) all += bf16_steps(g->term[t].k);
-    return cpu_min(cpu_round_up(cpu_div_up(all, cpu_div_up(all, most)), STRIP_STEPS), most);
+    return cpu_min(cpu_round_up(cpu_div_up(all, cpu_div_up(all, most)), BF16_GROUP_STEPS), most);
 }
 
 /* Names the products and their parts, and has the A operands rounded that are not yet. */
@@ -196,6 +207,7 @@ static void open_products(struct ctx *c, struct columns_work *w, const struct ge
         struct columns_product *p = &w->product[i];
         *p = (struct columns_product){.g = &list[i], .chunk_steps = chunk_steps(&list[i])};
         p->n_blocks = (int)cpu_div_up(list[i].m, block_rows(w->q));
+        w->own_floats = cpu_max(w->own_floats, p->chunk_steps * cpu_round_up(cpu_min(list[i].n, COLUMNS), w->kernels->nr));
         for (int64_t first = 0; w->part && first < list[i].n; first += COLUMNS) {
             struct columns_part *part = &w->part[w->n_parts++];
             *part = (struct columns_part){.product = p, .first = first, .n = cpu_min(COLUMNS, list[i].n - first)};
@@ -218,15 +230,15 @@ static void open_products(struct ctx *c, struct columns_work *w, const struct ge
 
 enum status bf16_columns_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n)
 {
-    struct columns_work w = {.kernels = kernels, .q = kernels->bf16};
-    int threads = threads_count(c), mark = scope_open(c);
+    struct columns_work w = {.kernels = kernels, .q = kernels->bf16, .threads = threads_count(c)};
+    int mark = scope_open(c);
     w.scratch_floats = cpu_round_up(bf16_pack_scratch(kernels), 16);
     w.part = cpu_scratch(c, DTYPE_U8, count_parts(list, n) * (int64_t)sizeof *w.part);
     open_products(c, &w, list, n);
-    w.own = cpu_scratch_f32(c, OWN_FLOATS * (int64_t)threads);
-    w.scratch = cpu_scratch_f32(c, w.scratch_floats * threads);
+    w.own = cpu_scratch_f32(c, w.own_floats * w.threads);
+    w.scratch = cpu_scratch_f32(c, w.scratch_floats * w.threads);
     atomic_init(&w.left, w.n_parts);
-    if (ctx_ok(c)) threads_run(c, threads, columns_worker, &w);
+    if (ctx_ok(c)) threads_run(c, w.threads, columns_worker, &w);
     scope_close(c, mark);
     return c->status;
 }

@@ -3,20 +3,21 @@
  * gemm.c packs panels in one loop and multiplies in a second one, which reads them from L3, once for each block of rows.
  * Where C has few rows for the weight's size, as in a step of a document or two, writing panels to L3 and waiting for all
  * of them takes a good part of the time. Here a thread packs the panels of a few columns into memory that stays in its L2,
- * multiplies all rows of A with them, which come from L3, and goes on with other columns: there is one loop, nothing but A
- * is shared, and a weight that is stored in 4 bits is read as 4 bits.
+ * multiplies all rows of A with them, which come from L3, and goes on with other columns. All products of a list are one
+ * loop (before it, A is rounded to bf16 unless it is already), and a weight that is stored in 4 bits is read as 4 bits.
  *
  * For tables that sum the whole reduction of an element in one tile (bf16_kernels.run 0): there a sum is the same bits
- * wherever the reduction is cut. */
+ * at whichever groups (BF16_GROUP) the reduction is cut, and whichever thread adds the next chunk. */
 #ifndef YA_BACKEND_CPU_BF16_COLUMNS_H
 #define YA_BACKEND_CPU_BF16_COLUMNS_H
 
 #include "backend/cpu/gemm_bf16/gemm_bf16.h"
 
-/* Whether the products of a list are to be computed so: all are in bf16, by such a table, and every thread has a part. */
+/* Whether the products of a list are to be computed so: all are in bf16, by such a table, of a number of rows that was
+ * measured, and every thread has a part. */
 bool bf16_columns_fit(const struct cpu_kernels *kernels, const struct gemm *list, int n, int threads);
 
-/* Computes them, in one loop for all. E_MEMORY. */
+/* Computes them. E_MEMORY. */
 enum status bf16_columns_run(struct ctx *c, const struct cpu_kernels *kernels, const struct gemm *list, int n);
 
 #endif

@@ -205,16 +205,17 @@ static struct bf16_ahead fetch_next(const struct bf16_block *g, struct bf16_fetc
     for (; f->part < g->n_parts; f->part++, f->line = 0) {
         const struct bf16_part *from = &g->part[f->part];
         if (f->line * 64 >= bf16_steps(from->k) * nr * 4) continue;
-        struct bf16_ahead ahead = {.b = (const char *)(from->panels + (j / nr + 1) * from->panel_stride) + f->line * 64,
-                                   .b_lines = f->share};
+        struct bf16_ahead ahead = {.next = (const char *)(from->panels + (j / nr + 1) * from->panel_stride) + f->line * 64,
+                                   .lines = f->share};
         f->line += f->share * groups;
         return ahead;
     }
     return (struct bf16_ahead){0};
 }
 
-/* What one tile of `tiles` asks for of the rows of A that follow, mr of them: they lie behind one another, and where a part
- * is less than three quarters of its rows too much else would come along. */
+/* What one tile of `tiles` asks for of the mr rows of A that follow: a share of them as one contiguous piece. Where a part
+ * uses less than three quarters of its rows, because a chunk cuts the reduction there, nothing is asked for: too much of the
+ * piece would not be wanted. */
 static struct bf16_ahead fetch_rows(const struct bf16_block *g, int64_t i, int64_t tile, int64_t tiles, int64_t groups)
 {
     int64_t lines = 0, mr = g->q->mr;
@@ -226,14 +227,15 @@ static struct bf16_ahead fetch_rows(const struct bf16_block *g, int64_t i, int64
         int64_t own = cpu_div_up(mr * from->rs * 4, 64);
         if (at < own) {
             if (bf16_steps(from->k) * 4 < from->rs * 3) break;
-            return (struct bf16_ahead){.b = (const char *)(from->a + (i + mr) * from->rs) + at * 64, .b_lines = share};
+            return (struct bf16_ahead){.next = (const char *)(from->a + (i + mr) * from->rs) + at * 64, .lines = share};
         }
         at -= own;
     }
     return (struct bf16_ahead){0};
 }
 
-/* All parts in each tile, rows of A in the outer loop: a tile of them is read from L3 once for all panels. */
+/* All parts in each tile, rows of A in the outer loop: mr of them are read from L3 once for all panels, and the next mr are
+ * asked for meanwhile. */
 static void bf16_rows_first(const struct bf16_block *g, int nr)
 {
     struct bf16_tile_part part[GEMM_MAX_TERMS];
@@ -261,7 +263,7 @@ static void bf16_rows_first(const struct bf16_block *g, int nr)
 /* All parts in each tile, so that C is touched once. While a panel is multiplied, the next one is fetched into L2, a share
  * with each tile: it comes from L3 or memory, whose latency otherwise stops the tiles. So does that of C, which is asked for
  * before it is stored, or read by the next tile. To ask for the next rows of A as well made things slower: they mostly are
- * in L2, where the item before has left them. */
+ * in L2, where the item before has left them (with rows first it is the panels that are there). */
 static void bf16_parts_joined(const struct bf16_block *g, int64_t j, int nr)
 {
     struct bf16_tile_part part[GEMM_MAX_TERMS];

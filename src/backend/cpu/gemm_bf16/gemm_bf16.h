@@ -34,8 +34,8 @@ struct bf16_tile_part {
 
 /* What a tile may ask the caches for meanwhile. */
 struct bf16_ahead {
-    const char *b; /* of tiles that follow: so many cache lines with each group, for L2 */
-    int64_t b_lines;
+    const char *next; /* panels or rows of A of tiles that follow: so many cache lines with each group, for L2 */
+    int64_t lines;
     float *c; /* the tile of C that is read or written next, of mr rows; NULL: none */
 };
 
@@ -125,8 +125,8 @@ struct bf16_block {
     float *c;
     int64_t ldc;
     bool accumulate;
-    bool rows_first;     /* where q->run is 0: all panels stay in L2 and rows of A pass by once; else the other way round */
-    int64_t rows_behind; /* with rows_first: of A, behind the m, that are wanted next and asked for ahead */
+    bool rows_first;     /* needs q->run 0: rows of A are the outer loop and are read once, while all panels stay in L2 */
+    int64_t rows_behind; /* with rows_first, of A behind the m: asked for ahead, since they probably come next */
 };
 void bf16_block(const struct cpu_kernels *kernels, const struct bf16_block *g);
 

@@ -14,10 +14,10 @@
 
 enum { MR = 32, NR = 32, ROWS = TILE_ROWS, ROW_BYTES = TILE_ROW_BYTES };
 
-/* Requests made with one group: lines of B, and two rows of C, to be written. */
+/* Requests made with one group: lines of what follows, and two rows of C, to be written. */
 INLINE void fetch(struct bf16_ahead *ahead, int *c_rows, int64_t ldc)
 {
-    for (int64_t i = 0; i < ahead->b_lines; i++, ahead->b += ROW_BYTES) _mm_prefetch(ahead->b, _MM_HINT_T1);
+    for (int64_t i = 0; i < ahead->lines; i++, ahead->next += ROW_BYTES) _mm_prefetch(ahead->next, _MM_HINT_T1);
     for (int end = *c_rows + 2; ahead->c && *c_rows < end && end <= MR; ++*c_rows)
         for (int j = 0; j < NR; j += 16) __asm__ volatile("prefetchw (%0)" : : "r"(ahead->c + *c_rows * ldc + j));
 }
