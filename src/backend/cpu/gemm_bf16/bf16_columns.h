@@ -1,10 +1,11 @@
-/* bf16_columns: products in bf16 whose work items are columns of C, with panels of B that each thread packs for itself.
+/* bf16_columns: bf16 products that are parallel over the columns of C (the N of a GEMM), where each thread packs the panels
+ * of B for its columns itself.
  *
  * gemm.c packs panels in one loop and multiplies in a second one, which reads them from L3, once for each block of rows.
  * Where C has few rows for the weight's size, as in a step of a document or two, writing panels to L3 and waiting for all
- * of them takes a good part of the time. Here a thread packs the panels of a few columns into memory that stays in its L2,
- * multiplies all rows of A with them, which come from L3, and goes on with other columns. All products of a list are one
- * loop (before it, A is rounded to bf16 unless it is already), and a weight that is stored in 4 bits is read as 4 bits.
+ * of them takes a good part of the time. Here a thread packs the panels of 128 columns into a buffer that stays in its L2,
+ * streams all rows of A from L3 through them, and takes the next 128 columns. One parallel loop computes all products of a
+ * list (before it, A is rounded to bf16 unless it is already), and a weight stored in 4 bits is read from memory as 4 bits.
  *
  * For tables that sum the whole reduction of an element in one tile (bf16_kernels.run 0): there a sum is the same bits
  * at whichever groups (BF16_GROUP) the reduction is cut, and whichever thread adds the next chunk. */

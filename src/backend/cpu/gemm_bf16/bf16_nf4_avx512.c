@@ -1,6 +1,7 @@
 /* bf16_nf4_avx512: NF4 weights widened straight to bf16. A block's 64 elements are only 16 different products, scale times
  * level: they are rounded once, and the codes look them up as 16-bit words, 32 elements with one instruction. By way of
- * f32 each element is rounded and stored on its own, which took most of the time of packing such a weight. */
+ * f32 each element is rounded and stored on its own: about twice the instructions. bench_pack showed no difference on a
+ * server with AMX, where packing waits for memory (bench/results/2026-11-29-cpu-columns.txt). */
 #include "backend/cpu/gemm_bf16/bf16_nf4_avx512.h"
 
 #include <immintrin.h>
